@@ -1,0 +1,1 @@
+"""Wheels and conda packages, translated: pure, and without any knowledge of `bridge`."""

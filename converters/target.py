@@ -1,0 +1,152 @@
+"""`Target`: where a package is to run, and what follows from it (PEP 425, 508, 600, 656; conda's subdirs)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
+from packaging.version import InvalidVersion, Version
+
+__all__ = ["SUBDIRS", "Python", "Target"]
+
+# subdir -> (sys_platform, os_name, platform_system, platform_machine, architecture in a wheel tag)
+SUBDIRS: dict[str, tuple[str, str, str, str, str]] = {
+    "linux-64": ("linux", "posix", "Linux", "x86_64", "x86_64"),
+    "linux-aarch64": ("linux", "posix", "Linux", "aarch64", "aarch64"),
+    "linux-ppc64le": ("linux", "posix", "Linux", "ppc64le", "ppc64le"),
+    "linux-s390x": ("linux", "posix", "Linux", "s390x", "s390x"),
+    "linux-riscv64": ("linux", "posix", "Linux", "riscv64", "riscv64"),
+    "linux-armv7l": ("linux", "posix", "Linux", "armv7l", "armv7l"),
+    "linux-32": ("linux", "posix", "Linux", "i686", "i686"),
+    "osx-64": ("darwin", "posix", "Darwin", "x86_64", "x86_64"),
+    "osx-arm64": ("darwin", "posix", "Darwin", "arm64", "arm64"),
+    "win-64": ("win32", "nt", "Windows", "AMD64", "amd64"),
+    "win-32": ("win32", "nt", "Windows", "x86", "win32"),
+    "win-arm64": ("win32", "nt", "Windows", "ARM64", "arm64"),
+}
+
+# PEP 600's aliases: the glibc they stand for.
+_LEGACY_MANYLINUX = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
+_OLDEST_GLIBC_MINOR = {"x86_64": 5, "i686": 5}  # PEP 600; manylinux2014 and later elsewhere
+_DEFAULT_GLIBC_MINOR = 17
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Python:
+    """The CPython of a target: its full version (conda's text) and whether it is a free-threaded build (PEP 703)."""
+
+    version: str
+    free_threaded: bool = False
+
+    @property
+    def minor(self) -> tuple[int, int]:
+        """`(major, minor)`. Raises `ValueError` for a version that PEP 440 cannot parse."""
+        try:
+            return Version(self.version).release[:2] + (0,) * (2 - len(Version(self.version).release))  # type: ignore[return-value]
+        except InvalidVersion as error:
+            raise ValueError(f"python's version {self.version!r} is not a PEP 440 version") from error
+
+    @property
+    def site_packages(self) -> str:
+        """The prefix-relative folder of pure modules on a POSIX target (CEP 17 for free-threaded builds)."""
+        return f"lib/python{self.minor[0]}.{self.minor[1]}{'t' if self.free_threaded else ''}/site-packages"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A conda subdir, its virtual packages as `(name, version, build)`, and a python once one is chosen."""
+
+    subdir: str
+    virtual_packages: tuple[tuple[str, str, str], ...] = ()
+    python: Python | None = None
+
+    def __post_init__(self) -> None:
+        if self.subdir not in SUBDIRS:
+            raise ValueError(f"unknown platform {self.subdir!r}; known: {', '.join(sorted(SUBDIRS))}")
+
+    def with_python(self, python: Python) -> Target:
+        """The same target with another python."""
+        return replace(self, python=python)
+
+    def virtual(self, name: str) -> str | None:
+        """The version of a virtual package (`__glibc`), or `None` where the target has none."""
+        return next((version for found, version, _ in self.virtual_packages if found == name), None)
+
+    @property
+    def is_windows(self) -> bool:
+        return self.subdir.startswith("win-")
+
+    def platform_tags(self) -> tuple[str, ...]:
+        """Wheel platform tags that run here, best first (PEP 600, PEP 656; `__glibc` and `__osx` are the floors).
+
+        A Linux target without `__glibc` takes no manylinux wheel at all. musllinux never fits: no conda subdir is musl.
+        """
+        return _platform_tags(self.subdir, self.virtual("__glibc"), self.virtual("__osx"))
+
+    def tags(self) -> tuple[Tag, ...]:
+        """All wheel tags that fit the chosen python, best first (PEP 425). Raises `ValueError` without a python."""
+        if self.python is None:
+            raise ValueError("a target's wheel tags need a python")
+        return python_tags(self.python.minor, self.python.free_threaded, self.platform_tags())
+
+    def marker_environment(self, python: Python | None = None) -> dict[str, str]:
+        """The PEP 508 environment of this target. Raises `ValueError` without a python.
+
+        `platform_release` and `platform_version` are those of no machine in particular: empty, as a target is not one.
+        """
+        chosen = python or self.python
+        if chosen is None:
+            raise ValueError("a target's marker environment needs a python")
+        sys_platform, os_name, system, machine, _ = SUBDIRS[self.subdir]
+        major, minor = chosen.minor
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": chosen.version,
+            "os_name": os_name,
+            "platform_machine": machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": system,
+            "platform_version": "",
+            "python_full_version": chosen.version,
+            "python_version": f"{major}.{minor}",
+            "sys_platform": sys_platform,
+        }
+
+
+@lru_cache(maxsize=64)
+def python_tags(minor: tuple[int, int], free_threaded: bool, platforms: tuple[str, ...]) -> tuple[Tag, ...]:
+    """Tags of CPython `minor` on `platforms`, best first. A free-threaded build knows neither `cp3xx` nor `abi3`."""
+    nodot = f"cp{minor[0]}{minor[1]}"
+    abi = nodot + ("t" if free_threaded else "")
+    specific = cpython_tags(minor, [abi], platforms)
+    kept = [tag for tag in specific if not (free_threaded and tag.abi == "abi3")]
+    return (*kept, *compatible_tags(minor, nodot, platforms))
+
+
+@lru_cache(maxsize=64)
+def _platform_tags(subdir: str, glibc: str | None, osx: str | None) -> tuple[str, ...]:
+    system, _, _, _, arch = SUBDIRS[subdir]
+    if system == "win32":
+        return ("win32",) if arch == "win32" else (f"win_{arch}",)
+    if system == "darwin":
+        floor = _pair(osx) if osx else ((11, 0) if arch == "arm64" else (10, 13))
+        return tuple(mac_platforms(floor, arch))
+    tags: list[str] = []
+    if glibc is not None:
+        major, newest = _pair(glibc)
+        oldest = _OLDEST_GLIBC_MINOR.get(arch, _DEFAULT_GLIBC_MINOR)
+        for minor in range(newest, oldest - 1, -1) if major == 2 else ():
+            tags.append(f"manylinux_2_{minor}_{arch}")
+            if (2, minor) in _LEGACY_MANYLINUX:
+                tags.append(f"{_LEGACY_MANYLINUX[2, minor]}_{arch}")
+    return (*tags, f"linux_{arch}")
+
+
+def _pair(text: str) -> tuple[int, int]:
+    parts = (*text.split("."), "0")
+    try:
+        return int(parts[0]), int(parts[1])
+    except ValueError as error:
+        raise ValueError(f"not a version of the form MAJOR.MINOR: {text!r}") from error

@@ -1,0 +1,176 @@
+"""Wheel file names and core metadata, parsed once (PEP 427, PEP 440, PEP 508, PEP 566, PEP 643)."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import BinaryIO
+
+from packaging.metadata import parse_email
+from packaging.tags import Tag
+from packaging.utils import (
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from converters.errors import UnsafeInputError
+
+__all__ = [
+    "CoreMetadata",
+    "WheelInfo",
+    "WheelName",
+    "check_name",
+    "dist_info_member",
+    "parse_metadata",
+    "parse_wheel_name",
+    "read_wheel",
+]
+
+MAX_METADATA = 1 << 20  # bytes; real ones stay below 300 kB
+MAX_FILENAME = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelName:
+    """What a wheel's file name says: normalised project, PEP 440 version, build tag, and all of its tags."""
+
+    project: str
+    version: Version
+    build_tag: tuple[int, str] | None
+    tags: frozenset[Tag]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreMetadata:
+    """The fields of METADATA that decide something. `name` is normalised, `version` is PEP 440's canonical text.
+
+    `requires_dist` holds the requirements as they are written, in order: they stay PEP 508 until a package is written.
+    """
+
+    name: str
+    version: str
+    requires_python: str | None = None
+    requires_dist: tuple[str, ...] = ()
+    provides_extra: tuple[str, ...] = ()
+    dynamic: tuple[str, ...] = ()
+    license: str | None = None
+    summary: str | None = None
+    home_page: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelInfo:
+    """One wheel: its file name, its metadata, and where it comes from."""
+
+    filename: str
+    metadata: CoreMetadata
+    url: str = ""
+    origin: str = ""
+    sha256: str | None = None
+    size: int | None = None
+    yanked: str | None = None
+    upload_time: int | None = None
+
+
+@lru_cache(maxsize=65536)
+def parse_wheel_name(filename: str) -> WheelName:
+    """Parse a wheel's file name. Raises `UnsafeInputError` (`wheel-name`) where PEP 427 does not allow it."""
+    if len(filename) > MAX_FILENAME:
+        raise UnsafeInputError("wheel-name", f"the wheel's file name is {len(filename)} characters long")
+    try:
+        project, version, build_tag, tags = parse_wheel_filename(filename)
+    except (InvalidWheelFilename, InvalidVersion) as error:
+        raise UnsafeInputError("wheel-name", f"not a wheel's file name: {filename}", context=(str(error),)) from error
+    return WheelName(project=project, version=version, build_tag=build_tag or None, tags=tags)
+
+
+def parse_metadata(data: bytes, source: str) -> CoreMetadata:
+    """Parse a METADATA or PKG-INFO file; `source` names it in errors.
+
+    Raises `UnsafeInputError`: `limit-size` above 1 MiB, `metadata-invalid` where name or version are missing, given
+    twice or malformed, or where the text is not UTF-8. Requirements that PEP 508 does not allow are kept as text: who
+    reads them decides, as pip does.
+    """
+    if len(data) > MAX_METADATA:
+        raise UnsafeInputError("limit-size", f"{source}: METADATA is larger than {MAX_METADATA} bytes")
+    if any(mark in data for mark in (b"\x00", b"\x0b", b"\x0c", b"\xe2\x80\xa8")) and _smuggles(data):
+        raise UnsafeInputError("metadata-invalid", f"{source}: METADATA has control characters among its fields")
+    raw, unparsed = parse_email(data)
+    for field in ("name", "version"):
+        if field in unparsed or not raw.get(field):
+            problem = "not readable or given twice" if field in unparsed else "missing"
+            raise UnsafeInputError("metadata-invalid", f"{source}: the field {field.title()} is {problem}")
+    broken = sorted(set(unparsed) & {"requires-python", "requires-dist", "provides-extra"})
+    if broken:
+        raise UnsafeInputError("metadata-invalid", f"{source}: unreadable or repeated: {', '.join(broken)}")
+    try:
+        version = str(Version(raw["version"]))
+        name = canonicalize_name(raw["name"], validate=True)
+    except ValueError as error:
+        raise UnsafeInputError("metadata-invalid", f"{source}: {error}") from error
+    urls = raw.get("project_urls", {})
+    return CoreMetadata(
+        name=name,
+        version=version,
+        requires_python=raw.get("requires_python") or None,
+        requires_dist=tuple(raw.get("requires_dist", ())),
+        provides_extra=tuple(canonicalize_name(extra) for extra in raw.get("provides_extra", ())),
+        dynamic=tuple(field.lower() for field in raw.get("dynamic", ())),
+        license=raw.get("license_expression") or _short(raw.get("license")),
+        summary=raw.get("summary"),
+        home_page=raw.get("home_page") or next(iter(urls.values()), None),
+    )
+
+
+def _smuggles(data: bytes) -> bool:
+    """Whether a control character stands in the header block, where some readers see a line break (W64)."""
+    head = data.replace(b"\r\n", b"\n").split(b"\n\n", 1)[0]
+    return any(mark in head for mark in (b"\x00", b"\x0b", b"\x0c", b"\xe2\x80\xa8"))
+
+
+def _short(text: str | None) -> str | None:
+    """A License field is often the whole licence; a record wants its name."""
+    line = (text or "").strip().splitlines()[:1]
+    return line[0][:200] if line else None
+
+
+def read_wheel(filename: str, stream: BinaryIO) -> CoreMetadata:
+    """Read METADATA out of an open wheel and hold it against the file name.
+
+    The archive's structure is the caller's to judge (`bridge.archive`). Raises `UnsafeInputError` (`wheel-dist-info`,
+    `metadata-invalid`, and `wheel-name` where name or version differ from the file name's).
+    """
+    named = parse_wheel_name(filename)
+    with zipfile.ZipFile(stream) as archive:
+        member = dist_info_member(archive.namelist(), filename, "METADATA")
+        info = archive.getinfo(member)
+        if info.file_size > MAX_METADATA:
+            raise UnsafeInputError("limit-size", f"{filename}: METADATA is larger than {MAX_METADATA} bytes")
+        metadata = parse_metadata(archive.read(info), filename)
+    check_name(named, metadata, filename)
+    return metadata
+
+
+def check_name(named: WheelName, metadata: CoreMetadata, filename: str) -> None:
+    """Raise `UnsafeInputError` (`wheel-name`, W59 and W60) where METADATA contradicts the file name."""
+    if metadata.name != named.project or Version(metadata.version) != named.version:
+        raise UnsafeInputError(
+            "wheel-name",
+            f"{filename}: METADATA says {metadata.name} {metadata.version}",
+            context=(f"the file name says {named.project} {named.version}",),
+        )
+
+
+def dist_info_member(names: list[str], filename: str, member: str) -> str:
+    """The archive's name of `member` in the one dist-info directory. Raises `UnsafeInputError` (`wheel-dist-info`)."""
+    roots = sorted({name.split("/", 1)[0] for name in names if name.split("/", 1)[0].endswith(".dist-info")})
+    if len(roots) != 1:
+        said = ", ".join(roots) or "none"
+        raise UnsafeInputError("wheel-dist-info", f"{filename}: a wheel has one dist-info directory; found: {said}")
+    wanted = f"{roots[0]}/{member}"
+    if wanted not in names:
+        raise UnsafeInputError("wheel-dist-info", f"{filename}: {wanted} is missing")
+    return wanted
