@@ -57,12 +57,8 @@ def wheel_members(
     module = name.replace("-", "_").replace(".", "_")
     info = f"{module}-{version}.dist-info"
     pure = tag.endswith("-any")
-    tags = [
-        f"Tag: {i}-{a}-{p}"
-        for i in tag.split("-")[0].split(".")
-        for a in tag.split("-")[1].split(".")
-        for p in tag.split("-")[2].split(".")
-    ]
+    interpreters, abis, platforms = (part.split(".") for part in tag.split("-"))
+    tags = [f"Tag: {i}-{a}-{p}" for i in interpreters for a in abis for p in platforms]
     members = dict(files if files is not None else {f"{module}/__init__.py": f"VERSION = {version!r}\n".encode()})
     members[f"{info}/METADATA"] = metadata or metadata_text(
         name, version, requires=requires, requires_python=requires_python, extras=extras, headers=headers
@@ -192,6 +188,86 @@ def make_repodata(folder: Path, subdirs: Sequence[str] = ("noarch", "linux-64"))
         (folder / subdir).mkdir(parents=True, exist_ok=True)
         document = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": records, "repodata_version": 1}
         (folder / subdir / "repodata.json").write_text(json.dumps(document))
+
+
+def install_record(
+    prefix: Path,
+    name: str,
+    version: str,
+    *,
+    build: str = "0",
+    files: Mapping[str, bytes] | None = None,
+    links: Mapping[str, str] | None = None,
+    write: bool = True,
+    **keys: object,
+) -> Path:
+    """Put `files` and `links` into `prefix` as an installed package would lie there, with its conda-meta record.
+
+    `keys` override those of the record (`None` leaves a key out); `write=False` writes the record alone.
+    """
+    files, links = dict(files or {}), dict(links or {})
+    paths: list[dict[str, object]] = []
+    for path, data in files.items():
+        digest = hashlib.sha256(data).hexdigest()
+        paths.append({"_path": path, "path_type": "hardlink", "sha256": digest, "sha256_in_prefix": digest})
+        paths[-1]["size_in_bytes"] = len(data)
+    paths += [{"_path": path, "path_type": "softlink", "size_in_bytes": 0} for path in links]
+    for path in [*files, *links] if write else []:
+        (prefix / path).parent.mkdir(parents=True, exist_ok=True)
+        if path in links:
+            (prefix / path).symlink_to(links[path])
+        else:
+            (prefix / path).write_bytes(files[path])
+    record: dict[str, object] = {
+        "name": name,
+        "version": version,
+        "build": build,
+        "build_number": 0,
+        "subdir": "noarch",
+        "depends": [],
+        "fn": f"{name}-{version}-{build}.conda",
+        "url": f"file:///channel/noarch/{name}-{version}-{build}.conda",
+        "channel": "file:///channel",
+        "files": [*files, *links],
+        "paths_data": {"paths_version": 1, "paths": paths},
+    }
+    record = {key: value for key, value in (record | keys).items() if value is not None}
+    target = prefix / "conda-meta" / f"{name}-{version}-{build}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(record))
+    return target
+
+
+def install_distribution(
+    prefix: Path,
+    site: str,
+    name: str,
+    version: str,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    installer: str | None = "pip",
+    rows: Sequence[str] = (),
+    without: Sequence[str] = (),
+    **parts: object,
+) -> Path:
+    """Put a distribution into `prefix` as pip would: its files and dist-info below `site`; returns the dist-info.
+
+    `files` are relative to `site`; `parts` are those of `metadata_text`; `rows` are added to RECORD as they are;
+    `without` names members of the dist-info to leave out.
+    """
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
+    contents = dict(files if files is not None else {f"{name.replace('-', '_')}/__init__.py": b""})
+    contents[f"{info}/METADATA"] = metadata_text(name, version, **parts)  # type: ignore[arg-type]
+    contents[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    if installer is not None:
+        contents[f"{info}/INSTALLER"] = f"{installer}\n".encode()
+    written = [f"{path},{record_hash(data)},{len(data)}" for path, data in contents.items()]
+    contents[f"{info}/RECORD"] = ("\n".join([*written, *rows, f"{info}/RECORD,,"]) + "\n").encode()
+    for path, data in contents.items():
+        if path.removeprefix(f"{info}/") not in without:
+            (prefix / site / path).parent.mkdir(parents=True, exist_ok=True)
+            (prefix / site / path).write_bytes(data)
+    return prefix / site / info
 
 
 def tree_digest(root: Path) -> dict[str, tuple[str, str]]:

@@ -1,0 +1,166 @@
+"""The JSON of conda-meta, parsed once: what one record says that is installed.
+
+The fields are those of rattler's and conda's `PrefixRecord`. Pure: bytes in, values out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
+from bridge.paths import META, inside
+from converters.names import projects_of_purls
+from converters.record import Record
+
+__all__ = ["parse"]
+
+_KINDS: Mapping[str, PathKind] = {"softlink": "symlink", "directory": "directory"}
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_LAST_SECOND = 253402300799  # 9999-12-31: larger timestamps count milliseconds (conda's rule)
+
+
+def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
+    """The package that the record at `path` (`conda-meta/NAME-VERSION-BUILD.json`) describes.
+
+    Paths that leave the prefix are left out and become one `Defect`. Raises `ValueError` (or `RecursionError`) with
+    the reason where the record is empty, truncated, not UTF-8, misnamed, or holds values of wrong types.
+    """
+    document = json.loads(data.decode("utf-8"))
+    if not isinstance(document, dict):
+        raise ValueError("it is not a JSON object")
+    record = _record(document)
+    if path != f"{META}/{record.identity}.json":
+        raise ValueError(f"its name should be {record.identity}.json: conda does not see it")
+    entries, refused = _entries(document)
+    defects: tuple[Defect, ...] = ()
+    if refused:
+        detail = f"it lists {len(refused)} path(s) that no package may have, first {refused[0]!r}"
+        defects = (Defect(id="broken-record", path=path, detail=detail),)
+    return Installed(record=record, meta_path=path, entries=entries, requested=_requested(document)), defects
+
+
+def _record(document: Mapping[str, object]) -> Record:
+    name, version, build = (_required(document, key) for key in ("name", "version", "build"))
+    filename, url, channel = (_text(document, key) or "" for key in ("fn", "url", "channel"))
+    # Records that conda makes up for what pip installed have the channel, subdir and build `pypi`.
+    is_wheel = filename.endswith(".whl") or url.endswith(".whl") or (build.startswith("pypi_") and "pypi" in channel)
+    sha256 = _text(document, "sha256")
+    site = _text(document, "python_site_packages_path")
+    return Record(
+        ecosystem="wheel" if is_wheel else "conda",
+        name=name,
+        version=version,
+        build=build,
+        build_number=_number(document, "build_number") or 0,
+        subdir=_text(document, "subdir") or "",
+        noarch=_noarch(document.get("noarch")),
+        requirements=_texts(document, "depends"),
+        constraints=_texts(document, "constrains"),
+        pypi_names=projects_of_purls(_texts(document, "purls")),
+        track_features=_features(document),
+        timestamp=_milliseconds(_number(document, "timestamp")),
+        filename=filename,
+        url=url,
+        origin=channel,
+        sha256=sha256 if sha256 and _HEX.match(sha256) else None,
+        md5=_text(document, "md5"),
+        size=_number(document, "size"),
+        license=_text(document, "license"),
+        python_site_packages_path=None if site is None else inside(site),
+    )
+
+
+def _requested(document: Mapping[str, object]) -> tuple[str, ...]:
+    single = document.get("requested_spec")
+    specs = _texts(document, "requested_specs") or ((single,) if isinstance(single, str) else ())
+    # Older condas write the text "None" for what nobody asked for.
+    return tuple(spec for spec in specs if spec not in {"", "None"})
+
+
+def _entries(document: Mapping[str, object]) -> tuple[tuple[Entry, ...], list[str]]:
+    """The record's entries, and the paths that were refused."""
+    data = document.get("paths_data")
+    listed = data.get("paths") if isinstance(data, dict) else None
+    if listed is None:  # conda wrote no paths_data before 4.3
+        listed = [{"_path": path} for path in _texts(document, "files")]
+    if not isinstance(listed, list):
+        raise ValueError("paths_data.paths is not a list")
+    entries: dict[str, Entry] = {}
+    refused = []
+    for item in listed:
+        path = item.get("_path") if isinstance(item, dict) else None
+        if not isinstance(path, str):
+            raise ValueError("paths_data.paths has an item without a _path")
+        relative = inside(path)
+        if relative is None:
+            refused.append(path)
+        else:
+            entries[relative] = Entry(path=relative, fingerprint=_promised(item))
+    return tuple(entries.values()), refused
+
+
+def _promised(item: Mapping[str, object]) -> Fingerprint:
+    kind = _KINDS.get(str(item.get("path_type")), "file")
+    if kind != "file":  # The hash and the size of a link are those of the file it points to.
+        return Fingerprint(kind=kind)
+    sha256 = item.get("sha256_in_prefix") or item.get("sha256")
+    size = item.get("size_in_bytes")
+    return Fingerprint(
+        kind=kind,
+        sha256=sha256 if isinstance(sha256, str) and _HEX.match(sha256) else None,
+        size=size if type(size) is int and size >= 0 else None,
+    )
+
+
+def _text(document: Mapping[str, object], key: str) -> str | None:
+    value = document.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{key} is not a text")
+    return value or None
+
+
+def _required(document: Mapping[str, object], key: str) -> str:
+    value = _text(document, key)
+    if value is None:
+        raise ValueError(f"{key} is missing")
+    return value
+
+
+def _texts(document: Mapping[str, object], key: str) -> tuple[str, ...]:
+    value = document.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"{key} is not a list of texts")
+    return tuple(value)
+
+
+def _number(document: Mapping[str, object], key: str) -> int | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1 << 63:
+        raise ValueError(f"{key} is not a number")
+    return int(value)
+
+
+def _milliseconds(timestamp: int | None) -> int | None:
+    return timestamp * 1000 if timestamp and timestamp <= _LAST_SECOND else timestamp
+
+
+def _noarch(value: object) -> Literal["python", "generic"] | None:
+    if value is None or value is False:
+        return None
+    if value == "python":
+        return "python"
+    if value == "generic" or value is True:
+        return "generic"
+    raise ValueError(f"noarch is {value!r}")
+
+
+def _features(document: Mapping[str, object]) -> tuple[str, ...]:
+    value = document.get("track_features")
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else _texts(document, "track_features")

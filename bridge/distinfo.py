@@ -1,0 +1,118 @@
+"""The files of a dist-info directory, parsed once (PEP 376, PEP 610, PEP 627). Pure: bytes in, values out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import io
+import json
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from packaging.metadata import parse_email
+from packaging.utils import canonicalize_name
+
+from bridge.model import Entry, Fingerprint
+from bridge.paths import inside
+from converters.errors import BridgeError
+from converters.wheel import CoreMetadata, parse_metadata
+
+__all__ = ["hex_digest", "name_of", "parse_direct_url", "parse_header", "parse_listing", "parse_tags"]
+
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+
+
+def name_of(path: str) -> CoreMetadata:
+    """Name and version as the directory (`NAME-VERSION.dist-info`, `NAME-VERSION-py3.11.egg-info`) gives them."""
+    name, _, version = posixpath.basename(path).rsplit(".", 1)[0].partition("-")
+    return CoreMetadata(name=canonicalize_name(name), version=re.split(r"-py\d", version)[0])
+
+
+def parse_header(data: bytes, path: str) -> tuple[CoreMetadata, str | None]:
+    """METADATA or PKG-INFO, and what is wrong with it, if anything; what it does not say comes out of `path`.
+
+    The description, often most of the file, decides nothing here and is not parsed. Raises `ValueError` where nothing
+    can be read.
+    """
+    head = _BLANK_LINE.split(data, maxsplit=1)[0] + b"\n\n"
+    try:
+        return parse_metadata(head, path), None
+    except BridgeError as error:
+        named, (raw, _) = name_of(path), parse_email(head)
+        found = replace(
+            named,
+            name=canonicalize_name(raw.get("name") or named.name),
+            version=raw.get("version") or named.version,
+            requires_python=raw.get("requires_python"),
+            requires_dist=tuple(raw.get("requires_dist", ())),
+        )
+        return found, error.message
+
+
+def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -> tuple[tuple[Entry, ...], list[str]]:
+    """RECORD's rows (or the lines of an egg's `installed-files.txt`) as entries, and the rows that were refused.
+
+    :param base: the prefix-relative folder the rows are relative to; absolute rows must lie below `prefix`.
+    Refused is what leaves the prefix, and a hash or a size that is none. Raises `ValueError` or `csv.Error` where the
+    file cannot be read as UTF-8 or as CSV.
+    """
+    text = data.decode("utf-8")
+    rows = csv.reader(io.StringIO(text, newline="")) if is_csv else ([line] for line in text.splitlines())
+    entries: dict[str, Entry] = {}
+    refused = []
+    for row in rows:
+        if not row or not row[0]:
+            continue
+        path = row[0]
+        relative = inside(path[len(prefix) + 1 :]) if path.startswith(f"{prefix}/") else inside(path, base)
+        fingerprint = _row_fingerprint(row)
+        if relative is None or fingerprint is None:
+            refused.append(path)
+        else:
+            entries[relative] = Entry(path=relative, fingerprint=fingerprint)
+    return tuple(entries.values()), refused
+
+
+def hex_digest(text: str) -> str | None:
+    """The hex of a RECORD hash (`sha256=` and unpadded urlsafe base64, PEP 376); `None` for another algorithm.
+
+    Debian's packages write the hex itself, which is understood. Raises `ValueError` where it is no SHA-256 digest.
+    """
+    algorithm, _, value = text.partition("=")
+    if algorithm != "sha256":
+        return None
+    if len(value) == 64:
+        return bytes.fromhex(value).hex()
+    try:
+        digest = base64.urlsafe_b64decode(value.rstrip("=") + "=")
+    except binascii.Error as error:
+        raise ValueError(f"not a hash: {text!r}") from error
+    if len(digest) != 32:
+        raise ValueError(f"not a SHA-256 hash: {text!r}")
+    return digest.hex()
+
+
+def parse_direct_url(data: bytes) -> Mapping[str, object]:
+    """direct_url.json (PEP 610). Raises `ValueError` or `RecursionError` where it is no JSON object."""
+    document = json.loads(data.decode("utf-8"))
+    if not isinstance(document, dict):
+        raise ValueError("it is not a JSON object")
+    return document
+
+
+def parse_tags(data: bytes) -> tuple[str, ...]:
+    """The `Tag:` lines of a WHEEL file, as they are written."""
+    lines = data.decode("utf-8", "replace").splitlines()
+    return tuple(line.partition(":")[2].strip() for line in lines if line.lower().startswith("tag:"))
+
+
+def _row_fingerprint(row: Sequence[str]) -> Fingerprint | None:
+    """What a row promises; `None` where its hash or its size is malformed."""
+    try:
+        digest = hex_digest(row[1]) if len(row) > 1 and row[1] else None
+        return Fingerprint(kind="file", sha256=digest, size=int(row[2]) if len(row) > 2 and row[2] else None)
+    except ValueError:
+        return None
