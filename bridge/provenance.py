@@ -1,0 +1,268 @@
+"""The bytes that say where an installed wheel comes from: conda-meta JSON, RECORD, direct_url.json, history.
+
+Pure: values in, bytes out. Standard keys in standard places only (PEP 376, PEP 610, PEP 627; conda's and rattler's
+`PrefixRecord`), so that conda, rattler and pip read what bridge installed as they read their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Sequence
+from urllib.parse import urlsplit, urlunsplit
+
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+
+from bridge.model import Entry, Installed, Resolved
+from bridge.paths import META
+from converters.errors import BridgeError
+from converters.names import NameMap
+from converters.record import Record
+from converters.target import Target
+
+__all__ = [
+    "INSTALLER",
+    "MatchSpecWriter",
+    "conda_depends",
+    "conda_meta",
+    "direct_url",
+    "history",
+    "is_direct",
+    "meta_path",
+    "record_file",
+    "without_credentials",
+]
+
+INSTALLER = b"bridge\n"
+
+MatchSpecWriter = Callable[[Requirement, NameMap], str]
+"""`converters.versions.to_matchspec`: a PEP 508 requirement without its marker as a MatchSpec's text."""
+
+_PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
+_HARD_LINK = 1  # conda's LinkType: how the files came here
+_SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
+
+
+def meta_path(record: Record) -> str:
+    """`conda-meta/NAME-VERSION-BUILD.json`; conda sees a record under no other name."""
+    return f"{META}/{record.identity}.json"
+
+
+def conda_meta(
+    record: Record, entries: Iterable[Entry], *, depends: Sequence[str] = (), requested: Sequence[str] = ()
+) -> bytes:
+    """The conda-meta JSON of an installed wheel. What is not known is left out: a `null` breaks other readers.
+
+    :param entries: every path of the package but this file, with its hash; written in the order of the paths.
+    :param depends: MatchSpecs (`depends`); the record's own requirements are PEP 508.
+    :param requested: the texts that a person asked for it with.
+
+    Raises `ValueError` for a record without a URL: conda's and rattler's need one.
+    """
+    if "://" not in record.url:
+        raise ValueError(f"{record.identity} has no URL")
+    url = without_credentials(record.url)
+    channel = without_credentials(record.origin) if "://" in record.origin else url.rpartition("/")[0]
+    sorted_entries = sorted(entries, key=lambda entry: entry.path)
+    document: dict[str, object] = {
+        "name": record.name,
+        "version": record.version,
+        "build": record.build,
+        "build_number": record.build_number,
+        "subdir": record.subdir,
+        "noarch": record.noarch,
+        "depends": list(depends),
+        "constrains": list(record.constraints),
+        "url": url,
+        "channel": channel,
+        "fn": record.filename,
+        "sha256": record.sha256,
+        "md5": record.md5,
+        "size": record.size,
+        "license": record.license,
+        "timestamp": record.timestamp,
+        "purls": [f"pkg:pypi/{name}@{_purl_version(record.version)}" for name in record.pypi_names],
+        "requested_spec": requested[0] if requested else None,
+        "requested_specs": list(requested) or None,
+        "link": {"source": "", "type": _HARD_LINK},
+        "files": [entry.path for entry in sorted_entries],
+        "paths_data": {"paths": [_path_data(entry) for entry in sorted_entries], "paths_version": 1},
+    }
+    known = {key: value for key, value in document.items() if value is not None}
+    return (json.dumps(known, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _path_data(entry: Entry) -> dict[str, object]:
+    found = entry.fingerprint
+    data: dict[str, object] = {"_path": entry.path, "path_type": _PATH_TYPES[found.kind]}
+    if found.sha256 is not None:
+        data |= {"sha256": found.sha256, "sha256_in_prefix": found.sha256}
+    if found.size is not None:
+        data["size_in_bytes"] = found.size
+    return data
+
+
+def _purl_version(version: str) -> str:
+    """A version in a package URL: `+` of a local version and `!` of an epoch are percent-encoded."""
+    return version.replace("!", "%21").replace("+", "%2B")
+
+
+def conda_depends(
+    record: Record,
+    target: Target,
+    names: NameMap,
+    to_matchspec: MatchSpecWriter,
+    *,
+    extras: Iterable[str] = (),
+) -> tuple[str, ...]:
+    """The MatchSpecs of a wheel's record: what it needs on `target`, its markers evaluated.
+
+    `python` comes first, as Requires-Python says and pinned to the minor in whose site-packages the files lie: another
+    client that changed it would leave them behind. What has no MatchSpec (a version with `===`, a URL) is written as
+    the name alone, for a record that cannot be written would be worse; what is no PEP 508 is left out. Raises
+    `ValueError` where a marker is to be evaluated for a target without a python.
+    """
+    found: dict[str, None] = {}
+    if record.requires_python:
+        found[_spec(f"python {record.requires_python}", names, to_matchspec) or "python"] = None
+    if target.python is not None:
+        major, minor = target.python.minor
+        found[f"python {major}.{minor}.*"] = None
+    for text in record.requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if requirement.marker is None or _applies(requirement, target, ("", *extras)):
+            spec = _spec(text, names, to_matchspec)
+            if spec:
+                found[spec] = None
+    return tuple(found) or ("python",)
+
+
+def _applies(requirement: Requirement, target: Target, extras: Iterable[str]) -> bool:
+    environment = target.marker_environment()
+    try:
+        return any(
+            requirement.marker is not None and requirement.marker.evaluate({**environment, "extra": extra})
+            for extra in extras
+        )
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        return False
+
+
+def _spec(text: str, names: NameMap, to_matchspec: MatchSpecWriter) -> str | None:
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return None
+    requirement.marker = None
+    try:
+        return to_matchspec(requirement, names)
+    except (BridgeError, ValueError):
+        return names.native_name(requirement.name)
+
+
+def record_file(entries: Iterable[Entry], site_packages: str, record_path: str) -> bytes:
+    """RECORD (PEP 376, PEP 627): rows relative to site-packages, sorted; its own row has no hash.
+
+    :param entries: every file of the distribution but RECORD, with sha256 and size.
+    :param site_packages: prefix-relative; scripts become `../../../bin/x`.
+    :param record_path: RECORD's own prefix-relative path.
+    """
+    rows = [(posixpath.relpath(record_path, site_packages), "", "")]
+    for entry in entries:
+        found = entry.fingerprint
+        if found.sha256 is None or found.size is None:
+            raise ValueError(f"{entry.path} was not hashed")
+        digest = base64.urlsafe_b64encode(bytes.fromhex(found.sha256)).rstrip(b"=").decode()
+        rows.append((posixpath.relpath(entry.path, site_packages), f"sha256={digest}", str(found.size)))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(sorted(rows))
+    return text.getvalue().encode("utf-8")
+
+
+def direct_url(record: Record) -> bytes:
+    """direct_url.json (PEP 610) of an archive; `hash` is there for readers older than `hashes`."""
+    archive: dict[str, object] = {}
+    if record.sha256:
+        archive = {"hash": f"sha256={record.sha256}", "hashes": {"sha256": record.sha256}}
+    document = {"archive_info": archive, "url": without_credentials(record.url)}
+    return json.dumps(document, sort_keys=True).encode("utf-8")
+
+
+def is_direct(requested: Iterable[str]) -> bool:
+    """Whether one of a person's requirements names an archive by its URL or its path (PEP 610 records only those)."""
+    for text in requested:
+        bare = text.strip().removeprefix("pypi:").strip()
+        if bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:")) or bare.endswith(".whl"):
+            return True
+        try:
+            if Requirement(bare).url:
+                return True
+        except InvalidRequirement:
+            continue
+    return False
+
+
+def history(
+    previous: bytes,
+    *,
+    when: str,
+    command: str,
+    version: str,
+    added: Sequence[Resolved],
+    removed: Sequence[Installed],
+    removed_specs: Sequence[str] = (),
+) -> bytes:
+    """conda-meta/history with one revision more, in the form that conda parses.
+
+    :param when: `2026-11-22 10:00:00`.
+    :param command: the command line, of one line.
+    :param removed_specs: native names that a person asked to remove.
+
+    Specs are written so that conda's MatchSpec takes every one of them: conda reads this file whole, and one that it
+    cannot parse would break it.
+    """
+    lines = [f"==> {when} <==", f"# cmd: {_one_line(command)}", f"# bridge version: {version}"]
+    lines += sorted(f"-{_distribution(installed.record)}" for installed in removed)
+    lines += sorted(f"+{_distribution(resolved.record)}" for resolved in added)
+    wanted = sorted({_history_spec(resolved.record, text) for resolved in added for text in resolved.requested})
+    if removed_specs:
+        lines.append(f"# remove specs: {sorted(removed_specs)!r}")
+    if wanted:
+        lines.append(f"# update specs: {wanted!r}")
+    start = previous if not previous or previous.endswith(b"\n") else previous + b"\n"
+    return start + ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def _history_spec(record: Record, text: str) -> str:
+    bare = text.strip().removeprefix("conda:").removeprefix("pypi:").split(";", maxsplit=1)[0].strip()
+    is_plain = record.name == re.split(r"[^\w.-]", bare, maxsplit=1)[0] and _SPEC.match(bare) and "===" not in bare
+    return bare if is_plain and "@" not in bare and "[" not in bare else record.name
+
+
+def _distribution(record: Record) -> str:
+    channel = without_credentials(record.origin or record.url.rpartition("/")[0])
+    channel = channel.rstrip("/").removesuffix(f"/{record.subdir}")
+    return f"{channel}/{record.subdir}::{record.identity}"
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def without_credentials(url: str) -> str:
+    """`url` without user and password (PEP 610 asks for it); what is no URL is returned as it is."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    if "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
