@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Ecosystem", "Record"]
+from converters.errors import UnsafeInputError
+
+__all__ = ["Ecosystem", "Record", "conda_record"]
 
 Ecosystem = Literal["conda", "wheel"]
 
@@ -17,7 +21,8 @@ class Record:
     `name` is the native name: a conda package name. A wheel bears the name of the conda package that provides its
     project, else its normalised project name (docs/decisions/0002-identity.md). `requirements` stay in the syntax of
     their ecosystem: MatchSpecs of a conda record (`depends`), PEP 508 of a wheel (`Requires-Dist`), so that each is
-    judged by its own version order. `constraints` are conda's `constrains`. `timestamp` counts milliseconds since the
+    judged by its own version order. `constraints` are conda's `constrains`. `purls` are what the
+    artifact's own record says of itself. `timestamp` counts milliseconds since the
     epoch (upload time of a wheel). `origin` is the channel's or the index's URL. `yanked` is the reason (PEP 592; `""`
     where none was given), `None` for a file that is not yanked.
     """
@@ -34,6 +39,7 @@ class Record:
     requires_python: str | None = None
     extras: tuple[str, ...] = ()
     pypi_names: tuple[str, ...] = ()
+    purls: tuple[str, ...] = ()
     track_features: tuple[str, ...] = ()
     timestamp: int | None = None
     filename: str = ""
@@ -57,3 +63,72 @@ class Record:
         if self.ecosystem == "conda":
             return f"conda:{self.identity}"
         return f"wheel:{self.pypi_names[0] if self.pypi_names else self.name}-{self.version}"
+
+
+# CEP 26; the pattern of names also admits what old channels hold (a leading underscore, upper case is folded).
+_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,127}\Z")
+_VERSION = re.compile(r"[A-Za-z0-9_.+!~-]{1,128}\Z")
+_BUILD = re.compile(r"[A-Za-z0-9_.+-]{0,128}\Z")
+
+
+def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = "noarch") -> Record:
+    """A record of repodata, index.json or conda-meta (JSON, CEP 34 and 36) as ours. Unknown keys are dropped.
+
+    Raises `UnsafeInputError` (`record-invalid`) where name, version or build could leave a directory (R01), or where a
+    field has the wrong type.
+    """
+    name, version, build = _text(data, "name").lower(), _text(data, "version"), _text(data, "build")
+    if not _NAME.match(name) or ".." in name or not _VERSION.match(version) or not _BUILD.match(build):
+        raise UnsafeInputError(
+            "record-invalid", f"a record of an unsafe name, version or build: {name} {version} {build}"
+        )
+    noarch = data.get("noarch")
+    features = data.get("track_features") or ()
+    purls = _texts(data, "purls")
+    return Record(
+        ecosystem="conda",
+        name=name,
+        version=version,
+        build=build,
+        build_number=_number(data, "build_number") or 0,
+        subdir=str(data.get("subdir") or subdir),
+        noarch="python" if noarch == "python" else "generic" if noarch else None,
+        requirements=_texts(data, "depends"),
+        constraints=_texts(data, "constrains"),
+        track_features=tuple(features.replace(",", " ").split())
+        if isinstance(features, str)
+        else _texts(data, "track_features"),
+        purls=purls,
+        timestamp=_number(data, "timestamp"),
+        filename=str(data.get("fn") or ""),
+        url=str(data.get("url") or ""),
+        origin=str(data.get("channel") or origin).rstrip("/"),
+        sha256=_text(data, "sha256") if data.get("sha256") else None,
+        md5=_text(data, "md5") if data.get("md5") else None,
+        size=_number(data, "size"),
+        license=str(data["license"]) if data.get("license") else None,
+        python_site_packages_path=str(data.get("python_site_packages_path") or "") or None,
+    )
+
+
+def _text(data: Mapping[str, object], key: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str):
+        raise UnsafeInputError("record-invalid", f"a record whose {key} is no text: {value!r}")
+    return value
+
+
+def _number(data: Mapping[str, object], key: str) -> int | None:
+    value = data.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int):
+        raise UnsafeInputError("record-invalid", f"a record whose {key} is no whole number: {value!r}")
+    return value
+
+
+def _texts(data: Mapping[str, object], key: str) -> tuple[str, ...]:
+    value = data.get(key) or ()
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise UnsafeInputError("record-invalid", f"a record whose {key} is no list of texts")
+    return tuple(value)

@@ -1,0 +1,248 @@
+"""Keeping the store fed: facts are read late, in the order in which they cost, and only for candidates still alive.
+
+First what records need of python, so that builds for other pythons are never read; the rest when python is decided;
+METADATA of a wheel when it is the one that is left or about to be taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bridge.algebra import CondaSpec, Requirement, parse_conda, parse_pypi
+from bridge.errors import UnsafeInputError, UsageError
+from bridge.resolve.masks import ON
+from bridge.resolve.provides import is_python_text
+from bridge.resolve.space import Space
+from bridge.resolve.store import Clause, Term
+from bridge.resolve.variables import Fact, Variable
+from converters.wheel import CoreMetadata
+
+__all__ = ["Loader"]
+
+
+class Loader:
+    """Reads facts for one `Space` until nothing new follows from them."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._store = space.store
+        self._waiting: set[int] = set()
+        self.metadata_read = 0
+
+    def settle(self) -> Clause | None:
+        """Propagate and load until nothing new follows, or an assumption must go. Returns the violated clause."""
+        while True:
+            conflict = self._store.propagate()
+            if conflict is not None or self._space.lifting or not self._advance():
+                return conflict
+
+    def _advance(self) -> bool:
+        store, space = self._store, self._space
+        touched = [space.variables[index] for index in sorted(store.touched)]
+        required = [variable for variable in touched if store.is_required(variable.index)]
+        unknown = [variable for variable in required if not variable.is_known]
+        if unknown:
+            self._know(unknown)
+            return True
+        store.touched.clear()
+        has_loaded = False
+        for variable in required:
+            if variable.kind == "conda":
+                has_loaded |= self._load_python(variable)
+                self._waiting.add(variable.index)
+        has_loaded |= self._load_waiting()
+        has_loaded |= self._load_decided_wheels(required)
+        return self._load_extras() or has_loaded
+
+    def _know(self, unknown: Sequence[Variable]) -> None:
+        catalog = self._space.catalog
+        catalog.prefetch(variable.key for variable in unknown if variable.kind == "conda")
+        if catalog.index is not None:
+            catalog.index.prefetch_files(variable.key for variable in unknown if variable.kind == "wheels")
+        for variable in unknown:
+            self._space.know(variable)
+
+    # Conda records
+
+    def _load_python(self, variable: Variable) -> bool:
+        if variable is self._space.python or variable.conda is None:
+            return False
+        alive = self._store.domains[variable.index] & variable.conda.everything
+        fresh = alive & ~variable.loaded_python
+        variable.loaded_python |= alive
+        return bool(fresh) and self._load_texts(variable, fresh, is_python_only=True)
+
+    def _load_waiting(self) -> bool:
+        store, python = self._store, self._space.python
+        if store.is_required(python.index) and not store.is_decided(python.index):
+            return False
+        has_loaded = False
+        waiting, self._waiting = sorted(self._waiting), set()
+        for variable in (self._space.variables[index] for index in waiting):
+            if variable.conda is not None and store.is_required(variable.index):
+                alive = store.domains[variable.index] & variable.conda.everything
+                if fresh := alive & ~variable.loaded:
+                    variable.loaded |= alive
+                    has_loaded |= self._load_texts(variable, fresh, is_python_only=False)
+        return has_loaded
+
+    def _load_texts(self, variable: Variable, fresh: int, *, is_python_only: bool) -> bool:
+        assert variable.conda is not None
+        has_loaded = False
+        for texts, is_optional in ((variable.conda.depends, False), (variable.conda.constrains, True)):
+            for text, bits in texts.items():
+                if bits & fresh and (not is_python_only or is_python_text(text)):
+                    key = f"~{text}" if is_optional else text
+                    if key not in variable.texts:
+                        variable.texts.add(key)
+                        self._load_text(variable, bits, text, is_optional=is_optional)
+                        has_loaded = True
+        return has_loaded
+
+    def _load_text(self, variable: Variable, bits: int, text: str, *, is_optional: bool) -> None:
+        fact = Fact("constrains" if is_optional else "depends", text, variable, bits)
+        try:
+            spec = parse_conda(text)
+        except UsageError as error:
+            self._space.warnings[f"conda:{variable.key}: {error.message}; records that say so are left out"] = None
+            self._strike(variable, bits, Fact("unreadable", text, variable, bits))
+            return
+        if spec.name.startswith("__"):
+            if not self._virtual_holds(spec, is_optional=is_optional):
+                self._strike(variable, bits, Fact("virtual", text, variable, bits))
+            return
+        requirement = Requirement(
+            text=text, name=spec.name, kind="matchspec", bound="conda" if spec.names_a_build else None, conda=spec
+        )
+        self._space.demand_conda(((variable.index, bits),), requirement, fact, is_optional=is_optional)
+
+    def _virtual_holds(self, spec: CondaSpec, *, is_optional: bool) -> bool:
+        for name, version, build in self._space.catalog.target.virtual_packages:
+            if name == spec.name:
+                return spec.accepts_version(version) and (spec.build is None or bool(spec.build(build)))
+        return is_optional
+
+    def _strike(self, variable: Variable, bits: int, fact: Fact) -> None:
+        self._store.add(Clause(((variable.index, bits),), fact))
+
+    # Wheels
+
+    def _load_decided_wheels(self, required: Iterable[Variable]) -> bool:
+        store, space = self._store, self._space
+        decided = [v for v in required if v.kind == "wheels" and store.is_decided(v.index)]
+        fresh = [v for v in decided if store.domains[v.index] not in v.metadata]
+        if len(fresh) > 1 and space.catalog.index is not None:
+            space.catalog.index.prefetch_metadata([space.file(v, store.domains[v.index]) for v in fresh])
+        for variable in fresh:
+            self.load_wheel(variable, store.domains[variable.index])
+        return bool(fresh)
+
+    def load_wheel(self, variable: Variable, bit: int) -> None:
+        """Read METADATA of one file and add what it needs. A file that cannot be read is struck, with a warning.
+
+        Costs a request or more the first time; raises `NetworkError` where the index does not answer.
+        """
+        index = self._space.catalog.index
+        if bit in variable.metadata or index is None:
+            return
+        file = self._space.file(variable, bit)
+        try:
+            metadata = index.metadata(file)
+        except UnsafeInputError as error:
+            self._space.warnings[f"{file.filename} is left out: {error.message}"] = None
+            variable.metadata[bit] = CoreMetadata(name=variable.key, version=file.version)
+            self._strike(variable, bit, Fact("unreadable", file.filename, variable, bit))
+            return
+        self.metadata_read += 1
+        variable.metadata[bit] = metadata
+        if metadata.requires_python and metadata.requires_python != file.requires_python:
+            self._space.need_python(variable, bit, metadata.requires_python)
+        for requirement in self._requirements(metadata, file.filename):
+            fact = Fact("depends", requirement.text, variable, bit)
+            self._space.demand(((variable.index, bit),), requirement, fact)
+
+    def _requirements(self, metadata: CoreMetadata, source: str) -> Iterator[Requirement]:
+        for text in metadata.requires_dist:
+            try:
+                yield parse_pypi(text)
+            except UsageError as error:
+                self._space.warnings[f"{source}: {error.message}; it is ignored"] = None
+
+    # Extras
+
+    def _load_extras(self) -> bool:
+        has_loaded = False
+        for extra in self._space.extras:
+            if self._store.is_required(extra.index):
+                has_loaded |= self._load_wheel_extra(extra)
+                has_loaded |= self._load_conda_extra(extra)
+        return has_loaded
+
+    def _load_wheel_extra(self, extra: Variable) -> bool:
+        wheels = self._space.wheels_variable(extra.key)
+        served = extra.served.get(wheels.index, 0)
+        fresh = [(bit, metadata) for bit, metadata in wheels.metadata.items() if not bit & served]
+        for bit, metadata in fresh:
+            extra.served[wheels.index] = extra.served.get(wheels.index, 0) | bit
+            if extra.extra not in metadata.provides_extra:
+                self._space.warnings[f"{metadata.name} {metadata.version} has no extra {extra.extra!r}"] = None
+            self._add_extra(wheels, ((wheels.index, bit),), bit, metadata, extra)
+        return bool(fresh)
+
+    def _add_extra(
+        self, variable: Variable, source: tuple[Term, ...], bits: int, metadata: CoreMetadata, extra: Variable
+    ) -> None:
+        """What `project[extra]` adds to the requirements of these candidates."""
+        pythons = self._space.catalog.pythons
+        for requirement in self._requirements(metadata, metadata.name):
+            if requirement.marker is None:
+                continue
+            holds = pythons.for_marker(requirement.marker, extra.extra) & ~pythons.for_marker(requirement.marker)
+            if holds:
+                terms = (*source, (extra.index, ON))
+                if holds != pythons.everything:
+                    terms = (*terms, (self._space.know(self._space.python).index, holds))
+                self._space.demand_pypi(terms, requirement, Fact("depends", requirement.text, variable, bits))
+
+    def _load_conda_extra(self, extra: Variable) -> bool:
+        """The extra of a project that a decided conda record serves: read from the wheel of the same version."""
+        store = self._store
+        owner = self._space.owner(extra.key)
+        source: tuple[Term, ...] = ((extra.index, ON),)
+        if owner.kind == "slot":
+            bit = store.domains[owner.index]
+            if not store.is_decided(owner.index) or bit == owner.wheel_bit:
+                return False
+            source = (*source, (owner.index, bit))
+            owner = owner.carriers[bit.bit_length() - 2]
+        bit = store.domains[owner.index]
+        if owner.conda is None or not store.is_decided(owner.index) or bit == owner.wheel_bit:
+            return False
+        if bit & extra.served.get(owner.index, 0):
+            return False
+        version = owner.conda.records[bit.bit_length() - 2].version
+        bits = sum(2 << place for place, record in enumerate(owner.conda.records) if record.version == version)
+        extra.served[owner.index] = extra.served.get(owner.index, 0) | bits
+        metadata = self._metadata_of_version(extra.key, version)
+        if metadata is None or extra.extra not in metadata.provides_extra:
+            fact = Fact("no-extra", f"{extra.key}[{extra.extra}]", owner, bits)
+            store.add(Clause((*source, (owner.index, bits)), fact))
+        else:
+            self._add_extra(owner, ((owner.index, bits),), bits, metadata, extra)
+        return True
+
+    def _metadata_of_version(self, project: str, version: str) -> CoreMetadata | None:
+        catalog = self._space.catalog
+        if catalog.index is None:
+            return None
+        files = catalog.project(project).of_version(version)
+        chosen = next((file for file in files if file.is_wheel), files[0] if files else None)
+        if chosen is None:
+            return None
+        try:
+            metadata = catalog.index.metadata(chosen)
+        except UnsafeInputError as error:
+            self._space.warnings[f"{chosen.filename}: {error.message}"] = None
+            return None
+        self.metadata_read += 1
+        return metadata

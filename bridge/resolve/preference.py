@@ -1,0 +1,132 @@
+"""Which candidate comes first, and what is decided first: the whole policy, in one place.
+
+Among the records of a conda name: fewer `track_features`, then the version, the build number, the newer python, the
+time (the order of conda and rattler). Among the files of a project: files that are not yanked, final releases, the
+version; a wheel before an sdist; a tag of one python before abi3 before none; the nearest platform tag. Between the
+ecosystems: `--prefer conda` takes a record where any is left, even an older one; `wheel` turns it around; `newest`
+takes the higher version, and conda where they are equal. What is installed is kept while it meets what is asked.
+
+What is decided first: python where it was asked for, then everything else that was asked for, then python, then the
+identifier with the fewest candidates left.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from packaging.tags import Tag
+
+from bridge.algebra import conda_version, pep440_version
+from bridge.model import IndexFile
+from bridge.resolve.masks import PRESENT
+from converters.record import Record
+from converters.target import Target
+from converters.wheel import parse_wheel_name
+
+if TYPE_CHECKING:
+    from bridge.resolve.space import Space
+    from bridge.resolve.variables import Variable
+
+__all__ = ["choose", "decision_order", "file_rank", "record_rank"]
+
+_MINOR = re.compile(r"(\d+)\.(\d+)")
+
+
+def record_rank(record: Record) -> tuple[object, ...]:
+    """How good a conda record is among those of its name; larger is better."""
+    version = conda_version(record.version)
+    return (
+        -len(record.track_features),
+        version is not None,
+        version if version is not None else 0,
+        record.build_number,
+        _newest_python(record),
+        record.timestamp or 0,
+        record.build,
+    )
+
+
+def _newest_python(record: Record) -> tuple[int, int]:
+    """The python minor a build is made for; what is made for none in particular counts as the newest."""
+    if record.noarch is None:
+        for text in record.requirements:
+            if text.startswith(("python_abi ", "python ")) and (found := _MINOR.search(text)):
+                return int(found[1]), int(found[2])
+    return 99, 0
+
+
+class _FileRank(Protocol):
+    def __call__(self, file: IndexFile) -> tuple[object, ...]: ...
+
+
+def file_rank(target: Target) -> _FileRank:
+    """How good a file is among those of its project; larger is better."""
+    order = {platform: position for position, platform in enumerate(reversed(target.platform_tags()))}
+
+    def rank(file: IndexFile) -> tuple[object, ...]:
+        version = pep440_version(file.version)
+        assert version is not None, "files without a version are barred before"
+        usable = (file.yanked is None, not version.is_prerelease, version)
+        if not file.is_wheel:
+            return (*usable, False, (0, 0, 0), (), -1, file.filename)
+        named = parse_wheel_name(file.filename)
+        kind = max(_tag_kind(tag) for tag in named.tags)
+        platform = max(order.get(tag.platform, -1) for tag in named.tags)
+        return (*usable, True, kind, named.build_tag or (), platform, file.filename)
+
+    return rank
+
+
+@lru_cache(maxsize=8192)
+def _tag_kind(tag: Tag) -> tuple[int, int, int]:
+    digits = tag.interpreter.lstrip("abcdefghijklmnopqrstuvwxyz")
+    minor = int(digits[1:]) if digits[1:].isdigit() else 0
+    if tag.abi == "none":
+        return (1 if tag.platform != "any" else 0, 0, 0)
+    return (2, 0, 0) if tag.abi.startswith("abi3") else (3, minor, 0)
+
+
+def decision_order(space: Space, variable: Variable) -> tuple[object, ...]:
+    """The preference of an identifier; the smallest is decided first. O(1)."""
+    python_first = (0, 2) if variable is space.python else (1, 3)
+    group = python_first[0 if variable.is_asked else 1]
+    domain = space.store.domains[variable.index]
+    return (group, domain.bit_count(), -space.store.activity[variable.index], variable.name)
+
+
+def choose(space: Space, variable: Variable) -> int:
+    """The bit of the best candidate left of a required, known variable."""
+    domain = space.store.domains[variable.index]
+    kept = domain & space.kept.get(variable.name, 0)
+    if kept:
+        return kept & -kept
+    wheel = domain & variable.wheel_bit
+    others = domain & ~wheel
+    if not wheel or not others:
+        return domain & -domain
+    prefer = space.catalog.options.prefer
+    if prefer == "wheel" or (prefer == "newest" and _wheel_is_newer(space, variable, others & -others)):
+        return wheel
+    return others & -others
+
+
+def _wheel_is_newer(space: Space, variable: Variable, best: int) -> bool:
+    """Whether the best wheel left has a higher version than the best record left."""
+    wheels = variable.wheels
+    assert wheels is not None
+    space.know(wheels)
+    left = space.store.domains[wheels.index] & PRESENT
+    if left <= 0:
+        return False
+    file = space.file(wheels, left & -left)
+    owner = variable.carriers[best.bit_length() - 2] if variable.carriers else variable
+    if owner is not variable:
+        alive = space.store.domains[owner.index] & PRESENT & ~owner.wheel_bit
+        best = alive & -alive
+    assert owner.conda is not None
+    if not best:
+        return True
+    ours, theirs = pep440_version(owner.conda.records[best.bit_length() - 2].version), pep440_version(file.version)
+    return ours is not None and theirs is not None and theirs > ours

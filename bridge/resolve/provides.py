@@ -1,0 +1,81 @@
+"""Which PyPI projects a conda record carries, as far as the evidence is to be believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from converters.names import NameMap, Provided
+from converters.record import Record
+
+__all__ = ["canonical", "is_python_record", "is_python_text", "provided_by", "standin_of"]
+
+_PYTHON_NAMES = frozenset(
+    {"python", "python_abi", "cpython", "_python_abi3_support", "python-gil", "python-freethreading"}
+)
+_NAME_END = re.compile(r"[ =<>!~\[]")
+
+
+@lru_cache(maxsize=65536)
+def canonical(name: str) -> str:
+    """A name as PEP 503 normalises it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def is_python_text(text: str) -> bool:
+    """Whether a MatchSpec text speaks of the interpreter or its ABI."""
+    return text.split(" ", 1)[0] in _PYTHON_NAMES
+
+
+def is_python_record(record: Record) -> bool:
+    """Whether a record is a python package: it depends on the interpreter, or is linked for it."""
+    return record.noarch == "python" or any(
+        _NAME_END.split(text, maxsplit=1)[0] in _PYTHON_NAMES for text in record.requirements
+    )
+
+
+def provided_by(record: Record, names: NameMap) -> Provided:
+    """What a record carries, as far as it is to be believed.
+
+    A row that lists a project which is another conda package's own is a vendored copy, not a provider; a record that
+    is no python package carries only a project of its own name, or one of a package it depends on (a metapackage).
+    """
+    is_python = is_python_record(record)
+    provided = names.provides(record.name, purls=record.purls, is_python=is_python)
+    if provided.evidence not in ("name-map", "purl"):
+        return provided
+    own = canonical(record.name)
+    leans_on = {_NAME_END.split(text, maxsplit=1)[0] for text in record.requirements}
+    believed = tuple(
+        project
+        for project in provided.projects
+        if project == own
+        or (is_python and not _is_vendored(project, provided.projects, record.name, names))
+        or leans_on.intersection(names.carriers(project))
+    )
+    return Provided(projects=believed, evidence=provided.evidence if believed else "none")
+
+
+def _is_vendored(project: str, row: Sequence[str], name: str, names: NameMap) -> bool:
+    """Whether one project among several of a row is the sole or own project of another conda package."""
+    if len(row) == 1:
+        return False
+    return any(
+        other != name and (names.row(other) == (project,) or canonical(other) == project)
+        for other in names.carriers(project)
+    )
+
+
+def standin_of(name: str, provided: Sequence[Provided], names: NameMap) -> str | None:
+    """The project whose wheel may stand in for this conda name: its only one, or the one of its own name."""
+    row = names.row(name)
+    if provided:
+        projects = provided[0].projects
+    elif row is not None:
+        projects = row
+    else:
+        return None
+    if canonical(name) in projects:
+        return canonical(name)
+    return projects[0] if len(projects) == 1 else None

@@ -1,0 +1,68 @@
+"""Which pythons of the channels a marker, a Requires-Python or a set of wheel tags holds for: masks, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from packaging.markers import Marker
+from packaging.tags import Tag
+
+from bridge.algebra import marker_holds, python_specifier, specifier_accepts
+from converters.target import Python, Target, python_tags
+
+if TYPE_CHECKING:
+    from bridge.resolve.catalog import CondaName
+
+__all__ = ["Pythons"]
+
+
+class Pythons:
+    """The records of the conda name `python` on one target. Builds of another implementation fit no wheel."""
+
+    def __init__(self, conda: CondaName, target: Target) -> None:
+        self._target = target
+        self._platforms = target.platform_tags()
+        self._groups: dict[Python, int] = {}
+        for position in range(len(conda.records)):
+            found = conda.python(position)
+            if found is not None:
+                self._groups[found] = self._groups.get(found, 0) | 2 << position
+        self.everything = conda.everything
+        self._masks: dict[object, int] = {}
+
+    def _where(self, key: object, holds: Callable[[Python], bool]) -> int:
+        known = self._masks.get(key)
+        if known is None:
+            known = 0
+            for python, bits in self._groups.items():
+                if holds(python):
+                    known |= bits
+            self._masks[key] = known
+        return known
+
+    def for_marker(self, marker: Marker, extra: str = "") -> int:
+        """The pythons for which a marker holds with this extra chosen."""
+        environment = self._target.marker_environment
+        return self._where((str(marker), extra), lambda python: marker_holds(marker, environment(python), extra))
+
+    def for_requires(self, text: str) -> int | None:
+        """The pythons that a Requires-Python admits; `None` where it is not readable."""
+        specifier = python_specifier(text)
+        if specifier is None:
+            return None
+        return self._where(("requires", text), lambda python: specifier_accepts(specifier, python.version))
+
+    def for_tags(self, tags: frozenset[Tag]) -> int:
+        """The pythons that run a wheel of these tags; an empty set (an sdist) runs on all."""
+        if not tags:
+            return self.everything
+        return self._where(
+            tags, lambda python: not tags.isdisjoint(_tag_set(python.minor, python.free_threaded, self._platforms))
+        )
+
+
+@lru_cache(maxsize=256)
+def _tag_set(minor: tuple[int, int], free_threaded: bool, platforms: tuple[str, ...]) -> frozenset[Tag]:
+    return frozenset(python_tags(minor, free_threaded, platforms))

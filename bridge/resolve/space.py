@@ -1,0 +1,428 @@
+"""The joint candidate space of one request: variables over conda names, projects and extras, and what ties them.
+
+`Space` turns requirements into clauses of the store. What records and wheels require is read by
+`bridge.resolve.loader`, late, and only for what is still alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bridge.algebra import Requirement, names_prerelease
+from bridge.errors import UsageError
+from bridge.model import IndexFile
+from bridge.resolve.catalog import Catalog, CondaName, Project
+from bridge.resolve.masks import ABSENT, ON, PRESENT
+from bridge.resolve.provides import canonical
+from bridge.resolve.store import Clause, Store, Term
+from bridge.resolve.variables import Fact, Implication, Variable, VariableKind
+
+__all__ = ["Space"]
+
+
+class Space:
+    """The store of one request and the variables over it.
+
+    `kept` maps a variable's name to the candidates that are installed already; `warnings` are for the person.
+    """
+
+    def __init__(self, catalog: Catalog, kept: Mapping[str, int] | None = None) -> None:
+        self.catalog = catalog
+        self.store = Store()
+        self.kept = dict(kept or {})
+        self.variables: list[Variable] = []
+        self.extras: list[Variable] = []
+        self.warnings: dict[str, None] = {}
+        self.lifting = 0  # assumptions to be lifted before the search goes on
+        self.prerelease_marks = 0  # the assumptions that may be lifted where no solution is found
+        self._next_mark = 1
+        self._by_name: dict[str, Variable] = {}
+        self._excluded: set[tuple[int, int]] = set()
+        self.python = self.conda_variable("python")
+
+    # Variables
+
+    def _variable(self, name: str, kind: VariableKind, key: str, extra: str = "") -> Variable:
+        variable = Variable(index=self.store.new_variable(), name=name, kind=kind, key=key, extra=extra)
+        self.variables.append(variable)
+        self._by_name[name] = variable
+        return variable
+
+    def conda_variable(self, name: str) -> Variable:
+        """The variable of a conda name; its records are read when it becomes required."""
+        return self._by_name.get(name) or self._variable(name, "conda", name)
+
+    def wheels_variable(self, project: str) -> Variable:
+        """The variable of a project's files; the index is asked when it becomes required."""
+        name = f"pypi:{project}"
+        return self._by_name.get(name) or self._variable(name, "wheels", project)
+
+    def extra_variable(self, project: str, extra: str) -> Variable:
+        """The variable of `project[extra]`."""
+        name = f"{project}[{extra}]"
+        if name not in self._by_name:
+            variable = self._variable(name, "extra", project, extra)
+            variable.is_known = True
+            self.extras.append(variable)
+            self.store.set_full(variable.index, ABSENT | ON)
+        return self._by_name[name]
+
+    def slot_variable(self, project: str, carriers: Sequence[str]) -> Variable:
+        """The variable of a project for which no conda name of its own stands."""
+        name = f"project:{project}"
+        if name in self._by_name:
+            return self._by_name[name]
+        slot = self._variable(name, "slot", project)
+        slot.is_known = True
+        slot.carriers = tuple(self.know(self.conda_variable(carrier)) for carrier in carriers)
+        slot.wheel_bit = 2 << len(slot.carriers)
+        full = (slot.wheel_bit << 1) - 1
+        if self._only(project) == "conda" or self.catalog.index is None:
+            full &= ~slot.wheel_bit
+        self.store.set_full(slot.index, full)
+        for position, carrier in enumerate(slot.carriers):
+            assert carrier.conda is not None
+            self._tie(slot, 2 << position, carrier, carrier.conda.meets_pypi(project, None))
+        slot.wheels = self.wheels_variable(project)
+        self._tie(slot, slot.wheel_bit, slot.wheels, PRESENT)
+        if self._only(project) == "wheel":
+            carried = slot.wheel_bit - 2
+            self._bar(slot, carried, Fact("only", "wheel", slot, carried))
+        return slot
+
+    def owner(self, project: str) -> Variable:
+        """The variable that answers for a project: its conda name's, a slot, or its wheels alone."""
+        carriers = self.catalog.carriers(project)
+        if not carriers:
+            return self.wheels_variable(project)
+        if len(carriers) == 1 and self.catalog.conda(carriers[0]).standin == project:
+            return self.know(self.conda_variable(carriers[0]))
+        return self.slot_variable(project, carriers)
+
+    def know(self, variable: Variable) -> Variable:
+        """Read a variable's candidates, unless they were read before."""
+        if not variable.is_known:
+            variable.is_known = True
+            if variable.kind == "conda":
+                self._know_conda(variable)
+            else:
+                self._know_wheels(variable)
+        return variable
+
+    def file(self, variable: Variable, bit: int) -> IndexFile:
+        """The file behind a candidate of a project."""
+        assert variable.project is not None
+        return variable.project.files[bit.bit_length() - 2]
+
+    # Requirements
+
+    def ask(self, requirement: Requirement) -> list[Implication]:
+        """Add a requirement of the person; returns the implications that stand for it at the root."""
+        made = self.demand((), requirement, Fact("asked", requirement.text))
+        if requirement.kind == "pep508" and made:
+            made.append(self.require_python(Fact("needs-python", requirement.text)))
+        for implication in made[:1]:
+            implication.target.is_asked = True
+            for related in (implication.target.wheels, *implication.target.carriers):
+                if related is not None:
+                    related.is_asked = True
+        return made
+
+    def require_python(self, fact: Fact) -> Implication:
+        """A wheel, or a request for one, needs a conda python."""
+        return self.imply((), self.know(self.python), fact, PRESENT)
+
+    def demand(self, source: tuple[Term, ...], requirement: Requirement, fact: Fact) -> list[Implication]:
+        """If `source` holds, `requirement` must be met."""
+        if requirement.kind == "matchspec":
+            return [self.demand_conda(source, requirement, fact)]
+        if requirement.kind == "either" and self.catalog.conda(requirement.name).records:
+            return [self.demand_conda(source, requirement, fact)]
+        if requirement.marker is not None:
+            holds = self.catalog.pythons.for_marker(requirement.marker)
+            if not holds:
+                return []
+            if holds != self.catalog.pythons.everything:
+                source = (*source, (self.know(self.python).index, holds))
+        return self.demand_pypi(source, requirement, fact)
+
+    def demand_conda(
+        self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
+    ) -> Implication:
+        """A MatchSpec, asked of its conda name."""
+        assert requirement.conda is not None
+        target = self.conda_variable(requirement.conda.name)
+        implication = Implication(source, target, requirement, fact, is_optional)
+        self._attach(implication)
+        if target.is_known:
+            self._emit(implication)
+        elif not is_optional:
+            # Only that it is needed is said now; which of its records will do is said when they are read.
+            self.store.add(Clause((*source, (target.index, ABSENT)), fact))
+        return implication
+
+    def demand_pypi(self, source: tuple[Term, ...], requirement: Requirement, fact: Fact) -> list[Implication]:
+        """A PEP 508 requirement whose marker was judged, asked of whatever answers for its project."""
+        project = canonical(requirement.name)
+        is_wheel = requirement.bound == "wheel" or requirement.url is not None
+        owner = self.wheels_variable(project) if is_wheel else self.owner(project)
+        if requirement.url:
+            self._add_url(owner, requirement, is_root=not source)
+        implication = Implication(source, owner, requirement, fact)
+        self._attach(implication)
+        if owner.is_known:
+            self._emit(implication)
+        else:
+            self.store.add(Clause((*source, (owner.index, ABSENT)), fact))
+        extras = [self.imply(source, self.extra_variable(project, extra), fact, ON) for extra in requirement.extras]
+        return [implication, *extras]
+
+    def imply(self, source: tuple[Term, ...], target: Variable, fact: Fact, allowed: int) -> Implication:
+        """If `source` holds, `target` is one of `allowed`."""
+        implication = Implication(source, target, None, fact, allowed=allowed)
+        self._attach(implication)
+        self.store.add(Clause((*source, (target.index, ~allowed)), fact))
+        return implication
+
+    def _attach(self, implication: Implication) -> None:
+        if implication.fact.target is None:
+            implication.fact.target = implication.target
+        implication.target.demands.append(implication)
+        for index, _ in implication.source:
+            self.variables[index].outgoing.append(implication)
+
+    def _tie(self, variable: Variable, bit: int, target: Variable, allowed: int) -> None:
+        self.imply(((variable.index, bit),), target, Fact("provides", "", variable, bit, target), allowed)
+
+    def _emit(self, implication: Implication) -> None:
+        """Turn a demand on a known variable into clauses."""
+        kind = implication.target.kind
+        if implication.requirement is None or kind == "extra":
+            return
+        if kind == "conda":
+            self._emit_conda(implication, implication.requirement)
+        elif kind == "slot":
+            self._emit_slot(implication, implication.requirement)
+        else:
+            self._emit_wheels(implication, implication.requirement)
+
+    def _emit_conda(self, implication: Implication, requirement: Requirement) -> None:
+        target = implication.target
+        assert target.conda is not None
+        allowed = _meeting_records(target.conda, target.conda.standin or target.key, requirement)
+        if target.wheels is not None and requirement.bound != "conda":
+            allowed |= target.wheel_bit
+            self._pass_on(implication, target.wheels)
+        self._strike_others(implication, allowed)
+
+    def _emit_slot(self, implication: Implication, requirement: Requirement) -> None:
+        target, fact = implication.target, implication.fact
+        assert target.wheels is not None
+        self._strike_others(implication, PRESENT)
+        for position, carrier in enumerate(target.carriers):
+            assert carrier.conda is not None
+            source = (*implication.source, (target.index, 2 << position))
+            meets = _meeting_records(carrier.conda, target.key, requirement)
+            self.imply(source, carrier, Fact("serves", fact.text, fact.subject, fact.bits, carrier), meets)
+        self._pass_on(implication, target.wheels)
+
+    def _pass_on(self, implication: Implication, wheels: Variable) -> None:
+        """Say the same of the project's wheels, for the case that a wheel is taken."""
+        target = implication.target
+        source = (*implication.source, (target.index, target.wheel_bit))
+        onward = Implication(source, wheels, implication.requirement, implication.fact, implication.is_optional)
+        self._attach(onward)
+        if wheels.is_known:
+            self._emit(onward)
+
+    def _emit_wheels(self, implication: Implication, requirement: Requirement) -> None:
+        target = implication.target
+        assert target.project is not None
+        self._release(target, requirement)
+        self._strike_others(implication, _meeting_files(target.project, requirement))
+
+    def _strike_others(self, implication: Implication, allowed: int) -> None:
+        if implication.is_optional:
+            allowed |= ABSENT
+        implication.allowed = allowed
+        struck = self.store.full[implication.target.index] & ~allowed
+        if struck:
+            self.store.add(Clause((*implication.source, (implication.target.index, struck)), implication.fact))
+
+    # What is known of a name or a project as a whole
+
+    def _only(self, *names: str | None) -> str | None:
+        only = self.catalog.options.only
+        return next((only[name] for name in names if name is not None and name in only), None)
+
+    def _bar(self, variable: Variable, bits: int, fact: Fact, marks: int = 0) -> None:
+        if bits:
+            self.store.add(Clause(((variable.index, bits),), fact, marks))
+
+    def _know_conda(self, variable: Variable) -> None:
+        conda = self.catalog.conda(variable.key)
+        variable.conda = conda
+        full = ABSENT | conda.everything
+        only = self._only(variable.key, conda.standin)
+        has_wheels = conda.standin is not None and self.catalog.index is not None and variable is not self.python
+        if has_wheels and only != "conda" and conda.standin is not None:
+            variable.wheel_bit = conda.wheel_bit
+            variable.wheels = self.wheels_variable(conda.standin)
+            full |= variable.wheel_bit
+        self.store.set_full(variable.index, full)
+        if variable.wheels is not None:
+            self._tie(variable, variable.wheel_bit, variable.wheels, PRESENT)
+            if only == "wheel":
+                self._bar(variable, conda.everything, Fact("only", "wheel", variable, conda.everything))
+        self._bar(variable, conda.too_new, Fact("too-new", "", variable, conda.too_new))
+        for project in conda.projects:
+            if (wheels := self._by_name.get(f"pypi:{project}")) is not None:
+                self._exclude(wheels, variable)
+        for implication in list(variable.demands):
+            self._emit(implication)
+
+    def _know_wheels(self, variable: Variable) -> None:
+        project = variable.project or self.catalog.project(variable.key)
+        variable.project = project
+        self.store.set_full(variable.index, ABSENT | project.everything)
+        needs = Fact("needs-python", "", variable, project.everything)
+        self.imply(((variable.index, PRESENT),), self.know(self.python), needs, PRESENT)
+        if self._only(variable.key) == "conda":
+            self._bar(variable, project.everything, Fact("only", "conda", variable, project.everything))
+        self._say_where_files_run(variable, project, project.everything)
+        for carrier in self.catalog.carriers(variable.key):
+            self._exclude(variable, self.know(self.conda_variable(carrier)))
+        self._hold_back(variable, project)
+        for implication in list(variable.demands):
+            self._emit(implication)
+
+    def _exclude(self, wheels: Variable, conda: Variable) -> None:
+        """One owner: a wheel, and a record that carries its project alone or bears its name, exclude each other."""
+        if conda.conda is None or (wheels.index, conda.index) in self._excluded:
+            return
+        self._excluded.add((wheels.index, conda.index))
+        if owned := conda.conda.owns(wheels.key):
+            fact = Fact("owner", wheels.key, wheels, PRESENT, conda)
+            self.store.add(Clause(((wheels.index, PRESENT), (conda.index, owned)), fact))
+
+    def _say_where_files_run(self, variable: Variable, project: Project, among: int) -> None:
+        pythons, python = self.catalog.pythons, self.python
+        for tags, bits in project.by_tags.items():
+            fits = pythons.for_tags(tags)
+            if bits & among and fits != pythons.everything:
+                fact = Fact("tags", "", variable, bits & among, python)
+                self.store.add(Clause(((variable.index, bits & among), (python.index, ~fits)), fact))
+        for text, bits in project.by_python.items():
+            if bits & among:
+                self.need_python(variable, bits & among, text)
+
+    def need_python(self, variable: Variable, bits: int, text: str) -> None:
+        """Files that state a Requires-Python run on these pythons only. An unreadable one is ignored, as pip does."""
+        fits = self.catalog.pythons.for_requires(text)
+        if fits is None:
+            self.warnings[f"{variable.key}: Requires-Python {text!r} cannot be read and is ignored"] = None
+        elif fits != self.catalog.pythons.everything:
+            fact = Fact("requires-python", text, variable, bits, self.python)
+            self.store.add(Clause(((variable.index, bits), (self.python.index, ~fits)), fact))
+
+    # Pre-releases and yanked files (PEP 440, PEP 592)
+
+    def _mark(self) -> int:
+        self._next_mark <<= 1
+        return self._next_mark >> 1
+
+    def _hold_back(self, variable: Variable, project: Project) -> None:
+        """Bar yanked files, and pre-releases as long as a final release may do; both as assumptions."""
+        early, variable.yanked = project.prereleases, project.yanked
+        for implication in variable.demands:
+            if implication.requirement is not None:
+                variable.yanked &= ~project.pinned(implication.requirement.specifier)
+                if early and self._asks_prerelease(variable, implication.requirement):
+                    early = 0
+        if variable.yanked:
+            variable.yanked_mark = self._mark()
+            fact = Fact("yanked", "", variable, variable.yanked)
+            self._bar(variable, variable.yanked, fact, variable.yanked_mark)
+        if early and not self.catalog.options.pre:
+            variable.prerelease_mark = self._mark()
+            self.prerelease_marks |= variable.prerelease_mark
+            self._bar(variable, early, Fact("prerelease", "", variable, early), variable.prerelease_mark)
+
+    def _asks_prerelease(self, variable: Variable, requirement: Requirement) -> bool:
+        """Whether a requirement names a pre-release, or no final release in either world could ever meet it."""
+        project, specifier = variable.project, requirement.specifier
+        assert project is not None
+        if requirement.url or (specifier is not None and names_prerelease(specifier)):
+            return True
+        finals = project.everything & ~project.prereleases & ~project.yanked
+        meeting = _meeting_files(project, requirement) & finals
+        if any(bits & meeting and self.catalog.pythons.for_tags(tags) for tags, bits in project.by_tags.items()):
+            return False
+        return requirement.bound == "wheel" or not any(
+            self.catalog.conda(carrier).meets_pypi(variable.key, specifier)
+            for carrier in self.catalog.carriers(variable.key)
+        )
+
+    def _release(self, variable: Variable, requirement: Requirement) -> None:
+        """A demand that came after the project was read may ask for what was held back."""
+        assert variable.project is not None
+        if variable.prerelease_mark and self._asks_prerelease(variable, requirement):
+            self.lifting |= variable.prerelease_mark
+            variable.prerelease_mark = 0
+        pinned = variable.project.pinned(requirement.specifier) & variable.yanked if variable.yanked_mark else 0
+        if pinned:
+            self.lifting |= variable.yanked_mark
+            variable.yanked &= ~pinned
+            variable.yanked_mark = self._mark()
+            fact = Fact("yanked", "", variable, variable.yanked)
+            self._bar(variable, variable.yanked, fact, variable.yanked_mark)
+
+    def lift(self, marks: int) -> bool:
+        """Lift what is to be lifted, and the pre-releases among `marks`; then the store is at level 0 again."""
+        liftable = self.lifting | (marks & self.prerelease_marks)
+        self.lifting = 0
+        if liftable:
+            self.store.lift(liftable)
+            for variable in self.variables:
+                if variable.prerelease_mark & liftable:
+                    variable.prerelease_mark = 0
+        return bool(liftable)
+
+    # URL requirements
+
+    def _add_url(self, variable: Variable, requirement: Requirement, *, is_root: bool) -> None:
+        """The file of a URL joins its project; asked for by the person, it is the only candidate."""
+        assert requirement.url is not None
+        catalog = self.catalog
+        if catalog.index is None:
+            raise UsageError("no-index", f"{requirement.text}: a URL needs the package index, which is switched off")
+        file = catalog.index.file_of_url(requirement.url, variable.key)
+        if variable.project is None and is_root:
+            variable.project = Project.of_file(file, catalog.target, catalog.options)
+            return
+        wider, bit = (variable.project or catalog.project(variable.key)).with_file(file)
+        variable.project = wider
+        if variable.is_known and not self.store.full[variable.index] & bit:
+            self.store.extend(variable.index, bit)
+            self._say_where_files_run(variable, wider, bit)
+            for demand in variable.demands:
+                if demand.requirement is not None and not _meeting_files(wider, demand.requirement) & bit:
+                    self.store.add(Clause((*demand.source, (variable.index, bit)), demand.fact))
+
+
+def _meeting_records(conda: CondaName, project: str, requirement: Requirement) -> int:
+    """The records of a conda name that meet a requirement in the requirement's own order, or in conda's for either."""
+    if requirement.kind == "pep508":
+        return conda.meets_pypi(project, requirement.specifier)
+    assert requirement.conda is not None
+    meets = conda.meets(requirement.conda)
+    return meets if requirement.kind == "matchspec" else meets & conda.everything
+
+
+def _meeting_files(project: Project, requirement: Requirement) -> int:
+    if requirement.url:
+        return next((2 << place for place, file in enumerate(project.files) if file.url == requirement.url), 0)
+    if requirement.kind == "matchspec":
+        assert requirement.conda is not None
+        return project.meets_conda(requirement.conda)
+    return project.meets(requirement.specifier)

@@ -1,0 +1,307 @@
+"""The store: one bitmask domain per variable, clauses over masks, propagation and learning.
+
+A variable's domain is an `int`: bit 0 means "absent", bit i+1 the i-th candidate, best first. A *clause* is a tuple of
+`(variable, mask)` terms and says: not all of these variables may lie inside these masks at once. A term is *satisfied*
+when the domain is a subset of its mask; a clause with all terms but one satisfied strikes the mask of that one.
+
+On a conflict the clause is resolved backwards along the trail to the first unique implication point, with masks in the
+place of literals: the terms of the pivot are united, those of one other variable intersected. What is learned is a
+clause like any other (Marques-Silva and Sakallah 1996; Zhang et al. 2001, carried over to finite domains).
+
+Clauses may rest on *assumptions* (bits of `marks`). What is learned from them carries their marks; when "no solution"
+rests on an assumption it can be lifted: its clauses are dropped and the search starts again from level 0.
+
+Pure: integers and tuples only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["Clause", "Store"]
+
+Term = tuple[int, int]
+
+_LONG_JUMP = 10  # levels; a longer jump is made one level at a time, for the pins between are mostly found again
+_ACTIVITY_GROWTH = 1.05
+
+
+class Clause:
+    """Not all terms may be satisfied at once. `fact` is the reason in words; a learned clause has `parents`."""
+
+    __slots__ = ("fact", "marks", "parents", "terms")
+
+    def __init__(
+        self, terms: Sequence[Term], fact: object = None, marks: int = 0, parents: Sequence[Clause] = ()
+    ) -> None:
+        self.terms = tuple(terms)
+        self.fact = fact
+        self.marks = marks
+        self.parents = tuple(parents)
+
+
+class Store:
+    """Domains, clauses, trail. A variable is an index from `new_variable`; its candidates may become known later."""
+
+    def __init__(self) -> None:
+        self.domains: list[int] = []
+        self.full: list[int] = []
+        self.activity: list[float] = []
+        self.conflicts = 0
+        self._binary: list[list[tuple[int, int, int, Clause]]] = []
+        self._longer: list[list[Clause]] = []
+        self._entries: list[list[int]] = []  # variable -> its positions on the trail
+        self._trail: list[tuple[int, int, Clause | None]] = []  # (variable, domain before, reason)
+        self._starts: list[int] = []  # trail length at which each level began
+        self._levels: list[int] = []  # level of each trail entry
+        self._queue: list[int] = []
+        self._queued: list[bool] = []
+        self._conflict: Clause | None = None
+        self._clauses: list[Clause] = []
+        self._recent: list[tuple[int, Clause]] = []  # clauses added above level 0: checked again after a backjump
+        self._bump = 1.0
+        self.refutation: Clause | None = None
+        self.touched: set[int] = set()  # variables whose domain changed since the caller last looked
+
+    @property
+    def level(self) -> int:
+        """The number of open decisions."""
+        return len(self._starts)
+
+    def new_variable(self) -> int:
+        """A variable whose candidates are not known yet: every bit but what is struck."""
+        self.domains.append(-1)
+        self.full.append(-1)
+        self.activity.append(0.0)
+        self._binary.append([])
+        self._longer.append([])
+        self._entries.append([])
+        self._queued.append(False)
+        return len(self.domains) - 1
+
+    def set_full(self, variable: int, full: int) -> None:
+        """Declare the candidates of a variable (bit 0 included). They may grow later: `extend`."""
+        self.full[variable] = full
+        self.domains[variable] &= full
+        self._enqueue(variable)
+        if not self.domains[variable] and self._conflict is None:
+            # It was required before it was known to be empty: the clause that required it is the conflict.
+            position = self._entries[variable][-1]
+            self._conflict = self._trail[position][2]
+
+    def extend(self, variable: int, bits: int) -> None:
+        """Add candidates. Their own clauses are the caller's to add at once."""
+        self.full[variable] |= bits
+        self.domains[variable] |= bits
+        for position in self._entries[variable]:
+            owner, before, reason = self._trail[position]
+            self._trail[position] = (owner, before | bits, reason)
+
+    def is_required(self, variable: int) -> bool:
+        return not self.domains[variable] & 1
+
+    def is_decided(self, variable: int) -> bool:
+        """Required, known, and with one candidate left."""
+        domain = self.domains[variable]
+        return domain > 0 and not domain & 1 and not domain & (domain - 1)
+
+    def satisfied(self, terms: Iterable[Term]) -> bool:
+        """Whether every term holds already."""
+        domains = self.domains
+        return all(not domains[variable] & ~mask for variable, mask in terms)
+
+    # Clauses -------------------------------------------------------------------------------------------------------
+
+    def add(self, clause: Clause) -> None:
+        """Add a clause and draw what follows from it at once; a conflict is kept for `propagate` to report."""
+        self._register(clause)
+        if self.level:
+            self._recent.append((self.level, clause))
+        self._check(clause)
+
+    def _register(self, clause: Clause) -> None:
+        self._clauses.append(clause)
+        terms = clause.terms
+        if len(terms) == 2:
+            (one, mask_one), (two, mask_two) = terms
+            self._binary[one].append((mask_one, two, mask_two, clause))
+            self._binary[two].append((mask_two, one, mask_one, clause))
+        else:
+            for variable, _ in terms:
+                self._longer[variable].append(clause)
+
+    def _check(self, clause: Clause) -> None:
+        domains = self.domains
+        open_term: Term | None = None
+        for term in clause.terms:
+            if domains[term[0]] & ~term[1]:
+                if open_term is not None:
+                    return
+                open_term = term
+        if open_term is None:
+            if self._conflict is None:
+                self._conflict = clause
+        elif domains[open_term[0]] & open_term[1]:
+            self._strike(open_term[0], open_term[1], clause)
+
+    def _strike(self, variable: int, mask: int, reason: Clause | None) -> None:
+        before = self.domains[variable]
+        self._entries[variable].append(len(self._trail))
+        self._trail.append((variable, before, reason))
+        self._levels.append(len(self._starts))
+        self.domains[variable] = before & ~mask
+        self._enqueue(variable)
+
+    def _enqueue(self, variable: int) -> None:
+        self.touched.add(variable)
+        if not self._queued[variable]:
+            self._queued[variable] = True
+            self._queue.append(variable)
+
+    # Search --------------------------------------------------------------------------------------------------------
+
+    def decide(self, variable: int, bit: int) -> None:
+        """Open a level in which `variable` is the one candidate `bit`."""
+        self._starts.append(len(self._trail))
+        self._strike(variable, self.domains[variable] & ~bit, None)
+
+    def propagate(self) -> Clause | None:
+        """Draw all consequences. Returns the violated clause, or `None`."""
+        domains, binary, longer = self.domains, self._binary, self._longer
+        queue, queued = self._queue, self._queued
+        while queue and self._conflict is None:
+            variable = queue.pop()
+            queued[variable] = False
+            domain = domains[variable]
+            for mask, other, other_mask, clause in binary[variable]:
+                if not domain & ~mask:
+                    left = domains[other]
+                    if left & other_mask:
+                        if not left & ~other_mask:
+                            self._conflict = clause
+                            break
+                        self._strike(other, other_mask, clause)
+            else:
+                for clause in longer[variable]:
+                    self._check(clause)
+                    if self._conflict is not None:
+                        break
+        if self._conflict is not None:
+            self._clear_queue()
+        return self._conflict
+
+    def _clear_queue(self) -> None:
+        for variable in self._queue:
+            self._queued[variable] = False
+        self._queue.clear()
+
+    def learn(self) -> tuple[Clause, int] | None:
+        """Resolve the present conflict into a new clause and the level to go back to.
+
+        `None`: the conflict holds at level 0, so there is no solution; `refutation` is its proof.
+        """
+        conflict = self._conflict
+        if conflict is None:
+            raise ValueError("there is no conflict to learn from")
+        self.conflicts += 1
+        highest = max((self._satisfied_at(variable, mask) for variable, mask in conflict.terms), default=0)
+        if highest < self.level:
+            self._undo(highest)  # it held before the last decisions, and only came to light now
+        terms, marks, parents, pivot = self._resolve_back(conflict)
+        learned = Clause(sorted(terms.items()), marks=marks, parents=parents)
+        if pivot is None:
+            self.refutation = learned
+            return None
+        self._bump *= _ACTIVITY_GROWTH
+        level = 0
+        for variable, mask in learned.terms:
+            self.activity[variable] += self._bump
+            if variable != pivot:
+                level = max(level, self._satisfied_at(variable, mask))
+        if self.level - level > _LONG_JUMP:
+            level = self.level - 1
+        return learned, level
+
+    def _resolve_back(self, conflict: Clause) -> tuple[dict[int, int], int, list[Clause], int | None]:
+        terms = dict(conflict.terms)
+        marks, parents = conflict.marks, [conflict]
+        start = self._starts[-1] if self._starts else 0
+        at_start: dict[int, int] = {}  # domains at the beginning of this level, of what changed in it
+        for position in range(len(self._trail) - 1, start - 1, -1):
+            variable, before, _ = self._trail[position]
+            at_start[variable] = before & self.full[variable]
+        open_here = {v for v, mask in terms.items() if v in at_start and at_start[v] & ~mask}
+        for position in range(len(self._trail) - 1, start - 1, -1):
+            variable, before, reason = self._trail[position]
+            if variable not in open_here or not before & self.full[variable] & ~terms[variable]:
+                continue
+            if self._starts and len(open_here) == 1:
+                return terms, marks, parents, variable
+            if reason is None:
+                raise AssertionError("a decision is the last implication point of its level")
+            marks |= reason.marks
+            parents.append(reason)
+            self._merge(terms, variable, reason)
+            open_here = {v for v, mask in terms.items() if v in at_start and at_start[v] & ~mask}
+        return terms, marks, parents, None
+
+    def _merge(self, terms: dict[int, int], pivot: int, reason: Clause) -> None:
+        """Resolve `terms` with `reason` on `pivot`: unite the pivot's masks, intersect the others'."""
+        for variable, mask in reason.terms:
+            if variable == pivot:
+                terms[pivot] |= mask
+            else:
+                terms[variable] = terms[variable] & mask if variable in terms else mask
+        if self.full[pivot] >= 0 and not self.full[pivot] & ~terms[pivot]:
+            del terms[pivot]  # every candidate is inside: the term says nothing any more
+
+    def _satisfied_at(self, variable: int, mask: int) -> int:
+        """The level at which the variable's domain became a subset of `mask`."""
+        for position in reversed(self._entries[variable]):
+            if self._trail[position][1] & self.full[variable] & ~mask:
+                return self._levels[position]
+        return 0
+
+    def backjump(self, level: int) -> None:
+        """Undo every decision above `level`; clauses added above it are checked again."""
+        self._undo(level)
+        self._conflict = None
+        self._clear_queue()
+        again = [clause for added, clause in self._recent if added > level]
+        self._recent = [(added, clause) for added, clause in self._recent if added <= level]
+        for clause in again:
+            if level:
+                self._recent.append((level, clause))
+            self._check(clause)
+
+    def _undo(self, level: int) -> None:
+        if level >= len(self._starts):
+            return
+        start = self._starts[level]
+        for position in range(len(self._trail) - 1, start - 1, -1):
+            variable, before, _ = self._trail[position]
+            self.domains[variable] = before & self.full[variable]
+            self._entries[variable].pop()
+            self.touched.add(variable)
+        del self._trail[start:], self._levels[start:], self._starts[level:]
+
+    def lift(self, marks: int) -> None:
+        """Drop every clause that rests on one of these assumptions and start again from level 0."""
+        kept = [clause for clause in self._clauses if not clause.marks & marks]
+        self._trail.clear()
+        self._levels.clear()
+        self._starts.clear()
+        self._recent.clear()
+        self._conflict = None
+        self._clear_queue()
+        self._clauses = []
+        for variable, full in enumerate(self.full):
+            self.domains[variable] = full
+            self._binary[variable].clear()
+            self._longer[variable].clear()
+            self._entries[variable].clear()
+            self.touched.add(variable)
+        for clause in kept:
+            self._register(clause)
+        for clause in kept:
+            self._check(clause)
