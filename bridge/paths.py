@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 
@@ -29,7 +28,7 @@ def inside(path: str, base: str = "") -> str | None:
             return None
     if not path.isascii():
         try:
-            os.fsencode(path)
+            path.encode("utf-8")
         except UnicodeEncodeError:
             return None
     return None if path == OWN or path.startswith(f"{OWN}/") else path
