@@ -1,0 +1,191 @@
+"""Checks of owned paths: is everything there that the records promise, and is it what they promise?"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from bridge.audit import repair
+from bridge.audit.claims import Claim, Owner
+from bridge.audit.finding import Finding, Level
+from bridge.audit.view import Discrepancy, View
+
+__all__ = [
+    "broken_link",
+    "case_collision",
+    "clobbered_file",
+    "double_owner",
+    "missing_file",
+    "modified_file",
+    "unreadable_file",
+]
+
+
+def missing_file(view: View) -> Iterator[Finding]:
+    """A path that a record lists and that is not there. Bytecode that was made after installing may go at any time."""
+    for found in view.discrepancies:
+        owner, path = found.claim.owner, found.claim.entry.path
+        if found.kind != "missing" or (_is_bytecode(path) and _makes_bytecode(owner)):
+            continue
+        yield _broken(view, "missing-file", found, f"{owner.label} lists it; there is nothing at this path")
+
+
+def modified_file(view: View) -> Iterator[Finding]:
+    """A path that does not hold what its record promises, and that no other package claims with what is there."""
+    for found in view.discrepancies:
+        if found.kind == "different" and found.by is None:
+            said = _contrast(found)
+            if found.twin is not None:
+                said += f"; these are the bytes that {found.twin.owner.label} promises for {found.twin.path}"
+            yield _broken(view, "modified-file", found, said, by=found.twin.owner if found.twin else None)
+
+
+def clobbered_file(view: View) -> Iterator[Finding]:
+    """A path that holds what *another* package's record promises for it: that package wrote over this one's file."""
+    for found in view.discrepancies:
+        if found.kind == "different" and found.by is not None:
+            yield _broken(
+                view, "clobbered-file", found, f"{_contrast(found)}, which is what {found.by.label} promises", found.by
+            )
+
+
+def unreadable_file(view: View) -> Iterator[Finding]:
+    """A path with a promise that could not be held against it. Nothing is called sound that was not read."""
+    for found in view.discrepancies:
+        if found.kind == "unreadable" and found.observed is not None:
+            said = found.observed.problem or "its content was not read"
+            yield _broken(view, "unreadable-file", found, f"its sha256 could not be compared: {said}")
+
+
+def double_owner(view: View) -> Iterator[Finding]:
+    """A path that two conda-meta records claim with different hashes: one of them is wrong whatever lies there.
+
+    A dist-info without a record that claims a record's path is told by `clobbered-file`, which says who wrote last.
+    """
+    for path, group in view.claims.by_path.items():
+        if len(group) < 2:
+            continue
+        recorded = [claim for claim in group if claim.owner.installed is not None and claim.entry.fingerprint.sha256]
+        first = recorded[0] if recorded else None
+        for claim in recorded[1:]:
+            if first is not None and claim.entry.fingerprint.sha256 != first.entry.fingerprint.sha256:
+                yield _two_owners(view, path, first, claim)
+                break
+
+
+def _two_owners(view: View, path: str, first: Claim, second: Claim) -> Finding:
+    lies = view.observed.get(path)
+    digest = lies.fingerprint.sha256 if lies else None
+    said = "; ".join(
+        f"{claim.owner.label} promises sha256 {claim.entry.fingerprint.sha256}"
+        + (", which is on disk" if claim.entry.fingerprint.sha256 == digest else "")
+        for claim in (first, second)
+    )
+    return Finding(
+        id="double-owner",
+        level="error",
+        package=first.owner.package,
+        path=path,
+        owner=first.owner.label,
+        by=second.owner.label,
+        evidence=said,
+        repair=repair.fix(view),
+    )
+
+
+def broken_link(view: View) -> Iterator[Finding]:
+    """An owned link that leads nowhere: an error where some record promises what it should lead to.
+
+    A link to a path that no record knows may have been shipped so (system roots of compilers do): a warning.
+    """
+    for path, found in view.observed.items():
+        group = view.claims.by_path.get(path, ()) if found.is_dangling else ()
+        if not group:
+            continue
+        owner = group[0].owner
+        link = found.fingerprint.link or ""
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
+        is_promised = target in view.claims.by_path
+        yield Finding(
+            id="broken-link",
+            level="error" if is_promised else "warning",
+            package=owner.package,
+            path=path,
+            owner=owner.label,
+            evidence=f"it leads to {link!r}, and there is nothing"
+            + ("" if is_promised else "; no record promises anything there, so it may have been shipped like this"),
+            repair=repair.restore(view, owner),
+        )
+
+
+def case_collision(view: View) -> Iterator[Finding]:
+    """Owned paths that differ only in case: on a file system that ignores case, one lies over the other.
+
+    A conda package that was built for a platform whose file systems tell case apart may have such paths: it goes
+    nowhere else.
+    """
+    seen: dict[str, str] = {}
+    ignores_case = view.target.subdir.startswith(("osx-", "win-"))
+    for path in view.claims.by_path:
+        other = seen.setdefault(path.casefold(), path)
+        if other == path:
+            continue
+        first, second = view.claims.by_path[other][0].owner, view.claims.by_path[path][0].owner
+        if first is second and not ignores_case and not _is_portable(first):
+            continue
+        yield Finding(
+            id="case-collision",
+            level="warning",
+            package=second.package,
+            path=path,
+            owner=second.label,
+            by=first.label,
+            evidence=f"{other} of {first.label} differs from it only in case",
+        )
+
+
+def _broken(view: View, name: str, found: Discrepancy, evidence: str, by: Owner | None = None) -> Finding:
+    owner, path = found.claim.owner, found.claim.entry.path
+    return Finding(
+        id=name,
+        level=_level(found),
+        package=owner.package,
+        path=path,
+        owner=owner.label,
+        by=by.label if by else None,
+        evidence=evidence,
+        repair=repair.restore(view, owner),
+    )
+
+
+def _level(found: Discrepancy) -> Level:
+    """Bytecode is a cache that the interpreter writes anew. Among packages that pip put there, nothing kept the second
+    from writing over the first: a warning, for no record of conda-meta is false.
+    """
+    if _is_bytecode(found.claim.entry.path):
+        return "info"
+    is_of_pip = found.claim.owner.source == "unmanaged"
+    return "warning" if is_of_pip and found.by is not None and found.by.source == "unmanaged" else "error"
+
+
+def _contrast(found: Discrepancy) -> str:
+    """What was promised, and what is there."""
+    promised, lies = found.claim.entry.fingerprint, found.observed
+    if lies is None or lies.fingerprint.kind == "directory" or promised.kind == "directory":
+        return f"a {promised.kind} was promised; a {lies.fingerprint.kind if lies else 'nothing'} is there"
+    if promised.kind == "symlink":
+        return f"a link to {promised.link!r} was promised; it leads to {lies.fingerprint.link!r}"
+    return f"sha256 {promised.sha256} was promised; on disk it is {lies.fingerprint.sha256}"
+
+
+def _is_bytecode(path: str) -> bool:
+    return path.endswith((".pyc", ".pyo"))
+
+
+def _makes_bytecode(owner: Owner) -> bool:
+    """Whether the owner's bytecode was compiled here: that of wheels and of noarch conda packages."""
+    return owner.source != "conda" or (owner.installed is not None and owner.installed.record.noarch is not None)
+
+
+def _is_portable(owner: Owner) -> bool:
+    return owner.source != "conda" or (owner.installed is not None and owner.installed.record.subdir == "noarch")

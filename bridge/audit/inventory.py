@@ -1,0 +1,329 @@
+"""What `bridge list`, `bridge owner` and `bridge why` answer, from the records alone. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from packaging.utils import canonicalize_name
+
+from bridge.audit.claims import Claims, Owner, claims_of
+from bridge.audit.dependencies import Edge, Holdings, edges, holdings_of, projects_of
+from bridge.audit.finding import Source
+from bridge.errors import UsageError
+from bridge.model import Distribution, Fingerprint, PathKind, PrefixState
+from bridge.owners import bytecode_source
+from converters.names import NameMap
+from converters.target import Target
+
+__all__ = ["Inventory", "Ownership", "PathOwner", "Reason", "Reasons", "Row", "inventory", "ownership", "why"]
+
+Role = Literal["file", "record", "bytecode", "directory"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One installed package. `origin` is the channel's or the index's URL; `installer` is INSTALLER's word.
+
+    :param requested: the specs it was asked for with; `is_requested` also counts PEP 376's REQUESTED, which has none.
+    """
+
+    owner: str
+    name: str
+    version: str
+    source: Source
+    build: str | None = None
+    subdir: str | None = None
+    origin: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    is_requested: bool = False
+    requested: tuple[str, ...] = ()
+    pypi_names: tuple[str, ...] = ()
+    distributions: tuple[Distribution, ...] = ()
+    installer: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The row as an item of `packages` in `bridge/schemas/list.json`: a wheel has an `index`, else a `channel`."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "build": self.build,
+            "subdir": self.subdir,
+            "source": self.source,
+            "index" if self.source == "wheel" else "channel": self.origin,
+            "url": self.url,
+            "sha256": self.sha256,
+            "pypi_names": list(self.pypi_names),
+            "requested": self.is_requested,
+            "requested_specs": list(self.requested),
+            "installer": self.installer,
+            "distributions": [
+                {"name": each.name, "version": each.version, "path": each.path} for each in self.distributions
+            ],
+            "owner": self.owner,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """All installed packages, sorted by name."""
+
+    prefix: Path
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `bridge list --json` (`bridge/schemas/list.json`)."""
+        return {"prefix": str(self.prefix), "packages": [row.to_json() for row in self.rows]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathOwner:
+    """One owner of a path, what it promises there, and the archive it came in.
+
+    :param role: `file`: listed by its record; `record`: the record itself; `bytecode`: the cache of its module;
+        `directory`: it has `files` below the path.
+    """
+
+    owner: str
+    package: str
+    source: Source
+    role: Role
+    promised: Fingerprint | None = None
+    files: int | None = None
+    url: str | None = None
+    sha256: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The owner as an item of `owners` in `bridge/schemas/owner.json`."""
+        return {
+            "owner": self.owner,
+            "package": self.package,
+            "source": self.source,
+            "role": self.role,
+            "kind": self.promised.kind if self.promised else None,
+            "sha256": self.promised.sha256 if self.promised else None,
+            "size": self.promised.size if self.promised else None,
+            "files": self.files,
+            "artifact": {"url": self.url, "sha256": self.sha256},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ownership:
+    """Who owns a path; `owners` is empty where nobody does. `found` is what lies there, where somebody looked."""
+
+    prefix: Path
+    path: str
+    owners: tuple[PathOwner, ...]
+    found: Fingerprint | None = None
+
+    @property
+    def kind(self) -> PathKind | None:
+        return self.found.kind if self.found else None
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `bridge owner --json` (`bridge/schemas/owner.json`)."""
+        return {
+            "prefix": str(self.prefix),
+            "path": self.path,
+            "kind": self.kind,
+            "sha256": self.found.sha256 if self.found else None,
+            "owners": [owner.to_json() for owner in self.owners],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a package is installed.
+
+    :param required_by: who asks for it directly, with the text of the requirement.
+    :param chains: for each package that was asked for and leads here, the shortest way, from it to this one.
+    :param rests_on: what says that the package carries its projects (`converters.names.Evidence`, or `dist-info`).
+    """
+
+    row: Row
+    required_by: tuple[Edge, ...]
+    chains: tuple[tuple[Edge, ...], ...]
+    rests_on: str
+
+    def to_json(self) -> dict[str, object]:
+        """The reason as an item of `packages` in `bridge/schemas/why.json`."""
+        return {
+            **self.row.to_json(),
+            "evidence": self.rests_on,
+            "required_by": [_edge_json(edge) for edge in self.required_by],
+            "chains": [[_edge_json(edge) for edge in chain] for chain in self.chains],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasons:
+    """One reason for each package of a name."""
+
+    prefix: Path
+    packages: tuple[Reason, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `bridge why --json` (`bridge/schemas/why.json`)."""
+        return {"prefix": str(self.prefix), "packages": [reason.to_json() for reason in self.packages]}
+
+
+def inventory(state: PrefixState, names: NameMap) -> Inventory:
+    """Every record of conda-meta and every dist-info that none of them covers, sorted by name."""
+    claims = claims_of(state)
+    rows = [_row(owner, claims, state, names) for owner in claims.owners]
+    return Inventory(prefix=state.prefix, rows=tuple(sorted(rows, key=lambda row: (row.name, row.version, row.owner))))
+
+
+def ownership(state: PrefixState, path: str, found: Fingerprint | None = None) -> Ownership:
+    """The owners of a prefix-relative path. Bytecode belongs to its module; a directory, to whoever has files in it."""
+    claims = claims_of(state)
+    path = posixpath.normpath(path)
+    owners = [_path_owner(claim.owner, "file", claim.entry.fingerprint) for claim in claims.by_path.get(path, ())]
+    owners += [
+        _path_owner(owner, "record")
+        for owner in claims.recorded
+        if owner.installed is not None and owner.installed.meta_path == path
+    ]
+    source = bytecode_source(path)
+    if not owners and source is not None:
+        owners = [_path_owner(claim.owner, "bytecode") for claim in claims.by_path.get(source, ())]
+    return Ownership(prefix=state.prefix, path=path, found=found, owners=tuple(owners) or _owners_below(claims, path))
+
+
+def why(state: PrefixState, target: Target, names: NameMap, name: str) -> Reasons:
+    """Why the package of this conda name, or the packages that carry this PyPI project, are installed.
+
+    Raises `UsageError` (`not-installed`) where there is none.
+    """
+    holdings = holdings_of(state, target, names)
+    project = canonicalize_name(name)
+    owners = [owner for owner in holdings.claims.owners if owner.package == name.lower()] or [
+        owner for owner in holdings.claims.owners if project in projects_of(owner, names)
+    ]
+    if not owners:
+        raise UsageError(
+            "not-installed",
+            f"no installed package is called {name!r} or carries a project of that name",
+            hint=f"see what there is: bridge list -p {state.prefix}",
+        )
+    known = list(edges(holdings))
+    return Reasons(prefix=state.prefix, packages=tuple(_reason(holdings, owner, known) for owner in owners))
+
+
+def _reason(holdings: Holdings, owner: Owner, known: list[Edge]) -> Reason:
+    direct = [edge for edge in known if edge.dependency is owner and edge.dependant is not owner]
+    return Reason(
+        row=_row(owner, holdings.claims, holdings.state, holdings.names),
+        required_by=tuple(sorted(direct, key=lambda edge: (edge.dependant.label, edge.text))),
+        chains=tuple(_chains(holdings, owner, known)),
+        rests_on=_evidence(owner, holdings),
+    )
+
+
+def _chains(holdings: Holdings, owner: Owner, known: list[Edge]) -> list[tuple[Edge, ...]]:
+    """Breadth first from the package upwards: the first way found to each package that was asked for is a shortest."""
+    above: dict[Owner, list[Edge]] = {}
+    for edge in known:
+        above.setdefault(edge.dependency, []).append(edge)
+    chains: dict[Owner, tuple[Edge, ...]] = {owner: ()}
+    pending = deque([owner])
+    while pending:
+        here = pending.popleft()
+        for edge in above.get(here, ()):
+            if edge.dependant not in chains:
+                chains[edge.dependant] = (edge, *chains[here])
+                pending.append(edge.dependant)
+    return sorted(
+        (chain for root, chain in chains.items() if chain and _is_requested(root, holdings.claims, holdings.state)),
+        key=lambda chain: (len(chain), chain[0].dependant.label),
+    )
+
+
+def _evidence(owner: Owner, holdings: Holdings) -> str:
+    if any(answering is owner for answering in holdings.claims.answering.values()):
+        return "dist-info"
+    record = owner.installed.record if owner.installed else None
+    if record is None or record.pypi_names:
+        return "purl"
+    is_python = projects_of(owner, NameMap.empty()) != ()
+    return holdings.names.provides(record.name, is_python=is_python).evidence
+
+
+def _row(owner: Owner, claims: Claims, state: PrefixState, names: NameMap) -> Row:
+    distributions = _distributions(owner, claims, state)
+    installer = next((each.installer for each in distributions if each.installer), None)
+    is_requested = _is_requested(owner, claims, state)
+    if owner.installed is None:
+        distribution = distributions[0]
+        url = (distribution.direct_url or {}).get("url")
+        return Row(
+            owner=owner.label,
+            name=distribution.name,
+            version=distribution.version,
+            source=owner.source,
+            url=url if isinstance(url, str) else None,
+            is_requested=is_requested,
+            pypi_names=(canonicalize_name(distribution.name),),
+            distributions=distributions,
+            installer=installer,
+        )
+    record = owner.installed.record
+    return Row(
+        owner=owner.label,
+        name=record.name,
+        version=record.version,
+        source=owner.source,
+        build=record.build,
+        subdir=record.subdir or None,
+        origin=record.origin or None,
+        url=record.url or None,
+        sha256=record.sha256,
+        is_requested=is_requested,
+        requested=owner.installed.requested,
+        pypi_names=projects_of(owner, names),
+        distributions=distributions,
+        installer=installer,
+    )
+
+
+def _distributions(owner: Owner, claims: Claims, state: PrefixState) -> tuple[Distribution, ...]:
+    return tuple(each for each in state.distributions if claims.answering[each.path] is owner)
+
+
+def _is_requested(owner: Owner, claims: Claims, state: PrefixState) -> bool:
+    """A conda package's REQUESTED was written where it was built, and says nothing here."""
+    if owner.installed is not None and owner.installed.requested:
+        return True
+    return owner.source != "conda" and any(each.requested for each in _distributions(owner, claims, state))
+
+
+def _path_owner(owner: Owner, role: Role, promised: Fingerprint | None = None, files: int | None = None) -> PathOwner:
+    record = owner.installed.record if owner.installed else None
+    return PathOwner(
+        owner=owner.label,
+        package=owner.package,
+        source=owner.source,
+        role=role,
+        promised=promised,
+        files=files,
+        url=record.url or None if record else None,
+        sha256=record.sha256 if record else None,
+    )
+
+
+def _owners_below(claims: Claims, path: str) -> tuple[PathOwner, ...]:
+    folder = "" if path == "." else f"{path}/"
+    counted = Counter(
+        claim.owner for below, group in claims.by_path.items() if below.startswith(folder) for claim in group
+    )
+    return tuple(_path_owner(owner, "directory", files=count) for owner, count in counted.most_common())
+
+
+def _edge_json(edge: Edge) -> Mapping[str, object]:
+    return {"owner": edge.dependant.label, "requires": edge.text}

@@ -1,0 +1,190 @@
+"""Checks of the records themselves: can they be read, do they contradict each other, who answers for what?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.utils import canonicalize_name
+
+from bridge.audit import repair
+from bridge.audit.claims import Owner
+from bridge.audit.finding import INTERRUPTED, Finding, Level
+from bridge.audit.view import View
+from bridge.model import Distribution
+
+__all__ = [
+    "broken_record",
+    "distribution_without_record",
+    "duplicate_distribution",
+    "duplicate_record",
+    "installer_lies",
+    "interrupted_transaction",
+    "unmanaged_distribution",
+]
+
+
+def interrupted_transaction(view: View) -> Iterator[Finding]:
+    """A transaction of bridge that was neither finished nor undone: other findings may be its consequences."""
+    if view.interrupted is not None:
+        yield Finding(
+            id=INTERRUPTED,
+            level="error",
+            path="conda-meta/.bridge",
+            evidence=view.interrupted,
+            repair=repair.recover(view),
+        )
+
+
+def broken_record(view: View) -> Iterator[Finding]:
+    """A record, or a file of a dist-info, that cannot be read as what it claims to be."""
+    for defect in view.state.defects:
+        owner = _owner_of(view, defect.path)
+        yield Finding(
+            id="broken-record",
+            level="error",
+            package=owner.package if owner else None,
+            path=defect.path,
+            owner=owner.label if owner else None,
+            evidence=defect.detail,
+            repair=repair.restore(view, owner) if owner else repair.fix(view),
+        )
+
+
+def distribution_without_record(view: View) -> Iterator[Finding]:
+    """A dist-info that does not say which files are its own: pip can neither upgrade nor remove it.
+
+    A conda package needs none, since conda-meta has its files. A legacy egg never had one: pip still knows a way.
+    """
+    broken = {defect.path for defect in view.state.defects}
+    for distribution in view.state.distributions:
+        path = distribution.path
+        is_told = bool(broken & {path, f"{path}/RECORD", f"{path}/METADATA", f"{path}/PKG-INFO"})
+        if distribution.entries is not None or is_told or view.holdings.is_of_conda(distribution):
+            continue
+        is_egg = path.endswith(".egg-info")
+        yield _of_distribution(
+            view,
+            "distribution-without-record",
+            distribution,
+            "the legacy format lists no files"
+            if is_egg
+            else "there is no RECORD: nobody knows which files it installed",
+            level="warning" if is_egg else "error",
+        )
+
+
+def duplicate_distribution(view: View) -> Iterator[Finding]:
+    """Two dist-infos of one project in one directory: which of them importlib.metadata finds is chance."""
+    groups: dict[tuple[str, str], list[Distribution]] = {}
+    for distribution in view.state.distributions:
+        site = distribution.path.rpartition("/")[0]
+        groups.setdefault((site, canonicalize_name(distribution.name)), []).append(distribution)
+    for same in groups.values():
+        # The one that a record covers is the one to keep, so the finding names the other.
+        first, *rest = sorted(same, key=lambda each: not view.claims.coverage[each.path])
+        owner = view.claims.answering[first.path]
+        for distribution in rest:
+            yield _of_distribution(
+                view,
+                "duplicate-distribution",
+                distribution,
+                f"{first.path} of {owner.label} is the same project",
+                # One conda package that ships two is how it was built, not damage.
+                level="info" if owner.source == "conda" and view.holdings.is_of_conda(distribution) else "error",
+                by=owner,
+                repairs=repair.pip(view, "install", "--force-reinstall", "--no-deps", distribution.name)
+                if owner.source == "unmanaged"
+                else repair.fix(view),
+            )
+
+
+def duplicate_record(view: View) -> Iterator[Finding]:
+    """Two conda-meta records of one package name: an environment has each package once."""
+    seen: dict[str, Owner] = {}
+    for owner in view.claims.recorded:
+        first = seen.setdefault(owner.package, owner)
+        if first is not owner and owner.installed is not None and first.installed is not None:
+            yield Finding(
+                id="duplicate-record",
+                level="error",
+                package=owner.package,
+                path=owner.installed.meta_path,
+                owner=owner.label,
+                by=first.label,
+                evidence=f"{first.installed.meta_path} is a record of the same package",
+                repair=repair.fix(view),
+            )
+
+
+def unmanaged_distribution(view: View) -> Iterator[Finding]:
+    """A distribution that no conda-meta record covers: conda and bridge know nothing of its files.
+
+    In an environment of conda's a warning, since the next change may write over them; elsewhere no more than a fact.
+    """
+    for owner in view.claims.unmanaged:
+        if owner.distribution is not None:
+            who = owner.label.partition(":")[0]
+            yield _of_distribution(
+                view,
+                "unmanaged-distribution",
+                owner.distribution,
+                f"no conda-meta record covers it; INSTALLER says {who}"
+                if owner.distribution.installer
+                else "no conda-meta record covers it, and it does not say who installed it",
+                level="warning" if view.has_records else "info",
+                repairs=repair.uninstall(view, owner.distribution),
+            )
+
+
+def installer_lies(view: View) -> Iterator[Finding]:
+    """An INSTALLER that names somebody else than who answers for the files.
+
+    pip believes it has what a conda package put there, and would upgrade it; or conda is named and has no record.
+    """
+    for distribution in view.state.distributions:
+        said = (distribution.installer or "").lower()
+        if not said:
+            continue
+        owner = view.claims.answering[distribution.path]
+        names_conda = said.startswith(("conda", "bridge", "rattler", "pixi", "mamba"))
+        if owner.source == "conda" and not names_conda:
+            evidence = f"INSTALLER says {said}; the files are those of {owner.label}"
+        elif owner.source == "unmanaged" and names_conda:
+            evidence = f"INSTALLER says {said}; no conda-meta record covers it"
+        else:
+            continue
+        yield _of_distribution(view, "installer-lies", distribution, evidence, level="info", repairs=())
+
+
+def _of_distribution(
+    view: View,
+    name: str,
+    distribution: Distribution,
+    evidence: str,
+    *,
+    level: Level = "error",
+    by: Owner | None = None,
+    repairs: tuple[str, ...] | None = None,
+) -> Finding:
+    owner = view.claims.answering[distribution.path]
+    return Finding(
+        id=name,
+        level=level,
+        package=owner.package,
+        path=distribution.path,
+        owner=owner.label,
+        by=by.label if by else None,
+        evidence=evidence,
+        repair=repair.restore(view, owner) if repairs is None else repairs,
+    )
+
+
+def _owner_of(view: View, path: str) -> Owner | None:
+    """Whose the unreadable file is: that of the record itself, or of the dist-info it lies in."""
+    for owner in view.claims.owners:
+        if owner.installed is not None and owner.installed.meta_path == path:
+            return owner
+    group = view.claims.by_path.get(path)
+    if group:
+        return group[0].owner
+    return view.claims.answering.get(path) or view.claims.answering.get(path.rpartition("/")[0])

@@ -1,0 +1,98 @@
+"""Which paths belong to nobody. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from bridge.audit.claims import Claims
+from bridge.audit.observed import Observed
+from bridge.model import PrefixState
+from bridge.owners import bytecode_source
+
+__all__ = ["leftovers", "unowned"]
+
+# Written by conda, mamba, pixi and rattler for themselves: no package lists these.
+_BOOKKEEPING = frozenset(
+    {
+        ".condarc",
+        ".messages.txt",
+        ".nonadmin",
+        "CACHEDIR.TAG",
+        "conda-meta/.condarc",
+        "conda-meta/frozen",
+        "conda-meta/history",
+        "conda-meta/initial-state.explicit.txt",
+        "conda-meta/pinned",
+        "conda-meta/pixi",
+        "conda-meta/pixi_env_prefix",
+        "conda-meta/state",
+    }
+)
+
+
+def leftovers(state: PrefixState, observed: Iterable[str]) -> tuple[str, ...]:
+    """The `~name`s that pip left directly below a directory of dist-infos, sorted."""
+    sites = {each.path.rpartition("/")[0] for each in state.distributions}
+    sites |= {state.site_packages} if state.site_packages else set()
+    parted = (path.rpartition("/") for path in observed if "~" in path)
+    return tuple(sorted(f"{site}/{name}" for site, _, name in parted if site in sites and name.startswith("~")))
+
+
+def unowned(state: PrefixState, claims: Claims, observed: Mapping[str, Observed]) -> Mapping[str, int]:
+    """Path → how many files it stands for: each unowned file, or the topmost directory that holds nothing owned.
+
+    Owned is what a record claims or mentions, records and bookkeeping, bytecode of an owned module, what lies in a
+    dist-info that no record covers, pip's leftovers (they are findings by themselves), and other environments inside
+    this one. Bytecode of an unowned module goes with its module.
+    """
+    owned = _owned(state, claims, observed)
+    apart = tuple(f"{folder}/" for folder in _owned_folders(state, claims, observed))
+    free: list[str] = []
+    above: set[str] = set()
+    for path in claims.by_path:
+        _add_parents(path, above)
+    for path, found in observed.items():
+        if found.fingerprint.kind == "directory" or path in claims.by_path:
+            continue
+        source = bytecode_source(path)
+        if path in owned or source in owned or path.startswith(apart):
+            _add_parents(path, above)
+        elif source not in observed:
+            free.append(path)
+    return _collapse(free, above)
+
+
+def _collapse(paths: Iterable[str], owned_directories: set[str]) -> Mapping[str, int]:
+    counted: Counter[str] = Counter()
+    for path in paths:
+        top, folder = path, path.rpartition("/")[0]
+        while folder and folder not in owned_directories:
+            top, folder = folder, folder.rpartition("/")[0]
+        counted[top] += 1
+    return dict(sorted(counted.items()))
+
+
+def _owned(state: PrefixState, claims: Claims, observed: Mapping[str, Observed]) -> set[str]:
+    owned = {*claims.by_path, *claims.mentioned, *_BOOKKEEPING, *leftovers(state, observed)}
+    owned |= {found.real for found in observed.values() if found.real is not None}
+    owned |= {package.meta_path for package in state.installed}
+    owned |= {defect.path for defect in state.defects}
+    return owned
+
+
+def _owned_folders(state: PrefixState, claims: Claims, observed: Mapping[str, Observed]) -> Iterator[str]:
+    """Folders all of whose content is spoken for."""
+    yield from leftovers(state, observed)
+    yield from (owner.distribution.path for owner in claims.unmanaged if owner.distribution is not None)
+    # Environments inside this one (a base's `envs/…`) and conda's package cache are not this prefix.
+    yield from (path.removesuffix("/conda-meta/history") for path in observed if path.endswith("/conda-meta/history"))
+    if "pkgs/urls.txt" in observed:
+        yield "pkgs"
+
+
+def _add_parents(path: str, above: set[str]) -> None:
+    folder = path.rpartition("/")[0]
+    while folder and folder not in above:
+        above.add(folder)
+        folder = folder.rpartition("/")[0]
