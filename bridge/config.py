@@ -1,0 +1,364 @@
+"""`Settings`: what the common options, the environment and pip's configuration say. Reads files; changes nothing.
+
+An explicit option beats `BRIDGE_<OPTION>` in the environment, which beats pip's configuration, which beats the default.
+pip's configuration is read as pip reads it (its files in their order, then `PIP_*`), without importing pip.
+
+The order of the package indexes, which decides who serves a project (the first that has it):
+
+1. an index named by option or by `BRIDGE_INDEX_URL`, then those named as extra, in their order: nothing else is asked;
+2. with extra indexes only: these, then what pip is configured to use;
+3. what pip is configured to use: its `index-url`, then its `extra-index-url`.
+
+The default index, where nobody named one, always comes last, so that a project of a private index is never looked up
+in the public one first (dependency confusion). pip, for its part, merges them all and takes the highest version.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, TypeVar, cast, get_args
+
+from bridge.errors import UsageError
+from bridge.pip_configuration import BOOLEANS, PipConfiguration, finite, home_directory
+from converters.target import SUBDIRS
+
+__all__ = ["Color", "Durability", "Prefer", "Settings", "default_index", "load", "parse_cutoff", "parse_timestamp"]
+
+Prefer = Literal["conda", "wheel", "newest"]
+Durability = Literal["full", "batched", "none"]
+Color = Literal["auto", "always", "never"]
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every common option of the command line, resolved. Times are seconds unless said otherwise.
+
+    `index_urls` and `channels` come highest priority first; they and `find_links` are as the person wrote them, with
+    credentials where there were any: mask them before they are shown. `exclude_newer` is in milliseconds since the
+    epoch: what was published then or later is excluded.
+    """
+
+    prefix: Path | None = None
+    channels: tuple[str, ...] = ("conda-forge",)
+    index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    name_map: str | None = None
+    platform: str | None = None
+    virtual_packages: tuple[tuple[str, str], ...] = ()
+    prefer: Prefer = "conda"
+    only: Mapping[str, str] = field(default_factory=dict)
+    exclude_newer: int | None = None
+    offline: bool = False
+    no_build: bool = False
+    pre: bool = False
+    adopt: bool = False
+    set_aside: bool = False
+    allow_clobber: tuple[str, ...] = ()
+    allow_link_scripts: bool = False
+    allow_external_symlinks: bool = False
+    lock_timeout: float = 60.0
+    durability: Durability = "batched"
+    cache_dir: Path
+    ca_bundle: str | None = None
+    client_cert: str | None = None
+    proxy: str | None = None
+    trusted_hosts: tuple[str, ...] = ()
+    timeout: float = 30.0
+    retries: int = 3
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    progress: bool = True
+    color: Color = "auto"
+
+
+# The keys of `load`'s options are the parameter names of the options in the command-line contract; those of the second
+# group are set by BRIDGE_* or by pip's configuration only.
+# fmt: off
+_KEYS = frozenset(
+    {
+        "prefix", "channel", "index_url", "extra_index_url", "name_map", "platform", "virtual_package", "prefer",
+        "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside", "allow_clobber",
+        "allow_link_scripts", "allow_external_symlinks", "lock_timeout", "durability", "json", "quiet", "verbose",
+        "no_progress", "color",
+
+        "find_links", "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
+    }
+)
+# fmt: on
+
+
+def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: float | None = None) -> Settings:
+    """Resolve the settings of one run.
+
+    :param options: by parameter name (`index_url`, `no_build`); `None`, `False`, `""` and `()` mean "not given".
+    :param environ: the environment; nothing is read from the process's own.
+    :param now: seconds since the epoch, for a cooldown given as a duration (default: the clock).
+
+    Raises `UsageError` (`option-value`, `pip-configuration`) naming the option or the file, and the value.
+    """
+    if unknown := set(options) - _KEYS:
+        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+    ask = _Lookup(options, environ)
+    pip = PipConfiguration(environ)
+    prefix = ask.string("prefix") or environ.get("CONDA_PREFIX") or None
+    cutoff = ask.string("exclude_newer")
+    index_urls, find_links = _indexes(ask, pip)
+    return Settings(
+        prefix=None if prefix is None else Path(os.path.abspath(prefix)),
+        channels=ask.strings("channel") or ("conda-forge",),
+        index_urls=index_urls,
+        find_links=find_links,
+        name_map=ask.string("name_map"),
+        platform=_platform(ask),
+        virtual_packages=_virtual_packages(ask),
+        prefer=cast("Prefer", ask.choice("prefer", get_args(Prefer), "conda")),
+        only=_only(ask),
+        exclude_newer=None if cutoff is None else _cutoff(ask, cutoff, time.time() if now is None else now),
+        offline=ask.flag("offline"),
+        no_build=ask.flag("no_build"),
+        pre=ask.flag("pre"),
+        adopt=ask.flag("adopt"),
+        set_aside=ask.flag("set_aside"),
+        allow_clobber=ask.strings("allow_clobber"),
+        allow_link_scripts=ask.flag("allow_link_scripts"),
+        allow_external_symlinks=ask.flag("allow_external_symlinks"),
+        lock_timeout=ask.number("lock_timeout", 60.0),
+        durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
+        cache_dir=_cache_dir(ask, environ),
+        ca_bundle=ask.string("ca_bundle") or pip.value("cert") or _first(environ, _CA_VARIABLES),
+        client_cert=ask.string("client_cert") or pip.value("client-cert"),
+        proxy=ask.string("proxy") or pip.value("proxy"),
+        trusted_hosts=ask.strings("trusted_host") or pip.values("trusted-host"),
+        timeout=ask.number("timeout", pip.number("timeout", "default-timeout", default=30.0), above_zero=True),
+        retries=ask.number("retries", pip.number("retries", default=3)),
+        json=ask.flag("json"),
+        quiet=ask.flag("quiet"),
+        verbose=ask.flag("verbose"),
+        progress=not ask.flag("no_progress"),
+        color=cast("Color", ask.choice("color", get_args(Color), "auto")),
+    )
+
+
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+def _first(environ: Mapping[str, str], names: Iterable[str]) -> str | None:
+    return next((environ[name] for name in names if environ.get(name)), None)
+
+
+class _Lookup:
+    """One value by its key: the option's, else the environment's; errors name the one that was used."""
+
+    def __init__(self, options: Mapping[str, object], environ: Mapping[str, str]) -> None:
+        self._options = options
+        self._environ = environ
+
+    def _find(self, key: str) -> tuple[object, str]:
+        value = self._options.get(key)
+        if value is not None and value is not False and value not in ("", ()):
+            return value, "--" + key.replace("_", "-")
+        variable = f"BRIDGE_{key.upper()}"
+        return self._environ.get(variable) or None, variable
+
+    def wrong(self, key: str, value: object, expected: str) -> UsageError:
+        source = self._find(key)[1]
+        return UsageError(
+            "option-value",
+            f"{source}: {str(value)!r} is not {expected}",
+            objects={"option": source, "value": str(value)},
+        )
+
+    def string(self, key: str) -> str | None:
+        value, _ = self._find(key)
+        return None if value is None else str(value)
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        """A repeatable option: in the environment, its values stand apart by white space."""
+        value, _ = self._find(key)
+        if value is None:
+            return ()
+        return (
+            tuple(value.split())
+            if isinstance(value, str)
+            else tuple(str(part) for part in cast("Iterable[object]", value))
+        )
+
+    def flag(self, key: str) -> bool:
+        value, _ = self._find(key)
+        if value is None or isinstance(value, (bool, int)):
+            return bool(value)
+        word = str(value).strip().lower()
+        if word not in BOOLEANS:
+            raise self.wrong(key, value, "one of 1, 0, true, false, yes, no")
+        return BOOLEANS[word]
+
+    def choice(self, key: str, choices: tuple[str, ...], default: str) -> str:
+        value = self.string(key)
+        if value is not None and value not in choices:
+            raise self.wrong(key, value, f"one of {', '.join(choices)}")
+        return value or default
+
+    def number(self, key: str, default: Number, *, above_zero: bool = False) -> Number:
+        text = self.string(key)
+        if text is None:
+            return default
+        value = finite(text, default)
+        if value is None or (above_zero and value == 0):
+            kind = {int: "a whole number", float: "a number of seconds"}[type(default)]
+            raise self.wrong(key, text, kind + (" above 0" if above_zero else ", 0 or more"))
+        return value
+
+
+def _platform(ask: _Lookup) -> str | None:
+    platform = ask.string("platform")
+    if platform is not None and platform not in SUBDIRS:
+        raise ask.wrong("platform", platform, f"a known platform ({', '.join(sorted(SUBDIRS))})")
+    return platform
+
+
+def _virtual_packages(ask: _Lookup) -> tuple[tuple[str, str], ...]:
+    found = []
+    for text in ask.strings("virtual_package"):
+        name, _, version = text.partition("=")
+        if not re.fullmatch(r"__[a-z0-9_]+", name) or not version.strip():
+            raise ask.wrong("virtual_package", text, "of the form __NAME=VERSION, as in __glibc=2.28")
+        found.append((name, version.strip()))
+    return tuple(found)
+
+
+def _only(ask: _Lookup) -> dict[str, str]:
+    found = {}
+    for text in ask.strings("only"):
+        name, _, ecosystem = text.partition("=")
+        if not name or ecosystem not in {"conda", "wheel"}:
+            raise ask.wrong("only", text, "of the form NAME=conda or NAME=wheel")
+        found[name.lower()] = ecosystem
+    return found
+
+
+def _cutoff(ask: _Lookup, text: str, now: float) -> int:
+    try:
+        return parse_cutoff(text, now)
+    except ValueError as error:
+        raise ask.wrong("exclude_newer", text, str(error)) from error
+
+
+def _indexes(ask: _Lookup, pip: PipConfiguration) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The indexes and the find-links of this run; the module's docstring states the order and why."""
+    named, extra, links = ask.string("index_url"), ask.strings("extra_index_url"), ask.strings("find_links")
+    if named is not None:
+        return _unique((named, *extra)), links
+    if pip.flag("no-index"):
+        configured: tuple[str, ...] = ()
+    elif pip_named := pip.value("index-url", "pypi-url"):
+        configured = (pip_named, *pip.values("extra-index-url"))
+    else:
+        configured = (*pip.values("extra-index-url"), default_index())
+    return _unique((*extra, *configured)), links or pip.values("find-links")
+
+
+def _unique(urls: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(urls))
+
+
+def default_index() -> str:
+    """The URL of the index that is used where nobody named one: the constant of pypi-simple.
+
+    Importing that package costs a quarter of a second, for its HTML and HTTP parts; so the constant is read from its
+    source, and the package is imported only where that does not show it.
+    """
+    spec = importlib.util.find_spec("pypi_simple")
+    if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
+        for node in ast.parse(Path(spec.origin).read_bytes()).body:
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Constant):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if any(isinstance(target, ast.Name) and target.id == "PYPI_SIMPLE_ENDPOINT" for target in targets):
+                    return str(node.value.value)
+    return str(importlib.import_module("pypi_simple").PYPI_SIMPLE_ENDPOINT)
+
+
+def _cache_dir(ask: _Lookup, environ: Mapping[str, str]) -> Path:
+    named = ask.string("cache_dir")
+    if named is not None:
+        return Path(os.path.abspath(named))
+    configured = environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(configured):  # the XDG specification has relative ones ignored
+        return Path(configured) / "bridge"
+    if sys.platform == "darwin":
+        return home_directory(environ) / "Library" / "Caches" / "bridge"
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or home_directory(environ) / "AppData" / "Local") / "bridge" / "Cache"
+    return home_directory(environ) / ".cache" / "bridge"
+
+
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:([Zz])|([+-]\d\d:\d\d))\Z", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
+_UNITS = {"s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hr": 3600, "hour": 3600}
+_UNITS |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800}
+_AMOUNT = re.compile(r"\s*(\d{1,9})\s*([a-z]+)\s*,?", re.ASCII)
+_ISO_DURATION = re.compile(
+    r"P(?=.)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?=.)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?\Z", re.ASCII
+)
+
+
+def parse_timestamp(text: str) -> int:
+    """An RFC 3339 date-time as milliseconds since the epoch, cut off below. Raises `ValueError`."""
+    match = _TIMESTAMP.match(text)
+    if match is None:
+        raise ValueError(f"not an RFC 3339 date-time: {text!r}")
+    date, clock, fraction, _, offset = match.groups()
+    moment = datetime.fromisoformat(f"{date}T{clock}{offset or '+00:00'}")
+    return int(moment.timestamp()) * 1000 + int((fraction or "0")[:3].ljust(3, "0"))
+
+
+def parse_cutoff(text: str, now: float) -> int:
+    """A cooldown's cut-off as milliseconds since the epoch.
+
+    A date-time is RFC 3339's. A date is the start of that day in UTC, the same on every machine (so does pixi; uv takes
+    the end of the day where the machine stands). A duration (`7d`, `2 weeks`, `1 day 12 hours`, `P7D`) counts back
+    from `now` (seconds since the epoch), a day being 24 hours; as in uv, there are no months or years.
+    Raises `ValueError` with what was expected.
+    """
+    text = text.strip()
+    try:
+        if _DATE.match(text):
+            return parse_timestamp(f"{text}T00:00:00Z")
+        if text[:4].isdigit() and text[4:5] == "-":
+            return parse_timestamp(text)
+    except (ValueError, OverflowError):
+        raise ValueError("a date, or a date-time with its offset, as in 2026-01-31T12:00:00Z") from None
+    seconds = _duration(text)
+    if seconds is None:
+        raise ValueError("a date (2026-01-31), a date-time (2026-01-31T12:00:00Z) or a duration (7d, 2 weeks, P7D)")
+    return int(now * 1000) - seconds * 1000
+
+
+def _duration(text: str) -> int | None:
+    """Seconds; `None` where the text is no duration."""
+    if match := _ISO_DURATION.match(text.upper()):
+        return sum(
+            int(part or 0) * unit for part, unit in zip(match.groups(), (604800, 86400, 3600, 60, 1), strict=True)
+        )
+    total, position = 0, 0
+    text = text.lower()
+    while position < len(text):
+        amount = _AMOUNT.match(text, position)
+        unit = _UNITS.get(amount[2]) or _UNITS.get(amount[2].removesuffix("s")) if amount else None
+        if amount is None or unit is None:
+            return None
+        total += int(amount[1]) * unit
+        position = amount.end()
+    return total if text else None

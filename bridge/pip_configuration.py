@@ -1,0 +1,123 @@
+"""What pip is configured to use, read as pip reads it but without importing pip: its files, then `PIP_*`.
+
+Source: pip's documentation, "Configuration", and its `configuration.py` and `cli/parser.py`, version 26.
+"""
+
+from __future__ import annotations
+
+import configparser
+import locale
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from bridge.errors import UsageError
+
+__all__ = ["BOOLEANS", "PipConfiguration", "finite", "home_directory"]
+
+Number = TypeVar("Number", int, float)
+
+BOOLEANS = {
+    word: value
+    for value, words in ((True, "1 true yes on y t"), (False, "0 false no off n f"))
+    for word in words.split()
+}
+
+
+class PipConfiguration:
+    """pip's options as its configuration sets them: a section beats another (`[install]` beats `[global]`), and within
+    a section a later file beats an earlier one; the environment beats all. An empty value counts as none.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
+        for path in _pip_files(environ):
+            self._read(path)
+        for variable, value in environ.items():
+            if variable.startswith("PIP_"):
+                self._sections[":env:"][_pip_key(variable[4:])] = value
+
+    def _read(self, path: str) -> None:
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(path, encoding=locale.getpreferredencoding(False))
+        except (configparser.Error, UnicodeDecodeError) as error:
+            raise UsageError(
+                "pip-configuration",
+                f"pip's configuration file cannot be read: {path}",
+                context=(" ".join(str(error).split()),),
+                hint="correct the file, or set PIP_CONFIG_FILE to another one (or to the null device, for none)",
+            ) from error
+        for section in parser.sections():
+            if section in self._sections:
+                self._sections[section].update({_pip_key(key): value for key, value in parser.items(section)})
+
+    def value(self, *names: str) -> str | None:
+        """The value of an option by any of its names, or `None`."""
+        for section in (":env:", "install", "global"):
+            for name in names:
+                if value := self._sections[section].get(name, "").strip():
+                    return value
+        return None
+
+    def values(self, name: str) -> tuple[str, ...]:
+        return tuple((self.value(name) or "").split())
+
+    def flag(self, name: str) -> bool:
+        return BOOLEANS.get((self.value(name) or "no").lower(), True)
+
+    def number(self, *names: str, default: Number) -> Number:
+        text = self.value(*names)
+        value = default if text is None else finite(text, default)
+        if value is None:
+            raise UsageError("pip-configuration", f"pip's option {names[0]!r} is configured as {text!r}, not a number")
+        return value
+
+
+def _pip_key(name: str) -> str:
+    return name.lower().replace("_", "-").removeprefix("--")
+
+
+def _pip_files(environ: Mapping[str, str]) -> list[str]:
+    """List pip's configuration files, the weakest first; they need not exist."""
+    named = environ.get("PIP_CONFIG_FILE")
+    if named == os.devnull:
+        return []
+    machine, own = _pip_folders(environ)
+    if named and os.path.exists(named):
+        own = []  # that file stands in for the person's own
+    base = "pip.ini" if sys.platform == "win32" else "pip.conf"
+    files = [os.path.join(folder, base) for folder in (*machine, *own, Path(sys.prefix))]
+    return [*files, named] if named else files
+
+
+def _pip_folders(environ: Mapping[str, str]) -> tuple[list[Path], list[Path]]:
+    """The folders of the machine's and of the person's configuration, the weakest first."""
+    home = home_directory(environ)
+    if sys.platform == "win32":
+        machine = [Path(environ.get("PROGRAMDATA") or "C:\\ProgramData") / "pip"]
+        return machine, [home / "pip", Path(environ.get("APPDATA") or home / "AppData" / "Roaming") / "pip"]
+    if sys.platform == "darwin":
+        brewed = [Path("/opt/homebrew/share/pip")] if sys.prefix.startswith("/opt/homebrew") else []
+        support = home / "Library" / "Application Support" / "pip"
+        user = support if support.is_dir() else home / ".config" / "pip"
+        return [*brewed, Path("/Library/Application Support/pip")], [home / ".pip", user]
+    xdg = environ.get("XDG_CONFIG_DIRS", "").strip() or "/etc/xdg"
+    machine = [Path(folder) / "pip" for folder in xdg.split(os.pathsep)] + [Path("/etc")]
+    return machine, [home / ".pip", Path(environ.get("XDG_CONFIG_HOME", "").strip() or home / ".config") / "pip"]
+
+
+def finite(text: str, like: Number) -> Number | None:
+    """A finite number of `like`'s type that is not negative; `None` where the text is none."""
+    try:
+        value = type(like)(text)
+    except ValueError:
+        return None
+    return value if 0 <= value < float("inf") else None
+
+
+def home_directory(environ: Mapping[str, str]) -> Path:
+    """The home directory by `HOME` or `USERPROFILE`, else the account's."""
+    return Path(environ.get("HOME") or environ.get("USERPROFILE") or os.path.expanduser("~"))
