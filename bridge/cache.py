@@ -1,0 +1,58 @@
+"""A cache of small values, each with a checksum of its own; `bridge.artifacts` is that of large ones.
+
+Whatever is read back is checked: a cache may have lost a bit, or half a file, since it was written. A cache that cannot
+be written costs time, never the result. All writing is `bridge.fs`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from bridge import fs
+from bridge.errors import FaultError
+
+__all__ = ["BlobStore", "sha256_of"]
+
+_BLOCK = 1 << 20
+_DIGEST = 64
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """The sha256 of a file's content, as lower-case hex. Raises `OSError`."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class BlobStore:
+    """Values of up to some megabytes by key, each a file: the sha256 of the value as hex, a line feed, the value."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _path(self, key: str) -> Path:
+        name = hashlib.sha256(key.encode()).hexdigest()
+        return self._folder / name[:2] / name
+
+    def get(self, key: str) -> bytes | None:
+        """The value that was last set; `None` where there is none, or it was damaged."""
+        try:
+            data = self._path(key).read_bytes()
+        except OSError:
+            return None
+        value = data[_DIGEST + 1 :]
+        return value if data[:_DIGEST].decode("ascii", "replace") == hashlib.sha256(value).hexdigest() else None
+
+    def set(self, key: str, value: bytes) -> None:
+        """Keep `value`, for this account only: pages of private indexes are among them."""
+        digest = hashlib.sha256(value).hexdigest().encode()
+        path = self._path(key)
+        try:
+            fs.make_directories(path.parent)
+            fs.publish_file(path, [digest, b"\n", value], mode=0o600)
+        except FaultError:
+            return

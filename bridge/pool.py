@@ -1,0 +1,60 @@
+"""A few threads for what waits on the network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import TypeVar
+
+__all__ = ["THREADS", "Pool"]
+
+THREADS = 16
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Self = TypeVar("Self", bound="Pool")
+
+
+class Pool:
+    """Threads that begin with the first call. What is called must not wait for another call of the same pool."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def __enter__(self: Self) -> Self:  # noqa: PYI019 - `typing.Self` is of Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        """Call `function(item)` in one of the threads."""
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="bridge-fetch")
+            return self._executor.submit(function, item)
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """`function` of each item, in their order. The first error cancels what has not begun, and is raised."""
+        futures = [self.submit(function, item) for item in items]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in futures:
+                if future in done and future.exception() is not None:
+                    future.result()
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def close(self) -> None:
+        """Cancel what has not begun, and wait for what has."""
+        with self._lock:
+            if self._executor is not None:
+                self._executor.shutdown(wait=True, cancel_futures=True)
+                self._executor = None

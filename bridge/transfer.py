@@ -1,0 +1,168 @@
+"""One download into an open stream: resumed where it broke off, hashed on the way, never longer than promised."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import BinaryIO
+
+from bridge.answers import Again, Answer, Network, Progress, content_range, status_error, truncated, validator
+from bridge.errors import IntegrityError, NetworkError
+from bridge.faults import failpoint, faults
+from bridge.urls import masked
+
+__all__ = ["MAX_ARTIFACT", "Transfer", "check_hash", "check_size"]
+
+MAX_ARTIFACT = 32 << 30  # bytes
+
+
+def check_size(name: str, url: str, size: int | None, found: int) -> None:
+    """Raise `IntegrityError` (`size-mismatch`) where a size was promised and is another."""
+    if size is not None and size != found:
+        raise IntegrityError(
+            "size-mismatch",
+            f"{name} is not as long as its index or channel says",
+            context=(
+                f"expected: {size} bytes",
+                f"found: {'at least ' if found > size else ''}{found} bytes",
+                masked(url),
+            ),
+            hint="the index is out of date or wrong; try again later, or report it to whoever runs it",
+            objects={"url": masked(url), "expected": size, "found": found},
+        )
+
+
+def check_hash(name: str, url: str, sha256: str | None, found: str) -> None:
+    """Raise `IntegrityError` (`hash-mismatch`) where a hash was promised and is another."""
+    if sha256 is not None and sha256 != found:
+        raise IntegrityError(
+            "hash-mismatch",
+            f"{name} is not the file that was promised: its sha256 differs",
+            context=(f"expected: {sha256}", f"found: {found}", masked(url)),
+            hint="the file was changed on the server or on the way; do not use it before you know which",
+            objects={"url": masked(url), "expected": sha256, "found": found},
+        )
+
+
+class Transfer:
+    """Downloads `url` into `stream`, an empty seekable file of the caller's; the caller publishes it or drops it.
+
+    :param sha256: of the content, lower-case hex; `None`: not known, and then nothing is resumed without a validator.
+    :param size: of the content in bytes; `None`: not known.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        url: str,
+        stream: BinaryIO,
+        *,
+        name: str,
+        sha256: str | None,
+        size: int | None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._network = network
+        self._url = url
+        self._stream = stream
+        self._name = name
+        self._sha256 = sha256
+        self._size = size
+        self._progress = progress
+        self._digest = hashlib.sha256()
+        self._is_fresh = False
+        self.length = 0
+        self.validator: str | None = None
+
+    def run(self, begun: Iterable[bytes] = ()) -> str:
+        """Fill the stream and return the sha256 of what is in it.
+
+        :param begun: the start of the content, as an earlier run left it; the hash decides whether it was right.
+
+        Raises `IntegrityError` (`size-mismatch`, `hash-mismatch`) after one more try from the start, `NetworkError`
+        after the retries, `UnsafeInputError` (`url-refused`), and `FaultError` where the stream cannot be written.
+        """
+        if self._progress:
+            self._progress.start(self._name, self._size)
+        try:
+            for block in begun:
+                self._append(block)
+            try:
+                return self._complete()
+            except IntegrityError:
+                # A proxy's cache, a mirror in the middle of an update or a wrong beginning: one more, from the start
+                # and past every cache. What comes then is the answer.
+                self._restart()
+                self._is_fresh = True
+                return self._complete()
+        finally:
+            if self._progress:
+                self._progress.finish(self._name)
+
+    def _complete(self) -> str:
+        self._network.retrying(self._attempt)
+        check_size(self._name, self._url, self._size, self.length)
+        found = self._digest.hexdigest()
+        check_hash(self._name, self._url, self._sha256, found)
+        return found
+
+    def _attempt(self) -> None:
+        """Ask for what is missing and append what comes."""
+        if self._size is not None and self.length >= self._size > 0:
+            return
+        if self.length and self._sha256 is None and self.validator is None:
+            self._restart()  # nothing would tell whether the second half belongs to the first
+        with self._network.exchange(self._url, self._headers()) as answer:
+            expected = self._expected(answer)
+            for block in answer.blocks(decode=False):
+                self._append(block)
+                if self.length > (MAX_ARTIFACT if self._size is None else self._size):
+                    check_size(self._name, self._url, self._size or MAX_ARTIFACT, self.length)
+        if expected is not None and self.length < expected:
+            raise truncated(self._url, self.length, expected)
+
+    def _headers(self) -> dict[str, str]:
+        # Encoded on the way, the bytes would not be those of the hash.
+        headers = {"Accept-Encoding": "identity"}
+        if self._is_fresh:
+            headers["Cache-Control"] = "no-cache"
+        if self.length:
+            headers["Range"] = f"bytes={self.length}-"
+            if self.validator is not None:
+                headers["If-Range"] = self.validator
+        return headers
+
+    def _expected(self, answer: Answer) -> int | None:
+        """The length the file is to have after this answer; starts over where the answer is not the rest of it."""
+        if answer.status == 206 and self.length:
+            part = content_range(answer.headers)
+            if part is None or part[0] != self.length:
+                self._restart()
+                raise Again(NetworkError("truncated", f"another range than asked for came: {masked(self._url)}"))
+            return self._size if self._size is not None else part[2]
+        if answer.status == 416 and self.length:
+            self._restart()
+            raise truncated(self._url, 0, self._size)
+        if answer.status != 200:
+            raise status_error(answer)
+        self._restart()
+        self.validator = validator(answer.headers)
+        return self._size
+
+    def _append(self, block: bytes) -> None:
+        self._stream.write(block)
+        with faults(self._name):
+            failpoint("cache.chunk_written")
+        self._digest.update(block)
+        self.length += len(block)
+        if self._progress:
+            self._progress.advance(self._name, len(block))
+
+    def _restart(self) -> None:
+        if self._progress and self.length:
+            self._progress.advance(self._name, -self.length)
+        self._stream.seek(0)
+        self._stream.truncate()
+        self._digest = hashlib.sha256()
+        self.length = 0
+        self.validator = None
