@@ -26,6 +26,7 @@ __all__ = [
     "dist_info_member",
     "parse_metadata",
     "parse_wheel_name",
+    "read_metadata",
     "read_wheel",
 ]
 
@@ -143,15 +144,19 @@ def read_wheel(filename: str, stream: BinaryIO) -> CoreMetadata:
     The archive's structure is the caller's to judge (`bridge.archive`). Raises `UnsafeInputError` (`wheel-dist-info`,
     `metadata-invalid`, and `wheel-name` where name or version differ from the file name's).
     """
-    named = parse_wheel_name(filename)
+    metadata = parse_metadata(read_metadata(filename, stream), filename)
+    check_name(parse_wheel_name(filename), metadata, filename)
+    return metadata
+
+
+def read_metadata(filename: str, stream: BinaryIO) -> bytes:
+    """The bytes of METADATA in an open wheel. Raises `UnsafeInputError` (`wheel-dist-info`, `limit-size`)."""
     with zipfile.ZipFile(stream) as archive:
         member = dist_info_member(archive.namelist(), filename, "METADATA")
         info = archive.getinfo(member)
         if info.file_size > MAX_METADATA:
             raise UnsafeInputError("limit-size", f"{filename}: METADATA is larger than {MAX_METADATA} bytes")
-        metadata = parse_metadata(archive.read(info), filename)
-    check_name(named, metadata, filename)
-    return metadata
+        return archive.read(info)
 
 
 def check_name(named: WheelName, metadata: CoreMetadata, filename: str) -> None:

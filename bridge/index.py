@@ -1,0 +1,274 @@
+"""Package indexes: which files a project has, and what a wheel says of itself, at the least cost in requests.
+
+Among indexes the first that has a project serves it, alone (dependency confusion). Only "not found" leads to the next
+one: an index that cannot be reached, or refuses, is an error. What `find_links` holds is offered beside that index's
+files, as pip and uv have it.
+"""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from packaging.utils import InvalidName, canonicalize_name
+
+from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
+from bridge.fetch import Client, Page, Progress
+from bridge.memo import Memo
+from bridge.model import IndexFile
+from bridge.simple_api import ACCEPT, MAX_PAGE, Listing, Source, folder_listing, parse_page
+from bridge.urls import local_path, masked, split_credentials
+from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
+
+__all__ = ["Index", "IndexStatistics"]
+
+# Before METADATA that is kept: whether it was read from a wheel whose hash had been verified.
+_UNCONFIRMED, _CONFIRMED = b"?", b"!"
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexStatistics:
+    """What was read so far: pages of indexes, and METADATA that was not in the cache."""
+
+    pages: int = 0
+    metadata_fetched: int = 0
+
+
+class Index:
+    """The package indexes of one run, as one. For many threads at once.
+
+    :param urls: of Simple APIs, highest priority first; `file:` URLs and paths of folders too.
+    :param find_links: folders of archives, or pages that link to archives.
+
+    `skipped` maps the names of files that were passed over to the reason.
+    """
+
+    def __init__(self, client: Client, urls: Sequence[str], find_links: Sequence[str] = ()) -> None:
+        self._client = client
+        self._urls = tuple(urls)
+        self._find_links = tuple(find_links)
+        self.skipped: dict[str, str] = {}
+        self._counting = threading.Lock()
+        self._pages = 0
+        self._fetched = 0
+        self._files: Memo[str, tuple[IndexFile, ...]] = Memo(self._find, client)
+        self._flat: Memo[str, dict[str, tuple[IndexFile, ...]]] = Memo(self._read_flat, client)
+        self._metadata: Memo[IndexFile, CoreMetadata] = Memo(self._read_metadata, client)
+
+    @property
+    def statistics(self) -> IndexStatistics:
+        with self._counting:
+            return IndexStatistics(pages=self._pages, metadata_fetched=self._fetched)
+
+    def files(self, project: str) -> tuple[IndexFile, ...]:
+        """The wheels and sdists of a project, by any spelling of its name; `()` where no index has it.
+
+        Raises `NetworkError` where an index fails otherwise than by 404, `UnsafeInputError` for a page that cannot be
+        trusted (see `simple_api.parse_page`), `UsageError` (`project-name`).
+        """
+        return self._files.get(_normal(project))
+
+    def prefetch_files(self, projects: Iterable[str]) -> None:
+        """Begin to fetch the pages of `projects`; errors are raised by `files`."""
+        for project in projects:
+            self._files.begin(_normal(project))
+
+    def metadata(self, file: IndexFile) -> CoreMetadata:
+        """The METADATA of a wheel (not of an sdist: `ValueError`), held against its file name.
+
+        In this order: what an earlier run kept, the wheel if it is local or in the cache, the PEP 658 file, the
+        wheel's end by Range requests, the whole wheel. Read by Range it is not covered by the wheel's hash until the
+        wheel is fetched, when it is to be compared.
+
+        Raises `IntegrityError` (`hash-mismatch`), `UnsafeInputError` (`metadata-invalid`, `wheel-name`,
+        `wheel-dist-info`, `zip-frame`, `hash-missing`), `NetworkError`.
+        """
+        if not file.is_wheel:
+            raise ValueError(f"the metadata of an sdist is known once it is built: {file.filename}")
+        return self._metadata.get(file)
+
+    def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
+        """Begin to fetch the METADATA of wheels; errors are raised by `metadata`."""
+        for file in files:
+            if file.is_wheel:
+                self._metadata.begin(file)
+
+    def fetch(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
+        """The file itself, verified. Raises `UnsafeInputError` (`hash-missing`), else as `Client.download`."""
+        if file.sha256 is None and local_path(file.url) is None:
+            raise UnsafeInputError(
+                "hash-missing",
+                f"the index gives no sha256 for {file.filename}, so nothing would tell what it sends",
+                context=(f"index: {file.origin}",),
+                hint="ask whoever runs the index to publish hashes, or download the file and require it by its path",
+            )
+        path = self._client.download(
+            file.url, sha256=file.sha256, size=file.size, name=file.filename, on_progress=on_progress
+        )
+        self._confirm(file, path)
+        return path
+
+    # Files.
+
+    def _find(self, project: str) -> tuple[IndexFile, ...]:
+        linked = [file for location in self._find_links for file in self._flat.get(location).get(project, ())]
+        try:
+            served = self._serve(project)
+        except NetworkError as error:
+            if error.id != "offline" or not linked:
+                raise
+            served = ()
+        named = {file.filename for file in linked}
+        return (*linked, *(file for file in served if file.filename not in named))
+
+    def _serve(self, project: str) -> tuple[IndexFile, ...]:
+        """The files of the first index that has the project."""
+        for base in self._urls:
+            path = local_path(base)
+            if path is None:
+                page = self._client.get(f"{base.rstrip('/')}/{project}/", accept=ACCEPT, max_bytes=MAX_PAGE)
+                files = None if page is None else self._parse(page, base, project)
+            else:
+                files = self._local_files(Path(path), base, project)
+            if files is not None:
+                with self._counting:
+                    self._pages += 1
+                return files
+        return ()
+
+    def _source(self, url: str, origin: str, project: str | None) -> Source:
+        hosts = self._client.settings.trusted_hosts
+        return Source(url=url, origin=split_credentials(origin)[0], project=project, trusted_hosts=hosts)
+
+    def _parse(self, page: Page, origin: str, project: str | None) -> tuple[IndexFile, ...]:
+        content_type = page.headers.get("content-type", "")
+        return self._taken(parse_page(page.content, content_type, self._source(page.url, origin, project)))
+
+    def _taken(self, listing: Listing) -> tuple[IndexFile, ...]:
+        self.skipped.update(listing.dropped)
+        return listing.files
+
+    def _local_files(self, root: Path, origin: str, project: str) -> tuple[IndexFile, ...] | None:
+        """A project's files below a folder: by `<project>/index.html`, else what lies in `<project>/`."""
+        if not root.is_dir():
+            hint = "name an index that is there, or take it out of the configuration: else the next one would be asked"
+            raise NetworkError("index-missing", f"there is no package index at {root}", hint=hint)
+        folder = root.resolve() / project
+        page = self._client.get((folder / "index.html").as_uri(), max_bytes=MAX_PAGE)
+        if page is not None:
+            return self._parse(page, origin, project)
+        if not folder.is_dir():
+            return None
+        return self._taken(folder_listing(folder, self._source(folder.as_uri(), origin, project)))
+
+    def _read_flat(self, location: str) -> dict[str, tuple[IndexFile, ...]]:
+        """A find-links location, by project. One that is not there is noted in `skipped`, as pip has it."""
+        local = local_path(location)
+        path = None if local is None else Path(local).resolve()
+        if path is not None and path.is_dir():
+            files = self._taken(folder_listing(path, self._source(path.as_uri(), location, None)))
+        else:
+            page = self._client.get(location if path is None else path.as_uri(), max_bytes=MAX_PAGE)
+            if page is None:
+                self.skipped[masked(location)] = "there is no such folder or page"
+                return {}
+            files = self._parse(page, location, None)
+        found: dict[str, list[IndexFile]] = {}
+        for file in files:
+            found.setdefault(file.project, []).append(file)
+        return {project: tuple(group) for project, group in found.items()}
+
+    # Metadata.
+
+    def _read_metadata(self, file: IndexFile) -> CoreMetadata:
+        named = parse_wheel_name(file.filename)
+        kept = self._client.metadata.get(file.sha256) if file.sha256 else None
+        data = self._metadata_bytes(file) if kept is None else kept[1:]
+        metadata = parse_metadata(data, file.filename)
+        check_name(named, metadata, file.filename)
+        if kept is None:
+            self._keep(file, data, _UNCONFIRMED)
+        return metadata
+
+    def _keep(self, file: IndexFile, data: bytes, mark: bytes) -> None:
+        """Keep METADATA for later runs, but for the description: of no use to a solver, and most of the text."""
+        if file.sha256 and local_path(file.url) is None:
+            head = data[: data.find(b"\n\n") + 2] if b"\n\n" in data else data
+            is_same = parse_metadata(head, file.filename) == parse_metadata(data, file.filename)
+            self._client.metadata.set(file.sha256, mark + (head if is_same else data))
+
+    def _confirm(self, file: IndexFile, path: Path) -> None:
+        """Put what the verified wheel says in the place of what was read without its hash, for the next run."""
+        kept = self._client.metadata.get(file.sha256) if file.sha256 else None
+        if kept is not None and kept.startswith(_UNCONFIRMED):
+            with suppress(UnsafeInputError):  # who opens the wheel tells what is wrong with it
+                self._keep(file, _metadata_of(path, file.filename), _CONFIRMED)
+
+    def _metadata_bytes(self, file: IndexFile) -> bytes:
+        local = local_path(file.url)
+        path = Path(local) if local is not None else self._client.cached(file.sha256, file.filename)
+        if path is None and self._client.settings.offline:
+            path = self.fetch(file)  # which says that it is not there
+        if path is not None:
+            return _metadata_of(path, file.filename)
+        with self._counting:
+            self._fetched += 1
+        data = self._published_metadata(file) if file.has_metadata else None
+        if data is None:
+            data = self._ranged_metadata(file)
+        return _metadata_of(self.fetch(file), file.filename) if data is None else data
+
+    def _published_metadata(self, file: IndexFile) -> bytes | None:
+        """The file beside the wheel (PEP 658); `None` where it is missing in spite of what the index says."""
+        parts = urlsplit(file.url)
+        url = urlunsplit(parts._replace(path=parts.path + ".metadata"))
+        page = self._client.get(url, max_bytes=MAX_METADATA, is_page=False)
+        if page is None:
+            return None
+        found = sha256(page.content).hexdigest()
+        if file.metadata_sha256 not in {None, found}:
+            raise IntegrityError(
+                "hash-mismatch",
+                f"the metadata file of {file.filename} is not the one that the index promised",
+                context=(f"expected: {file.metadata_sha256}", f"found: {found}", masked(url)),
+            )
+        return page.content
+
+    def _ranged_metadata(self, file: IndexFile) -> bytes | None:
+        """METADATA out of a wheel that stays where it is; `None` where that cannot be done."""
+        try:
+            remote = self._client.open_remote(file.url, file.size)
+            if remote is None:
+                return None
+            with closing(remote):
+                return read_metadata(file.filename, remote)
+        except NetworkError as error:
+            if error.id != "range-refused":
+                raise
+        except _BROKEN_ZIP:
+            pass  # the whole file will tell whether it is the archive or the server
+        return None
+
+
+def _metadata_of(path: Path, filename: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return read_metadata(filename, stream)
+    except _BROKEN_ZIP as error:
+        reason = (str(path), str(error)[:200])
+        raise UnsafeInputError("zip-frame", f"not a readable zip archive: {filename}", context=reason) from error
+
+
+def _normal(project: str) -> str:
+    try:
+        return canonicalize_name(project, validate=True)
+    except InvalidName as error:
+        raise UsageError("project-name", f"not the name of a project: {project!r}") from error

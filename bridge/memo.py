@@ -1,0 +1,56 @@
+"""Results that are computed once, ahead of time in the background or by whoever asks first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from bridge.pool import Pool
+
+__all__ = ["Memo"]
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Memo(Generic[Key, Value]):
+    """`compute(key)` for many keys and threads, once each. An error is raised to who asks, and forgotten after that."""
+
+    def __init__(self, compute: Callable[[Key], Value], pool: Pool) -> None:
+        self._compute = compute
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._results: dict[Key, Future[Value]] = {}
+
+    def begin(self, key: Key) -> None:
+        """Have it computed in the background, unless it is already."""
+        with self._lock:
+            if key in self._results:
+                return
+            future = self._results[key] = Future[Value]()
+        self._pool.submit(lambda wanted: self._run(wanted, future), key)
+
+    def get(self, key: Key) -> Value:
+        """The result. What nobody has begun yet is computed here: who asks never waits for a queue."""
+        with self._lock:
+            future = self._results.setdefault(key, Future())
+        self._run(key, future)
+        try:
+            return future.result()
+        except BaseException:
+            with self._lock:
+                if self._results.get(key) is future:
+                    del self._results[key]
+            raise
+
+    def _run(self, key: Key, future: Future[Value]) -> None:
+        with self._lock:
+            if future.running() or future.done():
+                return
+            future.set_running_or_notify_cancel()
+        try:
+            future.set_result(self._compute(key))
+        except BaseException as error:  # noqa: BLE001 - it is raised to who asks
+            future.set_exception(error)
