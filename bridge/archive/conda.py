@@ -1,0 +1,243 @@
+"""A conda package, judged whole before anything of it is unpacked (CEP 34, CEP 35): `.conda` and `.tar.bz2`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bridge.archive.bzip2 import bzip2_content
+from bridge.archive.conda_layout import is_info, read_conda
+from bridge.archive.conda_paths import PATH_DOCUMENTS, Listing, read_listing
+from bridge.archive.documents import parse_object
+from bridge.archive.entry_points import parse_entry_point
+from bridge.archive.limits import DEFAULT_LIMITS, Limits
+from bridge.archive.links import check_links
+from bridge.archive.paths import Caution, cautions, refuse_cautions
+from bridge.archive.refusal import damaged, refused, shown
+from bridge.archive.tars import TarMember, scan_tar
+from bridge.model import PathKind
+
+__all__ = ["CondaManifest", "CondaPath", "check_conda"]
+
+_BUFFER = 1 << 16
+_INDEX, _ABOUT, _LINK = "info/index.json", "info/about.json", "info/link.json"
+_FILE_STEM = re.compile(r"[A-Za-z0-9_.+!-]{1,245}\Z")
+_LINK_SCRIPT = re.compile(r"(bin|Scripts)/\.[^/]+-(pre|post)-(link|unlink)\.(sh|bat)\Z", re.IGNORECASE)
+_LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaPath:
+    """One path that the package installs, as it lies in the archive: placeholders are not replaced yet.
+
+    :param sha256: of a file's bytes, in hex, as read and held against paths.json; `None` for links and directories.
+    :param size: of a file, in bytes; `None` for links and directories.
+    :param link: a symbolic link's target, as written.
+    :param prefix_placeholder: the text to replace by the prefix; `file_mode` says how.
+    """
+
+    path: str
+    kind: PathKind
+    sha256: str | None = None
+    size: int | None = None
+    is_executable: bool = False
+    link: str | None = None
+    prefix_placeholder: str | None = None
+    file_mode: Literal["text", "binary"] | None = None
+    no_link: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaManifest:
+    """What a conda package installs, every byte of it hashed and held against paths.json.
+
+    :param index: index.json; `about`: about.json, empty where there is none.
+    :param paths: sorted by path; nothing below `info/` is among them.
+    :param entry_points: of a noarch python package, as written (`name = module:attribute`), each of them safe.
+    :param link_scripts: the paths among `paths` that conda would run on linking and unlinking.
+    :param cautions: names that would meet on other systems, loose modes that are masked, paths without a hash.
+    """
+
+    filename: str
+    index: Mapping[str, object]
+    paths: tuple[CondaPath, ...]
+    noarch: Literal["python", "generic"] | None
+    entry_points: tuple[str, ...]
+    link_scripts: tuple[str, ...]
+    about: Mapping[str, object]
+    cautions: tuple[Caution, ...] = ()
+
+
+def check_conda(
+    path: Path,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    allow_external_symlinks: bool = False,
+    filename: str | None = None,
+    portable: bool = False,
+) -> CondaManifest:
+    """Judge the conda package at `path`; read it once, and write nothing.
+
+    :param allow_external_symlinks: accept symbolic links that leave the package; they still are no member's parent.
+    :param filename: the package's own file name, where `path` has another one (a cache's).
+    :param portable: refuse names that would collide on a case-insensitive file system or that Windows cannot hold.
+
+    Raises `UnsafeInputError` (exit 3: `zip-*`, `tar-*`, `conda-layout`, `path-*`, `reserved-path`, `limit-*`,
+    `entry-point`), `IntegrityError` (exit 5: `zip-crc`, `record-hash`) and `OSError` where the file cannot be read.
+    """
+    name = filename or path.name
+    stem = _stem(name)
+    with path.open("rb", buffering=_BUFFER) as stream:
+        if name.endswith(".conda"):
+            contents = read_conda(stream, name, stem, limits, _wanted(limits))
+        else:
+            size = stream.seek(0, 2)
+            contents = scan_tar(bzip2_content(stream, name), size, name, limits, _wanted(limits))
+    _check_places(contents.members, name)
+    if not allow_external_symlinks:
+        check_links(_symlinks(contents.members), name)
+    index = _read_index(contents.documents, name, stem, limits)
+    listing = read_listing(contents.documents, name, limits)
+    paths = tuple(_reconcile(contents.members, listing, name))
+    noarch = _read_noarch(index, name)
+    found = cautions(path.path for path in paths) + tuple(_other_cautions(contents.members, listing))
+    if portable:
+        refuse_cautions((caution for caution in found if caution.id in {"case-collision", "windows-name"}), name)
+    about = contents.documents.get(_ABOUT)
+    return CondaManifest(
+        filename=name,
+        index=index,
+        paths=paths,
+        noarch=noarch,
+        entry_points=_read_entry_points(contents.documents, name, limits),
+        link_scripts=tuple(path.path for path in paths if _LINK_SCRIPT.match(path.path)),
+        about={} if about is None else parse_object(about, name, _ABOUT, limits),
+        cautions=found,
+    )
+
+
+def _stem(name: str) -> str:
+    """`name-version-build`. Raises `UnsafeInputError` (`conda-layout`) for what is no package's file name."""
+    for suffix in (".conda", ".tar.bz2"):
+        stem = name.removesuffix(suffix)
+        if stem != name and len(stem.rsplit("-", 2)) == 3 and _FILE_STEM.match(stem):
+            return stem
+    raise refused("conda-layout", name, "not NAME-VERSION-BUILD.conda, nor .tar.bz2")
+
+
+def _wanted(limits: Limits) -> Mapping[str, int]:
+    return dict.fromkeys(PATH_DOCUMENTS, limits.paths_json) | {
+        _INDEX: limits.index_json,
+        _ABOUT: limits.document,
+        _LINK: limits.document,
+    }
+
+
+def _check_places(members: Mapping[str, TarMember], name: str) -> None:
+    """Refuse what a package may not bring, whatever the case (CA18, CEP 34: "additional restrictions")."""
+    for path, member in members.items():
+        lowered = path.lower()
+        if lowered.partition("/")[0] == "conda-meta" or lowered == "info/repodata_record.json":
+            problem = "this place belongs to the environment, or to the package cache"
+            raise refused("reserved-path", name, problem, member=path, offset=member.offset)
+
+
+def _symlinks(members: Mapping[str, TarMember]) -> Mapping[str, str]:
+    return {
+        path: member.link for path, member in members.items() if member.kind == "symlink" and member.link is not None
+    }
+
+
+def _read_index(documents: Mapping[str, bytes], name: str, stem: str, limits: Limits) -> Mapping[str, object]:
+    if _INDEX not in documents:
+        raise refused("conda-layout", name, "it is missing", member=_INDEX)
+    index = parse_object(documents[_INDEX], name, _INDEX, limits)
+    identity = [index.get(key) for key in ("name", "version", "build")]
+    if not all(isinstance(part, str) for part in identity) or "-".join(map(str, identity)) != stem:
+        problem = f"it says {shown('-'.join(map(str, identity)))}, which is not the file's name"
+        raise refused("conda-layout", name, problem, member=_INDEX)
+    return index
+
+
+def _read_noarch(index: Mapping[str, object], name: str) -> Literal["python", "generic"] | None:
+    noarch = index.get("noarch")
+    if noarch == "python":
+        return "python"
+    if noarch == "generic" or noarch is True:  # `true` is what the oldest packages say
+        return "generic"
+    if noarch:
+        raise refused("conda-layout", name, f"noarch is {shown(str(noarch))}", member=_INDEX)
+    return None
+
+
+def _read_entry_points(documents: Mapping[str, bytes], name: str, limits: Limits) -> tuple[str, ...]:
+    """The commands that link.json asks for (CA22)."""
+    if _LINK not in documents:
+        return ()
+    document = parse_object(documents[_LINK], name, _LINK, limits)
+    noarch = document.get("noarch")
+    if document.get("package_metadata_version", 1) != 1 or not isinstance(noarch, (dict, type(None))):
+        raise refused("conda-layout", name, "not a link.json of version 1", member=_LINK)
+    texts = (noarch or {}).get("entry_points") or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise refused("conda-layout", name, "entry_points is no list of texts", member=_LINK)
+    commands = [parse_entry_point(text, "console_scripts", name, _LINK).name for text in texts]
+    if len(set(commands)) != len(commands):
+        raise refused("entry-point", name, "a command comes twice", member=_LINK)
+    return tuple(texts)
+
+
+def _reconcile(
+    members: Mapping[str, TarMember], listing: Mapping[str, Listing] | None, name: str
+) -> Iterator[CondaPath]:
+    """Hold the payload against the package's own list, both ways (CA19); yield its paths, sorted."""
+    payload = {path: member for path, member in members.items() if not is_info(path)}
+    if listing is None:
+        listing = {path: Listing(path=path) for path, member in payload.items() if member.kind != "directory"}
+    for path, member in payload.items():
+        if path not in listing and member.kind != "directory":
+            raise refused("conda-layout", name, "the package does not list it", member=path, offset=member.offset)
+    parents = {path.rpartition("/")[0] for path in payload}
+    for path in sorted(listing):
+        known = payload.get(path)
+        if known is None:
+            if listing[path].kind != "directory" or path not in parents:
+                raise refused("conda-layout", name, "the package lists it, and does not hold it", member=path)
+            yield CondaPath(path=path, kind="directory")
+        else:
+            yield _reconcile_path(known, listing[path], name)
+
+
+def _reconcile_path(member: TarMember, listed: Listing, name: str) -> CondaPath:
+    kind: PathKind = "file" if member.kind == "hardlink" else member.kind
+    if listed.kind not in {None, kind}:
+        problem = f"paths.json calls it a {listed.kind}, and it is a {kind}"
+        raise refused("conda-layout", name, problem, member=member.path, offset=member.offset)
+    if kind != "file":
+        return CondaPath(path=member.path, kind=kind, link=member.link, no_link=listed.no_link)
+    for what, promised, found in (("size", listed.size, member.size), ("sha256", listed.sha256, member.sha256)):
+        if promised not in {None, found}:
+            problem = f"paths.json promises the {what} {promised}; it is {found}"
+            raise damaged("record-hash", name, problem, member=member.path, offset=member.offset)
+    return CondaPath(
+        path=member.path,
+        kind=kind,
+        sha256=member.sha256,
+        size=member.size,
+        is_executable=bool(member.mode & 0o111),
+        prefix_placeholder=listed.prefix_placeholder,
+        file_mode=listed.file_mode,
+        no_link=listed.no_link,
+    )
+
+
+def _other_cautions(members: Mapping[str, TarMember], listing: Mapping[str, Listing] | None) -> Iterator[Caution]:
+    for path, member in members.items():
+        if member.kind == "file" and member.mode & _LOOSE_BITS:
+            yield Caution(id="loose-mode", path=path, detail=f"packed with mode {member.mode:o}, which is masked")
+    for path, listed in (listing or {}).items():
+        if listed.kind == "file" and listed.sha256 is None:
+            yield Caution(id="unhashed", path=path, detail="paths.json has no sha256 of it")

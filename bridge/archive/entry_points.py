@@ -1,0 +1,86 @@
+"""Entry points that become commands: `name = module:attribute`, of a wheel or of a noarch conda package.
+
+A name becomes a file in `bin`, module and attribute become code: so all three are held to a strict form, whatever the
+specification lets pass (CVE-2026-8643, CVE-2026-47425; W65, W66, CA22).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bridge.archive.refusal import refused, shown
+
+__all__ = ["SCRIPT_GROUPS", "EntryPoint", "parse_entry_point", "read_entry_points"]
+
+SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
+
+_NAME = re.compile(r"[\w+][\w.+ -]*\Z")
+_EXTRAS = re.compile(r"\s*\[[\w\s,.-]*\]\Z")
+_LONGEST_NAME = 200  # characters; a file name holds 255 bytes
+_LONGEST_TEXT = 1024
+_LINE_BREAKS = re.compile("[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryPoint:
+    """One command. `group` is `console_scripts` or `gui_scripts`; `attribute` may be dotted; extras are dropped."""
+
+    group: str
+    name: str
+    module: str
+    attribute: str
+
+
+def parse_entry_point(text: str, group: str, archive: str, source: str) -> EntryPoint:
+    """Parse `name = module:attribute [extras]`. Raises `UnsafeInputError` (`entry-point`); `source` is its member."""
+    name, mark, value = (part.strip() for part in text[:_LONGEST_TEXT].partition("="))
+    if not mark or len(text) > _LONGEST_TEXT:
+        raise refused("entry-point", archive, f"not NAME = MODULE:ATTRIBUTE: {shown(text)}", member=source)
+    if not _NAME.match(name) or len(name) > _LONGEST_NAME:
+        raise refused("entry-point", archive, f"a command cannot be called {shown(name)!r}", member=source)
+    module, mark, attribute = _EXTRAS.sub("", value).partition(":")
+    module, attribute = module.strip(), attribute.strip()
+    if not mark or not _is_dotted(module) or not _is_dotted(attribute):
+        problem = f"the command {name} should be MODULE:ATTRIBUTE, and is {shown(value)}"
+        raise refused("entry-point", archive, problem, member=source)
+    return EntryPoint(group=group, name=name, module=module, attribute=attribute)
+
+
+def _is_dotted(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
+
+
+def read_entry_points(data: bytes, archive: str, source: str) -> tuple[EntryPoint, ...]:
+    """The commands of an entry_points.txt, in its order; other groups are passed over.
+
+    Lines are read one by one, so that a value that goes on in the next line, which only some readers join, is refused.
+    Names keep their case. Raises `UnsafeInputError` (`entry-point`).
+    """
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise refused("entry-point", archive, "not UTF-8", member=source, offset=error.start) from error
+    if _LINE_BREAKS.search(text):
+        raise refused(
+            "entry-point", archive, "a control character that some readers take as a line break", member=source
+        )
+    group = ""
+    indent = 0
+    found: dict[tuple[str, str], EntryPoint] = {}
+    for line in text.split("\n"):
+        content = line.strip()
+        if not content or content.startswith(("#", ";")):
+            continue
+        if content.startswith("[") and content.endswith("]"):
+            group, indent = content[1:-1].strip(), len(line)
+        elif group in SCRIPT_GROUPS:
+            depth = len(line) - len(line.lstrip())
+            if depth > indent:
+                raise refused("entry-point", archive, f"a line that continues another: {shown(content)}", member=source)
+            indent = depth
+            point = parse_entry_point(content, group, archive, source)
+            if (group, point.name) in found:
+                raise refused("entry-point", archive, f"the command {point.name} comes twice", member=source)
+            found[group, point.name] = point
+    return tuple(found.values())

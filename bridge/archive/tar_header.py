@@ -1,0 +1,134 @@
+"""One header block of a tar, read strictly (POSIX.1-2001 ustar, or GNU's magic), and the records of a pax header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bridge.archive.refusal import refused
+
+__all__ = ["BLOCK", "Header", "parse_header", "parse_pax"]
+
+BLOCK = 512
+
+_OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*\Z")
+_MAGIC_USTAR = b"ustar\x0000"
+_MAGIC_GNU = b"ustar  \x00"
+_DECIDING = frozenset({"path", "linkpath", "size", "hdrcharset"})
+_UTF8_CHARSET = "ISO-IR 10646 2000 UTF-8"
+_LENGTH = re.compile(rb"([1-9][0-9]{0,7}) ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """A header block. Names are bytes, up to their NUL; `size` and `real_size` (a GNU sparse file's) are in bytes."""
+
+    name: bytes
+    kind: bytes
+    size: int
+    mode: int
+    link: bytes
+    real_size: int
+
+
+def parse_header(block: bytes, archive: str, offset: int) -> Header:
+    """Parse a header block. Raises `UnsafeInputError` (`conda-layout`): checksum, magic, or a number that is none."""
+    checksum = _octal(block[148:156])
+    if checksum != sum(block) - sum(block[148:156]) + 8 * 0x20:
+        raise refused("conda-layout", archive, "a tar header's checksum is wrong", offset=offset)
+    magic = block[257:265]
+    name = _text(block[:100])
+    if magic == _MAGIC_USTAR:
+        prefix = _text(block[345:500])
+        if prefix:
+            name = _join(prefix, name, archive, offset)
+    elif magic != _MAGIC_GNU:
+        raise refused("conda-layout", archive, "a tar header that is neither ustar, pax nor GNU", offset=offset)
+    elif any(block[345:500]) and block[156:157] != b"S":
+        raise refused("conda-layout", archive, "a GNU tar header with a name prefix", member=name, offset=offset)
+    size, mode, real_size = _number(block[124:136]), _octal(block[100:108]), _number(block[483:495])
+    if size is None or mode is None:
+        raise refused("conda-layout", archive, "a tar header with a number that is none", member=name, offset=offset)
+    return Header(
+        name=name,
+        kind=block[156:157],
+        size=size,
+        mode=mode,
+        link=_text(block[157:257]),
+        real_size=real_size or 0,
+    )
+
+
+def _text(field: bytes) -> bytes:
+    return field.partition(b"\0")[0]
+
+
+def _join(prefix: bytes, name: bytes, archive: str, offset: int) -> bytes:
+    if not name or name.strip(b"/.") == b"" or prefix in {b".", b"/"}:
+        raise refused("conda-layout", archive, "a tar name split where no writer splits it", member=name, offset=offset)
+    return prefix + b"/" + name
+
+
+def _octal(field: bytes) -> int | None:
+    found = _OCTAL.match(field)
+    return None if found is None else int(found[1] or b"0", 8)
+
+
+def _number(field: bytes) -> int | None:
+    """Octal, or GNU's base 256; `None` for neither, and for a negative number (CVE-2025-8194)."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    return _octal(field)
+
+
+def parse_pax(data: bytes, archive: str, offset: int, *, is_global: bool, largest: int) -> Mapping[str, str]:
+    """The records of a pax header that decide something: path, linkpath, size (CA09, CA10).
+
+    Everything else is checked for its form and passed over. Raises `UnsafeInputError`: `tar-pax` (a malformed record, a
+    keyword twice, a path or a size for all members at once, a sparse file, a charset), `limit-size` (a sparse file
+    above `largest` bytes).
+    """
+    records: dict[str, str] = {}
+    position = 0
+    while position < len(data):
+        key, value, end = _pax_record(data, position, archive, offset)
+        if key in records:
+            raise refused("tar-pax", archive, f"the pax keyword {key[:64]} comes twice", offset=offset)
+        records[key] = value
+        position = end
+    for key, value in records.items():
+        if key.startswith("GNU.sparse."):
+            if key in {"GNU.sparse.size", "GNU.sparse.realsize"} and value.isdecimal() and len(value) < 32:
+                _check_sparse(int(value), largest, archive, offset)
+            raise refused("tar-pax", archive, "a sparse file", offset=offset)
+        if key == "hdrcharset" and value != _UTF8_CHARSET:
+            raise refused("tar-pax", archive, f"names in the charset {value[:64]}", offset=offset)
+        if is_global and key in _DECIDING:
+            raise refused("tar-pax", archive, f"a {key} for all members at once", offset=offset)
+        if key in _DECIDING and not value:
+            raise refused("tar-pax", archive, f"an empty {key}", offset=offset)
+    return {key: value for key, value in records.items() if key in _DECIDING}
+
+
+def _check_sparse(size: int, largest: int, archive: str, offset: int) -> None:
+    if size > largest:
+        problem = f"a sparse file of {size} bytes; at most {largest} are allowed"
+        raise refused("limit-size", archive, problem, offset=offset)
+
+
+def _pax_record(data: bytes, position: int, archive: str, offset: int) -> tuple[str, str, int]:
+    """One `LENGTH KEY=VALUE` line, the length counting all of it."""
+    found = _LENGTH.match(data, position)
+    end = position + int(found[1]) if found else 0
+    if found is None or not found.end() < end <= len(data) or data[end - 1 : end] != b"\n":
+        raise refused("tar-pax", archive, "a malformed pax record", offset=offset)
+    key, mark, value = data[found.end() : end - 1].partition(b"=")
+    if not key or not mark or b"\0" in key + value:
+        raise refused("tar-pax", archive, "a pax record without a keyword, or with a NUL", offset=offset)
+    if key.startswith((b"SCHILY.xattr.", b"LIBARCHIVE.")):  # binary values: passed over
+        return key.decode("ascii", "backslashreplace"), "", end
+    try:
+        return key.decode("utf-8"), value.decode("utf-8"), end
+    except UnicodeDecodeError as error:
+        raise refused("tar-pax", archive, "a pax record that is not UTF-8", offset=offset) from error

@@ -1,0 +1,73 @@
+"""Unpacked bytes, taken in exact amounts and counted against the limits while they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bridge.archive.limits import Limits
+from bridge.archive.refusal import refused
+
+__all__ = ["Unpacked"]
+
+
+class Unpacked:
+    """A stream of unpacked bytes; one block of it is held at a time.
+
+    :param blocks: the bytes, in blocks of any size; an empty block ends them.
+    :param packed_size: bytes they were packed in, for the ratio.
+
+    Whatever reads raises `UnsafeInputError`: `limit-size`, `limit-ratio`, and `conda-layout` where the bytes end early.
+    """
+
+    __slots__ = ("archive", "block", "blocks", "limits", "packed_size", "position", "total", "used")
+
+    def __init__(self, blocks: Iterator[bytes], packed_size: int, archive: str, limits: Limits) -> None:
+        self.blocks = blocks
+        self.packed_size = packed_size
+        self.archive = archive
+        self.limits = limits
+        self.block = b""
+        self.used = 0  # bytes of `block` already handed out
+        self.total = 0  # bytes unpacked so far
+        self.position = 0  # bytes handed out so far
+
+    def _next_block(self) -> bool:
+        self.block = next(self.blocks, b"")
+        self.used = 0
+        self.total += len(self.block)
+        if self.total > self.limits.total_size:
+            raise refused("limit-size", self.archive, f"more than {self.limits.total_size} bytes once unpacked")
+        if self.total > self.limits.ratio_free and self.total > self.limits.ratio * self.packed_size:
+            problem = f"{self.packed_size} bytes become more than {self.limits.ratio} times as many"
+            raise refused("limit-ratio", self.archive, problem, offset=self.position)
+        return bool(self.block)
+
+    def views(self, size: int) -> Iterator[memoryview]:
+        """Exactly `size` bytes, in pieces that are not copied."""
+        left = size
+        while left:
+            if self.used == len(self.block) and not self._next_block():
+                raise refused("conda-layout", self.archive, "the tar is cut short", offset=self.position)
+            view = memoryview(self.block)[self.used : self.used + left]
+            self.used += len(view)
+            self.position += len(view)
+            left -= len(view)
+            yield view
+
+    def take(self, size: int) -> bytes:
+        """Exactly `size` bytes, in one piece."""
+        end = self.used + size
+        if end <= len(self.block):
+            data = self.block[self.used : end]
+            self.used = end
+            self.position += size
+            return data
+        return b"".join(self.views(size))
+
+    def rest(self) -> Iterator[bytes]:
+        """Everything that is left, in pieces."""
+        while self.used < len(self.block) or self._next_block():
+            piece = self.block[self.used :]
+            self.used = len(self.block)
+            yield piece
+            self.position += len(piece)

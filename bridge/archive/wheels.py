@@ -1,0 +1,201 @@
+"""A wheel, judged whole before anything of it is unpacked: zip, names, metadata, RECORD, entry points (PEP 427)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from bridge.archive.entry_points import EntryPoint, read_entry_points
+from bridge.archive.limits import DEFAULT_LIMITS, Limits
+from bridge.archive.paths import Caution, cautions, refuse_cautions
+from bridge.archive.record import RecordRow, encode_digest, read_record
+from bridge.archive.refusal import damaged, refused, shown
+from bridge.archive.wheel_layout import WheelLayout, find_layout, read_wheel_file
+from bridge.archive.zip_contents import read_member
+from bridge.archive.zip_member import ZipMember
+from bridge.archive.zips import read_directory
+from converters.wheel import CoreMetadata, check_name, parse_metadata, parse_wheel_name
+
+__all__ = ["WheelManifest", "WheelMember", "check_wheel"]
+
+_BUFFER = 1 << 16
+_SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")  # PEP 427: these bear no hash in RECORD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelMember:
+    """One file of a wheel, under its name in the archive. `sha256` is of the bytes that were read, in hex."""
+
+    path: str
+    sha256: str
+    size: int
+    is_executable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelManifest:
+    """What a wheel holds, every byte of it hashed and held against RECORD.
+
+    :param members: the files, in the order of the archive; directories are left out.
+    :param dist_info: the dist-info directory's name; `data_dir`: the data directory's, where there is one.
+    :param tags: the Tag lines of WHEEL, as they are written.
+    :param cautions: names that would meet, or could not lie, on another system.
+    """
+
+    filename: str
+    members: tuple[WheelMember, ...]
+    dist_info: str
+    data_dir: str | None
+    metadata: CoreMetadata
+    entry_points: tuple[EntryPoint, ...]
+    wheel_version: str
+    root_is_purelib: bool
+    tags: tuple[str, ...]
+    cautions: tuple[Caution, ...] = ()
+
+
+def check_wheel(
+    path: Path, *, limits: Limits = DEFAULT_LIMITS, filename: str | None = None, portable: bool = False
+) -> WheelManifest:
+    """Judge the wheel at `path`; read it once, and write nothing.
+
+    :param filename: the wheel's own file name, where `path` has another one (a cache's).
+    :param portable: refuse names that would collide on a case-insensitive file system or that Windows cannot hold.
+
+    Raises `UnsafeInputError` (exit 3: `zip-*`, `path-*`, `limit-*`, `wheel-*`, `record-invalid`, `record-algorithm`,
+    `metadata-invalid`, `entry-point`, `reserved-path`), `IntegrityError` (exit 5: `zip-crc`, `record-hash`) and
+    `OSError` where the file cannot be read.
+    """
+    name = filename or path.name
+    named = parse_wheel_name(name)
+    with path.open("rb", buffering=_BUFFER) as stream:
+        members = read_directory(stream, name, limits)
+        layout = find_layout(members, name, named)
+        documents = _read_documents(stream, layout, name, limits)
+        metadata = _parse_metadata(documents["METADATA"], layout, name)
+        check_name(named, metadata, name)
+        wheel = read_wheel_file(documents["WHEEL"], name, layout.member("WHEEL"))
+        points = read_entry_points(documents.get("entry_points.txt", b""), name, layout.member("entry_points.txt"))
+        found = cautions([*layout.files, *layout.directories]) + wheel.cautions
+        if portable:
+            refuse_cautions(found, name)
+        most = len(layout.files) + len(layout.directories)
+        rows = read_record(documents["RECORD"], name, layout.member("RECORD"), _exempt(layout), most)
+        _check_rows(rows, layout, name)
+        hashed = _hash_members(stream, layout, rows, documents, name)
+    return WheelManifest(
+        filename=name,
+        members=hashed,
+        dist_info=layout.dist_info,
+        data_dir=layout.data_dir,
+        metadata=metadata,
+        entry_points=points,
+        wheel_version=wheel.version,
+        root_is_purelib=wheel.root_is_purelib,
+        tags=wheel.tags,
+        cautions=(*found, *_encoding_cautions(rows)),
+    )
+
+
+def _parse_metadata(data: bytes, layout: WheelLayout, name: str) -> CoreMetadata:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        member = layout.member("METADATA")
+        raise refused("metadata-invalid", name, "not UTF-8", member=member, offset=error.start) from error
+    return parse_metadata(data, name)
+
+
+def _read_documents(stream: BinaryIO, layout: WheelLayout, name: str, limits: Limits) -> Mapping[str, bytes]:
+    """The dist-info files that decide something, each within its limit."""
+    bounds = {
+        "METADATA": ("metadata-invalid", limits.metadata),
+        "WHEEL": ("metadata-invalid", limits.wheel),
+        "RECORD": ("record-invalid", limits.record),
+        "entry_points.txt": (None, limits.entry_points),
+    }
+    documents = {}
+    for document, (missing, bound) in bounds.items():
+        member = layout.files.get(layout.member(document))
+        if member is None:
+            if missing is None:
+                continue
+            raise refused(missing, name, "it is missing", member=layout.member(document))
+        if member.size > bound:
+            problem = f"{member.size} bytes; at most {bound} are allowed"
+            raise refused("limit-size", name, problem, member=member.name, offset=member.offset)
+        documents[document] = b"".join(read_member(stream, member, name))
+    return documents
+
+
+def _exempt(layout: WheelLayout) -> frozenset[str]:
+    return frozenset(layout.member(signature) for signature in _SIGNATURES)
+
+
+def _check_rows(rows: Mapping[str, RecordRow], layout: WheelLayout, name: str) -> None:
+    """Every file has a row with a hash, and every row a file (W50, W51, W54, W55); rows of directories may be there."""
+    exempt = _exempt(layout)
+    for path, row in rows.items():
+        if path in layout.files:
+            if row.algorithm is None and path not in exempt:
+                raise refused("record-invalid", name, "RECORD has no hash of it", member=path)
+        elif not (path.endswith("/") and path[:-1] in layout.directories):
+            if ".." in path.split("/") or path.startswith("/"):
+                raise refused("path-escape", name, "RECORD lists a path outside the wheel", member=path)
+            raise refused("record-invalid", name, "RECORD lists it, and the wheel does not hold it", member=path)
+    for path in layout.files:
+        if path not in rows and path not in exempt:
+            raise refused("record-invalid", name, "RECORD does not list it", member=path)
+
+
+def _hash_members(
+    stream: BinaryIO,
+    layout: WheelLayout,
+    rows: Mapping[str, RecordRow],
+    documents: Mapping[str, bytes],
+    name: str,
+) -> tuple[WheelMember, ...]:
+    """Read every member once, in the order of the file, and hold it against RECORD."""
+    known = {layout.member(document): data for document, data in documents.items()}
+    hashed: dict[str, str] = {}
+    for member in sorted([*layout.files.values(), *layout.directory_entries], key=_offset):
+        data = known.get(member.name)
+        blocks = read_member(stream, member, name) if data is None else iter([data])
+        hashed[member.name] = _hash_member(member, blocks, rows.get(member.name), name)
+    return tuple(
+        WheelMember(path=path, sha256=hashed[path], size=member.size, is_executable=member.mode == 0o755)
+        for path, member in layout.files.items()
+    )
+
+
+def _offset(member: ZipMember) -> int:
+    return member.offset
+
+
+def _hash_member(member: ZipMember, blocks: Iterator[bytes], row: RecordRow | None, name: str) -> str:
+    """The sha256 of the content, in hex, after holding it against its row in RECORD."""
+    sha256 = hashlib.sha256()
+    other = None
+    if row is not None and row.algorithm not in {None, "sha256"}:
+        other = hashlib.new(str(row.algorithm))
+    for block in blocks:
+        sha256.update(block)
+        if other is not None:
+            other.update(block)
+    if row is not None and row.size not in {None, member.size}:
+        problem = f"RECORD promises {row.size} bytes; it has {member.size}"
+        raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
+    digest = (other or sha256).digest()
+    if row is not None and not row.accepts(digest):
+        problem = f"RECORD promises {row.algorithm}={shown(row.digest)}; it is {row.algorithm}={encode_digest(digest)}"
+        raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
+    return sha256.hexdigest()
+
+
+def _encoding_cautions(rows: Mapping[str, RecordRow]) -> Iterator[Caution]:
+    for path, row in rows.items():
+        if row.is_hex:
+            yield Caution(id="record-encoding", path=path, detail="RECORD has its hash in hex, not in urlsafe base64")

@@ -1,0 +1,46 @@
+"""What a zip's directory says of a member, once the local header has confirmed it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DEFLATED", "STORED", "CentralEntry", "ZipMember"]
+
+STORED = 0
+DEFLATED = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZipMember:
+    """One member. Sizes and offsets are in bytes; a directory's `name` ends in a slash, as in the archive.
+
+    :param crc: CRC-32 of the content.
+    :param offset: of the local header; `data_offset`: of the packed data.
+    :param method: 0 stored, 8 deflated.
+    :param mode: 0o755 where any execute bit is set (and for directories), else 0o644; nothing else survives.
+    """
+
+    name: str
+    size: int
+    compressed_size: int
+    crc: int
+    offset: int
+    method: int
+    is_directory: bool
+    mode: int
+    data_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CentralEntry:
+    """An entry of the central directory, before its local header was seen, which must repeat `raw_name`."""
+
+    raw_name: bytes
+    name: str
+    flags: int
+    method: int
+    crc: int
+    packed: int
+    size: int
+    offset: int
+    mode: int
