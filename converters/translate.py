@@ -7,6 +7,7 @@ installer reads must equal what was solved with.
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from packaging.tags import Tag
 
@@ -25,25 +26,48 @@ def translate(info: WheelInfo, target: Target, names: NameMap) -> Record:
 
     Requirements stay PEP 508, unevaluated: their markers are judged by whoever solves or writes. The build string is
     made of the tag that fits best (`py3-none-any` → `py3_none_any_0`; no hyphen: conda splits file names there).
+    An sdist is recorded as what it will become, with the build `sdist_0`; its wheel is translated again once built.
     Raises `UnsafeInputError` where the file name and METADATA contradict each other.
     """
+    if not info.filename.endswith(".whl"):
+        return _record(info, names.native_name(info.metadata.name), info.metadata.name, "sdist_0", 0, "noarch", None)
     named = parse_wheel_name(info.filename)
     check_name(named, info.metadata, info.filename)
     number = named.build_tag[0] if named.build_tag else 0
     tag = best_tag(named.tags, target)
     is_portable = tag.platform == "any"
+    return _record(
+        info,
+        names.native_name(named.project),
+        named.project,
+        build_string(tag, named.build_tag),
+        number,
+        "noarch" if is_portable else target.subdir,
+        "python" if is_portable and tag.abi == "none" else None,
+    )
+
+
+def _record(
+    info: WheelInfo,
+    name: str,
+    project: str,
+    build: str,
+    build_number: int,
+    subdir: str,
+    noarch: Literal["python"] | None,
+) -> Record:
     return Record(
         ecosystem="wheel",
-        name=names.native_name(named.project),
+        name=name,
         version=info.metadata.version,
-        build=build_string(tag, named.build_tag),
-        build_number=number,
-        subdir="noarch" if is_portable else target.subdir,
-        noarch="python" if is_portable and tag.abi == "none" else None,
+        build=build,
+        build_number=build_number,
+        subdir=subdir,
+        noarch=noarch,
         requirements=info.metadata.requires_dist,
         requires_python=info.metadata.requires_python,
         extras=info.metadata.provides_extra,
-        pypi_names=(named.project,),
+        pypi_names=(project,),
         timestamp=info.upload_time,
         filename=info.filename,
         url=info.url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ from converters.wheel import WheelInfo
 __all__ = ["Catalog", "IndexPort", "Options", "RecordPort", "resolve"]
 
 MAX_ROUNDS = 200_000
+EXPLAIN_SECONDS = 5.0
+EXPLAIN_ROUNDS = 2_000
 
 
 def resolve(
@@ -44,13 +47,29 @@ def resolve(
     `NoSolutionError` with a derivation, and `NetworkError` where a channel or an index does not answer.
     """
     started = time.perf_counter()
-    space = Space(catalog, _kept_candidates(catalog, kept or {}))
+    collecting = gc.isenabled()
+    gc.disable()  # clauses live exactly as long as this call: looking for garbage among them would cost a third
+    try:
+        return _resolve(requirements, catalog, kept or {}, watcher, started)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _resolve(
+    requirements: Sequence[Requirement],
+    catalog: Catalog,
+    kept: Mapping[str, str],
+    watcher: Watcher | None,
+    started: float,
+) -> Resolution:
+    space = Space(catalog, _kept_candidates(catalog, kept))
     reporter = Reporter(watcher)
     try:
         roots = [root for requirement in requirements for root in space.ask(requirement)]
         pins = run(space, roots, reporter, MAX_ROUNDS)
     except Unsolvable as verdict:
-        raise no_solution(space, verdict.proof, requirements) from None
+        raise _explained(requirements, catalog, space, verdict) from None
     except ResolutionTooDeep as error:
         raise NoSolutionError("too-deep", f"no solution was found in {MAX_ROUNDS} rounds") from error
     packages = _packages(space, pins)
@@ -64,6 +83,26 @@ def resolve(
     return Resolution(
         target=_target(space, pins), packages=packages, statistics=statistics, warnings=tuple(space.warnings)
     )
+
+
+def _explained(
+    requirements: Sequence[Requirement], catalog: Catalog, space: Space, verdict: Unsolvable
+) -> NoSolutionError:
+    """Cut the requests down to a set of which none can be left out, within a few seconds, and explain that one."""
+    deadline = time.perf_counter() + EXPLAIN_SECONDS
+    core = list(requirements)
+    for requirement in requirements:
+        fewer = [kept for kept in core if kept is not requirement]
+        if not fewer or time.perf_counter() > deadline:
+            continue
+        attempt = Space(catalog)
+        try:
+            run(attempt, [root for kept in fewer for root in attempt.ask(kept)], Reporter(), EXPLAIN_ROUNDS)
+        except Unsolvable as smaller:
+            core, space, verdict = fewer, attempt, smaller
+        except ResolutionTooDeep:
+            continue
+    return no_solution(space, verdict.proof, core)
 
 
 def _kept_candidates(catalog: Catalog, kept: Mapping[str, str]) -> dict[str, int]:
@@ -89,11 +128,11 @@ def _kept_candidates(catalog: Catalog, kept: Mapping[str, str]) -> dict[str, int
 def _target(space: Space, pins: Mapping[str, Candidate]) -> Target:
     """The target with the python that was chosen."""
     pin = pins.get("python")
-    python = _python(space, pin) if pin is not None else None
+    python = _python(pin) if pin is not None else None
     return space.catalog.target.with_python(python) if python is not None else space.catalog.target
 
 
-def _python(space: Space, pin: Candidate) -> Python | None:
+def _python(pin: Candidate) -> Python | None:
     conda = pin.variable.conda
     return conda.python(pin.bit.bit_length() - 2) if conda is not None else None
 
@@ -198,6 +237,7 @@ def _serving(extra: Variable, pins: Mapping[str, Candidate]) -> Iterable[Variabl
     """The conda names among the pins that carry an extra's project."""
     for pin in pins.values():
         conda = pin.variable.conda
-        if conda is not None and pin.bit != pin.variable.wheel_bit:
-            if extra.key in conda.provided[pin.bit.bit_length() - 2].projects:
-                yield pin.variable
+        if conda is None or pin.bit == pin.variable.wheel_bit:
+            continue
+        if extra.key in conda.provided[pin.bit.bit_length() - 2].projects:
+            yield pin.variable

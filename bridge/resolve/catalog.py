@@ -166,7 +166,7 @@ class Project:
         self.name = name
         self.barred: dict[str, list[IndexFile]] = {}  # why no file of a group is a candidate
         usable = [file for file in files if self._is_usable(file, target, options)]
-        self.files: list[IndexFile] = sorted(usable, key=file_rank(target), reverse=True)
+        self.files: list[IndexFile] = sorted(usable, key=file_rank(target, has_early=options.pre), reverse=True)
         self.prereleases = 0
         self.yanked = 0
         self.by_tags: dict[frozenset[Tag], int] = {}

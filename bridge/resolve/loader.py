@@ -224,11 +224,13 @@ class Loader:
         bits = sum(2 << place for place, record in enumerate(owner.conda.records) if record.version == version)
         extra.served[owner.index] = extra.served.get(owner.index, 0) | bits
         metadata = self._metadata_of_version(extra.key, version)
-        if metadata is None or extra.extra not in metadata.provides_extra:
-            fact = Fact("no-extra", f"{extra.key}[{extra.extra}]", owner, bits)
-            store.add(Clause((*source, (owner.index, bits)), fact))
-        else:
+        if metadata is not None and extra.extra in metadata.provides_extra:
             self._add_extra(owner, ((owner.index, bits),), bits, metadata, extra)
+            return True
+        # A wheel without the extra settles it; no wheel of this version leaves it open, for want of a better candidate.
+        mark = self._space.mark(liftable=True) if metadata is None else 0
+        fact = Fact("no-extra", f"{extra.key}[{extra.extra}]", owner, bits)
+        store.add(Clause((*source, (owner.index, bits)), fact, mark))
         return True
 
     def _metadata_of_version(self, project: str, version: str) -> CoreMetadata | None:

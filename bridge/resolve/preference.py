@@ -61,14 +61,14 @@ class _FileRank(Protocol):
     def __call__(self, file: IndexFile) -> tuple[object, ...]: ...
 
 
-def file_rank(target: Target) -> _FileRank:
-    """How good a file is among those of its project; larger is better."""
+def file_rank(target: Target, *, has_early: bool = False) -> _FileRank:
+    """How good a file is among those of its project; larger is better. `has_early`: pre-releases compete (`--pre`)."""
     order = {platform: position for position, platform in enumerate(reversed(target.platform_tags()))}
 
     def rank(file: IndexFile) -> tuple[object, ...]:
         version = pep440_version(file.version)
         assert version is not None, "files without a version are barred before"
-        usable = (file.yanked is None, not version.is_prerelease, version)
+        usable = (file.yanked is None, has_early or not version.is_prerelease, version)
         if not file.is_wheel:
             return (*usable, False, (0, 0, 0), (), -1, file.filename)
         named = parse_wheel_name(file.filename)

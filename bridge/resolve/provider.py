@@ -181,17 +181,25 @@ class Joint(Resolution[Implication, Candidate, str]):
         all of it, not only for what the last candidate needs.
         """
         store, mapping, criteria = self._space.store, self.state.mapping, self.state.criteria
-        for variable in self._space.variables:
-            if not store.is_required(variable.index):
+        changed, store.unpinned = store.unpinned, set()
+        for index in sorted(changed):
+            variable = self._space.variables[index]
+            if not store.is_required(index):
                 continue
             if variable.name not in criteria:
                 for demand in variable.demands:
                     if not demand.is_optional and store.satisfied(demand.source):
                         self._add_to_criteria(criteria, demand, parent=self._parent(demand))
-            if variable.name in criteria and variable.name not in mapping and store.is_decided(variable.index):
-                candidate = Candidate(variable, store.domains[variable.index])
+            if variable.name not in criteria:
+                store.unpinned.add(index)  # only a learned clause asks for it as yet: its parent comes later
+            elif variable.name not in mapping and store.is_decided(index):
+                candidate = Candidate(variable, store.domains[index])
                 self._r.pinning(candidate=candidate)
                 mapping[variable.name] = candidate
+
+    def _is_current_pin_satisfying(self, name: str, criterion: Criterion[Implication, Candidate]) -> bool:
+        """A pin of this state meets every requirement on it: the store would have refused it otherwise. O(1)."""
+        return name in self.state.mapping
 
     def _parent(self, demand: Implication) -> Candidate | None:
         for index, _ in demand.source:
@@ -219,11 +227,15 @@ class Joint(Resolution[Implication, Candidate, str]):
 
     def _drop_states(self, level: int) -> None:
         """Keep the states whose pins hold at `level`; the root state, which has none, always stays."""
+        known = set(self.state.criteria)
         while len(self._state_levels) > 1 and self._state_levels[-1] > level:
             self._state_levels.pop()
             self._states.pop()
         self._states.pop()
         self._push_new_state()
+        # What the dropped states had pinned may hold at a lower level too: it is looked at again.
+        lost = known - set(self.state.mapping)
+        self._space.store.unpinned.update(self._provider.variable(name).index for name in lost)
 
 
 def lift_or_give_up(space: Space) -> None:
@@ -247,6 +259,7 @@ def run(space: Space, roots: Iterable[Implication], reporter: Reporter, max_roun
             learned = space.store.learn()
             assert learned is None, "nothing was decided yet"
             lift_or_give_up(space)
-    state = Joint(Provider(space), reporter, loader).resolve(list(roots), max_rounds=max_rounds)
+    always = [root for root in roots if not root.source]  # the others hang on python, by a marker
+    state = Joint(Provider(space), reporter, loader).resolve(always, max_rounds=max_rounds)
     reporter.metadata_read = loader.metadata_read
     return state.mapping

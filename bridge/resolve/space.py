@@ -34,7 +34,7 @@ class Space:
         self.extras: list[Variable] = []
         self.warnings: dict[str, None] = {}
         self.lifting = 0  # assumptions to be lifted before the search goes on
-        self.prerelease_marks = 0  # the assumptions that may be lifted where no solution is found
+        self.liftable = 0  # the assumptions that may be lifted where no solution is found
         self._next_mark = 1
         self._by_name: dict[str, Variable] = {}
         self._excluded: set[tuple[int, int]] = set()
@@ -291,7 +291,13 @@ class Space:
             self._bar(variable, project.everything, Fact("only", "conda", variable, project.everything))
         self._say_where_files_run(variable, project, project.everything)
         for carrier in self.catalog.carriers(variable.key):
-            self._exclude(variable, self.know(self.conda_variable(carrier)))
+            conda = self.know(self.conda_variable(carrier))
+            if conda.wheels is variable:
+                # The wheel stands for the conda name: what constrains the name binds the wheel.
+                fact = Fact("owner", variable.key, variable, PRESENT, conda)
+                self.imply(((variable.index, PRESENT),), conda, fact, conda.wheel_bit)
+            else:
+                self._exclude(variable, conda)
         self._hold_back(variable, project)
         for implication in list(variable.demands):
             self._emit(implication)
@@ -327,9 +333,11 @@ class Space:
 
     # Pre-releases and yanked files (PEP 440, PEP 592)
 
-    def _mark(self) -> int:
-        self._next_mark <<= 1
-        return self._next_mark >> 1
+    def mark(self, *, liftable: bool = False) -> int:
+        """A new assumption; a liftable one gives way where no solution is found otherwise."""
+        made, self._next_mark = self._next_mark, self._next_mark << 1
+        self.liftable |= made if liftable else 0
+        return made
 
     def _hold_back(self, variable: Variable, project: Project) -> None:
         """Bar yanked files, and pre-releases as long as a final release may do; both as assumptions."""
@@ -340,12 +348,11 @@ class Space:
                 if early and self._asks_prerelease(variable, implication.requirement):
                     early = 0
         if variable.yanked:
-            variable.yanked_mark = self._mark()
+            variable.yanked_mark = self.mark()
             fact = Fact("yanked", "", variable, variable.yanked)
             self._bar(variable, variable.yanked, fact, variable.yanked_mark)
         if early and not self.catalog.options.pre:
-            variable.prerelease_mark = self._mark()
-            self.prerelease_marks |= variable.prerelease_mark
+            variable.prerelease_mark = self.mark(liftable=True)
             self._bar(variable, early, Fact("prerelease", "", variable, early), variable.prerelease_mark)
 
     def _asks_prerelease(self, variable: Variable, requirement: Requirement) -> bool:
@@ -373,13 +380,13 @@ class Space:
         if pinned:
             self.lifting |= variable.yanked_mark
             variable.yanked &= ~pinned
-            variable.yanked_mark = self._mark()
+            variable.yanked_mark = self.mark()
             fact = Fact("yanked", "", variable, variable.yanked)
             self._bar(variable, variable.yanked, fact, variable.yanked_mark)
 
     def lift(self, marks: int) -> bool:
-        """Lift what is to be lifted, and the pre-releases among `marks`; then the store is at level 0 again."""
-        liftable = self.lifting | (marks & self.prerelease_marks)
+        """Lift what is to be lifted, and what may be among `marks`; then the store is at level 0 again."""
+        liftable = self.lifting | (marks & self.liftable)
         self.lifting = 0
         if liftable:
             self.store.lift(liftable)

@@ -61,7 +61,9 @@ class Store:
         self._recent: list[tuple[int, Clause]] = []  # clauses added above level 0: checked again after a backjump
         self._bump = 1.0
         self.refutation: Clause | None = None
-        self.touched: set[int] = set()  # variables whose domain changed since the caller last looked
+        # Variables whose domain changed since the one who loads, and the one who pins, last looked.
+        self.touched: set[int] = set()
+        self.unpinned: set[int] = set()
 
     @property
     def level(self) -> int:
@@ -154,6 +156,7 @@ class Store:
 
     def _enqueue(self, variable: int) -> None:
         self.touched.add(variable)
+        self.unpinned.add(variable)
         if not self._queued[variable]:
             self._queued[variable] = True
             self._queue.append(variable)
@@ -267,9 +270,10 @@ class Store:
         self._undo(level)
         self._conflict = None
         self._clear_queue()
-        again = [clause for added, clause in self._recent if added > level]
-        self._recent = [(added, clause) for added, clause in self._recent if added <= level]
-        for clause in again:
+        again = []
+        while self._recent and self._recent[-1][0] > level:
+            again.append(self._recent.pop()[1])
+        for clause in reversed(again):
             if level:
                 self._recent.append((level, clause))
             self._check(clause)
@@ -283,6 +287,7 @@ class Store:
             self.domains[variable] = before & self.full[variable]
             self._entries[variable].pop()
             self.touched.add(variable)
+            self.unpinned.add(variable)
         del self._trail[start:], self._levels[start:], self._starts[level:]
 
     def lift(self, marks: int) -> None:
@@ -301,6 +306,7 @@ class Store:
             self._longer[variable].clear()
             self._entries[variable].clear()
             self.touched.add(variable)
+            self.unpinned.add(variable)
         for clause in kept:
             self._register(clause)
         for clause in kept:
