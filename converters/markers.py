@@ -1,0 +1,211 @@
+"""PEP 508 markers, evaluated for a place: never dropped, never widened (peers' defects C1 to C7).
+
+A written package has no markers. So it must be known where a wheel's requirements are the same: over which subdirs, and
+from which python minor to which. Both are found by evaluating, not by reading the marker's text: every form of marker
+(reversed, `in`, nested, with a microversion) is judged by `packaging` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from converters.errors import UnsafeInputError
+from converters.target import Python, Target
+
+__all__ = ["Minor", "Place", "Pythons", "Span", "cuts", "find_span", "holds", "mentions", "varying"]
+
+Minor = tuple[int, int]
+Place = tuple[str, str]
+"""A subdir and a full python version: all that a marker may depend on in a package that is written."""
+
+# A package that is to be portable must have one set of requirements over these at least; beyond them it may be bounded.
+_WINDOW = tuple((3, minor) for minor in range(9, 15))
+_KNOWN = ((2, 7), *((3, minor) for minor in range(21)))
+_MICROS = ("0", "99")  # the ends of a minor: markers may name a microversion
+
+_OF_PYTHON = re.compile(r"\b(python_version|python_full_version|implementation_version)\b")
+_OF_PLATFORM = re.compile(r"\b(sys_platform|os_name|platform_(system|machine|release|version))\b")
+_MICROVERSION = re.compile(r"[\"'](\d+)\.(\d+)\.(\d+)")
+_OF_MACHINE = ("platform_release", "platform_version")
+_MACHINES = ("0", "9999")  # versions of no kernel; what the marker itself names is tried too
+_LITERAL = re.compile(r"\"([^\"]*)\"")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Where one set of requirements holds: on these subdirs, at these places.
+
+    `pythons` bounds the minors beyond what Requires-Python says; empty: no bound is needed.
+    """
+
+    subdirs: tuple[str, ...]
+    pythons: SpecifierSet
+    places: tuple[Place, ...]
+
+
+def holds(requirement: Requirement, place: Place, extra: str = "") -> bool:
+    """Whether a requirement is in force at `place`, for the extra (normalised), or without any.
+
+    Raises `UnsafeInputError` (`requirement-untranslatable`) for a marker that asks for the machine's kernel: a package
+    is written for a platform, not for one machine.
+    """
+    return requirement.marker is None or _evaluate(str(requirement.marker), place, extra)
+
+
+@lru_cache(maxsize=65536)
+def _evaluate(text: str, place: Place, extra: str) -> bool:
+    environment = _environment(place)
+    marker = _parse(text)
+    try:
+        if not any(name in text for name in _OF_MACHINE):
+            return marker.evaluate({**environment, "extra": extra})
+        found = {
+            marker.evaluate({**environment, "extra": extra, **dict.fromkeys(_OF_MACHINE, machine)})
+            for machine in (*_MACHINES, *_LITERAL.findall(text))
+        }
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        raise UnsafeInputError(
+            "requirement-untranslatable", f"the marker `{text}` cannot be evaluated", context=(str(error),)
+        ) from error
+    if len(found) > 1:
+        raise UnsafeInputError(
+            "requirement-untranslatable",
+            f"the marker `{text}` depends on one machine's kernel; a package is written for a platform",
+            hint="install the wheel itself with bridge install, which judges the marker on the machine",
+        )
+    return found.pop()
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Marker:
+    return Marker(text)
+
+
+@lru_cache(maxsize=1024)
+def _environment(place: Place) -> dict[str, str]:
+    subdir, version = place
+    return Target(subdir=subdir).marker_environment(Python(version=version))
+
+
+def mentions(requirements: Iterable[Requirement]) -> tuple[bool, bool]:
+    """Whether any marker names a variable of the platform, and whether any names one of python."""
+    texts = [str(requirement.marker) for requirement in requirements if requirement.marker is not None]
+    return any(map(_OF_PLATFORM.search, texts)), any(map(_OF_PYTHON.search, texts))
+
+
+def cuts(requirements: Iterable[Requirement]) -> tuple[str, ...]:
+    """The microversions that markers name (`3.8.5`), and those that follow them: where a minor may be cut in two."""
+    found = set()
+    for requirement in requirements:
+        for major, minor, micro in _MICROVERSION.findall(str(requirement.marker or "")):
+            found |= {f"{major}.{minor}.{int(micro) + step}" for step in (0, 1)}
+    return tuple(sorted(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pythons:
+    """The pythons to judge by: each known minor that Requires-Python admits, with versions that stand for all of it."""
+
+    versions: Mapping[Minor, tuple[str, ...]]
+
+    @classmethod
+    def admitted(cls, requires_python: SpecifierSet, at: Iterable[str] = ()) -> Pythons:
+        """Of each minor its ends, and what `at` and Requires-Python name of it."""
+        named = [*at, *(clause.version for clause in requires_python if clause.version.count(".") == 2)]
+        versions = {}
+        for major, minor in _KNOWN:
+            inside = [version for version in named if version.startswith(f"{major}.{minor}.") and version[-1] != "*"]
+            candidates = dict.fromkeys([*(f"{major}.{minor}.{micro}" for micro in _MICROS), *inside])
+            kept = tuple(requires_python.filter(candidates, prereleases=True))
+            if kept:
+                versions[major, minor] = kept
+        return cls(versions=versions)
+
+    @property
+    def minors(self) -> tuple[Minor, ...]:
+        """Ascending."""
+        return tuple(self.versions)
+
+    def places(self, subdirs: Iterable[str], minors: Iterable[Minor]) -> list[Place]:
+        """Every place to evaluate at."""
+        return [(subdir, version) for subdir in subdirs for minor in minors for version in self.versions[minor]]
+
+
+def find_span(
+    required: Callable[[Place], object], pythons: Pythons, subdirs: Sequence[str], target: Target | None
+) -> Span | None:
+    """The widest span over which `required` gives one value; `None`: there is none.
+
+    A span that holds python 3.9 to 3.14 (as far as they are admitted), the target's python and all `subdirs` is
+    preferred; then one around the target's python on all `subdirs`; then one around it on the target's subdir. Without
+    a target, or without its python, only the first will do.
+
+    :param required: what is required at a place, in a form that compares.
+    :param subdirs: those on which the package could run; a single one: it is built for that one.
+    """
+    at = target.python.minor if target is not None and target.python is not None else None
+    core = [minor for minor in pythons.minors if minor in _WINDOW] or list(pythons.minors)
+    run = _run(required, pythons, subdirs, core)
+    if run and (at is None or at in run or at not in pythons.minors):
+        return _span(run, pythons, subdirs)
+    if target is None or at not in pythons.minors:
+        return None
+    for chosen in (subdirs, [target.subdir]):
+        if run := _run(required, pythons, chosen, [at]):
+            return _span(run, pythons, chosen)
+    return None
+
+
+def _run(
+    required: Callable[[Place], object], pythons: Pythons, subdirs: Sequence[str], core: Sequence[Minor]
+) -> list[Minor]:
+    """The consecutive minors around `core` with one value on all subdirs; none where `core` itself has several."""
+    if not core:
+        return []
+    minors = pythons.minors
+    value = required(pythons.places(subdirs, core)[0])
+
+    def is_same(minor: Minor) -> bool:
+        return all(required(place) == value for place in pythons.places(subdirs, [minor]))
+
+    if not all(map(is_same, core)):
+        return []
+    first, last = minors.index(core[0]), minors.index(core[-1])
+    while first > 0 and is_same(minors[first - 1]):
+        first -= 1
+    while last + 1 < len(minors) and is_same(minors[last + 1]):
+        last += 1
+    return list(minors[first : last + 1])
+
+
+def _span(run: Sequence[Minor], pythons: Pythons, subdirs: Sequence[str]) -> Span:
+    bounds = []
+    if run[0] != pythons.minors[0]:
+        bounds.append(f">={run[0][0]}.{run[0][1]}")
+    if run[-1] != pythons.minors[-1]:
+        after = pythons.minors[pythons.minors.index(run[-1]) + 1]
+        bounds.append(f"<{after[0]}.{after[1]}")
+    return Span(
+        subdirs=tuple(subdirs), pythons=SpecifierSet(",".join(bounds)), places=tuple(pythons.places(subdirs, run))
+    )
+
+
+def varying(requirements: Iterable[Requirement], at: Collection[Place]) -> tuple[str, ...]:
+    """The requirements (as text) in force at some of the places and not at others: what a message names."""
+    return tuple(
+        str(requirement) for requirement in requirements if len({_known(requirement, place) for place in at}) > 1
+    )
+
+
+def _known(requirement: Requirement, place: Place) -> bool | None:
+    try:
+        return holds(requirement, place)
+    except UnsafeInputError:
+        return None

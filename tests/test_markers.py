@@ -1,0 +1,337 @@
+"""Markers and extras of a wheel, as the dependencies of a package that is written for a target, or for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from converters.dependencies import (
+    Dependencies,
+    MetadataLookup,
+    dependencies,
+    parse_requirement,
+    parse_requires_python,
+    read_requirements,
+    span_of,
+)
+from converters.errors import UnsafeInputError
+from converters.markers import Span, holds
+from converters.names import NameMap
+from converters.target import SUBDIRS, Python, Target
+from converters.wheel import CoreMetadata
+
+LINUX = Target(subdir="linux-64", python=Python(version="3.12.4"))
+WINDOWS = Target(subdir="win-64", python=Python(version="3.12.4"))
+MAC = Target(subdir="osx-arm64", python=Python(version="3.12.4"))
+OLD = Target(subdir="linux-64", python=Python(version="3.10.2"))
+SUBDIR_LIST = sorted(SUBDIRS)
+
+
+def metadata(*requires: str, python: str | None = None, extras: Sequence[str] = (), name: str = "pkg") -> CoreMetadata:
+    return CoreMetadata(
+        name=name, version="1.0", requires_python=python, requires_dist=requires, provides_extra=tuple(extras)
+    )
+
+
+def solve(
+    found: CoreMetadata, target: Target | None = LINUX, lookup: MetadataLookup | None = None, table: object = None
+) -> tuple[Span, Dependencies]:
+    requirements = read_requirements(found, lookup)
+    span = span_of(requirements, requirements.requires_python, SUBDIR_LIST, target)
+    names = NameMap(table or {}, "test")  # type: ignore[arg-type]
+    return span, dependencies(requirements, span, names)
+
+
+def depends(*requires: str, target: Target | None = LINUX, lookup: MetadataLookup | None = None) -> tuple[str, ...]:
+    return solve(metadata(*requires), target, lookup)[1].depends
+
+
+# C5: what the channel translator of a peer makes of each of these is wrong. Here each is judged on three targets.
+@pytest.mark.parametrize(
+    ("marker", "linux", "windows", "mac"),
+    [
+        ('implementation_name == "pypy"', False, False, False),
+        ('platform_python_implementation != "CPython"', False, False, False),
+        ('platform_machine == "arm64"', False, False, True),
+        ('sys_platform != "darwin"', True, True, False),
+        ('sys_platform == "emscripten"', False, False, False),
+        ('sys_platform == "darwin" and platform_machine == "arm64"', False, False, True),
+        ('sys_platform == "linux" or platform_machine == "ppc64le"', True, False, False),
+        ('python_version in "3.8 3.9"', False, False, False),
+        ('python_version not in "3.8 3.12"', False, False, False),
+        ('"3.8" > python_version', False, False, False),
+        ('"3.13" > python_version', True, True, True),
+        ('sys_platform in "linux darwin"', True, False, True),
+        ('extra != "cli"', True, True, True),
+        ('os_name == "nt"', False, True, False),
+        ('platform_system == "Windows" or (python_version >= "3.12" and sys_platform == "linux")', True, True, False),
+        ('python_version <= "3.12"', True, True, True),  # C6: 3.12.4 is of the minor 3.12
+        ('python_version == "3.12"', True, True, True),
+        ('python_version > "3.12"', False, False, False),
+        ('python_full_version >= "3.12.0"', True, True, True),  # C7
+        ('python_full_version < "3.11.0a7"', False, False, False),
+        ('implementation_version >= "3.12"', True, True, True),
+    ],
+)
+def test_markers_are_evaluated_on_the_target(marker: str, linux: bool, windows: bool, mac: bool) -> None:
+    for target, expected in ((LINUX, linux), (WINDOWS, windows), (MAC, mac)):
+        assert depends(f"dep>=1; {marker}", target=target) == (("dep >=1",) if expected else ()), target.subdir
+
+
+@pytest.mark.parametrize(
+    ("requires", "target", "places", "pythons", "expected"),
+    [
+        # The same everywhere: one package.
+        (["a", "b>=2"], LINUX, "all", "", ("a", "b >=2")),
+        (["a", "b>=2"], None, "all", "", ("a", "b >=2")),
+        # It differs below the pythons of today: one package, bounded there.
+        (["importlib-metadata; python_version<'3.8'"], None, "all", ">=3.8", ()),
+        # It differs from some future python on.
+        (["a; python_version<'3.16'"], None, "all", "<3.16", ("a",)),
+        # It differs between the pythons of today: bounded around the target's.
+        (["tomli; python_version<'3.11'", "b"], LINUX, "all", ">=3.11", ("b",)),
+        (["tomli; python_version<'3.11'", "b"], OLD, "all", "<3.11", ("tomli", "b")),
+        (["a; python_version=='3.12'"], LINUX, "all", "<3.13,>=3.12", ("a",)),
+        # It differs by platform: for the target's subdir.
+        (["pywin32; sys_platform=='win32'"], LINUX, "linux-64", "", ()),
+        (["pywin32; sys_platform=='win32'"], WINDOWS, "win-64", "", ("pywin32",)),
+        # Both, but all platforms agree from 3.10 on.
+        (["a; sys_platform=='win32' and python_version<'3.10'"], LINUX, "all", ">=3.10", ()),
+        # Two lines that say the same are no difference.
+        (["a; python_version<'3.11'", "a; python_version>='3.11'"], None, "all", "", ("a",)),
+        # The target's python is outside of the window, and the requirements differ there.
+        (["a; python_version<'3.9'"], Target(subdir="linux-64", python=Python(version="3.8.1")), "all", "<3.9", ("a",)),
+    ],
+)
+def test_spans(
+    requires: list[str], target: Target | None, places: str, pythons: str, expected: tuple[str, ...]
+) -> None:
+    span, needs = solve(metadata(*requires), target)
+    assert span.subdirs == (tuple(SUBDIR_LIST) if places == "all" else (places,))
+    assert span.pythons == SpecifierSet(pythons)
+    assert needs.depends == expected
+
+
+@pytest.mark.parametrize(
+    "requires", [["tomli; python_version<'3.11'"], ["pywin32; sys_platform=='win32'"], ["b", "a; os_name!='nt'"]]
+)
+def test_a_portable_package_is_refused_where_requirements_differ(requires: list[str]) -> None:
+    with pytest.raises(UnsafeInputError) as caught:
+        solve(metadata(*requires), None)
+    assert caught.value.id == "not-portable"
+    assert any(requires[-1].split(";")[0] in line for line in caught.value.context), "it names the requirement"
+    assert caught.value.hint
+
+
+def test_a_marker_that_cuts_through_the_target_minor_is_refused() -> None:
+    with pytest.raises(UnsafeInputError, match="no one package fits all"):
+        depends("a; python_full_version<'3.12.3'")
+    assert depends("a; python_full_version<'3.11.3'") == ()
+    narrow = "a; python_full_version>='3.11.5' and python_full_version<'3.11.7'"
+    span, _ = solve(metadata(narrow))
+    assert span.pythons == SpecifierSet(">=3.12"), "true of neither end of 3.11, and seen all the same"
+
+
+@pytest.mark.parametrize("marker", ['platform_release >= "20"', 'platform_version == "x" and python_version>"3"'])
+def test_a_marker_on_one_machine_is_refused(marker: str) -> None:
+    with pytest.raises(UnsafeInputError) as caught:
+        depends(f"a; {marker}")
+    assert caught.value.id == "requirement-untranslatable"
+    assert depends(f'a; sys_platform=="darwin" and {marker}', target=WINDOWS) == (), "decided without the machine"
+
+
+MARKERS = [
+    'python_version<"3.11"',
+    'python_version>="3.10"',
+    'python_version in "3.9 3.10"',
+    '"3.12"<=python_version',
+    'python_full_version<"3.11.4"',
+    'python_full_version>="3.10.0rc1"',
+    'sys_platform=="win32"',
+    'sys_platform!="darwin"',
+    'platform_machine in "x86_64 AMD64"',
+    'os_name=="posix"',
+    'platform_system=="Linux"',
+    'implementation_name=="cpython"',
+]
+markers = st.recursive(
+    st.sampled_from(MARKERS),
+    lambda inner: st.builds("({}) {} ({})".format, inner, st.sampled_from(["and", "or"]), inner),
+    max_leaves=3,
+)
+lines = st.builds("{}; {}".format, st.sampled_from(["a", "b>=2", "c<3"]), markers)
+pythons = st.builds("3.{}.{}".format, st.integers(7, 16), st.integers(0, 20))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(lines, min_size=1, max_size=3),
+    st.sampled_from(["linux-64", "win-64", "osx-arm64"]),
+    pythons,
+    st.sampled_from([None, ">=3.9", ">=3.8,<3.13"]),
+    st.lists(st.tuples(st.sampled_from(SUBDIR_LIST), pythons), min_size=4, max_size=12),
+)
+def test_where_a_package_may_be_installed_its_dependencies_are_the_wheels(
+    requires: list[str], subdir: str, python: str, requires_python: str | None, elsewhere: list[tuple[str, str]]
+) -> None:
+    """PEP 508: markers "describe the conditions under which the dependency should be used".
+
+    So at every place where the package's own bounds let it be installed, packaging finds the requirements in force that
+    the package has.
+    """
+    target = Target(subdir=subdir, python=Python(version=python))
+    try:
+        requirements = read_requirements(metadata(*requires, python=requires_python))
+        span = span_of(requirements, requirements.requires_python, SUBDIR_LIST, target)
+    except UnsafeInputError as error:
+        assert error.id == "not-portable"  # noqa: PT017 - the other exit of the function under test
+        return
+    needs = dependencies(requirements, span, NameMap.empty())
+    bounds = requirements.requires_python & span.pythons
+    for place, version in [*elsewhere, (subdir, python)]:
+        if place in span.subdirs and bounds.contains(version):
+            environment = Target(subdir=place).marker_environment(Python(version=version))
+            parsed = map(Requirement, requires)
+            active = {
+                line.name for line in parsed if line.marker and line.marker.evaluate({**environment, "extra": ""})
+            }
+            assert {text.split()[0] for text in needs.depends} == active, (place, version)
+
+
+def requests_metadata(project: str, specifier: SpecifierSet) -> CoreMetadata | None:
+    if project != "requests":
+        return None
+    assert specifier.contains("2.32.3")
+    requires = (
+        "urllib3<3",
+        "PySocks!=1.5.7,>=1.5.6; extra == 'socks'",
+        "win-inet-pton; extra=='socks' and os_name=='nt'",
+    )
+    return CoreMetadata(name="requests", version="2.32.3", requires_dist=requires, provides_extra=("socks",))
+
+
+def test_an_extra_of_another_project_brings_its_own_requirements() -> None:
+    """C8: `requests[socks]` is requests, and what it requires for socks."""
+    expected = ("requests >=2", "pysocks >=1.5.6,!=1.5.7")
+    assert depends("requests[socks]>=2", lookup=requests_metadata) == expected
+    assert depends("requests[socks]>=2", lookup=requests_metadata, target=WINDOWS) == (*expected, "win-inet-pton")
+    span, needs = solve(metadata("requests[socks]>=2"), LINUX, requests_metadata)
+    assert span.subdirs == ("linux-64",), "the extra's marker counts"
+    assert needs.notes == ("what requests[socks] requires was taken from requests 2.32.3",)
+
+
+def test_an_extra_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(UnsafeInputError) as caught:
+        depends("requests[socks]>=2")
+    assert caught.value.id == "requirement-untranslatable"
+    assert "requests[socks]>=2" in caught.value.message
+    assert solve(metadata("requests[nope]"), LINUX, requests_metadata)[1].notes[-1].endswith("no extra `nope`")
+
+
+def test_own_extras_are_groups() -> None:
+    """CEP 44. Recursive and self extras are followed, names normalised, undeclared ones found (C3, C4, C8)."""
+    found = metadata(
+        "base",
+        'numpy; python_version >= "3.9" and extra == "fast"',
+        'legacy; (python_version < "3" or sys_platform == "win32") and extra == "old-stuff"',
+        'foo; extra == "dev-test"',
+        'pkg[fast,Dev_Test]; extra == "all"',
+        'base>=2; extra == "fast"',
+        'undeclared; extra == "hidden"',
+        'url @ https://example.invalid/url-1.0.tar.gz ; extra == "vcs"',
+        extras=["fast", "dev-test", "all", "old-stuff", "empty", "vcs"],
+        python=">=3.9",
+    )
+    span, needs = solve(found, LINUX)
+    assert span.subdirs == tuple(SUBDIR_LIST), "extras do not make a package narrower"
+    assert needs.depends == ("base",)
+    assert needs.extra_depends == {
+        "fast": ("numpy", "base >=2"),
+        "dev-test": ("foo",),
+        "all": ("foo", "numpy", "base >=2"),
+        "empty": (),
+        "hidden": ("undeclared",),
+    }
+    assert [note.split(":")[0] for note in needs.notes] == [
+        "the extra `old-stuff` is left out",
+        "the extra `vcs` is left out",
+    ]
+
+
+def test_extras_that_refer_to_each_other_end() -> None:
+    found = metadata('pkg[b]; extra=="a"', 'pkg[a]; extra=="b"', 'x; extra=="b"', extras=["a", "b"])
+    assert solve(found)[1].extra_depends == {"a": ("x",), "b": ("x",)}
+
+
+def test_requirements_on_one_native_name_hold_together() -> None:
+    """C16: repeated names, and two PyPI names of one conda package, are intersected."""
+    assert depends("numpy>=1.20", "NumPy<3") == ("numpy >=1.20,<3dev0",)
+    found = metadata("opencv-python>=4.5", "opencv-python-headless<5")
+    names = NameMap({"py-opencv": ["opencv-python"]}, "test")
+    requirements = read_requirements(found)
+    span = span_of(requirements, SpecifierSet(), SUBDIR_LIST, LINUX)
+    assert dependencies(requirements, span, names).depends == ("py-opencv >=4.5", "opencv-python-headless <5dev0")
+
+
+def test_a_url_never_becomes_a_name() -> None:
+    """C9, B22: whoever registers the name would be installed."""
+    with pytest.raises(UnsafeInputError) as caught:
+        depends("direct @ https://example.invalid/direct-1.0-py3-none-any.whl")
+    assert (caught.value.id, caught.value.exit_code) == ("requirement-untranslatable", 3)
+    assert depends("direct @ https://example.invalid/direct-1.0.zip ; python_version<'3'") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "is_repaired"),
+    [
+        ("a (>1.0)", "a>1.0", False),
+        ("a>=7.2.0<8.0.0", "a<8.0.0,>=7.2.0", True),
+        ("urllib3>=1.25<2 ; python_version>'3'", 'urllib3<2,>=1.25; python_version > "3"', True),
+        ("a>=3.6.*", "a>=3.6", True),
+        ("a>=1.0,", "a>=1.0", False),
+        ("a (>=1.0,)", "a>=1.0", False),
+    ],
+)
+def test_requirements_with_one_reading_only_are_read(text: str, read: str, is_repaired: bool) -> None:
+    """C15."""
+    assert parse_requirement(text) == (Requirement(read), is_repaired)
+
+
+@pytest.mark.parametrize("text", ["a>=1 2", "a; sys.platform=='x' python", "a>>1", ""])
+def test_other_requirements_are_refused(text: str) -> None:
+    with pytest.raises(UnsafeInputError) as caught:
+        parse_requirement(text)
+    assert caught.value.id == "requirement-invalid"
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "is_repaired"),
+    [(None, "", False), (">=3.6", ">=3.6", False), (">=3.6.*", ">=3.6", True), ("~=3.8", "~=3.8", False)],
+)
+def test_requires_python(text: str | None, read: str, is_repaired: bool) -> None:
+    assert parse_requires_python(text) == (SpecifierSet(read), is_repaired)
+
+
+@pytest.mark.parametrize("text", [">-3.6", "3.x", ">=3.6 please"])
+def test_an_unreadable_requires_python_is_refused(text: str) -> None:
+    """C14: to ignore it would let the package be installed where it does not run."""
+    with pytest.raises(UnsafeInputError) as caught:
+        parse_requires_python(text)
+    assert caught.value.id == "requires-python"
+
+
+def test_a_repair_is_noted() -> None:
+    _, needs = solve(metadata("a>=1.0<2.0", python=">=3.6.*"))
+    assert needs.depends == ("a >=1.0,<2dev0",)
+    assert len(needs.notes) == 2
+
+
+def test_holds_knows_extras() -> None:
+    line = Requirement('a; extra == "Dev_Test"')
+    assert holds(line, ("linux-64", "3.12.0"), "dev-test")
+    assert not holds(line, ("linux-64", "3.12.0"))
