@@ -1,0 +1,88 @@
+"""Native code, told by its first bytes: ELF, Mach-O and PE. A file's suffix and a wheel's tag may lie; these do not.
+
+A wheel tagged `none-any` may hold such files in good faith: one for each platform, chosen at run time, or Windows'
+launchers. What may not pass as portable is a wheel whose native files are all for one system.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["HEAD", "NativeFile", "is_extension_module", "read_native", "runs_on"]
+
+HEAD = 1024  # bytes of a file that `read_native` wants to see
+
+_ELF = {
+    3: "linux-32",
+    21: "linux-ppc64le",
+    22: "linux-s390x",
+    40: "linux-armv7l",
+    62: "linux-64",
+    183: "linux-aarch64",
+    243: "linux-riscv64",
+}
+_MACH_O = {0x01000007: "osx-64", 0x0100000C: "osx-arm64"}
+_PE = {0x8664: "win-64", 0x014C: "win-32", 0xAA64: "win-arm64"}
+_SYSTEMS = {"linux": "Linux", "osx": "macOS", "win": "Windows"}
+_MODULE = re.compile(r"\.(cpython-[0-9]+\w*-[\w-]+|abi3)\.so\Z|\.pyd\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeFile:
+    """A file of native code. `subdirs` are those it runs on; empty where the architecture is none of conda's."""
+
+    path: str
+    system: str
+    subdirs: frozenset[str]
+
+    @property
+    def is_windows(self) -> bool:
+        return self.system == "Windows"
+
+
+def read_native(path: str, head: bytes) -> NativeFile | None:
+    """What a file's first bytes say; `None`: no native code. `head` holds up to `HEAD` of them."""
+    if head.startswith(b"\x7fELF"):
+        order = "big" if head[5:6] == b"\x02" else "little"
+        return _native(path, "linux", _ELF, [int.from_bytes(head[18:20], order)])  # type: ignore[arg-type]
+    if head[:4] in (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe"):
+        return _native(path, "osx", _MACH_O, [int.from_bytes(head[4:8], "little")])
+    if head[:4] == b"\xca\xfe\xba\xbe":
+        count = int.from_bytes(head[4:8], "big")
+        if not 0 < count < 20:  # Java's classes begin with the same bytes, and a version of at least 45 there
+            return None
+        return _native(
+            path, "osx", _MACH_O, [int.from_bytes(head[8 + 20 * i : 12 + 20 * i], "big") for i in range(count)]
+        )
+    if head[:2] == b"MZ":
+        at = int.from_bytes(head[60:64], "little")
+        machine = int.from_bytes(head[at + 4 : at + 6], "little") if head[at : at + 4] == b"PE\0\0" else 0
+        return _native(path, "win", _PE, [machine])
+    return None
+
+
+def _native(path: str, system: str, known: dict[int, str], machines: Iterable[int]) -> NativeFile:
+    subdirs = frozenset(known[machine] for machine in machines if machine in known)
+    return NativeFile(path=path, system=_SYSTEMS[system], subdirs=subdirs)
+
+
+def is_extension_module(path: str) -> bool:
+    """Whether a path is named like an extension module, which one python ABI of one platform can import."""
+    return _MODULE.search(path) is not None
+
+
+def runs_on(files: Iterable[NativeFile]) -> frozenset[str] | None:
+    """The subdirs to which native files tie a wheel that says it runs anywhere; `None`: they do not tie it.
+
+    Files for several systems are a bundle, chosen from at run time. Windows' alone are launchers or .NET assemblies, as
+    setuptools and pythonnet carry them, unless they are extension modules.
+    """
+    found = list(files)
+    systems = {file.system for file in found}
+    if len(systems) != 1:
+        return None
+    if systems == {"Windows"} and not any(is_extension_module(file.path) for file in found):
+        return None
+    return frozenset().union(*(file.subdirs for file in found))
