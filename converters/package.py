@@ -1,12 +1,14 @@
-"""Writing a `.conda` archive, byte for byte the same wherever and whenever it is written (CEP 34, CEP 35).
+"""Writing a conda package, byte for byte the same wherever and whenever it is written (CEP 34, CEP 35).
 
-A `.conda` is an uncompressed zip of `metadata.json`, `pkg-STEM.tar.zst` and `info-STEM.tar.zst`. Members are sorted,
-owned by nobody, dated 1980-01-01 and have one of two modes, so that equal input gives equal bytes: clock, umask, time
-zone and file system play no part. Contents are streamed: memory does not grow with the package.
+A `.conda` is an uncompressed zip of `metadata.json`, `pkg-STEM.tar.zst` and `info-STEM.tar.zst`; the older `.tar.bz2`
+is one tar with `info/` first. Members are sorted, owned by nobody, dated 1980-01-01 and have one of two modes, so that
+equal input gives equal bytes: clock, umask, time zone and file system play no part. Contents are streamed: memory does
+not grow with the package.
 """
 
 from __future__ import annotations
 
+import bz2
 import io
 import json
 import tarfile
@@ -14,11 +16,11 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 import zstandard
 
-__all__ = ["Member", "write_conda"]
+__all__ = ["Member", "write_conda", "write_tar_bz2"]
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 _EPOCH_SECONDS = 315532800
@@ -45,7 +47,7 @@ class Member:
 def write_conda(
     stream: BinaryIO,
     stem: str,
-    info: Mapping[str, bytes],
+    info: Mapping[str, bytes] | Callable[[], Mapping[str, bytes]],
     members: Iterable[Member],
     *,
     level: int = DEFAULT_LEVEL,
@@ -54,7 +56,8 @@ def write_conda(
     """Write `STEM.conda` to `stream`, which must be seekable.
 
     :param stem: `name-version-build`.
-    :param info: file name below `info/` → content.
+    :param info: file name below `info/` → content; or a function that gives it and is called once the payload is
+        written, so that paths.json can hold what was learned from the bytes on their way.
     :param members: the payload; consumed once, written in the order of their paths.
     :param level: zstd's, 1 to 22. Level 9 and above also search 128 MiB back for repeats.
     :param threads: zstd worker threads; 0 compresses in this thread. The bytes do not depend on a count above 0.
@@ -62,8 +65,16 @@ def write_conda(
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         _write_part(archive, "metadata.json", [], level, 0, plain=json.dumps({"conda_pkg_format_version": 2}).encode())
         _write_part(archive, f"pkg-{stem}.tar.zst", sorted(members, key=_path), level, threads)
-        described = [Member.of_bytes(f"info/{name}", data) for name, data in info.items()]
+        found = info() if callable(info) else info
+        described = [Member.of_bytes(f"info/{name}", data) for name, data in found.items()]
         _write_part(archive, f"info-{stem}.tar.zst", sorted(described, key=_path), level, 0)
+
+
+def write_tar_bz2(stream: BinaryIO, info: Mapping[str, bytes], members: Iterable[Member]) -> None:
+    """Write a `.tar.bz2` to `stream`: `info/` first, so that it can be read without the rest. As `write_conda` else."""
+    described = [Member.of_bytes(f"info/{name}", data) for name, data in info.items()]
+    with bz2.BZ2File(stream, "wb") as packed:
+        _write_tar(cast("BinaryIO", packed), [*sorted(described, key=_path), *sorted(members, key=_path)])
 
 
 def _path(member: Member) -> str:
@@ -90,7 +101,7 @@ def _write_part(
     with tempfile.SpooledTemporaryFile(max_size=1 << 24) as spool:
         compressor = zstandard.ZstdCompressor(compression_params=_parameters(level, threads))
         with compressor.stream_writer(spool, closefd=False) as packed:
-            _write_tar(packed, members)
+            _write_tar(cast("BinaryIO", packed), members)
         entry.file_size = spool.tell()
         spool.seek(0)
         with archive.open(entry, "w", force_zip64=entry.file_size >= 1 << 31) as out:
@@ -105,7 +116,7 @@ def _parameters(level: int, threads: int) -> zstandard.ZstdCompressionParameters
     return zstandard.ZstdCompressionParameters.from_level(level, threads=threads, write_checksum=1, **far)
 
 
-def _write_tar(stream: zstandard.ZstdCompressionWriter, members: list[Member]) -> None:
+def _write_tar(stream: BinaryIO, members: list[Member]) -> None:
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.GNU_FORMAT) as tar:
         for member in members:
             header = tarfile.TarInfo(member.path)

@@ -1,0 +1,201 @@
+"""`Layout`: what the interpreter that bridge runs on consists of, and where it lies.
+
+It is read from `sys` and `sysconfig`; nothing is run. Inside a venv it is the real installation behind it. What cannot
+become a relocatable package is refused here with the reason (`host-layout`), as far as it shows without opening a
+binary; `relocate` refuses the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.errors import UsageError
+from converters.target import SUBDIRS, Python
+
+__all__ = ["FORMAT", "Layout", "unpackable"]
+
+FORMAT = 1
+"""Raised by one whenever the same interpreter is to give another package: it is part of an interpreter's identity."""
+
+_LEVELS = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}
+_32_BIT = {"x86_64": "i686", "AMD64": "x86", "aarch64": "armv7l"}  # a 32-bit python on a 64-bit kernel
+
+
+def unpackable(reason: str, *, context: Iterable[str] = ()) -> UsageError:
+    """The error `host-layout`: this interpreter cannot be packed, and why."""
+    return UsageError(
+        "host-layout",
+        f"the interpreter bridge runs on cannot be packed as a conda package: {reason}",
+        context=(f"interpreter: {sys.executable}", f"installation: {sys.base_prefix}", *context),
+        hint="take python from a conda channel (--channel NAME), or run bridge with another CPython",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """One installed CPython. Paths are absolute and exist; `None` and `()`: this installation has none.
+
+    `version` is conda's text (`3.14.0rc2`); `prefix` is `sys.base_prefix` as python spells it; `pyconfig` is the header
+    that depends on the platform (elsewhere than `include` on Debian); `libraries` are libpython's files, links
+    included; `deployment_target` is macOS's (`11.0`), elsewhere empty.
+    """
+
+    version: str
+    minor: tuple[int, int]
+    free_threaded: bool
+    subdir: str
+    prefix: Path
+    binary: Path
+    stdlib: Path
+    include: Path | None
+    pyconfig: Path | None
+    libraries: tuple[Path, ...]
+    multiarch: str
+    deployment_target: str
+
+    @classmethod
+    def of_running(cls) -> Layout:
+        """The running interpreter's layout. Raises `UsageError` (`host-layout`) where it cannot be packed."""
+        _refuse_other_kinds()
+        prefix = Path(sys.base_prefix)
+        include = Path(sysconfig.get_path("include", "posix_prefix"))
+        multiarch = str(sysconfig.get_config_var("MULTIARCH") or "")
+        return cls(
+            version=_version(),
+            minor=sys.version_info[:2],
+            free_threaded="t" in sys.abiflags,
+            subdir=_subdir(),
+            prefix=prefix,
+            binary=_binary(prefix),
+            stdlib=_stdlib(prefix),
+            include=include if include.is_dir() else None,
+            pyconfig=_pyconfig(include, multiarch),
+            libraries=tuple(_libraries(prefix, multiarch)),
+            multiarch=multiarch,
+            deployment_target=str(sysconfig.get_config_var("MACOSX_DEPLOYMENT_TARGET") or ""),
+        )
+
+    @property
+    def abi(self) -> str:
+        """`cp311`, or `cp313t` for a free-threaded build (PEP 703): what build strings end with."""
+        return f"cp{self.minor[0]}{self.minor[1]}{'t' if self.free_threaded else ''}"
+
+    @property
+    def name(self) -> str:
+        """`python3.11`, or `python3.13t`: how the binary, the standard library and the headers are called."""
+        return f"python{self.minor[0]}.{self.minor[1]}{'t' if self.free_threaded else ''}"
+
+    @property
+    def site_packages(self) -> str:
+        """The prefix-relative site-packages of the packed interpreter."""
+        return Python(version=self.version, free_threaded=self.free_threaded).site_packages
+
+    @property
+    def timestamp(self) -> int:
+        """The binary's time of change, in milliseconds since the epoch: fixed for one installation."""
+        return int(self.binary.stat().st_mtime) * 1000
+
+    @property
+    def build(self) -> str:
+        """The build string of the packed `python`: it tells this installation from any other of the same version."""
+        return f"host_{self.identity()}_0_{self.abi}"
+
+    def identity(self) -> str:
+        """Eight hex digits: the same while this very installation is unchanged, others for any other one."""
+        facts = [str(FORMAT), self.subdir, self.version, self.abi]
+        for path in (self.binary, *self.libraries, self.stdlib / "os.py", self.stdlib / "site.py"):
+            status = path.stat()
+            facts.append(f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}")
+        return hashlib.sha256("\n".join(facts).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def _refuse_other_kinds() -> None:
+    if sys.implementation.name != "cpython":
+        raise unpackable(f"it is {sys.implementation.name}, not CPython")
+    if os.name != "posix":
+        raise unpackable(f"this is only done on Linux and macOS, not on {sys.platform}")
+    if getattr(sys, "frozen", False):
+        raise unpackable("it is embedded in a frozen application")
+    if "d" in sys.abiflags:
+        raise unpackable("it is a debug build, for which no wheel and no conda package is made")
+    if sysconfig.is_python_build():
+        raise unpackable("it runs from its build directory and is not installed")
+    if getattr(sys, "_framework", ""):
+        raise unpackable("it is a macOS framework build, which finds its parts by absolute paths")
+    if sys.base_prefix == "/":
+        raise unpackable("it is installed in the root folder, so that no path tells what is python's")
+    if sys.platlibdir != "lib":
+        raise unpackable(f"it keeps its modules in {sys.platlibdir!r}, where conda packages have 'lib'")
+
+
+def _version() -> str:
+    info = sys.version_info
+    level = _LEVELS[info.releaselevel]
+    return f"{info.major}.{info.minor}.{info.micro}{level}{info.serial if level else ''}"
+
+
+def _subdir() -> str:
+    machine = platform.machine()
+    if sys.maxsize < 1 << 32:
+        machine = _32_BIT.get(machine, machine)
+    for subdir, (sys_platform, _, _, known, _) in SUBDIRS.items():
+        if (sys_platform, known) == (sys.platform, machine):
+            return subdir
+    raise unpackable(f"conda has no platform for {sys.platform} on {machine}")
+
+
+def _stdlib(prefix: Path) -> Path:
+    """The standard library: the binary finds it beside itself, so it must lie where it does in a conda package."""
+    found = os.path.realpath(sysconfig.get_path("stdlib", "posix_prefix"))
+    expected = prefix / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}{sys.abiflags}"
+    context = (f"found: {found}", f"expected: {expected}")
+    if not os.path.isfile(os.path.join(found, "os.py")):
+        raise unpackable("its standard library is not a folder of modules", context=context)
+    if found != os.path.realpath(expected):
+        raise unpackable("its standard library is not where a conda package has it", context=context)
+    return Path(found)
+
+
+def _binary(prefix: Path) -> Path:
+    """The installation's own executable; `sys._base_executable` may be a copy in a venv, or another program."""
+    base = getattr(sys, "_base_executable", "") or ""
+    major, minor = sys.version_info[:2]
+    candidates = [prefix / "bin" / f"python{major}.{minor}{sys.abiflags}", prefix / "bin" / f"python{major}.{minor}"]
+    for candidate in (*candidates, Path(base)):
+        if candidate.is_file():
+            return Path(os.path.realpath(candidate))
+    raise unpackable("its executable was not found", context=(f"looked for: {candidates[0]}",))
+
+
+def _pyconfig(include: Path, multiarch: str) -> Path | None:
+    """The real pyconfig.h: Debian's in `include` only dispatches to one in a folder of the architecture."""
+    for candidate in (include.parent / multiarch / include.name / "pyconfig.h", include / "pyconfig.h"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _libraries(prefix: Path, multiarch: str) -> Iterator[Path]:
+    """The files of libpython, from the first folder that has any."""
+    major, minor = sys.version_info[:2]
+    stem = f"libpython{major}.{minor}{sys.abiflags}"
+    configured = Path(str(sysconfig.get_config_var("LIBDIR") or prefix / "lib"))
+    for folder in dict.fromkeys((prefix / "lib", prefix / "lib" / multiarch, configured)):
+        found = [*folder.glob(f"{stem}.so*"), *folder.glob(f"{stem}.dylib")]
+        if found and _is_below(folder, prefix):
+            stub = folder / f"libpython{major}{sys.abiflags}.so"
+            if stub.is_file() and f"{stem}.so".encode() in stub.read_bytes():
+                found.append(stub)  # the stable ABI's; in a shared folder it may stand for another python
+            yield from sorted(path for path in found if path.is_file())
+            return
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
