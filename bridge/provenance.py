@@ -12,22 +12,24 @@ import io
 import json
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META
-from converters.errors import BridgeError
+from converters.errors import BridgeError, UnsafeInputError
 from converters.names import NameMap
 from converters.record import Record
 from converters.target import Target
+from converters.versions import to_matchspec, to_version_spec
 
 __all__ = [
     "INSTALLER",
-    "MatchSpecWriter",
     "conda_depends",
     "conda_meta",
     "direct_url",
@@ -39,9 +41,6 @@ __all__ = [
 ]
 
 INSTALLER = b"bridge\n"
-
-MatchSpecWriter = Callable[[Requirement, NameMap], str]
-"""`converters.versions.to_matchspec`: a PEP 508 requirement without its marker as a MatchSpec's text."""
 
 _PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
 _HARD_LINK = 1  # conda's LinkType: how the files came here
@@ -116,7 +115,6 @@ def conda_depends(
     record: Record,
     target: Target,
     names: NameMap,
-    to_matchspec: MatchSpecWriter,
     *,
     extras: Iterable[str] = (),
 ) -> tuple[str, ...]:
@@ -127,21 +125,27 @@ def conda_depends(
     the name alone, for a record that cannot be written would be worse; what is no PEP 508 is left out. Raises
     `ValueError` where a marker is to be evaluated for a target without a python.
     """
-    found: dict[str, None] = {}
-    if record.requires_python:
-        found[_spec(f"python {record.requires_python}", names, to_matchspec) or "python"] = None
-    if target.python is not None:
-        major, minor = target.python.minor
-        found[f"python {major}.{minor}.*"] = None
+    found = dict.fromkeys(_python_specs(record, target))
     for text in record.requirements:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
             continue
         if requirement.marker is None or _applies(requirement, target, ("", *extras)):
-            spec = _spec(text, names, to_matchspec)
-            if spec:
-                found[spec] = None
+            found[_spec(requirement, names)] = None
+    return tuple(found)
+
+
+def _python_specs(record: Record, target: Target) -> tuple[str, ...]:
+    found = []
+    try:
+        versions = to_version_spec(SpecifierSet(record.requires_python or ""))
+        found += [f"python {versions}"] if versions else []
+    except (BridgeError, InvalidSpecifier):
+        pass  # Who wrote it wrote nothing that a solver could have met: it was ignored there as well.
+    if target.python is not None:
+        major, minor = target.python.minor
+        found.append(f"python {major}.{minor}.*")
     return tuple(found) or ("python",)
 
 
@@ -156,16 +160,11 @@ def _applies(requirement: Requirement, target: Target, extras: Iterable[str]) ->
         return False
 
 
-def _spec(text: str, names: NameMap, to_matchspec: MatchSpecWriter) -> str | None:
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement:
-        return None
-    requirement.marker = None
+def _spec(requirement: Requirement, names: NameMap) -> str:
     try:
         return to_matchspec(requirement, names)
-    except (BridgeError, ValueError):
-        return names.native_name(requirement.name)
+    except UnsafeInputError:
+        return names.native_name(canonicalize_name(requirement.name))
 
 
 def record_file(entries: Iterable[Entry], site_packages: str, record_path: str) -> bytes:
