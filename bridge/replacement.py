@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bridge import fs
 from bridge.faults import faults
+from bridge.manifest import GENERATED, site_packages_after
 from bridge.model import Entry, Fingerprint, PathChange, Plan, PrefixState
 from bridge.owners import bytecode_source, claims, is_bytecode, leaving, owned_entries, unmanaged
 from bridge.ownership import Judgement
@@ -58,8 +59,8 @@ def replace_paths(
     """
     work = _Work(state, plan, staged, staging, judgement)
     changes = [*work.coming(), *work.going()]
-    changes += work.stale_bytecode(changes)
-    changes += work.saved
+    changes += [*work.stale_bytecode(changes), *work.leftover_records(changes)]
+    changes += [*work.saved, *work.remaining(changes)]
     return Replacement(
         changes=tuple(sorted(changes, key=lambda change: change.path)),
         kept_aside=tuple(sorted(work.kept, key=lambda kept: kept.path)),
@@ -77,7 +78,7 @@ class _Work:
         staging: Path,
         judgement: Judgement,
     ) -> None:
-        self.prefix, self.staging = plan.prefix, staging
+        self.state, self.plan, self.prefix, self.staging = state, plan, plan.prefix, staging
         self.staged, self.judgement = staged, judgement
         old = leaving(plan)
         self.standing = claims(state, without=old)
@@ -123,6 +124,15 @@ class _Work:
             self._keep(path, before)
             yield PathChange(path=path, before=before, after=None, owner=owner, is_record=_is_record(path))
 
+    def remaining(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
+        """The site-packages of a python that stays is python's, even where nothing is left in it."""
+        site = site_packages_after(self.plan, self.state)
+        if site is None or all(change.after is not None for change in changes):
+            return
+        found = fs.fingerprint(self.prefix, site)
+        if found is not None and found.kind == "directory":
+            yield PathChange(path=site, before=found, after=found)
+
     def stale_bytecode(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
         """The caches of modules that go or change: whatever their time says, they are of other modules."""
         taken = {change.path for change in changes} | set(self.staged)
@@ -141,6 +151,19 @@ class _Work:
                 before = fs.fingerprint(self.prefix, path, hash=False)
                 if before is not None and before.kind != "directory":
                     yield PathChange(path=path, before=before, after=None, owner=owners[module])
+
+    def leftover_records(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
+        """What other installers wrote into a dist-info that goes: left there, it would break pip for good (B5)."""
+        taken = {change.path for change in changes} | set(self.staged)
+        for change in changes:
+            folder, _, name = change.path.rpartition("/")
+            if name != "METADATA" or change.after is not None or not folder.endswith(".dist-info"):
+                continue
+            for left in GENERATED:
+                path = f"{folder}/{left}"
+                before = None if path in taken or path in self.standing else fs.fingerprint(self.prefix, path)
+                if before is not None and before.kind != "directory":
+                    yield PathChange(path=path, before=before, after=None, owner=change.owner, is_record=True)
 
     def _keep(self, path: str, found: Fingerprint) -> None:
         """Stage a copy of what lies at `path` if a person put or changed it there."""
