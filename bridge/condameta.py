@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Literal
+from dataclasses import replace
 
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
 from bridge.paths import META, inside
+from converters.errors import UnsafeInputError
 from converters.names import projects_of_purls
-from converters.record import Record
+from converters.record import Record, conda_record
 
 __all__ = ["parse"]
 
@@ -43,32 +44,26 @@ def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
 
 
 def _record(document: Mapping[str, object]) -> Record:
-    name, version, build = (_required(document, key) for key in ("name", "version", "build"))
-    filename, url, channel = (_text(document, key) or "" for key in ("fn", "url", "channel"))
+    """As `conda_record` reads it, and what only an installed record needs."""
+    timestamp = document.get("timestamp")
+    if isinstance(timestamp, float) and abs(timestamp) < 1 << 63:  # Old condas wrote seconds with a fraction.
+        document = {**document, "timestamp": int(timestamp)}
+    try:
+        record = conda_record(document)
+    except UnsafeInputError as error:
+        raise ValueError(error.message) from error
+    names = (record.filename, record.url.partition("#")[0])
     # Records that conda makes up for what pip installed have the channel, subdir and build `pypi`.
-    is_wheel = filename.endswith(".whl") or url.endswith(".whl") or (build.startswith("pypi_") and "pypi" in channel)
-    sha256 = _text(document, "sha256")
-    site = _text(document, "python_site_packages_path")
-    return Record(
+    is_wheel = any(name.endswith(".whl") for name in names) or (
+        record.build.startswith("pypi_") and "pypi" in record.origin
+    )
+    site = record.python_site_packages_path
+    return replace(
+        record,
         ecosystem="wheel" if is_wheel else "conda",
-        name=name,
-        version=version,
-        build=build,
-        build_number=_number(document, "build_number") or 0,
-        subdir=_text(document, "subdir") or "",
-        noarch=_noarch(document.get("noarch")),
-        requirements=_texts(document, "depends"),
-        constraints=_texts(document, "constrains"),
-        pypi_names=projects_of_purls(_texts(document, "purls")),
-        track_features=_features(document),
-        timestamp=_milliseconds(_number(document, "timestamp")),
-        filename=filename,
-        url=url,
-        origin=channel,
-        sha256=sha256 if sha256 and _HEX.match(sha256) else None,
-        md5=_text(document, "md5"),
-        size=_number(document, "size"),
-        license=_text(document, "license"),
+        pypi_names=projects_of_purls(record.purls),
+        timestamp=_milliseconds(record.timestamp),
+        sha256=record.sha256 if record.sha256 and _HEX.match(record.sha256) else None,
         python_site_packages_path=None if site is None else inside(site),
     )
 
@@ -115,20 +110,6 @@ def _promised(item: Mapping[str, object]) -> Fingerprint:
     )
 
 
-def _text(document: Mapping[str, object], key: str) -> str | None:
-    value = document.get(key)
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{key} is not a text")
-    return value or None
-
-
-def _required(document: Mapping[str, object], key: str) -> str:
-    value = _text(document, key)
-    if value is None:
-        raise ValueError(f"{key} is missing")
-    return value
-
-
 def _texts(document: Mapping[str, object], key: str) -> tuple[str, ...]:
     value = document.get(key)
     if value is None:
@@ -138,29 +119,5 @@ def _texts(document: Mapping[str, object], key: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _number(document: Mapping[str, object], key: str) -> int | None:
-    value = document.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1 << 63:
-        raise ValueError(f"{key} is not a number")
-    return int(value)
-
-
 def _milliseconds(timestamp: int | None) -> int | None:
     return timestamp * 1000 if timestamp and timestamp <= _LAST_SECOND else timestamp
-
-
-def _noarch(value: object) -> Literal["python", "generic"] | None:
-    if value is None or value is False:
-        return None
-    if value == "python":
-        return "python"
-    if value == "generic" or value is True:
-        return "generic"
-    raise ValueError(f"noarch is {value!r}")
-
-
-def _features(document: Mapping[str, object]) -> tuple[str, ...]:
-    value = document.get("track_features")
-    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else _texts(document, "track_features")
