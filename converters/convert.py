@@ -1,0 +1,157 @@
+"""A wheel becomes a conda package: what it is called, what it needs, where its files lie, and what its records say.
+
+Pure, but for reading the wheel that is given open. Whether the wheel is sound (its zip, its RECORD, its names) is
+judged before, by the caller. Equal input gives equal output: no clock, no locale, no order of a set plays a part.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from packaging.tags import Tag
+
+from converters.dependencies import MetadataLookup, Requirements, dependencies, read_requirements
+from converters.documents import index_of, info_files
+from converters.errors import UnsafeInputError
+from converters.layout import junk_of
+from converters.markers import Pythons, cuts, varying
+from converters.names import NameMap
+from converters.native import NativeFile
+from converters.package import Member
+from converters.payload import Manifest, Payload, arrange
+from converters.record import Record, conda_record
+from converters.shape import Shape, read_natives, shape_of
+from converters.tags import Fit, choose_fit
+from converters.target import SUBDIRS, Target
+from converters.wheel import WheelInfo, WheelName, check_name, parse_wheel_name
+
+__all__ = ["Converted", "convert"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """A conda package, not written yet. `record` is of ecosystem `conda`; its file name, hash and size are not known.
+
+    :param info: file name below `info/` → content.
+    :param members: the payload, sorted by path; opened only while it is written.
+    :param notes: what a person should know of this package, one sentence each.
+    """
+
+    record: Record
+    info: Mapping[str, bytes]
+    members: tuple[Member, ...]
+    notes: tuple[str, ...]
+
+
+def convert(
+    archive: zipfile.ZipFile,
+    wheel: Manifest,
+    info: WheelInfo,
+    *,
+    target: Target | None,
+    names: NameMap,
+    lookup: MetadataLookup | None = None,
+) -> Converted:
+    """The conda package of a wheel.
+
+    :param archive: the wheel, open; it must stay open until the members are written.
+    :param wheel: its manifest, as judged.
+    :param info: its provenance; `sha256` must be set.
+    :param target: the platform, and the python where the wheel leaves that open; `None`: it must fit everywhere.
+    :param lookup: the metadata of other projects, for the extras that the wheel asks of them.
+
+    Raises `UnsafeInputError`: `wheel-name`, `wheel-tag`, `not-portable`, `requires-python`, `requirement-invalid`,
+    `requirement-untranslatable`, `version-untranslatable`, `package-name`, `reserved-path`, `path-collision`; and
+    `ValueError` without a sha256.
+    """
+    if not info.sha256:
+        raise ValueError(f"{info.filename}: a package says which wheel it was made from; the sha256 is missing")
+    named = parse_wheel_name(info.filename)
+    check_name(named, wheel.metadata, info.filename)
+    fit = choose_fit(info.filename, named.tags, target)
+    natives = read_natives(archive, wheel) if fit.is_portable else ()
+    requirements = read_requirements(wheel.metadata, lookup)
+    shape = shape_of(wheel, fit, natives, requirements, target)
+    _refuse_names(wheel, shape)
+    needs = dependencies(requirements, shape.span, names)
+    payload = arrange(archive, wheel, shape.layout)
+    index, hash_input = index_of(named, wheel, info, shape=shape, fit=fit, needs=needs, names=names)
+    record = replace(conda_record(index), pypi_names=(named.project,), extras=tuple(needs.extra_depends))
+    return Converted(
+        record=record,
+        info=info_files(wheel, info, payload, layout=shape.layout, index=index, hash_input=hash_input),
+        members=tuple(file.member for file in payload.files),
+        notes=(
+            *needs.notes,
+            *_notes_on_fit(wheel, named, shape, fit, requirements),
+            *_notes_on_files(wheel, named, shape, natives, payload),
+        ),
+    )
+
+
+def _refuse_names(wheel: Manifest, shape: Shape) -> None:
+    """File names that the package's platform cannot hold (W40, W44)."""
+    unfit = {"win": {"windows-name", "case-collision"}, "osx": {"case-collision"}}.get(
+        shape.subdir.split("-")[0], set()
+    )
+    for caution in wheel.cautions:
+        if caution.id in unfit:
+            raise UnsafeInputError(
+                "path-collision" if caution.id == "case-collision" else "reserved-path",
+                f"{wheel.filename}: {caution.path} cannot be on {shape.subdir}: {caution.detail}",
+            )
+
+
+def _notes_on_fit(
+    wheel: Manifest, named: WheelName, shape: Shape, fit: Fit, requirements: Requirements
+) -> Iterator[str]:
+    """Where the package is narrower than the wheel, and why; where the wheel contradicts itself."""
+    is_narrow = fit.is_portable and shape.subdir != "noarch"
+    if not shape.layout.is_portable and fit.is_portable:
+        yield f"made for {shape.subdir} and {shape.layout.include}, where its headers lie"
+    elif is_narrow or shape.span.pythons:
+        admitted = Pythons.admitted(requirements.requires_python & fit.pythons, cuts(requirements.lines))
+        subdirs = sorted(SUBDIRS) if fit.is_portable else [fit.subdir]
+        others = varying(requirements.lines, admitted.places(subdirs, admitted.minors))
+        place = [shape.subdir] if is_narrow else []
+        place += [f"python {shape.span.pythons}"] if shape.span.pythons else []
+        why = f": elsewhere it requires other packages ({', '.join(others)})" if others else ""
+        yield f"made for {' and '.join(place)}{why}"
+    if fit.abi == "abi3":
+        yield f"built for the stable ABI: one package for every python {fit.pythons} with a GIL"
+    if fit.python is not None and len({tag.interpreter for tag in named.tags}) > 1:
+        yield f"made for python {fit.python.minor[0]}.{fit.python.minor[1]}, one of those that the wheel fits"
+    if {str(tag) for tag in named.tags} != {str(tag) for line in wheel.tags for tag in _tags(line)}:
+        yield "the tags in the wheel are not those of its file name, which was believed"
+    if any("linux_" in tag.platform and not tag.platform.startswith("manylinux") for tag in named.tags):
+        yield "its tag does not say which glibc it needs"
+
+
+def _tags(text: str) -> Sequence[Tag]:
+    parts = text.split("-")
+    return [Tag(*parts)] if len(parts) == 3 else []
+
+
+def _notes_on_files(
+    wheel: Manifest, named: WheelName, shape: Shape, natives: Sequence[NativeFile], payload: Payload
+) -> Iterator[str]:
+    """Files that are out of the ordinary."""
+    site = f"{shape.layout.site_packages}/"
+    modules = [file.member.path.removeprefix(site) for file in payload.files if file.member.path.startswith(site)]
+    for name in junk_of(modules, named.project):
+        yield f"{name} lies at the top of site-packages, where other packages may have one too"
+    for path in modules:
+        if "/" not in path and path.endswith(".pth"):
+            yield f"{path} is read by python whenever it starts, and may run code then"
+        elif path in ("sitecustomize.py", "usercustomize.py"):
+            yield f"{path} is run by python whenever it starts"
+    if natives:
+        systems = ", ".join(sorted({native.system for native in natives}))
+        yield f"holds native code for {systems} although its tag says that it runs anywhere: {natives[0].path}"
+    if caches := [path for path in payload.dropped if path.endswith(".pyc")]:
+        yield f"{len(caches)} compiled modules (.pyc) were left out; python makes them again"
+    if shape.layout.is_portable and any(command.group == "gui_scripts" for command in wheel.entry_points):
+        yield "its graphical commands become console commands, the only kind that conda makes"
+    yield from (f"{caution.path}: {caution.detail}" for caution in wheel.cautions)

@@ -1,0 +1,156 @@
+"""The documents below `info/` of a converted package (CEP 34, CEP 44): index.json, paths.json, about.json, link.json.
+
+Everything in them follows from the wheel, its provenance and the target. `timestamp` is the wheel's upload time, and is
+left out where nobody said it: a made-up one would lie to whoever waits for packages to be some days old.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from converters.dependencies import Dependencies
+from converters.errors import UnsafeInputError
+from converters.layout import Layout
+from converters.names import NameMap
+from converters.payload import PLACEHOLDER, File, Manifest, Payload
+from converters.shape import Shape
+from converters.tags import Fit
+from converters.versions import conda_version, to_version_spec
+from converters.wheel import WheelInfo, WheelName
+
+__all__ = ["LAYOUT_VERSION", "index_of", "info_files"]
+
+LAYOUT_VERSION = 1
+"""Raised by one whenever the same wheel is to give other bytes: it is part of the build string's hash."""
+
+_NAME = re.compile(r"[a-z0-9_][a-z0-9]*([._-][a-z0-9]+)*\Z")  # CEP 26
+_LONGEST_NAME = 64
+
+Index = dict[str, object]
+
+
+def index_of(
+    named: WheelName, wheel: Manifest, info: WheelInfo, *, shape: Shape, fit: Fit, needs: Dependencies, names: NameMap
+) -> tuple[Index, Mapping[str, str]]:
+    """index.json, and the hash_input.json that its build string is the hash of (C29).
+
+    Two packages of one wheel differ in their build string if they differ in anything that decides where they fit: the
+    subdir, what they depend on. `extra_depends` does not raise `schema_version`, which would hide the package from
+    older clients: one that does not know it installs the base, and that is right. Raises `UnsafeInputError`
+    (`package-name`, `version-untranslatable`, `requirement-untranslatable`).
+    """
+    python = to_version_spec(shape.pythons)
+    depends = ["python" if python is None else f"python {python}", *fit.depends, *needs.depends]
+    number = named.build_tag[0] if named.build_tag else 0
+    hash_input = {
+        "layout": str(LAYOUT_VERSION),
+        "filename": info.filename,
+        "sha256": info.sha256 or "",
+        "subdir": shape.subdir,
+        "depends": "\n".join(depends),
+        "extra_depends": json.dumps(needs.extra_depends, sort_keys=True),
+    }
+    digest = hashlib.sha1(json.dumps(hash_input, sort_keys=True).encode(), usedforsecurity=False).hexdigest()[:7]
+    index: Index = {
+        "name": _package_name(names.native_name(named.project), info.filename),
+        "version": conda_version(wheel.metadata.version),
+        "build": f"{shape.label}h{digest}_{number}",
+        "build_number": number,
+        "subdir": shape.subdir,
+        "depends": depends,
+        "constrains": [],
+        "purls": [f"pkg:pypi/{named.project}@{quote(wheel.metadata.version, safe='')}"],
+    }
+    if shape.layout.is_portable:
+        index["noarch"] = "python"
+    if needs.extra_depends:
+        index["extra_depends"] = {extra: list(specs) for extra, specs in needs.extra_depends.items()}
+    if wheel.metadata.license:
+        index["license"] = wheel.metadata.license
+    if info.upload_time is not None:
+        index["timestamp"] = info.upload_time
+    return index, hash_input
+
+
+def _package_name(name: str, filename: str) -> str:
+    if not _NAME.match(name) or len(name) > _LONGEST_NAME:
+        raise UnsafeInputError(
+            "package-name",
+            f"{filename}: a conda package cannot be called {name}",
+            context=(f"CEP 26: at most {_LONGEST_NAME} lower-case letters, digits and single separators",),
+            hint="give it another name with --name-map",
+        )
+    return name
+
+
+def info_files(
+    wheel: Manifest,
+    info: WheelInfo,
+    payload: Payload,
+    *,
+    layout: Layout,
+    index: Mapping[str, object],
+    hash_input: Mapping[str, str],
+) -> dict[str, bytes]:
+    """All files below info/: name → content."""
+    documents: dict[str, object] = {
+        "index.json": index,
+        "paths.json": {"paths_version": 1, "paths": [_path_entry(file) for file in payload.files]},
+        "about.json": _about(wheel, info, payload),
+        "hash_input.json": hash_input,
+    }
+    if layout.is_portable:
+        commands = [f"{command.name} = {command.module}:{command.attribute}" for command in wheel.entry_points]
+        noarch = {"type": "python", "entry_points": commands}
+        documents["link.json"] = {"noarch": noarch, "package_metadata_version": 1}
+    files = {name: _json(document) for name, document in documents.items()}
+    return files | {f"licenses/{name}": data for name, data in payload.licenses}
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _path_entry(file: File) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "_path": file.member.path,
+        "path_type": "hardlink",
+        "sha256": file.sha256,
+        "size_in_bytes": file.member.size,
+    }
+    return entry | {"prefix_placeholder": PLACEHOLDER, "file_mode": "text"} if file.is_patched else entry
+
+
+def _about(wheel: Manifest, info: WheelInfo, payload: Payload) -> dict[str, object]:
+    """What the package is, and which wheel it was made from (C50). Facts that are not known are left out."""
+    source = {
+        "filename": info.filename,
+        "sha256": info.sha256,
+        "size": info.size,
+        "url": _public(info.url),
+        "index": _public(info.origin),
+        "upload_time": info.upload_time,
+        "yanked": info.yanked,
+        "tags": list(wheel.tags),
+        "sboms": list(payload.sboms),
+    }
+    about = {
+        "summary": wheel.metadata.summary,
+        "home": wheel.metadata.home_page,
+        "license": wheel.metadata.license,
+        "extra": {
+            "layout": LAYOUT_VERSION,
+            "wheel": {key: value for key, value in source.items() if value not in (None, "", [])},
+        },
+    }
+    return {key: value for key, value in about.items() if value}
+
+
+def _public(url: str) -> str:
+    """A URL without what may be secret in it: user, password, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

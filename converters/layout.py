@@ -1,0 +1,138 @@
+"""Where each file of a wheel lies in a conda package, and where it will lie once installed (PEP 427, CEP 20, CEP 34).
+
+Two layouts. A *portable* one (`noarch: python`, in `noarch` or in a platform's subdir): modules in `site-packages/`,
+scripts in `python-scripts/`; the installer moves both to where its python has them, and makes the commands of entry
+points from link.json. A *pinned* one, for one python minor: the final paths themselves, with real scripts in `bin/`.
+Windows' packages are always portable, for only an installer can make its launchers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from converters.errors import UnsafeInputError
+from converters.target import Python
+
+__all__ = ["Layout", "Scheme", "is_cache", "junk_of", "refuse_reserved", "scheme_of"]
+
+Scheme = Literal["purelib", "platlib", "scripts", "headers", "data"]
+
+_RESERVED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), owner)
+    for pattern, owner in (
+        (r"(conda-meta|info|pkgs|envs|condabin|\.condarc)(/|\Z)", "conda itself"),
+        (r"(site-packages|python-scripts)/", "the installer, which moves it elsewhere"),
+        (r"(bin|scripts)/\.[^/]*-(pre|post)-(link|unlink)\.(sh|bat)\Z", "conda, which would run it while it installs"),
+        (r"etc/conda/", "conda, which would run it when the environment is activated"),
+        (r"menu/", "conda, which would make menu entries of it"),
+        (r"(bin|scripts)/(conda|conda-env|activate|deactivate)(\.(exe|bat|ps1))?\Z", "conda itself"),
+        (r"(bin|scripts)/(pythonw?[0-9.]*t?(-config)?|pypy[0-9.]*)(\.exe)?\Z", "python"),
+        (r"(bin|scripts)/(2to3|idle|pydoc)[0-9.-]*(\.exe)?\Z", "python"),
+        (r"python[0-9a-z._]*\.(exe|dll|pdb|zip)\Z", "python"),
+        (r"(dlls|libs)/", "python on Windows"),
+        (r"lib/python[0-9.]+t?/", "python; modules belong in purelib or platlib"),
+        (r"include/python[0-9.]+t?/", "python; headers belong in the headers scheme"),
+        (r"lib/libpython", "python"),
+        (r"(lib|library/bin)/lib(ssl|crypto|z|lzma|bz2|ffi|expat|sqlite3|uuid)(-[0-9a-z_-]+)?\.(so|dylib|dll|[0-9])",
+         "a package that python needs"),
+        (r"lib/lib(stdc\+\+|gcc_s|c\+\+|gomp|omp|ncursesw?|tinfow?|readline|tcl8|tk8)[0-9.]*\.(so|dylib|[0-9])",
+         "a package that python needs"),
+        (r"(etc/)?ssl/", "the certificates of the environment"),
+    )
+)  # fmt: skip
+_ON_WINDOWS = re.compile(r"lib/(?!site-packages/)")  # the standard library, where case does not count
+_JUNK = re.compile(
+    r"(tests?|docs?|examples?|scripts|tools|benchmarks|src|conftest\.py|setup\.(py|cfg)|pyproject\.toml|"
+    r"(readme|licen[cs]e|copying|changelog|changes|history|authors|notice|requirements)(\.\w+)?)\Z",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Folders in the package; `include` is `None` where headers have no place. `is_windows`: the target is Windows."""
+
+    site_packages: str
+    scripts: str
+    include: str | None = None
+    is_portable: bool = True
+    is_windows: bool = False
+
+    @classmethod
+    def portable(cls, subdir: str) -> Layout:
+        """The layout whose files an installer places for any python of `subdir`."""
+        is_windows = subdir.startswith("win-")
+        include = "include" if is_windows else None  # Windows' headers lie below no python's own folder
+        return cls(site_packages="site-packages", scripts="python-scripts", include=include, is_windows=is_windows)
+
+    @classmethod
+    def pinned(cls, python: Python) -> Layout:
+        """The layout for one python minor of a POSIX platform."""
+        folder = python.site_packages.removeprefix("lib/").removesuffix("/site-packages")
+        return cls(site_packages=python.site_packages, scripts="bin", include=f"include/{folder}", is_portable=False)
+
+    def path(self, scheme: Scheme, rest: str, project: str) -> str:
+        """The path in the package of a file of `scheme`. Raises `ValueError` for headers without a place."""
+        if scheme in ("purelib", "platlib"):
+            return f"{self.site_packages}/{rest}"
+        if scheme == "scripts":
+            return f"{self.scripts}/{rest}"
+        if scheme == "data":
+            return rest
+        if self.include is None:
+            raise ValueError(f"{rest}: headers lie below the folder of one python minor")
+        return f"{self.include}/{project}/{rest}"
+
+    def installed(self, path: str) -> str:
+        """Where a path of the package lies below the prefix once installed; modules keep a `site-packages/`."""
+        if path.startswith("python-scripts/") and self.is_portable:
+            return f"{'Scripts' if self.is_windows else 'bin'}/{path.removeprefix('python-scripts/')}"
+        return path
+
+    def record_path(self, path: str) -> str:
+        """A path of the package as RECORD has it once installed: relative to site-packages (PEP 376).
+
+        site-packages is two levels deep on Windows (`Lib/site-packages`) and three elsewhere. A package in `noarch` is
+        written for POSIX: on Windows its RECORD is off by one level for what lies outside of site-packages.
+        """
+        if path.startswith(f"{self.site_packages}/"):
+            return path.removeprefix(f"{self.site_packages}/")
+        return ("../../" if self.is_windows else "../../../") + self.installed(path)
+
+
+def scheme_of(member: str, data_dir: str | None) -> tuple[Scheme, str]:
+    """A wheel member's scheme, and its path within it. Files outside of the data directory are modules."""
+    if data_dir is not None and member.startswith(f"{data_dir}/"):
+        _, scheme, rest = member.split("/", 2)
+        return scheme, rest  # type: ignore[return-value] # the validator lets these five pass only
+    return "purelib", member
+
+
+def refuse_reserved(filename: str, member: str, path: str, *, is_windows: bool) -> None:
+    """Raise `UnsafeInputError` (`reserved-path`) where a file outside of site-packages would lie where others' do.
+
+    :param path: below the prefix, once installed. Case does not count: on some systems it is the same file.
+    """
+    folded = path.lower()
+    owner = next((owner for pattern, owner in _RESERVED if pattern.match(folded)), None)
+    if owner is None and is_windows and _ON_WINDOWS.match(folded):
+        owner = "python on Windows"
+    if owner is not None:
+        raise UnsafeInputError(
+            "reserved-path",
+            f"{filename} would put {path} into the environment, which belongs to {owner}",
+            context=(f"member: {member}",),
+        )
+
+
+def is_cache(path: str) -> bool:
+    """Whether a file is compiled code that every python makes again for itself."""
+    return "__pycache__" in path.split("/") and path.endswith(".pyc")
+
+
+def junk_of(modules: list[str], project: str) -> tuple[str, ...]:
+    """Top-level names in site-packages that look like a project's leavings (`tests`, `README.md`), sorted."""
+    names = {path.split("/", 1)[0] for path in modules}
+    return tuple(sorted(name for name in names if _JUNK.match(name) and name.lower() != project.replace("-", "_")))

@@ -1,0 +1,140 @@
+"""What kind of conda package a wheel becomes: for which subdir, for which pythons, in which layout.
+
+Pure wheels are `noarch` where their requirements are the same on all platforms and on python 3.9 to 3.14. Where a
+marker makes them differ, the package is for the target: bounded to the pythons on which the requirements are what they
+are there, and in the target's subdir if only that will do. It is `noarch: python` in either place (CEP 20).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packaging.specifiers import SpecifierSet
+
+from converters.dependencies import Requirements, span_of
+from converters.errors import UnsafeInputError
+from converters.layout import Layout
+from converters.markers import Span
+from converters.native import HEAD, NativeFile, is_extension_module, read_native, runs_on
+from converters.payload import Manifest
+from converters.tags import Fit
+from converters.target import SUBDIRS, Python, Target
+
+__all__ = ["Shape", "read_natives", "shape_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Where a package goes, and for whom it is.
+
+    `pythons` is all that bounds python: Requires-Python, tags, markers, headers. `label` begins the build string.
+    """
+
+    subdir: str
+    layout: Layout
+    pythons: SpecifierSet
+    label: str
+    span: Span
+
+
+def read_natives(archive: zipfile.ZipFile, wheel: Manifest) -> tuple[NativeFile, ...]:
+    """The files of native code in a wheel, in its order."""
+    found: list[NativeFile] = []
+    for member in wheel.members:
+        if member.size >= 4:
+            with archive.open(member.path) as stream:
+                native = read_native(member.path, stream.read(HEAD))
+            if native is not None:
+                found.append(native)
+    return tuple(found)
+
+
+def shape_of(
+    wheel: Manifest, fit: Fit, natives: Sequence[NativeFile], requirements: Requirements, target: Target | None
+) -> Shape:
+    """Decide subdir, layout and pythons. `natives` matter for a wheel that says it runs anywhere.
+
+    Raises `UnsafeInputError`: `wheel-tag`, `not-portable`, `requires-python`.
+    """
+    subdirs = _subdirs(wheel.filename, fit, natives, target)
+    pythons = requirements.requires_python & fit.pythons
+    built_for = None if fit.abi in ("none", "abi3") else fit.python
+    if built_for is None and _has_headers(wheel):
+        built_for = _python_of(wheel.filename, target)
+        subdirs = [subdir for subdir in subdirs if target is not None and subdir == target.subdir]
+        pythons &= _only(built_for)
+    span = span_of(requirements, pythons, subdirs, target)
+    subdir = _subdir(fit, span, target)
+    is_pinned = built_for is not None and not subdir.startswith("win-")
+    return Shape(
+        subdir=subdir,
+        layout=Layout.pinned(built_for) if built_for is not None and is_pinned else Layout.portable(subdir),
+        pythons=pythons & span.pythons,
+        label=_label(built_for or fit.python, span),
+        span=span,
+    )
+
+
+def _subdir(fit: Fit, span: Span, target: Target | None) -> str:
+    if not fit.is_portable or target is None or len(span.subdirs) == len(SUBDIRS):
+        return fit.subdir
+    return target.subdir
+
+
+def _has_headers(wheel: Manifest) -> bool:
+    folder = f"{wheel.data_dir}/headers/"
+    return wheel.data_dir is not None and any(member.path.startswith(folder) for member in wheel.members)
+
+
+def _python_of(filename: str, target: Target | None) -> Python:
+    if target is None or target.python is None:
+        raise UnsafeInputError(
+            "not-portable",
+            f"{filename} has headers, which lie below the folder of one python minor",
+            hint="name the platform and the python to convert for",
+        )
+    return target.python
+
+
+def _only(python: Python) -> SpecifierSet:
+    major, minor = python.minor
+    return SpecifierSet(f">={major}.{minor},<{major}.{minor + 1}")
+
+
+def _subdirs(filename: str, fit: Fit, natives: Sequence[NativeFile], target: Target | None) -> list[str]:
+    """Where the package could run: what the tags say, and what native files in a wheel for "any" platform add (C32)."""
+    if not fit.is_portable:
+        return [fit.subdir]
+    tied = runs_on(natives)
+    if tied is None:
+        return sorted(SUBDIRS)
+    where = ", ".join(sorted(tied)) or f"an architecture of {natives[0].system} that conda does not have"
+    modules = [native.path for native in natives if is_extension_module(native.path)]
+    if modules:
+        raise UnsafeInputError(
+            "wheel-tag",
+            f"{filename} says that it runs anywhere, and holds extension modules that run on {where} alone",
+            context=tuple(f"extension module: {path}" for path in modules[:5]),
+            hint="rebuild it with its true tags, or correct them with `wheel tags`",
+        )
+    if target is None or target.subdir not in tied:
+        raise UnsafeInputError(
+            "wheel-tag",
+            f"{filename} says that it runs anywhere, and holds native code that runs on {where} alone",
+            context=tuple(f"native code: {native.path}" for native in natives[:5]),
+            hint=f"convert it for that platform: --platform {min(tied)}" if tied else None,
+        )
+    return sorted(tied)
+
+
+def _label(python: Python | None, span: Span) -> str:
+    """`py`; `py312` (`py313t`) for one python; `py311` where markers bound python below, or above, at 3.11."""
+    if python is not None:
+        return f"py{python.minor[0]}{python.minor[1]}{'t' if python.free_threaded else ''}"
+    if not span.pythons:
+        return "py"
+    edge = 0 if any(clause.operator == ">=" for clause in span.pythons) else -1
+    major, minor = span.places[edge][1].split(".")[:2]
+    return f"py{major}{minor}"
