@@ -105,7 +105,7 @@ def check_conda(
     noarch = _read_noarch(index, name)
     found = cautions(path.path for path in paths) + tuple(_other_cautions(contents.members, listing))
     if portable:
-        refuse_cautions((caution for caution in found if caution.id in {"case-collision", "windows-name"}), name)
+        refuse_cautions(found, name)
     about = contents.documents.get(_ABOUT)
     return CondaManifest(
         filename=name,

@@ -136,10 +136,12 @@ def _windows_cautions(name: str) -> Iterator[Caution]:
 
 
 def refuse_cautions(found: Iterable[Caution], archive: str) -> None:
-    """For a target that is case-insensitive or Windows: what was a caution is a refusal.
+    """For a target that is case-insensitive or Windows: what was a caution about a name is a refusal.
 
     Raises `UnsafeInputError`: `path-collision` for case, `reserved-path` for a name that Windows cannot hold.
     """
+    ids = {"case-collision": "path-collision", "windows-name": "reserved-path"}
     for caution in found:
-        error_id = "path-collision" if caution.id == "case-collision" else "reserved-path"
-        raise refused(error_id, archive, f"{caution.detail}, and the target needs portable names", member=caution.path)
+        if caution.id in ids:
+            problem = f"{caution.detail}, and the target needs portable names"
+            raise refused(ids[caution.id], archive, problem, member=caution.path)

@@ -33,9 +33,11 @@ def check_layout(stream: BinaryIO, entries: list[CentralEntry], end: int, archiv
     for entry in ordered:
         if entry.offset < reached:
             raise refused("zip-overlap", archive, "it overlaps another member", member=entry.name, offset=entry.offset)
+        if entry.offset + _LOCAL.size > end:
+            raise refused("zip-mismatch", archive, "no local header", member=entry.name, offset=entry.offset)
         if entry.offset > reached:
-            _explain_gap(stream, reached, min(entry.offset, end), names, archive)
-        start, width = _check_local(stream, entry, end, archive)
+            _explain_gap(stream, reached, entry.offset, names, archive)
+        start, width = _check_local(stream, entry, archive)
         starts[entry.offset] = start
         reached = start + entry.packed
         if width:
@@ -52,14 +54,12 @@ def _offset(entry: CentralEntry) -> int:
     return entry.offset
 
 
-def _check_local(stream: BinaryIO, entry: CentralEntry, end: int, archive: str) -> tuple[int, int]:
+def _check_local(stream: BinaryIO, entry: CentralEntry, archive: str) -> tuple[int, int]:
     """Hold a local header against the directory.
 
     Return where the data begins, and how many bytes a size takes in the data descriptor after it (0: there is none).
     The local header alone decides whether there is one: some writers clear the flag in the directory.
     """
-    if entry.offset + _LOCAL.size > end:
-        raise refused("zip-mismatch", archive, "no local header", member=entry.name, offset=entry.offset)
     head = read_at(stream, entry.offset, _LOCAL.size, archive)
     magic, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(head)
     if magic != _LOCAL_MAGIC:
