@@ -18,6 +18,7 @@ from bridge.errors import NetworkError
 from bridge.urls import masked
 
 __all__ = [
+    "REDIRECTS",
     "Again",
     "Answer",
     "Network",
@@ -31,6 +32,8 @@ __all__ = [
     "validator",
 ]
 
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
 Result = TypeVar("Result")
 
 _HINTS = {
@@ -42,6 +45,7 @@ _HINTS = {
 }
 _SERVER_HINT = "the fault is the server's: try again later, or name another index or channel"
 _AGAIN = frozenset({408, 429})
+_FRESH = re.compile(r"max-age=0*[1-9]", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})\Z", re.ASCII)
 
 
@@ -70,8 +74,8 @@ class Answer(Protocol):
     @property
     def headers(self) -> Mapping[str, str]: ...
 
-    def blocks(self, *, decode: bool) -> Iterator[bytes]:
-        """The body; with `decode`, after Content-Encoding. Raises `Again` where it breaks off or comes too slowly."""
+    def blocks(self) -> Iterator[bytes]:
+        """The body as it was sent. Raises `Again` where it breaks off or comes too slowly."""
 
 
 class Network(Protocol):
@@ -148,8 +152,8 @@ def offline_error(url: str) -> NetworkError:
 def make_storable(status: int, headers: MutableMapping[str, str]) -> None:
     """Change the header fields of an answer so that a cache may store it, but serves it no longer without asking.
 
-    RFC 9111 lets a cache store what has a date and an expiry. An index without either, and "there is no such project",
-    are wanted offline too. Of a 404 nothing is left that would make it fresh, or a later answer confirm it.
+    RFC 9111 lets a cache store what has a date and an expiry. An index without either, redirects, and "there is no such
+    project" are wanted offline too. Of the last two nothing is left by which they would be fresh, or be confirmed.
     """
     for name in ("date", "expires"):
         if name in headers and not _is_date(headers[name]):
@@ -158,10 +162,10 @@ def make_storable(status: int, headers: MutableMapping[str, str]) -> None:
     policy = headers.get("cache-control", "")
     if status == 304 or "no-store" in policy:
         return
-    if status == 404:
+    if status == 404 or status in REDIRECTS:
         for name in ("etag", "last-modified", "cache-control", "expires"):
             headers.pop(name, None)
-    if "etag" not in headers and "max-age" not in headers.get("cache-control", ""):
+    if "etag" not in headers and not _FRESH.search(headers.get("cache-control", "")):
         headers.setdefault("expires", headers["date"])
 
 

@@ -32,7 +32,17 @@ from bridge.errors import UsageError
 from bridge.pip_configuration import BOOLEANS, PipConfiguration, finite, home_directory
 from converters.target import SUBDIRS
 
-__all__ = ["Color", "Durability", "Prefer", "Settings", "default_index", "load", "parse_cutoff", "parse_timestamp"]
+__all__ = [
+    "OPTIONS",
+    "Color",
+    "Durability",
+    "Prefer",
+    "Settings",
+    "default_index",
+    "load",
+    "parse_cutoff",
+    "parse_timestamp",
+]
 
 Prefer = Literal["conda", "wheel", "newest"]
 Durability = Literal["full", "batched", "none"]
@@ -46,12 +56,13 @@ class Settings:
     """Every common option of the command line, resolved. Times are seconds unless said otherwise.
 
     `index_urls` and `channels` come highest priority first; they and `find_links` are as the person wrote them, with
-    credentials where there were any: mask them before they are shown. `exclude_newer` is in milliseconds since the
-    epoch: what was published then or later is excluded.
+    credentials where there were any: mask them before they are shown. `has_channels`: whether anyone named channels.
+    `exclude_newer` is in milliseconds since the epoch: what was published then or later is excluded.
     """
 
     prefix: Path | None = None
     channels: tuple[str, ...] = ("conda-forge",)
+    has_channels: bool = False
     index_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     name_map: str | None = None
@@ -87,7 +98,7 @@ class Settings:
 # The keys of `load`'s options are the parameter names of the options in the command-line contract; those of the second
 # group are set by BRIDGE_* or by pip's configuration only.
 # fmt: off
-_KEYS = frozenset(
+OPTIONS = frozenset(
     {
         "prefix", "channel", "index_url", "extra_index_url", "name_map", "platform", "virtual_package", "prefer",
         "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside", "allow_clobber",
@@ -109,7 +120,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
 
     Raises `UsageError` (`option-value`, `pip-configuration`) naming the option or the file, and the value.
     """
-    if unknown := set(options) - _KEYS:
+    if unknown := set(options) - OPTIONS:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
     ask = _Lookup(options, environ)
     pip = PipConfiguration(environ)
@@ -119,6 +130,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     return Settings(
         prefix=None if prefix is None else Path(os.path.abspath(prefix)),
         channels=ask.strings("channel") or ("conda-forge",),
+        has_channels=bool(ask.strings("channel")),
         index_urls=index_urls,
         find_links=find_links,
         name_map=ask.string("name_map"),

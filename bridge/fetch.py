@@ -8,30 +8,29 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import random
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urljoin
 
 import requests
 import urllib3
-from cachecontrol import CacheControlAdapter
 from cachecontrol.cache import BaseCache
 from cachecontrol.controller import CacheController
-from cachecontrol.heuristics import BaseHeuristic
 from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bridge import __version__
-from bridge.answers import Again, Answer, Progress, make_storable, offline_error, reason, status_error
+from bridge.answers import REDIRECTS, Again, Progress, make_storable, offline_error, reason, status_error
 from bridge.artifacts import ArtifactStore
 from bridge.cache import BlobStore
 from bridge.config import Settings
@@ -49,11 +48,11 @@ from bridge.urls import (
     origin,
     split_credentials,
 )
-from bridge.watchdog import Guard, Watchdog
+from bridge.watchdog import Watchdog
 
 __all__ = ["Client", "Page", "Progress"]
 
-MAX_REDIRECTS = 10
+MAXREDIRECTS = 10
 MAX_WAIT = 60.0  # seconds that a Retry-After is obeyed for
 _BLOCK = 64 << 10
 
@@ -97,20 +96,24 @@ class Client(Pool):
         self._counting = threading.Lock()
         self._credentials = Credentials()
         for url in (*settings.index_urls, *settings.find_links):
-            if local_path(url) is None:
+            if self._local(url) is None:
                 self._learn(url)
         self._rangeless: set[tuple[str, str, int]] = set()
         self._watchdog = Watchdog(settings.timeout)
-        self._pages = self._session(PageCache(BlobStore(settings.cache_dir / "http")))
-        self._files = self._session(None)
+        self._cache = _Controller(PageCache(BlobStore(settings.cache_dir / "http")))
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = f"conda-bridge/{__version__}"
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter(self._watchdog))
+        if settings.trusted_hosts:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it was asked for, by name
         self._artifacts = ArtifactStore(settings.cache_dir / "artifacts", None if settings.offline else self)
 
     def close(self) -> None:
         """Stop what is under way, wait for it, and close the connections."""
         self._closed.set()
         super().close()
-        self._pages.close()
-        self._files.close()
+        self._session.close()
 
     def get(
         self, url: str, *, accept: str | None = None, max_bytes: int, revalidate: bool = False, is_page: bool = True
@@ -124,27 +127,23 @@ class Client(Pool):
         Raises `NetworkError` (`http-status`, `not-reached`, `timed-out`, `tls`, `encoding`, `offline`),
         `UnsafeInputError` (`limit-size`, `url-refused`), `UsageError` (`url-invalid`).
         """
-        path = local_path(url)
+        path = self._local(url)
         if path is not None:
-            return _local_page(Path(path), url, max_bytes)
+            return _local_page(path, url, max_bytes)
         headers = {"Accept": accept} if accept else {}
         if revalidate:
             headers["Cache-Control"] = "max-age=0"
-        session = self._pages if is_page else self._files
-        return self.retrying(partial(self._page, session, self._learn(url), headers, max_bytes))
+        return self.retrying(partial(self._page, self._learn(url), headers, max_bytes, is_page))
 
-    def _page(self, session: requests.Session, url: str, headers: Mapping[str, str], max_bytes: int) -> Page | None:
-        with self.exchange(url, headers, session) as answer:
+    def _page(self, url: str, headers: Mapping[str, str], max_bytes: int, is_page: bool) -> Page | None:
+        with self.exchange(url, headers, is_page=is_page) as answer:
             if answer.status not in {200, 404}:
                 raise status_error(answer)
-            content = bytearray()
-            for block in answer.blocks(decode=True):
-                content += block
-                if len(content) > max_bytes:
-                    raise UnsafeInputError("limit-size", f"more than {max_bytes} bytes: {masked(url)}")
-            return (
-                None if answer.status == 404 else Page(url=answer.url, headers=answer.headers, content=bytes(content))
-            )
+            content = _limited(answer.blocks(), max_bytes, url)
+            answer.keep(content)
+        with _told(url):
+            content = _limited(_decoded(content, answer.headers.get("content-encoding")), max_bytes, url)
+        return None if answer.status == 404 else Page(url=answer.url, headers=answer.headers, content=content)
 
     def open_remote(self, url: str, size: int | None = None) -> BinaryIO | None:
         """Open a file for reading in any order, by Range requests; `None` where the server does not serve ranges.
@@ -152,7 +151,7 @@ class Client(Pool):
         One request is made here, for the file's end; a wheel's METADATA costs one to three. `size`: where it is known.
         Raises as `get`, also when the file is read, and there also `NetworkError` (`range-refused`).
         """
-        path = local_path(url)
+        path = self._local(url)
         if path is not None:
             with faults(path):
                 return open(path, "rb")
@@ -176,9 +175,9 @@ class Client(Pool):
         cannot be written, `UnsafeInputError` (`path-escape`, `url-refused`), else as `get`.
         """
         check_file_name(name)
-        path = local_path(url)
+        path = self._local(url)
         if path is not None:
-            return self._artifacts.local(Path(path), url, sha256=sha256, size=size, name=name)
+            return self._artifacts.local(path, url, sha256=sha256, size=size, name=name)
         url = self._learn(url)
         if sha256 is None:
             return self._artifacts.typed(url, size=size, name=name, progress=on_progress)
@@ -200,66 +199,72 @@ class Client(Pool):
         raise AssertionError("unreachable")
 
     @contextmanager
-    def exchange(
-        self, url: str, headers: Mapping[str, str], session: requests.Session | None = None
-    ) -> Iterator[Answer]:
-        """Ask once, past the page cache unless `session` is the pages' own; see `bridge.answers.Network`."""
+    def exchange(self, url: str, headers: Mapping[str, str], *, is_page: bool = False) -> Iterator[_Answer]:
+        """Ask once, and the page cache first if it is for a page; see `bridge.answers.Network`."""
         with _told(url):
-            response = self._send(session or self._files, url, headers)
+            answer = self._follow(url, headers, is_page)
         try:
-            with self._watchdog.guard(getattr(response.raw, "shutdown", response.close)) as guard:
-                yield _Answer(response, guard, self._closed)
+            with self._watchdog.guard(getattr(answer.raw, "shutdown", answer.raw.close)) as answer.guard:
+                yield answer
         finally:
-            response.close()
+            answer.raw.close()
+            answer.raw.release_conn()
 
-    def _send(self, session: requests.Session, url: str, headers: Mapping[str, str]) -> requests.Response:
+    def _follow(self, url: str, headers: Mapping[str, str], is_page: bool) -> _Answer:
         """Follow redirects by hand: requests would read their bodies without a limit, and follow them anywhere."""
-        settings = self.settings
-        for _ in range(MAX_REDIRECTS + 1):
+        for _ in range(MAXREDIRECTS + 1):
             plain, typed = split_credentials(url)
-            response = session.get(
-                plain,
-                headers=headers,
-                auth=typed or self._credentials.find(plain),
-                stream=True,
-                allow_redirects=False,
-                timeout=settings.timeout,
-                # Given by request, for what requests finds in the environment beats what a session has.
-                proxies=dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else None,
-                verify=settings.ca_bundle or True,
-                cert=settings.client_cert,
-            )
-            location = session.get_redirect_target(response)
-            if location is None:
-                return response
-            response.close()
-            url = urljoin(plain, location)
-            check_link(plain, url, settings.trusted_hosts)
-        raise UnsafeInputError("url-refused", f"more than {MAX_REDIRECTS} redirects, the last to {masked(url)}")
+            request = requests.Request("GET", plain, headers=headers, auth=typed or self._credentials.find(plain))
+            answer = self._ask(self._session.prepare_request(request), is_page)
+            location = answer.headers.get("location")
+            if location is None or answer.status not in REDIRECTS:
+                return answer
+            answer.keep(b"")
+            answer.raw.close()
+            url = urljoin(plain, location.encode("latin-1").decode("utf-8", "replace"))
+            check_link(plain, url, self.settings.trusted_hosts)
+        raise UnsafeInputError("url-refused", f"more than {MAXREDIRECTS} redirects, the last to {masked(url)}")
+
+    def _ask(self, request: requests.PreparedRequest, is_page: bool) -> _Answer:
+        """The cache's answer where it is good enough, else the network's."""
+        url = str(request.url)
+        if is_page:
+            known = self._cache.stored(request) if self.settings.offline else self._cache.cached_request(request)
+            if known:
+                return _Answer(url, known, self._closed)
+            request.headers.update(self._cache.conditional_headers(request))
+        if self.settings.offline:
+            raise offline_error(url)
+        raw = self._send(request)
+        if not is_page:
+            return _Answer(url, raw, self._closed)
+        make_storable(raw.status, raw.headers)
+        if raw.status == 304:
+            known = self._cache.update_cached_response(request, raw)
+            raw.close()
+            return _Answer(url, known, self._closed)
+        return _Answer(url, raw, self._closed, partial(self._cache.keep, request, raw))
+
+    def _send(self, request: requests.PreparedRequest) -> urllib3.HTTPResponse:
+        settings = self.settings
+        with self._counting:
+            self.requests += 1
+        # Given by request, for what requests finds in the environment beats what a session has.
+        proxies = dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else {}
+        verify = False if is_trusted(str(request.url), settings.trusted_hosts) else settings.ca_bundle or True
+        found = self._session.merge_environment_settings(request.url, proxies, True, verify, settings.client_cert)
+        response = self._session.send(request, allow_redirects=False, timeout=settings.timeout, **found)
+        return cast("urllib3.HTTPResponse", response.raw)
+
+    @staticmethod
+    def _local(url: str) -> Path | None:
+        with _told(url):
+            path = local_path(url)
+        return None if path is None else Path(path)
 
     def _learn(self, url: str) -> str:
         with _told(url):
             return self._credentials.learn(url)
-
-    def _session(self, cache: BaseCache | None) -> requests.Session:
-        base = _Offline if self.settings.offline else _Online
-        options = (self._watchdog, self.settings.trusted_hosts, self._count)
-        if self.settings.trusted_hosts:
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it was asked for, by name
-        if cache is None:
-            adapter: HTTPAdapter = base(*options)
-        else:
-            controller = _OfflineController if self.settings.offline else CacheController
-            adapter = type("Caching", (_Caching, base), {})(cache, controller, *options)
-        session = requests.Session()
-        session.headers["User-Agent"] = f"conda-bridge/{__version__}"
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        return session
-
-    def _count(self) -> None:
-        with self._counting:
-            self.requests += 1
 
 
 def _local_page(path: Path, url: str, max_bytes: int) -> Page | None:
@@ -271,21 +276,43 @@ def _local_page(path: Path, url: str, max_bytes: int) -> Page | None:
         return Page(url=url, content=path.read_bytes())
 
 
+def _limited(blocks: Iterable[bytes], max_bytes: int, url: str) -> bytes:
+    content = bytearray()
+    for block in blocks:
+        content += block
+        if len(content) > max_bytes:
+            raise UnsafeInputError("limit-size", f"more than {max_bytes} bytes: {masked(url)}")
+    return bytes(content)
+
+
+def _decoded(content: bytes, encoding: str | None) -> Iterator[bytes]:
+    """The content without its Content-Encoding."""
+    raw = urllib3.HTTPResponse(io.BytesIO(content), {"Content-Encoding": encoding or ""}, preload_content=False)
+    return raw.stream(_BLOCK, decode_content=True)
+
+
 class _Answer:
-    """`bridge.answers.Answer` over a response of requests."""
+    """`bridge.answers.Answer` over urllib3's; `keep` stores its body in the page cache, if it is a page's."""
 
-    def __init__(self, response: requests.Response, guard: Guard, closed: threading.Event) -> None:
-        self._response = response
-        self._guard = guard
+    def __init__(
+        self,
+        url: str,
+        raw: urllib3.HTTPResponse,
+        closed: threading.Event,
+        keep: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self.url = url
+        self.raw = raw
+        self.status = raw.status
+        self.headers = {name.lower(): value for name, value in raw.headers.items()}
+        self.keep = keep or (lambda _: None)
+        self.guard: AbstractContextManager[None] = nullcontext()
         self._closed = closed
-        self.url = str(response.url)
-        self.status = response.status_code
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
 
-    def blocks(self, *, decode: bool) -> Iterator[bytes]:
-        stream = self._response.raw.stream(_BLOCK, decode_content=decode)
+    def blocks(self) -> Iterator[bytes]:
+        stream = self.raw.stream(_BLOCK, decode_content=False)
         while True:
-            with _told(self.url), self._guard:
+            with _told(self.url), self.guard:
                 block = next(stream, None)
             if block is None:
                 return
@@ -333,32 +360,25 @@ class PageCache(BaseCache):
         """Keep it: what is stale is asked for again, and offline it is what there is."""
 
 
-class _Storable(BaseHeuristic):
-    def apply(self, response: urllib3.HTTPResponse) -> urllib3.HTTPResponse:
-        make_storable(response.status, response.headers)
-        return response
+class _Controller(CacheController):
+    """CacheControl's judgement of what may be stored and served; who asks the network, and reads the body, is us."""
+
+    def stored(self, request: requests.PreparedRequest) -> urllib3.HTTPResponse | None:
+        """What is there, fresh or stale."""
+        return self._load_from_cache(request)
+
+    def keep(self, request: requests.PreparedRequest, raw: urllib3.HTTPResponse, body: bytes) -> None:
+        """Store an answer, also "not found" and redirects, which are wanted offline."""
+        # A permanent redirect as well only until the next run: it may have come from a network's login page.
+        raw.status = 302 if raw.status in REDIRECTS else raw.status
+        self.cache_response(request, raw, body, (200, 302, 404))
 
 
-class _OfflineController(CacheController):
-    def cached_request(self, request: requests.PreparedRequest) -> urllib3.HTTPResponse | Literal[False]:
-        return self._load_from_cache(request) or False
+class _Adapter(HTTPAdapter):
+    """An adapter that guards the wait for the head of an answer, which a server may send byte by byte."""
 
-
-class _Caching(CacheControlAdapter):
-    """CacheControl's adapter; the class that follows in the order of inheritance sends what the cache cannot answer."""
-
-    def __init__(self, cache: BaseCache, controller: type[CacheController], *options: object) -> None:
-        super().__init__(cache, True, controller, None, _Storable(), None, *options)
-        self.controller.cacheable_status_codes = (*self.controller.cacheable_status_codes, 404)
-
-
-class _Online(HTTPAdapter):
-    """An adapter that counts, trusts whom it is told to trust, and guards the wait for the head of an answer."""
-
-    def __init__(self, watchdog: Watchdog, trusted_hosts: tuple[str, ...], on_send: Callable[[], None]) -> None:
+    def __init__(self, watchdog: Watchdog) -> None:
         self._watchdog = watchdog
-        self._trusted_hosts = trusted_hosts
-        self._on_send = on_send
         super().__init__(pool_connections=THREADS, pool_maxsize=THREADS)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed on as they came
@@ -366,33 +386,12 @@ class _Online(HTTPAdapter):
         pools = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
         self.poolmanager.pool_classes_by_scheme = {scheme: self._guarded(pool) for scheme, pool in pools.items()}
 
-    def send(  # noqa: PLR0917 - as requests calls it
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
-        verify: bool | str = True,
-        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        self._on_send()
-        verify = False if is_trusted(str(request.url), self._trusted_hosts) else verify
-        return super().send(request, stream, timeout, verify, cert, proxies)
-
     def _guarded(self, pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-        """The same pool, with connections whose wait for an answer's head has a deadline."""
         watchdog = self._watchdog
 
         class Connection(pool.ConnectionCls):  # type: ignore[misc,name-defined]
-            def getresponse(self) -> HTTPResponse:
+            def getresponse(self) -> urllib3.HTTPResponse:
                 with watchdog.guard(partial(self.sock.shutdown, socket.SHUT_RDWR)) as guard, guard:
-                    return cast("HTTPResponse", super().getresponse())
+                    return cast("urllib3.HTTPResponse", super().getresponse())
 
         return type("Pool", (pool,), {"ConnectionCls": Connection})
-
-
-class _Offline(_Online):
-    """Stands where the network would be."""
-
-    def send(self, request: requests.PreparedRequest, *_args: object, **_options: object) -> requests.Response:
-        raise offline_error(str(request.url))

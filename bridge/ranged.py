@@ -152,7 +152,7 @@ def _ask(network: Network, url: str, asked: str, known: str | None) -> _Part | N
             return None
         start, stop, total = part
         data = bytearray()
-        for block in answer.blocks(decode=False):
+        for block in answer.blocks():
             data += block
             if len(data) > stop - start:
                 return None

@@ -268,7 +268,7 @@ def _html_file(entry: dict[str, object], base: str, source: Source) -> IndexFile
 
 def _resolved(base: str, link: str, source: Source) -> tuple[str, str]:
     """(URL, fragment) of a link. Raises `_Dropped` for what is no place of a file, `ValueError` for what is no URL."""
-    if _ABSOLUTE.match(link) and "/." not in link:
+    if _ABSOLUTE.match(link):
         return link, ""  # most links are, everybody may lead to them, and parsing them takes half of a page's time
     url, fragment = urldefrag(urljoin(base, link.strip()))
     parts = urlsplit(url)

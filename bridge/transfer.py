@@ -114,7 +114,7 @@ class Transfer:
             self._restart()  # nothing would tell whether the second half belongs to the first
         with self._network.exchange(self._url, self._headers()) as answer:
             expected = self._expected(answer)
-            for block in answer.blocks(decode=False):
+            for block in answer.blocks() if answer.status != 416 else ():
                 self._append(block)
                 if self.length > (MAX_ARTIFACT if self._size is None else self._size):
                     check_size(self._name, self._url, self._size or MAX_ARTIFACT, self.length)
@@ -141,6 +141,8 @@ class Transfer:
                 raise Again(NetworkError("truncated", f"another range than asked for came: {masked(self._url)}"))
             return self._size if self._size is not None else part[2]
         if answer.status == 416 and self.length:
+            if answer.headers.get("content-range", "").strip() == f"bytes */{self.length}":
+                return self.length  # the server has no more; whether that is right is judged at the end
             self._restart()
             raise truncated(self._url, 0, self._size)
         if answer.status != 200:
