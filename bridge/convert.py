@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import zstandard
+from packaging.utils import canonicalize_name
 
 from bridge import fs
 from bridge.archive import check_conda, check_wheel
@@ -23,18 +24,22 @@ from bridge.errors import IntegrityError
 from bridge.faults import faults
 from converters.convert import Converted, convert
 from converters.dependencies import MetadataLookup
-from converters.names import NameMap
+from converters.names import NameMap, projects_of_purls
 from converters.package import DEFAULT_LEVEL, write_conda, write_tar_bz2
 from converters.record import Record
 from converters.target import SUBDIRS, Target
 from converters.wheel import WheelInfo
 
-__all__ = ["ConvertedPackage", "Format", "convert_wheel", "write_index"]
+__all__ = ["NAMES_FILE", "ConvertedPackage", "Format", "convert_wheel", "write_index", "write_names"]
 
 Format = Literal["conda", "tar.bz2"]
 
+NAMES_FILE = "names.json"
+"""A channel's own name map, beside its subdirs: what its converted packages, and what they depend on, are on PyPI."""
+
 _BLOCK = 1 << 20
 _REPODATA_LEVEL = 19  # repodata is read far more often than it is written
+_INTERPRETER = frozenset({"python", "python_abi", "cpython"})
 _FIRST_REVISION = 3  # of index.json, from which on older clients may not see a package (CEP 43)
 
 
@@ -129,6 +134,30 @@ def write_index(folder: Path) -> None:
         fs.publish_file(place / "repodata.json", [text])
         packed = zstandard.ZstdCompressor(level=_REPODATA_LEVEL, write_checksum=True).compress(text)
         fs.publish_file(place / "repodata.json.zst", [packed])
+
+
+def write_names(folder: Path, names: NameMap) -> None:
+    """Write what is known of the names in a channel of converted packages, as `--name-map` reads it.
+
+    A converted package knows which project it is (its purl), and its `depends` were translated from projects: without
+    this a name that no other channel has would be unknown, and never taken from an index. Raises `FaultError`.
+    """
+    known: dict[str, list[str]] = {}
+    with faults(folder):
+        repodata = sorted(folder.glob("*/repodata.json"))
+    for path in repodata:
+        with faults(path):
+            document = json.loads(path.read_bytes())
+        for record in (*document["packages.conda"].values(), *document["packages"].values()):
+            projects = projects_of_purls(record.get("purls") or ())
+            if not projects:
+                continue
+            known[record["name"]] = list(projects)
+            for text in record["depends"]:
+                name = text.split(" ", 1)[0]
+                if not name.startswith("_") and name not in _INTERPRETER:
+                    known.setdefault(name, list(names.row(name) or (canonicalize_name(name),)))
+    fs.publish_file(folder / NAMES_FILE, [json.dumps(known, sort_keys=True, indent=2).encode() + b"\n"])
 
 
 def _repodata(place: Path) -> dict[str, object]:

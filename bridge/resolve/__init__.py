@@ -33,12 +33,14 @@ def resolve(
     requirements: Sequence[Requirement],
     catalog: Catalog,
     *,
+    present: Sequence[Requirement] = (),
     kept: Mapping[str, str] | None = None,
     watcher: Watcher | None = None,
 ) -> Resolution:
     """Find the preferred set of candidates that meets all `requirements` on the catalog's target.
 
     :param catalog: what is known of names and projects; may be shared by many calls.
+    :param present: names that are installed and are to stay, in some version, though nobody asks for them.
     :param kept: installed packages, to be kept where they do: conda name → build identity (`name-version-build`), or
         `pypi:PROJECT` → wheel file name.
     :param watcher: told of every pin.
@@ -50,7 +52,7 @@ def resolve(
     collecting = gc.isenabled()
     gc.disable()  # clauses live exactly as long as this call: looking for garbage among them would cost a third
     try:
-        return _resolve(requirements, catalog, kept or {}, watcher, started)
+        return _resolve(requirements, present, catalog, kept or {}, watcher, started)
     finally:
         if collecting:
             gc.enable()
@@ -58,6 +60,7 @@ def resolve(
 
 def _resolve(
     requirements: Sequence[Requirement],
+    present: Sequence[Requirement],
     catalog: Catalog,
     kept: Mapping[str, str],
     watcher: Watcher | None,
@@ -67,9 +70,10 @@ def _resolve(
     reporter = Reporter(watcher)
     try:
         roots = [root for requirement in requirements for root in space.ask(requirement)]
+        roots += [root for requirement in present for root in space.stay(requirement)]
         pins = run(space, roots, reporter, MAX_ROUNDS)
     except Unsolvable as verdict:
-        raise _explained(requirements, catalog, space, verdict) from None
+        raise _explained(requirements, present, catalog, space, verdict) from None
     except ResolutionTooDeep as error:
         raise NoSolutionError("too-deep", f"no solution was found in {MAX_ROUNDS} rounds") from error
     packages = _packages(space, pins)
@@ -86,18 +90,25 @@ def _resolve(
 
 
 def _explained(
-    requirements: Sequence[Requirement], catalog: Catalog, space: Space, verdict: Unsolvable
+    requirements: Sequence[Requirement],
+    present: Sequence[Requirement],
+    catalog: Catalog,
+    space: Space,
+    verdict: Unsolvable,
 ) -> NoSolutionError:
     """Cut the requests down to a set of which none can be left out, within a few seconds, and explain that one."""
     deadline = time.perf_counter() + EXPLAIN_SECONDS
     core = list(requirements)
+    staying = list(present)
     for requirement in requirements:
         fewer = [kept for kept in core if kept is not requirement]
         if not fewer or time.perf_counter() > deadline:
             continue
         attempt = Space(catalog)
         try:
-            run(attempt, [root for kept in fewer for root in attempt.ask(kept)], Reporter(), EXPLAIN_ROUNDS)
+            roots = [root for kept in fewer for root in attempt.ask(kept)]
+            roots += [root for kept in staying for root in attempt.stay(kept)]
+            run(attempt, roots, Reporter(), EXPLAIN_ROUNDS)
         except Unsolvable as smaller:
             core, space, verdict = fewer, attempt, smaller
         except ResolutionTooDeep:

@@ -45,7 +45,7 @@ class RecordPort(Protocol):
     def prefetch(self, names: Iterable[str]) -> None: ...
 
     def records(self, name: str) -> Sequence[Record]:
-        """Every record of `name` on the target's subdirs, channels in priority order."""
+        """The records of `name` on the target's subdirs that may be chosen (channel priority is judged here)."""
         ...
 
 
@@ -72,7 +72,6 @@ class Options:
     pre: bool = False
     exclude_newer: int | None = None
     no_build: bool = False
-    strict_priority: bool = True
 
 
 class CondaName:
@@ -82,7 +81,7 @@ class CondaName:
 
     def __init__(self, name: str, records: Sequence[Record], names: NameMap, options: Options) -> None:
         self.name = name
-        self.records = tuple(sorted(_by_priority(records, options), key=record_rank, reverse=True))
+        self.records = tuple(sorted(records, key=record_rank, reverse=True))
         self.provided = tuple(provided_by(record, names) for record in self.records)
         self.standin = standin_of(name, self.provided, names)
         self.depends = _group(record.requirements for record in self.records)
@@ -319,14 +318,6 @@ class Catalog:
         """How many of `others` the records of `name` depend on: a metapackage comes after what it stands for."""
         needed = {text.split(" ", 1)[0] for text in self.conda(name).depends}
         return len(needed.intersection(others) - {name})
-
-
-def _by_priority(records: Sequence[Record], options: Options) -> Sequence[Record]:
-    """Strict channel priority: only the first channel that has the name serves it."""
-    if not options.strict_priority or not records:
-        return records
-    first = records[0].origin
-    return [record for record in records if record.origin == first]
 
 
 def _group(texts_of_records: Iterable[Sequence[str]]) -> dict[str, int]:

@@ -19,6 +19,7 @@ __all__ = ["Fact", "FactKind", "Implication", "Variable"]
 VariableKind = Literal["conda", "wheels", "slot", "extra"]
 FactKind = Literal[
     "asked",
+    "present",
     "depends",
     "constrains",
     "provides",

@@ -1,0 +1,200 @@
+"""Carrying out a plan: fetch, verify, judge, stage, commit. Whatever is refused is refused before the first write.
+
+The order is that of decision 0001: every archive is fetched and hashed (exit 5), its structure judged (3), a wheel's
+metadata compared with what was solved (5), every path of the plan judged against the prefix and the plan itself (4);
+then all of it is staged and swapped in one transaction.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge import __version__, fs, transaction
+from bridge.archive import CondaManifest, check_conda, check_wheel
+from bridge.channel import Channels, same_package
+from bridge.errors import IntegrityError
+from bridge.link import Staged, Task, stage
+from bridge.manifest import Manifest, predict, site_packages_after
+from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Resolved
+from bridge.owners import incoming
+from bridge.ownership import judge
+from bridge.session import Session
+from converters.names import NameMap
+from converters.record import Record
+from converters.translate import translate
+from converters.wheel import WheelInfo
+
+__all__ = ["Outcome", "Supply", "change_prefix", "create_prefix"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """Where a plan's archives come from: the session, its channels, and the names it was solved with."""
+
+    session: Session
+    channels: Channels
+    names: NameMap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was done. `link_scripts` are `package: script` of conda packages; they were not run."""
+
+    plan: Plan
+    staged: Staged | None = None
+    link_scripts: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cargo:
+    archives: Mapping[str, Path]
+    manifests: Mapping[str, Manifest]
+
+
+def create_prefix(plan: Plan, supply: Supply) -> Outcome:
+    """Make `plan.prefix`, aside, and publish it by one rename.
+
+    Raises `OwnershipError` (`prefix-exists`) where something lies there, and whatever a step refuses; nothing is left
+    then.
+    """
+    started = time.perf_counter()
+    settings = supply.session.settings
+    with transaction.create(plan.prefix, durability=settings.durability) as creation:
+        cargo = _fetch(plan, supply)
+        state = PrefixState(prefix=plan.prefix)
+        task = _task(plan, state, supply, cargo, _nothing)
+        staged = stage(task, creation.root, creation.root / "conda-meta" / ".bridge" / "scratch")
+        creation.publish()
+    return Outcome(plan=plan, staged=staged, link_scripts=_scripts(cargo), seconds=time.perf_counter() - started)
+
+
+def change_prefix(prefix: Path, planned: Callable[[], tuple[PrefixState, Plan, Supply]], session: Session) -> Outcome:
+    """Lock the prefix, settle what was interrupted, plan, and carry the plan out in one transaction.
+
+    :param planned: reads the prefix and plans; called while the lock is held.
+    """
+    started = time.perf_counter()
+    settings = session.settings
+    with transaction.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
+        state, plan, supply = planned()
+        if plan.is_empty:
+            return Outcome(plan=plan, seconds=time.perf_counter() - started)
+        cargo = _fetch(plan, supply)
+        task = _task(plan, state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
+        staged = stage(task, running.staging, running.staging.parent / "scratch")
+        running.commit(staged.changes, plan={"command": _command()})
+    return Outcome(plan=plan, staged=staged, link_scripts=_scripts(cargo), seconds=time.perf_counter() - started)
+
+
+def _nothing(path: str) -> Fingerprint | None:  # noqa: ARG001 - in a new prefix nothing lies anywhere
+    return None
+
+
+def _task(
+    plan: Plan, state: PrefixState, supply: Supply, cargo: _Cargo, exists: Callable[[str], Fingerprint | None]
+) -> Task:
+    settings = supply.session.settings
+    predicted = predict(plan, cargo.manifests, site_packages=site_packages_after(plan, state))
+    judgement = judge(
+        state,
+        plan,
+        predicted,
+        exists,
+        adopt=settings.adopt,
+        set_aside=settings.set_aside,
+        allow_clobber=settings.allow_clobber,
+    )
+    return Task(
+        plan=plan,
+        state=state,
+        archives=cargo.archives,
+        manifests=cargo.manifests,
+        predicted=predicted,
+        judgement=judgement,
+        names=supply.names,
+        command=_command(),
+        when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
+        version=__version__,
+    )
+
+
+def _command() -> str:
+    return shlex.join(["bridge", *sys.argv[1:]])
+
+
+def _fetch(plan: Plan, supply: Supply) -> _Cargo:
+    """Every archive, verified, and what each was judged to hold."""
+    packages = incoming(plan)
+    records = [resolved.record for resolved in packages]
+    paths = supply.session.client.map(lambda record: _archive(record, supply), records)
+    archives = {record.identity: path for record, path in zip(records, paths, strict=True)}
+    with ThreadPoolExecutor() as executor:
+        judged = executor.map(lambda resolved: _manifest(resolved, archives, plan, supply), packages)
+        manifests = {record.identity: manifest for record, manifest in zip(records, judged, strict=True)}
+    return _Cargo(archives=archives, manifests=manifests)
+
+
+def _archive(record: Record, supply: Supply) -> Path:
+    if record.ecosystem == "conda":
+        return supply.channels.archive(record, supply.session.progress)
+    file = IndexFile(
+        project=record.pypi_names[0],
+        filename=record.filename,
+        version=record.version,
+        url=record.url,
+        origin=record.origin,
+        sha256=record.sha256,
+        size=record.size,
+        requires_python=record.requires_python,
+    )
+    return supply.session.index.fetch(file, supply.session.progress)
+
+
+def _manifest(resolved: Resolved, archives: Mapping[str, Path], plan: Plan, supply: Supply) -> Manifest:
+    record, archive = resolved.record, archives[resolved.record.identity]
+    if record.ecosystem == "conda":
+        manifest = check_conda(archive, allow_external_symlinks=supply.session.settings.allow_external_symlinks)
+        same_package(record, manifest.index)
+        return manifest
+    wheel = check_wheel(archive, filename=record.filename)
+    info = WheelInfo(
+        filename=record.filename,
+        metadata=wheel.metadata,
+        url=record.url,
+        origin=record.origin,
+        sha256=record.sha256,
+        size=record.size,
+        yanked=record.yanked,
+        upload_time=record.timestamp,
+    )
+    _same_metadata(record, translate(info, plan.target, supply.names))
+    return wheel
+
+
+def _same_metadata(solved: Record, fetched: Record) -> None:
+    """What the wheel says must be what was solved with (W61). Raises `IntegrityError` (`metadata-mismatch`)."""
+    for field in ("version", "build", "subdir", "requires_python", "requirements", "extras"):
+        expected, found = getattr(solved, field), getattr(fetched, field)
+        if expected != found:
+            raise IntegrityError(
+                "metadata-mismatch",
+                f"{solved.filename} does not say what the index said of it: its {field} differs",
+                context=(f"solved with: {expected}", f"the wheel says: {found}", f"index: {solved.origin}"),
+                hint="the index serves metadata that is not the wheel's; tell whoever runs it",
+            )
+
+
+def _scripts(cargo: _Cargo) -> tuple[str, ...]:
+    return tuple(
+        f"{identity}: {script}"
+        for identity, manifest in sorted(cargo.manifests.items())
+        if isinstance(manifest, CondaManifest)
+        for script in manifest.link_scripts
+    )

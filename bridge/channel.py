@@ -1,0 +1,93 @@
+"""Conda channels as one source of records: names, URLs, folders, and the built-in `host`.
+
+Repodata comes through rattler's Gateway, archives through `fetch`. The order of the channels is their priority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bridge._rattler import Repodata, channel_url
+from bridge.answers import Progress
+from bridge.errors import IntegrityError, UnsafeInputError
+from bridge.fetch import Client
+from bridge.host import HostChannel
+from converters.record import Record
+
+__all__ = ["Channels", "same_package"]
+
+
+class Channels:
+    """The channels of one run, highest priority first.
+
+    :param texts: names, URLs, `file://` URLs or folders; `host` is the interpreter that bridge runs on.
+    :param subdir: the target's; `noarch` is always read too.
+
+    `urls` are what the texts stand for. Raises `UsageError` (`invalid-channel`) for a text that is no channel.
+    """
+
+    def __init__(self, client: Client, texts: Sequence[str], subdir: str, cache: Path, *, offline: bool) -> None:
+        self._client = client
+        self._host = HostChannel(cache / "host") if "host" in texts else None
+        self.urls = tuple(self._host.url if text == "host" and self._host else channel_url(text) for text in texts)
+        self._order = {url: place for place, url in enumerate(self.urls)}
+        others = [url for url, text in zip(self.urls, texts, strict=True) if text != "host"]
+        self._repodata = Repodata(others, subdir, cache / "repodata", offline=offline)
+        self._subdirs = frozenset((subdir, "noarch"))
+
+    @property
+    def rejected(self) -> Sequence[str]:
+        """What was wrong with the records that were left out."""
+        return self._repodata.rejected
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Read several names with one query. Raises `NetworkError` (`channel-unreachable`, `offline`)."""
+        self._repodata.prefetch(names)
+
+    def records(self, name: str) -> tuple[Record, ...]:
+        """The records of a name: those of the first channel that has it (strict priority, as conda-forge advises).
+
+        The first question for `host`'s python may pack it.
+        """
+        found = list(self._repodata.records(name))
+        if self._host is not None:
+            found += [record for record in self._host.records(name) if record.subdir in self._subdirs]
+        if not found:
+            return ()
+        first = min(self._order.get(record.origin, len(self._order)) for record in found)
+        return tuple(record for record in found if self._order.get(record.origin, len(self._order)) == first)
+
+    def archive(self, record: Record, progress: Progress | None = None) -> Path:
+        """The archive of a record, verified by its sha256.
+
+        Raises `UnsafeInputError` (`hash-missing`) where the channel gives no sha256, else as `Client.download`.
+        """
+        if self._host is not None and record.origin == self._host.url:
+            return self._host.archive(record)
+        if record.sha256 is None:
+            raise UnsafeInputError(
+                "hash-missing",
+                f"the channel gives no sha256 for {record.filename}, so nothing would tell what it sends",
+                context=(f"channel: {record.origin}",),
+                hint="index the channel again with a tool that writes sha256",
+            )
+        return self._client.download(
+            record.url, sha256=record.sha256, size=record.size, name=record.filename, on_progress=progress
+        )
+
+
+def same_package(record: Record, index: Mapping[str, object]) -> None:
+    """Hold an archive's index.json against the record that led to it (CA21).
+
+    `depends` may differ: channels patch their repodata. Raises `IntegrityError` (`metadata-mismatch`).
+    """
+    for key, expected in (("name", record.name), ("version", record.version), ("build", record.build)):
+        found = index.get(key)
+        if str(found).lower() != expected.lower():
+            raise IntegrityError(
+                "metadata-mismatch",
+                f"{record.filename} is not what its channel says: {key} is {found}, not {expected}",
+                context=(f"channel: {record.origin}",),
+                hint="the channel and the archive disagree: tell whoever runs the channel",
+            )

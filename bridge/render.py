@@ -1,0 +1,287 @@
+"""The only place that prints: tables, progress, warnings and errors by rich, documents as JSON.
+
+Data goes to standard output, all else to standard error. Text stays understandable without colour; control characters
+of foreign texts are shown, never sent to the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from bridge.answers import Progress as ProgressPort
+from bridge.apply import Outcome
+from bridge.audit import Finding, Report
+from bridge.audit.inventory import Inventory, Ownership, Reasons
+from bridge.convert import ConvertedPackage
+from bridge.errors import BridgeError
+from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution
+from bridge.urls import masked
+from converters.record import Record
+
+__all__ = ["Renderer"]
+
+_LEVELS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+_SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow"}
+_NO_EDGE = 10_000  # columns
+_MAX_SHOWN = 60  # findings in the terminal; --json has all
+
+
+class Renderer:
+    """Prints for one run.
+
+    :param color: `auto`, `always` or `never`; `auto` colours a terminal that has not asked for none (`NO_COLOR`).
+    """
+
+    def __init__(self, *, is_json: bool, quiet: bool, verbose: bool, progress: bool, color: str) -> None:
+        forced = {"always": True, "never": False}.get(color)
+        self._is_json, self._quiet, self._verbose = is_json, quiet, verbose
+        self._out, self._err = _console(False, forced), _console(True, forced)
+        self._has_progress = progress and not quiet and self._err.is_terminal
+
+    # Documents, errors, messages
+
+    def document(self, value: object) -> None:
+        """One JSON document on standard output."""
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def line(self, value: object) -> None:
+        """One JSON document on one line, for a stream of them."""
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def text(self, value: str) -> None:
+        """Text as it is, on standard output."""
+        sys.stdout.write(value)
+
+    def error(self, failure: BridgeError) -> None:
+        """`error[id]: message`, the context under it, a hint after it."""
+        self._say(f"[bold red]error\\[{failure.id}][/]: {_safe(failure.message)}")
+        for fact in failure.context:
+            self._say(f"  {_safe(fact)}")
+        if failure.hint:
+            self._say(f"[bold]hint[/]: {_safe(failure.hint)}")
+
+    def warn(self, messages: Iterable[str]) -> None:
+        """Warnings, one line each."""
+        for message in messages:
+            self._say(f"[yellow]warning[/]: {_safe(message)}")
+
+    def note(self, message: str) -> None:
+        """What happened, for a person who wants to know; silent with `-q`."""
+        if not self._quiet:
+            self._say(_safe(message))
+
+    def _say(self, markup: str) -> None:
+        self._err.print(markup, markup=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[ProgressPort | None]:
+        """A display of downloads while the block runs; `None` where there is no terminal for it."""
+        if not self._has_progress:
+            yield None
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=self._err, transient=True) as bars:
+            yield _Bars(bars)
+
+    # Results
+
+    def resolution(self, found: Resolution) -> None:
+        """The solution as a table, and what it cost."""
+        table = _table("package", "version", "build", "from", "asked for", "needed by")
+        for resolved in found.packages:
+            record = resolved.record
+            table.add_row(
+                _safe(record.name),
+                _safe(record.version),
+                _safe(record.build),
+                _source(record),
+                _safe(", ".join(resolved.requested)),
+                _safe(_few(resolved.required_by)),
+            )
+        self._out.print(table)
+        statistics = found.statistics
+        self.note(
+            f"{len(found.packages)} packages in {statistics.seconds:.2f} s: {statistics.rounds} rounds, "
+            f"{statistics.backtracks} conflicts, METADATA of {statistics.metadata_fetched} wheels"
+        )
+
+    def plan(self, planned: Plan, *, is_dry_run: bool) -> None:
+        """What is to happen, or happened, to a prefix."""
+        if planned.is_empty:
+            self.note(f"{planned.prefix}: nothing to do, everything asked for is there")
+            return
+        if self._quiet:
+            return
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for operation in planned.operations:
+            if isinstance(operation, Install):
+                table.add_row("[green]+[/]", *_cells(operation.new.record))
+            elif isinstance(operation, Remove):
+                table.add_row("[red]-[/]", *_cells(operation.old.record))
+            elif isinstance(operation, Reinstall):
+                table.add_row("[cyan]=[/]", *_cells(operation.new.record))
+            elif isinstance(operation, Change):
+                name, version, build, source = _cells(operation.new.record)
+                table.add_row("[yellow]~[/]", name, f"{_safe(operation.old.record.version)} → {version}", build, source)
+        self._err.print(table)
+        if is_dry_run:
+            self.note(f"{planned.prefix}: nothing was changed (--dry-run)")
+
+    def outcome(self, done: Outcome) -> None:
+        """The plan that was carried out, and what a person should know of it."""
+        self.plan(done.plan, is_dry_run=False)
+        for kept in done.staged.kept_aside if done.staged else ():
+            self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])
+        if done.link_scripts:
+            self.warn([f"link scripts are not run: {_few(done.link_scripts)}"])
+        if not done.plan.is_empty:
+            self.note(f"{done.plan.prefix}: done in {done.seconds:.1f} s")
+
+    def conversion(self, packages: Sequence[ConvertedPackage]) -> None:
+        """What was written where."""
+        for converted in packages:
+            self._out.print(f"{_safe(str(converted.path))}")
+            self.warn(f"{converted.record.identity}: {note}" for note in converted.notes)
+
+    def report(self, found: Report) -> None:
+        """An audit at a glance: the findings worst first, each with its evidence and repair."""
+        for finding in found.findings[:_MAX_SHOWN]:
+            self._finding(finding)
+        if len(found.findings) > _MAX_SHOWN:
+            self._out.print(f"… and {len(found.findings) - _MAX_SHOWN} more; --json has them all")
+        packages = ", ".join(f"{count} {source}" for source, count in found.packages.items())
+        counts = [f"{found.count(level)} {level}" for level in ("error", "warning", "info") if found.count(level)]
+        verdict = ", ".join(counts) if counts else "[green]nothing found[/]"
+        self._out.print(f"{_safe(str(found.prefix))}: {packages}; {found.files} files; {verdict}")
+
+    def _finding(self, finding: Finding) -> None:
+        where = " ".join(part for part in (finding.package, finding.path) if part)
+        style = _LEVELS[finding.level]
+        self._out.print(f"[{style}]{finding.level}[/] [bold]{finding.id}[/] {_safe(where)}")
+        self._out.print(f"  {_safe(finding.evidence)}")
+        if finding.by:
+            self._out.print(f"  by {_safe(finding.by)}")
+        if finding.repair:
+            self._out.print(f"  repair: {_safe(' '.join(finding.repair))}")
+
+    def inventory(self, found: Inventory) -> None:
+        """Every package of a prefix with its origin."""
+        table = _table("package", "version", "build", "from", "origin", "asked for")
+        for row in found.rows:
+            colour = _SOURCES[row.source]
+            origin = _short(row.origin or row.installer or "")
+            asked = ", ".join(row.requested) or ("yes" if row.is_requested else "")
+            source = f"[{colour}]{row.source}[/]"
+            table.add_row(
+                _safe(row.name), _safe(row.version), _safe(row.build or ""), source, _safe(origin), _safe(asked)
+            )
+        self._out.print(table)
+
+    def ownership(self, found: Ownership) -> None:
+        """Who owns a path."""
+        if not found.owners:
+            there = "nobody owns it" if found.found is not None else "there is no such path, and nobody owns one"
+            self._out.print(f"{_safe(found.path)}: {there}")
+        for owner in found.owners:
+            what = f" ({owner.files} files below it)" if owner.files is not None else ""
+            self._out.print(f"{_safe(found.path)}: [bold]{_safe(owner.owner)}[/], as {owner.role}{what}")
+            if owner.url:
+                self._out.print(f"  from {_safe(masked(owner.url))}")
+            if owner.sha256:
+                self._out.print(f"  sha256 {owner.sha256}")
+
+    def reasons(self, found: Reasons) -> None:
+        """Why packages are there."""
+        for reason in found.packages:
+            row = reason.row
+            origin = masked(row.origin or row.installer or "somewhere")
+            self._out.print(f"[bold]{_safe(row.owner)}[/] comes from {row.source}: {_safe(origin)}")
+            if row.is_requested:
+                self._out.print(f"  it was asked for: {_safe(', '.join(row.requested) or 'by name')}")
+            for edge in reason.required_by:
+                self._out.print(f"  {_safe(edge.dependant.label)} needs {_safe(edge.text)}")
+            if not row.is_requested and not reason.required_by:
+                self._out.print("  nothing needs it")
+            self._out.print(f"  it carries {_safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
+
+
+class _Bars:
+    """rich's progress bars behind the port of `bridge.fetch`. Calls come from many threads."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def start(self, task: str, total: int | None) -> None:
+        with self._lock:
+            self._tasks[task] = self._bars.add_task(escape(task), total=total)
+
+    def advance(self, task: str, n: int) -> None:
+        if (known := self._tasks.get(task)) is not None:
+            self._bars.advance(known, n)
+
+    def finish(self, task: str) -> None:
+        with self._lock:
+            known = self._tasks.pop(task, None)
+        if known is not None:
+            self._bars.remove_task(known)
+
+
+def _console(is_error: bool, forced: bool | None) -> Console:
+    """A console that wraps nothing where nobody sees an edge: what goes to a file or a pipe keeps its lines."""
+    console = Console(
+        stderr=is_error,
+        force_terminal=forced,
+        highlight=False,
+        soft_wrap=True,
+        no_color=True if forced is False else None,
+    )
+    if not console.is_terminal:
+        console.width = _NO_EDGE
+    return console
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _cells(record: Record) -> tuple[str, str, str, str]:
+    return _safe(record.name), _safe(record.version), _safe(record.build), _source(record)
+
+
+def _source(record: Record) -> str:
+    return f"[{_SOURCES[record.ecosystem]}]{record.ecosystem}[/] {_safe(_short(record.origin))}"
+
+
+def _short(origin: str) -> str:
+    """A channel by its name, an index by its host: the whole URL is in the document of `--json`."""
+    url = masked(origin).rstrip("/")
+    last = url.rsplit("/", 1)[-1]
+    return urlsplit(url).netloc or url if last == "simple" else last
+
+
+def _few(items: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown
+
+
+def _safe(text: str) -> str:
+    """Foreign text for a terminal: markup escaped, control and direction characters shown as escapes (W19)."""
+    shown = "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+    return escape(Text(shown).plain)

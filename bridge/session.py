@@ -1,0 +1,157 @@
+"""One run: the settings, and the ports that are made from them, each when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from bridge import algebra
+from bridge._rattler import channel_url, current_subdir, detect_virtual_packages
+from bridge.answers import Progress
+from bridge.channel import Channels
+from bridge.config import Settings
+from bridge.convert import NAMES_FILE
+from bridge.errors import UnsafeInputError, UsageError
+from bridge.fetch import Client
+from bridge.host import HostChannel
+from bridge.index import Index
+from bridge.model import PrefixState, Resolution
+from bridge.present import PresentIndex, PresentRecords
+from bridge.resolve import Catalog, Options, resolve
+from bridge.strict_json import parse_json
+from bridge.urls import local_path
+from converters.names import NameMap
+from converters.target import Target
+
+__all__ = ["Session"]
+
+_MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
+
+# What is assumed of a target that is not this machine; `--virtual-package` says otherwise.
+_FOREIGN = {
+    "linux": (("__unix", "0", "0"), ("__linux", "5.10", "0"), ("__glibc", "2.17", "0")),
+    "osx": (("__unix", "0", "0"), ("__osx", "11.0", "0")),
+    "win": (("__win", "0", "0"),),
+}
+
+
+class Session:
+    """Settings and ports of one run. Use it in a `with` statement: it holds connections and threads."""
+
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+        self.settings = settings
+        self.progress = progress
+        self.warnings: list[str] = []
+
+    def __enter__(self) -> Session:  # noqa: PYI034 - `typing.Self` is of Python 3.11
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "client" in self.__dict__:
+            self.client.close()
+
+    @cached_property
+    def client(self) -> Client:
+        return Client(self.settings)
+
+    @cached_property
+    def index(self) -> Index:
+        return Index(self.client, self.settings.index_urls, self.settings.find_links)
+
+    @cached_property
+    def target(self) -> Target:
+        """The target without a python: this machine, or `--platform`, with `--virtual-package` laid over it."""
+        here = current_subdir()
+        subdir = self.settings.platform or here
+        found = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
+        named = {name: (version, build) for name, version, build in found}
+        for name, version in self.settings.virtual_packages:
+            named[name] = (version, named.get(name, ("", "0"))[1])
+        packages = tuple((name, version, build) for name, (version, build) in named.items() if version)
+        return Target(subdir=subdir, virtual_packages=packages)
+
+    def channels(self, state: PrefixState | None = None) -> Channels:
+        """The channels given with `-c`; for an environment without them, those that its packages came from."""
+        texts = self.settings.channels
+        if state is not None and not self.settings.has_channels:
+            texts = self._channels_of(state) or texts
+        cache = self.settings.cache_dir
+        return Channels(self.client, texts, self.target.subdir, cache, offline=self.settings.offline)
+
+    def local_channels(self) -> Channels:
+        """Those of the given channels that are folders: what they say of names needs no network."""
+        texts = [
+            text for text in self.settings.channels if text != "host" and local_path(channel_url(text)) is not None
+        ]
+        return Channels(self.client, texts, self.target.subdir, self.settings.cache_dir, offline=True)
+
+    def _channels_of(self, state: PrefixState) -> tuple[str, ...]:
+        host = HostChannel(self.settings.cache_dir / "host").url
+        counted: dict[str, int] = {}
+        for installed in state.installed:
+            origin = installed.record.origin
+            if installed.record.ecosystem == "conda" and "://" in origin:
+                counted[origin] = counted.get(origin, 0) + 1
+        ranked = sorted(counted, key=lambda origin: (origin == host, -counted[origin], origin))
+        return tuple("host" if origin == host else origin for origin in ranked)
+
+    def names(self, channels: Channels, state: PrefixState | None = None) -> NameMap:
+        """What is known of names: `--name-map`, else what local channels say of theirs and what is installed proves."""
+        table: dict[str, object] = {}
+        for url in channels.urls:
+            folder = local_path(url)
+            if folder is not None and (Path(folder) / NAMES_FILE).is_file():
+                table = self._read_names(str(Path(folder) / NAMES_FILE)) | table
+        for installed in state.installed if state is not None else ():
+            if installed.record.ecosystem == "conda" and installed.record.pypi_names:
+                table[installed.record.name] = list(installed.record.pypi_names)
+        if self.settings.name_map is not None:
+            table |= self._read_names(self.settings.name_map)
+        names = NameMap(table, self.settings.name_map or "what channels and the environment say")
+        if names.rejected:
+            said = ", ".join(names.rejected[:5])
+            self.warnings.append(f"{len(names.rejected)} rows of the name map make no sense and are left out: {said}")
+        return names
+
+    def _read_names(self, source: str) -> dict[str, object]:
+        page = self.client.get(source if "://" in source else str(Path(source).absolute()), max_bytes=_MAX_NAME_MAP)
+        if page is None:
+            raise UsageError("name-map", f"there is no name map at {source}", hint="see --name-map in bridge --help")
+        try:
+            table = parse_json(page.content, source)
+        except UnsafeInputError as error:
+            raise UnsafeInputError("name-map", f"{source} is no name map", context=(error.message,)) from error
+        if not isinstance(table, dict):
+            raise UnsafeInputError("name-map", f"{source}: a name map is an object: conda name -> list of PyPI names")
+        return table
+
+    def options(self) -> Options:
+        settings = self.settings
+        return Options(
+            prefer=settings.prefer,
+            only=dict(settings.only),
+            pre=settings.pre,
+            exclude_newer=settings.exclude_newer,
+            no_build=settings.no_build,
+        )
+
+    def catalog(self, channels: Channels, names: NameMap, state: PrefixState | None = None) -> Catalog:
+        """What the resolver asks: the channels and the index, and what is installed already."""
+        installed = [each.record for each in state.installed] if state is not None else []
+        records = PresentRecords(channels, installed)
+        index = PresentIndex(self.index, installed) if self.settings.index_urls or self.settings.find_links else None
+        return Catalog(records, index, self.target, names, self.options())
+
+    def resolve(
+        self,
+        requirements: Sequence[algebra.Requirement],
+        channels: Channels,
+        names: NameMap,
+        *,
+        present: Sequence[algebra.Requirement] = (),
+        state: PrefixState | None = None,
+        kept: Mapping[str, str] | None = None,
+    ) -> Resolution:
+        """One joint solve. Raises `NoSolutionError` and `NetworkError`."""
+        return resolve(requirements, self.catalog(channels, names, state), present=present, kept=kept)
