@@ -1,0 +1,167 @@
+"""A new prefix, built in a sibling directory and published by one rename."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from bridge.durability import sync_one
+from bridge.errors import BridgeError, FaultError, InterruptedPrefixError, PrefixLockedError
+from bridge.faults import failpoint, fault, faults
+from bridge.fs import (
+    Durability,
+    WritableTree,
+    make_directories,
+    prefix_exists,
+    publish_directory,
+    remove_tree,
+    sync,
+)
+from bridge.guard import LOCK, Signals, confirm, hold
+from bridge.journal import new_identifier
+from bridge.paths import META, OWN
+
+__all__ = ["Creation", "create"]
+
+
+class Creation:
+    """A prefix that is being made. Made by `create`; its files are written to `root` until `publish`.
+
+    What needs to know its final path in the meantime is told `prefix`.
+    """
+
+    __slots__ = ("_durability", "prefix", "root")
+
+    def __init__(self, root: Path, prefix: Path, durability: Durability) -> None:
+        self.root, self.prefix, self._durability = root, prefix, durability
+
+    def publish(self) -> None:
+        """Make it the prefix, by one rename: from then on it is there, whole.
+
+        :raises OwnershipError: `prefix-exists`: meanwhile something came to lie there.
+        :raises FaultError: the system refused; there is no prefix.
+        :raises InterruptedPrefixError: it refused to sync the rename, and then to take it back; the prefix is there.
+        """
+        with faults(self.prefix):
+            failpoint("commit.pre_sync")
+            sync(self.root, self._durability)
+            mode = stat.S_IMODE(os.lstat(self.prefix).st_mode) if self.prefix.is_dir() else None
+            publish_directory(self.root, self.prefix)
+            try:
+                failpoint("commit.written")
+                if self._durability != "none":
+                    sync_one(self.prefix.parent)
+                failpoint("commit.synced")
+            except OSError as error:
+                self._take_back(mode, error)
+                raise
+
+    def _take_back(self, mode: int | None, cause: OSError) -> None:
+        """Undo the rename, and make the empty directory again (with `mode`) whose place it took."""
+        try:
+            publish_directory(self.prefix, self.root)
+            if mode is not None:
+                with WritableTree(self.prefix.parent) as tree:
+                    tree.make_directory(self.prefix.name, mode)
+        except BridgeError as error:
+            raise InterruptedPrefixError(
+                "publish-unsynced",
+                f"{self.prefix} is complete, but the system did not confirm that it is on the disk: {cause.strerror}",
+                context=(error.message,),
+                hint="check the disk, then look at it with: bridge audit -p " + os.fspath(self.prefix),
+            ) from cause
+
+
+@contextmanager
+def create(prefix: Path, *, durability: Durability = "batched") -> Iterator[Creation]:
+    """A new prefix. Where it is not published, by error, signal or omission, nothing is left, nor of its parents.
+
+    What creations of the same prefix left when they were killed is removed first.
+
+    :raises OwnershipError: `prefix-exists`: something that is not an empty directory is there.
+    :raises FaultError: the system refused, there or (an `OSError`) in the block; there is no prefix.
+    """
+    prefix = Path(os.path.abspath(prefix))
+    _require_free(prefix)
+    with Signals() as signals, _parents(prefix), ExitStack() as held:
+        _remove_abandoned(prefix, signals)
+        root = _begin(prefix, signals, held)
+        try:
+            with signals.interruptible():
+                yield Creation(root, prefix, durability)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            raise fault(error, error.filename or root) from error
+        finally:
+            # Published, it is no longer there. What cannot be removed is left to the next creation.
+            for _ in range(2):
+                with suppress(FaultError):
+                    remove_tree(root)
+                    break
+
+
+def _require_free(prefix: Path) -> None:
+    with faults(prefix):
+        if os.path.lexists(prefix) and (prefix.is_symlink() or not prefix.is_dir() or any(prefix.iterdir())):
+            raise prefix_exists(prefix)
+
+
+@contextmanager
+def _parents(prefix: Path) -> Iterator[None]:
+    """Make what the prefix is to lie in, and take away what was made and is empty in the end."""
+    made: tuple[Path, ...] = ()
+    try:
+        made = make_directories(prefix.parent)
+        yield
+    finally:
+        for folder in reversed(made):
+            with suppress(FaultError), WritableTree(folder.parent) as tree:
+                tree.remove_directory(folder.name)
+
+
+def _begin(prefix: Path, signals: Signals, held: ExitStack) -> Path:
+    """A new sibling directory, held by a lock within it, as a prefix is: so that its owner is seen to live."""
+    while True:
+        root = prefix.with_name(f".{prefix.name}.bridge-new-{new_identifier()}")
+        made = ExitStack()
+        try:
+            with WritableTree(prefix.parent) as parent:
+                if not parent.make_directory(root.name):
+                    raise prefix_exists(root)
+            tree = made.enter_context(WritableTree(root))
+            made.enter_context(hold(tree, 0.0, signals))
+            confirm(tree)
+        except PrefixLockedError:
+            # Another creation took it for abandoned before it was locked, and removes it: another name, then.
+            made.close()
+            continue
+        except BaseException:
+            made.close()
+            with suppress(FaultError):
+                remove_tree(root)
+            raise
+        held.push(made)
+        return root
+
+
+def _remove_abandoned(prefix: Path, signals: Signals) -> None:
+    """Remove the siblings that killed creations of `prefix` left. Whose lock is held is at work and stays."""
+    pattern = re.compile(rf"\.{re.escape(prefix.name)}\.bridge-new-[A-Za-z0-9_-]+\Z")
+    with faults(prefix.parent):
+        names = [name for name in os.listdir(prefix.parent) if pattern.match(name)]
+    for name in names:
+        with suppress(BridgeError), WritableTree(prefix.parent / name) as tree:
+            if tree.lstat(LOCK) is not None:
+                with hold(tree, 0.0, signals):
+                    remove_tree(tree.root)
+            else:
+                # It was not locked yet. Only what is empty goes, so that one that is just beginning loses no file.
+                for path in (OWN, META):
+                    tree.remove_directory(path)
+                with WritableTree(prefix.parent) as parent:
+                    parent.remove_directory(name)

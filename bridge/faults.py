@@ -1,0 +1,173 @@
+"""Faults: how the system's refusals are told to a person, and how a test brings one about at a named place.
+
+`faults` is the one place where an `OSError` becomes a `FaultError`. A failpoint is armed by the environment,
+`BRIDGE_FAILPOINT=<name>[:n]=<action>`, or by `arm`; it acts once, when its name is passed for the n-th time (n from 1).
+Unarmed it costs one comparison.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from types import TracebackType
+
+from bridge.errors import FaultError, UsageError
+
+__all__ = ["ACTIONS", "FAILPOINTS", "arm", "failpoint", "fault", "faults"]
+
+FAILPOINTS = frozenset(
+    {
+        "lock.acquired",
+        "recover.begin",
+        "recover.undo_one",
+        "recover.done",
+        "cache.tmp_created",
+        "cache.chunk_written",
+        "cache.verified",
+        "cache.published",
+        "plan.written",
+        "plan.synced",
+        "stage.mkdir",
+        "stage.file_open",
+        "stage.file_write",
+        "stage.file_done",
+        "stage.synced",
+        "journal.staged",
+        "swap.backup_one",
+        "swap.rename_one",
+        "swap.remove_one",
+        "swap.rmdir_one",
+        "record.conda_meta",
+        "record.dist_info",
+        "record.history",
+        "pyc.one",
+        "commit.pre_sync",
+        "commit.written",
+        "commit.synced",
+        "clean.one",
+        "clean.done",
+        "lock.released",
+    }
+)
+ACTIONS = frozenset({"kill", "sleep", "exit", "enospc", "eacces", "eio", "sigint", "sigterm", "sighup"})
+
+# errno → (error id, what happened, what to do next).
+_TOLD: dict[int, tuple[str, str, str | None]] = {
+    errno.ENOSPC: ("no-space", "no space is left on the device for", "free some space and run the command again"),
+    errno.EDQUOT: ("no-space", "the disk quota is used up; cannot write", "free some space and run the command again"),
+    errno.EACCES: ("permission-denied", "permission denied for", "check who owns it and may write there"),
+    errno.EPERM: ("permission-denied", "the system does not permit changing", "check who owns it and may write there"),
+    errno.EROFS: ("read-only", "the file system is read-only; cannot change", None),
+    errno.EIO: ("io-error", "the device reported an I/O error for", "check the disk before running the command again"),
+    errno.ENOENT: ("not-found", "there is no", None),
+    errno.EMFILE: ("too-many-open-files", "too many open files; cannot open", "raise the limit (ulimit -n)"),
+    errno.ENFILE: ("too-many-open-files", "the system has too many open files; cannot open", None),
+    errno.ENAMETOOLONG: ("name-too-long", "the file system does not take so long a name as", None),
+    errno.EFBIG: ("file-too-large", "the file system or a limit (ulimit -f) does not take so large a file as", None),
+    errno.ENOMEM: ("no-memory", "the system has no memory left for", None),
+    errno.EXDEV: ("cross-device", "another file system is mounted at", "an environment must lie on one file system"),
+    errno.EEXIST: ("exists", "something is there already:", None),
+    errno.ENOTEMPTY: ("exists", "the directory is not empty:", None),
+    errno.ENOTDIR: ("wrong-kind", "not a directory, or below something that is none:", None),
+    errno.EISDIR: ("wrong-kind", "a directory is in the way:", None),
+    errno.ELOOP: ("wrong-kind", "a symlink is in the way:", None),
+    errno.EBUSY: ("busy", "in use:", "end what uses it and run the command again"),
+    errno.ETXTBSY: ("busy", "in use:", "end what runs from it and run the command again"),
+}
+
+
+def fault(error: OSError, path: str | os.PathLike[str]) -> FaultError:
+    """The `FaultError` that tells of `error` at `path`. `objects`: `errno` and `path`."""
+    code = error.errno or 0
+    default = ("io-error", f"the system reported {os.strerror(code)!r} for", None)
+    identifier, sentence, hint = _TOLD.get(code, default)
+    return FaultError(
+        identifier,
+        f"{sentence} {os.fspath(path)}",
+        context=(f"system error: {os.strerror(code)} ({errno.errorcode.get(code, code)})",),
+        hint=hint,
+        objects={"errno": code, "path": os.fspath(path)},
+    )
+
+
+class faults:  # noqa: N801 - it is read as a statement: `with faults(path):`
+    """A context in which an `OSError` with an errno becomes a `FaultError` about the path joined from `parts`.
+
+    An `OSError` without one is no answer of the system (requests' exceptions are of that kind) and passes unchanged.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, *parts: str | os.PathLike[str]) -> None:
+        self._parts = parts
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise fault(error, os.path.join(*self._parts)) from error
+
+
+class _Armed:
+    """One failpoint that is to act, and how often it is to be passed until then."""
+
+    __slots__ = ("action", "left", "name")
+
+    def __init__(self, name: str, left: int, action: str) -> None:
+        self.name, self.left, self.action = name, left, action
+
+
+_armed: _Armed | None = None
+
+
+def arm(text: str | None) -> None:
+    """Arm the failpoint that `text` (`<name>[:n]=<action>`) describes, in place of any other; `None` disarms.
+
+    :raises UsageError: `failpoint-unknown`, where the text names no failpoint or no action.
+    """
+    global _armed  # noqa: PLW0603 - there is one failpoint a process, as there is one environment
+    if not text:
+        _armed = None
+        return
+    place, _, action = text.partition("=")
+    name, _, count = place.partition(":")
+    if name not in FAILPOINTS or action not in ACTIONS or not (count or "1").isdecimal():
+        raise UsageError(
+            "failpoint-unknown",
+            f"BRIDGE_FAILPOINT={text!r} is not <name>[:n]=<action>",
+            context=(f"names: {' '.join(sorted(FAILPOINTS))}", f"actions: {' '.join(sorted(ACTIONS))}"),
+        )
+    _armed = _Armed(name, int(count or "1"), action)
+
+
+def failpoint(name: str) -> None:
+    """Pass the failpoint `name`; if it is armed and its turn has come, act.
+
+    :raises OSError: with the errno of the action, to be told by whatever tells the real one.
+    """
+    if _armed is not None and _armed.name == name:
+        _armed.left -= 1
+        if _armed.left == 0:
+            _act(_armed.action, name)
+
+
+def _act(action: str, name: str) -> None:
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif action == "sleep":
+        time.sleep(float(os.environ.get("BRIDGE_FAILPOINT_SECONDS", "60")))
+    elif action == "exit":
+        raise SystemExit(70)
+    elif action.startswith("sig"):
+        signal.raise_signal(signal.Signals[action.upper()])
+    else:
+        code = getattr(errno, action.upper())
+        raise OSError(code, os.strerror(code), name)
+
+
+arm(os.environ.get("BRIDGE_FAILPOINT"))

@@ -1,0 +1,398 @@
+"""Every change to a prefix, a cache or an output file: no other module of bridge changes the disk.
+
+* Below a prefix, paths are walked from an open directory, one component at a time, and no symlink is followed on the
+  way (`WritableTree`). A new path is always a new inode; an existing one is never opened for writing.
+* A cache entry or an output file appears whole or not at all (`publish_file`, `publish_stream`).
+* What the system refuses is told as a `FaultError` (`bridge.faults`); places where tests let it fail are named there.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from bridge.durability import Durability, sync, sync_one
+from bridge.errors import OwnershipError
+from bridge.faults import failpoint, faults
+from bridge.model import Fingerprint
+from bridge.tree import Tree, fingerprint
+
+__all__ = [
+    "Durability",
+    "Tree",
+    "WritableTree",
+    "failpoint",
+    "fingerprint",
+    "make_directories",
+    "make_directory",
+    "prefix_exists",
+    "publish_directory",
+    "publish_file",
+    "publish_stream",
+    "remove_tree",
+    "sync",
+    "write_file",
+    "write_symlink",
+]
+
+_BLOCK = 1 << 20  # bytes copied at a time
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
+_BELOW = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class WritableTree(Tree):
+    """A `Tree` below which paths are made, renamed and removed. Paths it makes it never makes through a symlink."""
+
+    __slots__ = ()
+
+    def _make(self, name: str, above: int) -> None:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=above)
+            failpoint("stage.mkdir")
+
+    def open_new(self, path: str) -> int:
+        """A descriptor that writes a new file, mode 0600 for now; missing parents are made.
+
+        :raises OwnershipError: `path-exists`.
+        """
+        with faults(self.root, path):
+            above, name = self._locate(path, make=True)
+            try:
+                return os.open(name, _NEW, 0o600, dir_fd=above)
+            except FileExistsError:
+                raise _exists(self.root, path) from None
+
+    def symlink(self, path: str, target: str) -> None:
+        """Make the symlink `path` to the text `target`; missing parents are made.
+
+        :raises OwnershipError: `path-exists`.
+        """
+        with faults(self.root, path):
+            above, name = self._locate(path, make=True)
+            try:
+                os.symlink(target, name, dir_fd=above)
+            except FileExistsError:
+                raise _exists(self.root, path) from None
+
+    def make_directory(self, path: str, mode: int | None = None, *, provisional: bool = False) -> bool:
+        """Make the directory `path` and missing parents; `False`, and its mode left alone, where it is there.
+
+        Without `mode` the umask decides. `provisional` sets the sticky bit from the first moment on, as a mark.
+        """
+        with faults(self.root, path):
+            above, name = self._locate(path, make=True)
+            try:
+                os.mkdir(name, 0o1777 if provisional else 0o777, dir_fd=above)
+            except FileExistsError:
+                self._directory(path)
+                return False
+            if mode is not None:
+                os.fchmod(self._directory(path), mode)
+            return True
+
+    def set_mode(self, path: str, mode: int) -> None:
+        """Set the permission bits of the directory `path`."""
+        with faults(self.root, path):
+            self._trim()
+            os.fchmod(self._directory(path), mode)
+
+    def open_lock(self, path: str) -> int:
+        """A descriptor of the lock file `path`, made where it is missing; its folder must be there. Not locked yet."""
+        with faults(self.root, path):
+            above, name = self._locate(path)
+            return os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=above)
+
+    def append(self, path: str, data: bytes, *, sync: bool) -> None:
+        """Append to a log of bridge's own, made where it is missing. Where it fails, a part may have been written."""
+        with faults(self.root, path):
+            above, name = self._locate(path)
+            descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644, dir_fd=above)
+            try:
+                _write(descriptor, data)
+                if sync:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def rename(self, path: str, target: WritableTree, target_path: str) -> None:
+        """Rename `path` to `target_path` below `target`, over a file or symlink there. No parents are made."""
+        with faults(target.root, target_path):
+            above, name = self._locate(path)
+            target_above, target_name = target._locate(target_path)
+            os.rename(name, target_name, src_dir_fd=above, dst_dir_fd=target_above)
+
+    def link(self, path: str, target: WritableTree, target_path: str) -> bool:
+        """Hard-link the file or symlink `path` to `target_path` below `target`; `False`: this file system cannot."""
+        with faults(target.root, target_path):
+            above, name = self._locate(path)
+            target_above, target_name = target._locate(target_path)
+            try:
+                os.link(name, target_name, src_dir_fd=above, dst_dir_fd=target_above, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return False
+            return True
+
+    def unlink(self, path: str) -> None:
+        """Remove the file or symlink `path`."""
+        with faults(self.root, path):
+            above, name = self._locate(path)
+            os.unlink(name, dir_fd=above)
+
+    def remove_directory(self, path: str) -> bool:
+        """Remove the directory `path` if it is empty; `False` where it is not, or is none, or is not there."""
+        self.forget(path)
+        with faults(self.root, path):
+            try:
+                above, name = self._locate(path)
+                os.rmdir(name, dir_fd=above)
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                if error.errno not in _NOT_EMPTY | {errno.ENOTDIR}:
+                    raise
+                return False
+            return True
+
+
+def _exists(root: Path, path: str) -> OwnershipError:
+    message = f"{path} is there already, and nothing is ever written over"
+    return OwnershipError("path-exists", message, context=(f"below: {root}",), objects={"path": path})
+
+
+@contextmanager
+def _opened(root: Path | WritableTree) -> Iterator[WritableTree]:
+    if isinstance(root, WritableTree):
+        yield root
+    else:
+        with WritableTree(root) as tree:
+            yield tree
+
+
+def _blocks(blocks: Iterable[bytes] | BinaryIO) -> Iterable[bytes]:
+    read = getattr(blocks, "read", None)
+    return iter(lambda: cast("bytes", read(_BLOCK)), b"") if read else blocks
+
+
+def _write(descriptor: int, block: bytes) -> None:
+    """All of `block`: the system may take less than it is given."""
+    view = memoryview(block)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def write_file(
+    root: Path | WritableTree, path: str, blocks: Iterable[bytes] | BinaryIO, *, mode: int = 0o644
+) -> Fingerprint:
+    """Write a new file below `root` and return its fingerprint, hashed on the way; missing parents are made.
+
+    `mode` is set as it is, whatever the umask. Who writes many files passes a `WritableTree`. Where it fails, the file
+    is gone again.
+
+    :raises FaultError: the system refused.
+    :raises OwnershipError: `path-exists`; `path-symlink` or `path-not-directory` on the way.
+    :raises UnsafeInputError: `path-escape`.
+    """
+    with _opened(root) as tree:
+        descriptor = tree.open_new(path)
+        try:
+            written = _fill(descriptor, blocks, faults(tree.root, path), mode)
+        except BaseException:
+            with suppress(Exception):
+                tree.unlink(path)
+            raise
+    if path.endswith(".pyc"):
+        failpoint("pyc.one")
+    return written
+
+
+def _fill(descriptor: int, blocks: Iterable[bytes] | BinaryIO, told: faults, mode: int) -> Fingerprint:
+    """Write the blocks and the mode, and close. Only the system's refusals are `told`, not what the blocks raise."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with told:
+            failpoint("stage.file_open")
+        for block in _blocks(blocks):
+            digest.update(block)
+            size += len(block)
+            with told:
+                _write(descriptor, block)
+                failpoint("stage.file_write")
+        with told:
+            os.fchmod(descriptor, mode)
+    finally:
+        with told:
+            os.close(descriptor)
+    with told:
+        failpoint("stage.file_done")
+    return Fingerprint(kind="file", sha256=digest.hexdigest(), size=size, mode=mode)
+
+
+def write_symlink(root: Path | WritableTree, path: str, target: str) -> Fingerprint:
+    """Make the symlink `path` below `root`, to the text `target`; missing parents are made. Raises as `write_file`."""
+    with _opened(root) as tree:
+        tree.symlink(path, target)
+    return Fingerprint(kind="symlink", link=target)
+
+
+def make_directory(root: Path | WritableTree, path: str, *, mode: int | None = None) -> Fingerprint:
+    """Make the directory `path` below `root` unless it is there; missing parents are made. Raises as `write_file`."""
+    with _opened(root) as tree:
+        tree.make_directory(path, mode)
+    return Fingerprint(kind="directory", mode=mode)
+
+
+class _File(io.FileIO):
+    """A file whose failing writes are told with its path, whatever block of a caller they fail in."""
+
+    told: faults
+
+    def write(self, data: object, /) -> int:
+        with self.told:
+            return super().write(data)  # type: ignore[arg-type] # any buffer, as FileIO.write takes
+
+
+@contextmanager
+def publish_stream(path: Path, *, mode: int = 0o644, sync: bool = False) -> Iterator[BinaryIO]:
+    """A seekable stream whose content appears at `path` when the block ends, in place of what was there.
+
+    Where the block raises, or the process dies, `path` is as it was. `mode` is subject to the umask. A symlink at
+    `path` stays, and what it points to is replaced. With `sync` the content is on the disk before it appears.
+
+    :raises FaultError: the system refused; the folder must be there.
+    :raises OwnershipError: `path-special`: `path` is a directory or a device.
+    """
+    told = faults(path)
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{secrets.token_hex(8)}.bridge-tmp")
+    with told:
+        if target.exists() and not target.is_file():
+            raise OwnershipError("path-special", f"{path} is there and is no file; it is not replaced")
+        raw = _File(os.open(temporary, _NEW & ~os.O_WRONLY | os.O_RDWR, mode), "r+b")
+    raw.told = told
+    stream = io.BufferedRandom(raw)
+    try:
+        with told:
+            failpoint("cache.tmp_created")
+        yield stream
+        with told:
+            stream.flush()
+            failpoint("cache.verified")
+            if sync:
+                os.fsync(raw.fileno())
+            stream.close()
+            os.rename(temporary, target)
+    except BaseException:
+        with suppress(Exception):
+            raw.close()
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    with told:
+        if sync:
+            sync_one(target.parent)
+        failpoint("cache.published")
+
+
+def publish_file(path: Path, blocks: Iterable[bytes] | BinaryIO, *, mode: int = 0o644, sync: bool = False) -> str:
+    """Write `blocks` to `path`, whole or not at all, and return their sha256. As `publish_stream`, and raises as it."""
+    digest = hashlib.sha256()
+    with publish_stream(path, mode=mode, sync=sync) as stream:
+        for block in _blocks(blocks):
+            digest.update(block)
+            stream.write(block)
+            with faults(path):
+                failpoint("cache.chunk_written")
+    return digest.hexdigest()
+
+
+def make_directories(path: Path) -> tuple[Path, ...]:
+    """Make the directory `path` and what it lies in. Returns those that were missing, outermost first.
+
+    :raises FaultError: the system refused; what had been made stays.
+    """
+    missing: list[Path] = []
+    while not path.is_dir() and path != path.parent:
+        missing.append(path)
+        path = path.parent
+    made: list[Path] = []
+    for folder in reversed(missing):
+        with faults(folder), suppress(FileExistsError):
+            os.mkdir(folder)
+            made.append(folder)
+    return tuple(made)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove `path` and what lies below; symlinks are removed, not followed. That it is not there is no error.
+
+    Directories that their owner may not write are made writable first.
+
+    :raises FaultError: the system refused; some of it may be gone.
+    """
+    with faults(path), suppress(FileNotFoundError):
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            os.unlink(path)
+            return
+        above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _remove_below(path.name, above)
+            os.rmdir(path.name, dir_fd=above)
+        finally:
+            os.close(above)
+
+
+def _remove_below(name: str, above: int) -> None:
+    try:
+        descriptor = os.open(name, _BELOW, dir_fd=above)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=above)
+        descriptor = os.open(name, _BELOW, dir_fd=above)
+    try:
+        if os.fstat(descriptor).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.fchmod(descriptor, 0o700)
+        with os.scandir(descriptor) as found:
+            entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+        for entry, is_directory in entries:
+            failpoint("clean.one")
+            if is_directory:
+                _remove_below(entry, descriptor)
+                os.rmdir(entry, dir_fd=descriptor)
+            else:
+                os.unlink(entry, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish_directory(path: Path, target: Path) -> None:
+    """Rename the directory `path` onto `target`, which is absent or an empty directory.
+
+    :raises OwnershipError: `prefix-exists`: something else is there.
+    :raises FaultError: the system refused.
+    """
+    with faults(target):
+        try:
+            os.rename(path, target)
+        except OSError as error:
+            if error.errno not in _NOT_EMPTY | {errno.ENOTDIR}:
+                raise
+            raise prefix_exists(target) from None
+
+
+def prefix_exists(prefix: Path) -> OwnershipError:
+    return OwnershipError(
+        "prefix-exists",
+        f"{prefix} is there already; a new environment takes the place of nothing but an empty folder",
+        hint=f"choose another folder, or change that environment: bridge install -p {prefix}",
+    )

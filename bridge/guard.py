@@ -1,0 +1,232 @@
+"""What guards a change: one process at a time in a prefix, and signals that wait until the prefix is whole again.
+
+The lock is `flock` on `conda-meta/.bridge/lock`: the kernel releases it when its owner dies, and nothing is believed
+of a file that merely exists. Directories that are made for it bear the sticky bit as a mark until something is
+committed: whoever releases the lock, or recovers, sees from the mark alone that they were not there before, and takes
+them away again.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
+from typing import final
+
+from bridge.errors import BridgeError, FaultError, PrefixLockedError
+from bridge.faults import failpoint, faults
+from bridge.fs import Tree, WritableTree
+from bridge.paths import META, OWN
+
+__all__ = ["LOCK", "Interrupted", "Signals", "confirm", "hold", "is_held", "is_provisional"]
+
+LOCK = f"{OWN}/lock"
+
+_POLL = 0.02  # seconds between two attempts to take the lock
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """A signal came while a prefix was being changed. It is raised to undo the change, never seen outside."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+@final
+class Signals:
+    """SIGINT, SIGTERM and SIGHUP, held back while this context lasts, then delivered to whoever handled them before.
+
+    Within `interruptible()` they raise `Interrupted` at once, elsewhere they wait. A signal that is ignored stays so.
+    Outside the main thread, where Python delivers none, this does nothing.
+    """
+
+    __slots__ = ("_before", "_is_open", "pending")
+
+    def __init__(self) -> None:
+        self.pending: int | None = None
+        self._is_open = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            for signum in _SIGNALS:
+                before = signal.getsignal(signum)
+                if before not in {signal.SIG_IGN, None}:
+                    self._before[signum] = before
+                    signal.signal(signum, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for signum, before in self._before.items():
+            signal.signal(signum, before)  # type: ignore[arg-type] # what getsignal returned
+        if self.pending is None or not (error is None or isinstance(error, Interrupted)):
+            return
+        signal.raise_signal(self.pending)
+        if error is not None:
+            # The handler returned, but the work it interrupted is undone and cannot go on.
+            raise SystemExit(128 + self.pending) from None
+
+    def _handle(self, signum: int, _frame: FrameType | None) -> None:
+        if self.pending is None:
+            self.pending = signum
+        if self._is_open:
+            self._is_open = False
+            raise Interrupted(self.pending)
+
+    def shield(self) -> None:
+        """From here on signals wait."""
+        self._is_open = False
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """A block that a signal ends at once."""
+        self.check()
+        try:
+            self._is_open = True
+            yield
+        finally:
+            self._is_open = False
+
+    def check(self) -> None:
+        """Raise `Interrupted` where a signal waits."""
+        if self.pending is not None:
+            raise Interrupted(self.pending)
+
+
+def is_provisional(tree: Tree, path: str) -> bool:
+    """Whether the directory `path` bears the mark: it was made for a change of which nothing is committed."""
+    found = tree.lstat(path)
+    return found is not None and stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
+
+
+def confirm(tree: WritableTree) -> None:
+    """Take the mark off: something is committed, and the directories stay."""
+    for path in (META, OWN):
+        found = tree.lstat(path)
+        if found is not None and found.st_mode & stat.S_ISVTX:
+            tree.set_mode(path, stat.S_IMODE(found.st_mode) & ~stat.S_ISVTX)
+
+
+@contextmanager
+def hold(tree: WritableTree, timeout: float, signals: Signals) -> Iterator[None]:
+    """The prefix `tree` for this process alone. Waits up to `timeout` seconds, in which a signal ends the waiting.
+
+    :raises PrefixLockedError: another process holds it still.
+    :raises FaultError: the prefix cannot be written, or its file system knows no locks (`lock-unsupported`).
+    """
+    descriptor = _acquire(tree, timeout, signals)
+    try:
+        with faults(tree.root, LOCK):
+            failpoint("lock.acquired")
+        yield
+    finally:
+        _withdraw(tree, is_ours=True)
+        with suppress(OSError):  # What was done is done, whatever the closing of an empty file says.
+            os.close(descriptor)
+            failpoint("lock.released")
+
+
+def _acquire(tree: WritableTree, timeout: float, signals: Signals) -> int:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            descriptor = _attempt(tree)
+        except BridgeError as error:
+            _withdraw(tree, is_ours=error.id == "lock-unsupported")
+            raise
+        if descriptor is not None:
+            return descriptor
+        if time.monotonic() >= deadline:
+            raise PrefixLockedError(
+                "prefix-locked",
+                f"another process is changing {tree.root}",
+                context=(f"waited {timeout:g} s for {tree.root / LOCK}",),
+                hint="wait for it to end, or give it longer with --lock-timeout SECONDS",
+            )
+        time.sleep(_POLL)
+        signals.check()
+
+
+def _attempt(tree: WritableTree) -> int | None:
+    """The lock file, locked; `None` where another process holds it, or takes it away at this moment."""
+    tree.forget(META)
+    try:
+        for path in (META, OWN):
+            if tree.lstat(path) is None:
+                tree.make_directory(path, provisional=True)
+        descriptor = tree.open_lock(LOCK)
+    except FaultError as error:
+        if error.objects.get("errno") != errno.ENOENT:
+            raise
+        return None
+    try:
+        if _try(tree, descriptor, fcntl.LOCK_EX) and _is_current(tree, descriptor):
+            return descriptor
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _try(tree: Tree, descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise FaultError(
+            "lock-unsupported",
+            f"the file system of {tree.root} gives no locks, so it cannot be changed safely",
+            context=(f"system error: {os.strerror(error.errno or 0)}",),
+            objects={"errno": error.errno, "path": os.fspath(tree.root / LOCK)},
+        ) from error
+    return True
+
+
+def _is_current(tree: Tree, descriptor: int) -> bool:
+    """Whether the locked file is still the one at its path: its last owner may have taken it away."""
+    tree.forget(META)
+    found, held = tree.lstat(LOCK), os.fstat(descriptor)
+    return found is not None and os.path.samestat(found, held)
+
+
+def _withdraw(tree: WritableTree, *, is_ours: bool) -> None:
+    """Take away what was made for the lock, where nothing is committed and nothing else has come to lie there.
+
+    The lock file goes only by the hand that holds it (`is_ours`). What cannot be removed, after a second attempt, is
+    left: it bears the mark, and the next change or recovery takes it away.
+    """
+    for _ in range(2):
+        try:
+            tree.forget(META)
+            if is_provisional(tree, OWN):
+                if is_ours and [path for path, _ in tree.entries(OWN)] == [LOCK]:
+                    tree.unlink(LOCK)
+                tree.remove_directory(OWN)
+            if is_provisional(tree, META):
+                tree.remove_directory(META)
+        except BridgeError:
+            continue
+        return
+
+
+def is_held(tree: Tree) -> bool:
+    """Whether a process holds the prefix now. Takes nothing and makes nothing; needs read access only."""
+    try:
+        descriptor = os.open(tree.root / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _try(tree, descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,205 @@
+"""What a transaction writes down of itself, so that whoever comes after a crash can undo or finish it.
+
+Below `conda-meta/.bridge/txn/<id>/`:
+
+* `plan.json` holds every step with the fingerprints before and after. Its first line carries the crc32 of the rest. It
+  is there, whole, before the prefix is touched.
+* `journal` is append-only: a line is the crc32 of a JSON text, a blank, the text. The last line that is whole counts.
+* `new/` holds what is to come, by path; `old/<n>` what was there before step n.
+
+The state CLEAN is no line: the directory is renamed to `<id>.after` (or `<id>.before`, once undone) in one step, and
+from then on it is only waste. So `old/` is whole for as long as a directory bears the bare id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from bridge.errors import UsageError
+from bridge.model import Fingerprint, PathChange
+
+__all__ = [
+    "FORMAT",
+    "Identity",
+    "Journal",
+    "State",
+    "Step",
+    "Swap",
+    "line",
+    "new_identifier",
+    "now",
+    "read_journal",
+    "read_swap",
+    "write_swap",
+]
+
+FORMAT = 1
+"""The version of these files. A higher one was written by a newer bridge and is left to it."""
+
+State = Literal["PLANNED", "STAGED", "SWAPPING", "COMMITTED", "ABORTED"]
+_STATES = frozenset({"PLANNED", "STAGED", "SWAPPING", "COMMITTED", "ABORTED"})
+
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+
+
+def now() -> float:
+    """Seconds since the epoch: `BRIDGE_NOW`, where a run is to be reproduced, else the clock."""
+    try:
+        return float(os.environ.get("BRIDGE_NOW") or time.time())
+    except ValueError:
+        raise UsageError("clock-invalid", "BRIDGE_NOW is to be a number of seconds since 1970") from None
+
+
+def new_identifier() -> str:
+    """The id of a transaction: `BRIDGE_TXN_ID`, where a run is to be reproduced, else its time and a random part."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now()))
+    text = os.environ.get("BRIDGE_TXN_ID") or f"{stamp}-{secrets.token_hex(4)}"
+    if not _IDENTIFIER.match(text):
+        raise UsageError("transaction-id-invalid", "BRIDGE_TXN_ID is to be up to 64 letters, digits, '-' and '_'")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which inode it is, in which content: `mtime` in ns. A rename keeps it, a write does not."""
+
+    inode: int
+    size: int
+    mtime: int
+
+    @staticmethod
+    def of(found: os.stat_result) -> Identity:
+        return Identity(inode=found.st_ino, size=found.st_size, mtime=found.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One path of a transaction, as examined: `change.before` is what lay there, completed from the disk.
+
+    `staged` is the new inode. `emptied` lists, for a directory that a file or symlink replaces, itself and the
+    directories below, outermost first, with their modes.
+    """
+
+    change: PathChange
+    staged: Identity | None = None
+    emptied: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swap:
+    """All that a commit does. The n of `old/<n>` is the position in `steps`.
+
+    `made` are the directories the swap makes, outermost first, with the mode that is asked for (`None`: the umask's);
+    `prunable` those that go if they turn out empty, innermost first.
+    """
+
+    steps: tuple[Step, ...]
+    made: tuple[tuple[str, int | None], ...] = ()
+    prunable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """What could be read of a journal. `is_damaged`: some of it could not. `format` is 0 where it does not say."""
+
+    state: State | None
+    format: int
+    is_damaged: bool
+
+
+def line(state: State, **facts: object) -> bytes:
+    """One line of a journal. It begins with a line feed, so that one torn before it stays alone."""
+    text = json.dumps({"state": state, **facts}, sort_keys=True).encode()
+    return b"\n%08x %s\n" % (zlib.crc32(text), text)
+
+
+def read_journal(data: bytes) -> Journal:
+    """The last state that is written whole; lines that are torn or changed are left out and reported."""
+    state: State | None = None
+    version, is_damaged = 0, False
+    for text in data.split(b"\n"):
+        if not text:
+            continue
+        checksum, _, body = text.partition(b" ")
+        entry = _read_json(body) if checksum == b"%08x" % zlib.crc32(body) else None
+        if entry is None or entry.get("state") not in _STATES:
+            is_damaged = True
+            continue
+        state = cast("State", entry["state"])
+        version = entry.get("format", version)
+    return Journal(state=state, format=version, is_damaged=is_damaged)
+
+
+def write_swap(swap: Swap, **facts: object) -> bytes:
+    """The text of `plan.json`. What JSON has no type for in `facts` is written as text."""
+    steps = [_step_json(step) for step in swap.steps]
+    document = {"format": FORMAT, **facts, "made": swap.made, "prunable": swap.prunable, "steps": steps}
+    body = json.dumps(document, default=str, separators=(",", ":"))[1:].encode()
+    return b'{"crc32":"%08x",\n%s\n' % (zlib.crc32(body), body)
+
+
+def read_swap(data: bytes) -> Swap | None:
+    """The swap that a `plan.json` holds; `None` where it is torn or changed."""
+    head, _, body = data.partition(b"\n")
+    body = body.removesuffix(b"\n")
+    if head != b'{"crc32":"%08x",' % zlib.crc32(body):
+        return None
+    document = _read_json(b"{" + body)
+    if document is None or document.get("format") != FORMAT:
+        return None
+    return Swap(
+        steps=tuple(_read_step(step) for step in document["steps"]),
+        made=tuple((path, mode) for path, mode in document["made"]),
+        prunable=tuple(document["prunable"]),
+    )
+
+
+def _read_json(text: bytes) -> Mapping[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _step_json(step: Step) -> Mapping[str, object]:
+    change = step.change
+    text: dict[str, object] = {"path": change.path, "owner": change.owner, "record": change.is_record}
+    if change.before is not None:
+        text["before"] = _fingerprint_json(change.before)
+    if change.after is not None:
+        text["after"] = _fingerprint_json(change.after)
+    if step.staged is not None:
+        text["staged"] = [step.staged.inode, step.staged.size, step.staged.mtime]
+    if step.emptied:
+        text["emptied"] = step.emptied
+    return text
+
+
+def _fingerprint_json(found: Fingerprint) -> Mapping[str, object]:
+    text = {"kind": found.kind, "sha256": found.sha256, "size": found.size, "mode": found.mode, "link": found.link}
+    return {key: value for key, value in text.items() if value is not None}
+
+
+def _read_step(text: Mapping[str, Any]) -> Step:
+    staged = text.get("staged")
+    return Step(
+        change=PathChange(
+            path=text["path"],
+            before=Fingerprint(**text["before"]) if "before" in text else None,
+            after=Fingerprint(**text["after"]) if "after" in text else None,
+            owner=text["owner"],
+            is_record=text["record"],
+        ),
+        staged=Identity(inode=staged[0], size=staged[1], mtime=staged[2]) if staged else None,
+        emptied=tuple((path, mode) for path, mode in text.get("emptied", ())),
+    )

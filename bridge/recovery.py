@@ -1,0 +1,293 @@
+"""Settling a transaction that did not end: not COMMITTED → as before, COMMITTED → finished.
+
+What is to be done is found from the disk and the plan, never from a note of how far the swap came, so a recovery that
+is itself cut short is simply done again. Undoing is renames, unlinks and `rmdir`s: it needs no free space.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bridge.durability import sync_one, sync_renames
+from bridge.errors import FaultError, InterruptedPrefixError, OwnershipError
+from bridge.faults import failpoint, faults
+from bridge.fs import Durability, Tree, WritableTree, remove_tree
+from bridge.guard import Signals, confirm, hold, is_held, is_provisional
+from bridge.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_swap
+from bridge.paths import META, OWN
+from bridge.swap import directories, is_leaf
+
+__all__ = ["TRANSACTIONS", "Recovery", "clear", "pending", "recover", "settle", "settle_all"]
+
+TRANSACTIONS = f"{OWN}/txn"
+
+_AFTER, _BEFORE = ".after", ".before"
+_ENDS: tuple[Literal["restored", "finished"], ...] = ("restored", "finished")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What a recovery found: nothing to do, a transaction that was undone, or one whose end was finished."""
+
+    state: Literal["nothing", "restored", "finished"]
+    transaction: str | None = None
+
+
+def pending(prefix: Path) -> str | None:
+    """The id of a transaction that was interrupted in `prefix`; `None`: there is none, or it is under way.
+
+    Takes no lock and writes nothing.
+
+    :raises FaultError: the prefix cannot be read.
+    """
+    with Tree(prefix) as tree:
+        names = _names(tree)
+        return _identifier(names[0])[0] if names and not is_held(tree) else None
+
+
+def recover(prefix: Path, *, lock_timeout: float = 300.0, durability: Durability = "batched") -> Recovery:
+    """Undo or finish what was interrupted in `prefix`. Idempotent; where there is nothing, nothing is written.
+
+    :param lock_timeout: seconds to wait for a process that is changing the prefix.
+    :raises InterruptedPrefixError: it cannot be settled (`recovery-conflict`, `journal-damaged`, `recovery-failed`);
+        nothing was deleted, and the message says what to do.
+    :raises PrefixLockedError: another process holds the prefix.
+    :raises FaultError: there is no such prefix, or it cannot be read.
+    """
+    with WritableTree(Path(os.path.abspath(prefix))) as tree:
+        if not (is_provisional(tree, META) or is_provisional(tree, OWN) or tree.has_directory(TRANSACTIONS)):
+            return Recovery(state="nothing")
+        with Signals() as signals, hold(tree, lock_timeout, signals):
+            return settle_all(tree, durability)
+
+
+def _names(tree: Tree) -> list[str]:
+    found = tree.entries(TRANSACTIONS) if tree.has_directory(TRANSACTIONS) else []
+    return [path.rpartition("/")[2] for path, is_directory in found if is_directory]
+
+
+def _identifier(name: str) -> tuple[str, Literal["restored", "finished"] | None]:
+    """The id that a directory of `txn/` is named for, and how its transaction ended, where it has."""
+    if name.endswith(_AFTER):
+        return name.removesuffix(_AFTER), "finished"
+    return name.removesuffix(_BEFORE), "restored" if name.endswith(_BEFORE) else None
+
+
+def settle_all(tree: WritableTree, durability: Durability) -> Recovery:
+    """Settle all that lies in `txn/`. The caller holds the prefix. Raises as `recover`."""
+    result = Recovery(state="nothing")
+    names = _names(tree)
+    with faults(tree.root):
+        if names:
+            failpoint("recover.begin")
+        for name in names:
+            identifier, ended = _identifier(name)
+            result = Recovery(state=ended or settle(tree, identifier, durability), transaction=identifier)
+            clear(tree, result)
+        if names:
+            failpoint("recover.done")
+    tree.remove_directory(TRANSACTIONS)
+    return result
+
+
+def clear(tree: WritableTree, settled: Recovery) -> None:
+    """Remove what a settled transaction left; raises `FaultError`, and then it is left to the next recovery."""
+    with faults(tree.root):
+        if settled.state != "nothing":
+            remove_tree(tree.root / _waste(settled))
+            failpoint("clean.done")
+        tree.remove_directory(TRANSACTIONS)
+
+
+def _waste(settled: Recovery) -> str:
+    return f"{TRANSACTIONS}/{settled.transaction}{_AFTER if settled.state == 'finished' else _BEFORE}"
+
+
+def settle(tree: WritableTree, identifier: str, durability: Durability) -> Literal["restored", "finished"]:
+    """Undo or finish one transaction, and rename its directory to say so. The caller holds the prefix.
+
+    :raises InterruptedPrefixError: as `recover`.
+    """
+    folder = f"{TRANSACTIONS}/{identifier}"
+    try:
+        with faults(tree.root):
+            return _settle(tree, identifier, folder, durability)
+    except (FaultError, OwnershipError) as error:
+        raise _unsettled(
+            "recovery-failed", tree, error.message, *error.context, f"kept: {tree.root / folder}"
+        ) from error
+
+
+def _settle(
+    tree: WritableTree, identifier: str, folder: str, durability: Durability
+) -> Literal["restored", "finished"]:
+    for ended in _ENDS:
+        if tree.has_directory(_waste(Recovery(state=ended, transaction=identifier))):
+            return ended  # It was settled before, up to what came after the renaming.
+    journal = read_journal(_read(tree.root / folder / "journal"))
+    if journal.format > FORMAT:
+        raise _unsettled("journal-newer", tree, "a newer version of bridge began it; recover with that version")
+    swap = read_swap(_read(tree.root / folder / "plan.json"))
+    state: Literal["restored", "finished"] = "finished" if journal.state == "COMMITTED" else "restored"
+    if state == "finished":
+        if durability != "none":
+            sync_one(tree.root / folder / "journal")
+        for path in swap.prunable if swap else ():
+            with suppress(OwnershipError):  # It lies below what is no directory any more, so it is not there.
+                tree.remove_directory(path)
+        confirm(tree)
+    elif _may_be_swapped(tree, folder, journal, swap) and swap is not None:
+        _undo(tree, folder, swap)
+    if swap is not None and (state == "restored" or swap.prunable):
+        sync_renames(tree, sorted(directories(swap)), durability)
+    tree.forget(folder)
+    tree.rename(folder, tree, _waste(Recovery(state=state, transaction=identifier)))
+    if durability != "none":
+        tree.sync([TRANSACTIONS])
+    return state
+
+
+def _read(path: Path) -> bytes:
+    with faults(path):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+
+def _unsettled(identifier: str, tree: Tree, *context: str) -> InterruptedPrefixError:
+    return InterruptedPrefixError(
+        identifier,
+        f"an interrupted change of {tree.root} could not be undone or finished; nothing of it was deleted",
+        context=context,
+        hint=f"see to what is named above, then run: bridge recover -p {tree.root}",
+    )
+
+
+def _may_be_swapped(tree: Tree, folder: str, journal: Journal, swap: Swap | None) -> bool:
+    """Whether the prefix may have been touched. A journal that is whole and ends in PLANNED says that it was not."""
+    if journal.state == "PLANNED" and not journal.is_damaged:
+        return False
+    has_old = tree.has_directory(f"{folder}/old")
+    if journal.state in {None, "PLANNED"} and not has_old:
+        return False
+    if swap is None or not has_old or not tree.has_directory(f"{folder}/new"):
+        missing = "plan.json is damaged" if swap is None else "old/ or new/ is missing"
+        raise _unsettled("journal-damaged", tree, f"{missing}: {tree.root / folder}")
+    return True
+
+
+def _undo(tree: WritableTree, folder: str, swap: Swap) -> None:
+    with WritableTree(tree.root / folder / "new") as new, WritableTree(tree.root / folder / "old") as old:
+        undoing = _Undoing(tree, new, old, swap)
+        conflicts = list(undoing.conflicts())
+        if conflicts:
+            more = [f"and {len(conflicts) - 10} more"] if len(conflicts) > 10 else []
+            named = [f"changed since, neither as before nor as planned: {path}" for path in conflicts[:10]]
+            raise _unsettled("recovery-conflict", tree, *named, *more)
+        undoing.run()
+
+
+class _Undoing:
+    """One swap being undone. How far it came is read from `new` (what is gone from there was placed) and from `old`."""
+
+    __slots__ = ("_made", "_new", "_old", "_placed", "_prefix", "_steps")
+
+    def __init__(self, prefix: WritableTree, new: WritableTree, old: WritableTree, swap: Swap) -> None:
+        self._prefix, self._new, self._old = prefix, new, old
+        self._steps = tuple(enumerate(swap.steps))
+        self._made = tuple(path for path, _ in swap.made)
+        # What came where there was no file or symlink to be replaced, and has to be removed by itself.
+        self._placed = {
+            step.change.path: step
+            for step in swap.steps
+            if step.staged is not None and not is_leaf(step.change.before) and new.lstat(step.change.path) is None
+        }
+
+    def conflicts(self) -> Iterator[str]:
+        """Paths whose content is neither what was there before nor what the swap put there."""
+        for number, step in self._steps:
+            path = step.change.path
+            current, saved = self._look(path), self._old.lstat(str(number))
+            if current is None:
+                continue
+            is_directory = stat.S_ISDIR(current.st_mode)
+            if is_leaf(step.change.before):
+                if saved is None or os.path.samestat(saved, current):
+                    continue
+                if is_directory and path in self._made:
+                    below = self._prefix.walk(path)
+                    yield from (entry for entry, is_folder in below if not is_folder and entry not in self._placed)
+                elif not self._is_known(step, current):
+                    yield path
+            elif path in self._placed and not self._is_known(step, current):
+                is_restored = is_directory and step.emptied and saved is None
+                if not is_restored:
+                    yield path
+
+    def run(self) -> None:
+        for path in self._placed:
+            current = self._look(path)
+            if current is not None and not stat.S_ISDIR(current.st_mode):
+                self._prefix.unlink(path)
+                failpoint("recover.undo_one")
+        for path in reversed(self._made):
+            current = self._look(path)
+            if current is not None and stat.S_ISDIR(current.st_mode):
+                self._prefix.remove_directory(path)
+                failpoint("recover.undo_one")
+        for number, step in self._steps:
+            if step.change.before is not None and step.change.before.kind == "directory":
+                self._restore_directory(number, step)
+        for number, step in self._steps:
+            if is_leaf(step.change.before):
+                self._restore(number, step)
+
+    def _look(self, path: str) -> os.stat_result | None:
+        try:
+            return self._prefix.lstat(path)
+        except OwnershipError:
+            return None  # Below what is no directory there is nothing.
+
+    def _is_known(self, step: Step, current: os.stat_result) -> bool:
+        """Whether it is the inode that was staged, untouched, or else has the bytes of before or after."""
+        if Identity.of(current) == step.staged:
+            return True
+        if stat.S_ISDIR(current.st_mode):
+            return False
+        found = self._prefix.fingerprint(step.change.path)
+        for known in (step.change.before, step.change.after):
+            if known is not None and found is not None and known.kind == found.kind:
+                text = known.sha256 if known.kind == "file" else known.link
+                if text is not None and text == (found.sha256 if found.kind == "file" else found.link):
+                    return True
+        return False
+
+    def _restore_directory(self, number: int, step: Step) -> None:
+        """Put a directory back that was moved away, or make again what was removed in its place."""
+        path, saved = step.change.path, str(number)
+        if self._look(path) is None and self._old.lstat(saved) is not None:
+            self._old.forget(saved)
+            self._old.rename(saved, self._prefix, path)
+            failpoint("recover.undo_one")
+        before = step.change.before
+        for folder, mode in step.emptied or ((path, before.mode if before else None),):
+            if self._look(folder) is None:
+                self._prefix.make_directory(folder, mode)
+
+    def _restore(self, number: int, step: Step) -> None:
+        path, saved = step.change.path, self._old.lstat(str(number))
+        current = self._look(path)
+        if saved is None or (current is not None and os.path.samestat(saved, current)):
+            return
+        parent = path.rpartition("/")[0]
+        if parent and self._look(parent) is None:
+            self._prefix.make_directory(parent)
+        self._old.rename(str(number), self._prefix, path)
+        failpoint("recover.undo_one")

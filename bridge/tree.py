@@ -1,0 +1,221 @@
+"""Reading below a directory without following a symlink on the way, and the fingerprint of what lies there."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import resource
+import stat
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from bridge.errors import OwnershipError, UnsafeInputError
+from bridge.faults import faults
+from bridge.model import Fingerprint
+
+__all__ = ["Tree", "fingerprint"]
+
+Self = TypeVar("Self", bound="Tree")
+
+_BLOCK = 1 << 20  # bytes read at a time
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_BELOW = _DIRECTORY | os.O_NOFOLLOW
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_ODD = {"", ".", ".."}
+
+
+def split(path: str) -> tuple[str, str]:
+    """(parent, name) of a path below a root; the parent of the topmost is "".
+
+    :raises UnsafeInputError: `path-escape`, where the path is absolute, not normal, or could leave the root.
+    """
+    if "\0" in path or not _ODD.isdisjoint(path.split("/")):
+        raise UnsafeInputError("path-escape", f"not a path below the environment: {path!r}", objects={"path": path})
+    parent, _, name = path.rpartition("/")
+    return parent, name
+
+
+class Tree:
+    """A directory held open, below which paths are reached without following a symlink.
+
+    Directories on the way are kept open, the least recently used closed beyond a limit that respects `ulimit -n`. Not
+    for two threads at once. `root` itself may be reached through symlinks: it is the user's choice.
+
+    Every method raises `FaultError` for what the system refuses, `OwnershipError` (`path-symlink`,
+    `path-not-directory`) where something that is no directory lies on the way, and `UnsafeInputError` (`path-escape`).
+    """
+
+    __slots__ = ("_limit", "_open", "root")
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._limit = min(128, max(2, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 16))
+        with faults(root):
+            self._open: OrderedDict[str, int] = OrderedDict({"": os.open(root, _DIRECTORY)})
+
+    def __enter__(self: Self) -> Self:  # noqa: PYI019 - `typing.Self` came with Python 3.11
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def _trim(self) -> None:
+        """Close what is beyond the limit. Called before an operation, never within: no descriptor in use is closed."""
+        while len(self._open) > self._limit:
+            path, descriptor = self._open.popitem(last=False)
+            if path:
+                os.close(descriptor)
+            else:
+                self._open[path] = descriptor
+
+    def _directory(self, path: str, *, make: bool = False) -> int:
+        """The open directory `path`; where it is missing and to be made, `_make` makes it and what it lies in."""
+        descriptor = self._open.get(path)
+        if descriptor is not None:
+            self._open.move_to_end(path)
+            return descriptor
+        parent, name = split(path)
+        above = self._directory(parent, make=make)
+        try:
+            try:
+                descriptor = os.open(name, _BELOW, dir_fd=above)
+            except FileNotFoundError:
+                if not make:
+                    raise
+                self._make(name, above)
+                descriptor = os.open(name, _BELOW, dir_fd=above)
+        except OSError as error:
+            # Which of the two a symlink gives differs between systems.
+            if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+                raise self._in_the_way(path, above, name) from None
+            raise
+        self._open[path] = descriptor
+        return descriptor
+
+    def _make(self, name: str, above: int) -> None:
+        raise NotImplementedError("this tree is only read")
+
+    def _in_the_way(self, path: str, above: int, name: str) -> OwnershipError:
+        is_link = stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
+        return OwnershipError(
+            "path-symlink" if is_link else "path-not-directory",
+            f"{path} is {'a symlink' if is_link else 'no directory'}; nothing is reached through it",
+            context=(f"below: {self.root}",),
+            objects={"path": path},
+        )
+
+    def _locate(self, path: str, *, make: bool = False) -> tuple[int, str]:
+        """The open parent directory of `path`, and its name there."""
+        parent, name = split(path)
+        self._trim()
+        return self._directory(parent, make=make), name
+
+    def forget(self, path: str) -> None:
+        """Close what is held open at and below `path`: it is about to be another directory, or none."""
+        for held in [held for held in self._open if held == path or held.startswith(f"{path}/")]:
+            os.close(self._open.pop(held))
+
+    def lstat(self, path: str) -> os.stat_result | None:
+        """`lstat` of `path`; `None` where there is nothing."""
+        with faults(self.root, path):
+            try:
+                above, name = self._locate(path)
+                return os.stat(name, dir_fd=above, follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+
+    def fingerprint(self, path: str, *, hash: bool = True) -> Fingerprint | None:  # noqa: A002 - as the function's
+        """As the function `fingerprint`, but no directory on the way may be a symlink."""
+        with faults(self.root, path):
+            try:
+                above, name = self._locate(path)
+            except FileNotFoundError:
+                return None
+            return _fingerprint(name, above, hash=hash)
+
+    def has_directory(self, path: str) -> bool:
+        """Whether `path` is a directory; `False`: there is nothing. Anything else there is in the way, and raises."""
+        with faults(self.root, path):
+            self._trim()
+            try:
+                self._directory(path)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def entries(self, path: str) -> list[tuple[str, bool]]:
+        """What lies in the directory `path`, sorted: (path, whether it is a directory and no symlink)."""
+        with faults(self.root, path):
+            self._trim()
+            with os.scandir(self._directory(path)) as found:
+                base = f"{path}/" if path else ""
+                return sorted((base + entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+
+    def walk(self, path: str) -> Iterator[tuple[str, bool]]:
+        """All that lies below the directory `path`, each directory after what it holds."""
+        for entry, is_directory in self.entries(path):
+            if is_directory:
+                yield from self.walk(entry)
+            yield entry, is_directory
+
+    def is_writable(self, path: str) -> bool:
+        """Whether names may be made and removed in the directory `path`, as far as the system tells beforehand."""
+        with faults(self.root, path):
+            self._trim()
+            above = self._directory(path)
+            return os.access(".", os.W_OK | os.X_OK, dir_fd=above, effective_ids=os.access in os.supports_effective_ids)
+
+    def sync(self, directories: Iterable[str]) -> None:
+        """`fsync` each of the directories that is there, and is one."""
+        for path in directories:
+            with faults(self.root, path), suppress(FileNotFoundError, OwnershipError):
+                self._trim()
+                os.fsync(self._directory(path))
+
+
+def fingerprint(root: Path, path: str, *, hash: bool = True) -> Fingerprint | None:  # noqa: A002 - plain to callers
+    """What lies at `path` below `root`, by `lstat`; `None`: nothing. A directory on the way may be a symlink here.
+
+    A file has sha256 (with `hash`), size and mode; a directory its mode; a symlink its target's text.
+
+    :raises FaultError: it cannot be read.
+    :raises OwnershipError: `path-special`: a device, a FIFO or a socket.
+    """
+    with faults(root, path):
+        return _fingerprint(os.path.join(root, path), None, hash=hash)
+
+
+def _fingerprint(name: str, above: int | None, *, hash: bool) -> Fingerprint | None:  # noqa: A002
+    try:
+        found = os.stat(name, dir_fd=above, follow_symlinks=False)
+        mode = stat.S_IMODE(found.st_mode)
+        if stat.S_ISDIR(found.st_mode):
+            return Fingerprint(kind="directory", mode=mode)
+        if stat.S_ISLNK(found.st_mode):
+            return Fingerprint(kind="symlink", link=os.readlink(name, dir_fd=above))
+        if not stat.S_ISREG(found.st_mode):
+            raise OwnershipError("path-special", f"{name} is neither a file, a directory nor a symlink")
+        digest = _sha256(name, above) if hash else None
+        return Fingerprint(kind="file", sha256=digest, size=found.st_size, mode=mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _sha256(name: str, above: int | None) -> str:
+    descriptor = os.open(name, _READ, dir_fd=above)
+    try:
+        digest = hashlib.sha256()
+        while block := os.read(descriptor, _BLOCK):
+            digest.update(block)
+        return digest.hexdigest()
+    finally:
+        os.close(descriptor)
