@@ -111,10 +111,10 @@ def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
 
 # --- conda packages ---------------------------------------------------------------------------------------------------
 
-_Staged = dict[str, tuple[Fingerprint, str]]  # path → what was staged, and the identity of whose it is
+_Laid = dict[str, tuple[Fingerprint, str]]  # path → what was staged, and the identity of whose it is
 
 
-def _stage_conda(task: Task, staging: Path, scratch: Path) -> _Staged:
+def _stage_conda(task: Task, staging: Path, scratch: Path) -> _Laid:
     resolved = [each for each in incoming(task.plan) if each.record.ecosystem == "conda"]
     if not resolved:
         return {}
@@ -135,7 +135,7 @@ def _stage_conda(task: Task, staging: Path, scratch: Path) -> _Staged:
         for path in _OF_RATTLER:
             if tree.lstat(path) is not None:
                 tree.unlink(path)
-    found: _Staged = {}
+    found: _Laid = {}
     for each in resolved:
         found |= _finish_conda(task, staging, each)
     return found
@@ -197,7 +197,7 @@ def _move(source: Path, staging: Path, task: Task, resolved: Resolved) -> None:
             tree.rename(path, target, path)
 
 
-def _finish_conda(task: Task, staging: Path, resolved: Resolved) -> _Staged:
+def _finish_conda(task: Task, staging: Path, resolved: Resolved) -> _Laid:
     """Complete the record that rattler wrote, and hold the package's files against what was predicted."""
     record = resolved.record
     yielded = task.judgement.yielded.get(record.identity, frozenset())
@@ -264,7 +264,7 @@ def _verified(tree: fs.WritableTree, path: str, promises: Iterable[Fingerprint |
 # --- wheels -----------------------------------------------------------------------------------------------------------
 
 
-def _stage_wheels(task: Task, staging: Path, present: Collection[str], executor: Executor | None) -> _Staged:
+def _stage_wheels(task: Task, staging: Path, present: Collection[str], executor: Executor | None) -> _Laid:
     """Place the wheels.
 
     :param present: paths that conda packages of the plan brought; with the same bytes, or it was refused.
@@ -292,7 +292,7 @@ def _stage_wheels(task: Task, staging: Path, present: Collection[str], executor:
         identity = each.record.identity
         return place_wheel(each, task.archives[identity], manifests[identity], to)
 
-    found: _Staged = {}
+    found: _Laid = {}
     for each, entries in zip(wheels, _each(place, wheels, executor), strict=True):
         _check_wheel(task, each, entries)
         found |= {entry.path: (entry.fingerprint, each.record.identity) for entry in entries}
@@ -338,7 +338,7 @@ def _check_wheel(task: Task, resolved: Resolved, entries: Sequence[Entry]) -> No
 # --- all together -----------------------------------------------------------------------------------------------------
 
 
-def _check_tree(staging: Path, staged: _Staged) -> None:
+def _check_tree(staging: Path, staged: _Laid) -> None:
     """Nothing lies in the staging directory but what was planned. (`__clobbers__`: rattler found two of one name.)"""
     with fs.Tree(staging) as tree:
         for path, is_directory in tree.walk(""):
@@ -374,6 +374,9 @@ def _stage_own(task: Task, staging: Path, after: PrefixState) -> dict[str, Finge
     kept = {each.record.identity for each in incoming(plan)} & repeated
     removed = [each for each in leaving(plan) if each.record.identity not in kept]
     unwanted = [step.old for step in plan.operations if isinstance(step, Remove) and step.old.requested]
+    found = {ledger.PATH: fs.write_file(staging, ledger.PATH, [ledger.build(after)])}
+    if not (added or removed):
+        return found  # What is only repaired is no revision.
     path = task.state.prefix / _HISTORY
     data = history(
         path.read_bytes() if path.is_file() else b"",
@@ -384,10 +387,7 @@ def _stage_own(task: Task, staging: Path, after: PrefixState) -> dict[str, Finge
         removed=removed,
         removed_specs=[old.record.name for old in unwanted],
     )
-    return {
-        _HISTORY: fs.write_file(staging, _HISTORY, [data]),
-        ledger.PATH: fs.write_file(staging, ledger.PATH, [ledger.build(after)]),
-    }
+    return found | {_HISTORY: fs.write_file(staging, _HISTORY, [data])}
 
 
 def _differs(what: str, *context: str) -> IntegrityError:

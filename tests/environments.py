@@ -62,6 +62,7 @@ class Environment:
         *,
         remove: Sequence[str] = (),
         requested: Mapping[str, tuple[str, ...]] | None = None,
+        python: Python = PYTHON,
         **options: Any,  # noqa: ANN401 - those of `judge`
     ) -> Task:
         """Install, change or reinstall `archives`, and remove packages by name, as a plan would."""
@@ -79,7 +80,7 @@ class Environment:
             else:
                 steps.append(Change(old=old[record.name], new=new))
             paths[record.identity], manifests[record.identity] = path, found
-        plan = Plan(prefix=self.root, target=TARGET, operations=tuple(steps), python=PYTHON)
+        plan = Plan(prefix=self.root, target=TARGET, operations=tuple(steps), python=python)
         predicted = manifest.predict(plan, manifests, site_packages=manifest.site_packages_after(plan, state))
         judgement = ownership.judge(state, plan, predicted, lambda path: fs.fingerprint(self.root, path), **options)
         return Task(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bridge import fs, transaction
 from bridge.errors import OwnershipError
 from bridge.link import Staged
+from converters.target import Python
 from tests.builders import install_record, make_conda, make_wheel, tree_digest
 from tests.environments import SITE, Environment
 
@@ -149,6 +150,28 @@ def test_a_file_becomes_a_directory_and_a_directory_a_file(environment: Environm
     environment.apply([conda(tmp_path, "2", {"share/a/c": b"below", "share/b": b"file"})])
     assert (environment.root / "share/a/c").is_file()
     assert (environment.root / "share/b").is_file()
+
+
+def test_another_python_minor_moves_what_lies_in_its_site_packages(environment: Environment, tmp_path: Path) -> None:
+    """Every noarch package and every wheel is a Reinstall then, and nothing stays in the old folder."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor + 1}.0"
+    files = {f"bin/python{version[:-2]}": b"#!/bin/sh\n", f"lib/python{version[:-2]}/os.py": b""}
+    python = make_conda(tmp_path / "channel", "python", version, noarch=None, subdir="linux-64", files=files)
+    packed = {"site-packages/thing.py": b"", "share/thing": b""}
+    thing = make_conda(
+        tmp_path / "channel", "thing", "1", noarch="python", files=packed, entry_points=["thing = thing:x"]
+    )
+    archives = [wheel(tmp_path, "1.0", {"x/__init__.py": b""}, console_scripts={"x": "x:main"}), thing]
+    environment.apply(archives)
+    environment.write(f"{SITE}/x/__pycache__/__init__.cpython-311.pyc", b"cache")
+    environment.apply([python, *archives], python=Python(version=version))
+    new = f"lib/python{version[:-2]}/site-packages"
+    assert not (environment.root / SITE).exists()
+    assert (environment.root / new / "x/__init__.py").is_file()
+    assert (environment.root / new / "thing.py").is_file()
+    for command in ("x", "thing"):
+        assert f"bin/python{version[:-2]}\n" in (environment.root / "bin" / command).read_text()
+    assert environment.state.site_packages == new
 
 
 def test_what_is_gone_already_is_no_error(environment: Environment, tmp_path: Path) -> None:
