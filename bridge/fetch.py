@@ -112,6 +112,7 @@ class Client(Pool):
     def close(self) -> None:
         """Stop what is under way, wait for it, and close the connections."""
         self._closed.set()
+        self._watchdog.abort()
         super().close()
         self._session.close()
 

@@ -63,6 +63,16 @@ class Watchdog:
             with self._lock:
                 self._guards.discard(guard)
 
+    def abort(self) -> None:
+        """End every read that is under way, now."""
+        with self._lock:
+            guards = [guard for guard in self._guards if not guard.expired]
+            for guard in guards:
+                guard.expired = True
+        for guard in guards:
+            with suppress(Exception):  # a socket that is gone already needs no abort
+                guard.abort()
+
     def _watch(self) -> None:
         needed = time.monotonic()
         while True:

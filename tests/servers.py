@@ -59,7 +59,8 @@ class Route:
 
     `statuses`: what to answer instead (`None`: the content). `cuts`: after how many bytes of the body to hang up.
     `length`: a Content-Length of 200 answers that lies. `chunked` sends the body in chunks (cut off: without the last).
-    `drip` and `drip_head`: seconds after each byte of the body, or of the head. `on_request` may change the route.
+    `stall`: after how many bytes of the body to send nothing more. `drip` and `drip_head`: seconds after each byte of
+    the body, or of the head. `on_request` may change the route.
     """
 
     body: bytes = b""
@@ -75,6 +76,7 @@ class Route:
     length: int | None = None
     cuts: list[int | None] = field(default_factory=list)
     chunked: bool = False
+    stall: int | None = None
     drip: float = 0.0
     drip_head: float = 0.0
     on_request: Callable[[Route], None] | None = None
@@ -162,6 +164,11 @@ class _Handler(BaseHTTPRequestHandler):
             sent = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + (
                 b"" if cut is not None else b"0\r\n\r\n"
             )
+        if route.stall is not None and len(sent) > route.stall:
+            self.wfile.write(sent[: route.stall])
+            self.server.site.stalled.set()
+            self.server.site.stopping.wait()
+            return
         self._drip(sent, route.drip)
         if cut is not None or (route.length is not None and route.length > len(body)):
             self.close_connection = True
@@ -204,6 +211,7 @@ class Server:
         self.asked: list[Asked] = []
         self.lock = threading.Lock()
         self.stopping = threading.Event()
+        self.stalled = threading.Event()
         self._server = _Threaded(("127.0.0.1", 0), _Handler)
         self._server.site = self
         if tls is not None:
