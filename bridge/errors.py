@@ -1,4 +1,4 @@
-"""The error tree: one class per exit status of the command-line contract.
+"""The error tree: one class per exit status of the command-line contract, and one more for failed builds.
 
 ```
 BridgeError
@@ -7,6 +7,7 @@ BridgeError
 ├── OwnershipError          4  a path belongs to another package, or to nobody
 ├── IntegrityError          5  a hash, size or signature is wrong
 ├── NoSolutionError         6  no solution
+├── BuildError              6  a source distribution cannot become a wheel: the candidate it would be is none
 ├── FaultError              7  I/O fault; rolled back
 ├── PrefixLockedError       8  the prefix is locked by another process
 ├── InterruptedPrefixError  9  an interrupted transaction is present, or recovery failed
@@ -21,6 +22,7 @@ from converters.errors import BridgeError, IntegrityError, UnsafeInputError
 
 __all__ = [
     "BridgeError",
+    "BuildError",
     "FaultError",
     "FindingsError",
     "IntegrityError",
@@ -48,6 +50,17 @@ class OwnershipError(BridgeError):
 
 class NoSolutionError(BridgeError):
     """No set of candidates meets every requirement. `objects["derivation"]` holds the steps of the proof."""
+
+    exit_code = 6
+
+
+class BuildError(BridgeError):
+    """A source distribution cannot become a wheel here: its build failed, is not allowed, or made another thing.
+
+    That candidate cannot be used, which another one may make good: so the status is that of "no solution" (6). It is
+    no malformed input (3), for a sound sdist fails to build where a compiler is missing, and nothing was to be put
+    back (7). The resolver strikes the candidate and goes on.
+    """
 
     exit_code = 6
 
