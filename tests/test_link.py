@@ -78,6 +78,8 @@ def normalised(root: Path) -> dict[str, tuple[str, str]]:
             names = {row[0].replace("include/site/", "include/") for row in rows}
             kept = sorted(each for each in names if "__pycache__" not in each and ".data/" not in each)
             found[name] = (seen[0], json.dumps(kept))
+        elif name.endswith(".dist-info/direct_url.json"):
+            found[name] = (seen[0], json.loads((root / path).read_text())["url"])  # Older pips know no `hashes`.
         elif name.endswith(".dist-info/INSTALLER") or name == "bin/full-tool":
             found[name] = (seen[0], "another text")
         elif name == "bin/full-script":

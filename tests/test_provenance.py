@@ -195,7 +195,10 @@ def test_record_is_what_pip_writes_but_for_the_line_ends(tmp_path: Path) -> None
     parsed, refused = distinfo.parse_listing(data, SITE, "/prefix")
     assert refused == []
     assert {each for each in parsed if each.fingerprint.sha256} == set(entries)
-    (tmp_path / info).mkdir(parents=True)
+    for each in (*entries, entry(f"{info}/RECORD")):
+        # Since Python 3.12, only files that are there are told.
+        (tmp_path / each.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / each.path).touch()
     (tmp_path / info / "RECORD").write_bytes(data)
     (tmp_path / info / "METADATA").write_text("Name: rich\nVersion: 13.9.4\n")
     files = importlib.metadata.PathDistribution(tmp_path / info).files
