@@ -25,6 +25,7 @@ __all__ = [
     "claims",
     "incoming",
     "is_bytecode",
+    "label",
     "leaving",
     "owned_entries",
     "owners_of",

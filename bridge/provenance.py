@@ -44,6 +44,7 @@ INSTALLER = b"bridge\n"
 
 _PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
 _HARD_LINK = 1  # conda's LinkType: how the files came here
+_CREDENTIALS = re.compile(r"://[^/?#\s'\"]*@")
 _SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
 
 
@@ -253,7 +254,9 @@ def _distribution(record: Record) -> str:
 
 
 def _one_line(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
+    """A command line for the history: of one line, and without the user and password of any URL in it."""
+    masked = _CREDENTIALS.sub("://", text)
+    return "".join(character if character.isprintable() else "?" for character in masked)
 
 
 def without_credentials(url: str) -> str:

@@ -142,7 +142,8 @@ def test_a_channel_that_is_no_url_is_replaced_by_the_folder_of_the_wheel() -> No
 def test_credentials_are_written_nowhere() -> None:
     secret = replace(RICH, url=RICH.url.replace("//", "//u:secret@"), origin=RICH.origin.replace("//", "//u:secret@"))
     added = [Resolved(record=secret, requested=("rich",))]
-    log = provenance.history(b"", when="now", command="bridge", version="1", added=added, removed=())
+    command = f"bridge install --index-url {secret.origin} 'x @ {secret.url}'"
+    log = provenance.history(b"", when="now", command=command, version="1", added=added, removed=())
     for data in (provenance.conda_meta(secret, ENTRIES), provenance.direct_url(secret), log):
         assert b"secret" not in data
         assert b"index.example" in data
