@@ -30,7 +30,7 @@ from converters.record import Record
 from converters.translate import translate
 from converters.wheel import WheelInfo
 
-__all__ = ["Outcome", "Supply", "change_prefix", "create_prefix"]
+__all__ = ["Outcome", "Supply", "change_prefix", "create_prefix", "fetch_archive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ def _fetch(plan: Plan, supply: Supply) -> _Cargo:
     """Every archive, verified, and what each was judged to hold."""
     packages = incoming(plan)
     records = [resolved.record for resolved in packages]
-    paths = supply.session.client.map(lambda record: _archive(record, supply), records)
+    paths = supply.session.client.map(lambda record: fetch_archive(record, supply), records)
     archives = {record.identity: path for record, path in zip(records, paths, strict=True)}
     with ThreadPoolExecutor() as executor:
         judged = executor.map(lambda resolved: _manifest(resolved, archives, plan, supply), packages)
@@ -141,7 +141,8 @@ def _fetch(plan: Plan, supply: Supply) -> _Cargo:
     return _Cargo(archives=archives, manifests=manifests)
 
 
-def _archive(record: Record, supply: Supply) -> Path:
+def fetch_archive(record: Record, supply: Supply) -> Path:
+    """The verified archive of a record: a conda package from its channel, a wheel from its index."""
     if record.ecosystem == "conda":
         return supply.channels.archive(record, supply.session.progress)
     file = IndexFile(

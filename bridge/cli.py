@@ -291,13 +291,17 @@ def convert(
 @cli.command()
 @_prefix
 @click.option("--fail-on", type=click.Choice(["error", "warning", "info", "never"]), default="error", show_default=True)
+@click.option("--fix", is_flag=True, help="Install again what has damaged files, from where it came.")
 @_sources
 @_output
-def audit(fail_on: str, **options: object) -> None:
+def audit(fail_on: str, fix: bool, **options: object) -> None:
     """Tell who owns what in an environment, what is broken, and the command that repairs it."""
     run = Run(options)
     with run.session() as session:
         found = commands.audit(run.prefix, session)
+        if fix:
+            run.render.outcome(commands.repair(run.prefix, found, session))
+            found = commands.audit(run.prefix, session)
     run.show(found.to_json, lambda: run.render.report(found))
     floor: Level | None = None if fail_on == "never" else fail_on  # type: ignore[assignment]
     failure = found.failure(floor)

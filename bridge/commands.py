@@ -26,6 +26,7 @@ from bridge.convert import ConvertedPackage
 from bridge.errors import BridgeError, NoSolutionError, OwnershipError, UsageError
 from bridge.fs import fingerprint
 from bridge.model import IndexFile, Plan, PrefixState, Resolution
+from bridge.repair import plan_repair
 from bridge.requirement_files import local_requirement, read
 from bridge.resolve.catalog import Project
 from bridge.session import Session
@@ -45,6 +46,7 @@ __all__ = [
     "owner",
     "recover",
     "remove",
+    "repair",
     "resolve",
     "resolve_batch",
     "texts_of",
@@ -328,6 +330,11 @@ def audit(path: Path, session: Session) -> audits.Report:
     """Read, hash and judge an environment."""
     state = prefix.require(path)
     return audits.audit(path, session.target, _local_names(session, state))
+
+
+def repair(path: Path, found: audits.Report, session: Session) -> Outcome:
+    """Install again what an audit found damaged, in one transaction."""
+    return change_prefix(path, lambda: plan_repair(path, found, lambda state: _supply(session, state)), session)
 
 
 def inventory(path: Path, session: Session) -> Inventory:

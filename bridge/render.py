@@ -68,7 +68,8 @@ class Renderer:
         """`error[id]: message`, the context under it, a hint after it."""
         self._say(f"[bold red]error\\[{failure.id}][/]: {_safe(failure.message)}")
         for fact in failure.context:
-            self._say(f"  {_safe(fact)}")
+            for line in fact.splitlines():
+                self._say(f"  {_safe(line.rstrip())}")
         if failure.hint:
             self._say(f"[bold]hint[/]: {_safe(failure.hint)}")
 

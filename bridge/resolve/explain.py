@@ -39,7 +39,9 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
     steps = [step for clause in _lemmas(proof) if (step := said.step(clause, is_last=clause is proof))]
     facts = list(_facts(proof))
     available = said.availability(facts)
-    if available:
+    if available and len(steps) == 1:
+        steps = [_Step((*available, *steps[0].because), steps[0].so)]
+    elif available:
         steps.insert(0, _Step(tuple(available), "that is all there is to choose from"))
     if len(steps) > _MAX_STEPS:
         left = len(steps) - _MAX_STEPS

@@ -1,0 +1,81 @@
+"""`bridge audit --fix`: install again, from the very artifacts they came from, the packages whose files are damaged.
+
+Nothing is solved: the same version comes back, from the URL and with the sha256 that its record has. A file that a
+person changed is kept aside, as in every other change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bridge import prefix as prefixes
+from bridge.apply import Supply, fetch_archive
+from bridge.archive import check_wheel
+from bridge.audit import Report
+from bridge.errors import UsageError
+from bridge.model import Installed, Plan, PrefixState, Reinstall, Resolved
+from converters.record import Record
+from converters.target import Target
+from converters.translate import translate
+from converters.wheel import WheelInfo
+
+__all__ = ["FIXABLE", "plan_repair"]
+
+FIXABLE = frozenset({"missing-file", "modified-file", "clobbered-file"})
+"""The findings that a reinstallation of their owner repairs."""
+
+
+def plan_repair(
+    path: Path, report: Report, supply: Callable[[PrefixState], Supply]
+) -> tuple[PrefixState, Plan, Supply]:
+    """Reinstall the owners of what is damaged. Fetches the wheels among them: their records are made from METADATA.
+
+    Raises `UsageError` (`no-origin`) for a package whose record does not say where it came from.
+    """
+    state = prefixes.require(path)
+    supplied = supply(state)
+    damaged = {finding.owner for finding in report.findings if finding.id in FIXABLE}
+    broken = [installed for installed in state.installed if installed.record.label in damaged]
+    target = supplied.session.target
+    if state.python is not None:
+        target = target.with_python(state.python)
+    operations = tuple(Reinstall(old=old, new=_again(old, target, supplied)) for old in broken)
+    plan = Plan(
+        prefix=path,
+        target=target,
+        operations=operations,
+        keep=tuple(installed for installed in state.installed if installed not in broken),
+        python=state.python,
+    )
+    return state, plan, supplied
+
+
+def _again(old: Installed, target: Target, supply: Supply) -> Resolved:
+    record = old.record
+    if not record.url or record.sha256 is None:
+        raise UsageError(
+            "no-origin",
+            f"the record of {record.name} does not say where it came from, so it cannot be installed again",
+            hint=f"remove it and install it anew: bridge remove {record.name}",
+        )
+    if record.ecosystem == "wheel":
+        record = _of_archive(old.record, target, supply)
+    return Resolved(record=record, requested=old.requested)
+
+
+def _of_archive(record: Record, target: Target, supply: Supply) -> Record:
+    """The record of a wheel out of the wheel itself: what is installed of its METADATA may be what is damaged."""
+    manifest = check_wheel(fetch_archive(record, supply), filename=record.filename)
+    info = WheelInfo(
+        filename=record.filename,
+        metadata=manifest.metadata,
+        url=record.url,
+        origin=record.origin,
+        sha256=record.sha256,
+        size=record.size,
+        upload_time=record.timestamp,
+    )
+    fresh = translate(info, target, supply.names)
+    return replace(fresh, name=record.name, build=record.build, subdir=record.subdir)

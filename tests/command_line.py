@@ -1,0 +1,58 @@
+"""Running the `bridge` command in tests: a real process, real files, and an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Bridge", "Ran", "clean_environment"]
+
+_FOREIGN = ("BRIDGE_", "PIP_", "CONDA_", "PYTHON")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:  # noqa: ANN401 - a JSON document is what it is
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Runs `bridge` with one cache and one index; nothing of what the machine has configured plays a part."""
+
+    cache: Path
+    index: str | None
+    folder: Path
+
+    def __call__(self, *words: object, environ: Mapping[str, str] | None = None, timeout: float = 180) -> Ran:
+        environment = clean_environment() | {"BRIDGE_CACHE_DIR": str(self.cache)}
+        if self.index is not None:
+            environment |= {"PIP_CONFIG_FILE": os.devnull, "BRIDGE_INDEX_URL": self.index}
+        done = subprocess.run(
+            [sys.executable, "-m", "bridge", *map(str, words)],
+            cwd=self.folder,
+            env=environment | dict(environ or {}),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment of this process, without what would steer bridge, pip, conda or python."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}

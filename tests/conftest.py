@@ -1,0 +1,91 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import ensurepip
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from bridge import config
+from tests.builders import make_wheel
+from tests.command_line import Bridge
+from tests.servers import IndexServer
+
+SHARED = Path(os.environ.get("BRIDGE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of frozen real data; tests that use it carry the marker `shared`."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"the frozen data is not beside the project (set BRIDGE_SHARED; looked at {SHARED.name}/)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def real_index() -> None:
+    """A package index that answers, as pip is configured; tests that use it carry the marker `network`."""
+    settings = config.load({}, os.environ)
+    host = urlsplit(settings.index_urls[-1]).hostname
+    try:
+        socket.create_connection((host or "", 443), timeout=10).close()
+    except OSError:
+        pytest.skip("no package index answers")
+
+
+@pytest.fixture(scope="session")
+def bridge_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all commands of a run: the interpreter is packed once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A few wheels that need each other, and the pip that comes with this python where there is one."""
+    folder = tmp_path_factory.mktemp("wheels")
+    script = b"def main():\n    print('moo from', __name__)\n"
+    made = {
+        "cow-1.0": make_wheel(
+            folder, "cow", "1.0", files={"cow/__init__.py": script}, console_scripts={"cow": "cow:main"}
+        ),
+        "cow-2.0": make_wheel(
+            folder, "cow", "2.0", files={"cow/__init__.py": script}, console_scripts={"cow": "cow:main"}
+        ),
+        "barn-1.0": make_wheel(folder, "barn", "1.0", requires=["cow>=1", 'never; python_version < "3"']),
+        "farm-1.0": make_wheel(
+            folder,
+            "farm",
+            "1.0",
+            requires=["barn", "hay; extra == 'food'"],
+            extras=["food"],
+            files={
+                "farm/__init__.py": b"import barn\n",
+                "farm-1.0.data/scripts/plough": b"#!python\nprint('ploughing')\n",
+                "farm-1.0.data/data/share/farm/map.txt": b"here be cows\n",
+            },
+        ),
+        "hay-1.0": make_wheel(folder, "hay", "1.0"),
+        "pinned-1.0": make_wheel(folder, "pinned", "1.0", requires=["cow<2"]),
+    }
+    bundled = sorted((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+    return made | ({"pip": bundled[-1]} if bundled else {})
+
+
+@pytest.fixture(scope="session")
+def index(wheels: dict[str, Path]) -> Iterator[IndexServer]:
+    """A package index on loopback that serves `wheels`."""
+    with IndexServer() as server:
+        for wheel in wheels.values():
+            server.publish(wheel)
+        yield server
+
+
+@pytest.fixture
+def bridge(bridge_cache: Path, index: IndexServer, tmp_path: Path) -> Bridge:
+    """The command, against the loopback index, in an empty folder."""
+    return Bridge(bridge_cache, index.simple, tmp_path)

@@ -1,0 +1,42 @@
+"""What the documentation promises is what there is: commands, options, schemas, links."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+
+from bridge.cli import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+COMMANDS = sorted(cli.commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_and_option_is_documented(name: str) -> None:
+    text = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    assert re.search(rf"`bridge {name}\b", text)
+    for parameter in cli.commands[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.name} has no help"
+            assert f"`{max(parameter.opts, key=len)}" in text or max(parameter.opts, key=len) in text
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "schema"])
+def test_each_command_has_a_schema(name: str) -> None:
+    stem = "change" if name in {"create", "install", "remove", "update"} else name
+    schema = json.loads((resources.files("bridge") / "schemas" / f"{stem}.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
