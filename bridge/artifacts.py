@@ -42,6 +42,7 @@ class ArtifactStore:
         self._folder = folder
         self._network = network
         self._notes = BlobStore(folder / "notes")
+        self._typed: dict[tuple[str, str], Path] = {}  # (sha256, name) of what was asked for by URL in this run
         self._verified: dict[tuple[str, int, int, int], str] = {}
 
     def path(self, sha256: str, name: str) -> Path:
@@ -50,8 +51,10 @@ class ArtifactStore:
 
     def find(self, sha256: str, name: str) -> Path | None:
         """The artifact of that hash, where it lies in the cache and is whole."""
-        path = self.path(sha256, name)
-        return path if self._hash(path) == sha256 else None
+        for path in (self.path(sha256, name), self._typed.get((sha256, name))):
+            if path is not None and self._hash(path) == sha256:
+                return path
+        return None
 
     def local(self, path: Path, url: str, *, sha256: str | None, size: int | None, name: str) -> Path:
         """A local artifact, used where it lies. Raises `IntegrityError`; `NetworkError` (`file-missing`)."""
@@ -65,11 +68,12 @@ class ArtifactStore:
 
     def promised(self, url: str, *, sha256: str, size: int | None, name: str, progress: Progress | None) -> Path:
         """The artifact of that hash. Raises as `Client.download`."""
+        whole = self.find(sha256, name)
+        if whole is not None:
+            check_size(name, url, size, whole.stat().st_size)
+            return whole
         path = self.path(sha256, name)
         found = self._hash(path)
-        if found == sha256:
-            check_size(name, url, size, path.stat().st_size)
-            return path
         if self._network is None and found is not None:
             raise IntegrityError(
                 "hash-mismatch",
@@ -100,11 +104,13 @@ class ArtifactStore:
         found = self._hash(path)
         is_whole = found is not None and found == note.get("sha256")
         if is_whole and (self._network is None or self._is_unchanged(self._network, url, note.get("validator"))):
+            self._typed[str(found), name] = path
             return path
         network = self._online(url)
         with self._publishing(path) as stream:
             transfer = Transfer(network, url, stream, name=name, sha256=None, size=size, progress=progress)
             found = transfer.run()
+        self._typed[found, name] = path
         self._notes.set(url, json.dumps({"sha256": found, "validator": transfer.validator}).encode())
         return path
 

@@ -12,18 +12,20 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from packaging.utils import InvalidName, canonicalize_name
 
+from bridge.cache import sha256_of
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
+from bridge.faults import faults
 from bridge.fetch import Client, Page, Progress
 from bridge.memo import Memo
 from bridge.model import IndexFile
-from bridge.simple_api import ACCEPT, MAX_PAGE, Listing, Source, folder_listing, parse_page
+from bridge.simple_api import ACCEPT, MAX_PAGE, Listing, Source, file_of_link, folder_listing, parse_page
 from bridge.urls import local_path, masked, split_credentials
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
 
@@ -61,6 +63,7 @@ class Index:
         self._fetched = 0
         self._files: Memo[str, tuple[IndexFile, ...]] = Memo(self._find, client)
         self._flat: Memo[str, dict[str, tuple[IndexFile, ...]]] = Memo(self._read_flat, client)
+        self._typed: Memo[tuple[str, str], IndexFile] = Memo(self._read_url, client)
         self._metadata: Memo[IndexFile, CoreMetadata] = Memo(self._read_metadata, client)
 
     @property
@@ -115,6 +118,16 @@ class Index:
         )
         self._confirm(file, path)
         return path
+
+    def file_of_url(self, url: str, project: str) -> IndexFile:
+        """The file that a requirement names by URL or path (`name @ URL`). `url` is the given text, `origin` is empty.
+
+        A hash may stand in the fragment (`#sha256=…`). Without one the file is fetched now, and the hash is that of
+        what came: whoever typed the URL vouches for it.
+
+        Raises `UsageError` (`file-url`) where it is no wheel's or sdist's, or another project's; else as `fetch`.
+        """
+        return self._typed.get((url, _normal(project)))
 
     # Files.
 
@@ -185,6 +198,23 @@ class Index:
         for file in files:
             found.setdefault(file.project, []).append(file)
         return {project: tuple(group) for project, group in found.items()}
+
+    def _read_url(self, key: tuple[str, str]) -> IndexFile:
+        url, project = key
+        path = local_path(url)
+        link = url if path is None or "://" in url else Path(path).resolve().as_uri()
+        try:
+            file = file_of_link(link, self._source(link, "", project))
+        except ValueError as error:
+            hint = (
+                "a URL requirement names an archive of the project, as in NAME @ https://HOST/NAME-1.0-py3-none-any.whl"
+            )
+            raise UsageError("file-url", f"{masked(url)} is no file of {project}: {error}", hint=hint) from error
+        if path is None and file.sha256 is not None:
+            return replace(file, url=url)
+        artifact = self._client.download(url, sha256=file.sha256, size=None, name=file.filename)
+        with faults(artifact):
+            return replace(file, url=url, sha256=sha256_of(artifact), size=artifact.stat().st_size)
 
     # Metadata.
 

@@ -18,7 +18,7 @@ from bridge.model import IndexFile
 from bridge.strict_json import parse_json
 from bridge.urls import check_link, file_name, masked
 
-__all__ = ["ACCEPT", "MAX_PAGE", "Listing", "Source", "folder_listing", "parse_page"]
+__all__ = ["ACCEPT", "MAX_PAGE", "Listing", "Source", "file_of_link", "folder_listing", "parse_page"]
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 MAX_PAGE = 128 << 20  # bytes
@@ -111,6 +111,17 @@ def folder_listing(folder: Path, source: Source) -> Listing:
     return Listing(files=tuple(files), dropped=tuple(dropped))
 
 
+def file_of_link(url: str, source: Source) -> IndexFile:
+    """The file that one URL leads to, a hash in its fragment included. Raises `ValueError` with what is wrong."""
+    try:
+        file = _html_file({"href": url}, url, source)
+    except _Dropped as error:
+        raise ValueError(str(error)) from error
+    if file is None:
+        raise ValueError("the name is neither a wheel's nor an sdist's")
+    return file
+
+
 def _named(filename: str, source: Source) -> tuple[str, str]:
     """(normalised project, canonical version) of a wheel's or an sdist's file name. Raises `_Dropped`."""
     if len(filename) > 255:
@@ -124,7 +135,7 @@ def _named(filename: str, source: Source) -> tuple[str, str]:
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion) as error:
         raise _Dropped(str(error)) from error
     if source.project not in {None, project}:
-        raise _Dropped(f"it is a file of {project}, on the page of {source.project}")
+        raise _Dropped(f"it is a file of {project}, not of {source.project}")
     return project, version
 
 

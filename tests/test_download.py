@@ -26,7 +26,6 @@ from tests.clients import MakeClient, cached_files, clients
 from tests.servers import Route, Server
 
 BIG = random.Random(7).randbytes(300_000)
-LIMIT = 1 << 20
 
 
 def sha256(data: bytes) -> str:

@@ -23,8 +23,6 @@ from tests.clients import MakeClient, clients
 from tests.servers import IndexServer, Server
 
 HASH = "a" * 64
-JSON = "application/vnd.pypi.simple.v1+json"
-PAGE = "https://h.example/simple/x/"
 
 
 @pytest.fixture
