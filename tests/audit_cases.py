@@ -88,6 +88,8 @@ CLEAN = [
             put("conda-meta/.bridge/ledger"),
             put("envs/other/conda-meta/history"),
             put("envs/other/bin/x"),
+            put("pkgs/urls.txt"),
+            put("pkgs/numpy-1.26.4-0/info/index.json"),
         ),
     ),
     Case(
@@ -129,6 +131,12 @@ CLEAN = [
     Case(
         "paths that differ in case, in a package built for Linux",
         lambda made: made.conda("ncurses", "6", {"share/E": b"1", "share/e": b"2"}),
+    ),
+    Case(
+        "paths that differ in case, for a platform that ignores it",
+        lambda made: made.conda("ncurses", "6", {"share/E": b"1", "share/e": b"2"}, subdir="osx-64"),
+        (("case-collision", "warning", "share/e", "conda:ncurses-6-0", "conda:ncurses-6-0"),),
+        target=Target(subdir="osx-64"),
     ),
     Case(
         "an extra that nobody asked for",
@@ -174,6 +182,30 @@ FILES = [
         "modified, with the bytes of another package",
         do(numpy, lambda made: made.conda("a", "1", {"lib/a": b"bytes of a"}), put(NP, b"bytes of a")),
         (("modified-file", "error", NP, NUMPY, "conda:a-1-0"),),
+    ),
+    Case(
+        "modified, with bytes that are of several, or of everybody: they name nobody",
+        do(
+            numpy,
+            lambda made: made.conda("a", "1", {"lib/a": b"shared", "lib/empty": b"", "lib/x": b"x"}),
+            lambda made: made.conda("b", "1", {"lib/b": b"shared"}),
+            put(NP, b"shared"),
+            put("lib/x", b""),
+        ),
+        (
+            ("modified-file", "error", NP, NUMPY, None),
+            ("modified-file", "error", "lib/x", "conda:a-1-0", None),
+        ),
+    ),
+    Case(
+        "a file whose prefix is no longer patched in: its own RECORD is no other owner",
+        lambda made: made.conda_python("numpy", "1.26.4", hashes={NP: digest(b"patched")}),
+        (("modified-file", "error", NP, NUMPY, None),),
+    ),
+    Case(
+        "a link to nowhere in the place of a file",
+        do(numpy, replace(NP, lambda path: path.symlink_to("nowhere"))),
+        (("modified-file", "error", NP, NUMPY, None),),
     ),
     Case(
         "bytecode of a package built for one platform",
@@ -291,7 +323,8 @@ UNOWNED = [
         "a file, a directory, bytecode without a module",
         do(
             numpy,
-            put("bin/mine"),
+            put("bin/mine.py"),
+            put("bin/__pycache__/mine.cpython-312.pyc"),
             put(f"{SITE}/gone/data/a"),
             put(f"{SITE}/gone/b.py"),
             put(f"{SITE}/gone/__pycache__/b.cpython-312.pyc"),
@@ -300,7 +333,7 @@ UNOWNED = [
             put(f"{SITE}/numpy/__pycache__/orphan.cpython-312.pyc"),
         ),
         (
-            ("unowned-file", "warning", "bin/mine", None, None),
+            ("unowned-file", "warning", "bin/mine.py", None, None),
             ("unowned-file", "warning", f"{SITE}/gone", None, None),
             ("unowned-file", "warning", f"{SITE}/numpy/mine.py", None, None),
             ("unowned-file", "warning", f"{SITE}/numpy/__pycache__", None, None),

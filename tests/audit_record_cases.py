@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from converters.target import Target
 from tests.audit_cases import INFO, NUMPY, RECORD_OF_A, Case, Expected, do, numpy, put
+from tests.builders import metadata_text
 from tests.prefixes import SITE
 
 RECORDS = [
@@ -59,6 +60,35 @@ RECORDS = [
         ),
     ),
     Case(
+        "a legacy egg that lists no files",
+        lambda made: made.write(f"{SITE}/old-1.egg-info/PKG-INFO", metadata_text("old", "1")),
+        (
+            ("distribution-without-record", "warning", f"{SITE}/old-1.egg-info", "unknown:old-1", None),
+            ("unmanaged-distribution", "warning", f"{SITE}/old-1.egg-info", "unknown:old-1", None),
+        ),
+    ),
+    Case(
+        "a conda package that was built with two dist-infos of one project",
+        do(
+            lambda made: made.conda_python(
+                "rich", "13.0", files={f"{SITE}/rich-12.dist-info/METADATA": metadata_text("rich", "12")}
+            ),
+        ),
+        (("duplicate-distribution", "info", INFO, "conda:rich-13.0-0", "conda:rich-13.0-0"),),
+    ),
+    Case(
+        "a conda package and a wheel with one dist-info: the wheel answers for it",
+        do(
+            lambda made: made.conda_python("a-rich", "13.0", files={f"{INFO}/METADATA": b"Name: rich"}),
+            lambda made: made.wheel("rich", "13.0", {}, requires=["absent"]),
+        ),
+        (
+            ("clobbered-file", "error", f"{INFO}/METADATA", "conda:a-rich-13.0-0", "wheel:rich-13.0"),
+            ("double-owner", "error", f"{INFO}/METADATA", "conda:a-rich-13.0-0", "wheel:rich-13.0"),
+            ("unmet-requirement", "error", "conda-meta/rich-13.0-py3_none_any_0.json", "wheel:rich-13.0", None),
+        ),
+    ),
+    Case(
         "INSTALLER says pip, and the files are conda's",
         lambda made: made.conda_python("rich", "13.0", installer="pip"),
         (("installer-lies", "info", INFO, "conda:rich-13.0-0", None),),
@@ -94,6 +124,23 @@ REQUIREMENTS = [
         "conda needs another build",
         do(numpy, lambda made: made.conda("a", "1", {}, depends=["numpy 1.26.* py312*"])),
         (unmet(RECORD_OF_A, "conda:a-1-0", NUMPY),),
+    ),
+    Case(
+        "conda needs a build, which a wheel has not",
+        do(
+            lambda made: made.wheel("tabulate", "0.9"),
+            lambda made: made.conda("a", "1", {}, depends=["tabulate 0.9.* py3_none*"]),
+        ),
+        (unmet(RECORD_OF_A, "conda:a-1-0", "wheel:tabulate-0.9"),),
+    ),
+    Case(
+        "from which channel a package came binds a solver, not an environment",
+        do(numpy, lambda made: made.conda("a", "1", {}, depends=["conda-forge::numpy >=1"])),
+    ),
+    Case(
+        "nobody says which virtual packages there are",
+        lambda made: made.conda("a", "1", {}, depends=["__glibc >=2.34", "__cuda >=12"]),
+        target=Target(subdir="linux-64"),
     ),
     Case(
         "conda constrains a wheel",
@@ -156,11 +203,16 @@ REQUIREMENTS = [
         lambda made: made.wheel(
             "rich",
             "13.0",
-            requires=['rich[more] ; extra == "all"', 'absent ; extra == "more"', "python-dateutil ; extra == 'x'"],
+            requires=[
+                "missing",
+                'rich[more] ; extra == "all"',
+                'absent ; extra == "more"',
+                "python-dateutil ; extra == 'x'",
+            ],
             extras=["all", "more", "x"],
             specs=["rich[all]>=13"],
         ),
-        (unmet(RICH, "wheel:rich-13.0"),),
+        (unmet(RICH, "wheel:rich-13.0"), unmet(RICH, "wheel:rich-13.0")),
     ),
     Case(
         "an extra that another wheel asks of a conda package",
@@ -176,6 +228,41 @@ REQUIREMENTS = [
         (
             unmet(RECORD_OF_A, "conda:a-1-0", level="info"),
             unmet(RECORD_OF_A, "conda:a-1-0", NUMPY, level="info"),
+        ),
+    ),
+    Case(
+        "what the dist-info of a conda package asks of a wheel's extra",
+        do(
+            lambda made: made.wheel("rich", "13.0", requires=['absent ; extra == "x"'], extras=["x"]),
+            lambda made: made.conda_python("a", "1", requires=["rich[x]"]),
+        ),
+    ),
+    Case(
+        "a wheel that contradicts the dist-info of a conda package",
+        do(
+            lambda made: made.wheel("rich", "13.0"),
+            lambda made: made.conda_python("a", "1", requires=["rich<13"]),
+        ),
+        (unmet(RECORD_OF_A, "conda:a-1-0", "wheel:rich-13.0", level="warning"),),
+    ),
+    Case(
+        "a dist-info says more of a project than the conda package known to carry it",
+        do(
+            lambda made: made.conda("opencv", "4.9", {}),
+            lambda made: made.wheel("opencv-python", "5.0"),
+            lambda made: made.wheel("rich", "13.0", requires=["opencv-python>=5"]),
+        ),
+    ),
+    Case(
+        "what another python's folder holds is not imported",
+        do(
+            put("lib/python3.11/site-packages/x-1.dist-info/METADATA", metadata_text("x", "1", requires=["absent"])),
+            put("lib/python3.11/site-packages/x-1.dist-info/RECORD", b""),
+            lambda made: made.wheel("rich", "13.0", requires=["x"]),
+        ),
+        (
+            ("unmanaged-distribution", "warning", "lib/python3.11/site-packages/x-1.dist-info", "unknown:x-1", None),
+            unmet(RICH, "wheel:rich-13.0"),
         ),
     ),
     Case(

@@ -132,7 +132,7 @@ class PrefixBuilder:
 
     def conda_python(self, name: str, version: str, **parts: object) -> None:
         """Install a conda package of a python project: its dist-info is among its files."""
-        keys = ("files", "requires", "requires_python", "extras", "installer", "tag", "record")
+        keys = ("files", "requires", "requires_python", "extras", "installer", "tag", "record", "requested")
         shape = {key: parts.pop(key) for key in keys if key in parts}
         laid = self.distribution(name, version, **{"installer": "conda", **shape})  # type: ignore[arg-type]
         self.conda(name, version, laid, depends=("python >=3.12,<3.13.0a0", *parts.pop("depends", ())), **parts)  # type: ignore[misc, arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from bridge import audit, prefix
 from bridge.audit import CHECKS, LEVELS, Report
+from bridge.cli import cli
 from bridge.errors import FindingsError, InterruptedPrefixError
 from bridge.model import PrefixState
 from bridge.transaction import change, recover
@@ -41,6 +43,45 @@ def test_case_gives_exactly_these_findings(case: Case, tmp_path: Path) -> None:
     assert all(each.evidence for each in report.findings)
     failure = report.failure()
     assert isinstance(failure, FindingsError) is any(level == "error" for _, level, *_ in case.expected)
+
+
+BRIDGE_FIX = "bridge audit -p ENV --fix"
+PIP = "ENV/bin/python -m pip install"
+REPAIRS = [
+    ("missing", {"missing-file": BRIDGE_FIX}),
+    ("modified", {"modified-file": BRIDGE_FIX}),
+    ("a conda package over what pip had put there", {"clobbered-file": f"{PIP} --force-reinstall --no-deps x==1"}),
+    ("two records promise different bytes, and neither is there", {"double-owner": ""}),
+    ("a link to a file that is gone", {"broken-link": BRIDGE_FIX}),
+    ("a link to what nobody brings", {"broken-link": ""}),
+    ("a pipe where a file was promised", {"unreadable-file": ""}),
+    ("what pip left behind", {"leftover": f"rm -r ENV/{SITE}/~umpy"}),
+    ("an empty record, whose files nobody claims now", {"broken-record": "", "unowned-file": ""}),
+    ("two records of one package", {"duplicate-record": ""}),
+    ("pip put it there", {"unmanaged-distribution": "bridge install -p ENV --adopt pypi:rich==13.0"}),
+    (
+        "a dist-info without RECORD",
+        {"distribution-without-record": f"{PIP} --ignore-installed --no-deps rich==13.0"},
+    ),
+    ("two dist-infos of one project", {"duplicate-distribution": f"rm -r ENV/{SITE}/Rich-12.0.dist-info"}),
+    ("a conda package that was built with two dist-infos of one project", {"duplicate-distribution": ""}),
+    ("conda needs what is not there", {"unmet-requirement": "bridge install -p ENV conda:b >=1"}),
+    ("a wheel needs what is not there", {"unmet-requirement": "bridge install -p ENV pypi:pygments>=2"}),
+    ("made for another python", {"requires-python": "bridge update -p ENV rich"}),
+    ("made for another platform, another python, a newer glibc", {"wheel-tag": "bridge update -p ENV b"}),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), REPAIRS, ids=[name for name, _ in REPAIRS])
+def test_repair_is_a_command_that_exists(name: str, expected: dict[str, str], tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env")
+    next(case for case in CASES if case.name == name).build(made)
+    findings = [each for each in examined(made).findings if each.id in expected]
+    said = {each.id: " ".join(each.repair).replace(str(made.root), "ENV") for each in reversed(findings)}
+    assert said == expected
+    for command in (each.repair for each in findings if each.repair[:1] == ("bridge",)):
+        parsed = cli.commands[command[1]].make_context(command[1], list(command[2:]))
+        assert parsed.params["prefix"] is not None
 
 
 def schema(name: str) -> dict[str, object]:
@@ -131,10 +172,18 @@ def test_document_is_that_of_the_contract(tmp_path: Path) -> None:
                 "owner": "pip:black-24.1",
                 "by": None,
                 "evidence": "no conda-meta record covers it; INSTALLER says pip",
-                "repair": [str(made.root / "bin/python"), "-m", "pip", "uninstall", "--yes", "black"],
+                "repair": ["bridge", "install", "-p", str(made.root), "--adopt", "pypi:black==24.1"],
             },
         ],
     }
+
+
+def test_a_file_that_is_reached_by_two_names_counts_once(tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env")
+    made.conda("base", "1", {}, links={"lib64": "lib"})
+    before = examined(made)
+    made.conda("a", "1", {"lib64/a.so": b"so"})
+    assert examined(made).files == before.files + 2, "the library, and the record"
 
 
 def test_plain_virtual_environment_is_not_told_off_file_by_file(tmp_path: Path) -> None:
@@ -160,6 +209,24 @@ def test_examining_is_pure(tmp_path: Path) -> None:
     made.root.rename(tmp_path / "elsewhere")
     assert audit.examine(state, observed, LINUX, names=NAMES) == before
     assert before.findings
+
+
+def test_retargeted_link_is_found_where_a_record_says_where_it_leads(tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env")
+    made.conda("a", "1", {"lib/a.so.1": b"so"}, links={"lib/a.so": "/etc/passwd"})
+    state = prefix.read(made.root)
+    (package,) = (each for each in state.installed if each.record.name == "a")
+    promised = tuple(
+        replace(entry, fingerprint=replace(entry.fingerprint, link="a.so.1")) if entry.path == "lib/a.so" else entry
+        for entry in package.entries
+    )
+    others = tuple(each for each in state.installed if each is not package)
+    state = replace(state, installed=(*others, replace(package, entries=promised)))
+    report = audit.examine(state, audit.observe.observe(state), LINUX, names=NAMES)
+    (finding,) = report.findings
+    assert (finding.id, finding.level, finding.path) == ("modified-file", "error", "lib/a.so")
+    assert "'a.so.1'" in finding.evidence
+    assert "'/etc/passwd'" in finding.evidence
 
 
 def test_jobs_do_not_change_what_is_observed(tmp_path: Path) -> None:

@@ -193,7 +193,15 @@ def test_why_of_what_is_not_there(state: PrefixState) -> None:
 
 def test_why_ends_where_packages_ask_for_each_other(tmp_path: Path) -> None:
     made = PrefixBuilder(tmp_path / "env")
-    made.wheel("a", "1", requires=["b"], specs=["a"])
+    made.wheel("a", "1", requires=["b", 'a[y] ; extra == "x"'], extras=["x", "y"], specs=["a[x]"])
     made.wheel("b", "1", requires=["a"])
     (reason,) = reasons(prefix.read(made.root), "b").packages
     assert [[edge.dependant.label for edge in chain] for chain in reason.chains] == [["wheel:a-1"]]
+    (asked,) = reasons(prefix.read(made.root), "a").packages
+    assert [edge.dependant.label for edge in asked.required_by] == ["wheel:b-1"], "its own extra is no reason"
+
+
+def test_requested_of_a_conda_package_was_written_where_it_was_built(tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env")
+    made.conda_python("a", "1", requested=True)
+    assert [row.is_requested for row in inventory(prefix.read(made.root), NAMES).rows] == [False, False]

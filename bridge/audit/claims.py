@@ -42,7 +42,7 @@ class Claims:
     """All claims of a prefix.
 
     :param owners: conda-meta records first, then the dist-infos that none of them covers.
-    :param by_path: in the order of `owners`; a path that one owner lists twice counts once.
+    :param by_path: in the order of `owners`.
     :param coverage: dist-info path → the conda-meta owners among whose files it lies (none: unmanaged).
     :param answering: dist-info path → the owner that answers for it: a wheel's record before conda's, else itself.
     :param mentioned: paths that a covered dist-info's RECORD lists and its record does not: not unowned.
@@ -123,11 +123,7 @@ def anchors(distribution: Distribution) -> Iterator[str]:
 
 def _add(by_path: dict[str, tuple[Claim, ...]], owner: Owner, entries: tuple[Entry, ...]) -> None:
     for entry in entries:
-        before = by_path.get(entry.path, ())
-        if not before:
-            by_path[entry.path] = (Claim(owner=owner, entry=entry),)
-        elif all(claim.owner is not owner for claim in before):
-            by_path[entry.path] = (*before, Claim(owner=owner, entry=entry))
+        by_path[entry.path] = (*by_path.get(entry.path, ()), Claim(owner=owner, entry=entry))
 
 
 def _covering(by_path: Mapping[str, tuple[Claim, ...]], distribution: Distribution) -> tuple[Owner, ...]:

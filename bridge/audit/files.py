@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from bridge.audit import repair
 from bridge.audit.claims import Claim, Owner
 from bridge.audit.finding import Finding, Level
+from bridge.audit.observed import Observed
 from bridge.audit.view import Discrepancy, View
 
 __all__ = [
@@ -69,12 +70,11 @@ def double_owner(view: View) -> Iterator[Finding]:
         first = recorded[0] if recorded else None
         for claim in recorded[1:]:
             if first is not None and claim.entry.fingerprint.sha256 != first.entry.fingerprint.sha256:
-                yield _two_owners(view, path, first, claim)
+                yield _two_owners(path, first, claim, view.observed.get(path))
                 break
 
 
-def _two_owners(view: View, path: str, first: Claim, second: Claim) -> Finding:
-    lies = view.observed.get(path)
+def _two_owners(path: str, first: Claim, second: Claim, lies: Observed | None) -> Finding:
     digest = lies.fingerprint.sha256 if lies else None
     said = "; ".join(
         f"{claim.owner.label} promises sha256 {claim.entry.fingerprint.sha256}"
@@ -89,7 +89,6 @@ def _two_owners(view: View, path: str, first: Claim, second: Claim) -> Finding:
         owner=first.owner.label,
         by=second.owner.label,
         evidence=said,
-        repair=repair.fix(view),
     )
 
 
@@ -100,9 +99,9 @@ def broken_link(view: View) -> Iterator[Finding]:
     """
     for path, found in view.observed.items():
         group = view.claims.by_path.get(path, ()) if found.is_dangling else ()
-        if not group:
+        owner = next((claim.owner for claim in group if claim.entry.fingerprint.kind != "file"), None)
+        if owner is None:  # Where a file was promised, such a link is a modified file.
             continue
-        owner = group[0].owner
         link = found.fingerprint.link or ""
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
         is_promised = target in view.claims.by_path
@@ -114,7 +113,7 @@ def broken_link(view: View) -> Iterator[Finding]:
             owner=owner.label,
             evidence=f"it leads to {link!r}, and there is nothing"
             + ("" if is_promised else "; no record promises anything there, so it may have been shipped like this"),
-            repair=repair.restore(view, owner),
+            repair=repair.restore(view, owner) if is_promised else (),
         )
 
 
@@ -154,7 +153,7 @@ def _broken(view: View, name: str, found: Discrepancy, evidence: str, by: Owner 
         owner=owner.label,
         by=by.label if by else None,
         evidence=evidence,
-        repair=repair.restore(view, owner),
+        repair=repair.restore(view, owner) if found.kind != "unreadable" else (),
     )
 
 
@@ -170,12 +169,14 @@ def _level(found: Discrepancy) -> Level:
 
 def _contrast(found: Discrepancy) -> str:
     """What was promised, and what is there."""
-    promised, lies = found.claim.entry.fingerprint, found.observed
-    if lies is None or lies.fingerprint.kind == "directory" or promised.kind == "directory":
-        return f"a {promised.kind} was promised; a {lies.fingerprint.kind if lies else 'nothing'} is there"
-    if promised.kind == "symlink":
-        return f"a link to {promised.link!r} was promised; it leads to {lies.fingerprint.link!r}"
-    return f"sha256 {promised.sha256} was promised; on disk it is {lies.fingerprint.sha256}"
+    promised = found.claim.entry.fingerprint
+    lies = found.observed.fingerprint if found.observed else None
+    if lies is not None and promised.sha256 is not None and lies.sha256 is not None:
+        return f"sha256 {promised.sha256} was promised; on disk it is {lies.sha256}"
+    if lies is not None and lies.kind == "symlink":
+        expected = f"a link to {promised.link!r}" if promised.link is not None else f"a {promised.kind}"
+        return f"{expected} was promised; a link to {lies.link!r} is there"
+    return f"a {promised.kind} was promised; {f'a {lies.kind}' if lies else 'nothing'} is there"
 
 
 def _is_bytecode(path: str) -> bool:

@@ -7,7 +7,8 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 
 from bridge import prefix as prefixes
 from bridge.audit.claims import Claims, claims_of
@@ -19,6 +20,7 @@ __all__ = ["observe"]
 
 _BLOCK = 1 << 20  # bytes read at a time
 _BATCH = 128  # files given to a thread at a time: a future for each would cost more than hashing a small file
+_PLAIN: frozenset[PathKind | None] = frozenset({"file", "directory"})
 _KINDS: Mapping[int, PathKind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 
 Digest = tuple[str | None, str]  # the sha256, or why there is none
@@ -34,12 +36,21 @@ def observe(state: PrefixState, *, jobs: int | None = None) -> Mapping[str, Obse
     claims = claims_of(state)
     root = _open_root(state)
     try:
-        found = dict(prefixes.walk(state.prefix))
-        linked = _through_links(root, state, claims, found)
+        with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
+            # What to hash is known from the records: it is under way while this thread walks.
+            reading = _start_reading(pool, root, claims)
+            try:
+                found = dict(prefixes.walk(state.prefix))
+                linked = _through_links(root, state, claims, found)
+                digests = {path: digest for batch in reading for path, digest in batch.result()}
+            except BaseException:  # Ctrl-C, or a folder that may not be listed: what is queued need not be read.
+                pool.shutdown(cancel_futures=True)
+                raise
         found.update((path, status) for path, (status, _) in linked.items())
-        digests = _digests(root, _to_read(claims, found), jobs or min(8, os.cpu_count() or 1))
         return {
             path: _observed(root, path, status, digests.get(path), linked[path][1] if path in linked else None)
+            if path in claims.by_path
+            else _unclaimed(root, path, status)
             for path, status in found.items()
         }
     finally:
@@ -75,25 +86,15 @@ def _through_links(
     return linked
 
 
-def _to_read(claims: Claims, found: Mapping[str, os.stat_result]) -> list[str]:
-    """The paths to hash: files and links that some record promises a sha256 for."""
-    return [
+def _start_reading(pool: ThreadPoolExecutor, root: int, claims: Claims) -> list[Future[list[tuple[str, Digest]]]]:
+    """Have every path hashed for which some record promises a sha256."""
+    paths = [
         path
         for path, group in claims.by_path.items()
-        if path in found
-        and not stat.S_ISDIR(found[path].st_mode)
-        and any(claim.entry.fingerprint.sha256 is not None for claim in group)
+        if any(claim.entry.fingerprint.sha256 is not None for claim in group)
     ]
-
-
-def _digests(root: int, paths: Sequence[str], jobs: int) -> Mapping[str, Digest]:
-    batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
-    with ThreadPoolExecutor(jobs) as pool:
-        return {
-            path: digest
-            for batch in pool.map(lambda paths: list(_read(root, paths)), batches)
-            for path, digest in batch
-        }
+    batches = (paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH))
+    return [pool.submit(lambda batch: list(_read(root, batch)), batch) for batch in batches]
 
 
 def _read(root: int, paths: Sequence[str]) -> Iterator[tuple[str, Digest]]:
@@ -117,6 +118,17 @@ def _sha256(root: int, path: str, buffer: memoryview) -> Digest:
         return digest.hexdigest(), ""
     finally:
         os.close(file)
+
+
+def _unclaimed(root: int, path: str, status: os.stat_result) -> Observed:
+    """What nobody claims, of which only the kind will matter. Most files are alike, and share one value."""
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    return _alike(kind, stat.S_IMODE(status.st_mode)) if kind in _PLAIN else _observed(root, path, status, None, None)
+
+
+@cache
+def _alike(kind: PathKind, mode: int) -> Observed:
+    return Observed(fingerprint=Fingerprint(kind=kind, mode=mode))
 
 
 def _observed(root: int, path: str, status: os.stat_result, digest: Digest | None, real: str | None) -> Observed:

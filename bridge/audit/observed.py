@@ -13,8 +13,8 @@ __all__ = ["Observed"]
 class Observed:
     """What lies at one path.
 
-    :param fingerprint: of the path itself. `sha256` is that of the content (for a link: of the file it leads to), and
-        only there where some record promises one.
+    :param fingerprint: of the path itself; its size is there where some record claims the path. `sha256` is that of the
+        content (for a link: of the file it leads to), and only there where some record promises one.
     :param is_dangling: a link that leads nowhere.
     :param problem: why it could not be read, or what it is if it is neither a file, a link nor a directory.
     :param real: the same path without linked directories (`lib64/…` → `lib/…`), where it differs.

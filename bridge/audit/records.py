@@ -46,7 +46,8 @@ def broken_record(view: View) -> Iterator[Finding]:
             path=defect.path,
             owner=owner.label if owner else None,
             evidence=defect.detail,
-            repair=repair.restore(view, owner) if owner else repair.fix(view),
+            # What was not read of a record of conda-meta is not known to any command either.
+            repair=repair.restore(view, owner) if owner and not defect.path.startswith("conda-meta/") else (),
         )
 
 
@@ -70,6 +71,7 @@ def distribution_without_record(view: View) -> Iterator[Finding]:
             if is_egg
             else "there is no RECORD: nobody knows which files it installed",
             level="warning" if is_egg else "error",
+            repairs=repair.record_anew(view, view.claims.answering[path]),
         )
 
 
@@ -84,6 +86,7 @@ def duplicate_distribution(view: View) -> Iterator[Finding]:
         first, *rest = sorted(same, key=lambda each: not view.claims.coverage[each.path])
         owner = view.claims.answering[first.path]
         for distribution in rest:
+            is_clear = owner.source != "unmanaged" and not view.claims.coverage[distribution.path]
             yield _of_distribution(
                 view,
                 "duplicate-distribution",
@@ -92,9 +95,7 @@ def duplicate_distribution(view: View) -> Iterator[Finding]:
                 # One conda package that ships two is how it was built, not damage.
                 level="info" if owner.source == "conda" and view.holdings.is_of_conda(distribution) else "error",
                 by=owner,
-                repairs=repair.pip(view, "install", "--force-reinstall", "--no-deps", distribution.name)
-                if owner.source == "unmanaged"
-                else repair.fix(view),
+                repairs=repair.delete(view, distribution.path) if is_clear else (),
             )
 
 
@@ -112,7 +113,6 @@ def duplicate_record(view: View) -> Iterator[Finding]:
                 owner=owner.label,
                 by=first.label,
                 evidence=f"{first.installed.meta_path} is a record of the same package",
-                repair=repair.fix(view),
             )
 
 
@@ -132,7 +132,7 @@ def unmanaged_distribution(view: View) -> Iterator[Finding]:
                 if owner.distribution.installer
                 else "no conda-meta record covers it, and it does not say who installed it",
                 level="warning" if view.has_records else "info",
-                repairs=repair.uninstall(view, owner.distribution),
+                repairs=repair.adopt(view, owner.distribution),
             )
 
 
@@ -153,7 +153,7 @@ def installer_lies(view: View) -> Iterator[Finding]:
             evidence = f"INSTALLER says {said}; no conda-meta record covers it"
         else:
             continue
-        yield _of_distribution(view, "installer-lies", distribution, evidence, level="info", repairs=())
+        yield _of_distribution(view, "installer-lies", distribution, evidence, level="info")
 
 
 def _of_distribution(
@@ -162,9 +162,9 @@ def _of_distribution(
     distribution: Distribution,
     evidence: str,
     *,
-    level: Level = "error",
+    level: Level,
     by: Owner | None = None,
-    repairs: tuple[str, ...] | None = None,
+    repairs: tuple[str, ...] = (),
 ) -> Finding:
     owner = view.claims.answering[distribution.path]
     return Finding(
@@ -175,7 +175,7 @@ def _of_distribution(
         owner=owner.label,
         by=by.label if by else None,
         evidence=evidence,
-        repair=repair.restore(view, owner) if repairs is None else repairs,
+        repair=repairs,
     )
 
 

@@ -1,4 +1,9 @@
-"""The command lines that repair, in one place: no check spells a command by itself."""
+"""The command lines that repair, in one place: no check spells a command by itself.
+
+Only commands that do what the finding needs are named: `bridge audit --fix` installs again the owners of missing,
+modified and clobbered files (`bridge.repair.FIXABLE`), and does nothing else. Where no command could know what is right
+(which of two records is to go), there is none: `()`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ from bridge.audit.claims import Owner
 from bridge.audit.view import View
 from bridge.model import Distribution
 
-__all__ = ["fix", "pip", "recover", "restore", "satisfy_conda", "satisfy_wheel", "uninstall", "update"]
+__all__ = ["adopt", "delete", "pip", "record_anew", "recover", "restore", "satisfy_conda", "satisfy_wheel", "update"]
 
 
 def recover(view: View) -> tuple[str, ...]:
@@ -14,17 +19,29 @@ def recover(view: View) -> tuple[str, ...]:
     return ("bridge", "recover", "-p", str(view.state.prefix))
 
 
-def fix(view: View) -> tuple[str, ...]:
-    """Let bridge put right what it can put right by itself."""
+def restore(view: View, owner: Owner) -> tuple[str, ...]:
+    """Put an owner's files back: bridge where a record says where from, pip for what pip answers for."""
+    if owner.distribution is not None:
+        return _from_index(view, owner.distribution, "--force-reinstall")
+    record = owner.installed.record if owner.installed else None
+    if record is None or not record.url or record.sha256 is None:
+        return ()
     return ("bridge", "audit", "-p", str(view.state.prefix), "--fix")
 
 
-def restore(view: View, owner: Owner) -> tuple[str, ...]:
-    """Put an owner's files back: bridge where there is a record, pip for what pip answers for."""
-    distribution = owner.distribution
-    if distribution is None:
-        return fix(view)
-    return pip(view, "install", "--force-reinstall", "--no-deps", f"{distribution.name}=={distribution.version}")
+def record_anew(view: View, owner: Owner) -> tuple[str, ...]:
+    """Give a distribution its RECORD again. pip cannot uninstall it first, and so must not try."""
+    if owner.distribution is None:
+        return restore(view, owner)
+    return _from_index(view, owner.distribution, "--ignore-installed")
+
+
+def adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
+    """Have bridge install the same version, taking over the files that are the same already."""
+    if distribution.direct_url is not None or not view.has_records:
+        return ()
+    requirement = f"pypi:{distribution.name}=={distribution.version}"
+    return ("bridge", "install", "-p", str(view.state.prefix), "--adopt", requirement)
 
 
 def satisfy_conda(view: View, spec: str) -> tuple[str, ...]:
@@ -33,8 +50,13 @@ def satisfy_conda(view: View, spec: str) -> tuple[str, ...]:
 
 
 def satisfy_wheel(view: View, requirement: str) -> tuple[str, ...]:
-    """Install what a dist-info asks for, from wherever it can be had."""
-    return ("bridge", "install", "-p", str(view.state.prefix), requirement)
+    """Install what a dist-info asks for."""
+    return ("bridge", "install", "-p", str(view.state.prefix), f"pypi:{requirement}")
+
+
+def update(view: View, package: str) -> tuple[str, ...]:
+    """Bring a package that bridge manages to what fits."""
+    return ("bridge", "update", "-p", str(view.state.prefix), package)
 
 
 def pip(view: View, *words: str) -> tuple[str, ...]:
@@ -43,11 +65,13 @@ def pip(view: View, *words: str) -> tuple[str, ...]:
     return (str(view.state.prefix / python), "-m", "pip", *words)
 
 
-def uninstall(view: View, distribution: Distribution) -> tuple[str, ...]:
-    """Take away what pip put there."""
-    return pip(view, "uninstall", "--yes", distribution.name)
+def delete(view: View, path: str) -> tuple[str, ...]:
+    """Delete a folder that nothing needs."""
+    return () if view.target.is_windows else ("rm", "-r", str(view.state.prefix / path))
 
 
-def update(view: View, package: str) -> tuple[str, ...]:
-    """Bring a package that bridge manages to what fits."""
-    return ("bridge", "update", "-p", str(view.state.prefix), package)
+def _from_index(view: View, distribution: Distribution, how: str) -> tuple[str, ...]:
+    """Install the same version from the index again; what came from elsewhere (PEP 610) may be another thing there."""
+    if distribution.direct_url is not None:
+        return ()
+    return pip(view, "install", how, "--no-deps", f"{distribution.name}=={distribution.version}")

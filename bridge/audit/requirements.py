@@ -170,7 +170,7 @@ def _judge_asked(view: View, each: Asked, named: Providers) -> Iterator[Finding]
 
 def _without_marker(requirement: Requirement) -> str:
     extras = f"[{','.join(requirement.extras)}]" if requirement.extras else ""
-    return f"pypi:{requirement.name}{extras}{requirement.specifier or ''}"
+    return f"{requirement.name}{extras}{requirement.specifier or ''}"
 
 
 def _unmet(

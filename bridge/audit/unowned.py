@@ -35,5 +35,5 @@ def leftover(view: View) -> Iterator[Finding]:
             level="error",
             path=path,
             evidence="pip moves a package aside under such a name, and was interrupted before it could finish",
-            repair=repair.fix(view),
+            repair=repair.delete(view, path),
         )

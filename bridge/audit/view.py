@@ -114,14 +114,14 @@ def _judge(promised: Fingerprint, found: Observed | None) -> Literal["missing", 
     if found is None:
         return "missing"
     kind = found.fingerprint.kind
-    if promised.kind == "file" and kind == "directory":
+    if promised.kind == "symlink":
+        is_retargeted = kind == "symlink" and promised.link not in {None, found.fingerprint.link}
+        return "different" if is_retargeted else None
+    if promised.kind == "directory":
+        return "different" if kind == "file" else None
+    if kind == "directory" or found.is_dangling:
         return "different"
-    if promised.kind == "directory" and kind == "file":
-        return "different"
-    if kind == "symlink" and promised.kind == "symlink":
-        is_known = promised.link is not None and found.fingerprint.link is not None
-        return "different" if is_known and promised.link != found.fingerprint.link else None
-    if promised.sha256 is None or found.is_dangling:
+    if promised.sha256 is None:
         return None
     if found.problem or found.fingerprint.sha256 is None:
         return "unreadable"
@@ -131,7 +131,7 @@ def _judge(promised: Fingerprint, found: Observed | None) -> Literal["missing", 
 def _writer(claim: Claim, digest: str, claims: Claims, replaced: Mapping[str, list[tuple[Owner, str]]]) -> Owner | None:
     path = claim.entry.path
     for other in claims.by_path[path]:
-        if other.owner is not claim.owner and other.entry.fingerprint.sha256 == digest:
+        if other.entry.fingerprint.sha256 == digest:  # The claim itself promises another.
             return other.owner
     return next((owner for owner, promised in replaced.get(path, ()) if promised == digest), None)
 
