@@ -231,15 +231,22 @@ JSON_VALUES = st.recursive(
 
 
 @settings_of_hypothesis(max_examples=100, deadline=None)
-@given(JSON_VALUES, st.integers(0, 80))
-def test_strict_json_is_json(value: object, depth: int) -> None:
+@given(JSON_VALUES)
+def test_strict_json_is_json(value: object) -> None:
     """RFC 8259, 9: "A JSON parser MUST accept all texts that conform to the JSON grammar"; depth it "may" limit."""
     assert parse_json(json.dumps(value).encode(), "x") == value
-    nested: object = "]}" * 3
-    for _ in range(depth):
-        nested = [nested]
+
+
+@pytest.mark.parametrize("beside", [[], ["]}", "[{"], [{}], [1]])
+@pytest.mark.parametrize("depth", [0, 1, MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 200])
+def test_r07_the_depth_of_json_is_exact(depth: int, beside: list[object]) -> None:
+    """Objects and lists count alike; brackets in strings do not."""
+    nested: object = "[{]}"
+    for level in range(depth):
+        nested = {"[": nested} if level % 2 else [*beside, nested, *beside]
     if depth <= MAX_DEPTH:
         assert parse_json(json.dumps(nested).encode(), "x") == nested
     else:
-        with pytest.raises(UnsafeInputError):
+        with pytest.raises(UnsafeInputError) as caught:
             parse_json(json.dumps(nested).encode(), "x")
+        assert caught.value.id == "limit-size"
