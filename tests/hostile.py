@@ -111,12 +111,16 @@ def _descriptor(entry: Entry) -> bytes:
 
 
 def _central(entry: Entry, offset: int) -> bytes:
-    values = entry.fields() | {"offset": offset, "disk": 0, "attributes": entry.mode << 16} | dict(entry.central)
+    values = (
+        entry.fields()
+        | {"offset": offset, "disk": 0, "needed": 20, "attributes": entry.mode << 16}
+        | dict(entry.central)
+    )
     head = struct.pack(
         "<4s6H3L5H2L",
         b"PK\x01\x02",
         entry.made_by << 8 | 20,
-        20,
+        values["needed"],
         values["flags"],
         values["method"],
         0,

@@ -25,10 +25,13 @@ _Error = TypeVar("_Error", bound=BridgeError)
 def shown(name: str | bytes) -> str:
     """A member's name for a message: one line, nothing invisible in it, cut at 200 characters."""
     text = name if isinstance(name, str) else name[: 4 * _LONGEST].decode("utf-8", "backslashreplace")
-    short = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-    if short.isprintable():
-        return short
-    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in short)
+    return _escaped(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
 
 
 def refused(
@@ -71,7 +74,7 @@ def _error(
         context.append(f"offset: {offset}")
     return kind(
         id,
-        f"{': '.join(place)}: {problem}{where}",
+        f"{': '.join(place)}: {_escaped(problem)}{where}",
         context=context,
         hint=_HINTS.get(id.split("-", 1)[0], _REBUILD),
         objects={"archive": archive, "member": None if member is None else shown(member), "offset": offset},

@@ -6,13 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.archive.refusal import refused
+from bridge.archive.refusal import refused, shown
 
 __all__ = ["BLOCK", "Header", "parse_header", "parse_pax"]
 
 BLOCK = 512
 
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*\Z")
+_OTHER_NUMBERS = (slice(108, 116), slice(116, 124), slice(136, 148), slice(329, 337), slice(337, 345))
+_BASE_256 = (0x80, 0xFF)  # GNU's positive and negative numbers
 _MAGIC_USTAR = b"ustar\x0000"
 _MAGIC_GNU = b"ustar  \x00"
 _DECIDING = frozenset({"path", "linkpath", "size", "hdrcharset"})
@@ -48,7 +50,9 @@ def parse_header(block: bytes, archive: str, offset: int) -> Header:
     elif any(block[345:500]) and block[156:157] != b"S":
         raise refused("conda-layout", archive, "a GNU tar header with a name prefix", member=name, offset=offset)
     size, mode, real_size = _number(block[124:136]), _octal(block[100:108]), _number(block[483:495])
-    if size is None or mode is None:
+    # Owner, time and device decide nothing, but some readers stop, without a word, at a header where one is malformed.
+    are_numbers = all(_octal(block[place]) is not None or block[place][0] in _BASE_256 for place in _OTHER_NUMBERS)
+    if size is None or mode is None or not are_numbers:
         raise refused("conda-layout", archive, "a tar header with a number that is none", member=name, offset=offset)
     return Header(
         name=name,
@@ -94,16 +98,13 @@ def parse_pax(data: bytes, archive: str, offset: int, *, is_global: bool, larges
     while position < len(data):
         key, value, end = _pax_record(data, position, archive, offset)
         if key in records:
-            raise refused("tar-pax", archive, f"the pax keyword {key[:64]} comes twice", offset=offset)
+            raise refused("tar-pax", archive, f"the pax keyword {shown(key)} comes twice", offset=offset)
         records[key] = value
         position = end
+    _refuse_sparse(records, archive, offset, largest)
     for key, value in records.items():
-        if key.startswith("GNU.sparse."):
-            if key in {"GNU.sparse.size", "GNU.sparse.realsize"} and value.isdecimal() and len(value) < 32:
-                _check_sparse(int(value), largest, archive, offset)
-            raise refused("tar-pax", archive, "a sparse file", offset=offset)
         if key == "hdrcharset" and value != _UTF8_CHARSET:
-            raise refused("tar-pax", archive, f"names in the charset {value[:64]}", offset=offset)
+            raise refused("tar-pax", archive, f"names in the charset {shown(value)}", offset=offset)
         if is_global and key in _DECIDING:
             raise refused("tar-pax", archive, f"a {key} for all members at once", offset=offset)
         if key in _DECIDING and not value:
@@ -111,10 +112,14 @@ def parse_pax(data: bytes, archive: str, offset: int, *, is_global: bool, larges
     return {key: value for key, value in records.items() if key in _DECIDING}
 
 
-def _check_sparse(size: int, largest: int, archive: str, offset: int) -> None:
-    if size > largest:
-        problem = f"a sparse file of {size} bytes; at most {largest} are allowed"
-        raise refused("limit-size", archive, problem, offset=offset)
+def _refuse_sparse(records: Mapping[str, str], archive: str, offset: int, largest: int) -> None:
+    for key in ("GNU.sparse.size", "GNU.sparse.realsize"):
+        size = records.get(key, "")
+        if size.isdecimal() and (len(size) > len(str(largest)) or int(size) > largest):
+            problem = f"a sparse file of {shown(size)} bytes; at most {largest} are allowed"
+            raise refused("limit-size", archive, problem, offset=offset)
+    if any(key.startswith("GNU.sparse.") for key in records):
+        raise refused("tar-pax", archive, "a sparse file", offset=offset)
 
 
 def _pax_record(data: bytes, position: int, archive: str, offset: int) -> tuple[str, str, int]:

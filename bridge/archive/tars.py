@@ -65,7 +65,8 @@ class _Pending:
     link: str | None = None
     size: int | None = None
     has_pax: bool = False
-    is_open: bool = False
+    is_open: bool = False  # whether there was any extension header
+    has_global: bool = False
 
 
 def scan_tar(
@@ -128,7 +129,7 @@ class _Scan:
 
     def check_end(self) -> None:
         """Two blocks of zeros end a tar; after them only zeros may pad it."""
-        if self.pending.is_open:
+        if self.pending.is_open or self.pending.has_global:  # a global one too: tarfile takes it for a broken archive
             raise self.refused("tar-pax", "an extension header without its member")
         if any(self.unpacked.take(BLOCK)):
             raise self.refused("conda-layout", "the tar goes on after a block of zeros")
@@ -163,6 +164,7 @@ class _Scan:
         if self.pending.has_pax or (is_global and self.pending.is_open):
             raise self.refused("tar-pax", "two pax headers for one member")
         if is_global:
+            self.pending.has_global = True
             return
         self.pending.has_pax = self.pending.is_open = True
         path, link, size = records.get("path"), records.get("linkpath"), records.get("size")

@@ -28,6 +28,7 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _CENTRAL_MAGIC = b"PK\x01\x02"
 _REFUSED_FLAGS = 1 << 0 | 1 << 5 | 1 << 6 | 1 << 13  # encrypted, patch data, strong encryption, masked headers
 _UTF8 = 1 << 11
+_NEWEST = 63  # APPNOTE 6.3: the newest version a member can need
 _DOS_DIRECTORY = 0x10
 _TAR_CHECKSUM = re.compile(rb" *([0-7]+)[ \0]+\Z")
 
@@ -115,13 +116,16 @@ def _read_entry(
     archive: str,
     limits: Limits,
 ) -> CentralEntry:
-    _, made_by, _, flags, method, _, _, crc, packed, size, _, _, _, disk, _, attributes, start = fields
+    _, made_by, needed, flags, method, _, _, crc, packed, size, _, _, _, disk, _, attributes, start = fields
     name = _decode_name(raw_name, flags, extra, offset, archive)
     check_path(name.removesuffix("/"), archive, "zip-name", limits, offset)
     if flags & _REFUSED_FLAGS:
         raise refused("zip-method", archive, "the member is encrypted or a patch", member=name, offset=offset)
     if method not in {STORED, DEFLATED}:
         problem = f"compression method {method}; only stored (0) and deflated (8) are allowed"
+        raise refused("zip-method", archive, problem, member=name, offset=offset)
+    if needed & 0xFF > _NEWEST:
+        problem = f"it needs version {(needed & 0xFF) / 10} of the format, which is not known"
         raise refused("zip-method", archive, problem, member=name, offset=offset)
     size, packed, start, disk = zip64_values(extra, (size, packed, start, disk), archive, name, offset)
     if disk:
