@@ -237,7 +237,7 @@ def test_strict_json_is_json(value: object) -> None:
     assert parse_json(json.dumps(value).encode(), "x") == value
 
 
-@pytest.mark.parametrize("beside", [[], ["]}", "[{"], [{}], [1]])
+@pytest.mark.parametrize("beside", [[], ["]}", "[{"], [1]])
 @pytest.mark.parametrize("depth", [0, 1, MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 200])
 def test_r07_the_depth_of_json_is_exact(depth: int, beside: list[object]) -> None:
     """Objects and lists count alike; brackets in strings do not."""
