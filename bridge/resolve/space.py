@@ -19,6 +19,8 @@ from bridge.resolve.variables import Fact, Implication, Variable, VariableKind
 
 __all__ = ["Space"]
 
+_GROWN = 1  # the mark of no clause: the search starts again, for a variable has got candidates that it did not have
+
 
 class Space:
     """The store of one request and the variables over it.
@@ -35,7 +37,7 @@ class Space:
         self.warnings: dict[str, None] = {}
         self.lifting = 0  # assumptions to be lifted before the search goes on
         self.liftable = 0  # the assumptions that may be lifted where no solution is found
-        self._next_mark = 1
+        self._next_mark = 2
         self._by_name: dict[str, Variable] = {}
         self._excluded: set[tuple[int, int]] = set()
         self.python = self.conda_variable("python")
@@ -415,6 +417,7 @@ class Space:
         variable.project = wider
         if variable.is_known and not self.store.full[variable.index] & bit:
             self.store.extend(variable.index, bit)
+            self.lifting |= _GROWN
             self._say_where_files_run(variable, wider, bit)
             for demand in variable.demands:
                 if demand.requirement is not None and not _meeting_files(wider, demand.requirement) & bit:

@@ -60,6 +60,7 @@ class Store:
         self._clauses: list[Clause] = []
         self._recent: list[tuple[int, Clause]] = []  # clauses added above level 0: checked again after a backjump
         self._bump = 1.0
+        self._has_grown = False
         self.refutation: Clause | None = None
         # Variables whose domain changed since the one who loads, and the one who pins, last looked.
         self.touched: set[int] = set()
@@ -92,7 +93,12 @@ class Store:
             self._conflict = self._trail[position][2]
 
     def extend(self, variable: int, bits: int) -> None:
-        """Add candidates. Their own clauses are the caller's to add at once."""
+        """Add candidates. Their own clauses are the caller's to add at once.
+
+        What was learned while they were missing may not hold with them: `lift` is to be called before the search goes
+        on, and forgets it.
+        """
+        self._has_grown = True
         self.full[variable] |= bits
         self.domains[variable] |= bits
         for position in self._entries[variable]:
@@ -292,7 +298,8 @@ class Store:
 
     def lift(self, marks: int) -> None:
         """Drop every clause that rests on one of these assumptions and start again from level 0."""
-        kept = [clause for clause in self._clauses if not clause.marks & marks]
+        has_grown, self._has_grown = self._has_grown, False
+        kept = [c for c in self._clauses if not c.marks & marks and not (has_grown and c.parents)]
         self._trail.clear()
         self._levels.clear()
         self._starts.clear()
