@@ -112,9 +112,9 @@ def _notes_on_fit(
     if not shape.layout.is_portable and fit.is_portable:
         yield f"made for {shape.subdir} and {shape.layout.include}, where its headers lie"
     elif is_narrow or shape.span.pythons:
-        admitted = Pythons.admitted(requirements.requires_python & fit.pythons, cuts(requirements.lines))
+        admitted = Pythons.admitted(requirements.requires_python & fit.pythons, cuts(requirements.lines.all))
         subdirs = sorted(SUBDIRS) if fit.is_portable else [fit.subdir]
-        others = varying(requirements.lines, admitted.places(subdirs, admitted.minors))
+        others = varying(requirements.lines.all, admitted.places(subdirs, admitted.minors))
         place = [shape.subdir] if is_narrow else []
         place += [f"python {shape.span.pythons}"] if shape.span.pythons else []
         why = f": elsewhere it requires other packages ({', '.join(others)})" if others else ""

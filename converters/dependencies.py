@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from converters.errors import UnsafeInputError
-from converters.markers import Place, Pythons, Span, cuts, find_span, holds, mentions, varying
+from converters.markers import Line, Place, Pythons, Span, cuts, find_span, varying
 from converters.names import NameMap
 from converters.target import Target
 from converters.versions import to_matchspec
@@ -41,17 +41,20 @@ MetadataLookup = Callable[[str, SpecifierSet], CoreMetadata | None]
 
 # Forms that PEP 440 and 508 do not allow, that have been published, and that have one reading only (as uv reads them).
 _OPERATOR = r"(?:===|[<>=!~]=|[<>])"
+_LONGEST_LINE = 8192  # characters
+_MOST_LINES = 5000  # the longest real list is a fifth of it
+_MOST_EXTRAS = 1000
+
 _REPAIRS = (
     (re.compile(rf"({_OPERATOR}\s*[^\s,;()<>=!~]+)\s*(?={_OPERATOR})"), r"\1,"),  # >=7.2.0<8.0.0
     (re.compile(r"(>=|<)(\s*[0-9][0-9.]*)\.\*"), r"\1\2"),  # >=3.6.*
     (re.compile(r",\s*(?=\)|\Z)"), ""),  # >=1.0,
 )
-_EXTRA = re.compile(r"extra == \"([^\"]+)\"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """A project that is needed at a place, by its normalised name. `extras` are those that nobody could look up."""
+    """A project that is needed at a place, by its normalised name. `extras` are those that were not followed."""
 
     project: str
     specifier: SpecifierSet = field(default_factory=SpecifierSet)
@@ -61,9 +64,30 @@ class Needed:
     def requirement(self) -> Requirement:
         """The same in PEP 508's terms."""
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
-        return Requirement(
-            f"{self.project}{extras} @ {self.url}" if self.url else f"{self.project}{extras}{self.specifier}"
-        )
+        versions = f" @ {self.url}" if self.url else str(self.specifier)
+        return Requirement(f"{self.project}{extras}{versions}")
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A project's requirements, and those of them that an extra may bring into force."""
+
+    all: tuple[Line, ...]
+    _naming: Mapping[str, tuple[Line, ...]]
+
+    @classmethod
+    def of(cls, lines: Iterable[Line]) -> Lines:
+        """Sort out `lines` by the extras that they speak of."""
+        found = tuple(lines)
+        naming: dict[str, list[Line]] = {extra: [] for line in found for extra in line.extras}
+        for line in found:
+            for extra in naming if line.by_any_extra else set(line.extras):
+                naming[extra].append(line)
+        return cls(found, {extra: tuple(group) for extra, group in naming.items()})
+
+    def naming(self, extra: str) -> tuple[Line, ...]:
+        """In order, the lines that could be in force for `extra` and not without it."""
+        return self._naming.get(extra) or tuple(line for line in self.all if line.by_any_extra)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,46 +95,76 @@ class Requirements:
     """A project's own requirements, parsed. `notes` say what had to be repaired to read them."""
 
     project: str
-    lines: tuple[Requirement, ...]
+    lines: Lines
     extras: tuple[str, ...]
     requires_python: SpecifierSet
     lookup: MetadataLookup | None = None
     notes: tuple[str, ...] = ()
 
     def at(self, place: Place, extra: str = "") -> tuple[Needed, ...]:
-        """What is needed at `place`; with `extra`, what that extra adds. Extras are followed, in order, each once."""
-        return tuple(dict.fromkeys(self._follow(self.project, self.lines, place, extra, set())))
+        """What is needed at `place`; with `extra`, what that extra adds.
 
-    def _follow(
-        self, project: str, lines: Iterable[Requirement], place: Place, extra: str, seen: set[tuple[str, str]]
-    ) -> Iterator[Needed]:
-        if (project, extra) in seen:
-            return
-        seen.add((project, extra))
-        for line in lines:
-            if holds(line, place, extra) and not (extra and holds(line, place)):
-                yield from self._needed(project, lines, line, place, seen)
+        Extras of the project's own are followed, each once; those of others only for the base, where `lookup` knows
+        their metadata.
+        """
+        lookup = None if extra else self.lookup
+        return tuple(dict.fromkeys(_follow(self.project, self.lines, extra, place, lookup)))
 
-    def _needed(
-        self, owner: str, lines: Iterable[Requirement], line: Requirement, place: Place, seen: set[tuple[str, str]]
-    ) -> Iterator[Needed]:
-        """One requirement of `owner`, itself and the extras that it asks for."""
-        project = canonicalize_name(line.name)
-        if project != owner:
-            yield Needed(project=project, specifier=line.specifier, url=line.url)
-        for extra in sorted(map(canonicalize_name, line.extras)):
-            if project == owner:  # name[all] → name[a,b]
-                yield from self._follow(owner, lines, place, extra, seen)
-            elif (found := self._lines_of(project, line)) is None:
-                yield Needed(project=project, specifier=line.specifier, url=line.url, extras=(extra,))
-            else:
-                yield from self._follow(project, found, place, extra, seen)
+    def deciding(self) -> tuple[Line, ...]:
+        """The lines by which places differ; those of other projects whose extras are asked for among them."""
+        found, waiting, seen = [], list(self.lines.all), set()
+        while waiting:
+            line = waiting.pop()
+            found += [line] if line.by_platform or line.by_python else []
+            asked = (canonicalize_name(line.requirement.name), str(line.requirement.specifier))
+            if line.requirement.extras and asked not in seen and asked[0] != self.project:
+                seen.add(asked)
+                others = _lines_of(line.requirement, self.lookup)
+                waiting += others.all if others is not None else ()
+        return tuple(found)
 
-    def _lines_of(self, project: str, line: Requirement) -> tuple[Requirement, ...] | None:
-        if project == self.project:
-            return self.lines
-        metadata = self.lookup(project, line.specifier) if self.lookup is not None and line.url is None else None
-        return None if metadata is None else tuple(parse_requirement(text)[0] for text in metadata.requires_dist)
+
+def _in_force(lines: Lines, extra: str, place: Place) -> Iterator[Requirement]:
+    """What an extra adds at a place; the base, where `extra` is empty."""
+    for line in lines.naming(extra) if extra else lines.all:
+        if line.holds(place, extra) and not (extra and line.holds(place)):
+            yield line.requirement
+
+
+def _follow(owner: str, lines: Lines, extra: str, place: Place, lookup: MetadataLookup | None) -> Iterator[Needed]:
+    """What `owner` needs at a place, and what the extras that it asks for need, each in its place and once."""
+    seen = {(owner, extra)}
+    waiting = [(owner, lines, _in_force(lines, extra, place))]
+    while waiting:
+        owner, lines, rest = waiting[-1]
+        requirement = next(rest, None)
+        if requirement is None:
+            waiting.pop()
+            continue
+        project = canonicalize_name(requirement.name)
+        extras = sorted(map(canonicalize_name, requirement.extras))
+        is_own = project == owner  # name[all] → name[a,b]
+        found = lines if is_own else _lines_of(requirement, lookup) if extras else None
+        if not is_own:
+            unknown = () if found else tuple(extras)
+            yield Needed(project=project, specifier=requirement.specifier, url=requirement.url, extras=unknown)
+        for asked in reversed(extras) if found else ():
+            if found and (project, asked) not in seen:
+                seen.add((project, asked))
+                waiting.append((project, found, _in_force(found, asked, place)))
+
+
+def _lines_of(requirement: Requirement, lookup: MetadataLookup | None) -> Lines | None:
+    """The requirements of another project, where somebody knows them."""
+    if lookup is None or requirement.url is not None:
+        return None
+    metadata = lookup(canonicalize_name(requirement.name), requirement.specifier)
+    return None if metadata is None else Lines.of(map(_line, metadata.requires_dist))
+
+
+@lru_cache(maxsize=8192)
+def _line(text: str) -> Line:
+    return Line.of(parse_requirement(text)[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +181,16 @@ def parse_requirement(text: str) -> tuple[Requirement, bool]:
 
     Raises `UnsafeInputError` (`requirement-invalid`) where no single reading is left.
     """
+    if len(text) > _LONGEST_LINE:
+        raise UnsafeInputError("limit-size", f"a requirement of {len(text)} characters: {text[:80]}…")
     head, semicolon, marker = text.partition(";")
     for candidate in _repaired(head):
         try:
             return Requirement(f"{candidate}{semicolon}{marker}"), candidate != head
         except InvalidRequirement as error:
             problem = str(error).splitlines()[0]
+        except RecursionError:
+            problem = "its marker is nested too deeply"
     raise UnsafeInputError("requirement-invalid", f"not a requirement as PEP 508 has it: {text}", context=(problem,))
 
 
@@ -158,18 +216,25 @@ def _repaired(text: str) -> Iterator[str]:
 
 
 def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = None) -> Requirements:
-    """The requirements of a wheel's metadata. Raises `UnsafeInputError` (`requirement-invalid`, `requires-python`)."""
+    """The requirements of a wheel's metadata.
+
+    Raises `UnsafeInputError`: `requirement-invalid`, `requires-python`, and `limit-size` for what no real one has.
+    """
+    if len(metadata.requires_dist) > _MOST_LINES:
+        raise UnsafeInputError("limit-size", f"{metadata.name} has {len(metadata.requires_dist)} requirements")
     parsed = [(text, *parse_requirement(text)) for text in metadata.requires_dist]
     requires_python, is_repaired = parse_requires_python(metadata.requires_python)
     notes = [f"read `{text}` as `{requirement}`" for text, requirement, repaired in parsed if repaired]
     if is_repaired:
         notes.append(f"read Requires-Python `{metadata.requires_python}` as `{requires_python}`")
-    lines = tuple(requirement for _, requirement, _ in parsed)
-    named = [canonicalize_name(extra) for line in lines for extra in _EXTRA.findall(str(line.marker or ""))]
+    lines = Lines.of(Line.of(requirement) for _, requirement, _ in parsed)
+    extras = tuple(dict.fromkeys([*metadata.provides_extra, *(extra for line in lines.all for extra in line.extras)]))
+    if len(extras) > _MOST_EXTRAS:
+        raise UnsafeInputError("limit-size", f"{metadata.name} has {len(extras)} extras")
     return Requirements(
         project=metadata.name,
         lines=lines,
-        extras=tuple(dict.fromkeys([*metadata.provides_extra, *named])),
+        extras=extras,
         requires_python=requires_python,
         lookup=lookup,
         notes=tuple(notes),
@@ -184,16 +249,20 @@ def span_of(requirements: Requirements, pythons: SpecifierSet, subdirs: Sequence
     Raises `UnsafeInputError`: `not-portable` where they are the same nowhere wide enough, naming the markers;
     `requires-python` where no python is left.
     """
-    admitted = Pythons.admitted(pythons, cuts(requirements.lines))
+    admitted = Pythons.admitted(pythons, cuts(requirements.lines.all))
     if not admitted.minors:
         raise UnsafeInputError("requires-python", f"no python fits {requirements.project}: {pythons}")
-    judge = _judge(requirements)
+    judge = _Judge(requirements)
 
-    def required(place: Place) -> object:
+    @cache
+    def required_at(place: Place) -> object:
         try:
-            return frozenset(judge(place, ""))
+            return frozenset(judge.at(place))
         except UnsafeInputError as error:  # not decided there; that need not be where the package goes
             return error.message
+
+    def required(place: Place) -> object:
+        return required_at(judge.representative(place))
 
     span = find_span(required, admitted, subdirs, target)
     if span is not None:
@@ -202,43 +271,55 @@ def span_of(requirements: Requirements, pythons: SpecifierSet, subdirs: Sequence
     raise UnsafeInputError(
         "not-portable",
         f"{requirements.project} requires other packages on other platforms or pythons; no one package fits all",
-        context=varying(requirements.lines, everywhere) or ("the requirements of an extra that it asks for differ",),
+        context=varying(requirements.lines.all, everywhere)
+        or ("the requirements of an extra that it asks for differ",),
         hint="name the platform and the python to convert for, one package for each",
     )
 
 
-def _judge(requirements: Requirements) -> Callable[[Place, str], tuple[Needed, ...]]:
-    """`requirements.at`, computed once for all places that no marker tells apart."""
-    by_platform, by_python = mentions(requirements.lines)
-    if any(line.extras for line in requirements.lines):
-        by_platform = by_python = True  # other projects' markers decide too
+class _Judge:
+    """`Requirements.at`, computed once for all places that no marker tells apart."""
 
-    @cache
-    def judged(subdir: str, version: str, extra: str) -> tuple[Needed, ...]:
-        return requirements.at((subdir, version), extra)
+    def __init__(self, requirements: Requirements) -> None:
+        self._requirements = requirements
+        self._deciding = requirements.deciding()
+        self._classes: dict[tuple[tuple[bool | None, ...], ...], Place] = {}
+        self._needed: dict[tuple[Place, str], tuple[Needed, ...]] = {}
+        self._outcomes: dict[Place, Place] = {}
 
-    def judge(place: Place, extra: str) -> tuple[Needed, ...]:
-        return judged(place[0] if by_platform else "linux-64", place[1] if by_python else "3.12.0", extra)
+    def representative(self, place: Place) -> Place:
+        """One place for all at which the same is needed."""
+        if place not in self._outcomes:
+            outcome = tuple(line.outcome(place) for line in self._deciding)
+            self._outcomes[place] = self._classes.setdefault(outcome, place)
+        return self._outcomes[place]
 
-    return judge
+    def at(self, place: Place, extra: str = "") -> tuple[Needed, ...]:
+        """As `Requirements.at`, and raises as it."""
+        key = (self.representative(place), extra)
+        if key not in self._needed:
+            self._needed[key] = self._requirements.at(*key)
+        return self._needed[key]
 
 
 def dependencies(requirements: Requirements, span: Span, names: NameMap) -> Dependencies:
     """The requirements within `span` as MatchSpecs.
 
     Raises `UnsafeInputError` (`requirement-untranslatable`) for a base requirement that cannot be said: a URL, an extra
-    of a project whose metadata nobody knows. An extra of the wheel's own is left out instead, with a note.
+    of a project whose metadata nobody knows. An extra of the wheel's own is left out instead, with a note; one that
+    asks for extras of others does so in MatchSpec's own words, which who reads `extra_depends` understands.
     """
-    judge = _judge(requirements)
-    base = judge(span.places[0], "")
+    judge = _Judge(requirements)
+    base = judge.at(span.places[0])
+    places = set(map(judge.representative, span.places))
     notes = [*requirements.notes, *_borrowed(requirements, span.places[0])]
     groups: dict[str, tuple[str, ...]] = {}
     for extra in requirements.extras:
-        added = {judge(place, extra) for place in span.places}
+        added = {judge.at(place, extra) for place in places}
         try:
             if len(added) > 1:
                 raise UnsafeInputError("not-portable", "its requirements differ by platform or python")
-            groups[extra] = _matchspecs(requirements, added.pop(), names)
+            groups[extra] = _matchspecs(requirements, added.pop(), names, allow_extras=True)
         except UnsafeInputError as error:
             notes.append(f"the extra `{extra}` is left out: {error.message}")
     return Dependencies(depends=_matchspecs(requirements, base, names), extra_depends=groups, notes=tuple(notes))
@@ -246,22 +327,25 @@ def dependencies(requirements: Requirements, span: Span, names: NameMap) -> Depe
 
 def _borrowed(requirements: Requirements, place: Place) -> Iterator[str]:
     """Whose extras were followed, and as which version has them: another version might require something else."""
-    for line in requirements.lines:
-        project = canonicalize_name(line.name)
-        if line.extras and project != requirements.project and requirements.lookup is not None and holds(line, place):
-            found = requirements.lookup(project, line.specifier)
+    for line in requirements.lines.all:
+        project = canonicalize_name(line.requirement.name)
+        extras = sorted(map(canonicalize_name, line.requirement.extras))
+        if extras and project != requirements.project and requirements.lookup is not None and line.holds(place):
+            found = requirements.lookup(project, line.requirement.specifier)
             if found is not None:
-                extras = ",".join(sorted(map(canonicalize_name, line.extras)))
-                unknown = sorted({*map(canonicalize_name, line.extras)} - {*found.provides_extra})
-                yield f"what {project}[{extras}] requires was taken from {project} {found.version}"
-                yield from (f"{project} {found.version} has no extra `{extra}`" for extra in unknown)
+                yield f"what {project}[{','.join(extras)}] requires was taken from {project} {found.version}"
+                for extra in extras:
+                    if extra not in found.provides_extra:
+                        yield f"{project} {found.version} has no extra `{extra}`"
 
 
-def _matchspecs(requirements: Requirements, needed: Iterable[Needed], names: NameMap) -> tuple[str, ...]:
+def _matchspecs(
+    requirements: Requirements, needed: Iterable[Needed], names: NameMap, *, allow_extras: bool = False
+) -> tuple[str, ...]:
     """One MatchSpec for each native name: what several requirements say of it holds together."""
     merged: dict[str, Needed] = {}
     for need in needed:
-        if need.extras:
+        if need.extras and not allow_extras:
             raise UnsafeInputError(
                 "requirement-untranslatable",
                 f"{requirements.project} requires {need.requirement()}, and what that extra requires is not known",
@@ -270,5 +354,19 @@ def _matchspecs(requirements: Requirements, needed: Iterable[Needed], names: Nam
         name = names.native_name(need.project) if need.url is None else need.project
         known = merged.setdefault(name, need)
         if known is not need:
-            merged[name] = replace(known, specifier=known.specifier & need.specifier, url=known.url or need.url)
-    return tuple(to_matchspec(need.requirement(), names) for need in merged.values())
+            merged[name] = replace(
+                known,
+                specifier=known.specifier & need.specifier,
+                url=known.url or need.url,
+                extras=tuple(sorted({*known.extras, *need.extras})),
+            )
+    return tuple(_with_extras(to_matchspec(need.requirement(), names), need.extras) for need in merged.values())
+
+
+def _with_extras(text: str, extras: tuple[str, ...]) -> str:
+    """A MatchSpec that asks for extras (CEP 44): `name[version='>=2',extras=[a,b]]`."""
+    if not extras:
+        return text
+    name, _, versions = text.partition(" ")
+    version = f"version='{versions}'," if versions else ""
+    return f"{name}[{version}extras=[{','.join(extras)}]]"

@@ -15,11 +15,12 @@ from functools import lru_cache
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from converters.errors import UnsafeInputError
 from converters.target import Python, Target
 
-__all__ = ["Minor", "Place", "Pythons", "Span", "cuts", "find_span", "holds", "mentions", "varying"]
+__all__ = ["Line", "Minor", "Place", "Pythons", "Span", "cuts", "find_span", "varying"]
 
 Minor = tuple[int, int]
 Place = tuple[str, str]
@@ -35,6 +36,8 @@ _OF_PLATFORM = re.compile(r"\b(sys_platform|os_name|platform_(system|machine|rel
 _MICROVERSION = re.compile(r"[\"'](\d+)\.(\d+)\.(\d+)")
 _OF_MACHINE = ("platform_release", "platform_version")
 _MACHINES = ("0", "9999")  # versions of no kernel; what the marker itself names is tried too
+_EXTRA = re.compile(r"\bextra [=!]= \"([^\"]*)\"|\"([^\"]*)\" [=!]= extra\b")
+_QUOTED = re.compile(r"\"[^\"]*\"")
 _LITERAL = re.compile(r"\"([^\"]*)\"")
 
 
@@ -50,13 +53,57 @@ class Span:
     places: tuple[Place, ...]
 
 
-def holds(requirement: Requirement, place: Place, extra: str = "") -> bool:
-    """Whether a requirement is in force at `place`, for the extra (normalised), or without any.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A requirement with its marker taken apart: its text (`""`: none), what it depends on, and the extras it names.
 
-    Raises `UnsafeInputError` (`requirement-untranslatable`) for a marker that asks for the machine's kernel: a package
-    is written for a platform, not for one machine.
+    `by_any_extra`: it compares extras otherwise than by `==` and `!=`, so that any extra may decide.
     """
-    return requirement.marker is None or _evaluate(str(requirement.marker), place, extra)
+
+    requirement: Requirement
+    marker: str = ""
+    by_platform: bool = False
+    by_python: bool = False
+    extras: tuple[str, ...] = ()
+    by_any_extra: bool = False
+
+    @classmethod
+    def of(cls, requirement: Requirement) -> Line:
+        """Take the marker apart, once for all places."""
+        if requirement.marker is None:
+            return cls(requirement=requirement)
+        text = str(requirement.marker)
+        extras = [left or right for left, right in _EXTRA.findall(text)]
+        return cls(
+            requirement=requirement,
+            marker=text,
+            by_platform=_OF_PLATFORM.search(text) is not None,
+            by_python=_OF_PYTHON.search(text) is not None,
+            extras=tuple(map(canonicalize_name, extras)),
+            by_any_extra=len(re.findall(r"\bextra\b", _QUOTED.sub("", text))) != len(extras),
+        )
+
+    def holds(self, place: Place, extra: str = "") -> bool:
+        """Whether the requirement is in force at `place`, for the extra (normalised), or without any.
+
+        Raises `UnsafeInputError` (`requirement-untranslatable`) for a marker that asks for the machine's kernel: a
+        package is written for a platform, not for one machine.
+        """
+        if not self.marker:
+            return True
+        subdir, python = place
+        known = (subdir if self.by_platform else "linux-64", python if self.by_python else "3.12.0")
+        return _evaluate(self.marker, known, extra if self.by_any_extra or extra in self.extras else "")
+
+    def outcome(self, place: Place) -> tuple[bool | None, ...]:
+        """All that the place decides of this line; `None`: it cannot be decided. Equal outcomes, equal requirements."""
+        return tuple(self._known(place, extra) for extra in ("", *self.extras))
+
+    def _known(self, place: Place, extra: str) -> bool | None:
+        try:
+            return self.holds(place, extra)
+        except UnsafeInputError:
+            return None
 
 
 @lru_cache(maxsize=65536)
@@ -94,17 +141,11 @@ def _environment(place: Place) -> dict[str, str]:
     return Target(subdir=subdir).marker_environment(Python(version=version))
 
 
-def mentions(requirements: Iterable[Requirement]) -> tuple[bool, bool]:
-    """Whether any marker names a variable of the platform, and whether any names one of python."""
-    texts = [str(requirement.marker) for requirement in requirements if requirement.marker is not None]
-    return any(map(_OF_PLATFORM.search, texts)), any(map(_OF_PYTHON.search, texts))
-
-
-def cuts(requirements: Iterable[Requirement]) -> tuple[str, ...]:
+def cuts(lines: Iterable[Line]) -> tuple[str, ...]:
     """The microversions that markers name (`3.8.5`), and those that follow them: where a minor may be cut in two."""
     found = set()
-    for requirement in requirements:
-        for major, minor, micro in _MICROVERSION.findall(str(requirement.marker or "")):
+    for line in lines:
+        for major, minor, micro in _MICROVERSION.findall(line.marker):
             found |= {f"{major}.{minor}.{int(micro) + step}" for step in (0, 1)}
     return tuple(sorted(found))
 
@@ -197,15 +238,6 @@ def _span(run: Sequence[Minor], pythons: Pythons, subdirs: Sequence[str]) -> Spa
     )
 
 
-def varying(requirements: Iterable[Requirement], at: Collection[Place]) -> tuple[str, ...]:
+def varying(lines: Iterable[Line], at: Collection[Place]) -> tuple[str, ...]:
     """The requirements (as text) in force at some of the places and not at others: what a message names."""
-    return tuple(
-        str(requirement) for requirement in requirements if len({_known(requirement, place) for place in at}) > 1
-    )
-
-
-def _known(requirement: Requirement, place: Place) -> bool | None:
-    try:
-        return holds(requirement, place)
-    except UnsafeInputError:
-        return None
+    return tuple(str(line.requirement) for line in lines if len({line.outcome(place)[0] for place in at}) > 1)

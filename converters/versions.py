@@ -126,7 +126,18 @@ def _reduced(specifier: SpecifierSet) -> list[Specifier]:
                 kept[clause.operator] = clause
         else:
             kept[clause.operator, clause.version] = clause
-    return list(kept.values())
+    lowest = kept.get(">=")
+    return [clause for clause in kept.values() if lowest is None or not _is_below(clause, Version(lowest.version))]
+
+
+def _is_below(clause: Specifier, lowest: Version) -> bool:
+    """Whether a clause excludes only versions below `lowest`, so that `>=lowest` says it too (`!=3.0.*`)."""
+    if clause.operator != "!=":
+        return False
+    if clause.version.endswith(".*"):
+        prefix = Version(clause.version.removesuffix(".*"))
+        return Version(f"{_next_release(prefix.epoch, prefix.release)}.dev0") <= lowest
+    return Version(clause.version) < lowest
 
 
 def _sort_key(clause: Specifier) -> tuple[Version, str]:
@@ -213,6 +224,10 @@ def _floor(version: Version) -> str:
 
 def _next_prefix(version: Version) -> Version:
     """The first release that `~=V` no longer takes (PEP 440): `2` of `1.4`, `1.5` of `1.4.5.post1`."""
-    *kept, last = version.release[:-1]
-    epoch = f"{version.epoch}!" if version.epoch else ""
-    return Version(epoch + ".".join(map(str, [*kept, last + 1])))
+    return Version(_next_release(version.epoch, version.release[:-1]))
+
+
+def _next_release(epoch: int, prefix: tuple[int, ...]) -> str:
+    """The first release that does not begin with `prefix`: `1.5` of `1.4`."""
+    *kept, last = prefix
+    return (f"{epoch}!" if epoch else "") + ".".join(map(str, [*kept, last + 1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from rattler import MatchSpec
 
 from converters.dependencies import (
     Dependencies,
@@ -20,7 +22,7 @@ from converters.dependencies import (
     span_of,
 )
 from converters.errors import UnsafeInputError
-from converters.markers import Span, holds
+from converters.markers import Line, Span
 from converters.names import NameMap
 from converters.target import SUBDIRS, Python, Target
 from converters.wheel import CoreMetadata
@@ -244,7 +246,9 @@ def test_own_extras_are_groups() -> None:
         'base>=2; extra == "fast"',
         'undeclared; extra == "hidden"',
         'url @ https://example.invalid/url-1.0.tar.gz ; extra == "vcs"',
-        extras=["fast", "dev-test", "all", "old-stuff", "empty", "vcs"],
+        'reversed; "Rev" == extra',
+        'requests[socks,use_chardet]>=2; extra == "web"',
+        extras=["fast", "dev-test", "all", "old-stuff", "empty", "vcs", "rev", "web"],
         python=">=3.9",
     )
     span, needs = solve(found, LINUX)
@@ -255,8 +259,12 @@ def test_own_extras_are_groups() -> None:
         "dev-test": ("foo",),
         "all": ("foo", "numpy", "base >=2"),
         "empty": (),
+        "rev": ("reversed",),
+        "web": ("requests[version='>=2',extras=[socks,use-chardet]]",),
         "hidden": ("undeclared",),
     }
+    for text in (text for group in needs.extra_depends.values() for text in group):
+        MatchSpec(text, strict=True)
     assert [note.split(":")[0] for note in needs.notes] == [
         "the extra `old-stuff` is left out",
         "the extra `vcs` is left out",
@@ -331,7 +339,21 @@ def test_a_repair_is_noted() -> None:
     assert len(needs.notes) == 2
 
 
-def test_holds_knows_extras() -> None:
-    line = Requirement('a; extra == "Dev_Test"')
-    assert holds(line, ("linux-64", "3.12.0"), "dev-test")
-    assert not holds(line, ("linux-64", "3.12.0"))
+def test_extras_are_compared_by_their_normal_names() -> None:
+    line = Line.of(Requirement('a; extra == "Dev_Test"'))
+    assert line.holds(("linux-64", "3.12.0"), "dev-test")
+    assert not line.holds(("linux-64", "3.12.0"))
+
+
+def test_hostile_metadata_is_refused_or_judged_in_a_moment() -> None:
+    deep = "(" * 3000 + "python_version>'3'" + ")" * 3000
+    for bad in (f"a; {deep}", "a>=" + "1" * 10_000):
+        with pytest.raises(UnsafeInputError):
+            depends(bad)
+    assert depends("a" + ">=1" * 2000) == ("a >=1",)
+    with pytest.raises(UnsafeInputError, match="6000 requirements"):
+        depends(*(f"a{n}" for n in range(6000)))
+    chain = [f'pkg[e{n + 1}]; extra=="e{n}"' for n in range(300)]
+    started = time.monotonic()
+    assert solve(metadata(*chain, 'end; extra=="e300"'))[1].extra_depends["e0"] == ("end",)
+    assert time.monotonic() - started < 20

@@ -119,6 +119,7 @@ def is_documented(clause: Specifier, text: str, *, looser: bool) -> bool:
         (">=1.4.post1", ">=1.4.post1|>1.4,<1.4.post0.dev0"),
         ("<1.4.post1", "<=1.4|>=1.4.post0.dev0,<1.4.post1.dev0"),
         (">=3.8,>=3.11,<4,<3.13", ">=3.11,<3.13dev0"),
+        (">=3.7,!=3.0.*,!=3.6.*,!=3.7.*,!=3.6.1,!=3.9.1", ">=3.7,!=3.7.*,!=3.9.1"),
     ],
 )
 def test_known_translations(specifier: str, text: str) -> None:
