@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from bridge import audit, prefix
 from bridge.audit import CHECKS, LEVELS, Report
-from bridge.cli import cli
 from bridge.errors import FindingsError, InterruptedPrefixError
 from bridge.model import PrefixState
 from bridge.transaction import change, recover
@@ -51,6 +50,11 @@ REPAIRS = [
     ("missing", {"missing-file": BRIDGE_FIX}),
     ("modified", {"modified-file": BRIDGE_FIX}),
     ("a conda package over what pip had put there", {"clobbered-file": f"{PIP} --force-reinstall --no-deps x==1"}),
+    (
+        "pip over a conda package, another version",
+        dict.fromkeys(("clobbered-file", "missing-file"), "ENV/bin/python -m pip uninstall --yes numpy"),
+    ),
+    ("pip over a conda package, the same version", {"clobbered-file": BRIDGE_FIX}),
     ("two records promise different bytes, and neither is there", {"double-owner": ""}),
     ("a link to a file that is gone", {"broken-link": BRIDGE_FIX}),
     ("a link to what nobody brings", {"broken-link": ""}),
@@ -74,6 +78,8 @@ REPAIRS = [
 
 @pytest.mark.parametrize(("name", "expected"), REPAIRS, ids=[name for name, _ in REPAIRS])
 def test_repair_is_a_command_that_exists(name: str, expected: dict[str, str], tmp_path: Path) -> None:
+    from bridge.cli import cli
+
     made = PrefixBuilder(tmp_path / "env")
     next(case for case in CASES if case.name == name).build(made)
     findings = [each for each in examined(made).findings if each.id in expected]

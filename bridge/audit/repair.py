@@ -20,7 +20,13 @@ def recover(view: View) -> tuple[str, ...]:
 
 
 def restore(view: View, owner: Owner) -> tuple[str, ...]:
-    """Put an owner's files back: bridge where a record says where from, pip for what pip answers for."""
+    """Put an owner's files back: bridge where a record says where from, pip for what pip answers for.
+
+    Bridge writes over nothing of pip's: where pip wrote over the owner's files, pip's have to go first.
+    """
+    intruder = view.intruders.get(owner)
+    if intruder is not None:
+        return pip(view, "uninstall", "--yes", intruder.package)
     if owner.distribution is not None:
         return _from_index(view, owner.distribution, "--force-reinstall")
     record = owner.installed.record if owner.installed else None

@@ -46,6 +46,7 @@ class View:
     """Everything a check may look at.
 
     :param interrupted: what is known of an unsettled transaction; `None`: there is none.
+    :param intruders: owner with a record → an unmanaged owner that claims a path of its with other bytes.
     :param unowned: each unowned file, or the topmost directory that holds nothing owned → how many files it stands for.
     """
 
@@ -53,6 +54,7 @@ class View:
     observed: Mapping[str, Observed]
     interrupted: str | None
     discrepancies: tuple[Discrepancy, ...]
+    intruders: Mapping[Owner, Owner]
     unowned: Mapping[str, int]
 
     @property
@@ -80,8 +82,21 @@ def make_view(holdings: Holdings, observed: Mapping[str, Observed], interrupted:
         observed=observed,
         interrupted=interrupted,
         discrepancies=tuple(_discrepancies(holdings.state, holdings.claims, observed)),
+        intruders=_intruders(holdings.claims),
         unowned=unowned(holdings.state, holdings.claims, observed),
     )
+
+
+def _intruders(claims: Claims) -> Mapping[Owner, Owner]:
+    found: dict[Owner, Owner] = {}
+    for group in claims.by_path.values():
+        last = group[-1]  # Those without a record come last in a group.
+        if len(group) == 1 or last.owner.distribution is None:
+            continue
+        for claim in group:
+            if claim.owner.installed is not None and claim.entry.fingerprint.sha256 != last.entry.fingerprint.sha256:
+                found.setdefault(claim.owner, last.owner)
+    return found
 
 
 def _discrepancies(state: PrefixState, claims: Claims, observed: Mapping[str, Observed]) -> Iterator[Discrepancy]:
