@@ -13,6 +13,9 @@ __all__ = ["BLOCK", "Header", "parse_header", "parse_pax"]
 BLOCK = 512
 
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*\Z")
+# mode, uid, gid, size, mtime and checksum, as nearly all writers write them: one match instead of eight.
+_USUAL = re.compile(rb"(?:[0-7]{7}\0){3}(?:[0-7]{11}\0){2}[0-7]{6}\0 ")
+_USUAL_DEVICES = frozenset({b"\0" * 16, b"0000000\0" * 2})
 _OTHER_NUMBERS = (slice(108, 116), slice(116, 124), slice(136, 148), slice(329, 337), slice(337, 345))
 _BASE_256 = (0x80, 0xFF)  # GNU's positive and negative numbers
 _MAGIC_USTAR = b"ustar\x0000"
@@ -36,8 +39,9 @@ class Header:
 
 def parse_header(block: bytes, archive: str, offset: int) -> Header:
     """Parse a header block. Raises `UnsafeInputError` (`conda-layout`): checksum, magic, or a number that is none."""
-    checksum = _octal(block[148:156])
-    if checksum != sum(block) - sum(block[148:156]) + 8 * 0x20:
+    checksum = sum(block) - sum(block[148:156]) + 8 * 0x20
+    is_usual = bool(_USUAL.match(block, 100)) and block[329:345] in _USUAL_DEVICES
+    if checksum != (int(block[148:154], 8) if is_usual else _octal(block[148:156])):
         raise refused("conda-layout", archive, "a tar header's checksum is wrong", offset=offset)
     magic = block[257:265]
     name = _text(block[:100])
@@ -49,19 +53,29 @@ def parse_header(block: bytes, archive: str, offset: int) -> Header:
         raise refused("conda-layout", archive, "a tar header that is neither ustar, pax nor GNU", offset=offset)
     elif any(block[345:500]) and block[156:157] != b"S":
         raise refused("conda-layout", archive, "a GNU tar header with a name prefix", member=name, offset=offset)
-    size, mode, real_size = _number(block[124:136]), _octal(block[100:108]), _number(block[483:495])
+    kind = block[156:157]
+    if is_usual:
+        size, mode = int(block[124:135], 8), int(block[100:107], 8)
+    else:
+        size, mode = _unusual_numbers(block, archive, name, offset)
+    return Header(
+        name=name,
+        kind=kind,
+        size=size,
+        mode=mode,
+        link=_text(block[157:257]),
+        real_size=(_number(block[483:495]) or 0) if kind == b"S" else 0,
+    )
+
+
+def _unusual_numbers(block: bytes, archive: str, name: bytes, offset: int) -> tuple[int, int]:
+    """Size and mode, where a number is not written in the way that nearly all writers share."""
+    size, mode = _number(block[124:136]), _octal(block[100:108])
     # Owner, time and device decide nothing, but some readers stop, without a word, at a header where one is malformed.
     are_numbers = all(_octal(block[place]) is not None or block[place][0] in _BASE_256 for place in _OTHER_NUMBERS)
     if size is None or mode is None or not are_numbers:
         raise refused("conda-layout", archive, "a tar header with a number that is none", member=name, offset=offset)
-    return Header(
-        name=name,
-        kind=block[156:157],
-        size=size,
-        mode=mode,
-        link=_text(block[157:257]),
-        real_size=real_size or 0,
-    )
+    return size, mode
 
 
 def _text(field: bytes) -> bytes:

@@ -55,13 +55,13 @@ def zip64_values(
     The field must hold exactly what is referred to, in order. Where nothing is, it may be empty or repeat the values
     (or, with `deferred`, which is a data descriptor's, hold zeros). Raises `UnsafeInputError` (`zip-zip64`).
     """
+    data = fields.get(ZIP64)
+    if data is None and _UNKNOWN32 not in values and values[3] != _UNKNOWN16:
+        return values
     unknown = (_UNKNOWN32, _UNKNOWN32, _UNKNOWN32, _UNKNOWN16)
     wanted = [index for index in range(4) if values[index] == unknown[index]]
-    data = fields.get(ZIP64)
     if data is None:
-        if wanted:
-            raise refused("zip-zip64", archive, "its zip64 sizes are missing", member=member, offset=offset)
-        return values
+        raise refused("zip-zip64", archive, "its zip64 sizes are missing", member=member, offset=offset)
     order = wanted or list(range(4))
     found = list(values)
     position = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["DEFLATED", "STORED", "CentralEntry", "ZipMember"]
 
@@ -31,9 +32,11 @@ class ZipMember:
     data_offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CentralEntry:
-    """An entry of the central directory, before its local header was seen, which must repeat `raw_name`."""
+class CentralEntry(NamedTuple):
+    """An entry of the central directory, before its local header was seen, which must repeat `raw_name`.
+
+    A tuple, because one is made for every member of every archive, and is gone before anyone else sees it.
+    """
 
     raw_name: bytes
     name: str
