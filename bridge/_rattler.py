@@ -36,7 +36,9 @@ from converters.record import Record, conda_record
 __all__ = ["Repodata", "channel_url", "current_subdir", "detect_virtual_packages", "extract", "link"]
 
 _Answer = TypeVar("_Answer")
-_OWN_INODES = "allow-hard-links = false\nallow-ref-links = false\n"
+# The unpacked packages are the caller's, of this one transaction, and are deleted after it: a hard link out of them
+# becomes the only name of its inode, and saves writing every byte twice.
+_LINKING = "allow-hard-links = true\n"
 
 
 def current_subdir() -> str:
@@ -171,7 +173,8 @@ def link(
 ) -> None:
     """Link conda packages into `staging` as if it were `final`, conda-meta records included.
 
-    :param unpacked: `Record.identity` → the directory `extract` made of its archive.
+    :param unpacked: `Record.identity` → the directory `extract` made of its archive; its files may be hard-linked into
+        `staging`, so it must be nobody else's, and be deleted afterwards.
     :param staging: absent or empty, and ours; `final`'s text is what is patched into files.
     :param cache: an empty directory for rattler to take the packages from, made and deleted by the caller.
     :param python: the conda-meta JSON of the python that stays in `final`; `None` where python is among `records`.
@@ -190,7 +193,7 @@ def link(
         installed_packages=[],
         ignored_packages={"python"} if python is not None else set(),
         cache_dir=cache,
-        config=Config.from_toml(_OWN_INODES),
+        config=Config.from_toml(_LINKING),
         execute_link_scripts=False,
         show_progress=False,
     )

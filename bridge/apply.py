@@ -19,12 +19,14 @@ from bridge import __version__, fs, transaction
 from bridge.archive import CondaManifest, check_conda, check_wheel
 from bridge.channel import Channels, same_package
 from bridge.errors import IntegrityError
+from bridge.journal import now
 from bridge.link import Staged, Task, stage
 from bridge.manifest import Manifest, predict, site_packages_after
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Resolved
 from bridge.owners import incoming
 from bridge.ownership import judge
 from bridge.session import Session
+from bridge.urls import masked
 from converters.names import NameMap
 from converters.record import Record
 from converters.translate import translate
@@ -120,13 +122,14 @@ def _task(
         judgement=judgement,
         names=supply.names,
         command=_command(),
-        when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
+        when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
         version=__version__,
     )
 
 
 def _command() -> str:
-    return shlex.join(["bridge", *sys.argv[1:]])
+    """The command line as the history shows it, without the credentials that URLs in it may hold."""
+    return masked(shlex.join(["bridge", *sys.argv[1:]]))
 
 
 def _fetch(plan: Plan, supply: Supply) -> _Cargo:

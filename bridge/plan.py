@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
+from bridge.algebra import marker_holds, parse_pypi
 from bridge.errors import NoSolutionError, UsageError
 from bridge.model import (
     Change,
@@ -68,27 +69,20 @@ def removal(state: PrefixState, target: Target, names: Iterable[str]) -> Plan:
     them.
     """
     gone = {installed.meta_path: installed for name in names for installed in matching(state, name)}
+    graph = _Graph(state, target)
     staying = [installed for installed in state.installed if installed.meta_path not in gone]
-    needed = _closure([installed for installed in staying if installed.requested], state.installed)
+    needed = graph.closure([installed for installed in staying if installed.requested])
     # What nothing that was asked for needs, and did not need before either, was put there by other means: it stays.
-    reachable_before = _closure([installed for installed in state.installed if installed.requested], state.installed)
-    orphans = [
-        installed
-        for installed in staying
-        if installed.meta_path in reachable_before and installed.meta_path not in needed
-    ]
+    needed_before = graph.closure([installed for installed in state.installed if installed.requested])
+    orphans = [each for each in staying if each.meta_path in needed_before and each.meta_path not in needed]
     staying_for_good = [installed for installed in staying if installed not in orphans]
     for installed in gone.values():
-        users = [
-            user.record.name
-            for user in staying_for_good
-            if installed in _direct(user, state.installed) and installed.record.name != user.record.name
-        ]
+        users = sorted({user.record.name for user in staying_for_good if installed in graph.direct(user)})
         if users:
             raise NoSolutionError(
                 "still-needed",
-                f"{installed.record.name} cannot be removed: {', '.join(sorted(users))} needs it",
-                hint=f"remove {' '.join(sorted(users))} as well",
+                f"{installed.record.name} cannot be removed: {', '.join(users)} needs it",
+                hint=f"remove {' '.join(users)} as well",
             )
     removed = [*gone.values(), *orphans]
     return Plan(
@@ -117,27 +111,64 @@ def matching(state: PrefixState, name: str) -> list[Installed]:
     return found
 
 
-def _closure(roots: Collection[Installed], among: Collection[Installed]) -> set[str]:
-    reached: set[str] = set()
-    agenda = list(roots)
-    while agenda:
-        installed = agenda.pop()
-        if installed.meta_path not in reached:
-            reached.add(installed.meta_path)
-            agenda += _direct(installed, among)
-    return reached
+class _Graph:
+    """Who needs whom among the installed, by the requirements as they hold here: markers and extras are judged."""
+
+    def __init__(self, state: PrefixState, target: Target) -> None:
+        self._by_name: dict[str, Installed] = {}
+        for installed in state.installed:
+            self._by_name[_canonical(installed.record.name)] = installed
+            for project in installed.record.pypi_names:
+                self._by_name.setdefault(project, installed)
+        self._environment = target.marker_environment(state.python) if state.python is not None else None
+
+    def closure(self, roots: Iterable[Installed]) -> set[str]:
+        """The meta paths of all that `roots` need, themselves included."""
+        reached: dict[str, set[str]] = {}
+        agenda = [(root, extra) for root in roots for extra in ("", *_extras(root.requested))]
+        while agenda:
+            installed, extra = agenda.pop()
+            seen = reached.setdefault(installed.meta_path, set())
+            if extra not in seen:
+                seen.add(extra)
+                agenda += self._needs(installed, extra)
+        return set(reached)
+
+    def direct(self, installed: Installed) -> list[Installed]:
+        """What a package needs itself, extras that were asked of it included."""
+        extras = ("", *_extras(installed.requested))
+        found = [other for extra in extras for other, _ in self._needs(installed, extra)]
+        return [other for other in found if other is not installed]
+
+    def _needs(self, installed: Installed, extra: str) -> list[tuple[Installed, str]]:
+        record = installed.record
+        if record.ecosystem == "conda":
+            names = {_canonical(_NAME_END.split(text.strip(), maxsplit=1)[0]) for text in record.requirements}
+            return [(self._by_name[name], "") for name in names if name in self._by_name]
+        found: list[tuple[str, str]] = [("python", "")]
+        for text in record.requirements:
+            try:
+                requirement = parse_pypi(text)
+            except UsageError:
+                continue  # the resolver passed it over too
+            if requirement.marker is None:
+                holds = not extra
+            else:
+                holds = self._environment is None or marker_holds(requirement.marker, self._environment, extra)
+            if holds:
+                found += [(requirement.name, wanted) for wanted in ("", *requirement.extras)]
+        return [(self._by_name[name], wanted) for name, wanted in found if name in self._by_name]
 
 
-def _direct(installed: Installed, among: Collection[Installed]) -> list[Installed]:
-    """The installed packages that this one names in its requirements, whatever their versions, markers and extras."""
-    wanted = {_canonical(_NAME_END.split(text.strip(), maxsplit=1)[0]) for text in installed.record.requirements}
-    if installed.record.ecosystem == "wheel":
-        wanted.add("python")
-    return [
-        other
-        for other in among
-        if _canonical(other.record.name) in wanted or not wanted.isdisjoint(other.record.pypi_names)
-    ]
+def _extras(requested: Iterable[str]) -> list[str]:
+    """The extras that the texts of requests name; a MatchSpec names none."""
+    found: list[str] = []
+    for text in requested:
+        try:
+            found += parse_pypi(text).extras
+        except UsageError:
+            continue
+    return found
 
 
 def _predecessor(record: Record, among: Iterable[Installed]) -> Installed | None:

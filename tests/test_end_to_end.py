@@ -226,7 +226,7 @@ class TestConda:
         is_clean(bridge, prefix)
 
     def test_a_stock_client_installs_from_a_converted_channel(self, bridge: Bridge) -> None:
-        from rattler import Gateway, install, solve
+        from rattler import Gateway, VirtualPackage, install, solve
 
         succeeded(bridge("convert", "cow", "-o", "channel", "--index"))
         host = next((bridge.cache / "host").glob("*/python-*.conda"), None)
@@ -242,7 +242,13 @@ class TestConda:
 
         async def make() -> None:
             channels = [(bridge.folder / name).as_uri() for name in ("channel", "base")]
-            found = await solve(channels, ["cow", "python"], gateway=Gateway(), platforms=[host.parent.name, "noarch"])
+            found = await solve(
+                channels,
+                ["cow", "python"],
+                gateway=Gateway(),
+                platforms=[host.parent.name, "noarch"],
+                virtual_packages=VirtualPackage.detect(),
+            )
             await install(found, str(prefix), cache_dir=bridge.folder / "packages", show_progress=False)
 
         asyncio.run(make())
