@@ -254,8 +254,10 @@ def _show_outcome(run: Run, done: commands.Outcome, dry_run: bool) -> None:
 @_requirements()
 @click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Where the packages go.")
 @click.option("--index", is_flag=True, help="Also write the channel's repodata.")
-@click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda", show_default=True)
-@click.option("--compression", metavar="LEVEL", type=click.IntRange(1, 22), default=3, show_default=True)
+@click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda", show_default=True,
+              help="The archive's format.")  # fmt: skip
+@click.option("--compression", metavar="LEVEL", type=click.IntRange(1, 22), default=3, show_default=True,
+              help="zstd's level, 1 to 22.")  # fmt: skip
 @_sources
 @_output
 def convert(
@@ -290,7 +292,8 @@ def convert(
 
 @cli.command()
 @_prefix
-@click.option("--fail-on", type=click.Choice(["error", "warning", "info", "never"]), default="error", show_default=True)
+@click.option("--fail-on", type=click.Choice(["error", "warning", "info", "never"]), default="error",
+              show_default=True, help="The level from which findings end with exit 11.")  # fmt: skip
 @click.option("--fix", is_flag=True, help="Install again what has damaged files, from where it came.")
 @_sources
 @_output
