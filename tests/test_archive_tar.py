@@ -765,6 +765,16 @@ def test_noarch_in_all_its_forms(written: object, tmp_path: Path) -> None:
     assert manifest.noarch == expected
 
 
+def test_ca22_link_scripts_are_named(tmp_path: Path) -> None:
+    """CEP 34: "files named like .{package-name}-{action}.{extension}", in `./bin/` and `./Scripts/`."""
+    scripts = ["Scripts/.demo-pre-link.bat", "bin/.demo-post-link.sh", "bin/.demo-pre-unlink.sh"]
+    scripts.append("python-scripts/.x-y-post-unlink.sh")
+    others = ["bin/demo-post-link.sh", "bin/x/.demo-post-link.sh", "lib/.demo-post-link.sh", "bin/.demo-post-link.py"]
+    names = scripts + others
+    package = Conda(payload=[tar_file(name) for name in names], paths=listed(*names))
+    assert check_conda(write(tmp_path, package.build())).link_scripts == tuple(scripts)
+
+
 def test_ca04_a_link_that_leaves_the_package_needs_permission(tmp_path: Path) -> None:
     links = [symlink("lib/a", "../../evil"), symlink("lib/b", "/etc/passwd")]
     package = Conda(payload=links, paths=[link_entry("lib/a"), link_entry("lib/b")])

@@ -25,7 +25,8 @@ __all__ = ["CondaManifest", "CondaPath", "check_conda"]
 _BUFFER = 1 << 16
 _INDEX, _ABOUT, _LINK = "info/index.json", "info/about.json", "info/link.json"
 _FILE_STEM = re.compile(r"[A-Za-z0-9_.+!-]{1,245}\Z")
-_LINK_SCRIPT = re.compile(r"(bin|Scripts)/\.[^/]+-(pre|post)-(link|unlink)\.(sh|bat)\Z", re.IGNORECASE)
+# A noarch python package keeps in `python-scripts` what is to be linked into `bin`, or `Scripts`.
+_LINK_SCRIPT = re.compile(r"(bin|Scripts|python-scripts)/\.[^/]+-(pre|post)-(link|unlink)\.(sh|bat)\Z", re.IGNORECASE)
 _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone
 
 
