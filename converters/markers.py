@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentN
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
 
 from converters.errors import UnsafeInputError
 from converters.target import Python, Target
@@ -108,19 +110,14 @@ class Line:
 
 @lru_cache(maxsize=65536)
 def _evaluate(text: str, place: Place, extra: str) -> bool:
-    environment = _environment(place)
-    marker = _parse(text)
-    try:
-        if not any(name in text for name in _OF_MACHINE):
-            return marker.evaluate({**environment, "extra": extra})
-        found = {
-            marker.evaluate({**environment, "extra": extra, **dict.fromkeys(_OF_MACHINE, machine)})
-            for machine in (*_MACHINES, *_LITERAL.findall(text))
-        }
-    except (UndefinedComparison, UndefinedEnvironmentName) as error:
-        raise UnsafeInputError(
-            "requirement-untranslatable", f"the marker `{text}` cannot be evaluated", context=(str(error),)
-        ) from error
+    environment = {**_environment(place), "extra": extra}
+    if not any(name in text for name in _OF_MACHINE):
+        return _outcome(text, environment)
+    # Of a kernel nothing is known: it is tried as some versions, and as what the marker itself names.
+    found = set()
+    for machine in (*_MACHINES, *_LITERAL.findall(text)):
+        with suppress(InvalidVersion):  # a name, where the marker compares versions
+            found.add(_outcome(text, {**environment, **dict.fromkeys(_OF_MACHINE, machine)}))
     if len(found) > 1:
         raise UnsafeInputError(
             "requirement-untranslatable",
@@ -128,6 +125,15 @@ def _evaluate(text: str, place: Place, extra: str) -> bool:
             hint="install the wheel itself with bridge install, which judges the marker on the machine",
         )
     return found.pop()
+
+
+def _outcome(text: str, environment: dict[str, str]) -> bool:
+    try:
+        return _parse(text).evaluate(environment)
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        raise UnsafeInputError(
+            "requirement-untranslatable", f"the marker `{text}` cannot be evaluated", context=(str(error),)
+        ) from error
 
 
 @lru_cache(maxsize=4096)

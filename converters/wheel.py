@@ -84,7 +84,13 @@ def parse_wheel_name(filename: str) -> WheelName:
     try:
         project, version, build_tag, tags = parse_wheel_filename(filename)
     except (InvalidWheelFilename, InvalidVersion) as error:
-        raise UnsafeInputError("wheel-name", f"not a wheel's file name: {filename}", context=(str(error),)) from error
+        is_variant = filename.count("-") > 4  # PEP 825 adds a label after the platform
+        raise UnsafeInputError(
+            "wheel-name",
+            f"not a wheel's file name: {filename}",
+            context=(str(error),),
+            hint="variant wheels are not understood; take the one without a variant label" if is_variant else None,
+        ) from error
     return WheelName(project=project, version=version, build_tag=build_tag or None, tags=tags)
 
 

@@ -146,7 +146,7 @@ def test_the_record(
 @pytest.mark.parametrize(
     ("case", "error_id", "says"),
     [
-        ("direct", "requirement-untranslatable", "direct @ https://example.invalid"),
+        ("direct", "requirement-untranslatable", "asks for one file by URL"),
         ("abi3-musl", "wheel-tag", "musl"),
         ("univ2", "wheel-tag", "runs on osx-64, osx-arm64, not on linux-64"),
         ("lying", "wheel-tag", "extension modules"),
@@ -386,6 +386,16 @@ def test_an_unsafe_wheel_is_refused_before_it_is_converted(tmp_path: Path) -> No
     with pytest.raises(UnsafeInputError):
         convert_wheel(wheel, tmp_path / "out", target=LINUX, names=NameMap.empty())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_variant_wheel_is_refused_with_the_reason(tmp_path: Path) -> None:
+    """C31: a label after the platform (PEP 825) is no part of any tag."""
+    wheel = make_wheel(tmp_path, "x", "1.0")
+    variant = wheel.rename(wheel.with_name("x-1.0-py3-none-any-cu126.whl"))
+    with pytest.raises(UnsafeInputError) as caught:
+        convert_wheel(variant, tmp_path / "out", target=LINUX, names=NameMap.empty())
+    assert caught.value.id == "wheel-name"
+    assert "variant" in str(caught.value.hint)
 
 
 # Converts argv[1] into argv[2], under whatever the process was started with.
