@@ -85,6 +85,10 @@ class Repodata:
         self._found: dict[str, tuple[Record, ...]] = {}
         self.rejected: list[str] = []
 
+    def close(self) -> None:
+        """Give back what asking takes; it is not to be asked afterwards."""
+        self._loop.close()
+
     def prefetch(self, names: Iterable[str]) -> None:
         """Ask for many names in one query. Raises `NetworkError` (`channel-unreachable`) and `UnsafeInputError`."""
         wanted = [name for name in dict.fromkeys(names) if name not in self._found]

@@ -36,6 +36,10 @@ class Channels:
         self._repodata = Repodata(others, subdir, cache / "repodata", offline=offline)
         self._subdirs = frozenset((subdir, "noarch"))
 
+    def close(self) -> None:
+        """Give back what asking takes."""
+        self._repodata.close()
+
     @property
     def rejected(self) -> Sequence[str]:
         """What was wrong with the records that were left out."""

@@ -43,11 +43,14 @@ class Session:
         self.settings = settings
         self.progress = progress
         self.warnings: list[str] = []
+        self._opened: list[Channels] = []
 
     def __enter__(self) -> Session:  # noqa: PYI034 - `typing.Self` is of Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:
+        for channels in self._opened:
+            channels.close()
         if "client" in self.__dict__:
             self.client.close()
 
@@ -76,15 +79,19 @@ class Session:
         texts = self.settings.channels
         if state is not None and not self.settings.has_channels:
             texts = self._channels_of(state) or texts
+        return self._open(texts, is_offline=self.settings.offline)
+
+    def _open(self, texts: Sequence[str], *, is_offline: bool) -> Channels:
         cache = self.settings.cache_dir
-        return Channels(self.client, texts, self.target.subdir, cache, offline=self.settings.offline)
+        self._opened.append(Channels(self.client, texts, self.target.subdir, cache, offline=is_offline))
+        return self._opened[-1]
 
     def local_channels(self) -> Channels:
         """Those of the given channels that are folders: what they say of names needs no network."""
         texts = [
             text for text in self.settings.channels if text != "host" and local_path(channel_url(text)) is not None
         ]
-        return Channels(self.client, texts, self.target.subdir, self.settings.cache_dir, offline=True)
+        return self._open(texts, is_offline=True)
 
     def _channels_of(self, state: PrefixState) -> tuple[str, ...]:
         host = HostChannel(self.settings.cache_dir / "host").url

@@ -1,0 +1,128 @@
+"""From what is installed and what is to be: the operations between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import NoSolutionError, UsageError
+from bridge.model import Installed, PrefixState, Resolution, Resolved
+from bridge.plan import diff, matching, removal
+from converters.record import Record
+from converters.target import Python, Target
+
+PREFIX = Path("env")
+TARGET = Target(subdir="linux-64", virtual_packages=(("__glibc", "2.28", "0"),))
+
+
+def record(name: str, version: str = "1.0", **fields: object) -> Record:
+    """A record; a wheel where `wheel` is true."""
+    is_wheel = fields.pop("wheel", False)
+    facts = {"name": name, "version": version, "build": "0", "subdir": "noarch", "sha256": f"{name}{version}"} | fields
+    if is_wheel:
+        facts |= {"ecosystem": "wheel", "pypi_names": fields.get("pypi_names", (name,))}
+    return Record(**({"ecosystem": "conda"} | facts))  # type: ignore[arg-type]
+
+
+def installed(found: Record, *requested: str) -> Installed:
+    return Installed(record=found, meta_path=f"conda-meta/{found.identity}.json", entries=(), requested=requested)
+
+
+def state(*packages: Installed, python: str = "3.11.4") -> PrefixState:
+    return PrefixState(prefix=PREFIX, installed=packages, python=Python(version=python))
+
+
+def solution(*packages: Resolved, python: str = "3.11.4") -> Resolution:
+    return Resolution(target=TARGET.with_python(Python(version=python)), packages=packages)
+
+
+def kinds(before: PrefixState, after: Resolution) -> list[tuple[str, str]]:
+    """The operations as (kind, name)."""
+    found = []
+    for operation in diff(before, after, PREFIX).operations:
+        there = getattr(operation, "new", None) or operation.old  # type: ignore[union-attr]
+        found.append((type(operation).__name__, there.record.name))
+    return found
+
+
+PY = installed(record("python", "3.11.4"), "python")
+RICH = record("rich", wheel=True)
+
+
+class TestDiff:
+    def test_a_new_package_is_installed_and_an_old_one_kept(self) -> None:
+        before = state(PY, installed(RICH, "rich"))
+        after = solution(Resolved(record=PY.record), Resolved(record=RICH), Resolved(record=record("new")))
+        assert kinds(before, after) == [("Install", "new")]
+        assert len(diff(before, after, PREFIX).keep) == 2
+
+    def test_another_version_or_build_is_a_change(self) -> None:
+        for other in (record("rich", "2.0", wheel=True), record("rich", wheel=True, sha256="other")):
+            assert kinds(state(PY, installed(RICH)), solution(Resolved(record=PY.record), Resolved(record=other))) == [
+                ("Change", "rich")
+            ]
+
+    def test_a_project_that_changes_its_ecosystem_and_its_name_is_a_change(self) -> None:
+        before = state(PY, installed(record("torch", wheel=True)))
+        after = solution(Resolved(record=PY.record), Resolved(record=record("pytorch", pypi_names=("torch",))))
+        assert kinds(before, after) == [("Change", "pytorch")]
+
+    def test_what_is_in_no_solution_is_removed(self) -> None:
+        assert kinds(state(PY, installed(RICH)), solution(Resolved(record=PY.record))) == [("Remove", "rich")]
+
+    def test_what_is_asked_for_now_is_installed_again_so_that_its_records_say_so(self) -> None:
+        before = state(PY, installed(RICH))
+        after = solution(Resolved(record=PY.record), Resolved(record=RICH, requested=("rich",)))
+        assert kinds(before, after) == [("Reinstall", "rich")]
+        assert kinds(state(PY, installed(RICH, "rich")), after) == []
+
+    @pytest.mark.parametrize(("version", "again"), [("3.11.9", []), ("3.12.0", ["noarch", "rich"])])
+    def test_python_s_minor_brings_back_what_lies_in_site_packages(self, version: str, again: list[str]) -> None:
+        noarch, compiled = record("noarch", noarch="python"), record("library", subdir="linux-64")
+        before = state(PY, installed(RICH), installed(noarch), installed(compiled))
+        rest = [Resolved(record=found) for found in (RICH, noarch, compiled)]
+        after = solution(Resolved(record=record("python", version)), *rest, python=version)
+        assert kinds(before, after) == sorted(
+            [("Change", "python"), *(("Reinstall", name) for name in again)], key=lambda each: each[1]
+        )
+
+
+class TestRemoval:
+    BARN = record("barn", wheel=True, requirements=("cow[milk]", 'never; python_version < "3"'))
+    COW = record("cow", wheel=True, requirements=("grass", 'bucket; extra == "milk"'))
+    GRASS, BUCKET = record("grass", wheel=True), record("bucket", wheel=True)
+
+    def farm(self, *asked: str) -> PrefixState:
+        packages = (self.BARN, self.COW, self.GRASS, self.BUCKET)
+        return state(PY, *(installed(each, *([each.name] if each.name in asked else [])) for each in packages))
+
+    def gone(self, before: PrefixState, *names: str) -> set[str]:
+        return {operation.old.record.name for operation in removal(before, TARGET, names).operations}  # type: ignore[union-attr]
+
+    def test_what_came_along_goes_along(self) -> None:
+        assert self.gone(self.farm("barn"), "barn") == {"barn", "cow", "grass", "bucket"}
+
+    def test_an_extra_that_nobody_asks_for_any_more_goes(self) -> None:
+        assert self.gone(self.farm("barn", "cow"), "barn") == {"barn", "bucket"}
+
+    def test_what_was_never_needed_stays(self) -> None:
+        before = self.farm("barn")
+        stranger = installed(record("stranger", wheel=True))
+        assert "stranger" not in self.gone(state(*before.installed, stranger), "barn")
+
+    def test_what_others_need_is_refused(self) -> None:
+        with pytest.raises(NoSolutionError, match="grass cannot be removed: cow needs it"):
+            removal(self.farm("barn"), TARGET, ["grass"])
+
+    def test_several_at_once_may_need_each_other(self) -> None:
+        assert self.gone(self.farm("barn", "grass"), "barn", "cow") == {"barn", "cow", "bucket"}
+
+    def test_names_of_either_world(self) -> None:
+        before = state(PY, installed(record("pytorch", pypi_names=("torch",))))
+        assert [each.record.name for each in matching(before, "Torch")] == ["pytorch"]
+        with pytest.raises(UsageError, match="not installed"):
+            matching(before, "tensorflow")
+
+    def test_without_its_python_a_prefix_has_none(self) -> None:
+        assert removal(state(PY), TARGET, ["python"]).python is None
