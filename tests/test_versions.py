@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
+from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.specifiers import Specifier, SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 from rattler import MatchSpec, VersionSpec
 from rattler import Version as CondaVersion
@@ -248,3 +252,27 @@ def test_versions_stay_as_they_are(version: str) -> None:
 def test_a_version_that_conda_does_not_allow_is_refused() -> None:
     with pytest.raises(UnsafeInputError, match="longer than the 64 characters"):
         conda_version("1.0+" + "a" * 70)
+
+
+@pytest.mark.shared
+def test_real_requirements_accept_the_real_versions_that_pep440_accepts(shared: Path) -> None:
+    """Every distinct requirement of 11,900 published files, on every published version of the project that it names."""
+    packed = (shared / "data/pypi/files.jsonl.zst").read_bytes()
+    text = zstandard.ZstdDecompressor().decompressobj().decompress(packed).decode()
+    files = [json.loads(line) for line in text.splitlines()]
+    published: dict[str, set[str]] = {}
+    for file in files:
+        published.setdefault(canonicalize_name(file["name"]), set()).add(str(Version(file["version"])))
+    distinct = {
+        (canonicalize_name(found.name), str(found.specifier))
+        for file in files
+        for found in map(Requirement, file["requires_dist"] or ())
+        if found.url is None
+    }
+    judged = 0
+    for name, specifier in sorted(distinct):
+        versions = sorted(published.get(name, ()))
+        judged += len(versions)
+        if specifier:
+            assert accepted(spec_text(specifier), versions) == wanted(specifier, versions), (name, specifier)
+    assert judged > 50_000
