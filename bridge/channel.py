@@ -23,11 +23,22 @@ class Channels:
 
     :param texts: names, URLs, `file://` URLs or folders; `host` is the interpreter that bridge runs on.
     :param subdir: the target's; `noarch` is always read too.
+    :param is_strict: the first channel that has a name serves it (as conda-forge advises); else all do, in their order.
 
     `urls` are what the texts stand for. Raises `UsageError` (`invalid-channel`) for a text that is no channel.
     """
 
-    def __init__(self, client: Client, texts: Sequence[str], subdir: str, cache: Path, *, offline: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        texts: Sequence[str],
+        subdir: str,
+        cache: Path,
+        *,
+        offline: bool,
+        is_strict: bool = True,
+    ) -> None:
+        self._is_strict = is_strict
         self._client = client
         self._host = HostChannel(cache / "host") if "host" in texts else None
         self.urls = tuple(self._host.url if text == "host" and self._host else channel_url(text) for text in texts)
@@ -50,17 +61,20 @@ class Channels:
         self._repodata.prefetch(names)
 
     def records(self, name: str) -> tuple[Record, ...]:
-        """The records of a name: those of the first channel that has it (strict priority, as conda-forge advises).
+        """The records of a name, channels in their order; with strict priority only those of the first that has it.
 
         The first question for `host`'s python may pack it.
         """
         found = list(self._repodata.records(name))
         if self._host is not None:
             found += [record for record in self._host.records(name) if record.subdir in self._subdirs]
-        if not found:
-            return ()
-        first = min(self._order.get(record.origin, len(self._order)) for record in found)
-        return tuple(record for record in found if self._order.get(record.origin, len(self._order)) == first)
+        ranked = sorted(found, key=self._rank)
+        if not self._is_strict or not ranked:
+            return tuple(ranked)
+        return tuple(record for record in ranked if self._rank(record) == self._rank(ranked[0]))
+
+    def _rank(self, record: Record) -> int:
+        return self._order.get(record.origin, len(self._order))
 
     def archive(self, record: Record, progress: Progress | None = None) -> Path:
         """The archive of a record, verified by its sha256.

@@ -38,6 +38,8 @@ def _sources(command: Command) -> Command:
     options = (
         click.option("-c", "--channel", multiple=True, metavar="NAME_OR_URL", help="Conda channels, highest priority"
                      " first: a name, a URL, a folder; `host` offers the interpreter bridge runs on."),
+        click.option("--channel-priority", metavar="strict|flexible", help="Whether only the first channel that has a"
+                     " name serves it (default: strict)."),
         click.option("--index-url", metavar="URL", help="The package index (default: what pip is configured to use)."),
         click.option("--extra-index-url", multiple=True, metavar="URL", help="Further indexes; the first that has a"
                      " project serves it."),

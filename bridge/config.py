@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 Prefer = Literal["conda", "wheel", "newest"]
+ChannelPriority = Literal["strict", "flexible"]
 Durability = Literal["full", "batched", "none"]
 Color = Literal["auto", "always", "never"]
 
@@ -63,6 +64,7 @@ class Settings:
     prefix: Path | None = None
     channels: tuple[str, ...] = ("conda-forge",)
     has_channels: bool = False
+    channel_priority: ChannelPriority = "strict"
     index_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     name_map: str | None = None
@@ -100,8 +102,8 @@ class Settings:
 # fmt: off
 OPTIONS = frozenset(
     {
-        "prefix", "channel", "index_url", "extra_index_url", "name_map", "platform", "virtual_package", "prefer",
-        "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside", "allow_clobber",
+        "prefix", "channel", "channel_priority", "index_url", "extra_index_url", "name_map", "platform",
+        "virtual_package", "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside", "allow_clobber",
         "allow_link_scripts", "allow_external_symlinks", "lock_timeout", "durability", "json", "quiet", "verbose",
         "no_progress", "color",
 
@@ -131,6 +133,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         prefix=None if prefix is None else Path(os.path.abspath(prefix)),
         channels=ask.strings("channel") or ("conda-forge",),
         has_channels=bool(ask.strings("channel")),
+        channel_priority=cast("ChannelPriority", ask.choice("channel_priority", get_args(ChannelPriority), "strict")),
         index_urls=index_urls,
         find_links=find_links,
         name_map=ask.string("name_map"),

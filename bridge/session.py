@@ -83,8 +83,16 @@ class Session:
 
     def _open(self, texts: Sequence[str], *, is_offline: bool) -> Channels:
         cache = self.settings.cache_dir
-        self._opened.append(Channels(self.client, texts, self.target.subdir, cache, offline=is_offline))
-        return self._opened[-1]
+        channels = Channels(
+            self.client,
+            texts,
+            self.target.subdir,
+            cache,
+            offline=is_offline,
+            is_strict=self.settings.channel_priority == "strict",
+        )
+        self._opened.append(channels)
+        return channels
 
     def local_channels(self) -> Channels:
         """Those of the given channels that are folders: what they say of names needs no network."""

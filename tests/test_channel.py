@@ -12,6 +12,8 @@ from bridge.channel import Channels, same_package
 from bridge.config import Settings
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch import Client
+from bridge.resolve.catalog import CondaName, Options
+from converters.names import NameMap
 from tests.builders import make_conda, make_repodata
 
 
@@ -33,9 +35,10 @@ def channels(tmp_path: Path) -> Iterator[Callable[..., Channels]]:
     opened: list[Channels] = []
     with Client(Settings(cache_dir=tmp_path / "cache", retries=0)) as client:
 
-        def open_channels(*texts: object, offline: bool = False) -> Channels:
+        def open_channels(*texts: object, is_strict: bool = True) -> Channels:
             cache = tmp_path / "cache"
-            opened.append(Channels(client, [str(text) for text in texts], "linux-64", cache, offline=offline))
+            names = [str(text) for text in texts]
+            opened.append(Channels(client, names, "linux-64", cache, offline=False, is_strict=is_strict))
             return opened[-1]
 
         yield open_channels
@@ -52,6 +55,12 @@ def test_the_first_channel_that_has_a_name_serves_it(channels: Open, folders: tu
         assert [record.version for record in found.records("tool")] == [version]
         assert [record.version for record in found.records("only")] == ["1.0"]
         assert found.records("absent") == ()
+
+
+def test_flexible_priority_offers_all_in_order(channels: Open, folders: tuple[Path, Path]) -> None:
+    found = channels(*folders, is_strict=False)
+    assert [record.version for record in found.records("tool")] == ["1.0", "2.0"]
+    assert CondaName("tool", found.records("tool"), NameMap.empty(), Options()).records[0].version == "1.0"
 
 
 def test_a_record_says_where_it_is_from(channels: Open, folders: tuple[Path, Path]) -> None:

@@ -81,7 +81,10 @@ class CondaName:
 
     def __init__(self, name: str, records: Sequence[Record], names: NameMap, options: Options) -> None:
         self.name = name
-        self.records = tuple(sorted(records, key=record_rank, reverse=True))
+        # Where several channels serve a name (flexible priority), the first one's records come before the others'.
+        channels = {origin: -place for place, origin in enumerate(dict.fromkeys(r.origin for r in records))}
+        ranked = sorted(records, key=lambda record: (channels[record.origin], *record_rank(record)), reverse=True)
+        self.records = tuple(ranked)
         self.provided = tuple(provided_by(record, names) for record in self.records)
         self.standin = standin_of(name, self.provided, names)
         self.depends = _group(record.requirements for record in self.records)
