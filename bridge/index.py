@@ -1,4 +1,4 @@
-"""Package indexes: which files a project has, and what a wheel says of itself, at the least cost in requests.
+"""Package indexes: which files a project has, and what a file says of itself, at the least cost in requests.
 
 Among indexes the first that has a project serves it, alone (dependency confusion). Only "not found" leads to the next
 one: an index that cannot be reached, or refuses, is an error. What `find_links` holds is offered beside that index's
@@ -7,24 +7,27 @@ files, as pip and uv have it.
 
 from __future__ import annotations
 
+import hashlib
+import re
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from packaging.utils import InvalidName, canonicalize_name
 
+from bridge.build import BuiltWheels
 from bridge.cache import sha256_of
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch import Client, Page, Progress
 from bridge.memo import Memo
 from bridge.model import IndexFile
+from bridge.sdist import check_sdist_name, is_static, read_pkg_info
 from bridge.simple_api import ACCEPT, MAX_PAGE, Listing, Source, file_of_link, folder_listing, parse_page
 from bridge.urls import local_path, masked, split_credentials
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
@@ -33,6 +36,8 @@ __all__ = ["Index", "IndexStatistics"]
 
 # Before METADATA that is kept: whether it was read from a wheel whose hash had been verified.
 _UNCONFIRMED, _CONFIRMED = b"?", b"!"
+_VERSION_CONTROL = re.compile(r"(git|hg|svn|bzr)(\+|://)", re.IGNORECASE)
+_OTHER_HASHES = ("md5", "sha1", "sha224", "sha384", "sha512")
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError)
 
 
@@ -49,14 +54,24 @@ class Index:
 
     :param urls: of Simple APIs, highest priority first; `file:` URLs and paths of folders too.
     :param find_links: folders of archives, or pages that link to archives.
+    :param locked: project → its files, where a lock names them: no index is asked for these projects.
 
     `skipped` maps the names of files that were passed over to the reason.
     """
 
-    def __init__(self, client: Client, urls: Sequence[str], find_links: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        client: Client,
+        urls: Sequence[str],
+        find_links: Sequence[str] = (),
+        *,
+        locked: Mapping[str, Sequence[IndexFile]] | None = None,
+    ) -> None:
         self._client = client
         self._urls = tuple(urls)
         self._find_links = tuple(find_links)
+        self._locked = dict(locked or {})
+        self._built = BuiltWheels(client.settings)
         self.skipped: dict[str, str] = {}
         self._counting = threading.Lock()
         self._pages = 0
@@ -85,17 +100,16 @@ class Index:
             self._files.begin(_normal(project))
 
     def metadata(self, file: IndexFile) -> CoreMetadata:
-        """The METADATA of a wheel (not of an sdist: `ValueError`), held against its file name.
+        """The METADATA of a file, held against its file name.
 
-        In this order: what an earlier run kept, the wheel if it is local or in the cache, the PEP 658 file, the
-        wheel's end by Range requests, the whole wheel. Read by Range it is not covered by the wheel's hash until the
-        wheel is fetched, when it is to be compared.
+        Of a wheel, in this order: what an earlier run kept, the wheel if it is local or in the cache, the PEP 658 file,
+        the wheel's end by Range requests, the whole wheel. Read by Range it is not covered by the wheel's hash until
+        the wheel is fetched, when it is to be compared. Of an sdist: the PEP 658 file, or the PKG-INFO in it, if that
+        is static (PEP 643); else that of the wheel which is built now.
 
         Raises `IntegrityError` (`hash-mismatch`), `UnsafeInputError` (`metadata-invalid`, `wheel-name`,
-        `wheel-dist-info`, `zip-frame`, `hash-missing`), `NetworkError`.
+        `wheel-dist-info`, `zip-frame`, `hash-missing`; of an sdist also `sdist-*`), `NetworkError`, `BuildError`.
         """
-        if not file.is_wheel:
-            raise ValueError(f"the metadata of an sdist is known once it is built: {file.filename}")
         return self._metadata.get(file)
 
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
@@ -105,7 +119,18 @@ class Index:
                 self._metadata.begin(file)
 
     def fetch(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
-        """The file itself, verified. Raises `UnsafeInputError` (`hash-missing`), else as `Client.download`."""
+        """The wheel, verified: the file itself, or what is built of a verified sdist (with another name, and hash).
+
+        Raises `UnsafeInputError` (`hash-missing`), `BuildError`, else as `Client.download`.
+        """
+        path = self._archive(file, on_progress)
+        if file.is_wheel:
+            self._confirm(file, path)
+            return path
+        return self._wheel(file, path)
+
+    def _archive(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
+        """The file itself, verified."""
         if file.sha256 is None and local_path(file.url) is None:
             raise UnsafeInputError(
                 "hash-missing",
@@ -113,11 +138,13 @@ class Index:
                 context=(f"index: {file.origin}",),
                 hint="ask whoever runs the index to publish hashes, or download the file and require it by its path",
             )
-        path = self._client.download(
+        return self._client.download(
             file.url, sha256=file.sha256, size=file.size, name=file.filename, on_progress=on_progress
         )
-        self._confirm(file, path)
-        return path
+
+    def _wheel(self, file: IndexFile, sdist: Path) -> Path:
+        with faults(sdist):
+            return self._built.wheel(sdist, file.sha256 or sha256_of(sdist))
 
     def file_of_url(self, url: str, project: str) -> IndexFile:
         """The file that a requirement names by URL or path (`name @ URL`). `url` is the given text, `origin` is empty.
@@ -125,13 +152,16 @@ class Index:
         A hash may stand in the fragment (`#sha256=…`). Without one the file is fetched now, and the hash is that of
         what came: whoever typed the URL vouches for it.
 
-        Raises `UsageError` (`file-url`) where it is no wheel's or sdist's, or another project's; else as `fetch`.
+        Raises `UsageError`: `file-url` where it is no wheel's or sdist's, or another project's, `url-unsupported` for
+        sources under version control; else as `fetch`.
         """
         return self._typed.get((url, _normal(project)))
 
     # Files.
 
     def _find(self, project: str) -> tuple[IndexFile, ...]:
+        if project in self._locked:
+            return tuple(self._locked[project])
         linked = [file for location in self._find_links for file in self._flat.get(location).get(project, ())]
         try:
             served = self._serve(project)
@@ -201,6 +231,7 @@ class Index:
 
     def _read_url(self, key: tuple[str, str]) -> IndexFile:
         url, project = key
+        _check_supported(url)
         path = local_path(url)
         link = url if path is None or "://" in url else Path(path).resolve().as_uri()
         try:
@@ -214,11 +245,14 @@ class Index:
             return replace(file, url=url)
         artifact = self._client.download(url, sha256=file.sha256, size=None, name=file.filename)
         with faults(artifact):
+            _check_promises(url, artifact)
             return replace(file, url=url, sha256=sha256_of(artifact), size=artifact.stat().st_size)
 
     # Metadata.
 
     def _read_metadata(self, file: IndexFile) -> CoreMetadata:
+        if not file.is_wheel:
+            return self._sdist_metadata(file)
         named = parse_wheel_name(file.filename)
         kept = self._client.metadata.get(file.sha256) if file.sha256 else None
         data = self._metadata_bytes(file) if kept is None else kept[1:]
@@ -226,6 +260,27 @@ class Index:
         check_name(named, metadata, file.filename)
         if kept is None:
             self._keep(file, data, _UNCONFIRMED)
+        return metadata
+
+    def _sdist_metadata(self, file: IndexFile) -> CoreMetadata:
+        """What is static is kept for later runs; what a build says may differ from machine to machine."""
+        name = file.filename
+        kept = self._client.metadata.get(file.sha256) if file.sha256 else None
+        data = None if kept is None else kept[1:]
+        if data is None and file.has_metadata and not self._client.settings.offline:
+            data = self._published_metadata(file)
+        if data is None or not is_static(data, name):
+            sdist = self._archive(file)
+            data = read_pkg_info(sdist, name)
+            if data is not None and is_static(data, name):
+                self._keep(file, data, _CONFIRMED)
+            else:
+                wheel = self._wheel(file, sdist)
+                data = _metadata_of(wheel, wheel.name)
+            with self._counting:
+                self._fetched += 1
+        metadata = parse_metadata(data, name)
+        check_sdist_name(metadata, name)
         return metadata
 
     def _keep(self, file: IndexFile, data: bytes, mark: bytes) -> None:
@@ -263,7 +318,7 @@ class Index:
         page = self._client.get(url, max_bytes=MAX_METADATA, is_page=False)
         if page is None:
             return None
-        found = sha256(page.content).hexdigest()
+        found = hashlib.sha256(page.content).hexdigest()
         if file.metadata_sha256 not in {None, found}:
             raise IntegrityError(
                 "hash-mismatch",
@@ -295,6 +350,33 @@ def _metadata_of(path: Path, filename: str) -> bytes:
     except _BROKEN_ZIP as error:
         reason = (str(path), str(error)[:200])
         raise UnsafeInputError("zip-frame", f"not a readable zip archive: {filename}", context=reason) from error
+
+
+def _check_supported(url: str) -> None:
+    """Raise `UsageError` (`url-unsupported`) for what needs a version control system, or a part of an archive."""
+    fragment = urlsplit(url).fragment
+    if _VERSION_CONTROL.match(url) or "subdirectory" in parse_qs(fragment):
+        raise UsageError(
+            "url-unsupported",
+            f"bridge installs archives, not sources under version control or folders of them: {masked(url)}",
+            hint="build a wheel of it (python -m build --wheel) and require that by its path or URL",
+        )
+
+
+def _check_promises(url: str, artifact: Path) -> None:
+    """Hold a file against the hashes other than sha256 in the fragment of its URL. Raises `IntegrityError`."""
+    for algorithm, promised in parse_qs(urlsplit(url).fragment).items():
+        if algorithm in _OTHER_HASHES:
+            digest = hashlib.new(algorithm, usedforsecurity=False)
+            with open(artifact, "rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+            if {value.lower() for value in promised} != {digest.hexdigest()}:
+                raise IntegrityError(
+                    "hash-mismatch",
+                    f"{artifact.name} is not the file that was promised: its {algorithm} differs",
+                    context=(f"expected: {', '.join(promised)}", f"found: {digest.hexdigest()}", masked(url)),
+                )
 
 
 def _normal(project: str) -> str:

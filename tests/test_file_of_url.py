@@ -67,7 +67,7 @@ def test_a_file_by_path(make_client: MakeClient, tmp_path: Path, monkeypatch: py
 
 
 WRONG_URLS = ["https://h.example/", "https://h.example/x.exe", "https://h.example/y-1.0-py3-none-any.whl"]
-WRONG_URLS += ["https://me:secret@h.example/x-1.0-py3-none-any.whl#sha256=short", "git+https://h.example/x"]
+WRONG_URLS += ["https://me:secret@h.example/x-1.0-py3-none-any.whl#sha256=short"]
 
 
 @pytest.mark.parametrize("url", WRONG_URLS)

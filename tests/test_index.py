@@ -317,14 +317,15 @@ def test_r04_a_file_without_a_hash_is_not_fetched(make_client: MakeClient, serve
     assert (caught.value.id, caught.value.exit_code) == ("hash-missing", 3)
 
 
-def test_sdists_have_no_metadata_yet(make_client: MakeClient, tmp_path: Path) -> None:
+def test_an_sdist_that_is_none(make_client: MakeClient, tmp_path: Path) -> None:
     (tmp_path / "x-1.0.tar.gz").write_bytes(b"")
     index = Index(make_client(), (), (str(tmp_path),))
     (file,) = index.files("x")
     assert not file.is_wheel
     index.prefetch_metadata([file])
-    with pytest.raises(ValueError, match="sdist"):
+    with pytest.raises(UnsafeInputError) as caught:
         index.metadata(file)
+    assert caught.value.id == "sdist-layout"
 
 
 # Ahead of time.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from bridge.algebra import CondaSpec, Requirement, parse_conda, parse_pypi
-from bridge.errors import UnsafeInputError, UsageError
+from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.resolve.masks import ON
 from bridge.resolve.provides import is_python_text
 from bridge.resolve.space import Space
@@ -138,7 +138,7 @@ class Loader:
         return bool(fresh)
 
     def load_wheel(self, variable: Variable, bit: int) -> None:
-        """Read METADATA of one file and add what it needs. A file that cannot be read is struck, with a warning.
+        """Read METADATA of one file and add what it needs. A file that cannot be used is struck, with a warning.
 
         Costs a request or more the first time; raises `NetworkError` where the index does not answer.
         """
@@ -148,10 +148,9 @@ class Loader:
         file = self._space.file(variable, bit)
         try:
             metadata = index.metadata(file)
-        except UnsafeInputError as error:
-            self._space.warnings[f"{file.filename} is left out: {error.message}"] = None
+        except (UnsafeInputError, BuildError) as error:
             variable.metadata[bit] = CoreMetadata(name=variable.key, version=file.version)
-            self._strike(variable, bit, Fact("unreadable", file.filename, variable, bit))
+            self._leave_out(variable, bit, file.filename, error)
             return
         self.metadata_read += 1
         variable.metadata[bit] = metadata
@@ -159,7 +158,15 @@ class Loader:
             self._space.need_python(variable, bit, metadata.requires_python)
         for requirement in self._requirements(metadata, file.filename):
             fact = Fact("depends", requirement.text, variable, bit)
-            self._space.demand(((variable.index, bit),), requirement, fact)
+            try:
+                self._space.demand(((variable.index, bit),), requirement, fact)
+            except (UnsafeInputError, UsageError) as error:  # a URL that leads to nothing usable
+                self._leave_out(variable, bit, file.filename, error)
+                return
+
+    def _leave_out(self, variable: Variable, bit: int, filename: str, error: BridgeError) -> None:
+        self._space.warnings[f"{filename} is left out: {error.message}"] = None
+        self._strike(variable, bit, Fact("unreadable", filename, variable, bit))
 
     def _requirements(self, metadata: CoreMetadata, source: str) -> Iterator[Requirement]:
         for text in metadata.requires_dist:
@@ -243,7 +250,7 @@ class Loader:
             return None
         try:
             metadata = catalog.index.metadata(chosen)
-        except UnsafeInputError as error:
+        except (UnsafeInputError, BuildError) as error:
             self._space.warnings[f"{chosen.filename}: {error.message}"] = None
             return None
         self.metadata_read += 1

@@ -1,0 +1,92 @@
+"""A source distribution on the disk: unpacked safely, and what it says of itself without being built (PEP 643)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from packaging.metadata import parse_email
+from packaging.utils import InvalidSdistFilename, parse_sdist_filename
+from packaging.version import InvalidVersion, Version
+
+from bridge import fs
+from bridge.archive.sdists import SdistMember, check_sdist, read_members
+from bridge.errors import UnsafeInputError
+from bridge.faults import faults
+from converters.wheel import CoreMetadata, parse_metadata
+
+__all__ = ["check_sdist_name", "is_static", "parse_sdist_name", "read_pkg_info", "unpack"]
+
+_DECIDING = frozenset({"version", "requires-dist", "requires-python", "provides-extra"})
+_METADATA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z", re.ASCII)
+_FIRST_STATIC = (2, 2)
+
+
+def parse_sdist_name(filename: str) -> tuple[str, Version]:
+    """(normalised project, version) of an sdist's file name. Raises `UnsafeInputError` (`sdist-name`)."""
+    try:
+        return parse_sdist_filename(filename)
+    except (InvalidSdistFilename, InvalidVersion) as error:
+        raise UnsafeInputError(
+            "sdist-name",
+            f"not the file name of a source distribution: {filename}",
+            context=(str(error),),
+            hint="it is to be NAME-VERSION.tar.gz (PEP 625), or the older NAME-VERSION.zip",
+        ) from error
+
+
+def check_sdist_name(metadata: CoreMetadata, filename: str) -> None:
+    """Raise `UnsafeInputError` (`sdist-name`) where PKG-INFO, or what was built, contradicts the file name."""
+    project, version = parse_sdist_name(filename)
+    if metadata.name != project or Version(metadata.version) != version:
+        raise UnsafeInputError(
+            "sdist-name",
+            f"{filename}: its metadata says {metadata.name} {metadata.version}",
+            context=(f"the file name says {project} {version}",),
+        )
+
+
+def read_pkg_info(path: Path, filename: str) -> bytes | None:
+    """PKG-INFO out of an sdist, which is judged whole first; `None` where it has none. Raises as `check_sdist`."""
+    with faults(path):
+        return check_sdist(path, filename=filename).metadata
+
+
+def is_static(pkg_info: bytes, source: str) -> bool:
+    """Whether a PKG-INFO says what every wheel built from its sdist will say, as far as a solver asks (PEP 643).
+
+    So it is from Metadata-Version 2.2 on, unless one of Version, Requires-Dist, Requires-Python and Provides-Extra is
+    Dynamic. Raises `UnsafeInputError` (`metadata-invalid`, `limit-size`); `source` names the file in it.
+    """
+    metadata = parse_metadata(pkg_info, source)
+    found = _METADATA_VERSION.match(parse_email(pkg_info)[0].get("metadata_version", ""))
+    if found is None or (int(found[1]), int(found[2])) < _FIRST_STATIC:
+        return False
+    return _DECIDING.isdisjoint(metadata.dynamic)
+
+
+def unpack(path: Path, target: Path) -> Path:
+    """Unpack the sdist at `path` into the new folder `target`, and return the folder that was at its top.
+
+    It is judged whole first. Of the modes only "executable" survives. Raises as `check_sdist`, and `FaultError`.
+    """
+    with faults(path):
+        manifest = check_sdist(path)
+    fs.make_directories(target)
+    with fs.WritableTree(target) as tree, faults(path):
+        for member, content in read_members(path, manifest):
+            fs.write_file(tree, member.path, content, mode=_mode(member))
+        for member in manifest.members:
+            if member.kind == "directory":
+                fs.make_directory(tree, member.path)
+            elif member.kind == "hardlink":  # as a copy, so that a build that changes one leaves the other
+                with open(target / (member.link or ""), "rb") as stream:
+                    fs.write_file(tree, member.path, stream, mode=_mode(member))
+        for member in manifest.members:
+            if member.kind == "symlink":
+                fs.write_symlink(tree, member.path, member.link or "")
+    return target / manifest.root
+
+
+def _mode(member: SdistMember) -> int:
+    return 0o755 if member.is_executable else 0o644
