@@ -103,7 +103,8 @@ class Settings:
 OPTIONS = frozenset(
     {
         "prefix", "channel", "channel_priority", "index_url", "extra_index_url", "name_map", "platform",
-        "virtual_package", "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside", "allow_clobber",
+        "virtual_package", "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside",
+        "allow_clobber",
         "allow_link_scripts", "allow_external_symlinks", "lock_timeout", "durability", "json", "quiet", "verbose",
         "no_progress", "color",
 
