@@ -114,7 +114,7 @@ def _notes_on_fit(
     elif is_narrow or shape.span.pythons:
         admitted = Pythons.admitted(requirements.requires_python & fit.pythons, cuts(requirements.lines.all))
         subdirs = sorted(SUBDIRS) if fit.is_portable else [fit.subdir]
-        others = varying(requirements.lines.all, admitted.places(subdirs, admitted.minors))
+        others = varying(requirements.lines.all, admitted.places(subdirs))
         place = [shape.subdir] if is_narrow else []
         place += [f"python {shape.span.pythons}"] if shape.span.pythons else []
         why = f": elsewhere it requires other packages ({', '.join(others)})" if others else ""

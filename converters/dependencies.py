@@ -249,8 +249,8 @@ def span_of(requirements: Requirements, pythons: SpecifierSet, subdirs: Sequence
     Raises `UnsafeInputError`: `not-portable` where they are the same nowhere wide enough, naming the markers;
     `requires-python` where no python is left.
     """
-    admitted = Pythons.admitted(pythons, cuts(requirements.lines.all))
-    if not admitted.minors:
+    admitted = Pythons.admitted(pythons, cuts(requirements.deciding()))
+    if not admitted.versions:
         raise UnsafeInputError("requires-python", f"no python fits {requirements.project}: {pythons}")
     judge = _Judge(requirements)
 
@@ -267,7 +267,7 @@ def span_of(requirements: Requirements, pythons: SpecifierSet, subdirs: Sequence
     span = find_span(required, admitted, subdirs, target)
     if span is not None:
         return span
-    everywhere = admitted.places(subdirs, admitted.minors)
+    everywhere = admitted.places(subdirs)
     raise UnsafeInputError(
         "not-portable",
         f"{requirements.project} requires other packages on other platforms or pythons; no one package fits all",

@@ -8,7 +8,7 @@ from which python minor to which. Both are found by evaluating, not by reading t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,12 +17,12 @@ from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentN
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion
+from packaging.version import InvalidVersion, Version
 
 from converters.errors import UnsafeInputError
 from converters.target import Python, Target
 
-__all__ = ["Line", "Minor", "Place", "Pythons", "Span", "cuts", "find_span", "varying"]
+__all__ = ["Line", "Place", "Pythons", "Span", "cuts", "find_span", "varying"]
 
 Minor = tuple[int, int]
 Place = tuple[str, str]
@@ -31,13 +31,14 @@ Place = tuple[str, str]
 # A package that is to be portable must have one set of requirements over these at least; beyond them it may be bounded.
 _WINDOW = tuple((3, minor) for minor in range(9, 15))
 _KNOWN = ((2, 7), *((3, minor) for minor in range(21)))
-_MICROS = ("0", "99")  # the ends of a minor: markers may name a microversion
+_MICROS = (0, 99)  # the ends of a minor: markers may name a microversion
 
 _OF_PYTHON = re.compile(r"\b(python_version|python_full_version|implementation_version)\b")
 _OF_PLATFORM = re.compile(r"\b(sys_platform|os_name|platform_(system|machine|release|version))\b")
 _MICROVERSION = re.compile(r"[\"'](\d+)\.(\d+)\.(\d+)")
 _OF_MACHINE = ("platform_release", "platform_version")
 _MACHINES = ("0", "9999")  # versions of no kernel; what the marker itself names is tried too
+_MICROVERSION_TEXT = re.compile(r"\d+\.\d+\.\d+\Z")
 _EXTRA = re.compile(r"\bextra [=!]= \"([^\"]*)\"|\"([^\"]*)\" [=!]= extra\b")
 _QUOTED = re.compile(r"\"[^\"]*\"")
 _LITERAL = re.compile(r"\"([^\"]*)\"")
@@ -47,7 +48,7 @@ _LITERAL = re.compile(r"\"([^\"]*)\"")
 class Span:
     """Where one set of requirements holds: on these subdirs, at these places.
 
-    `pythons` bounds the minors beyond what Requires-Python says; empty: no bound is needed.
+    `pythons` bounds the versions beyond what Requires-Python says; empty: no bound is needed.
     """
 
     subdirs: tuple[str, ...]
@@ -156,33 +157,45 @@ def cuts(lines: Iterable[Line]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Pythons:
-    """The pythons to judge by: each known minor that Requires-Python admits, with versions that stand for all of it."""
+    """Versions of python to judge by, ascending: no marker tells one of them from those between it and the next."""
 
-    versions: Mapping[Minor, tuple[str, ...]]
+    versions: tuple[str, ...]
 
     @classmethod
     def admitted(cls, requires_python: SpecifierSet, at: Iterable[str] = ()) -> Pythons:
-        """Of each minor its ends, and what `at` and Requires-Python name of it."""
-        named = [*at, *(clause.version for clause in requires_python if clause.version.count(".") == 2)]
-        versions = {}
-        for major, minor in _KNOWN:
-            inside = [version for version in named if version.startswith(f"{major}.{minor}.") and version[-1] != "*"]
-            candidates = dict.fromkeys([*(f"{major}.{minor}.{micro}" for micro in _MICROS), *inside])
-            kept = tuple(requires_python.filter(candidates, prereleases=True))
-            if kept:
-                versions[major, minor] = kept
-        return cls(versions=versions)
+        """The ends of each known minor, and what `at` and Requires-Python name: those that Requires-Python admits."""
+        ends = [f"{major}.{minor}.{micro}" for major, minor in _KNOWN for micro in _MICROS]
+        named = [clause.version for clause in requires_python if _MICROVERSION_TEXT.match(clause.version)]
+        candidates = sorted({*ends, *at, *named}, key=Version)
+        return cls(tuple(requires_python.filter(candidates, prereleases=True)))
 
-    @property
-    def minors(self) -> tuple[Minor, ...]:
-        """Ascending."""
-        return tuple(self.versions)
+    def window(self) -> list[str]:
+        """Those that a portable package should serve; all, where none of them is admitted."""
+        inside = [version for version in self.versions if _minor(version) in _WINDOW]
+        return inside or list(self.versions)
 
-    def places(self, subdirs: Iterable[str], minors: Iterable[Minor]) -> list[Place]:
-        """Every place to evaluate at."""
-        return [(subdir, version) for subdir in subdirs for minor in minors for version in self.versions[minor]]
+    def nearest(self, python: Python | None) -> str | None:
+        """The version that stands for `python`; `None` where it is not admitted."""
+        if python is None:
+            return None
+        below = [
+            version
+            for version in self.versions
+            if _minor(version) == python.minor and Version(version) <= Version(python.version)
+        ]
+        return below[-1] if below else None
+
+    def places(self, subdirs: Iterable[str], versions: Iterable[str] | None = None) -> list[Place]:
+        """Every place to evaluate at; of all versions, where none are given."""
+        chosen = self.versions if versions is None else tuple(versions)
+        return [(subdir, version) for subdir in subdirs for version in chosen]
+
+
+def _minor(version: str) -> Minor:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
 
 
 def find_span(
@@ -197,12 +210,11 @@ def find_span(
     :param required: what is required at a place, in a form that compares.
     :param subdirs: those on which the package could run; a single one: it is built for that one.
     """
-    at = target.python.minor if target is not None and target.python is not None else None
-    core = [minor for minor in pythons.minors if minor in _WINDOW] or list(pythons.minors)
-    run = _run(required, pythons, subdirs, core)
-    if run and (at is None or at in run or at not in pythons.minors):
+    at = pythons.nearest(target.python) if target is not None else None
+    run = _run(required, pythons, subdirs, pythons.window())
+    if run and (at is None or at in run):
         return _span(run, pythons, subdirs)
-    if target is None or at not in pythons.minors:
+    if target is None or at is None:
         return None
     for chosen in (subdirs, [target.subdir]):
         if run := _run(required, pythons, chosen, [at]):
@@ -211,34 +223,34 @@ def find_span(
 
 
 def _run(
-    required: Callable[[Place], object], pythons: Pythons, subdirs: Sequence[str], core: Sequence[Minor]
-) -> list[Minor]:
-    """The consecutive minors around `core` with one value on all subdirs; none where `core` itself has several."""
+    required: Callable[[Place], object], pythons: Pythons, subdirs: Sequence[str], core: Sequence[str]
+) -> list[str]:
+    """The consecutive versions around `core` with one value on all subdirs; none where `core` itself has several."""
     if not core:
         return []
-    minors = pythons.minors
-    value = required(pythons.places(subdirs, core)[0])
+    versions = pythons.versions
+    value = required((subdirs[0], core[0]))
 
-    def is_same(minor: Minor) -> bool:
-        return all(required(place) == value for place in pythons.places(subdirs, [minor]))
+    def is_same(version: str) -> bool:
+        return all(required((subdir, version)) == value for subdir in subdirs)
 
     if not all(map(is_same, core)):
         return []
-    first, last = minors.index(core[0]), minors.index(core[-1])
-    while first > 0 and is_same(minors[first - 1]):
+    first, last = versions.index(core[0]), versions.index(core[-1])
+    while first > 0 and is_same(versions[first - 1]):
         first -= 1
-    while last + 1 < len(minors) and is_same(minors[last + 1]):
+    while last + 1 < len(versions) and is_same(versions[last + 1]):
         last += 1
-    return list(minors[first : last + 1])
+    return list(versions[first : last + 1])
 
 
-def _span(run: Sequence[Minor], pythons: Pythons, subdirs: Sequence[str]) -> Span:
+def _span(run: Sequence[str], pythons: Pythons, subdirs: Sequence[str]) -> Span:
     bounds = []
-    if run[0] != pythons.minors[0]:
-        bounds.append(f">={run[0][0]}.{run[0][1]}")
-    if run[-1] != pythons.minors[-1]:
-        after = pythons.minors[pythons.minors.index(run[-1]) + 1]
-        bounds.append(f"<{after[0]}.{after[1]}")
+    if run[0] != pythons.versions[0]:
+        bounds.append(f">={run[0].removesuffix('.0')}")
+    if run[-1] != pythons.versions[-1]:
+        after = pythons.versions[pythons.versions.index(run[-1]) + 1]
+        bounds.append(f"<{after.removesuffix('.0')}")
     return Span(
         subdirs=tuple(subdirs), pythons=SpecifierSet(",".join(bounds)), places=tuple(pythons.places(subdirs, run))
     )

@@ -130,13 +130,23 @@ def test_a_portable_package_is_refused_where_requirements_differ(requires: list[
     assert caught.value.hint
 
 
-def test_a_marker_that_cuts_through_the_target_minor_is_refused() -> None:
-    with pytest.raises(UnsafeInputError, match="no one package fits all"):
-        depends("a; python_full_version<'3.12.3'")
-    assert depends("a; python_full_version<'3.11.3'") == ()
-    narrow = "a; python_full_version>='3.11.5' and python_full_version<'3.11.7'"
-    span, _ = solve(metadata(narrow))
-    assert span.pythons == SpecifierSet(">=3.12"), "true of neither end of 3.11, and seen all the same"
+@pytest.mark.parametrize(
+    ("requires", "pythons", "expected"),
+    [
+        (["a; python_full_version<'3.12.3'"], ">=3.12.3", ()),
+        (["a; python_full_version>='3.12.3'"], ">=3.12.3", ("a",)),
+        (["a; python_full_version<'3.12.5'"], "<3.12.5", ("a",)),
+        (["a; python_full_version<='3.12.4'"], "<3.12.5", ("a",)),
+        (["a; python_full_version<'3.11.3'"], ">=3.11.3", ()),
+        # True of neither end of 3.11, and seen all the same.
+        (["a; python_full_version>='3.11.5' and python_full_version<'3.11.7'"], ">=3.11.7", ()),
+        (["a>=1; python_full_version<'3.12.4'", "a>=2; python_full_version>='3.12.4'"], ">=3.12.4", ("a >=2",)),
+    ],
+)
+def test_a_marker_may_cut_through_a_minor(requires: list[str], pythons: str, expected: tuple[str, ...]) -> None:
+    span, needs = solve(metadata(*requires))
+    assert span.pythons == SpecifierSet(pythons)
+    assert needs.depends == expected
 
 
 @pytest.mark.parametrize("marker", ['platform_release >= "20"', 'platform_version == "x" and python_version>"3"'])
