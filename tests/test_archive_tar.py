@@ -645,6 +645,16 @@ def test_the_comparison_with_tarfile_is_not_empty() -> None:
     assert not assert_accepted_only_if_tarfile_agrees(tar_of(tar_file("a"), tar_file("a")))
 
 
+def test_a_tar_of_too_many_members_is_refused() -> None:
+    data = tar_of(*(tar_header(f"{number}/", kind=b"5") for number in range(5)))
+    assert len(scan_tar(iter([data]), len(data), "demo.tar", Limits(entries=5), {}).members) == 5
+    endless = tar_of(*[pax(("comment", "x"), kind=b"g")] * 20, tar_file("a"))
+    for many in (data, endless):
+        with pytest.raises(UnsafeInputError) as caught:
+            scan_tar(iter([many]), len(many), "demo.tar", Limits(entries=4), {})
+        assert_refused(caught.value, "limit-entries")
+
+
 # --- zstd
 
 

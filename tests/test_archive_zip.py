@@ -254,6 +254,10 @@ STRUCTURE: Mapping[str, tuple[Callable[[], bytes], str]] = {
     "W22 bomb_many": (lambda: Zip(entries=[A], tail=many_entries).build(), "limit-entries"),
     "W22 count too small": (lambda: Zip(entries=[A, B], tail=end_with(wrong_entries=1)).build(), "zip-frame"),
     "W22 count too large": (lambda: Zip(entries=[A, B], tail=end_with(wrong_entries=3)).build(), "zip-frame"),
+    "W22 count too large, and room for it": (
+        lambda: Zip(entries=[Entry(name="a" * 99)], tail=end_with(wrong_entries=2)).build(),
+        "zip-frame",
+    ),
     "W23 usize_lie": (
         lambda: zip_of(Entry(name="a.py", data=ZEROS, local={"size": 10}, central={"size": 10})),
         "zip-size",
@@ -466,6 +470,14 @@ def assert_same_as_zipfile(data: bytes, members: tuple[ZipMember, ...] | None = 
 def test_w30_only_the_execute_bit_of_a_mode_survives(mode: int, expected: int) -> None:
     (member,) = check_zip(io.BytesIO(zip_of(Entry(name="a", mode=mode))), "demo.zip")
     assert member.mode == expected
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_refused() -> None:
+    data = zip_of(Entry(name="a.py", data=random.Random(6).randbytes(5000)))
+    (member,) = read_directory(io.BytesIO(data), "demo.zip")
+    with pytest.raises(UnsafeInputError) as caught:
+        list(read_member(io.BytesIO(data[:3000]), member, "demo.zip"))
+    assert_refused(caught.value, "zip-frame")
 
 
 def test_members_may_lie_in_another_order_than_the_directory_lists_them() -> None:

@@ -10,6 +10,7 @@ __all__ = ["damaged", "refused", "shown"]
 
 _LONGEST = 200  # characters of a member's name in a message
 _REBUILD = "fetch it again; if it is refused again, its publisher has to rebuild it"
+_DAMAGED = f"nothing was unpacked; the file is not what it promises to be: {_REBUILD}"
 _HINTS = {
     "limit": "nothing was unpacked; if the size is genuine, raise the limit in question",
     "zip": f"unpackers could read this archive in different ways: {_REBUILD}",
@@ -76,6 +77,6 @@ def _error(
         id,
         f"{': '.join(place)}: {_escaped(problem)}{where}",
         context=context,
-        hint=_HINTS.get(id.split("-", 1)[0], _REBUILD),
+        hint=_DAMAGED if kind is IntegrityError else _HINTS.get(id.split("-", 1)[0], _REBUILD),
         objects={"archive": archive, "member": None if member is None else shown(member), "offset": offset},
     )
