@@ -6,11 +6,10 @@ judged before, by the caller. Equal input gives equal output: no clock, no local
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from packaging.tags import Tag
+from packaging.tags import parse_tag
 
 from converters.dependencies import MetadataLookup, Requirements, dependencies, read_requirements
 from converters.documents import index_of, info_files
@@ -20,7 +19,7 @@ from converters.markers import Pythons, cuts, varying
 from converters.names import NameMap
 from converters.native import NativeFile
 from converters.package import Member
-from converters.payload import Manifest, Payload, arrange
+from converters.payload import Archive, Manifest, Payload, arrange
 from converters.record import Record, conda_record
 from converters.shape import Shape, read_natives, shape_of
 from converters.tags import Fit, choose_fit
@@ -46,7 +45,7 @@ class Converted:
 
 
 def convert(
-    archive: zipfile.ZipFile,
+    archive: Archive,
     wheel: Manifest,
     info: WheelInfo,
     *,
@@ -123,15 +122,10 @@ def _notes_on_fit(
         yield f"built for the stable ABI: one package for every python {fit.pythons} with a GIL"
     if fit.python is not None and len({tag.interpreter for tag in named.tags}) > 1:
         yield f"made for python {fit.python.minor[0]}.{fit.python.minor[1]}, one of those that the wheel fits"
-    if {str(tag) for tag in named.tags} != {str(tag) for line in wheel.tags for tag in _tags(line)}:
+    if named.tags != {tag for line in wheel.tags if line.count("-") == 2 for tag in parse_tag(line)}:
         yield "the tags in the wheel are not those of its file name, which was believed"
     if any("linux_" in tag.platform and not tag.platform.startswith("manylinux") for tag in named.tags):
         yield "its tag does not say which glibc it needs"
-
-
-def _tags(text: str) -> Sequence[Tag]:
-    parts = text.split("-")
-    return [Tag(*parts)] if len(parts) == 3 else []
 
 
 def _notes_on_files(

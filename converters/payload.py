@@ -14,18 +14,17 @@ import csv
 import hashlib
 import io
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO, Protocol, cast
+from typing import IO, BinaryIO, Protocol, cast
 
 from converters.errors import UnsafeInputError
 from converters.layout import Layout, is_cache, refuse_reserved, scheme_of
 from converters.package import Member
 from converters.wheel import CoreMetadata
 
-__all__ = ["PLACEHOLDER", "File", "Manifest", "Payload", "arrange"]
+__all__ = ["PLACEHOLDER", "Archive", "File", "Manifest", "Payload", "arrange"]
 
 PLACEHOLDER = "/opt/bridge_prefix_placeholder"
 """Stands for the prefix in the first line of scripts; an installer puts the real one there (paths.json, `text`)."""
@@ -46,6 +45,13 @@ if __name__ == "__main__":
     sys.argv[0] = re.sub(r"(-script\\.pyw?|\\.exe)?$", "", sys.argv[0])
     sys.exit({attribute}())
 """
+
+
+class Archive(Protocol):
+    """An open wheel, as `zipfile.ZipFile` gives it."""
+
+    def open(self, name: str) -> IO[bytes]: ...
+    def read(self, name: str) -> bytes: ...
 
 
 class _WheelFile(Protocol):
@@ -119,7 +125,7 @@ class Payload:
     dropped: tuple[str, ...]
 
 
-def arrange(archive: zipfile.ZipFile, wheel: Manifest, layout: Layout) -> Payload:
+def arrange(archive: Archive, wheel: Manifest, layout: Layout) -> Payload:
     """Place every file of the wheel, and make what is to be made.
 
     Raises `UnsafeInputError`: `reserved-path` for what would lie on others' files, `path-collision` for two files in
@@ -184,7 +190,7 @@ def _refuse_file_as_folder(files: dict[str, File], wheel: Manifest) -> None:
         raise UnsafeInputError("path-collision", f"{wheel.filename} would make {path} both a file and a folder")
 
 
-def _place(archive: zipfile.ZipFile, member: _WheelFile, wheel: Manifest, layout: Layout) -> File:
+def _place(archive: Archive, member: _WheelFile, wheel: Manifest, layout: Layout) -> File:
     """A member of the wheel as a file of the package: streamed, unless its first line is to be rewritten."""
     scheme, rest = scheme_of(member.path, wheel.data_dir)
     project = wheel.dist_info.removesuffix(".dist-info").rpartition("-")[0]
@@ -204,7 +210,7 @@ def _place(archive: zipfile.ZipFile, member: _WheelFile, wheel: Manifest, layout
     return File(member=source, sha256=member.sha256)
 
 
-def _script(archive: zipfile.ZipFile, member: _WheelFile, layout: Layout) -> bytes | None:
+def _script(archive: Archive, member: _WheelFile, layout: Layout) -> bytes | None:
     """A script with the placeholder in its first line; `None` where that is not exactly `#!python` or `#!pythonw`."""
     with archive.open(member.path) as stream:
         head = stream.read(64)
@@ -256,7 +262,7 @@ def _record(rows: list[tuple[str, str, str]]) -> bytes:
     return out.getvalue().encode()
 
 
-def _licenses(archive: zipfile.ZipFile, wheel: Manifest) -> Iterator[tuple[str, bytes]]:
+def _licenses(archive: Archive, wheel: Manifest) -> Iterator[tuple[str, bytes]]:
     """Copies for info/licenses: PEP 639's folder, or the files named like licences beside METADATA."""
     for member in sorted(wheel.members, key=lambda member: member.path):
         rest = member.path.removeprefix(f"{wheel.dist_info}/")

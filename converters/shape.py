@@ -7,7 +7,6 @@ are there, and in the target's subdir if only that will do. It is `noarch: pytho
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from converters.errors import UnsafeInputError
 from converters.layout import Layout
 from converters.markers import Span
 from converters.native import HEAD, NativeFile, is_extension_module, read_native, runs_on
-from converters.payload import Manifest
+from converters.payload import Archive, Manifest
 from converters.tags import Fit
 from converters.target import SUBDIRS, Python, Target
 
@@ -39,7 +38,7 @@ class Shape:
     span: Span
 
 
-def read_natives(archive: zipfile.ZipFile, wheel: Manifest) -> tuple[NativeFile, ...]:
+def read_natives(archive: Archive, wheel: Manifest) -> tuple[NativeFile, ...]:
     """The files of native code in a wheel, in its order."""
     found: list[NativeFile] = []
     for member in wheel.members:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.tags import Tag, parse_tag
 from packaging.utils import parse_wheel_filename
-from rattler import MatchSpec
+from rattler import BuildString, MatchSpec, PackageRecord
 
 from converters.errors import UnsafeInputError
 from converters.native import NativeFile, is_extension_module, read_native, runs_on
@@ -104,6 +104,14 @@ def test_all_dependencies_are_matchspecs() -> None:
         for fit in fits(parse_tag(tag)):
             for text in fit.depends:
                 MatchSpec(text, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"), [("8_cp313", True), ("0_cp36m", True), ("host_0_cp311", True), ("8_cp313t", False)]
+)
+def test_abi3_is_for_no_free_threaded_python(build: str, expected: bool) -> None:
+    record = PackageRecord("python_abi", "3.13", BuildString(build), 0, "noarch")
+    assert MatchSpec(GIL).matches(record) is expected
 
 
 @pytest.mark.parametrize(
