@@ -131,36 +131,40 @@ def arrange(archive: Archive, wheel: Manifest, layout: Layout) -> Payload:
     Raises `UnsafeInputError`: `reserved-path` for what would lie on others' files, `path-collision` for two files in
     one place.
     """
-    files: dict[str, File] = {}
+    taken: dict[str, File] = {}  # by the path where it will lie once installed
     dropped = []
     for member in wheel.members:
         if _is_stale(member.path, wheel) or is_cache(member.path):
             dropped.append(member.path)
         else:
-            _add(files, _place(archive, member, wheel, layout), wheel, member.path)
-    rows = [_row(layout, file) for file in files.values()]
-    commands: dict[str, File] = {}
+            _take(taken, _place(archive, member, wheel, layout), layout, wheel)
+    rows = [_row(layout, file) for file in taken.values()]
+    commands = []
     for command in wheel.entry_points:
         path = f"{layout.scripts}/{command.name}"
         source = f"{wheel.dist_info}/entry_points.txt"
         refuse_reserved(wheel.filename, source, layout.installed(path), is_windows=layout.is_windows)
-        made = _made(path, _command(command), is_executable=True, is_patched=True)
-        _add(commands, made, wheel, source)
+        commands.append(_made(path, _command(command), is_executable=True, is_patched=True))
         rows += [(name, "", "") for name in _commands_of(layout, command)]
     info = f"{layout.site_packages}/{wheel.dist_info}"
     installer = _made(f"{info}/INSTALLER", b"conda\n")
     rows += [_row(layout, installer), (f"{wheel.dist_info}/RECORD", "", "")]
-    for made in (installer, _made(f"{info}/RECORD", _record(rows)), *commands.values()):
-        _add(files, made, wheel, f"{wheel.dist_info}/entry_points.txt")
-    _refuse_file_as_folder(files, wheel)
-    if layout.is_portable:  # the installer makes the commands; here their places are only taken
-        files = {path: file for path, file in files.items() if path not in commands}
+    for made in (installer, _made(f"{info}/RECORD", _record(rows)), *commands):
+        _take(taken, made, layout, wheel)
+    _refuse_file_as_folder(taken, wheel)
+    # Commands of a portable package are made by the installer; here their places were only taken.
+    left_out = set(map(_path, commands)) if layout.is_portable else set()
+    files = [file for file in taken.values() if _path(file) not in left_out]
     return Payload(
-        files=tuple(file for _, file in sorted(files.items())),
+        files=tuple(sorted(files, key=_path)),
         licenses=tuple(_licenses(archive, wheel)),
         sboms=tuple(sorted(m.path for m in wheel.members if m.path.startswith(f"{wheel.dist_info}/sboms/"))),
         dropped=tuple(dropped),
     )
+
+
+def _path(file: File) -> str:
+    return file.member.path
 
 
 def _is_stale(path: str, wheel: Manifest) -> bool:
@@ -168,25 +172,22 @@ def _is_stale(path: str, wheel: Manifest) -> bool:
     return folder == wheel.dist_info and name in _STALE
 
 
-def _add(files: dict[str, File], file: File, wheel: Manifest, source: str) -> None:
-    if file.member.path in files:
-        raise UnsafeInputError(
-            "path-collision",
-            f"{wheel.filename} would put two files at {file.member.path}",
-            context=(f"one of them: {source}",),
-        )
-    files[file.member.path] = file
+def _take(taken: dict[str, File], file: File, layout: Layout, wheel: Manifest) -> None:
+    place = layout.installed(file.member.path)
+    if place in taken:
+        raise UnsafeInputError("path-collision", f"{wheel.filename} would install two files as {place}")
+    taken[place] = file
 
 
-def _refuse_file_as_folder(files: dict[str, File], wheel: Manifest) -> None:
+def _refuse_file_as_folder(taken: dict[str, File], wheel: Manifest) -> None:
     """Two schemes may name one path as a file and as a folder (`scripts/x`, `data/bin/x/y`)."""
     folders: set[str] = set()
-    for path in files:
+    for path in taken:
         folder = path.rpartition("/")[0]
         while folder and folder not in folders:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
-    for path in sorted(folders & files.keys()):
+    for path in sorted(folders & taken.keys()):
         raise UnsafeInputError("path-collision", f"{wheel.filename} would make {path} both a file and a folder")
 
 

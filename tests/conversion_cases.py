@@ -165,6 +165,11 @@ CASES: Mapping[str, tuple[str, str, dict[str, object]]] = {
         "1.0",
         {"files": {"fo.py": b"", "fo-1.0.data/scripts/fo": b"x", "fo-1.0.data/data/bin/fo/y": b"y"}},
     ),
+    "shadowed": (
+        "sh",
+        "1.0",
+        {"console_scripts": {"sh": "sh:main"}, "files": {"sh.py": b"", "sh-1.0.data/data/bin/sh": b"x"}},
+    ),
     "long": ("n" * 70, "1.0", {"files": {"x.py": b""}}),
     "licensed": (
         "li",

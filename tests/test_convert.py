@@ -157,7 +157,9 @@ def test_the_record(
         ("activation", "reserved-path", "etc/conda"),
         ("link-script", "reserved-path", "post-link"),
         ("command", "reserved-path", "bin/python3"),
-        ("twice", "path-collision", "python-scripts/tw"),
+        ("twice", "path-collision", "two files as bin/tw"),
+        ("folder", "path-collision", "bin/fo both a file and a folder"),
+        ("shadowed", "path-collision", "two files as bin/sh"),
         ("long", "package-name", "nnnn"),
     ],
 )
@@ -168,13 +170,6 @@ def test_what_cannot_be_converted_is_refused_and_nothing_is_written(
         convert_case(tmp_path, case)
     assert (caught.value.id, caught.value.exit_code) == (error_id, 3)
     assert not list(tmp_path.glob("out/**/*.*"))
-
-
-def test_a_path_that_is_a_file_and_a_folder_is_refused(tmp_path: Path) -> None:
-    pinned = {"tag": "cp312-cp312-linux_x86_64"}
-    with pytest.raises(UnsafeInputError, match="both a file and a folder") as caught:
-        convert_case(tmp_path, "folder", changes=pinned)
-    assert caught.value.id == "path-collision"
 
 
 @pytest.mark.parametrize(
