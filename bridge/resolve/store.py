@@ -27,17 +27,27 @@ _ACTIVITY_GROWTH = 1.05
 
 
 class Clause:
-    """Not all terms may be satisfied at once. `fact` is the reason in words; a learned clause has `parents`."""
+    """Not all terms may be satisfied at once. `fact` is the reason in words; a learned clause has `parents`.
+
+    Two terms of one variable (a package that speaks of itself) are one: the domain would have to lie in both masks.
+    """
 
     __slots__ = ("fact", "marks", "parents", "terms")
 
     def __init__(
         self, terms: Sequence[Term], fact: object = None, marks: int = 0, parents: Sequence[Clause] = ()
     ) -> None:
-        self.terms = tuple(terms)
+        self.terms = tuple(terms) if len(dict(terms)) == len(terms) else _united(terms)
         self.fact = fact
         self.marks = marks
         self.parents = tuple(parents)
+
+
+def _united(terms: Iterable[Term]) -> tuple[Term, ...]:
+    masks: dict[int, int] = {}
+    for variable, mask in terms:
+        masks[variable] = masks.get(variable, -1) & mask
+    return tuple(masks.items())
 
 
 class Store:
