@@ -7,7 +7,7 @@ import os
 import platform
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
@@ -22,12 +22,13 @@ from bridge.apply import Outcome, Supply, change_prefix, create_prefix
 from bridge.audit.inventory import Inventory, Ownership, Reasons, ownership
 from bridge.audit.inventory import inventory as list_inventory
 from bridge.audit.inventory import why as give_reasons
+from bridge.config import Settings
 from bridge.convert import ConvertedPackage
 from bridge.errors import BridgeError, NoSolutionError, OwnershipError, UsageError
 from bridge.fs import fingerprint
 from bridge.model import IndexFile, Plan, PrefixState, Resolution
 from bridge.repair import plan_repair
-from bridge.requirement_files import local_requirement, read
+from bridge.requirement_files import FileRequirements, local_requirement, read
 from bridge.resolve.catalog import Project
 from bridge.session import Session
 from converters.names import NameMap
@@ -36,6 +37,7 @@ from converters.target import Python
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 
 __all__ = [
+    "Asked",
     "Outcome",
     "asked",
     "audit",
@@ -49,7 +51,6 @@ __all__ = [
     "repair",
     "resolve",
     "resolve_batch",
-    "texts_of",
     "update",
     "why",
 ]
@@ -58,28 +59,71 @@ __all__ = [
 _Planned = Callable[[], tuple[PrefixState, Plan, Supply]]
 
 
-def asked(
-    texts: Sequence[str], files: Sequence[str], extras: Sequence[str], groups: Sequence[str]
-) -> tuple[algebra.Requirement, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a command line and its files ask for; what the files say of channels and indexes is in `files`."""
+
+    requirements: tuple[algebra.Requirement, ...]
+    files: tuple[FileRequirements, ...] = ()
+
+    @property
+    def constraints(self) -> tuple[algebra.Requirement, ...]:
+        return tuple(constraint for file in self.files for constraint in file.constraints)
+
+    @property
+    def requires_python(self) -> str | None:
+        """The specifiers of all files, joined: all of them must hold."""
+        return ",".join(file.requires_python for file in self.files if file.requires_python) or None
+
+    @property
+    def hashes(self) -> dict[str, frozenset[str]]:
+        return {project: hashes for file in self.files for project, hashes in file.hashes.items()}
+
+    @property
+    def locked(self) -> dict[str, tuple[IndexFile, ...]]:
+        return {project: files for file in self.files for project, files in file.files.items()}
+
+    @property
+    def warnings(self) -> list[str]:
+        return [warning for file in self.files for warning in file.warnings]
+
+    def applied(self, settings: Settings) -> Settings:
+        """The settings with what the files say of channels and indexes; an option of the command line beats a file."""
+        for file in self.files:
+            settings = _with_file(settings, file)
+        return settings
+
+
+def _with_file(settings: Settings, file: FileRequirements) -> Settings:
+    if file.channels and not settings.has_channels:
+        settings = replace(settings, channels=file.channels, has_channels=True)
+    urls = settings.index_urls if file.index_url is None else (file.index_url,)
+    if file.no_index:
+        urls = ()
+    return replace(
+        settings,
+        index_urls=tuple(dict.fromkeys((*file.extra_index_urls, *urls))),
+        find_links=tuple(dict.fromkeys((*settings.find_links, *file.find_links))),
+        trusted_hosts=tuple(dict.fromkeys((*settings.trusted_hosts, *file.trusted_hosts))),
+        pre=settings.pre or file.pre,
+        no_build=settings.no_build or file.no_build,
+    )
+
+
+def asked(texts: Sequence[str], files: Sequence[str], extras: Sequence[str], groups: Sequence[str]) -> Asked:
     """The requirements of a command line, typed and from files. Raises `UsageError`."""
     typed = [algebra.parse(local_requirement(text, Path.cwd()) or text) for text in texts]
-    found = [
-        requirement for file in files for requirement in read(Path(file), extras=extras, groups=groups).requirements
-    ]
-    if not typed and not found:
+    found = tuple(read(Path(file), extras=extras, groups=groups) for file in files)
+    requirements = (*typed, *(requirement for file in found for requirement in file.requirements))
+    if not requirements:
         raise UsageError("no-requirements", "nothing is asked for", hint="name requirements, or a file with -r")
-    return (*typed, *found)
+    return Asked(requirements=requirements, files=found)
 
 
-def texts_of(files: Sequence[str], extras: Sequence[str], groups: Sequence[str]) -> list[str]:
-    """The texts of the requirements that files hold."""
-    return [found.text for file in files for found in read(Path(file), extras=extras, groups=groups).requirements]
-
-
-def resolve(requirements: Sequence[algebra.Requirement], session: Session) -> Resolution:
+def resolve(wanted: Asked, session: Session) -> Resolution:
     """One joint solve on the session's target."""
     channels = session.channels()
-    return session.resolve(requirements, channels, session.names(channels))
+    return session.resolve(wanted, channels, session.names(channels))
 
 
 def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
@@ -116,9 +160,7 @@ def _request(line: str, where: str) -> dict[str, list[str]]:
     return {"id": request.get("id"), "conda": conda, "pypi": pypi}
 
 
-def create(
-    path: Path, requirements: Sequence[algebra.Requirement], session: Session, *, is_dry_run: bool = False
-) -> Outcome:
+def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> Outcome:
     """A new environment. Raises `OwnershipError` (`prefix-exists`) before anything is fetched."""
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise OwnershipError(
@@ -128,7 +170,7 @@ def create(
         )
     channels = session.channels()
     names = session.names(channels)
-    resolution = session.resolve(requirements, channels, names)
+    resolution = session.resolve(wanted, channels, names)
     session.warnings += resolution.warnings
     planned = plans.diff(PrefixState(prefix=path), resolution, path)
     if is_dry_run:
@@ -136,15 +178,13 @@ def create(
     return create_prefix(planned, Supply(session=session, channels=channels, names=names))
 
 
-def install(
-    path: Path, requirements: Sequence[algebra.Requirement], session: Session, *, is_dry_run: bool = False
-) -> Outcome:
+def install(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> Outcome:
     """Add requirements. What is installed is kept where it can be, and never dropped silently for want of a root."""
 
     def planned() -> tuple[PrefixState, Plan, Supply]:
         state = prefix.require(path)
         supply = _supply(session, state)
-        resolution = _resolve_with(state, requirements, supply, kept=_kept(state))
+        resolution = _resolve_with(state, wanted, supply, kept=_kept(state))
         session.warnings += resolution.warnings
         return state, plans.diff(state, resolution, path), supply
 
@@ -159,7 +199,9 @@ def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bo
         supply = _supply(session, state)
         moving = {each.meta_path for name in names for each in plans.matching(state, name)}
         staying = [each for each in state.installed if names and each.meta_path not in moving]
-        resolution = _resolve_with(state, (), supply, kept=_kept(replace(state, installed=tuple(staying))))
+        resolution = _resolve_with(
+            state, Asked(requirements=()), supply, kept=_kept(replace(state, installed=tuple(staying)))
+        )
         session.warnings += resolution.warnings
         return state, plans.diff(state, resolution, path), supply
 
@@ -200,14 +242,12 @@ def _kept(state: PrefixState) -> dict[str, str]:
     return kept
 
 
-def _resolve_with(
-    state: PrefixState, new: Sequence[algebra.Requirement], supply: Supply, *, kept: Mapping[str, str]
-) -> Resolution:
+def _resolve_with(state: PrefixState, wanted: Asked, supply: Supply, *, kept: Mapping[str, str]) -> Resolution:
     """Solve for the new requirements, those of before, and the presence of all that is installed.
 
     Where that has no solution, what was never asked for may go; where it still has none, the explanation is of this.
     """
-    fresh = {requirement.name for requirement in new}
+    fresh = {requirement.name for requirement in wanted.requirements}
     before = [
         algebra.parse(text)
         for installed in state.installed
@@ -215,12 +255,12 @@ def _resolve_with(
         if algebra.parse(text).name not in fresh
     ]
     presence = [_presence(record) for record in (each.record for each in state.installed)]
+    everything = replace(wanted, requirements=(*wanted.requirements, *before))
+    session, channels, names = supply.session, supply.channels, supply.names
     try:
-        return supply.session.resolve(
-            [*new, *before], supply.channels, supply.names, present=presence, state=state, kept=kept
-        )
+        return session.resolve(everything, channels, names, present=presence, state=state, kept=kept)
     except NoSolutionError:
-        return supply.session.resolve([*new, *before], supply.channels, supply.names, state=state, kept=kept)
+        return session.resolve(everything, channels, names, state=state, kept=kept)
 
 
 def _presence(record: Record) -> algebra.Requirement:
@@ -230,7 +270,7 @@ def _presence(record: Record) -> algebra.Requirement:
 
 
 def convert(
-    wheels: Sequence[str],
+    wanted: Asked,
     output: Path,
     session: Session,
     *,
@@ -242,12 +282,10 @@ def convert(
 
     Returns the packages, and the errors by the text that led to them.
     """
-    if not wheels:
-        raise UsageError("no-requirements", "nothing is to be converted", hint="name wheels or requirements")
     names = session.names(session.local_channels())
     written: list[ConvertedPackage] = []
     failures: dict[str, BridgeError] = {}
-    for text in wheels:
+    for text in (requirement.text for requirement in wanted.requirements):
         try:
             written.append(_convert_one(text, output, session, names, archive_format, level))
         except BridgeError as error:
@@ -261,7 +299,7 @@ def convert(
 def _convert_one(
     text: str, output: Path, session: Session, names: NameMap, archive_format: conversions.Format, level: int
 ) -> ConvertedPackage:
-    requirement = algebra.parse_pypi(local_requirement(text, Path.cwd()) or text)
+    requirement = algebra.parse_pypi(text)
     file = _newest_file(requirement, session)
     archive = session.index.fetch(file, session.progress)
     origin = WheelInfo(

@@ -5,7 +5,7 @@ An installed package stays a candidate where its channel or index no longer offe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bridge.errors import NetworkError
 from bridge.model import IndexFile
@@ -38,8 +38,12 @@ class PresentRecords:
 class PresentIndex:
     """An `IndexPort` that also knows the installed wheels, metadata included."""
 
-    def __init__(self, source: IndexPort, installed: Sequence[Record]) -> None:
+    def __init__(
+        self, source: IndexPort, installed: Sequence[Record], hashes: Mapping[str, frozenset[str]] | None = None
+    ) -> None:
+        """:param hashes: project → the sha256 that its files may have; other projects may have any."""
         self._source = source
+        self._hashes = dict(hashes or {})
         wheels = [record for record in installed if record.ecosystem == "wheel" and record.pypi_names]
         self._installed = {record.pypi_names[0]: record for record in wheels}
 
@@ -50,14 +54,18 @@ class PresentIndex:
         """The index's files, and the installed one where no index has it or none can be reached."""
         present = self._installed.get(project)
         if present is None:
-            return self._source.files(project)
+            return self._allowed(project, self._source.files(project))
         try:
-            found = self._source.files(project)
+            found = self._allowed(project, self._source.files(project))
         except NetworkError:
             found = ()
         if any(file.filename == present.filename for file in found):
             return found
         return (*found, _file(project, present))
+
+    def _allowed(self, project: str, files: Sequence[IndexFile]) -> Sequence[IndexFile]:
+        allowed = self._hashes.get(project)
+        return files if allowed is None else [file for file in files if file.sha256 in allowed]
 
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
         self._source.prefetch_metadata(file for file in files if not self._is_present(file))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from bridge import algebra
 from bridge._rattler import channel_url, current_subdir, detect_virtual_packages
@@ -16,7 +17,7 @@ from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch import Client
 from bridge.host import HostChannel
 from bridge.index import Index
-from bridge.model import PrefixState, Resolution
+from bridge.model import IndexFile, PrefixState, Resolution
 from bridge.present import PresentIndex, PresentRecords
 from bridge.resolve import Catalog, Options, resolve
 from bridge.strict_json import parse_json
@@ -36,10 +37,33 @@ _FOREIGN = {
 }
 
 
+class Wanted(Protocol):
+    """What is to be solved for: requirements, and what else must hold."""
+
+    @property
+    def requirements(self) -> Sequence[algebra.Requirement]: ...
+
+    @property
+    def constraints(self) -> Sequence[algebra.Requirement]: ...
+
+    @property
+    def requires_python(self) -> str | None: ...
+
+    @property
+    def hashes(self) -> Mapping[str, frozenset[str]]: ...
+
+
 class Session:
     """Settings and ports of one run. Use it in a `with` statement: it holds connections and threads."""
 
-    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress | None = None,
+        locked: Mapping[str, tuple[IndexFile, ...]] | None = None,
+    ) -> None:
+        """:param locked: project → the files that a lock names; no index is asked for these."""
+        self._locked = locked or {}
         self.settings = settings
         self.progress = progress
         self.warnings: list[str] = []
@@ -60,7 +84,7 @@ class Session:
 
     @cached_property
     def index(self) -> Index:
-        return Index(self.client, self.settings.index_urls, self.settings.find_links)
+        return Index(self.client, self.settings.index_urls, self.settings.find_links, locked=self._locked)
 
     @cached_property
     def target(self) -> Target:
@@ -141,6 +165,10 @@ class Session:
             raise UnsafeInputError("name-map", f"{source}: a name map is an object: conda name -> list of PyPI names")
         return table
 
+    @property
+    def _has_index(self) -> bool:
+        return bool(self.settings.index_urls or self.settings.find_links or self._locked)
+
     def options(self) -> Options:
         settings = self.settings
         return Options(
@@ -151,16 +179,22 @@ class Session:
             no_build=settings.no_build,
         )
 
-    def catalog(self, channels: Channels, names: NameMap, state: PrefixState | None = None) -> Catalog:
+    def catalog(
+        self,
+        channels: Channels,
+        names: NameMap,
+        state: PrefixState | None = None,
+        hashes: Mapping[str, frozenset[str]] | None = None,
+    ) -> Catalog:
         """What the resolver asks: the channels and the index, and what is installed already."""
         installed = [each.record for each in state.installed] if state is not None else []
         records = PresentRecords(channels, installed)
-        index = PresentIndex(self.index, installed) if self.settings.index_urls or self.settings.find_links else None
+        index = PresentIndex(self.index, installed, hashes) if self._has_index else None
         return Catalog(records, index, self.target, names, self.options())
 
     def resolve(
         self,
-        requirements: Sequence[algebra.Requirement],
+        wanted: Wanted,
         channels: Channels,
         names: NameMap,
         *,
@@ -169,4 +203,11 @@ class Session:
         kept: Mapping[str, str] | None = None,
     ) -> Resolution:
         """One joint solve. Raises `NoSolutionError` and `NetworkError`."""
-        return resolve(requirements, self.catalog(channels, names, state), present=present, kept=kept)
+        return resolve(
+            wanted.requirements,
+            self.catalog(channels, names, state, wanted.hashes),
+            present=present,
+            constraints=wanted.constraints,
+            requires_python=wanted.requires_python,
+            kept=kept,
+        )

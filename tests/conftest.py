@@ -66,7 +66,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             files={
                 "farm/__init__.py": b"import barn\n",
                 "farm-1.0.data/scripts/plough": b"#!python\nprint('ploughing')\n",
-                "farm-1.0.data/data/share/farm/map.txt": b"here be cows\n",
+                "farm-1.0.data/data/share/barnyard/map.txt": b"here be cows\n",
             },
         ),
         "hay-1.0": make_wheel(folder, "hay", "1.0"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from resolvelib.resolvers import ResolutionTooDeep
 
@@ -16,7 +16,7 @@ from bridge.resolve.catalog import Catalog, IndexPort, Options, RecordPort
 from bridge.resolve.explain import no_solution
 from bridge.resolve.provider import Candidate, Reporter, Unsolvable, Watcher, run
 from bridge.resolve.space import Space
-from bridge.resolve.variables import Variable
+from bridge.resolve.variables import Implication, Variable
 from converters.record import Record
 from converters.target import Python, Target
 from converters.translate import translate
@@ -34,6 +34,8 @@ def resolve(
     catalog: Catalog,
     *,
     present: Sequence[Requirement] = (),
+    constraints: Sequence[Requirement] = (),
+    requires_python: str | None = None,
     kept: Mapping[str, str] | None = None,
     watcher: Watcher | None = None,
 ) -> Resolution:
@@ -41,6 +43,8 @@ def resolve(
 
     :param catalog: what is known of names and projects; may be shared by many calls.
     :param present: names that are installed and are to stay, in some version, though nobody asks for them.
+    :param constraints: what must hold of a project if it is installed at all.
+    :param requires_python: a PEP 440 specifier that python must meet.
     :param kept: installed packages, to be kept where they do: conda name → build identity (`name-version-build`), or
         `pypi:PROJECT` → wheel file name.
     :param watcher: told of every pin.
@@ -52,15 +56,31 @@ def resolve(
     collecting = gc.isenabled()
     gc.disable()  # clauses live exactly as long as this call: looking for garbage among them would cost a third
     try:
-        return _resolve(requirements, present, catalog, kept or {}, watcher, started)
+        request = _Request(tuple(requirements), tuple(present), tuple(constraints), requires_python)
+        return _resolve(request, catalog, kept or {}, watcher, started)
     finally:
         if collecting:
             gc.enable()
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    requirements: tuple[Requirement, ...]
+    present: tuple[Requirement, ...]
+    constraints: tuple[Requirement, ...]
+    requires_python: str | None
+
+    def roots(self, space: Space) -> list[Implication]:
+        """Tell a space all of it; returns what stands at the root."""
+        for constraint in self.constraints:
+            space.constrain(constraint)
+        roots = [root for requirement in self.requirements for root in space.ask(requirement)]
+        roots += [root for requirement in self.present for root in space.stay(requirement)]
+        return roots + (space.bound_python(self.requires_python) if self.requires_python else [])
+
+
 def _resolve(
-    requirements: Sequence[Requirement],
-    present: Sequence[Requirement],
+    request: _Request,
     catalog: Catalog,
     kept: Mapping[str, str],
     watcher: Watcher | None,
@@ -69,11 +89,9 @@ def _resolve(
     space = Space(catalog, _kept_candidates(catalog, kept))
     reporter = Reporter(watcher)
     try:
-        roots = [root for requirement in requirements for root in space.ask(requirement)]
-        roots += [root for requirement in present for root in space.stay(requirement)]
-        pins = run(space, roots, reporter, MAX_ROUNDS)
+        pins = run(space, request.roots(space), reporter, MAX_ROUNDS)
     except Unsolvable as verdict:
-        raise _explained(requirements, present, catalog, space, verdict) from None
+        raise _explained(request, catalog, space, verdict) from None
     except ResolutionTooDeep as error:
         raise NoSolutionError("too-deep", f"no solution was found in {MAX_ROUNDS} rounds") from error
     packages = _packages(space, pins)
@@ -89,31 +107,21 @@ def _resolve(
     )
 
 
-def _explained(
-    requirements: Sequence[Requirement],
-    present: Sequence[Requirement],
-    catalog: Catalog,
-    space: Space,
-    verdict: Unsolvable,
-) -> NoSolutionError:
+def _explained(request: _Request, catalog: Catalog, space: Space, verdict: Unsolvable) -> NoSolutionError:
     """Cut the requests down to a set of which none can be left out, within a few seconds, and explain that one."""
     deadline = time.perf_counter() + EXPLAIN_SECONDS
-    core = list(requirements)
-    staying = list(present)
-    for requirement in requirements:
-        fewer = [kept for kept in core if kept is not requirement]
-        if not fewer or time.perf_counter() > deadline:
+    for requirement in request.requirements:
+        fewer = replace(request, requirements=tuple(r for r in request.requirements if r is not requirement))
+        if not fewer.requirements or time.perf_counter() > deadline:
             continue
         attempt = Space(catalog)
         try:
-            roots = [root for kept in fewer for root in attempt.ask(kept)]
-            roots += [root for kept in staying for root in attempt.stay(kept)]
-            run(attempt, roots, Reporter(), EXPLAIN_ROUNDS)
+            run(attempt, fewer.roots(attempt), Reporter(), EXPLAIN_ROUNDS)
         except Unsolvable as smaller:
-            core, space, verdict = fewer, attempt, smaller
+            request, space, verdict = fewer, attempt, smaller
         except ResolutionTooDeep:
             continue
-    return no_solution(space, verdict.proof, core)
+    return no_solution(space, verdict.proof, request.requirements)
 
 
 def _kept_candidates(catalog: Catalog, kept: Mapping[str, str]) -> dict[str, int]:

@@ -86,6 +86,7 @@ class _Words:
         self._space = space
         self._sentences: dict[str, Callable[[Fact], str]] = {
             "asked": lambda fact: f"you ask for `{fact.text}`",
+            "constraint": lambda fact: f"a constraint of yours says `{fact.text}`",
             "present": lambda fact: f"{fact.text} is installed and is to stay",
             "depends": lambda fact: f"{self._who(fact)} depends on `{_plain(fact.text)}`",
             "constrains": lambda fact: f"{self._who(fact)} allows only `{_plain(fact.text)}` beside it",

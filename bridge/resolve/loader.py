@@ -33,7 +33,7 @@ class Loader:
         """Propagate and load until nothing new follows, or an assumption must go. Returns the violated clause."""
         while True:
             conflict = self._store.propagate()
-            if conflict is not None or self._space.lifting or not self._advance():
+            if conflict is not None or self._space.assumptions.lifting or not self._advance():
                 return conflict
 
     def _advance(self) -> bool:
@@ -235,7 +235,7 @@ class Loader:
             self._add_extra(owner, ((owner.index, bits),), bits, metadata, extra)
             return True
         # A wheel without the extra settles it; no wheel of this version leaves it open, for want of a better candidate.
-        mark = self._space.mark(liftable=True) if metadata is None else 0
+        mark = self._space.assumptions.mark(liftable=True) if metadata is None else 0
         fact = Fact("no-extra", f"{extra.key}[{extra.extra}]", owner, bits)
         store.add(Clause((*source, (owner.index, bits)), fact, mark))
         return True

@@ -152,9 +152,9 @@ class Joint(Resolution[Implication, Candidate, str]):
     def _attempt_to_pin_criterion(self, name: str) -> list[Criterion[Implication, Candidate]]:
         store, variable = self._space.store, self._provider.variable(name)
         conflict = self._loader.settle()
-        if conflict is None and not self._space.lifting and not store.is_decided(variable.index):
+        if conflict is None and not self._space.assumptions.lifting and not store.is_decided(variable.index):
             conflict = self._decide(variable)
-        if conflict is not None or self._space.lifting:
+        if conflict is not None or self._space.assumptions.lifting:
             # resolvelib asks for the criteria in the way; the clause itself waits in the store for `_backjump`.
             return [self.state.criteria[name]]
         self._pin_decided()
@@ -168,7 +168,7 @@ class Joint(Resolution[Implication, Candidate, str]):
             # What a wheel needs is known from METADATA alone: read before the level opens, for it holds at any level.
             self._loader.load_wheel(variable, bit)
             conflict = self._loader.settle()
-            if conflict is not None or self._space.lifting or store.is_decided(variable.index):
+            if conflict is not None or self._space.assumptions.lifting or store.is_decided(variable.index):
                 return conflict
             bit = choose(self._space, variable)
         store.decide(variable.index, bit)
@@ -210,8 +210,8 @@ class Joint(Resolution[Implication, Candidate, str]):
     def _backjump(self, causes: list[RequirementInformation[Implication, Candidate]]) -> bool:
         """Learn from the conflict in the store, and drop resolvelib's states down to the level that is kept."""
         space, store = self._space, self._space.store
-        if space.lifting:
-            space.lift(0)
+        if space.assumptions.lifting:
+            space.assumptions.lift(0)
             self._drop_states(-1)
             return True
         learned = store.learn()
@@ -242,7 +242,7 @@ def lift_or_give_up(space: Space) -> None:
     """No solution at level 0: lift the assumptions it rests on. Raises `Unsolvable` where it rests on none."""
     refutation = space.store.refutation
     assert refutation is not None
-    if not space.lift(refutation.marks):
+    if not space.assumptions.lift(refutation.marks):
         raise Unsolvable(refutation)
 
 
@@ -251,8 +251,8 @@ def run(space: Space, roots: Iterable[Implication], reporter: Reporter, max_roun
     loader = Loader(space)
     while True:
         conflict = loader.settle()
-        if space.lifting:
-            space.lift(0)
+        if space.assumptions.lifting:
+            space.assumptions.lift(0)
         elif conflict is None:
             break
         else:

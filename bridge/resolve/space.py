@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bridge.algebra import Requirement, names_prerelease
+from bridge.algebra import Requirement
 from bridge.errors import UsageError
 from bridge.model import IndexFile
+from bridge.resolve.assumptions import GROWN, Assumptions, meeting_files
 from bridge.resolve.catalog import Catalog, CondaName, Project
 from bridge.resolve.masks import ABSENT, ON, PRESENT
 from bridge.resolve.provides import canonical
@@ -18,8 +19,6 @@ from bridge.resolve.store import Clause, Store, Term
 from bridge.resolve.variables import Fact, Implication, Variable, VariableKind
 
 __all__ = ["Space"]
-
-_GROWN = 1  # the mark of no clause: the search starts again, for a variable has got candidates that it did not have
 
 
 class Space:
@@ -35,9 +34,7 @@ class Space:
         self.variables: list[Variable] = []
         self.extras: list[Variable] = []
         self.warnings: dict[str, None] = {}
-        self.lifting = 0  # assumptions to be lifted before the search goes on
-        self.liftable = 0  # the assumptions that may be lifted where no solution is found
-        self._next_mark = 2
+        self.assumptions = Assumptions(self)
         self._by_name: dict[str, Variable] = {}
         self._excluded: set[tuple[int, int]] = set()
         self.python = self.conda_variable("python")
@@ -89,7 +86,7 @@ class Space:
         self._tie(slot, slot.wheel_bit, slot.wheels, PRESENT)
         if self._only(project) == "wheel":
             carried = slot.wheel_bit - 2
-            self._bar(slot, carried, Fact("only", "wheel", slot, carried))
+            self.bar(slot, carried, Fact("only", "wheel", slot, carried))
         return slot
 
     def owner(self, project: str) -> Variable:
@@ -134,23 +131,37 @@ class Space:
                     related.is_asked = True
         return made
 
+    def constrain(self, requirement: Requirement) -> None:
+        """What must hold of a project if it is installed at all (pip's constraints)."""
+        self.demand((), requirement, Fact("constraint", requirement.text), is_optional=True)
+
+    def bound_python(self, text: str) -> list[Implication]:
+        """The pythons that a Requires-Python of the request admits; an unreadable one is ignored, with a warning."""
+        fits = self.catalog.pythons.for_requires(text)
+        if fits is None:
+            self.warnings[f"Requires-Python {text!r} cannot be read and is ignored"] = None
+            return []
+        return [self.imply((), self.know(self.python), Fact("asked", f"python {text}"), fits)]
+
     def require_python(self, fact: Fact) -> Implication:
         """A wheel, or a request for one, needs a conda python."""
         return self.imply((), self.know(self.python), fact, PRESENT)
 
-    def demand(self, source: tuple[Term, ...], requirement: Requirement, fact: Fact) -> list[Implication]:
-        """If `source` holds, `requirement` must be met."""
+    def demand(
+        self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
+    ) -> list[Implication]:
+        """If `source` holds, `requirement` must be met; an optional one, where its name is installed at all."""
         if requirement.kind == "matchspec":
-            return [self.demand_conda(source, requirement, fact)]
+            return [self.demand_conda(source, requirement, fact, is_optional=is_optional)]
         if requirement.kind == "either" and self.catalog.conda(requirement.name).records:
-            return [self.demand_conda(source, requirement, fact)]
+            return [self.demand_conda(source, requirement, fact, is_optional=is_optional)]
         if requirement.marker is not None:
             holds = self.catalog.pythons.for_marker(requirement.marker)
             if not holds:
                 return []
             if holds != self.catalog.pythons.everything:
                 source = (*source, (self.know(self.python).index, holds))
-        return self.demand_pypi(source, requirement, fact)
+        return self.demand_pypi(source, requirement, fact, is_optional=is_optional)
 
     def demand_conda(
         self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
@@ -167,19 +178,23 @@ class Space:
             self.store.add(Clause((*source, (target.index, ABSENT)), fact))
         return implication
 
-    def demand_pypi(self, source: tuple[Term, ...], requirement: Requirement, fact: Fact) -> list[Implication]:
+    def demand_pypi(
+        self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
+    ) -> list[Implication]:
         """A PEP 508 requirement whose marker was judged, asked of whatever answers for its project."""
         project = canonical(requirement.name)
         is_wheel = requirement.bound == "wheel" or requirement.url is not None
         owner = self.wheels_variable(project) if is_wheel else self.owner(project)
         if requirement.url:
             self._add_url(owner, requirement, is_root=not source)
-        implication = Implication(source, owner, requirement, fact)
+        implication = Implication(source, owner, requirement, fact, is_optional)
         self._attach(implication)
         if owner.is_known:
             self._emit(implication)
-        else:
+        elif not is_optional:
             self.store.add(Clause((*source, (owner.index, ABSENT)), fact))
+        if is_optional:
+            return [implication]
         extras = [self.imply(source, self.extra_variable(project, extra), fact, ON) for extra in requirement.extras]
         return [implication, *extras]
 
@@ -244,8 +259,8 @@ class Space:
     def _emit_wheels(self, implication: Implication, requirement: Requirement) -> None:
         target = implication.target
         assert target.project is not None
-        self._release(target, requirement)
-        self._strike_others(implication, _meeting_files(target.project, requirement))
+        self.assumptions.release(target, requirement)
+        self._strike_others(implication, meeting_files(target.project, requirement))
 
     def _strike_others(self, implication: Implication, allowed: int) -> None:
         if implication.is_optional:
@@ -261,7 +276,8 @@ class Space:
         only = self.catalog.options.only
         return next((only[name] for name in names if name is not None and name in only), None)
 
-    def _bar(self, variable: Variable, bits: int, fact: Fact, marks: int = 0) -> None:
+    def bar(self, variable: Variable, bits: int, fact: Fact, marks: int = 0) -> None:
+        """These candidates are out of the question, under the assumptions `marks`."""
         if bits:
             self.store.add(Clause(((variable.index, bits),), fact, marks))
 
@@ -279,8 +295,8 @@ class Space:
         if variable.wheels is not None:
             self._tie(variable, variable.wheel_bit, variable.wheels, PRESENT)
             if only == "wheel":
-                self._bar(variable, conda.everything, Fact("only", "wheel", variable, conda.everything))
-        self._bar(variable, conda.too_new, Fact("too-new", "", variable, conda.too_new))
+                self.bar(variable, conda.everything, Fact("only", "wheel", variable, conda.everything))
+        self.bar(variable, conda.too_new, Fact("too-new", "", variable, conda.too_new))
         for project in conda.projects:
             if (wheels := self._by_name.get(f"pypi:{project}")) is not None:
                 self._exclude(wheels, variable)
@@ -294,7 +310,7 @@ class Space:
         needs = Fact("needs-python", "", variable, project.everything)
         self.imply(((variable.index, PRESENT),), self.know(self.python), needs, PRESENT)
         if self._only(variable.key) == "conda":
-            self._bar(variable, project.everything, Fact("only", "conda", variable, project.everything))
+            self.bar(variable, project.everything, Fact("only", "conda", variable, project.everything))
         self._say_where_files_run(variable, project, project.everything)
         for carrier in self.catalog.carriers(variable.key):
             conda = self.know(self.conda_variable(carrier))
@@ -304,7 +320,7 @@ class Space:
                 self.imply(((variable.index, PRESENT),), conda, fact, conda.wheel_bit)
             else:
                 self._exclude(variable, conda)
-        self._hold_back(variable, project)
+        self.assumptions.hold_back(variable, project)
         for implication in list(variable.demands):
             self._emit(implication)
 
@@ -337,70 +353,6 @@ class Space:
             fact = Fact("requires-python", text, variable, bits, self.python)
             self.store.add(Clause(((variable.index, bits), (self.python.index, ~fits)), fact))
 
-    # Pre-releases and yanked files (PEP 440, PEP 592)
-
-    def mark(self, *, liftable: bool = False) -> int:
-        """A new assumption; a liftable one gives way where no solution is found otherwise."""
-        made, self._next_mark = self._next_mark, self._next_mark << 1
-        self.liftable |= made if liftable else 0
-        return made
-
-    def _hold_back(self, variable: Variable, project: Project) -> None:
-        """Bar yanked files, and pre-releases as long as a final release may do; both as assumptions."""
-        early, variable.yanked = project.prereleases, project.yanked
-        for implication in variable.demands:
-            if implication.requirement is not None:
-                variable.yanked &= ~project.pinned(implication.requirement.specifier)
-                if early and self._asks_prerelease(variable, implication.requirement):
-                    early = 0
-        if variable.yanked:
-            variable.yanked_mark = self.mark()
-            fact = Fact("yanked", "", variable, variable.yanked)
-            self._bar(variable, variable.yanked, fact, variable.yanked_mark)
-        if early and not self.catalog.options.pre:
-            variable.prerelease_mark = self.mark(liftable=True)
-            self._bar(variable, early, Fact("prerelease", "", variable, early), variable.prerelease_mark)
-
-    def _asks_prerelease(self, variable: Variable, requirement: Requirement) -> bool:
-        """Whether a requirement names a pre-release, or no final release in either world could ever meet it."""
-        project, specifier = variable.project, requirement.specifier
-        assert project is not None
-        if requirement.url or (specifier is not None and names_prerelease(specifier)):
-            return True
-        finals = project.everything & ~project.prereleases & ~project.yanked
-        meeting = _meeting_files(project, requirement) & finals
-        if any(bits & meeting and self.catalog.pythons.for_tags(tags) for tags, bits in project.by_tags.items()):
-            return False
-        return requirement.bound == "wheel" or not any(
-            self.catalog.conda(carrier).meets_pypi(variable.key, specifier)
-            for carrier in self.catalog.carriers(variable.key)
-        )
-
-    def _release(self, variable: Variable, requirement: Requirement) -> None:
-        """A demand that came after the project was read may ask for what was held back."""
-        assert variable.project is not None
-        if variable.prerelease_mark and self._asks_prerelease(variable, requirement):
-            self.lifting |= variable.prerelease_mark
-            variable.prerelease_mark = 0
-        pinned = variable.project.pinned(requirement.specifier) & variable.yanked if variable.yanked_mark else 0
-        if pinned:
-            self.lifting |= variable.yanked_mark
-            variable.yanked &= ~pinned
-            variable.yanked_mark = self.mark()
-            fact = Fact("yanked", "", variable, variable.yanked)
-            self._bar(variable, variable.yanked, fact, variable.yanked_mark)
-
-    def lift(self, marks: int) -> bool:
-        """Lift what is to be lifted, and what may be among `marks`; then the store is at level 0 again."""
-        liftable = self.lifting | (marks & self.liftable)
-        self.lifting = 0
-        if liftable:
-            self.store.lift(liftable)
-            for variable in self.variables:
-                if variable.prerelease_mark & liftable:
-                    variable.prerelease_mark = 0
-        return bool(liftable)
-
     # URL requirements
 
     def _add_url(self, variable: Variable, requirement: Requirement, *, is_root: bool) -> None:
@@ -417,10 +369,10 @@ class Space:
         variable.project = wider
         if variable.is_known and not self.store.full[variable.index] & bit:
             self.store.extend(variable.index, bit)
-            self.lifting |= _GROWN
+            self.assumptions.lifting |= GROWN
             self._say_where_files_run(variable, wider, bit)
             for demand in variable.demands:
-                if demand.requirement is not None and not _meeting_files(wider, demand.requirement) & bit:
+                if demand.requirement is not None and not meeting_files(wider, demand.requirement) & bit:
                     self.store.add(Clause((*demand.source, (variable.index, bit)), demand.fact))
 
 
@@ -431,12 +383,3 @@ def _meeting_records(conda: CondaName, project: str, requirement: Requirement) -
     assert requirement.conda is not None
     meets = conda.meets(requirement.conda)
     return meets if requirement.kind == "matchspec" else meets & conda.everything
-
-
-def _meeting_files(project: Project, requirement: Requirement) -> int:
-    if requirement.url:
-        return next((2 << place for place, file in enumerate(project.files) if file.url == requirement.url), 0)
-    if requirement.kind == "matchspec":
-        assert requirement.conda is not None
-        return project.meets_conda(requirement.conda)
-    return project.meets(requirement.specifier)

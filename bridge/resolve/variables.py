@@ -20,6 +20,7 @@ VariableKind = Literal["conda", "wheels", "slot", "extra"]
 FactKind = Literal[
     "asked",
     "present",
+    "constraint",
     "depends",
     "constrains",
     "provides",

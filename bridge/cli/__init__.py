@@ -2,102 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar, cast
 
 import click
 
-from bridge import __version__, commands, config, documents
+from bridge import __version__, commands, documents
 from bridge.audit import Level
+from bridge.cli.options import changing, output, prefix, requirements, sources
+from bridge.cli.run import Run
 from bridge.convert import Format
 from bridge.errors import BridgeError, UsageError
 from bridge.render import Renderer
-from bridge.session import Session
 
 __all__ = ["main"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-
-
-def _prefix(command: Command) -> Command:
-    return click.option(
-        "-p", "--prefix", metavar="DIR", type=click.Path(), help="The environment (default: $CONDA_PREFIX)."
-    )(command)
-
-
-def _sources(command: Command) -> Command:
-    """Where packages come from, what the target is, and what is preferred."""
-    options = (
-        click.option("-c", "--channel", multiple=True, metavar="NAME_OR_URL", help="Conda channels, highest priority"
-                     " first: a name, a URL, a folder; `host` offers the interpreter bridge runs on."),
-        click.option("--channel-priority", metavar="strict|flexible", help="Whether only the first channel that has a"
-                     " name serves it (default: strict)."),
-        click.option("--index-url", metavar="URL", help="The package index (default: what pip is configured to use)."),
-        click.option("--extra-index-url", multiple=True, metavar="URL", help="Further indexes; the first that has a"
-                     " project serves it."),
-        click.option("--name-map", metavar="FILE_OR_URL", help="conda name -> list of PyPI names, as JSON."),
-        click.option("--platform", metavar="SUBDIR", help="The target, when it is not this machine: linux-64, …"),
-        click.option("--virtual-package", multiple=True, metavar="NAME=VERSION", help="Of the target: __glibc=2.28."),
-        click.option("--prefer", metavar="conda|wheel|newest", help="Which ecosystem comes first where both can serve"
-                     " (default: conda)."),
-        click.option("--only", multiple=True, metavar="NAME=conda|wheel", help="One ecosystem for one name."),
-        click.option("--exclude-newer", metavar="DATE_OR_DURATION", help="A cooldown, the same for both ecosystems."),
-        click.option("--offline", is_flag=True, help="Use only what is in the cache."),
-        click.option("--no-build", is_flag=True, help="Never build a source distribution."),
-        click.option("--pre", is_flag=True, help="Let pre-releases of wheels compete."),
-    )  # fmt: skip
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
-
-
-def _changing(command: Command) -> Command:
-    """How a prefix is changed."""
-    options = (
-        click.option("--adopt", is_flag=True, help="Take over a path that no package owns, if its bytes are the same."),
-        click.option("--set-aside", is_flag=True, help="Keep a path that no package owns under another name."),
-        click.option("--allow-clobber", multiple=True, metavar="PATTERN", help="Which package yields where two bring"
-                     " one path."),
-        click.option("--allow-external-symlinks", is_flag=True, help="Accept conda packages with links that leave the"
-                     " prefix."),
-        click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process."),
-        click.option("--durability", metavar="full|batched|none", help="How much is synced (default: batched)."),
-        click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
-    )  # fmt: skip
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
-
-
-def _output(command: Command) -> Command:
-    """How it is shown."""
-    options = (
-        click.option("--json", is_flag=True, help="Print one JSON document (see `bridge schema COMMAND`)."),
-        click.option("-q", "--quiet", is_flag=True, help="Only errors and warnings."),
-        click.option("-v", "--verbose", is_flag=True, help="More of what happens."),
-        click.option("--no-progress", is_flag=True, help="No progress display."),
-        click.option("--color", metavar="auto|always|never", help="Colours (default: auto)."),
-    )
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
-
-
-def _requirements(*, is_required: bool = False) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        made = click.argument("requirements", nargs=-1, metavar="REQ…", required=is_required)(command)
-        made = click.option("-r", "--requirements-file", "files", multiple=True, metavar="FILE", type=click.Path(),
-                            help="requirements.txt, environment.yml, pyproject.toml or pylock.toml.")(made)  # fmt: skip
-        made = click.option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pyproject.")(
-            made
-        )
-        return click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Its dependency groups.")(
-            made
-        )
-
-    return decorate
 
 
 @click.group(context_settings=_CONTEXT)
@@ -109,49 +35,10 @@ def cli() -> None:
     """
 
 
-class Run:
-    """One command: its settings, its renderer, and the session it opens."""
-
-    def __init__(self, options: Mapping[str, object]) -> None:
-        known = {key: value for key, value in options.items() if key in config.OPTIONS}
-        self.settings = config.load(known, os.environ)
-        settings = self.settings
-        self.render = Renderer(
-            is_json=settings.json,
-            quiet=settings.quiet,
-            verbose=settings.verbose,
-            progress=settings.progress,
-            color=settings.color,
-        )
-
-    @contextmanager
-    def session(self) -> Iterator[Session]:
-        """The ports of this run; its warnings are printed when it ends."""
-        with self.render.progress() as progress, Session(self.settings, progress) as session:
-            try:
-                yield session
-            finally:
-                self.render.warn(session.warnings)
-
-    def show(self, value: Callable[[], object], render: Callable[[], None]) -> None:
-        """Print a result: the document with `--json`, else text."""
-        if self.settings.json:
-            self.render.document(value())
-        else:
-            render()
-
-    @property
-    def prefix(self) -> Path:
-        """The environment. Raises `UsageError` (`no-prefix`)."""
-        if self.settings.prefix is None:
-            raise UsageError("no-prefix", "no environment is named", hint="name it with -p DIR, or activate one")
-        return self.settings.prefix
-
-
 @cli.command()
-@_requirements()
-@_sources
-@_output
+@requirements()
+@sources
+@output
 @click.option("--batch", metavar="FILE.jsonl", type=click.Path(), help="Solve many requests, one per line.")
 def resolve(
     requirements: Sequence[str],
@@ -163,23 +50,24 @@ def resolve(
 ) -> None:
     """Print the joint solution of REQ…; write nothing."""
     run = Run(options)
-    with run.session() as session:
-        if batch is not None:
+    if batch is not None:
+        with run.session() as session:
             for document in commands.resolve_batch(Path(batch), session):
                 run.render.line(document)
-            return
-        asked = commands.asked(requirements, files, file_extras, file_groups)
+        return
+    asked = commands.asked(requirements, files, file_extras, file_groups)
+    with run.session(asked) as session:
         found = commands.resolve(asked, session)
     run.render.warn(found.warnings)
     run.show(lambda: documents.resolution(found), lambda: run.render.resolution(found))
 
 
 @cli.command()
-@_requirements()
-@_prefix
-@_sources
-@_changing
-@_output
+@requirements()
+@prefix
+@sources
+@changing
+@output
 def create(
     requirements: Sequence[str],
     files: Sequence[str],
@@ -190,18 +78,18 @@ def create(
 ) -> None:
     """Make a new environment with REQ… in it, aside, and publish it by one rename."""
     run = Run(options)
-    with run.session() as session:
-        asked = commands.asked(requirements, files, file_extras, file_groups)
+    asked = commands.asked(requirements, files, file_extras, file_groups)
+    with run.session(asked) as session:
         done = commands.create(run.prefix, asked, session, is_dry_run=dry_run)
     _show_outcome(run, done, dry_run)
 
 
 @cli.command()
-@_requirements()
-@_prefix
-@_sources
-@_changing
-@_output
+@requirements()
+@prefix
+@sources
+@changing
+@output
 def install(
     requirements: Sequence[str],
     files: Sequence[str],
@@ -212,18 +100,18 @@ def install(
 ) -> None:
     """Add REQ… to an environment, in one transaction. What is there is kept where it can be."""
     run = Run(options)
-    with run.session() as session:
-        asked = commands.asked(requirements, files, file_extras, file_groups)
+    asked = commands.asked(requirements, files, file_extras, file_groups)
+    with run.session(asked) as session:
         done = commands.install(run.prefix, asked, session, is_dry_run=dry_run)
     _show_outcome(run, done, dry_run)
 
 
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[NAME…]")
-@_prefix
-@_sources
-@_changing
-@_output
+@prefix
+@sources
+@changing
+@output
 def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
     """Bring NAME…, or everything that was asked for, to the newest that fits together."""
     run = Run(options)
@@ -234,9 +122,9 @@ def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
 
 @cli.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
-@_prefix
-@_changing
-@_output
+@prefix
+@changing
+@output
 def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
     """Take NAME… away, and what came only for their sake."""
     run = Run(options)
@@ -253,15 +141,15 @@ def _show_outcome(run: Run, done: commands.Outcome, dry_run: bool) -> None:
 
 
 @cli.command()
-@_requirements()
+@requirements()
 @click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Where the packages go.")
 @click.option("--index", is_flag=True, help="Also write the channel's repodata.")
 @click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda", show_default=True,
               help="The archive's format.")  # fmt: skip
 @click.option("--compression", metavar="LEVEL", type=click.IntRange(1, 22), default=3, show_default=True,
               help="zstd's level, 1 to 22.")  # fmt: skip
-@_sources
-@_output
+@sources
+@output
 def convert(
     requirements: Sequence[str],
     output: str,
@@ -275,10 +163,10 @@ def convert(
 ) -> None:
     """Write the conda packages of wheels: files, or requirements that the index serves."""
     run = Run(options)
-    with run.session() as session:
-        wheels = [*requirements, *commands.texts_of(files, file_extras, file_groups)]
+    asked = commands.asked(requirements, files, file_extras, file_groups)
+    with run.session(asked) as session:
         written, failures = commands.convert(
-            wheels,
+            asked,
             Path(output),
             session,
             has_index=index,
@@ -293,12 +181,12 @@ def convert(
 
 
 @cli.command()
-@_prefix
+@prefix
 @click.option("--fail-on", type=click.Choice(["error", "warning", "info", "never"]), default="error",
               show_default=True, help="The level from which findings end with exit 11.")  # fmt: skip
 @click.option("--fix", is_flag=True, help="Install again what has damaged files, from where it came.")
-@_sources
-@_output
+@sources
+@output
 def audit(fail_on: str, fix: bool, **options: object) -> None:
     """Tell who owns what in an environment, what is broken, and the command that repairs it."""
     run = Run(options)
@@ -316,9 +204,9 @@ def audit(fail_on: str, fix: bool, **options: object) -> None:
 
 
 @cli.command("list")
-@_prefix
-@_sources
-@_output
+@prefix
+@sources
+@output
 def list_(**options: object) -> None:
     """List what is installed, and from where."""
     run = Run(options)
@@ -329,8 +217,8 @@ def list_(**options: object) -> None:
 
 @cli.command()
 @click.argument("path", metavar="PATH")
-@_prefix
-@_output
+@prefix
+@output
 def owner(path: str, **options: object) -> None:
     """Tell who owns a file of an environment."""
     run = Run(options)
@@ -340,9 +228,9 @@ def owner(path: str, **options: object) -> None:
 
 @cli.command()
 @click.argument("name", metavar="NAME")
-@_prefix
-@_sources
-@_output
+@prefix
+@sources
+@output
 def why(name: str, **options: object) -> None:
     """Tell why a package is installed, and why from there."""
     run = Run(options)
@@ -352,8 +240,8 @@ def why(name: str, **options: object) -> None:
 
 
 @cli.command()
-@_prefix
-@_output
+@prefix
+@output
 def recover(**options: object) -> None:
     """Finish or undo an interrupted transaction."""
     run = Run(options)

@@ -1,0 +1,86 @@
+"""The options that commands share, as decorators: a command takes the groups that concern it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+__all__ = ["changing", "output", "prefix", "requirements", "sources"]
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def prefix(command: Command) -> Command:
+    return click.option(
+        "-p", "--prefix", metavar="DIR", type=click.Path(), help="The environment (default: $CONDA_PREFIX)."
+    )(command)
+
+
+def sources(command: Command) -> Command:
+    """Where packages come from, what the target is, and what is preferred."""
+    options = (
+        click.option("-c", "--channel", multiple=True, metavar="NAME_OR_URL", help="Conda channels, highest priority"
+                     " first: a name, a URL, a folder; `host` offers the interpreter bridge runs on."),
+        click.option("--channel-priority", metavar="strict|flexible", help="Whether only the first channel that has a"
+                     " name serves it (default: strict)."),
+        click.option("--index-url", metavar="URL", help="The package index (default: what pip is configured to use)."),
+        click.option("--extra-index-url", multiple=True, metavar="URL", help="Further indexes; the first that has a"
+                     " project serves it."),
+        click.option("--name-map", metavar="FILE_OR_URL", help="conda name -> list of PyPI names, as JSON."),
+        click.option("--platform", metavar="SUBDIR", help="The target, when it is not this machine: linux-64, …"),
+        click.option("--virtual-package", multiple=True, metavar="NAME=VERSION", help="Of the target: __glibc=2.28."),
+        click.option("--prefer", metavar="conda|wheel|newest", help="Which ecosystem comes first where both can serve"
+                     " (default: conda)."),
+        click.option("--only", multiple=True, metavar="NAME=conda|wheel", help="One ecosystem for one name."),
+        click.option("--exclude-newer", metavar="DATE_OR_DURATION", help="A cooldown, the same for both ecosystems."),
+        click.option("--offline", is_flag=True, help="Use only what is in the cache."),
+        click.option("--no-build", is_flag=True, help="Never build a source distribution."),
+        click.option("--pre", is_flag=True, help="Let pre-releases of wheels compete."),
+    )  # fmt: skip
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def changing(command: Command) -> Command:
+    """How a prefix is changed."""
+    options = (
+        click.option("--adopt", is_flag=True, help="Take over a path that no package owns, if its bytes are the same."),
+        click.option("--set-aside", is_flag=True, help="Keep a path that no package owns under another name."),
+        click.option("--allow-clobber", multiple=True, metavar="PATTERN", help="Which package yields where two bring"
+                     " one path."),
+        click.option("--allow-external-symlinks", is_flag=True, help="Accept conda packages with links that leave the"
+                     " prefix."),
+        click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process."),
+        click.option("--durability", metavar="full|batched|none", help="How much is synced (default: batched)."),
+        click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
+    )  # fmt: skip
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def output(command: Command) -> Command:
+    """How it is shown."""
+    options = (
+        click.option("--json", is_flag=True, help="Print one JSON document (see `bridge schema COMMAND`)."),
+        click.option("-q", "--quiet", is_flag=True, help="Only errors and warnings."),
+        click.option("-v", "--verbose", is_flag=True, help="More of what happens."),
+        click.option("--no-progress", is_flag=True, help="No progress display."),
+        click.option("--color", metavar="auto|always|never", help="Colours (default: auto)."),
+    )
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def requirements(*, is_required: bool = False) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        made = click.argument("requirements", nargs=-1, metavar="REQ…", required=is_required)(command)
+        made = click.option("-r", "--requirements-file", "files", multiple=True, metavar="FILE", type=click.Path(),
+                            help="requirements.txt, environment.yml, pyproject.toml or pylock.toml.")(made)  # fmt: skip
+        made = click.option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pyproject.")(
+            made
+        )
+        return click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Its dependency groups.")(
+            made
+        )
+
+    return decorate

@@ -1,0 +1,60 @@
+"""One command's run: its settings, its renderer, and the session it opens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge import commands, config
+from bridge.errors import UsageError
+from bridge.render import Renderer
+from bridge.session import Session
+
+__all__ = ["Run"]
+
+
+class Run:
+    """One command: its settings, its renderer, and the session it opens."""
+
+    def __init__(self, options: Mapping[str, object]) -> None:
+        known = {key: value for key, value in options.items() if key in config.OPTIONS}
+        self.settings = config.load(known, os.environ)
+        settings = self.settings
+        self.render = Renderer(
+            is_json=settings.json,
+            quiet=settings.quiet,
+            verbose=settings.verbose,
+            progress=settings.progress,
+            color=settings.color,
+        )
+
+    @contextmanager
+    def session(self, asked: commands.Asked | None = None) -> Iterator[Session]:
+        """The ports of this run; its warnings are printed when it ends.
+
+        :param asked: what files say of channels and indexes counts where no option says otherwise.
+        """
+        settings = asked.applied(self.settings) if asked is not None else self.settings
+        locked = asked.locked if asked is not None else {}
+        self.render.warn(asked.warnings if asked is not None else ())
+        with self.render.progress() as progress, Session(settings, progress, locked) as session:
+            try:
+                yield session
+            finally:
+                self.render.warn(session.warnings)
+
+    def show(self, value: Callable[[], object], render: Callable[[], None]) -> None:
+        """Print a result: the document with `--json`, else text."""
+        if self.settings.json:
+            self.render.document(value())
+        else:
+            render()
+
+    @property
+    def prefix(self) -> Path:
+        """The environment. Raises `UsageError` (`no-prefix`)."""
+        if self.settings.prefix is None:
+            raise UsageError("no-prefix", "no environment is named", hint="name it with -p DIR, or activate one")
+        return self.settings.prefix
