@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import click
 
@@ -22,7 +22,6 @@ from bridge.render import Renderer
 
 __all__ = ["main"]
 
-Command = TypeVar("Command", bound=Callable[..., object])
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
