@@ -77,11 +77,21 @@ def _build(source: str, output: str) -> None:
             environment.install(builder.get_requires_for_build("wheel"))
             builder.build("wheel", output)
     except BuildBackendException as error:
-        if hasattr(error.exception, "returncode"):
-            raise SystemExit(1) from None  # the backend ran, and said itself what is wrong
+        if _has_spoken(error.exception):
+            raise SystemExit(1) from None
+        logging.info(getattr(error.exception, "traceback", ""))  # noqa: LOG015 - of a backend that cannot be imported
         raise SystemExit(str(error)) from None
     except (BuildException, FailedProcessError) as error:
         raise SystemExit(str(error)) from None
+    except Exception as error:
+        if _has_spoken(error):
+            raise SystemExit(1) from None
+        raise
+
+
+def _has_spoken(error: Exception) -> bool:
+    """Whether a process that was started here, pip or the backend, ended badly: then it has said what is wrong."""
+    return hasattr(error, "returncode")
 
 
 def _main() -> None:
