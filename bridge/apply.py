@@ -19,6 +19,7 @@ from bridge import __version__, fs, transaction
 from bridge.archive import CondaManifest, check_conda, check_wheel
 from bridge.channel import Channels, same_package
 from bridge.errors import IntegrityError
+from bridge.fetch.urls import masked
 from bridge.journal import now
 from bridge.link import Staged, Task, stage
 from bridge.manifest import Manifest, predict, site_packages_after
@@ -26,7 +27,6 @@ from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Resolved
 from bridge.owners import incoming
 from bridge.ownership import judge
 from bridge.session import Session
-from bridge.urls import masked
 from converters.names import NameMap
 from converters.record import Record
 from converters.translate import translate

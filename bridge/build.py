@@ -29,13 +29,13 @@ from typing import BinaryIO
 from packaging.tags import sys_tags
 
 from bridge import build_child, fs
-from bridge.cache import BlobStore, sha256_of
 from bridge.config import Settings
+from bridge.config.pip import home_directory
 from bridge.errors import BuildError, FaultError, UnsafeInputError
 from bridge.faults import faults
-from bridge.pip_configuration import home_directory
+from bridge.fetch.cache import BlobStore, sha256_of
+from bridge.fetch.urls import local_path, masked
 from bridge.sdist import parse_sdist_name, unpack
-from bridge.urls import local_path, masked
 from converters.target import Target
 from converters.wheel import parse_wheel_name
 

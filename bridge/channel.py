@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bridge._rattler import Repodata, channel_url
-from bridge.answers import Progress
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.fetch import Client
+from bridge.fetch.answers import Progress
 from bridge.host import HostChannel
 from converters.record import Record
 

@@ -136,12 +136,11 @@ def _begin(prefix: Path, signals: Signals, held: ExitStack) -> Path:
             tree = made.enter_context(WritableTree(root))
             made.enter_context(hold(tree, 0.0, signals))
             confirm(tree)
-        except PrefixLockedError:
-            # Another creation took it for abandoned before it was locked, and removes it: another name, then.
+        except BaseException as error:
             made.close()
-            continue
-        except BaseException:
-            made.close()
+            if isinstance(error, PrefixLockedError) or not os.path.lexists(root):
+                # Another creation took it for abandoned before it was locked, and removes it: another name, then.
+                continue
             with suppress(FaultError):
                 remove_tree(root)
             raise

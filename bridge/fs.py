@@ -87,10 +87,11 @@ class WritableTree(Tree):
     def make_directory(self, path: str, mode: int | None = None, *, provisional: bool = False) -> bool:
         """Make the directory `path` and missing parents; `False`, and its mode left alone, where it is there.
 
-        Without `mode` the umask decides. `provisional` sets the sticky bit from the first moment on, as a mark.
+        Without `mode` the umask decides. `provisional` sets the sticky bit from the first moment on, as a mark, and
+        makes no parents, which would bear none.
         """
         with faults(self.root, path):
-            above, name = self._locate(path, make=True)
+            above, name = self._locate(path, make=not provisional)
             try:
                 os.mkdir(name, 0o1777 if provisional else 0o777, dir_fd=above)
             except FileExistsError:

@@ -197,17 +197,18 @@ def _undo(tree: WritableTree, folder: str, swap: Swap) -> None:
 class _Undoing:
     """One swap being undone. How far it came is read from `new` (what is gone from there was placed) and from `old`."""
 
-    __slots__ = ("_made", "_new", "_old", "_placed", "_prefix", "_steps")
+    __slots__ = ("_added", "_made", "_old", "_placed", "_prefix", "_steps")
 
     def __init__(self, prefix: WritableTree, new: WritableTree, old: WritableTree, swap: Swap) -> None:
-        self._prefix, self._new, self._old = prefix, new, old
+        self._prefix, self._old = prefix, old
         self._steps = tuple(enumerate(swap.steps))
         self._made = tuple(path for path, _ in swap.made)
-        # What came where there was no file or symlink to be replaced, and has to be removed by itself.
-        self._placed = {
+        self._placed = {step.change.path for step in swap.steps if step.staged and not new.lstat(step.change.path)}
+        # What came where there was no file or symlink to be replaced has to be removed by itself.
+        self._added = {
             step.change.path: step
             for step in swap.steps
-            if step.staged is not None and not is_leaf(step.change.before) and new.lstat(step.change.path) is None
+            if step.change.path in self._placed and not is_leaf(step.change.before)
         }
 
     def conflicts(self) -> Iterator[str]:
@@ -219,20 +220,20 @@ class _Undoing:
                 continue
             is_directory = stat.S_ISDIR(current.st_mode)
             if is_leaf(step.change.before):
-                if saved is None or os.path.samestat(saved, current):
+                if saved is None or self._is_untouched(step):
                     continue
                 if is_directory and path in self._made:
                     below = self._prefix.walk(path)
-                    yield from (entry for entry, is_folder in below if not is_folder and entry not in self._placed)
+                    yield from (entry for entry, is_folder in below if not is_folder and entry not in self._added)
                 elif not self._is_known(step, current):
                     yield path
-            elif path in self._placed and not self._is_known(step, current):
+            elif path in self._added and not self._is_known(step, current):
                 is_restored = is_directory and step.emptied and saved is None
                 if not is_restored:
                     yield path
 
     def run(self) -> None:
-        for path in self._placed:
+        for path in self._added:
             current = self._look(path)
             if current is not None and not stat.S_ISDIR(current.st_mode):
                 self._prefix.unlink(path)
@@ -254,6 +255,10 @@ class _Undoing:
             return self._prefix.lstat(path)
         except OwnershipError:
             return None  # Below what is no directory there is nothing.
+
+    def _is_untouched(self, step: Step) -> bool:
+        """Whether what is to replace the path has not done so yet; inodes do not tell that on every file system."""
+        return step.staged is not None and step.change.path not in self._placed
 
     def _is_known(self, step: Step, current: os.stat_result) -> bool:
         """Whether it is the inode that was staged, untouched, or else has the bytes of before or after."""
@@ -284,7 +289,7 @@ class _Undoing:
     def _restore(self, number: int, step: Step) -> None:
         path, saved = step.change.path, self._old.lstat(str(number))
         current = self._look(path)
-        if saved is None or (current is not None and os.path.samestat(saved, current)):
+        if saved is None or (current is not None and self._is_untouched(step)):
             return
         parent = path.rpartition("/")[0]
         if parent and self._look(parent) is None:

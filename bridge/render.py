@@ -19,14 +19,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 from rich.text import Text
 
-from bridge.answers import Progress as ProgressPort
 from bridge.apply import Outcome
 from bridge.audit import Finding, Report
 from bridge.audit.inventory import Inventory, Ownership, Reasons
 from bridge.convert import ConvertedPackage
 from bridge.errors import BridgeError
+from bridge.fetch.answers import Progress as ProgressPort
+from bridge.fetch.urls import masked
 from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution
-from bridge.urls import masked
 from converters.record import Record
 
 __all__ = ["Renderer"]

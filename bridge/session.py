@@ -9,19 +9,19 @@ from typing import Protocol
 
 from bridge import algebra
 from bridge._rattler import channel_url, current_subdir, detect_virtual_packages
-from bridge.answers import Progress
 from bridge.channel import Channels
 from bridge.config import Settings
 from bridge.convert import NAMES_FILE
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch import Client
+from bridge.fetch.answers import Progress
+from bridge.fetch.urls import local_path
 from bridge.host import HostChannel
 from bridge.index import Index
+from bridge.index.strict_json import parse_json
 from bridge.model import IndexFile, PrefixState, Resolution
 from bridge.present import PresentIndex, PresentRecords
 from bridge.resolve import Catalog, Options, resolve
-from bridge.strict_json import parse_json
-from bridge.urls import local_path
 from converters.names import NameMap
 from converters.target import Target
 

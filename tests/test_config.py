@@ -26,7 +26,7 @@ DAY = 86_400_000
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without any configuration: an own home, an own site, no files below /etc that count."""
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "site"))
-    monkeypatch.setattr("bridge.pip_configuration.Path", _PathWithout("/etc", tmp_path / "etc"))
+    monkeypatch.setattr("bridge.config.pip.Path", _PathWithout("/etc", tmp_path / "etc"))
     for folder in ("site", "etc", "home"):
         (tmp_path / folder).mkdir()
     return tmp_path / "home"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import IntegrityError, NetworkError
 from bridge.fetch import Client
-from bridge.ranged import RangedFile
+from bridge.fetch.ranged import RangedFile
 from tests.builders import make_wheel
 from tests.clients import MakeClient, cached_files, clients
 from tests.servers import Route, Server

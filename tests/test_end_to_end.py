@@ -246,7 +246,7 @@ class TestConda:
                 channels,
                 ["cow", "python"],
                 gateway=Gateway(),
-                platforms=[host.parent.name, "noarch"],
+                platforms=[host.parent.name, "noarch"],  # type: ignore[list-item]
                 virtual_packages=VirtualPackage.detect(),
             )
             await install(found, str(prefix), cache_dir=bridge.folder / "packages", show_progress=False)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.answers import make_storable
 from bridge.errors import NetworkError, UnsafeInputError, UsageError
 from bridge.fetch import Client
+from bridge.fetch.answers import make_storable
 from tests.clients import MakeClient, cached_files, clients
 from tests.servers import Server
 

@@ -14,10 +14,10 @@ import pytest
 
 from bridge import config
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
+from bridge.fetch.memo import Memo
+from bridge.fetch.pool import Pool
 from bridge.index import Index
-from bridge.memo import Memo
 from bridge.model import IndexFile
-from bridge.pool import Pool
 from tests.builders import make_wheel, metadata_text
 from tests.clients import MakeClient, clients
 from tests.servers import IndexServer, Server

@@ -22,8 +22,9 @@ import pytest
 from installer.scripts import Script
 from rattler import PrefixRecord
 
-from bridge import fs, link, manifest, prefix, transaction, wheel_link
+from bridge import fs, link, manifest, prefix, transaction
 from bridge.errors import FaultError, IntegrityError, UnsafeInputError, UsageError
+from bridge.link import wheels as wheel_link
 from bridge.model import Install, Plan, PrefixState, Resolved
 from bridge.ownership import Judgement
 from tests.builders import make_conda, make_wheel, tree_digest, zip_bytes

@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge import condameta, distinfo, prefix
+from bridge import prefix
 from bridge.errors import FaultError, UsageError
 from bridge.model import Entry, Fingerprint, PrefixState
 from bridge.paths import inside
+from bridge.prefix import condameta, distinfo
 from converters.target import Python
 from tests.builders import install_distribution, install_record, make_wheel, record_hash
 

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rattler import PrefixRecord
 
-from bridge import condameta, distinfo, provenance
+from bridge import provenance
 from bridge.model import Entry, Fingerprint, Installed, Resolved
+from bridge.prefix import condameta, distinfo
 from converters.names import NameMap
 from converters.record import Record
 from converters.target import Python, Target

@@ -1,4 +1,4 @@
-"""`bridge.simple_api` and `bridge.strict_json`: what pages say, and which are refused."""
+"""`bridge.index.simple_api` and `bridge.index.strict_json`: what pages say, and which are refused."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from bridge.errors import UnsafeInputError
+from bridge.index.simple_api import MAX_LINKS, Listing, Source, parse_page
+from bridge.index.strict_json import MAX_DEPTH, parse_json
 from bridge.model import IndexFile
-from bridge.simple_api import MAX_LINKS, Listing, Source, parse_page
-from bridge.strict_json import MAX_DEPTH, parse_json
 
 HASH = "a" * 64
 JSON = "application/vnd.pypi.simple.v1+json"

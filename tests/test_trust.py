@@ -1,4 +1,4 @@
-"""`bridge.fetch` and `bridge.urls`: whom a client follows and believes, and whom it tells what."""
+"""`bridge.fetch` and `bridge.fetch.urls`: whom a client follows and believes, and whom it tells what."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch import Client
-from bridge.urls import check_file_name, masked, split_credentials
+from bridge.fetch.urls import check_file_name, masked, split_credentials
 from tests.clients import MakeClient, clients
 from tests.servers import Server, tls_files
 

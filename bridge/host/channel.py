@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 from bridge import fs
-from bridge.cache import sha256_of
 from bridge.errors import FaultError, IntegrityError
+from bridge.fetch.cache import sha256_of
 from bridge.host.layout import Layout
 from converters.errors import UnsafeInputError
 from converters.record import Record, conda_record

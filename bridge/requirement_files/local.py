@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bridge.errors import UnsafeInputError, UsageError
+from bridge.fetch.urls import file_name, local_path, masked
 from bridge.sdist import parse_sdist_name
-from bridge.urls import file_name, local_path, masked
 from converters.wheel import parse_wheel_name
 
 __all__ = ["local_requirement", "url_requirement"]

@@ -13,9 +13,9 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from bridge.algebra import Requirement, parse_pypi
 from bridge.errors import UnsafeInputError, UsageError
+from bridge.fetch.urls import file_name, masked
 from bridge.model import IndexFile
 from bridge.requirement_files.values import FileRequirements, unique, wrong
-from bridge.urls import file_name, masked
 
 __all__ = ["read_lock"]
 

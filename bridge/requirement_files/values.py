@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bridge.algebra import Requirement
 from bridge.errors import UsageError
+from bridge.fetch.urls import masked
 from bridge.model import IndexFile
-from bridge.urls import masked
 
 __all__ = ["FileRequirements", "read_text", "unique", "wrong"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from bridge.pool import Pool
+from bridge.fetch.pool import Pool
 
 __all__ = ["Memo"]
 

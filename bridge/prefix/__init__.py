@@ -17,10 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from bridge import condameta, distinfo
 from bridge.errors import FaultError, UsageError
 from bridge.model import Defect, Distribution, Installed, PrefixState
 from bridge.paths import META, OWN
+from bridge.prefix import condameta, distinfo
 from converters.target import Python
 from converters.wheel import MAX_METADATA, CoreMetadata
 

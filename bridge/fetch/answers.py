@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 from bridge.errors import NetworkError
-from bridge.urls import masked
+from bridge.fetch.urls import masked
 
 __all__ = [
     "REDIRECTS",

@@ -30,15 +30,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bridge import __version__
-from bridge.answers import REDIRECTS, Again, Progress, make_storable, offline_error, reason, status_error
-from bridge.artifacts import ArtifactStore
-from bridge.cache import BlobStore
 from bridge.config import Settings
 from bridge.errors import NetworkError, UnsafeInputError, UsageError
 from bridge.faults import faults
-from bridge.pool import THREADS, Pool
-from bridge.ranged import open_ranged
-from bridge.urls import (
+from bridge.fetch.answers import REDIRECTS, Again, Progress, make_storable, offline_error, reason, status_error
+from bridge.fetch.artifacts import ArtifactStore
+from bridge.fetch.cache import BlobStore
+from bridge.fetch.pool import THREADS, Pool
+from bridge.fetch.ranged import open_ranged
+from bridge.fetch.urls import (
     Credentials,
     check_file_name,
     check_link,
@@ -48,7 +48,7 @@ from bridge.urls import (
     origin,
     split_credentials,
 )
-from bridge.watchdog import Watchdog
+from bridge.fetch.watchdog import Watchdog
 
 __all__ = ["Client", "Page", "Progress"]
 
@@ -189,7 +189,7 @@ class Client(Pool):
         return None if sha256 is None else self._artifacts.find(sha256, name)
 
     def retrying(self, attempt: Callable[[], Result]) -> Result:
-        """Call `attempt` until it raises no `Again`; see `bridge.answers.Network`."""
+        """Call `attempt` until it raises no `Again`; see `bridge.fetch.answers.Network`."""
         for number in itertools.count():
             try:
                 return attempt()
@@ -201,7 +201,7 @@ class Client(Pool):
 
     @contextmanager
     def exchange(self, url: str, headers: Mapping[str, str], *, is_page: bool = False) -> Iterator[_Answer]:
-        """Ask once, and the page cache first if it is for a page; see `bridge.answers.Network`."""
+        """Ask once, and the page cache first if it is for a page; see `bridge.fetch.answers.Network`."""
         with _told(url):
             answer = self._follow(url, headers, is_page)
         try:
@@ -293,7 +293,7 @@ def _decoded(content: bytes, encoding: str | None) -> Iterator[bytes]:
 
 
 class _Answer:
-    """`bridge.answers.Answer` over urllib3's; `keep` stores its body in the page cache, if it is a page's."""
+    """`bridge.fetch.answers.Answer` over urllib3's; `keep` stores its body in the page cache, if it is a page's."""
 
     def __init__(
         self,

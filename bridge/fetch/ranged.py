@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from bridge.answers import Network, content_range, status_error, truncated, validator
 from bridge.errors import NetworkError, UnsafeInputError
-from bridge.urls import masked
+from bridge.fetch.answers import Network, content_range, status_error, truncated, validator
+from bridge.fetch.urls import masked
 
 __all__ = ["RangedFile", "open_ranged"]
 

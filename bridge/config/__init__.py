@@ -28,8 +28,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar, cast, get_args
 
+from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
-from bridge.pip_configuration import BOOLEANS, PipConfiguration, finite, home_directory
 from converters.target import SUBDIRS
 
 __all__ = [

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bridge import fs
-from bridge.answers import Network, Progress, offline_error, status_error
-from bridge.cache import BlobStore, sha256_of
 from bridge.errors import FaultError, IntegrityError, NetworkError
 from bridge.faults import faults
-from bridge.transfer import Transfer, check_hash, check_size
-from bridge.urls import masked
+from bridge.fetch.answers import Network, Progress, offline_error, status_error
+from bridge.fetch.cache import BlobStore, sha256_of
+from bridge.fetch.transfer import Transfer, check_hash, check_size
+from bridge.fetch.urls import masked
 
 __all__ = ["ArtifactStore"]
 

@@ -21,15 +21,15 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 from packaging.utils import InvalidName, canonicalize_name
 
 from bridge.build import BuiltWheels
-from bridge.cache import sha256_of
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch import Client, Page, Progress
-from bridge.memo import Memo
+from bridge.fetch.cache import sha256_of
+from bridge.fetch.memo import Memo
+from bridge.fetch.urls import local_path, masked, split_credentials
+from bridge.index.simple_api import ACCEPT, MAX_PAGE, Listing, Source, file_of_link, folder_listing, parse_page
 from bridge.model import IndexFile
 from bridge.sdist import check_sdist_name, is_static, read_pkg_info
-from bridge.simple_api import ACCEPT, MAX_PAGE, Listing, Source, file_of_link, folder_listing, parse_page
-from bridge.urls import local_path, masked, split_credentials
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
 
 __all__ = ["Index", "IndexStatistics"]

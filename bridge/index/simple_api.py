@@ -14,9 +14,9 @@ from packaging.version import InvalidVersion
 
 from bridge.config import parse_timestamp
 from bridge.errors import UnsafeInputError
+from bridge.fetch.urls import check_link, file_name, masked
+from bridge.index.strict_json import parse_json
 from bridge.model import IndexFile
-from bridge.strict_json import parse_json
-from bridge.urls import check_link, file_name, masked
 
 __all__ = ["ACCEPT", "MAX_PAGE", "Listing", "Source", "file_of_link", "folder_listing", "parse_page"]
 

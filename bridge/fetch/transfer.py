@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterable
 from typing import BinaryIO
 
-from bridge.answers import Again, Answer, Network, Progress, content_range, status_error, truncated, validator
 from bridge.errors import IntegrityError, NetworkError
 from bridge.faults import failpoint, faults
-from bridge.urls import masked
+from bridge.fetch.answers import Again, Answer, Network, Progress, content_range, status_error, truncated, validator
+from bridge.fetch.urls import masked
 
 __all__ = ["MAX_ARTIFACT", "Transfer", "check_hash", "check_size"]
 

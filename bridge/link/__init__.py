@@ -13,17 +13,18 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bridge import _rattler, condameta, fs, ledger
+from bridge import _rattler, fs, ledger
 from bridge.archive import CondaManifest, WheelManifest
 from bridge.errors import IntegrityError, UnsafeInputError, UsageError
+from bridge.link.replacement import KeptAside, replace_paths
+from bridge.link.wheels import Placement, place_wheel
 from bridge.manifest import Manifest, site_packages_after
 from bridge.model import Entry, Fingerprint, PathChange, Plan, PrefixState, Reinstall, Remove, Resolved
 from bridge.owners import incoming, leaving, owned_entries, unmanaged
 from bridge.ownership import Judgement
 from bridge.paths import META, OWN
+from bridge.prefix import condameta
 from bridge.provenance import conda_depends, history, meta_path
-from bridge.replacement import KeptAside, replace_paths
-from bridge.wheel_link import Placement, place_wheel
 from converters.names import NameMap
 
 __all__ = ["Staged", "Task", "check_prefix", "stage"]
