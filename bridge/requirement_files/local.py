@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from bridge.algebra import MAX_TEXT
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch.urls import file_name, local_path, masked
 from bridge.sdist import parse_sdist_name
@@ -15,11 +16,9 @@ from converters.wheel import parse_wheel_name
 __all__ = ["local_requirement", "url_requirement"]
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
-_EXTRAS = re.compile(r"(?P<body>.+?)\s*(?P<extras>\[[^\[\]]*\])\Z", re.DOTALL)
 _NAMED = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<extras>\[[^\[\]]*\])?\s*@\s*(?P<location>\S.*)\Z", re.DOTALL
 )
-_MARKER = re.compile(r"\s*;\s*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
@@ -32,6 +31,8 @@ def local_requirement(text: str, base: Path) -> str | None:
 
     :param base: the folder that a relative path starts from.
     """
+    if len(text) > MAX_TEXT:
+        return None  # who parses it says that it is too long
     bare = text.strip().removeprefix("pypi:").strip()
     body, marker = _split_marker(bare)
     named = _NAMED.match(body)
@@ -54,7 +55,7 @@ def url_requirement(text: str) -> str | None:
     """
     body, marker = _split_marker(text.strip())
     url, extras = _split_extras(body)
-    if not re.match(r"https?://\S+\Z", url):
+    if len(text) > MAX_TEXT or not re.match(r"https?://\S+\Z", url):
         return None
     try:
         project = _archive_project(file_name(url))
@@ -67,13 +68,14 @@ def url_requirement(text: str) -> str | None:
 
 
 def _split_marker(text: str) -> tuple[str, str]:
-    body, *rest = _MARKER.split(text, maxsplit=1)
-    return body, rest[0] if rest else ""
+    """(what stands before the marker, the marker). After a URL a space must come before the semicolon (PEP 508)."""
+    body, _, marker = text.partition(" ;" if "://" in text else ";")
+    return body.strip(), marker.strip()
 
 
 def _split_extras(text: str) -> tuple[str, str]:
-    found = _EXTRAS.match(text)
-    return (found["body"], found["extras"]) if found else (text, "")
+    body, bracket, extras = text.rpartition("[")
+    return (body.rstrip(), bracket + extras) if body and extras.endswith("]") else (text, "")
 
 
 def _is_path(location: str) -> bool:

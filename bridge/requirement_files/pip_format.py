@@ -23,7 +23,7 @@ __all__ = ["PipLines", "read_pip_file"]
 
 MAX_FILES = 200  # that one file may lead to
 
-_COMMENT = re.compile(r"(^|\s+)#.*\Z")
+_COMMENT = re.compile(r"(?:^|\s)#")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _HASH = re.compile(r"(?P<algorithm>[a-z0-9]+):(?P<digest>[0-9a-fA-F]+)\Z")
 _OPTIONS_BEGIN = re.compile(r"(?:^|\s)(?=--?[A-Za-z])")
@@ -218,16 +218,16 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     first = 0
     for number, line in enumerate(text.splitlines(), 1):
         first = first if begun else number
-        is_comment = re.match(r"\s*#", line) is not None
+        is_comment = line.lstrip().startswith("#")
         if line.endswith("\\") and not is_comment:
             begun.append(line[:-1])
             continue
         # A comment ends what was continued: pip puts a space before it, so that it is one.
         begun.append(f" {line}" if is_comment else line)
-        yield first, _COMMENT.sub("", "".join(begun))
+        yield first, _COMMENT.split("".join(begun), maxsplit=1)[0]
         begun = []
     if begun:
-        yield first, _COMMENT.sub("", "".join(begun))
+        yield first, _COMMENT.split("".join(begun), maxsplit=1)[0]
 
 
 def _sha256(hashed: str, path: Path, where: int | str) -> str | None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from packaging.requirements import Requirement as Pep508
 from packaging.utils import canonicalize_name
 
-from bridge.algebra import Requirement, parse_pypi
+from bridge.algebra import MAX_TEXT, Requirement, parse_pypi
 from bridge.errors import UsageError
 from bridge.requirement_files.values import FileRequirements, unique, wrong
 
 __all__ = ["read_pyproject"]
 
-MAX_REQUIREMENTS = 20_000
+MAX_EXTRAS = 1_000  # that one asks for, by way of others and under whatever conditions
 
 _GROUPS = "dependency-groups"
 _EXTRAS = "project.optional-dependencies"
-_MARKED = re.compile(r"\s*;\s*")
 
 
 def read_pyproject(
@@ -106,13 +105,14 @@ class _Project:
             requirement = parse(text, self._path, here)
             conditions = [part for part in (marker, str(requirement.marker or "")) if part]
             condition = " and ".join(f"({part})" for part in conditions) if len(conditions) > 1 else "".join(conditions)
-            if len(condition) > 2000 or len(seen) > MAX_REQUIREMENTS:
+            if len(condition) > MAX_TEXT or len(seen) > MAX_EXTRAS:
                 raise wrong(self._path, here, "its extras lead to one another without an end")
             if requirement.name == self._name:
                 for extra in requirement.extras:
                     yield from self._extra(extra, condition, seen)
             elif marker:
-                bare = _MARKED.split(requirement.text, maxsplit=1)[0]
+                bare = Pep508(requirement.text.removeprefix("pypi:"))
+                bare.marker = None
                 yield parse(f"{bare} ; {condition}", self._path, here)
             else:
                 yield requirement
