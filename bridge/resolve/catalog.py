@@ -15,6 +15,7 @@ from typing import Protocol
 
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
+from packaging.version import Version
 
 from bridge.algebra import CondaSpec, pep440_version, pins, specifier_accepts
 from bridge.errors import UnsafeInputError
@@ -240,9 +241,10 @@ class Project:
         return 0 if specifier is None else self._judge(lambda version: pins(specifier, version))
 
     def of_version(self, version: str) -> list[IndexFile]:
-        """Files of one version, equal by PEP 440."""
+        """Files of one version, equal by PEP 440: those that run here first, for all of them say the same of extras."""
         wanted = pep440_version(version)
-        return [file for file in self.files if wanted is not None and pep440_version(file.version) == wanted]
+        others = (file for files in self.barred.values() for file in files if file.is_wheel)
+        return [f for f in (*self.files, *others) if wanted is not None and pep440_version(f.version) == wanted]
 
     def _judge(self, accepts: _Judge) -> int:
         mask = 0
@@ -304,18 +306,29 @@ class Catalog:
         return known
 
     def carriers(self, project: str) -> tuple[str, ...]:
-        """The conda names whose records carry `project`, the one on which the others depend first."""
+        """The conda names that carry `project`: what others depend on first, then what has the newest version of it."""
         known = self._carriers.get(project)
         if known is None:
             spelled = (project, project.replace("-", "_"), project.replace("-", "."))
             names = dict.fromkeys((*self.names.carriers(project), *spelled))
             self.prefetch(names)
             found = [name for name in names if project in self.conda(name).projects]
-            known = tuple(
-                sorted(found, key=lambda name: (self._leans_on(name, found), canonical(name) != project, name))
-            )
+            found.sort(key=lambda name: (canonical(name) != project, name))
+            found.sort(key=lambda name: self._newest(name, project), reverse=True)
+            # Sorting is stable: among equals in what they lean on, the one with the newest version stays first.
+            known = tuple(sorted(found, key=lambda name: self._leans_on(name, found)))
             self._carriers[project] = known
         return known
+
+    def _newest(self, name: str, project: str) -> Version:
+        """The newest version at which a name's records carry a project: old packages are left behind under old names."""
+        conda = self.conda(name)
+        carried = [
+            pep440_version(record.version)
+            for record, provided in zip(conda.records, conda.provided, strict=True)
+            if project in provided.projects
+        ]
+        return max((version for version in carried if version is not None), default=Version("0"))
 
     def _leans_on(self, name: str, others: Sequence[str]) -> int:
         """How many of `others` the records of `name` depend on: a metapackage comes after what it stands for."""
