@@ -321,7 +321,7 @@ class Catalog:
         return known
 
     def _newest(self, name: str, project: str) -> Version:
-        """The newest version at which a name's records carry a project: old packages are left behind under old names."""
+        """The newest version at which a name's records carry a project: old names are left behind with old packages."""
         conda = self.conda(name)
         carried = [
             pep440_version(record.version)
@@ -329,6 +329,12 @@ class Catalog:
             if project in provided.projects
         ]
         return max((version for version in carried if version is not None), default=Version("0"))
+
+    def namesakes(self, project: str) -> tuple[str, ...]:
+        """The carriers of `project`, then the names without records for which its wheel stands in all the same."""
+        carriers = self.carriers(project)
+        others = (name for name in self.names.carriers(project) if name not in carriers)
+        return (*carriers, *(name for name in others if self.conda(name).standin == project))
 
     def _leans_on(self, name: str, others: Sequence[str]) -> int:
         """How many of `others` the records of `name` depend on: a metapackage comes after what it stands for."""

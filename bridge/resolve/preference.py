@@ -4,7 +4,9 @@ Among the records of a conda name: fewer `track_features`, then the version, the
 time (the order of conda and rattler). Among the files of a project: files that are not yanked, final releases, the
 version; a wheel before an sdist; a tag of one python before abi3 before none; the nearest platform tag. Between the
 ecosystems: `--prefer conda` takes a record where any is left, even an older one; `wheel` turns it around; `newest`
-takes the higher version, and conda where they are equal. What is installed is kept while it meets what is asked.
+takes the higher version, and conda where they are equal. What was asked for by PEP 508 requirements alone is taken by
+`newest` unless wheels are preferred: who asks PyPI's way means the newest there is. What is installed is kept while it
+meets what is asked.
 
 What is decided first: python where it was asked for, then everything else that was asked for, then python, then the
 identifier with the fewest candidates left.
@@ -107,6 +109,8 @@ def choose(space: Space, variable: Variable) -> int:
     if not wheel or not others:
         return domain & -domain
     prefer = space.catalog.options.prefer
+    if prefer == "conda" and variable.asked == {"pep508"}:
+        prefer = "newest"
     if prefer == "wheel" or (prefer == "newest" and _wheel_is_newer(space, variable, others & -others)):
         return wheel
     return others & -others

@@ -84,6 +84,10 @@ class Space:
             self._tie(slot, 2 << position, carrier, carrier.conda.meets_pypi(project, None))
         slot.wheels = self.wheels_variable(project)
         self._tie(slot, slot.wheel_bit, slot.wheels, PRESENT)
+        for position, carrier in enumerate(slot.carriers):
+            # One source: where a wheel of the project is, it answers for the project, whoever else carries it.
+            fact = Fact("owner", project, slot.wheels, PRESENT, carrier)
+            self.store.add(Clause(((slot.wheels.index, PRESENT), (slot.index, 2 << position)), fact))
         if self._only(project) == "wheel":
             carried = slot.wheel_bit - 2
             self.bar(slot, carried, Fact("only", "wheel", slot, carried))
@@ -94,8 +98,10 @@ class Space:
         carriers = self.catalog.carriers(project)
         if not carriers:
             return self.wheels_variable(project)
-        if len(carriers) == 1 and self.catalog.conda(carriers[0]).standin == project:
-            return self.know(self.conda_variable(carriers[0]))
+        if len(carriers) == 1:
+            conda = self.catalog.conda(carriers[0])
+            if conda.standin == project and conda.owns(project) == conda.everything:
+                return self.know(self.conda_variable(carriers[0]))
         return self.slot_variable(project, carriers)
 
     def know(self, variable: Variable) -> Variable:
@@ -126,6 +132,7 @@ class Space:
             made.append(self.require_python(Fact("needs-python", requirement.text)))
         for implication in made[:1]:
             implication.target.is_asked = True
+            implication.target.asked.add(requirement.kind)
             for related in (implication.target.wheels, *implication.target.carriers):
                 if related is not None:
                     related.is_asked = True
@@ -312,12 +319,14 @@ class Space:
         if self._only(variable.key) == "conda":
             self.bar(variable, project.everything, Fact("only", "conda", variable, project.everything))
         self._say_where_files_run(variable, project, project.everything)
-        for carrier in self.catalog.carriers(variable.key):
-            conda = self.know(self.conda_variable(carrier))
+        for name in self.catalog.namesakes(variable.key):
+            conda = self.know(self.conda_variable(name))
             if conda.wheels is variable:
                 # The wheel stands for the conda name: what constrains the name binds the wheel.
+                assert conda.conda is not None
                 fact = Fact("owner", variable.key, variable, PRESENT, conda)
-                self.imply(((variable.index, PRESENT),), conda, fact, conda.wheel_bit)
+                others = conda.conda.everything & ~conda.conda.owns(variable.key)  # of another thing of this name
+                self.imply(((variable.index, PRESENT),), conda, fact, conda.wheel_bit | others)
             else:
                 self._exclude(variable, conda)
         self.assumptions.hold_back(variable, project)

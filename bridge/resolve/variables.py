@@ -55,6 +55,7 @@ class Variable:
     key: str
     extra: str = ""
     is_asked: bool = False
+    asked: set[str] = field(default_factory=set)  # the kinds of the requirements that ask for it by this name
     is_known: bool = False
     conda: CondaName | None = None
     project: Project | None = None
