@@ -10,20 +10,23 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
 
 from bridge import __version__, fs, transaction
 from bridge.archive import CondaManifest, check_conda, check_wheel
+from bridge.build import check_runs
 from bridge.channel import Channels, same_package
 from bridge.errors import IntegrityError
-from bridge.fetch.urls import masked
+from bridge.fetch.urls import file_name, masked
 from bridge.journal import now
 from bridge.link import Staged, Task, stage
 from bridge.manifest import Manifest, predict, site_packages_after
-from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Resolved
+from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.owners import incoming
 from bridge.ownership import judge
 from bridge.session import Session
@@ -56,6 +59,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cargo:
+    """A plan whose archives are here: sdists became the wheels that were built of them."""
+
+    plan: Plan
     archives: Mapping[str, Path]
     manifests: Mapping[str, Manifest]
 
@@ -71,10 +77,10 @@ def create_prefix(plan: Plan, supply: Supply) -> Outcome:
     with transaction.create(plan.prefix, durability=settings.durability) as creation:
         cargo = _fetch(plan, supply)
         state = PrefixState(prefix=plan.prefix)
-        task = _task(plan, state, supply, cargo, _nothing)
+        task = _task(state, supply, cargo, _nothing)
         staged = stage(task, creation.root, creation.root / "conda-meta" / ".bridge" / "scratch")
         creation.publish()
-    return Outcome(plan=plan, staged=staged, link_scripts=_scripts(cargo), seconds=time.perf_counter() - started)
+    return Outcome(plan=cargo.plan, staged=staged, link_scripts=_scripts(cargo), seconds=time.perf_counter() - started)
 
 
 def change_prefix(prefix: Path, planned: Callable[[], tuple[PrefixState, Plan, Supply]], session: Session) -> Outcome:
@@ -89,20 +95,18 @@ def change_prefix(prefix: Path, planned: Callable[[], tuple[PrefixState, Plan, S
         if plan.is_empty:
             return Outcome(plan=plan, seconds=time.perf_counter() - started)
         cargo = _fetch(plan, supply)
-        task = _task(plan, state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
+        task = _task(state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
         staged = stage(task, running.staging, running.staging.parent / "scratch")
         running.commit(staged.changes, plan={"command": _command()})
-    return Outcome(plan=plan, staged=staged, link_scripts=_scripts(cargo), seconds=time.perf_counter() - started)
+    return Outcome(plan=cargo.plan, staged=staged, link_scripts=_scripts(cargo), seconds=time.perf_counter() - started)
 
 
 def _nothing(path: str) -> Fingerprint | None:  # noqa: ARG001 - in a new prefix nothing lies anywhere
     return None
 
 
-def _task(
-    plan: Plan, state: PrefixState, supply: Supply, cargo: _Cargo, exists: Callable[[str], Fingerprint | None]
-) -> Task:
-    settings = supply.session.settings
+def _task(state: PrefixState, supply: Supply, cargo: _Cargo, exists: Callable[[str], Fingerprint | None]) -> Task:
+    settings, plan = supply.session.settings, cargo.plan
     predicted = predict(plan, cargo.manifests, site_packages=site_packages_after(plan, state))
     judgement = judge(
         state,
@@ -135,22 +139,31 @@ def _command() -> str:
 def _fetch(plan: Plan, supply: Supply) -> _Cargo:
     """Every archive, verified, and what each was judged to hold."""
     packages = incoming(plan)
-    records = [resolved.record for resolved in packages]
-    paths = supply.session.client.map(lambda record: fetch_archive(record, supply), records)
-    archives = {record.identity: path for record, path in zip(records, paths, strict=True)}
+    paths = supply.session.client.map(lambda resolved: fetch_archive(resolved.record, supply), packages)
     with ThreadPoolExecutor() as executor:
-        judged = executor.map(lambda resolved: _manifest(resolved, archives, plan, supply), packages)
-        manifests = {record.identity: manifest for record, manifest in zip(records, judged, strict=True)}
-    return _Cargo(archives=archives, manifests=manifests)
+        judged = list(executor.map(lambda one, path: _judged(one, path, plan, supply), packages, paths))
+    records = {old.record.identity: new for old, (new, _) in zip(packages, judged, strict=True)}
+    operations = tuple(
+        step
+        if isinstance(step, Remove)
+        else replace(step, new=replace(step.new, record=records[step.new.record.identity]))
+        for step in plan.operations
+    )
+    return _Cargo(
+        plan=replace(plan, operations=operations),
+        archives={record.identity: path for (record, _), path in zip(judged, paths, strict=True)},
+        manifests={record.identity: manifest for record, manifest in judged},
+    )
 
 
 def fetch_archive(record: Record, supply: Supply) -> Path:
-    """The verified archive of a record: a conda package from its channel, a wheel from its index."""
+    """The verified archive of a record: conda's from its channel, a wheel from its index or built of an sdist."""
     if record.ecosystem == "conda":
         return supply.channels.archive(record, supply.session.progress)
+    is_built = not record.url.split("#")[0].endswith(".whl")
     file = IndexFile(
         project=record.pypi_names[0],
-        filename=record.filename,
+        filename=file_name(record.url) if is_built else record.filename,
         version=record.version,
         url=record.url,
         origin=record.origin,
@@ -161,15 +174,20 @@ def fetch_archive(record: Record, supply: Supply) -> Path:
     return supply.session.index.fetch(file, supply.session.progress)
 
 
-def _manifest(resolved: Resolved, archives: Mapping[str, Path], plan: Plan, supply: Supply) -> Manifest:
-    record, archive = resolved.record, archives[resolved.record.identity]
+def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply) -> tuple[Record, Manifest]:
+    """The record to install, and what its archive holds. Only that of an sdist is another than what was solved with."""
+    record = resolved.record
     if record.ecosystem == "conda":
         manifest = check_conda(archive, allow_external_symlinks=supply.session.settings.allow_external_symlinks)
         same_package(record, manifest.index)
-        return manifest
-    wheel = check_wheel(archive, filename=record.filename)
+        return record, manifest
+    is_sdist = not record.filename.endswith(".whl")
+    filename = archive.name if is_sdist else record.filename
+    wheel = check_wheel(archive, filename=filename)
+    if is_sdist:
+        check_runs(archive, plan.target, record.filename)
     info = WheelInfo(
-        filename=record.filename,
+        filename=filename,
         metadata=wheel.metadata,
         url=record.url,
         origin=record.origin,
@@ -178,14 +196,23 @@ def _manifest(resolved: Resolved, archives: Mapping[str, Path], plan: Plan, supp
         yanked=record.yanked,
         upload_time=record.timestamp,
     )
-    _same_metadata(record, translate(info, plan.target, supply.names))
-    return wheel
+    fetched = replace(translate(info, plan.target, supply.names), name=record.name)
+    _same_metadata(record, fetched, is_sdist=is_sdist)
+    return (fetched if is_sdist else record), wheel
 
 
-def _same_metadata(solved: Record, fetched: Record) -> None:
-    """What the wheel says must be what was solved with (W61). Raises `IntegrityError` (`metadata-mismatch`)."""
-    for field in ("version", "build", "subdir", "requires_python", "requirements", "extras"):
+def _same_metadata(solved: Record, fetched: Record, *, is_sdist: bool) -> None:
+    """What the wheel says must be what was solved with (W61). Raises `IntegrityError` (`metadata-mismatch`).
+
+    The build and the platform of an sdist's wheel are known once it is built, and its backend may spell the
+    requirements of an old PKG-INFO otherwise.
+    """
+    for field in ("version", "requires_python", "requirements", "extras", "build", "subdir"):
         expected, found = getattr(solved, field), getattr(fetched, field)
+        if is_sdist and field in ("build", "subdir"):
+            continue
+        if is_sdist and field in ("requirements", "extras"):
+            expected, found = _spelled(expected), _spelled(found)
         if expected != found:
             raise IntegrityError(
                 "metadata-mismatch",
@@ -193,6 +220,17 @@ def _same_metadata(solved: Record, fetched: Record) -> None:
                 context=(f"solved with: {expected}", f"the wheel says: {found}", f"index: {solved.origin}"),
                 hint="the index serves metadata that is not the wheel's; tell whoever runs it",
             )
+
+
+def _spelled(texts: Iterable[str]) -> set[str]:
+    """Requirements in one spelling, whatever their order; what PEP 508 cannot read stays as it is."""
+    found = set()
+    for text in texts:
+        try:
+            found.add(str(Requirement(text)))
+        except InvalidRequirement:
+            found.add(text)
+    return found
 
 
 def _scripts(cargo: _Cargo) -> tuple[str, ...]:

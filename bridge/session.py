@@ -7,12 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from packaging.markers import Marker
+
 from bridge import algebra
 from bridge._rattler import channel_url, current_subdir, detect_virtual_packages
 from bridge.channel import Channels
 from bridge.config import Settings
 from bridge.convert import NAMES_FILE
-from bridge.errors import UnsafeInputError, UsageError
+from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
 from bridge.fetch import Client
 from bridge.fetch.answers import Progress
 from bridge.fetch.urls import local_path
@@ -51,6 +53,12 @@ class Wanted(Protocol):
 
     @property
     def hashes(self) -> Mapping[str, frozenset[str]]: ...
+
+    @property
+    def requires_hashes(self) -> bool: ...
+
+    @property
+    def environments(self) -> Sequence[str]: ...
 
 
 class Session:
@@ -203,7 +211,7 @@ class Session:
         kept: Mapping[str, str] | None = None,
     ) -> Resolution:
         """One joint solve. Raises `NoSolutionError` and `NetworkError`."""
-        return resolve(
+        found = resolve(
             wanted.requirements,
             self.catalog(channels, names, state, wanted.hashes),
             present=present,
@@ -211,3 +219,32 @@ class Session:
             requires_python=wanted.requires_python,
             kept=kept,
         )
+        _check(found, wanted)
+        return found
+
+
+def _check(found: Resolution, wanted: Wanted) -> None:
+    """What files say of the whole solution: the environments of a lock (PEP 751), and hashes for all (pip).
+
+    Raises `NoSolutionError` (`lock-environment`) and `UnsafeInputError` (`hash-missing`).
+    """
+    markers = [Marker(text) for text in wanted.environments]
+    if markers and found.target.python is not None:
+        environment = found.target.marker_environment()
+        if not any(algebra.marker_holds(marker, environment) for marker in markers):
+            raise NoSolutionError(
+                "lock-environment",
+                "the lock was made for other environments than this one",
+                context=[f"made for: {marker}" for marker in markers],
+                hint="lock again for this platform and python",
+                objects={"derivation": []},
+            )
+    if wanted.requires_hashes:
+        bare = [p.record.pypi_names[0] for p in found.packages if p.record.ecosystem == "wheel"]
+        missing = sorted(set(bare) - wanted.hashes.keys())
+        if missing:
+            raise UnsafeInputError(
+                "hash-missing",
+                f"hashes are required, and none is given for {', '.join(missing[:5])}",
+                hint="list every package with its --hash, those that others need included",
+            )

@@ -15,6 +15,7 @@ import pytest
 from bridge.__main__ import run as _entry  # the console script must be importable
 from tests.builders import make_conda, make_repodata, make_wheel, tree_digest
 from tests.command_line import Bridge, Ran, clean_environment
+from tests.sdists import make_sdist
 from tests.servers import IndexServer
 
 assert callable(_entry)
@@ -182,6 +183,19 @@ class TestTheMainJob:
         succeeded(bridge("audit", "-p", prefix, "--fix"))
         assert in_environment(prefix, "plough") == "ploughing\n"
         is_clean(bridge, prefix)
+
+    def test_an_sdist_is_built_and_recorded_as_what_it_was(self, bridge: Bridge, tmp_path: Path) -> None:
+        sdist = make_sdist(tmp_path / "links", "seed", "1.0")
+        environ = {"BRIDGE_FIND_LINKS": str(sdist.parent)}
+        succeeded(bridge("create", "-p", "env", "-c", "host", "python", "seed", environ=environ))
+        prefix = bridge.folder / "env"
+        assert in_environment(prefix, "python", "-c", "import seed; print(bool(seed.MADE))") == "True\n"
+        record = json.loads(next((prefix / "conda-meta").glob("seed-*.json")).read_text())
+        assert record["url"].endswith(sdist.name)
+        assert record["sha256"] == hashlib.sha256(sdist.read_bytes()).hexdigest()
+        is_clean(bridge, prefix)
+        refused = bridge("create", "-p", "other", "-c", "host", "python", "seed", "--no-build", environ=environ)
+        assert refused.status == 6
 
     def test_who_owns_and_why(self, environment: tuple[Bridge, Path]) -> None:
         bridge, prefix = environment

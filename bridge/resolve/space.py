@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bridge.algebra import Requirement
-from bridge.errors import UsageError
+from bridge.errors import UnsafeInputError, UsageError
 from bridge.model import IndexFile
 from bridge.resolve.assumptions import GROWN, Assumptions, meeting_files
 from bridge.resolve.catalog import Catalog, CondaName, Project
@@ -370,6 +370,8 @@ class Space:
         catalog = self.catalog
         if catalog.index is None:
             raise UsageError("no-index", f"{requirement.text}: a URL needs the package index, which is switched off")
+        if not is_root and requirement.url.startswith("file:"):
+            raise UnsafeInputError("url-refused", f"{requirement.text}: only a person may name a file of this machine")
         file = catalog.index.file_of_url(requirement.url, variable.key)
         if variable.project is None and is_root:
             variable.project = Project.of_file(file, catalog.target, catalog.options)
