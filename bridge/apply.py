@@ -22,7 +22,8 @@ from bridge.archive import CondaManifest, check_conda, check_wheel
 from bridge.build import check_runs
 from bridge.channel import Channels, same_package
 from bridge.errors import IntegrityError
-from bridge.fetch.urls import file_name, masked
+from bridge.fetch.cache import sha256_of
+from bridge.fetch.urls import file_name, local_path, masked
 from bridge.journal import now
 from bridge.link import Staged, Task, stage
 from bridge.manifest import Manifest, predict, site_packages_after
@@ -175,8 +176,14 @@ def fetch_archive(record: Record, supply: Supply) -> Path:
 
 
 def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply) -> tuple[Record, Manifest]:
-    """The record to install, and what its archive holds. Only that of an sdist is another than what was solved with."""
+    """The record to install, and what its archive holds.
+
+    It is another than what was solved with for an sdist, and for a local file whose index promised no hash.
+    """
     record = resolved.record
+    local = local_path(record.url)
+    if record.sha256 is None and local is not None:
+        record = replace(record, sha256=sha256_of(Path(local)), size=Path(local).stat().st_size)
     if record.ecosystem == "conda":
         manifest = check_conda(archive, allow_external_symlinks=supply.session.settings.allow_external_symlinks)
         same_package(record, manifest.index)
