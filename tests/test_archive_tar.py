@@ -428,6 +428,8 @@ DOCUMENTS: Mapping[str, tuple[Conda, str]] = {
     "index.json with NaN": (Conda(index={"x": float("nan")}), "conda-layout"),
     "index.json with a key twice": (Conda(info={"index.json": b'{"name": "demo", "name": "x"}'}), "conda-layout"),
     "index.json with 10^5 digits": (Conda(info={"index.json": b'{"a": ' + b"1" * 10**5 + b"}"}), "conda-layout"),
+    "index.json with 41 digits": (Conda(info={"index.json": b'{"a": ' + b"1" * 41 + b"}"}), "conda-layout"),
+    "index.json with 41 decimals": (Conda(info={"index.json": b'{"a": 0.' + b"1" * 41 + b"}"}), "conda-layout"),
     "index.json and more": (Conda(info={"index.json": b"{} {}"}), "conda-layout"),
     "index.json as a link": (
         Conda(info={"index.json": None}, info_members=[symlink("info/index.json", "../x")]),

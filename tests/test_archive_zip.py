@@ -472,6 +472,13 @@ def test_w30_only_the_execute_bit_of_a_mode_survives(mode: int, expected: int) -
     assert member.mode == expected
 
 
+def test_sizes_are_judged_before_content_is_read() -> None:
+    data = zip_of(Entry(name="a.py", method=0, local={"size": 99}, central={"size": 99}))
+    with pytest.raises(UnsafeInputError) as caught:
+        read_directory(io.BytesIO(data), "demo.zip")
+    assert_refused(caught.value, "zip-size")
+
+
 def test_a_file_that_shrinks_while_it_is_read_is_refused() -> None:
     data = zip_of(Entry(name="a.py", data=random.Random(6).randbytes(5000)))
     (member,) = read_directory(io.BytesIO(data), "demo.zip")

@@ -22,7 +22,6 @@ _END_MAGIC = b"PK\x05\x06"
 _LOCATOR_MAGIC = b"PK\x06\x07"
 _END64_MAGIC = b"PK\x06\x06"
 _LONGEST_COMMENT = 0xFFFF
-_CENTRAL_SIZE = 46
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +69,6 @@ def find_directory(stream: BinaryIO, archive: str, limits: Limits) -> Directory:
         raise refused("zip-frame", archive, f"bytes before the archive or inside it: {problem}", offset=position)
     if length > limits.directory:
         raise refused("limit-size", archive, f"a central directory of {length} bytes; at most {limits.directory}")
-    if entries * _CENTRAL_SIZE > length:
-        raise refused("zip-frame", archive, f"{entries} members do not fit into the central directory", offset=offset)
     return Directory(offset=offset, size=length, entries=entries)
 
 
