@@ -20,6 +20,7 @@ __all__ = ["Evidence", "NameMap", "Provided", "projects_of_purls"]
 Evidence = Literal["purl", "name-map", "same-name-python", "none", "unknown"]
 
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
+_CONDA_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")  # CEP 26, and what old channels hold
 _HASH_LIKE = re.compile(r"[0-9a-f]{40,}\Z")
 _MAX_PROJECT = 128
 
@@ -52,8 +53,8 @@ class NameMap:
         rejected: list[str] = []
         for conda_name, value in table.items():
             row = _row(value)
-            if row is None:
-                rejected.append(str(conda_name))
+            if row is None or not _CONDA_NAME.match(str(conda_name)):
+                rejected.append(str(conda_name)[:_MAX_PROJECT])
             else:
                 rows[str(conda_name).lower()] = row
         self._rows = rows

@@ -98,7 +98,7 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
     """Parse a METADATA or PKG-INFO file; `source` names it in errors.
 
     Raises `UnsafeInputError`: `limit-size` above 1 MiB, `metadata-invalid` where name or version are missing, given
-    twice or malformed, or where the text is not UTF-8. Requirements that PEP 508 does not allow are kept as text: who
+    twice or malformed, where the text is not UTF-8, or of a newer major version of the specification. Requirements that PEP 508 does not allow are kept as text: who
     reads them decides, as pip does.
     """
     if len(data) > MAX_METADATA:
@@ -110,6 +110,10 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
         if field in unparsed or not raw.get(field):
             problem = "not readable or given twice" if field in unparsed else "missing"
             raise UnsafeInputError("metadata-invalid", f"{source}: the field {field.title()} is {problem}")
+    if raw.get("metadata_version", "1").split(".")[0] not in {"1", "2"}:
+        # "MUST fail if metadata_version has a greater major version than the highest version they support"
+        version = raw["metadata_version"][:40]
+        raise UnsafeInputError("metadata-invalid", f"{source}: METADATA of version {version!r} is not understood")
     broken = sorted(set(unparsed) & {"requires-python", "requires-dist", "provides-extra"})
     if broken:
         raise UnsafeInputError("metadata-invalid", f"{source}: unreadable or repeated: {', '.join(broken)}")
