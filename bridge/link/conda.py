@@ -1,0 +1,187 @@
+"""Staging conda packages: unpacked into a directory of the transaction, linked by rattler, held against the plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bridge import _rattler, fs
+from bridge.errors import UsageError
+from bridge.link.task import Laid, Task, differs
+from bridge.model import Fingerprint, Resolved
+from bridge.owners import incoming, leaving
+from bridge.paths import META
+from bridge.prefix import condameta
+from bridge.provenance import meta_path
+
+__all__ = ["paths_of", "stage_conda", "unpack"]
+
+_OF_RATTLER = ("CACHEDIR.TAG", f"{META}/history")  # of the staging directory itself, not of a package
+_LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone: never taken from an archive
+
+
+def packages_of(task: Task) -> list[Resolved]:
+    """The conda packages that the plan brings."""
+    return [each for each in incoming(task.plan) if each.record.ecosystem == "conda"]
+
+
+def paths_of(task: Task) -> set[str]:
+    """The paths that these packages bring, but for those that they yield."""
+    found: set[str] = set()
+    for each in packages_of(task):
+        identity = each.record.identity
+        paths = {entry.path for entry in task.predicted[identity] if entry.fingerprint.kind != "directory"}
+        found |= paths - task.judgement.yielded.get(identity, frozenset())
+    return found
+
+
+def unpack(task: Task, scratch: Path) -> dict[str, Path]:
+    """Unpack the conda packages of the plan, each into a directory of its own: `Record.identity` → directory."""
+    unpacked = {each.record.identity: scratch / "packages" / each.record.identity for each in packages_of(task)}
+    if unpacked:
+        fs.make_directories(scratch / "packages")
+        _rattler.extract({task.archives[identity]: folder for identity, folder in unpacked.items()})
+    return unpacked
+
+
+def stage_conda(task: Task, staging: Path, scratch: Path, unpacked: Mapping[str, Path]) -> Laid:
+    """Link the unpacked packages into `staging`, and hold what lies there against what was foreseen."""
+    resolved = packages_of(task)
+    if not resolved:
+        return {}
+    python = _live_python(task, resolved)
+    together, apart = _groups(task, resolved)
+    for number, group in enumerate([together, *([each] for each in apart)]):
+        if not group:
+            continue
+        # rattler wants a directory of its own (beside records that it did not write it panics): what it links is moved.
+        linked = scratch / f"linked-{number}"
+        support = python if python is not None else _staged_python(task, staging, group)
+        records = [each.record for each in group]
+        _rattler.link(records, unpacked, linked, task.plan.prefix, scratch / "packages", python=support)
+        yielded = task.judgement.yielded.get(group[0].record.identity, frozenset()) if number else frozenset()
+        _move(linked, staging, yielded)
+    found: Laid = {}
+    for each in resolved:
+        found |= _finish_conda(task, staging, each)
+    return found
+
+
+def _groups(task: Task, resolved: Sequence[Resolved]) -> tuple[list[Resolved], list[Resolved]]:
+    """The packages that are linked together, no two of them with one path, python among them; and the others.
+
+    rattler would move the one of two equal paths away, by a rule of its own. So who shares or yields a path is linked
+    apart, and moved without it: those that yield last, when what they yield to is there.
+    """
+    together: list[Resolved] = []
+    apart: list[Resolved] = []
+    taken: set[str] = set()
+    yielded = task.judgement.yielded
+    for each in sorted(resolved, key=lambda each: (each.record.identity in yielded, each.record.name != "python")):
+        paths = {entry.path for entry in task.predicted[each.record.identity] if entry.fingerprint.kind != "directory"}
+        is_alone = each.record.identity not in yielded and taken.isdisjoint(paths)
+        (together if is_alone else apart).append(each)
+        taken |= paths
+    return together, apart
+
+
+def _live_python(task: Task, resolved: Sequence[Resolved]) -> Path | None:
+    """The record of the python that stays; `None` where one is staged, or none is needed."""
+    if any(each.record.name == "python" for each in resolved):
+        return None
+    gone = {old.meta_path for old in leaving(task.plan)}
+    for installed in task.state.installed:
+        record = installed.record
+        if record.name == "python" and record.ecosystem == "conda" and installed.meta_path not in gone:
+            return task.state.prefix / installed.meta_path
+    needing = [each.record.label for each in resolved if each.record.noarch == "python"]
+    if needing:
+        raise UsageError(
+            "no-python",
+            f"{needing[0]} needs a python that is a conda package, and the environment has none",
+            hint="make an environment with bridge create, or ask for python as well",
+        )
+    return None
+
+
+def _staged_python(task: Task, staging: Path, group: Sequence[Resolved]) -> Path | None:
+    """The record of a python that was linked with an earlier group."""
+    for each in incoming(task.plan):
+        if each.record.name == "python" and each not in group and each.record.ecosystem == "conda":
+            return staging / meta_path(each.record)
+    return None
+
+
+def _move(source: Path, staging: Path, yielded: Collection[str]) -> None:
+    """Move what was linked, but for what its package yields and what is there already: the same bytes."""
+    with fs.WritableTree(source) as tree, fs.WritableTree(staging) as target:
+        for path, is_directory in list(tree.walk("")):
+            if is_directory or path in yielded or path in _OF_RATTLER or target.lstat(path) is not None:
+                continue
+            target.make_directory(path.rpartition("/")[0])
+            tree.rename(path, target, path)
+
+
+def _finish_conda(task: Task, staging: Path, resolved: Resolved) -> Laid:
+    """Complete the record that rattler wrote, and hold the package's files against what was predicted."""
+    record = resolved.record
+    yielded = task.judgement.yielded.get(record.identity, frozenset())
+    path = meta_path(record)
+    predicted = {
+        entry.path: entry.fingerprint for entry in task.predicted[record.identity] if entry.path not in yielded
+    }
+    with fs.WritableTree(staging) as tree:
+        try:
+            data = _completed((staging / path).read_bytes(), resolved, yielded)
+            installed, defects = condameta.parse(data, path)
+        except (OSError, ValueError) as error:
+            raise differs(record.label, f"{path}: {error}") from error
+        promised = {entry.path: entry.fingerprint for entry in installed.entries}
+        wanted = {path for path in predicted if predicted[path].kind != "directory"}
+        if defects or promised.keys() - predicted.keys() or wanted - promised.keys() - {path}:
+            odd = sorted((promised.keys() ^ predicted.keys()) - {path})
+            raise differs(record.label, *(f"path: {each}" for each in odd[:5]), *(each.detail for each in defects))
+        tree.unlink(path)
+        found = {path: (fs.write_file(tree, path, [data]), record.identity)}
+        for each, expected in predicted.items():
+            if each != path:
+                found[each] = _verified(tree, each, (expected, promised.get(each)), record.label), record.identity
+    return found
+
+
+def _completed(data: bytes, resolved: Resolved, yielded: Collection[str]) -> bytes:
+    """The record as rattler wrote it, with what was asked for, and without the folders of the unpacked packages."""
+    document = json.loads(data)
+    for key in ("extracted_package_dir", "package_tarball_full_path", "requested_spec", "requested_specs"):
+        document.pop(key, None)
+    if isinstance(document.get("link"), dict):
+        document["link"]["source"] = ""
+    if resolved.requested:
+        document |= {"requested_spec": resolved.requested[0], "requested_specs": list(resolved.requested)}
+    if yielded:
+        document["files"] = [path for path in document["files"] if path not in yielded]
+        paths = document["paths_data"]["paths"]
+        document["paths_data"]["paths"] = [path for path in paths if path["_path"] not in yielded]
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _verified(tree: fs.WritableTree, path: str, promises: Iterable[Fingerprint | None], label: str) -> Fingerprint:
+    """What was staged at `path`, hashed, after holding it against every promise; loose modes are taken from it."""
+    found = tree.fingerprint(path)
+    for promised in promises:
+        if promised is None:
+            continue
+        if found is None or found.kind != promised.kind:
+            raise differs(label, f"{path}: a {promised.kind} was to be there")
+        if promised.sha256 not in {None, found.sha256} or promised.link not in {None, found.link}:
+            raise differs(
+                label, f"{path}: planned {promised.sha256 or promised.link}, staged {found.sha256 or found.link}"
+            )
+    if found is None:
+        raise differs(label, f"{path}: nothing was staged")
+    if found.kind == "file" and found.mode is not None and found.mode & _LOOSE_BITS:
+        with (tree.root / path).open("rb") as stream:
+            tree.unlink(path)
+            return fs.write_file(tree, path, stream, mode=found.mode & ~_LOOSE_BITS)
+    return found

@@ -1,0 +1,50 @@
+"""What staging is told, and what its parts tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.errors import IntegrityError
+from bridge.manifest import Manifest
+from bridge.model import Entry, Fingerprint, Plan, PrefixState
+from bridge.ownership import Judgement
+from converters.names import NameMap
+
+__all__ = ["Laid", "Task", "differs"]
+
+Laid = dict[str, tuple[Fingerprint, str]]
+"""Path → what was staged, and the identity of whose it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """All that staging needs to know.
+
+    :param state: the prefix as it is; for a new one, an empty state.
+    :param archives: `Record.identity` → the fetched archive; `manifests`: what it was judged to hold.
+    :param predicted: `Record.identity` → its paths (`bridge.manifest.predict`).
+    :param command: the command line, for conda's history; `when`: `2026-11-22 10:00:00`; `version`: of bridge.
+    """
+
+    plan: Plan
+    state: PrefixState
+    archives: Mapping[str, Path]
+    manifests: Mapping[str, Manifest]
+    predicted: Mapping[str, tuple[Entry, ...]]
+    judgement: Judgement
+    names: NameMap
+    command: str
+    when: str
+    version: str
+
+
+def differs(what: str, *context: str) -> IntegrityError:
+    """The error for something staged that is not what was foreseen."""
+    return IntegrityError(
+        "staged-differs",
+        f"{what} was not staged as its archive said; nothing was changed",
+        context=context,
+        hint="run the command again; if it happens again, this is a fault of bridge: report it",
+    )
