@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
@@ -27,9 +29,16 @@ from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
 from converters.target import Target
 
-__all__ = ["Session"]
+__all__ = ["Session", "default_names"]
 
 _MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
+
+
+def default_names() -> dict[str, list[str]]:
+    """The shipped name map: well-known conda names that differ from PyPI's, and names that mean two things."""
+    found: dict[str, list[str]] = json.loads((resources.files("bridge") / "data" / "names.json").read_bytes())
+    return found
+
 
 # What is assumed of a target that is not this machine; `--virtual-package` says otherwise.
 _FOREIGN = {
@@ -144,7 +153,10 @@ class Session:
         return tuple("host" if origin == host else origin for origin in ranked)
 
     def names(self, channels: Channels, state: PrefixState | None = None) -> NameMap:
-        """What is known of names: `--name-map`, else what local channels say of theirs and what is installed proves."""
+        """What is known of names: `--name-map`, else what local channels say of theirs and what is installed proves.
+
+        For a name of which these say nothing, the rows that are shipped count (`bridge/data/names.json`).
+        """
         table: dict[str, object] = {}
         for url in channels.urls:
             folder = local_path(url)
@@ -155,7 +167,8 @@ class Session:
                 table[installed.record.name] = list(installed.record.pypi_names)
         if self.settings.name_map is not None:
             table |= self._read_names(self.settings.name_map)
-        names = NameMap(table, self.settings.name_map or "what channels and the environment say")
+        source = self.settings.name_map or "what channels and the environment say"
+        names = NameMap(table, source, defaults=default_names())
         if names.rejected:
             said = ", ".join(names.rejected[:5])
             self.warnings.append(f"{len(names.rejected)} rows of the name map make no sense and are left out: {said}")

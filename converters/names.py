@@ -7,7 +7,7 @@ never guessed (docs/decisions/0002-identity.md).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,7 @@ from converters.errors import UnsafeInputError
 
 __all__ = ["Evidence", "NameMap", "Provided", "projects_of_purls"]
 
-Evidence = Literal["purl", "name-map", "same-name-python", "none", "unknown"]
+Evidence = Literal["purl", "name-map", "default-map", "same-name-python", "none", "unknown"]
 
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
 _CONDA_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")  # CEP 26, and what old channels hold
@@ -39,13 +39,16 @@ class Provided:
 class NameMap:
     """conda name → PyPI names, as a table with its origin. Immutable."""
 
-    __slots__ = ("_carriers", "_rows", "rejected", "source")
+    __slots__ = ("_carriers", "_defaults", "_rows", "rejected", "source")
 
-    def __init__(self, table: Mapping[str, object], source: str) -> None:
+    def __init__(
+        self, table: Mapping[str, object], source: str, *, defaults: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         """Take `table` as the JSON of `--name-map` has it: a list of names, `None` or `[]` for "known to have none".
 
         Rows that make no sense (a name of the wrong form, a list of numbers, a name that is a hash) are left out and
-        named in `rejected`. Raises `UnsafeInputError` (`name-map`) if `table` is no mapping.
+        named in `rejected`. `defaults` are rows for names of which the table has none. Raises `UnsafeInputError`
+        (`name-map`) if `table` is no mapping.
         """
         if not isinstance(table, Mapping):
             raise UnsafeInputError("name-map", f"{source}: a name map is an object of conda name -> list of PyPI names")
@@ -57,6 +60,9 @@ class NameMap:
                 rejected.append(str(conda_name)[:_MAX_PROJECT])
             else:
                 rows[str(conda_name).lower()] = row
+        added = {name: tuple(row) for name, row in (defaults or {}).items() if name not in rows}
+        self._defaults = frozenset(added)
+        rows |= added
         self._rows = rows
         self.source = source
         self.rejected = tuple(sorted(rejected))
@@ -90,7 +96,8 @@ class NameMap:
             return Provided(projects=named, evidence="purl")
         row = self._rows.get(conda_name)
         if row is not None:
-            return Provided(projects=row, evidence="name-map" if row else "none")
+            evidence: Evidence = "default-map" if conda_name in self._defaults else "name-map"
+            return Provided(projects=row, evidence=evidence if row else "none")
         if is_python:
             return Provided(projects=(canonicalize_name(conda_name),), evidence="same-name-python")
         return Provided(projects=(), evidence="unknown")

@@ -43,7 +43,7 @@ def provided_by(record: Record, names: NameMap) -> Provided:
     """
     is_python = is_python_record(record)
     provided = names.provides(record.name, purls=record.purls, is_python=is_python)
-    if provided.evidence not in ("name-map", "purl"):
+    if provided.evidence not in ("name-map", "default-map", "purl"):
         return provided
     own = canonical(record.name)
     leans_on = {_NAME_END.split(text, maxsplit=1)[0] for text in record.requirements}
