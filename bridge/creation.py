@@ -10,13 +10,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from bridge.durability import sync_one
-from bridge.errors import BridgeError, FaultError, InterruptedPrefixError, PrefixLockedError
+from bridge.errors import BridgeError, FaultError, InterruptedPrefixError, OwnershipError, PrefixLockedError
 from bridge.faults import failpoint, fault, faults
 from bridge.fs import (
     Durability,
     WritableTree,
     make_directories,
-    prefix_exists,
     publish_directory,
     remove_tree,
     sync,
@@ -50,7 +49,8 @@ class Creation:
             failpoint("commit.pre_sync")
             sync(self.root, self._durability)
             mode = stat.S_IMODE(os.lstat(self.prefix).st_mode) if self.prefix.is_dir() else None
-            publish_directory(self.root, self.prefix)
+            if not publish_directory(self.root, self.prefix):
+                raise _taken(self.prefix)
             try:
                 failpoint("commit.written")
                 if self._durability != "none":
@@ -63,7 +63,7 @@ class Creation:
     def _take_back(self, mode: int | None, cause: OSError) -> None:
         """Undo the rename, and make the empty directory again (with `mode`) whose place it took."""
         try:
-            publish_directory(self.prefix, self.root)
+            publish_directory(self.prefix, self.root)  # What it was renamed from is free.
             if mode is not None:
                 with WritableTree(self.prefix.parent) as tree:
                     tree.make_directory(self.prefix.name, mode)
@@ -105,10 +105,19 @@ def create(prefix: Path, *, durability: Durability = "batched") -> Iterator[Crea
                     break
 
 
+def _taken(prefix: Path) -> OwnershipError:
+    return OwnershipError(
+        "prefix-exists",
+        f"{prefix} is there already; a new environment takes the place of nothing but an empty folder",
+        hint=f"choose another folder, or change that environment: bridge install -p {prefix}",
+        objects={"path": prefix},
+    )
+
+
 def _require_free(prefix: Path) -> None:
     with faults(prefix):
         if os.path.lexists(prefix) and (prefix.is_symlink() or not prefix.is_dir() or any(prefix.iterdir())):
-            raise prefix_exists(prefix)
+            raise _taken(prefix)
 
 
 @contextmanager
@@ -129,16 +138,18 @@ def _begin(prefix: Path, signals: Signals, held: ExitStack) -> Path:
     while True:
         root = prefix.with_name(f".{prefix.name}.bridge-new-{new_identifier()}")
         made = ExitStack()
+        is_made = False
         try:
             with WritableTree(prefix.parent) as parent:
                 if not parent.make_directory(root.name):
-                    raise prefix_exists(root)
+                    raise _taken(root)
+            is_made = True
             tree = made.enter_context(WritableTree(root))
             made.enter_context(hold(tree, 0.0, signals))
-            confirm(tree)
+            confirm(tree, "none")
         except BaseException as error:
             made.close()
-            if isinstance(error, PrefixLockedError) or not os.path.lexists(root):
+            if isinstance(error, PrefixLockedError) or (is_made and not os.path.lexists(root)):
                 # Another creation took it for abandoned before it was locked, and removes it: another name, then.
                 continue
             with suppress(FaultError):

@@ -12,7 +12,7 @@ from typing import Literal
 from bridge.faults import faults
 from bridge.tree import Tree
 
-__all__ = ["Durability", "sync", "sync_one", "sync_renames"]
+__all__ = ["Durability", "sync", "sync_one", "sync_renames", "sync_staged"]
 
 Durability = Literal["full", "batched", "none"]
 
@@ -38,6 +38,14 @@ def sync(root: Path, durability: Durability) -> None:
     """
     if durability == "full" or (durability == "batched" and not _sync_file_system(root)):
         _sync_each(root)
+
+
+def sync_staged(tree: Tree, folder: str, durability: Durability) -> None:
+    """Put what was written below `folder` on the disk, and the directories that it lies in. Raises as `sync`."""
+    if durability == "full" or (durability == "batched" and not _sync_file_system(tree.root)):
+        _sync_each(tree.root / folder)
+        parts = folder.split("/")
+        tree.sync("/".join(parts[:end]) for end in range(len(parts)))
 
 
 def sync_renames(tree: Tree, directories: Iterable[str], durability: Durability) -> None:

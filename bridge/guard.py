@@ -22,7 +22,7 @@ from typing import final
 
 from bridge.errors import BridgeError, FaultError, PrefixLockedError
 from bridge.faults import failpoint, faults
-from bridge.fs import Tree, WritableTree
+from bridge.fs import Durability, Tree, WritableTree
 from bridge.paths import META, OWN
 
 __all__ = ["LOCK", "Interrupted", "Signals", "confirm", "hold", "is_held", "is_provisional"]
@@ -108,12 +108,14 @@ def is_provisional(tree: Tree, path: str) -> bool:
     return found is not None and stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
 
 
-def confirm(tree: WritableTree) -> None:
+def confirm(tree: WritableTree, durability: Durability) -> None:
     """Take the mark off: something is committed, and the directories stay."""
     for path in (META, OWN):
         found = tree.lstat(path)
         if found is not None and found.st_mode & stat.S_ISVTX:
             tree.set_mode(path, stat.S_IMODE(found.st_mode) & ~stat.S_ISVTX)
+            if durability != "none":
+                tree.sync([path])
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from bridge.errors import FaultError, InterruptedPrefixError, OwnershipError
 from bridge.faults import failpoint, faults
 from bridge.fs import Durability, Tree, WritableTree, remove_tree
 from bridge.guard import Signals, confirm, hold, is_held, is_provisional
-from bridge.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_swap
+from bridge.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_prunable, read_swap
 from bridge.paths import META, OWN
 from bridge.swap import directories, is_leaf
 
@@ -48,7 +48,7 @@ def pending(prefix: Path) -> str | None:
     """
     with Tree(prefix) as tree:
         names = _names(tree)
-        return _identifier(names[0])[0] if names and not is_held(tree) else None
+        return _identifier(names[0]) if names and not is_held(tree) else None
 
 
 def recover(prefix: Path, *, lock_timeout: float = 300.0, durability: Durability = "batched") -> Recovery:
@@ -72,11 +72,9 @@ def _names(tree: Tree) -> list[str]:
     return [path.rpartition("/")[2] for path, is_directory in found if is_directory]
 
 
-def _identifier(name: str) -> tuple[str, Literal["restored", "finished"] | None]:
-    """The id that a directory of `txn/` is named for, and how its transaction ended, where it has."""
-    if name.endswith(_AFTER):
-        return name.removesuffix(_AFTER), "finished"
-    return name.removesuffix(_BEFORE), "restored" if name.endswith(_BEFORE) else None
+def _identifier(name: str) -> str:
+    """The id of the transaction that a directory of `txn/` is named for."""
+    return name.removesuffix(_AFTER).removesuffix(_BEFORE)
 
 
 def settle_all(tree: WritableTree, durability: Durability) -> Recovery:
@@ -87,8 +85,8 @@ def settle_all(tree: WritableTree, durability: Durability) -> Recovery:
         if names:
             failpoint("recover.begin")
         for name in names:
-            identifier, ended = _identifier(name)
-            result = Recovery(state=ended or settle(tree, identifier, durability), transaction=identifier)
+            identifier = _identifier(name)
+            result = Recovery(state=settle(tree, identifier, durability), transaction=identifier)
             clear(tree, result)
         if names:
             failpoint("recover.done")
@@ -129,28 +127,38 @@ def _settle(
 ) -> Literal["restored", "finished"]:
     for ended in _ENDS:
         if tree.has_directory(_waste(Recovery(state=ended, transaction=identifier))):
-            return ended  # It was settled before, up to what came after the renaming.
+            # It was settled before, up to what comes after the renaming.
+            if ended == "finished":
+                confirm(tree, durability)
+            return ended
     journal = read_journal(_read(tree.root / folder / "journal"))
     if journal.format > FORMAT:
         raise _unsettled("journal-newer", tree, "a newer version of bridge began it; recover with that version")
-    swap = read_swap(_read(tree.root / folder / "plan.json"))
+    plan = _read(tree.root / folder / "plan.json")
     state: Literal["restored", "finished"] = "finished" if journal.state == "COMMITTED" else "restored"
     if state == "finished":
-        if durability != "none":
-            sync_one(tree.root / folder / "journal")
-        for path in swap.prunable if swap else ():
-            with suppress(OwnershipError):  # It lies below what is no directory any more, so it is not there.
-                tree.remove_directory(path)
-        confirm(tree)
-    elif _may_be_swapped(tree, folder, journal, swap) and swap is not None:
-        _undo(tree, folder, swap)
-    if swap is not None and (state == "restored" or swap.prunable):
-        sync_renames(tree, sorted(directories(swap)), durability)
+        _finish(tree, folder, read_prunable(plan), durability)
+    else:
+        swap = read_swap(plan)
+        if _may_be_swapped(tree, folder, journal, swap) and swap is not None:
+            _undo(tree, folder, swap)
+            sync_renames(tree, [folder, *sorted(directories(swap))], durability)
     tree.forget(folder)
     tree.rename(folder, tree, _waste(Recovery(state=state, transaction=identifier)))
     if durability != "none":
         tree.sync([TRANSACTIONS])
     return state
+
+
+def _finish(tree: WritableTree, folder: str, prunable: Sequence[str], durability: Durability) -> None:
+    if durability != "none":
+        sync_one(tree.root / folder / "journal")
+    for path in prunable:
+        with suppress(OwnershipError):  # It lies below what is no directory any more, so it is not there.
+            tree.remove_directory(path)
+    confirm(tree, durability)
+    if prunable:
+        sync_renames(tree, sorted({path.rpartition("/")[0] for path in prunable}), durability)
 
 
 def _read(path: Path) -> bytes:
@@ -171,43 +179,60 @@ def _unsettled(identifier: str, tree: Tree, *context: str) -> InterruptedPrefixE
 
 
 def _may_be_swapped(tree: Tree, folder: str, journal: Journal, swap: Swap | None) -> bool:
-    """Whether the prefix may have been touched. A journal that is whole and ends in PLANNED says that it was not."""
-    if journal.state == "PLANNED" and not journal.is_damaged:
-        return False
+    """Whether the prefix may have been touched: `old/` is made after the plan is there, and before that.
+
+    The journal's word for it is not enough: its tail may be lost, and undoing what was not done does nothing. Only
+    where there is no plan to undo by, it is believed if it is whole and `old/` holds no inode that has no other name.
+    """
     has_old = tree.has_directory(f"{folder}/old")
-    if journal.state in {None, "PLANNED"} and not has_old:
-        return False
-    if swap is None or not has_old or not tree.has_directory(f"{folder}/new"):
+    is_whole = swap is not None and has_old and tree.has_directory(f"{folder}/new")
+    if journal.state in {None, "PLANNED"} and not is_whole:
+        if not has_old:
+            return False
+        if not journal.is_damaged:
+            saved = [tree.lstat(path) for path, _ in tree.entries(f"{folder}/old")]
+            if all(found is not None and not stat.S_ISDIR(found.st_mode) and found.st_nlink > 1 for found in saved):
+                return False
+    if not is_whole:
         missing = "plan.json is damaged" if swap is None else "old/ or new/ is missing"
         raise _unsettled("journal-damaged", tree, f"{missing}: {tree.root / folder}")
     return True
 
 
 def _undo(tree: WritableTree, folder: str, swap: Swap) -> None:
-    with WritableTree(tree.root / folder / "new") as new, WritableTree(tree.root / folder / "old") as old:
+    with ExitStack() as opened:
+        new, old = (opened.enter_context(WritableTree(tree.root / folder / name)) for name in ("new", "old"))
         undoing = _Undoing(tree, new, old, swap)
         conflicts = list(undoing.conflicts())
         if conflicts:
             more = [f"and {len(conflicts) - 10} more"] if len(conflicts) > 10 else []
             named = [f"changed since, neither as before nor as planned: {path}" for path in conflicts[:10]]
             raise _unsettled("recovery-conflict", tree, *named, *more)
+        with suppress(FaultError):
+            tree.make_directory(f"{folder}/undone")
+            undoing.aside = opened.enter_context(WritableTree(tree.root / folder / "undone"))
         undoing.run()
 
 
 class _Undoing:
-    """One swap being undone. How far it came is read from `new` (what is gone from there was placed) and from `old`."""
+    """One swap being undone. How far it came is read from `new` (what is gone from there was placed) and from `old`.
 
-    __slots__ = ("_added", "_made", "_old", "_placed", "_prefix", "_steps")
+    Where there is space for names in `aside`, what was placed is kept there until all is undone: it is then removed as
+    waste, by several threads. Where there is none, it goes at once.
+    """
+
+    __slots__ = ("_added", "_made", "_old", "_placed", "_prefix", "_steps", "aside")
 
     def __init__(self, prefix: WritableTree, new: WritableTree, old: WritableTree, swap: Swap) -> None:
+        self.aside: WritableTree | None = None
         self._prefix, self._old = prefix, old
         self._steps = tuple(enumerate(swap.steps))
         self._made = tuple(path for path, _ in swap.made)
         self._placed = {step.change.path for step in swap.steps if step.staged and not new.lstat(step.change.path)}
         # What came where there was no file or symlink to be replaced has to be removed by itself.
         self._added = {
-            step.change.path: step
-            for step in swap.steps
+            step.change.path: number
+            for number, step in self._steps
             if step.change.path in self._placed and not is_leaf(step.change.before)
         }
 
@@ -220,7 +245,7 @@ class _Undoing:
                 continue
             is_directory = stat.S_ISDIR(current.st_mode)
             if is_leaf(step.change.before):
-                if saved is None or self._is_untouched(step):
+                if saved is None or self._is_untouched(step, saved, current):
                     continue
                 if is_directory and path in self._made:
                     below = self._prefix.walk(path)
@@ -233,10 +258,10 @@ class _Undoing:
                     yield path
 
     def run(self) -> None:
-        for path in self._added:
+        for path, number in self._added.items():
             current = self._look(path)
             if current is not None and not stat.S_ISDIR(current.st_mode):
-                self._prefix.unlink(path)
+                self._remove(path, number)
                 failpoint("recover.undo_one")
         for path in reversed(self._made):
             current = self._look(path)
@@ -256,9 +281,9 @@ class _Undoing:
         except OwnershipError:
             return None  # Below what is no directory there is nothing.
 
-    def _is_untouched(self, step: Step) -> bool:
+    def _is_untouched(self, step: Step, saved: os.stat_result, current: os.stat_result) -> bool:
         """Whether what is to replace the path has not done so yet; inodes do not tell that on every file system."""
-        return step.staged is not None and step.change.path not in self._placed
+        return os.path.samestat(saved, current) or (step.staged is not None and step.change.path not in self._placed)
 
     def _is_known(self, step: Step, current: os.stat_result) -> bool:
         """Whether it is the inode that was staged, untouched, or else has the bytes of before or after."""
@@ -289,10 +314,20 @@ class _Undoing:
     def _restore(self, number: int, step: Step) -> None:
         path, saved = step.change.path, self._old.lstat(str(number))
         current = self._look(path)
-        if saved is None or (current is not None and self._is_untouched(step)):
+        if saved is None or (current is not None and self._is_untouched(step, saved, current)):
             return
         parent = path.rpartition("/")[0]
         if parent and self._look(parent) is None:
             self._prefix.make_directory(parent)
+        if self.aside is not None and current is not None:
+            with suppress(FaultError):  # Else the new inode goes with the renaming.
+                self._prefix.link(path, self.aside, str(number))
         self._old.rename(str(number), self._prefix, path)
         failpoint("recover.undo_one")
+
+    def _remove(self, path: str, number: int) -> None:
+        if self.aside is not None:
+            with suppress(FaultError):
+                self._prefix.rename(path, self.aside, str(number))
+                return
+        self._prefix.unlink(path)

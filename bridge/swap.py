@@ -115,15 +115,15 @@ def _examine_one(prefix: Tree, new: Tree, change: PathChange, request: _Request)
     if found is not None and found.kind == "directory" and is_leaf(change.after):
         emptied = tuple(_emptied(prefix, path, request))
     staged = _examine_staged(new, path, change.after) if change.after is not None and is_leaf(change.after) else None
-    return Step(change=replace(change, before=found), staged=staged, emptied=emptied)
+    known = change if change.before == found else replace(change, before=found)
+    return Step(change=known, staged=staged, emptied=emptied)
 
 
 def _find(prefix: Tree, path: str, expected: Fingerprint | None) -> Fingerprint | None:
     """What lies there, hashed only where that can still tell it from what is expected."""
-    found = prefix.fingerprint(path, hash=False)
-    if found is None or expected is None or found.kind != "file" or expected.kind != "file" or expected.sha256 is None:
-        return found
-    return found if expected.size not in {None, found.size} else prefix.fingerprint(path)
+    if expected is None or expected.kind != "file" or expected.sha256 is None:
+        return prefix.fingerprint(path, hash=False)
+    return prefix.fingerprint(path, size=expected.size)
 
 
 def _compare(change: PathChange, found: Fingerprint | None) -> None:
@@ -180,13 +180,18 @@ def _emptied(prefix: Tree, path: str, request: _Request) -> Iterator[tuple[str, 
 
 def _examine_staged(new: Tree, path: str, after: Fingerprint) -> Identity:
     staged = new.lstat(path)
-    found = new.fingerprint(path, hash=False)
-    if staged is None or found is None or found.kind != after.kind:
+    is_kind = stat.S_ISLNK if after.kind == "symlink" else stat.S_ISREG
+    if staged is None or not is_kind(staged.st_mode):
         raise _mismatch(path, "nothing, or something of another kind, was staged")
-    for what in ("size", "mode", "link"):
-        promised, lies = getattr(after, what), getattr(found, what)
-        if lies is not None and promised not in {None, lies}:
-            raise _mismatch(path, f"{what}: planned {promised!r}, staged {lies!r}")
+    if after.kind == "symlink":
+        if after.link is not None and (link := new.read_link(path)) != after.link:
+            raise _mismatch(path, f"link: planned {after.link!r}, staged {link!r}")
+    else:
+        mode = stat.S_IMODE(staged.st_mode)
+        if after.size not in {None, staged.st_size}:
+            raise _mismatch(path, f"size: planned {after.size}, staged {staged.st_size}")
+        if after.mode not in {None, mode}:
+            raise _mismatch(path, f"mode: planned {after.mode:o}, staged {mode:o}")
     return Identity.of(staged)
 
 

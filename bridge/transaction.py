@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.creation import Creation, create
-from bridge.durability import sync_one, sync_renames
+from bridge.durability import sync_one, sync_renames, sync_staged
 from bridge.errors import FaultError, InterruptedPrefixError
 from bridge.faults import failpoint, fault, faults
-from bridge.fs import Durability, WritableTree, publish_file, sync
+from bridge.fs import Durability, WritableTree, publish_file
 from bridge.guard import Signals, hold
 from bridge.journal import FORMAT, State, line, new_identifier, now, write_swap
 from bridge.model import PathChange
@@ -94,7 +94,7 @@ class Transaction:
             tree.make_directory(f"{self._folder}/old")
             with WritableTree(root / "old") as old:
                 unlinked = backup(tree, old, swap)
-                sync(root, self._durability)
+                sync_staged(tree, self._folder, self._durability)
                 failpoint("stage.synced")
                 failpoint("plan.synced")
                 self._log("STAGED", is_synced=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import resource
 import stat
 from collections import OrderedDict
@@ -18,15 +19,15 @@ from bridge.errors import OwnershipError, UnsafeInputError
 from bridge.faults import faults
 from bridge.model import Fingerprint
 
-__all__ = ["Tree", "fingerprint"]
+__all__ = ["BELOW", "Tree", "fingerprint"]
 
 Self = TypeVar("Self", bound="Tree")
 
 _BLOCK = 1 << 20  # bytes read at a time
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_BELOW = _DIRECTORY | os.O_NOFOLLOW
+BELOW = _DIRECTORY | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_ODD = {"", ".", ".."}
+_ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")  # a segment that is empty, "." or "..", or a NUL
 
 
 def split(path: str) -> tuple[str, str]:
@@ -34,7 +35,7 @@ def split(path: str) -> tuple[str, str]:
 
     :raises UnsafeInputError: `path-escape`, where the path is absolute, not normal, or could leave the root.
     """
-    if "\0" in path or not _ODD.isdisjoint(path.split("/")):
+    if _ODD.search(path):
         raise UnsafeInputError("path-escape", f"not a path below the environment: {path!r}", objects={"path": path})
     parent, _, name = path.rpartition("/")
     return parent, name
@@ -87,12 +88,12 @@ class Tree:
         above = self._directory(parent, make=make)
         try:
             try:
-                descriptor = os.open(name, _BELOW, dir_fd=above)
+                descriptor = os.open(name, BELOW, dir_fd=above)
             except FileNotFoundError:
                 if not make:
                     raise
                 self._make(name, above)
-                descriptor = os.open(name, _BELOW, dir_fd=above)
+                descriptor = os.open(name, BELOW, dir_fd=above)
         except OSError as error:
             # Which of the two a symlink gives differs between systems.
             if error.errno in {errno.ENOTDIR, errno.ELOOP}:
@@ -133,14 +134,29 @@ class Tree:
             except FileNotFoundError:
                 return None
 
-    def fingerprint(self, path: str, *, hash: bool = True) -> Fingerprint | None:  # noqa: A002 - as the function's
-        """As the function `fingerprint`, but no directory on the way may be a symlink."""
+    def fingerprint(
+        self,
+        path: str,
+        *,
+        hash: bool = True,  # noqa: A002 - as the function's
+        size: int | None = None,
+    ) -> Fingerprint | None:
+        """As the function `fingerprint`, but no directory on the way may be a symlink.
+
+        With `size`, a file of another size is not hashed: that it is another is known already.
+        """
         with faults(self.root, path):
             try:
                 above, name = self._locate(path)
             except FileNotFoundError:
                 return None
-            return _fingerprint(name, above, hash=hash)
+            return _fingerprint(name, above, hash=hash, size=size)
+
+    def read_link(self, path: str) -> str:
+        """The text of the symlink `path`."""
+        with faults(self.root, path):
+            above, name = self._locate(path)
+            return os.readlink(name, dir_fd=above)
 
     def has_directory(self, path: str) -> bool:
         """Whether `path` is a directory; `False`: there is nothing. Anything else there is in the way, and raises."""
@@ -194,7 +210,13 @@ def fingerprint(root: Path, path: str, *, hash: bool = True) -> Fingerprint | No
         return _fingerprint(os.path.join(root, path), None, hash=hash)
 
 
-def _fingerprint(name: str, above: int | None, *, hash: bool) -> Fingerprint | None:  # noqa: A002
+def _fingerprint(
+    name: str,
+    above: int | None,
+    *,
+    hash: bool,  # noqa: A002
+    size: int | None = None,
+) -> Fingerprint | None:
     try:
         found = os.stat(name, dir_fd=above, follow_symlinks=False)
         mode = stat.S_IMODE(found.st_mode)
@@ -204,7 +226,7 @@ def _fingerprint(name: str, above: int | None, *, hash: bool) -> Fingerprint | N
             return Fingerprint(kind="symlink", link=os.readlink(name, dir_fd=above))
         if not stat.S_ISREG(found.st_mode):
             raise OwnershipError("path-special", f"{name} is neither a file, a directory nor a symlink")
-        digest = _sha256(name, above) if hash else None
+        digest = _sha256(name, above) if hash and size in {None, found.st_size} else None
         return Fingerprint(kind="file", sha256=digest, size=found.st_size, mode=mode)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -1,0 +1,77 @@
+"""`python -m tests.fault.exhaustive`: every fault at every call of every workload and of every recovery from a kill."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from tests.fault.enumeration import ERRNOS, Bench, Tally, kill, kill_recovery, recovery_points, refuse, stick
+from tests.fault.power import lose_power, lose_power_in_recovery
+from tests.fault.server import Server, build_shim
+from tests.fault.workloads import WORKLOADS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, help="where to work (default: the folder for temporary files)")
+    parser.add_argument("--durability", default="batched", choices=["full", "batched", "none"])
+    parser.add_argument("workload", nargs="*", default=sorted(WORKLOADS))
+    arguments = parser.parse_args()
+    failed = 0
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        shim = build_shim(Path(folder))
+        if shim is None:
+            sys.exit("this needs Linux and a C compiler (cc)")
+        with Server(shim, Path(folder)) as server:
+            for name in arguments.workload:
+                failed += examine(Bench(server, Path(folder), name, arguments.durability), Path(folder))
+    return 1 if failed else 0
+
+
+def examine(bench: Bench, folder: Path) -> int:
+    """Every kind of fault at every call; how many ended as they must not."""
+    points = range(1, bench.calls + 1)
+    no_space = ERRNOS["enospc"]
+    failed = report(bench, "SIGKILL", lambda: kill(bench, points))
+    for text, code in ERRNOS.items():
+        failed += report(bench, f"{text} once", partial(refuse, bench, points, code))
+    failed += report(bench, "no space from there on", lambda: stick(bench, points, no_space, "allocating"))
+    failed += report(bench, "all fails from there on", lambda: stick(bench, points, no_space, "sticky"))
+    if bench.workload.before is not None:
+        pairs = list(recovery_points(bench, points))
+        failed += report(bench, "SIGKILL in recovery", lambda: kill_recovery(bench, pairs))
+        if bench.durability != "none":
+            failed += report_power(bench, "power", lambda: lose_power(bench, folder, seed=1, each=12))
+            for failpoint in ("swap.rename_one:4", "commit.pre_sync", "commit.synced"):
+                work = partial(lose_power_in_recovery, bench, folder, failpoint=failpoint, seed=1, each=12)
+                failed += report_power(bench, f"power in recovery from {failpoint}", work)
+    return failed
+
+
+def report(bench: Bench, fault: str, work: Callable[[], Tally]) -> int:
+    began = time.monotonic()
+    tally = work()
+    ends = f"{tally.before:6} as before, {tally.after:5} as after, {len(tally.torn)} other"
+    return _print(bench, f"{fault:24} {tally.points:6} points: {ends}", tally.torn, began)
+
+
+def report_power(bench: Bench, fault: str, work: Callable[[], tuple[int, list[str]]]) -> int:
+    began = time.monotonic()
+    count, wrong = work()
+    return _print(bench, f"{fault:24} {count:6} states: {len(wrong)} neither as before nor as after", wrong, began)
+
+
+def _print(bench: Bench, text: str, wrong: Sequence[str], began: float) -> int:
+    print(f"{bench.name:14} {text}; {time.monotonic() - began:.1f} s", flush=True)
+    for one in wrong[:5]:
+        print(f"  {one[:600]}")
+    return len(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
