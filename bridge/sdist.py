@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
-from packaging.metadata import parse_email
 from packaging.utils import InvalidSdistFilename, parse_sdist_filename
 from packaging.version import InvalidVersion, Version
+from pkginfo import Distribution
 
 from bridge import fs
 from bridge.archive.sdists import SdistMember, check_sdist, read_members
@@ -58,11 +59,15 @@ def is_static(pkg_info: bytes, source: str) -> bool:
     So it is from Metadata-Version 2.2 on, unless one of Version, Requires-Dist, Requires-Python and Provides-Extra is
     Dynamic. Raises `UnsafeInputError` (`metadata-invalid`, `limit-size`); `source` names the file in it.
     """
-    metadata = parse_metadata(pkg_info, source)
-    found = _METADATA_VERSION.match(parse_email(pkg_info)[0].get("metadata_version", ""))
+    parse_metadata(pkg_info, source)
+    stated = Distribution()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what pkginfo does not know of a version is judged below
+        stated.parse(pkg_info)
+    found = _METADATA_VERSION.match(stated.metadata_version or "")
     if found is None or (int(found[1]), int(found[2])) < _FIRST_STATIC:
         return False
-    return _DECIDING.isdisjoint(metadata.dynamic)
+    return _DECIDING.isdisjoint(field.lower() for field in stated.dynamic)
 
 
 def unpack(path: Path, target: Path) -> Path:
