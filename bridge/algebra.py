@@ -31,6 +31,7 @@ __all__ = [
     "Requirement",
     "conda_requirement",
     "conda_version",
+    "conditions_of",
     "marker_holds",
     "names_prerelease",
     "parse",
@@ -125,6 +126,59 @@ def parse_conda(text: str) -> CondaSpec:
         extras=tuple(spec.extras or ()),
         condition=str(spec.condition) if spec.condition is not None else None,
     )
+
+
+_CONDITION = re.compile(r"\s*(\(|\)|and\b|or\b|(?:(?!\b(?:and|or)\b)[^()])+)")
+_MAX_ALTERNATIVES = 64
+_Alternatives = list[tuple[CondaSpec, ...]]
+
+
+def conditions_of(spec: CondaSpec) -> _Alternatives:
+    """The condition of a MatchSpec (`when`, CEP 43) as alternatives, each a set of MatchSpecs that hold together.
+
+    Raises `UsageError` (`invalid-matchspec`) for what is no condition, or has more than 64 alternatives.
+    """
+    tokens = [token.strip() for token in _CONDITION.findall(spec.condition or "")]
+    tokens = [token for token in tokens if token]
+    found = _any_of(tokens, spec)
+    if tokens:
+        raise _no_condition(spec)
+    return found
+
+
+def _no_condition(spec: CondaSpec) -> UsageError:
+    return UsageError("invalid-matchspec", f"not a condition that is understood: {spec.text!r}")
+
+
+def _any_of(tokens: list[str], spec: CondaSpec) -> _Alternatives:
+    found = _all_of(tokens, spec)
+    while tokens and tokens[0] == "or":
+        tokens.pop(0)
+        found = found + _all_of(tokens, spec)
+    return found
+
+
+def _all_of(tokens: list[str], spec: CondaSpec) -> _Alternatives:
+    found = _one_of(tokens, spec)
+    while tokens and tokens[0] == "and":
+        tokens.pop(0)
+        others = _one_of(tokens, spec)
+        found = [one + other for one in found for other in others]
+        if len(found) > _MAX_ALTERNATIVES:
+            raise _no_condition(spec)
+    return found
+
+
+def _one_of(tokens: list[str], spec: CondaSpec) -> _Alternatives:
+    token = tokens.pop(0) if tokens else ")"
+    if token == "(":
+        found = _any_of(tokens, spec)
+        if not tokens or tokens.pop(0) != ")":
+            raise _no_condition(spec)
+        return found
+    if token in {")", "and", "or"}:
+        raise _no_condition(spec)
+    return [(parse_conda(token),)]
 
 
 def _build_matcher(build: str | None) -> Callable[[str], object] | None:

@@ -21,9 +21,9 @@ class Record:
     `name` is the native name: a conda package name. A wheel bears the name of the conda package that provides its
     project, else its normalised project name (docs/decisions/0002-identity.md). `requirements` stay in the syntax of
     their ecosystem: MatchSpecs of a conda record (`depends`), PEP 508 of a wheel (`Requires-Dist`), so that each is
-    judged by its own version order. `constraints` are conda's `constrains`. `purls` are what the
-    artifact's own record says of itself. `timestamp` counts milliseconds since the
-    epoch (upload time of a wheel). `origin` is the channel's or the index's URL. `yanked` is the reason (PEP 592; `""`
+    judged by its own version order. `constraints` are conda's `constrains`, `extra_requirements` its
+    `extra_depends` (CEP 44: extra → MatchSpecs). `purls` are what the artifact's own record says of itself. `timestamp`
+    counts milliseconds since the epoch (upload time of a wheel). `origin` is the channel's or the index's URL. `yanked` is the reason (PEP 592; `""`
     where none was given), `None` for a file that is not yanked.
     """
 
@@ -36,6 +36,7 @@ class Record:
     noarch: Literal["python", "generic"] | None = None
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
+    extra_requirements: tuple[tuple[str, tuple[str, ...]], ...] = ()
     requires_python: str | None = None
     extras: tuple[str, ...] = ()
     pypi_names: tuple[str, ...] = ()
@@ -95,6 +96,7 @@ def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = 
         noarch="python" if noarch == "python" else "generic" if noarch else None,
         requirements=_texts(data, "depends"),
         constraints=_texts(data, "constrains"),
+        extra_requirements=_extras(data),
         track_features=tuple(features.replace(",", " ").split())
         if isinstance(features, str)
         else _texts(data, "track_features"),
@@ -125,6 +127,13 @@ def _number(data: Mapping[str, object], key: str) -> int | None:
     if not isinstance(value, int):
         raise UnsafeInputError("record-invalid", f"a record whose {key} is no whole number: {value!r}")
     return value
+
+
+def _extras(data: Mapping[str, object]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    extras = data.get("extra_depends") or {}
+    if not isinstance(extras, Mapping):
+        raise UnsafeInputError("record-invalid", "a record whose extra_depends is no object of extra -> MatchSpecs")
+    return tuple((str(extra), _texts(extras, str(extra))) for extra in extras)
 
 
 def _texts(data: Mapping[str, object], key: str) -> tuple[str, ...]:

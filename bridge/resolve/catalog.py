@@ -152,6 +152,18 @@ class CondaName:
         """Every project that some record carries."""
         return frozenset(project for provided in self.provided for project in provided.projects)
 
+    def extra_depends(self, extra: str) -> tuple[int, dict[str, int]]:
+        """The records that offer an extra themselves (CEP 44), and what it adds: MatchSpec text → bits of records."""
+        offering = 0
+        texts: dict[str, int] = {}
+        for position, record in enumerate(self.records):
+            for name, added in record.extra_requirements:
+                if canonical(name) == canonical(extra):
+                    offering |= 2 << position
+                    for text in added:
+                        texts[text] = texts.get(text, 0) | 2 << position
+        return offering, texts
+
     def python(self, position: int) -> Python | None:
         """What interpreter a record of the name `python` is; `None` for another implementation than CPython."""
         record = self.records[position]

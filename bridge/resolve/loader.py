@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bridge.algebra import CondaSpec, Requirement, parse_conda, parse_pypi
+from bridge.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
 from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.resolve.masks import ON
 from bridge.resolve.provides import is_python_text
@@ -99,22 +99,59 @@ class Loader:
                         has_loaded = True
         return has_loaded
 
-    def _load_text(self, variable: Variable, bits: int, text: str, *, is_optional: bool) -> None:
+    def _load_text(
+        self, variable: Variable, bits: int, text: str, *, is_optional: bool, further: tuple[Term, ...] = ()
+    ) -> None:
+        """What one MatchSpec of these records demands; `further` terms must hold too (an extra that was asked for)."""
         fact = Fact("constrains" if is_optional else "depends", text, variable, bits)
         try:
             spec = parse_conda(text)
+            conditions = self._conditions(spec)
         except UsageError as error:
             self._space.warnings[f"conda:{variable.key}: {error.message}; records that say so are left out"] = None
             self._strike(variable, bits, Fact("unreadable", text, variable, bits))
             return
+        sources = [((variable.index, bits), *further, *terms) for terms in conditions]
         if spec.name.startswith("__"):
             if not self._virtual_holds(spec, is_optional=is_optional):
-                self._strike(variable, bits, Fact("virtual", text, variable, bits))
+                for source in sources:
+                    self._store.add(Clause(source, Fact("virtual", text, variable, bits)))
             return
         requirement = Requirement(
             text=text, name=spec.name, kind="matchspec", bound="conda" if spec.names_a_build else None, conda=spec
         )
-        self._space.demand_conda(((variable.index, bits),), requirement, fact, is_optional=is_optional)
+        for source in sources:
+            self._space.demand_conda(source, requirement, fact, is_optional=is_optional)
+
+    def _conditions(self, spec: CondaSpec) -> list[tuple[Term, ...]]:
+        """When a MatchSpec counts (`when`, CEP 43): alternatives, of which each holds if all of its terms do.
+
+        Without a condition there is one that always holds; where no virtual package of the target fits there is none.
+        Raises `UsageError` (`invalid-matchspec`).
+        """
+        if spec.condition is None:
+            return [()]
+        found = []
+        for alternative in conditions_of(spec):
+            terms = self._terms(alternative)
+            if terms is not None:
+                found.append(terms)
+        return found
+
+    def _terms(self, specs: Iterable[CondaSpec]) -> tuple[Term, ...] | None:
+        terms = []
+        for spec in specs:
+            if spec.name.startswith("__"):
+                if not self._virtual_holds(spec, is_optional=False):
+                    return None
+                continue
+            variable = self._space.know(self._space.conda_variable(spec.name))
+            assert variable.conda is not None
+            meets = variable.conda.meets(spec)
+            if not meets:
+                return None
+            terms.append((variable.index, meets))
+        return tuple(terms)
 
     def _virtual_holds(self, spec: CondaSpec, *, is_optional: bool) -> bool:
         for name, version, build in self._space.catalog.target.virtual_packages:
@@ -180,10 +217,27 @@ class Loader:
     def _load_extras(self) -> bool:
         has_loaded = False
         for extra in self._space.extras:
-            if self._store.is_required(extra.index):
+            if self._store.is_required(extra.index) and extra.is_of_records:
+                has_loaded |= self._load_record_extra(extra, self._space.conda_variable(extra.key))
+            elif self._store.is_required(extra.index):
                 has_loaded |= self._load_wheel_extra(extra)
                 has_loaded |= self._load_conda_extra(extra)
         return has_loaded
+
+    def _load_record_extra(self, extra: Variable, variable: Variable) -> bool:
+        """What an extra adds to the records of a conda name that offer it (CEP 44)."""
+        if variable.conda is None or variable.index in extra.served:
+            return False
+        offering, texts = variable.conda.extra_depends(extra.extra)
+        extra.served[variable.index] = offering
+        for text, bits in texts.items():
+            self._load_text(variable, bits, text, is_optional=False, further=((extra.index, ON),))
+        if others := variable.conda.everything & ~offering:
+            # A record that does not offer the extra comes after all that do.
+            mark = self._space.assumptions.mark(liftable=True)
+            fact = Fact("no-extra", f"{variable.key}[{extra.extra}]", variable, others)
+            self._store.add(Clause(((extra.index, ON), (variable.index, others)), fact, mark))
+        return True
 
     def _load_wheel_extra(self, extra: Variable) -> bool:
         wheels = self._space.wheels_variable(extra.key)
@@ -227,6 +281,12 @@ class Loader:
             return False
         if bit & extra.served.get(owner.index, 0):
             return False
+        offering, texts = owner.conda.extra_depends(extra.extra)
+        if bit & offering:
+            extra.served[owner.index] = extra.served.get(owner.index, 0) | offering
+            for text, bits in texts.items():
+                self._load_text(owner, bits, text, is_optional=False, further=((extra.index, ON),))
+            return True
         version = owner.conda.records[bit.bit_length() - 2].version
         bits = sum(2 << place for place, record in enumerate(owner.conda.records) if record.version == version)
         extra.served[owner.index] = extra.served.get(owner.index, 0) | bits

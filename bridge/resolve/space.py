@@ -66,6 +66,16 @@ class Space:
             self.store.set_full(variable.index, ABSENT | ON)
         return self._by_name[name]
 
+    def conda_extra(self, name: str, extra: str) -> Variable:
+        """The variable of an extra that a MatchSpec asks for: of the records that offer it, else of the project."""
+        conda = self.catalog.conda(name)
+        if conda.standin is not None and not conda.extra_depends(extra)[0]:
+            return self.extra_variable(conda.standin, canonical(extra))
+        made = self.extra_variable(f"conda:{name}", canonical(extra))
+        made.key = name
+        made.is_of_records = True
+        return made
+
     def slot_variable(self, project: str, carriers: Sequence[str]) -> Variable:
         """The variable of a project for which no conda name of its own stands."""
         name = f"project:{project}"
@@ -183,6 +193,8 @@ class Space:
         elif not is_optional:
             # Only that it is needed is said now; which of its records will do is said when they are read.
             self.store.add(Clause((*source, (target.index, ABSENT)), fact))
+        for extra in () if is_optional else requirement.conda.extras:
+            self.imply(source, self.conda_extra(requirement.conda.name, extra), fact, ON)
         return implication
 
     def demand_pypi(

@@ -57,6 +57,7 @@ class Variable:
     is_asked: bool = False
     asked: set[str] = field(default_factory=set)  # the kinds of the requirements that ask for it by this name
     is_known: bool = False
+    is_of_records: bool = False  # extra: `key` is a conda name, and its records say what the extra adds
     conda: CondaName | None = None
     project: Project | None = None
     carriers: tuple[Variable, ...] = ()
