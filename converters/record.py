@@ -23,8 +23,8 @@ class Record:
     their ecosystem: MatchSpecs of a conda record (`depends`), PEP 508 of a wheel (`Requires-Dist`), so that each is
     judged by its own version order. `constraints` are conda's `constrains`, `extra_requirements` its
     `extra_depends` (CEP 44: extra → MatchSpecs). `purls` are what the artifact's own record says of itself. `timestamp`
-    counts milliseconds since the epoch (upload time of a wheel). `origin` is the channel's or the index's URL. `yanked` is the reason (PEP 592; `""`
-    where none was given), `None` for a file that is not yanked.
+    counts milliseconds since the epoch (upload time of a wheel). `origin` is the channel's or the index's URL. `yanked`
+    is the reason (PEP 592; `""` where none was given), `None` for a file that is not yanked.
     """
 
     ecosystem: Ecosystem
