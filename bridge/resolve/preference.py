@@ -29,9 +29,10 @@ from converters.wheel import parse_wheel_name
 
 if TYPE_CHECKING:
     from bridge.resolve.space import Space
+    from bridge.resolve.store import Term
     from bridge.resolve.variables import Variable
 
-__all__ = ["choose", "decision_order", "file_rank", "record_rank"]
+__all__ = ["choose", "decision_order", "file_rank", "record_rank", "weighs_versions"]
 
 _MINOR = re.compile(r"(\d+)\.(\d+)")
 
@@ -98,39 +99,57 @@ def decision_order(space: Space, variable: Variable) -> tuple[object, ...]:
     return (group, domain.bit_count(), -space.store.activity[variable.index], variable.name)
 
 
-def choose(space: Space, variable: Variable) -> int:
-    """The bit of the best candidate left of a required, known variable."""
-    domain = space.store.domains[variable.index]
-    kept = domain & space.kept.get(variable.name, 0)
-    if kept:
-        return kept & -kept
-    wheel = domain & variable.wheel_bit
-    others = domain & ~wheel
-    if not wheel or not others:
-        return domain & -domain
+def weighs_versions(space: Space, variable: Variable) -> bool:
+    """Whether the versions of a record and of a wheel decide between them: both have to be known then."""
     prefer = space.catalog.options.prefer
     if prefer == "conda" and variable.asked == {"pep508"}:
         prefer = "newest"
-    if prefer == "wheel" or (prefer == "newest" and _wheel_is_newer(space, variable, others & -others)):
-        return wheel
-    return others & -others
+    domain = space.store.domains[variable.index]
+    wheel = domain & variable.wheel_bit
+    return prefer == "newest" and bool(wheel and domain ^ wheel) and not domain & space.kept.get(variable.name, 0)
 
 
-def _wheel_is_newer(space: Space, variable: Variable, best: int) -> bool:
-    """Whether the best wheel left has a higher version than the best record left."""
+def choose(space: Space, variable: Variable) -> tuple[Variable, int]:
+    """The best candidate left of a required, known variable: a bit of its own, or of what a bit of it stands for.
+
+    Where `weighs_versions`, its wheels must be known.
+    """
+    domain = space.store.domains[variable.index]
+    kept = domain & space.kept.get(variable.name, 0)
+    if kept:
+        return variable, kept & -kept
+    wheel = domain & variable.wheel_bit
+    others = domain & ~wheel
+    if not wheel or not others:
+        return variable, domain & -domain
+    if space.catalog.options.prefer == "wheel":
+        return variable, wheel
+    return _newest(space, variable) if weighs_versions(space, variable) else (variable, others & -others)
+
+
+def _newest(space: Space, variable: Variable) -> tuple[Variable, int]:
+    """Of the best record (of the first carrier that has any) and the best wheel the newer; of equals the record.
+
+    What is returned is the record or the file itself, so that another is weighed where this one cannot be had.
+    """
     wheels = variable.wheels
     assert wheels is not None
-    space.know(wheels)
-    left = space.store.domains[wheels.index] & PRESENT
-    if left <= 0:
-        return False
-    file = space.file(wheels, left & -left)
-    owner = variable.carriers[best.bit_length() - 2] if variable.carriers else variable
-    if owner is not variable:
-        alive = space.store.domains[owner.index] & PRESENT & ~owner.wheel_bit
-        best = alive & -alive
-    assert owner.conda is not None
-    if not best:
-        return True
-    ours, theirs = pep440_version(owner.conda.records[best.bit_length() - 2].version), pep440_version(file.version)
-    return ours is not None and theirs is not None and theirs > ours
+    file = _left(space, wheels, (variable.index, variable.wheel_bit)) & PRESENT
+    theirs = pep440_version(space.file(wheels, file & -file).version) if file > 0 else None
+    for place, owner in enumerate(variable.carriers or (variable,)):
+        left = _left(space, owner, (variable.index, 2 << place)) & PRESENT & ~owner.wheel_bit
+        if left > 0 and (owner is variable or space.store.domains[variable.index] & 2 << place):
+            assert owner.conda is not None
+            ours = pep440_version(owner.conda.records[(left & -left).bit_length() - 2].version)
+            is_older = ours is not None and theirs is not None and theirs > ours
+            return (wheels, file & -file) if is_older else (owner, left & -left)
+    return (wheels, file & -file) if file > 0 else (variable, variable.wheel_bit)
+
+
+def _left(space: Space, target: Variable, term: Term) -> int:
+    """What would be left of a variable if one more term held, by the demands on it."""
+    left = space.store.domains[target.index]
+    for demand in target.demands:
+        if term in demand.source and space.store.satisfied(other for other in demand.source if other != term):
+            left &= demand.allowed
+    return left

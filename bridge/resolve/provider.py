@@ -18,7 +18,7 @@ from resolvelib.resolvers.resolution import Resolution
 
 from bridge.resolve.loader import Loader
 from bridge.resolve.masks import ABSENT
-from bridge.resolve.preference import choose, decision_order
+from bridge.resolve.preference import choose, decision_order, weighs_versions
 from bridge.resolve.space import Space
 from bridge.resolve.store import Clause
 from bridge.resolve.variables import Implication, Variable
@@ -163,15 +163,21 @@ class Joint(Resolution[Implication, Candidate, str]):
     def _decide(self, variable: Variable) -> Clause | None:
         store = self._space.store
         self._space.know(variable)
-        bit = choose(self._space, variable)
-        if variable.kind == "wheels" and bit not in variable.metadata:
-            # What a wheel needs is known from METADATA alone: read before the level opens, for it holds at any level.
-            self._loader.load_wheel(variable, bit)
+        wheels = variable.wheels
+        if wheels is not None and not wheels.is_known and weighs_versions(self._space, variable):
+            self._space.know(wheels)  # what is known of them may bar what would have been taken
             conflict = self._loader.settle()
             if conflict is not None or self._space.assumptions.lifting or store.is_decided(variable.index):
                 return conflict
-            bit = choose(self._space, variable)
-        store.decide(variable.index, bit)
+        chosen, bit = choose(self._space, variable)
+        if chosen.kind == "wheels" and bit not in chosen.metadata:
+            # What a wheel needs is known from METADATA alone: read before the level opens, for it holds at any level.
+            self._loader.load_wheel(chosen, bit)
+            conflict = self._loader.settle()
+            if conflict is not None or self._space.assumptions.lifting or store.is_decided(variable.index):
+                return conflict
+            chosen, bit = choose(self._space, variable)
+        store.decide(chosen.index, bit)
         return self._loader.settle()
 
     def _pin_decided(self) -> None:

@@ -68,10 +68,13 @@ def _is_vendored(project: str, row: Sequence[str], name: str, names: NameMap) ->
 
 
 def standin_of(name: str, provided: Sequence[Provided], names: NameMap) -> str | None:
-    """The project whose wheel may stand in for this conda name: its only one, or the one of its own name."""
+    """The project whose wheel may stand in for this conda name: its only one, or the one of its own name.
+
+    Of several records the best that carries a project speaks: a name of which any is a python package may be one.
+    """
     row = names.row(name)
     if provided:
-        projects = provided[0].projects
+        projects = next((carried.projects for carried in provided if carried.projects), ())
     elif row is not None:
         projects = row
     else:

@@ -181,6 +181,7 @@ class Store:
 
     def decide(self, variable: int, bit: int) -> None:
         """Open a level in which `variable` is the one candidate `bit`."""
+        assert self.domains[variable] & bit, "only what is left can be taken"
         self._starts.append(len(self._trail))
         self._strike(variable, self.domains[variable] & ~bit, None)
 
