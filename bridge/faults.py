@@ -123,6 +123,7 @@ class _Armed:
 
 
 _armed: _Armed | None = None
+_is_asked = True  # whether the environment is still to be asked
 
 
 def arm(text: str | None) -> None:
@@ -130,9 +131,9 @@ def arm(text: str | None) -> None:
 
     :raises UsageError: `failpoint-unknown`, where the text names no failpoint or no action.
     """
-    global _armed  # noqa: PLW0603 - there is one failpoint a process, as there is one environment
+    global _armed, _is_asked  # noqa: PLW0603 - there is one failpoint a process, as there is one environment
+    _armed, _is_asked = None, False
     if not text:
-        _armed = None
         return
     place, _, action = text.partition("=")
     name, _, count = place.partition(":")
@@ -149,7 +150,10 @@ def failpoint(name: str) -> None:
     """Pass the failpoint `name`; if it is armed and its turn has come, act.
 
     :raises OSError: with the errno of the action, to be told by whatever tells the real one.
+    :raises UsageError: at the first failpoint of a process whose environment names none of them.
     """
+    if _is_asked:
+        arm(os.environ.get("BRIDGE_FAILPOINT"))
     if _armed is not None and _armed.name == name:
         _armed.left -= 1
         if _armed.left == 0:
@@ -168,6 +172,3 @@ def _act(action: str, name: str) -> None:
     else:
         code = getattr(errno, action.upper())
         raise OSError(code, os.strerror(code), name)
-
-
-arm(os.environ.get("BRIDGE_FAILPOINT"))

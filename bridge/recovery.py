@@ -20,6 +20,7 @@ from bridge.faults import failpoint, faults
 from bridge.fs import Durability, Tree, WritableTree, remove_tree
 from bridge.guard import Signals, confirm, hold, is_held, is_provisional
 from bridge.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_prunable, read_swap
+from bridge.model import Fingerprint
 from bridge.paths import META, OWN
 from bridge.swap import directories, is_leaf
 
@@ -214,6 +215,12 @@ def _undo(tree: WritableTree, folder: str, swap: Swap) -> None:
         undoing.run()
 
 
+def _content(found: Fingerprint | None) -> tuple[str, str] | None:
+    """What tells one file or symlink from another; `None` where that is not known, or it is neither."""
+    text = None if found is None else found.link if found.kind == "symlink" else found.sha256
+    return None if found is None or text is None else (found.kind, text)
+
+
 class _Undoing:
     """One swap being undone. How far it came is read from `new` (what is gone from there was placed) and from `old`.
 
@@ -250,9 +257,9 @@ class _Undoing:
                 if is_directory and path in self._made:
                     below = self._prefix.walk(path)
                     yield from (entry for entry, is_folder in below if not is_folder and entry not in self._added)
-                elif not self._is_known(step, current):
+                elif not self._is_known(number, step, current):
                     yield path
-            elif path in self._added and not self._is_known(step, current):
+            elif path in self._added and not self._is_known(number, step, current):
                 is_restored = is_directory and step.emptied and saved is None
                 if not is_restored:
                     yield path
@@ -285,19 +292,15 @@ class _Undoing:
         """Whether what is to replace the path has not done so yet; inodes do not tell that on every file system."""
         return os.path.samestat(saved, current) or (step.staged is not None and step.change.path not in self._placed)
 
-    def _is_known(self, step: Step, current: os.stat_result) -> bool:
+    def _is_known(self, number: int, step: Step, current: os.stat_result) -> bool:
         """Whether it is the inode that was staged, untouched, or else has the bytes of before or after."""
         if Identity.of(current) == step.staged:
             return True
         if stat.S_ISDIR(current.st_mode):
             return False
-        found = self._prefix.fingerprint(step.change.path)
-        for known in (step.change.before, step.change.after):
-            if known is not None and found is not None and known.kind == found.kind:
-                text = known.sha256 if known.kind == "file" else known.link
-                if text is not None and text == (found.sha256 if found.kind == "file" else found.link):
-                    return True
-        return False
+        found = _content(self._prefix.fingerprint(step.change.path))
+        known = (step.change.before, step.change.after, self._old.fingerprint(str(number)))
+        return found is not None and found in {_content(one) for one in known}
 
     def _restore_directory(self, number: int, step: Step) -> None:
         """Put a directory back that was moved away, or make again what was removed in its place."""

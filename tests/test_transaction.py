@@ -432,6 +432,29 @@ def test_a_copy_of_an_interrupted_prefix_recovers_by_hash(prefix: Path, tmp_path
     assert observe(tmp_path / "copy") == before
 
 
+def test_a_plan_that_was_torn_before_it_counted_is_waste(tmp_path: Path) -> None:
+    """Power may go before the plan is on the disk: nothing was swapped then. After that, nobody can tell: exit 9."""
+    for failpoint, is_settled in {"swap.backup_one": True, "commit.pre_sync": False}.items():
+        prefix = tmp_path / failpoint
+        build(prefix, OLD)
+        before = observe(prefix, identity=True)
+        killed(prefix, failpoint)
+        (plan,) = prefix.glob(f"{OWN}/txn/*/plan.json")
+        plan.write_bytes(b"")
+        journal = plan.with_name("journal")
+        journal.write_bytes(journal.read_bytes().partition(b"}\n")[0] + b"}\n")
+        assert b"PLANNED" in journal.read_bytes()
+        assert b"STAGED" not in journal.read_bytes()
+        if is_settled:
+            assert recover(prefix).state == "restored"
+            assert observe(prefix, identity=True) == before
+        else:
+            after = tree_digest(prefix)
+            with pytest.raises(InterruptedPrefixError):
+                recover(prefix)
+            assert tree_digest(prefix) == after
+
+
 def flipped(data: bytes, position: int) -> bytes:
     return data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
 
