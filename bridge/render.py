@@ -216,6 +216,7 @@ class Renderer:
             if not row.is_requested and not reason.required_by:
                 self._out.print("  nothing needs it")
             self._out.print(f"  it carries {_safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
+            self._out.print(f"  {_safe(reason.because)}")
 
 
 class _Bars:

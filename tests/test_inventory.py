@@ -185,6 +185,28 @@ def test_why_says_on_what_the_names_rest(name: str, label: str, evidence: str, s
     assert (reason.row.owner, reason.rests_on) == (label, evidence)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("opencv-python", "carries the project opencv-python (name-map)"),
+        ("torch", "another tool put it there"),
+        ("zlib", "only a channel could have it"),
+        ("rich", "no record says what channels had"),
+    ],
+)
+def test_why_from_that_ecosystem_as_far_as_records_prove_it(name: str, said: str, state: PrefixState) -> None:
+    (reason,) = reasons(state, name).packages
+    assert said in reason.because
+    assert reason.to_json()["because"] == reason.because
+
+
+def test_why_of_what_was_bound_to_an_ecosystem(tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env")
+    made.wheel("a", "1", specs=["pypi:a>=1"])
+    (reason,) = reasons(prefix.read(made.root), "a").packages
+    assert reason.because == "it was asked for as `pypi:a>=1`, which binds it to wheel"
+
+
 def test_why_of_what_is_not_there(state: PrefixState) -> None:
     with pytest.raises(UsageError) as caught:
         why(state, LINUX, NAMES, "absent")

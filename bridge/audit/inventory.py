@@ -144,18 +144,21 @@ class Reason:
     :param required_by: who asks for it directly, with the text of the requirement.
     :param chains: for each package that was asked for and leads here, the shortest way, from it to this one.
     :param rests_on: what says that the package carries its projects (`converters.names.Evidence`, or `dist-info`).
+    :param because: why it comes from that ecosystem, as far as the records prove it.
     """
 
     row: Row
     required_by: tuple[Edge, ...]
     chains: tuple[tuple[Edge, ...], ...]
     rests_on: str
+    because: str
 
     def to_json(self) -> dict[str, object]:
         """The reason as an item of `packages` in `bridge/schemas/why.json`."""
         return {
             **self.row.to_json(),
             "evidence": self.rests_on,
+            "because": self.because,
             "required_by": [_edge_json(edge) for edge in self.required_by],
             "chains": [[_edge_json(edge) for edge in chain] for chain in self.chains],
         }
@@ -218,12 +221,35 @@ def why(state: PrefixState, target: Target, names: NameMap, name: str) -> Reason
 
 def _reason(holdings: Holdings, owner: Owner, known: list[Edge]) -> Reason:
     direct = [edge for edge in known if edge.dependency is owner and edge.dependant is not owner]
+    row, rests_on = _row(owner, holdings.claims, holdings.state, holdings.names), _evidence(owner, holdings)
     return Reason(
-        row=_row(owner, holdings.claims, holdings.state, holdings.names),
+        row=row,
         required_by=tuple(sorted(direct, key=lambda edge: (edge.dependant.label, edge.text))),
         chains=tuple(_chains(holdings, owner, known)),
-        rests_on=_evidence(owner, holdings),
+        rests_on=rests_on,
+        because=_why_from_there(row, holdings.names, rests_on),
     )
+
+
+def _why_from_there(row: Row, names: NameMap, rests_on: str) -> str:
+    """A sentence that claims no more than the records prove: what a solver preferred stands in none of them."""
+    project = row.pypi_names[0] if row.pypi_names else row.name
+    if row.source == "unmanaged":
+        return "another tool put it there, and no record of a conda package covers it"
+    prefix = "conda:" if row.source == "conda" else "pypi:"
+    bound = next((text for text in row.requested if text.startswith(prefix)), None)
+    if bound is not None:
+        return f"it was asked for as `{bound}`, which binds it to {row.source}"
+    if row.source == "conda":
+        if not row.pypi_names:
+            return "nothing vouches that it is a PyPI project, so only a channel could have it"
+        return f"a channel has it; it carries the project {project} ({rests_on}), so it stands for the wheel too"
+    carriers = [name for name in names.carriers(project) if name != project]
+    if carriers:
+        return (
+            f"a wheel was taken; conda's {', '.join(carriers)} carries {project} too, and no record says why not that"
+        )
+    return f"a wheel was taken; no other conda name is known to carry {project}, and no record says what channels had"
 
 
 def _chains(holdings: Holdings, owner: Owner, known: list[Edge]) -> list[tuple[Edge, ...]]:
