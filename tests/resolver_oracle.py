@@ -137,7 +137,8 @@ class Oracle:
         for extra in sorted(map(canonicalize_name, parsed.extras)):
             metadata = chosen.wheels[project].metadata if project in chosen.wheels else None
             if metadata is None:
-                version = next(r.version for r in chosen.conda.values() if project in self.provides(r))
+                meeting = [r for r in chosen.conda.values() if project in self.provides(r)]
+                version = next(r.version for r in meeting if _pep440_accepts(str(parsed.specifier), r.version))
                 same = [w.metadata for w in self.wheels.get(project, ()) if w.file.version == version]
                 if not same and self._is_lenient:
                     continue
@@ -185,7 +186,7 @@ class Oracle:
             return False
         needs = list(self.needs(chosen, asked))
         for need in needs:  # grows: extras add to it
-            if not self._is_met(need, chosen):
+            if not self.is_met(need, chosen):
                 return False
             if need.kind == "pypi" and Requirement(need.text).extras:
                 added = self._extra_needs(need, chosen)
@@ -200,9 +201,9 @@ class Oracle:
             for project in provided & set(chosen.wheels):
                 if len(provided) == 1 or canonicalize_name(record.name) == project:
                     return False
-            if any(not self._is_met(Need("conda", text), chosen, is_optional=True) for text in record.constraints):
+            if any(not self.is_met(Need("conda", text), chosen, is_optional=True) for text in record.constraints):
                 return False
-            if any(t.startswith("__") and not self._is_met(Need("conda", t), chosen) for t in record.requirements):
+            if any(t.startswith("__") and not self.is_met(Need("conda", t), chosen) for t in record.requirements):
                 return False
         return all(self._runs(wheel, chosen) for wheel in chosen.wheels.values())
 
@@ -215,7 +216,7 @@ class Oracle:
         major, minor = (int(part) for part in python.version.split(".")[:2])
         return bool(parse_wheel_filename(wheel.file.filename)[3] & _tags(major, minor))
 
-    def _is_met(self, need: Need, chosen: Chosen, *, is_optional: bool = False) -> bool:
+    def is_met(self, need: Need, chosen: Chosen, *, is_optional: bool = False) -> bool:
         if need.kind == "pypi":
             parsed = Requirement(need.text)
             project, specifier = canonicalize_name(parsed.name), str(parsed.specifier)
@@ -246,7 +247,7 @@ class Oracle:
             return
         needs = list(self.needs(chosen, asked))
         for need in needs:
-            if not self._is_met(need, chosen):
+            if not self.is_met(need, chosen):
                 for wider in self._ways(need, chosen):
                     yield from self.solutions(asked, wider)
                 return
@@ -281,7 +282,7 @@ class Oracle:
             project = found
         for wheel in self.wheels.get(project, ()):
             after = chosen.with_wheel(wheel)
-            if self._is_met(need, after):
+            if self.is_met(need, after):
                 yield after
 
 

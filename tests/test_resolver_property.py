@@ -112,7 +112,9 @@ def chosen_of(world: World, resolution: Resolution) -> Chosen:
 def solve(world: World, conda: Sequence[str], pypi: Sequence[str]) -> Resolution | None:
     try:
         return world.solve(conda, pypi)
-    except NoSolutionError:
+    except NoSolutionError as error:
+        if error.id != "no-solution":  # given up
+            raise
         return None
 
 
@@ -159,7 +161,7 @@ def test_what_alone_is_asked_for_is_taken_in_its_best_version(world: World, text
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(worlds(), st.tuples(st.sampled_from(PROJECTS[:3]), st.sampled_from(PYPI_CLAUSES)).map("".join))
+@given(worlds(), st.tuples(st.sampled_from(("a", "b", "x")), st.sampled_from(PYPI_CLAUSES)).map("".join))
 def test_what_only_pep_508_asks_for_is_taken_in_the_newest_version_of_both_worlds(world: World, text: str) -> None:
     """MUST: of what can be had at all, the newest; a record before a wheel of the same version."""
     needs = asked_of([], [text])
@@ -173,7 +175,8 @@ def test_what_only_pep_508_asks_for_is_taken_in_the_newest_version_of_both_world
     records = [one for group in oracle.records.values() for one in group if project in oracle.provides(one)]
     starts = [(one.version, 1, Chosen().with_record(one)) for one in records]
     starts += [(one.file.version, 0, Chosen().with_wheel(one)) for one in oracle.wheels.get(project, ())]
-    possible = [start[:2] for start in starts if oracle.has_solution(needs, start[2])]
+    meeting = [start for start in starts if oracle.is_met(needs[0], start[2])]
+    possible = [start[:2] for start in meeting if oracle.has_solution(needs, start[2])]
     chosen = chosen_of(world, resolution)
     taken = [(one.version, 1) for one in chosen.conda.values() if project in oracle.provides(one)]
     taken += [(one.file.version, 0) for one in chosen.wheels.values() if one.file.project == project]

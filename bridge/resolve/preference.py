@@ -132,18 +132,21 @@ def _newest(space: Space, variable: Variable) -> tuple[Variable, int]:
 
     What is returned is the record or the file itself, so that another is weighed where this one cannot be had.
     """
-    wheels = variable.wheels
+    store, wheels = space.store, variable.wheels
     assert wheels is not None
     file = _left(space, wheels, (variable.index, variable.wheel_bit)) & PRESENT
     theirs = pep440_version(space.file(wheels, file & -file).version) if file > 0 else None
+    chosen, bit, own = wheels, file & -file, variable.wheel_bit
     for place, owner in enumerate(variable.carriers or (variable,)):
         left = _left(space, owner, (variable.index, 2 << place)) & PRESENT & ~owner.wheel_bit
-        if left > 0 and (owner is variable or space.store.domains[variable.index] & 2 << place):
+        if left > 0 and (owner is variable or store.domains[variable.index] & 2 << place):
             assert owner.conda is not None
             ours = pep440_version(owner.conda.records[(left & -left).bit_length() - 2].version)
-            is_older = ours is not None and theirs is not None and theirs > ours
-            return (wheels, file & -file) if is_older else (owner, left & -left)
-    return (wheels, file & -file) if file > 0 else (variable, variable.wheel_bit)
+            if file <= 0 or ours is None or theirs is None or ours >= theirs:
+                chosen, bit, own = owner, left & -left, 2 << place
+            break
+    is_taken = chosen is not variable and (bit <= 0 or store.domains[chosen.index] == bit)
+    return (variable, own) if is_taken else (chosen, bit)
 
 
 def _left(space: Space, target: Variable, term: Term) -> int:
