@@ -160,20 +160,20 @@ def test_learning_needs_a_conflict() -> None:
         store_of(ABSENT | A).learn()
 
 
-def test_the_learned_clause_speaks_of_the_decision_that_matters() -> None:
-    """0=A and 1=A leave nothing of 2: with 0=A decided first, what is learned strikes A from 1, two levels up."""
-    store = store_of(A | B, A | B, A | B, A | B)
-    store.add(Clause(((0, A), (1, A), (2, A))))
-    store.add(Clause(((0, A), (1, A), (2, B))))
+def test_the_learned_clause_speaks_of_the_decisions_that_matter() -> None:
+    """0=A and 1=A together need 2 to be A, and to be B: what is learned bars the two, and jumps over what is between."""
+    store = store_of(A | B, A | B, ABSENT | A | B, A | B)
+    store.add(Clause(((0, A), (1, A), (2, ABSENT | B))))
+    store.add(Clause(((0, A), (1, A), (2, ABSENT | A))))
     for variable in (0, 3, 1):  # 3 has nothing to do with it
+        assert store.propagate() is None
         store.decide(variable, A)
-        conflict = store.propagate()
-    assert conflict is not None
+    conflict_of(store)
     learned = store.learn()
     assert learned is not None
     clause, level = learned
     assert dict(clause.terms) == {0: A, 1: A}
-    assert level == 1  # 3's decision is jumped over
+    assert level == 1
     store.backjump(level)
     store.add(clause)
     assert store.propagate() is None
@@ -184,13 +184,13 @@ def test_the_learned_clause_speaks_of_the_decision_that_matters() -> None:
 
 
 def test_a_long_jump_is_made_one_level_at_a_time() -> None:
-    store = store_of(*[A | B] * 33)
-    store.add(Clause(((0, A), (31, A), (32, A))))
-    store.add(Clause(((0, A), (31, A), (32, B))))
+    store = store_of(A | B, *[A | B] * 30, A | B, ABSENT | A | B)
+    store.add(Clause(((0, A), (31, A), (32, ABSENT | B))))
+    store.add(Clause(((0, A), (31, A), (32, ABSENT | A))))
     for variable in range(32):
+        assert store.propagate() is None
         store.decide(variable, A)
-        conflict = store.propagate()
-    assert conflict is not None
+    conflict_of(store)
     learned = store.learn()
     assert learned is not None
     assert learned[1] == 31
