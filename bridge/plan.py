@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bridge.algebra import marker_holds, parse_pypi
@@ -26,6 +26,7 @@ from converters.target import Python, Target
 __all__ = ["diff", "matching", "removal"]
 
 _NAME_END = re.compile(r"[ =<>!~\[;(@]")
+_SHOWN = 10  # names in one message
 
 
 def diff(state: PrefixState, resolution: Resolution, prefix: Path) -> Plan:
@@ -79,11 +80,7 @@ def removal(state: PrefixState, target: Target, names: Iterable[str]) -> Plan:
     for installed in gone.values():
         users = sorted({user.record.name for user in staying_for_good if installed in graph.direct(user)})
         if users:
-            raise NoSolutionError(
-                "still-needed",
-                f"{installed.record.name} cannot be removed: {', '.join(users)} needs it",
-                hint=f"remove {' '.join(users)} as well",
-            )
+            raise _still_needed(installed.record.name, users)
     removed = [*gone.values(), *orphans]
     return Plan(
         prefix=state.prefix,
@@ -91,6 +88,23 @@ def removal(state: PrefixState, target: Target, names: Iterable[str]) -> Plan:
         operations=tuple(sorted((Remove(old=old) for old in removed), key=_operation_name)),
         keep=tuple(staying_for_good),
         python=None if any(_is_python(old.record) for old in removed) else state.python,
+    )
+
+
+def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:
+    shown, rest = ", ".join(users[:_SHOWN]), len(users) - _SHOWN
+    if rest > 0:
+        return NoSolutionError(
+            "still-needed",
+            f"{name} cannot be removed: {shown} and {rest} more need it",
+            hint="an environment that is not needed any more is deleted as a folder" if name == "python" else None,
+            objects={"users": tuple(users)},
+        )
+    return NoSolutionError(
+        "still-needed",
+        f"{name} cannot be removed: {shown} need{'' if len(users) > 1 else 's'} it",
+        hint=f"remove {' '.join(users)} as well",
+        objects={"users": tuple(users)},
     )
 
 

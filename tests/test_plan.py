@@ -115,6 +115,13 @@ class TestRemoval:
         with pytest.raises(NoSolutionError, match="grass cannot be removed: cow needs it"):
             removal(self.farm("barn"), TARGET, ["grass"])
 
+    def test_many_that_need_it_are_counted_not_listed(self) -> None:
+        many = [installed(record(f"needs{number:02}", wheel=True)) for number in range(30)]
+        with pytest.raises(NoSolutionError, match=r"needs09 and 20 more need it$") as caught:
+            removal(state(PY, *many), TARGET, ["python"])
+        assert len(caught.value.objects["users"]) == 30  # type: ignore[arg-type]
+        assert "deleted as a folder" in str(caught.value.hint)
+
     def test_several_at_once_may_need_each_other(self) -> None:
         assert self.gone(self.farm("barn", "grass"), "barn", "cow") == {"barn", "cow", "bucket"}
 
