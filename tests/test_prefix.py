@@ -127,6 +127,20 @@ def test_a_wheel_record_takes_its_requirements_from_its_own_dist_info(tmp_path: 
     assert (record.requires_python, record.extras) == (">=3.8", ("color",))
 
 
+def test_a_wheel_whose_dist_info_is_gone_still_needs_what_its_record_names(tmp_path: Path) -> None:
+    with_python(tmp_path)
+    install_record(tmp_path, "python-tzdata", "1", fn="tzdata-1-py3-none-any.whl", purls=["pkg:pypi/tzdata@1"])
+    install_record(
+        tmp_path,
+        "x",
+        "1",
+        fn="x-1-py3-none-any.whl",
+        depends=["python >=3.8", "python_abi 3.11.*", "__unix", "python-tzdata 1.*", "other[version='>=2']"],
+    )
+    found = {each.record.name: each.record for each in prefix.read(tmp_path).installed}
+    assert found["x"].requirements == ("tzdata", "other")
+
+
 def test_conda_s_own_records_of_pip_packages_are_readable(tmp_path: Path) -> None:
     install_record(tmp_path, "x", "1", build="pypi_0", fn="x-1.dist-info", url="", channel="pypi", subdir="pypi")
     assert prefix.read(tmp_path).installed[0].record.ecosystem == "wheel"

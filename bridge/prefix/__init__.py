@@ -12,7 +12,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from bridge.errors import FaultError, UsageError
 from bridge.model import Defect, Distribution, Installed, PrefixState
 from bridge.paths import META, OWN
 from bridge.prefix import condameta, distinfo
+from converters.record import Record
 from converters.target import Python
 from converters.wheel import MAX_METADATA, CoreMetadata
 
@@ -199,6 +200,7 @@ def _with_distributions(installed: list[Installed], distributions: tuple[Distrib
         for distribution in distributions
         for anchor in (distribution.path, f"{distribution.path}/METADATA", f"{distribution.path}/PKG-INFO")
     }
+    projects = {package.record.name: package.record.pypi_names for package in installed}
     found = []
     for package in installed:
         own = {anchors[entry.path].path: anchors[entry.path] for entry in package.entries if entry.path in anchors}
@@ -208,12 +210,22 @@ def _with_distributions(installed: list[Installed], distributions: tuple[Distrib
             wheel = next(iter(own.values()), None)
             record = replace(
                 record,
-                requirements=wheel.requires_dist if wheel else (),
+                requirements=wheel.requires_dist if wheel else _names_needed(record, projects),
                 requires_python=wheel.requires_python if wheel else None,
                 extras=wheel.provides_extra if wheel else (),
             )
         found.append(replace(package, record=record))
     return tuple(found)
+
+
+def _names_needed(record: Record, projects: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """What a wheel needs whose dist-info is gone (pip replaced or removed it): the names of its conda-meta `depends`.
+
+    The versions there are conda's and are left out; python is what every wheel needs.
+    """
+    native = [re.split(r"[ =<>!~\[;(@]", text.strip(), maxsplit=1)[0] for text in record.requirements]
+    needed = [name for name in native if name and not name.startswith("__") and name not in {"python", "python_abi"}]
+    return tuple((projects.get(name) or (name,))[0] for name in needed)
 
 
 # --- the interpreter --------------------------------------------------------------------------------------------------
