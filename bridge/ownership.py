@@ -309,7 +309,9 @@ _HINTS = {
     "path-collision": "remove one of the two first; both cannot lie there",
     "path-symlink": "nothing is written through a symlink: put a directory in its place",
 }
-_ADOPT = "`bridge adopt` records what pip installed, so that bridge can change it; --adopt takes over what is the same"
+_ADOPT = (
+    "remove it with the tool that put it there (pip uninstall); where its bytes are the same, --adopt takes it over"
+)
 
 
 def _refusal(conflicts: Sequence[Conflict]) -> OwnershipError:

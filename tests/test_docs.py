@@ -40,3 +40,9 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "bridge").rglob("*.py")), ids=lambda path: path.stem)
+def test_a_hint_names_no_command_that_is_not_there(source: Path) -> None:
+    named = re.findall(r"`bridge ([a-z]+)[` ]|: bridge ([a-z]+) [-{]", source.read_text("utf-8"))
+    assert {word for words in named for word in words if word} <= set(COMMANDS)
