@@ -14,10 +14,13 @@ def run() -> None:
     An interpreter that used rattler may abort while it finalises, after all work is done (31 of 120 measured runs), so
     the process ends without finalising: everything was flushed and released before.
     """
-    from bridge.cli import main  # noqa: PLC0415 - a broken installation should fail here, with a traceback
-
     try:
+        # A broken installation should fail here, with a traceback.
+        from bridge.cli import main  # noqa: PLC0415
+
         status = main()
+    except KeyboardInterrupt:
+        status = 130  # Ctrl-C while modules were imported: nothing was begun
     except BaseException:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -37,6 +37,10 @@ def plan_repair(
     state = prefixes.require(path)
     supplied = supply(state)
     damaged = {finding.owner for finding in report.findings if finding.id in FIXABLE}
+    # Where pip wrote over a package, pip's files have to go first: that must not keep the others from being repaired.
+    damaged -= {
+        each.owner for each in report.findings if each.id in FIXABLE and each.repair and "--fix" not in each.repair
+    }
     broken = [installed for installed in state.installed if installed.record.label in damaged]
     target = supplied.session.target
     if state.python is not None:

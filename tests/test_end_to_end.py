@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -184,6 +185,24 @@ class TestTheMainJob:
         assert in_environment(prefix, "plough") == "ploughing\n"
         is_clean(bridge, prefix)
 
+    def test_what_pip_wrote_over_keeps_nothing_else_from_being_repaired(
+        self, bridge: Bridge, wheels: dict[str, Path]
+    ) -> None:
+        if "pip" not in wheels:
+            pytest.skip("this python has no bundled pip")
+        succeeded(bridge("create", "-p", "env", "-c", "host", "python", "farm", "cow<2", "pip"))
+        prefix = bridge.folder / "env"
+        quiet = ("--root-user-action=ignore", "--no-index", "--no-deps", "--quiet")
+        in_environment(prefix, "python", "-m", "pip", "install", *quiet, str(wheels["cow-2.0"]))
+        in_environment(prefix, "python", "-m", "pip", "uninstall", "--yes", "--root-user-action=ignore", "farm")
+        fixed = bridge("audit", "-p", prefix, "--fix", "--json")
+        assert fixed.status == 11
+        assert in_environment(prefix, "plough") == "ploughing\n"
+        left = [finding for finding in fixed.document["findings"] if finding["level"] == "error"]
+        assert {(finding["owner"], *finding["repair"][-3:]) for finding in left} == {
+            ("wheel:cow-1.0", "uninstall", "--yes", "cow")
+        }
+
     def test_an_sdist_is_built_and_recorded_as_what_it_was(self, bridge: Bridge, tmp_path: Path) -> None:
         sdist = make_sdist(tmp_path / "links", "seed", "1.0")
         environ = {"BRIDGE_FIND_LINKS": str(sdist.parent)}
@@ -302,12 +321,31 @@ class TestBadInput:
         assert (ran.status, f"error[{id_}]: " in ran.err, "Traceback" in ran.err) == (status, True, False), ran.err
         assert tree_digest(small) == before
 
+    def test_an_interrupt_while_bridge_is_imported_is_no_traceback(self) -> None:
+        program = (
+            "import sys\n"
+            "class Interrupting:\n"
+            "    def find_spec(self, name, path, target=None):\n"
+            "        if name == 'bridge.commands':\n"
+            "            raise KeyboardInterrupt\n"
+            "sys.meta_path.insert(0, Interrupting())\n"
+            "from bridge.__main__ import run\n"
+            "run()\n"
+        )
+        ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")
+
     def test_what_is_no_environment(self, bridge: Bridge, tmp_path: Path) -> None:
         (tmp_path / "other").mkdir()
         for name in ("other", "absent"):
             ran = bridge("install", "-p", tmp_path / name, "hay")
             assert (ran.status, "error[not-an-environment]" in ran.err) == (2, True)
         assert not (tmp_path / "absent").exists()
+
+    @pytest.mark.parametrize("path", ["/", "../other", "bin/../../other"])
+    def test_a_path_that_is_not_in_the_environment(self, bridge: Bridge, small: Path, path: str) -> None:
+        ran = bridge("owner", "-p", small, path)
+        assert (ran.status, "error[outside-environment]" in ran.err, ran.out) == (2, True, "")
 
     def test_what_is_there_already(self, bridge: Bridge, tmp_path: Path) -> None:
         (tmp_path / "env").mkdir()

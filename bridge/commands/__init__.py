@@ -222,11 +222,28 @@ def why(path: Path, name: str, session: Session) -> Reasons:
 
 
 def owner(path: Path, wanted: str) -> Ownership:
-    """Who owns a path, given relative to the prefix or to the working directory, or absolute."""
+    """Who owns a path, given relative to the prefix or to the working directory, or absolute.
+
+    Raises `UsageError` (`outside-environment`) where it names nothing in the prefix.
+    """
     state = prefix.require(path)
-    inside = Path(os.path.abspath(wanted))
-    relative = wanted if not inside.is_relative_to(path) else inside.relative_to(path).as_posix()
+    relative = _in_prefix(path, wanted)
     return ownership(state, relative, fingerprint(path, relative))
+
+
+def _in_prefix(path: Path, wanted: str) -> str:
+    named = Path(os.path.abspath(wanted))
+    for root in (path, Path(os.path.realpath(path))):
+        if named.is_relative_to(root):
+            return named.relative_to(root).as_posix()
+    relative = Path(os.path.normpath(wanted))
+    if relative.is_absolute() or relative.parts[:1] == ("..",):
+        raise UsageError(
+            "outside-environment",
+            f"{wanted} does not lie in {path}",
+            hint="give a path in the environment, relative to it or absolute; name the environment with -p DIR",
+        )
+    return relative.as_posix()
 
 
 def recover(path: Path) -> transaction.Recovery:
