@@ -161,7 +161,7 @@ def test_learning_needs_a_conflict() -> None:
 
 
 def test_the_learned_clause_speaks_of_the_decisions_that_matter() -> None:
-    """0=A and 1=A together need 2 to be A, and to be B: what is learned bars the two, and jumps over what is between."""
+    """0=A and 1=A together need 2 to be A, and to be B: the two are barred, and what is between is jumped over."""
     store = store_of(A | B, A | B, ABSENT | A | B, A | B)
     store.add(Clause(((0, A), (1, A), (2, ABSENT | B))))
     store.add(Clause(((0, A), (1, A), (2, ABSENT | A))))

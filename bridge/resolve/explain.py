@@ -103,6 +103,12 @@ class _Words:
             "no-extra": lambda fact: f"no wheel says what the extra {fact.text} of {self._who(fact)} needs",
         }
 
+        self._telling = {"asked", "depends", "constrains", "serves"}  # of a name, by a requirement
+        if space.python.conda is not None and not space.python.conda.records:
+            # With a python to choose from, that one is needed goes without saying.
+            self._sentences["needs-python"] = self._needs_python
+            self._telling.add("needs-python")
+
     def step(self, clause: Clause, *, is_last: bool) -> _Step | None:
         """A learned clause as a step; `None` where it only says what its name says."""
         because: dict[str, None] = {}
@@ -168,6 +174,10 @@ class _Words:
                     tags.update(dict.fromkeys(sorted({str(tag) for tag in parse_wheel_name(file.filename).tags})))
         return f"{self._who(fact)} runs only where one of {', '.join(list(tags)[:3])} fits"
 
+    def _needs_python(self, fact: Fact) -> str:
+        who = f"`{fact.text}`" if fact.text else f"a wheel of {_name(fact.subject)}"
+        return f"{who} needs a python that comes as a conda package"
+
     def _virtual(self, fact: Fact) -> str:
         name = _plain(fact.text).split(" ")[0].split("=")[0].split(">")[0].split("<")[0]
         version = self._space.catalog.target.virtual(name)
@@ -180,7 +190,7 @@ class _Words:
         """For each name asked for or needed: what channels and indexes have of it, and what bars their files."""
         said: dict[str, None] = {}
         for fact in facts:
-            if fact.kind in ("asked", "depends", "constrains", "serves") and fact.target is not None:
+            if fact.kind in self._telling and fact.target is not None:
                 for implication in fact.target.demands:
                     if implication.fact is fact or fact.kind == "serves":
                         said.update(dict.fromkeys(self._available(fact.target, implication)))

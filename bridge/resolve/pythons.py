@@ -47,6 +47,12 @@ class Pythons:
         environment = self._target.marker_environment
         return self._where((str(marker), extra), lambda python: marker_holds(marker, environment(python), extra))
 
+    def is_missing(self, marker: Marker) -> bool:
+        """Whether a marker cannot be judged for want of any python, and is not false on this platform with all."""
+        environment = self._target.marker_environment
+        pythons = (Python(version=f"3.{minor}.0") for minor in range(6, 15))
+        return not self._groups and any(marker_holds(marker, environment(python)) for python in pythons)
+
     def for_requires(self, text: str) -> int | None:
         """The pythons that a Requires-Python admits; `None` where it is not readable."""
         specifier = python_specifier(text)

@@ -138,7 +138,8 @@ class Space:
     def ask(self, requirement: Requirement) -> list[Implication]:
         """Add a requirement of the person; returns the implications that stand for it at the root."""
         made = self.demand((), requirement, Fact("asked", requirement.text))
-        if requirement.kind == "pep508" and made:
+        is_undecided = requirement.marker is not None and self.catalog.pythons.is_missing(requirement.marker)
+        if requirement.kind == "pep508" and (made or is_undecided):
             made.append(self.require_python(Fact("needs-python", requirement.text)))
         for implication in made[:1]:
             implication.target.is_asked = True
