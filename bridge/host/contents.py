@@ -7,6 +7,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from bridge.host.layout import Layout
@@ -114,14 +115,27 @@ def _data(layout: Layout) -> Iterator[tuple[str, Path]]:
 
 def _parts(sources: dict[str, Path]) -> Iterator[Part]:
     """Files as they are; a symlink stays one where what it points to is packed too, else it becomes that file."""
-    places = {os.path.realpath(source): path for path, source in sources.items() if not source.is_symlink()}
+    real = {path: _real(source) for path, source in sources.items()}
+    places = {real[path]: path for path, source in sources.items() if not source.is_symlink()}
     for path, source in sources.items():
-        target = places.get(os.path.realpath(source))
+        target = places.get(real[path])
         if source.is_symlink() and target is not None and target != path:
             yield Part(path=path, link=posixpath.relpath(target, posixpath.dirname(path)))
         else:
             is_executable = bool(source.stat().st_mode & 0o111)
-            yield Part(path=path, source=Path(os.path.realpath(source)), is_executable=is_executable)
+            yield Part(path=path, source=Path(real[path]), is_executable=is_executable)
+
+
+def _real(source: Path) -> str:
+    """`os.path.realpath`, which walks from the root for each file; here each folder is walked once."""
+    if source.is_symlink():
+        return os.path.realpath(source)
+    return os.path.join(_real_folder(str(source.parent)), source.name)
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(path: str) -> str:
+    return os.path.realpath(path)
 
 
 def _links(layout: Layout, sources: dict[str, Path]) -> Iterator[Part]:

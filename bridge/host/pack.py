@@ -17,7 +17,7 @@ from converters.package import Member, write_conda
 
 __all__ = ["Index", "abi_index", "python_index", "write_python", "write_python_abi"]
 
-LEVEL = 3
+LEVEL = 1
 THREADS = 2  # the bytes do not depend on it, but they do on whether there are any
 _LICENSE = "PSF-2.0"
 

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bridge.requirement_files.environment import read_environment
 from bridge.requirement_files.local import local_requirement, url_requirement
 from bridge.requirement_files.lock import read_lock
 from bridge.requirement_files.pip_format import read_pip_file
@@ -54,14 +53,21 @@ def read(
         asked = f"extra {extras[0]!r}" if extras else f"dependency group {groups[0]!r}"
         raise wrong(path, None, f"only pyproject.toml and pylock.toml have extras and groups; {asked} was asked for")
     if suffix in {".yml", ".yaml"}:
-        return read_environment(path, environ)
+        return _read_environment(path, environ)
     if suffix not in {".txt", ".in", ".pip"}:
         text = read_text(path)
         if _YAML_KEY.search(text):
-            return read_environment(path, environ)
+            return _read_environment(path, environ)
         if "@EXPLICIT" in text:
             raise wrong(path, None, "it is an explicit list of conda packages, not a file of requirements")
     return read_pip_file(path, environ)
+
+
+def _read_environment(path: Path, environ: Mapping[str, str]) -> FileRequirements:
+    # Importing YAML's parser takes 50 ms, which every command would pay for the few that read such a file.
+    from bridge.requirement_files.environment import read_environment  # noqa: PLC0415
+
+    return read_environment(path, environ)
 
 
 def _read_toml(path: Path, extras: Sequence[str], groups: Sequence[str]) -> FileRequirements:
