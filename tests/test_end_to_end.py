@@ -354,6 +354,11 @@ class TestBadInput:
         assert (ran.status, "error[prefix-exists]" in ran.err) == (4, True)
         assert (tmp_path / "env" / "mine.txt").read_text() == "mine"
 
+    def test_what_is_to_lie_in_a_file(self, bridge: Bridge, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine")
+        ran = bridge("create", "-p", "file/env", "-c", "http://127.0.0.1:9/channel", "python")
+        assert (ran.status, "error[prefix-parent]" in ran.err) == (2, True), ran.err
+
     def test_a_corrupt_wheel(self, bridge: Bridge, small: Path, tmp_path: Path) -> None:
         wheel = make_wheel(tmp_path, "rotten", "1.0")
         data = bytearray(wheel.read_bytes())

@@ -35,7 +35,7 @@ def cli() -> None:
 
 
 @cli.command()
-@requirements()
+@requirements
 @sources
 @output
 @click.option("--batch", metavar="FILE.jsonl", type=click.Path(), help="Solve many requests, one per line.")
@@ -62,7 +62,7 @@ def resolve(
 
 
 @cli.command()
-@requirements()
+@requirements
 @prefix
 @sources
 @changing
@@ -84,7 +84,7 @@ def create(
 
 
 @cli.command()
-@requirements()
+@requirements
 @prefix
 @sources
 @changing
@@ -140,7 +140,7 @@ def _show_outcome(run: Run, done: commands.Outcome, dry_run: bool) -> None:
 
 
 @cli.command()
-@requirements()
+@requirements
 @click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Where the packages go.")
 @click.option("--index", is_flag=True, help="Also write the channel's repodata.")
 @click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda", show_default=True,

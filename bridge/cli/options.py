@@ -71,16 +71,13 @@ def output(command: Command) -> Command:
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
-def requirements(*, is_required: bool = False) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        made = click.argument("requirements", nargs=-1, metavar="REQ…", required=is_required)(command)
-        made = click.option("-r", "--requirements-file", "files", multiple=True, metavar="FILE", type=click.Path(),
-                            help="requirements.txt, environment.yml, pyproject.toml or pylock.toml.")(made)  # fmt: skip
-        made = click.option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pyproject.")(
-            made
-        )
-        return click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Its dependency groups.")(
-            made
-        )
-
-    return decorate
+def requirements(command: Command) -> Command:
+    """What is asked for: words and files."""
+    options = (
+        click.argument("requirements", nargs=-1, metavar="REQ…"),
+        click.option("-r", "--requirements-file", "files", multiple=True, metavar="FILE", type=click.Path(),
+                     help="requirements.txt, environment.yml, pyproject.toml or pylock.toml."),
+        click.option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pyproject.toml."),
+        click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Its dependency groups."),
+    )  # fmt: skip
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)

@@ -90,12 +90,17 @@ def _request(line: str, where: str) -> dict[str, list[str]]:
 
 
 def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> Outcome:
-    """A new environment. Raises `OwnershipError` (`prefix-exists`) before anything is fetched."""
+    """A new environment. Raises `OwnershipError` (`prefix-exists`), `UsageError` (`prefix-parent`) before all else."""
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise OwnershipError(
             "prefix-exists",
             f"{path} is there already",
             hint=f"add to it with: bridge install -p {path}, or choose another path",
+        )
+    above = next(folder for folder in path.parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise UsageError(
+            "prefix-parent", f"{path} cannot be made: {above} is no folder", hint="choose another path with -p DIR"
         )
     channels = session.channels()
     names = session.names(channels)
