@@ -98,8 +98,8 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
     """Parse a METADATA or PKG-INFO file; `source` names it in errors.
 
     Raises `UnsafeInputError`: `limit-size` above 1 MiB, `metadata-invalid` where name or version are missing, given
-    twice or malformed, where the text is not UTF-8, or of a newer major version of the specification. Requirements that PEP 508 does not allow are kept as text: who
-    reads them decides, as pip does.
+    twice or malformed, where the text is not UTF-8, or of a newer major version of the specification. Requirements that
+    PEP 508 does not allow are kept as text: who reads them decides, as pip does.
     """
     if len(data) > MAX_METADATA:
         raise UnsafeInputError("limit-size", f"{source}: METADATA is larger than {MAX_METADATA} bytes")

@@ -9,6 +9,7 @@ could serve.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -225,7 +226,7 @@ class _Words:
         project, requirement = variable.project, implication.requirement
         assert project is not None
         if project.files:
-            yield f"the index has {_range(variable.key, [file.version for file in project.files], 0)}"
+            yield f"{_index(project.files[0])} has {_range(variable.key, [file.version for file in project.files], 0)}"
         elif not project.barred:
             yield f"no index has a file of {variable.key}"
         for reason, files in project.barred.items():
@@ -248,6 +249,12 @@ class _Words:
         if reason == "too-new":
             return f"the files of {what} are newer than --exclude-newer allows, or have no time"
         return f"the files of {what} have no readable {reason}"
+
+
+def _index(file: IndexFile) -> str:
+    """An index by its URL, without credentials: the first that has a project serves it alone."""
+    origin = re.sub(r"(?<=://)[^/@]*@", "***@", file.origin)
+    return f"the index {origin}" if "://" in origin else "the index"
 
 
 def _meets(requirement: Requirement, file: IndexFile) -> bool:
@@ -293,6 +300,10 @@ def _hint(facts: Sequence[Fact], space: Space) -> str:
         ways.append("move --exclude-newer")
     if "only" in kinds:
         ways.append("change --only")
+    if "tags" in kinds:
+        ways.append(
+            "name an index that has files for this python with --index-url (the first that has a project serves it)"
+        )
     if "no-extra" in kinds:
         ways.append("bind the project to its wheel with `pypi:`")
     return ", or ".join(ways) or "add a channel with -c or an index with --extra-index-url"
