@@ -24,13 +24,13 @@ from bridge.channel import Channels, same_package
 from bridge.errors import IntegrityError
 from bridge.fetch.cache import sha256_of
 from bridge.fetch.urls import file_name, local_path, masked
-from bridge.journal import now
 from bridge.link import Staged, Task, stage
 from bridge.manifest import Manifest, predict, site_packages_after
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.owners import incoming
 from bridge.ownership import judge
 from bridge.session import Session
+from bridge.transaction.journal import now
 from converters.names import NameMap
 from converters.record import Record
 from converters.translate import translate

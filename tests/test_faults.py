@@ -249,25 +249,46 @@ def prefix(folder: Path) -> Iterator[Path]:
         yield Path(home, "env")
 
 
-@pytest.mark.parametrize(
-    ("kind", "limit", "identifier"),
-    [(resource.RLIMIT_FSIZE, 60, "file-too-large"), (resource.RLIMIT_NOFILE, 14, "too-many-open-files")],
-)
-def test_a_limit_of_the_process_is_told_and_undone(prefix: Path, kind: int, limit: int, identifier: str) -> None:
-    """X08, X11."""
+def test_a_file_too_large_is_told_and_undone(prefix: Path) -> None:
+    """X08."""
     before = observe(prefix, identity=True)
 
     def work() -> None:
-        resource.setrlimit(
-            kind, (limit + (len(os.listdir("/proc/self/fd")) if kind == resource.RLIMIT_NOFILE else 0),) * 2
-        )
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60, 60))
         run(prefix, WORKLOADS["upgrade"])
 
-    status, text = in_child(work)
-    assert (status, text) == (7, identifier) or (status == 0 and kind == resource.RLIMIT_NOFILE)
-    if status:
-        assert observe(prefix, identity=True) == before
-        assert own(prefix) == []
+    assert in_child(work) == (7, "file-too-large")
+    assert observe(prefix, identity=True) == before
+    assert own(prefix) == []
+
+
+@pytest.mark.parametrize("workload", ["upgrade", "create"])
+def test_however_few_files_may_be_open_it_is_done_or_undone(folder: Path, workload: str) -> None:
+    """X11: from a limit with which nothing begins to one with which all is done, one by one."""
+    seen = []
+    for free in range(64):
+        with tempfile.TemporaryDirectory(dir=folder) as home:
+            prefix = Path(home, "env")
+            if workload == "upgrade":
+                build(prefix, OLD)
+            before = observe(Path(home), identity=True)
+
+            def work(prefix: Path = prefix, free: int = free) -> None:
+                taken = {int(name) for name in os.listdir("/proc/self/fd")}
+                limit, left = 0, free
+                while left or limit <= min(taken):
+                    left -= limit not in taken
+                    limit += 1
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+                run(prefix, WORKLOADS[workload])
+
+            found = in_child(work)
+            seen.append(found)
+            if found[0]:
+                assert found == (7, "too-many-open-files"), free
+                assert observe(Path(home), identity=True) == before
+                assert own(prefix) == []
+    assert {code for code, _ in seen} == {0, 7}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")

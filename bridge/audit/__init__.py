@@ -17,7 +17,7 @@ from bridge.audit.finding import LEVELS, Finding, Level, Report, Source
 from bridge.audit.observed import Observed
 from bridge.audit.view import make_view
 from bridge.model import PrefixState
-from bridge.recovery import pending
+from bridge.transaction.recovery import pending
 from converters.names import NameMap
 from converters.target import Target
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.journal import read_journal
 from bridge.transaction import pending, recover
+from bridge.transaction.journal import read_journal
 from tests.fault.server import Outcome, Server
 from tests.fault.workloads import WORKLOADS, Workload, build, observe, own
 

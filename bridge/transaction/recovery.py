@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bridge.durability import sync_one, sync_renames
 from bridge.errors import FaultError, InterruptedPrefixError, OwnershipError
 from bridge.faults import failpoint, faults
 from bridge.fs import Durability, Tree, WritableTree, remove_tree
-from bridge.guard import Signals, confirm, hold, is_held, is_provisional
-from bridge.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_prunable, read_swap
+from bridge.fs.durability import sync_one, sync_renames
 from bridge.model import Fingerprint
 from bridge.paths import META, OWN
-from bridge.swap import directories, is_leaf
+from bridge.transaction.guard import Signals, confirm, hold, is_held, is_provisional
+from bridge.transaction.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_prunable, read_swap
+from bridge.transaction.swap import directories, is_leaf
 
 __all__ = ["TRANSACTIONS", "Recovery", "clear", "pending", "recover", "settle", "settle_all"]
 
@@ -64,7 +64,8 @@ def recover(prefix: Path, *, lock_timeout: float = 300.0, durability: Durability
     with WritableTree(Path(os.path.abspath(prefix))) as tree:
         if not (is_provisional(tree, META) or is_provisional(tree, OWN) or tree.has_directory(TRANSACTIONS)):
             return Recovery(state="nothing")
-        with Signals() as signals, hold(tree, lock_timeout, signals):
+        with Signals() as signals, hold(tree, lock_timeout, signals) as reserve:
+            reserve.close()
             return settle_all(tree, durability)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.faults import faults
-from bridge.tree import Tree
+from bridge.fs.tree import Tree
 
 __all__ = ["Durability", "sync", "sync_one", "sync_renames", "sync_staged"]
 

@@ -20,11 +20,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from bridge.durability import Durability, sync, sync_one
 from bridge.errors import OwnershipError
 from bridge.faults import failpoint, faults
+from bridge.fs.durability import Durability, sync, sync_one
+from bridge.fs.tree import BELOW, Tree, fingerprint
 from bridge.model import Fingerprint
-from bridge.tree import BELOW, Tree, fingerprint
 
 __all__ = [
     "Durability",
@@ -129,14 +129,14 @@ class WritableTree(Tree):
         """Rename `path` to `target_path` below `target`, over a file or symlink there. No parents are made."""
         with faults(target.root, target_path):
             above, name = self._locate(path)
-            target_above, target_name = target._locate(target_path)
+            target_above, target_name = target._locate(target_path, beside=path if target is self else "")
             os.rename(name, target_name, src_dir_fd=above, dst_dir_fd=target_above)
 
     def link(self, path: str, target: WritableTree, target_path: str) -> bool:
         """Hard-link the file or symlink `path` to `target_path` below `target`; `False`: this file system cannot."""
         with faults(target.root, target_path):
             above, name = self._locate(path)
-            target_above, target_name = target._locate(target_path)
+            target_above, target_name = target._locate(target_path, beside=path if target is self else "")
             try:
                 os.link(name, target_name, src_dir_fd=above, dst_dir_fd=target_above, follow_symlinks=False)
             except OSError as error:

@@ -1,6 +1,7 @@
 """Examining what a commit is to do, which changes nothing and refuses, and then doing it, step by step.
 
-Every step of `perform` leaves a state from which `bridge.recovery` finds back, from the disk and the plan alone.
+Every step of `perform` leaves a state from which `bridge.transaction.recovery` finds back, from the disk and the plan
+alone.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from bridge.errors import FaultError, IntegrityError, OwnershipError
 from bridge.faults import failpoint
 from bridge.fs import Tree, WritableTree
-from bridge.journal import Identity, Step, Swap
 from bridge.model import Fingerprint, PathChange
 from bridge.paths import META, OWN
+from bridge.transaction.journal import Identity, Step, Swap
 
 __all__ = ["ancestors", "backup", "directories", "examine", "is_leaf", "perform"]
 

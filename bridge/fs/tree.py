@@ -51,10 +51,11 @@ class Tree:
     `path-not-directory`) where something that is no directory lies on the way, and `UnsafeInputError` (`path-escape`).
     """
 
-    __slots__ = ("_limit", "_open", "root")
+    __slots__ = ("_limit", "_open", "_pinned", "root")
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._pinned = ""
         self._limit = min(128, max(2, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 16))
         with faults(root):
             self._open: OrderedDict[str, int] = OrderedDict({"": os.open(root, _DIRECTORY)})
@@ -88,12 +89,12 @@ class Tree:
         above = self._directory(parent, make=make)
         try:
             try:
-                descriptor = os.open(name, BELOW, dir_fd=above)
+                descriptor = self._step(name, above)
             except FileNotFoundError:
                 if not make:
                     raise
                 self._make(name, above)
-                descriptor = os.open(name, BELOW, dir_fd=above)
+                descriptor = self._step(name, above)
         except OSError as error:
             # Which of the two a symlink gives differs between systems.
             if error.errno in {errno.ENOTDIR, errno.ELOOP}:
@@ -101,6 +102,17 @@ class Tree:
             raise
         self._open[path] = descriptor
         return descriptor
+
+    def _step(self, name: str, above: int) -> int:
+        """Open the directory `name` in `above`; where descriptors run out, with none held that is not in use."""
+        try:
+            return os.open(name, BELOW, dir_fd=above)
+        except OSError as error:
+            if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+        for path in [path for path, held in self._open.items() if path not in {"", self._pinned} and held != above]:
+            os.close(self._open.pop(path))
+        return os.open(name, BELOW, dir_fd=above)
 
     def _make(self, name: str, above: int) -> None:
         raise NotImplementedError("this tree is only read")
@@ -114,10 +126,11 @@ class Tree:
             objects={"path": path},
         )
 
-    def _locate(self, path: str, *, make: bool = False) -> tuple[int, str]:
-        """The open parent directory of `path`, and its name there."""
+    def _locate(self, path: str, *, make: bool = False, beside: str = "") -> tuple[int, str]:
+        """The open parent directory of `path`, and its name there; that of `beside` is kept open."""
         parent, name = split(path)
         self._trim()
+        self._pinned = split(beside)[0] if beside else ""
         return self._directory(parent, make=make), name
 
     def forget(self, path: str) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from bridge.durability import sync_one
 from bridge.errors import BridgeError, FaultError, InterruptedPrefixError, OwnershipError, PrefixLockedError
 from bridge.faults import failpoint, fault, faults
 from bridge.fs import (
@@ -20,9 +19,10 @@ from bridge.fs import (
     remove_tree,
     sync,
 )
-from bridge.guard import LOCK, Signals, confirm, hold
-from bridge.journal import new_identifier
+from bridge.fs.durability import sync_one
 from bridge.paths import META, OWN
+from bridge.transaction.guard import LOCK, Reserve, Signals, confirm, hold
+from bridge.transaction.journal import new_identifier
 
 __all__ = ["Creation", "create"]
 
@@ -89,7 +89,7 @@ def create(prefix: Path, *, durability: Durability = "batched") -> Iterator[Crea
     _require_free(prefix)
     with Signals() as signals, _parents(prefix), ExitStack() as held:
         _remove_abandoned(prefix, signals)
-        root = _begin(prefix, signals, held)
+        root, reserve = _begin(prefix, signals, held)
         try:
             with signals.interruptible():
                 yield Creation(root, prefix, durability)
@@ -98,6 +98,7 @@ def create(prefix: Path, *, durability: Durability = "batched") -> Iterator[Crea
                 raise
             raise fault(error, error.filename or root) from error
         finally:
+            reserve.close()
             # Published, it is no longer there. What cannot be removed is left to the next creation.
             for _ in range(2):
                 with suppress(FaultError):
@@ -133,22 +134,24 @@ def _parents(prefix: Path) -> Iterator[None]:
                 tree.remove_directory(folder.name)
 
 
-def _begin(prefix: Path, signals: Signals, held: ExitStack) -> Path:
+def _begin(prefix: Path, signals: Signals, held: ExitStack) -> tuple[Path, Reserve]:
     """A new sibling directory, held by a lock within it, as a prefix is: so that its owner is seen to live."""
     while True:
         root = prefix.with_name(f".{prefix.name}.bridge-new-{new_identifier()}")
-        made = ExitStack()
+        spare, made = Reserve(prefix.parent), ExitStack()
         is_made = False
         try:
             with WritableTree(prefix.parent) as parent:
                 if not parent.make_directory(root.name):
                     raise _taken(root)
             is_made = True
+            spare.close()
             tree = made.enter_context(WritableTree(root))
-            made.enter_context(hold(tree, 0.0, signals))
+            reserve = made.enter_context(hold(tree, 0.0, signals))
             confirm(tree, "none")
         except BaseException as error:
             made.close()
+            spare.close()
             if isinstance(error, PrefixLockedError) or (is_made and not os.path.lexists(root)):
                 # Another creation took it for abandoned before it was locked, and removes it: another name, then.
                 continue
@@ -156,7 +159,7 @@ def _begin(prefix: Path, signals: Signals, held: ExitStack) -> Path:
                 remove_tree(root)
             raise
         held.push(made)
-        return root
+        return root, reserve
 
 
 def _remove_abandoned(prefix: Path, signals: Signals) -> None:

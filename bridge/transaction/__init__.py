@@ -18,16 +18,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from bridge.creation import Creation, create
-from bridge.durability import sync_one, sync_renames, sync_staged
 from bridge.errors import FaultError, InterruptedPrefixError
 from bridge.faults import failpoint, fault, faults
 from bridge.fs import Durability, WritableTree, publish_file
-from bridge.guard import Signals, hold
-from bridge.journal import FORMAT, State, line, new_identifier, now, write_swap
+from bridge.fs.durability import sync_one, sync_renames, sync_staged
 from bridge.model import PathChange
-from bridge.recovery import TRANSACTIONS, Recovery, clear, pending, recover, settle, settle_all
-from bridge.swap import backup, directories, examine, perform
+from bridge.transaction.creation import Creation, create
+from bridge.transaction.guard import Reserve, Signals, hold
+from bridge.transaction.journal import FORMAT, State, line, new_identifier, now, write_swap
+from bridge.transaction.recovery import TRANSACTIONS, Recovery, clear, pending, recover, settle, settle_all
+from bridge.transaction.swap import backup, directories, examine, perform
 
 __all__ = ["Creation", "Recovery", "Transaction", "change", "create", "pending", "recover"]
 
@@ -38,13 +38,13 @@ class Transaction:
     `staging` is a directory of the prefix's file system; what is to come to `PATH` is written to `staging / PATH`.
     """
 
-    __slots__ = ("_durability", "_folder", "_is_over", "_signals", "_tree", "id", "staging")
+    __slots__ = ("_durability", "_folder", "_is_over", "_reserve", "_signals", "_tree", "id", "staging")
 
-    def __init__(self, tree: WritableTree, durability: Durability, signals: Signals) -> None:
+    def __init__(self, tree: WritableTree, durability: Durability, signals: Signals, reserve: Reserve) -> None:
         self.id = new_identifier()
         self.staging = tree.root / TRANSACTIONS / self.id / "new"
         self._folder = f"{TRANSACTIONS}/{self.id}"
-        self._tree, self._durability, self._signals = tree, durability, signals
+        self._tree, self._durability, self._signals, self._reserve = tree, durability, signals, reserve
         self._is_over = False
 
     def commit(self, changes: Sequence[PathChange], *, plan: Mapping[str, object] | None = None) -> None:
@@ -136,6 +136,7 @@ class Transaction:
         :raises InterruptedPrefixError: it can neither be undone nor finished.
         """
         self._is_over = True
+        self._reserve.close()
         tree, settled = self._tree, Recovery(state="nothing", transaction=self.id)
         if tree.has_directory(self._folder):
             try:
@@ -162,10 +163,10 @@ def change(prefix: Path, *, lock_timeout: float = 300.0, durability: Durability 
     with (
         WritableTree(Path(os.path.abspath(prefix))) as tree,
         Signals() as signals,
-        hold(tree, lock_timeout, signals),
+        hold(tree, lock_timeout, signals) as reserve,
     ):
         settle_all(tree, durability)
-        transaction = Transaction(tree, durability, signals)
+        transaction = Transaction(tree, durability, signals, reserve)
         try:
             with signals.interruptible():
                 transaction.begin()

@@ -16,7 +16,8 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import final
 
@@ -25,10 +26,11 @@ from bridge.faults import failpoint, faults
 from bridge.fs import Durability, Tree, WritableTree
 from bridge.paths import META, OWN
 
-__all__ = ["LOCK", "Interrupted", "Signals", "confirm", "hold", "is_held", "is_provisional"]
+__all__ = ["LOCK", "Interrupted", "Reserve", "Signals", "confirm", "hold", "is_held", "is_provisional"]
 
 LOCK = f"{OWN}/lock"
 
+_RESERVE = 16  # descriptors: three trees, two directories on the way in each, a journal; the rest for depth
 _POLL = 0.02  # seconds between two attempts to take the lock
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -102,6 +104,31 @@ class Signals:
             raise Interrupted(self.pending)
 
 
+@final
+class Reserve:
+    """File descriptors kept from all other use until a change is to be undone: to undo must not fail for want of them.
+
+    :raises FaultError: `too-many-open-files`; nothing was changed yet.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self, root: Path) -> None:
+        self._held: list[int] = []
+        try:
+            with faults(root):
+                for _ in range(_RESERVE):
+                    self._held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give them back; idempotent."""
+        while self._held:
+            os.close(self._held.pop())
+
+
 def is_provisional(tree: Tree, path: str) -> bool:
     """Whether the directory `path` bears the mark: it was made for a change of which nothing is committed."""
     found = tree.lstat(path)
@@ -119,30 +146,35 @@ def confirm(tree: WritableTree, durability: Durability) -> None:
 
 
 @contextmanager
-def hold(tree: WritableTree, timeout: float, signals: Signals) -> Iterator[None]:
+def hold(tree: WritableTree, timeout: float, signals: Signals) -> Iterator[Reserve]:
     """The prefix `tree` for this process alone. Waits up to `timeout` seconds, in which a signal ends the waiting.
+
+    What it gives is to be closed before anything is undone.
 
     :raises PrefixLockedError: another process holds it still.
     :raises FaultError: the prefix cannot be written, or its file system knows no locks (`lock-unsupported`).
     """
-    descriptor = _acquire(tree, timeout, signals)
-    try:
-        with faults(tree.root, LOCK):
-            failpoint("lock.acquired")
-        yield
-    finally:
-        _withdraw(tree, is_ours=True)
-        with suppress(OSError):  # What was done is done, whatever the closing of an empty file says.
-            os.close(descriptor)
-            failpoint("lock.released")
+    with closing(Reserve(tree.root)) as reserve:
+        descriptor = _acquire(tree, timeout, signals, reserve)
+        try:
+            with faults(tree.root, LOCK):
+                failpoint("lock.acquired")
+            yield reserve
+        finally:
+            reserve.close()
+            _withdraw(tree, is_ours=True)
+            with suppress(OSError):  # What was done is done, whatever the closing of an empty file says.
+                os.close(descriptor)
+                failpoint("lock.released")
 
 
-def _acquire(tree: WritableTree, timeout: float, signals: Signals) -> int:
+def _acquire(tree: WritableTree, timeout: float, signals: Signals, reserve: Reserve) -> int:
     deadline = time.monotonic() + timeout
     while True:
         try:
             descriptor = _attempt(tree)
         except BridgeError as error:
+            reserve.close()
             _withdraw(tree, is_ours=error.id == "lock-unsupported")
             raise
         if descriptor is not None:
