@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,19 +76,27 @@ class Repodata:
     def __init__(self, channels: Sequence[str], subdir: str, cache: Path, *, offline: bool = False) -> None:
         self._channels = tuple(channels)
         self._subdirs = tuple(dict.fromkeys((subdir, "noarch")))
-        self._loop = asyncio.new_event_loop()
-        self._gateway = Gateway(
-            cache_dir=cache,
-            default_config=SourceConfig(cache_action="force-cache-only" if offline else "cache-or-fetch"),
-            client=Client.authenticated_client(),
-            show_progress=False,
-        )
+        self._cache, self._offline = cache, offline
         self._found: dict[str, tuple[Record, ...]] = {}
         self.rejected: list[str] = []
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.new_event_loop()
+
+    @cached_property
+    def _gateway(self) -> Gateway:
+        return Gateway(
+            cache_dir=self._cache,
+            default_config=SourceConfig(cache_action="force-cache-only" if self._offline else "cache-or-fetch"),
+            client=Client.authenticated_client(),
+            show_progress=False,
+        )
+
     def close(self) -> None:
         """Give back what asking takes; it is not to be asked afterwards."""
-        self._loop.close()
+        if "_loop" in self.__dict__:
+            self._loop.close()
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Ask for many names in one query. Raises `NetworkError` (`channel-unreachable`) and `UnsafeInputError`."""

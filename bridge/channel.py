@@ -5,15 +5,19 @@ Repodata comes through rattler's Gateway, archives through `fetch`. The order of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge._rattler import Repodata, channel_url
 from bridge.errors import IntegrityError, UnsafeInputError
-from bridge.fetch import Client
-from bridge.fetch.answers import Progress
 from bridge.host import HostChannel
 from converters.record import Record
+
+if TYPE_CHECKING:
+    from bridge.fetch import Client
+    from bridge.fetch.answers import Progress
 
 __all__ = ["Channels", "same_package"]
 
@@ -21,6 +25,7 @@ __all__ = ["Channels", "same_package"]
 class Channels:
     """The channels of one run, highest priority first.
 
+    :param client: gives what fetches archives; called for the first one.
     :param texts: names, URLs, `file://` URLs or folders; `host` is the interpreter that bridge runs on.
     :param subdir: the target's; `noarch` is always read too.
     :param is_strict: the first channel that has a name serves it (as conda-forge advises); else all do, in their order.
@@ -30,7 +35,7 @@ class Channels:
 
     def __init__(
         self,
-        client: Client,
+        client: Callable[[], Client],
         texts: Sequence[str],
         subdir: str,
         cache: Path,
@@ -43,18 +48,23 @@ class Channels:
         self._host = HostChannel(cache / "host") if "host" in texts else None
         self.urls = tuple(self._host.url if text == "host" and self._host else channel_url(text) for text in texts)
         self._order = {url: place for place, url in enumerate(self.urls)}
-        others = [url for url, text in zip(self.urls, texts, strict=True) if text != "host"]
-        self._repodata = Repodata(others, subdir, cache / "repodata", offline=offline)
+        self._others = [url for url, text in zip(self.urls, texts, strict=True) if text != "host"]
         self._subdirs = frozenset((subdir, "noarch"))
+        self._subdir, self._cache, self._is_offline = subdir, cache / "repodata", offline
+
+    @cached_property
+    def _repodata(self) -> Repodata:
+        return Repodata(self._others, self._subdir, self._cache, offline=self._is_offline)
 
     def close(self) -> None:
         """Give back what asking takes."""
-        self._repodata.close()
+        if "_repodata" in self.__dict__:
+            self._repodata.close()
 
     @property
     def rejected(self) -> Sequence[str]:
         """What was wrong with the records that were left out."""
-        return self._repodata.rejected
+        return self._repodata.rejected if "_repodata" in self.__dict__ else ()
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Read several names with one query. Raises `NetworkError` (`channel-unreachable`, `offline`)."""
@@ -90,7 +100,7 @@ class Channels:
                 context=(f"channel: {record.origin}",),
                 hint="index the channel again with a tool that writes sha256",
             )
-        return self._client.download(
+        return self._client().download(
             record.url, sha256=record.sha256, size=record.size, name=record.filename, on_progress=progress
         )
 

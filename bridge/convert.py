@@ -22,6 +22,7 @@ from bridge import fs
 from bridge.archive import check_conda, check_wheel
 from bridge.errors import IntegrityError
 from bridge.faults import faults
+from bridge.paths import NAMES_FILE
 from converters.convert import Converted, convert
 from converters.dependencies import MetadataLookup
 from converters.names import NameMap, projects_of_purls
@@ -30,12 +31,9 @@ from converters.record import Record
 from converters.target import SUBDIRS, Target
 from converters.wheel import WheelInfo
 
-__all__ = ["NAMES_FILE", "ConvertedPackage", "Format", "convert_wheel", "write_index", "write_names"]
+__all__ = ["ConvertedPackage", "Format", "convert_wheel", "write_index", "write_names"]
 
 Format = Literal["conda", "tar.bz2"]
-
-NAMES_FILE = "names.json"
-"""A channel's own name map, beside its subdirs: what its converted packages, and what they depend on, are on PyPI."""
 
 _BLOCK = 1 << 20
 _REPODATA_LEVEL = 19  # repodata is read far more often than it is written

@@ -6,12 +6,15 @@ Each has a schema in `bridge/schemas/`, by the command's name. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from bridge.apply import Outcome
-from bridge.convert import ConvertedPackage
 from bridge.errors import BridgeError
 from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution, Resolved
 from converters.record import Record
+
+if TYPE_CHECKING:
+    from bridge.apply import Outcome
+    from bridge.convert import ConvertedPackage
 
 __all__ = ["conversion", "error", "outcome", "package", "plan", "resolution"]
 

@@ -1,14 +1,17 @@
-"""Prefix-relative paths: which texts are one."""
+"""Names of places, and prefix-relative paths: which texts are one."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 
-__all__ = ["META", "OWN", "inside"]
+__all__ = ["META", "NAMES_FILE", "OWN", "inside"]
 
 META = "conda-meta"
 OWN = "conda-meta/.bridge"  # the lock, the ledger and the transactions: no package's
+NAMES_FILE = "names.json"
+"""A channel's own name map, beside its subdirs: what its converted packages, and what they depend on, are on PyPI."""
+
 _ODD_SEGMENT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")
 
 

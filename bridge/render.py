@@ -1,7 +1,8 @@
 """The only place that prints: tables, progress, warnings and errors by rich, documents as JSON.
 
 Data goes to standard output, all else to standard error. Text stays understandable without colour; control characters
-of foreign texts are shown, never sent to the terminal.
+of foreign texts are shown, never sent to the terminal. rich is imported where something is laid out with it, so that a
+document costs no more than JSON.
 """
 
 from __future__ import annotations
@@ -11,23 +12,25 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
-from rich.table import Table
-from rich.text import Text
-
-from bridge.apply import Outcome
-from bridge.audit import Finding, Report
-from bridge.audit.inventory import Inventory, Ownership, Reasons
-from bridge.convert import ConvertedPackage
 from bridge.errors import BridgeError
-from bridge.fetch.answers import Progress as ProgressPort
 from bridge.fetch.urls import masked
 from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution
 from converters.record import Record
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
+
+    from bridge.apply import Outcome
+    from bridge.audit import Finding, Report
+    from bridge.audit.inventory import Inventory, Ownership, Reasons
+    from bridge.convert import ConvertedPackage
+    from bridge.fetch.answers import Progress as ProgressPort
 
 __all__ = ["Renderer"]
 
@@ -44,10 +47,16 @@ class Renderer:
     """
 
     def __init__(self, *, is_json: bool, quiet: bool, verbose: bool, progress: bool, color: str) -> None:
-        forced = {"always": True, "never": False}.get(color)
-        self._is_json, self._quiet, self._verbose = is_json, quiet, verbose
-        self._out, self._err = _console(False, forced), _console(True, forced)
-        self._has_progress = progress and not quiet and self._err.is_terminal
+        self._is_json, self._quiet, self._verbose, self._progress = is_json, quiet, verbose, progress
+        self._forced = {"always": True, "never": False}.get(color)
+
+    @cached_property
+    def _out(self) -> Console:
+        return _console(False, self._forced)
+
+    @cached_property
+    def _err(self) -> Console:
+        return _console(True, self._forced)
 
     # Documents, errors, messages
 
@@ -89,9 +98,11 @@ class Renderer:
     @contextmanager
     def progress(self) -> Iterator[ProgressPort | None]:
         """A display of downloads while the block runs; `None` where there is no terminal for it."""
-        if not self._has_progress:
+        if not self._progress or self._quiet or not sys.stderr.isatty():
             yield None
             return
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=self._err, transient=True) as bars:
             yield _Bars(bars)
@@ -125,7 +136,7 @@ class Renderer:
             return
         if self._quiet:
             return
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table = _rows()
         for operation in planned.operations:
             if isinstance(operation, Install):
                 table.add_row("[green]+[/]", *_cells(operation.new.record))
@@ -229,7 +240,7 @@ class _Bars:
 
     def start(self, task: str, total: int | None) -> None:
         with self._lock:
-            self._tasks[task] = self._bars.add_task(escape(task), total=total)
+            self._tasks[task] = self._bars.add_task(_safe(task), total=total)
 
     def advance(self, task: str, n: int) -> None:
         if (known := self._tasks.get(task)) is not None:
@@ -244,6 +255,8 @@ class _Bars:
 
 def _console(is_error: bool, forced: bool | None) -> Console:
     """A console that wraps nothing where nobody sees an edge: what goes to a file or a pipe keeps its lines."""
+    from rich.console import Console
+
     console = Console(
         stderr=is_error,
         force_terminal=forced,
@@ -257,10 +270,18 @@ def _console(is_error: bool, forced: bool | None) -> Console:
 
 
 def _table(*columns: str) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column, no_wrap=True, overflow="ellipsis")
     return table
+
+
+def _rows() -> Table:
+    from rich.table import Table
+
+    return Table(box=None, show_header=False, padding=(0, 2, 0, 0))
 
 
 def _cells(record: Record) -> tuple[str, str, str, str]:
@@ -286,4 +307,6 @@ def _few(items: Sequence[str], most: int = 3) -> str:
 def _safe(text: str) -> str:
     """Foreign text for a terminal: markup escaped, control and direction characters shown as escapes (W19)."""
     shown = "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
-    return escape(Text(shown).plain)
+    from rich.markup import escape
+
+    return escape(shown)

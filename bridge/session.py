@@ -7,27 +7,23 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from packaging.markers import Marker
-
-from bridge import algebra
-from bridge._rattler import channel_url, current_subdir, detect_virtual_packages
-from bridge.channel import Channels
 from bridge.config import Settings
-from bridge.convert import NAMES_FILE
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
-from bridge.fetch import Client
-from bridge.fetch.answers import Progress
 from bridge.fetch.urls import local_path
-from bridge.host import HostChannel
-from bridge.index import Index
-from bridge.index.strict_json import parse_json
-from bridge.model import IndexFile, PrefixState, Resolution
-from bridge.present import PresentIndex, PresentRecords
-from bridge.resolve import Catalog, Options, resolve
+from bridge.paths import NAMES_FILE
 from converters.names import NameMap
 from converters.target import Target
+
+if TYPE_CHECKING:
+    from bridge import algebra
+    from bridge.channel import Channels
+    from bridge.fetch import Client
+    from bridge.fetch.answers import Progress
+    from bridge.index import Index
+    from bridge.model import IndexFile, PrefixState, Resolution
+    from bridge.resolve import Catalog, Options
 
 __all__ = ["Session", "default_names"]
 
@@ -97,15 +93,21 @@ class Session:
 
     @cached_property
     def client(self) -> Client:
+        from bridge.fetch import Client
+
         return Client(self.settings)
 
     @cached_property
     def index(self) -> Index:
+        from bridge.index import Index
+
         return Index(self.client, self.settings.index_urls, self.settings.find_links, locked=self._locked)
 
     @cached_property
     def target(self) -> Target:
         """The target without a python: this machine, or `--platform`, with `--virtual-package` laid over it."""
+        from bridge._rattler import current_subdir, detect_virtual_packages
+
         here = current_subdir()
         subdir = self.settings.platform or here
         found = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
@@ -123,12 +125,13 @@ class Session:
         return self._open(texts, is_offline=self.settings.offline)
 
     def _open(self, texts: Sequence[str], *, is_offline: bool) -> Channels:
-        cache = self.settings.cache_dir
+        from bridge.channel import Channels
+
         channels = Channels(
-            self.client,
+            lambda: self.client,
             texts,
             self.target.subdir,
-            cache,
+            self.settings.cache_dir,
             offline=is_offline,
             is_strict=self.settings.channel_priority == "strict",
         )
@@ -137,12 +140,16 @@ class Session:
 
     def local_channels(self) -> Channels:
         """Those of the given channels that are folders: what they say of names needs no network."""
+        from bridge._rattler import channel_url
+
         texts = [
             text for text in self.settings.channels if text != "host" and local_path(channel_url(text)) is not None
         ]
         return self._open(texts, is_offline=True)
 
     def _channels_of(self, state: PrefixState) -> tuple[str, ...]:
+        from bridge.host import HostChannel
+
         host = HostChannel(self.settings.cache_dir / "host").url
         counted: dict[str, int] = {}
         for installed in state.installed:
@@ -175,6 +182,8 @@ class Session:
         return names
 
     def _read_names(self, source: str) -> dict[str, object]:
+        from bridge.index.strict_json import parse_json
+
         page = self.client.get(source if "://" in source else str(Path(source).absolute()), max_bytes=_MAX_NAME_MAP)
         if page is None:
             raise UsageError("name-map", f"there is no name map at {source}", hint="see --name-map in bridge --help")
@@ -191,6 +200,8 @@ class Session:
         return bool(self.settings.index_urls or self.settings.find_links or self._locked)
 
     def options(self) -> Options:
+        from bridge.resolve import Options
+
         settings = self.settings
         return Options(
             prefer=settings.prefer,
@@ -208,6 +219,9 @@ class Session:
         hashes: Mapping[str, frozenset[str]] | None = None,
     ) -> Catalog:
         """What the resolver asks: the channels and the index, and what is installed already."""
+        from bridge.present import PresentIndex, PresentRecords
+        from bridge.resolve import Catalog
+
         installed = [each.record for each in state.installed] if state is not None else []
         records = PresentRecords(channels, installed)
         index = PresentIndex(self.index, installed, hashes) if self._has_index else None
@@ -224,6 +238,8 @@ class Session:
         kept: Mapping[str, str] | None = None,
     ) -> Resolution:
         """One joint solve. Raises `NoSolutionError` and `NetworkError`."""
+        from bridge.resolve import resolve
+
         found = resolve(
             wanted.requirements,
             self.catalog(channels, names, state, wanted.hashes),
@@ -241,8 +257,12 @@ def _check(found: Resolution, wanted: Wanted) -> None:
 
     Raises `NoSolutionError` (`lock-environment`) and `UnsafeInputError` (`hash-missing`).
     """
-    markers = [Marker(text) for text in wanted.environments]
-    if markers and found.target.python is not None:
+    if wanted.environments and found.target.python is not None:
+        from packaging.markers import Marker
+
+        from bridge import algebra
+
+        markers = [Marker(text) for text in wanted.environments]
         environment = found.target.marker_environment()
         if not any(algebra.marker_holds(marker, environment) for marker in markers):
             raise NoSolutionError(

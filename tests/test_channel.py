@@ -38,7 +38,7 @@ def channels(tmp_path: Path) -> Iterator[Callable[..., Channels]]:
         def open_channels(*texts: object, is_strict: bool = True) -> Channels:
             cache = tmp_path / "cache"
             names = [str(text) for text in texts]
-            opened.append(Channels(client, names, "linux-64", cache, offline=False, is_strict=is_strict))
+            opened.append(Channels(lambda: client, names, "linux-64", cache, offline=False, is_strict=is_strict))
             return opened[-1]
 
         yield open_channels

@@ -63,7 +63,7 @@ class Place:
         self, conda: Sequence[str] = (), pypi: Sequence[str] = (), names: Mapping[str, object] | None = None
     ) -> Resolution:
         channels = Channels(
-            self.client, [str(self.folder / "channel")], "linux-64", self.folder / "cache", offline=False
+            lambda: self.client, [str(self.folder / "channel")], "linux-64", self.folder / "cache", offline=False
         )
         index = Index(self.client, (self.server.simple,))
         try:
@@ -358,7 +358,7 @@ _MANY = textwrap.dedent(
 
     folder, index_url, asked = sys.argv[1:]
     with Client(Settings(cache_dir=Path(folder, "cache"), retries=0)) as client:
-        channels = Channels(client, [folder + "/channel"], "linux-64", Path(folder, "cache"), offline=False)
+        channels = Channels(lambda: client, [folder + "/channel"], "linux-64", Path(folder, "cache"), offline=False)
         catalog = Catalog(channels, Index(client, (index_url,)), LINUX, NameMap.empty(), Options())
         found, started = [], time.process_time()
         for conda, pypi in json.loads(asked):

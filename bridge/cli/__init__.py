@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from collections.abc import Sequence
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from bridge import __version__, commands, documents
-from bridge.audit import Level
+from bridge import __version__, commands
 from bridge.cli.options import changing, output, prefix, requirements, sources
-from bridge.cli.run import Run
-from bridge.convert import Format
 from bridge.errors import BridgeError, UsageError
-from bridge.render import Renderer
+
+if TYPE_CHECKING:
+    from bridge.audit import Level
+    from bridge.cli.run import Run
+    from bridge.convert import Format
 
 __all__ = ["main"]
 
@@ -32,6 +31,13 @@ def cli() -> None:
 
     A requirement is a conda MatchSpec (`numpy >=2`) or PEP 508 (`torch[opt-einsum]>=2`); `conda:` and `pypi:` bind it.
     """
+
+
+def _run(options: Mapping[str, object]) -> Run:
+    """The run of one command. With it come the settings and all that prints."""
+    from bridge.cli.run import Run
+
+    return Run(options)
 
 
 @cli.command()
@@ -48,7 +54,7 @@ def resolve(
     **options: object,
 ) -> None:
     """Print the joint solution of REQ…; write nothing."""
-    run = Run(options)
+    run = _run(options)
     if batch is not None:
         with run.session() as session:
             for document in commands.resolve_batch(Path(batch), session):
@@ -58,7 +64,7 @@ def resolve(
     with run.session(asked) as session:
         found = commands.resolve(asked, session)
     run.render.warn(found.warnings)
-    run.show(lambda: documents.resolution(found), lambda: run.render.resolution(found))
+    run.show(lambda: run.documents.resolution(found), lambda: run.render.resolution(found))
 
 
 @cli.command()
@@ -76,7 +82,7 @@ def create(
     **options: object,
 ) -> None:
     """Make a new environment with REQ… in it, aside, and publish it by one rename."""
-    run = Run(options)
+    run = _run(options)
     asked = commands.asked(requirements, files, file_extras, file_groups)
     with run.session(asked) as session:
         done = commands.create(run.prefix, asked, session, is_dry_run=dry_run)
@@ -98,7 +104,7 @@ def install(
     **options: object,
 ) -> None:
     """Add REQ… to an environment, in one transaction. What is there is kept where it can be."""
-    run = Run(options)
+    run = _run(options)
     asked = commands.asked(requirements, files, file_extras, file_groups)
     with run.session(asked) as session:
         done = commands.install(run.prefix, asked, session, is_dry_run=dry_run)
@@ -113,7 +119,7 @@ def install(
 @output
 def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
     """Bring NAME…, or everything that was asked for, to the newest that fits together."""
-    run = Run(options)
+    run = _run(options)
     with run.session() as session:
         done = commands.update(run.prefix, names, session, is_dry_run=dry_run)
     _show_outcome(run, done, dry_run)
@@ -126,7 +132,7 @@ def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
 @output
 def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
     """Take NAME… away, and what came only for their sake."""
-    run = Run(options)
+    run = _run(options)
     with run.session() as session:
         done = commands.remove(run.prefix, names, session, is_dry_run=dry_run)
     _show_outcome(run, done, dry_run)
@@ -134,7 +140,7 @@ def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
 
 def _show_outcome(run: Run, done: commands.Outcome, dry_run: bool) -> None:
     run.show(
-        lambda: documents.outcome(done, is_dry_run=dry_run),
+        lambda: run.documents.outcome(done, is_dry_run=dry_run),
         lambda: run.render.plan(done.plan, is_dry_run=True) if dry_run else run.render.outcome(done),
     )
 
@@ -161,7 +167,7 @@ def convert(
     **options: object,
 ) -> None:
     """Write the conda packages of wheels: files, or requirements that the index serves."""
-    run = Run(options)
+    run = _run(options)
     asked = commands.asked(requirements, files, file_extras, file_groups)
     with run.session(asked) as session:
         written, failures = commands.convert(
@@ -172,7 +178,7 @@ def convert(
             archive_format=cast("Format", archive_format),
             level=compression,
         )
-    run.show(lambda: documents.conversion(written, failures), lambda: run.render.conversion(written))
+    run.show(lambda: run.documents.conversion(written, failures), lambda: run.render.conversion(written))
     for failure in failures.values():
         run.render.error(failure)
     if failures:
@@ -188,7 +194,7 @@ def convert(
 @output
 def audit(fail_on: str, fix: bool, **options: object) -> None:
     """Tell who owns what in an environment, what is broken, and the command that repairs it."""
-    run = Run(options)
+    run = _run(options)
     with run.session() as session:
         found = commands.audit(run.prefix, session)
         if fix:
@@ -208,7 +214,7 @@ def audit(fail_on: str, fix: bool, **options: object) -> None:
 @output
 def list_(**options: object) -> None:
     """List what is installed, and from where."""
-    run = Run(options)
+    run = _run(options)
     with run.session() as session:
         found = commands.inventory(run.prefix, session)
     run.show(found.to_json, lambda: run.render.inventory(found))
@@ -220,7 +226,7 @@ def list_(**options: object) -> None:
 @output
 def owner(path: str, **options: object) -> None:
     """Tell who owns a file of an environment."""
-    run = Run(options)
+    run = _run(options)
     found = commands.owner(run.prefix, path)
     run.show(found.to_json, lambda: run.render.ownership(found))
 
@@ -232,7 +238,7 @@ def owner(path: str, **options: object) -> None:
 @output
 def why(name: str, **options: object) -> None:
     """Tell why a package is installed, and why from there."""
-    run = Run(options)
+    run = _run(options)
     with run.session() as session:
         found = commands.why(run.prefix, name, session)
     run.show(found.to_json, lambda: run.render.reasons(found))
@@ -243,7 +249,7 @@ def why(name: str, **options: object) -> None:
 @output
 def recover(**options: object) -> None:
     """Finish or undo an interrupted transaction."""
-    run = Run(options)
+    run = _run(options)
     found = commands.recover(run.prefix)
     said = {
         "nothing": f"{run.prefix}: no transaction was interrupted",
@@ -260,6 +266,10 @@ def recover(**options: object) -> None:
 @click.argument("command", metavar="COMMAND")
 def schema(command: str) -> None:
     """Print the JSON schema of what COMMAND prints with --json."""
+    from importlib import resources
+
+    from bridge.render import Renderer
+
     folder = resources.files("bridge") / "schemas"
     name = {"install": "change", "create": "change", "update": "change", "remove": "change"}.get(command, command)
     found = folder / f"{name}.json"
@@ -281,7 +291,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit status of the contract. Never raises but for `BRIDGE_DEBUG=1`."""
     words = list(arguments) if arguments is not None else None
     is_json = "--json" in (words if words is not None else sys.argv)
-    render = Renderer(is_json=is_json, quiet=False, verbose=False, progress=False, color="auto")
     try:
         cli.main(args=words, prog_name="bridge", standalone_mode=False)
     except Exit as exit_:
@@ -295,16 +304,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         if context is not None:
             hint = f"see `{context.command_path} --help`"
-        return _fail(render, UsageError("usage", error.format_message(), hint=hint), is_json)
+        return _fail(UsageError("usage", error.format_message(), hint=hint), is_json)
     except BridgeError as error:
-        return _fail(render, error, is_json)
+        return _fail(error, is_json)
     except BrokenPipeError:
         return 141  # the reader went away: as a program that SIGPIPE ended
     return 0
 
 
-def _fail(render: Renderer, error: BridgeError, is_json: bool) -> int:
+def _fail(error: BridgeError, is_json: bool) -> int:
+    from bridge import documents
+    from bridge.render import Renderer
+
+    render = Renderer(is_json=is_json, quiet=False, verbose=False, progress=False, color="auto")
     if os.environ.get("BRIDGE_DEBUG") == "1":
+        import traceback
+
         traceback.print_exception(error)
     if is_json:
         render.document(documents.error(error))

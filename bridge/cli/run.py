@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridge import commands, config
+from bridge import commands, config, documents
 from bridge.errors import UsageError
 from bridge.render import Renderer
 from bridge.session import Session
@@ -16,7 +16,9 @@ __all__ = ["Run"]
 
 
 class Run:
-    """One command: its settings, its renderer, and the session it opens."""
+    """One command: its settings, its renderer, and the session it opens. `documents`: what `show` is given to show."""
+
+    documents = documents
 
     def __init__(self, options: Mapping[str, object]) -> None:
         known = {key: value for key, value in options.items() if key in config.OPTIONS}

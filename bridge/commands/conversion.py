@@ -11,7 +11,7 @@ from packaging.tags import Tag
 
 from bridge import algebra
 from bridge import convert as conversions
-from bridge.commands.asked import Asked
+from bridge.commands.request import Asked
 from bridge.convert import ConvertedPackage
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.model import IndexFile

@@ -1,0 +1,152 @@
+"""The commands that change an environment, each in one transaction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge import algebra, prefix, transaction
+from bridge import plan as plans
+from bridge.apply import Outcome, Supply, change_prefix, create_prefix
+from bridge.commands.request import Asked
+from bridge.errors import NoSolutionError, OwnershipError, UsageError
+from bridge.model import Plan, PrefixState, Resolution
+from bridge.session import Session
+from converters.record import Record
+
+if TYPE_CHECKING:
+    from bridge.audit import Report
+
+__all__ = ["create", "install", "recover", "remove", "repair", "update"]
+
+_Planned = Callable[[], tuple[PrefixState, Plan, Supply]]
+
+
+def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> Outcome:
+    """A new environment. Raises `OwnershipError` (`prefix-exists`), `UsageError` (`prefix-parent`) before all else."""
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+        raise OwnershipError(
+            "prefix-exists",
+            f"{path} is there already",
+            hint=f"add to it with: bridge install -p {path}, or choose another path",
+        )
+    above = next(folder for folder in path.parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise UsageError(
+            "prefix-parent", f"{path} cannot be made: {above} is no folder", hint="choose another path with -p DIR"
+        )
+    channels = session.channels()
+    names = session.names(channels)
+    resolution = session.resolve(wanted, channels, names)
+    session.warnings += resolution.warnings
+    planned = plans.diff(PrefixState(prefix=path), resolution, path)
+    if is_dry_run:
+        return Outcome(plan=planned)
+    return create_prefix(planned, Supply(session=session, channels=channels, names=names))
+
+
+def install(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> Outcome:
+    """Add requirements. What is installed is kept where it can be, and never dropped silently for want of a root."""
+
+    def planned() -> tuple[PrefixState, Plan, Supply]:
+        state = prefix.require(path)
+        supply = _supply(session, state)
+        resolution = _resolve_with(state, wanted, supply, kept=_kept(state))
+        session.warnings += resolution.warnings
+        return state, plans.diff(state, resolution, path), supply
+
+    return _run(path, planned, session, is_dry_run=is_dry_run)
+
+
+def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
+    """Bring packages to the newest that fits; without names, all of them."""
+
+    def planned() -> tuple[PrefixState, Plan, Supply]:
+        state = prefix.require(path)
+        supply = _supply(session, state)
+        moving = {each.meta_path for name in names for each in plans.matching(state, name)}
+        staying = [each for each in state.installed if names and each.meta_path not in moving]
+        resolution = _resolve_with(
+            state, Asked(requirements=()), supply, kept=_kept(replace(state, installed=tuple(staying)))
+        )
+        session.warnings += resolution.warnings
+        return state, plans.diff(state, resolution, path), supply
+
+    return _run(path, planned, session, is_dry_run=is_dry_run)
+
+
+def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
+    """Take packages away, and what came only for their sake. Needs no network."""
+
+    def planned() -> tuple[PrefixState, Plan, Supply]:
+        state = prefix.require(path)
+        return state, plans.removal(state, session.target, names), _supply(session, state)
+
+    return _run(path, planned, session, is_dry_run=is_dry_run)
+
+
+def repair(path: Path, found: Report, session: Session) -> Outcome:
+    """Install again what an audit found damaged, in one transaction."""
+    from bridge.repair import plan_repair  # noqa: PLC0415 - with it comes the whole audit
+
+    return change_prefix(path, lambda: plan_repair(path, found, lambda state: _supply(session, state)), session)
+
+
+def recover(path: Path) -> transaction.Recovery:
+    """Settle an interrupted transaction."""
+    prefix.require(path)
+    return transaction.recover(path)
+
+
+def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -> Outcome:
+    prefix.require(path)
+    if is_dry_run:
+        return Outcome(plan=planned()[1])
+    return change_prefix(path, planned, session)
+
+
+def _supply(session: Session, state: PrefixState) -> Supply:
+    channels = session.channels(state)
+    return Supply(session=session, channels=channels, names=session.names(channels, state))
+
+
+def _kept(state: PrefixState) -> dict[str, str]:
+    """Installed packages by the resolver's identifiers, to be kept where they do."""
+    kept: dict[str, str] = {}
+    for installed in state.installed:
+        record = installed.record
+        if record.ecosystem == "conda":
+            kept[record.name] = record.identity
+        elif record.pypi_names:
+            kept[f"pypi:{record.pypi_names[0]}"] = record.filename
+    return kept
+
+
+def _resolve_with(state: PrefixState, wanted: Asked, supply: Supply, *, kept: Mapping[str, str]) -> Resolution:
+    """Solve for the new requirements, those of before, and the presence of all that is installed.
+
+    Where that has no solution, what was never asked for may go; where it still has none, the explanation is of this.
+    """
+    fresh = {requirement.name for requirement in wanted.requirements}
+    before = [
+        algebra.parse(text)
+        for installed in state.installed
+        for text in installed.requested
+        if algebra.parse(text).name not in fresh
+    ]
+    presence = [_presence(record) for record in (each.record for each in state.installed)]
+    everything = replace(wanted, requirements=(*wanted.requirements, *before))
+    session, channels, names = supply.session, supply.channels, supply.names
+    try:
+        return session.resolve(everything, channels, names, present=presence, state=state, kept=kept)
+    except NoSolutionError:
+        return session.resolve(everything, channels, names, state=state, kept=kept)
+
+
+def _presence(record: Record) -> algebra.Requirement:
+    if record.ecosystem == "wheel" and record.pypi_names:
+        return algebra.parse_pypi(record.pypi_names[0])
+    return algebra.conda_requirement(record.name)

@@ -1,0 +1,56 @@
+"""`bridge resolve`: a joint solve that writes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from bridge import algebra, documents
+from bridge import resolve as resolver
+from bridge.commands.request import Asked
+from bridge.errors import BridgeError, UsageError
+from bridge.model import Resolution
+from bridge.session import Session
+
+__all__ = ["resolve", "resolve_batch"]
+
+
+def resolve(wanted: Asked, session: Session) -> Resolution:
+    """One joint solve on the session's target."""
+    channels = session.channels()
+    return session.resolve(wanted, channels, session.names(channels))
+
+
+def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
+    """Solve the requests of a JSON-lines file, one document each, in order; a request that fails is a document too."""
+    channels = session.channels()
+    catalog = session.catalog(channels, session.names(channels))
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("batch-file", f"{path} cannot be read", context=(str(error),)) from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        request = _request(line, f"{path}:{number}")
+        try:
+            conda = [algebra.conda_requirement(text) for text in request["conda"]]
+            pypi = [algebra.parse_pypi(text) for text in request["pypi"]]
+            found = resolver.resolve([*conda, *pypi], catalog)
+        except BridgeError as error:
+            yield {"id": request["id"], **documents.error(error)}
+        else:
+            yield {"id": request["id"], **documents.resolution(found)}
+
+
+def _request(line: str, where: str) -> dict[str, list[str]]:
+    try:
+        request = json.loads(line)
+        conda, pypi = request.get("conda", []), request.get("pypi", [])
+        if not all(isinstance(text, str) for text in [*conda, *pypi]):
+            raise TypeError("a requirement is no text")
+    except (ValueError, TypeError, AttributeError) as error:
+        hint = 'a request is {"id": …, "conda": ["numpy >=2"], "pypi": ["rich>=13"]}'
+        raise UsageError("batch-file", f"{where} is no request", context=(str(error),), hint=hint) from error
+    return {"id": request.get("id"), "conda": conda, "pypi": pypi}
