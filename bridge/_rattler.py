@@ -6,13 +6,12 @@ for what is done here, stand in `docs/decisions/0003-rattler.md`.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rattler import (
     Channel,
@@ -35,6 +34,9 @@ from bridge.errors import FaultError, NetworkError, UnsafeInputError, UsageError
 from converters.record import Record, conda_record
 
 __all__ = ["Repodata", "channel_url", "current_subdir", "detect_virtual_packages", "extract", "link"]
+
+if TYPE_CHECKING:
+    import asyncio
 
 _Answer = TypeVar("_Answer")
 # The unpacked packages are the caller's, of this one transaction, and are deleted after it: a hard link out of them
@@ -82,6 +84,8 @@ class Repodata:
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
+        import asyncio
+
         return asyncio.new_event_loop()
 
     @cached_property
@@ -158,6 +162,7 @@ def extract(archives: Mapping[Path, Path]) -> None:
 
     Raises `FaultError` (`extract-failed`) naming the archive; what was made by then is the caller's to delete.
     """
+    import asyncio
 
     async def run() -> None:
         client = Client.default_client()
@@ -223,4 +228,6 @@ def _repodata_record(record: Record, directory: Path) -> RepoDataRecord:
 
 
 def _run(work: Coroutine[object, object, _Answer]) -> _Answer:
+    import asyncio
+
     return asyncio.run(work)

@@ -19,7 +19,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from bridge import __version__, fs, transaction
 from bridge.archive import CondaManifest, check_conda, check_wheel
-from bridge.build import check_runs
 from bridge.channel import Channels, same_package
 from bridge.errors import IntegrityError
 from bridge.fetch.cache import sha256_of
@@ -192,6 +191,8 @@ def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply) -> tu
     filename = archive.name if is_sdist else record.filename
     wheel = check_wheel(archive, filename=filename)
     if is_sdist:
+        from bridge.build import check_runs  # noqa: PLC0415 - most runs build nothing
+
         check_runs(archive, plan.target, record.filename)
     info = WheelInfo(
         filename=filename,

@@ -1,20 +1,24 @@
-"""A source distribution on the disk: unpacked safely, and what it says of itself without being built (PEP 643)."""
+"""A source distribution on the disk: unpacked safely, and what it says of itself without being built (PEP 643).
+
+Most who import this ask for a file's name only; what opens archives is imported where one is opened.
+"""
 
 from __future__ import annotations
 
 import re
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.utils import InvalidSdistFilename, parse_sdist_filename
 from packaging.version import InvalidVersion, Version
-from pkginfo import Distribution
 
-from bridge import fs
-from bridge.archive.sdists import SdistMember, check_sdist, read_members
 from bridge.errors import UnsafeInputError
 from bridge.faults import faults
-from converters.wheel import CoreMetadata, parse_metadata
+
+if TYPE_CHECKING:
+    from bridge.archive.sdists import SdistMember
+    from converters.wheel import CoreMetadata
 
 __all__ = ["check_sdist_name", "is_static", "parse_sdist_name", "read_pkg_info", "unpack"]
 
@@ -49,6 +53,8 @@ def check_sdist_name(metadata: CoreMetadata, filename: str) -> None:
 
 def read_pkg_info(path: Path, filename: str) -> bytes | None:
     """PKG-INFO out of an sdist, which is judged whole first; `None` where it has none. Raises as `check_sdist`."""
+    from bridge.archive.sdists import check_sdist
+
     with faults(path):
         return check_sdist(path, filename=filename).metadata
 
@@ -59,6 +65,10 @@ def is_static(pkg_info: bytes, source: str) -> bool:
     So it is from Metadata-Version 2.2 on, unless one of Version, Requires-Dist, Requires-Python and Provides-Extra is
     Dynamic. Raises `UnsafeInputError` (`metadata-invalid`, `limit-size`); `source` names the file in it.
     """
+    from pkginfo import Distribution
+
+    from converters.wheel import parse_metadata
+
     parse_metadata(pkg_info, source)
     stated = Distribution()
     with warnings.catch_warnings():
@@ -75,6 +85,9 @@ def unpack(path: Path, target: Path) -> Path:
 
     It is judged whole first. Of the modes only "executable" survives. Raises as `check_sdist`, and `FaultError`.
     """
+    from bridge import fs
+    from bridge.archive.sdists import check_sdist, read_members
+
     with faults(path):
         manifest = check_sdist(path)
     fs.make_directories(target)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
+from pkgutil import get_data
 from typing import TYPE_CHECKING, Protocol
 
 from bridge.config import Settings
@@ -32,7 +32,7 @@ _MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
 
 def default_names() -> dict[str, list[str]]:
     """The shipped name map: well-known conda names that differ from PyPI's, and names that mean two things."""
-    found: dict[str, list[str]] = json.loads((resources.files("bridge") / "data" / "names.json").read_bytes())
+    found: dict[str, list[str]] = json.loads(get_data("bridge", "data/names.json") or b"{}")
     return found
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bridge import algebra
+from bridge import algebra, requirement_files
 from bridge.config import Settings
 from bridge.errors import UsageError
 from bridge.model import IndexFile
-from bridge.requirement_files import FileRequirements, local_requirement, read
+from bridge.requirement_files.local import local_requirement
+from bridge.requirement_files.values import FileRequirements
 
 __all__ = ["Asked", "asked"]
 
@@ -88,5 +89,5 @@ def asked(texts: Sequence[str], files: Sequence[str], extras: Sequence[str], gro
 def _read(path: Path, extras: Sequence[str], groups: Sequence[str]) -> FileRequirements:
     """A file of requirements; extras and groups are for those that have them."""
     if path.suffix.lower() != ".toml":
-        return read(path)
-    return read(path, extras=extras, groups=groups)
+        return requirement_files.read(path)
+    return requirement_files.read(path, extras=extras, groups=groups)

@@ -10,11 +10,12 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from email.utils import formatdate, parsedate_to_datetime, parsedate_tz
 from http import HTTPStatus
 from typing import Protocol, TypeVar
 
-from bridge.errors import NetworkError
+from bridge.errors import NetworkError, UsageError
 from bridge.fetch.urls import masked
 
 __all__ = [
@@ -22,8 +23,10 @@ __all__ = [
     "Again",
     "Answer",
     "Network",
+    "Page",
     "Progress",
     "content_range",
+    "invalid_url",
     "make_storable",
     "offline_error",
     "reason",
@@ -95,6 +98,21 @@ class Again(Exception):  # noqa: N818 - it is no error until the retries are use
         super().__init__(error.message)
         self.error = error
         self.wait = wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """An answer with its content. `url`: after redirects, without credentials; `headers` has lower-case names."""
+
+    url: str
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+
+
+def invalid_url(url: str, error: ValueError) -> UsageError:
+    """What a text is that no URL can be read from."""
+    return UsageError("url-invalid", f"not a URL to fetch from: {masked(url)}", context=(reason(error),))
 
 
 def status_error(answer: Answer) -> Exception:

@@ -7,7 +7,6 @@ import posixpath
 import re
 import threading
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 from bridge.errors import UnsafeInputError
 
@@ -60,9 +59,17 @@ def local_path(location: str) -> str | None:
     if parts.scheme == "file":
         if parts.netloc not in {"", "localhost"} and os.name != "nt":
             raise UnsafeInputError("url-refused", f"a file: URL that names a host: {location}")
-        return url2pathname(parts.path)
+        return _path_of(parts.path)
     # One letter before the colon is a drive, not a scheme.
     return location if len(parts.scheme) <= 1 and not location.startswith("//") else None
+
+
+def _path_of(path: str) -> str:
+    if os.name != "nt":
+        return unquote(path)
+    from urllib.request import url2pathname  # noqa: PLC0415 - it brings all of HTTP, for the drives of Windows
+
+    return url2pathname(path)
 
 
 def file_name(url: str) -> str:

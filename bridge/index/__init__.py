@@ -15,12 +15,13 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from packaging.utils import InvalidName, canonicalize_name
 
-from bridge.build import BuiltWheels
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch import Client, Page, Progress
@@ -31,6 +32,9 @@ from bridge.index.simple_api import ACCEPT, MAX_PAGE, Listing, Source, file_of_l
 from bridge.model import IndexFile
 from bridge.sdist import check_sdist_name, is_static, read_pkg_info
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
+
+if TYPE_CHECKING:
+    from bridge.build import BuiltWheels
 
 __all__ = ["Index", "IndexStatistics"]
 
@@ -71,7 +75,6 @@ class Index:
         self._urls = tuple(urls)
         self._find_links = tuple(find_links)
         self._locked = dict(locked or {})
-        self._built = BuiltWheels(client.settings)
         self.skipped: dict[str, str] = {}
         self._counting = threading.Lock()
         self._pages = 0
@@ -117,6 +120,12 @@ class Index:
         for file in files:
             if file.is_wheel:
                 self._metadata.begin(file)
+
+    @cached_property
+    def _built(self) -> BuiltWheels:
+        from bridge.build import BuiltWheels  # noqa: PLC0415 - most runs build nothing
+
+        return BuiltWheels(self._client.settings)
 
     def fetch(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
         """The wheel, verified: the file itself, or what is built of a verified sdist (with another name, and hash).

@@ -1,0 +1,67 @@
+"""What a command may not import: what it does not need, it would pay for at every start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.builders import install_record, make_conda, make_repodata
+from tests.command_line import clean_environment
+
+HTTP = {"requests", "urllib3", "cachecontrol"}
+LAYOUT = {"rich", "pygments"}
+CHANGING = {"installer", "sqlite3", "zstandard", "bridge.apply", "bridge.link", "bridge.archive.wheels"}
+BUILDING = {"build", "pkginfo", "bridge.build", "elftools"}
+FILES = {"yaml", "tomllib", "tomli", "optparse", "packaging.pylock", "bridge.requirement_files.reading"}
+SOLVING = {"resolvelib", "bridge.resolve", "bridge.index"}
+ASKING = {"asyncio"}  # the event loop that channels are asked in
+EVERYTHING = HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING | {"rattler", "packaging", "bridge.config"}
+
+# The words of a command line → what it does without. PREFIX is an environment, CHANNEL a folder with one package.
+COMMANDS = {
+    "--version": EVERYTHING,
+    "--help": EVERYTHING,
+    "install --help": EVERYTHING,
+    "schema list": EVERYTHING - {"packaging"},
+    "list -p PREFIX --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
+    "list -p PREFIX": HTTP | CHANGING | BUILDING | FILES | SOLVING | ASKING,
+    "owner -p PREFIX README --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
+    "why -p PREFIX demo --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
+    "resolve -c CHANNEL demo --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES,
+    "install -p PREFIX -c CHANNEL demo --dry-run --json": HTTP | LAYOUT | BUILDING | FILES,
+    "remove -p PREFIX demo --dry-run --json": HTTP | LAYOUT | BUILDING | FILES,
+}  # fmt: skip
+_RUN = """
+import json, os, sys
+from bridge.cli import main
+status = main(json.loads(sys.argv[1]))
+sys.stdout.flush()
+print(json.dumps([status, sorted(sys.modules)]), file=sys.stderr, flush=True)
+os._exit(0)  # an interpreter that used rattler may abort while it finalises
+"""
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("start")
+    make_conda(folder / "channel", "demo", "1.0")
+    make_repodata(folder / "channel")
+    install_record(folder / "prefix", "demo", "1.0")
+    return {"PREFIX": str(folder / "prefix"), "CHANNEL": str(folder / "channel"), "CACHE": str(folder / "cache")}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_imports_only_what_it_needs(command: str, places: dict[str, str]) -> None:
+    words = [places.get(word, word) for word in command.split()]
+    environment = clean_environment() | {"BRIDGE_CACHE_DIR": places["CACHE"], "PIP_CONFIG_FILE": "/dev/null"}
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, json.dumps(words)],
+        env=environment, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    status, modules = json.loads(done.stderr.splitlines()[-1])
+    assert status == 0, done.stderr
+    assert {name for name in COMMANDS[command] if name in modules} == set()
