@@ -10,20 +10,23 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from bridge import __version__, fs, transaction
-from bridge.archive import CondaManifest, check_conda, check_wheel
+from bridge._rattler import current_subdir
+from bridge.archive import check_conda, check_wheel
 from bridge.channel import Channels, same_package
-from bridge.errors import IntegrityError
+from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError
 from bridge.fetch.cache import sha256_of
 from bridge.fetch.urls import file_name, local_path, masked
 from bridge.link import Staged, Task, stage
+from bridge.link.scripts import Traces, run_scripts, scripts_of
 from bridge.manifest import Manifest, predict, site_packages_after
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.owners import incoming
@@ -49,7 +52,7 @@ class Supply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was done. `link_scripts` are `package: script` of conda packages; they were not run."""
+    """What was done. `link_scripts` are `package: script` of conda packages that were not run."""
 
     plan: Plan
     staged: Staged | None = None
@@ -79,8 +82,10 @@ def create_prefix(plan: Plan, supply: Supply) -> Outcome:
         state = PrefixState(prefix=plan.prefix)
         task = _task(state, supply, cargo, _nothing)
         staged = stage(task, creation.root, creation.root / "conda-meta" / ".bridge" / "scratch")
-        creation.publish()
-    return Outcome(plan=cargo.plan, staged=staged, link_scripts=_scripts(cargo), seconds=time.perf_counter() - started)
+        _warn(supply.session, staged)
+        scripts = _Scripts(plan.prefix, cargo, supply.session)
+        creation.publish(published=scripts.after)
+    return Outcome(plan=cargo.plan, staged=staged, link_scripts=scripts.not_run, seconds=time.perf_counter() - started)
 
 
 def change_prefix(prefix: Path, planned: Callable[[], tuple[PrefixState, Plan, Supply]], session: Session) -> Outcome:
@@ -97,8 +102,17 @@ def change_prefix(prefix: Path, planned: Callable[[], tuple[PrefixState, Plan, S
         cargo = _fetch(plan, supply)
         task = _task(state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
         staged = stage(task, running.staging, running.staging.parent / "scratch")
-        running.commit(staged.changes, plan={"command": _command()})
-    return Outcome(plan=cargo.plan, staged=staged, link_scripts=_scripts(cargo), seconds=time.perf_counter() - started)
+        _warn(session, staged)
+        scripts = _Scripts(prefix, cargo, session)
+        with scripts.undone(running):
+            scripts.before()
+            running.commit(staged.changes, plan={"command": _command()}, swapped=scripts.after)
+    return Outcome(plan=cargo.plan, staged=staged, link_scripts=scripts.not_run, seconds=time.perf_counter() - started)
+
+
+def _warn(session: Session, staged: Staged) -> None:
+    if staged.problem:
+        session.warnings.append(f"modules are not compiled to bytecode: {staged.problem}")
 
 
 def _nothing(path: str) -> Fingerprint | None:  # noqa: ARG001 - in a new prefix nothing lies anywhere
@@ -128,6 +142,7 @@ def _task(state: PrefixState, supply: Supply, cargo: _Cargo, exists: Callable[[s
         command=_command(),
         when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
         version=__version__,
+        compiles=not settings.no_compile and plan.target.subdir == current_subdir(),
     )
 
 
@@ -241,10 +256,37 @@ def _spelled(texts: Iterable[str]) -> set[str]:
     return found
 
 
-def _scripts(cargo: _Cargo) -> tuple[str, ...]:
-    return tuple(
-        f"{identity}: {script}"
-        for identity, manifest in sorted(cargo.manifests.items())
-        if isinstance(manifest, CondaManifest)
-        for script in manifest.link_scripts
-    )
+class _Scripts:
+    """The link scripts of one change: run where they are allowed, else named."""
+
+    def __init__(self, prefix: Path, cargo: _Cargo, session: Session) -> None:
+        self._prefix, self._session = prefix, session
+        found = scripts_of(cargo.plan, cargo.manifests)
+        # No package of today needs a script before it is linked, and there is nothing yet that could be undone.
+        is_allowed = session.settings.allow_link_scripts
+        self._run = tuple(script for script in found if is_allowed and script.action != "pre-link")
+        self.not_run = tuple(str(script) for script in found if script not in self._run)
+
+    def before(self) -> None:
+        self._say(run_scripts(self._prefix, self._run, "pre-unlink"))
+
+    def after(self) -> None:
+        self._say(run_scripts(self._prefix, self._run, "post-link"))
+
+    def _say(self, messages: Iterable[str]) -> None:
+        self._session.warnings += [f"a link script says: {message}" for message in messages]
+
+    @contextmanager
+    def undone(self, running: transaction.Transaction) -> Iterator[None]:
+        """Where the change is undone, what scripts made goes as well, and what they changed is named."""
+        traces = Traces(self._prefix) if self._run else None
+        try:
+            yield
+        except BaseException as error:
+            # Past the commit, only a signal comes here; and what could not be undone is left to the recovery.
+            if traces is not None and running.outcome != "finished" and not isinstance(error, InterruptedPrefixError):
+                changed = traces.remove()
+                if isinstance(error, BridgeError):
+                    left = (f"changed by a link script, and left so: {path}" for path in changed)
+                    error.context = (*error.context, *left)
+            raise

@@ -99,7 +99,8 @@ def conda_meta(
 
 def _path_data(entry: Entry) -> dict[str, object]:
     found = entry.fingerprint
-    data: dict[str, object] = {"_path": entry.path, "path_type": _PATH_TYPES[found.kind]}
+    is_compiled = entry.path.endswith(".pyc") and found.kind == "file" and found.sha256 is None
+    data: dict[str, object] = {"_path": entry.path, "path_type": "pyc_file" if is_compiled else _PATH_TYPES[found.kind]}
     if found.sha256 is not None:
         data |= {"sha256": found.sha256, "sha256_in_prefix": found.sha256}
     if found.size is not None:
@@ -171,13 +172,16 @@ def _spec(requirement: Requirement, names: NameMap) -> str:
 def record_file(entries: Iterable[Entry], site_packages: str, record_path: str) -> bytes:
     """RECORD (PEP 376, PEP 627): rows relative to site-packages, sorted; its own row has no hash.
 
-    :param entries: every file of the distribution but RECORD, with sha256 and size.
+    :param entries: every file of the distribution but RECORD, with sha256 and size; bytecode has neither.
     :param site_packages: prefix-relative; scripts become `../../../bin/x`.
     :param record_path: RECORD's own prefix-relative path.
     """
     rows = [(posixpath.relpath(record_path, site_packages), "", "")]
     for entry in entries:
         found = entry.fingerprint
+        if found.sha256 is None and entry.path.endswith(".pyc"):
+            rows.append((posixpath.relpath(entry.path, site_packages), "", ""))
+            continue
         if found.sha256 is None or found.size is None:
             raise ValueError(f"{entry.path} was not hashed")
         digest = base64.urlsafe_b64encode(bytes.fromhex(found.sha256)).rstrip(b"=").decode()

@@ -157,7 +157,7 @@ class Renderer:
         for kept in done.staged.kept_aside if done.staged else ():
             self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])
         if done.link_scripts:
-            self.warn([f"link scripts are not run: {_few(done.link_scripts)}"])
+            self.warn([f"link scripts are not run (--allow-link-scripts runs them): {_few(done.link_scripts)}"])
         if not done.plan.is_empty:
             self.note(f"{done.plan.prefix}: done in {done.seconds:.1f} s")
 

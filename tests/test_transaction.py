@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -773,6 +774,26 @@ def test_what_a_killed_creation_left_goes_with_the_next(tmp_path: Path, failpoin
     assert sorted(path.name.partition(".bridge-new-")[0] for path in tmp_path.iterdir()) == [".env", ".other"]
     run(tmp_path / "env", WORKLOADS["create"])
     assert sorted(path.name.partition(".bridge-new-")[0] for path in tmp_path.iterdir()) == [".other", "env"]
+
+
+def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ENOENT from mkdir is no other creation that took the new folder away: it was never there."""
+    calls = []
+    mkdir = os.mkdir
+
+    def refused(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        if ".bridge-new-" in os.fspath(path):
+            calls.append(path)
+            assert len(calls) < 10, "it tries for ever"
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        mkdir(path, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", refused)
+    with pytest.raises(FaultError) as caught, create(tmp_path / "a/env"):
+        pass
+    assert caught.value.id == "not-found"
+    assert len(calls) == 1
+    assert not (tmp_path / "a").exists()
 
 
 def test_creations_at_work_are_left_alone_and_one_wins(tmp_path: Path) -> None:

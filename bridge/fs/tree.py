@@ -134,8 +134,12 @@ class Tree:
         return self._directory(parent, make=make), name
 
     def forget(self, path: str) -> None:
-        """Close what is held open at and below `path`: it is about to be another directory, or none."""
-        for held in [held for held in self._open if held == path or held.startswith(f"{path}/")]:
+        """Close what is held open at and below `path`: it is about to be another directory, or none.
+
+        `""` closes all but the root itself.
+        """
+        below = f"{path}/" if path else ""
+        for held in [held for held in self._open if held and (held == path or held.startswith(below))]:
             os.close(self._open.pop(held))
 
     def lstat(self, path: str) -> os.stat_result | None:

@@ -1,7 +1,8 @@
 """Staging a plan: every new inode is written aside, and every path that changes is told.
 
 conda packages are linked by rattler, wheels placed through `installer`; both with the final prefix in what names it.
-What was staged is held against what was predicted, path by path and hash by hash, before anyone may swap it in.
+What was staged is held against what was predicted, path by path and hash by hash, before anyone may swap it in. Then
+modules are compiled, and the records are written, which list the bytecode too.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from bridge import fs, ledger
 from bridge.archive import CondaManifest, WheelManifest
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.link import conda
+from bridge.link.bytecode import Compiled
+from bridge.link.modules import compile_staged
 from bridge.link.replacement import KeptAside, replace_paths
 from bridge.link.task import Laid, Task, differs
-from bridge.link.wheels import Placement, place_wheel
+from bridge.link.wheels import Placement, place_wheel, record_wheel
 from bridge.manifest import Manifest, site_packages_after
 from bridge.model import Entry, Fingerprint, PathChange, PrefixState, Reinstall, Remove, Resolved
 from bridge.owners import incoming, leaving, owned_entries, unmanaged
@@ -33,11 +36,15 @@ _HISTORY = f"{META}/history"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """What `bridge.transaction` swaps in, what was kept of a person's changes, and the prefix as it is to be."""
+    """What `bridge.transaction` swaps in, what was kept of a person's changes, and the prefix as it is to be.
+
+    `problem` says why modules that should have been compiled were not; empty: they were.
+    """
 
     changes: tuple[PathChange, ...]
     kept_aside: tuple[KeptAside, ...]
     state: PrefixState
+    problem: str = ""
 
 
 def stage(task: Task, staging: Path, scratch: Path, *, executor: Executor | None = None) -> Staged:
@@ -55,18 +62,21 @@ def stage(task: Task, staging: Path, scratch: Path, *, executor: Executor | None
     with ThreadPoolExecutor(max_workers=1) as unpacking:
         unpacked = unpacking.submit(conda.unpack, task, scratch)
         try:
-            staged = _stage_wheels(task, staging, conda.paths_of(task), executor)
-            staged |= conda.stage_conda(task, staging, scratch, unpacked.result())
+            to, placed = _stage_wheels(task, staging, conda.paths_of(task), executor)
+            conda.link(task, staging, scratch, unpacked.result())
         finally:
             wait([unpacked])
             fs.remove_tree(scratch)
+    compiled = compile_staged(task, staging)
+    staged = _record_wheels(placed, to, compiled) if to is not None else {}
+    staged |= conda.record(task, staging, compiled)
     _check_tree(staging, staged)
     after = _state_after(task, staging)
     labels = {resolved.record.identity: resolved.record.label for resolved in incoming(task.plan)}
     found = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
     found |= {path: (fingerprint, "") for path, fingerprint in _stage_own(task, staging, after).items()}
     replacement = replace_paths(task.state, task.plan, found, staging, task.judgement)
-    return Staged(changes=replacement.changes, kept_aside=replacement.kept_aside, state=after)
+    return Staged(changes=replacement.changes, kept_aside=replacement.kept_aside, state=after, problem=compiled.problem)
 
 
 def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
@@ -92,8 +102,19 @@ def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
 # --- wheels -----------------------------------------------------------------------------------------------------------
 
 
-def _stage_wheels(task: Task, staging: Path, present: Collection[str], executor: Executor | None) -> Laid:
-    """Place the wheels.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Placed:
+    """A wheel that was placed, and has no records yet."""
+
+    resolved: Resolved
+    manifest: WheelManifest
+    entries: tuple[Entry, ...]
+
+
+def _stage_wheels(
+    task: Task, staging: Path, present: Collection[str], executor: Executor | None
+) -> tuple[Placement | None, Sequence[_Placed]]:
+    """Place the wheels, and say where; without any, or without a python, nowhere.
 
     :param present: paths that conda packages of the plan bring; with the same bytes, or it was refused.
     """
@@ -101,7 +122,7 @@ def _stage_wheels(task: Task, staging: Path, present: Collection[str], executor:
     manifests = {identity: each for identity, each in task.manifests.items() if isinstance(each, WheelManifest)}
     wheels = [each for each in incoming(plan) if each.record.identity in manifests]
     if not wheels or plan.python is None:
-        return {}
+        return None, ()
     target = plan.target.with_python(plan.python)
     specs = {
         each.record.identity: conda_depends(each.record, target, task.names, extras=each.extras) for each in wheels
@@ -120,10 +141,22 @@ def _stage_wheels(task: Task, staging: Path, present: Collection[str], executor:
         identity = each.record.identity
         return place_wheel(each, task.archives[identity], manifests[identity], to)
 
-    found: Laid = {}
+    placed = []
     for each, entries in zip(wheels, _each(place, wheels, executor), strict=True):
-        _check_wheel(task, each, entries)
-        found |= {entry.path: (entry.fingerprint, each.record.identity) for entry in entries}
+        _check_wheel(task, each, manifests[each.record.identity], entries, to)
+        placed.append(_Placed(resolved=each, manifest=manifests[each.record.identity], entries=entries))
+    return to, placed
+
+
+def _record_wheels(placed: Iterable[_Placed], to: Placement, compiled: Compiled) -> Laid:
+    """Write the records of the wheels; all that is theirs."""
+    found: Laid = {}
+    for each in placed:
+        bytecode = compiled.of(entry.path for entry in each.entries)
+        records = record_wheel(each.resolved, each.manifest, each.entries, bytecode, to)
+        identity = each.resolved.record.identity
+        found |= {entry.path: (entry.fingerprint, identity) for entry in (*each.entries, *records)}
+        found |= {path: (fingerprint, identity) for path, fingerprint in bytecode.items()}
     return found
 
 
@@ -150,10 +183,13 @@ def _each(
         return list(pool.map(place, wheels))
 
 
-def _check_wheel(task: Task, resolved: Resolved, entries: Sequence[Entry]) -> None:
+def _check_wheel(
+    task: Task, resolved: Resolved, manifest: WheelManifest, entries: Sequence[Entry], to: Placement
+) -> None:
     identity = resolved.record.identity
     yielded = task.judgement.yielded.get(identity, frozenset())
-    predicted = {entry.path: entry.fingerprint for entry in task.predicted[identity] if entry.path not in yielded}
+    own = {f"{to.site_packages}/{manifest.dist_info}/RECORD", meta_path(resolved.record)}
+    predicted = {entry.path: entry.fingerprint for entry in task.predicted[identity] if entry.path not in yielded | own}
     written = {entry.path: entry.fingerprint for entry in entries}
     odd = sorted(predicted.keys() ^ written.keys())
     odd += [

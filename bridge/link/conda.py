@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bridge import _rattler, fs
 from bridge.errors import UsageError
+from bridge.link.bytecode import Compiled
 from bridge.link.task import Laid, Task, differs
 from bridge.model import Fingerprint, Resolved
 from bridge.owners import incoming, leaving
@@ -15,7 +16,7 @@ from bridge.paths import META
 from bridge.prefix import condameta
 from bridge.provenance import meta_path
 
-__all__ = ["paths_of", "stage_conda", "unpack"]
+__all__ = ["link", "paths_of", "record", "unpack"]
 
 _OF_RATTLER = ("CACHEDIR.TAG", f"{META}/history")  # of the staging directory itself, not of a package
 _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone: never taken from an archive
@@ -45,11 +46,11 @@ def unpack(task: Task, scratch: Path) -> dict[str, Path]:
     return unpacked
 
 
-def stage_conda(task: Task, staging: Path, scratch: Path, unpacked: Mapping[str, Path]) -> Laid:
-    """Link the unpacked packages into `staging`, and hold what lies there against what was foreseen."""
+def link(task: Task, staging: Path, scratch: Path, unpacked: Mapping[str, Path]) -> None:
+    """Link the unpacked packages into `staging`."""
     resolved = packages_of(task)
     if not resolved:
-        return {}
+        return
     python = _live_python(task, resolved)
     together, apart = _groups(task, resolved)
     for number, group in enumerate([together, *([each] for each in apart)]):
@@ -62,9 +63,13 @@ def stage_conda(task: Task, staging: Path, scratch: Path, unpacked: Mapping[str,
         _rattler.link(records, unpacked, linked, task.plan.prefix, scratch / "packages", python=support)
         yielded = task.judgement.yielded.get(group[0].record.identity, frozenset()) if number else frozenset()
         _move(linked, staging, yielded)
+
+
+def record(task: Task, staging: Path, compiled: Compiled) -> Laid:
+    """Hold what was linked against what was foreseen, and complete the records; all that is theirs."""
     found: Laid = {}
-    for each in resolved:
-        found |= _finish_conda(task, staging, each)
+    for each in packages_of(task):
+        found |= _finish_conda(task, staging, each, compiled)
     return found
 
 
@@ -123,7 +128,7 @@ def _move(source: Path, staging: Path, yielded: Collection[str]) -> None:
             tree.rename(path, target, path)
 
 
-def _finish_conda(task: Task, staging: Path, resolved: Resolved) -> Laid:
+def _finish_conda(task: Task, staging: Path, resolved: Resolved, compiled: Compiled) -> Laid:
     """Complete the record that rattler wrote, and hold the package's files against what was predicted."""
     record = resolved.record
     yielded = task.judgement.yielded.get(record.identity, frozenset())
@@ -133,6 +138,7 @@ def _finish_conda(task: Task, staging: Path, resolved: Resolved) -> Laid:
     }
     with fs.WritableTree(staging) as tree:
         try:
+            bytecode = compiled.of(predicted) if record.noarch == "python" else {}
             data = _completed((staging / path).read_bytes(), resolved, yielded)
             installed, defects = condameta.parse(data, path)
         except (OSError, ValueError) as error:
@@ -143,7 +149,9 @@ def _finish_conda(task: Task, staging: Path, resolved: Resolved) -> Laid:
             odd = sorted((promised.keys() ^ predicted.keys()) - {path})
             raise differs(record.label, *(f"path: {each}" for each in odd[:5]), *(each.detail for each in defects))
         tree.unlink(path)
+        data = _with_bytecode(data, bytecode)
         found = {path: (fs.write_file(tree, path, [data]), record.identity)}
+        found |= {each: (fingerprint, record.identity) for each, fingerprint in bytecode.items()}
         for each, expected in predicted.items():
             if each != path:
                 found[each] = _verified(tree, each, (expected, promised.get(each)), record.label), record.identity
@@ -163,6 +171,16 @@ def _completed(data: bytes, resolved: Resolved, yielded: Collection[str]) -> byt
         document["files"] = [path for path in document["files"] if path not in yielded]
         paths = document["paths_data"]["paths"]
         document["paths_data"]["paths"] = [path for path in paths if path["_path"] not in yielded]
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _with_bytecode(data: bytes, bytecode: Collection[str]) -> bytes:
+    """The record with the bytecode that was compiled here: without a hash, as conda writes it."""
+    if not bytecode:
+        return data
+    document = json.loads(data)
+    document["files"] += sorted(bytecode)
+    document["paths_data"]["paths"] += [{"_path": path, "path_type": "pyc_file"} for path in sorted(bytecode)]
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 

@@ -25,6 +25,7 @@ class Task:
     :param state: the prefix as it is; for a new one, an empty state.
     :param archives: `Record.identity` → the fetched archive; `manifests`: what it was judged to hold.
     :param predicted: `Record.identity` → its paths (`bridge.manifest.predict`).
+    :param compiles: whether modules are compiled; the interpreter must run on this machine.
     :param command: the command line, for conda's history; `when`: `2026-11-22 10:00:00`; `version`: of bridge.
     """
 
@@ -38,6 +39,7 @@ class Task:
     command: str
     when: str
     version: str
+    compiles: bool = False
 
 
 def differs(what: str, *context: str) -> IntegrityError:

@@ -33,7 +33,7 @@ from bridge.model import Entry, Fingerprint, Resolved
 from bridge.provenance import INSTALLER, conda_meta, direct_url, is_direct, meta_path, record_file
 from converters.target import Python
 
-__all__ = ["Placement", "place_wheel", "shebang"]
+__all__ = ["Placement", "place_wheel", "record_wheel", "shebang"]
 
 _LONGEST_SHEBANG = 127  # bytes that every kernel reads, `#!` and the line feed included
 
@@ -62,7 +62,7 @@ class Placement:
 
 
 def place_wheel(resolved: Resolved, archive: Path, manifest: WheelManifest, to: Placement) -> tuple[Entry, ...]:
-    """Write a wheel, its RECORD and its conda-meta record below `to.staging`; returns every path with its fingerprint.
+    """Write a wheel below `to.staging`, but for its records; returns every path with its fingerprint.
 
     Raises `IntegrityError` (`record-hash`: the archive is no longer what was judged), `UnsafeInputError`
     (`wheel-scheme`), and what `bridge.fs.write_file` raises.
@@ -85,12 +85,32 @@ def place_wheel(resolved: Resolved, archive: Path, manifest: WheelManifest, to: 
             raise UnsafeInputError("wheel-scheme", f"{manifest.filename} cannot be placed: {error}") from error
         except (zipfile.BadZipFile, zlib.error, KeyError) as error:
             raise _changed(manifest, str(error)) from error
-        path = meta_path(record)
-        data = conda_meta(
-            record, destination.entries, depends=to.depends.get(record.identity, ()), requested=resolved.requested
-        )
-        destination.entries.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [data])))
     return tuple(destination.entries)
+
+
+def record_wheel(
+    resolved: Resolved, manifest: WheelManifest, entries: Iterable[Entry], bytecode: Iterable[str], to: Placement
+) -> tuple[Entry, ...]:
+    """Write RECORD and the conda-meta record of a wheel that was placed; returns both with their fingerprints.
+
+    RECORD is made of what was written: the rows that the wheel brought are those of another tree.
+
+    :param entries: what `place_wheel` returned; `bytecode`: the paths of what was compiled of it, which are listed
+        without a hash, as pip and conda do: the interpreter may write them anew at any time.
+    """
+    record = resolved.record
+    listed = [*entries, *(Entry(path=path, fingerprint=Fingerprint(kind="file")) for path in bytecode)]
+    with fs.WritableTree(to.staging) as tree:
+        path = f"{to.site_packages}/{manifest.dist_info}/RECORD"
+        own: list[Entry] = []
+        if path not in to.yielded.get(record.identity, frozenset()):
+            written = fs.write_file(tree, path, [record_file(listed, to.site_packages, path)])
+            own.append(Entry(path=path, fingerprint=written))
+        depends = to.depends.get(record.identity, ())
+        data = conda_meta(record, [*listed, *own], depends=depends, requested=resolved.requested)
+        path = meta_path(record)
+        own.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [data])))
+    return tuple(own)
 
 
 class _Source(WheelSource):
@@ -184,13 +204,11 @@ class _Destination(WheelDestination):
 
     def finalize_installation(
         self,
-        scheme: Scheme,  # noqa: ARG002 - the signature is installer's
+        scheme: Scheme,
         record_file_path: str,
-        records: Iterable[tuple[Scheme, RecordEntry]],  # noqa: ARG002
+        records: Iterable[tuple[Scheme, RecordEntry]],
     ) -> None:
-        """Write RECORD, made of what was written: the rows that the wheel brought are those of another tree."""
-        path = f"{self._to.site_packages}/{record_file_path}"
-        self._write(path, [record_file(self.entries, self._to.site_packages, path)], mode=0o644)
+        """Nothing: RECORD is written by `record_wheel`, when what belongs into it is there."""
 
 
 def _changed(manifest: WheelManifest, *context: str) -> IntegrityError:

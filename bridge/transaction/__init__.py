@@ -13,7 +13,7 @@ it was before. After a crash, `recover` (and the next `change`) brings it there,
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -36,9 +36,10 @@ class Transaction:
     """One change of a prefix. Made by `change`.
 
     `staging` is a directory of the prefix's file system; what is to come to `PATH` is written to `staging / PATH`.
+    `outcome` says how it ended, as `Recovery.state` does; `None` until then, and where that failed.
     """
 
-    __slots__ = ("_durability", "_folder", "_is_over", "_reserve", "_signals", "_tree", "id", "staging")
+    __slots__ = ("_durability", "_folder", "_is_over", "_reserve", "_signals", "_tree", "id", "outcome", "staging")
 
     def __init__(self, tree: WritableTree, durability: Durability, signals: Signals, reserve: Reserve) -> None:
         self.id = new_identifier()
@@ -46,8 +47,15 @@ class Transaction:
         self._folder = f"{TRANSACTIONS}/{self.id}"
         self._tree, self._durability, self._signals, self._reserve = tree, durability, signals, reserve
         self._is_over = False
+        self.outcome: Literal["nothing", "restored", "finished"] | None = None
 
-    def commit(self, changes: Sequence[PathChange], *, plan: Mapping[str, object] | None = None) -> None:
+    def commit(
+        self,
+        changes: Sequence[PathChange],
+        *,
+        plan: Mapping[str, object] | None = None,
+        swapped: Callable[[], None] | None = None,
+    ) -> None:
         """Make all of `changes`, or none. A transaction commits once; with nothing to change it changes nothing.
 
         Every `before` is compared with the disk: the kind, and the sha256 or the link text where it has one; a path
@@ -56,6 +64,7 @@ class Transaction:
         their kind; directories that removed paths lay in are removed where nothing is left in them.
 
         :param plan: facts for `plan.json`, for people who look into an interrupted transaction.
+        :param swapped: called when all is in its place and nothing is committed; where it raises, all is undone.
         :raises OwnershipError: `changed-meanwhile`, `unowned-path`, `path-symlink`; nothing was changed.
         :raises IntegrityError: `staged-mismatch`; nothing was changed.
         :raises FaultError: the system refused; the prefix was put back as it was.
@@ -66,7 +75,7 @@ class Transaction:
             raise ValueError(f"transaction {self.id} is over")
         try:
             with faults(self._tree.root):
-                self._commit(changes, plan or {})
+                self._commit(changes, plan or {}, swapped)
         except BaseException as error:
             self._signals.shield()
             state = self.end()
@@ -79,7 +88,9 @@ class Transaction:
             self._signals.shield()
             self.end()
 
-    def _commit(self, changes: Sequence[PathChange], plan: Mapping[str, object]) -> None:
+    def _commit(
+        self, changes: Sequence[PathChange], plan: Mapping[str, object], swapped: Callable[[], None] | None
+    ) -> None:
         tree, root = self._tree, self._tree.root / self._folder
         with WritableTree(self.staging) as new:
             swap = examine(tree, new, changes)
@@ -101,6 +112,11 @@ class Transaction:
                 failpoint("journal.staged")
                 self._log("SWAPPING")
                 perform(tree, new, old, swap, unlinked)
+        if swapped is not None:
+            try:
+                swapped()
+            finally:
+                tree.forget("")  # Who was called may have put other directories in the place of those held open.
         failpoint("commit.pre_sync")
         sync_renames(tree, sorted(directories(swap)), self._durability)
         self._seal()
@@ -144,6 +160,7 @@ class Transaction:
             except InterruptedPrefixError:
                 state = settle(tree, self.id, self._durability)
             settled = Recovery(state=state, transaction=self.id)
+        self.outcome = self.outcome or settled.state
         for _ in range(2):
             with suppress(FaultError):
                 clear(tree, settled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -38,9 +38,10 @@ class Creation:
     def __init__(self, root: Path, prefix: Path, durability: Durability) -> None:
         self.root, self.prefix, self._durability = root, prefix, durability
 
-    def publish(self) -> None:
+    def publish(self, *, published: Callable[[], None] | None = None) -> None:
         """Make it the prefix, by one rename: from then on it is there, whole.
 
+        :param published: called when it is there; where it raises, the rename is taken back.
         :raises OwnershipError: `prefix-exists`: meanwhile something came to lie there.
         :raises FaultError: the system refused; there is no prefix.
         :raises InterruptedPrefixError: it refused to sync the rename, and then to take it back; the prefix is there.
@@ -51,6 +52,12 @@ class Creation:
             mode = stat.S_IMODE(os.lstat(self.prefix).st_mode) if self.prefix.is_dir() else None
             if not publish_directory(self.root, self.prefix):
                 raise _taken(self.prefix)
+            if published is not None:
+                try:
+                    published()
+                except BaseException as error:
+                    self._take_back(mode, error)
+                    raise
             try:
                 failpoint("commit.written")
                 if self._durability != "none":
@@ -60,7 +67,7 @@ class Creation:
                 self._take_back(mode, error)
                 raise
 
-    def _take_back(self, mode: int | None, cause: OSError) -> None:
+    def _take_back(self, mode: int | None, cause: BaseException) -> None:
         """Undo the rename, and make the empty directory again (with `mode`) whose place it took."""
         try:
             publish_directory(self.prefix, self.root)  # What it was renamed from is free.
@@ -70,7 +77,8 @@ class Creation:
         except BridgeError as error:
             raise InterruptedPrefixError(
                 "publish-unsynced",
-                f"{self.prefix} is complete, but the system did not confirm that it is on the disk: {cause.strerror}",
+                f"{self.prefix} is complete, but it is not confirmed that it is on the disk, nor can it be taken back: "
+                f"{getattr(cause, 'strerror', None) or cause}",
                 context=(error.message,),
                 hint="check the disk, then look at it with: bridge audit -p " + os.fspath(self.prefix),
             ) from cause

@@ -1,0 +1,52 @@
+"""What the environment's own interpreter runs to compile modules: source files in, bytecode out, nothing written.
+
+Run as a script, by its path, by whatever python the environment has (3.7 and newer); imports nothing of ours and
+nothing of site-packages. Compiling runs no code of the module.
+
+Standard input has one JSON array a line: the path to read, the path that tracebacks are to name, and the time of the
+source in seconds since the epoch (`null`: its own; a text: check by hash, not by time). Standard output has blocks of a
+length (8 bytes, big-endian) and as many bytes: first the cache tag (`cpython-312`), then an answer to each line, in the
+order asked: a `.pyc` (PEP 552), or nothing where the source does not compile.
+"""
+
+import importlib.util
+import json
+import marshal
+import os
+import struct
+import sys
+
+_BY_HASH = 0b11  # checked against the source's hash at each import
+
+
+def compiled(source: str, named: str, time: object) -> bytes:
+    """The `.pyc` of a source file; empty where it cannot be made."""
+    try:
+        with open(source, "rb") as stream:
+            data = stream.read()
+            found = os.fstat(stream.fileno())
+        code = marshal.dumps(compile(data, named, "exec", dont_inherit=True))
+        if isinstance(time, str):
+            return importlib.util.MAGIC_NUMBER + struct.pack("<I", _BY_HASH) + importlib.util.source_hash(data) + code
+        seconds = int(time) if isinstance(time, float) else int(found.st_mtime)
+        stamp = struct.pack("<III", 0, seconds & 0xFFFFFFFF, len(data) & 0xFFFFFFFF)
+    except Exception:  # noqa: BLE001 - as pip has it: what does not compile (a template, python 2) is no error
+        return b""
+    return importlib.util.MAGIC_NUMBER + stamp + code
+
+
+def answer(data: bytes) -> None:
+    """Write one block."""
+    sys.stdout.buffer.write(struct.pack(">Q", len(data)) + data)
+    sys.stdout.buffer.flush()
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    answer((sys.implementation.cache_tag or "").encode())
+    for line in sys.stdin.buffer:
+        answer(compiled(*json.loads(line.decode("utf-8", "surrogateescape"))))
+
+
+if __name__ == "__main__":
+    main()
