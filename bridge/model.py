@@ -111,10 +111,15 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One path that an installed package claims, with what its records promise to lie there."""
+    """One path that an installed package claims, with what its records promise to lie there.
+
+    :param packed: the sha256 it had in its archive, where a record says so and it is another than that of the
+        fingerprint: before the prefix was written in; for a link, that of the file it was packed to lead to.
+    """
 
     path: str
     fingerprint: Fingerprint
+    packed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ class Case:
     build: Build
     expected: tuple[Expected, ...] = ()
     target: Target = LINUX
+    environ: Callable[[Path], dict[str, str]] = lambda root: {}
 
 
 def do(*steps: Callable[[PrefixBuilder], object]) -> Build:
@@ -60,6 +61,7 @@ def replace(path: str, make: Callable[[Path], object]) -> Build:
 
 
 NUMPY = "conda:numpy-1.26.4-0"
+PIPS = "pip:numpy-2.1.3"
 RECORD_OF_A = "conda-meta/a-1-0.json"
 DIST_INFO = ("METADATA", "WHEEL", "INSTALLER", "RECORD")
 INFO = f"{SITE}/rich-13.0.dist-info"
@@ -240,9 +242,9 @@ FILES = [
         ),
         (
             ("clobbered-file", "error", NP, NUMPY, "pip:numpy-2.1.3"),
-            ("missing-file", "error", f"{SITE}/numpy/old.py", NUMPY, None),
-            *(("missing-file", "error", f"{SITE}/numpy-1.26.4.dist-info/{name}", NUMPY, None) for name in DIST_INFO),
-            ("broken-record", "error", f"{SITE}/numpy-1.26.4.dist-info/METADATA", NUMPY, None),
+            ("missing-file", "error", f"{SITE}/numpy/old.py", NUMPY, PIPS),
+            *(("missing-file", "error", f"{SITE}/numpy-1.26.4.dist-info/{name}", NUMPY, PIPS) for name in DIST_INFO),
+            ("distribution-without-metadata", "error", f"{SITE}/numpy-1.26.4.dist-info/METADATA", NUMPY, None),
             ("duplicate-distribution", "error", f"{SITE}/numpy-2.1.3.dist-info", "pip:numpy-2.1.3", NUMPY),
             ("unmanaged-distribution", "warning", f"{SITE}/numpy-2.1.3.dist-info", "pip:numpy-2.1.3", None),
         ),
@@ -253,7 +255,7 @@ FILES = [
         (
             ("clobbered-file", "error", NP, NUMPY, "pip:numpy-1.26.4"),
             ("clobbered-file", "error", f"{SITE}/numpy-1.26.4.dist-info/INSTALLER", NUMPY, "pip:numpy-1.26.4"),
-            ("modified-file", "error", f"{SITE}/numpy-1.26.4.dist-info/RECORD", NUMPY, None),
+            ("clobbered-file", "error", f"{SITE}/numpy-1.26.4.dist-info/RECORD", NUMPY, "pip:numpy-1.26.4"),
             ("installer-lies", "info", f"{SITE}/numpy-1.26.4.dist-info", NUMPY, None),
         ),
     ),

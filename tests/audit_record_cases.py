@@ -47,7 +47,7 @@ RECORDS = [
         "the corpse of a dist-info",
         put(f"{INFO}/REQUESTED", b""),
         (
-            ("broken-record", "error", f"{INFO}/METADATA", "unknown:rich-13.0", None),
+            ("distribution-without-metadata", "error", f"{INFO}/METADATA", "unknown:rich-13.0", None),
             ("unmanaged-distribution", "warning", INFO, "unknown:rich-13.0", None),
         ),
     ),
@@ -107,6 +107,26 @@ RECORDS = [
 def unmet(path: str, owner: str, by: str | None = None, level: str = "error") -> Expected:
     return ("unmet-requirement", level, path, owner, by)
 
+
+RECORDS += [
+    Case(
+        "a record that came as another package",
+        lambda made: made.conda("a", "1", {}, extra={"fn": "b-2-0.conda", "url": "file:///channel/b-2-0.conda"}),
+        (("record-lies", "warning", RECORD_OF_A, "conda:a-1-0", None),),
+    ),
+    Case(
+        "the record of a wheel, and METADATA of another version",
+        do(
+            lambda made: made.wheel("rich", "13.0", {}),
+            put(f"{INFO}/METADATA", metadata_text("rich", "14.0")),
+        ),
+        (
+            ("modified-file", "error", f"{INFO}/METADATA", "wheel:rich-13.0", None),
+            ("record-lies", "error", "conda-meta/rich-13.0-py3_none_any_0.json", "wheel:rich-13.0", None),
+            ("misnamed-distribution", "warning", INFO, "wheel:rich-13.0", None),
+        ),
+    ),
+]
 
 RICH = "conda-meta/rich-13.0-py3_none_any_0.json"
 REQUIREMENTS = [
@@ -262,6 +282,7 @@ REQUIREMENTS = [
         ),
         (
             ("unmanaged-distribution", "warning", "lib/python3.11/site-packages/x-1.dist-info", "unknown:x-1", None),
+            ("unseen-distribution", "warning", "lib/python3.11/site-packages/x-1.dist-info", "unknown:x-1", None),
             unmet(RICH, "wheel:rich-13.0"),
         ),
     ),

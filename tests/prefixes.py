@@ -49,6 +49,7 @@ class PrefixBuilder:
         constrains: Sequence[str] = (),
         requested: Sequence[str] = (),
         hashes: Mapping[str, str | None] | None = None,
+        link_hashes: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
     ) -> dict[str, bytes]:
         """Install a conda package. `hashes` overrides what is promised, `extra` keys of the record."""
@@ -61,7 +62,8 @@ class PrefixBuilder:
         for path, target in (links or {}).items():
             (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             (self.root / path).symlink_to(target)
-            paths.append({"_path": path, "path_type": "softlink", "sha256": digest(b""), "size_in_bytes": 0})
+            packed = (link_hashes or {}).get(path, digest(b""))
+            paths.append({"_path": path, "path_type": "softlink", "sha256": packed, "size_in_bytes": 0})
         record: dict[str, object] = {
             "name": name,
             "version": version,
@@ -94,11 +96,12 @@ class PrefixBuilder:
         tag: str = "py3-none-any",
         requested: bool = False,
         record: bool = True,
+        extra: Mapping[str, bytes] | None = None,
     ) -> dict[str, bytes]:
         """Lay files and a dist-info as pip would; the files' paths are prefix-relative."""
         info = f"{SITE}/{name.replace('-', '_')}-{version}.dist-info"
         module = f"{SITE}/{name.replace('-', '_')}/__init__.py"
-        laid = dict(files if files is not None else {module: f"VERSION = {version!r}\n".encode()})
+        laid = dict(files if files is not None else {module: f"VERSION = {version!r}\n".encode()}) | dict(extra or {})
         metadata = metadata_text(name, version, requires=requires, requires_python=requires_python, extras=extras)
         laid[f"{info}/METADATA"] = metadata
         laid[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -21,21 +22,22 @@ from bridge.model import PrefixState
 from bridge.transaction import change, recover
 from converters.target import Target
 from tests.audit_cases import CLEAN, FILES, LINUX, NAMES, NP, NUMPY, UNOWNED, Case, numpy
+from tests.audit_machine_cases import CACHES, NATIVE, PROGRAMS, STARTUP
 from tests.audit_record_cases import RECORDS, REQUIREMENTS
 from tests.prefixes import SITE, PrefixBuilder, digest
 
-CASES = [*CLEAN, *FILES, *UNOWNED, *RECORDS, *REQUIREMENTS]
+CASES = [*CLEAN, *FILES, *UNOWNED, *RECORDS, *REQUIREMENTS, *NATIVE, *PROGRAMS, *STARTUP, *CACHES]
 
 
-def examined(made: PrefixBuilder, target: Target = LINUX) -> Report:
-    return audit.audit(made.root, target, NAMES)
+def examined(made: PrefixBuilder, target: Target = LINUX, environ: Mapping[str, str] | None = None) -> Report:
+    return audit.audit(made.root, target, NAMES, environ=environ)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case_gives_exactly_these_findings(case: Case, tmp_path: Path) -> None:
     made = PrefixBuilder(tmp_path / "env")
     case.build(made)
-    report = examined(made, case.target)
+    report = examined(made, case.target, case.environ(tmp_path))
     found = [(each.id, each.level, each.path, each.owner, each.by) for each in report.findings]
     assert sorted(found, key=str) == sorted(case.expected, key=str), "\n".join(map(str, report.findings))
     jsonschema.validate(report.to_json(), schema("audit"))

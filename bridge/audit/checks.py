@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bridge.audit import files, records, requirements, unowned
+from bridge.audit import files, native, programs, records, requirements, startup, unowned
 from bridge.audit.finding import INTERRUPTED, Finding, Level
 from bridge.audit.view import View
 
@@ -42,11 +42,28 @@ CHECKS: tuple[Check, ...] = (
     _check("clobbered-file", "error", "a file was written over by another package", files.clobbered_file),
     _check("unreadable-file", "error", "a file could not be compared with its record", files.unreadable_file),
     _check("double-owner", "error", "two records promise different bytes for one path", files.double_owner),
+    _check(
+        "edited-through-link", "error", "a changed file is the same inode as one of a cache", files.edited_through_link
+    ),
     _check("broken-link", "error", "an owned link leads nowhere", files.broken_link),
-    _check("case-collision", "warning", "owned paths differ only in case", files.case_collision),
+    _check("outside-link", "warning", "an owned link leads out of the environment", files.outside_link),
+    _check("case-collision", "warning", "paths differ only in case", files.case_collision),
+    _check("unicode-collision", "warning", "paths differ only in their composition", files.unicode_collision),
+    _check("not-executable", "error", "a package's script may not be run", programs.not_executable),
+    _check("world-writable", "warning", "everybody may change a package's file", programs.world_writable),
+    _check("foreign-shebang", "error", "a script's interpreter is gone, or another's", programs.foreign_shebang),
+    _check("broken-interpreter", "error", "python is gone, or another one", programs.broken_interpreter),
     _check("unowned-file", "warning", "no record claims a file or a directory", unowned.unowned_file),
     _check("leftover", "error", "an interrupted pip left what it had moved aside", unowned.leftover),
     _check("distribution-without-record", "error", "a dist-info has no RECORD", records.distribution_without_record),
+    _check(
+        "distribution-without-metadata", "error", "a dist-info has no METADATA", records.distribution_without_metadata
+    ),
+    _check(
+        "misnamed-distribution", "warning", "a dist-info's folder contradicts METADATA", records.misnamed_distribution
+    ),
+    _check("unseen-distribution", "warning", "python does not read where it lies", startup.unseen_distribution),
+    _check("record-lies", "error", "conda-meta contradicts itself or a dist-info", records.record_lies),
     _check("duplicate-distribution", "error", "two dist-infos are of one project", records.duplicate_distribution),
     _check(
         "unmanaged-distribution", "warning", "no conda-meta record covers a dist-info", records.unmanaged_distribution
@@ -57,4 +74,20 @@ CHECKS: tuple[Check, ...] = (
     ),
     _check("requires-python", "error", "a distribution is made for another python", requirements.requires_python),
     _check("wheel-tag", "error", "a wheel is made for another platform or python", requirements.wheel_tag),
+    _check("extension-tag", "error", "python does not import an extension module", native.extension_tag),
+    _check("foreign-binary", "error", "a binary is made for another machine", native.foreign_binary),
+    _check("broken-binary", "error", "a program or library cannot be read as one", native.broken_binary),
+    _check("glibc-too-old", "error", "a binary needs a newer glibc", native.glibc_too_old),
+    _check("numpy-abi", "error", "an extension was built for another numpy", native.numpy_abi),
+    _check("missing-library", "warning", "an extension needs a library that is nowhere", native.missing_library),
+    _check("duplicate-library", "warning", "OpenMP, BLAS or libstdc++ is loaded twice", native.duplicate_library),
+    _check("outside-rpath", "warning", "a library is looked for outside", native.outside_rpath),
+    _check("pth-runs-code", "warning", "every start of python runs code of a .pth", startup.pth_runs_code),
+    _check("pth-outside", "warning", "a .pth leads outside, or nowhere", startup.pth_outside),
+    _check("broken-editable", "error", "the working copy of an editable is gone", startup.broken_editable),
+    _check("user-site-shadow", "warning", "the user's own packages come first", startup.user_site_shadow),
+    _check("python-path-shadow", "warning", "PYTHONPATH hides modules", startup.python_path_shadow),
+    _check(
+        "standard-library-shadow", "warning", "a module is called like python's own", startup.standard_library_shadow
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import unicodedata
 from collections.abc import Iterator
 
 from bridge.audit import repair
@@ -16,8 +17,11 @@ __all__ = [
     "case_collision",
     "clobbered_file",
     "double_owner",
+    "edited_through_link",
     "missing_file",
     "modified_file",
+    "outside_link",
+    "unicode_collision",
     "unreadable_file",
 ]
 
@@ -28,7 +32,10 @@ def missing_file(view: View) -> Iterator[Finding]:
         owner, path = found.claim.owner, found.claim.entry.path
         if found.kind != "missing" or (_is_bytecode(path) and _makes_bytecode(owner)):
             continue
-        yield _broken(view, "missing-file", found, f"{owner.label} lists it; there is nothing at this path")
+        said = f"{owner.label} lists it; there is nothing at this path"
+        if found.by is not None:
+            said += f", and {found.by.label} was put over it since"
+        yield _broken(view, "missing-file", found, said, found.by)
 
 
 def modified_file(view: View) -> Iterator[Finding]:
@@ -117,6 +124,76 @@ def broken_link(view: View) -> Iterator[Finding]:
         )
 
 
+def outside_link(view: View) -> Iterator[Finding]:
+    """An owned link that leads out of the environment: what it gives is decided elsewhere."""
+    roots = (f"{view.state.prefix}/", f"{view.real_prefix}/")
+    told = {found.claim.entry.path for found in view.discrepancies}
+    for path, group in view.claims.by_path.items():
+        found = view.observed.get(path)
+        link = found.fingerprint.link if found is not None and not found.is_dangling else None
+        if link is None or path in told:
+            continue
+        target = posixpath.normpath(posixpath.join(str(view.state.prefix), posixpath.dirname(path), link))
+        if not f"{target}/".startswith(roots):
+            owner = group[0].owner
+            yield Finding(
+                id="outside-link",
+                level="warning",
+                package=owner.package,
+                path=path,
+                owner=owner.label,
+                evidence=f"it leads to {target}, which lies outside this environment",
+                repair=repair.restore(view, owner),
+            )
+
+
+def edited_through_link(view: View) -> Iterator[Finding]:
+    """A changed file that a cache has under another name: whoever edited one edited both.
+
+    Every environment that is made from that cache gets the change.
+    """
+    for found in view.discrepancies:
+        path = found.claim.entry.path
+        there = view.readings.caches.linked.get(path)
+        if found.kind == "different" and there is not None:
+            owner = found.claim.owner
+            said = f"it is the same inode as {there}, so what changed it changed the cache too"
+            if found.observed is not None and found.observed.links > 2:
+                said += f", and {found.observed.links - 2} more file(s) elsewhere"
+            yield Finding(
+                id="edited-through-link",
+                level="error",
+                package=owner.package,
+                path=path,
+                owner=owner.label,
+                evidence=said,
+                repair=repair.restore(view, owner),
+            )
+
+
+def unicode_collision(view: View) -> Iterator[Finding]:
+    """Paths that differ only in how their letters are composed: macOS knows them as one."""
+    seen: dict[str, str] = {}
+    for path in view.observed:
+        if path.isascii():
+            continue
+        other = seen.setdefault(unicodedata.normalize("NFC", path), path)
+        if other == path:
+            continue
+        second, first = sorted((path, other), key=lambda each: (view.owner(each) is not None, each))
+        owner, by = view.owner(second) or view.owner(first), view.owner(first)
+        if owner is not None:
+            yield Finding(
+                id="unicode-collision",
+                level="warning",
+                package=owner.package,
+                path=second,
+                owner=owner.label,
+                by=by.label if by else None,
+                evidence=f"{first!a} differs from it only in how its letters are composed",
+            )
+
+
 def case_collision(view: View) -> Iterator[Finding]:
     """Owned paths that differ only in case: on a file system that ignores case, one lies over the other.
 
@@ -125,22 +202,34 @@ def case_collision(view: View) -> Iterator[Finding]:
     """
     seen: dict[str, str] = {}
     ignores_case = view.target.subdir.startswith(("osx-", "win-"))
-    for path in view.claims.by_path:
+    for path in _by_claim(view):
         other = seen.setdefault(path.casefold(), path)
         if other == path:
             continue
-        first, second = view.claims.by_path[other][0].owner, view.claims.by_path[path][0].owner
+        first, second = view.owner(other), view.owner(path)
+        if first is None or (second is None and not view.is_environment):
+            continue
         if first is second and not ignores_case and not _is_portable(first):
             continue
         yield Finding(
             id="case-collision",
             level="warning",
-            package=second.package,
+            package=(second or first).package,
             path=path,
-            owner=second.label,
+            owner=(second or first).label,
             by=first.label,
             evidence=f"{other} of {first.label} differs from it only in case",
         )
+
+
+def _by_claim(view: View) -> Iterator[str]:
+    """Claimed paths first, then what else lies there."""
+    yield from view.claims.by_path
+    yield from (
+        path
+        for path, found in view.observed.items()
+        if path not in view.claims.by_path and found.fingerprint.kind != "directory"
+    )
 
 
 def _broken(view: View, name: str, found: Discrepancy, evidence: str, by: Owner | None = None) -> Finding:
@@ -175,6 +264,8 @@ def _contrast(found: Discrepancy) -> str:
         return f"sha256 {promised.sha256} was promised; on disk it is {lies.sha256}"
     if lies is not None and lies.kind == "symlink":
         expected = f"a link to {promised.link!r}" if promised.link is not None else f"a {promised.kind}"
+        if promised.kind == "symlink" and promised.link is None:
+            expected = f"a link to the file whose sha256 is {found.claim.entry.packed}"
         return f"{expected} was promised; a link to {lies.link!r} is there"
     return f"a {promised.kind} was promised; {f'a {lies.kind}' if lies else 'nothing'} is there"
 

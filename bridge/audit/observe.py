@@ -91,7 +91,7 @@ def _start_reading(pool: ThreadPoolExecutor, root: int, claims: Claims) -> list[
     paths = [
         path
         for path, group in claims.by_path.items()
-        if any(claim.entry.fingerprint.sha256 is not None for claim in group)
+        if any(claim.entry.fingerprint.sha256 or claim.entry.packed for claim in group)
     ]
     batches = (paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH))
     return [pool.submit(lambda batch: list(_read(root, batch)), batch) for batch in batches]
@@ -146,7 +146,7 @@ def _observed(root: int, path: str, status: os.stat_result, digest: Digest | Non
         mode=stat.S_IMODE(status.st_mode),
         link=link,
     )
-    return Observed(fingerprint=fingerprint, is_dangling=is_dangling, problem=problem, real=real)
+    return Observed(fingerprint=fingerprint, is_dangling=is_dangling, problem=problem, links=status.st_nlink, real=real)
 
 
 def _followed(root: int, path: str) -> tuple[str | None, bool]:

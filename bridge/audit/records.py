@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from bridge.audit import repair
 from bridge.audit.claims import Owner
 from bridge.audit.finding import INTERRUPTED, Finding, Level
 from bridge.audit.view import View
 from bridge.model import Distribution
+from bridge.prefix import distinfo
 
 __all__ = [
     "broken_record",
+    "distribution_without_metadata",
     "distribution_without_record",
     "duplicate_distribution",
     "duplicate_record",
     "installer_lies",
     "interrupted_transaction",
+    "misnamed_distribution",
+    "record_lies",
     "unmanaged_distribution",
 ]
 
@@ -37,10 +42,21 @@ def interrupted_transaction(view: View) -> Iterator[Finding]:
 
 def broken_record(view: View) -> Iterator[Finding]:
     """A record, or a file of a dist-info, that cannot be read as what it claims to be."""
+    yield from _defects(view, "broken-record")
+
+
+def distribution_without_metadata(view: View) -> Iterator[Finding]:
+    """A dist-info without METADATA: the rest of a distribution, over which pip stumbles (pip #8872)."""
+    yield from _defects(view, "distribution-without-metadata")
+
+
+def _defects(view: View, name: str) -> Iterator[Finding]:
     for defect in view.state.defects:
+        if defect.id != name:
+            continue
         owner = _owner_of(view, defect.path)
         yield Finding(
-            id="broken-record",
+            id=name,
             level="error",
             package=owner.package if owner else None,
             path=defect.path,
@@ -114,6 +130,78 @@ def duplicate_record(view: View) -> Iterator[Finding]:
                 by=first.label,
                 evidence=f"{first.installed.meta_path} is a record of the same package",
             )
+
+
+def record_lies(view: View) -> Iterator[Finding]:
+    """A conda-meta record that contradicts itself, or the dist-info that it installed."""
+    for owner in view.claims.recorded:
+        if owner.installed is None:
+            continue
+        record = owner.installed.record
+        said = None
+        stem = _stem(record.filename)
+        if record.ecosystem == "conda" and stem and stem != record.identity:
+            said = f"it says that it is {record.identity}, and that it came as {record.filename}"
+        elif record.url and record.filename and record.url.partition("#")[0].rpartition("/")[2] != record.filename:
+            said = f"it says that it came as {record.filename}, and from {record.url}"
+            said = said if _stem(record.url.rpartition("/")[2]) and record.ecosystem == "conda" else None
+        if said is not None:
+            yield _of_record(view, owner, owner.installed.meta_path, said, "warning")
+    for distribution in view.state.distributions:
+        owner = view.claims.answering[distribution.path]
+        if owner.installed is None:
+            continue
+        record = owner.installed.record
+        if _same_version(record.version, distribution.version):
+            continue
+        is_one = canonicalize_name(distribution.name) == canonicalize_name(record.name)
+        level: Level = "error" if owner.source == "wheel" else "warning"
+        if owner.source == "wheel" or (is_one and _is_replaced(view, distribution)):
+            said = f"it says {record.version}; {distribution.path} says {distribution.version}"
+            yield _of_record(view, owner, owner.installed.meta_path, said, level)
+
+
+def _is_replaced(view: View, distribution: Distribution) -> bool:
+    """Whether METADATA is another than the one that the record promised."""
+    path = f"{distribution.path}/METADATA"
+    return any(each.claim.entry.path == path for each in view.discrepancies)
+
+
+def _stem(filename: str) -> str:
+    return next((filename.removesuffix(end) for end in (".conda", ".tar.bz2") if filename.endswith(end)), "")
+
+
+def _same_version(first: str, second: str) -> bool:
+    try:
+        return Version(first) == Version(second)
+    except InvalidVersion:
+        return first == second
+
+
+def _of_record(view: View, owner: Owner, path: str, evidence: str, level: Level) -> Finding:
+    return Finding(
+        id="record-lies",
+        level=level,
+        package=owner.package,
+        path=path,
+        owner=owner.label,
+        evidence=evidence,
+        repair=repair.restore(view, owner),
+    )
+
+
+def misnamed_distribution(view: View) -> Iterator[Finding]:
+    """A dist-info whose folder says another project or version than its METADATA: whoever looks by name misses it."""
+    for distribution in view.state.distributions:
+        folder = distribution.path.rpartition("/")[2]
+        if not folder.endswith(".dist-info"):
+            continue
+        named = distinfo.name_of(distribution.path)
+        is_same = canonicalize_name(named.name) == canonicalize_name(distribution.name)
+        if is_same and (not named.version or _same_version(named.version, distribution.version)):
+            continue
+        said = f"its METADATA says {distribution.name} {distribution.version}"
+        yield _of_distribution(view, "misnamed-distribution", distribution, said, level="warning")
 
 
 def unmanaged_distribution(view: View) -> Iterator[Finding]:

@@ -11,7 +11,21 @@ from bridge.audit.claims import Owner
 from bridge.audit.view import View
 from bridge.model import Distribution
 
-__all__ = ["adopt", "delete", "pip", "record_anew", "recover", "restore", "satisfy_conda", "satisfy_wheel", "update"]
+__all__ = [
+    "adopt",
+    "delete",
+    "forbid_others",
+    "install_again",
+    "make_executable",
+    "pip",
+    "record_anew",
+    "recover",
+    "replace_build",
+    "restore",
+    "satisfy_conda",
+    "satisfy_wheel",
+    "update",
+]
 
 
 def recover(view: View) -> tuple[str, ...]:
@@ -63,6 +77,30 @@ def satisfy_wheel(view: View, requirement: str) -> tuple[str, ...]:
 def update(view: View, package: str) -> tuple[str, ...]:
     """Bring a package that bridge manages to what fits."""
     return ("bridge", "update", "-p", str(view.state.prefix), package)
+
+
+def replace_build(view: View, owner: Owner) -> tuple[str, ...]:
+    """Put another build of a package there: the one that is there is not made for this environment."""
+    if owner.distribution is not None:
+        return pip(view, "install", "--upgrade", "--force-reinstall", "--no-deps", owner.package)
+    return update(view, owner.package)
+
+
+def install_again(view: View, distribution: Distribution) -> tuple[str, ...]:
+    """Install a project for the python that is here."""
+    if view.has_records:
+        return satisfy_wheel(view, f"{distribution.name}=={distribution.version}")
+    return _from_index(view, distribution, "--upgrade")
+
+
+def make_executable(view: View, path: str) -> tuple[str, ...]:
+    """Let everybody run a script."""
+    return ("chmod", "+x", str(view.state.prefix / path))
+
+
+def forbid_others(view: View, path: str) -> tuple[str, ...]:
+    """Let nobody but its owner and group change a file."""
+    return () if view.target.is_windows else ("chmod", "o-w", str(view.state.prefix / path))
 
 
 def pip(view: View, *words: str) -> tuple[str, ...]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from packaging.utils import canonicalize_name
 
 from bridge.audit.claims import Claim, Claims, Owner, distribution_owner
 from bridge.audit.dependencies import Holdings
 from bridge.audit.observed import Observed
+from bridge.audit.readings import CacheEvidence, Readings
 from bridge.audit.territory import unowned
 from bridge.model import Fingerprint, PrefixState
+from bridge.owners import bytecode_source
+from bridge.prefix.condameta import EMPTY
 from converters.target import Target
 
 __all__ = ["Discrepancy", "Twin", "View", "make_view"]
-
-EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the SHA-256 of no bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,7 @@ class View:
     discrepancies: tuple[Discrepancy, ...]
     intruders: Mapping[Owner, Owner]
     unowned: Mapping[str, int]
+    readings: Readings
 
     @property
     def state(self) -> PrefixState:
@@ -74,16 +79,44 @@ class View:
         """Whether conda-meta holds any record: without, nobody vouches for the files of the interpreter."""
         return bool(self.state.installed)
 
+    @property
+    def is_environment(self) -> bool:
+        """Whether this is an environment of its own (conda's or a virtual one), and not an interpreter's home."""
+        return self.has_records or bool(self.readings.venv)
 
-def make_view(holdings: Holdings, observed: Mapping[str, Observed], interrupted: str | None = None) -> View:
+    @property
+    def real_prefix(self) -> str:
+        return self.readings.real_prefix or str(self.state.prefix)
+
+    def owner(self, path: str) -> Owner | None:
+        """Who answers for a path: the first that claims it, or its module, or the dist-info that it lies in."""
+        group = self.claims.by_path.get(path) or self.claims.by_path.get(bytecode_source(path) or "")
+        if group:
+            return group[0].owner
+        return self.claims.answering.get(path.rpartition("/")[0])
+
+    def is_linked(self, path: str) -> bool:
+        """Whether a link lies at the path: what it leads to was not walked."""
+        found = self.observed.get(path)
+        return found is not None and found.fingerprint.kind == "symlink"
+
+
+def make_view(
+    holdings: Holdings,
+    observed: Mapping[str, Observed],
+    interrupted: str | None = None,
+    readings: Readings | None = None,
+) -> View:
     """Hold every claim against what was observed."""
+    readings = readings or Readings()
     return View(
         holdings=holdings,
         observed=observed,
         interrupted=interrupted,
-        discrepancies=tuple(_discrepancies(holdings.state, holdings.claims, observed)),
+        discrepancies=tuple(_discrepancies(holdings.state, holdings.claims, observed, readings.caches)),
         intruders=_intruders(holdings.claims),
         unowned=unowned(holdings.state, holdings.claims, observed),
+        readings=readings,
     )
 
 
@@ -99,24 +132,31 @@ def _intruders(claims: Claims) -> Mapping[Owner, Owner]:
     return found
 
 
-def _discrepancies(state: PrefixState, claims: Claims, observed: Mapping[str, Observed]) -> Iterator[Discrepancy]:
+def _discrepancies(
+    state: PrefixState, claims: Claims, observed: Mapping[str, Observed], caches: CacheEvidence
+) -> Iterator[Discrepancy]:
     broken = [
         (claim, kind, found)
         for path, group in claims.by_path.items()
         for found in (observed.get(path),)
         for claim in group
-        for kind in (_judge(claim.entry.fingerprint, found),)
+        for kind in (_judge(claim.entry.fingerprint, found) or _judge_link(claim, found, claims, observed),)
         if kind is not None
     ]
     differing = [found.fingerprint.sha256 for _, kind, found in broken if kind == "different" and found is not None]
-    twins = _twins(claims, {digest for digest in differing if digest is not None and digest != EMPTY})
+    promised = _promised(claims, {digest for digest in differing if digest is not None and digest != EMPTY})
     replaced = _replaced(state, claims, observed) if differing else {}
+    upgraded = _upgraded(claims) if broken else {}
     for claim, kind, found in broken:
         by, twin = None, None
         digest = found.fingerprint.sha256 if found else None
-        if kind == "different" and digest is not None:
-            by = _writer(claim, digest, claims, replaced)
-            twin = twins.get(digest) if by is None else None
+        is_link = claim.entry.fingerprint.kind == "symlink"
+        if kind == "different" and digest is not None and not is_link:
+            by = _writer(claim, digest, claims, replaced) or _cached_writer(claim, caches.owners.get(digest, ()))
+            if by is None:
+                twin = _twin(claim, promised.get(digest, [])) or _cached_twin(claim, caches.owners.get(digest, ()))
+        elif kind == "missing":
+            by = upgraded.get(claim.owner)
         yield Discrepancy(claim=claim, kind=kind, observed=found, by=by, twin=twin)
 
 
@@ -143,6 +183,38 @@ def _judge(promised: Fingerprint, found: Observed | None) -> Literal["missing", 
     return "different" if found.fingerprint.sha256 != promised.sha256 else None
 
 
+def _judge_link(
+    claim: Claim, found: Observed | None, claims: Claims, observed: Mapping[str, Observed]
+) -> Literal["different"] | None:
+    """A link whose record says what it led to, by the sha256 of that: it leads elsewhere now.
+
+    Where it leads to a file that is itself not what was promised, that is told of the file.
+    """
+    promised = claim.entry.packed
+    if promised is None or found is None or claim.entry.fingerprint.kind != "symlink" or found.is_dangling:
+        return None
+    if found.fingerprint.kind != "symlink" or found.fingerprint.sha256 in {None, promised}:
+        return None
+    target = _target(claim.entry.path, observed)
+    for other in claims.by_path.get(target or "", ()):
+        is_kept = other.entry.fingerprint.sha256 in {None, found.fingerprint.sha256}
+        if not is_kept or promised in {other.entry.packed, other.entry.fingerprint.sha256}:
+            return None
+    return "different"
+
+
+def _target(path: str, observed: Mapping[str, Observed]) -> str | None:
+    """Where a link leads in the prefix; `None`: out of it, or round in a circle."""
+    for _ in range(16):
+        found = observed.get(path)
+        if found is None or found.fingerprint.link is None:
+            return path
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), found.fingerprint.link))
+        if path.startswith(("/", "..")):
+            return None
+    return None
+
+
 def _writer(claim: Claim, digest: str, claims: Claims, replaced: Mapping[str, list[tuple[Owner, str]]]) -> Owner | None:
     path = claim.entry.path
     for other in claims.by_path[path]:
@@ -151,19 +223,58 @@ def _writer(claim: Claim, digest: str, claims: Claims, replaced: Mapping[str, li
     return next((owner for owner, promised in replaced.get(path, ()) if promised == digest), None)
 
 
-def _twins(claims: Claims, wanted: set[str]) -> Mapping[str, Twin]:
-    """Digest → the one owner that promises it; a digest that several promise identifies nobody."""
+def _promised(claims: Claims, wanted: set[str]) -> Mapping[str, list[Claim]]:
+    """Digest → the claims that promise it."""
     found: dict[str, list[Claim]] = {}
     for group in claims.by_path.values() if wanted else ():
         for claim in group:
             digest = claim.entry.fingerprint.sha256
             if digest is not None and digest in wanted:
                 found.setdefault(digest, []).append(claim)
-    return {
-        digest: Twin(owner=same[0].owner, path=same[0].entry.path)
-        for digest, same in found.items()
-        if len({id(claim.owner) for claim in same}) == 1
-    }
+    return found
+
+
+def _twin(claim: Claim, same: Sequence[Claim]) -> Twin | None:
+    """The one owner that promises the bytes for another path; where several do, the one of a file of that name."""
+    others = [each for each in same if each.entry.path != claim.entry.path]
+    for candidates in (others, [each for each in others if _name(each.entry.path) == _name(claim.entry.path)]):
+        if candidates and len({id(each.owner) for each in candidates}) == 1:
+            return Twin(owner=candidates[0].owner, path=candidates[0].entry.path)
+    return None
+
+
+def _cached_writer(claim: Claim, found: Sequence[tuple[str, str]]) -> Owner | None:
+    """The package of a cache that has these bytes at this very path (a wheel's paths begin at site-packages)."""
+    path = claim.entry.path
+    labels = {label for label, there in found if label != claim.owner.label and f"/{path}".endswith(f"/{there}")}
+    return _of_cache(labels.pop()) if len(labels) == 1 else None
+
+
+def _cached_twin(claim: Claim, found: Sequence[tuple[str, str]]) -> Twin | None:
+    labels = {label: path for label, path in found if label != claim.owner.label}
+    return Twin(owner=_of_cache(next(iter(labels))), path=next(iter(labels.values()))) if len(labels) == 1 else None
+
+
+def _of_cache(label: str) -> Owner:
+    source, _, named = label.partition(":")
+    name = named.rsplit("-", 2 if source == "conda" else 1)[0]
+    return Owner(label=label, package=name, source="conda" if source == "conda" else "wheel")
+
+
+def _upgraded(claims: Claims) -> Mapping[Owner, Owner]:
+    """Owner with a record → the dist-info without one of a project that it carries: pip put another version there."""
+    fresh: dict[str, Owner] = {canonicalize_name(owner.package): owner for owner in claims.unmanaged}
+    found = {}
+    for owner in claims.recorded:
+        projects = owner.installed.record.pypi_names if owner.installed else ()
+        by = next((fresh[each] for each in (*projects, canonicalize_name(owner.package)) if each in fresh), None)
+        if by is not None:
+            found[owner] = by
+    return found
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _replaced(
@@ -182,6 +293,7 @@ def _replaced(
         if not claims.coverage[distribution.path] or lies is None or lies.fingerprint.sha256 in {None, *promised}:
             continue
         owner = distribution_owner(distribution)
+        found.setdefault(listing, []).append((owner, lies.fingerprint.sha256 or ""))
         for entry in distribution.entries or ():
             if entry.fingerprint.sha256 is not None:
                 found.setdefault(entry.path, []).append((owner, entry.fingerprint.sha256))

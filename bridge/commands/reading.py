@@ -22,7 +22,8 @@ __all__ = ["audit", "inventory", "owner", "why"]
 def audit(path: Path, session: Session) -> audits.Report:
     """Read, hash and judge an environment."""
     state = prefix.require(path)
-    return audits.audit(path, session.target, _local_names(session, state))
+    names = _local_names(session, state)
+    return audits.audit(path, session.target, names, environ=os.environ, cache=session.settings.cache_dir)
 
 
 def inventory(path: Path, session: Session) -> Inventory:

@@ -185,6 +185,10 @@ def _metadata(prefix: Path, path: str, defects: list[Defect]) -> CoreMetadata:
     path_of_metadata = f"{path}/{name}" if (prefix / path).is_dir() else path
     try:
         metadata, wrong = distinfo.parse_header(_content(prefix / path_of_metadata), path)
+    except FileNotFoundError:
+        detail = f"there is no {name}: nothing says what this is"
+        defects.append(Defect(id="distribution-without-metadata", path=path_of_metadata, detail=detail))
+        return distinfo.name_of(path)
     except _UNREADABLE as error:
         defects.append(_defect(path_of_metadata, error))
         return distinfo.name_of(path)

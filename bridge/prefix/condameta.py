@@ -16,9 +16,10 @@ from converters.errors import UnsafeInputError
 from converters.names import projects_of_purls
 from converters.record import Record, conda_record
 
-__all__ = ["parse"]
+__all__ = ["EMPTY", "parse"]
 
 _KINDS: Mapping[str, PathKind] = {"softlink": "symlink", "directory": "directory"}
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the SHA-256 of no bytes
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _LAST_SECOND = 253402300799  # 9999-12-31: larger timestamps count milliseconds (conda's rule)
 
@@ -93,7 +94,12 @@ def _entries(document: Mapping[str, object]) -> tuple[tuple[Entry, ...], list[st
         if relative is None:
             refused.append(path)
         else:
-            entries[relative] = Entry(path=relative, fingerprint=_promised(item))
+            fingerprint = _promised(item)
+            packed = item.get("sha256")
+            is_other = isinstance(packed, str) and _HEX.match(packed) and packed != fingerprint.sha256
+            entries[relative] = Entry(
+                path=relative, fingerprint=fingerprint, packed=str(packed) if is_other and packed != EMPTY else None
+            )
     return tuple(entries.values()), refused
 
 

@@ -1,0 +1,261 @@
+"""Reading programs and shared libraries: what they are made for, what they need, and where they look for it.
+
+ELF by pyelftools, Mach-O by macholib, PE by pefile; nothing is executed, and no more is read than the loader reads.
+pyelftools parses an entry of a table in some 50 microseconds; tables of fixed records are unpacked with `struct`, which
+makes a large environment a matter of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from bridge.audit.readings import Binary
+
+if TYPE_CHECKING:
+    from elftools.elf.structs import ELFStructs
+
+__all__ = ["NAMES", "is_binary_name", "read_binary"]
+
+NAMES = re.compile(r"\.(?:so(?:\.[0-9A-Za-z_.]+)?|dylib|pyd|dll)\Z")
+_MACH = {b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xfe\xed\xfa\xce", b"\xca\xfe\xba\xbe"}
+_ELF_MACHINES = {
+    "EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i686", "EM_PPC64": "ppc64le", "EM_S390": "s390x",
+    "EM_ARM": "armv7l", "EM_RISCV": "riscv64",
+}  # fmt: skip
+_MACH_MACHINES = {0x01000007: "x86_64", 0x0100000C: "arm64", 7: "i686"}
+_PE_MACHINES = {0x8664: "x86_64", 0x14C: "i686", 0xAA64: "arm64"}
+_GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)(?:\.\d+)?\Z")
+_SAYS_NUMPY = re.compile(rb"\(NumPy (?:>=)?(\d+\.\d+)\) but the running NumPy")
+_BLOCK = 1 << 20
+_MAX_TABLE = 16 << 20  # bytes of a string table or of a table of needed versions
+_MAX_NEEDED = 4096
+
+
+def is_binary_name(name: str) -> bool:
+    """Whether a file of this name should be a program or a library for the loader."""
+    return NAMES.search(name) is not None
+
+
+def read_binary(path: Path, *, with_numpy: bool = False) -> Binary | None:
+    """What `path` is; `None` where it is no ELF, Mach-O or PE file (a linker script is a `.so` too).
+
+    One that says it is, and cannot be read, is a `Binary` with a `problem`. Raises `OSError`.
+
+    :param with_numpy: look for what numpy's C API leaves in an extension. Reads the whole file.
+    """
+    with path.open("rb") as stream:
+        magic = stream.read(4)
+        stream.seek(0)
+        if magic == b"\x7fELF":
+            found = _guarded("elf", _read_elf, stream)
+        elif magic in _MACH:
+            found = _guarded("macho", _read_macho, stream)
+        elif magic[:2] == b"MZ":
+            found = _guarded("pe", _read_pe, stream)
+        else:
+            return None
+        if with_numpy and not found.problem:
+            numpy = _numpy(stream)
+            if numpy:
+                found = replace(found, numpy=numpy)
+        return found
+
+
+def _guarded(kind: str, read: object, stream: BinaryIO) -> Binary:
+    try:
+        return read(stream)  # type: ignore[no-any-return, operator]
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the libraries raise whatever a mangled file leads them to
+        said = str(error) or type(error).__name__
+        return Binary(format=kind, problem=f"it cannot be read as {kind.upper()}: {said[:200]}")  # type: ignore[arg-type]
+
+
+# --- ELF --------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _structs(is_little: bool, word: int) -> ELFStructs:
+    """The description by pyelftools of the tables, which takes longer to make than a file to read."""
+    from elftools.elf.structs import ELFStructs  # noqa: PLC0415 - read only where there is one
+
+    structs = ELFStructs(little_endian=is_little, elfclass=word)
+    structs.create_basic_structs()
+    structs.create_advanced_structs()
+    return structs
+
+
+def _read_elf(stream: BinaryIO) -> Binary:
+    from elftools.common.utils import struct_parse  # noqa: PLC0415 - read only where there is one
+
+    identity = stream.read(16)
+    if len(identity) < 16 or identity[4] not in {1, 2} or identity[5] not in {1, 2}:
+        raise ValueError("its first bytes name no class or no byte order")
+    is_64, is_little = identity[4] == 2, identity[5] == 1
+    order, structs = "<" if is_little else ">", _structs(is_little, 64 if is_64 else 32)
+    header = struct_parse(structs.Elf_Ehdr, stream, stream_pos=0)
+    machine = _ELF_MACHINES.get(header["e_machine"], str(header["e_machine"]))
+    dynamic, loads = None, []
+    for index in range(header["e_phnum"]):
+        segment = struct_parse(structs.Elf_Phdr, stream, stream_pos=header["e_phoff"] + index * header["e_phentsize"])
+        if segment["p_type"] == "PT_DYNAMIC":
+            dynamic = segment
+        elif segment["p_type"] == "PT_LOAD":
+            loads.append((segment["p_vaddr"], segment["p_filesz"], segment["p_offset"]))
+    if dynamic is None:  # An object file, or statically linked.
+        return Binary(format="elf", machines=(machine,))
+    tags = list(_dynamic(_at(stream, dynamic["p_offset"], dynamic["p_filesz"]), order, is_64))
+    values = dict(tags)
+
+    def offset(address: int) -> int:
+        return next((a - v + address for v, size, a in loads if v <= address < v + size), address)
+
+    strings = _at(stream, offset(values.get(5, 0)), values.get(10, 0))  # DT_STRTAB, DT_STRSZ
+
+    def text(start: int) -> str:
+        return _string(strings, start).decode("utf-8", "replace")
+
+    versions: tuple[int, int] = (0, 0)
+    if 0x6FFFFFFE in values:  # DT_VERNEED
+        stream.seek(offset(values[0x6FFFFFFE]))
+        versions = _glibc(stream.read(1 << 16), order, values.get(0x6FFFFFFF, 0), strings)
+    search = [folder for tag, value in tags if tag in {15, 29} for folder in text(value).split(":") if folder]
+    return Binary(
+        format="elf",
+        machines=(machine,),
+        name=text(values[14]) if 14 in values else "",  # DT_SONAME
+        needed=tuple(text(value) for tag, value in tags[:_MAX_NEEDED] if tag == 1),  # DT_NEEDED
+        search=tuple(dict.fromkeys(search)),
+        glibc=versions,
+    )
+
+
+def _at(stream: BinaryIO, offset: int, size: int) -> bytes:
+    if size > _MAX_TABLE:
+        raise ValueError(f"a table of {size} bytes")
+    stream.seek(offset)
+    return stream.read(size)
+
+
+def _dynamic(table: bytes, order: str, is_64: bool) -> Iterator[tuple[int, int]]:
+    """(tag, value) up to DT_NULL (System V ABI, "Dynamic Section")."""
+    entry = struct.Struct(order + ("QQ" if is_64 else "II"))
+    for tag, value in entry.iter_unpack(table[: len(table) - len(table) % entry.size]):
+        if tag == 0:
+            return
+        yield tag, value
+
+
+def _glibc(table: bytes, order: str, count: int, strings: bytes) -> tuple[int, int]:
+    """The newest GLIBC_x.y in the table of needed versions (LSB, "Symbol Version Requirements")."""
+    newest, at = (0, 0), 0
+    for _ in range(min(count, _MAX_NEEDED)):
+        _, auxiliaries, _, first, following = struct.unpack_from(f"{order}HHIII", table, at)
+        here = at + first
+        for _ in range(auxiliaries):
+            _, _, _, name, step = struct.unpack_from(f"{order}IHHII", table, here)
+            text = _string(strings, name)
+            if match := _GLIBC.match(text):
+                newest = max(newest, (int(match[1]), int(match[2])))
+            elif text == b"GLIBC_ABI_DT_RELR":  # Packed relocations, which no older version can read.
+                newest = max(newest, (2, 36))
+            here += step
+        at += following
+    return newest
+
+
+def _string(strings: bytes, start: int) -> bytes:
+    end = strings.find(b"\0", start)
+    return strings[start:end] if 0 <= start < len(strings) and end >= 0 else b""
+
+
+# --- Mach-O and PE ----------------------------------------------------------------------------------------------------
+
+
+def _read_macho(stream: BinaryIO) -> Binary:
+    from macholib import mach_o  # noqa: PLC0415 - read only where there is one
+    from macholib.MachO import MachO  # noqa: PLC0415 - read only where there is one
+
+    class Opened(MachO):  # type: ignore[misc]
+        """macholib reads from a path; here is an open file already, and nothing may be looked up by name."""
+
+        def __init__(self) -> None:
+            self.graphident = self.filename = self.loader_path = ""
+            self.fat = None
+            self.headers: list[object] = []
+            self.allow_unknown_load_commands = True
+            self.load(stream)
+
+    needed: dict[str, None] = {}
+    search: dict[str, None] = {}
+    machines, name = [], ""
+    for header in Opened().headers:
+        machines.append(_MACH_MACHINES.get(header.header.cputype, str(header.header.cputype)))  # type: ignore[attr-defined]
+        for command, _, data in header.commands:  # type: ignore[attr-defined]
+            text = bytes(data).rstrip(b"\0").decode("utf-8", "replace") if isinstance(data, bytes) else ""
+            if command.cmd in {mach_o.LC_LOAD_DYLIB, mach_o.LC_LOAD_WEAK_DYLIB, mach_o.LC_REEXPORT_DYLIB}:
+                needed[text] = None
+            elif command.cmd == mach_o.LC_RPATH:
+                search[text] = None
+            elif command.cmd == mach_o.LC_ID_DYLIB:
+                name = text
+    return Binary(
+        format="macho",
+        machines=tuple(dict.fromkeys(machines)),
+        name=name.rpartition("/")[2],
+        needed=tuple(needed),
+        search=tuple(search),
+    )
+
+
+def _read_pe(stream: BinaryIO) -> Binary:
+    import pefile  # noqa: PLC0415 - read only where there is one
+
+    binary = pefile.PE(data=stream.read(64 << 20), fast_load=True)
+    with contextlib.closing(binary):
+        directory = pefile.DIRECTORY_ENTRY
+        wanted = [directory["IMAGE_DIRECTORY_ENTRY_IMPORT"], directory["IMAGE_DIRECTORY_ENTRY_DELAY_IMPORT"]]
+        binary.parse_data_directories(directories=wanted)
+        imports = [
+            *getattr(binary, "DIRECTORY_ENTRY_IMPORT", ()),
+            *getattr(binary, "DIRECTORY_ENTRY_DELAY_IMPORT", ()),
+        ]
+        machine = binary.FILE_HEADER.Machine
+        return Binary(
+            format="pe",
+            machines=(_PE_MACHINES.get(machine, hex(machine)),),
+            needed=tuple(dict.fromkeys(each.dll.decode("utf-8", "replace") for each in imports if each.dll)),
+        )
+
+
+# --- numpy ------------------------------------------------------------------------------------------------------------
+
+
+def _numpy(stream: BinaryIO) -> str:
+    """What `import_array()` left in an extension: the module it imports, and the oldest numpy it was built for.
+
+    numpy 1's header imports `numpy.core._multiarray_umath` (`numpy.core.multiarray` before 1.16) by that very string;
+    numpy 2's tries `numpy._core._multiarray_umath` first, and says in its message which version it was built for.
+    (numpy, `numpy/_core/code_generators/generate_numpy_api.py`.)
+    """
+    stream.seek(0, io.SEEK_SET)
+    tail, has_old, has_new, said = b"", False, False, ""
+    while block := stream.read(_BLOCK):
+        window = tail + block
+        if b"_multiarray_umath\0" in window:
+            has_new = has_new or b"numpy._core._multiarray_umath\0" in window
+            has_old = has_old or b"\0numpy.core._multiarray_umath\0" in window
+        if not said and (match := _SAYS_NUMPY.search(window)):
+            said = match[1].decode()
+        tail = block[-256:]
+    if has_new:
+        return said or "2"
+    return "1" if has_old else ""
