@@ -425,7 +425,7 @@ def test_a_record_that_cannot_be_read_stops_every_change(environment: Environmen
 def test_a_defect_of_pip_s_own_stops_nothing(environment: Environment) -> None:
     info = install_distribution(environment.root, SITE, "stray", "1.0")
     (info / "METADATA").unlink()
-    assert [defect.id for defect in environment.state.defects] == ["broken-record"]
+    assert [defect.id for defect in environment.state.defects] == ["distribution-without-metadata"]
     assert isinstance(environment.state.defects[0], Defect)
     assert environment.judge({package("y"): [file("share/y")]}) == Judgement()
 
