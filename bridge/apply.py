@@ -142,7 +142,7 @@ def _task(state: PrefixState, supply: Supply, cargo: _Cargo, exists: Callable[[s
         command=_command(),
         when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
         version=__version__,
-        compiles=not settings.no_compile and plan.target.subdir == current_subdir(),
+        compiles=settings.compile and plan.target.subdir == current_subdir(),
     )
 
 

@@ -33,6 +33,7 @@ def bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bridge:
     make_repodata(tmp_path / "channel")
     monkeypatch.setattr("tests.command_line._FOREIGN", ("PIP_", "CONDA_", "PYTHON"))
     monkeypatch.setenv("BRIDGE_CHANNEL", str(tmp_path / "channel"))
+    monkeypatch.setenv("BRIDGE_COMPILE", "1")
     return Bridge(cache=tmp_path / "cache", index=None, folder=tmp_path)
 
 
@@ -108,7 +109,7 @@ def test_the_bytecode_is_what_the_interpreter_uses(bridge: Bridge, environment: 
 def test_no_compile_compiles_nothing(bridge: Bridge, environment: Environment) -> None:
     assert bridge("install", "-p", environment.root, wheel(environment.work), "--no-compile").status == 0
     assert caches(environment.root) == set()
-    variable = {"BRIDGE_NO_COMPILE": "1"}
+    variable = {"BRIDGE_COMPILE": "0"}
     assert bridge("install", "-p", environment.root, wheel(environment.work, "2.0"), environ=variable).status == 0
     assert caches(environment.root) == set()
 

@@ -51,7 +51,9 @@ def changing(command: Command) -> Command:
         click.option("--allow-clobber", multiple=True, metavar="PATTERN", help="Which package yields where two bring"
                      " one path."),
         click.option("--allow-link-scripts", is_flag=True, help="Run the link scripts of conda packages."),
-        click.option("--no-compile", is_flag=True, help="Do not compile modules to bytecode."),
+        click.option("--compile", "compile", flag_value="yes", help="Compile modules to bytecode (default: python does,"
+                     " as it imports them)."),
+        click.option("--no-compile", "compile", flag_value="no", help="Do not, whatever BRIDGE_COMPILE says."),
         click.option("--allow-external-symlinks", is_flag=True, help="Accept conda packages with links that leave the"
                      " prefix."),
         click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process."),

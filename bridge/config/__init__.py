@@ -80,7 +80,7 @@ class Settings:
     set_aside: bool = False
     allow_clobber: tuple[str, ...] = ()
     allow_link_scripts: bool = False
-    no_compile: bool = False
+    compile: bool = False
     allow_external_symlinks: bool = False
     lock_timeout: float = 60.0
     durability: Durability = "batched"
@@ -105,7 +105,7 @@ OPTIONS = frozenset(
     {
         "prefix", "channel", "channel_priority", "index_url", "extra_index_url", "name_map", "platform",
         "virtual_package", "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside",
-        "allow_clobber", "no_compile",
+        "allow_clobber", "compile",
         "allow_link_scripts", "allow_external_symlinks", "lock_timeout", "durability", "json", "quiet", "verbose",
         "no_progress", "color",
 
@@ -151,7 +151,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         set_aside=ask.flag("set_aside"),
         allow_clobber=ask.strings("allow_clobber"),
         allow_link_scripts=ask.flag("allow_link_scripts"),
-        no_compile=ask.flag("no_compile"),
+        compile=ask.flag("compile"),
         allow_external_symlinks=ask.flag("allow_external_symlinks"),
         lock_timeout=ask.number("lock_timeout", 60.0),
         durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
