@@ -38,7 +38,7 @@ from converters.record import Record
 from converters.translate import translate
 from converters.wheel import WheelInfo
 
-__all__ = ["Outcome", "Supply", "change_prefix", "create_prefix", "fetch_archive"]
+__all__ = ["Outcome", "Supply", "change_prefix", "command_line", "create_prefix", "fetch_archive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def change_prefix(prefix: Path, planned: Callable[[], tuple[PrefixState, Plan, S
         scripts = _Scripts(prefix, cargo, session)
         with scripts.undone(running):
             scripts.before()
-            running.commit(staged.changes, plan={"command": _command()}, swapped=scripts.after)
+            running.commit(staged.changes, plan={"command": command_line()}, swapped=scripts.after)
     return Outcome(plan=cargo.plan, staged=staged, link_scripts=scripts.not_run, seconds=time.perf_counter() - started)
 
 
@@ -139,14 +139,14 @@ def _task(state: PrefixState, supply: Supply, cargo: _Cargo, exists: Callable[[s
         predicted=predicted,
         judgement=judgement,
         names=supply.names,
-        command=_command(),
+        command=command_line(),
         when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
         version=__version__,
         compiles=settings.compile and plan.target.subdir == current_subdir(),
     )
 
 
-def _command() -> str:
+def command_line() -> str:
     """The command line as the history shows it, without the credentials that URLs in it may hold."""
     return masked(shlex.join(["bridge", *sys.argv[1:]]))
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bridge.algebra import marker_holds, parse_pypi
 from bridge.errors import NoSolutionError, UsageError
 from bridge.model import (
     Change,
+    Entry,
+    Fingerprint,
     Install,
     Installed,
     Operation,
@@ -20,10 +23,12 @@ from bridge.model import (
     Resolution,
     Resolved,
 )
+from bridge.owners import unmanaged
+from bridge.paths import META
 from converters.record import Record
 from converters.target import Python, Target
 
-__all__ = ["diff", "matching", "removal"]
+__all__ = ["diff", "matching", "removal", "with_unmanaged"]
 
 _NAME_END = re.compile(r"[ =<>!~\[;(@]")
 _SHOWN = 10  # names in one message
@@ -91,6 +96,46 @@ def removal(state: PrefixState, target: Target, names: Iterable[str]) -> Plan:
     )
 
 
+def with_unmanaged(state: PrefixState) -> PrefixState:
+    """`state` with what pip put there on its own among the installed, so that it can be planned for.
+
+    Their records exist nowhere: their `meta_path` is one that conda would give them. What has no RECORD is left out,
+    for nobody knows its files. What was put there by a tool that does not say whether a person asked for it (PEP 376's
+    REQUESTED is pip's and uv's) counts as asked for: it goes only when it is named.
+    """
+    found = []
+    for distribution in unmanaged(state):
+        if distribution.entries is None:
+            continue
+        is_marked = (distribution.installer or "") in {"pip", "uv"} and not distribution.requested
+        record = Record(
+            name=distribution.name,
+            version=distribution.version,
+            build="pypi_0",
+            build_number=0,
+            subdir="pypi",
+            ecosystem="wheel",
+            origin="pypi",
+            requirements=distribution.requires_dist,
+            requires_python=distribution.requires_python,
+            extras=distribution.provides_extra,
+            pypi_names=(distribution.name,),
+        )
+        anchor = Entry(path=f"{distribution.path}/METADATA", fingerprint=Fingerprint(kind="file"))
+        entries = distribution.entries
+        if all(entry.path != anchor.path for entry in entries):
+            entries = (*entries, anchor)
+        found.append(
+            Installed(
+                record=record,
+                meta_path=f"{META}/{record.identity}.json",
+                entries=entries,
+                requested=() if is_marked else (f"pypi:{distribution.name}",),
+            )
+        )
+    return replace(state, installed=(*state.installed, *found))
+
+
 def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:
     shown, rest = ", ".join(users[:_SHOWN]), len(users) - _SHOWN
     if rest > 0:
@@ -117,10 +162,13 @@ def matching(state: PrefixState, name: str) -> list[Installed]:
         if installed.record.name == name.lower() or wanted in installed.record.pypi_names[:1]
     ] or [installed for installed in state.installed if _canonical(installed.record.name) == wanted]
     if not found:
-        unmanaged = [each for each in state.distributions if each.name == wanted]
+        others = [each for each in state.distributions if each.name == wanted]
         hint = f"see what is installed with: bridge list -p {state.prefix}"
-        if unmanaged:
-            hint = f"it was put there by {unmanaged[0].installer or 'another tool'}; remove it with that tool"
+        if others:
+            hint = (
+                f"{others[0].installer or 'another tool'} put it there; let bridge take it over with: "
+                f"bridge adopt -p {state.prefix} {name}"
+            )
         raise UsageError("not-installed", f"{name} is not installed in {state.prefix}", hint=hint)
     return found
 

@@ -30,7 +30,7 @@ def test_each_command_and_option_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "schema"])
 def test_each_command_has_a_schema(name: str) -> None:
-    stem = "change" if name in {"create", "install", "remove", "update"} else name
+    stem = "change" if name in {"adopt", "create", "install", "remove", "update"} else name
     schema = json.loads((resources.files("bridge") / "schemas" / f"{stem}.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
 

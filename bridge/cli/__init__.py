@@ -138,6 +138,20 @@ def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
     _show_outcome(run, done, dry_run)
 
 
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME…]")
+@prefix
+@sources
+@changing
+@output
+def adopt(names: Sequence[str], dry_run: bool, **options: object) -> None:
+    """Write records for NAME…, or for all that pip put there on its own; no file of it is changed."""
+    run = _run(options)
+    with run.session() as session:
+        done = commands.adopt(run.prefix, names, session, is_dry_run=dry_run)
+    _show_outcome(run, done, dry_run)
+
+
 def _show_outcome(run: Run, done: commands.Outcome, dry_run: bool) -> None:
     run.show(
         lambda: run.documents.outcome(done, is_dry_run=dry_run),
@@ -271,7 +285,7 @@ def schema(command: str) -> None:
     from bridge.render import Renderer
 
     folder = resources.files("bridge") / "schemas"
-    name = {"install": "change", "create": "change", "update": "change", "remove": "change"}.get(command, command)
+    name = "change" if command in {"adopt", "create", "install", "remove", "update"} else command
     found = folder / f"{name}.json"
     if not found.is_file():
         known = sorted(cli.commands)

@@ -11,7 +11,7 @@ from bridge.lazy import lazily
 
 if TYPE_CHECKING:
     from bridge.apply import Outcome
-    from bridge.commands.changes import create, install, recover, remove, repair, update
+    from bridge.commands.changes import adopt, create, install, recover, remove, repair, update
     from bridge.commands.conversion import convert
     from bridge.commands.reading import audit, inventory, owner, why
     from bridge.commands.request import Asked, asked
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Asked",
     "Outcome",
+    "adopt",
     "asked",
     "audit",
     "convert",
@@ -38,7 +39,7 @@ __all__ = [
 
 _PLACES = {
     "bridge.apply": ("Outcome",),
-    ".changes": ("create", "install", "recover", "remove", "repair", "update"),
+    ".changes": ("adopt", "create", "install", "recover", "remove", "repair", "update"),
     ".conversion": ("convert",),
     ".reading": ("audit", "inventory", "owner", "why"),
     ".request": ("Asked", "asked"),

@@ -14,13 +14,14 @@ from bridge.apply import Outcome, Supply, change_prefix, create_prefix
 from bridge.commands.request import Asked
 from bridge.errors import NoSolutionError, OwnershipError, UsageError
 from bridge.model import Plan, PrefixState, Resolution
+from bridge.owners import leaving
 from bridge.session import Session
 from converters.record import Record
 
 if TYPE_CHECKING:
     from bridge.audit import Report
 
-__all__ = ["create", "install", "recover", "remove", "repair", "update"]
+__all__ = ["adopt", "create", "install", "recover", "remove", "repair", "update"]
 
 _Planned = Callable[[], tuple[PrefixState, Plan, Supply]]
 
@@ -79,13 +80,28 @@ def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bo
 
 
 def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
-    """Take packages away, and what came only for their sake. Needs no network."""
+    """Take packages away, and what came only for their sake; what pip put there too. Needs no network."""
 
     def planned() -> tuple[PrefixState, Plan, Supply]:
-        state = prefix.require(path)
-        return state, plans.removal(state, session.target, names), _supply(session, state)
+        found = prefix.require(path)
+        plan = plans.removal(plans.with_unmanaged(found), session.target, names)
+        going = [old for old in leaving(plan) if old not in found.installed]
+        state = replace(found, installed=(*found.installed, *going))
+        return (
+            state,
+            replace(plan, keep=tuple(each for each in plan.keep if each in found.installed)),
+            _supply(session, found),
+        )
 
     return _run(path, planned, session, is_dry_run=is_dry_run)
+
+
+def adopt(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
+    """Give records to what pip put there on its own."""
+    from bridge.adoption import adopt as adopt_present  # noqa: PLC0415 - no other command needs it
+
+    prefix.require(path)
+    return adopt_present(path, names, session, lambda state: _supply(session, state), is_dry_run=is_dry_run)
 
 
 def repair(path: Path, found: Report, session: Session) -> Outcome:

@@ -10,28 +10,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from bridge import fs, ledger
+from bridge import fs
 from bridge.archive import CondaManifest, WheelManifest
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.link import conda
 from bridge.link.bytecode import Compiled
 from bridge.link.modules import compile_staged
+from bridge.link.own import stage_own, state_after
 from bridge.link.replacement import KeptAside, replace_paths
 from bridge.link.task import Laid, Task, differs
 from bridge.link.wheels import Placement, place_wheel, record_wheel
 from bridge.manifest import Manifest, site_packages_after
-from bridge.model import Entry, Fingerprint, PathChange, PrefixState, Reinstall, Remove, Resolved
-from bridge.owners import incoming, leaving, owned_entries, unmanaged
-from bridge.paths import META, OWN
-from bridge.prefix import condameta
-from bridge.provenance import conda_depends, history, meta_path
+from bridge.model import Entry, PathChange, PrefixState, Resolved
+from bridge.owners import incoming
+from bridge.paths import OWN
+from bridge.provenance import conda_depends, meta_path
 
 __all__ = ["Staged", "Task", "check_prefix", "stage"]
-
-_HISTORY = f"{META}/history"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +69,10 @@ def stage(task: Task, staging: Path, scratch: Path, *, executor: Executor | None
     staged = _record_wheels(placed, to, compiled) if to is not None else {}
     staged |= conda.record(task, staging, compiled)
     _check_tree(staging, staged)
-    after = _state_after(task, staging)
+    after = state_after(task, staging)
     labels = {resolved.record.identity: resolved.record.label for resolved in incoming(task.plan)}
     found = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
-    found |= {path: (fingerprint, "") for path, fingerprint in _stage_own(task, staging, after).items()}
+    found |= {path: (fingerprint, "") for path, fingerprint in stage_own(task, staging, after).items()}
     replacement = replace_paths(task.state, task.plan, found, staging, task.judgement)
     return Staged(changes=replacement.changes, kept_aside=replacement.kept_aside, state=after, problem=compiled.problem)
 
@@ -208,47 +206,3 @@ def _check_tree(staging: Path, staged: Laid) -> None:
         for path, is_directory in tree.walk(""):
             if not is_directory and path not in staged and not path.startswith(f"{OWN}/"):
                 raise differs("the staging directory", f"path: {path}")
-
-
-def _state_after(task: Task, staging: Path) -> PrefixState:
-    """The prefix's own records as they will be, for the ledger."""
-    gone = {old.meta_path for old in leaving(task.plan)}
-    installed = [each for each in task.state.installed if each.meta_path not in gone]
-    for resolved in incoming(task.plan):
-        path = meta_path(resolved.record)
-        installed.append(condameta.parse((staging / path).read_bytes(), path)[0])
-    taken = {entry.path for each in installed for entry in owned_entries(each)}
-    return replace(
-        task.state,
-        prefix=task.plan.prefix,
-        installed=tuple(sorted(installed, key=lambda each: (each.record.name, each.meta_path))),
-        distributions=tuple(
-            each for each in unmanaged(task.state) if not any(entry.path in taken for entry in each.entries or ())
-        ),
-        python=task.plan.python,
-        site_packages=site_packages_after(task.plan, task.state),
-    )
-
-
-def _stage_own(task: Task, staging: Path, after: PrefixState) -> dict[str, Fingerprint]:
-    """The history, as conda keeps it, and the ledger."""
-    plan = task.plan
-    repeated = {step.new.record.identity for step in plan.operations if isinstance(step, Reinstall)}
-    added = [each for each in incoming(plan) if each.record.identity not in repeated]
-    kept = {each.record.identity for each in incoming(plan)} & repeated
-    removed = [each for each in leaving(plan) if each.record.identity not in kept]
-    unwanted = [step.old for step in plan.operations if isinstance(step, Remove) and step.old.requested]
-    found = {ledger.PATH: fs.write_file(staging, ledger.PATH, [ledger.build(after)])}
-    if not (added or removed):
-        return found  # What is only repaired is no revision.
-    path = task.state.prefix / _HISTORY
-    data = history(
-        path.read_bytes() if path.is_file() else b"",
-        when=task.when,
-        command=task.command,
-        version=task.version,
-        added=added,
-        removed=removed,
-        removed_specs=[old.record.name for old in unwanted],
-    )
-    return found | {_HISTORY: fs.write_file(staging, _HISTORY, [data])}
