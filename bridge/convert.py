@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,14 +18,15 @@ import zstandard
 from packaging.utils import canonicalize_name
 
 from bridge import fs
-from bridge.archive import check_conda, check_wheel
+from bridge.archive import WheelContents, check_conda, check_wheel
 from bridge.errors import IntegrityError
 from bridge.faults import faults
 from bridge.paths import NAMES_FILE
+from converters.compression import DEFAULT_LEVEL
 from converters.convert import Converted, convert
 from converters.dependencies import MetadataLookup
 from converters.names import NameMap, projects_of_purls
-from converters.package import DEFAULT_LEVEL, write_conda, write_tar_bz2
+from converters.package import write_conda, write_tar_bz2
 from converters.record import Record
 from converters.target import SUBDIRS, Target
 from converters.wheel import WheelInfo
@@ -59,6 +59,7 @@ def convert_wheel(
     origin: WheelInfo | None = None,
     lookup: MetadataLookup | None = None,
     level: int = DEFAULT_LEVEL,
+    threads: int = 1,
     format: Format = "conda",  # noqa: A002 - the option is called so
 ) -> ConvertedPackage:
     """Convert the wheel at `path` into `OUTPUT/SUBDIR/NAME-VERSION-BUILD.FORMAT`, in place of what is there.
@@ -67,6 +68,7 @@ def convert_wheel(
     :param origin: where the wheel comes from, and its own file name where `path` has another one (a cache's).
     :param lookup: metadata of other projects, for the extras that the wheel asks of them; cached by the caller.
     :param level: zstd's, 1 to 22; `.tar.bz2` has none.
+    :param threads: zstd's; the bytes do not depend on them.
 
     Equal wheels, targets and origins give equal bytes. Raises `UnsafeInputError` (exit 3) for a wheel that is unsafe,
     or whose meaning no conda package can have, `IntegrityError` (exit 5), `FaultError` (exit 7); then nothing is
@@ -84,22 +86,22 @@ def convert_wheel(
         manifest = check_wheel(path, filename=filename)
         info = origin or WheelInfo(filename=filename, metadata=manifest.metadata)
         info = replace(info, metadata=manifest.metadata, sha256=sha256, size=size)
-        with zipfile.ZipFile(path) as archive:
+        with WheelContents(path, manifest) as archive:
             converted = convert(archive, manifest, info, target=target, names=names, lookup=lookup)
-            written = _write(converted, output, level, format)
+            written = _write(converted, output, level, threads, format)
     sha256, md5, size = _digests(written)
     record = replace(converted.record, filename=written.name, sha256=sha256, md5=md5, size=size)
     return ConvertedPackage(path=written, record=record, notes=converted.notes)
 
 
-def _write(converted: Converted, output: Path, level: int, format: Format) -> Path:  # noqa: A002
+def _write(converted: Converted, output: Path, level: int, threads: int, format: Format) -> Path:  # noqa: A002
     folder = output / converted.record.subdir
     fs.make_directories(folder)
     stem = converted.record.identity
     path = folder / f"{stem}.{format}"
     with fs.publish_stream(path) as stream:
         if format == "conda":
-            write_conda(stream, stem, converted.info, converted.members, level=level)
+            write_conda(stream, stem, converted.info, converted.members, level=level, threads=threads)
         else:
             write_tar_bz2(stream, converted.info, converted.members)
     return path

@@ -21,7 +21,7 @@ from converters.native import NativeFile
 from converters.package import Member
 from converters.payload import Archive, Manifest, Payload, arrange
 from converters.record import Record, conda_record
-from converters.shape import Shape, read_natives, shape_of
+from converters.shape import Shape, shape_of
 from converters.tags import Fit, choose_fit
 from converters.target import SUBDIRS, Target
 from converters.wheel import WheelInfo, WheelName, check_name, parse_wheel_name
@@ -70,7 +70,7 @@ def convert(
     named = parse_wheel_name(info.filename)
     check_name(named, wheel.metadata, info.filename)
     fit = choose_fit(info.filename, named.tags, target)
-    natives = read_natives(archive, wheel) if fit.is_portable else ()
+    natives = [member.native for member in wheel.members if member.native is not None] if fit.is_portable else []
     requirements = read_requirements(wheel.metadata, lookup)
     shape = shape_of(wheel, fit, natives, requirements, target)
     _refuse_names(wheel, shape)

@@ -112,7 +112,7 @@ def info_files(
 
 
 def _json(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def _path_entry(file: File) -> dict[str, object]:

@@ -21,6 +21,7 @@ from typing import IO, BinaryIO, Protocol, cast
 
 from converters.errors import UnsafeInputError
 from converters.layout import Layout, is_cache, refuse_reserved, scheme_of
+from converters.native import NativeFile
 from converters.package import Member
 from converters.wheel import CoreMetadata
 
@@ -48,7 +49,7 @@ if __name__ == "__main__":
 
 
 class Archive(Protocol):
-    """An open wheel, as `zipfile.ZipFile` gives it."""
+    """An open wheel, which gives members by name, as `zipfile.ZipFile` does."""
 
     def open(self, name: str) -> IO[bytes]: ...
     def read(self, name: str) -> bytes: ...
@@ -63,6 +64,8 @@ class _WheelFile(Protocol):
     def size(self) -> int: ...
     @property
     def is_executable(self) -> bool: ...
+    @property
+    def native(self) -> NativeFile | None: ...
 
 
 class _Command(Protocol):

@@ -16,12 +16,12 @@ from converters.dependencies import Requirements, span_of
 from converters.errors import UnsafeInputError
 from converters.layout import Layout
 from converters.markers import Span
-from converters.native import HEAD, NativeFile, is_extension_module, read_native, runs_on
-from converters.payload import Archive, Manifest
+from converters.native import NativeFile, is_extension_module, runs_on
+from converters.payload import Manifest
 from converters.tags import Fit
 from converters.target import SUBDIRS, Python, Target
 
-__all__ = ["Shape", "read_natives", "shape_of"]
+__all__ = ["Shape", "shape_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +36,6 @@ class Shape:
     pythons: SpecifierSet
     label: str
     span: Span
-
-
-def read_natives(archive: Archive, wheel: Manifest) -> tuple[NativeFile, ...]:
-    """The files of native code in a wheel, in its order."""
-    found: list[NativeFile] = []
-    for member in wheel.members:
-        if member.size >= 4:
-            with archive.open(member.path) as stream:
-                native = read_native(member.path, stream.read(HEAD))
-            if native is not None:
-                found.append(native)
-    return tuple(found)
 
 
 def shape_of(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bridge.archive.entry_points import EntryPoint
     from bridge.archive.limits import DEFAULT_LIMITS, Limits
     from bridge.archive.paths import Caution
+    from bridge.archive.wheel_contents import WheelContents
     from bridge.archive.wheels import WheelManifest, WheelMember, check_wheel
     from bridge.archive.zip_contents import read_member
     from bridge.archive.zip_member import ZipMember
@@ -23,6 +24,7 @@ __all__ = [
     "CondaPath",
     "EntryPoint",
     "Limits",
+    "WheelContents",
     "WheelManifest",
     "WheelMember",
     "ZipMember",

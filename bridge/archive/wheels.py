@@ -17,6 +17,7 @@ from bridge.archive.wheel_layout import WheelLayout, find_layout, read_wheel_fil
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
 from bridge.archive.zips import read_directory
+from converters.native import HEAD, NativeFile, read_native
 from converters.wheel import CoreMetadata, check_name, parse_metadata, parse_wheel_name
 
 __all__ = ["WheelManifest", "WheelMember", "check_wheel"]
@@ -27,12 +28,18 @@ _SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")  # PEP 427: these bear no h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelMember:
-    """One file of a wheel, under its name in the archive. `sha256` is of the bytes that were read, in hex."""
+    """One file of a wheel, under its name in the archive. `sha256` is of the bytes that were read, in hex.
+
+    :param native: what its first bytes say, where they are those of native code.
+    :param entry: where it lies in the zip.
+    """
 
     path: str
     sha256: str
     size: int
     is_executable: bool
+    native: NativeFile | None
+    entry: ZipMember
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,13 +167,20 @@ def _hash_members(
 ) -> tuple[WheelMember, ...]:
     """Read every member once, in the order of the file, and hold it against RECORD."""
     known = {layout.member(document): data for document, data in documents.items()}
-    hashed: dict[str, str] = {}
+    hashed: dict[str, tuple[str, NativeFile | None]] = {}
     for member in sorted([*layout.files.values(), *layout.directory_entries], key=_offset):
         data = known.get(member.name)
         blocks = read_member(stream, member, name) if data is None else iter([data])
         hashed[member.name] = _hash_member(member, blocks, rows.get(member.name), name)
     return tuple(
-        WheelMember(path=path, sha256=hashed[path], size=member.size, is_executable=member.mode == 0o755)
+        WheelMember(
+            path=path,
+            sha256=hashed[path][0],
+            size=member.size,
+            is_executable=member.mode == 0o755,
+            native=hashed[path][1],
+            entry=member,
+        )
         for path, member in layout.files.items()
     )
 
@@ -175,14 +189,18 @@ def _offset(member: ZipMember) -> int:
     return member.offset
 
 
-def _hash_member(member: ZipMember, blocks: Iterator[bytes], row: RecordRow | None, name: str) -> str:
-    """The sha256 of the content, in hex, after holding it against its row in RECORD."""
+def _hash_member(
+    member: ZipMember, blocks: Iterator[bytes], row: RecordRow | None, name: str
+) -> tuple[str, NativeFile | None]:
+    """The sha256 of the content, in hex, after holding it against its row in RECORD; and what native code it is."""
     sha256 = hashlib.sha256()
+    head = b""
     other = None
     if row is not None and row.algorithm not in {None, "sha256"}:
         other = hashlib.new(str(row.algorithm))
     for block in blocks:
         sha256.update(block)
+        head = head if len(head) >= HEAD else head + block[:HEAD]
         if other is not None:
             other.update(block)
     if row is not None and row.size not in {None, member.size}:
@@ -192,7 +210,7 @@ def _hash_member(member: ZipMember, blocks: Iterator[bytes], row: RecordRow | No
     if row is not None and not row.accepts(digest):
         problem = f"RECORD promises {row.algorithm}={shown(row.digest)}; it is {row.algorithm}={encode_digest(digest)}"
         raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
-    return sha256.hexdigest()
+    return sha256.hexdigest(), read_native(member.name, head)
 
 
 def _encoding_cautions(rows: Mapping[str, RecordRow]) -> Iterator[Caution]:

@@ -13,6 +13,7 @@ import click
 from bridge import __version__, commands
 from bridge.cli.options import changing, output, prefix, requirements, sources
 from bridge.errors import BridgeError, UsageError
+from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
 
 if TYPE_CHECKING:
     from bridge.audit import Level
@@ -165,8 +166,8 @@ def _show_outcome(run: Run, done: commands.Outcome, dry_run: bool) -> None:
 @click.option("--index", is_flag=True, help="Also write the channel's repodata.")
 @click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda", show_default=True,
               help="The archive's format.")  # fmt: skip
-@click.option("--compression", metavar="LEVEL", type=click.IntRange(1, 22), default=3, show_default=True,
-              help="zstd's level, 1 to 22.")  # fmt: skip
+@click.option("--compression", metavar="LEVEL|best", default=str(DEFAULT_LEVEL), show_default=True,
+              help="zstd's level, 1 to 22, or `best`, for what is downloaded often.")  # fmt: skip
 @sources
 @output
 def convert(
@@ -174,7 +175,7 @@ def convert(
     output: str,
     index: bool,
     archive_format: str,
-    compression: int,
+    compression: str,
     files: Sequence[str],
     file_extras: Sequence[str],
     file_groups: Sequence[str],
@@ -190,13 +191,21 @@ def convert(
             session,
             has_index=index,
             archive_format=cast("Format", archive_format),
-            level=compression,
+            level=_level(compression),
         )
     run.show(lambda: run.documents.conversion(written, failures), lambda: run.render.conversion(written))
     for failure in failures.values():
         run.render.error(failure)
     if failures:
         raise Exit(max(failure.exit_code for failure in failures.values()))
+
+
+def _level(text: str) -> int:
+    if text == "best":
+        return BEST_LEVEL
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= HIGHEST_LEVEL):
+        raise UsageError("compression", f"--compression {text} is no level", hint="name one of 1 to 22, or `best`")
+    return int(text)
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sysconfig
 from pathlib import Path
@@ -23,6 +24,8 @@ from converters.target import Python
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 
 __all__ = ["convert"]
+
+_MOST_THREADS = 4  # of zstd; each holds tables and pieces of its own in memory
 
 
 def convert(
@@ -80,6 +83,7 @@ def _convert_one(
             origin=origin,
             lookup=lookup,
             level=level,
+            threads=min(os.cpu_count() or 1, _MOST_THREADS),
             format=archive_format,
         )
         for target in targets_of(parse_wheel_name(origin.filename).tags, default)

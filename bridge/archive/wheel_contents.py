@@ -1,0 +1,71 @@
+"""The members of a wheel that was judged, read again at the places that were judged."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, BinaryIO, cast
+
+from bridge.archive.wheels import WheelManifest
+from bridge.archive.zip_contents import read_member
+from bridge.archive.zip_member import ZipMember
+
+__all__ = ["WheelContents"]
+
+_SMALL = 1 << 20  # bytes; what is larger is inflated while it is read
+_BUFFER = 1 << 16
+
+
+class WheelContents:
+    """A wheel, open. Two members are never read at a time: they share one file.
+
+    What changed since the wheel was judged is told as `IntegrityError` or `UnsafeInputError`, by size and CRC.
+    """
+
+    def __init__(self, path: Path, manifest: WheelManifest) -> None:
+        self._entries: Mapping[str, ZipMember] = {member.path: member.entry for member in manifest.members}
+        self._filename = manifest.filename
+        self._stream = path.open("rb", buffering=_BUFFER)
+
+    def __enter__(self) -> WheelContents:  # noqa: PYI034 - `typing.Self` is of Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def open(self, name: str) -> IO[bytes]:
+        """A stream of a member's content."""
+        entry = self._entries[name]
+        if entry.size <= _SMALL:
+            return io.BytesIO(self.read(name))
+        return cast("BinaryIO", io.BufferedReader(_Blocks(read_member(self._stream, entry, self._filename)), _SMALL))
+
+    def read(self, name: str) -> bytes:
+        """A member's content."""
+        return b"".join(read_member(self._stream, self._entries[name], self._filename))
+
+
+class _Blocks(io.RawIOBase):
+    """Blocks as a stream."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks: Iterator[bytes] = iter(blocks)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # the base class takes any buffer
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._rest = memoryview(block)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
