@@ -43,11 +43,15 @@ _FIRST_REVISION = 3  # of index.json, from which on older clients may not see a 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertedPackage:
-    """A conda package that was written. `record` has its file name, size and hashes; `notes`: one sentence each."""
+    """A conda package that was written. `record` has its file name, size and hashes; `notes`: one sentence each.
+
+    `elsewhere`: pythons that the wheel fits and this package does not; they want packages of their own.
+    """
 
     path: Path
     record: Record
     notes: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 def convert_wheel(
@@ -91,7 +95,7 @@ def convert_wheel(
             written = _write(converted, output, level, threads, format)
     sha256, md5, size = _digests(written)
     record = replace(converted.record, filename=written.name, sha256=sha256, md5=md5, size=size)
-    return ConvertedPackage(path=written, record=record, notes=converted.notes)
+    return ConvertedPackage(path=written, record=record, notes=converted.notes, elsewhere=converted.elsewhere)
 
 
 def _write(converted: Converted, output: Path, level: int, threads: int, format: Format) -> Path:  # noqa: A002

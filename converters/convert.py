@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.tags import parse_tag
+from packaging.version import Version
 
 from converters.dependencies import MetadataLookup, Requirements, dependencies, read_requirements
 from converters.documents import index_of, info_files
@@ -22,7 +23,7 @@ from converters.package import Member
 from converters.payload import Archive, Manifest, Payload, arrange
 from converters.record import Record, conda_record
 from converters.shape import Shape, shape_of
-from converters.tags import Fit, choose_fit
+from converters.tags import Fit, choose_fit, fits
 from converters.target import SUBDIRS, Target
 from converters.wheel import WheelInfo, WheelName, check_name, parse_wheel_name
 
@@ -36,12 +37,14 @@ class Converted:
     :param info: file name below `info/` → content.
     :param members: the payload, sorted by path; opened only while it is written.
     :param notes: what a person should know of this package, one sentence each.
+    :param elsewhere: pythons that the wheel fits on this platform and the package does not, ascending (3.9 to 3.14).
     """
 
     record: Record
     info: Mapping[str, bytes]
     members: tuple[Member, ...]
     notes: tuple[str, ...]
+    elsewhere: tuple[str, ...] = ()
 
 
 def convert(
@@ -87,7 +90,21 @@ def convert(
             *_notes_on_fit(wheel, named, shape, fit, requirements),
             *_notes_on_files(wheel, named, shape, natives, payload),
         ),
+        elsewhere=_elsewhere(named, shape, requirements),
     )
+
+
+def _elsewhere(named: WheelName, shape: Shape, requirements: Requirements) -> tuple[str, ...]:
+    """The pythons that other packages of the same wheel would serve."""
+    at = cuts(requirements.lines.all)
+    found = {
+        version
+        for fit in fits(named.tags)
+        if fit.is_portable or fit.subdir == shape.subdir
+        for version in Pythons.admitted(requirements.requires_python & fit.pythons, at).window()
+        if not shape.pythons.contains(version, prereleases=True)
+    }
+    return tuple(sorted(found, key=Version))
 
 
 def _refuse_names(wheel: Manifest, shape: Shape) -> None:

@@ -204,21 +204,22 @@ def find_span(
     """The widest span over which `required` gives one value; `None`: there is none.
 
     A span that holds python 3.9 to 3.14 (as far as they are admitted), the target's python and all `subdirs` is
-    preferred; then one around the target's python on all `subdirs`; then one around it on the target's subdir. Without
-    a target, or without its python, only the first will do.
+    preferred; then one around the target's python on all `subdirs`; then one around it on the target's subdir. Where
+    the target's python is not admitted, or it has none, the newest that is stands for it. Without a target only the
+    first will do.
 
     :param required: what is required at a place, in a form that compares.
     :param subdirs: those on which the package could run; a single one: it is built for that one.
     """
-    at = pythons.nearest(target.python) if target is not None else None
-    run = _run(required, pythons, subdirs, pythons.window())
-    if run and (at is None or at in run):
-        return _span(run, pythons, subdirs)
-    if target is None or at is None:
-        return None
-    for chosen in (subdirs, [target.subdir]):
-        if run := _run(required, pythons, chosen, [at]):
-            return _span(run, pythons, chosen)
+    window = pythons.window()
+    at = (pythons.nearest(target.python) if target is not None else None) or window[-1]
+    chosen = [(subdirs, window)]
+    if target is not None:
+        chosen += [(subdirs, [at]), ([target.subdir], [at])]
+    for some, core in chosen:
+        run = _run(required, pythons, some, core)
+        if at in run or (target is None and run):
+            return _span(run, pythons, some)
     return None
 
 
@@ -226,8 +227,6 @@ def _run(
     required: Callable[[Place], object], pythons: Pythons, subdirs: Sequence[str], core: Sequence[str]
 ) -> list[str]:
     """The consecutive versions around `core` with one value on all subdirs; none where `core` itself has several."""
-    if not core:
-        return []
     versions = pythons.versions
     value = required((subdirs[0], core[0]))
 
