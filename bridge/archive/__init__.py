@@ -40,6 +40,7 @@ _PLACES = {
     ".entry_points": ("EntryPoint",),
     ".limits": ("DEFAULT_LIMITS", "Limits"),
     ".paths": ("Caution",),
+    ".wheel_contents": ("WheelContents",),
     ".wheels": ("WheelManifest", "WheelMember", "check_wheel"),
     ".zip_contents": ("read_member",),
     ".zip_member": ("ZipMember",),
