@@ -21,6 +21,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from bridge import __version__, fs, transaction
 from bridge._rattler import current_subdir
 from bridge.archive import check_conda, check_wheel
+from bridge.caches import in_use
 from bridge.channel import Channels, same_package
 from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError
 from bridge.fetch.cache import sha256_of
@@ -77,14 +78,16 @@ def create_prefix(plan: Plan, supply: Supply) -> Outcome:
     """
     started = time.perf_counter()
     settings = supply.session.settings
-    with transaction.create(plan.prefix, durability=settings.durability) as creation:
+    with in_use(settings.cache_dir), transaction.create(plan.prefix, durability=settings.durability) as creation:
         cargo = _fetch(plan, supply)
         state = PrefixState(prefix=plan.prefix)
         task = _task(state, supply, cargo, _nothing)
-        staged = stage(task, creation.root, creation.root / "conda-meta" / ".bridge" / "scratch")
+        with _shown(supply.session, f"staging {len(cargo.archives)} packages"):
+            staged = stage(task, creation.root, creation.root / "conda-meta" / ".bridge" / "scratch")
         _warn(supply.session, staged)
         scripts = _Scripts(plan.prefix, cargo, supply.session)
-        creation.publish(published=scripts.after)
+        with _shown(supply.session, "publishing the environment"):
+            creation.publish(published=scripts.after)
     return Outcome(plan=cargo.plan, staged=staged, link_scripts=scripts.not_run, seconds=time.perf_counter() - started)
 
 
@@ -99,15 +102,30 @@ def change_prefix(prefix: Path, planned: Callable[[], tuple[PrefixState, Plan, S
         state, plan, supply = planned()
         if plan.is_empty:
             return Outcome(plan=plan, seconds=time.perf_counter() - started)
-        cargo = _fetch(plan, supply)
-        task = _task(state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
-        staged = stage(task, running.staging, running.staging.parent / "scratch")
+        with in_use(settings.cache_dir):
+            cargo = _fetch(plan, supply)
+            task = _task(state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
+            with _shown(session, f"staging {len(cargo.archives)} packages"):
+                staged = stage(task, running.staging, running.staging.parent / "scratch")
         _warn(session, staged)
         scripts = _Scripts(prefix, cargo, session)
-        with scripts.undone(running):
+        with scripts.undone(running), _shown(session, f"swapping {len(staged.changes)} paths"):
             scripts.before()
             running.commit(staged.changes, plan={"command": command_line()}, swapped=scripts.after)
     return Outcome(plan=cargo.plan, staged=staged, link_scripts=scripts.not_run, seconds=time.perf_counter() - started)
+
+
+@contextmanager
+def _shown(session: Session, step: str) -> Iterator[None]:
+    """A step of unknown length, for whoever watches."""
+    if session.progress is None:
+        yield
+        return
+    session.progress.start(step, None)
+    try:
+        yield
+    finally:
+        session.progress.finish(step)
 
 
 def _warn(session: Session, staged: Staged) -> None:

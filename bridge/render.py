@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bridge.apply import Outcome
     from bridge.audit import Finding, Report
     from bridge.audit.inventory import Inventory, Ownership, Reasons
+    from bridge.caches import Inspection
     from bridge.convert import ConvertedPackage
     from bridge.fetch.answers import Progress as ProgressPort
 
@@ -228,6 +229,28 @@ class Renderer:
                 self._out.print("  nothing needs it")
             self._out.print(f"  it carries {_safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
             self._out.print(f"  {_safe(reason.because)}")
+
+    def cache(self, found: Inspection, *, is_pruned: bool) -> None:
+        """The parts of the cache with their sizes, and what was removed."""
+        table = _table("part", "files", "size", "what")
+        for part in found.parts:
+            table.add_row(_safe(part.name), str(part.files), _bytes(part.size), _safe(part.what))
+        self._out.print(table)
+        self.note(f"{found.folder}: {_bytes(sum(part.size for part in found.parts))}")
+        if is_pruned:
+            self.note(f"removed {found.removed} files, {_bytes(found.freed)}")
+        after = "removed" if is_pruned else "it is fetched again when it is needed; --prune removes it"
+        self.warn(f"damaged: {path} ({after})" for path in found.damaged)
+
+
+def _bytes(count: int) -> str:
+    """A number of bytes in decimal units: `1.2 MB`."""
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
 class _Bars:

@@ -268,6 +268,21 @@ def why(name: str, **options: object) -> None:
 
 
 @cli.command()
+@click.option("--verify", is_flag=True, help="Read every archive and name those that are damaged.")
+@click.option(
+    "--prune", is_flag=True, help="Remove what was not used for some time, is damaged, or was left half done."
+)
+@click.option("--older-than", metavar="DURATION", default="30d", show_default=True,
+              help="With --prune: how long ago it was last used (7d, 2 weeks; 0d: everything).")  # fmt: skip
+@output
+def cache(verify: bool, prune: bool, older_than: str, **options: object) -> None:
+    """Tell where the caches are and how large; --prune makes them smaller."""
+    run = _run(options)
+    found = commands.cache(run.settings, verifies=verify, prunes=prune, older_than=older_than)
+    run.show(found.to_json, lambda: run.render.cache(found, is_pruned=prune))
+
+
+@cli.command()
 @prefix
 @output
 def recover(**options: object) -> None:

@@ -11,6 +11,7 @@ from bridge.lazy import lazily
 
 if TYPE_CHECKING:
     from bridge.apply import Outcome
+    from bridge.commands.caching import cache
     from bridge.commands.changes import adopt, create, install, recover, remove, repair, update
     from bridge.commands.conversion import convert
     from bridge.commands.reading import audit, inventory, owner, why
@@ -23,6 +24,7 @@ __all__ = [
     "adopt",
     "asked",
     "audit",
+    "cache",
     "convert",
     "create",
     "install",
@@ -39,6 +41,7 @@ __all__ = [
 
 _PLACES = {
     "bridge.apply": ("Outcome",),
+    ".caching": ("cache",),
     ".changes": ("adopt", "create", "install", "recover", "remove", "repair", "update"),
     ".conversion": ("convert",),
     ".reading": ("audit", "inventory", "owner", "why"),
