@@ -5,8 +5,9 @@
 Both make an environment with the same wheels from the same indexes, in one run, taking turns. *Cold*: empty caches, so
 the network's share is in both; bridge also packs the interpreter, which it does once. *Warm*: full caches. uv's side is
 `uv venv`, `uv pip install` of exactly the wheels that bridge chose, and a copy of the interpreter's files, since uv's
-environment leans on the original and bridge's does not. Needs uv on PATH or beside this python. Times are wall seconds
-of whole processes; machines are noisy: read the medians and the ratio.
+environment leans on the original and bridge's does not; neither compiles bytecode. Who goes first changes from run to
+run, and what was written before is on the disk when a clock starts. Needs uv on PATH or beside this python. Times are
+wall seconds of whole processes; machines are noisy: read the medians and the ratio.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ def main() -> None:
     program = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     rows: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        base = {k: v for k, v in os.environ.items() if not k.startswith(("BRIDGE_", "UV_", "PIP_"))}
+        unwanted = ("BRIDGE_", "UV_", "PIP_", "PYTHONDONTWRITEBYTECODE")
+        base = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
+        base["PYTHONPYCACHEPREFIX"] = f"{scratch}/bytecode"  # an installed bridge is compiled, a source tree may not be
         warm = base | {"BRIDGE_CACHE_DIR": f"{scratch}/warm-bridge", "UV_CACHE_DIR": f"{scratch}/warm-uv"}
         first = Path(scratch, "first")
         bridge(first, warm)
@@ -90,8 +93,10 @@ def main() -> None:
                 place = folder / kind
                 place.mkdir(parents=True)
                 times = rows.setdefault(kind, {"bridge": [], "uv + copy": []})
-                times["bridge"].append(bridge(place, environment))
-                times["uv + copy"].append(uv(program, place, wheels, environment))
+                for who in sorted(times, reverse=number % 2 == 1):
+                    os.sync()
+                    is_uv = who != "bridge"
+                    times[who].append(uv(program, place, wheels, environment) if is_uv else bridge(place, environment))
                 shutil.rmtree(place)
     report = {
         kind: {**{who: statistics.median(seconds) for who, seconds in times.items()},

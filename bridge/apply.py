@@ -11,7 +11,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from bridge.channel import Channels, same_package
 from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError
 from bridge.fetch.cache import sha256_of
 from bridge.fetch.urls import file_name, local_path, masked
-from bridge.link import Staged, Task, stage
+from bridge.link import Staged, Task, Unpacking, stage
 from bridge.link.scripts import Traces, run_scripts, scripts_of
 from bridge.manifest import Manifest, predict, site_packages_after
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
@@ -79,11 +79,14 @@ def create_prefix(plan: Plan, supply: Supply) -> Outcome:
     started = time.perf_counter()
     settings = supply.session.settings
     with in_use(settings.cache_dir), transaction.create(plan.prefix, durability=settings.durability) as creation:
-        cargo = _fetch(plan, supply)
-        state = PrefixState(prefix=plan.prefix)
-        task = _task(state, supply, cargo, _nothing)
-        with _shown(supply.session, f"staging {len(cargo.archives)} packages"):
-            staged = stage(task, creation.root, creation.root / "conda-meta" / ".bridge" / "scratch")
+        scratch = creation.root / "conda-meta" / ".bridge" / "scratch"
+        # All of it lies aside until it is published, so a package is unpacked as soon as it was judged.
+        with Unpacking(scratch) as unpacking:
+            cargo = _fetch(plan, supply, unpacking)
+            state = PrefixState(prefix=plan.prefix)
+            task = _task(state, supply, cargo, _nothing)
+            with _shown(supply.session, f"staging {len(cargo.archives)} packages"):
+                staged = stage(task, creation.root, scratch, unpacking=unpacking)
         _warn(supply.session, staged)
         scripts = _Scripts(plan.prefix, cargo, supply.session)
         with _shown(supply.session, "publishing the environment"):
@@ -169,12 +172,34 @@ def command_line() -> str:
     return masked(shlex.join(["bridge", *sys.argv[1:]]))
 
 
-def _fetch(plan: Plan, supply: Supply) -> _Cargo:
-    """Every archive, verified, and what each was judged to hold."""
+def _fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> _Cargo:
+    """Every archive, verified, and what each was judged to hold: each is judged when it is there, errors come in order.
+
+    :param unpacking: begins with the conda packages, each when it was judged.
+    """
     packages = incoming(plan)
-    paths = supply.session.client.map(lambda resolved: fetch_archive(resolved.record, supply), packages)
-    with ThreadPoolExecutor() as executor:
-        judged = list(executor.map(lambda one, path: _judged(one, path, plan, supply), packages, paths))
+    judging: dict[str, Future[tuple[Record, Manifest]]] = {}
+
+    def judge_one(resolved: Resolved, path: Path) -> tuple[Record, Manifest]:
+        record, manifest = _judged(resolved, path, plan, supply)
+        if unpacking is not None and record.ecosystem == "conda":
+            unpacking.begin({record.identity: path})
+        return record, manifest
+
+    def bring(resolved: Resolved) -> Path:
+        path = fetch_archive(resolved.record, supply)
+        judging[resolved.record.identity] = judges.submit(judge_one, resolved, path)
+        return path
+
+    with ThreadPoolExecutor() as judges:
+        try:
+            # The largest first: what takes longest to judge, and is to be unpacked.
+            large = sorted(packages, key=lambda resolved: -(resolved.record.size or 0))
+            brought = supply.session.client.map(bring, large)
+            judged = [judging[resolved.record.identity].result() for resolved in packages]
+        except BaseException:
+            judges.shutdown(wait=False, cancel_futures=True)
+            raise
     records = {old.record.identity: new for old, (new, _) in zip(packages, judged, strict=True)}
     operations = tuple(
         step
@@ -184,7 +209,7 @@ def _fetch(plan: Plan, supply: Supply) -> _Cargo:
     )
     return _Cargo(
         plan=replace(plan, operations=operations),
-        archives={record.identity: path for (record, _), path in zip(judged, paths, strict=True)},
+        archives={records[each.record.identity].identity: path for each, path in zip(large, brought, strict=True)},
         manifests={record.identity: manifest for record, manifest in judged},
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bridge.archive import CondaManifest, WheelManifest
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.link import conda
 from bridge.link.bytecode import Compiled
+from bridge.link.conda import Unpacking
 from bridge.link.modules import compile_staged
 from bridge.link.own import stage_own, state_after
 from bridge.link.replacement import KeptAside, replace_paths
@@ -29,7 +31,7 @@ from bridge.owners import incoming
 from bridge.paths import OWN
 from bridge.provenance import conda_depends, meta_path
 
-__all__ = ["Staged", "Task", "check_prefix", "stage"]
+__all__ = ["Staged", "Task", "Unpacking", "check_prefix", "stage"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,29 +47,39 @@ class Staged:
     problem: str = ""
 
 
-def stage(task: Task, staging: Path, scratch: Path, *, executor: Executor | None = None) -> Staged:
+def stage(
+    task: Task,
+    staging: Path,
+    scratch: Path,
+    *,
+    executor: Executor | None = None,
+    unpacking: Unpacking | None = None,
+) -> Staged:
     """Write all that is new into `staging`, as if it were `task.plan.prefix`.
 
     :param staging: a directory of ours, empty but for `conda-meta/.bridge`.
     :param scratch: an absent directory, best on the same file system; it is removed in the end.
     :param executor: of threads, for the wheels; by default a few are started.
+    :param unpacking: into `scratch`, where some of the plan's conda packages are being unpacked already.
 
     Raises `IntegrityError` (`staged-differs`, `record-hash`), `UnsafeInputError` (`prefix-too-long`), `UsageError`
     (`prefix-name`, `no-python`), `FaultError` (the system, or rattler, refused). The prefix is only read.
     """
     check_prefix(task.plan.prefix, task.manifests.values())
-    # Unpacking waits on the disk and on decompression, without the interpreter: the wheels are placed meanwhile.
-    with ThreadPoolExecutor(max_workers=1) as unpacking:
-        unpacked = unpacking.submit(conda.unpack, task, scratch)
-        try:
-            to, placed = _stage_wheels(task, staging, conda.paths_of(task), executor)
-            conda.link(task, staging, scratch, unpacked.result())
-        finally:
-            wait([unpacked])
-            fs.remove_tree(scratch)
-    compiled = compile_staged(task, staging)
-    staged = _record_wheels(placed, to, compiled) if to is not None else {}
-    staged |= conda.record(task, staging, compiled)
+    # Beside this thread, packages are unpacked while the wheels are placed, and what is left over is removed while the
+    # records are made.
+    with ThreadPoolExecutor(max_workers=1) as beside, ExitStack() as held:
+        held.callback(fs.remove_tree, scratch)
+        unpacking = held.enter_context(unpacking or conda.Unpacking(scratch))
+        unpacked = beside.submit(unpacking.finish, task)
+        held.callback(wait, [unpacked])
+        to, placed = _stage_wheels(task, staging, conda.paths_of(task), executor)
+        conda.link(task, staging, scratch, unpacked.result())
+        removed = beside.submit(held.pop_all().close)
+        compiled = compile_staged(task, staging)
+        staged = _record_wheels(placed, to, compiled) if to is not None else {}
+        staged |= conda.record(task, staging, compiled)
+        removed.result()
     _check_tree(staging, staged)
     after = state_after(task, staging)
     labels = {resolved.record.identity: resolved.record.label for resolved in incoming(task.plan)}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import final
 
 from bridge import _rattler, fs
 from bridge.errors import UsageError
@@ -16,9 +18,10 @@ from bridge.paths import META
 from bridge.prefix import condameta
 from bridge.provenance import meta_path
 
-__all__ = ["link", "paths_of", "record", "unpack"]
+__all__ = ["Unpacking", "link", "paths_of", "record"]
 
 _OF_RATTLER = ("CACHEDIR.TAG", f"{META}/history")  # of the staging directory itself, not of a package
+_UNPACKING = 2  # at a time; each uses several threads of its own
 _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone: never taken from an archive
 
 
@@ -37,13 +40,40 @@ def paths_of(task: Task) -> set[str]:
     return found
 
 
-def unpack(task: Task, scratch: Path) -> dict[str, Path]:
-    """Unpack the conda packages of the plan, each into a directory of its own: `Record.identity` → directory."""
-    unpacked = {each.record.identity: scratch / "packages" / each.record.identity for each in packages_of(task)}
-    if unpacked:
-        fs.make_directories(scratch / "packages")
-        _rattler.extract({task.archives[identity]: folder for identity, folder in unpacked.items()})
-    return unpacked
+@final
+class Unpacking:
+    """Conda packages on their way out of their archives, each into a directory of its own below `scratch`.
+
+    Unpacking waits on the disk and on decompression, without the interpreter: what is judged early may begin early.
+    Leave it (it is a context manager) before `scratch` is removed.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._folder = scratch / "packages"
+        self._pool = ThreadPoolExecutor(_UNPACKING, thread_name_prefix="bridge-unpack")
+        self._begun: dict[str, Future[None]] = {}
+
+    def __enter__(self) -> Unpacking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, archives: Mapping[str, Path]) -> None:
+        """Unpack archives that were judged, in the background: `Record.identity` → archive. For any thread."""
+        fs.make_directories(self._folder)
+        job = self._pool.submit(_rattler.extract, {path: self._folder / name for name, path in archives.items()})
+        self._begun |= dict.fromkeys(archives, job)
+
+    def finish(self, task: Task) -> dict[str, Path]:
+        """Unpack what is left, and wait for all: `Record.identity` → directory. Raises as `_rattler.extract`."""
+        wanted = [each.record.identity for each in packages_of(task)]
+        left = {identity: task.archives[identity] for identity in wanted if identity not in self._begun}
+        if left:
+            self.begin(left)
+        for identity in wanted:
+            self._begun[identity].result()
+        return {identity: self._folder / identity for identity in wanted}
 
 
 def link(task: Task, staging: Path, scratch: Path, unpacked: Mapping[str, Path]) -> None:
@@ -119,13 +149,25 @@ def _staged_python(task: Task, staging: Path, group: Sequence[Resolved]) -> Path
 
 
 def _move(source: Path, staging: Path, yielded: Collection[str]) -> None:
-    """Move what was linked, but for what its package yields and what is there already: the same bytes."""
+    """Move what was linked, but for what its package yields and what is there already: the same bytes.
+
+    A folder that is not there yet, and of which nothing stays, is moved whole.
+    """
+    left = {*yielded, *_OF_RATTLER}
+    split = {folder.as_posix() for path in left for folder in PurePosixPath(path).parents}
+
+    def move(folder: str) -> None:
+        for path, is_directory in list(tree.entries(folder)):
+            is_there = target.lstat(path) is not None
+            if is_directory and (is_there or path in split):
+                move(path)
+            elif path not in left and not is_there:
+                if folder:
+                    target.make_directory(folder)
+                tree.rename(path, target, path)
+
     with fs.WritableTree(source) as tree, fs.WritableTree(staging) as target:
-        for path, is_directory in list(tree.walk("")):
-            if is_directory or path in yielded or path in _OF_RATTLER or target.lstat(path) is not None:
-                continue
-            target.make_directory(path.rpartition("/")[0])
-            tree.rename(path, target, path)
+        move("")
 
 
 def _finish_conda(task: Task, staging: Path, resolved: Resolved, compiled: Compiled) -> Laid:
