@@ -20,6 +20,7 @@ from packaging.version import Version
 from bridge.algebra import CondaSpec, pep440_version, pins, specifier_accepts
 from bridge.errors import UnsafeInputError
 from bridge.model import IndexFile
+from bridge.resolve.needs import Need, needs
 from bridge.resolve.preference import file_rank, record_rank
 from bridge.resolve.provides import canonical, provided_by, standin_of
 from bridge.resolve.pythons import Pythons
@@ -78,7 +79,9 @@ class Options:
 class CondaName:
     """The records of one conda name, best first, and the masks of what they meet."""
 
-    __slots__ = ("_masks", "_pypi_masks", "constrains", "depends", "name", "provided", "records", "standin", "too_new")
+    __slots__ = (
+        "_masks", "_needs", "_pypi_masks", "depends", "everything", "name", "provided", "records", "standin", "too_new"
+    )  # fmt: skip
 
     def __init__(self, name: str, records: Sequence[Record], names: NameMap, options: Options) -> None:
         self.name = name
@@ -89,15 +92,18 @@ class CondaName:
         self.provided = tuple(provided_by(record, names) for record in self.records)
         self.standin = standin_of(name, self.provided, names)
         self.depends = _group(record.requirements for record in self.records)
-        self.constrains = _group(record.constraints for record in self.records)
+        self.everything = (1 << len(self.records) + 1) - 2  # the bits of all records
         self.too_new = _too_new([record.timestamp for record in self.records], options)
         self._masks: dict[str, int] = {}
+        self._needs: tuple[Need, ...] | None = None
         self._pypi_masks: dict[tuple[str, str], int] = {}
 
     @property
-    def everything(self) -> int:
-        """The bits of all records."""
-        return (1 << len(self.records) + 1) - 2
+    def needs(self) -> tuple[Need, ...]:
+        """What the records depend on and constrain."""
+        if self._needs is None:
+            self._needs = needs(self.depends, _group(record.constraints for record in self.records))
+        return self._needs
 
     @property
     def wheel_bit(self) -> int:

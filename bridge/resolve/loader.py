@@ -11,13 +11,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from bridge.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
 from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.resolve.masks import ON
-from bridge.resolve.provides import is_python_text
+from bridge.resolve.needs import Need, read
 from bridge.resolve.space import Space
 from bridge.resolve.store import Clause, Term
 from bridge.resolve.variables import Fact, Variable
 from converters.wheel import CoreMetadata
 
 __all__ = ["Loader"]
+
+
+_ALWAYS: list[tuple[Term, ...]] = [()]
 
 
 class Loader:
@@ -70,7 +73,7 @@ class Loader:
         alive = self._store.domains[variable.index] & variable.conda.everything
         fresh = alive & ~variable.loaded_python
         variable.loaded_python |= alive
-        return bool(fresh) and self._load_texts(variable, fresh, is_python_only=True)
+        return bool(fresh) and self._load_needs(variable, fresh, is_python_only=True)
 
     def _load_waiting(self) -> bool:
         store, python = self._store, self._space.python
@@ -83,21 +86,19 @@ class Loader:
                 alive = store.domains[variable.index] & variable.conda.everything
                 if fresh := alive & ~variable.loaded:
                     variable.loaded |= alive
-                    has_loaded |= self._load_texts(variable, fresh, is_python_only=False)
+                    has_loaded |= self._load_needs(variable, fresh, is_python_only=False)
         return has_loaded
 
-    def _load_texts(self, variable: Variable, fresh: int, *, is_python_only: bool) -> bool:
-        assert variable.conda is not None
-        has_loaded = False
-        for texts, is_optional in ((variable.conda.depends, False), (variable.conda.constrains, True)):
-            for text, bits in texts.items():
-                if bits & fresh and (not is_python_only or is_python_text(text)):
-                    key = f"~{text}" if is_optional else text
-                    if key not in variable.texts:
-                        variable.texts.add(key)
-                        self._load_text(variable, bits, text, is_optional=is_optional)
-                        has_loaded = True
-        return has_loaded
+    def _load_needs(self, variable: Variable, fresh: int, *, is_python_only: bool) -> bool:
+        wanted: list[Need] = []
+        rest: list[Need] = []
+        for need in variable.unread:
+            is_wanted = need.bits & fresh and (need.is_python or not is_python_only)
+            (wanted if is_wanted else rest).append(need)
+        variable.unread = tuple(rest)
+        for need in wanted:
+            self._load_text(variable, need.bits, need.text, is_optional=need.is_optional)
+        return bool(wanted)
 
     def _load_text(
         self, variable: Variable, bits: int, text: str, *, is_optional: bool, further: tuple[Term, ...] = ()
@@ -106,7 +107,7 @@ class Loader:
         fact = Fact("constrains" if is_optional else "depends", text, variable, bits)
         try:
             spec = parse_conda(text)
-            conditions = self._conditions(spec)
+            conditions = self._conditions(spec) if spec.condition is not None else _ALWAYS
         except UsageError as error:
             self._space.warnings[f"conda:{variable.key}: {error.message}; records that say so are left out"] = None
             self._strike(variable, bits, Fact("unreadable", text, variable, bits))
@@ -117,20 +118,15 @@ class Loader:
                 for source in sources:
                     self._store.add(Clause(source, Fact("virtual", text, variable, bits)))
             return
-        requirement = Requirement(
-            text=text, name=spec.name, kind="matchspec", bound="conda" if spec.names_a_build else None, conda=spec
-        )
         for source in sources:
-            self._space.demand_conda(source, requirement, fact, is_optional=is_optional)
+            self._space.demand_conda(source, read(text), fact, is_optional=is_optional)
 
     def _conditions(self, spec: CondaSpec) -> list[tuple[Term, ...]]:
         """When a MatchSpec counts (`when`, CEP 43): alternatives, of which each holds if all of its terms do.
 
-        Without a condition there is one that always holds; where no virtual package of the target fits there is none.
+        Where no virtual package of the target fits there is none.
         Raises `UsageError` (`invalid-matchspec`).
         """
-        if spec.condition is None:
-            return [()]
         found = []
         for alternative in conditions_of(spec):
             terms = self._terms(alternative)

@@ -11,6 +11,7 @@ from typing import Literal
 from bridge.algebra import Requirement
 from bridge.resolve.catalog import CondaName, Project
 from bridge.resolve.masks import PRESENT
+from bridge.resolve.needs import Need
 from bridge.resolve.store import Term
 from converters.wheel import CoreMetadata
 
@@ -67,7 +68,7 @@ class Variable:
     outgoing: list[Implication] = field(default_factory=list)  # from this variable
     loaded: int = 0  # candidates whose facts are in the store
     loaded_python: int = 0  # candidates whose facts about python are
-    texts: set[str] = field(default_factory=set)
+    unread: tuple[Need, ...] = ()  # what its records state and the store has not been told
     metadata: dict[int, CoreMetadata] = field(default_factory=dict)
     served: dict[int, int] = field(default_factory=dict)  # extra: owner's index -> candidates read for it
     prerelease_mark: int = 0
