@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from resolvelib.resolvers import ResolutionTooDeep
@@ -86,12 +87,16 @@ def _resolve(
     watcher: Watcher | None,
     started: float,
 ) -> Resolution:
-    space = Space(catalog, _kept_candidates(catalog, kept))
+    with closing(Space(catalog, _kept_candidates(catalog, kept))) as space:
+        return _solved(space, request, watcher, started)
+
+
+def _solved(space: Space, request: _Request, watcher: Watcher | None, started: float) -> Resolution:
     reporter = Reporter(watcher)
     try:
         pins = run(space, request.roots(space), reporter, MAX_ROUNDS)
     except Unsolvable as verdict:
-        raise _explained(request, catalog, space, verdict) from None
+        raise _explained(request, space, verdict) from None
     except ResolutionTooDeep as error:
         raise NoSolutionError("too-deep", f"no solution was found in {MAX_ROUNDS} rounds") from error
     packages = _packages(space, pins)
@@ -107,14 +112,14 @@ def _resolve(
     )
 
 
-def _explained(request: _Request, catalog: Catalog, space: Space, verdict: Unsolvable) -> NoSolutionError:
+def _explained(request: _Request, space: Space, verdict: Unsolvable) -> NoSolutionError:
     """Cut the requests down to a set of which none can be left out, within a few seconds, and explain that one."""
     deadline = time.perf_counter() + EXPLAIN_SECONDS
     for requirement in request.requirements:
         fewer = replace(request, requirements=tuple(r for r in request.requirements if r is not requirement))
         if not fewer.requirements or time.perf_counter() > deadline:
             continue
-        attempt = Space(catalog)
+        attempt = Space(space.catalog)
         try:
             run(attempt, fewer.roots(attempt), Reporter(), EXPLAIN_ROUNDS)
         except Unsolvable as smaller:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bridge.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
 from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.resolve.masks import ON
-from bridge.resolve.needs import Need, read
+from bridge.resolve.needs import Need, is_plain, read
 from bridge.resolve.space import Space
 from bridge.resolve.store import Clause, Term
 from bridge.resolve.variables import Fact, Variable
@@ -97,7 +97,10 @@ class Loader:
             (wanted if is_wanted else rest).append(need)
         variable.unread = tuple(rest)
         for need in wanted:
-            self._load_text(variable, need.bits, need.text, is_optional=need.is_optional)
+            if is_plain(need.text):
+                self._space.state(variable, need)
+            else:
+                self._load_text(variable, need.bits, need.text, is_optional=need.is_optional)
         return bool(wanted)
 
     def _load_text(

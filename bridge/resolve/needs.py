@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from bridge.algebra import Requirement, parse_conda
+from bridge.errors import UsageError
 from bridge.resolve.provides import is_python_text
 
-__all__ = ["Need", "needs", "read"]
+__all__ = ["Need", "is_plain", "needs", "read"]
 
 
 class Need(NamedTuple):
@@ -27,6 +28,16 @@ def needs(depends: Mapping[str, int], constrains: Mapping[str, int]) -> tuple[Ne
         *(Need(text, bits, False, is_python_text(text)) for text, bits in depends.items()),
         *(Need(text, bits, True, is_python_text(text)) for text, bits in constrains.items()),
     )
+
+
+@lru_cache(maxsize=1 << 18)
+def is_plain(text: str) -> bool:
+    """Whether a text can be read, names no virtual package, and counts without a condition (CEP 43)."""
+    try:
+        spec = parse_conda(text)
+    except UsageError:
+        return False
+    return spec.condition is None and not spec.name.startswith("__")
 
 
 @lru_cache(maxsize=1 << 18)

@@ -100,6 +100,17 @@ class Provider(AbstractProvider[Implication, Candidate, str]):
         """O(1): two look-ups in the store."""
         return decision_order(self.space, self.variable(identifier))
 
+    def narrow_requirement_selection(
+        self,
+        identifiers: Iterable[str],
+        resolutions: Mapping[str, Candidate],
+        candidates: Mapping[str, Iterator[Candidate]],
+        information: Mapping[str, Iterator[RequirementInformation[Implication, Candidate]]],
+        backtrack_causes: Sequence[RequirementInformation[Implication, Candidate]],
+    ) -> Iterable[str]:
+        """The one to decide first: asked once a round, where `get_preference` would be asked once an identifier."""
+        return (min(identifiers, key=lambda name: decision_order(self.space, self.variable(name))),)
+
     def find_matches(
         self,
         identifier: str,
@@ -205,7 +216,7 @@ class Joint(Resolution[Implication, Candidate, str]):
 
     def _is_current_pin_satisfying(self, name: str, criterion: Criterion[Implication, Candidate]) -> bool:
         """A pin of this state meets every requirement on it: the store would have refused it otherwise. O(1)."""
-        return name in self.state.mapping
+        return name in self._states[-1].mapping
 
     def _parent(self, demand: Implication) -> Candidate | None:
         for index, _ in demand.source:

@@ -14,6 +14,7 @@ from bridge.model import IndexFile
 from bridge.resolve.assumptions import GROWN, Assumptions, meeting_files
 from bridge.resolve.catalog import Catalog, CondaName, Project
 from bridge.resolve.masks import ABSENT, ON, PRESENT
+from bridge.resolve.needs import Need, read
 from bridge.resolve.provides import canonical
 from bridge.resolve.store import Clause, Store, Term
 from bridge.resolve.variables import Fact, Implication, Variable, VariableKind
@@ -37,7 +38,15 @@ class Space:
         self.assumptions = Assumptions(self)
         self._by_name: dict[str, Variable] = {}
         self._excluded: set[tuple[int, int]] = set()
+        self._constraining: dict[str, list[tuple[Variable, Need]]] = {}
         self.python = self.conda_variable("python")
+
+    def close(self) -> None:
+        """Let go of what refers to itself, so that it is freed at once and not looked for; nothing works afterwards."""
+        for variable in self.variables:
+            variable.demands.clear()
+            variable.outgoing.clear()
+        del self.assumptions
 
     # Variables
 
@@ -198,6 +207,37 @@ class Space:
             self.imply(source, self.conda_extra(requirement.conda.name, extra), fact, ON)
         return implication
 
+    def state(self, variable: Variable, need: Need) -> None:
+        """What some records state, without a condition: as `demand_conda` has it, in the one shape that is frequent.
+
+        What they constrain counts from when its name is known; until then it is only remembered.
+        """
+        requirement = read(need.text)
+        target = self._by_name.get(requirement.name)
+        if need.is_optional and (target is None or not target.is_known):
+            self._constraining.setdefault(requirement.name, []).append((variable, need))
+            return
+        if target is None:
+            target = self.conda_variable(requirement.name)
+        term = (variable.index, need.bits)
+        fact = Fact("constrains" if need.is_optional else "depends", need.text, variable, need.bits, target)
+        implication = Implication((term,), target, requirement, fact, need.is_optional)
+        target.demands.append(implication)
+        variable.outgoing.append(implication)
+        assert requirement.conda is not None
+        if not target.is_known:
+            self.store.add_pair(term, (target.index, ABSENT), fact)
+        elif target.wheels is not None:
+            self._emit_conda(implication, requirement)
+        else:
+            assert target.conda is not None
+            allowed = target.conda.meets(requirement.conda)
+            implication.allowed = allowed | ABSENT if need.is_optional else allowed
+            if struck := self.store.full[target.index] & ~implication.allowed:
+                self.store.add_pair(term, (target.index, struck), fact)
+        for extra in () if need.is_optional else requirement.conda.extras:
+            self.imply((term,), self.conda_extra(requirement.name, extra), fact, ON)
+
     def demand_pypi(
         self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
     ) -> list[Implication]:
@@ -322,6 +362,8 @@ class Space:
                 self._exclude(wheels, variable)
         for implication in list(variable.demands):
             self._emit(implication)
+        for subject, need in self._constraining.pop(variable.key, ()):
+            self.state(subject, need)
 
     def _know_wheels(self, variable: Variable) -> None:
         project = variable.project or self.catalog.project(variable.key)

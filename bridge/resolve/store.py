@@ -37,7 +37,9 @@ class Clause:
     def __init__(
         self, terms: Sequence[Term], fact: object = None, marks: int = 0, parents: Sequence[Clause] = ()
     ) -> None:
-        self.terms = tuple(terms) if len(dict(terms)) == len(terms) else _united(terms)
+        # Almost every clause has two terms of two variables.
+        is_plain = len(terms) == 2 and terms[0][0] != terms[1][0]
+        self.terms = tuple(terms) if is_plain or len(dict(terms)) == len(terms) else _united(terms)
         self.fact = fact
         self.marks = marks
         self.parents = tuple(parents)
@@ -133,9 +135,33 @@ class Store:
     def add(self, clause: Clause) -> None:
         """Add a clause and draw what follows from it at once; a conflict is kept for `propagate` to report."""
         self._register(clause)
-        if self.level:
-            self._recent.append((self.level, clause))
+        if self._starts:
+            self._recent.append((len(self._starts), clause))
         self._check(clause)
+
+    def add_pair(self, one: Term, two: Term, fact: object) -> None:
+        """`add` of a clause of two terms: most clauses of a search come this way."""
+        clause = Clause((one, two), fact)
+        if one[0] == two[0]:
+            self.add(clause)
+            return
+        (variable, mask), (other, other_mask) = one, two
+        self._clauses.append(clause)
+        self._binary[variable].append((mask, other, other_mask, clause))
+        self._binary[other].append((other_mask, variable, mask, clause))
+        if self._starts:
+            self._recent.append((len(self._starts), clause))
+        domain, other_domain = self.domains[variable], self.domains[other]
+        if not domain & ~mask:
+            if other_domain & other_mask:
+                if other_domain & ~other_mask:
+                    self._strike(other, other_mask, clause)
+                elif self._conflict is None:
+                    self._conflict = clause
+            elif not other_domain and self._conflict is None:
+                self._conflict = clause
+        elif not other_domain & ~other_mask and domain & mask:
+            self._strike(variable, mask, clause)
 
     def _register(self, clause: Clause) -> None:
         self._clauses.append(clause)
