@@ -2,10 +2,10 @@
 
     python benchmarks/resolve_conda.py SHARED [--requests 500] [--seed 20261122] [--json]
 
-SHARED holds `data/conda-forge`. A request is one to six names drawn at random, half of the requests with a python minor,
-a third of the names with a bound that some version of the name meets. Both sides have read every record they need
-before (warm): rattler its Gateway, bridge its catalog, as `bridge resolve --batch` has. Wall seconds; the order in
-which the two are asked alternates. Every difference in what was asked for is printed with both answers.
+SHARED holds `data/conda-forge`. A request is one to six names drawn at random, half of the requests with a python
+minor, a third of the names with a bound that some version of the name meets. Both sides have read every record they
+need before (warm): rattler its Gateway, bridge its catalog, as `bridge resolve --batch` has. Wall seconds; the order
+in which the two are asked alternates. Every difference in what was asked for is printed with both answers.
 
 The process that asked rattler ends without its finalisers, which may abort.
 """
@@ -26,7 +26,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from rattler import BuildString, Channel, Gateway, GenericVirtualPackage, PackageName, Version, solve
 from rattler.exceptions import SolverError
@@ -40,7 +40,7 @@ from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
 from converters.target import Target
 
-SUBDIRS = ("linux-64", "noarch")
+SUBDIRS: tuple[Literal["linux-64"], Literal["noarch"]] = ("linux-64", "noarch")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 VIRTUAL = {"__unix": "0", "__linux": "6.1", "__glibc": "2.36", "__archspec": "0"}
 Picks = dict[str, tuple[str, str]]  # name → (version, build)
@@ -94,7 +94,7 @@ class Theirs:
             [self._channel],
             request,
             gateway=self._gateway,
-            platforms=list(SUBDIRS),
+            platforms=SUBDIRS,
             virtual_packages=self._virtual,
         )
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 
 from resolvelib.resolvers import ResolutionTooDeep
@@ -14,7 +14,7 @@ from bridge.algebra import Requirement
 from bridge.errors import NoSolutionError
 from bridge.model import Resolution, Resolved, Statistics
 from bridge.resolve.catalog import Catalog, IndexPort, Options, RecordPort
-from bridge.resolve.explain import no_solution
+from bridge.resolve.explain import facts_of, no_solution
 from bridge.resolve.provider import Candidate, Reporter, Unsolvable, Watcher, run
 from bridge.resolve.space import Space
 from bridge.resolve.variables import Implication, Variable
@@ -26,8 +26,9 @@ from converters.wheel import WheelInfo
 __all__ = ["Catalog", "IndexPort", "Options", "RecordPort", "resolve"]
 
 MAX_ROUNDS = 200_000
-EXPLAIN_SECONDS = 5.0
-EXPLAIN_ROUNDS = 2_000
+MORE_ROUNDS = 4  # than a refutation took, until what is tried in its place counts as solvable
+ALONE_ROUNDS = 30  # the same for one request alone: that it is impossible by itself is worth knowing
+EXPLAIN_REQUESTS = 8  # of more than these, none is left out in turn
 
 
 def resolve(
@@ -96,7 +97,7 @@ def _solved(space: Space, request: _Request, watcher: Watcher | None, started: f
     try:
         pins = run(space, request.roots(space), reporter, MAX_ROUNDS)
     except Unsolvable as verdict:
-        raise _explained(request, space, verdict) from None
+        raise _explained(request, space, verdict, reporter.rounds) from None
     except ResolutionTooDeep as error:
         raise NoSolutionError("too-deep", f"no solution was found in {MAX_ROUNDS} rounds") from error
     packages = _packages(space, pins)
@@ -112,21 +113,44 @@ def _solved(space: Space, request: _Request, watcher: Watcher | None, started: f
     )
 
 
-def _explained(request: _Request, space: Space, verdict: Unsolvable) -> NoSolutionError:
-    """Cut the requests down to a set of which none can be left out, within a few seconds, and explain that one."""
-    deadline = time.perf_counter() + EXPLAIN_SECONDS
-    for requirement in request.requirements:
-        fewer = replace(request, requirements=tuple(r for r in request.requirements if r is not requirement))
-        if not fewer.requirements or time.perf_counter() > deadline:
-            continue
-        attempt = Space(space.catalog)
-        try:
-            run(attempt, fewer.roots(attempt), Reporter(), EXPLAIN_ROUNDS)
-        except Unsolvable as smaller:
-            request, space, verdict = fewer, attempt, smaller
-        except ResolutionTooDeep:
-            continue
-    return no_solution(space, verdict.proof, request.requirements)
+def _explained(request: _Request, space: Space, verdict: Unsolvable, rounds: int) -> NoSolutionError:
+    """Cut the requests down to a set of which, as far as a short search shows, none can be left out; explain that one.
+
+    First to those that the proof rests on, as long as their own proof rests on fewer. Then each is left out in turn: a
+    search that takes longer than the refutation did by some rounds is taken for one that would succeed.
+    """
+    with ExitStack() as spaces:
+
+        def refuted(fewer: tuple[Requirement, ...]) -> bool:
+            nonlocal request, space, verdict, rounds
+            attempt = spaces.enter_context(closing(Space(space.catalog)))
+            reporter = Reporter()
+            smaller = replace(request, requirements=fewer)
+            try:
+                run(
+                    attempt,
+                    smaller.roots(attempt),
+                    reporter,
+                    rounds + (ALONE_ROUNDS if len(fewer) == 1 else MORE_ROUNDS),
+                )
+            except ResolutionTooDeep:
+                return False
+            except Unsolvable as another:
+                request, space, verdict, rounds = smaller, attempt, another, reporter.rounds
+                return True
+            return False
+
+        def core() -> tuple[Requirement, ...]:
+            asked = {fact.text for fact in facts_of(verdict.proof) if fact.kind == "asked"}
+            return tuple(r for r in request.requirements if r.text in asked)
+
+        while 0 < len(core()) < len(request.requirements) and refuted(core()):
+            pass
+        for requirement in request.requirements:
+            fewer = tuple(r for r in request.requirements if r is not requirement)
+            if fewer and len(request.requirements) <= EXPLAIN_REQUESTS:
+                refuted(fewer)
+        return no_solution(space, verdict.proof, request.requirements)
 
 
 def _kept_candidates(catalog: Catalog, kept: Mapping[str, str]) -> dict[str, int]:

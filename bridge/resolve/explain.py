@@ -22,7 +22,7 @@ from bridge.resolve.store import Clause
 from bridge.resolve.variables import Fact, Implication, Variable
 from converters.wheel import parse_wheel_name
 
-__all__ = ["no_solution"]
+__all__ = ["facts_of", "no_solution"]
 
 _MAX_STEPS = 12
 _MAX_FACTS = 8  # of one step; real proofs rarely have more, and nobody reads further
@@ -38,7 +38,7 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
     """The error for a refuted request. `requests` are those that exclude each other, none of them in vain."""
     said = _Words(space)
     steps = [step for clause in _lemmas(proof) if (step := said.step(clause, is_last=clause is proof))]
-    facts = list(_facts(proof))
+    facts = list(facts_of(proof))
     available = said.availability(facts)
     if available and len(steps) == 1:
         steps = [_Step((*available, *steps[0].because), steps[0].so)]
@@ -71,7 +71,8 @@ def _lemmas(proof: Clause) -> list[Clause]:
     return ordered
 
 
-def _facts(proof: Clause) -> Iterable[Fact]:
+def facts_of(proof: Clause) -> Iterable[Fact]:
+    """The facts that a proof rests on."""
     seen: set[int] = set()
     for lemma in _lemmas(proof):
         for parent in lemma.parents:
