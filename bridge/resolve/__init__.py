@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 
 from resolvelib.resolvers import ResolutionTooDeep
 
@@ -14,10 +14,11 @@ from bridge.algebra import Requirement
 from bridge.errors import NoSolutionError
 from bridge.model import Resolution, Resolved, Statistics
 from bridge.resolve.catalog import Catalog, IndexPort, Options, RecordPort
-from bridge.resolve.explain import facts_of, no_solution
+from bridge.resolve.conflict import Conflict, Request
 from bridge.resolve.provider import Candidate, Reporter, Unsolvable, Watcher, run
 from bridge.resolve.space import Space
-from bridge.resolve.variables import Implication, Variable
+from bridge.resolve.store import Clause
+from bridge.resolve.variables import Variable
 from converters.record import Record
 from converters.target import Python, Target
 from converters.translate import translate
@@ -26,9 +27,6 @@ from converters.wheel import WheelInfo
 __all__ = ["Catalog", "IndexPort", "Options", "RecordPort", "resolve"]
 
 MAX_ROUNDS = 200_000
-MORE_ROUNDS = 4  # than a refutation took, until what is tried in its place counts as solvable
-ALONE_ROUNDS = 30  # the same for one request alone: that it is impossible by itself is worth knowing
-EXPLAIN_REQUESTS = 8  # of more than these, none is left out in turn
 
 
 def resolve(
@@ -58,31 +56,15 @@ def resolve(
     collecting = gc.isenabled()
     gc.disable()  # clauses live exactly as long as this call: looking for garbage among them would cost a third
     try:
-        request = _Request(tuple(requirements), tuple(present), tuple(constraints), requires_python)
+        request = Request(tuple(requirements), tuple(present), tuple(constraints), requires_python)
         return _resolve(request, catalog, kept or {}, watcher, started)
     finally:
         if collecting:
             gc.enable()
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    requirements: tuple[Requirement, ...]
-    present: tuple[Requirement, ...]
-    constraints: tuple[Requirement, ...]
-    requires_python: str | None
-
-    def roots(self, space: Space) -> list[Implication]:
-        """Tell a space all of it; returns what stands at the root."""
-        for constraint in self.constraints:
-            space.constrain(constraint)
-        roots = [root for requirement in self.requirements for root in space.ask(requirement)]
-        roots += [root for requirement in self.present for root in space.stay(requirement)]
-        return roots + (space.bound_python(self.requires_python) if self.requires_python else [])
-
-
 def _resolve(
-    request: _Request,
+    request: Request,
     catalog: Catalog,
     kept: Mapping[str, str],
     watcher: Watcher | None,
@@ -92,14 +74,18 @@ def _resolve(
         return _solved(space, request, watcher, started)
 
 
-def _solved(space: Space, request: _Request, watcher: Watcher | None, started: float) -> Resolution:
+def _solved(space: Space, request: Request, watcher: Watcher | None, started: float) -> Resolution:
     reporter = Reporter(watcher)
+    proof: Clause | None = None
     try:
         pins = run(space, request.roots(space), reporter, MAX_ROUNDS)
     except Unsolvable as verdict:
-        raise _explained(request, space, verdict, reporter.rounds) from None
+        proof = verdict.proof
     except ResolutionTooDeep as error:
         raise NoSolutionError("too-deep", f"no solution was found in {MAX_ROUNDS} rounds") from error
+    if proof is not None:  # raised here, so that the error does not hold on to the search
+        with closing(Conflict(request, space, proof, reporter.rounds)) as conflict:
+            raise conflict.explained()
     packages = _packages(space, pins)
     statistics = Statistics(
         rounds=reporter.rounds,
@@ -111,46 +97,6 @@ def _solved(space: Space, request: _Request, watcher: Watcher | None, started: f
     return Resolution(
         target=_target(space, pins), packages=packages, statistics=statistics, warnings=tuple(space.warnings)
     )
-
-
-def _explained(request: _Request, space: Space, verdict: Unsolvable, rounds: int) -> NoSolutionError:
-    """Cut the requests down to a set of which, as far as a short search shows, none can be left out; explain that one.
-
-    First to those that the proof rests on, as long as their own proof rests on fewer. Then each is left out in turn: a
-    search that takes longer than the refutation did by some rounds is taken for one that would succeed.
-    """
-    with ExitStack() as spaces:
-
-        def refuted(fewer: tuple[Requirement, ...]) -> bool:
-            nonlocal request, space, verdict, rounds
-            attempt = spaces.enter_context(closing(Space(space.catalog)))
-            reporter = Reporter()
-            smaller = replace(request, requirements=fewer)
-            try:
-                run(
-                    attempt,
-                    smaller.roots(attempt),
-                    reporter,
-                    rounds + (ALONE_ROUNDS if len(fewer) == 1 else MORE_ROUNDS),
-                )
-            except ResolutionTooDeep:
-                return False
-            except Unsolvable as another:
-                request, space, verdict, rounds = smaller, attempt, another, reporter.rounds
-                return True
-            return False
-
-        def core() -> tuple[Requirement, ...]:
-            asked = {fact.text for fact in facts_of(verdict.proof) if fact.kind == "asked"}
-            return tuple(r for r in request.requirements if r.text in asked)
-
-        while 0 < len(core()) < len(request.requirements) and refuted(core()):
-            pass
-        for requirement in request.requirements:
-            fewer = tuple(r for r in request.requirements if r is not requirement)
-            if fewer and len(request.requirements) <= EXPLAIN_REQUESTS:
-                refuted(fewer)
-        return no_solution(space, verdict.proof, request.requirements)
 
 
 def _kept_candidates(catalog: Catalog, kept: Mapping[str, str]) -> dict[str, int]:
