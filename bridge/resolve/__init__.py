@@ -161,7 +161,7 @@ def _record(space: Space, pin: Candidate, target: Target) -> Record | None:
     variable, place = pin.variable, pin.bit.bit_length() - 2
     if variable.kind == "conda" and pin.bit != variable.wheel_bit:
         assert variable.conda is not None
-        return replace(variable.conda.records[place], pypi_names=variable.conda.provided[place].projects)
+        return variable.conda.record(place)
     if variable.kind != "wheels":
         return None
     file = space.file(variable, pin.bit)

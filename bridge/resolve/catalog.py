@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -80,7 +80,8 @@ class CondaName:
     """The records of one conda name, best first, and the masks of what they meet."""
 
     __slots__ = (
-        "_masks", "_needs", "_pypi_masks", "depends", "everything", "name", "provided", "records", "standin", "too_new"
+        "_masks", "_needs", "_pypi_masks", "depends", "everything", "name", "projects", "provided",
+        "records", "standin", "too_new"
     )  # fmt: skip
 
     def __init__(self, name: str, records: Sequence[Record], names: NameMap, options: Options) -> None:
@@ -90,19 +91,27 @@ class CondaName:
         ranked = sorted(records, key=lambda record: (channels[record.origin], *record_rank(record)), reverse=True)
         self.records = tuple(ranked)
         self.provided = tuple(provided_by(record, names) for record in self.records)
+        self.projects = frozenset(project for provided in self.provided for project in provided.projects)
         self.standin = standin_of(name, self.provided, names)
         self.depends = _group(record.requirements for record in self.records)
         self.everything = (1 << len(self.records) + 1) - 2  # the bits of all records
         self.too_new = _too_new([record.timestamp for record in self.records], options)
         self._masks: dict[str, int] = {}
-        self._needs: tuple[Need, ...] | None = None
+        self._needs: tuple[tuple[Need, ...], tuple[Need, ...]] | None = None
         self._pypi_masks: dict[tuple[str, str], int] = {}
 
+    def record(self, position: int) -> Record:
+        """A record, with the projects that it is believed to carry."""
+        found = self.records[position]
+        carried = self.provided[position].projects
+        return found if found.pypi_names == carried else replace(found, pypi_names=carried)
+
     @property
-    def needs(self) -> tuple[Need, ...]:
-        """What the records depend on and constrain."""
+    def needs(self) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
+        """What the records depend on and constrain: what speaks of python, and the rest."""
         if self._needs is None:
-            self._needs = needs(self.depends, _group(record.constraints for record in self.records))
+            stated = needs(self.depends, _group(record.constraints for record in self.records))
+            self._needs = (tuple(n for n in stated if n.is_python), tuple(n for n in stated if not n.is_python))
         return self._needs
 
     @property
@@ -152,11 +161,6 @@ class CondaName:
             if project in provided.projects and (len(provided.projects) == 1 or canonical(self.name) == project):
                 mask |= 2 << position
         return mask
-
-    @property
-    def projects(self) -> frozenset[str]:
-        """Every project that some record carries."""
-        return frozenset(project for provided in self.provided for project in provided.projects)
 
     def extra_depends(self, extra: str) -> tuple[int, dict[str, int]]:
         """The records that offer an extra themselves (CEP 44), and what it adds: MatchSpec text → bits of records."""

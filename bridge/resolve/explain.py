@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from bridge.algebra import Requirement
@@ -36,7 +37,11 @@ class _Step:
 
 def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) -> NoSolutionError:
     """The error for a refuted request. `requests` are those that exclude each other, none of them in vain."""
-    said = _Words(space)
+    with closing(_Words(space)) as said:
+        return _told(said, space, proof, requests)
+
+
+def _told(said: _Words, space: Space, proof: Clause, requests: Sequence[Requirement]) -> NoSolutionError:
     steps = [step for clause in _lemmas(proof) if (step := said.step(clause, is_last=clause is proof))]
     facts = list(facts_of(proof))
     available = said.availability(facts)
@@ -110,6 +115,10 @@ class _Words:
             # With a python to choose from, that one is needed goes without saying.
             self._sentences["needs-python"] = self._needs_python
             self._telling.add("needs-python")
+
+    def close(self) -> None:
+        """Let go of what refers to itself."""
+        self._sentences.clear()
 
     def step(self, clause: Clause, *, is_last: bool) -> _Step | None:
         """A learned clause as a step; `None` where it only says what its name says."""

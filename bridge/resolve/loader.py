@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bridge.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
 from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.resolve.masks import ON
-from bridge.resolve.needs import Need, is_plain, read
+from bridge.resolve.needs import is_plain, read
 from bridge.resolve.space import Space
 from bridge.resolve.store import Clause, Term
 from bridge.resolve.variables import Fact, Variable
@@ -90,12 +90,12 @@ class Loader:
         return has_loaded
 
     def _load_needs(self, variable: Variable, fresh: int, *, is_python_only: bool) -> bool:
-        wanted: list[Need] = []
-        rest: list[Need] = []
-        for need in variable.unread:
-            is_wanted = need.bits & fresh and (need.is_python or not is_python_only)
-            (wanted if is_wanted else rest).append(need)
-        variable.unread = tuple(rest)
+        wanted = [need for need in variable.unread_python if need.bits & fresh]
+        if wanted:
+            variable.unread_python = tuple(need for need in variable.unread_python if not need.bits & fresh)
+        if not is_python_only and (others := [need for need in variable.unread if need.bits & fresh]):
+            variable.unread = tuple(need for need in variable.unread if not need.bits & fresh)
+            wanted += others
         for need in wanted:
             if is_plain(need.text):
                 self._space.state(variable, need)

@@ -343,7 +343,7 @@ class Space:
 
     def _know_conda(self, variable: Variable) -> None:
         conda = self.catalog.conda(variable.key)
-        variable.conda, variable.unread = conda, conda.needs
+        variable.conda, (variable.unread_python, variable.unread) = conda, conda.needs
         full = ABSENT | conda.everything
         only = self._only(variable.key, conda.standin)
         has_wheels = conda.standin is not None and self.catalog.index is not None and variable is not self.python

@@ -316,9 +316,14 @@ class Store:
         again = []
         while self._recent and self._recent[-1][0] > level:
             again.append(self._recent.pop()[1])
+        domains = self.domains
         for clause in reversed(again):
             if level:
                 self._recent.append((level, clause))
+            if len(clause.terms) == 2:
+                (one, mask), (two, other_mask) = clause.terms
+                if domains[one] & ~mask and (domains[two] & ~other_mask or not domains[one] & mask):
+                    continue  # nothing follows: the frequent case, without a call
             self._check(clause)
 
     def _undo(self, level: int) -> None:

@@ -68,7 +68,8 @@ class Variable:
     outgoing: list[Implication] = field(default_factory=list)  # from this variable
     loaded: int = 0  # candidates whose facts are in the store
     loaded_python: int = 0  # candidates whose facts about python are
-    unread: tuple[Need, ...] = ()  # what its records state and the store has not been told
+    unread_python: tuple[Need, ...] = ()  # what its records state of python, and the store has not been told
+    unread: tuple[Need, ...] = ()  # the same, of all else
     metadata: dict[int, CoreMetadata] = field(default_factory=dict)
     served: dict[int, int] = field(default_factory=dict)  # extra: owner's index -> candidates read for it
     prerelease_mark: int = 0
