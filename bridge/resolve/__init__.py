@@ -17,7 +17,6 @@ from bridge.resolve.catalog import Catalog, IndexPort, Options, RecordPort
 from bridge.resolve.conflict import Conflict, Request
 from bridge.resolve.provider import Candidate, Reporter, Unsolvable, Watcher, run
 from bridge.resolve.space import Space
-from bridge.resolve.store import Clause
 from bridge.resolve.variables import Variable
 from converters.record import Record
 from converters.target import Python, Target
@@ -57,10 +56,13 @@ def resolve(
     gc.disable()  # clauses live exactly as long as this call: looking for garbage among them would cost a third
     try:
         request = Request(tuple(requirements), tuple(present), tuple(constraints), requires_python)
-        return _resolve(request, catalog, kept or {}, watcher, started)
+        found = _resolve(request, catalog, kept or {}, watcher, started)
     finally:
         if collecting:
             gc.enable()
+    if isinstance(found, NoSolutionError):
+        raise found  # here, for an error holds on to all that lives where it is raised
+    return found
 
 
 def _resolve(
@@ -69,23 +71,20 @@ def _resolve(
     kept: Mapping[str, str],
     watcher: Watcher | None,
     started: float,
-) -> Resolution:
+) -> Resolution | NoSolutionError:
     with closing(Space(catalog, _kept_candidates(catalog, kept))) as space:
-        return _solved(space, request, watcher, started)
+        reporter = Reporter(watcher)
+        try:
+            pins = run(space, request.roots(space), reporter, MAX_ROUNDS)
+        except Unsolvable as verdict:
+            with closing(Conflict(request, space, verdict.proof, reporter.rounds)) as conflict:
+                return conflict.explained()
+        except ResolutionTooDeep:
+            return NoSolutionError("too-deep", f"no solution was found in {MAX_ROUNDS} rounds")
+        return _solved(space, pins, reporter, started)
 
 
-def _solved(space: Space, request: Request, watcher: Watcher | None, started: float) -> Resolution:
-    reporter = Reporter(watcher)
-    proof: Clause | None = None
-    try:
-        pins = run(space, request.roots(space), reporter, MAX_ROUNDS)
-    except Unsolvable as verdict:
-        proof = verdict.proof
-    except ResolutionTooDeep as error:
-        raise NoSolutionError("too-deep", f"no solution was found in {MAX_ROUNDS} rounds") from error
-    if proof is not None:  # raised here, so that the error does not hold on to the search
-        with closing(Conflict(request, space, proof, reporter.rounds)) as conflict:
-            raise conflict.explained()
+def _solved(space: Space, pins: Mapping[str, Candidate], reporter: Reporter, started: float) -> Resolution:
     packages = _packages(space, pins)
     statistics = Statistics(
         rounds=reporter.rounds,
