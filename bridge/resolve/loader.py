@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bridge.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
 from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
+from bridge.resolve.files import need_python
 from bridge.resolve.masks import ON
 from bridge.resolve.needs import is_plain, read
 from bridge.resolve.space import Space
@@ -191,7 +192,7 @@ class Loader:
         self.metadata_read += 1
         variable.metadata[bit] = metadata
         if metadata.requires_python and metadata.requires_python != file.requires_python:
-            self._space.need_python(variable, bit, metadata.requires_python)
+            need_python(self._space, variable, bit, metadata.requires_python)
         for requirement in self._requirements(metadata, file.filename):
             fact = Fact("depends", requirement.text, variable, bit)
             try:

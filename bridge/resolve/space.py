@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bridge.algebra import Requirement
-from bridge.errors import UnsafeInputError, UsageError
 from bridge.model import IndexFile
-from bridge.resolve.assumptions import GROWN, Assumptions, meeting_files
-from bridge.resolve.catalog import Catalog, CondaName, Project
+from bridge.resolve.assumptions import Assumptions, meeting_files
+from bridge.resolve.catalog import Catalog, CondaName
+from bridge.resolve.files import add_url, say_where_files_run
 from bridge.resolve.masks import ABSENT, ON, PRESENT
 from bridge.resolve.needs import Need, read
 from bridge.resolve.provides import canonical
@@ -246,7 +246,7 @@ class Space:
         is_wheel = requirement.bound == "wheel" or requirement.url is not None
         owner = self.wheels_variable(project) if is_wheel else self.owner(project)
         if requirement.url:
-            self._add_url(owner, requirement, is_root=not source)
+            add_url(self, owner, requirement, is_root=not source)
         implication = Implication(source, owner, requirement, fact, is_optional)
         self._attach(implication)
         if owner.is_known:
@@ -373,7 +373,7 @@ class Space:
         self.imply(((variable.index, PRESENT),), self.know(self.python), needs, PRESENT)
         if self._only(variable.key) == "conda":
             self.bar(variable, project.everything, Fact("only", "conda", variable, project.everything))
-        self._say_where_files_run(variable, project, project.everything)
+        say_where_files_run(self, variable, project, project.everything)
         for name in self.catalog.namesakes(variable.key):
             conda = self.know(self.conda_variable(name))
             if conda.wheels is variable:
@@ -396,50 +396,6 @@ class Space:
         if owned := conda.conda.owns(wheels.key):
             fact = Fact("owner", wheels.key, wheels, PRESENT, conda)
             self.store.add(Clause(((wheels.index, PRESENT), (conda.index, owned)), fact))
-
-    def _say_where_files_run(self, variable: Variable, project: Project, among: int) -> None:
-        pythons, python = self.catalog.pythons, self.python
-        for tags, bits in project.by_tags.items():
-            fits = pythons.for_tags(tags)
-            if bits & among and fits != pythons.everything:
-                fact = Fact("tags", "", variable, bits & among, python)
-                self.store.add(Clause(((variable.index, bits & among), (python.index, ~fits)), fact))
-        for text, bits in project.by_python.items():
-            if bits & among:
-                self.need_python(variable, bits & among, text)
-
-    def need_python(self, variable: Variable, bits: int, text: str) -> None:
-        """Files that state a Requires-Python run on these pythons only. An unreadable one is ignored, as pip does."""
-        fits = self.catalog.pythons.for_requires(text)
-        if fits is None:
-            self.warnings[f"{variable.key}: Requires-Python {text!r} cannot be read and is ignored"] = None
-        elif fits != self.catalog.pythons.everything:
-            fact = Fact("requires-python", text, variable, bits, self.python)
-            self.store.add(Clause(((variable.index, bits), (self.python.index, ~fits)), fact))
-
-    # URL requirements
-
-    def _add_url(self, variable: Variable, requirement: Requirement, *, is_root: bool) -> None:
-        """The file of a URL joins its project; asked for by the person, it is the only candidate."""
-        assert requirement.url is not None
-        catalog = self.catalog
-        if catalog.index is None:
-            raise UsageError("no-index", f"{requirement.text}: a URL needs the package index, which is switched off")
-        if not is_root and requirement.url.startswith("file:"):
-            raise UnsafeInputError("url-refused", f"{requirement.text}: only a person may name a file of this machine")
-        file = catalog.index.file_of_url(requirement.url, variable.key)
-        if variable.project is None and is_root:
-            variable.project = Project.of_file(file, catalog.target, catalog.options)
-            return
-        wider, bit = (variable.project or catalog.project(variable.key)).with_file(file)
-        variable.project = wider
-        if variable.is_known and not self.store.full[variable.index] & bit:
-            self.store.extend(variable.index, bit)
-            self.assumptions.lifting |= GROWN
-            self._say_where_files_run(variable, wider, bit)
-            for demand in variable.demands:
-                if demand.requirement is not None and not meeting_files(wider, demand.requirement) & bit:
-                    self.store.add(Clause((*demand.source, (variable.index, bit)), demand.fact))
 
 
 def _meeting_records(conda: CondaName, project: str, requirement: Requirement) -> int:
