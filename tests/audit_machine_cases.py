@@ -164,7 +164,7 @@ PROGRAMS = [
         script("a long path, through the shell", "/bin/sh\n'''exec' /nowhere/bin/python \"$0\" \"$@\"\n' '''"),
         "foreign-shebang",
     ),
-    broken(script("a script that nobody may run", "/bin/sh", mode=0o644), "not-executable"),
+    broken(script("a script that nobody may run", "/bin/sh", mode=0o644), "not-executable", "warning"),
     broken(script("a script that everybody may change", "/bin/sh", mode=0o757), "world-writable", "warning"),
     Case(
         "a virtual environment whose python is gone",

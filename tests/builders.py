@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import posixpath
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -133,7 +134,9 @@ def make_conda(
     for path in sorted([*contents, *links]):
         entry: dict[str, object] = {"_path": path}
         if path in links:
-            entry |= {"path_type": "softlink", "sha256": hashlib.sha256(b"").hexdigest(), "size_in_bytes": 0}
+            # Of a link, the hash and the size are those of what it leads to.
+            data = contents.get(posixpath.normpath(posixpath.join(posixpath.dirname(path), links[path])), b"")
+            entry |= {"path_type": "softlink", "sha256": hashlib.sha256(data).hexdigest(), "size_in_bytes": len(data)}
         else:
             data = contents[path]
             entry |= {"path_type": "hardlink", "sha256": hashlib.sha256(data).hexdigest(), "size_in_bytes": len(data)}

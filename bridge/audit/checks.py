@@ -49,7 +49,7 @@ CHECKS: tuple[Check, ...] = (
     _check("outside-link", "warning", "an owned link leads out of the environment", files.outside_link),
     _check("case-collision", "warning", "paths differ only in case", files.case_collision),
     _check("unicode-collision", "warning", "paths differ only in their composition", files.unicode_collision),
-    _check("not-executable", "error", "a package's script may not be run", programs.not_executable),
+    _check("not-executable", "warning", "a package's script may not be run", programs.not_executable),
     _check("world-writable", "warning", "everybody may change a package's file", programs.world_writable),
     _check("foreign-shebang", "error", "a script's interpreter is gone, or another's", programs.foreign_shebang),
     _check("broken-interpreter", "error", "python is gone, or another one", programs.broken_interpreter),

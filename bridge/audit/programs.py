@@ -57,7 +57,10 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def not_executable(view: View) -> Iterator[Finding]:
-    """A script of a package, in the folder of programs, that the system will not run."""
+    """A script of a package, in the folder of programs, that the system will not run.
+
+    pip leaves those so that a wheel brings in `.data/scripts` without the permission: a warning.
+    """
     for path in view.readings.scripts:
         owner, found = view.owner(path), view.observed.get(path)
         mode = found.fingerprint.mode if found else None
@@ -68,7 +71,7 @@ def not_executable(view: View) -> Iterator[Finding]:
             "not-executable",
             path,
             f"it begins with #!, and its mode {mode:04o} lets nobody run it",
-            level="error" if owner.source != "conda" else "warning",
+            level="warning",
             repairs=repair.make_executable(view, path),
         )
 

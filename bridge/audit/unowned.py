@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from bridge.audit import repair
@@ -11,15 +12,25 @@ from bridge.audit.view import View
 
 __all__ = ["leftover", "unowned_file"]
 
+# What virtualenv, uv and setuptools write beside the distributions for themselves, and what people keep there.
+_OF_VENV = re.compile(r"(?:_virtualenv\.(?:py|pth)|easy-install\.pth|.*\.egg-link|README\.txt|\.\w*|__pycache__)\Z")
+
 
 def unowned_file(view: View) -> Iterator[Finding]:
     """A file that no record claims; a whole directory of such files counts once.
 
-    Not told of a prefix without conda-meta: there nobody claims the interpreter's own files either.
+    Without conda-meta nobody claims the interpreter's own files, nor a virtual environment's scripts: there only what
+    lies beside the distributions is told, and of an interpreter's home nothing.
     """
     unread = sum(defect.path.startswith("conda-meta/") for defect in view.state.defects)
     doubt = f"; {unread} defect(s) of conda-meta hide what it claims" if unread else ""
-    for path, count in view.unowned.items() if view.has_records else ():
+    sites = {each.path.rpartition("/")[0] for each in view.state.distributions}
+    for path, count in view.unowned.items() if view.is_environment else ():
+        folder, _, name = path.rpartition("/")
+        if not view.has_records and (
+            _OF_VENV.match(name) or not f"{folder}/".startswith(tuple(f"{s}/" for s in sites))
+        ):
+            continue
         found = view.observed.get(path)
         is_directory = found is None or found.fingerprint.kind == "directory"
         files = "1 file" if count == 1 else f"{count} files"
