@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
@@ -310,3 +311,59 @@ def test_the_error_names_the_interpreter() -> None:
     error = unpackable("of a reason", context=("more",))
     assert error.context == (f"interpreter: {sys.executable}", f"installation: {sys.base_prefix}", "more")
     assert error.exit_code == 2
+
+
+def elf_files() -> list[Path]:
+    """The running interpreter's own, and what it has loaded."""
+    maps = Path("/proc/self/maps").read_text().split() if os.path.exists("/proc/self/maps") else []
+    found = {Path(os.path.realpath(word)) for word in maps if word.startswith("/") and os.path.isfile(word)}
+    found |= set(Path(sysconfig.get_path("platstdlib"), "lib-dynload").glob("*.so"))
+    return sorted(path for path in found if path.read_bytes()[:4] == b"\x7fELF")[:60]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs ELF files")
+def test_elf_is_read_as_pyelftools_reads_it() -> None:
+    from elftools.elf.dynamic import DynamicSegment
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.gnuversions import GNUVerNeedSection
+
+    for path in elf_files():
+        found = inspect(path)
+        assert found is not None
+        with path.open("rb") as stream:
+            elf = ELFFile(stream)
+            dynamic = [segment for segment in elf.iter_segments() if isinstance(segment, DynamicSegment)]
+            tags = [tag for segment in dynamic for tag in segment.iter_tags()]
+            texts = {
+                kind: [str(getattr(tag, kind.lower())) for tag in tags if tag.entry.d_tag == f"DT_{kind}"]
+                for kind in ("NEEDED", "RPATH", "RUNPATH")
+            }
+            versions = elf.get_section_by_name(".gnu.version_r")
+            assert versions is None or isinstance(versions, GNUVerNeedSection)
+            names = [a.name for _, auxiliary in versions.iter_versions() for a in auxiliary] if versions else []
+        numbers = [tuple(map(int, name[6:].split(".")[:2])) for name in names if re.match(r"GLIBC_\d", name)]
+        assert [text.value for text in found.needed] == texts["NEEDED"], path
+        assert [text.value for text in found.search] == texts["RPATH"] + texts["RUNPATH"], path
+        if "GLIBC_ABI_DT_RELR" not in names:
+            assert found.glibc == max(numbers, default=(0, 0)), path
+        data = path.read_bytes()
+        for text in (*found.needed, *found.search):
+            assert data[text.offset :].startswith(text.value.encode() + b"\0")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs ELF files")
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_a_damaged_elf_file_is_told_or_read(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """MUST: `ValueError` for what cannot be read, and no other way out, whatever the file holds."""
+    source = min(elf_files(), key=lambda path: path.stat().st_size)
+    content = bytearray(source.read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.one_of(st.integers(4, 200), st.integers(4, len(content) - 1)))
+        content[place] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("elf") / "damaged.so"
+    path.write_bytes(bytes(content[: data.draw(st.one_of(st.just(len(content)), st.integers(4, len(content))))]))
+    try:
+        inspect(path)
+    except ValueError as error:
+        assert str(path) in str(error)  # noqa: PT017 - either way out is right
