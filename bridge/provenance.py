@@ -29,6 +29,7 @@ from converters.target import Target
 from converters.versions import to_matchspec, to_version_spec
 
 __all__ = [
+    "HARD_LINK",
     "INSTALLER",
     "conda_depends",
     "conda_meta",
@@ -43,7 +44,7 @@ __all__ = [
 INSTALLER = b"bridge\n"
 
 _PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
-_HARD_LINK = 1  # conda's LinkType: how the files came here
+HARD_LINK = 1  # conda's LinkType: how the files came here
 _CREDENTIALS = re.compile(r"://[^/?#\s'\"]*@")
 _SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
 
@@ -89,7 +90,7 @@ def conda_meta(
         "purls": [f"pkg:pypi/{name}@{_purl_version(record.version)}" for name in record.pypi_names],
         "requested_spec": requested[0] if requested else None,
         "requested_specs": list(requested) or None,
-        "link": {"source": "", "type": _HARD_LINK},
+        "link": {"source": "", "type": HARD_LINK},
         "files": [entry.path for entry in sorted_entries],
         "paths_data": {"paths": [_path_data(entry) for entry in sorted_entries], "paths_version": 1},
     }

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import fs
 from bridge.archive import CondaManifest, WheelManifest
-from bridge.errors import UnsafeInputError, UsageError
+from bridge.errors import FaultError, IntegrityError, UnsafeInputError, UsageError
+from bridge.fetch.cache import sha256_of
 from bridge.link import conda
 from bridge.link.bytecode import Compiled
 from bridge.link.conda import Unpacking
@@ -62,10 +63,29 @@ def stage(
     :param executor: of threads, for the wheels; by default a few are started.
     :param unpacking: into `scratch`, where some of the plan's conda packages are being unpacked already.
 
-    Raises `IntegrityError` (`staged-differs`, `record-hash`), `UnsafeInputError` (`prefix-too-long`), `UsageError`
-    (`prefix-name`, `no-python`), `FaultError` (the system, or rattler, refused). The prefix is only read.
+    Raises `IntegrityError` (`staged-differs`, `record-hash`: an archive is no longer what was judged),
+    `UnsafeInputError` (`prefix-too-long`), `UsageError` (`prefix-name`, `no-python`), `FaultError` (the system, or
+    rattler, refused; `staged-differs`: something else was written than the archives hold). The prefix is only read.
     """
     check_prefix(task.plan.prefix, task.manifests.values())
+    try:
+        return _stage(task, staging, scratch, executor, unpacking)
+    except IntegrityError as error:
+        if error.id != "staged-differs" or not _are_as_judged(task):
+            raise
+        # rattler goes on where the system refuses it a link, and writes something else: that is the system's fault.
+        raise FaultError(error.id, error.message, context=error.context, hint=error.hint) from error
+
+
+def _are_as_judged(task: Task) -> bool:
+    """Whether the archives are still those whose hashes were verified."""
+    hashes = {resolved.record.identity: resolved.record.sha256 for resolved in incoming(task.plan)}
+    with suppress(OSError):
+        return all(hashes[identity] in {None, sha256_of(path)} for identity, path in task.archives.items())
+    return False
+
+
+def _stage(task: Task, staging: Path, scratch: Path, executor: Executor | None, unpacking: Unpacking | None) -> Staged:
     # Beside this thread, packages are unpacked while the wheels are placed, and what is left over is removed while the
     # records are made.
     with ThreadPoolExecutor(max_workers=1) as beside, ExitStack() as held:

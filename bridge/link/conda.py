@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import final
+from typing import Any, final
 
 from bridge import _rattler, fs
 from bridge.errors import UsageError
@@ -16,11 +17,14 @@ from bridge.model import Fingerprint, Resolved
 from bridge.owners import incoming, leaving
 from bridge.paths import META
 from bridge.prefix import condameta
-from bridge.provenance import meta_path
+from bridge.provenance import HARD_LINK, meta_path
 
 __all__ = ["Unpacking", "link", "paths_of", "record"]
 
 _OF_RATTLER = ("CACHEDIR.TAG", f"{META}/history")  # of the staging directory itself, not of a package
+_PROBE = re.compile(
+    r"(\.refprobe-|symtest_)[^/]*\Z"
+)  # what it tries the file system with stays where removing it failed
 _UNPACKING = 2  # at a time; each uses several threads of its own
 _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone: never taken from an archive
 
@@ -92,7 +96,7 @@ def link(task: Task, staging: Path, scratch: Path, unpacked: Mapping[str, Path])
         records = [each.record for each in group]
         _rattler.link(records, unpacked, linked, task.plan.prefix, scratch / "packages", python=support)
         yielded = task.judgement.yielded.get(group[0].record.identity, frozenset()) if number else frozenset()
-        _move(linked, staging, yielded)
+        _move(linked, staging, yielded, _foreseen(task, group))
 
 
 def record(task: Task, staging: Path, compiled: Compiled) -> Laid:
@@ -148,7 +152,12 @@ def _staged_python(task: Task, staging: Path, group: Sequence[Resolved]) -> Path
     return None
 
 
-def _move(source: Path, staging: Path, yielded: Collection[str]) -> None:
+def _foreseen(task: Task, group: Iterable[Resolved]) -> set[str]:
+    """What lies at the top of the prefix of the packages of a group: files and folders."""
+    return {entry.path.partition("/")[0] for each in group for entry in task.predicted[each.record.identity]}
+
+
+def _move(source: Path, staging: Path, yielded: Collection[str], foreseen: Collection[str]) -> None:
     """Move what was linked, but for what its package yields and what is there already: the same bytes.
 
     A folder that is not there yet, and of which nothing stays, is moved whole.
@@ -159,6 +168,8 @@ def _move(source: Path, staging: Path, yielded: Collection[str]) -> None:
     def move(folder: str) -> None:
         for path, is_directory in list(tree.entries(folder)):
             is_there = target.lstat(path) is not None
+            if _PROBE.match(path) and path not in foreseen:
+                continue
             if is_directory and (is_there or path in split):
                 move(path)
             elif path not in left and not is_there:
@@ -178,51 +189,53 @@ def _finish_conda(task: Task, staging: Path, resolved: Resolved, compiled: Compi
     predicted = {
         entry.path: entry.fingerprint for entry in task.predicted[record.identity] if entry.path not in yielded
     }
+    bytecode = compiled.of(predicted) if record.noarch == "python" else {}
     with fs.WritableTree(staging) as tree:
         try:
-            bytecode = compiled.of(predicted) if record.noarch == "python" else {}
-            data = _completed((staging / path).read_bytes(), resolved, yielded)
+            data = (staging / path).read_bytes()
             installed, defects = condameta.parse(data, path)
         except (OSError, ValueError) as error:
             raise differs(record.label, f"{path}: {error}") from error
-        promised = {entry.path: entry.fingerprint for entry in installed.entries}
+        promised = {entry.path: entry.fingerprint for entry in installed.entries if entry.path not in yielded}
         wanted = {path for path in predicted if predicted[path].kind != "directory"}
         if defects or promised.keys() - predicted.keys() or wanted - promised.keys() - {path}:
             odd = sorted((promised.keys() ^ predicted.keys()) - {path})
             raise differs(record.label, *(f"path: {each}" for each in odd[:5]), *(each.detail for each in defects))
+        staged = {
+            each: _verified(tree, each, (expected, promised.get(each)), record.label)
+            for each, expected in predicted.items()
+            if each != path
+        }
         tree.unlink(path)
-        data = _with_bytecode(data, bytecode)
-        found = {path: (fs.write_file(tree, path, [data]), record.identity)}
-        found |= {each: (fingerprint, record.identity) for each, fingerprint in bytecode.items()}
-        for each, expected in predicted.items():
-            if each != path:
-                found[each] = _verified(tree, each, (expected, promised.get(each)), record.label), record.identity
-    return found
+        staged[path] = fs.write_file(tree, path, [_completed(json.loads(data), resolved, staged, bytecode, yielded)])
+    return {each: (fingerprint, record.identity) for each, fingerprint in (staged | bytecode).items()}
 
 
-def _completed(data: bytes, resolved: Resolved, yielded: Collection[str]) -> bytes:
-    """The record as rattler wrote it, with what was asked for, and without the folders of the unpacked packages."""
-    document = json.loads(data)
+def _completed(
+    document: dict[str, Any],
+    resolved: Resolved,
+    staged: Mapping[str, Fingerprint],
+    bytecode: Collection[str],
+    yielded: Collection[str],
+) -> bytes:
+    """The record as rattler wrote it, of this prefix alone: with what was asked for, the hashes of what was staged and
+    the bytecode that was compiled here (without a hash, as conda writes it); without the folders of unpacked packages.
+    """
     for key in ("extracted_package_dir", "package_tarball_full_path", "requested_spec", "requested_specs"):
         document.pop(key, None)
     if isinstance(document.get("link"), dict):
-        document["link"]["source"] = ""
+        # Where what was unpacked could not be linked it was copied: in the prefix both are files of its own.
+        document["link"] = {"source": "", "type": HARD_LINK}
     if resolved.requested:
         document |= {"requested_spec": resolved.requested[0], "requested_specs": list(resolved.requested)}
-    if yielded:
-        document["files"] = [path for path in document["files"] if path not in yielded]
-        paths = document["paths_data"]["paths"]
-        document["paths_data"]["paths"] = [path for path in paths if path["_path"] not in yielded]
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
-
-
-def _with_bytecode(data: bytes, bytecode: Collection[str]) -> bytes:
-    """The record with the bytecode that was compiled here: without a hash, as conda writes it."""
-    if not bytecode:
-        return data
-    document = json.loads(data)
-    document["files"] += sorted(bytecode)
-    document["paths_data"]["paths"] += [{"_path": path, "path_type": "pyc_file"} for path in sorted(bytecode)]
+    paths = [entry for entry in document["paths_data"]["paths"] if entry["_path"] not in yielded]
+    for entry in paths:
+        found = staged.get(entry["_path"])
+        if found is not None and found.kind == "file":
+            entry |= {"sha256_in_prefix": found.sha256, "size_in_bytes": found.size}
+    paths += [{"_path": path, "path_type": "pyc_file"} for path in sorted(bytecode)]
+    document["files"] = [path for path in document["files"] if path not in yielded] + sorted(bytecode)
+    document["paths_data"]["paths"] = paths
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +35,13 @@ class Tally:
 
 
 class Bench:
-    """A workload and a place to run it in, again and again from the same start."""
+    """A workload and a place to run it in, again and again from the same start.
+
+    `own_before` and `own_after` are what bridge keeps of its own in the prefix then.
+    """
+
+    own_before: Sequence[str] = ()
+    own_after: Sequence[str] = ("conda-meta/.bridge", "conda-meta/.bridge/lock")
 
     def __init__(self, server: Server, folder: Path, name: str, durability: str = "batched") -> None:
         self.server, self.name, self.durability = server, name, durability
@@ -52,9 +58,12 @@ class Bench:
         """Begin again; what the prefix is like then, inodes and times included."""
         shutil.rmtree(self.home)
         self.home.mkdir()
+        self._fill()
+        return self.see()
+
+    def _fill(self) -> None:
         if self.workload.before is not None:
             build(self.prefix, self.workload.before)
-        return self.see()
 
     def run(self, *, at: int = 0, code: int = 0, mode: str = "once", failpoint: str = "") -> Outcome:
         """From the start, to the fault."""
@@ -66,6 +75,10 @@ class Bench:
     def recover(self, *, at: int = 0, code: int = 0, mode: str = "once", failpoint: str = "") -> Outcome:
         """From where it is now, recover to the fault."""
         return self.server.run(self.prefix, "recover", at=at, code=code, mode=mode, failpoint=failpoint)
+
+    def again(self) -> Outcome:
+        """From where it is now, once more and without a fault."""
+        return self.server.run(self.prefix, self.name)
 
     def see(self) -> Tree:
         return observe(self.prefix, identity=True) if self.prefix.exists() else {}
@@ -89,12 +102,12 @@ class Bench:
         if is_after:
             if (seen := observe(self.prefix) if self.prefix.exists() else {}) != self.after:
                 return f"not as after: {difference(seen, self.after)}"
-            allowed = ["conda-meta/.bridge", "conda-meta/.bridge/lock"]
+            allowed = self.own_after
         else:
             if (was := self.see()) != self.begun:
                 return f"not as before: {difference(was, self.begun)}"
-            allowed = []
-        if (kept := own(self.prefix)) != allowed:
+            allowed = self.own_before
+        if (kept := own(self.prefix)) != [*allowed]:
             return f"left of its own: {kept}"
         beside = sorted(path.name for path in self.home.iterdir() if path != self.prefix)
         return f"left beside: {beside}" if beside else ""
@@ -146,7 +159,7 @@ def _settle(bench: Bench, *, is_after: bool) -> str:
         if not is_after:
             if bench.prefix.exists():
                 return "a prefix before it was published"
-            again = bench.server.run(bench.prefix, bench.name)
+            again = bench.again()
             return again.error or bench.judge(is_after=True)
         return bench.judge(is_after=True)
     interrupted = pending(bench.prefix)

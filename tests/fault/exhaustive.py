@@ -1,4 +1,8 @@
-"""`python -m tests.fault.exhaustive`: every fault at every call of every workload and of every recovery from a kill."""
+"""`python -m tests.fault.exhaustive`: every fault at every call of every workload and of every recovery from a kill.
+
+The workloads are of two kinds: changes of paths as values, and whole commands on packages (`bridge-…`), of which
+recoveries are killed too where the command itself was killed at every n-th call (`--each`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from tests.fault.commands import COMMANDS, CommandBench, environment, make_packages
 from tests.fault.enumeration import ERRNOS, Bench, Tally, kill, kill_recovery, recovery_points, refuse, stick
 from tests.fault.power import lose_power, lose_power_in_recovery
 from tests.fault.server import Server, build_shim
@@ -20,21 +25,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, help="where to work (default: the folder for temporary files)")
     parser.add_argument("--durability", default="batched", choices=["full", "batched", "none"])
-    parser.add_argument("workload", nargs="*", default=sorted(WORKLOADS))
+    parser.add_argument("--each", type=int, default=10, help="a command's recoveries: from every n-th call")
+    parser.add_argument("workload", nargs="*", default=[*sorted(WORKLOADS), *COMMANDS])
     arguments = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         shim = build_shim(Path(folder))
         if shim is None:
             sys.exit("this needs Linux and a C compiler (cc)")
-        with Server(shim, Path(folder)) as server:
+        home, packages = Path(folder, "home"), Path(folder, "packages")
+        home.mkdir()
+        make_packages(packages)
+        with Server(shim, home, environment(packages)) as server:
             for name in arguments.workload:
-                failed += examine(Bench(server, Path(folder), name, arguments.durability), Path(folder))
+                if name in COMMANDS:
+                    bench = CommandBench(server, home, name, arguments.durability)
+                    failed += examine(bench, home, each=arguments.each)
+                else:
+                    failed += examine(Bench(server, home, name, arguments.durability), home)
     return 1 if failed else 0
 
 
-def examine(bench: Bench, folder: Path) -> int:
-    """Every kind of fault at every call; how many ended as they must not."""
+def examine(bench: Bench, folder: Path, *, each: int = 1) -> int:
+    """Every kind of fault at every call; how many ended as they must not.
+
+    :param each: of the calls before which it was killed, from how many on the recovery is killed as well.
+    """
     points = range(1, bench.calls + 1)
     no_space = ERRNOS["enospc"]
     failed = report(bench, "SIGKILL", lambda: kill(bench, points))
@@ -43,9 +59,9 @@ def examine(bench: Bench, folder: Path) -> int:
     failed += report(bench, "no space from there on", lambda: stick(bench, points, no_space, "allocating"))
     failed += report(bench, "all fails from there on", lambda: stick(bench, points, no_space, "sticky"))
     if bench.workload.before is not None:
-        pairs = list(recovery_points(bench, points))
+        pairs = list(recovery_points(bench, range(1, bench.calls + 1, each)))
         failed += report(bench, "SIGKILL in recovery", lambda: kill_recovery(bench, pairs))
-        if bench.durability != "none":
+        if bench.durability != "none" and not isinstance(bench, CommandBench):
             failed += report_power(bench, "power", lambda: lose_power(bench, folder, seed=1, each=12))
             for failpoint in ("swap.rename_one:4", "commit.pre_sync", "commit.synced"):
                 work = partial(lose_power_in_recovery, bench, folder, failpoint=failpoint, seed=1, each=12)

@@ -18,6 +18,7 @@ from typing import Any, final
 from bridge import faults
 from bridge.errors import BridgeError
 from bridge.transaction import recover
+from tests.fault.running import run_command
 from tests.fault.workloads import WORKLOADS, run
 
 SHIM = Path(__file__).with_name("shim.c")
@@ -51,8 +52,13 @@ class Outcome:
 class Server:
     """A process under the shim whose children do the work: an interpreter's start costs more than a workload."""
 
-    def __init__(self, shim: Path, root: Path) -> None:
-        environment = {**os.environ, "LD_PRELOAD": os.fspath(shim), "FAULT_ROOT": os.fspath(root.resolve())}
+    def __init__(self, shim: Path, root: Path, variables: Mapping[str, str] | None = None) -> None:
+        environment = {
+            **os.environ,
+            **(variables or {}),
+            "LD_PRELOAD": os.fspath(shim),
+            "FAULT_ROOT": os.fspath(root.resolve()),
+        }
         # One run is like the other, to the byte of the journal.
         environment |= {"BRIDGE_FAILPOINT_SECONDS": "0", "BRIDGE_TXN_ID": "fixed", "BRIDGE_NOW": "1500000000"}
         self._process = subprocess.Popen(
@@ -82,7 +88,10 @@ class Server:
         mode: str = "once",
         log: Path | None = None,
     ) -> Outcome:
-        """Run `workload` (or "recover") on `prefix` in a child, with a fault at the `at`-th call, or a failpoint."""
+        """Run `workload` on `prefix` in a child, with a fault at the `at`-th call, or a failpoint.
+
+        It is the name of a workload, or "recover", or the words of a command as JSON.
+        """
         job = {"prefix": os.fspath(prefix), "workload": workload, "failpoint": failpoint, "durability": durability}
         job |= {"at": at, "code": code, "mode": mode, "log": os.fspath(log) if log else None}  # type: ignore[dict-item]
         assert self._process.stdin is not None
@@ -100,6 +109,8 @@ def _work(job: Mapping[str, Any]) -> dict[str, object]:
         prefix = Path(job["prefix"])
         if job["workload"] == "recover":
             answer["result"] = recover(prefix, lock_timeout=5, durability=job["durability"]).state
+        elif job["workload"].startswith("["):
+            answer = run_command(prefix, tuple(json.loads(job["workload"])), job["durability"])
         else:
             run(prefix, WORKLOADS[job["workload"]], job["durability"])
     except BridgeError as error:

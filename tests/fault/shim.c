@@ -51,12 +51,12 @@ static void name_of(int fd, char *out) {
 }
 
 /* What else a call was given: the source of a rename or link, a symlink's text, a mode, the size of a write. */
-static char also[2 * PATH_MAX];
+static __thread char also[2 * PATH_MAX]; /* commands have threads */
 
 static int also_text(const char *text) { snprintf(also, sizeof also, "%s", text); return 0; }
 static int also_number(long number) { snprintf(also, sizeof also, "%ld", number); return 0; }
 static int also_path(int fd, const char *path) {
-  static char base[PATH_MAX];
+  static __thread char base[PATH_MAX];
   if (path[0] == '/') return also_text(path);
   name_of(fd, base);
   snprintf(also, sizeof also, "%s/%s", base, path);
@@ -65,7 +65,7 @@ static int also_path(int fd, const char *path) {
 
 /* 1: the call is to fail (errno is set); 0: it is to be made. */
 static int hit(const char *call, int allocates, int fd, const char *path) {
-  static char full[2 * PATH_MAX];
+  static __thread char full[2 * PATH_MAX];
   const char *root = getenv("FAULT_ROOT");
   int saved = errno;
   if (!armed || !root) { also[0] = 0; return 0; }
@@ -84,16 +84,16 @@ static int hit(const char *call, int allocates, int fd, const char *path) {
   if (!inside && (full[0] != '/' || !strncmp(full, "/dev/", 5) || !strncmp(full, "/proc/", 6))) {
     if (strncmp(full, "/dev/shm/", 9)) { also[0] = 0; return 0; } /* pipes, terminals */
   }
-  if (inside) count++;
+  long mine = inside ? __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) : 0;
   if (log_fd >= 0) {
-    static char text[4 * PATH_MAX + 64];
-    int n = inside ? snprintf(text, sizeof text, "%ld %s %s\t%s\n", count, call, full, also)
+    static __thread char text[4 * PATH_MAX + 64];
+    int n = inside ? snprintf(text, sizeof text, "%ld %s %s\t%s\n", mine, call, full, also)
                    : snprintf(text, sizeof text, "outside %s %s\t%s\n", call, full, also);
     syscall(SYS_write, log_fd, text, n);
   }
   also[0] = 0;
   if (!inside || !at || mode == SHORT) return 0;
-  int now = mode == ONCE ? count == at : count >= at && (mode == STICKY || (mode == LINKS ? !strncmp(call, "link", 4) : allocates));
+  int now = mode == ONCE ? mine == at : mine >= at && (mode == STICKY || (mode == LINKS ? !strncmp(call, "link", 4) : allocates));
   if (!now) return 0;
   if (!code) {
     syscall(SYS_kill, getpid(), SIGKILL);

@@ -1,0 +1,137 @@
+"""Commands as workloads: the whole of `bridge`, from its words to its exit status, on small packages of every kind.
+
+A channel has two pythons (scripts that start the one of the tests), a library with links, a prefix in its bytes and a
+directory that becomes a link, and a noarch package `demo`; a folder has wheels of `demo`. What a command does to its
+environment is then held against what it does when nothing fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.builders import make_conda, make_repodata, make_wheel
+from tests.fault.enumeration import Bench
+from tests.fault.server import Outcome, Server
+from tests.fault.workloads import Workload, observe, own
+
+PLACEHOLDER = "/opt/" + "placehold_" * 12
+BASE = ("create", "python=3.11", "--no-compile")
+INSTALL = ("install", "pypi:demo==1.0", "lib=1.0")
+UPGRADE = ("install", "pypi:demo==2.0", "lib=2.0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What was run before, and the command itself. Without anything before it, it makes the environment."""
+
+    before: tuple[tuple[str, ...], ...]
+    words: tuple[str, ...]
+
+
+COMMANDS: Mapping[str, Command] = {
+    "bridge-create": Command(before=(), words=("create", "python=3.11", *INSTALL[1:])),
+    "bridge-install": Command(before=(BASE,), words=INSTALL),
+    "bridge-upgrade": Command(before=(BASE, INSTALL), words=UPGRADE),
+    "bridge-remove": Command(before=(BASE, UPGRADE), words=("remove", "demo", "lib")),
+    "bridge-move": Command(before=(BASE, INSTALL), words=("install", "conda:demo")),
+    "bridge-move-back": Command(before=(BASE, ("install", "conda:demo", "lib=1.0")), words=("install", "pypi:demo")),
+    "bridge-python": Command(before=(BASE, INSTALL), words=("install", "python=3.12")),
+}
+
+
+def make_packages(folder: Path) -> None:
+    """Write the channel and the wheels below `folder`."""
+    channel, wheels = folder / "channel", folder / "wheels"
+    for minor in ("3.11", "3.12"):
+        script = f'#!/bin/sh\nexec {sys.executable} "$@"\n'.encode()
+        files = {f"bin/python{minor}": script, f"lib/python{minor}/site-packages/README.txt": b""}
+        make_conda(
+            channel, "python", f"{minor}.1", subdir="linux-64", noarch=None, files=files,
+            links={"bin/python": f"python{minor}"}, executable=[f"bin/python{minor}"],
+        )  # fmt: skip
+    for version, kind in (("1.0", "directory"), ("2.0", "link")):
+        files = {
+            "share/lib/prefix.txt": f"{PLACEHOLDER}/share {version}\n".encode(),
+            f"lib/liblib.so.{version}": version.encode(),
+            "share/lib/real/a.txt": version.encode(),
+        }
+        links = {"lib/liblib.so": f"liblib.so.{version}"}
+        if kind == "directory":
+            files["share/lib/alias/b.txt"] = b"b"
+        else:
+            links["share/lib/alias"] = "real"
+        placeholders = {"share/lib/prefix.txt": (PLACEHOLDER, "text")}
+        make_conda(
+            channel, "lib", version, subdir="linux-64", noarch=None, files=files, links=links, placeholders=placeholders
+        )
+    shared = {"demo/__init__.py": b"from demo.a import A\n\ndef main(): pass\n", "demo/data.bin": b"\0" * 100}
+    noarch = {f"site-packages/{path}": data for path, data in {**shared, "demo/a.py": b"A = 'conda'\n"}.items()}
+    make_conda(
+        channel, "demo", "3.0", noarch="python", files=noarch, entry_points=["demo = demo:main"], depends=["python"]
+    )
+    make_repodata(channel)
+    one = {"demo/a.py": b"A = 1\n", "demo/kind.py": b"", "demo-1.0.data/data/share/demo/map.txt": b"here"}
+    two = {"demo/a.py": b"A = 2\n", "demo/kind/__init__.py": b"", "demo-2.0.data/scripts/demo-run": b"#!python\n"}
+    for version, files in (("1.0", one), ("2.0", two)):
+        make_wheel(wheels, "demo", version, files=shared | files, console_scripts={"demo": "demo:main"})
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What steers the commands: only these packages, and one byte for byte the same result each time."""
+    return {
+        "BRIDGE_CHANNEL": str(folder / "channel"),
+        "BRIDGE_FIND_LINKS": str(folder / "wheels"),
+        "BRIDGE_CACHE_DIR": str(folder / "cache"),
+        "PIP_NO_INDEX": "1",
+        "PIP_CONFIG_FILE": os.devnull,
+        "SOURCE_DATE_EPOCH": "1500000000",  # bytecode by hash: times are no part of it
+    }
+
+
+class CommandBench(Bench):
+    """A command and a place to run it in. `folder` has the packages, and lies outside of what is counted."""
+
+    def __init__(self, server: Server, home: Path, name: str, durability: str = "batched") -> None:
+        self.server, self.name, self.durability = server, name, durability
+        self.command = COMMANDS[name]
+        self.home = home / name
+        self.home.mkdir()
+        self.prefix = self.home / "env"
+        self.template = home / f"{name}-before"
+        for words in self.command.before:
+            self._plain(words)
+        is_new = not self.command.before
+        self.workload = Workload(before=None if is_new else {}, after={})
+        if not is_new:
+            os.rename(self.prefix, self.template)
+            shutil.copytree(self.template, self.prefix, symlinks=True)
+        self.own_before = own(self.prefix)
+        self._plain(self.command.words)
+        self.after, self.own_after = observe(self.prefix), own(self.prefix)
+        self.calls = self.run().calls
+        assert observe(self.prefix) == self.after, "it does not come to the same end twice"
+
+    def _plain(self, words: tuple[str, ...]) -> Outcome:
+        done = self.server.run(self.prefix, json.dumps(words), durability=self.durability)
+        assert done.exit_code == 0, done
+        return done
+
+    def run(self, *, at: int = 0, code: int = 0, mode: str = "once", failpoint: str = "") -> Outcome:
+        self.begun = self.reset()
+        words = json.dumps(self.command.words)
+        return self.server.run(
+            self.prefix, words, at=at, code=code, mode=mode, failpoint=failpoint, durability=self.durability
+        )
+
+    def again(self) -> Outcome:
+        return self.server.run(self.prefix, json.dumps(self.command.words), durability=self.durability)
+
+    def _fill(self) -> None:
+        if self.command.before:
+            shutil.copytree(self.template, self.prefix, symlinks=True)
