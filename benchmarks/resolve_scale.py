@@ -118,7 +118,7 @@ def write(folder: Path, channel: dict[str, Records], layout: str) -> None:
 
 def write_shards(place: Path, subdir: str, records: Records) -> None:
     """CEP 16: an index of names to hashes, and a msgpack shard a name, each compressed."""
-    import msgpack  # type: ignore[import-untyped]  # noqa: PLC0415 - only this layout needs it
+    import msgpack  # noqa: PLC0415 - only this layout needs it
 
     by_name: dict[str, Records] = defaultdict(dict)
     for filename, record in records.items():

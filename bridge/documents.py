@@ -5,7 +5,6 @@ Each has a schema in `bridge/schemas/`, by the command's name. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bridge.errors import BridgeError
@@ -14,7 +13,7 @@ from converters.record import Record
 
 if TYPE_CHECKING:
     from bridge.apply import Outcome
-    from bridge.convert import ConvertedPackage
+    from bridge.commands.conversion import Conversion
 
 __all__ = ["conversion", "error", "outcome", "package", "plan", "resolution"]
 
@@ -84,21 +83,42 @@ def outcome(done: Outcome, *, is_dry_run: bool = False) -> dict[str, object]:
     }
 
 
-def conversion(packages: Sequence[ConvertedPackage], failures: Mapping[str, BridgeError]) -> dict[str, object]:
+def conversion(found: Conversion) -> dict[str, object]:
     """The document of `convert`."""
+    packages = [
+        {
+            **_named(converted.record),
+            "subdir": converted.record.subdir,
+            "wheel": done.text,
+            "path": str(converted.path),
+            "sha256": converted.record.sha256,
+            "size": converted.record.size,
+            "reused": done.is_reused,
+            "notes": list(converted.notes),
+        }
+        for done in found.done
+        for converted in done.packages
+    ]
+    records = [
+        {
+            **{key: wheel.entry.record.get(key) for key in ("name", "version", "build", "subdir", "url", "sha256")},
+            "wheel": done.text,
+            "notes": list(wheel.notes),
+        }
+        for done in found.done
+        for wheel in done.wheels
+    ]
     return {
-        "packages": [
-            {
-                **_named(converted.record),
-                "subdir": converted.record.subdir,
-                "path": str(converted.path),
-                "sha256": converted.record.sha256,
-                "size": converted.record.size,
-                "notes": list(converted.notes),
-            }
-            for converted in packages
-        ],
-        "failures": [{"wheel": name, **error(failure)} for name, failure in failures.items()],
+        "packages": packages,
+        "records": records,
+        "failures": [{"wheel": name, **error(failure)} for name, failure in found.failures.items()],
+        "summary": {
+            "wheels": len(found.done),
+            "converted": sum(done.error is None and not done.is_reused for done in found.done),
+            "reused": sum(done.is_reused for done in found.done),
+            "failed": len(found.failures),
+            "seconds": round(found.seconds, 3),
+        },
     }
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bridge.audit import Finding, Report
     from bridge.audit.inventory import Inventory, Ownership, Reasons
     from bridge.caches import Inspection
-    from bridge.convert import ConvertedPackage
+    from bridge.commands.conversion import Conversion
     from bridge.fetch.answers import Progress as ProgressPort
 
 __all__ = ["Renderer"]
@@ -162,11 +162,29 @@ class Renderer:
         if not done.plan.is_empty:
             self.note(f"{done.plan.prefix}: done in {done.seconds:.1f} s")
 
-    def conversion(self, packages: Sequence[ConvertedPackage]) -> None:
-        """What was written where."""
-        for converted in packages:
-            self._out.print(f"{_safe(str(converted.path))}")
-            self.warn(f"{converted.record.identity}: {note}" for note in converted.notes)
+    def conversion(self, found: Conversion) -> None:
+        """What was written where, and of several wheels what became of each."""
+        for done in found.done:
+            for converted in done.packages:
+                self._out.print(f"{_safe(str(converted.path))}")
+                self.warn(f"{converted.record.identity}: {note}" for note in converted.notes)
+            for wheel in done.wheels:
+                self._out.print(f"{_safe(wheel.entry.stem)} {_safe(str(wheel.entry.record['url']))}")
+                self.warn(f"{wheel.entry.stem}: {note}" for note in wheel.notes)
+            self.warn(done.notes)
+        if len(found.done) > 1 and not self._quiet:
+            self._summary(found)
+
+    def _summary(self, found: Conversion) -> None:
+        table = _table("wheel", "became", "packages", "MB", "seconds")
+        for done in found.done:
+            became = "[red]failed[/]" if done.error else "there already" if done.is_reused else "converted"
+            size = sum(package.record.size or 0 for package in done.packages) / 1e6
+            count = len(done.packages) + len(done.wheels)
+            table.add_row(_safe(done.text.rsplit("/", 1)[-1]), became, str(count), f"{size:.1f}", f"{done.seconds:.2f}")
+        self._err.print(table)
+        failed = len(found.failures)
+        self.note(f"{len(found.done) - failed} of {len(found.done)} wheels in {found.seconds:.1f} s, {failed} failed")
 
     def report(self, found: Report) -> None:
         """An audit at a glance: the findings worst first, each with its evidence and repair."""

@@ -27,7 +27,26 @@ from converters.tags import Fit, choose_fit, fits
 from converters.target import SUBDIRS, Target
 from converters.wheel import WheelInfo, WheelName, check_name, parse_wheel_name
 
-__all__ = ["Converted", "convert"]
+__all__ = ["Converted", "Described", "convert", "describe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What a wheel is in conda's terms, whatever form it comes in. `index` is an index.json.
+
+    :param hash_input: what the build string is the hash of.
+    :param notes: what a person should know of it, one sentence each.
+    :param elsewhere: pythons that the wheel fits on this platform and this does not, ascending (3.9 to 3.14).
+    """
+
+    named: WheelName
+    index: Mapping[str, object]
+    hash_input: Mapping[str, str]
+    shape: Shape
+    extras: tuple[str, ...]
+    natives: tuple[NativeFile, ...]
+    notes: tuple[str, ...]
+    elsewhere: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +56,7 @@ class Converted:
     :param info: file name below `info/` → content.
     :param members: the payload, sorted by path; opened only while it is written.
     :param notes: what a person should know of this package, one sentence each.
-    :param elsewhere: pythons that the wheel fits on this platform and the package does not, ascending (3.9 to 3.14).
+    :param elsewhere: as in `Described`.
     """
 
     record: Record
@@ -45,6 +64,32 @@ class Converted:
     members: tuple[Member, ...]
     notes: tuple[str, ...]
     elsewhere: tuple[str, ...] = ()
+
+
+def describe(
+    wheel: Manifest, info: WheelInfo, *, target: Target | None, names: NameMap, lookup: MetadataLookup | None = None
+) -> Described:
+    """The record of a wheel, without its files. As `convert`, and raises as it, but for `path-collision`."""
+    if not info.sha256:
+        raise ValueError(f"{info.filename}: a package says which wheel it was made from; the sha256 is missing")
+    named = parse_wheel_name(info.filename)
+    check_name(named, wheel.metadata, info.filename)
+    fit = choose_fit(info.filename, named.tags, target)
+    natives = [member.native for member in wheel.members if member.native is not None] if fit.is_portable else []
+    requirements = read_requirements(wheel.metadata, lookup)
+    shape = shape_of(wheel, fit, natives, requirements, target)
+    needs = dependencies(requirements, shape.span, names)
+    index, hash_input = index_of(named, wheel, info, shape=shape, fit=fit, needs=needs, names=names)
+    return Described(
+        named=named,
+        index=index,
+        hash_input=hash_input,
+        shape=shape,
+        extras=tuple(needs.extra_depends),
+        natives=tuple(natives),
+        notes=(*needs.notes, *_notes_on_fit(wheel, named, shape, fit, requirements)),
+        elsewhere=_elsewhere(named, shape, requirements),
+    )
 
 
 def convert(
@@ -68,29 +113,17 @@ def convert(
     `requirement-untranslatable`, `version-untranslatable`, `package-name`, `reserved-path`, `path-collision`; and
     `ValueError` without a sha256.
     """
-    if not info.sha256:
-        raise ValueError(f"{info.filename}: a package says which wheel it was made from; the sha256 is missing")
-    named = parse_wheel_name(info.filename)
-    check_name(named, wheel.metadata, info.filename)
-    fit = choose_fit(info.filename, named.tags, target)
-    natives = [member.native for member in wheel.members if member.native is not None] if fit.is_portable else []
-    requirements = read_requirements(wheel.metadata, lookup)
-    shape = shape_of(wheel, fit, natives, requirements, target)
-    _refuse_names(wheel, shape)
-    needs = dependencies(requirements, shape.span, names)
-    payload = arrange(archive, wheel, shape.layout)
-    index, hash_input = index_of(named, wheel, info, shape=shape, fit=fit, needs=needs, names=names)
-    record = replace(conda_record(index), pypi_names=(named.project,), extras=tuple(needs.extra_depends))
+    known = describe(wheel, info, target=target, names=names, lookup=lookup)
+    _refuse_names(wheel, known.shape)
+    payload = arrange(archive, wheel, known.shape.layout)
     return Converted(
-        record=record,
-        info=info_files(wheel, info, payload, layout=shape.layout, index=index, hash_input=hash_input),
-        members=tuple(file.member for file in payload.files),
-        notes=(
-            *needs.notes,
-            *_notes_on_fit(wheel, named, shape, fit, requirements),
-            *_notes_on_files(wheel, named, shape, natives, payload),
+        record=replace(conda_record(known.index), pypi_names=(known.named.project,), extras=known.extras),
+        info=info_files(
+            wheel, info, payload, layout=known.shape.layout, index=known.index, hash_input=known.hash_input
         ),
-        elsewhere=_elsewhere(named, shape, requirements),
+        members=tuple(file.member for file in payload.files),
+        notes=(*known.notes, *_notes_on_files(wheel, known.named, known.shape, known.natives, payload)),
+        elsewhere=known.elsewhere,
     )
 
 

@@ -102,6 +102,7 @@ def info_files(
         "paths.json": {"paths_version": 1, "paths": [_path_entry(file) for file in payload.files]},
         "about.json": _about(wheel, info, payload),
         "hash_input.json": hash_input,
+        "run_exports.json": {},
     }
     if layout.is_portable:
         commands = [f"{command.name} = {command.module}:{command.attribute}" for command in wheel.entry_points]

@@ -46,6 +46,21 @@ class BridgeError(Exception):
         self.hint = hint
         self.objects: Mapping[str, object] = dict(objects or {})
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross processes whole: an exception's own way would pass the message alone."""
+        return _again, (type(self), self.id, self.message, self.context, self.hint, self.objects)
+
+
+def _again(
+    kind: type[BridgeError],
+    id: str,  # noqa: A002 - as above
+    message: str,
+    context: tuple[str, ...],
+    hint: str | None,
+    objects: Mapping[str, object],
+) -> BridgeError:
+    return kind(id, message, context=context, hint=hint, objects=objects)
+
 
 class UnsafeInputError(BridgeError):
     """Malformed or hostile input that was refused before anything was written (exit 3)."""

@@ -6,6 +6,7 @@ never guessed (docs/decisions/0002-identity.md).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,10 @@ class NameMap:
     def empty(cls) -> NameMap:
         """The map that knows nothing."""
         return cls({}, "no name map")
+
+    def digest(self) -> str:
+        """A hash of all rows: equal maps have equal ones."""
+        return hashlib.sha256(repr(sorted(self._rows.items())).encode()).hexdigest()
 
     def row(self, conda_name: str) -> tuple[str, ...] | None:
         """The projects the table gives for a conda name; `()`: known to have none; `None`: no row."""

@@ -164,40 +164,57 @@ def _show_outcome(run: Run, done: commands.Outcome, dry_run: bool) -> None:
 @requirements
 @click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Where the packages go.")
 @click.option("--index", is_flag=True, help="Also write the channel's repodata.")
+@click.option("--with-deps", is_flag=True, help="Also convert what they need and no channel has, by one solve.")
+@click.option("--wheels-as-records", is_flag=True, help="Repack nothing: write repodata v3 that points to the wheels.")
 @click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda", show_default=True,
               help="The archive's format.")  # fmt: skip
 @click.option("--compression", metavar="LEVEL|best", default=str(DEFAULT_LEVEL), show_default=True,
               help="zstd's level, 1 to 22, or `best`, for what is downloaded often.")  # fmt: skip
+@click.option("-j", "--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Processes that convert at the same time.")  # fmt: skip
+@click.option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler.")
+@click.option("--report", metavar="FILE", type=click.Path(), help="Also write the JSON document to FILE.")
 @sources
 @output
 def convert(
     requirements: Sequence[str],
     output: str,
     index: bool,
+    with_deps: bool,
+    wheels_as_records: bool,
     archive_format: str,
     compression: str,
+    jobs: int,
+    dask: str | None,
+    report: str | None,
     files: Sequence[str],
     file_extras: Sequence[str],
     file_groups: Sequence[str],
     **options: object,
 ) -> None:
-    """Write the conda packages of wheels: files, or requirements that the index serves."""
+    """Write the conda packages of wheels: files, or requirements that the index serves. What is there stays."""
     run = _run(options)
+    level = _level(compression)
     asked = commands.asked(requirements, files, file_extras, file_groups)
     with run.session(asked) as session:
-        written, failures = commands.convert(
+        found = commands.convert(
             asked,
             Path(output),
             session,
             has_index=index,
             archive_format=cast("Format", archive_format),
-            level=_level(compression),
+            level=level,
+            workers=commands.Workers(jobs=jobs, dask=dask),
+            with_deps=with_deps,
+            as_records=wheels_as_records,
         )
-    run.show(lambda: run.documents.conversion(written, failures), lambda: run.render.conversion(written))
-    for failure in failures.values():
+        if report is not None:
+            commands.write_report(Path(report), run.documents.conversion(found))
+    run.show(lambda: run.documents.conversion(found), lambda: run.render.conversion(found))
+    for failure in found.failures.values():
         run.render.error(failure)
-    if failures:
-        raise Exit(max(failure.exit_code for failure in failures.values()))
+    if found.failures:
+        raise Exit(max(failure.exit_code for failure in found.failures.values()))
 
 
 def _level(text: str) -> int:

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from bridge.apply import Outcome
     from bridge.commands.caching import cache
     from bridge.commands.changes import adopt, create, install, recover, remove, repair, update
-    from bridge.commands.conversion import convert
+    from bridge.commands.conversion import Conversion, Workers, convert, write_report
     from bridge.commands.reading import audit, inventory, owner, why
     from bridge.commands.request import Asked, asked
     from bridge.commands.solving import resolve, resolve_batch
 
 __all__ = [
     "Asked",
+    "Conversion",
     "Outcome",
+    "Workers",
     "adopt",
     "asked",
     "audit",
@@ -37,13 +39,14 @@ __all__ = [
     "resolve_batch",
     "update",
     "why",
+    "write_report",
 ]
 
 _PLACES = {
     "bridge.apply": ("Outcome",),
     ".caching": ("cache",),
     ".changes": ("adopt", "create", "install", "recover", "remove", "repair", "update"),
-    ".conversion": ("convert",),
+    ".conversion": ("Conversion", "Workers", "convert", "write_report"),
     ".reading": ("audit", "inventory", "owner", "why"),
     ".request": ("Asked", "asked"),
     ".solving": ("resolve", "resolve_batch"),

@@ -1,31 +1,59 @@
-"""`bridge convert`: wheels from files and from the index, one after another, as conda packages."""
+"""`bridge convert`: wheels from files and from the index as conda packages; one that fails does not stop the others."""
 
 from __future__ import annotations
 
-import os
-import platform
-import sysconfig
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
-from packaging.tags import Tag
-
-from bridge import algebra
+from bridge import algebra, channel_index, fs
 from bridge import convert as conversions
 from bridge.commands.request import Asked
-from bridge.convert import ConvertedPackage
-from bridge.errors import BridgeError, NoSolutionError
+from bridge.conversion_job import Converter, Done, Job, Task, perform
+from bridge.convert import ConvertedPackage, DescribedWheel
+from bridge.errors import BridgeError, FaultError
 from bridge.model import IndexFile
-from bridge.resolve.catalog import Project
 from bridge.session import Session
-from converters.names import NameMap
-from converters.tags import targets_of
-from converters.target import Python
-from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
+from bridge.workers import executor
+from converters.record import Record
 
-__all__ = ["convert"]
+__all__ = ["Conversion", "Workers", "convert", "write_report"]
 
-_MOST_THREADS = 4  # of zstd; each holds tables and pieces of its own in memory
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """Who does it: so many processes here, or a Dask cluster's workers."""
+
+    jobs: int = 1
+    dask: str | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process does all of it."""
+        return self.dask is None and self.jobs == 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What became of all jobs, in the order of what was asked."""
+
+    done: tuple[Done, ...]
+    seconds: float
+
+    @property
+    def packages(self) -> tuple[ConvertedPackage, ...]:
+        return tuple(package for done in self.done for package in done.packages)
+
+    @property
+    def wheels(self) -> tuple[DescribedWheel, ...]:
+        return tuple(wheel for done in self.done for wheel in done.wheels)
+
+    @property
+    def failures(self) -> dict[str, BridgeError]:
+        return {done.text: done.error for done in self.done if done.error is not None}
 
 
 def convert(
@@ -36,105 +64,107 @@ def convert(
     has_index: bool,
     archive_format: conversions.Format,
     level: int,
-) -> tuple[list[ConvertedPackage], dict[str, BridgeError]]:
-    """Convert wheel files, and requirements that the index serves; one that fails does not stop the others.
+    workers: Workers,
+    with_deps: bool = False,
+    as_records: bool = False,
+) -> Conversion:
+    """Convert wheel files, and requirements that the index serves.
 
-    Returns the packages, and the errors by the text that led to them.
+    :param with_deps: one joint solve first; everything that it takes from the index is converted.
+    :param as_records: nothing is repacked: the channel's repodata points to the wheels.
     """
-    names = session.names(session.local_channels())
-    written: list[ConvertedPackage] = []
-    failures: dict[str, BridgeError] = {}
-    for text in (requirement.text for requirement in wanted.requirements):
-        try:
-            written += _convert_one(text, output, session, names, archive_format, level)
-        except BridgeError as error:
-            failures[text] = error
-    if has_index and (written or output.is_dir()):
-        conversions.write_index(output)
-        conversions.write_names(output, names)
-    return written, failures
-
-
-def _convert_one(
-    text: str, output: Path, session: Session, names: NameMap, archive_format: conversions.Format, level: int
-) -> list[ConvertedPackage]:
-    """The packages of one wheel: one, or one for each platform that it is made for and this target is not."""
-    requirement = algebra.parse_pypi(text)
-    file = _newest_file(requirement, session)
-    archive = session.index.fetch(file, session.progress)
-    origin = WheelInfo(
-        filename=file.filename if file.is_wheel else archive.name,
-        metadata=session.index.metadata(file),
-        url=file.url,
-        origin=file.origin,
-        sha256=file.sha256 if file.is_wheel else None,
-        size=file.size if file.is_wheel else None,
-        yanked=file.yanked,
-        upload_time=file.upload_time,
+    started = time.perf_counter()
+    output = output.absolute()
+    task = Task(
+        settings=session.settings,
+        output=output,
+        archive_format=archive_format,
+        level=level,
+        as_records=as_records,
+        is_alone=workers.is_here,
     )
-    default = session.target.with_python(_running_python())
-    lookup = _Lookup(session)
-    return [
-        conversions.convert_wheel(
-            archive,
-            output,
-            target=target,
-            names=names,
-            origin=origin,
-            lookup=lookup,
-            level=level,
-            threads=min(os.cpu_count() or 1, _MOST_THREADS),
-            format=archive_format,
-        )
-        for target in targets_of(parse_wheel_name(origin.filename).tags, default)
-    ]
+    jobs = _closure(wanted, session) if with_deps else [Job(text=each.text) for each in wanted.requirements]
+    jobs = list({job.text: job for job in jobs}.values())
+    found = {done.text: done for done in _run(jobs, task, session, workers)}
+    done = tuple(found[job.text] for job in jobs)
+    conversion = Conversion(done=done, seconds=time.perf_counter() - started)
+    if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
+        channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
+        channel_index.write_names(output, session.names(session.local_channels()))
+    return replace(conversion, seconds=time.perf_counter() - started)
 
 
-def _newest_file(requirement: algebra.Requirement, session: Session) -> IndexFile:
-    """The best file of a project that meets a requirement on the target. Raises `NoSolutionError`."""
-    if requirement.url is not None:
-        return session.index.file_of_url(requirement.url, requirement.name)
-    project = Project(requirement.name, session.index.files(requirement.name), session.target, session.options())
-    meets = project.meets(requirement.specifier) & ~(project.yanked & ~project.pinned(requirement.specifier))
-    finals = meets & ~project.prereleases
-    wants_early = session.settings.pre or not finals
-    tags = frozenset(session.target.with_python(_running_python()).tags())
-    for place, file in enumerate(project.files):
-        if (meets if wants_early else finals) >> place + 1 & 1 and _runs(file, tags):
-            return file
-    raise NoSolutionError(
-        "no-solution",
-        f"no file of {requirement.name} meets `{requirement.text}` on {session.target.subdir}",
-        context=[f"{reason}: {len(files)} files" for reason, files in project.barred.items()],
-        objects={"derivation": []},
-    )
+def write_report(path: Path, document: Mapping[str, object]) -> None:
+    """Write the JSON document of a conversion to a file. Raises `FaultError`."""
+    fs.publish_file(path, [json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"])
 
 
-def _runs(file: IndexFile, tags: frozenset[Tag]) -> bool:
-    return not file.is_wheel or not parse_wheel_name(file.filename).tags.isdisjoint(tags)
+def _run(jobs: Sequence[Job], task: Task, session: Session, workers: Workers) -> Iterator[Done]:
+    """Every job, done by whom it may be, in the order in which they end."""
+    if workers.is_here:
+        yield from map(Converter(task, session).perform, jobs)
+        return
+    lost: list[Job] = []
+    with executor(workers.jobs, workers.dask) as pool:
+        futures = {pool.submit(perform, job, task): job for job in jobs}
+        for future in as_completed(futures):
+            job = futures[future]
+            try:
+                yield future.result()
+            except BrokenExecutor:  # one job took its process with it, and that took all others
+                lost.append(job)
+            except Exception as error:  # noqa: BLE001 - each kind of cluster has its own for "the worker died"
+                yield _died(job, error)
+    for job in lost:
+        yield from _alone(job, task)
 
 
-def _running_python() -> Python:
-    """The interpreter bridge runs on: the python for which a wheel's open markers are judged."""
-    return Python(version=platform.python_version(), free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
-
-
-class _Lookup:
-    """The metadata of other projects, for the extras that a wheel asks of them; `None` where no index has them."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._known: dict[tuple[str, str], CoreMetadata | None] = {}
-
-    def __call__(self, project: str, specifier: SpecifierSet) -> CoreMetadata | None:
-        key = (project, str(specifier))
-        if key not in self._known:
-            self._known[key] = self._find(project, specifier)
-        return self._known[key]
-
-    def _find(self, project: str, specifier: SpecifierSet) -> CoreMetadata | None:
+def _alone(job: Job, task: Task) -> Iterator[Done]:
+    """A job that was in a pool that broke, in one of its own: only the one that breaks it again is to blame."""
+    with executor(2) as pool:
         try:
-            requirement = algebra.parse_pypi(f"{project}{specifier}")
-            return self._session.index.metadata(_newest_file(requirement, self._session))
-        except NoSolutionError:
-            return None
+            yield pool.submit(perform, job, task).result()
+        except BrokenExecutor as error:
+            yield _died(job, error)
+
+
+def _died(job: Job, error: BaseException) -> Done:
+    failure = FaultError(
+        "worker-died",
+        f"the process that converted {job.text} ended",
+        context=(f"{type(error).__name__}: {error}",),
+        hint="it may have run out of memory; try fewer jobs at a time",
+    )
+    return Done(text=job.text, error=failure)
+
+
+def _closure(wanted: Asked, session: Session) -> list[Job]:
+    """The wheels of one joint solution: what was asked for, and what no channel has. Raises `NoSolutionError`."""
+    roots = [algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}") for each in wanted.requirements]
+    channels = session.channels()
+    found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, session.names(channels))
+    session.warnings += found.warnings
+    wheels = [each.record for each in found.packages if each.record.ecosystem == "wheel"]
+    return [Job(text=_text(record), file=_file(record, session), python=found.target.python) for record in wheels]
+
+
+def _text(record: Record) -> str:
+    return f"{record.pypi_names[0] if record.pypi_names else record.name}=={record.version}"
+
+
+def _file(record: Record, session: Session) -> IndexFile:
+    """The index's file of a record of the solution."""
+    project = record.pypi_names[0] if record.pypi_names else record.name
+    named: Callable[[IndexFile], bool] = lambda file: file.filename == record.filename and file.url == record.url  # noqa: E731
+    listed = next(filter(named, session.index.files(project)), None) if record.origin else None
+    return listed or IndexFile(
+        project=project,
+        filename=record.filename,
+        version=record.version,
+        url=record.url,
+        origin=record.origin,
+        sha256=record.sha256,
+        size=record.size,
+        yanked=record.yanked,
+        upload_time=record.timestamp,
+    )

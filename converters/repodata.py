@@ -1,0 +1,112 @@
+"""Repodata of a channel's subdir: the whole document (CEP 36, CEP 48) and one document for each name (CEP 16).
+
+Pure. What older clients may see stands in `packages` and `packages.conda`; records of revision 3, and records that
+point to wheels, stand below `v3`, which older clients do not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+__all__ = ["Entry", "bracketed", "repodata", "shards"]
+
+_FIRST_REVISION = 3  # of index.json, from which on older clients may not see a package (CEP 43)
+_SECTIONS = {"conda": "packages.conda", "tar.bz2": "packages"}
+_DIGESTS = ("sha256", "md5")
+_BRACKETS = re.compile(r"\s*([^\s\[\]=<>!~,|]+)\s*\[(.*)\]\s*\Z", re.DOTALL)
+
+Document = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One package of a subdir. `extension`: `conda`, `tar.bz2` or `whl`; `record`: index.json with hashes and size."""
+
+    stem: str
+    extension: str
+    record: Mapping[str, object]
+
+    @property
+    def is_later(self) -> bool:
+        """Whether older clients must not see it."""
+        revision = self.record.get("schema_version")
+        return self.extension == "whl" or (isinstance(revision, int) and revision >= _FIRST_REVISION)
+
+
+def repodata(subdir: str, entries: Iterable[Entry]) -> Document:
+    """The document of a subdir. It depends on the entries alone, not on their order."""
+    found = sorted(entries, key=_place)
+    document: Document = {"info": {"subdir": subdir}, **_sections(found), "removed": [], "repodata_version": 1}
+    later = _later(found)
+    if later:
+        count = sum(len(section) for section in later.values())
+        document["info"] = {"subdir": subdir, "repodata_revisions": {"v3": {"n_packages": count}}}
+        document["v3"] = later
+    return document
+
+
+def shards(entries: Iterable[Entry]) -> dict[str, Document]:
+    """Package name → its shard: the same records, their hashes as bytes."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=_place):
+        record = dict(entry.record)
+        for digest in _DIGESTS:
+            if isinstance(text := record.get(digest), str):
+                record[digest] = bytes.fromhex(text)
+        group = groups.setdefault(str(record["name"]), [])
+        group.append(Entry(stem=entry.stem, extension=entry.extension, record=record))
+    found: dict[str, Document] = {}
+    for name, group in sorted(groups.items()):
+        later = _later(group)
+        shard: Document = {**_sections(group), "removed": []}
+        found[name] = shard | {"v3": later} if later else shard
+    return found
+
+
+def _place(entry: Entry) -> tuple[str, str]:
+    return entry.stem, entry.extension
+
+
+def _sections(entries: Iterable[Entry]) -> dict[str, dict[str, object]]:
+    sections: dict[str, dict[str, object]] = {"packages": {}, "packages.conda": {}}
+    for entry in entries:
+        if not entry.is_later:
+            sections[_SECTIONS[entry.extension]][f"{entry.stem}.{entry.extension}"] = entry.record
+    return sections
+
+
+def _later(entries: Iterable[Entry]) -> dict[str, dict[str, object]]:
+    """The records of revision 3, by extension and stem; their MatchSpecs in brackets, as CEP 48 has it."""
+    later: dict[str, dict[str, object]] = {}
+    for entry in entries:
+        if entry.is_later:
+            record = dict(entry.record)
+            for key in ("depends", "constrains"):
+                record[key] = [bracketed(text) for text in _texts(record.get(key))]
+            extras = record.get("extra_depends")
+            if isinstance(extras, Mapping):
+                record["extra_depends"] = {
+                    name: [bracketed(t) for t in _texts(specs)] for name, specs in extras.items()
+                }
+            later.setdefault(entry.extension, {})[entry.stem] = record
+    return later
+
+
+def _texts(value: object) -> list[str]:
+    return [str(text) for text in value] if isinstance(value, (list, tuple)) else []
+
+
+def bracketed(text: str) -> str:
+    """A MatchSpec of name, version and build in brackets: `numpy >=2` → `numpy[version=">=2"]` (CEP 29, CEP 48).
+
+    What has brackets already, or is a bare name, stays as it is.
+    """
+    if _BRACKETS.match(text):
+        return text.strip()
+    parts = text.split(None, 2)
+    if len(parts) < 2:
+        return text.strip()
+    fields = [f'version="{parts[1]}"', *(f'build="{build}"' for build in parts[2:])]
+    return f"{parts[0]}[{','.join(fields)}]"
