@@ -29,7 +29,7 @@ from bridge.fetch.urls import file_name, local_path, masked
 from bridge.link import Staged, Task, Unpacking, stage
 from bridge.link.scripts import Traces, run_scripts, scripts_of
 from bridge.manifest import Manifest, predict, site_packages_after
-from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
+from bridge.model import Fingerprint, IndexFile, PathChange, Plan, PrefixState, Remove, Resolved
 from bridge.owners import incoming
 from bridge.ownership import judge
 from bridge.session import Session
@@ -53,10 +53,14 @@ class Supply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was done. `link_scripts` are `package: script` of conda packages that were not run."""
+    """What was done. `link_scripts` are `package: script` of conda packages that were not run.
+
+    `cleared` are paths that no package owned and that were taken away.
+    """
 
     plan: Plan
     staged: Staged | None = None
+    cleared: tuple[str, ...] = ()
     link_scripts: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -94,17 +98,28 @@ def create_prefix(plan: Plan, supply: Supply) -> Outcome:
     return Outcome(plan=cargo.plan, staged=staged, link_scripts=scripts.not_run, seconds=time.perf_counter() - started)
 
 
-def change_prefix(prefix: Path, planned: Callable[[], tuple[PrefixState, Plan, Supply]], session: Session) -> Outcome:
+def change_prefix(
+    prefix: Path,
+    planned: Callable[[], tuple[PrefixState, Plan, Supply]],
+    session: Session,
+    *,
+    cleared: Callable[[], tuple[PathChange, ...]] = tuple,
+) -> Outcome:
     """Lock the prefix, settle what was interrupted, plan, and carry the plan out in one transaction.
 
     :param planned: reads the prefix and plans; called while the lock is held.
+    :param cleared: then gives what no package owns and is to go in the same transaction.
     """
     started = time.perf_counter()
     settings = session.settings
     with transaction.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
         state, plan, supply = planned()
+        gone = cleared()
+        names = tuple(change.path for change in gone)
         if plan.is_empty:
-            return Outcome(plan=plan, seconds=time.perf_counter() - started)
+            if gone:
+                running.commit(gone, plan={"command": command_line()})
+            return Outcome(plan=plan, cleared=names, seconds=time.perf_counter() - started)
         with in_use(settings.cache_dir):
             cargo = _fetch(plan, supply)
             task = _task(state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
@@ -114,8 +129,14 @@ def change_prefix(prefix: Path, planned: Callable[[], tuple[PrefixState, Plan, S
         scripts = _Scripts(prefix, cargo, session)
         with scripts.undone(running), _shown(session, f"swapping {len(staged.changes)} paths"):
             scripts.before()
-            running.commit(staged.changes, plan={"command": command_line()}, swapped=scripts.after)
-    return Outcome(plan=cargo.plan, staged=staged, link_scripts=scripts.not_run, seconds=time.perf_counter() - started)
+            running.commit((*staged.changes, *gone), plan={"command": command_line()}, swapped=scripts.after)
+    return Outcome(
+        plan=cargo.plan,
+        staged=staged,
+        cleared=names,
+        link_scripts=scripts.not_run,
+        seconds=time.perf_counter() - started,
+    )
 
 
 @contextmanager

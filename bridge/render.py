@@ -162,6 +162,25 @@ class Renderer:
         if not done.plan.is_empty:
             self.note(f"{done.plan.prefix}: done in {done.seconds:.1f} s")
 
+    def repair(self, planned: Plan, cleared: Sequence[str]) -> None:
+        """What a repair is about to do, before it does it."""
+        if planned.is_empty and not cleared:
+            self.note(f"{planned.prefix}: nothing that --fix repairs; the findings name the commands for the rest")
+        if not planned.is_empty:
+            self.note("to be installed again, as it was:")
+            self.plan(planned, is_dry_run=False)
+        if cleared and not self._quiet:
+            self.note(f"to be cleared away: {_few(cleared, 8)}")
+
+    def repaired(self, done: Outcome, *, is_dry_run: bool) -> None:
+        """What a repair did."""
+        for kept in done.staged.kept_aside if done.staged else ():
+            self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])
+        if is_dry_run:
+            self.note(f"{done.plan.prefix}: nothing was changed (--dry-run)")
+        elif not done.plan.is_empty or done.cleared:
+            self.note(f"{done.plan.prefix}: repaired in {done.seconds:.1f} s")
+
     def conversion(self, found: Conversion) -> None:
         """What was written where, and of several wheels what became of each."""
         for done in found.done:

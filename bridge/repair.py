@@ -1,11 +1,12 @@
 """`bridge audit --fix`: install again, from the very artifacts they came from, the packages whose files are damaged.
 
-Nothing is solved: the same version comes back, from the URL and with the sha256 that its record has. A file that a
-person changed is kept aside, as in every other change.
+What an interrupted pip left behind goes in the same transaction. Nothing is solved: the same version comes back, from
+the URL and with the sha256 that its record has. A file that a person changed is kept aside, as in every other change.
 """
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +14,24 @@ from pathlib import Path
 from bridge import prefix as prefixes
 from bridge.apply import Supply, fetch_archive
 from bridge.archive import check_wheel
-from bridge.audit import Report
+from bridge.audit import Finding, Report
 from bridge.errors import UsageError
-from bridge.model import Installed, Plan, PrefixState, Reinstall, Resolved
+from bridge.fs import Tree
+from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Resolved
 from converters.record import Record
 from converters.target import Target
 from converters.translate import translate
 from converters.wheel import WheelInfo
 
-__all__ = ["FIXABLE", "plan_repair"]
+__all__ = ["CLEARED", "is_fixable", "leftovers", "plan_repair"]
 
-FIXABLE = frozenset({"missing-file", "modified-file", "clobbered-file"})
-"""The findings that a reinstallation of their owner repairs."""
+CLEARED = frozenset({"leftover", "distribution-without-metadata"})
+"""The findings whose path no package owns, and that are repaired by taking it away."""
+
+
+def is_fixable(finding: Finding) -> bool:
+    """Whether `--fix` repairs it: its repair is that very command. What would not be safe names other commands."""
+    return finding.repair[:2] == ("bridge", "audit") and "--fix" in finding.repair
 
 
 def plan_repair(
@@ -36,11 +43,7 @@ def plan_repair(
     """
     state = prefixes.require(path)
     supplied = supply(state)
-    damaged = {finding.owner for finding in report.findings if finding.id in FIXABLE}
-    # Where pip wrote over a package, pip's files have to go first: that must not keep the others from being repaired.
-    damaged -= {
-        each.owner for each in report.findings if each.id in FIXABLE and each.repair and "--fix" not in each.repair
-    }
+    damaged = {finding.owner for finding in report.findings if is_fixable(finding)}
     broken = [installed for installed in state.installed if installed.record.label in damaged]
     target = supplied.session.target
     if state.python is not None:
@@ -54,6 +57,28 @@ def plan_repair(
         python=state.python,
     )
     return state, plan, supplied
+
+
+def leftovers(path: Path, report: Report) -> tuple[PathChange, ...]:
+    """What `--fix` takes away: each file of what pip left behind, and of dist-infos that say nothing any more."""
+    roots = [
+        finding.path if finding.id == "leftover" else finding.path.rpartition("/")[0]
+        for finding in report.findings
+        if finding.id in CLEARED and finding.path is not None and is_fixable(finding)
+        if finding.owner is None or not finding.owner.startswith(("conda:", "wheel:"))
+    ]
+    with Tree(path) as tree:
+        found = [each for root in roots for each in _below(tree, root)]
+        fingerprints = {each: tree.fingerprint(each) for each in dict.fromkeys(found)}
+    return tuple(PathChange(path=each, before=was, after=None) for each, was in fingerprints.items() if was is not None)
+
+
+def _below(tree: Tree, root: str) -> list[str]:
+    """The files of a folder, deepest first, or the file itself; the folder, where it is empty."""
+    status = tree.lstat(root)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return [root]
+    return [each for each, is_directory in tree.walk(root) if not is_directory] or [root]
 
 
 def _again(old: Installed, target: Target, supply: Supply) -> Resolved:

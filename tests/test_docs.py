@@ -55,3 +55,10 @@ def test_the_architecture_says_what_each_module_is_for() -> None:
         modules = {path.stem for path in (ROOT / package).glob("*.py")}
         folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
         assert {name for name in modules | folders if not name.startswith("__")} - named == set()
+
+
+def test_every_kind_of_finding_is_documented_with_its_level() -> None:
+    from bridge.audit import CHECKS
+
+    rows = re.findall(r"^\|[^|]*\| `([a-z-]+)` \| (\w+)", (ROOT / "docs" / "audit.md").read_text("utf-8"), re.MULTILINE)
+    assert dict(rows) == {check.id: check.level for check in CHECKS}

@@ -32,6 +32,8 @@ _EXTENSION = re.compile(
 _FORMATS = {"linux": "elf", "osx": "macho", "win": "pe"}
 _MACHINES = {"64": "x86_64", "32": "i686"}
 _PRIVATE = re.compile(r"-[0-9a-f]{8,}(?=\.)")
+# Drivers of a device, which the machine has or has not; musl is told by `foreign-binary`.
+_ELSEWHERE = re.compile(r"libc\.musl-|libcuda\.so|libnvidia-|libnvcuvid\.so|libamdhip|libze_loader\.so")
 _FAMILIES = {
     "OpenMP": re.compile(r"lib(gomp|iomp5|omp)(?:140)?(?:md)?(?:[-._]|\Z)"),
     "BLAS": re.compile(
@@ -167,12 +169,13 @@ def missing_library(view: View) -> Iterator[Finding]:
     if not view.target.subdir.startswith("linux-") or not view.readings.surroundings.libraries:
         return
     for path, binary in view.readings.binaries.items():
-        if binary.format != "elf" or not _is_extension(view, path):
+        match = _EXTENSION.match(path.rpartition("/")[2])
+        if binary.format != "elf" or match is None or match["tag"] is None or not _is_extension(view, path):
             continue
-        gone = [name for name in binary.needed if posixpath.basename(name) not in known and "musl" not in name]
+        gone = [name for name in binary.needed if posixpath.basename(name) not in known and not _ELSEWHERE.match(name)]
         if gone:
             said = f"it needs {', '.join(gone[:4])}, which is neither here nor among the system's libraries"
-            yield _of(view, "missing-library", path, said, level="warning")
+            yield _of(view, "missing-library", path, said, level="warning", repairs=())
 
 
 def duplicate_library(view: View) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from bridge.audit import repair
 from bridge.audit.claims import Owner
 from bridge.audit.finding import INTERRUPTED, Finding, Level
 from bridge.audit.view import View
-from bridge.model import Distribution
+from bridge.model import Defect, Distribution
 from bridge.prefix import distinfo
 
 __all__ = [
@@ -63,7 +63,7 @@ def _defects(view: View, name: str) -> Iterator[Finding]:
             owner=owner.label if owner else None,
             evidence=defect.detail,
             # What was not read of a record of conda-meta is not known to any command either.
-            repair=repair.restore(view, owner) if owner and not defect.path.startswith("conda-meta/") else (),
+            repair=_mended(view, owner, defect),
         )
 
 
@@ -130,6 +130,15 @@ def duplicate_record(view: View) -> Iterator[Finding]:
                 by=first.label,
                 evidence=f"{first.installed.meta_path} is a record of the same package",
             )
+
+
+def _mended(view: View, owner: Owner | None, defect: Defect) -> tuple[str, ...]:
+    if owner is None or defect.path.startswith("conda-meta/"):
+        return ()
+    is_empty = owner.distribution is not None and owner.distribution.entries is None
+    if defect.id == "distribution-without-metadata" and is_empty:  # Nothing is known of it, so nothing can be restored.
+        return repair.clear(view, defect.path.rpartition("/")[0])
+    return repair.restore(view, owner)
 
 
 def record_lies(view: View) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """The command lines that repair, in one place: no check spells a command by itself.
 
-Only commands that do what the finding needs are named: `bridge audit --fix` installs again the owners of missing,
-modified and clobbered files (`bridge.repair.FIXABLE`), and does nothing else. Where no command could know what is right
-(which of two records is to go), there is none: `()`.
+Only commands that do what the finding needs are named: `bridge audit --fix` installs the owner again, or clears away
+what nobody owns (`bridge.repair`), and it repairs exactly the findings that name it. Where no command could know what
+is right (which of two records is to go), there is none: `()`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from bridge.model import Distribution
 
 __all__ = [
     "adopt",
+    "clear",
     "delete",
     "forbid_others",
     "install_again",
@@ -112,6 +113,13 @@ def pip(view: View, *words: str) -> tuple[str, ...]:
 def delete(view: View, path: str) -> tuple[str, ...]:
     """Delete a folder that nothing needs."""
     return () if view.target.is_windows else ("rm", "-r", str(view.state.prefix / path))
+
+
+def clear(view: View, path: str) -> tuple[str, ...]:
+    """Take away what no package owns: in a transaction, where the environment is one that bridge may keep a lock in."""
+    if view.has_records:
+        return ("bridge", "audit", "-p", str(view.state.prefix), "--fix")
+    return delete(view, path)
 
 
 def _from_index(view: View, distribution: Distribution, how: str) -> tuple[str, ...]:

@@ -46,5 +46,5 @@ def leftover(view: View) -> Iterator[Finding]:
             level="error",
             path=path,
             evidence="pip moves a package aside under such a name, and was interrupted before it could finish",
-            repair=repair.delete(view, path),
+            repair=repair.clear(view, path),
         )

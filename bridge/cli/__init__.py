@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from bridge import __version__, commands
-from bridge.cli.options import changing, output, prefix, requirements, sources
+from bridge.cli.options import changing, lock, output, prefix, requirements, sources
 from bridge.errors import BridgeError, UsageError
 from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
 
@@ -229,18 +229,27 @@ def _level(text: str) -> int:
 @prefix
 @click.option("--fail-on", type=click.Choice(["error", "warning", "info", "never"]), default="error",
               show_default=True, help="The level from which findings end with exit 11.")  # fmt: skip
-@click.option("--fix", is_flag=True, help="Install again what has damaged files, from where it came.")
+@click.option("--fix", is_flag=True, help="Repair what is safe to repair, in one transaction, after showing the plan.")
+@click.option("--dry-run", is_flag=True, help="With --fix: print the plan and change nothing.")
+@click.option("--html", metavar="FILE", type=click.Path(), help="Write a page that shows all of it, self-contained.")
+@click.option("--sbom", "bills", multiple=True, metavar="FILE", type=click.Path(),
+              help="Write a bill of materials: *.spdx.json is SPDX, *.json and *.xml are CycloneDX.")  # fmt: skip
+@lock
 @sources
 @output
-def audit(fail_on: str, fix: bool, **options: object) -> None:
-    """Tell who owns what in an environment, what is broken, and the command that repairs it."""
+def audit(fail_on: str, fix: bool, dry_run: bool, html: str | None, bills: Sequence[str], **options: object) -> None:
+    """Tell who owns what in an environment, what is broken, who broke it, and the command that repairs it."""
     run = _run(options)
     with run.session() as session:
         found = commands.audit(run.prefix, session)
         if fix:
-            run.render.outcome(commands.repair(run.prefix, found, session))
-            found = commands.audit(run.prefix, session)
+            done = commands.repair(run.prefix, found, session, is_dry_run=dry_run, show=run.render.repair)
+            run.render.repaired(done, is_dry_run=dry_run)
+            found = found if dry_run else commands.audit(run.prefix, session)
+        written = commands.write_audit(run.prefix, found, session, html=html, bills=bills)
     run.show(found.to_json, lambda: run.render.report(found))
+    for path in written:
+        run.render.note(f"written: {path}")
     floor: Level | None = None if fail_on == "never" else fail_on  # type: ignore[assignment]
     failure = found.failure(floor)
     if failure is not None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-__all__ = ["changing", "output", "prefix", "requirements", "sources"]
+__all__ = ["changing", "lock", "output", "prefix", "requirements", "sources"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -61,6 +61,13 @@ def changing(command: Command) -> Command:
         click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def lock(command: Command) -> Command:
+    """How long to wait for another process."""
+    return click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process.")(
+        command
+    )
 
 
 def output(command: Command) -> Command:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bridge.commands.caching import cache
     from bridge.commands.changes import adopt, create, install, recover, remove, repair, update
     from bridge.commands.conversion import Conversion, Workers, convert, write_report
-    from bridge.commands.reading import audit, inventory, owner, why
+    from bridge.commands.reading import audit, inventory, owner, why, write_audit
     from bridge.commands.request import Asked, asked
     from bridge.commands.solving import resolve, resolve_batch
 
@@ -39,6 +39,7 @@ __all__ = [
     "resolve_batch",
     "update",
     "why",
+    "write_audit",
     "write_report",
 ]
 
@@ -47,7 +48,7 @@ _PLACES = {
     ".caching": ("cache",),
     ".changes": ("adopt", "create", "install", "recover", "remove", "repair", "update"),
     ".conversion": ("Conversion", "Workers", "convert", "write_report"),
-    ".reading": ("audit", "inventory", "owner", "why"),
+    ".reading": ("audit", "inventory", "owner", "why", "write_audit"),
     ".request": ("Asked", "asked"),
     ".solving": ("resolve", "resolve_batch"),
 }

@@ -13,7 +13,7 @@ from bridge import plan as plans
 from bridge.apply import Outcome, Supply, change_prefix, create_prefix
 from bridge.commands.request import Asked
 from bridge.errors import NoSolutionError, OwnershipError, UsageError
-from bridge.model import Plan, PrefixState, Resolution
+from bridge.model import PathChange, Plan, PrefixState, Resolution
 from bridge.owners import leaving
 from bridge.session import Session
 from converters.record import Record
@@ -104,11 +104,35 @@ def adopt(path: Path, names: Sequence[str], session: Session, *, is_dry_run: boo
     return adopt_present(path, names, session, lambda state: _supply(session, state), is_dry_run=is_dry_run)
 
 
-def repair(path: Path, found: Report, session: Session) -> Outcome:
-    """Install again what an audit found damaged, in one transaction."""
-    from bridge.repair import plan_repair  # noqa: PLC0415 - with it comes the whole audit
+def repair(
+    path: Path,
+    found: Report,
+    session: Session,
+    *,
+    is_dry_run: bool = False,
+    show: Callable[[Plan, Sequence[str]], None] = lambda plan, cleared: None,  # noqa: ARG005 - nobody watches
+) -> Outcome:
+    """Install again what an audit found damaged, and clear away what is left over, in one transaction.
 
-    return change_prefix(path, lambda: plan_repair(path, found, lambda state: _supply(session, state)), session)
+    :param show: gets the plan and the paths that are to go, before anything is written.
+    """
+    from bridge.repair import leftovers, plan_repair  # noqa: PLC0415 - with it comes the whole audit
+
+    gone: list[PathChange] = []
+
+    def planned() -> tuple[PrefixState, Plan, Supply]:
+        state, plan, supply = plan_repair(path, found, lambda state: _supply(session, state))
+        gone.extend(leftovers(path, found))
+        show(plan, [change.path for change in gone])
+        return state, plan, supply
+
+    if is_dry_run:
+        return Outcome(plan=planned()[1], cleared=tuple(change.path for change in gone))
+    if not any(finding.repair and "--fix" in finding.repair for finding in found.findings):
+        nothing = Plan(prefix=path, target=session.target)
+        show(nothing, ())
+        return Outcome(plan=nothing)
+    return change_prefix(path, planned, session, cleared=lambda: tuple(gone))
 
 
 def recover(path: Path) -> transaction.Recovery:

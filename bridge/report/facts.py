@@ -1,0 +1,62 @@
+"""Everything that the page and the bills of materials show, gathered from the records and the findings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.audit.dependencies import edges, holdings_of
+from bridge.audit.finding import Report
+from bridge.audit.inventory import Row, inventory
+from bridge.model import PrefixState
+from converters.names import NameMap
+from converters.target import Target
+
+__all__ = ["Dependency", "Facts", "gather"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """`dependant` asks for `text`, which `dependency` answers; both are labels of rows."""
+
+    dependant: str
+    text: str
+    dependency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """One environment at one time.
+
+    :param rows: every package, sorted by name; `rows[n].owner` is its label.
+    :param paths: label → the paths it claims, sorted.
+    """
+
+    report: Report
+    rows: tuple[Row, ...]
+    dependencies: tuple[Dependency, ...]
+    paths: Mapping[str, Sequence[str]]
+    platform: str
+    python: str | None
+
+
+def gather(state: PrefixState, target: Target, names: NameMap, report: Report) -> Facts:
+    """Turn the records round once. Costs about 10 µs a path."""
+    holdings = holdings_of(state, target, names)
+    paths: dict[str, list[str]] = {owner.label: [] for owner in holdings.claims.owners}
+    for path, group in holdings.claims.by_path.items():
+        for label in dict.fromkeys(claim.owner.label for claim in group):
+            paths[label].append(path)
+    asked = dict.fromkeys(
+        Dependency(dependant=edge.dependant.label, text=edge.text, dependency=edge.dependency.label)
+        for edge in edges(holdings)
+        if edge.dependant is not edge.dependency
+    )
+    return Facts(
+        report=report,
+        rows=inventory(state, names).rows,
+        dependencies=tuple(asked),
+        paths={label: sorted(found) for label, found in paths.items()},
+        platform=target.subdir,
+        python=state.python.version if state.python else None,
+    )

@@ -1,0 +1,71 @@
+"""Reading a prefix that others may change: the shared side of the lock that changes take."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge.errors import PrefixLockedError
+from bridge.fs import Tree
+from bridge.transaction.guard import LOCK, is_held
+
+__all__ = ["share"]
+
+_POLL = 0.05  # seconds
+
+
+@contextmanager
+def share(prefix: Path, timeout: float) -> Iterator[None]:
+    """Keep bridge from changing `prefix` for the time of the block; many may share it. Writes nothing.
+
+    A prefix that bridge never changed has no lock file, and gets none: there it is looked at the end whether a change
+    has begun meanwhile.
+
+    :param timeout: seconds to wait for a change that is under way.
+    :raises PrefixLockedError: it still is, or one began in the block, and what was read may be half of each.
+    """
+    descriptor = _shared(prefix, timeout)
+    try:
+        yield
+        if descriptor is None:
+            with Tree(prefix) as tree:
+                if is_held(tree):
+                    raise _locked(prefix, "it began while the environment was read")
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _shared(prefix: Path, timeout: float) -> int | None:
+    """The lock file, locked for reading; `None` where there is none, or its file system knows no locks."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            descriptor = os.open(prefix / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in {errno.EWOULDBLOCK, errno.EAGAIN}:
+                return None
+        else:
+            return descriptor
+        if time.monotonic() >= deadline:
+            raise _locked(prefix, f"waited {timeout:g} s for {prefix / LOCK}")
+        time.sleep(_POLL)
+
+
+def _locked(prefix: Path, said: str) -> PrefixLockedError:
+    return PrefixLockedError(
+        "prefix-locked",
+        f"another process is changing {prefix}",
+        context=(said,),
+        hint="wait for it to end, or give it longer with --lock-timeout SECONDS",
+    )
