@@ -31,6 +31,7 @@ from rattler import (
 from rattler.package_streaming import download_and_extract
 
 from bridge.errors import FaultError, NetworkError, UnsafeInputError, UsageError
+from bridge.fetch.urls import local_path
 from converters.record import Record, conda_record
 
 __all__ = ["Repodata", "channel_url", "current_subdir", "detect_virtual_packages", "extract", "link"]
@@ -140,6 +141,10 @@ def _unreachable(channels: Sequence[str], error: Exception) -> Exception:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(lines).lower()
     said = ", ".join(channels)
+    for url in channels:
+        folder = local_path(url)
+        if folder is not None and (missing := _no_channel(Path(folder))) is not None:
+            return missing
     if "no usable repodata cache" in text:
         return NetworkError(
             "offline",
@@ -155,6 +160,20 @@ def _unreachable(channels: Sequence[str], error: Exception) -> Exception:
         context=lines[:4],
         hint="check the name or URL given with -c; `-c host` needs no channel at all",
     )
+
+
+def _no_channel(folder: Path) -> NetworkError | None:
+    """What a folder lacks to be a channel; `None`: nothing that shows."""
+    if not folder.is_dir():
+        hint = "check the path given with -c"
+        return NetworkError("channel-unreachable", f"there is no channel at {folder}: no such folder", hint=hint)
+    if not any((folder / "noarch").glob("repodata*.json*")):
+        return NetworkError(
+            "channel-unreachable",
+            f"there is no channel at {folder}: it has no noarch/repodata.json",
+            hint="`bridge convert … -o FOLDER --index` writes it for the packages of a folder",
+        )
+    return None
 
 
 def extract(archives: Mapping[Path, Path]) -> None:

@@ -30,7 +30,7 @@ class Channels:
     :param subdir: the target's; `noarch` is always read too.
     :param is_strict: the first channel that has a name serves it (as conda-forge advises); else all do, in their order.
 
-    `urls` are what the texts stand for. Raises `UsageError` (`invalid-channel`) for a text that is no channel.
+    `urls` are what the `texts` stand for. Raises `UsageError` (`invalid-channel`) for a text that is no channel.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Channels:
         is_strict: bool = True,
     ) -> None:
         self._is_strict = is_strict
+        self.texts = tuple(texts)
         self._client = client
         self._host = HostChannel(cache / "host") if "host" in texts else None
         self.urls = tuple(self._host.url if text == "host" and self._host else channel_url(text) for text in texts)

@@ -240,16 +240,40 @@ class Session:
         """One joint solve. Raises `NoSolutionError` and `NetworkError`."""
         from bridge.resolve import resolve
 
-        found = resolve(
-            wanted.requirements,
-            self.catalog(channels, names, state, wanted.hashes),
-            present=present,
-            constraints=wanted.constraints,
-            requires_python=wanted.requires_python,
-            kept=kept,
-        )
+        self.check(wanted.requirements, channels, state)
+        try:
+            found = resolve(
+                wanted.requirements,
+                self.catalog(channels, names, state, wanted.hashes),
+                present=present,
+                constraints=wanted.constraints,
+                requires_python=wanted.requires_python,
+                kept=kept,
+            )
+        except NoSolutionError as error:
+            raise self.explained(error, wanted.requirements) from error
         _check(found, wanted)
         return found
+
+    def check(
+        self, requirements: Sequence[algebra.Requirement], channels: Channels, state: PrefixState | None = None
+    ) -> None:
+        """What can be refused without a solve: channels that are not configured, damaged files of this machine."""
+        from bridge.asking import check_channels, check_local_files
+
+        origins = {each.record.origin: each.record.origin for each in (state.installed if state is not None else ())}
+        check_channels(requirements, origins | dict(zip(channels.urls, channels.texts, strict=True)))
+        check_local_files(requirements)
+
+    def explained(self, error: NoSolutionError, requirements: Sequence[algebra.Requirement]) -> NoSolutionError:
+        """The error, with what later indexes have of what is asked for."""
+        from bridge.asking import with_other_indexes
+        from bridge.index import Index
+
+        urls = self.settings.index_urls
+        if len(urls) < 2:
+            return error
+        return with_other_indexes(error, requirements, urls, lambda url, name: Index(self.client, (url,)).files(name))
 
 
 def _check(found: Resolution, wanted: Wanted) -> None:

@@ -291,13 +291,12 @@ def test_a_requires_dist_that_cannot_be_read_is_named(place: Place) -> None:
 
 
 @pytest.mark.parametrize("text", ["banana", ">=3.8,", ">=3.x", "3", "\x00", "> 3.8 or so", "~=3"])
-def test_a_requires_python_that_means_nothing_is_ignored_with_a_warning(place: Place, text: str) -> None:
+def test_a_requires_python_that_means_nothing_is_ignored(place: Place, text: str) -> None:
     place.write()
     place.publish("thing", wheel("thing", "1.0", **{"requires-python": text}), metadata=metadata("thing", "1.0"))
     resolution = place.solve(["python"], ["thing"])
     assert picks(resolution)["thing"] == "wheel 1.0"
-    if text != ">=3.8,":  # a comma at the end is read
-        assert any("Requires-Python" in warning for warning in resolution.warnings)
+    assert not any("Requires-Python" in warning for warning in resolution.warnings), "nobody could do anything about it"
 
 
 def test_a_requires_python_that_nothing_meets_is_no_solution(place: Place) -> None:

@@ -37,6 +37,7 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
         try:
             conda = [algebra.conda_requirement(text) for text in request["conda"]]
             pypi = [algebra.parse_pypi(text) for text in request["pypi"]]
+            session.check([*conda, *pypi], channels)
             found = resolver.resolve([*conda, *pypi], catalog)
         except BridgeError as error:
             yield {"id": request["id"], **documents.error(error)}

@@ -19,6 +19,7 @@ _ARCHIVES = (".whl", ".tar.gz", ".zip")
 _NAMED = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<extras>\[[^\[\]]*\])?\s*@\s*(?P<location>\S.*)\Z", re.DOTALL
 )
+_MATCHSPEC = re.compile(r"(?!.*\.(?:whl|tar\.gz|zip)\Z).*::[A-Za-z0-9_]")  # with its channel: file:///CHANNEL::NAME
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
@@ -37,7 +38,7 @@ def local_requirement(text: str, base: Path) -> str | None:
     body, marker = _split_marker(bare)
     named = _NAMED.match(body)
     location, extras = (named["location"], named["extras"]) if named else _split_extras(body)
-    if not _is_path(location):
+    if not _is_path(location) or _MATCHSPEC.match(location):
         return None
     path = _resolve(location, base)
     project = _project_of(path, text)

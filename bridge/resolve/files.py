@@ -30,11 +30,11 @@ def say_where_files_run(space: Space, variable: Variable, project: Project, amon
 
 
 def need_python(space: Space, variable: Variable, bits: int, text: str) -> None:
-    """Files that state a Requires-Python run on these pythons only. An unreadable one is ignored, as pip does."""
+    """Files that state a Requires-Python run on these pythons only. An unreadable one is ignored, as pip does, and not
+    told: there is nothing that a person could do about it, and a popular project may have dozens.
+    """
     fits = space.catalog.pythons.for_requires(text)
-    if fits is None:
-        space.warnings[f"{variable.key}: Requires-Python {text!r} cannot be read and is ignored"] = None
-    elif fits != space.catalog.pythons.everything:
+    if fits is not None and fits != space.catalog.pythons.everything:
         fact = Fact("requires-python", text, variable, bits, space.python)
         space.store.add(Clause(((variable.index, bits), (space.python.index, ~fits)), fact))
 

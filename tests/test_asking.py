@@ -1,0 +1,63 @@
+"""What is said of a request that cannot be met for a reason outside the solve: one clear error, and the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.builders import make_conda, make_repodata, make_wheel
+from tests.command_line import Bridge
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Bridge:
+    make_conda(tmp_path / "channel", "zlib", "1.0")
+    make_conda(tmp_path / "channel", "python", "3.12.1", subdir="linux-64", noarch=None)
+    make_repodata(tmp_path / "channel")
+    for folder, version in (("first", "1.0"), ("second", "2.0"), ("second", "2.1")):
+        make_wheel(tmp_path / folder / "demo", "demo", version)
+    (tmp_path / "empty").mkdir()
+    whole = make_wheel(tmp_path, "whole", "1.0").read_bytes()
+    (tmp_path / "cut-1.0-py3-none-any.whl").write_bytes(whole[:-30])
+    (tmp_path / "noise-1.0-py3-none-any.whl").write_bytes(b"noise" * 40)
+    place = whole.index(b"whole/__init__.py") + 20
+    (tmp_path / "whole-1.0-py3-none-any.whl").write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+    (tmp_path / "cut-1.0.tar.gz").write_bytes(b"\x1f\x8b\x08\x00 no gzip")
+    return Bridge(cache=tmp_path / "cache", index=(tmp_path / "first").as_uri(), folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ("-c ./nowhere zlib", 10, "there is no channel at {folder}/nowhere: no such folder"),
+        ("-c ./empty zlib", 10, "{folder}/empty: it has no noarch/repodata.json"),
+        ("-c ./channel conda-forge::zlib", 6, "the channel conda-forge, which is not configured"),
+        ("-c ./channel conda-forge::zlib", 6, "hint: add it with -c conda-forge"),
+        ("-c ./channel python ./cut-1.0-py3-none-any.whl", 3, "cut-1.0-py3-none-any.whl"),
+        ("-c ./channel python ./noise-1.0-py3-none-any.whl", 3, "noise-1.0-py3-none-any.whl"),
+        ("-c ./channel python ./whole-1.0-py3-none-any.whl", 3, "whole-1.0-py3-none-any.whl"),
+        ("-c ./channel python ./cut-1.0.tar.gz", 3, "cut-1.0.tar.gz"),
+        ("-c ./channel python demo>=2", 6, "second has demo"),
+    ],
+)
+def test_one_clear_error(bridge: Bridge, words: str, status: int, said: str) -> None:
+    second = (bridge.folder / "second").as_uri()
+    ran = bridge("resolve", "--platform", "linux-64", "--extra-index-url", second, *words.split())
+    assert ran.status in ({3, 5} if status == 3 else {status}), ran.err
+    assert said.format(folder=bridge.folder) in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_channel_that_is_configured_may_be_named(bridge: Bridge) -> None:
+    for name in ("channel", (bridge.folder / "channel").as_uri()):
+        ran = bridge("resolve", "-c", "./channel", "--platform", "linux-64", f"{name}::zlib", "--json")
+        assert ran.status == 0, ran.err
+        assert [package["name"] for package in ran.document["packages"]] == ["zlib"]
+
+
+def test_no_index_is_named_that_would_not_help(bridge: Bridge) -> None:
+    second = (bridge.folder / "second").as_uri()
+    words = ["-c", "./channel", "--platform", "linux-64", "--extra-index-url", second, "python", "demo>=3"]
+    ran = bridge("resolve", *words)
+    assert (ran.status, "comes first" in ran.err) == (6, False), ran.err
