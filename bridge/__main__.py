@@ -24,6 +24,8 @@ def run() -> None:
         status = main()
     except KeyboardInterrupt:
         status = 130  # Ctrl-C while modules were imported: nothing was begun
+    except (BrokenPipeError, SystemExit):  # the second is how rich says it
+        status = 141  # the reader went away while an error was told
     except BaseException:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -186,7 +186,9 @@ class Session:
 
         page = self.client.get(source if "://" in source else str(Path(source).absolute()), max_bytes=_MAX_NAME_MAP)
         if page is None:
-            raise UsageError("name-map", f"there is no name map at {source}", hint="see --name-map in bridge --help")
+            raise UsageError(
+                "name-map", f"there is no name map at {source}", hint="check the path or URL given with --name-map"
+            )
         try:
             table = parse_json(page.content, source)
         except UnsafeInputError as error:

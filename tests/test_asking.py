@@ -61,3 +61,36 @@ def test_no_index_is_named_that_would_not_help(bridge: Bridge) -> None:
     words = ["-c", "./channel", "--platform", "linux-64", "--extra-index-url", second, "python", "demo>=3"]
     ran = bridge("resolve", *words)
     assert (ran.status, "comes first" in ran.err) == (6, False), ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "status", "said"),
+    [
+        ("", {}, 2, "Usage: bridge"),
+        ("create -p ./file -c host python", {}, 4, "choose another path"),
+        ("create -p ./new -c host -r ./file", {}, 2, "nothing is asked for in ./file"),
+        ("create -p ./new -c host python", {"BRIDGE_CACHE_DIR": "/dev/null/cache"}, 7, "BRIDGE_CACHE_DIR"),
+        ("resolve -c host python --name-map ./none.json", {}, 2, "--name-map"),
+    ],
+)
+def test_what_a_new_user_runs_into(bridge: Bridge, words: str, environ: dict[str, str], status: int, said: str) -> None:
+    (bridge.folder / "file").write_text("")
+    ran = bridge(*words.split(), environ=environ)
+    assert (ran.status, said in ran.err, "Traceback" in ran.err) == (status, True, False), ran.err
+    assert not (bridge.folder / "new").exists()
+
+
+def test_a_fault_of_our_own_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bridge import cli
+    from bridge.cli import run
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("nobody thought of it")
+
+    monkeypatch.setattr(run.Run, "__init__", fail)
+    assert cli.main(["list"]) == 7
+    assert (
+        "error[internal]: a fault in bridge itself: ZeroDivisionError: nobody thought of it" in capsys.readouterr().err
+    )

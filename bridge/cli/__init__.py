@@ -12,7 +12,7 @@ import click
 
 from bridge import __version__, commands
 from bridge.cli.options import changing, lock, output, prefix, requirements, sources
-from bridge.errors import BridgeError, UsageError
+from bridge.errors import BridgeError, FaultError, UsageError
 from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
 
 if TYPE_CHECKING:
@@ -364,6 +364,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Abort:
         return 130
     except click.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2 on; the message is the help
+            click.echo(error.format_message(), err=True)
+            return UsageError.exit_code
         hint = "see `bridge --help`"
         context = getattr(error, "ctx", None)
         if context is not None:
@@ -373,7 +376,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, is_json)
     except BrokenPipeError:
         return 141  # the reader went away: as a program that SIGPIPE ended
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one clear error
+        return _fail(_unforeseen(error), is_json)
     return 0
+
+
+def _unforeseen(error: Exception) -> FaultError:
+    """An error that nothing in bridge foresees: a fault of bridge's own."""
+    said = " ".join(str(error).split())[:500]
+    failure = FaultError(
+        "internal",
+        f"a fault in bridge itself: {type(error).__name__}{': ' if said else ''}{said}",
+        hint="run it again with BRIDGE_DEBUG=1 and report what it prints; `bridge recover` settles what was begun",
+    )
+    failure.__cause__ = error
+    return failure
 
 
 def _fail(error: BridgeError, is_json: bool) -> int:

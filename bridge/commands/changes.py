@@ -15,6 +15,7 @@ from bridge.commands.request import Asked
 from bridge.errors import NoSolutionError, OwnershipError, UsageError
 from bridge.model import PathChange, Plan, PrefixState, Resolution
 from bridge.owners import leaving
+from bridge.paths import META
 from bridge.session import Session
 from converters.record import Record
 
@@ -32,7 +33,9 @@ def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = Fa
         raise OwnershipError(
             "prefix-exists",
             f"{path} is there already",
-            hint=f"add to it with: bridge install -p {path}, or choose another path",
+            hint=f"add to it with: bridge install -p {path}, or choose another path"
+            if (path / META).is_dir()
+            else "choose another path, or an empty folder: a new environment takes the place of nothing else",
         )
     above = next(folder for folder in path.parents if os.path.lexists(folder))
     if not above.is_dir():

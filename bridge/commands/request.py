@@ -82,7 +82,8 @@ def asked(texts: Sequence[str], files: Sequence[str], extras: Sequence[str], gro
     found = tuple(_read(Path(file), extras, groups) for file in files)
     requirements = (*typed, *(requirement for file in found for requirement in file.requirements))
     if not requirements:
-        raise UsageError("no-requirements", "nothing is asked for", hint="name requirements, or a file with -r")
+        where = f" in {', '.join(files)}" if files else ""
+        raise UsageError("no-requirements", f"nothing is asked for{where}", hint="name requirements, or a file with -r")
     return Asked(requirements=requirements, files=found)
 
 

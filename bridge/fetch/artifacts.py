@@ -22,7 +22,7 @@ from bridge import fs
 from bridge.errors import FaultError, IntegrityError, NetworkError
 from bridge.faults import faults
 from bridge.fetch.answers import Network, Progress, offline_error, status_error
-from bridge.fetch.cache import BlobStore, sha256_of
+from bridge.fetch.cache import BlobStore, sha256_of, told_as_cache
 from bridge.fetch.transfer import Transfer, check_hash, check_size
 from bridge.fetch.urls import masked
 
@@ -136,18 +136,10 @@ class ArtifactStore:
 
     @contextmanager
     def _publishing(self, path: Path) -> Iterator[BinaryIO]:
-        try:
+        with told_as_cache():
             fs.make_directories(path.parent)
             with fs.publish_stream(path) as stream:
                 yield stream
-        except FaultError as error:
-            raise FaultError(
-                error.id,
-                f"the cache cannot be written: {error.message}",
-                context=error.context,
-                hint=error.hint or "name another folder for the cache in BRIDGE_CACHE_DIR",
-                objects=error.objects,
-            ) from error
 
     @staticmethod
     def _keep(stream: BinaryIO, path: Path) -> None:

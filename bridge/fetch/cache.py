@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bridge import fs
 from bridge.errors import FaultError
 
-__all__ = ["BlobStore", "sha256_of"]
+__all__ = ["BlobStore", "sha256_of", "told_as_cache"]
 
 _BLOCK = 1 << 20
 _DIGEST = 64
@@ -26,6 +28,21 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+@contextmanager
+def told_as_cache() -> Iterator[None]:
+    """What the system refuses in the block is told as a fault of the cache, with the way to another one."""
+    try:
+        yield
+    except FaultError as error:
+        raise FaultError(
+            error.id,
+            f"the cache cannot be written: {error.message}",
+            context=error.context,
+            hint=error.hint or "name another folder for the cache in BRIDGE_CACHE_DIR",
+            objects=error.objects,
+        ) from error
 
 
 class BlobStore:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bridge import fs
 from bridge.errors import FaultError, IntegrityError
-from bridge.fetch.cache import sha256_of
+from bridge.fetch.cache import sha256_of, told_as_cache
 from bridge.host.layout import Layout
 from converters.errors import UnsafeInputError
 from converters.record import Record, conda_record
@@ -90,7 +90,8 @@ class HostChannel:
         from bridge.host import pack  # noqa: PLC0415 - pyelftools is read only when something is packed
 
         write = pack.write_python if name == "python" else pack.write_python_abi
-        fs.make_directories(path.parent)
+        with told_as_cache():
+            fs.make_directories(path.parent)
         try:
             with fs.publish_stream(path) as stream:
                 index = write(stream, layout)
