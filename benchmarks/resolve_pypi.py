@@ -7,7 +7,8 @@ The requirements are the PyPI parts of real mixed requests, taken in turn from t
 what the frozen index can solve by itself is kept (uv tells, one requirement at a time, then all together). Both solve
 for the same python, glibc and index, without building; bridge's python comes from a channel that holds nothing else, so
 all else are wheels. Caches are warm. Times are wall seconds of whole processes, taking turns; `solve` is what bridge
-says of its solve alone. Every version that differs is printed. Needs uv on PATH or beside this python.
+says of its solve alone, `again` the same of a second solve in one process (`--batch`). Every version that differs is
+printed. Needs uv on PATH or beside this python.
 """
 
 from __future__ import annotations
@@ -57,8 +58,7 @@ class Bench:
     def bridge_solve(self, requirements: Sequence[str]) -> tuple[dict[str, str] | None, float, float]:
         """The same of bridge; the last figure is the solve's seconds within the process."""
         words = [sys.executable, "-m", "bridge", "resolve", "-r", self._file(requirements), f"conda:python =={PYTHON}",
-                 "-c", str(self.folder / "channel"), "--index-url", f"{self.index}/simple/", "--no-build",
-                 "--platform", "linux-64", "--virtual-package", f"__glibc={GLIBC}", "--json"]  # fmt: skip
+                 *self._target(), "--json"]  # fmt: skip
         done, seconds = self._run(words)
         document = json.loads(done.stdout)
         if done.returncode:
@@ -66,6 +66,20 @@ class Bench:
             return None, seconds, seconds
         wheels = {p["pypi_names"][0]: p["version"] for p in document["packages"] if p["source"] == "wheel"}
         return wheels, seconds, document["statistics"]["seconds"]
+
+    def bridge_batch(self, sets: Sequence[Sequence[str]]) -> list[float]:
+        """Seconds of each set's second solve in one process (`bridge resolve --batch`)."""
+        path = self.folder / "sets.jsonl"
+        lines = [
+            {"id": place, "conda": [f"python =={PYTHON}"], "pypi": list(texts)} for place, texts in enumerate(sets)
+        ]
+        path.write_text("".join(json.dumps(line) + "\n" for line in (*lines, *lines)), "utf-8")
+        done, _ = self._run([sys.executable, "-m", "bridge", "resolve", "--batch", str(path), *self._target()])
+        return [json.loads(line)["statistics"]["seconds"] for line in done.stdout.splitlines()[len(lines) :]]
+
+    def _target(self) -> list[str]:
+        return ["-c", str(self.folder / "channel"), "--index-url", f"{self.index}/simple/", "--no-build",
+                "--platform", "linux-64", "--virtual-package", f"__glibc={GLIBC}"]  # fmt: skip
 
     def solvable(self, requirement: str) -> bool:
         """Whether the index alone can meet one requirement; asked of uv once."""
@@ -156,16 +170,21 @@ def report(rows: Sequence[Mapping[str, object]]) -> None:
     for row in rows:
         ratio = float(str(row["bridge"])) / float(str(row["uv"]))
         print(f"{row['source']!s:40.40} {row['packages']:4} packages  uv {row['uv']:6.3f}  bridge {row['bridge']:6.3f}"
-              f"  ({ratio:4.1f})  solve {row['solve']:6.3f}{'' if row['solved'] else '  NOT SOLVED'}")  # fmt: skip
+              f"  ({ratio:4.1f})  solve {row['solve']:6.3f}"
+              f"  again {row['again']:6.3f}{'' if row['solved'] else '  NOT SOLVED'}")  # fmt: skip
         different = row["different"]
         assert isinstance(different, dict)
         for name, (theirs, ours) in different.items():
             print(f"    {name}: uv {theirs}, bridge {ours}")
     same = sum(not row["different"] for row in rows)
-    medians = {key: statistics.median(float(str(row[key])) for row in rows) for key in ("uv", "bridge", "solve")}
+    medians = {
+        key: statistics.median(float(str(row[key])) for row in rows) for key in ("uv", "bridge", "solve", "again")
+    }
     ratio = statistics.median(float(str(row["bridge"])) / float(str(row["uv"])) for row in rows)
     print(f"{same} of {len(rows)} sets with the same versions; medians: uv {medians['uv']:.3f} s, bridge "
           f"{medians['bridge']:.3f} s (of it the solve {medians['solve']:.3f} s); ratio {ratio:.2f}")  # fmt: skip
+    ratio = sum(float(str(row["again"])) for row in rows) / sum(float(str(row["uv"])) for row in rows)
+    print(f"a second solve in one process: median {medians['again']:.3f} s; its sum to uv's: {ratio:.2f}")
 
 
 def main() -> None:
@@ -187,6 +206,8 @@ def main() -> None:
         write_channel(Path(scratch) / "channel")
         sets = list(requirement_sets(bench, arguments.folder / "data", arguments.sets))
         rows = [measure(bench, source, requirements, arguments.runs) for source, requirements in sets]
+        for row, again in zip(rows, bench.bridge_batch([requirements for _, requirements in sets]), strict=True):
+            row["again"] = again
     if arguments.json:
         print(json.dumps({"python": PYTHON, "glibc": GLIBC, "runs": arguments.runs, "sets": rows}, indent=2))
     else:
