@@ -1,4 +1,4 @@
-"""Real mixed requests, each held against an independent oracle: solved, consistent, seconds.
+"""Real mixed requests, each held against an independent oracle: solved, consistent, newest, seconds.
 
     python benchmarks/resolve_mixed.py SHARED [--requests 252] [--json]
 
@@ -97,6 +97,29 @@ def problems(oracle: ModuleType, universe: object, request: dict[str, Any], foun
     return list(oracle.check(universe, solution))
 
 
+def older(universe: Any, request: dict[str, Any], found: Resolution) -> list[str]:  # noqa: ANN401
+    """What was asked for and is older than in the recorded solution: where it comes from the same world in both."""
+    names: dict[str, list[str]] = universe.names
+    recorded = {
+        f"conda:{universe.conda[key]['name']}": universe.conda[key]["version"] for key in request["locked_conda"]
+    }
+    recorded |= {
+        f"wheel:{universe.files[name]['name']}": universe.files[name]["version"] for name in request["locked_pypi"]
+    }
+    said = []
+    for package in found.packages:
+        record = package.record
+        name = record.name if record.ecosystem == "conda" else record.pypi_names[0]
+        before = recorded.get(f"{record.ecosystem}:{name}")
+        if before is None and record.ecosystem == "wheel":
+            carriers = [conda for conda, projects in names.items() if projects == [name]]
+            before = next((recorded[f"conda:{c}"] for c in carriers if f"conda:{c}" in recorded), None)
+        ours, theirs = algebra.conda_version(record.version), algebra.conda_version(before or "")
+        if package.requested and ours is not None and theirs is not None and ours < theirs:
+            said.append(f"{name} {record.version} < {before}")
+    return said
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path)
@@ -118,6 +141,7 @@ def main() -> None:
     times: list[float] = []
     unsolved: list[str] = []
     wrong: dict[str, list[str]] = {}
+    behind: dict[str, list[str]] = {}
     for line in lines:
         request = json.loads(line)
         asked = [algebra.conda_requirement(text) for text in request["conda"]]
@@ -131,6 +155,8 @@ def main() -> None:
         times.append(time.perf_counter() - started)
         if against := problems(oracle, universe, request, found):
             wrong[request["id"]] = against
+        if names := older(universe, request, found):
+            behind[request["id"]] = names
     times.sort()
     report = {
         "requests": len(lines),
@@ -138,6 +164,7 @@ def main() -> None:
         "consistent": len(times) - len(wrong),
         "unsolved": unsolved,
         "inconsistent": wrong,
+        "older": behind,
         "median": round(statistics.median(times), 3),
         "p95": round(times[int(len(times) * 0.95)], 3),
         "max": round(times[-1], 3),
@@ -147,7 +174,8 @@ def main() -> None:
     else:
         print(f"{report['solved']} of {report['requests']} solved, {report['consistent']} consistent by the oracle")
         print(f"median {report['median']} s   p95 {report['p95']} s   max {report['max']} s")
-        for name, against in wrong.items():
+        print(f"asked for and older than recorded: {sum(map(len, behind.values()))} in {len(behind)} requests")
+        for name, against in (*wrong.items(), *behind.items()):
             print(name, against[:3])
     sys.stdout.flush()
     os._exit(0)  # an interpreter that used rattler may abort while it finalises

@@ -8,8 +8,10 @@ takes the higher version, and conda where they are equal. What was asked for by 
 `newest` unless wheels are preferred: who asks PyPI's way means the newest there is. What is installed is kept while it
 meets what is asked.
 
-What is decided first: python where it was asked for, then everything else that was asked for, then python, then the
-identifier with the fewest candidates left.
+What is decided first: python where it was asked for, in the minor that costs least of what else was asked (of the
+newest three: one for which a name is left without a record counts most, then one that holds a name at an older
+version; of equals the newest); then everything else that was asked for, then python, then the identifier with the
+fewest candidates left.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from bridge.resolve.variables import Variable
 
 __all__ = ["choose", "decision_order", "file_rank", "record_rank", "weighs_versions"]
+
+WEIGHED_MINORS = 3  # of python, where it was asked for and several would do
 
 _MINOR = re.compile(r"(\d+)\.(\d+)")
 
@@ -97,6 +101,26 @@ def decision_order(space: Space, variable: Variable) -> tuple[object, ...]:
     group = python_first[0 if variable.is_asked else 1]
     domain = space.store.domains[variable.index]
     return (group, domain.bit_count(), -space.store.activity[variable.index], variable.name)
+
+
+def newest_of_minors(python: Variable, domain: int, most: int) -> list[int]:
+    """The best candidate of each of the newest minors of python, at most so many."""
+    assert python.conda is not None
+    found: dict[str, int] = {}
+    for place, record in enumerate(python.conda.records):
+        if domain >> place + 1 & 1:
+            found.setdefault(".".join(record.version.split(".")[:2]), 2 << place)
+            if len(found) == most:
+                break
+    return list(found.values())
+
+
+def best_version(variable: Variable, domain: int) -> str | None:
+    """The version of the best record left; `None` where only wheels are, or nothing is known yet."""
+    left = domain & PRESENT & ~variable.wheel_bit
+    if variable.conda is None or left <= 0:
+        return None
+    return variable.conda.records[(left & -left).bit_length() - 2].version
 
 
 def weighs_versions(space: Space, variable: Variable) -> bool:

@@ -18,7 +18,14 @@ from resolvelib.resolvers.resolution import Resolution
 
 from bridge.resolve.loader import Loader
 from bridge.resolve.masks import ABSENT
-from bridge.resolve.preference import choose, decision_order, weighs_versions
+from bridge.resolve.preference import (
+    WEIGHED_MINORS,
+    best_version,
+    choose,
+    decision_order,
+    newest_of_minors,
+    weighs_versions,
+)
 from bridge.resolve.space import Space
 from bridge.resolve.store import Clause
 from bridge.resolve.variables import Implication, Variable
@@ -181,6 +188,13 @@ class Joint(Resolution[Implication, Candidate, str]):
             if conflict is not None or self._space.assumptions.lifting or store.is_decided(variable.index):
                 return conflict
         chosen, bit = choose(self._space, variable)
+        if variable is self._space.python and variable.is_asked:
+            bit = self._weigh_pythons(bit)
+            conflict = self._loader.settle()  # what was read for one python may bar another
+            if conflict is not None or self._space.assumptions.lifting or store.is_decided(variable.index):
+                return conflict
+            if not store.domains[variable.index] & bit:
+                chosen, bit = choose(self._space, variable)
         if chosen.kind == "wheels" and bit not in chosen.metadata:
             # What a wheel needs is known from METADATA alone: read before the level opens, for it holds at any level.
             self._loader.load_wheel(chosen, bit)
@@ -190,6 +204,35 @@ class Joint(Resolution[Implication, Candidate, str]):
             chosen, bit = choose(self._space, variable)
         store.decide(chosen.index, bit)
         return self._loader.settle()
+
+    def _weigh_pythons(self, newest: int) -> int:
+        """Of the newest pythons of a few minors the one that costs least of what else was asked.
+
+        First it is to leave a record of most names, then most of them at the version they could have. Each is tried:
+        taken, its consequences drawn, and taken back. Of equals, and where nothing is lost, the newest is taken.
+        """
+        space, store = self._space, self._space.store
+        minors = newest_of_minors(space.python, store.domains[space.python.index], WEIGHED_MINORS)
+        if len(minors) == 1:
+            return newest
+        asked = [v for v in space.variables if v.is_asked and v.kind == "conda" and store.is_required(v.index)]
+        before = {v.index: best_version(v, store.domains[v.index]) for v in asked if v is not space.python}
+        least, chosen = (len(before) + 1, 0), newest
+        for bit in minors:
+            level = store.level
+            store.decide(space.python.index, bit)
+            conflict = self._loader.settle()
+            after = {i: best_version(space.variables[i], store.domains[i]) for i in before}
+            store.backjump(level)
+            if space.assumptions.lifting:
+                return newest
+            lost = [i for i in before if after[i] != before[i]]
+            cost = (sum(after[i] is None for i in lost), len(lost))
+            if conflict is None and cost < least:
+                least, chosen = cost, bit
+            if conflict is None and not lost:
+                break
+        return chosen
 
     def _pin_decided(self) -> None:
         """Bring the state up to what the store knows: every identifier that is required, and its pin where it has one.
