@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bridge import audit, prefix
 from bridge.audit import CHECKS, LEVELS, Report
+from bridge.audit.observe import observe
 from bridge.errors import FindingsError, InterruptedPrefixError
 from bridge.model import PrefixState
 from bridge.transaction import change, recover
@@ -213,7 +214,7 @@ def test_examining_is_pure(tmp_path: Path) -> None:
     numpy(made)
     made.write(NP, b"flipped")
     state: PrefixState = prefix.read(made.root)
-    observed = audit.observe.observe(state)
+    observed = observe(state)
     before = audit.examine(state, observed, LINUX, names=NAMES)
     made.root.rename(tmp_path / "elsewhere")
     assert audit.examine(state, observed, LINUX, names=NAMES) == before
@@ -231,7 +232,7 @@ def test_retargeted_link_is_found_where_a_record_says_where_it_leads(tmp_path: P
     )
     others = tuple(each for each in state.installed if each is not package)
     state = replace(state, installed=(*others, replace(package, entries=promised)))
-    report = audit.examine(state, audit.observe.observe(state), LINUX, names=NAMES)
+    report = audit.examine(state, observe(state), LINUX, names=NAMES)
     (finding,) = report.findings
     assert (finding.id, finding.level, finding.path) == ("modified-file", "error", "lib/a.so")
     assert "'a.so.1'" in finding.evidence
@@ -242,7 +243,7 @@ def test_jobs_do_not_change_what_is_observed(tmp_path: Path) -> None:
     made = PrefixBuilder(tmp_path / "env")
     made.conda("many", "1", {f"share/many/{number}": bytes([number % 256]) * number for number in range(600)})
     state = prefix.read(made.root)
-    assert audit.observe.observe(state, jobs=1) == audit.observe.observe(state, jobs=5)
+    assert observe(state, jobs=1) == observe(state, jobs=5)
 
 
 # --- random environments ----------------------------------------------------------------------------------------------

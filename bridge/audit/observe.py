@@ -26,14 +26,14 @@ _KINDS: Mapping[int, PathKind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory
 Digest = tuple[str | None, str]  # the sha256, or why there is none
 
 
-def observe(state: PrefixState, *, jobs: int | None = None) -> Mapping[str, Observed]:
+def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | None = None) -> Mapping[str, Observed]:
     """Every path of the prefix but bridge's own folder, and claimed paths that are reached through linked directories.
 
     Content is read only where a record promises a sha256, by `jobs` threads (hashing releases the interpreter's lock).
     A file that cannot be read has a `problem`, never an exception. Raises `FaultError` (`prefix-unreadable`) where a
     directory may not be listed.
     """
-    claims = claims_of(state)
+    claims = claims or claims_of(state)
     root = _open_root(state)
     try:
         with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:

@@ -219,12 +219,16 @@ def _mapping(text: str) -> list[str]:
 
 def _surroundings(state: PrefixState, venv: Mapping[str, str], environ: Mapping[str, str]) -> Surroundings:
     user = _user_site(state, venv, environ)
+    is_there = user is not None and os.path.isdir(user)
+    folders = _library_folders(environ)
+    path = [folder for folder in environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     return Surroundings(
-        user_site=user,
-        user_modules=_modules(user) if user else {},
-        user_projects=_projects(user) if user else {},
-        python_path=tuple(_python_path(state, environ)),
-        libraries=_system_libraries(environ),
+        user_site=user if is_there else None,
+        user_modules=_modules(user) if user and is_there else {},
+        user_projects=_projects(user) if user and is_there else {},
+        python_path=tuple(_python_path(state, path)),
+        libraries=_system_libraries(folders),
+        looked_at=(*([user] if user else ()), *map(os.path.abspath, path), *folders),
     )
 
 
@@ -240,17 +244,17 @@ def _user_site(state: PrefixState, venv: Mapping[str, str], environ: Mapping[str
         return None
     site = os.path.join(base, state.python.site_packages)
     is_same = state.site_packages is not None and _same(site, str(state.prefix / state.site_packages))
-    return site if os.path.isdir(site) and not is_same else None
+    return None if is_same else site
 
 
 def _same(first: str, second: str) -> bool:
     return os.path.realpath(first) == os.path.realpath(second)
 
 
-def _python_path(state: PrefixState, environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _python_path(state: PrefixState, folders: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     own = {os.path.realpath(state.prefix / state.site_packages)} if state.site_packages else set()
-    for folder in environ.get("PYTHONPATH", "").split(os.pathsep):
-        if folder and os.path.isdir(folder) and os.path.realpath(folder) not in own:
+    for folder in folders:
+        if os.path.isdir(folder) and os.path.realpath(folder) not in own:
             yield os.path.abspath(folder), tuple(_modules(folder))
 
 
@@ -271,14 +275,18 @@ def _projects(folder: str) -> dict[str, str]:
     return {named.name: named.version for named in map(distinfo.name_of, sorted(names))}
 
 
-def _system_libraries(environ: Mapping[str, str]) -> frozenset[str]:
-    """The names in the loader's own folders: those of LD_LIBRARY_PATH and ld.so.conf, and the usual ones."""
+def _library_folders(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The loader's own folders: those of LD_LIBRARY_PATH and ld.so.conf, and the usual ones."""
     folders = [*environ.get("LD_LIBRARY_PATH", "").split(":"), "/lib", "/usr/lib", "/lib64", "/usr/lib64"]
     folders.append("/usr/local/lib")
     for below in _listed("/etc/ld.so.conf.d"):
         folders += [line.strip() for line in _text(Path(below.path)).splitlines() if line.startswith("/")]
     folders += [entry.path for base in ("/lib", "/usr/lib") for entry in _listed(base) if entry.name.endswith("-gnu")]
-    names = (entry.name for folder in dict.fromkeys(folders) if folder for entry in _listed(folder))
+    return tuple(folder for folder in dict.fromkeys(folders) if folder)
+
+
+def _system_libraries(folders: Iterable[str]) -> frozenset[str]:
+    names = (entry.name for folder in folders for entry in _listed(folder))
     return frozenset(name for name in names if is_binary_name(name))
 
 

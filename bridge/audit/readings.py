@@ -82,6 +82,7 @@ class Surroundings:
     :param user_projects: normalised project → version, of the dist-infos in `user_site`.
     :param python_path: each folder of PYTHONPATH, and the top-level modules in it.
     :param libraries: the names of the shared libraries in the loader's own folders.
+    :param looked_at: the folders that all this was read from, and those that were looked for.
     """
 
     user_site: str | None = None
@@ -89,6 +90,7 @@ class Surroundings:
     user_projects: Mapping[str, str] = field(default_factory=dict)
     python_path: tuple[tuple[str, tuple[str, ...]], ...] = ()
     libraries: frozenset[str] = frozenset()
+    looked_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

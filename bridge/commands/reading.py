@@ -3,44 +3,92 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bridge import audit as audits
-from bridge import prefix
-from bridge.audit.inventory import Inventory, Ownership, Reasons, ownership
-from bridge.audit.inventory import inventory as list_inventory
-from bridge.audit.inventory import why as give_reasons
+from bridge import __version__, transaction
+from bridge.audit.finding import INTERRUPTED, Report
+from bridge.audit.memory import Memory
 from bridge.errors import UsageError
+from bridge.fetch.urls import local_path
 from bridge.fs import fingerprint, publish_file
-from bridge.model import PrefixState
-from bridge.report.facts import gather
-from bridge.report.page import page
-from bridge.report.sbom import bill_of_materials
+from bridge.paths import NAMES_FILE
 from bridge.session import Session
 from bridge.transaction.journal import now
 from bridge.transaction.sharing import share
-from converters.names import NameMap
+
+if TYPE_CHECKING:
+    from bridge.audit.inventory import Inventory, Ownership, Reasons
+    from bridge.model import PrefixState
+    from converters.names import NameMap
+
+# What is looked up in the process's environment (`bridge.audit.reading`, `bridge.audit.caches`).
+_ENVIRONMENT = frozenset(
+    """HOME PYTHONPATH PYTHONUSERBASE PYTHONNOUSERSITE LD_LIBRARY_PATH CONDA_PKGS_DIRS MAMBA_ROOT_PREFIX
+    RATTLER_CACHE_DIR PIXI_CACHE_DIR UV_CACHE_DIR PIP_CACHE_DIR XDG_CACHE_HOME""".split()  # noqa: SIM905
+)
 
 __all__ = ["audit", "inventory", "owner", "why", "write_audit"]
 
 
-def audit(path: Path, session: Session) -> audits.Report:
-    """Read, hash and judge an environment."""
-    state = prefix.require(path)
-    names = _local_names(session, state)
+def audit(path: Path, session: Session, *, is_fresh: bool = False) -> Report:
+    """Read, hash and judge an environment; what the last audit found, where nothing has changed since.
+
+    :param is_fresh: read and hash everything, whatever is remembered.
+    """
     with share(path, session.settings.lock_timeout):
-        return audits.audit(path, session.target, names, environ=os.environ, cache=session.settings.cache_dir)
+        memory = Memory(session.settings.cache_dir / "audit", path, _circumstances(session))
+        remembered = None if pending_in(path) else memory.recall()
+        if remembered is not None and not is_fresh:
+            return remembered
+        from bridge import prefix  # noqa: PLC0415 - a remembered audit needs none of it
+        from bridge.audit import audit as examined  # noqa: PLC0415
+
+        state = prefix.require(path)
+        channels = session.channels(state)
+        names = session.names(channels, state)
+        watched = {str(Path(folder) / NAMES_FILE) for url in channels.urls if (folder := local_path(url))}
+        watched |= {session.settings.name_map} if session.settings.name_map else set()
+        cache = session.settings.cache_dir
+        report = examined(path, session.target, names, environ=os.environ, cache=cache, watched=watched)
+        if watched and not any(finding.id == INTERRUPTED for finding in report.findings):
+            memory.keep(report, watched)
+        return report
+
+
+def pending_in(path: Path) -> bool:
+    """Whether a transaction of the prefix waits to be settled; `False` where there is no prefix."""
+    return path.is_dir() and transaction.pending(path) is not None
+
+
+def _circumstances(session: Session) -> str:
+    """All that an audit depends on beside the prefix and the paths outside it."""
+    settings = session.settings
+    named = {
+        key: value for key, value in os.environ.items() if key in _ENVIRONMENT or key.startswith("CONDA_OVERRIDE_")
+    }
+    # The virtual packages follow from these; to detect them takes longer than to compare an environment.
+    libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else ""
+    machine = (os.uname(), libc, settings.platform, settings.virtual_packages)
+    asked = (settings.channels, settings.has_channels, settings.name_map, settings.channel_priority)
+    return repr((__version__, sys.version, machine, asked, sorted(named.items())))
 
 
 def write_audit(
-    path: Path, report: audits.Report, session: Session, *, html: str | None, bills: Sequence[str]
+    path: Path, report: Report, session: Session, *, html: str | None, bills: Sequence[str]
 ) -> tuple[Path, ...]:
     """Write the page and the bills of materials, each whole or not at all; returns where they are.
 
     Raises `UsageError` (`sbom-library`, `report-folder`) and `FaultError`.
     """
+    from bridge import prefix  # noqa: PLC0415 - only this command needs it
+    from bridge.report.facts import gather  # noqa: PLC0415
+    from bridge.report.page import page  # noqa: PLC0415
+    from bridge.report.sbom import bill_of_materials  # noqa: PLC0415
+
     targets = [Path(os.path.abspath(each)) for each in (*([html] if html else ()), *bills)]
     for target in targets:
         if not target.parent.is_dir():
@@ -59,12 +107,18 @@ def write_audit(
 
 def inventory(path: Path, session: Session) -> Inventory:
     """What is installed, and from where."""
+    from bridge import prefix  # noqa: PLC0415 - only this command needs it
+    from bridge.audit.inventory import inventory as list_inventory  # noqa: PLC0415
+
     state = prefix.require(path)
     return list_inventory(state, _local_names(session, state))
 
 
 def why(path: Path, name: str, session: Session) -> Reasons:
     """Why a package is there. Raises `UsageError` (`not-installed`)."""
+    from bridge import prefix  # noqa: PLC0415 - only this command needs it
+    from bridge.audit.inventory import why as give_reasons  # noqa: PLC0415
+
     state = prefix.require(path)
     return give_reasons(state, session.target, _local_names(session, state), name)
 
@@ -74,6 +128,9 @@ def owner(path: Path, wanted: str) -> Ownership:
 
     Raises `UsageError` (`outside-environment`) where it names nothing in the prefix.
     """
+    from bridge import prefix  # noqa: PLC0415 - only this command needs it
+    from bridge.audit.inventory import ownership  # noqa: PLC0415
+
     state = prefix.require(path)
     relative = _in_prefix(path, wanted)
     return ownership(state, relative, fingerprint(path, relative))

@@ -1,0 +1,142 @@
+"""What the last audit of a prefix found, for as long as nothing it looked at has changed.
+
+The stat cache: one digest over the name, inode, mode, size, times and link count of every path of the prefix, and the
+same of each path outside that the audit looked at. Where both are as they were, so is the report. A change of content
+changes `ctime`, which no program can set; a file that was changed within the two seconds before it was looked at might
+change again within one tick of the clock, so such a report is not kept (git's "racy" problem). It lies in bridge's
+cache, never in the prefix: an audit writes nothing there, and works where it may not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import struct
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from bridge.audit.finding import Finding, Report
+from bridge.errors import BridgeError
+from bridge.fs import make_directories, publish_file
+from bridge.paths import OWN
+
+__all__ = ["Memory"]
+
+_FORMAT = 1
+_RACY = 2_000_000_000  # ns
+_MAX_SIZE = 64 << 20  # bytes of a report that is kept
+
+
+class Memory:
+    """The report of one prefix under one set of circumstances.
+
+    :param folder: where reports are kept.
+    :param context: all else that the findings depend on: versions, the target, settings, the environment.
+    """
+
+    def __init__(self, folder: Path, prefix: Path, context: str) -> None:
+        name = hashlib.sha256(os.fsencode(os.path.realpath(prefix))).hexdigest()[:32]
+        self._path = folder / f"{name}.json"
+        self._prefix = prefix
+        self._context = hashlib.sha256(context.encode("utf-8", "surrogateescape")).hexdigest()
+        self._started = time.time_ns()
+        self._signature: str | None = None
+        self._newest = 0
+
+    def recall(self) -> Report | None:
+        """The report that is kept, where it is still true."""
+        kept = self._read()
+        try:
+            self._signature, self._newest = _signature(self._prefix)
+        except OSError:
+            return None
+        if kept is None or kept.get("signature") != self._signature or kept.get("context") != self._context:
+            return None
+        outside = kept.get("outside")
+        if not isinstance(outside, dict) or any(_of_outside(path) != was for path, was in outside.items()):
+            return None
+        try:
+            return _report(kept["report"], self._prefix)  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def keep(self, report: Report, outside: Iterable[str]) -> None:
+        """Keep a report that was made after `recall`, with the paths outside that it rests on. Failing is no fault."""
+        if self._signature is None or self._newest > self._started - _RACY:
+            return
+        watched = {path: _of_outside(path) for path in sorted(set(outside))}
+        if any(was and was[4] > self._started - _RACY for was in watched.values()):
+            return
+        document = {
+            "format": _FORMAT,
+            "signature": self._signature,
+            "context": self._context,
+            "outside": watched,
+            "report": {**report.to_json(), "unowned": report.unowned},
+        }
+        data = json.dumps(document, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        if len(data) > _MAX_SIZE:
+            return
+        try:
+            make_directories(self._path.parent)
+            publish_file(self._path, [data])
+        except BridgeError:  # A cache that cannot be written makes the next audit slower, and this one no worse.
+            return
+
+    def _read(self) -> Mapping[str, object] | None:
+        try:
+            document = json.loads(self._path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        return document if isinstance(document, dict) and document.get("format") == _FORMAT else None
+
+
+def _signature(prefix: Path) -> tuple[str, int]:
+    """A digest of all that `lstat` says of the prefix, and the newest change in it (ns). About 5 µs a path."""
+    pack = struct.Struct("<QQqqqQ").pack
+    digest, newest = hashlib.blake2b(digest_size=32), 0
+    pending, own = [os.fspath(prefix)], os.path.join(prefix, OWN)
+    while pending:
+        folder = pending.pop()
+        parts = [os.fsencode(folder)]
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            was = entry.stat(follow_symlinks=False)
+            if entry.path == own:
+                continue
+            is_folder = stat.S_ISDIR(was.st_mode)
+            if is_folder:
+                pending.append(entry.path)
+            # The folder of records changes with bridge's own files in it, whose comings are none of an audit's.
+            ctime = 0 if is_folder else was.st_ctime_ns
+            mtime = 0 if is_folder else was.st_mtime_ns
+            newest = max(newest, ctime)
+            parts.append(os.fsencode(entry.name))
+            parts.append(pack(was.st_ino, was.st_mode, 0 if is_folder else was.st_size, mtime, ctime, was.st_nlink))
+        digest.update(b"\0".join(parts))
+    return digest.hexdigest(), newest
+
+
+def _of_outside(path: str) -> list[int] | None:
+    try:
+        was = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [was.st_ino, was.st_mode, was.st_size, was.st_mtime_ns, was.st_ctime_ns]
+
+
+def _report(document: Mapping[str, object], prefix: Path) -> Report:
+    summary, findings = document["summary"], document["findings"]
+    if not isinstance(summary, dict) or not isinstance(findings, list):
+        raise TypeError("no report")
+    return Report(
+        prefix=prefix,
+        packages=summary["packages"],
+        files=summary["files"],
+        unowned=int(document["unowned"]),  # type: ignore[call-overload]
+        findings=tuple(Finding(**{**each, "repair": tuple(each["repair"])}) for each in findings),
+    )
