@@ -8,14 +8,17 @@ document costs no more than JSON.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bridge.audit.finding import LEVELS, grouped, is_fixable
 from bridge.errors import BridgeError
 from bridge.fetch.urls import masked
 from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution
@@ -206,36 +209,57 @@ class Renderer:
         self.note(f"{len(found.done) - failed} of {len(found.done)} wheels in {found.seconds:.1f} s, {failed} failed")
 
     def report(self, found: Report) -> None:
-        """An audit at a glance: the findings worst first, each with its evidence and repair."""
-        for finding in found.findings[:_MAX_SHOWN]:
-            self._finding(finding)
-        if len(found.findings) > _MAX_SHOWN:
-            self._out.print(f"… and {len(found.findings) - _MAX_SHOWN} more; --json has them all")
+        """An audit at a glance: worst first, what belongs together on one line; facts only with `-v`."""
+        told = [each for each in found.findings if self._verbose or each.level != "info"]
+        groups = grouped(told)
+        for group in groups[:_MAX_SHOWN]:
+            self._findings(group)
+        if len(groups) > _MAX_SHOWN:
+            self._out.print(f"… and {len(groups) - _MAX_SHOWN} more groups; --json and --html FILE have them all")
+        facts = Counter(each.id for each in found.findings if each.level == "info")
+        if facts and not self._verbose:
+            self._out.print(f"[cyan]info[/]: {', '.join(f'{count} {name}' for name, count in facts.items())} (-v)")
         packages = ", ".join(f"{count} {source}" for source, count in found.packages.items())
-        counts = [f"{found.count(level)} {level}" for level in ("error", "warning", "info") if found.count(level)]
+        counts = [f"[{_LEVELS[level]}]{found.count(level)} {level}[/]" for level in LEVELS if found.count(level)]
         verdict = ", ".join(counts) if counts else "[green]nothing found[/]"
         self._out.print(f"{_safe(str(found.prefix))}: {packages}; {found.files} files; {verdict}")
+        fixable = sum(is_fixable(each) for each in found.findings)
+        if fixable:
+            what = "it" if fixable == len(told) == 1 else f"{fixable} of {len(found.findings)} findings"
+            self._out.print(f"`bridge audit -p {_safe(shlex.quote(str(found.prefix)))} --fix` repairs {what}")
 
-    def _finding(self, finding: Finding) -> None:
-        where = " ".join(part for part in (finding.package, finding.path) if part)
-        style = _LEVELS[finding.level]
-        self._out.print(f"[{style}]{finding.level}[/] [bold]{finding.id}[/] {_safe(where)}")
-        self._out.print(f"  {_safe(finding.evidence)}")
-        if finding.by:
-            self._out.print(f"  by {_safe(finding.by)}")
-        if finding.repair:
-            self._out.print(f"  repair: {_safe(' '.join(finding.repair))}")
+    def _findings(self, group: Sequence[Finding]) -> None:
+        first = group[0]
+        whose = _safe(first.owner or first.package or "")
+        count = f" ({len(group)} times)" if len(group) > 1 else ""
+        self._out.print(f"[{_LEVELS[first.level]}]{first.level}[/] [bold]{first.id}[/] {whose}{count}".rstrip())
+        paths = [finding.path for finding in group if finding.path]
+        if paths:
+            self._out.print(f"  {_safe(_few(paths, 2))}")
+        self._out.print(f"  {_safe(first.evidence)}")
+        if first.by:
+            self._out.print(f"  [bold]by {_safe(first.by)}[/]")
+        if first.repair:
+            self._out.print(f"  repair: {_safe(shlex.join(first.repair))}")
 
     def inventory(self, found: Inventory) -> None:
         """Every package of a prefix with its origin."""
-        table = _table("package", "version", "build", "from", "origin", "asked for")
+        table = _table("package", "version", "build", "from", "origin", "asked for", "carries")
         for row in found.rows:
+            carried = [f"{each.name} {each.version}" for each in row.distributions]
+            is_plain = carried == [f"{row.name} {row.version}"]
             colour = _SOURCES[row.source]
             origin = _short(row.origin or row.installer or "")
             asked = ", ".join(row.requested) or ("yes" if row.is_requested else "")
             source = f"[{colour}]{row.source}[/]"
             table.add_row(
-                _safe(row.name), _safe(row.version), _safe(row.build or ""), source, _safe(origin), _safe(asked)
+                _safe(row.name),
+                _safe(row.version),
+                _safe(row.build or ""),
+                source,
+                _safe(origin),
+                _safe(asked),
+                "" if is_plain else _safe(_few(carried)),
             )
         self._out.print(table)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from bridge import prefix as prefixes
 from bridge.apply import Supply, fetch_archive
 from bridge.archive import check_wheel
-from bridge.audit import Finding, Report
+from bridge.audit import Report
+from bridge.audit.finding import is_fixable
 from bridge.errors import UsageError
 from bridge.fs import Tree
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Resolved
@@ -23,15 +24,10 @@ from converters.target import Target
 from converters.translate import translate
 from converters.wheel import WheelInfo
 
-__all__ = ["CLEARED", "is_fixable", "leftovers", "plan_repair"]
+__all__ = ["CLEARED", "leftovers", "plan_repair"]
 
 CLEARED = frozenset({"leftover", "distribution-without-metadata"})
 """The findings whose path no package owns, and that are repaired by taking it away."""
-
-
-def is_fixable(finding: Finding) -> bool:
-    """Whether `--fix` repairs it: its repair is that very command. What would not be safe names other commands."""
-    return finding.repair[:2] == ("bridge", "audit") and "--fix" in finding.repair
 
 
 def plan_repair(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from bridge import audit, prefix
 from bridge.audit import CHECKS, LEVELS, Report
+from bridge.audit.finding import grouped
 from bridge.audit.observe import observe
 from bridge.errors import FindingsError, InterruptedPrefixError
-from bridge.model import PrefixState
+from bridge.model import IndexFile, PrefixState
 from bridge.transaction import change, recover
 from converters.target import Target
 from tests.audit_cases import CLEAN, FILES, LINUX, NAMES, NP, NUMPY, UNOWNED, Case, numpy
@@ -106,11 +107,13 @@ def test_every_kind_of_finding_has_a_case_within_its_level() -> None:
     levels = {check.id: check.level for check in CHECKS}
     assert len(levels) == len(CHECKS)
     seen = {(expected[0], expected[1]) for case in CASES for expected in case.expected}
-    assert {name for name, _ in seen} == set(levels) - {"interrupted-transaction"}
+    assert {name for name, _ in seen} == set(levels) - {"interrupted-transaction", "yanked-version"}
     for name, level in seen:
         assert LEVELS.index(level) >= LEVELS.index(levels[name]), f"{name} is worse than its table says"
     for name, worst in levels.items():
-        assert name == "interrupted-transaction" or (name, worst) in seen, f"no case shows {name} as {worst}"
+        assert name in {"interrupted-transaction", "yanked-version"} or (name, worst) in seen, (
+            f"no case shows {name} as {worst}"
+        )
 
 
 @pytest.mark.parametrize("fail_on", ["error", "warning", "info", None])
@@ -206,6 +209,44 @@ def test_plain_virtual_environment_is_not_told_off_file_by_file(tmp_path: Path) 
     assert [(each.id, each.level) for each in report.findings] == [("unmanaged-distribution", "info")]
     assert report.unowned == 3
     assert report.failure("warning") is None
+
+
+class Yanked:
+    """An index that took `rich 13.0` back, and one of two builds of `half 1.0`."""
+
+    def prefetch_files(self, projects: Iterable[str]) -> None:
+        assert list(projects) == ["half", "kept", "rich"]
+
+    def files(self, project: str) -> tuple[IndexFile, ...]:
+        yanked = {"rich": ("broken", "broken"), "half": ("bad build", None), "kept": (None,)}[project]
+        version = "13.0" if project == "rich" else "1.0"
+        return tuple(
+            IndexFile(
+                project=project, filename=f"{project}-{version}.whl", version=version, url="", origin="", yanked=each
+            )
+            for each in yanked
+        )
+
+
+def test_a_yanked_version_is_found_where_an_index_is_asked(tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env")
+    made.wheel("rich", "13.0.0")
+    made.wheel("half", "1.0")
+    made.wheel("kept", "1.0")
+    assert examined(made).findings == ()
+    (finding,) = audit.audit(made.root, LINUX, NAMES, index=Yanked()).findings
+    assert (finding.id, finding.level, finding.owner) == ("yanked-version", "warning", "wheel:rich-13.0.0")
+    assert "broken" in finding.evidence
+
+
+def test_what_belongs_together_is_told_together(tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env")
+    made.conda("a", "1", {f"share/{name}": b"1" for name in "abc"} | {"share/d": b"2"})
+    made.write("share/d", b"changed")
+    for name in "abc":
+        (made.root / "share" / name).unlink()
+    groups = grouped(examined(made).findings)
+    assert sorted((group[0].id, len(group)) for group in groups) == [("missing-file", 3), ("modified-file", 1)]
 
 
 def test_examining_is_pure(tmp_path: Path) -> None:

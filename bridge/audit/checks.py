@@ -74,6 +74,9 @@ CHECKS: tuple[Check, ...] = (
     ),
     _check("requires-python", "error", "a distribution is made for another python", requirements.requires_python),
     _check("wheel-tag", "error", "a wheel is made for another platform or python", requirements.wheel_tag),
+    _check(
+        "yanked-version", "warning", "a project took a version back (asked with --online)", requirements.yanked_version
+    ),
     _check("extension-tag", "error", "python does not import an extension module", native.extension_tag),
     _check("foreign-binary", "error", "a binary is made for another machine", native.foreign_binary),
     _check("broken-binary", "error", "a program or library cannot be read as one", native.broken_binary),

@@ -6,9 +6,12 @@ observes and examines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
+
+from packaging.version import InvalidVersion, Version
 
 from bridge import prefix as prefixes
 from bridge.audit import caches, observe, reading
@@ -18,13 +21,21 @@ from bridge.audit.finding import LEVELS, Finding, Report, Source
 from bridge.audit.observed import Observed
 from bridge.audit.readings import CacheEvidence, Readings
 from bridge.audit.view import View, make_view
-from bridge.model import PrefixState
+from bridge.model import IndexFile, PrefixState
 from bridge.prefix.condameta import EMPTY
 from bridge.transaction.recovery import pending
 from converters.names import NameMap
 from converters.target import Target
 
 __all__ = ["audit", "examine", "judge"]
+
+
+class YankedPort(Protocol):
+    """What is asked of an index (`bridge.index.Index`)."""
+
+    def files(self, project: str) -> tuple[IndexFile, ...]: ...
+
+    def prefetch_files(self, projects: Iterable[str]) -> None: ...
 
 
 def audit(
@@ -36,6 +47,7 @@ def audit(
     environ: Mapping[str, str] | None = None,
     cache: Path | None = None,
     watched: set[str] | None = None,
+    index: YankedPort | None = None,
 ) -> Report:
     """Read, hash and judge the environment at `prefix`, an unsettled transaction of bridge's included.
 
@@ -47,6 +59,7 @@ def audit(
     :param cache: bridge's own cache, looked into like those of others.
     :param watched: takes up the paths outside the prefix that the report rests on; it is emptied where caches were
         asked, for those change by themselves.
+    :param index: where to ask which versions were yanked; `None`: nobody is asked.
     Raises `UsageError` (`not-an-environment`) and `FaultError` (the prefix, or a folder of it, cannot be read). Costs
     about the time that plain hashing of the owned files takes.
     """
@@ -59,6 +72,8 @@ def audit(
     numpy = frozenset(_built_on_numpy(holdings))
     binaries = reading.read_binaries(state, list(reading.binary_paths(observed)), numpy)
     readings = reading.read(state, observed, sites, environ or {}, binaries)
+    if index is not None:
+        readings = replace(readings, yanked=_yanked(state, index))
     view = make_view(holdings, observed, interrupted, readings)
     evidence = _ask_caches(view, caches.cache_roots(state.prefix, environ, cache)) if environ is not None else None
     if watched is not None:
@@ -69,6 +84,29 @@ def audit(
             watched.clear()
         view = make_view(holdings, observed, interrupted, replace(readings, caches=evidence))
     return judge(view)
+
+
+def _yanked(state: PrefixState, index: YankedPort) -> dict[str, str]:
+    """The distributions whose version an index has taken back. All files of it must be yanked: one may be a bad build.
+
+    A project that no index has was never there to be yanked.
+    """
+    wanted = [each for each in state.distributions if each.direct_url is None]
+    index.prefetch_files(sorted({each.name for each in wanted}))
+    found = {}
+    for distribution in wanted:
+        same = [file for file in index.files(distribution.name) if _is_version(file.version, distribution.version)]
+        reasons = [file.yanked for file in same]
+        if same and all(reason is not None for reason in reasons):
+            found[distribution.path] = reasons[0] or ""
+    return found
+
+
+def _is_version(first: str, second: str) -> bool:
+    try:
+        return Version(first) == Version(second)
+    except InvalidVersion:
+        return first == second
 
 
 def _led_out(observed: Mapping[str, Observed]) -> Iterator[str]:

@@ -252,8 +252,16 @@ def _level(found: Discrepancy) -> Level:
     """
     if _is_bytecode(found.claim.entry.path):
         return "info"
+    if _is_of_system(found.claim.owner):
+        return "info"
     is_of_pip = found.claim.owner.source == "unmanaged"
     return "warning" if is_of_pip and found.by is not None and found.by.source == "unmanaged" else "error"
+
+
+def _is_of_system(owner: Owner) -> bool:
+    """Whether Debian's package manager answers for the files: it strips libraries, and leaves RECORD as it was."""
+    distribution = owner.distribution
+    return distribution is not None and distribution.installer is None and "/dist-packages/" in distribution.path
 
 
 def _contrast(found: Discrepancy) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bridge.errors import BridgeError, FindingsError, InterruptedPrefixError
 
-__all__ = ["INTERRUPTED", "LEVELS", "Finding", "Level", "Report", "Source", "is_at_least"]
+__all__ = ["INTERRUPTED", "LEVELS", "Finding", "Level", "Report", "Source", "grouped", "is_at_least", "is_fixable"]
 
 Level = Literal["error", "warning", "info"]
 Source = Literal["conda", "wheel", "unmanaged"]
@@ -57,6 +57,20 @@ class Finding:
             "evidence": self.evidence,
             "repair": list(self.repair),
         }
+
+
+def is_fixable(finding: Finding) -> bool:
+    """Whether `bridge audit --fix` repairs it: its repair is that very command."""
+    return finding.repair[:2] == ("bridge", "audit") and "--fix" in finding.repair
+
+
+def grouped(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], ...]:
+    """Findings of one kind, level, owner, culprit and repair together, in the order of the first of each."""
+    groups: dict[object, list[Finding]] = {}
+    for each in findings:
+        whose = each.owner or each.package or (each.path or "").rpartition("/")[0]
+        groups.setdefault((each.level, each.id, whose, each.by, each.repair), []).append(each)
+    return tuple(tuple(group) for group in groups.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

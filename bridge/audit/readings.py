@@ -117,6 +117,7 @@ class Readings:
     :param venv: the keys of pyvenv.cfg (PEP 405), lower-case; empty where there is none.
     :param interpreters: prefix-relative path of a python in the folder of programs → the file it leads to, absolute;
         `""`: it leads nowhere.
+    :param yanked: dist-info → the reason for which an index took the version back (PEP 592), where one was asked.
     :param outside: absolute path that something above names → what is there: `file`, `directory`, or `""` for nothing.
     """
 
@@ -130,6 +131,7 @@ class Readings:
     outside: Mapping[str, str] = field(default_factory=dict)
     surroundings: Surroundings = field(default_factory=Surroundings)
     caches: CacheEvidence = field(default_factory=CacheEvidence)
+    yanked: Mapping[str, str] = field(default_factory=dict)
 
 
 def search_folder(prefix: str, path: str, folder: str) -> str:

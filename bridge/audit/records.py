@@ -102,6 +102,7 @@ def duplicate_distribution(view: View) -> Iterator[Finding]:
         first, *rest = sorted(same, key=lambda each: not view.claims.coverage[each.path])
         owner = view.claims.answering[first.path]
         for distribution in rest:
+            is_built = owner.source == "conda" and view.holdings.is_of_conda(distribution)
             is_clear = owner.source != "unmanaged" and not view.claims.coverage[distribution.path]
             yield _of_distribution(
                 view,
@@ -109,7 +110,7 @@ def duplicate_distribution(view: View) -> Iterator[Finding]:
                 distribution,
                 f"{first.path} of {owner.label} is the same project",
                 # One conda package that ships two is how it was built, not damage.
-                level="info" if owner.source == "conda" and view.holdings.is_of_conda(distribution) else "error",
+                level="info" if is_built or "/dist-packages/" in distribution.path else "error",
                 by=owner,
                 repairs=repair.delete(view, distribution.path) if is_clear else (),
             )

@@ -22,7 +22,7 @@ from bridge.errors import UsageError
 from bridge.model import Distribution
 from converters.target import Target
 
-__all__ = ["requires_python", "unmet_requirement", "wheel_tag"]
+__all__ = ["requires_python", "unmet_requirement", "wheel_tag", "yanked_version"]
 
 # Newer than any glibc: of a Linux target that does not say its own, no wheel is refused for it.
 _ANY_GLIBC = ("__glibc", "2.99", "0")
@@ -80,6 +80,24 @@ def wheel_tag(view: View) -> Iterator[Finding]:
             owner=owner.label,
             evidence=f"its tags are {', '.join(sorted(tags))}; none of them runs on {target.subdir} with python "
             f"{target.python.version}",
+            repair=_again(view, distribution, owner),
+        )
+
+
+def yanked_version(view: View) -> Iterator[Finding]:
+    """A version that its project took back from the index (PEP 592). Found only where an index was asked."""
+    for distribution in view.state.distributions:
+        reason = view.readings.yanked.get(distribution.path)
+        if reason is None:
+            continue
+        owner = view.claims.answering[distribution.path]
+        yield Finding(
+            id="yanked-version",
+            level="warning",
+            package=owner.package,
+            path=distribution.path,
+            owner=owner.label,
+            evidence=f"{distribution.name} {distribution.version} was yanked" + (f": {reason}" if reason else ""),
             repair=_again(view, distribution, owner),
         )
 

@@ -234,6 +234,7 @@ def _level(text: str) -> int:
 @click.option("--html", metavar="FILE", type=click.Path(), help="Write a page that shows all of it, self-contained.")
 @click.option("--sbom", "bills", multiple=True, metavar="FILE", type=click.Path(),
               help="Write a bill of materials: *.spdx.json is SPDX, *.json and *.xml are CycloneDX.")  # fmt: skip
+@click.option("--online", is_flag=True, help="Also ask the package indexes which installed versions were yanked.")
 @click.option("--rehash", is_flag=True, help="Read everything again, whatever is remembered of the last audit.")
 @lock
 @sources
@@ -245,12 +246,13 @@ def audit(
     html: str | None,
     bills: Sequence[str],
     rehash: bool,
+    online: bool,
     **options: object,
 ) -> None:
     """Tell who owns what in an environment, what is broken, who broke it, and the command that repairs it."""
     run = _run(options)
     with run.session() as session:
-        found = commands.audit(run.prefix, session, is_fresh=rehash)
+        found = commands.audit(run.prefix, session, is_fresh=rehash, is_online=online)
         if fix:
             done = commands.repair(run.prefix, found, session, is_dry_run=dry_run, show=run.render.repair)
             run.render.repaired(done, is_dry_run=dry_run)

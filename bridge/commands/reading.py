@@ -34,15 +34,16 @@ _ENVIRONMENT = frozenset(
 __all__ = ["audit", "inventory", "owner", "why", "write_audit"]
 
 
-def audit(path: Path, session: Session, *, is_fresh: bool = False) -> Report:
+def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bool = False) -> Report:
     """Read, hash and judge an environment; what the last audit found, where nothing has changed since.
 
     :param is_fresh: read and hash everything, whatever is remembered.
+    :param is_online: ask the indexes which of the installed versions were yanked; nothing is remembered then.
     """
     with share(path, session.settings.lock_timeout):
         memory = Memory(session.settings.cache_dir / "audit", path, _circumstances(session))
         remembered = None if pending_in(path) else memory.recall()
-        if remembered is not None and not is_fresh:
+        if remembered is not None and not (is_fresh or is_online):
             return remembered
         from bridge import prefix  # noqa: PLC0415 - a remembered audit needs none of it
         from bridge.audit import audit as examined  # noqa: PLC0415
@@ -53,8 +54,9 @@ def audit(path: Path, session: Session, *, is_fresh: bool = False) -> Report:
         watched = {str(Path(folder) / NAMES_FILE) for url in channels.urls if (folder := local_path(url))}
         watched |= {session.settings.name_map} if session.settings.name_map else set()
         cache = session.settings.cache_dir
-        report = examined(path, session.target, names, environ=os.environ, cache=cache, watched=watched)
-        if watched and not any(finding.id == INTERRUPTED for finding in report.findings):
+        asked = session.index if is_online else None
+        report = examined(path, session.target, names, environ=os.environ, cache=cache, watched=watched, index=asked)
+        if watched and not is_online and not any(finding.id == INTERRUPTED for finding in report.findings):
             memory.keep(report, watched)
         return report
 
