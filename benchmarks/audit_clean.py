@@ -3,8 +3,8 @@
     python benchmarks/audit_clean.py [--tools uv,pip,bridge] [--groups 6] [--json] [PREFIX…]
 
 Makes one environment for each group of popular packages and each tool, from the index that pip is configured to use,
-and audits it. A package that has no wheel here is left out. With PREFIX only these environments are audited. For `uv` it
-needs uv beside this python or on PATH.
+and audits it. A package that has no wheel here is left out. With PREFIX only these environments are audited. For
+`uv` it needs uv beside this python or on PATH.
 """
 
 from __future__ import annotations
@@ -18,17 +18,30 @@ import sys
 import tempfile
 from pathlib import Path
 
-GROUPS = [
-    group.split()
-    for group in [
-        "\nboto3 requests setuptools cryptography fsspec pandas pydantic sqlalchemy greenlet pillow lxml scipy\npyarrow jinja2 click pytest openpyxl beautifulsoup4 aiohttp google-auth virtualenv docutils\njsonschema pygments tqdm psutil protobuf",
-        "flask grpcio azure-core msal paramiko bcrypt httpx rich ipython matplotlib scikit-learn networkx\nsympy nltk regex tabulate gitpython werkzeug msgpack tomlkit more-itertools prompt-toolkit fonttools\nthreadpoolctl",
-        "google-cloud-storage docker psycopg2-binary redis marshmallow uvicorn fastapi uvloop httptools\nwatchfiles orjson ujson black mypy ruff flake8 pylint coverage pytest-cov pytest-xdist hypothesis\ntox nodeenv pre-commit email-validator",
-        "sphinx sphinx-rtd-theme mkdocs mkdocs-material watchdog jupyterlab notebook nbconvert debugpy pyzmq\ntornado bleach ipywidgets argon2-cffi prometheus-client terminado jupyter-server",
-        "django djangorestframework celery gunicorn gevent twisted scrapy pymongo peewee alembic asyncpg\npsycopg pymysql elasticsearch kafka-python pika stripe twilio slack-sdk tweepy",
-        "seaborn plotly bokeh shapely pyproj h5py xarray dask zarr numba polars duckdb numexpr opencv-python-headless\nscikit-image spacy gensim tokenizers sentencepiece tiktoken openai xgboost lightgbm\nstatsmodels pywavelets\n",
-    ]
-]
+NAMES = """
+boto3 requests setuptools cryptography fsspec pandas pydantic sqlalchemy greenlet pillow lxml scipy
+pyarrow jinja2 click pytest openpyxl beautifulsoup4 aiohttp google-auth virtualenv docutils
+jsonschema pygments tqdm psutil protobuf
+
+flask grpcio azure-core msal paramiko bcrypt httpx rich ipython matplotlib scikit-learn networkx
+sympy nltk regex tabulate gitpython werkzeug msgpack tomlkit more-itertools prompt-toolkit fonttools
+threadpoolctl
+
+google-cloud-storage docker psycopg2-binary redis marshmallow uvicorn fastapi uvloop httptools
+watchfiles orjson ujson black mypy ruff flake8 pylint coverage pytest-cov pytest-xdist hypothesis
+tox nodeenv pre-commit email-validator
+
+sphinx sphinx-rtd-theme mkdocs mkdocs-material watchdog jupyterlab notebook nbconvert debugpy pyzmq
+tornado bleach ipywidgets argon2-cffi prometheus-client terminado jupyter-server
+
+django djangorestframework celery gunicorn gevent twisted scrapy pymongo peewee alembic asyncpg
+psycopg pymysql elasticsearch kafka-python pika stripe twilio slack-sdk tweepy
+
+seaborn plotly bokeh shapely pyproj h5py xarray dask zarr numba polars duckdb numexpr
+opencv-python-headless scikit-image spacy gensim tokenizers sentencepiece tiktoken openai xgboost
+lightgbm statsmodels pywavelets
+"""
+GROUPS = [group.split() for group in NAMES.split("\n\n")]
 
 
 def run(words: list[str]) -> bool:
