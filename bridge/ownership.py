@@ -220,7 +220,7 @@ class _Case:
                 folder = folder.rpartition("/")[0]
         for folder, path in folders.items():
             self._judge_folder(folder, path)
-        if self.is_case_insensitive or not all(map(str.isascii, self.wanted)):
+        if self.is_case_insensitive or not all(map(str.isascii, (*self.wanted, *self.standing))):
             self._judge_spelling()
 
     def _judge_folder(self, folder: str, path: str) -> None:
@@ -240,18 +240,60 @@ class _Case:
         self._refuse("path-symlink" if found.kind == "symlink" else "path-collision", folder, record, owner, text)
 
     def _judge_spelling(self) -> None:
-        fold = _fold if self.is_case_insensitive else _compose
-        spelled = {fold(path): path for path in self.standing}
+        """Two files, or a file and a directory, that are one name however it is spelled; two directories are merged."""
+        spelling = _Spelling(_fold if self.is_case_insensitive else _compose)
+        for path, held in self.standing.items():
+            spelling.add(path, is_folder=held[0].entry.fingerprint.kind == "directory")
         for path in sorted(self.wanted):
-            other = spelled.setdefault(fold(path), path)
-            if other != path:
-                record = self.wanted[path][0][0]
-                owner = self.wanted[other][0][0].label if other in self.wanted else self.standing[other][0].owner
-                text = f"{path} of {record.label} and {other} of {owner} are one name on this file system"
-                self._refuse("path-collision", path, record, owner, text)
+            record, entry = self.wanted[path][0]
+            is_folder = entry.fingerprint.kind == "directory"
+            other = spelling.other(path, is_folder=is_folder)
+            if other is not None:
+                text = f"{path} of {record.label} and {other} of {self._owner(other)} are one name on this file system"
+                self._refuse("path-collision", path, record, self._owner(other), text)
+            spelling.add(path, is_folder=is_folder)
+
+    def _owner(self, path: str) -> str:
+        """Whose a path is, or what lies below it."""
+        for known in (path, *(each for each in (*self.wanted, *self.standing) if each.startswith(f"{path}/"))):
+            if known in self.wanted:
+                return self.wanted[known][0][0].label
+            if known in self.standing:
+                return self.standing[known][0].owner
+        return "another package"
 
     def _refuse(self, error_id: str, path: str, record: Record, owner: str, text: str) -> None:
         self.conflicts.append(Conflict(id=error_id, path=path, package=record.label, owner=owner, text=text))
+
+
+class _Spelling:
+    """The names of files and of directories by what a file system takes for one name: for each, how it is spelled."""
+
+    def __init__(self, fold: Callable[[str], str]) -> None:
+        self._fold = fold
+        self._files: dict[str, str] = {}
+        self._folders: dict[str, str] = {}
+
+    def add(self, path: str, *, is_folder: bool) -> None:
+        """Add a path, and the directories it lies in."""
+        (self._folders if is_folder else self._files).setdefault(self._fold(path), path)
+        folder = path.rpartition("/")[0]
+        while folder and (folded := self._fold(folder)) not in self._folders:
+            self._folders[folded] = folder
+            folder = folder.rpartition("/")[0]
+
+    def other(self, path: str, *, is_folder: bool) -> str | None:
+        """What is there under another spelling and cannot be there at the same time; an equal spelling is no matter."""
+        found = [self._files.get(self._fold(path))]
+        if not is_folder:
+            found.append(self._folders.get(self._fold(path)))
+        folder = path.rpartition("/")[0]
+        while folder:
+            found.append(self._files.get(self._fold(folder)))
+            if found[-1] == folder:
+                found[-1] = None
+            folder = folder.rpartition("/")[0]
+        return next((other for other in found if other is not None and other != path), None)
 
 
 def _may_share(entry: Entry, found: Fingerprint | None, standing: Sequence[Claim]) -> bool:

@@ -21,7 +21,7 @@ from tests.fault.server import Outcome, Server
 from tests.fault.workloads import Workload, observe, own
 
 PLACEHOLDER = "/opt/" + "placehold_" * 12
-BASE = ("create", "python=3.11", "--no-compile")
+BASE = ("create", "python=3.11")
 INSTALL = ("install", "pypi:demo==1.0", "lib=1.0")
 UPGRADE = ("install", "pypi:demo==2.0", "lib=2.0")
 
@@ -88,6 +88,7 @@ def environment(folder: Path) -> dict[str, str]:
         "BRIDGE_CHANNEL": str(folder / "channel"),
         "BRIDGE_FIND_LINKS": str(folder / "wheels"),
         "BRIDGE_CACHE_DIR": str(folder / "cache"),
+        "BRIDGE_COMPILE": "1",
         "PIP_NO_INDEX": "1",
         "PIP_CONFIG_FILE": os.devnull,
         "SOURCE_DATE_EPOCH": "1500000000",  # bytecode by hash: times are no part of it

@@ -20,12 +20,16 @@ from tests.fault.power import lose_power, lose_power_in_recovery
 from tests.fault.server import Server, build_shim
 from tests.fault.workloads import WORKLOADS
 
+FAULTS = ("kill", "once", "sticky", "recovery", "power")
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, help="where to work (default: the folder for temporary files)")
     parser.add_argument("--durability", default="batched", choices=["full", "batched", "none"])
     parser.add_argument("--each", type=int, default=10, help="a command's recoveries: from every n-th call")
+    parser.add_argument("--fault", action="append", choices=FAULTS, help="of these kinds only (repeatable)")
+    parser.add_argument("--step", type=int, default=1, help="at every n-th call instead of every one")
     parser.add_argument("workload", nargs="*", default=[*sorted(WORKLOADS), *COMMANDS])
     arguments = parser.parse_args()
     failed = 0
@@ -39,33 +43,38 @@ def main() -> int:
         with Server(shim, home, environment(packages)) as server:
             for name in arguments.workload:
                 if name in COMMANDS:
-                    bench = CommandBench(server, home, name, arguments.durability)
-                    failed += examine(bench, home, each=arguments.each)
+                    bench: Bench = CommandBench(server, home, name, arguments.durability)
                 else:
-                    failed += examine(Bench(server, home, name, arguments.durability), home)
+                    bench = Bench(server, home, name, arguments.durability)
+                each = arguments.each if name in COMMANDS else 1
+                failed += examine(bench, home, arguments.fault or FAULTS, step=arguments.step, each=each)
     return 1 if failed else 0
 
 
-def examine(bench: Bench, folder: Path, *, each: int = 1) -> int:
-    """Every kind of fault at every call; how many ended as they must not.
+def examine(bench: Bench, folder: Path, faults: Sequence[str], *, step: int = 1, each: int = 1) -> int:
+    """These kinds of faults at every `step`-th call; how many ended as they must not.
 
     :param each: of the calls before which it was killed, from how many on the recovery is killed as well.
     """
-    points = range(1, bench.calls + 1)
+    failed = 0
+    points = range(1, bench.calls + 1, step)
     no_space = ERRNOS["enospc"]
-    failed = report(bench, "SIGKILL", lambda: kill(bench, points))
-    for text, code in ERRNOS.items():
+    if "kill" in faults:
+        failed += report(bench, "SIGKILL", lambda: kill(bench, points))
+    for text, code in ERRNOS.items() if "once" in faults else ():
         failed += report(bench, f"{text} once", partial(refuse, bench, points, code))
-    failed += report(bench, "no space from there on", lambda: stick(bench, points, no_space, "allocating"))
-    failed += report(bench, "all fails from there on", lambda: stick(bench, points, no_space, "sticky"))
-    if bench.workload.before is not None:
+    if "sticky" in faults:
+        failed += report(bench, "no space from there on", lambda: stick(bench, points, no_space, "allocating"))
+        failed += report(bench, "all fails from there on", lambda: stick(bench, points, no_space, "sticky"))
+    if "recovery" in faults and bench.workload.before is not None:
         pairs = list(recovery_points(bench, range(1, bench.calls + 1, each)))
         failed += report(bench, "SIGKILL in recovery", lambda: kill_recovery(bench, pairs))
-        if bench.durability != "none" and not isinstance(bench, CommandBench):
-            failed += report_power(bench, "power", lambda: lose_power(bench, folder, seed=1, each=12))
-            for failpoint in ("swap.rename_one:4", "commit.pre_sync", "commit.synced"):
-                work = partial(lose_power_in_recovery, bench, folder, failpoint=failpoint, seed=1, each=12)
-                failed += report_power(bench, f"power in recovery from {failpoint}", work)
+    is_modelled = bench.workload.before is not None and not isinstance(bench, CommandBench)
+    if "power" in faults and is_modelled and bench.durability != "none":
+        failed += report_power(bench, "power", lambda: lose_power(bench, folder, seed=1, each=12))
+        for failpoint in ("swap.rename_one:4", "commit.pre_sync", "commit.synced"):
+            work = partial(lose_power_in_recovery, bench, folder, failpoint=failpoint, seed=1, each=12)
+            failed += report_power(bench, f"power in recovery from {failpoint}", work)
     return failed
 
 
