@@ -63,7 +63,7 @@ class Disk:
 
 def is_clobber(packages: list[Mapping[str, Node]], subdir: str) -> bool:
     disk = Disk(SYSTEMS[subdir])
-    return not all([disk.lay(path, node) for package in packages for path, node in sorted(package.items())])
+    return not all(disk.lay(path, node) for package in packages for path, node in sorted(package.items()))
 
 
 def is_refused(packages: list[Mapping[str, Node]], subdir: str, state: PrefixState, disk: Mapping[str, Node]) -> bool:
