@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import csv
 import io
@@ -22,6 +21,7 @@ from converters.wheel import CoreMetadata, parse_metadata
 
 __all__ = ["hex_digest", "name_of", "parse_direct_url", "parse_header", "parse_listing", "parse_tags"]
 
+_URL_SAFE = str.maketrans("-_", "+/")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
 
@@ -87,7 +87,7 @@ def hex_digest(text: str) -> str | None:
     if len(value) == 64:
         return bytes.fromhex(value).hex()
     try:
-        digest = base64.urlsafe_b64decode(value.rstrip("=") + "=")
+        digest = binascii.a2b_base64(value.rstrip("=").translate(_URL_SAFE) + "=")
     except binascii.Error as error:
         raise ValueError(f"not a hash: {text!r}") from error
     if len(digest) != 32:
