@@ -233,7 +233,7 @@ class Renderer:
         whose = _safe(first.owner or first.package or "")
         count = f" ({len(group)} times)" if len(group) > 1 else ""
         self._out.print(f"[{_LEVELS[first.level]}]{first.level}[/] [bold]{first.id}[/] {whose}{count}".rstrip())
-        paths = [finding.path for finding in group if finding.path]
+        paths = list(dict.fromkeys(finding.path for finding in group if finding.path))
         if paths:
             self._out.print(f"  {_safe(_few(paths, 2))}")
         self._out.print(f"  {_safe(first.evidence)}")

@@ -219,6 +219,8 @@ def user_site(made: PrefixBuilder) -> None:
     made.wheel("single", "1", {f"{SITE}/single.py": b""})
     home = made.root.parent / ".local" / SITE
     (home / "numpy").mkdir(parents=True)
+    (home / "numpy/__init__.py").write_bytes(b"")
+    (home / "namespace").mkdir()
     (home / "numpy-2.0.dist-info").mkdir()
     (home / "single.py").write_bytes(b"")
     (home / "other.py").write_bytes(b"")
@@ -228,6 +230,8 @@ def python_path(made: PrefixBuilder) -> None:
     numpy(made)
     folder = made.root.parent / "elsewhere"
     (folder / "numpy").mkdir(parents=True)
+    (folder / "numpy/__init__.py").write_bytes(b"")
+    (folder / "json").mkdir()
     for name in ("random.py", "other.py"):
         (folder / name).write_bytes(b"")
 

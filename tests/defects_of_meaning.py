@@ -303,6 +303,7 @@ def _(env: Environment, rng: random.Random) -> Expected:
 def _(env: Environment, rng: random.Random) -> Expected:
     folder = env.folder / "path"
     (folder / "beta").mkdir(parents=True)
+    (folder / "beta/__init__.py").write_bytes(b"")
     env.environ["PYTHONPATH"] = f"/nowhere:{folder}"
     return Expected(("python-path-shadow",), packages=("beta",))
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge import prefix
 from bridge.audit import audit
+from bridge.audit.inventory import inventory
+from bridge.report.facts import gather
+from bridge.report.page import page
+from bridge.report.sbom import bill_of_materials
 from tests.audit_cases import LINUX, NAMES, numpy
 from tests.defect_run import Outcome, run_defects
 from tests.defects import KINDS
@@ -78,3 +85,49 @@ def test_noise_is_a_finding_and_never_a_crash(written: dict[str, bytes], cut: in
         assert report.to_json()
         if changed & {METADATA[0], METADATA[2], METADATA[3]}:
             assert report.findings
+
+
+def odd(made: PrefixBuilder) -> None:
+    """Names, kinds and contents that no tool would make, and that a damaged disk or a hostile wheel might."""
+    numpy(made)
+    site = made.root / SITE
+    Path(os.fsdecode(os.fsencode(str(site)) + b"/\xff\xfe.py")).write_bytes(b"")
+    for name in ("loop.dist-info", "loop", "loop.pth"):
+        (site / name).symlink_to(name)
+    for name in (
+        "x.pth",
+        "y.so",
+        "empty.dist-info",
+        "-1.0.dist-info",
+        ".dist-info",
+        "m.dist-info/METADATA",
+        "m.dist-info/RECORD",
+    ):
+        (site / name).mkdir(parents=True)
+    for name in ("z.pth", "w.cpython-312-x86_64-linux-gnu.so", "m.dist-info/WHEEL"):
+        os.mkfifo(site / name)
+    os.mkfifo(made.root / "bin/fifo")
+    (site / "file.dist-info").write_bytes(b"x")
+    (made.root / "conda-meta/dir.json").mkdir()
+    (made.root / "pyvenv.cfg").mkdir()
+    made.write("conda-meta/\u202eevil-1-0.json", b"{}")
+    made.write(
+        f"{SITE}/w-1.dist-info/RECORD", b'"open,,\n../../../../etc/passwd,,\n/etc/passwd,,\nok.py,sha256=zz,abc\n\0,,\n'
+    )
+    made.write(f"{SITE}/w-1.dist-info/METADATA", b"Name: \nVersion: \n")
+    asks = b"Requires-Dist: (((\nRequires-Dist: a; b\nRequires-Python: zzz\n" + b"Requires-Dist: x>=1\n" * 10
+    made.write(f"{SITE}/v-1.dist-info/METADATA", b"Name: v\nVersion: 1\n" + asks)
+
+
+def test_a_prefix_of_oddities_is_audited_and_reported(tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env")
+    odd(made)
+    report = audit(made.root, LINUX, NAMES, environ={"HOME": str(tmp_path)})
+    assert len(set(report.findings)) == len(report.findings) > 10
+    assert all(each.repair[-1][-2:] != "==" for each in report.findings if each.repair), "a command that cannot run"
+    state = prefix.read(made.root)
+    assert inventory(state, NAMES).rows
+    facts = gather(state, LINUX, NAMES, report)
+    assert page(facts)
+    for name in ("bill.json", "bill.xml", "bill.spdx.json", "bill.spdx"):
+        assert bill_of_materials(facts, name, datetime(2026, 1, 1, tzinfo=timezone.utc))

@@ -178,7 +178,7 @@ def judge(view: View) -> Report:
         packages=packages,
         files=sum(found.fingerprint.kind != "directory" and found.real is None for found in view.observed.values()),
         unowned=sum(view.unowned.values()),
-        findings=tuple(sorted(findings, key=_order)),
+        findings=tuple(sorted(dict.fromkeys(findings), key=_order)),
     )
 
 

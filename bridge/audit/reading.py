@@ -265,7 +265,9 @@ def _modules(folder: str) -> dict[str, str]:
         match = _MODULE.match(entry.name)
         if match is None or entry.name == "__pycache__":
             continue
-        if entry.is_dir() if "." not in entry.name else entry.is_file():
+        # A folder without `__init__` is a part of a namespace at most, and hides nothing (PEP 420).
+        path = entry.path if "." in entry.name else os.path.join(entry.path, "__init__.py")
+        if os.path.isfile(path):
             found[match[1]] = entry.path
     return dict(sorted(found.items()))
 

@@ -7,9 +7,13 @@ is right (which of two records is to go), there is none: `()`.
 
 from __future__ import annotations
 
+import re
+
 from bridge.audit.claims import Owner
 from bridge.audit.view import View
 from bridge.model import Distribution
+
+_VERSION = re.compile(r"[0-9][\w.!+-]*\Z")
 
 __all__ = [
     "adopt",
@@ -59,7 +63,7 @@ def record_anew(view: View, owner: Owner) -> tuple[str, ...]:
 
 def adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
     """Have bridge install the same version, taking over the files that are the same already."""
-    if distribution.direct_url is not None or not view.has_records:
+    if distribution.direct_url is not None or not view.has_records or not _is_named(distribution):
         return ()
     requirement = f"pypi:{distribution.name}=={distribution.version}"
     return ("bridge", "install", "-p", str(view.state.prefix), "--adopt", requirement)
@@ -89,7 +93,7 @@ def replace_build(view: View, owner: Owner) -> tuple[str, ...]:
 
 def install_again(view: View, distribution: Distribution) -> tuple[str, ...]:
     """Install a project for the python that is here."""
-    if view.has_records:
+    if view.has_records and _is_named(distribution):
         return satisfy_wheel(view, f"{distribution.name}=={distribution.version}")
     return _from_index(view, distribution, "--upgrade")
 
@@ -122,8 +126,13 @@ def clear(view: View, path: str) -> tuple[str, ...]:
     return delete(view, path)
 
 
+def _is_named(distribution: Distribution) -> bool:
+    """Whether it says what it is, so that a command can ask for it."""
+    return bool(distribution.name) and _VERSION.match(distribution.version) is not None
+
+
 def _from_index(view: View, distribution: Distribution, how: str) -> tuple[str, ...]:
     """Install the same version from the index again; what came from elsewhere (PEP 610) may be another thing there."""
-    if distribution.direct_url is not None:
+    if distribution.direct_url is not None or not _is_named(distribution):
         return ()
     return pip(view, "install", how, "--no-deps", f"{distribution.name}=={distribution.version}")

@@ -138,7 +138,7 @@ def _read_distributions(prefix: Path, sites: Iterable[str], defects: list[Defect
     found = []
     for site in sites:
         for entry in sorted(_scan(prefix / site), key=lambda entry: entry.name):
-            is_wanted = entry.name.endswith(".egg-info") or (entry.name.endswith(".dist-info") and entry.is_dir())
+            is_wanted = entry.name.endswith(".egg-info") or (entry.name.endswith(".dist-info") and _is_folder(entry))
             if is_wanted and not entry.name.startswith(("~", ".")):
                 found.append(_distribution(prefix, f"{site}/{entry.name}", defects))
     return tuple(found)
@@ -317,6 +317,14 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
         return []
     except OSError as error:
         raise FaultError("prefix-unreadable", f"{folder} cannot be listed: {error.strerror}") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; a link that leads round in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _names(folder: Path) -> list[str]:

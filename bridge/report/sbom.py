@@ -63,8 +63,13 @@ def purls(row: Row) -> tuple[str, ...]:
     return projects or (f"pkg:pypi/{quote((row.pypi_names or (row.name,))[0])}@{quote(row.version)}",)
 
 
+def _named(facts: Facts) -> list[Row]:
+    """Each package once that says what it is: the rest of a dist-info may not, and the audit tells of it."""
+    return list({row.owner: row for row in facts.rows if row.name and row.version}.values())
+
+
 def _needs(facts: Facts) -> Mapping[str, list[str]]:
-    found: dict[str, dict[str, None]] = {row.owner: {} for row in facts.rows}
+    found: dict[str, dict[str, None]] = {row.owner: {} for row in _named(facts)}
     for each in facts.dependencies:
         if each.dependant in found and each.dependency in found:
             found[each.dependant][each.dependency] = None
@@ -90,7 +95,7 @@ def _cyclonedx(facts: Facts, when: datetime, *, is_xml: bool) -> bytes:
     bom = Bom(serial_number=_identity(facts, when), metadata=BomMetaData(component=root, timestamp=when))
     bom.metadata.tools.components.add(tool)
     made = {}
-    for row in facts.rows:
+    for row in _named(facts):
         own, *others = purls(row)
         facts_of = {"source": row.source, "url": masked(row.url) if row.url else None, "installer": row.installer}
         made[row.owner] = Component(
@@ -106,7 +111,8 @@ def _cyclonedx(facts: Facts, when: datetime, *, is_xml: bool) -> bytes:
             ],
         )
         bom.components.add(made[row.owner])
-    bom.register_dependency(root, [made[row.owner] for row in facts.rows if row.is_requested])
+    requested = [made[row.owner] for row in _named(facts) if row.is_requested]
+    bom.register_dependency(root, requested or list(made.values()))
     for owner, needed in _needs(facts).items():
         bom.register_dependency(made[owner], [made[each] for each in needed])
     kind = OutputFormat.XML if is_xml else OutputFormat.JSON
@@ -127,7 +133,7 @@ def _spdx(facts: Facts, filename: str, when: datetime) -> bytes:
     from spdx_tools.spdx.model.document import CreationInfo, Document  # noqa: PLC0415
     from spdx_tools.spdx.model.relationship import Relationship, RelationshipType  # noqa: PLC0415
 
-    ids = {row.owner: f"SPDXRef-Package-{number}" for number, row in enumerate(facts.rows)}
+    ids = {row.owner: f"SPDXRef-Package-{number}" for number, row in enumerate(_named(facts))}
     information = CreationInfo(
         spdx_version="SPDX-2.3",
         spdx_id="SPDXRef-DOCUMENT",
@@ -136,14 +142,14 @@ def _spdx(facts: Facts, filename: str, when: datetime) -> bytes:
         creators=[Actor(ActorType.TOOL, f"conda-bridge-{__version__}")],
         created=when.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None),
     )
-    roots = [row for row in facts.rows if row.is_requested] or list(facts.rows)
+    roots = [row for row in _named(facts) if row.is_requested] or _named(facts)
     relationships = [Relationship("SPDXRef-DOCUMENT", RelationshipType.DESCRIBES, ids[row.owner]) for row in roots]
     relationships += [
         Relationship(ids[owner], RelationshipType.DEPENDS_ON, ids[each])
         for owner, needed in _needs(facts).items()
         for each in needed
     ]
-    packages = [_spdx_package(row, ids[row.owner]) for row in facts.rows]
+    packages = [_spdx_package(row, ids[row.owner]) for row in _named(facts)]
     return _written(Document(information, packages=packages, relationships=relationships), filename)
 
 
