@@ -42,6 +42,9 @@ from converters.wheel import WheelInfo
 __all__ = ["Outcome", "Supply", "change_prefix", "command_line", "create_prefix", "fetch_archive"]
 
 
+_MANY_BYTES = 1 << 40  # of what nobody knows the size
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
     """Where a plan's archives come from: the session, its channels, and the names it was solved with."""
@@ -215,7 +218,7 @@ def _fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> _C
     with ThreadPoolExecutor() as judges:
         try:
             # The largest first: what takes longest to judge, and is to be unpacked.
-            large = sorted(packages, key=lambda resolved: -(resolved.record.size or 0))
+            large = sorted(packages, key=lambda resolved: resolved.record.size or _MANY_BYTES, reverse=True)
             brought = supply.session.client.map(bring, large)
             judged = [judging[resolved.record.identity].result() for resolved in packages]
         except BaseException:

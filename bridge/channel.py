@@ -30,6 +30,8 @@ class Channels:
     :param subdir: the target's; `noarch` is always read too.
     :param is_strict: the first channel that has a name serves it (as conda-forge advises); else all do, in their order.
 
+    :param packs_late: as `HostChannel`'s: for who asks for the archives as well.
+
     `urls` are what the `texts` stand for. Raises `UsageError` (`invalid-channel`) for a text that is no channel.
     """
 
@@ -42,11 +44,12 @@ class Channels:
         *,
         offline: bool,
         is_strict: bool = True,
+        packs_late: bool = False,
     ) -> None:
         self._is_strict = is_strict
         self.texts = tuple(texts)
         self._client = client
-        self._host = HostChannel(cache / "host") if "host" in texts else None
+        self._host = HostChannel(cache / "host", packs_late=packs_late) if "host" in texts else None
         self.urls = tuple(self._host.url if text == "host" and self._host else channel_url(text) for text in texts)
         self._order = {url: place for place, url in enumerate(self.urls)}
         self._others = [url for url, text in zip(self.urls, texts, strict=True) if text != "host"]
@@ -59,6 +62,8 @@ class Channels:
 
     def close(self) -> None:
         """Give back what asking takes."""
+        if self._host is not None:
+            self._host.close()
         if "_repodata" in self.__dict__:
             self._repodata.close()
 

@@ -117,14 +117,18 @@ class Session:
         packages = tuple((name, version, build) for name, (version, build) in named.items() if version)
         return Target(subdir=subdir, virtual_packages=packages)
 
-    def channels(self, state: PrefixState | None = None) -> Channels:
-        """The channels given with `-c`; for an environment without them, those that its packages came from."""
+    def channels(self, state: PrefixState | None = None, *, packs_late: bool = False) -> Channels:
+        """The channels given with `-c`; for an environment without them, those that its packages came from.
+
+        :param packs_late: the interpreter may be packed while the rest is solved and fetched; its record has no hash
+            until then.
+        """
         texts = self.settings.channels
         if state is not None and not self.settings.has_channels:
             texts = self._channels_of(state) or texts
-        return self._open(texts, is_offline=self.settings.offline)
+        return self._open(texts, is_offline=self.settings.offline, packs_late=packs_late)
 
-    def _open(self, texts: Sequence[str], *, is_offline: bool) -> Channels:
+    def _open(self, texts: Sequence[str], *, is_offline: bool, packs_late: bool = False) -> Channels:
         from bridge.channel import Channels
 
         channels = Channels(
@@ -134,6 +138,7 @@ class Session:
             self.settings.cache_dir,
             offline=is_offline,
             is_strict=self.settings.channel_priority == "strict",
+            packs_late=packs_late,
         )
         self._opened.append(channels)
         return channels

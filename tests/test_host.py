@@ -356,3 +356,36 @@ def test_the_archive_tells_what_it_holds(linked: tuple[Path, dict[str, Any]]) ->
 
 def test_packing_it_again_gives_equal_bytes(linked: tuple[Path, dict[str, Any]]) -> None:
     assert linked[1]["again"] == linked[1]["sha256"]
+
+
+def test_it_is_packed_while_others_go_on(small: Layout, tmp_path: Path) -> None:
+    """The record comes first, without a hash; the archive is the same as ever, and waited for."""
+    (expected,) = HostChannel(tmp_path / "one").records("python")
+    late = HostChannel(tmp_path / "two", packs_late=True)
+    (draft,) = late.records("python")
+    assert (draft.sha256, draft.size) == (None, None)
+    assert late.records("python") == (draft,)
+    bare = dataclasses.replace(expected, sha256=None, size=None, url=draft.url, origin=draft.origin)
+    assert draft == bare
+    assert hashlib.sha256(late.archive(draft).read_bytes()).hexdigest() == expected.sha256
+    late.close()
+    (again,) = HostChannel(tmp_path / "two", packs_late=True).records("python")
+    assert again.sha256 == expected.sha256
+
+
+def test_what_goes_wrong_while_it_is_packed_is_told_by_the_archive(small: Layout, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("no folder")
+    late = HostChannel(tmp_path / "cache", packs_late=True)
+    (draft,) = late.records("python")
+    with pytest.raises(FaultError, match="the cache cannot be written"):
+        late.archive(draft)
+    late.close()
+
+
+def test_closing_waits_for_the_packing(small: Layout, tmp_path: Path) -> None:
+    late = HostChannel(tmp_path / "cache", packs_late=True)
+    (draft,) = late.records("python")
+    late.close()
+    assert [path.name for path in (tmp_path / "cache" / draft.subdir).iterdir() if path.suffix == ".conda"] == [
+        draft.filename
+    ]

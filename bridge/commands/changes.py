@@ -42,7 +42,7 @@ def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = Fa
         raise UsageError(
             "prefix-parent", f"{path} cannot be made: {above} is no folder", hint="choose another path with -p DIR"
         )
-    channels = session.channels()
+    channels = session.channels(packs_late=not is_dry_run)
     names = session.names(channels)
     resolution = session.resolve(wanted, channels, names)
     session.warnings += resolution.warnings

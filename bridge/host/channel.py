@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 from bridge import fs
 from bridge.errors import FaultError, IntegrityError
@@ -26,11 +29,21 @@ class HostChannel:
 
     name = "host"
 
-    def __init__(self, cache: Path) -> None:
-        """:param cache: the folder; it is made when something is packed."""
+    def __init__(self, cache: Path, *, packs_late: bool = False) -> None:
+        """:param cache: the folder; it is made when something is packed.
+        :param packs_late: whether the record of a python that was not packed yet is given before it is packed, without
+            a hash and a size: it is packed meanwhile, and `archive` waits for it. Close the channel then.
+        """
         self._cache = cache.absolute()
         self.url = self._cache.as_uri()
+        self._packs_late = packs_late
+        self._packing: dict[Path, tuple[Record, Future[Record]]] = {}
+        self._packer = ThreadPoolExecutor(1, thread_name_prefix="bridge-pack")
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Wait for what is being packed."""
+        self._packer.shutdown()
 
     def records(self, name: str) -> tuple[Record, ...]:
         """The records of `python` or `python_abi`; of any other name there are none.
@@ -44,7 +57,11 @@ class HostChannel:
         layout = Layout.of_running()
         path = self._path(layout, name)
         with self._lock:
+            if path in self._packing:
+                return (self._packing[path][0],)
             record = self._read(path)
+            if record is None and self._packs_late and name == "python":
+                return (self._begin(layout, path),)
             return (record if record is not None else self._pack(layout, name, path),)
 
     def archive(self, record: Record) -> Path:
@@ -54,6 +71,9 @@ class HostChannel:
         `records` raises.
         """
         path = self._cache / record.subdir / record.filename
+        if path in self._packing:
+            self._packing[path][1].result()
+            return path
         with self._lock:
             if record.sha256 is not None and path.is_file() and sha256_of(path) == record.sha256:
                 return path
@@ -87,14 +107,29 @@ class HostChannel:
         return {"fn": path.name, "url": path.as_uri()}
 
     def _pack(self, layout: Layout, name: str, path: Path) -> Record:
-        from bridge.host import pack  # noqa: PLC0415 - pyelftools is read only when something is packed
+        from bridge.host import pack  # noqa: PLC0415 - read only when something is packed
 
         write = pack.write_python if name == "python" else pack.write_python_abi
+        return self._keep(path, lambda stream: write(stream, layout))
+
+    def _begin(self, layout: Layout, path: Path) -> Record:
+        from bridge.host import pack  # noqa: PLC0415
+
+        try:
+            prepared = pack.PreparedPython(layout)
+        except OSError as error:
+            raise _unpacked(error) from error
+        record = conda_record(dict(prepared.index) | self._place(path), origin=self.url)
+        self._packing[path] = record, self._packer.submit(self._keep, path, prepared.write)
+        return record
+
+    def _keep(self, path: Path, write: Callable[[BinaryIO], Mapping[str, object]]) -> Record:
+        """Write an archive and the record beside it."""
         with told_as_cache():
             fs.make_directories(path.parent)
         try:
             with fs.publish_stream(path) as stream:
-                index = write(stream, layout)
+                index = write(stream)
         except OSError as error:
             raise _unpacked(error) from error
         content = dict(index) | {"sha256": sha256_of(path), "size": path.stat().st_size}

@@ -15,7 +15,7 @@ from bridge.host.layout import Layout
 from bridge.host.relocate import relocate
 from converters.package import Member, write_conda
 
-__all__ = ["Index", "abi_index", "python_index", "write_python", "write_python_abi"]
+__all__ = ["Index", "PreparedPython", "abi_index", "python_index", "write_python", "write_python_abi"]
 
 LEVEL = 1
 THREADS = 2  # the bytes do not depend on it, but they do on whether there are any
@@ -74,20 +74,35 @@ def write_python_abi(stream: BinaryIO, layout: Layout) -> Index:
 
 def write_python(stream: BinaryIO, layout: Layout) -> Index:
     """Write `python` and return its index.json. Raises `UsageError` (`host-layout`), `OSError`."""
-    parts, glibc = relocate(layout, collect(layout))
-    index = python_index(layout, glibc)
-    payload = [_Payload(part) for part in parts]
-    write_conda(
-        stream,
-        _stem(index),
-        lambda: _info(index, "CPython, as it is installed where it was packed", [item.entry() for item in payload]),
-        [item.member() for item in payload],
-        level=LEVEL,
-        threads=THREADS,
-    )
-    if python_index(layout, glibc) != index:
-        raise _changed(layout.binary)
-    return index
+    return PreparedPython(layout).write(stream)
+
+
+class PreparedPython:
+    """The package `python` before it is written: what is in it is known, and so is its `index`.
+
+    Making one takes a third of the time, and raises `UsageError` (`host-layout`), `OSError`.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        parts, self._glibc = relocate(layout, collect(layout))
+        self.index = python_index(layout, self._glibc)
+        self._payload = [_Payload(part) for part in parts]
+
+    def write(self, stream: BinaryIO) -> Index:
+        """Write it and return its index.json. Raises `FaultError` (`host-changed`), `OSError`."""
+        payload, about = self._payload, "CPython, as it is installed where it was packed"
+        write_conda(
+            stream,
+            _stem(self.index),
+            lambda: _info(self.index, about, [item.entry() for item in payload]),
+            [item.member() for item in payload],
+            level=LEVEL,
+            threads=THREADS,
+        )
+        if python_index(self._layout, self._glibc) != self.index:
+            raise _changed(self._layout.binary)
+        return self.index
 
 
 def _stem(index: Index) -> str:
