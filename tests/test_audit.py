@@ -67,7 +67,7 @@ REPAIRS = [
     ("the corpse of a dist-info", {"distribution-without-metadata": BRIDGE_FIX}),
     ("an empty record, whose files nobody claims now", {"broken-record": "", "unowned-file": ""}),
     ("two records of one package", {"duplicate-record": ""}),
-    ("pip put it there", {"unmanaged-distribution": "bridge install -p ENV --adopt pypi:rich==13.0"}),
+    ("pip put it there", {"unmanaged-distribution": "bridge adopt -p ENV rich"}),
     (
         "a dist-info without RECORD",
         {"distribution-without-record": f"{PIP} --ignore-installed --no-deps rich==13.0"},
@@ -185,7 +185,7 @@ def test_document_is_that_of_the_contract(tmp_path: Path) -> None:
                 "owner": "pip:black-24.1",
                 "by": None,
                 "evidence": "no conda-meta record covers it; INSTALLER says pip",
-                "repair": ["bridge", "install", "-p", str(made.root), "--adopt", "pypi:black==24.1"],
+                "repair": ["bridge", "adopt", "-p", str(made.root), "black"],
             },
         ],
     }

@@ -35,7 +35,7 @@ _PRIVATE = re.compile(r"-[0-9a-f]{8,}(?=\.)")
 # Drivers of a device, which the machine has or has not; musl is told by `foreign-binary`.
 _ELSEWHERE = re.compile(r"libc\.musl-|libcuda\.so|libnvidia-|libnvcuvid\.so|libamdhip|libze_loader\.so")
 _FAMILIES = {
-    "OpenMP": re.compile(r"lib(gomp|iomp5|omp)(?:140)?(?:md)?(?:[-._]|\Z)"),
+    "OpenMP": re.compile(r"(?=lib|vcomp)(?:lib)?(gomp|iomp5|vcomp|omp)(?:140)?(?:md)?(?:[-._]|\Z)"),
     "BLAS": re.compile(
         r"lib(?:scipy_)?(openblas|mkl_rt|mkl_core|blis|blasfeo|atlas|flexiblas)(?:64_?)?\w*(?:[-._]|\Z)"
     ),

@@ -62,11 +62,10 @@ def record_anew(view: View, owner: Owner) -> tuple[str, ...]:
 
 
 def adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
-    """Have bridge install the same version, taking over the files that are the same already."""
+    """Have bridge write a record of what pip put there, as it lies there."""
     if distribution.direct_url is not None or not view.has_records or not _is_named(distribution):
         return ()
-    requirement = f"pypi:{distribution.name}=={distribution.version}"
-    return ("bridge", "install", "-p", str(view.state.prefix), "--adopt", requirement)
+    return ("bridge", "adopt", "-p", str(view.state.prefix), distribution.name)
 
 
 def satisfy_conda(view: View, spec: str) -> tuple[str, ...]:
