@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from bridge import plan as plans
 from bridge.apply import Outcome, Supply, change_prefix, create_prefix
 from bridge.commands.request import Asked
 from bridge.errors import NoSolutionError, OwnershipError, UsageError
-from bridge.model import PathChange, Plan, PrefixState, Resolution
+from bridge.model import Installed, PathChange, Plan, PrefixState, Resolution
 from bridge.owners import leaving
 from bridge.paths import META
 from bridge.session import Session
@@ -171,16 +171,48 @@ def _kept(state: PrefixState) -> dict[str, str]:
 def _resolve_with(state: PrefixState, wanted: Asked, supply: Supply, *, kept: Mapping[str, str]) -> Resolution:
     """Solve for the new requirements, those of before, and the presence of all that is installed.
 
-    Where that has no solution, what was never asked for may go; where it still has none, the explanation is of this.
+    What carries the same project as something that comes now gives way to it, with what was asked for its sake: one
+    package of several distributions to their wheels, and wheels to the package that carries them.
+    """
+    gone: set[str] = set()
+    while True:
+        left = replace(state, installed=tuple(each for each in state.installed if each.meta_path not in gone))
+        found = _solve(left, state, wanted, supply, kept=kept)
+        superseded = {each.meta_path for each in _superseded(found, left)}
+        if not superseded:
+            return found
+        gone |= superseded
+
+
+def _superseded(found: Resolution, state: PrefixState) -> Iterator[Installed]:
+    """The installed packages that share a project, in another ecosystem, with one that comes."""
+    there = {(each.record.ecosystem, each.record.name): each for each in state.installed}
+    wheels = {each.record.pypi_names[0]: each.record for each in found.packages if each.record.ecosystem == "wheel"}
+    for package in found.packages:
+        record = package.record
+        for project in record.pypi_names if record.ecosystem == "conda" else ():
+            wheel = wheels.get(project)
+            if wheel is None:
+                continue
+            pair = [there.get((each.ecosystem, each.name)) for each in (record, wheel)]
+            if pair.count(None) == 1:
+                yield from (each for each in pair if each is not None)
+
+
+def _solve(
+    left: PrefixState, state: PrefixState, wanted: Asked, supply: Supply, *, kept: Mapping[str, str]
+) -> Resolution:
+    """Where the presence of all that is left has no solution, what was never asked for may go; where it still has none,
+    the explanation is of this.
     """
     fresh = {requirement.name for requirement in wanted.requirements}
     before = [
         algebra.parse(text)
-        for installed in state.installed
+        for installed in left.installed
         for text in installed.requested
         if algebra.parse(text).name not in fresh
     ]
-    presence = [_presence(record) for record in (each.record for each in state.installed)]
+    presence = [_presence(record) for record in (each.record for each in left.installed)]
     everything = replace(wanted, requirements=(*wanted.requirements, *before))
     session, channels, names = supply.session, supply.channels, supply.names
     try:
