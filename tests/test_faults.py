@@ -21,6 +21,7 @@ import pytest
 from bridge.errors import FaultError
 from bridge.faults import FAILPOINTS
 from bridge.transaction import recover
+from tests.fault.commands import COMMANDS, CommandBench, environment, make_packages
 from tests.fault.enumeration import ERRNOS, Bench, Tally, kill, kill_recovery, recovery_points, refuse, stick
 from tests.fault.power import lose_power, lose_power_in_recovery
 from tests.fault.server import ROOT, Server, build_shim
@@ -50,6 +51,31 @@ def server(folder: Path) -> Iterator[Server]:
 def bench(server: Server, folder: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(dir=folder) as home:
         yield Bench(server, Path(home), *request.param.split())
+
+
+@pytest.fixture(scope="module")
+def packages(folder: Path) -> Path:
+    make_packages(folder / "packages")
+    return folder / "packages"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_whole_command_is_done_or_not(folder: Path, packages: Path, name: str) -> None:
+    """X01, X06: of every command a few points; `python -m tests.fault.exhaustive` has them all."""
+    shim = build_shim(packages)
+    if shim is None:
+        pytest.skip("the fault injector needs Linux and a C compiler (cc)")
+    with tempfile.TemporaryDirectory(dir=folder) as home, Server(shim, Path(home), environment(packages)) as server:
+        bench = CommandBench(server, Path(home), name)
+        assert_whole(kill(bench, sample(bench, 4)))
+        assert_whole(refuse(bench, sample(bench, 2), ERRNOS["enospc"]))
+
+
+def test_many_processes_at_once(tmp_path: Path) -> None:
+    """X19: a few rounds; `python -m tests.fault.crowd` has a hundred."""
+    command = [sys.executable, "-m", "tests.fault.crowd", "--processes", "4", "--rounds", "4", "--folder", tmp_path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def sample(bench: Bench, size: int) -> list[int]:
