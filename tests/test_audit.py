@@ -49,14 +49,14 @@ def test_case_gives_exactly_these_findings(case: Case, tmp_path: Path) -> None:
 
 
 BRIDGE_FIX = "bridge audit -p ENV --fix"
-PIP = "ENV/bin/python -m pip install"
+PIP = "pip --python ENV/bin/python install"
 REPAIRS = [
     ("missing", {"missing-file": BRIDGE_FIX}),
     ("modified", {"modified-file": BRIDGE_FIX}),
     ("a conda package over what pip had put there", {"clobbered-file": f"{PIP} --force-reinstall --no-deps x==1"}),
     (
         "pip over a conda package, another version",
-        dict.fromkeys(("clobbered-file", "missing-file"), "ENV/bin/python -m pip uninstall --yes numpy"),
+        dict.fromkeys(("clobbered-file", "missing-file"), "pip --python ENV/bin/python uninstall --yes numpy"),
     ),
     ("pip over a conda package, the same version", {"clobbered-file": BRIDGE_FIX}),
     ("two records promise different bytes, and neither is there", {"double-owner": ""}),
@@ -237,6 +237,15 @@ def test_a_yanked_version_is_found_where_an_index_is_asked(tmp_path: Path) -> No
     (finding,) = audit.audit(made.root, LINUX, NAMES, index=Yanked()).findings
     assert (finding.id, finding.level, finding.owner) == ("yanked-version", "warning", "wheel:rich-13.0.0")
     assert "broken" in finding.evidence
+
+
+def test_the_environment_s_own_pip_is_named_where_it_has_one(tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env")
+    made.distribution("pip", "25.0")
+    made.distribution("rich", "13.0", {f"{SITE}/rich.py": b"1"})
+    made.write(f"{SITE}/rich.py", b"2")
+    (finding,) = (each for each in examined(made).findings if each.id == "modified-file")
+    assert finding.repair[:4] == (f"{made.root}/bin/python", "-m", "pip", "install")
 
 
 def test_what_belongs_together_is_told_together(tmp_path: Path) -> None:

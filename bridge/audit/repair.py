@@ -108,9 +108,11 @@ def forbid_others(view: View, path: str) -> tuple[str, ...]:
 
 
 def pip(view: View, *words: str) -> tuple[str, ...]:
-    """Run the pip of the prefix's own python."""
+    """Run the pip of the prefix's own python; where it has none (uv makes such), whatever pip there is, on it."""
     python = "python.exe" if view.target.is_windows else "bin/python"
-    return (str(view.state.prefix / python), "-m", "pip", *words)
+    path = str(view.state.prefix / python)
+    has_pip = any(distribution.name == "pip" for distribution in view.holdings.importable)
+    return (path, "-m", "pip", *words) if has_pip else ("pip", "--python", path, *words)
 
 
 def delete(view: View, path: str) -> tuple[str, ...]:
