@@ -36,6 +36,8 @@ _MICROS = (0, 99)  # the ends of a minor: markers may name a microversion
 _OF_PYTHON = re.compile(r"\b(python_version|python_full_version|implementation_version)\b")
 _OF_PLATFORM = re.compile(r"\b(sys_platform|os_name|platform_(system|machine|release|version))\b")
 _MICROVERSION = re.compile(r"[\"'](\d+)\.(\d+)\.(\d+)")
+_MINOR_VERSION = re.compile(r"[\"'](\d+)\.(\d+)(?![.\d])")
+_OF_FULL_VERSION = re.compile(r"\b(python_full_version|implementation_version)\b")
 _OF_MACHINE = ("platform_release", "platform_version")
 _MACHINES = ("0", "9999")  # versions of no kernel; what the marker itself names is tried too
 _MICROVERSION_TEXT = re.compile(r"\d+\.\d+\.\d+\Z")
@@ -149,10 +151,18 @@ def _environment(place: Place) -> dict[str, str]:
 
 
 def cuts(lines: Iterable[Line]) -> tuple[str, ...]:
-    """The microversions that markers name (`3.8.5`), and those that follow them: where a minor may be cut in two."""
+    """The microversions that markers name (`3.8.5`), and those that follow them: where a minor may be cut in two.
+
+    Where a full version is compared, `3.11` is 3.11.0: `python_full_version <= "3.11"` leaves 3.11.1 out.
+    """
     found = set()
     for line in lines:
-        for major, minor, micro in _MICROVERSION.findall(line.marker):
+        if not line.by_python:
+            continue
+        named = _MICROVERSION.findall(line.marker)
+        if _OF_FULL_VERSION.search(line.marker):
+            named += [(major, minor, "0") for major, minor in _MINOR_VERSION.findall(line.marker)]
+        for major, minor, micro in named:
             found |= {f"{major}.{minor}.{int(micro) + step}" for step in (0, 1)}
     return tuple(sorted(found))
 
@@ -167,7 +177,12 @@ class Pythons:
     def admitted(cls, requires_python: SpecifierSet, at: Iterable[str] = ()) -> Pythons:
         """The ends of each known minor, and what `at` and Requires-Python name: those that Requires-Python admits."""
         ends = [f"{major}.{minor}.{micro}" for major, minor in _KNOWN for micro in _MICROS]
-        named = [clause.version for clause in requires_python if _MICROVERSION_TEXT.match(clause.version)]
+        named = [
+            after
+            for clause in requires_python
+            if _MICROVERSION_TEXT.match(clause.version)
+            for after in (clause.version, _next(clause.version))
+        ]
         candidates = sorted({*ends, *at, *named}, key=Version)
         return cls(tuple(requires_python.filter(candidates, prereleases=True)))
 
@@ -191,6 +206,11 @@ class Pythons:
         """Every place to evaluate at; of all versions, where none are given."""
         chosen = self.versions if versions is None else tuple(versions)
         return [(subdir, version) for subdir in subdirs for version in chosen]
+
+
+def _next(version: str) -> str:
+    major, minor, micro = version.split(".")
+    return f"{major}.{minor}.{int(micro) + 1}"
 
 
 def _minor(version: str) -> Minor:

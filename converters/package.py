@@ -31,6 +31,7 @@ _FAR_FROM_LEVEL = 3  # below it, looking far back would take longer than all the
 _FAR_MATCH = 256  # bytes; matches that are shorter are found better by the search for near ones
 _WINDOW_LOG = 27  # 128 MiB: the largest window that decoders accept unasked
 _NARROW_WINDOW_LOG = 25  # of what is larger than such a window, so that memory stays below 200 MB
+_NARROW_JOB = 1 << 23
 _JOB_SIZES = ((12, 1 << 24), (22, 1 << 25))  # up to a level: bytes that one thread compresses at a time
 _LARGEST_OCTAL = 1 << 33  # bytes; larger sizes are written otherwise
 _WIDEST = 9  # zstd's overlap of such pieces
@@ -124,11 +125,13 @@ def _parameters(level: int, threads: int, size: int) -> zstandard.ZstdCompressio
     """The parameters of zstd. Always with worker threads: without any the bytes would be others."""
     far: dict[Literal["enable_ldm", "ldm_min_match", "window_log", "job_size", "overlap_log"], int] = {}
     if level >= _FAR_FROM_LEVEL:
+        is_huge = size > 1 << _WINDOW_LOG
+        job = next(job for highest, job in _JOB_SIZES if level <= highest)
         far = {
             "enable_ldm": 1,
             "ldm_min_match": _FAR_MATCH,
-            "window_log": _WINDOW_LOG if size <= 1 << _WINDOW_LOG else _NARROW_WINDOW_LOG,
-            "job_size": next(job for highest, job in _JOB_SIZES if level <= highest),
+            "window_log": _NARROW_WINDOW_LOG if is_huge else _WINDOW_LOG,
+            "job_size": min(job, _NARROW_JOB) if is_huge else job,
             "overlap_log": _WIDEST,
         }
     return zstandard.ZstdCompressionParameters.from_level(

@@ -180,6 +180,16 @@ lines = st.builds("{}; {}".format, st.sampled_from(["a", "b>=2", "c<3"]), marker
 pythons = st.builds("3.{}.{}".format, st.integers(7, 16), st.integers(0, 20))
 
 
+def test_a_python_after_excluded_ones_is_admitted() -> None:
+    """`!=3.9.0,!=3.9.1` leaves 3.9.21 in: cryptography 46."""
+    wheel = metadata("a; python_version<'3.11'", python=">=3.8,!=3.9.0,!=3.9.1")
+    requirements = read_requirements(wheel)
+    target = Target(subdir="linux-64", python=Python(version="3.9.21"))
+    span = span_of(requirements, requirements.requires_python, SUBDIR_LIST, target)
+    assert span.pythons.contains("3.9.21")
+    assert dependencies(requirements, span, NameMap.empty()).depends == ("a",)
+
+
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(lines, min_size=1, max_size=3),

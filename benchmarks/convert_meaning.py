@@ -1,0 +1,80 @@
+"""Dependencies of converted records against METADATA: every distinct set of requirements of published files.
+
+    python benchmarks/convert_meaning.py FILES.jsonl.zst [--sample N] [--seed 0] [--json]
+
+FILES has one file a line: name, version, requires_dist, requires_python. Each is converted for five subdirs and python
+3.9 to 3.14, and each record judged wherever it may be installed, for the base and each extra: the same names, and on
+published and neighbouring versions the same answers, but for what docs/conversion.md lists. Differences beyond: 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from pathlib import Path
+
+import zstandard
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.conversion_meaning import Judge, Release
+
+
+def releases(path: Path) -> list[Release]:
+    """The releases of a file of files, one for each distinct metadata."""
+    text = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes()).decode()
+    found: dict[Release, None] = {}
+    for line in text.splitlines():
+        entry = json.loads(line)
+        release = Release(
+            name=canonicalize_name(entry["name"]),
+            version=entry["version"],
+            requires_dist=tuple(entry["requires_dist"] or ()),
+            requires_python=entry["requires_python"],
+        )
+        found[release] = None
+    return list(found)
+
+
+def is_readable(release: Release) -> bool:
+    """Whether all requirements are PEP 508's: those that are not are repaired or refused, which other tests judge."""
+    try:
+        return all(Requirement(text) for text in release.requires_dist)
+    except InvalidRequirement:
+        return False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", type=Path)
+    parser.add_argument("--sample", type=int, help="so many releases, chosen at random")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    known = [release for release in releases(options.files) if is_readable(release)]
+    universe: dict[str, list[Release]] = {}
+    for release in known:
+        universe.setdefault(release.name, []).append(release)
+    distinct = list({(each.requires_dist, each.requires_python): each for each in known}.values())
+    if options.sample:
+        distinct = random.Random(options.seed).sample(distinct, options.sample)
+    judge = Judge(universe)
+    started = time.perf_counter()
+    for number, release in enumerate(distinct):
+        judge.judge(release)
+        if not options.json and number % 500 == 499:
+            print(f"{number + 1} of {len(distinct)}, {len(judge.wrong)} differences", flush=True)
+    summary = {**judge.counted, "differences": len(judge.wrong), "seconds": round(time.perf_counter() - started, 1)}
+    print(json.dumps({"summary": summary, "differences": judge.wrong} if options.json else summary, indent=2))
+    for line in judge.wrong[:40] if not options.json else ():
+        print(line)
+    raise SystemExit(bool(judge.wrong))
+
+
+if __name__ == "__main__":
+    main()
