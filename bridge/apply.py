@@ -199,19 +199,22 @@ def command_line() -> str:
 def _fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> _Cargo:
     """Every archive, verified, and what each was judged to hold: each is judged when it is there, errors come in order.
 
-    :param unpacking: begins with the conda packages, each when it was judged.
+    :param unpacking: begins with the conda packages, each when it was judged; what bridge packed itself, as its hash
+        has just shown, while it is judged.
     """
     packages = incoming(plan)
     judging: dict[str, Future[tuple[Record, Manifest]]] = {}
 
     def judge_one(resolved: Resolved, path: Path) -> tuple[Record, Manifest]:
         record, manifest = _judged(resolved, path, plan, supply)
-        if unpacking is not None and record.ecosystem == "conda":
+        if unpacking is not None and record.ecosystem == "conda" and not supply.channels.packed(record):
             unpacking.begin({record.identity: path})
         return record, manifest
 
     def bring(resolved: Resolved) -> Path:
         path = fetch_archive(resolved.record, supply)
+        if unpacking is not None and supply.channels.packed(resolved.record):
+            unpacking.begin({resolved.record.identity: path})
         judging[resolved.record.identity] = judges.submit(judge_one, resolved, path)
         return path
 

@@ -92,12 +92,16 @@ class Channels:
     def _rank(self, record: Record) -> int:
         return self._order.get(record.origin, len(self._order))
 
+    def packed(self, record: Record) -> bool:
+        """Whether a record is of a package that bridge packs itself."""
+        return self._host is not None and record.origin == self._host.url
+
     def archive(self, record: Record, progress: Progress | None = None) -> Path:
         """The archive of a record, verified by its sha256.
 
         Raises `UnsafeInputError` (`hash-missing`) where the channel gives no sha256, else as `Client.download`.
         """
-        if self._host is not None and record.origin == self._host.url:
+        if self._host is not None and self.packed(record):
             return self._host.archive(record)
         if record.sha256 is None:
             raise UnsafeInputError(
