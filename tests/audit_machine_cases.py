@@ -126,6 +126,11 @@ NATIVE = [
 ]
 
 
+RELOCATABLE = """/bin/sh
+'''exec' "$(dirname -- "$(realpath -- "$0")")"/'python' "$0" "$@"
+' ''' """
+
+
 def script(name: str, first: str, *, mode: int = 0o755) -> Case:
     def build(made: PrefixBuilder) -> None:
         text = f"#!{first}\nprint()\n".replace("ENV", str(made.root)).encode()
@@ -153,9 +158,17 @@ def virtual(home: str, python: str, library: str = "python3.12") -> Case:
     return Case("", build)
 
 
+def linked_softly(made: PrefixBuilder) -> None:
+    """As uv and conda can do it: the file lies in a cache, and a link to it here."""
+    cached = made.root.parent / "cached.py"
+    (made.root / NP).rename(cached)
+    (made.root / NP).symlink_to(cached)
+
+
 PROGRAMS = [
     script("a script of this python's", "ENV/bin/python3.12"),
     script("a script of the system's shell", "/bin/sh"),
+    script("a relocatable script", RELOCATABLE),
     script("a script of whoever is first on PATH", "/usr/bin/env python3"),
     broken(script("a script of a python that is gone", "/nowhere/bin/python3.12"), "foreign-shebang"),
     broken(script("a script of a python of the environment, which is gone", "ENV/bin/python3.9"), "foreign-shebang"),
@@ -178,6 +191,11 @@ PROGRAMS = [
         "a link of a package's that leaves the environment",
         lambda made: made.conda("a", "1", {}, links={"lib/a.txt": "/etc/hostname"}),
         (("outside-link", "warning", "lib/a.txt", "conda:a-1-0", None),),
+    ),
+    Case(
+        "a file that was linked softly out of a cache",
+        do(numpy, linked_softly),
+        (("outside-link", "info", NP, NUMPY, None),),
     ),
     Case(
         "a link that leads elsewhere than it was packed to",

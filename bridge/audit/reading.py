@@ -111,7 +111,8 @@ def _scripts(root: Path, observed: Mapping[str, Observed]) -> Iterator[tuple[str
         # Where a path is too long for the kernel or holds a blank, installers write a shell script that is also Python.
         if len(lines) > 1 and interpreter.endswith("/sh") and (match := _EXEC.match(lines[1])):
             interpreter = match[1].strip('"')
-        yield path, _script(interpreter, str(root), real)
+        if "$" not in interpreter:  # A relocatable script works out where it lies; `/bin/sh` runs it.
+            yield path, _script(interpreter, str(root), real)
 
 
 def _script(interpreter: str, root: str, real: str) -> Script:
