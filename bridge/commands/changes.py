@@ -56,7 +56,7 @@ def install(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = F
     """Add requirements. What is installed is kept where it can be, and never dropped silently for want of a root."""
 
     def planned() -> tuple[PrefixState, Plan, Supply]:
-        state = prefix.require(path)
+        state = prefix.require(path, is_brief=True)
         supply = _supply(session, state)
         resolution = _resolve_with(state, wanted, supply, kept=_kept(state))
         session.warnings += resolution.warnings
@@ -69,7 +69,7 @@ def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bo
     """Bring packages to the newest that fits; without names, all of them."""
 
     def planned() -> tuple[PrefixState, Plan, Supply]:
-        state = prefix.require(path)
+        state = prefix.require(path, is_brief=True)
         supply = _supply(session, state)
         moving = {each.meta_path for name in names for each in plans.matching(state, name)}
         staying = [each for each in state.installed if names and each.meta_path not in moving]
@@ -86,7 +86,7 @@ def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bo
     """Take packages away, and what came only for their sake; what pip put there too. Needs no network."""
 
     def planned() -> tuple[PrefixState, Plan, Supply]:
-        found = prefix.require(path)
+        found = prefix.require(path, is_brief=True)
         plan = plans.removal(plans.with_unmanaged(found), session.target, names)
         going = [old for old in leaving(plan) if old not in found.installed]
         state = replace(found, installed=(*found.installed, *going))
@@ -103,7 +103,7 @@ def adopt(path: Path, names: Sequence[str], session: Session, *, is_dry_run: boo
     """Give records to what pip put there on its own."""
     from bridge.adoption import adopt as adopt_present  # noqa: PLC0415 - no other command needs it
 
-    prefix.require(path)
+    prefix.check(path)
     return adopt_present(path, names, session, lambda state: _supply(session, state), is_dry_run=is_dry_run)
 
 
@@ -140,12 +140,12 @@ def repair(
 
 def recover(path: Path) -> transaction.Recovery:
     """Settle an interrupted transaction."""
-    prefix.require(path)
+    prefix.check(path)
     return transaction.recover(path)
 
 
 def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -> Outcome:
-    prefix.require(path)
+    prefix.check(path)
     if is_dry_run:
         return Outcome(plan=planned()[1])
     return change_prefix(path, planned, session)

@@ -11,6 +11,7 @@ import stat
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -30,6 +31,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")  # a segment that is empty, "." or "..", or a NUL
 
 
+@lru_cache(maxsize=8192)
 def split(path: str) -> tuple[str, str]:
     """(parent, name) of a path below a root; the parent of the topmost is "".
 

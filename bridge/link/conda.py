@@ -17,7 +17,7 @@ from bridge.model import Fingerprint, Resolved
 from bridge.owners import incoming, leaving
 from bridge.paths import META
 from bridge.prefix import condameta
-from bridge.provenance import HARD_LINK, meta_path
+from bridge.provenance import HARD_LINK, meta_path, record_bytes
 
 __all__ = ["Unpacking", "link", "paths_of", "record"]
 
@@ -236,7 +236,7 @@ def _completed(
     paths += [{"_path": path, "path_type": "pyc_file"} for path in sorted(bytecode)]
     document["files"] = [path for path in document["files"] if path not in yielded] + sorted(bytecode)
     document["paths_data"]["paths"] = paths
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    return record_bytes(document)
 
 
 def _verified(tree: fs.WritableTree, path: str, promises: Iterable[Fingerprint | None], label: str) -> Fingerprint:
