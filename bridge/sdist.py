@@ -59,11 +59,13 @@ def read_pkg_info(path: Path, filename: str) -> bytes | None:
         return check_sdist(path, filename=filename).metadata
 
 
-def is_static(pkg_info: bytes, source: str) -> bool:
+def is_static(pkg_info: bytes, source: str, *, is_vouched: bool = False) -> bool:
     """Whether a PKG-INFO says what every wheel built from its sdist will say, as far as a solver asks (PEP 643).
 
     So it is from Metadata-Version 2.2 on, unless one of Version, Requires-Dist, Requires-Python and Provides-Extra is
-    Dynamic. Raises `UnsafeInputError` (`metadata-invalid`, `limit-size`); `source` names the file in it.
+    Dynamic. What is older cannot say so: it is believed where an index vouches for it (`is_vouched`: it publishes it as
+    the metadata of the file, with a hash, PEP 658). What is built is held against it before anything is installed.
+    Raises `UnsafeInputError` (`metadata-invalid`, `limit-size`); `source` names the file in it.
     """
     from pkginfo import Distribution
 
@@ -76,7 +78,7 @@ def is_static(pkg_info: bytes, source: str) -> bool:
         stated.parse(pkg_info)
     found = _METADATA_VERSION.match(stated.metadata_version or "")
     if found is None or (int(found[1]), int(found[2])) < _FIRST_STATIC:
-        return False
+        return is_vouched
     return _DECIDING.isdisjoint(field.lower() for field in stated.dynamic)
 
 

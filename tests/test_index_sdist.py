@@ -73,6 +73,17 @@ def test_static_metadata_beside_the_sdist(make_client: MakeClient, server: Index
     assert server.count(f"/files/{sdist.name}") == 0
 
 
+def test_metadata_too_old_to_say_what_is_dynamic_is_believed_of_an_index(
+    make_client: MakeClient, server: IndexServer, tmp_path: Path
+) -> None:
+    """PEP 658 metadata with a hash: the index vouches that it is that of the file."""
+    sdist = make_sdist(tmp_path, "x", "1.0", hook=EVIL)
+    publish(server, sdist, metadata=pkg_info("x", "1.0", requires=["y>=2"], metadata_version="2.1"))
+    index = Index(make_client(), (server.simple,))
+    assert index.metadata(only(index)).requires_dist == ("y>=2",)
+    assert server.count(f"/files/{sdist.name}") == 0
+
+
 @pytest.mark.parametrize("metadata", [None, pkg_info("x", "1.0", requires=["never"], dynamic=["Requires-Dist"])])
 @pytest.mark.parametrize("info", [b"", pkg_info("x", "1.0", requires=["never"], metadata_version="2.1")])
 def test_what_is_dynamic_is_known_once_it_is_built(

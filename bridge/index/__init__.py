@@ -278,7 +278,7 @@ class Index:
         data = None if kept is None else kept[1:]
         if data is None and file.has_metadata and not self._client.settings.offline:
             data = self._published_metadata(file)
-        if data is None or not is_static(data, name):
+        if data is None or not is_static(data, name, is_vouched=kept is None and file.metadata_sha256 is not None):
             sdist = self._archive(file)
             data = read_pkg_info(sdist, name)
             if data is not None and is_static(data, name):
