@@ -79,15 +79,20 @@ class Channels:
     def records(self, name: str) -> tuple[Record, ...]:
         """The records of a name, channels in their order; with strict priority only those of the first that has it.
 
-        The first question for `host`'s python may pack it.
+        The first question for `host`'s python may pack it; it is not asked where a channel before it serves the name.
         """
         found = list(self._repodata.records(name))
-        if self._host is not None:
+        if self._host is not None and not (self._is_strict and self._is_served_before_host(found)):
             found += [record for record in self._host.records(name) if record.subdir in self._subdirs]
         ranked = sorted(found, key=self._rank)
         if not self._is_strict or not ranked:
             return tuple(ranked)
         return tuple(record for record in ranked if self._rank(record) == self._rank(ranked[0]))
+
+    def _is_served_before_host(self, found: Iterable[Record]) -> bool:
+        """Whether a channel before `host` has the name: it serves it, and nothing needs to be packed."""
+        place = self._order[self._host.url] if self._host is not None else 0
+        return any(self._rank(record) < place for record in found)
 
     def _rank(self, record: Record) -> int:
         return self._order.get(record.origin, len(self._order))

@@ -111,3 +111,11 @@ def test_host_offers_the_running_interpreter(channels: Open) -> None:
     assert [record.version for record in found.records("python")] == [platform.python_version()]
     assert found.records("numpy") == ()
     assert found.archive(found.records("python")[0]).is_file()
+
+
+def test_host_is_not_packed_for_a_name_that_a_channel_before_it_serves(channels: Open, tmp_path: Path) -> None:
+    make_conda(tmp_path / "channel", "python", "3.12.1", subdir="linux-64", noarch=None)
+    make_repodata(tmp_path / "channel")
+    found = channels(tmp_path / "channel", "host").records("python")
+    assert [record.version for record in found] == ["3.12.1"]
+    assert not (tmp_path / "cache" / "host").exists()
