@@ -54,9 +54,9 @@ def compare(title: str, runs: int, contenders: dict[str, Callable[[], Sample]]) 
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}
     for number in range(runs + 1):
         for name in sorted(contenders, reverse=bool(number % 2)):
-            found = contenders[name]()
+            taken = contenders[name]()
             if number:
-                samples[name].append(found)
+                samples[name].append(taken)
     print(title)
     for name, found in samples.items():
         wall = statistics.median(sample[0] for sample in found)

@@ -351,9 +351,7 @@ _HINTS = {
     "path-collision": "remove one of the two first; both cannot lie there",
     "path-symlink": "nothing is written through a symlink: put a directory in its place",
 }
-_ADOPT = (
-    "remove it with the tool that put it there (pip uninstall); where its bytes are the same, --adopt takes it over"
-)
+_ADOPT = "let bridge own it first (bridge adopt), or take it away (bridge remove); where its bytes are the same, --adopt does"
 
 
 def _refusal(conflicts: Sequence[Conflict]) -> OwnershipError:

@@ -54,12 +54,12 @@ class Life(RuleBasedStateMachine):
     def installed(self) -> list[str]:
         return sorted(each.record.name for each in self.environment.state.installed)
 
-    def change(self, archives: list[Path], remove: list[str], fault: str | None = None, **options: bool) -> None:
+    def change(self, archives: list[Path], remove: list[str], fault: str | None = None, *, adopt: bool = False) -> None:
         """Change it, or see that a refusal changed nothing."""
         before = tree_digest(self.root)
         faults.arm(fault)
         try:
-            task = self.environment.task(archives, remove=remove, **options)
+            task = self.environment.task(archives, remove=remove, adopt=adopt)
             with transaction.change(self.root, durability="none") as opened:
                 staged = link.stage(task, opened.staging, opened.staging.parent / "scratch")
                 opened.commit(staged.changes)
