@@ -232,6 +232,17 @@ def editable(made: PrefixBuilder) -> None:
     )
 
 
+def finder(made: PrefixBuilder) -> None:
+    """A working copy of one module, as setuptools' finder has it: the path without its ending."""
+    source = made.root.parent / "work"
+    source.mkdir()
+    (source / "mine.py").write_bytes(b"")
+    url = json.dumps({"url": f"file://{source}", "dir_info": {"editable": True}}).encode()
+    mapping = f"MAPPING: dict[str, str] = {{'mine': '{source}/mine'}}\nNAMESPACES = {{}}\n".encode()
+    files = {f"{SITE}/__editable___mine_1_finder.py": mapping}
+    made.distribution("mine", "1", files, extra={f"{SITE}/mine-1.dist-info/direct_url.json": url})
+
+
 def user_site(made: PrefixBuilder) -> None:
     numpy(made)
     made.wheel("single", "1", {f"{SITE}/single.py": b""})
@@ -268,6 +279,11 @@ STARTUP = [
             ("pth-outside", "info", f"{SITE}/__editable__.mine-1.pth", "pip:mine-1", None),
             ("unmanaged-distribution", "warning", f"{SITE}/mine-1.dist-info", "pip:mine-1", None),
         ),
+    ),
+    Case(
+        "an editable module through a finder",
+        finder,
+        (("unmanaged-distribution", "warning", f"{SITE}/mine-1.dist-info", "pip:mine-1", None),),
     ),
     Case(
         "packages of the user's own",

@@ -177,7 +177,7 @@ def _editables(root: Path, state: PrefixState, path_files: Mapping[str, PathFile
             for folder in path_files[entry.path].folders if entry.path in path_files else ():
                 sources[folder] = None
             if name.startswith("__editable__") and name.endswith(".py"):
-                sources.update(dict.fromkeys(_mapping(_text(root / entry.path))))
+                sources.update(dict.fromkeys(map(_module_path, _mapping(_text(root / entry.path)))))
         if sources:
             yield Editable(distribution=distribution.path, sources=tuple(sources))
     for path, found in path_files.items():
@@ -188,6 +188,15 @@ def _editables(root: Path, state: PrefixState, path_files: Mapping[str, PathFile
 def _file_of(url: str) -> str:
     parts = urlsplit(url)
     return os.path.normpath(unquote(parts.path)) if parts.scheme == "file" and parts.path.startswith("/") else ""
+
+
+def _module_path(path: str) -> str:
+    """What a finder imports for a path without an ending: the folder, else the module of that name."""
+    if os.path.exists(path):
+        return path
+    folder, name = os.path.split(path)
+    modules = (entry.path for entry in _listed(folder) if entry.name.startswith(f"{name}."))
+    return next((each for each in modules if each.endswith((".py", ".so", ".pyd", ".pyc"))), path)
 
 
 def _mapping(text: str) -> list[str]:
