@@ -61,6 +61,8 @@ def detect_virtual_packages() -> tuple[tuple[str, str, str], ...]:
 
 def channel_url(text: str) -> str:
     """A channel's URL for its name, URL or folder. Raises `UsageError` (`invalid-channel`)."""
+    if not text.strip():
+        raise UsageError("invalid-channel", "a channel without a name", hint="see -c in: bridge resolve --help")
     if text.startswith(("./", "../", "/", "~")) or Path(text).is_dir():
         return Path(text).expanduser().resolve().as_uri()
     try:

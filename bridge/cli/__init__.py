@@ -57,6 +57,9 @@ def resolve(
     """Print the joint solution of REQ…; write nothing."""
     run = _run(options)
     if batch is not None:
+        if requirements or files:
+            hint = "write them into the file, one request a line"
+            raise UsageError("usage", "--batch takes its requests from its file, and no others beside them", hint=hint)
         with run.session() as session:
             for document in commands.resolve_batch(Path(batch), session):
                 run.render.line(document)

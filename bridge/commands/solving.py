@@ -29,7 +29,8 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("batch-file", f"{path} cannot be read", context=(str(error),)) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError("batch-file", f"{path} cannot be read: {reason}") from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -48,6 +49,8 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
 def _request(line: str, where: str) -> dict[str, list[str]]:
     try:
         request = json.loads(line)
+        if not isinstance(request, dict):
+            raise TypeError("it is no JSON object")
         conda, pypi = request.get("conda", []), request.get("pypi", [])
         if not all(isinstance(text, str) for text in [*conda, *pypi]):
             raise TypeError("a requirement is no text")
