@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from bridge import __version__, commands
+from bridge.cli.failure import told, unforeseen
 from bridge.cli.options import changing, lock, output, prefix, requirements, sources
 from bridge.errors import BridgeError, FaultError, UsageError
 from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
@@ -385,38 +386,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         if context is not None:
             hint = f"see `{context.command_path} --help`"
-        return _fail(UsageError("usage", error.format_message(), hint=hint), is_json)
+        return told(UsageError("usage", error.format_message(), hint=hint), is_json)
     except BridgeError as error:
-        return _fail(error, is_json)
+        return told(error, is_json)
     except BrokenPipeError:
         return 141  # the reader went away: as a program that SIGPIPE ended
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one clear error
-        return _fail(_unforeseen(error), is_json)
+        return told(unforeseen(error), is_json)
     return 0
-
-
-def _unforeseen(error: Exception) -> FaultError:
-    """An error that nothing in bridge foresees: a fault of bridge's own."""
-    said = " ".join(str(error).split())[:500]
-    failure = FaultError(
-        "internal",
-        f"a fault in bridge itself: {type(error).__name__}{': ' if said else ''}{said}",
-        hint="run it again with BRIDGE_DEBUG=1 and report what it prints; `bridge recover` settles what was begun",
-    )
-    failure.__cause__ = error
-    return failure
-
-
-def _fail(error: BridgeError, is_json: bool) -> int:
-    from bridge import documents
-    from bridge.render import Renderer
-
-    render = Renderer(is_json=is_json, quiet=False, verbose=False, progress=False, color="auto")
-    if os.environ.get("BRIDGE_DEBUG") == "1":
-        import traceback
-
-        traceback.print_exception(error)
-    if is_json:
-        render.document(documents.error(error))
-    render.error(error)
-    return error.exit_code
