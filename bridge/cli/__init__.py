@@ -13,7 +13,7 @@ import click
 from bridge import __version__, commands
 from bridge.cli.failure import told, unforeseen
 from bridge.cli.options import changing, lock, output, prefix, requirements, sources
-from bridge.errors import BridgeError, FaultError, UsageError
+from bridge.errors import BridgeError, UsageError
 from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
 
 if TYPE_CHECKING:

@@ -57,8 +57,8 @@ def changing(command: Command) -> Command:
         click.option("--allow-external-symlinks", is_flag=True, help="Accept conda packages with links that leave the"
                      " prefix."),
         click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process."),
-        click.option("--durability", metavar="full|batched|none", help="What outlives a power failure: each file by itself,"
-                     " all of it by one sync (default), or nothing is synced."),
+        click.option("--durability", metavar="full|batched|none", help="What outlives a power failure: each file"
+                     " by itself, all of it by one sync (default), or nothing is synced."),
         click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
