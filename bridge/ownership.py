@@ -351,7 +351,10 @@ _HINTS = {
     "path-collision": "remove one of the two first; both cannot lie there",
     "path-symlink": "nothing is written through a symlink: put a directory in its place",
 }
-_ADOPT = "let bridge own it first (bridge adopt), or take it away (bridge remove); where its bytes are the same, --adopt does"
+_ADOPT = (
+    "have bridge own it first (bridge adopt), or take it away (pip uninstall, bridge remove); "
+    "where its bytes are the same, --adopt takes it over"
+)
 
 
 def _refusal(conflicts: Sequence[Conflict]) -> OwnershipError:
