@@ -31,7 +31,7 @@ from packaging.tags import sys_tags
 from bridge import build_child, fs
 from bridge.config import Settings
 from bridge.config.pip import home_directory
-from bridge.errors import BuildError, FaultError, UnsafeInputError
+from bridge.errors import BuildError, FaultError, UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch.cache import BlobStore, sha256_of
 from bridge.fetch.urls import local_path, masked
@@ -39,13 +39,16 @@ from bridge.sdist import parse_sdist_name, unpack
 from converters.target import Target
 from converters.wheel import parse_wheel_name
 
-__all__ = ["BuiltWheels", "build_wheel", "check_runs", "child_environment"]
+__all__ = ["BuiltWheels", "build_project", "build_wheel", "check_runs", "child_environment"]
 
 _LAST_LINES = 20
 _LONGEST_LINE = 300  # characters
 _TAIL = 64 << 10  # bytes
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _HINT = "its output may name what is missing here (a compiler, a library); a version with a wheel needs no build"
+
+# Folders of a project that are no source of it.
+_NO_SOURCE = frozenset({".tox", ".nox", ".venv", "__pycache__", "node_modules", ".mypy_cache", ".pytest_cache"})
 
 # What of the environment tells of other environments, of their configuration, or of the person's own folders.
 _FOREIGN = re.compile(r"(CONDA|MAMBA|PIXI|_CE_|PIP_|UV_|BRIDGE_|PYTHON|VIRTUAL_ENV|PIPENV|POETRY|XDG_|PWD|OLDPWD|_\Z)")
@@ -68,7 +71,49 @@ def build_wheel(sdist: Path, *, work: Path, settings: Settings) -> Path:
             hint="leave --no-build out, or require a version that has a wheel",
         )
     work = work.resolve()
-    source = unpack(sdist, work / "source")
+    wheel = _build_tree(unpack(sdist, work / "source"), sdist.name, work, settings)
+    named = parse_wheel_name(wheel.name)
+    if (named.project, named.version) != (project, version):
+        message = f"the build of {sdist.name} made {wheel.name}, another project or version"
+        raise UnsafeInputError("wheel-name", message)
+    return wheel
+
+
+def build_project(folder: Path, *, work: Path, settings: Settings) -> Path:
+    """Build the wheel of a project's folder and return its path, below `work`. The build sees a copy of the folder.
+
+    As `build_wheel`, and raises as it; `UsageError` (`no-project`) for a folder without a pyproject.toml or setup.py.
+    """
+    if not any((folder / name).is_file() for name in ("pyproject.toml", "setup.py")):
+        raise UsageError(
+            "no-project",
+            f"{folder} is no project: it has neither a pyproject.toml nor a setup.py",
+            hint="name a project's folder, a wheel, a source distribution or a requirement",
+        )
+    if settings.no_build:
+        raise BuildError("build-needed", f"{folder} would have to be built, and --no-build forbids it")
+    work = work.resolve()
+    _copy_project(folder.resolve(), work / "source")
+    return _build_tree(work / "source", folder.name, work, settings)
+
+
+def _copy_project(folder: Path, target: Path) -> None:
+    """Copy a project's files, what version control says of them included; no environment, and nothing made of them."""
+    fs.make_directories(target)
+    for where, folders, files in os.walk(folder):
+        place = Path(where)
+        folders[:] = [name for name in folders if name not in _NO_SOURCE and not (place / name / "pyvenv.cfg").exists()]
+        for name in files:
+            path = place / name
+            if not path.is_file():  # a socket, or a link that leads nowhere
+                continue
+            with faults(path), path.open("rb") as content:
+                mode = 0o755 if os.access(path, os.X_OK) else 0o644
+                fs.write_file(target, path.relative_to(folder).as_posix(), content, mode=mode)
+
+
+def _build_tree(source: Path, label: str, work: Path, settings: Settings) -> Path:
+    """The one wheel that the tree at `source` makes. Raises `BuildError` (`build-failed`)."""
     for name in ("home", "tmp", "empty", "output"):
         fs.make_directories(work / name)
     request = {"work": str(work), "source": str(source), "output": str(work / "output"), "path": _import_path()}
@@ -77,13 +122,9 @@ def build_wheel(sdist: Path, *, work: Path, settings: Settings) -> Path:
     if status != 0 or len(wheels) != 1:
         said = lines[-1] if lines else f"it ended with status {status}"
         problem = said if status else f"it made {len(wheels)} wheels"
-        objects = {"sdist": sdist.name, "status": status, "output": lines}
-        message = f"{sdist.name} could not be built: {problem}"
+        objects = {"sdist": label, "status": status, "output": lines}
+        message = f"{label} could not be built: {problem}"
         raise BuildError("build-failed", message, context=lines, hint=_HINT, objects=objects)
-    named = parse_wheel_name(wheels[0].name)
-    if (named.project, named.version) != (project, version):
-        message = f"the build of {sdist.name} made {wheels[0].name}, another project or version"
-        raise UnsafeInputError("wheel-name", message)
     return wheels[0]
 
 

@@ -152,6 +152,8 @@ def _about(wheel: Manifest, info: WheelInfo, payload: Payload) -> dict[str, obje
 
 
 def _public(url: str) -> str:
-    """A URL without what may be secret in it: user, password, query and fragment."""
+    """A URL without what may be secret in it: user, password, query and fragment; nothing of a place on a machine."""
     parts = urlsplit(url)
+    if parts.scheme == "file" or not parts.netloc:
+        return ""
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -12,9 +12,10 @@ import pytest
 
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
 from bridge.workers import executor
-from tests.builders import make_wheel
+from tests.builders import make_wheel, tree_digest
 from tests.command_line import Bridge, Ran
 from tests.conversion_cases import build_case
+from tests.sdists import sdist_members
 from tests.servers import IndexServer
 from tests.test_end_to_end import check_schema, succeeded
 
@@ -226,3 +227,40 @@ def test_best_is_smaller(convert: Bridge, tmp_path: Path) -> None:
             assert archive.testzip() is None
         sizes.append(made.stat().st_size)
     assert sizes[2] < sizes[1] < sizes[0]
+
+
+def test_a_wheel_of_another_folder_is_the_same_package(convert: Bridge, many: list[Path], tmp_path: Path) -> None:
+    """Same wheel, same bytes: where it lay on this machine is not told."""
+    other = tmp_path / "elsewhere" / many[0].name
+    other.parent.mkdir()
+    other.write_bytes(many[0].read_bytes())
+    succeeded(convert("convert", many[0], "-o", "one"))
+    succeeded(convert("convert", other, "-o", "two"))
+    (one, two) = (packages(tmp_path / name) for name in ("one", "two"))
+    assert one == two
+    assert not any(str(tmp_path).encode() in content for content in one.values())
+
+
+def test_a_projects_folder_is_built_and_converted(convert: Bridge, many: list[Path], tmp_path: Path) -> None:
+    """Projects are built by pypa/build in an environment of their own; the folder stays as it is."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for name, content in sdist_members("barnyard", "1.5", requires=["rich>=13"]).items():
+        (project / name).write_bytes(content)
+    before = tree_digest(project)
+    ran = succeeded(convert("convert", "./project", many[0], "-o", "out", "--index", "--json"))
+    assert summary(ran) == {"wheels": 2, "converted": 2, "reused": 0, "failed": 0}
+    made = {each["name"]: each for each in ran.document["packages"]}
+    assert made["barnyard"]["wheel"] == "project"
+    records = json.loads((tmp_path / "out/noarch/repodata.json").read_text())["packages.conda"].values()
+    assert [each["depends"] for each in records if each["name"] == "barnyard"] == [["python >=3.0", "rich >=13"]]
+    assert tree_digest(project) == before
+    (project / "backend.py").write_text("raise SystemExit('no compiler')\n")
+    failed = convert("convert", "./project", many[0], "-o", "more", "--json")
+    assert (failed.status, failed.document["failures"][0]["error"]["id"]) == (6, "build-failed")
+    assert summary(failed) == {"wheels": 2, "converted": 1, "reused": 0, "failed": 1}
+
+
+def test_a_folder_that_is_no_project(convert: Bridge, tmp_path: Path) -> None:
+    ran = convert("convert", "./nothing", "-o", "out")
+    assert (ran.status, "pyproject.toml" in ran.err) == (2, True)

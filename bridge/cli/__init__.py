@@ -196,10 +196,15 @@ def convert(
     file_groups: Sequence[str],
     **options: object,
 ) -> None:
-    """Write the conda packages of wheels: files, or requirements that the index serves. What is there stays."""
+    """Write the conda packages of wheels: files, folders of projects, requirements that the index serves."""
     run = _run(options)
     level = _level(compression)
-    asked = commands.asked(requirements, files, file_extras, file_groups)
+    projects = [Path(text) for text in requirements if Path(text).is_dir() and os.path.basename(text) != text]
+    others = [text for text in requirements if Path(text) not in projects]
+    if projects and not others and not files:
+        asked = commands.Asked(requirements=())
+    else:
+        asked = commands.asked(others, files, file_extras, file_groups)
     with run.session(asked) as session:
         found = commands.convert(
             asked,
@@ -211,6 +216,7 @@ def convert(
             workers=commands.Workers(jobs=jobs, dask=dask),
             with_deps=with_deps,
             as_records=wheels_as_records,
+            projects=projects,
         )
         if report is not None:
             commands.write_report(Path(report), run.documents.conversion(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from bridge import algebra, channel_index, fs
 from bridge import convert as conversions
+from bridge.build import build_project
 from bridge.commands.request import Asked
 from bridge.conversion_job import Converter, Done, Job, Task, perform
 from bridge.convert import ConvertedPackage, DescribedWheel
@@ -19,6 +21,7 @@ from bridge.model import IndexFile
 from bridge.session import Session
 from bridge.workers import executor
 from converters.record import Record
+from converters.wheel import parse_wheel_name
 
 __all__ = ["Conversion", "Workers", "convert", "write_report"]
 
@@ -67,9 +70,11 @@ def convert(
     workers: Workers,
     with_deps: bool = False,
     as_records: bool = False,
+    projects: Sequence[Path] = (),
 ) -> Conversion:
     """Convert wheel files, and requirements that the index serves.
 
+    :param projects: folders of projects, which are built first.
     :param with_deps: one joint solve first; everything that it takes from the index is converted.
     :param as_records: nothing is repacked: the channel's repodata points to the wheels.
     """
@@ -83,15 +88,32 @@ def convert(
         as_records=as_records,
         is_alone=workers.is_here,
     )
-    jobs = _closure(wanted, session) if with_deps else [Job(text=each.text) for each in wanted.requirements]
-    jobs = list({job.text: job for job in jobs}.values())
-    found = {done.text: done for done in _run(jobs, task, session, workers)}
-    done = tuple(found[job.text] for job in jobs)
+    with tempfile.TemporaryDirectory() as scratch:
+        jobs = _closure(wanted, session) if with_deps else [Job(text=each.text) for each in wanted.requirements]
+        built, unbuilt = _build(projects, Path(scratch), session)
+        jobs = list({job.text: job for job in [*jobs, *built]}.values())
+        found = {done.text: done for done in _run(jobs, task, session, workers)}
+    done = (*(found[job.text] for job in jobs), *unbuilt)
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
         channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
         channel_index.write_names(output, session.names(session.local_channels()))
     return replace(conversion, seconds=time.perf_counter() - started)
+
+
+def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[list[Job], list[Done]]:
+    """A wheel of each project, to be converted; what could not be built has failed."""
+    jobs, failed = [], []
+    for number, folder in enumerate(projects):
+        work = scratch / str(number)
+        fs.make_directories(work)
+        try:
+            wheel = build_project(folder, work=work, settings=session.settings)
+            file = session.index.file_of_url(wheel.as_uri(), parse_wheel_name(wheel.name).project)
+            jobs.append(Job(text=str(folder), file=file))
+        except BridgeError as error:
+            failed.append(Done(text=str(folder), error=error))
+    return jobs, failed
 
 
 def write_report(path: Path, document: Mapping[str, object]) -> None:
