@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -31,9 +32,8 @@ def timed(command: list[str]) -> float:
 
 
 def made(folder: Path) -> int:
-    """The size of the one package below `folder`."""
-    (package,) = folder.rglob("*.conda")
-    return package.stat().st_size
+    """The size of a package below `folder`; where the wheel became several (one for some pythons), the largest."""
+    return max(package.stat().st_size for package in folder.rglob("*.conda"))
 
 
 def compare(wheel: Path, peer: str, compression: str, repeat: int) -> dict[str, object]:
@@ -45,7 +45,8 @@ def compare(wheel: Path, peer: str, compression: str, repeat: int) -> dict[str, 
         for _ in range(repeat):
             theirs.append(timed([peer, "convert", str(wheel), "--out-dir", str(other), "--overwrite", "-q"]))
             ours.append(timed([*convert, "--compression", compression] if compression else convert))
-        sizes = made(mine), made(other)
+            sizes = made(mine), made(other)
+            shutil.rmtree(mine)
     speed = statistics.median(their / our for our, their in zip(ours, theirs, strict=True))
     return {
         "wheel": wheel.name,

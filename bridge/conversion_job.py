@@ -131,13 +131,13 @@ class Converter:
 
     def _for_every_python(self, archive: Path, origin: WheelInfo, target: Target, notes: list[str]) -> Iterator[_Made]:
         """The package for the target, and those for the pythons that it does not serve and the wheel does."""
-        made = self._convert(archive, origin, target)
+        first = made = self._convert(archive, origin, target)
         yield made
         waiting = made.elsewhere
         while waiting:
             python, rest = waiting[-1], waiting[:-1]
             try:
-                made = self._convert(archive, origin, target.with_python(Python(version=python)))
+                made = self._convert(archive, origin, target.with_python(Python(version=python)), first)
             except BridgeError as error:
                 notes.append(f"{origin.filename}: no package for python {python}: {error.message}")
             else:
@@ -145,7 +145,7 @@ class Converter:
                 rest = tuple(version for version in rest if version in made.elsewhere)
             waiting = rest
 
-    def _convert(self, archive: Path, origin: WheelInfo, target: Target) -> _Made:
+    def _convert(self, archive: Path, origin: WheelInfo, target: Target, beside: _Made | None = None) -> _Made:
         task = self.task
         if task.as_records:
             url = archive.absolute().as_uri() if local_path(origin.url) is not None else origin.url
@@ -162,6 +162,7 @@ class Converter:
             level=task.level,
             threads=min(os.cpu_count() or 1, _MOST_THREADS) if task.is_alone else 1,
             format=task.archive_format,
+            beside=beside if isinstance(beside, ConvertedPackage) else None,
         )
 
 

@@ -7,6 +7,7 @@ be spread over threads, processes or machines.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -35,13 +36,15 @@ Format = Literal["conda", "tar.bz2"]
 class ConvertedPackage:
     """A conda package that was written. `record` has its file name, size and hashes; `notes`: one sentence each.
 
-    `elsewhere`: pythons that the wheel fits and this package does not; they want packages of their own.
+    `elsewhere`: pythons that the wheel fits and this package does not; they want packages of their own. `payload`:
+    equal in packages of one wheel that hold the same files.
     """
 
     path: Path
     record: Record
     notes: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    payload: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ def convert_wheel(
     level: int = DEFAULT_LEVEL,
     threads: int = 1,
     format: Format = "conda",  # noqa: A002 - the option is called so
+    beside: ConvertedPackage | None = None,
 ) -> ConvertedPackage:
     """Convert the wheel at `path` into `OUTPUT/SUBDIR/NAME-VERSION-BUILD.FORMAT`, in place of what is there.
 
@@ -72,6 +76,7 @@ def convert_wheel(
     :param lookup: metadata of other projects, for the extras that the wheel asks of them; cached by the caller.
     :param level: zstd's, 1 to 22; `.tar.bz2` has none.
     :param threads: zstd's; the bytes do not depend on them.
+    :param beside: a package that this wheel became at this level; what is the same in it is not compressed again.
 
     Equal wheels, targets and origins give equal bytes. Raises `UnsafeInputError` (exit 3) for a wheel that is unsafe,
     or whose meaning no conda package can have, `IntegrityError` (exit 5), `FaultError` (exit 7); then nothing is
@@ -81,10 +86,14 @@ def convert_wheel(
         manifest, info = _judged(path, origin)
         with WheelContents(path, manifest) as archive:
             converted = convert(archive, manifest, info, target=target, names=names, lookup=lookup)
-            written = _write(converted, output, level, threads, format)
+            payload = hashlib.sha256(converted.info["paths.json"]).hexdigest()
+            known = beside.path if beside is not None and beside.payload == payload else None
+            written = _write(converted, output, level, threads, format, known)
     sha256, md5, size = digests(written)
     record = replace(converted.record, filename=written.name, sha256=sha256, md5=md5, size=size)
-    return ConvertedPackage(path=written, record=record, notes=converted.notes, elsewhere=converted.elsewhere)
+    return ConvertedPackage(
+        path=written, record=record, notes=converted.notes, elsewhere=converted.elsewhere, payload=payload
+    )
 
 
 def describe_wheel(
@@ -121,14 +130,24 @@ def _judged(path: Path, origin: WheelInfo | None) -> tuple[WheelManifest, WheelI
     return manifest, replace(info, metadata=manifest.metadata, sha256=sha256, size=size)
 
 
-def _write(converted: Converted, output: Path, level: int, threads: int, format: Format) -> Path:  # noqa: A002
+def _write(
+    converted: Converted,
+    output: Path,
+    level: int,
+    threads: int,
+    format: Format,  # noqa: A002 - as above
+    known: Path | None,
+) -> Path:
     folder = output / converted.record.subdir
     fs.make_directories(folder)
     stem = converted.record.identity
     path = folder / f"{stem}.{format}"
     with fs.publish_stream(path) as stream:
-        if format == "conda":
+        if format == "tar.bz2":
+            write_tar_bz2(stream, converted.info, converted.members)
+        elif known is None:
             write_conda(stream, stem, converted.info, converted.members, level=level, threads=threads)
         else:
-            write_tar_bz2(stream, converted.info, converted.members)
+            with known.open("rb") as packed:
+                write_conda(stream, stem, converted.info, (), level=level, threads=threads, packed=packed)
     return path

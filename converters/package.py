@@ -62,6 +62,7 @@ def write_conda(
     *,
     level: int = DEFAULT_LEVEL,
     threads: int = 1,
+    packed: BinaryIO | None = None,
 ) -> None:
     """Write `STEM.conda` to `stream`, which must be seekable.
 
@@ -71,10 +72,14 @@ def write_conda(
     :param members: the payload; consumed once, written in the order of their paths.
     :param level: zstd's, 1 to 22. Level 3 and above also search 128 MiB back for repeats.
     :param threads: zstd's worker threads, 1 or more; the bytes do not depend on their number.
+    :param packed: a `.conda` of the very same payload, compressed alike: its payload is copied, not compressed again.
     """
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         archive.writestr(_entry("metadata.json"), json.dumps({"conda_pkg_format_version": 2}).encode())
-        _write_part(archive, f"pkg-{stem}.tar.zst", sorted(members, key=_path), level, threads)
+        if packed is None:
+            _write_part(archive, f"pkg-{stem}.tar.zst", sorted(members, key=_path), level, threads)
+        else:
+            _copy_part(archive, f"pkg-{stem}.tar.zst", packed)
         found = info() if callable(info) else info
         described = [Member.of_bytes(f"info/{name}", data) for name, data in found.items()]
         _write_part(archive, f"info-{stem}.tar.zst", sorted(described, key=_path), level, 1)
@@ -118,6 +123,17 @@ def _write_part(archive: zipfile.ZipFile, name: str, members: Sequence[Member], 
         spool.seek(0)
         with archive.open(entry, "w", force_zip64=entry.file_size >= 1 << 31) as out:
             while block := spool.read(_BLOCK):
+                out.write(block)
+
+
+def _copy_part(archive: zipfile.ZipFile, name: str, packed: BinaryIO) -> None:
+    with zipfile.ZipFile(packed) as other:
+        source = next(entry for entry in other.infolist() if entry.filename.startswith("pkg-"))
+        entry = _entry(name)
+        entry.file_size = source.file_size
+        is_huge = source.file_size >= 1 << 31
+        with other.open(source) as content, archive.open(entry, "w", force_zip64=is_huge) as out:
+            while block := content.read(_BLOCK):
                 out.write(block)
 
 

@@ -438,6 +438,22 @@ def test_the_same_wheel_gives_the_same_bytes(tmp_path: Path, kind: Format) -> No
     assert len([name for name in names if name.endswith(f".{kind}")]) == len(wheels)
 
 
+def test_a_package_beside_another_has_the_bytes_that_it_has_alone(tmp_path: Path) -> None:
+    """The payload that two pythons share is compressed once; files that differ are not taken from the other."""
+    wheel = make_wheel(tmp_path, "be", "1.0", requires=["a; python_version < '3.11'"], requires_python=">=3.9")
+    old = Target(subdir="linux-64", python=Python(version="3.9.1"))
+    alone = convert_wheel(wheel, tmp_path / "alone", target=old, names=NameMap.empty())
+    first = convert_wheel(wheel, tmp_path / "both", target=LINUX, names=NameMap.empty())
+    second = convert_wheel(wheel, tmp_path / "both", target=old, names=NameMap.empty(), beside=first)
+    assert second.path.name == alone.path.name != first.path.name
+    assert second.path.read_bytes() == alone.path.read_bytes()
+    headers = [
+        convert_case(tmp_path, "headers", Target(subdir="linux-64", python=Python(version=python)))
+        for python in ("3.11.1", "3.12.1")
+    ]
+    assert headers[0].payload != headers[1].payload
+
+
 def test_arguments_and_results_cross_processes(tmp_path: Path) -> None:
     package = convert_case(tmp_path, "data")
     assert pickle.loads(pickle.dumps(package)) == package
