@@ -66,6 +66,7 @@ RECORD_OF_A = "conda-meta/a-1-0.json"
 DIST_INFO = ("METADATA", "WHEEL", "INSTALLER", "RECORD")
 INFO = f"{SITE}/rich-13.0.dist-info"
 
+VIRTUALENV = {f"{SITE}/pip-25.virtualenv": b""}
 CLEAN = [
     Case("a bare python", lambda made: None),
     Case("a conda package of a python project", numpy),
@@ -110,6 +111,13 @@ CLEAN = [
                 }
             },
         ),
+    ),
+    Case(
+        "folders of bytecode that virtualenv lists, and that were never made",
+        lambda made: made.distribution(
+            "pip", "25", rows=["pip/__pycache__,,", "pip-25.virtualenv,,"], extra=VIRTUALENV
+        ),
+        (("unmanaged-distribution", "warning", f"{SITE}/pip-25.dist-info", "pip:pip-25", None),),
     ),
     Case(
         "a file without a hash is only looked for",

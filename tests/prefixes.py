@@ -97,6 +97,7 @@ class PrefixBuilder:
         requested: bool = False,
         record: bool = True,
         extra: Mapping[str, bytes] | None = None,
+        rows: Sequence[str] = (),
     ) -> dict[str, bytes]:
         """Lay files and a dist-info as pip would; the files' paths are prefix-relative."""
         info = f"{SITE}/{name.replace('-', '_')}-{version}.dist-info"
@@ -110,8 +111,8 @@ class PrefixBuilder:
         if requested:
             laid[f"{info}/REQUESTED"] = b""
         if record:
-            rows = [f"{_from_site(path)},{record_hash(data)},{len(data)}" for path, data in laid.items()]
-            laid[f"{info}/RECORD"] = "\n".join([*rows, f"{_from_site(info)}/RECORD,,", ""]).encode()
+            hashed = [f"{_from_site(path)},{record_hash(data)},{len(data)}" for path, data in laid.items()]
+            laid[f"{info}/RECORD"] = "\n".join([*hashed, *rows, f"{_from_site(info)}/RECORD,,", ""]).encode()
         for path, data in laid.items():
             self.write(path, data)
         return laid

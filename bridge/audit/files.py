@@ -281,7 +281,8 @@ def _contrast(found: Discrepancy) -> str:
 
 
 def _is_bytecode(path: str) -> bool:
-    return path.endswith((".pyc", ".pyo"))
+    # virtualenv lists the folders too, and makes none.
+    return path.endswith((".pyc", ".pyo", "/__pycache__"))
 
 
 def _makes_bytecode(owner: Owner) -> bool:
