@@ -251,6 +251,7 @@ def user_site(made: PrefixBuilder) -> None:
     (home / "numpy/__init__.py").write_bytes(b"")
     (home / "namespace").mkdir()
     (home / "numpy-2.0.dist-info").mkdir()
+    (home / "far-2.0.dist-info").mkdir()
     (home / "single.py").write_bytes(b"")
     (home / "other.py").write_bytes(b"")
 
@@ -291,6 +292,18 @@ STARTUP = [
         (
             ("user-site-shadow", "warning", f"{SITE}/numpy-1.26.4.dist-info", NUMPY, None),
             ("user-site-shadow", "warning", f"{SITE}/single.py", "wheel:single-1", None),
+        ),
+        environ=lambda folder: {"HOME": str(folder)},
+    ),
+    Case(
+        "a requirement that only the user's own packages meet",
+        do(user_site, lambda made: made.distribution("asker", "1", {}, requires=["far>=2", "absent"])),
+        (
+            ("user-site-shadow", "warning", f"{SITE}/numpy-1.26.4.dist-info", NUMPY, None),
+            ("user-site-shadow", "warning", f"{SITE}/single.py", "wheel:single-1", None),
+            ("unmanaged-distribution", "warning", f"{SITE}/asker-1.dist-info", "pip:asker-1", None),
+            ("unmet-requirement", "error", f"{SITE}/asker-1.dist-info", "pip:asker-1", None),
+            ("unmet-requirement", "info", f"{SITE}/asker-1.dist-info", "pip:asker-1", None),
         ),
         environ=lambda folder: {"HOME": str(folder)},
     ),

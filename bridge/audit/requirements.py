@@ -178,12 +178,22 @@ def _judge_asked(view: View, each: Asked, named: Providers) -> Iterator[Finding]
     command = repair.satisfy_wheel(view, _without_marker(requirement))
     providers = named.get(requirement.name, [])
     if not providers:
-        yield _unmet(owner, "error" if is_binding else "info", f"{said}; no installed package is one", command)
+        where = _elsewhere(view, requirement.name)
+        level: Level = "error" if is_binding and not where else "info"
+        yield _unmet(owner, level, f"{said}; no installed package is one{where}", command)
     for provider in providers:
         if requirement.specifier is None or algebra.specifier_accepts(requirement.specifier, provider.version):
             continue
-        level: Level = "error" if is_binding else "info" if provider.is_of_conda else "warning"
+        level = "error" if is_binding else "info" if provider.is_of_conda else "warning"
         yield _unmet(owner, level, f"{said}; installed is {provider.label}", command, provider.owner)
+
+
+def _elsewhere(view: View, project: str) -> str:
+    """Where python may find a project that is not installed here; empty: nowhere."""
+    if view.readings.venv.get("include-system-site-packages", "").lower() == "true":
+        return "; it may be among the packages of the python that this environment leans on"
+    around = view.readings.surroundings
+    return f"; {around.user_site} has one" if project in around.user_projects else ""
 
 
 def _without_marker(requirement: Requirement) -> str:
