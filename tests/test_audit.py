@@ -248,6 +248,16 @@ def test_the_environment_s_own_pip_is_named_where_it_has_one(tmp_path: Path) -> 
     assert finding.repair[:4] == (f"{made.root}/bin/python", "-m", "pip", "install")
 
 
+def test_a_virtual_environment_is_repaired_with_pip(tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env", python=None)
+    made.write("pyvenv.cfg", b"version = 3.12.4\n")
+    made.write("bin/activate", b"")
+    (made.root / "bin/python").symlink_to("/bin/sh")
+    made.distribution("rich", "13.0", requires=["pygments>=2"])
+    (finding,) = (each for each in examined(made).findings if each.id == "unmet-requirement")
+    assert finding.repair == ("pip", "--python", f"{made.root}/bin/python", "install", "pygments>=2")
+
+
 def test_what_belongs_together_is_told_together(tmp_path: Path) -> None:
     made = PrefixBuilder(tmp_path / "env")
     made.conda("a", "1", {f"share/{name}": b"1" for name in "abc"} | {"share/d": b"2"})

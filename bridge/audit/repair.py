@@ -74,7 +74,9 @@ def satisfy_conda(view: View, spec: str) -> tuple[str, ...]:
 
 
 def satisfy_wheel(view: View, requirement: str) -> tuple[str, ...]:
-    """Install what a dist-info asks for."""
+    """Install what a dist-info asks for; with pip, where no record of bridge's or conda's is."""
+    if not view.has_records:
+        return pip(view, "install", requirement)
     return ("bridge", "install", "-p", str(view.state.prefix), f"pypi:{requirement}")
 
 
