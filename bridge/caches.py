@@ -76,14 +76,14 @@ class Inspection:
 
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Hold the cache, with any number of other processes, so that nobody prunes it meanwhile.
+    """Hold the cache, with any number of other processes, so that nobody prunes it meanwhile; waits for who does.
 
     A cache that cannot be written is not pruned either, and needs no holding.
     """
     descriptor = None
     with suppress(BridgeError, OSError):
         fs.make_directories(folder)
-        descriptor = _locked(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        descriptor = _locked(folder, fcntl.LOCK_SH)
     try:
         yield
     finally:
