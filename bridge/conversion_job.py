@@ -10,7 +10,7 @@ import os
 import platform
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from converters.tags import targets_of
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 
-__all__ = ["Converter", "Done", "Job", "Task", "perform"]
+__all__ = ["Converter", "Done", "Job", "Task", "perform", "perform_all"]
 
 _MOST_THREADS = 4  # of zstd; each holds tables and pieces of its own in memory
 _Made = ConvertedPackage | DescribedWheel
@@ -82,6 +82,11 @@ def perform(job: Job, task: Task) -> Done:
     if not _CONVERTERS or _CONVERTERS[0].task != task:
         _CONVERTERS[:] = [Converter(task, Session(task.settings))]
     return _CONVERTERS[0].perform(job)
+
+
+def perform_all(jobs: Sequence[Job], task: Task) -> list[Done]:
+    """Several jobs, as `perform` does each."""
+    return [perform(job, task) for job in jobs]
 
 
 class Converter:

@@ -136,6 +136,18 @@ def test_a_worker_that_dies_is_a_failure_of_its_wheel_alone(tmp_path: Path, monk
             future.result()
 
 
+def test_many_jobs_are_handed_over_several_at_a_time() -> None:
+    from bridge.commands.conversion import _batches
+    from bridge.conversion_job import Job
+
+    for count in (0, 1, 31, 32, 63, 64, 100, 256, 500, 1001):
+        jobs = [Job(text=str(number)) for number in range(count)]
+        batches = _batches(jobs)
+        assert [job for batch in batches for job in batch] == jobs
+        assert all(1 <= len(batch) <= 8 for batch in batches)
+        assert len(batches) >= min(count, 32)
+
+
 def test_errors_cross_processes_whole() -> None:
     import pickle
 

@@ -14,7 +14,7 @@ from bridge import algebra, channel_index, fs
 from bridge import convert as conversions
 from bridge.build import build_project
 from bridge.commands.request import Asked
-from bridge.conversion_job import Converter, Done, Job, Task, perform
+from bridge.conversion_job import Converter, Done, Job, Task, perform, perform_all
 from bridge.convert import ConvertedPackage, DescribedWheel
 from bridge.errors import BridgeError, FaultError
 from bridge.model import IndexFile
@@ -24,6 +24,9 @@ from converters.record import Record
 from converters.wheel import parse_wheel_name
 
 __all__ = ["Conversion", "Workers", "convert", "write_report"]
+
+_LARGEST_BATCH = 8  # jobs handed over at once
+_FEWEST_BATCHES = 32  # before any has more than one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,17 +131,29 @@ def _run(jobs: Sequence[Job], task: Task, session: Session, workers: Workers) ->
         return
     lost: list[Job] = []
     with executor(workers.jobs, workers.dask) as pool:
-        futures = {pool.submit(perform, job, task): job for job in jobs}
-        for future in as_completed(futures):
-            job = futures[future]
-            try:
-                yield future.result()
-            except BrokenExecutor:  # one job took its process with it, and that took all others
-                lost.append(job)
-            except Exception as error:  # noqa: BLE001 - each kind of cluster has its own for "the worker died"
-                yield _died(job, error)
+        waiting = _batches(jobs)
+        while waiting:
+            again: list[list[Job]] = []
+            futures = {pool.submit(perform_all, batch, task): batch for batch in waiting}
+            for future in as_completed(futures):
+                batch = futures[future]
+                try:
+                    yield from future.result()
+                except BrokenExecutor:  # one job took its process with it, and that took all others
+                    lost += batch
+                except Exception as error:  # noqa: BLE001 - each kind of cluster has its own for "the worker died"
+                    if len(batch) == 1:
+                        yield _died(batch[0], error)
+                    again += [[job] for job in batch if len(batch) > 1]
+            waiting = again
     for job in lost:
         yield from _alone(job, task)
+
+
+def _batches(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Several jobs a task where there are many: to hand one over takes a cluster some milliseconds."""
+    size = max(1, min(_LARGEST_BATCH, len(jobs) // _FEWEST_BATCHES))
+    return [list(jobs[place : place + size]) for place in range(0, len(jobs), size)]
 
 
 def _alone(job: Job, task: Task) -> Iterator[Done]:
