@@ -10,11 +10,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import settings
 
 from bridge import config
 from tests.builders import make_wheel
 from tests.command_line import Bridge
 from tests.servers import IndexServer
+
+# A run of the suite says the same of the same commit; to look for what nobody thought of: HYPOTHESIS_PROFILE=search.
+settings.register_profile("fixed", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 SHARED = Path(os.environ.get("BRIDGE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

@@ -485,7 +485,8 @@ def test_every_file_has_its_place_and_its_record_entry(
     try:
         package = convert_wheel(wheel, folder / "out", target=target, names=NameMap.empty(), level=1)
     except UnsafeInputError as error:
-        assert error.id == "path-collision"  # noqa: PT017 - purelib and platlib may hold the same path
+        # purelib and platlib may hold the same path; Windows cannot hold every name
+        assert error.id == "path-collision" or (error.id == "reserved-path" and "win" in tag)  # noqa: PT017
         return
     placed = paths_of(package)
     assert len(placed) == len(files) + 4, "METADATA, WHEEL, RECORD, INSTALLER"

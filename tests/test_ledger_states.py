@@ -78,7 +78,9 @@ class Life(RuleBasedStateMachine):
 
     def is_mine(self, path: str, rows: Mapping[str, str | None]) -> bool:
         found = fs.fingerprint(self.root, path)
-        return found is not None and (path not in rows or rows[path] != found.sha256)
+        if found is None:
+            return path in rows  # a person took it away, and its package still promises it
+        return path not in rows or rows[path] != found.sha256
 
     @rule(name=NAMES, files=FILES.filter(is_a_tree), fault=st.none() | FAULTS, adopt=st.booleans())
     def install_or_upgrade(self, name: str, files: dict[str, bytes], fault: str | None, adopt: bool) -> None:
