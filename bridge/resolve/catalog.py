@@ -110,8 +110,7 @@ class CondaName:
     def needs(self) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
         """What the records depend on and constrain: what speaks of python, and the rest."""
         if self._needs is None:
-            stated = needs(self.depends, _group(record.constraints for record in self.records))
-            self._needs = (tuple(n for n in stated if n.is_python), tuple(n for n in stated if not n.is_python))
+            self._needs = needs(self.depends, _group(record.constraints for record in self.records))
         return self._needs
 
     @property

@@ -43,9 +43,9 @@ class Conflict:
     """A refuted request. `explained` cuts it down by short searches, each in a space of its own; `close` frees them."""
 
     def __init__(self, request: Request, space: Space, proof: Clause, rounds: int) -> None:
-        self._request, self._space, self._proof, self._rounds = request, space, proof, rounds
         self._left = ALL_ROUNDS
         self._spaces: list[Space] = []
+        self._take(request, space, proof, rounds)
 
     def close(self) -> None:
         for space in self._spaces:
@@ -53,18 +53,19 @@ class Conflict:
 
     def explained(self) -> NoSolutionError:
         """The error, of those requests that the proof rests on and of which none was found to be needless."""
-        while 0 < len(self._core()) < len(self._request.requirements) and self._is_refuted(self._core()):
+        while 0 < len(self._core) < len(self._request.requirements) and self._is_refuted(self._core):
             pass
-        for requirement in self._core():
-            fewer = tuple(r for r in self._core() if r is not requirement)
-            if fewer and len(fewer) < len(self._core()):
+        for requirement in self._core:
+            fewer = tuple(r for r in self._core if r is not requirement)
+            if fewer and len(fewer) < len(self._core):
                 self._is_refuted(fewer)
-        return no_solution(self._space, self._proof, self._core() or self._request.requirements)
+        return no_solution(self._space, self._proof, self._core or self._request.requirements)
 
-    def _core(self) -> tuple[Requirement, ...]:
-        """The requests that the proof at hand rests on."""
-        asked = {fact.text for fact in facts_of(self._proof) if fact.kind == "asked"}
-        return tuple(r for r in self._request.requirements if r.text in asked)
+    def _take(self, request: Request, space: Space, proof: Clause, rounds: int) -> None:
+        """Go on from this refutation. `_core` are the requests that its proof rests on."""
+        self._request, self._space, self._proof, self._rounds = request, space, proof, rounds
+        asked = {fact.text for fact in facts_of(proof) if fact.kind == "asked"}
+        self._core = tuple(r for r in request.requirements if r.text in asked)
 
     def _is_refuted(self, fewer: tuple[Requirement, ...]) -> bool:
         """Whether a short search refutes these requests too: then they, and its proof, take the place of the others."""
@@ -79,7 +80,7 @@ class Conflict:
         except ResolutionTooDeep:
             return False
         except Unsolvable as verdict:
-            self._request, self._space, self._proof, self._rounds = request, space, verdict.proof, reporter.rounds
+            self._take(request, space, verdict.proof, reporter.rounds)
             return True
         finally:
             self._left -= reporter.rounds

@@ -19,15 +19,16 @@ class Need(NamedTuple):
     text: str
     bits: int
     is_optional: bool
-    is_python: bool
 
 
-def needs(depends: Mapping[str, int], constrains: Mapping[str, int]) -> tuple[Need, ...]:
-    """All that is stated, what the records depend on first."""
-    return (
-        *(Need(text, bits, False, is_python_text(text)) for text, bits in depends.items()),
-        *(Need(text, bits, True, is_python_text(text)) for text, bits in constrains.items()),
-    )
+def needs(depends: Mapping[str, int], constrains: Mapping[str, int]) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
+    """All that is stated, what the records depend on first: what speaks of python, and the rest."""
+    stated = [
+        *(Need(text, bits, False) for text, bits in depends.items()),
+        *(Need(text, bits, True) for text, bits in constrains.items()),
+    ]
+    of_python = tuple(need for need in stated if is_python_text(need.text))
+    return of_python, tuple(need for need in stated if not is_python_text(need.text))
 
 
 @lru_cache(maxsize=1 << 18)

@@ -34,7 +34,16 @@ if TYPE_CHECKING:
     from bridge.resolve.store import Term
     from bridge.resolve.variables import Variable
 
-__all__ = ["choose", "decision_order", "file_rank", "record_rank", "weighs_versions"]
+__all__ = [
+    "WEIGHED_MINORS",
+    "best_version",
+    "choose",
+    "decision_order",
+    "file_rank",
+    "newest_of_minors",
+    "record_rank",
+    "weighs_versions",
+]
 
 WEIGHED_MINORS = 3  # of python, where it was asked for and several would do
 

@@ -208,35 +208,18 @@ class Space:
         return implication
 
     def state(self, variable: Variable, need: Need) -> None:
-        """What some records state, without a condition: as `demand_conda` has it, in the one shape that is frequent.
+        """What some records state, without a condition.
 
         What they constrain counts from when its name is known; until then it is only remembered.
         """
         requirement = read(need.text)
-        target = self._by_name.get(requirement.name)
-        if need.is_optional and (target is None or not target.is_known):
-            self._constraining.setdefault(requirement.name, []).append((variable, need))
-            return
-        if target is None:
-            target = self.conda_variable(requirement.name)
-        term = (variable.index, need.bits)
-        fact = Fact("constrains" if need.is_optional else "depends", need.text, variable, need.bits, target)
-        implication = Implication((term,), target, requirement, fact, need.is_optional)
-        target.demands.append(implication)
-        variable.outgoing.append(implication)
-        assert requirement.conda is not None
-        if not target.is_known:
-            self.store.add_pair(term, (target.index, ABSENT), fact)
-        elif target.wheels is not None:
-            self._emit_conda(implication, requirement)
-        else:
-            assert target.conda is not None
-            allowed = target.conda.meets(requirement.conda)
-            implication.allowed = allowed | ABSENT if need.is_optional else allowed
-            if struck := self.store.full[target.index] & ~implication.allowed:
-                self.store.add_pair(term, (target.index, struck), fact)
-        for extra in () if need.is_optional else requirement.conda.extras:
-            self.imply((term,), self.conda_extra(requirement.name, extra), fact, ON)
+        if need.is_optional:
+            target = self._by_name.get(requirement.name)
+            if target is None or not target.is_known:
+                self._constraining.setdefault(requirement.name, []).append((variable, need))
+                return
+        fact = Fact("constrains" if need.is_optional else "depends", need.text, variable, need.bits)
+        self.demand_conda(((variable.index, need.bits),), requirement, fact, is_optional=need.is_optional)
 
     def demand_pypi(
         self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False

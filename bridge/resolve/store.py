@@ -139,30 +139,6 @@ class Store:
             self._recent.append((len(self._starts), clause))
         self._check(clause)
 
-    def add_pair(self, one: Term, two: Term, fact: object) -> None:
-        """`add` of a clause of two terms: most clauses of a search come this way."""
-        clause = Clause((one, two), fact)
-        if one[0] == two[0]:
-            self.add(clause)
-            return
-        (variable, mask), (other, other_mask) = one, two
-        self._clauses.append(clause)
-        self._binary[variable].append((mask, other, other_mask, clause))
-        self._binary[other].append((other_mask, variable, mask, clause))
-        if self._starts:
-            self._recent.append((len(self._starts), clause))
-        domain, other_domain = self.domains[variable], self.domains[other]
-        if not domain & ~mask:
-            if other_domain & other_mask:
-                if other_domain & ~other_mask:
-                    self._strike(other, other_mask, clause)
-                elif self._conflict is None:
-                    self._conflict = clause
-            elif not other_domain and self._conflict is None:
-                self._conflict = clause
-        elif not other_domain & ~other_mask and domain & mask:
-            self._strike(variable, mask, clause)
-
     def _register(self, clause: Clause) -> None:
         self._clauses.append(clause)
         terms = clause.terms
@@ -316,14 +292,9 @@ class Store:
         again = []
         while self._recent and self._recent[-1][0] > level:
             again.append(self._recent.pop()[1])
-        domains = self.domains
         for clause in reversed(again):
             if level:
                 self._recent.append((level, clause))
-            if len(clause.terms) == 2:
-                (one, mask), (two, other_mask) = clause.terms
-                if domains[one] & ~mask and (domains[two] & ~other_mask or not domains[one] & mask):
-                    continue  # nothing follows: the frequent case, without a call
             self._check(clause)
 
     def _undo(self, level: int) -> None:
