@@ -20,7 +20,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from bridge import __version__, fs, transaction
 from bridge._rattler import current_subdir
-from bridge.archive import check_conda, check_wheel
+from bridge.archive import WheelManifest, check_conda, check_wheel
 from bridge.caches import in_use
 from bridge.channel import Channels, same_package
 from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError
@@ -28,6 +28,7 @@ from bridge.fetch.cache import sha256_of
 from bridge.fetch.urls import file_name, local_path, masked
 from bridge.link import Staged, Task, Unpacking, stage
 from bridge.link.scripts import Traces, run_scripts, scripts_of
+from bridge.link.wheel_store import WheelStore
 from bridge.manifest import Manifest, predict, site_packages_after
 from bridge.model import Fingerprint, IndexFile, PathChange, Plan, PrefixState, Remove, Resolved
 from bridge.owners import incoming
@@ -75,6 +76,16 @@ class _Cargo:
     plan: Plan
     archives: Mapping[str, Path]
     manifests: Mapping[str, Manifest]
+    unpacked: Mapping[str, Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """The record to install, what its archive holds, and where a wheel lies unpacked."""
+
+    record: Record
+    manifest: Manifest
+    unpacked: Path | None = None
 
 
 def create_prefix(plan: Plan, supply: Supply) -> Outcome:
@@ -184,6 +195,7 @@ def _task(state: PrefixState, supply: Supply, cargo: _Cargo, exists: Callable[[s
         predicted=predicted,
         judgement=judgement,
         names=supply.names,
+        unpacked=cargo.unpacked,
         command=command_line(),
         when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
         version=__version__,
@@ -203,13 +215,15 @@ def _fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> _C
         has just shown, while it is judged.
     """
     packages = incoming(plan)
-    judging: dict[str, Future[tuple[Record, Manifest]]] = {}
+    judging: dict[str, Future[_Judged]] = {}
+    store = WheelStore(supply.session.settings.cache_dir / "unpacked")
 
-    def judge_one(resolved: Resolved, path: Path) -> tuple[Record, Manifest]:
-        record, manifest = _judged(resolved, path, plan, supply)
+    def judge_one(resolved: Resolved, path: Path) -> _Judged:
+        judged = _judged(resolved, path, plan, supply, store)
+        record = judged.record
         if unpacking is not None and record.ecosystem == "conda" and not supply.channels.packed(record):
             unpacking.begin({record.identity: path})
-        return record, manifest
+        return judged
 
     def bring(resolved: Resolved) -> Path:
         path = fetch_archive(resolved.record, supply)
@@ -227,7 +241,7 @@ def _fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> _C
         except BaseException:
             judges.shutdown(wait=False, cancel_futures=True)
             raise
-    records = {old.record.identity: new for old, (new, _) in zip(packages, judged, strict=True)}
+    records = {old.record.identity: new.record for old, new in zip(packages, judged, strict=True)}
     operations = tuple(
         step
         if isinstance(step, Remove)
@@ -237,7 +251,8 @@ def _fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> _C
     return _Cargo(
         plan=replace(plan, operations=operations),
         archives={records[each.record.identity].identity: path for each, path in zip(large, brought, strict=True)},
-        manifests={record.identity: manifest for record, manifest in judged},
+        manifests={each.record.identity: each.manifest for each in judged},
+        unpacked={each.record.identity: each.unpacked for each in judged if each.unpacked is not None},
     )
 
 
@@ -259,10 +274,10 @@ def fetch_archive(record: Record, supply: Supply) -> Path:
     return supply.session.index.fetch(file, supply.session.progress)
 
 
-def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply) -> tuple[Record, Manifest]:
+def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply, store: WheelStore) -> _Judged:
     """The record to install, and what its archive holds.
 
-    It is another than what was solved with for an sdist, and for a local file whose index promised no hash.
+    The record is another than what was solved with for an sdist, and for a local file whose index promised no hash.
     """
     record = resolved.record
     local = local_path(record.url)
@@ -271,10 +286,10 @@ def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply) -> tu
     if record.ecosystem == "conda":
         manifest = check_conda(archive, allow_external_symlinks=supply.session.settings.allow_external_symlinks)
         same_package(record, manifest.index)
-        return record, manifest
+        return _Judged(record=record, manifest=manifest)
     is_sdist = not record.filename.endswith(".whl")
     filename = archive.name if is_sdist else record.filename
-    wheel = check_wheel(archive, filename=filename)
+    wheel, unpacked = _judged_wheel(archive, filename, None if is_sdist else record.sha256, store)
     if is_sdist:
         from bridge.build import check_runs  # noqa: PLC0415 - most runs build nothing
 
@@ -291,7 +306,16 @@ def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply) -> tu
     )
     fetched = replace(translate(info, plan.target, supply.names), name=record.name)
     _same_metadata(record, fetched, is_sdist=is_sdist)
-    return (fetched if is_sdist else record), wheel
+    return _Judged(record=fetched if is_sdist else record, manifest=wheel, unpacked=unpacked)
+
+
+def _judged_wheel(
+    archive: Path, filename: str, sha256: str | None, store: WheelStore
+) -> tuple[WheelManifest, Path | None]:
+    """What a wheel holds, and where it lies unpacked; one whose hash nobody verified (built here) is not kept."""
+    if sha256 is None:
+        return check_wheel(archive, filename=filename), None
+    return store.judge(archive, filename=filename, sha256=sha256)
 
 
 def _same_metadata(solved: Record, fetched: Record, *, is_sdist: bool) -> None:

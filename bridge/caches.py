@@ -27,6 +27,7 @@ _LOCK = ".lock"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.bridge-tmp\Z")
 _ABANDONED = 3600.0  # seconds after which a temporary file is nobody's
 _ARTIFACT = re.compile(r"artifacts/sha256/[0-9a-f]{2}/([0-9a-f]{64})/[^/]+\Z")
+_UNPACKED = re.compile(r"unpacked/[0-9a-f]{2}/[0-9a-f]{64}\.unpacked\Z")
 _WHAT = {
     "artifacts": "archives of packages, by their sha256",
     "built": "wheels built of source distributions",
@@ -34,6 +35,7 @@ _WHAT = {
     "http": "pages of indexes",
     "metadata": "metadata of wheels",
     "repodata": "records of channels",
+    "unpacked": "wheels as they are placed, inflated and judged",
 }
 
 
@@ -173,9 +175,14 @@ def _is_stale(path: str, found: os.stat_result, before: float, now: float) -> bo
 
 def _is_damaged(folder: Path, path: str) -> bool:
     promised = _ARTIFACT.match(path)
-    if promised is None or _TEMPORARY.search(path):
+    is_unpacked = _UNPACKED.match(path) is not None
+    if not (promised or is_unpacked) or _TEMPORARY.search(path):
         return False
     try:
+        if promised is None:
+            from bridge.link.wheel_store import is_whole  # noqa: PLC0415 - a cache is seldom verified
+
+            return not is_whole(folder / path)
         return sha256_of(folder / path) != promised[1]
     except OSError:
         return True

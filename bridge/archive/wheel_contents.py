@@ -6,13 +6,13 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, BinaryIO, cast
+from typing import IO, cast
 
 from bridge.archive.wheels import WheelManifest
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
 
-__all__ = ["WheelContents"]
+__all__ = ["WheelContents", "as_stream"]
 
 _SMALL = 1 << 20  # bytes; what is larger is inflated while it is read
 _BUFFER = 1 << 16
@@ -42,11 +42,16 @@ class WheelContents:
         entry = self._entries[name]
         if entry.size <= _SMALL:
             return io.BytesIO(self.read(name))
-        return cast("BinaryIO", io.BufferedReader(_Blocks(read_member(self._stream, entry, self._filename)), _SMALL))
+        return as_stream(read_member(self._stream, entry, self._filename))
 
     def read(self, name: str) -> bytes:
         """A member's content."""
         return b"".join(read_member(self._stream, self._entries[name], self._filename))
+
+
+def as_stream(blocks: Iterable[bytes]) -> IO[bytes]:
+    """Blocks as a stream, each asked for when it is read."""
+    return cast("IO[bytes]", io.BufferedReader(_Blocks(blocks), _SMALL))
 
 
 class _Blocks(io.RawIOBase):

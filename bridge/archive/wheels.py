@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -65,12 +65,19 @@ class WheelManifest:
 
 
 def check_wheel(
-    path: Path, *, limits: Limits = DEFAULT_LIMITS, filename: str | None = None, portable: bool = False
+    path: Path,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    filename: str | None = None,
+    portable: bool = False,
+    keep: Callable[[bytes], object] | None = None,
 ) -> WheelManifest:
     """Judge the wheel at `path`; read it once, and write nothing.
 
     :param filename: the wheel's own file name, where `path` has another one (a cache's).
     :param portable: refuse names that would collide on a case-insensitive file system or that Windows cannot hold.
+    :param keep: takes the content of the files, block by block, in the order in which they lie in the archive. It is to
+        be trusted only once this has returned.
 
     Raises `UnsafeInputError` (exit 3: `zip-*`, `path-*`, `limit-*`, `wheel-*`, `record-invalid`, `record-algorithm`,
     `metadata-invalid`, `entry-point`, `reserved-path`), `IntegrityError` (exit 5: `zip-crc`, `record-hash`) and
@@ -92,7 +99,7 @@ def check_wheel(
         most = len(layout.files) + len(layout.directories)
         rows = read_record(documents["RECORD"], name, layout.member("RECORD"), _exempt(layout), most)
         _check_rows(rows, layout, name)
-        hashed = _hash_members(stream, layout, rows, documents, name)
+        hashed = _hash_members(stream, layout, rows, documents, name, keep)
     return WheelManifest(
         filename=name,
         members=hashed,
@@ -164,6 +171,7 @@ def _hash_members(
     rows: Mapping[str, RecordRow],
     documents: Mapping[str, bytes],
     name: str,
+    keep: Callable[[bytes], object] | None,
 ) -> tuple[WheelMember, ...]:
     """Read every member once, in the order of the file, and hold it against RECORD."""
     known = {layout.member(document): data for document, data in documents.items()}
@@ -171,6 +179,8 @@ def _hash_members(
     for member in sorted([*layout.files.values(), *layout.directory_entries], key=_offset):
         data = known.get(member.name)
         blocks = read_member(stream, member, name) if data is None else iter([data])
+        if keep is not None:
+            blocks = _kept(blocks, keep)
         hashed[member.name] = _hash_member(member, blocks, rows.get(member.name), name)
     return tuple(
         WheelMember(
@@ -183,6 +193,12 @@ def _hash_members(
         )
         for path, member in layout.files.items()
     )
+
+
+def _kept(blocks: Iterator[bytes], keep: Callable[[bytes], object]) -> Iterator[bytes]:
+    for block in blocks:
+        keep(block)
+        yield block
 
 
 def _offset(member: ZipMember) -> int:

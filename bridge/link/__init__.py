@@ -25,6 +25,7 @@ from bridge.link.modules import compile_staged
 from bridge.link.own import stage_own, state_after
 from bridge.link.replacement import KeptAside, replace_paths
 from bridge.link.task import Laid, Task, differs
+from bridge.link.wheel_store import open_contents
 from bridge.link.wheels import Placement, place_wheel, record_wheel
 from bridge.manifest import Manifest, site_packages_after
 from bridge.model import Entry, PathChange, PrefixState, Resolved
@@ -169,7 +170,8 @@ def _stage_wheels(
 
     def place(each: Resolved) -> tuple[Entry, ...]:
         identity = each.record.identity
-        return place_wheel(each, task.archives[identity], manifests[identity], to)
+        with open_contents(manifests[identity], task.archives[identity], task.unpacked.get(identity)) as contents:
+            return place_wheel(each, contents, manifests[identity], to)
 
     placed = []
     for each, entries in zip(wheels, _each(place, wheels, executor), strict=True):

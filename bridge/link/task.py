@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.errors import IntegrityError
@@ -24,6 +24,7 @@ class Task:
 
     :param state: the prefix as it is; for a new one, an empty state.
     :param archives: `Record.identity` → the fetched archive; `manifests`: what it was judged to hold.
+    :param unpacked: `Record.identity` → where a wheel lies unpacked in the cache (`bridge.link.wheel_store`).
     :param predicted: `Record.identity` → its paths (`bridge.manifest.predict`).
     :param compiles: whether modules are compiled; the interpreter must run on this machine.
     :param command: the command line, for conda's history; `when`: `2026-11-22 10:00:00`; `version`: of bridge.
@@ -39,6 +40,7 @@ class Task:
     command: str
     when: str
     version: str
+    unpacked: Mapping[str, Path] = field(default_factory=dict)
     compiles: bool = False
 
 

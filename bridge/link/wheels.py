@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -28,6 +26,7 @@ from installer.utils import Scheme
 from bridge import fs
 from bridge.archive import WheelManifest
 from bridge.errors import IntegrityError, UnsafeInputError
+from bridge.link.wheel_store import Contents
 from bridge.manifest import place, wheel_members
 from bridge.model import Entry, Fingerprint, Resolved
 from bridge.provenance import INSTALLER, conda_meta, direct_url, is_direct, meta_path, record_file
@@ -61,7 +60,7 @@ class Placement:
         return str(self.final / "bin" / f"python{major}.{minor}")
 
 
-def place_wheel(resolved: Resolved, archive: Path, manifest: WheelManifest, to: Placement) -> tuple[Entry, ...]:
+def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest, to: Placement) -> tuple[Entry, ...]:
     """Write a wheel below `to.staging`, but for its records; returns every path with its fingerprint.
 
     Raises `IntegrityError` (`record-hash`: the archive is no longer what was judged), `UnsafeInputError`
@@ -79,12 +78,13 @@ def place_wheel(resolved: Resolved, archive: Path, manifest: WheelManifest, to: 
     with fs.WritableTree(to.staging) as tree:
         destination = _Destination(tree, manifest, to, hashes, record.identity)
         try:
-            with zipfile.ZipFile(archive) as opened:
-                installer.install(_Source(opened, manifest, kept), destination, extra)
+            installer.install(_Source(contents, manifest, kept), destination, extra)
         except InstallerError as error:
             raise UnsafeInputError("wheel-scheme", f"{manifest.filename} cannot be placed: {error}") from error
-        except (zipfile.BadZipFile, zlib.error, KeyError) as error:
-            raise _changed(manifest, str(error)) from error
+        except (IntegrityError, UnsafeInputError) as error:
+            if error.id.startswith("zip-"):
+                raise _changed(manifest, error.message) from error
+            raise
     return tuple(destination.entries)
 
 
@@ -116,9 +116,9 @@ def record_wheel(
 class _Source(WheelSource):
     """The members that are to be placed. Names and commands are the manifest's, so that nothing is parsed twice."""
 
-    def __init__(self, archive: zipfile.ZipFile, manifest: WheelManifest, kept: set[str]) -> None:
+    def __init__(self, contents: Contents, manifest: WheelManifest, kept: set[str]) -> None:
         super().__init__(manifest.metadata.name, manifest.metadata.version)
-        self._archive, self._manifest, self._kept = archive, manifest, kept
+        self._contents, self._manifest, self._kept = contents, manifest, kept
 
     @property
     def dist_info_dir(self) -> str:
@@ -134,7 +134,8 @@ class _Source(WheelSource):
 
     def read_dist_info(self, filename: str) -> str:
         if filename != "entry_points.txt":
-            return self._archive.read(f"{self._manifest.dist_info}/{filename}").decode("utf-8")
+            with self._contents.open(f"{self._manifest.dist_info}/{filename}") as stream:
+                return stream.read().decode("utf-8")
         lines: dict[str, list[str]] = {}
         for point in self._manifest.entry_points:
             lines.setdefault(point.group, []).append(f"{point.name} = {point.module}:{point.attribute}")
@@ -143,7 +144,7 @@ class _Source(WheelSource):
     def get_contents(self) -> Iterator[tuple[tuple[str, str, str], BinaryIO, bool]]:
         for member in self._manifest.members:
             if member.path in self._kept:
-                with self._archive.open(member.path) as stream:
+                with self._contents.open(member.path) as stream:
                     yield (member.path, "", ""), cast("BinaryIO", stream), member.is_executable
 
 

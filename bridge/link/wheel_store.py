@@ -1,0 +1,267 @@
+"""Wheels that were judged once: each unpacked into one file of the cache, with what the judgement found.
+
+A wheel is inflated and judged when it is first installed, not for every environment. The file is named for the sha256
+of the wheel and holds the members' content, one after the other, then an index, then its length and its sha256. One
+file, not a tree: it appears by one rename, costs one inode, and needs no directories; and nothing in a prefix is ever
+linked to it, so nobody can write through a prefix into the cache (decision 0009).
+
+What is read back is held against the sha256 that the judgement found. Where the cache lost a bit, the wheel itself is
+read, and the entry is dropped. A cache that cannot be written costs time, never the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from itertools import accumulate
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, BinaryIO, Protocol
+
+from bridge import __version__, fs
+from bridge.archive import Caution, EntryPoint, WheelContents, WheelManifest, WheelMember, ZipMember, check_wheel
+from bridge.archive.wheel_contents import as_stream
+from bridge.errors import FaultError
+from converters.native import NativeFile
+from converters.wheel import CoreMetadata
+
+__all__ = ["Contents", "WheelStore", "is_whole", "open_contents"]
+
+_FORMAT = 1
+_SMALL = 1 << 20  # bytes; what is larger is read in blocks of that size
+_LENGTH, _DIGEST = 8, 64
+_MOST = 256 << 20  # bytes of an index; a wheel of a million members has less
+
+
+class Contents(Protocol):
+    """The content of a wheel that was judged, by its members' names. A context manager."""
+
+    def __enter__(self) -> Contents: ...  # noqa: PYI034 - `typing.Self` is of Python 3.11
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def open(self, name: str) -> IO[bytes]:
+        """A stream of a member's content."""
+
+
+class WheelStore:
+    """The unpacked wheels in a folder of the cache. For many threads and processes at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, sha256: str) -> Path:
+        """Where the unpacked wheel of that hash lies or is to lie."""
+        return self._folder / sha256[:2] / f"{sha256}.unpacked"
+
+    def judge(self, archive: Path, *, filename: str, sha256: str) -> tuple[WheelManifest, Path | None]:
+        """What `check_wheel` finds in a wheel, and raises, found now or by whoever unpacked it; and where it lies
+        unpacked, unless the cache cannot be written.
+
+        :param sha256: of the archive, verified by who fetched it.
+        """
+        path = self.path(sha256)
+        known = _read(path, filename)
+        if known is not None:
+            return known, path
+        try:
+            fs.make_directories(path.parent)
+            with fs.publish_stream(path) as stream:
+                return _unpack(archive, filename, stream), path
+        except FaultError:
+            return check_wheel(archive, filename=filename), None
+
+
+def open_contents(manifest: WheelManifest, archive: Path, unpacked: Path | None) -> Contents:
+    """The content of a judged wheel: out of what was unpacked where that is there and whole, else out of the wheel."""
+    if unpacked is not None:
+        with suppress(OSError):
+            return _Unpacked(unpacked, archive, manifest)
+    return WheelContents(archive, manifest)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every member of an unpacked wheel is as it was judged. Raises `OSError`."""
+    manifest = _read(path, None)
+    if manifest is None:
+        return False
+    places = _places(manifest)
+    with path.open("rb") as stream:
+        return all(_is_intact(stream.fileno(), member, places[member.path]) for member in manifest.members)
+
+
+def _places(manifest: WheelManifest) -> dict[str, int]:
+    """Where the content of each member begins: they follow each other as in the archive."""
+    in_order = sorted(manifest.members, key=lambda member: member.entry.offset)
+    ends = accumulate(member.size for member in in_order)
+    return {member.path: end - member.size for member, end in zip(in_order, ends, strict=True)}
+
+
+class _Unpacked:
+    """The content of a wheel in the store; what is damaged is read out of the wheel."""
+
+    def __init__(self, path: Path, archive: Path, manifest: WheelManifest) -> None:
+        self._path, self._archive, self._manifest, self._places = path, archive, manifest, _places(manifest)
+        self._members = {member.path: member for member in manifest.members}
+        self._stream = path.open("rb", buffering=0)
+        self._packed: WheelContents | None = None
+
+    def __enter__(self) -> _Unpacked:  # noqa: PYI034 - `typing.Self` is of Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+        if self._packed is not None:
+            self._packed.__exit__(kind, error, trace)
+
+    def open(self, name: str) -> IO[bytes]:
+        member, place, descriptor = self._members[name], self._places[name], self._stream.fileno()
+        if member.size <= _SMALL:
+            data = os.pread(descriptor, member.size, place)
+            if hashlib.sha256(data).hexdigest() == member.sha256:
+                return io.BytesIO(data)
+        elif _is_intact(descriptor, member, place):
+            return as_stream(_blocks(descriptor, member, place))
+        return self._wheel().open(name)
+
+    def _wheel(self) -> WheelContents:
+        if self._packed is None:
+            self._packed = WheelContents(self._archive, self._manifest)
+            fs.remove_tree(self._path)
+        return self._packed
+
+
+def _is_intact(descriptor: int, member: WheelMember, place: int) -> bool:
+    digest = hashlib.sha256()
+    for block in _blocks(descriptor, member, place):
+        digest.update(block)
+    return digest.hexdigest() == member.sha256
+
+
+def _blocks(descriptor: int, member: WheelMember, place: int) -> Iterator[bytes]:
+    """The content, in blocks; less than there should be, where the file ends early."""
+    left = member.size
+    while left and (block := os.pread(descriptor, min(left, _SMALL), place)):
+        place, left = place + len(block), left - len(block)
+        yield block
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+def _unpack(archive: Path, filename: str, stream: BinaryIO) -> WheelManifest:
+    manifest = check_wheel(archive, filename=filename, keep=stream.write)
+    index = json.dumps(_to_json(manifest), separators=(",", ":")).encode()
+    stream.write(index)
+    stream.write(len(index).to_bytes(_LENGTH, "big"))
+    stream.write(hashlib.sha256(index).hexdigest().encode())
+    return manifest
+
+
+def _read(path: Path, filename: str | None) -> WheelManifest | None:
+    """What was found in the wheel of that name (`None`: whatever its name); `None`: there is none, or it is damaged.
+
+    What another version of bridge judged is judged anew: its rules may have been others.
+    """
+    try:
+        with path.open("rb", buffering=0) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            tail = os.pread(stream.fileno(), _LENGTH + _DIGEST, max(size - _LENGTH - _DIGEST, 0))
+            length = int.from_bytes(tail[:_LENGTH], "big")
+            start = size - _LENGTH - _DIGEST - length
+            if start < 0 or length > _MOST:
+                return None
+            text = os.pread(stream.fileno(), length, start)
+        if hashlib.sha256(text).hexdigest().encode() != tail[_LENGTH:]:
+            return None
+        document = json.loads(text)
+    except (OSError, ValueError):
+        return None
+    if document["format"] != _FORMAT or document["version"] != __version__:
+        return None
+    if filename is not None and document["filename"] != filename:
+        return None
+    return _from_json(document)
+
+
+def _to_json(manifest: WheelManifest) -> dict[str, object]:
+    return {
+        "format": _FORMAT,
+        "version": __version__,
+        "filename": manifest.filename,
+        "dist_info": manifest.dist_info,
+        "data_dir": manifest.data_dir,
+        "metadata": asdict(manifest.metadata),
+        "entry_points": [asdict(point) for point in manifest.entry_points],
+        "wheel_version": manifest.wheel_version,
+        "root_is_purelib": manifest.root_is_purelib,
+        "tags": manifest.tags,
+        "cautions": [asdict(caution) for caution in manifest.cautions],
+        "members": [_member_json(member) for member in manifest.members],
+    }
+
+
+def _member_json(member: WheelMember) -> list[object]:
+    entry, native = member.entry, member.native
+    packed = (entry.compressed_size, entry.crc, entry.offset, entry.data_offset, entry.method)
+    code = None if native is None else [native.system, sorted(native.subdirs)]
+    return [member.path, member.sha256, member.size, member.is_executable, *packed, code]
+
+
+def _from_json(document: Mapping[str, Any]) -> WheelManifest:
+    metadata: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in document["metadata"].items()
+    }
+    return WheelManifest(
+        filename=document["filename"],
+        members=tuple(_member(*row) for row in document["members"]),
+        dist_info=document["dist_info"],
+        data_dir=document["data_dir"],
+        metadata=CoreMetadata(**metadata),
+        entry_points=tuple(EntryPoint(**point) for point in document["entry_points"]),
+        wheel_version=document["wheel_version"],
+        root_is_purelib=document["root_is_purelib"],
+        tags=tuple(document["tags"]),
+        cautions=tuple(Caution(**caution) for caution in document["cautions"]),
+    )
+
+
+def _member(
+    path: str,
+    sha256: str,
+    size: int,
+    is_executable: bool,
+    compressed_size: int,
+    crc: int,
+    offset: int,
+    data_offset: int,
+    method: int,
+    code: tuple[str, list[str]] | None,
+) -> WheelMember:
+    return WheelMember(
+        path=path,
+        sha256=sha256,
+        size=size,
+        is_executable=is_executable,
+        native=NativeFile(path=path, system=code[0], subdirs=frozenset(code[1])) if code else None,
+        entry=ZipMember(
+            name=path,
+            size=size,
+            compressed_size=compressed_size,
+            crc=crc,
+            offset=offset,
+            method=method,
+            is_directory=False,
+            mode=0o755 if is_executable else 0o644,
+            data_offset=data_offset,
+        ),
+    )
