@@ -269,6 +269,86 @@ def test_records_come_last(prefix: Path) -> None:
     assert recover(prefix).state == "restored"
 
 
+SITE = "lib/python3.12/site-packages"
+
+
+def inode(path: Path) -> int:
+    return path.lstat().st_ino
+
+
+def test_a_new_directory_comes_whole(prefix: Path) -> None:
+    """One rename brings all that was staged in it; where something lies already, and where a mode is asked for, each
+    file comes by itself; and a directory is left out where it holds what is not planned.
+    """
+    files = {f"{SITE}/{name}": b"x" for name in ("new/a.py", "new/sub/b.py", "demo/c.py", "modes/d/e.py", "odd/f.py")}
+    staged: dict[str, int] = {}
+    with change(prefix) as transaction:
+        todo = [
+            PathChange(path=path, before=None, after=write(transaction.staging, path, node))
+            for path, node in files.items()
+        ]
+        fs.make_directory(transaction.staging, f"{SITE}/modes/d", mode=0o750)
+        todo.append(PathChange(path=f"{SITE}/modes/d", before=None, after=Fingerprint(kind="directory", mode=0o750)))
+        write(transaction.staging, f"{SITE}/odd/unplanned.py", b"")
+        for folder in ("new", "new/sub", "demo", "modes", "modes/d", "odd"):
+            staged[folder] = inode(transaction.staging / SITE / folder)
+        transaction.commit(todo)
+    assert {folder for folder in staged if inode(prefix / SITE / folder) == staged[folder]} == {"new", "new/sub"}
+    assert all((prefix / path).read_bytes() == b"x" for path in files)
+    assert (prefix / SITE / "modes/d").stat().st_mode & 0o777 == 0o750
+    assert not (prefix / SITE / "odd/unplanned.py").exists()
+
+
+def test_a_new_directory_is_of_the_group_that_its_place_hands_on(prefix: Path) -> None:
+    """A directory with the set-group-id bit gives its group to what is made in it, and not to what is moved there."""
+    os.chmod(prefix / SITE, 0o2755)
+    commit_new = {f"{SITE}/new/a.py": b"x", f"{SITE}/new/sub/b.py": b"x"}
+    with change(prefix) as transaction:
+        todo = [
+            PathChange(path=path, before=None, after=write(transaction.staging, path, node))
+            for path, node in commit_new.items()
+        ]
+        transaction.commit(todo)
+    for folder in ("new", "new/sub"):
+        assert (prefix / SITE / folder).stat().st_mode & 0o2000
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_whatever_came_whole_is_undone(prefix: Path, count: int) -> None:
+    before = observe(prefix)
+    files = {f"{SITE}/{name}": b"x" for name in ("a/1.py", "a/s/2.py", "b/3.py", "top.py")}
+    files |= {f"{SITE}/a-1.dist-info/{name}": b"x" for name in ("INSTALLER", "METADATA", "RECORD")}
+
+    def work() -> None:
+        faults.arm(f"swap.rename_one:{count}=kill" if count < 6 else f"record.dist_info:{count - 5}=kill")
+        with change(prefix) as transaction:
+            todo = [
+                PathChange(
+                    path=path,
+                    before=None,
+                    after=write(transaction.staging, path, node),
+                    is_record=path.endswith(("METADATA", "RECORD")),
+                )
+                for path, node in files.items()
+            ]
+            transaction.commit(todo)
+
+    assert in_child(work) == -signal.SIGKILL
+    seen = observe(prefix)
+    if f"{SITE}/a-1.dist-info/RECORD" in seen:
+        assert files.keys() <= seen.keys()  # records come last
+    foreign = prefix / SITE / "a/s/foreign.pyc"
+    if foreign.parent.is_dir():
+        foreign.write_bytes(b"theirs")
+    assert recover(prefix).state == "restored"
+    left = observe(prefix).keys() - before.keys()
+    assert left <= {f"{SITE}/a", f"{SITE}/a/s", f"{SITE}/a/s/foreign.pyc"}
+    assert not foreign.parent.is_dir() or foreign.read_bytes() == b"theirs"
+    if foreign.exists():
+        shutil.rmtree(prefix / SITE / "a")
+    assert observe(prefix) == before
+
+
 def test_nothing_is_left_of_a_transaction_that_does_not_commit(tmp_path: Path) -> None:
     for name, nodes in {"with": OLD, "bare": {"etc/user.conf": b""}}.items():
         build(tmp_path / name, nodes)

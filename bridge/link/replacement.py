@@ -18,7 +18,7 @@ from bridge.model import Entry, Fingerprint, PathChange, Plan, PrefixState
 from bridge.owners import bytecode_source, claims, is_bytecode, leaving, owned_entries, unmanaged
 from bridge.ownership import Judgement
 from bridge.paths import META
-from bridge.transaction.swap import ancestors
+from bridge.transaction.examine import ancestors
 
 __all__ = ["KeptAside", "Replacement", "replace_paths"]
 

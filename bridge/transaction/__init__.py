@@ -24,10 +24,11 @@ from bridge.fs import Durability, WritableTree, publish_file
 from bridge.fs.durability import sync_one, sync_renames, sync_staged
 from bridge.model import PathChange
 from bridge.transaction.creation import Creation, create
+from bridge.transaction.examine import directories, examine
 from bridge.transaction.guard import Reserve, Signals, hold
 from bridge.transaction.journal import FORMAT, State, line, new_identifier, now, write_swap
 from bridge.transaction.recovery import TRANSACTIONS, Recovery, clear, pending, recover, settle, settle_all
-from bridge.transaction.swap import backup, directories, examine, perform
+from bridge.transaction.swap import backup, perform
 
 __all__ = ["Creation", "Recovery", "Transaction", "change", "create", "pending", "recover"]
 

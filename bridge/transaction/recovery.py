@@ -20,9 +20,9 @@ from bridge.fs import Durability, Tree, WritableTree, remove_tree
 from bridge.fs.durability import sync_one, sync_renames
 from bridge.model import Fingerprint
 from bridge.paths import META, OWN
+from bridge.transaction.examine import directories, is_leaf
 from bridge.transaction.guard import Signals, confirm, hold, is_held, is_provisional
 from bridge.transaction.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_prunable, read_swap
-from bridge.transaction.swap import directories, is_leaf
 
 __all__ = ["TRANSACTIONS", "Recovery", "clear", "pending", "recover", "settle", "settle_all"]
 

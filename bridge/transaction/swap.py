@@ -1,4 +1,4 @@
-"""Examining what a commit is to do, which changes nothing and refuses, and then doing it, step by step.
+"""Doing what a commit is to do, step by step; `bridge.transaction.examine` has found that it can be done.
 
 Every step of `perform` leaves a state from which `bridge.transaction.recovery` finds back, from the disk and the plan
 alone.
@@ -7,230 +7,19 @@ alone.
 from __future__ import annotations
 
 import errno
+import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
-from bridge.errors import FaultError, IntegrityError, OwnershipError
+from bridge.errors import FaultError
 from bridge.faults import failpoint
 from bridge.fs import Tree, WritableTree
-from bridge.model import Fingerprint, PathChange
-from bridge.paths import META, OWN
-from bridge.transaction.journal import Identity, Step, Swap
+from bridge.paths import META
+from bridge.transaction.examine import ancestors, changed, folders_of, is_leaf
+from bridge.transaction.journal import Step, Swap
 
-__all__ = ["ancestors", "backup", "directories", "examine", "is_leaf", "perform"]
-
-
-def is_leaf(found: Fingerprint | None) -> bool:
-    """Whether it is a file or a symlink: something with a name of its own that a rename replaces."""
-    return found is not None and found.kind != "directory"
-
-
-def ancestors(path: str) -> Iterator[str]:
-    """The directories that `path` lies in, innermost first, without the root."""
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
-
-
-def directories(swap: Swap) -> set[str]:
-    """Every directory whose names the swap changes."""
-    paths = [*(step.change.path for step in swap.steps), *(path for path, _ in swap.made), *swap.prunable]
-    return {path.rpartition("/")[0] for path in paths}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """The changes by path, and the paths by what becomes of them."""
-
-    changes: Mapping[str, PathChange]
-    wanted: frozenset[str]
-    removed: frozenset[str]
-    vanishing: frozenset[str]
-    """Files and symlinks after which nothing or a directory is to lie there."""
-    exists: dict[str, bool] = field(default_factory=dict)
-    """Directories that were looked up: whether they are there before the swap."""
-
-    @staticmethod
-    def of(changes: Sequence[PathChange]) -> _Request:
-        by_path = {change.path: change for change in changes}
-        if len(by_path) != len(changes):
-            raise ValueError("one path is changed twice")
-        leaves = {path for path, change in by_path.items() if is_leaf(change.after)}
-        for path, change in by_path.items():
-            if path in (META, OWN) or path.startswith((f"{OWN}/txn/", f"{OWN}/lock")) or path == f"{OWN}/txn":
-                raise ValueError(f"reserved: {path}")
-            if change.after is not None and not leaves.isdisjoint(ancestors(path)):
-                raise ValueError(f"{path} is to lie below what is to be no directory")
-        return _Request(
-            changes=by_path,
-            wanted=frozenset(path for path, change in by_path.items() if change.after is not None),
-            removed=frozenset(path for path, change in by_path.items() if change.after is None),
-            vanishing=frozenset(
-                path for path, change in by_path.items() if is_leaf(change.before) and not is_leaf(change.after)
-            ),
-        )
-
-
-def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange]) -> Swap:
-    """What a commit of `changes` has to do, after every `before` was compared with the disk. Nothing is changed.
-
-    What is staged in `new` is compared with `after` by kind, size, mode and link text only: who staged it hashed it.
-
-    :raises OwnershipError: `changed-meanwhile`, `unowned-path`, `path-symlink`, `path-not-directory`, `path-special`.
-    :raises IntegrityError: `staged-mismatch`.
-    :raises FaultError: something cannot be read, or a directory cannot be written (`permission-denied`).
-    :raises ValueError: two changes contradict each other, or name what is bridge's own.
-    """
-    request = _Request.of(changes)
-    steps = tuple(
-        _examine_one(prefix, new, change, request)
-        for change in changes
-        if change.before is not None or change.after is not None
-    )
-    missing = {folder for path in request.wanted for folder in ancestors(path) if not _exists(prefix, folder, request)}
-    made = dict.fromkeys(missing) | {
-        step.change.path: step.change.after.mode
-        for step in steps
-        if step.change.after is not None
-        and step.change.after.kind == "directory"
-        and (step.change.before is None or is_leaf(step.change.before))
-    }
-    swap = Swap(
-        steps=steps,
-        made=tuple(sorted(made.items())),
-        prunable=tuple(sorted(set(_prunable(steps, request)), reverse=True)),
-    )
-    _require_writable(prefix, swap)
-    return swap
-
-
-def _examine_one(prefix: Tree, new: Tree, change: PathChange, request: _Request) -> Step:
-    path = change.path
-    covered = next((folder for folder in ancestors(path) if folder in request.vanishing), None)
-    if covered is not None and change.before is not None:
-        raise _changed(path, f"{covered} is said to be no directory")
-    found = None if covered else _find(prefix, path, change.before)
-    _compare(change, found)
-    emptied: tuple[tuple[str, int], ...] = ()
-    if found is not None and found.kind == "directory" and is_leaf(change.after):
-        emptied = tuple(_emptied(prefix, path, request))
-    staged = _examine_staged(new, path, change.after) if change.after is not None and is_leaf(change.after) else None
-    known = change if change.before == found else replace(change, before=found)
-    return Step(change=known, staged=staged, emptied=emptied)
-
-
-def _find(prefix: Tree, path: str, expected: Fingerprint | None) -> Fingerprint | None:
-    """What lies there, hashed only where that can still tell it from what is expected."""
-    if expected is None or expected.kind != "file" or expected.sha256 is None:
-        return prefix.fingerprint(path, hash=False)
-    return prefix.fingerprint(path, size=expected.size)
-
-
-def _compare(change: PathChange, found: Fingerprint | None) -> None:
-    path, before, after = change.path, change.before, change.after
-    if before is None:
-        # A directory is shared: that it is there already is no conflict. One in the place of which a file is to come
-        # must be empty of all but what goes, which `_emptied` sees to.
-        if found is not None and (found.kind != "directory" or after is None):
-            raise OwnershipError(
-                "unowned-path",
-                f"{path} is there already, and no package owns it",
-                hint="move it away, or say what is to become of it: --adopt or --set-aside",
-                objects={"path": path},
-            )
-    elif found is None:
-        if before.kind != "directory" or after is not None:
-            raise _changed(path, "it is gone")
-    elif found.kind != before.kind:
-        raise _changed(path, f"it was a {before.kind} and is a {found.kind}")
-    elif before.kind == "symlink" and before.link not in {None, found.link}:
-        raise _changed(path, f"it pointed to {before.link} and points to {found.link}")
-    elif before.kind == "file" and before.sha256 not in {None, found.sha256}:
-        raise _changed(path, "its content is another")
-
-
-def _changed(path: str, how: str) -> OwnershipError:
-    return OwnershipError(
-        "changed-meanwhile",
-        f"{path} is not as the environment's records say: {how}",
-        context=("nothing was changed",),
-        hint="see what changed it with bridge audit, then run the command again",
-        objects={"path": path},
-    )
-
-
-def _emptied(prefix: Tree, path: str, request: _Request) -> Iterator[tuple[str, int]]:
-    """The directory `path` and those below, outermost first, with their modes, if all else below is to go."""
-    folders = [path]
-    for entry, is_directory in prefix.walk(path):
-        if is_directory:
-            folders.append(entry)
-        elif entry not in request.removed:
-            raise OwnershipError(
-                "unowned-path",
-                f"{entry} lies in {path}, in the place of which something else is to come, and no package owns it",
-                hint="move it away and run the command again",
-                objects={"path": entry},
-            )
-    for folder in sorted(folders):
-        found = prefix.lstat(folder)
-        if found is not None:
-            yield folder, stat.S_IMODE(found.st_mode)
-
-
-def _examine_staged(new: Tree, path: str, after: Fingerprint) -> Identity:
-    staged = new.lstat(path)
-    is_kind = stat.S_ISLNK if after.kind == "symlink" else stat.S_ISREG
-    if staged is None or not is_kind(staged.st_mode):
-        raise _mismatch(path, "nothing, or something of another kind, was staged")
-    if after.kind == "symlink":
-        if after.link is not None and (link := new.read_link(path)) != after.link:
-            raise _mismatch(path, f"link: planned {after.link!r}, staged {link!r}")
-    else:
-        mode = stat.S_IMODE(staged.st_mode)
-        if after.size not in {None, staged.st_size}:
-            raise _mismatch(path, f"size: planned {after.size}, staged {staged.st_size}")
-        if after.mode not in {None, mode}:
-            raise _mismatch(path, f"mode: planned {after.mode:o}, staged {mode:o}")
-    return Identity.of(staged)
-
-
-def _mismatch(path: str, how: str) -> IntegrityError:
-    message = f"{path} was not staged as it was planned; nothing was changed"
-    return IntegrityError("staged-mismatch", message, context=(how,), objects={"path": path})
-
-
-def _exists(prefix: Tree, folder: str, request: _Request) -> bool:
-    """Whether the directory `folder` is there when the swap makes directories."""
-    known = request.exists.get(folder)
-    if known is None:
-        parent = folder.rpartition("/")[0]
-        is_below = not parent or _exists(prefix, parent, request)
-        known = is_below and folder not in request.vanishing and prefix.has_directory(folder)
-        request.exists[folder] = known
-    return known
-
-
-def _prunable(steps: Iterable[Step], request: _Request) -> Iterator[str]:
-    """Directories that may be empty after the swap and are not to stay: what removed paths lie in."""
-    kept = {META, OWN, *request.wanted, *(folder for path in request.wanted for folder in ancestors(path))}
-    switched = {folder for step in steps for folder, _ in step.emptied}
-    for path in request.removed:
-        before = request.changes[path].before
-        own = [path] if before is not None and before.kind == "directory" else []
-        yield from (folder for folder in (*own, *ancestors(path)) if folder not in kept and folder not in switched)
-
-
-def _require_writable(prefix: Tree, swap: Swap) -> None:
-    for folder in sorted(directories(swap).difference(path for path, _ in swap.made)):
-        if prefix.has_directory(folder) and not prefix.is_writable(folder):
-            raise FaultError(
-                "permission-denied",
-                f"{prefix.root / folder} cannot be written; nothing was changed",
-                hint="check who owns it and may write there",
-                objects={"path": folder},
-            )
+__all__ = ["backup", "perform"]
 
 
 def backup(prefix: WritableTree, old: WritableTree, swap: Swap) -> frozenset[int]:
@@ -250,22 +39,76 @@ def backup(prefix: WritableTree, old: WritableTree, swap: Swap) -> frozenset[int
 def perform(prefix: WritableTree, new: WritableTree, old: WritableTree, swap: Swap, unlinked: frozenset[int]) -> None:
     """Do the steps: what makes room first, then what comes, then what goes; records after all else in that order.
 
+    A new directory comes whole where all that was staged below it is to come: one rename instead of one for each file.
+
     :raises FaultError: the system refused; some steps are done.
     :raises OwnershipError: `changed-meanwhile`: a directory that was to be empty is not.
     """
-    comes = [(number, step) for number, step in enumerate(swap.steps) if is_leaf(step.change.after)]
-    goes = _make_room(prefix, old, swap)
+    whole = _whole(prefix, new, swap)
+    below: dict[str, list[Step]] = {folder: [] for folder in whole}
+    apart: list[tuple[int, Step]] = []
+    for number, step in enumerate(swap.steps):
+        if is_leaf(step.change.after):
+            folder = next((folder for folder in ancestors(step.change.path) if folder in whole), None)
+            if folder is None:
+                apart.append((number, step))
+            else:
+                below[folder].append(step)
+    goes = _make_room(prefix, old, swap, whole)
     for is_record in (False, True):
-        for number, step in comes:
-            if step.change.is_record is is_record:
-                _place(prefix, new, old if number in unlinked else None, step, number)
+        for folder, steps in sorted(below.items(), key=_records_last):
+            if any(step.change.is_record for step in steps) is is_record:
+                _place_whole(prefix, new, folder, steps)
+        _place_each(prefix, new, old, [each for each in apart if each[1].change.is_record is is_record], unlinked)
         for number, step in goes:
             if step.change.is_record is is_record:
                 _remove(prefix, old, step, number)
 
 
-def _make_room(prefix: WritableTree, old: WritableTree, swap: Swap) -> list[tuple[int, Step]]:
-    """Remove, records too, where a directory or its successor is to come; make directories. Returns what goes later."""
+def _records_last(folder: tuple[str, Sequence[Step]]) -> tuple[bool, str]:
+    """Directories that hold records alone come last: what they tell of may lie in another."""
+    path, steps = folder
+    return all(step.change.is_record for step in steps), path
+
+
+def _whole(prefix: Tree, new: Tree, swap: Swap) -> frozenset[str]:
+    """The outermost directories that the swap makes, and that may come as they were staged."""
+    planned = {step.change.path for step in swap.steps}
+    made = {path for path, _ in swap.made}
+    plain = made - planned - folders_of(made & planned)  # without what has a mode of its own, or has it below
+    found: set[str] = set()
+    for path in sorted(plain):
+        if found.isdisjoint(ancestors(path)) and _is_whole(prefix, new, path, planned, plain):
+            found.add(path)
+    return frozenset(found)
+
+
+def _is_whole(prefix: Tree, new: Tree, folder: str, planned: AbstractSet[str], plain: AbstractSet[str]) -> bool:
+    """Whether nothing was staged in `folder` that is not planned, and it is as it would be if it were made there."""
+    staged = new.lstat(folder)
+    if staged is None or not stat.S_ISDIR(staged.st_mode):
+        return False
+    above = next((found for path in (*ancestors(folder), "") if (found := _directory(prefix, path)) is not None), None)
+    # A directory hands its group on where it has the set-group-id bit: to what is made in it, not to what is moved.
+    if above is None or (above.st_mode ^ staged.st_mode) & stat.S_ISGID:
+        return False
+    if above.st_mode & stat.S_ISGID and above.st_gid != staged.st_gid:
+        return False
+    return all(path in (plain if is_directory else planned) for path, is_directory in new.walk(folder))
+
+
+def _directory(tree: Tree, path: str) -> os.stat_result | None:
+    if not path:
+        return os.stat(tree.root)
+    found = tree.lstat(path)
+    return found if found is not None and stat.S_ISDIR(found.st_mode) else None
+
+
+def _make_room(prefix: WritableTree, old: WritableTree, swap: Swap, whole: frozenset[str]) -> list[tuple[int, Step]]:
+    """Remove, records too, where a directory or its successor is to come; make directories. Returns what goes later.
+
+    :param whole: directories that come as they were staged, and are not made.
+    """
     made = {path for path, _ in swap.made}
     switched = {folder for step in swap.steps for folder, _ in step.emptied}
     later: list[tuple[int, Step]] = []
@@ -279,17 +122,37 @@ def _make_room(prefix: WritableTree, old: WritableTree, swap: Swap) -> list[tupl
         if step.emptied:
             _set_aside(prefix, old, step, number)
     for path, mode in swap.made:
-        prefix.make_directory(path, mode)
+        if path not in whole and whole.isdisjoint(ancestors(path)):
+            prefix.make_directory(path, mode)
     return later
 
 
-def _place(prefix: WritableTree, new: WritableTree, old: WritableTree | None, step: Step, number: int) -> None:
-    """Rename the new inode over the path, which is moved to `old` before that where one is given."""
-    path = step.change.path
-    if old is not None:
-        prefix.rename(path, old, str(number))
-    new.rename(path, prefix, path)
-    failpoint(_record_failpoint(path) if step.change.is_record else "swap.rename_one")
+def _place_whole(prefix: WritableTree, new: WritableTree, folder: str, steps: Iterable[Step]) -> None:
+    """Rename a directory, with all that was staged in it, to where nothing lies."""
+    new.forget(folder)
+    new.rename(folder, prefix, folder)
+    for step in steps:
+        _placed(step)
+
+
+def _place_each(
+    prefix: WritableTree,
+    new: WritableTree,
+    old: WritableTree,
+    steps: Iterable[tuple[int, Step]],
+    unlinked: AbstractSet[int],
+) -> None:
+    """Rename each new inode over its path, which is moved to `old` before that where it has no link there."""
+    for number, step in steps:
+        path = step.change.path
+        if number in unlinked:
+            prefix.rename(path, old, str(number))
+        new.rename(path, prefix, path)
+        _placed(step)
+
+
+def _placed(step: Step) -> None:
+    failpoint(_record_failpoint(step.change.path) if step.change.is_record else "swap.rename_one")
 
 
 def _record_failpoint(path: str) -> str:
@@ -317,4 +180,4 @@ def _set_aside(prefix: WritableTree, old: WritableTree, step: Step, number: int)
         is_empty = all(is_directory for _, is_directory in old.walk(saved))
     failpoint("swap.rmdir_one")
     if not is_empty:
-        raise _changed(path, "something came to lie in it")
+        raise changed(path, "something came to lie in it")

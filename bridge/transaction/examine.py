@@ -1,0 +1,246 @@
+"""Examining what a commit is to do: every path compared with the disk and with what was staged. Nothing is changed."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bridge.errors import FaultError, IntegrityError, OwnershipError
+from bridge.fs import Tree
+from bridge.model import Fingerprint, PathChange
+from bridge.paths import META, OWN
+from bridge.transaction.journal import Identity, Step, Swap
+
+__all__ = ["ancestors", "changed", "directories", "examine", "folders_of", "is_leaf"]
+
+
+def is_leaf(found: Fingerprint | None) -> bool:
+    """Whether it is a file or a symlink: something with a name of its own that a rename replaces."""
+    return found is not None and found.kind != "directory"
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """The directories that `path` lies in, innermost first, without the root."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def folders_of(paths: Iterable[str]) -> set[str]:
+    """All the directories that the paths lie in, without the root."""
+    found: set[str] = set()
+    for path in paths:
+        for folder in ancestors(path):
+            if folder in found:
+                break  # and with it all that it lies in
+            found.add(folder)
+    return found
+
+
+def directories(swap: Swap) -> set[str]:
+    """Every directory whose names the swap changes."""
+    paths = [*(step.change.path for step in swap.steps), *(path for path, _ in swap.made), *swap.prunable]
+    return {path.rpartition("/")[0] for path in paths}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """The changes by path, and the paths by what becomes of them."""
+
+    changes: Mapping[str, PathChange]
+    wanted: frozenset[str]
+    removed: frozenset[str]
+    vanishing: frozenset[str]
+    """Files and symlinks after which nothing or a directory is to lie there."""
+    exists: dict[str, bool] = field(default_factory=dict)
+    """Directories that were looked up: whether they are there before the swap."""
+
+    @staticmethod
+    def of(changes: Sequence[PathChange]) -> _Request:
+        by_path = {change.path: change for change in changes}
+        if len(by_path) != len(changes):
+            raise ValueError("one path is changed twice")
+        for path in by_path:
+            if path in (META, OWN) or path.startswith((f"{OWN}/txn/", f"{OWN}/lock")) or path == f"{OWN}/txn":
+                raise ValueError(f"reserved: {path}")
+        wanted = frozenset(path for path, change in by_path.items() if change.after is not None)
+        for folder in folders_of(wanted) & by_path.keys():
+            if is_leaf(by_path[folder].after):
+                raise ValueError(f"{folder} is to be no directory, and something is to lie below it")
+        return _Request(
+            changes=by_path,
+            wanted=wanted,
+            removed=frozenset(path for path, change in by_path.items() if change.after is None),
+            vanishing=frozenset(
+                path for path, change in by_path.items() if is_leaf(change.before) and not is_leaf(change.after)
+            ),
+        )
+
+
+def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange]) -> Swap:
+    """What a commit of `changes` has to do, after every `before` was compared with the disk. Nothing is changed.
+
+    What is staged in `new` is compared with `after` by kind, size, mode and link text only: who staged it hashed it.
+
+    :raises OwnershipError: `changed-meanwhile`, `unowned-path`, `path-symlink`, `path-not-directory`, `path-special`.
+    :raises IntegrityError: `staged-mismatch`.
+    :raises FaultError: something cannot be read, or a directory cannot be written (`permission-denied`).
+    :raises ValueError: two changes contradict each other, or name what is bridge's own.
+    """
+    request = _Request.of(changes)
+    steps = tuple(
+        _examine_one(prefix, new, change, request)
+        for change in changes
+        if change.before is not None or change.after is not None
+    )
+    missing = {folder for folder in folders_of(request.wanted) if not _exists(prefix, folder, request)}
+    made = dict.fromkeys(missing) | {
+        step.change.path: step.change.after.mode
+        for step in steps
+        if step.change.after is not None
+        and step.change.after.kind == "directory"
+        and (step.change.before is None or is_leaf(step.change.before))
+    }
+    swap = Swap(
+        steps=steps,
+        made=tuple(sorted(made.items())),
+        prunable=tuple(sorted(set(_prunable(steps, request)), reverse=True)),
+    )
+    _require_writable(prefix, swap)
+    return swap
+
+
+def _examine_one(prefix: Tree, new: Tree, change: PathChange, request: _Request) -> Step:
+    path = change.path
+    covered = None
+    if request.vanishing:
+        covered = next((folder for folder in ancestors(path) if folder in request.vanishing), None)
+    if covered is not None and change.before is not None:
+        raise changed(path, f"{covered} is said to be no directory")
+    folder = path.rpartition("/")[0]
+    is_absent = covered is not None or not (not folder or _exists(prefix, folder, request))
+    found = None if is_absent else _find(prefix, path, change.before)
+    _compare(change, found)
+    emptied: tuple[tuple[str, int], ...] = ()
+    if found is not None and found.kind == "directory" and is_leaf(change.after):
+        emptied = tuple(_emptied(prefix, path, request))
+    staged = _examine_staged(new, path, change.after) if change.after is not None and is_leaf(change.after) else None
+    known = change if change.before == found else replace(change, before=found)
+    return Step(change=known, staged=staged, emptied=emptied)
+
+
+def _find(prefix: Tree, path: str, expected: Fingerprint | None) -> Fingerprint | None:
+    """What lies there, hashed only where that can still tell it from what is expected."""
+    if expected is None or expected.kind != "file" or expected.sha256 is None:
+        return prefix.fingerprint(path, hash=False)
+    return prefix.fingerprint(path, size=expected.size)
+
+
+def _compare(change: PathChange, found: Fingerprint | None) -> None:
+    path, before, after = change.path, change.before, change.after
+    if before is None:
+        # A directory is shared: that it is there already is no conflict. One in the place of which a file is to come
+        # must be empty of all but what goes, which `_emptied` sees to.
+        if found is not None and (found.kind != "directory" or after is None):
+            raise OwnershipError(
+                "unowned-path",
+                f"{path} is there already, and no package owns it",
+                hint="move it away, or say what is to become of it: --adopt or --set-aside",
+                objects={"path": path},
+            )
+    elif found is None:
+        if before.kind != "directory" or after is not None:
+            raise changed(path, "it is gone")
+    elif found.kind != before.kind:
+        raise changed(path, f"it was a {before.kind} and is a {found.kind}")
+    elif before.kind == "symlink" and before.link not in {None, found.link}:
+        raise changed(path, f"it pointed to {before.link} and points to {found.link}")
+    elif before.kind == "file" and before.sha256 not in {None, found.sha256}:
+        raise changed(path, "its content is another")
+
+
+def changed(path: str, how: str) -> OwnershipError:
+    """The error for a path that is not as it was said to be."""
+    return OwnershipError(
+        "changed-meanwhile",
+        f"{path} is not as the environment's records say: {how}",
+        context=("nothing was changed",),
+        hint="see what changed it with bridge audit, then run the command again",
+        objects={"path": path},
+    )
+
+
+def _emptied(prefix: Tree, path: str, request: _Request) -> Iterator[tuple[str, int]]:
+    """The directory `path` and those below, outermost first, with their modes, if all else below is to go."""
+    folders = [path]
+    for entry, is_directory in prefix.walk(path):
+        if is_directory:
+            folders.append(entry)
+        elif entry not in request.removed:
+            raise OwnershipError(
+                "unowned-path",
+                f"{entry} lies in {path}, in the place of which something else is to come, and no package owns it",
+                hint="move it away and run the command again",
+                objects={"path": entry},
+            )
+    for folder in sorted(folders):
+        found = prefix.lstat(folder)
+        if found is not None:
+            yield folder, stat.S_IMODE(found.st_mode)
+
+
+def _examine_staged(new: Tree, path: str, after: Fingerprint) -> Identity:
+    staged = new.lstat(path)
+    is_kind = stat.S_ISLNK if after.kind == "symlink" else stat.S_ISREG
+    if staged is None or not is_kind(staged.st_mode):
+        raise _mismatch(path, "nothing, or something of another kind, was staged")
+    if after.kind == "symlink":
+        if after.link is not None and (link := new.read_link(path)) != after.link:
+            raise _mismatch(path, f"link: planned {after.link!r}, staged {link!r}")
+    else:
+        mode = stat.S_IMODE(staged.st_mode)
+        if after.size not in {None, staged.st_size}:
+            raise _mismatch(path, f"size: planned {after.size}, staged {staged.st_size}")
+        if after.mode not in {None, mode}:
+            raise _mismatch(path, f"mode: planned {after.mode:o}, staged {mode:o}")
+    return Identity.of(staged)
+
+
+def _mismatch(path: str, how: str) -> IntegrityError:
+    message = f"{path} was not staged as it was planned; nothing was changed"
+    return IntegrityError("staged-mismatch", message, context=(how,), objects={"path": path})
+
+
+def _exists(prefix: Tree, folder: str, request: _Request) -> bool:
+    """Whether the directory `folder` is there when the swap makes directories."""
+    known = request.exists.get(folder)
+    if known is None:
+        parent = folder.rpartition("/")[0]
+        is_below = not parent or _exists(prefix, parent, request)
+        known = is_below and folder not in request.vanishing and prefix.has_directory(folder)
+        request.exists[folder] = known
+    return known
+
+
+def _prunable(steps: Iterable[Step], request: _Request) -> Iterator[str]:
+    """Directories that may be empty after the swap and are not to stay: what removed paths lie in."""
+    if not request.removed:
+        return
+    kept = {META, OWN, *request.wanted, *folders_of(request.wanted)}
+    switched = {folder for step in steps for folder, _ in step.emptied}
+    for path in request.removed:
+        before = request.changes[path].before
+        own = [path] if before is not None and before.kind == "directory" else []
+        yield from (folder for folder in (*own, *ancestors(path)) if folder not in kept and folder not in switched)
+
+
+def _require_writable(prefix: Tree, swap: Swap) -> None:
+    for folder in sorted(directories(swap).difference(path for path, _ in swap.made)):
+        if prefix.has_directory(folder) and not prefix.is_writable(folder):
+            raise FaultError(
+                "permission-denied",
+                f"{prefix.root / folder} cannot be written; nothing was changed",
+                hint="check who owns it and may write there",
+                objects={"path": folder},
+            )
