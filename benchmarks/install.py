@@ -8,15 +8,18 @@ uv is measured as it is (hard links from its unpacked cache, which every environ
 against RECORD, checks who owns what, and can be killed at any moment; uv does none of these. Nobody compiles.
 *conda*: `--packages` packages of 20 files, made here, by `bridge install` without an index and by `rattler.install`,
 each in a process of its own. *no-op*: the same `bridge install` again. Times are wall seconds of whole processes,
-medians; in brackets their processor seconds, which a busy machine disturbs less.
+medians; in brackets their processor seconds, which a busy machine disturbs less. Every run has an environment of its
+own, and nothing is removed before the end: ext4 searches for inodes that were not just deleted, which makes each new
+file cost up to ten times as much after 10,000 files were.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import resource
-import shutil
+import shlex
 import statistics
 import subprocess
 import sys
@@ -43,7 +46,9 @@ Sample = tuple[float, float]
 def timed(command: list[str], environment: dict[str, str]) -> Sample:
     """Wall seconds and processor seconds of a process and its children."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{shlex.join(command)}\n{done.stderr}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return time.perf_counter() - started, spent
@@ -78,25 +83,20 @@ def wheels(folder: Path, requests: list[str], runs: int, environment: dict[str, 
     listed = subprocess.run([interpreter, "-c", code], check=True, capture_output=True, text=True).stdout
     pins = folder / "pins.txt"
     pins.write_text(listed)
-    python = folder / "python"
-    subprocess.run(bridge_words("create", "-q", "-p", python, "-c", "host", "python"), env=environment, check=True)
-    target = folder / "target"
+    numbers = itertools.count()
 
     def bridge() -> Sample:
-        fresh()
+        target = folder / f"target-{next(numbers)}"
+        # Not copied: its records name its path.
+        subprocess.run(bridge_words("create", "-q", "-p", target, "-c", "host", "python"), env=environment, check=True)
         return timed(bridge_words("install", "-q", "-p", target, "-c", "host", "-r", pins), environment)
 
     def noop() -> Sample:
         return timed(bridge_words("install", "-q", "-p", first, "-c", "host", *requests), environment)
 
-    def fresh() -> None:
-        shutil.rmtree(target, ignore_errors=True)
-        # Not copied: its records name its path.
-        subprocess.run(bridge_words("create", "-q", "-p", target, "-c", "host", "python"), env=environment, check=True)
-
     def uv(mode: str) -> Callable[[], Sample]:
         def run() -> Sample:
-            shutil.rmtree(target, ignore_errors=True)
+            target = folder / f"target-{next(numbers)}"
             subprocess.run(["uv", "venv", "-q", "--python", sys.executable, str(target)], env=environment, check=True)
             words = ["uv", "pip", "install", "-q", "--python", str(target / "bin/python"), "--link-mode", mode]
             return timed([*words, "-r", str(pins)], environment)
@@ -120,18 +120,15 @@ def conda(folder: Path, count: int, runs: int, environment: dict[str, str]) -> N
     make_conda(channel, "bench-all", "1.0", files={}, depends=names)
     make_repodata(channel)
     environment = environment | {"PIP_NO_INDEX": "1"}
-    target = folder / "conda"
-
-    def cleared() -> Path:
-        shutil.rmtree(target, ignore_errors=True)
-        return target
+    numbers = itertools.count()
 
     def bridge() -> Sample:
-        (cleared() / "conda-meta").mkdir(parents=True)
+        target = folder / f"conda-{next(numbers)}"
+        (target / "conda-meta").mkdir(parents=True)
         return timed(bridge_words("install", "-q", "-p", target, "-c", channel, "conda:bench-all"), environment)
 
     def rattler() -> Sample:
-        cleared()
+        target = folder / f"conda-{next(numbers)}"
         words = [sys.executable, "-c", RATTLER, channel.as_uri(), str(target), str(folder / "rattler-cache")]
         return timed(words, environment)
 
