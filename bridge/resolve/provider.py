@@ -244,15 +244,17 @@ class Joint(Resolution[Implication, Candidate, str]):
         changed, store.unpinned = store.unpinned, set()
         for index in sorted(changed):
             variable = self._space.variables[index]
-            if not store.is_required(index):
+            if variable.name in mapping or not store.is_required(index):
                 continue
+            is_decided = store.is_decided(index)
             if variable.name not in criteria:
-                for demand in variable.demands:
-                    if not demand.is_optional and store.satisfied(demand.source):
-                        self._add_to_criteria(criteria, demand, parent=self._parent(demand))
-            if variable.name not in criteria:
-                store.unpinned.add(index)  # only a learned clause asks for it as yet: its parent comes later
-            elif variable.name not in mapping and store.is_decided(index):
+                demand = next((d for d in variable.demands if not d.is_optional and store.satisfied(d.source)), None)
+                if demand is None:
+                    store.unpinned.add(index)  # only a learned clause asks for it as yet: its parent comes later
+                    continue
+                if not is_decided:
+                    self._add_to_criteria(criteria, demand, parent=self._parent(demand))
+            if is_decided:
                 candidate = Candidate(variable, store.domains[index])
                 self._r.pinning(candidate=candidate)
                 mapping[variable.name] = candidate
@@ -287,14 +289,14 @@ class Joint(Resolution[Implication, Candidate, str]):
 
     def _drop_states(self, level: int) -> None:
         """Keep the states whose pins hold at `level`; the root state, which has none, always stays."""
-        known = set(self.state.criteria)
+        known = self.state.criteria.keys() | self.state.mapping.keys()
         while len(self._state_levels) > 1 and self._state_levels[-1] > level:
             self._state_levels.pop()
             self._states.pop()
         self._states.pop()
         self._push_new_state()
         # What the dropped states had pinned may hold at a lower level too: it is looked at again.
-        lost = known - set(self.state.mapping)
+        lost = known - self.state.mapping.keys()
         self._space.store.unpinned.update(self._provider.variable(name).index for name in lost)
 
 

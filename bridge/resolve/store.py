@@ -70,7 +70,7 @@ class Store:
         self._queued: list[bool] = []
         self._conflict: Clause | None = None
         self._clauses: list[Clause] = []
-        self._recent: list[tuple[int, Clause]] = []  # clauses added above level 0: checked again after a backjump
+        self._recent: list[tuple[int, Clause]] = []  # added above level 0, and acted: checked again after a backjump
         self._bump = 1.0
         self._has_grown = False
         self.refutation: Clause | None = None
@@ -135,9 +135,8 @@ class Store:
     def add(self, clause: Clause) -> None:
         """Add a clause and draw what follows from it at once; a conflict is kept for `propagate` to report."""
         self._register(clause)
-        if self._starts:
+        if self._check(clause) and self._starts:
             self._recent.append((len(self._starts), clause))
-        self._check(clause)
 
     def _register(self, clause: Clause) -> None:
         self._clauses.append(clause)
@@ -150,19 +149,21 @@ class Store:
             for variable, _ in terms:
                 self._longer[variable].append(clause)
 
-    def _check(self, clause: Clause) -> None:
+    def _check(self, clause: Clause) -> bool:
+        """Draw what follows from a clause. Returns whether it is down to one term, so that something may follow."""
         domains = self.domains
         open_term: Term | None = None
         for term in clause.terms:
             if domains[term[0]] & ~term[1]:
                 if open_term is not None:
-                    return
+                    return False
                 open_term = term
         if open_term is None:
             if self._conflict is None:
                 self._conflict = clause
         elif domains[open_term[0]] & open_term[1]:
             self._strike(open_term[0], open_term[1], clause)
+        return True
 
     def _strike(self, variable: int, mask: int, reason: Clause | None) -> None:
         before = self.domains[variable]
@@ -285,7 +286,11 @@ class Store:
         return 0
 
     def backjump(self, level: int) -> None:
-        """Undo every decision above `level`; clauses added above it are checked again."""
+        """Undo every decision above `level`.
+
+        What followed from clauses added above it is drawn again where it still follows. A clause from which nothing
+        could follow then has no more to say now, when more is open.
+        """
         self._undo(level)
         self._conflict = None
         self._clear_queue()
@@ -293,9 +298,8 @@ class Store:
         while self._recent and self._recent[-1][0] > level:
             again.append(self._recent.pop()[1])
         for clause in reversed(again):
-            if level:
+            if self._check(clause) and level:
                 self._recent.append((level, clause))
-            self._check(clause)
 
     def _undo(self, level: int) -> None:
         if level >= len(self._starts):
