@@ -12,7 +12,7 @@ from bridge.algebra import CondaSpec, Requirement, conditions_of, parse_conda, p
 from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.resolve.files import need_python
 from bridge.resolve.masks import ON
-from bridge.resolve.needs import is_plain, read
+from bridge.resolve.needs import Need, plain, read
 from bridge.resolve.space import Space
 from bridge.resolve.store import Clause, Term
 from bridge.resolve.variables import Fact, Variable
@@ -91,15 +91,14 @@ class Loader:
         return has_loaded
 
     def _load_needs(self, variable: Variable, fresh: int, *, is_python_only: bool) -> bool:
-        wanted = [need for need in variable.unread_python if need.bits & fresh]
-        if wanted:
-            variable.unread_python = tuple(need for need in variable.unread_python if not need.bits & fresh)
-        if not is_python_only and (others := [need for need in variable.unread if need.bits & fresh]):
-            variable.unread = tuple(need for need in variable.unread if not need.bits & fresh)
+        wanted, variable.unread_python = _split(variable.unread_python, fresh)
+        if not is_python_only:
+            others, variable.unread = _split(variable.unread, fresh)
             wanted += others
         for need in wanted:
-            if is_plain(need.text):
-                self._space.state(variable, need)
+            requirement = plain(need.text)
+            if requirement is not None:
+                self._space.state(variable, need, requirement)
             else:
                 self._load_text(variable, need.bits, need.text, is_optional=need.is_optional)
         return bool(wanted)
@@ -315,3 +314,12 @@ class Loader:
             return None
         self.metadata_read += 1
         return metadata
+
+
+def _split(unread: Sequence[Need], fresh: int) -> tuple[list[Need], list[Need]]:
+    """What is said of these candidates too, and what is not."""
+    wanted: list[Need] = []
+    others: list[Need] = []
+    for need in unread:
+        (wanted if need.bits & fresh else others).append(need)
+    return wanted, others

@@ -10,7 +10,7 @@ from bridge.algebra import Requirement, parse_conda
 from bridge.errors import UsageError
 from bridge.resolve.provides import is_python_text
 
-__all__ = ["Need", "is_plain", "needs", "read"]
+__all__ = ["Need", "needs", "plain", "read"]
 
 
 class Need(NamedTuple):
@@ -32,13 +32,13 @@ def needs(depends: Mapping[str, int], constrains: Mapping[str, int]) -> tuple[tu
 
 
 @lru_cache(maxsize=1 << 18)
-def is_plain(text: str) -> bool:
-    """Whether a text can be read, names no virtual package, and counts without a condition (CEP 43)."""
+def plain(text: str) -> Requirement | None:
+    """A text that can be read, names no virtual package, and counts without a condition (CEP 43); `None` for others."""
     try:
         spec = parse_conda(text)
     except UsageError:
-        return False
-    return spec.condition is None and not spec.name.startswith("__")
+        return None
+    return read(text) if spec.condition is None and not spec.name.startswith("__") else None
 
 
 @lru_cache(maxsize=1 << 18)

@@ -145,7 +145,8 @@ class Provider(AbstractProvider[Implication, Candidate, str]):
         index, bit, satisfied = candidate.variable.index, candidate.bit, self.space.store.satisfied
         return [
             implication
-            for implication in candidate.variable.outgoing
+            for variable in self.space.variables
+            for implication in variable.demands
             if not implication.is_optional
             and any(term[0] == index and term[1] & bit for term in implication.source)
             and satisfied(implication.source)

@@ -14,7 +14,7 @@ from bridge.resolve.assumptions import Assumptions, meeting_files
 from bridge.resolve.catalog import Catalog, CondaName
 from bridge.resolve.files import add_url, say_where_files_run
 from bridge.resolve.masks import ABSENT, ON, PRESENT
-from bridge.resolve.needs import Need, read
+from bridge.resolve.needs import Need
 from bridge.resolve.provides import canonical
 from bridge.resolve.store import Clause, Store, Term
 from bridge.resolve.variables import Fact, Implication, Variable, VariableKind
@@ -38,14 +38,13 @@ class Space:
         self.assumptions = Assumptions(self)
         self._by_name: dict[str, Variable] = {}
         self._excluded: set[tuple[int, int]] = set()
-        self._constraining: dict[str, list[tuple[Variable, Need]]] = {}
+        self._constraining: dict[str, list[tuple[Variable, Need, Requirement]]] = {}
         self.python = self.conda_variable("python")
 
     def close(self) -> None:
         """Let go of what refers to itself, so that it is freed at once and not looked for; nothing works afterwards."""
         for variable in self.variables:
             variable.demands.clear()
-            variable.outgoing.clear()
         del self.assumptions
 
     # Variables
@@ -199,24 +198,24 @@ class Space:
         implication = Implication(source, target, requirement, fact, is_optional)
         self._attach(implication)
         if target.is_known:
-            self._emit(implication)
+            self._emit_conda(implication, requirement)
         elif not is_optional:
             # Only that it is needed is said now; which of its records will do is said when they are read.
             self.store.add(Clause((*source, (target.index, ABSENT)), fact))
-        for extra in () if is_optional else requirement.conda.extras:
-            self.imply(source, self.conda_extra(requirement.conda.name, extra), fact, ON)
+        if requirement.conda.extras and not is_optional:
+            for extra in requirement.conda.extras:
+                self.imply(source, self.conda_extra(requirement.conda.name, extra), fact, ON)
         return implication
 
-    def state(self, variable: Variable, need: Need) -> None:
+    def state(self, variable: Variable, need: Need, requirement: Requirement) -> None:
         """What some records state, without a condition.
 
         What they constrain counts from when its name is known; until then it is only remembered.
         """
-        requirement = read(need.text)
         if need.is_optional:
             target = self._by_name.get(requirement.name)
             if target is None or not target.is_known:
-                self._constraining.setdefault(requirement.name, []).append((variable, need))
+                self._constraining.setdefault(requirement.name, []).append((variable, need, requirement))
                 return
         fact = Fact("constrains" if need.is_optional else "depends", need.text, variable, need.bits)
         self.demand_conda(((variable.index, need.bits),), requirement, fact, is_optional=need.is_optional)
@@ -252,8 +251,6 @@ class Space:
         if implication.fact.target is None:
             implication.fact.target = implication.target
         implication.target.demands.append(implication)
-        for index, _ in implication.source:
-            self.variables[index].outgoing.append(implication)
 
     def _tie(self, variable: Variable, bit: int, target: Variable, allowed: int) -> None:
         self.imply(((variable.index, bit),), target, Fact("provides", "", variable, bit, target), allowed)
@@ -345,8 +342,8 @@ class Space:
                 self._exclude(wheels, variable)
         for implication in list(variable.demands):
             self._emit(implication)
-        for subject, need in self._constraining.pop(variable.key, ()):
-            self.state(subject, need)
+        for subject, need, requirement in self._constraining.pop(variable.key, ()):
+            self.state(subject, need, requirement)
 
     def _know_wheels(self, variable: Variable) -> None:
         project = variable.project or self.catalog.project(variable.key)

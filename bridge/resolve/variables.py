@@ -5,6 +5,7 @@ They grow while facts are loaded, so they are no frozen values; they live and di
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -65,11 +66,10 @@ class Variable:
     wheels: Variable | None = None
     wheel_bit: int = 0
     demands: list[Implication] = field(default_factory=list)  # onto this variable
-    outgoing: list[Implication] = field(default_factory=list)  # from this variable
     loaded: int = 0  # candidates whose facts are in the store
     loaded_python: int = 0  # candidates whose facts about python are
-    unread_python: tuple[Need, ...] = ()  # what its records state of python, and the store has not been told
-    unread: tuple[Need, ...] = ()  # the same, of all else
+    unread_python: Sequence[Need] = ()  # what its records state of python, and the store has not been told
+    unread: Sequence[Need] = ()  # the same, of all else
     metadata: dict[int, CoreMetadata] = field(default_factory=dict)
     served: dict[int, int] = field(default_factory=dict)  # extra: owner's index -> candidates read for it
     prerelease_mark: int = 0
