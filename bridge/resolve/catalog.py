@@ -80,7 +80,7 @@ class CondaName:
     """The records of one conda name, best first, and the masks of what they meet."""
 
     __slots__ = (
-        "_masks", "_needs", "_pypi_masks", "depends", "everything", "name", "projects", "provided",
+        "_carrying", "_masks", "_needs", "_pypi_masks", "depends", "everything", "name", "projects", "provided",
         "records", "standin", "too_new"
     )  # fmt: skip
 
@@ -96,15 +96,18 @@ class CondaName:
         self.depends = _group(record.requirements for record in self.records)
         self.everything = (1 << len(self.records) + 1) - 2  # the bits of all records
         self.too_new = _too_new([record.timestamp for record in self.records], options)
+        self._carrying: dict[int, Record] = {}
         self._masks: dict[str, int] = {}
         self._needs: tuple[tuple[Need, ...], tuple[Need, ...]] | None = None
         self._pypi_masks: dict[tuple[str, str], int] = {}
 
     def record(self, position: int) -> Record:
         """A record, with the projects that it is believed to carry."""
-        found = self.records[position]
-        carried = self.provided[position].projects
-        return found if found.pypi_names == carried else replace(found, pypi_names=carried)
+        known = self._carrying.get(position)
+        if known is None:
+            known = replace(self.records[position], pypi_names=self.provided[position].projects)
+            self._carrying[position] = known
+        return known
 
     @property
     def needs(self) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
