@@ -6,27 +6,29 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge import caches
+from bridge import caches, link
 from bridge.archive import WheelManifest, check_wheel
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.link import wheel_store
-from bridge.link.wheel_store import WheelStore, open_contents
-from tests.builders import make_wheel, wheel_members
+from bridge.link.wheel_store import WheelStore, unpacked_contents
+from tests.builders import make_wheel, tree_digest, wheel_members
 from tests.command_line import Bridge
+from tests.environments import SITE, Environment
 from tests.hostile import Entry, zip_of
 from tests.servers import IndexServer
 
 LARGE = (1 << 20) + 7  # bytes; more than is read at once
 
 
-def read(manifest: WheelManifest, archive: Path, unpacked: Path | None) -> dict[str, bytes]:
-    with open_contents(manifest, archive, unpacked) as contents:
+def read(manifest: WheelManifest, unpacked: Path) -> dict[str, bytes]:
+    with unpacked_contents(manifest, unpacked) as contents:
         found = {}
         for member in manifest.members:
             with contents.open(member.path) as stream:
@@ -78,8 +80,13 @@ def test_what_is_kept_is_what_was_judged(
     first, unpacked = judged(WheelStore(folder / "kept"), archive)
     again, _ = judged(WheelStore(folder / "kept"), archive)
     assert first == again == expected
-    assert read(again, archive, unpacked) == truth(archive) == read(again, archive, None)
+    assert read(again, unpacked) == truth(archive)
     assert wheel_store.is_whole(unpacked)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path)
 
 
 @pytest.fixture
@@ -92,29 +99,51 @@ def test_it_is_judged_and_inflated_once(archive: Path, tmp_path: Path, monkeypat
     manifest, unpacked = judged(WheelStore(tmp_path / "kept"), archive)
     monkeypatch.setattr(wheel_store, "check_wheel", lambda *_, **__: pytest.fail("it was judged again"))
     assert judged(WheelStore(tmp_path / "kept"), archive) == (manifest, unpacked)
-    monkeypatch.setattr(wheel_store, "WheelContents", lambda *_: pytest.fail("it was inflated again"))
-    read(manifest, archive, unpacked)
+    archive.unlink()
+    assert read(manifest, unpacked).keys() == {member.path for member in manifest.members}
 
 
 def test_every_damage_is_noticed(archive: Path, tmp_path: Path) -> None:
     """MUST: "damaged entries are noticed": one bit anywhere, or an end that is missing."""
     store = WheelStore(tmp_path / "kept")
     manifest, unpacked = judged(store, archive)
-    whole, expected = unpacked.read_bytes(), truth(archive)
-    points = sorted(
-        {*range(0, len(whole), 200_003), *range(len(whole) - 900, len(whole), 89), len(whole) - 1, 241, LARGE}
-    )
-    for point in points:
+    whole, members = unpacked.read_bytes(), sum(member.size for member in manifest.members)
+    for point in {*range(0, len(whole), 200_003), *range(len(whole) - 900, len(whole), 89), len(whole) - 1, 241, LARGE}:
         for data in (whole[:point], whole[:point] + bytes([whole[point] ^ 1]) + whole[point + 1 :]):
             unpacked.write_bytes(data)
             assert not wheel_store.is_whole(unpacked)
-            found, place = judged(store, archive)
+            found, _ = judged(store, archive)
             assert found == manifest
-            assert read(found, archive, place) == expected
-            assert read(found, archive, place) == expected  # What was damaged is dropped.
-            judged(store, archive)
-            assert wheel_store.is_whole(unpacked)
-            assert unpacked.read_bytes() == whole
+            # Damage of the index is noticed when it is read; of the content, when it is placed.
+            assert (unpacked.read_bytes() == whole) is (point >= members or len(data) == point)
+
+
+@pytest.mark.parametrize("damage", ["bit", "end", "gone", "folder"])
+def test_what_is_damaged_is_placed_out_of_the_wheel(
+    environment: Environment, tmp_path: Path, archive: Path, damage: str
+) -> None:
+    """MUST: "damaged entries are noticed and fetched again"."""
+    _, unpacked = judged(WheelStore(tmp_path / "kept"), archive)
+    plain, _ = environment.stage([archive])
+    expected = tree_digest(plain / SITE)
+    task = environment.task([archive])
+    [identity] = task.archives
+    data = unpacked.read_bytes()
+    if damage in {"gone", "folder"}:
+        unpacked.unlink()
+    if damage == "folder":
+        unpacked.mkdir()
+    if damage == "bit":
+        unpacked.write_bytes(data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
+    if damage == "end":
+        unpacked.write_bytes(data[:300_000])
+    (tmp_path / "staged").mkdir()
+    link.stage(replace(task, unpacked={identity: unpacked}), tmp_path / "staged", tmp_path / "scratch")
+    assert tree_digest(tmp_path / "staged" / SITE) == expected
+    assert not unpacked.exists()  # the next one judges the wheel anew
+    archive.unlink()
+    with pytest.raises(FileNotFoundError):
+        link.stage(replace(task, unpacked={identity: unpacked}), tmp_path / "staged", tmp_path / "scratch")
 
 
 def test_what_is_refused_is_not_kept(tmp_path: Path) -> None:
@@ -152,7 +181,6 @@ def test_a_store_that_cannot_be_written_costs_only_time(archive: Path, tmp_path:
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     manifest, unpacked = WheelStore(tmp_path / "kept").judge(archive, filename=archive.name, sha256=digest)
     assert (manifest, unpacked) == (check_wheel(archive), None)
-    assert read(manifest, archive, tmp_path / "kept" / "gone") == truth(archive)
 
 
 def test_what_is_written_to_an_environment_never_reaches_the_cache(tmp_path: Path, archive: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import fs
-from bridge.archive import CondaManifest, WheelManifest
+from bridge.archive import CondaManifest, WheelContents, WheelManifest
 from bridge.errors import FaultError, IntegrityError, UnsafeInputError, UsageError
 from bridge.fetch.cache import sha256_of
 from bridge.link import conda
@@ -25,7 +25,7 @@ from bridge.link.modules import compile_staged
 from bridge.link.own import stage_own, state_after
 from bridge.link.replacement import KeptAside, replace_paths
 from bridge.link.task import Laid, Task, differs
-from bridge.link.wheel_store import open_contents
+from bridge.link.wheel_store import unpacked_contents
 from bridge.link.wheels import Placement, place_wheel, record_wheel
 from bridge.manifest import Manifest, site_packages_after
 from bridge.model import Entry, PathChange, PrefixState, Resolved
@@ -170,8 +170,15 @@ def _stage_wheels(
 
     def place(each: Resolved) -> tuple[Entry, ...]:
         identity = each.record.identity
-        with open_contents(manifests[identity], task.archives[identity], task.unpacked.get(identity)) as contents:
-            return place_wheel(each, contents, manifests[identity], to)
+        manifest, unpacked = manifests[identity], task.unpacked.get(identity)
+        if unpacked is not None:
+            try:
+                with unpacked_contents(manifest, unpacked) as contents:
+                    return place_wheel(each, contents, manifest, to)
+            except IntegrityError:
+                fs.remove_tree(unpacked)  # The cache lost a bit. The wheel itself is here.
+        with WheelContents(task.archives[identity], manifest) as packed:
+            return place_wheel(each, packed, manifest, to)
 
     placed = []
     for each, entries in zip(wheels, _each(place, wheels, executor), strict=True):

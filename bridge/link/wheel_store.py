@@ -5,8 +5,8 @@ of the wheel and holds the members' content, one after the other, then an index,
 file, not a tree: it appears by one rename, costs one inode, and needs no directories; and nothing in a prefix is ever
 linked to it, so nobody can write through a prefix into the cache (decision 0009).
 
-What is read back is held against the sha256 that the judgement found. Where the cache lost a bit, the wheel itself is
-read, and the entry is dropped. A cache that cannot be written costs time, never the result.
+What is read back is held against the sha256 that the judgement found, as it is placed. Where the cache lost a bit, the
+wheel itself is placed, and the entry is dropped. A cache that cannot be written costs time, never the result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
@@ -24,13 +24,13 @@ from types import TracebackType
 from typing import IO, Any, BinaryIO, Protocol
 
 from bridge import __version__, fs
-from bridge.archive import Caution, EntryPoint, WheelContents, WheelManifest, WheelMember, ZipMember, check_wheel
+from bridge.archive import Caution, EntryPoint, WheelManifest, WheelMember, ZipMember, check_wheel
 from bridge.archive.wheel_contents import as_stream
-from bridge.errors import FaultError
+from bridge.errors import FaultError, IntegrityError
 from converters.native import NativeFile
 from converters.wheel import CoreMetadata
 
-__all__ = ["Contents", "WheelStore", "is_whole", "open_contents"]
+__all__ = ["Contents", "WheelStore", "is_whole", "unpacked_contents"]
 
 _FORMAT = 1
 _SMALL = 1 << 20  # bytes; what is larger is read in blocks of that size
@@ -79,12 +79,13 @@ class WheelStore:
             return check_wheel(archive, filename=filename), None
 
 
-def open_contents(manifest: WheelManifest, archive: Path, unpacked: Path | None) -> Contents:
-    """The content of a judged wheel: out of what was unpacked where that is there and whole, else out of the wheel."""
-    if unpacked is not None:
-        with suppress(OSError):
-            return _Unpacked(unpacked, archive, manifest)
-    return WheelContents(archive, manifest)
+def unpacked_contents(manifest: WheelManifest, unpacked: Path) -> Contents:
+    """The content of a judged wheel, out of what was unpacked: to be held against what was found when it was judged.
+
+    Raises `IntegrityError` (`record-hash`), there or from a stream, where it cannot be read.
+    """
+    with _told(unpacked):
+        return _Unpacked(unpacked, manifest)
 
 
 def is_whole(path: Path) -> bool:
@@ -105,39 +106,38 @@ def _places(manifest: WheelManifest) -> dict[str, int]:
 
 
 class _Unpacked:
-    """The content of a wheel in the store; what is damaged is read out of the wheel."""
+    """The content of a wheel in the store."""
 
-    def __init__(self, path: Path, archive: Path, manifest: WheelManifest) -> None:
-        self._path, self._archive, self._manifest, self._places = path, archive, manifest, _places(manifest)
+    def __init__(self, path: Path, manifest: WheelManifest) -> None:
+        self._path, self._places = path, _places(manifest)
         self._members = {member.path: member for member in manifest.members}
         self._stream = path.open("rb", buffering=0)
-        self._packed: WheelContents | None = None
 
     def __enter__(self) -> _Unpacked:  # noqa: PYI034 - `typing.Self` is of Python 3.11
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
-        if self._packed is not None:
-            self._packed.__exit__(kind, error, trace)
 
     def open(self, name: str) -> IO[bytes]:
         member, place, descriptor = self._members[name], self._places[name], self._stream.fileno()
-        if member.size <= _SMALL:
-            data = os.pread(descriptor, member.size, place)
-            if hashlib.sha256(data).hexdigest() == member.sha256:
-                return io.BytesIO(data)
-        elif _is_intact(descriptor, member, place):
-            return as_stream(_blocks(descriptor, member, place))
-        return self._wheel().open(name)
+        if member.size > _SMALL:
+            return as_stream(self._blocks(member, place))
+        with _told(self._path):
+            return io.BytesIO(os.pread(descriptor, member.size, place))
 
-    def _wheel(self) -> WheelContents:
-        if self._packed is None:
-            self._packed = WheelContents(self._archive, self._manifest)
-            fs.remove_tree(self._path)
-        return self._packed
+    def _blocks(self, member: WheelMember, place: int) -> Iterator[bytes]:
+        with _told(self._path):
+            yield from _blocks(self._stream.fileno(), member, place)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system refuses to read is no fault of the change: the wheel itself is there."""
+    try:
+        yield
+    except OSError as error:
+        raise IntegrityError("record-hash", f"{path} cannot be read: {error.strerror}") from error
 
 
 def _is_intact(descriptor: int, member: WheelMember, place: int) -> bool:

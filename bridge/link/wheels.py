@@ -63,8 +63,8 @@ class Placement:
 def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest, to: Placement) -> tuple[Entry, ...]:
     """Write a wheel below `to.staging`, but for its records; returns every path with its fingerprint.
 
-    Raises `IntegrityError` (`record-hash`: the archive is no longer what was judged), `UnsafeInputError`
-    (`wheel-scheme`), and what `bridge.fs.write_file` raises.
+    Where it raises, the files that it wrote are gone again. Raises `IntegrityError` (`record-hash`: the content is no
+    longer what was judged), `UnsafeInputError` (`wheel-scheme`), and what `bridge.fs.write_file` raises.
     """
     record = resolved.record
     extra = {"INSTALLER": INSTALLER}
@@ -82,6 +82,7 @@ def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest,
         except InstallerError as error:
             raise UnsafeInputError("wheel-scheme", f"{manifest.filename} cannot be placed: {error}") from error
         except (IntegrityError, UnsafeInputError) as error:
+            destination.remove()
             if error.id.startswith("zip-"):
                 raise _changed(manifest, error.message) from error
             raise
@@ -114,7 +115,7 @@ def record_wheel(
 
 
 class _Source(WheelSource):
-    """The members that are to be placed. Names and commands are the manifest's, so that nothing is parsed twice."""
+    """The members that are to be placed. Documents are made of the manifest, so that nothing is parsed twice."""
 
     def __init__(self, contents: Contents, manifest: WheelManifest, kept: set[str]) -> None:
         super().__init__(manifest.metadata.name, manifest.metadata.version)
@@ -134,8 +135,8 @@ class _Source(WheelSource):
 
     def read_dist_info(self, filename: str) -> str:
         if filename != "entry_points.txt":
-            with self._contents.open(f"{self._manifest.dist_info}/{filename}") as stream:
-                return stream.read().decode("utf-8")
+            is_purelib = str(self._manifest.root_is_purelib).lower()
+            return f"Wheel-Version: {self._manifest.wheel_version}\nRoot-Is-Purelib: {is_purelib}\n"
         lines: dict[str, list[str]] = {}
         for point in self._manifest.entry_points:
             lines.setdefault(point.group, []).append(f"{point.name} = {point.module}:{point.attribute}")
@@ -195,9 +196,15 @@ class _Destination(WheelDestination):
             fingerprint = _hashed(blocks, mode)
         else:
             fingerprint = fs.write_file(self._tree, path, blocks, mode=mode)
-        self._compare(path, fingerprint.sha256, sha256)
         self.entries.append(Entry(path=path, fingerprint=fingerprint))
+        self._compare(path, fingerprint.sha256, sha256)
         return RecordEntry(path, Hash("sha256", fingerprint.sha256 or ""), fingerprint.size)
+
+    def remove(self) -> None:
+        """Take away what was written."""
+        for entry in self.entries:
+            if entry.path not in self._shared:
+                self._tree.unlink(entry.path)
 
     def _compare(self, path: str, found: str | None, promised: str | None) -> None:
         if promised is not None and found != promised:
