@@ -6,7 +6,7 @@ absolute, never with `..`; hashes are lower-case hex.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -139,7 +139,7 @@ class Distribution:
     requires_dist: tuple[str, ...] = ()
     provides_extra: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    entries: tuple[Entry, ...] | None = None
+    entries: Sequence[Entry] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ class Installed:
 
     record: Record
     meta_path: str
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     requested: tuple[str, ...] = ()
 
 

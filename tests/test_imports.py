@@ -15,6 +15,7 @@ MODULES = sorted([*(ROOT / "bridge").rglob("*.py"), *(ROOT / "converters").rglob
 PURE = [
     "bridge/algebra",
     "bridge/documents",
+    "bridge/entries",
     "bridge/errors",
     "bridge/manifest",
     "bridge/model",
@@ -31,6 +32,7 @@ PURE = [
     "bridge/audit/finding",
     "bridge/audit/inventory",
     "bridge/audit/native",
+    "bridge/audit/observed",
     "bridge/audit/programs",
     "bridge/audit/readings",
     "bridge/audit/records",
@@ -40,6 +42,7 @@ PURE = [
     "bridge/audit/territory",
     "bridge/audit/unowned",
     "bridge/audit/view",
+    "bridge/prefix/columns",
     "bridge/resolve/",
     "converters/dependencies",
     "converters/documents",

@@ -11,32 +11,35 @@ from bridge.lazy import lazily
 
 if TYPE_CHECKING:
     from bridge.audit.checks import CHECKS, Check
-    from bridge.audit.examination import audit, examine, judge
+    from bridge.audit.examination import Begun, audit, begin, examine, judge
     from bridge.audit.finding import INTERRUPTED, LEVELS, Finding, Level, Report, Source
-    from bridge.audit.observed import Observed
+    from bridge.audit.observed import Observation, Observed
     from bridge.audit.readings import Readings
 
 __all__ = [
     "CHECKS",
     "INTERRUPTED",
     "LEVELS",
+    "Begun",
     "Check",
     "Finding",
     "Level",
+    "Observation",
     "Observed",
     "Readings",
     "Report",
     "Source",
     "audit",
+    "begin",
     "examine",
     "judge",
 ]
 
 _PLACES = {
     ".checks": ("CHECKS", "Check"),
-    ".examination": ("audit", "examine", "judge"),
+    ".examination": ("Begun", "audit", "begin", "examine", "judge"),
     ".finding": ("INTERRUPTED", "LEVELS", "Finding", "Level", "Report", "Source"),
-    ".observed": ("Observed",),
+    ".observed": ("Observation", "Observed"),
     ".readings": ("Readings",),
 }
 

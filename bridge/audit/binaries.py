@@ -41,7 +41,8 @@ _MAX_NEEDED = 4096
 
 def is_binary_name(name: str) -> bool:
     """Whether a file of this name should be a program or a library for the loader."""
-    return NAMES.search(name) is not None
+    # Most names are others, and a search costs more than to look for the endings.
+    return (".so" in name or name.endswith((".dylib", ".pyd", ".dll"))) and NAMES.search(name) is not None
 
 
 def read_binary(path: Path, *, with_numpy: bool = False) -> Binary | None:

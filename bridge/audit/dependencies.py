@@ -29,6 +29,7 @@ __all__ = [
     "asked",
     "edges",
     "holdings_of",
+    "importable",
     "projects_of",
     "providers_by_name",
     "providers_by_project",
@@ -49,8 +50,7 @@ class Holdings:
     @property
     def importable(self) -> Iterator[Distribution]:
         """The distributions that the prefix's python finds (another python minor may have left its own)."""
-        site = self.state.site_packages
-        return (each for each in self.state.distributions if site is None or each.path.rpartition("/")[0] == site)
+        return importable(self.state)
 
     def is_of_conda(self, distribution: Distribution) -> bool:
         """Whether a conda package installed this dist-info, so that conda's `depends` are what binds."""
@@ -91,11 +91,17 @@ class Edge:
     dependency: Owner
 
 
-def holdings_of(state: PrefixState, target: Target, names: NameMap) -> Holdings:
-    """Turn the records of `state` round. The python of `state` takes the place of the target's."""
+def importable(state: PrefixState) -> Iterator[Distribution]:
+    """The distributions that the prefix's python finds (another python minor may have left its own)."""
+    site = state.site_packages
+    return (each for each in state.distributions if site is None or each.path.rpartition("/")[0] == site)
+
+
+def holdings_of(state: PrefixState, target: Target, names: NameMap, claims: Claims | None = None) -> Holdings:
+    """The records of `state`, turned round unless they were; its python takes the place of the target's."""
     return Holdings(
         state=state,
-        claims=claims_of(state),
+        claims=claims or claims_of(state),
         target=target if state.python is None else replace(target, python=state.python),
         names=names,
     )

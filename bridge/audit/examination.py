@@ -7,6 +7,7 @@ observes and examines.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -16,18 +17,21 @@ from packaging.version import InvalidVersion, Version
 from bridge import prefix as prefixes
 from bridge.audit import caches, observe, reading
 from bridge.audit.checks import CHECKS
-from bridge.audit.dependencies import Holdings, holdings_of
+from bridge.audit.claims import Claims, claims_of
+from bridge.audit.dependencies import holdings_of, importable
 from bridge.audit.finding import LEVELS, Finding, Report, Source
-from bridge.audit.observed import Observed
+from bridge.audit.observed import Observation, Observed
 from bridge.audit.readings import CacheEvidence, Readings
+from bridge.audit.tree import Tree
 from bridge.audit.view import View, make_view
 from bridge.model import IndexFile, PrefixState
-from bridge.prefix.condameta import EMPTY
+from bridge.paths import EMPTY
+from bridge.spread import processors
 from bridge.transaction.recovery import pending
 from converters.names import NameMap
 from converters.target import Target
 
-__all__ = ["audit", "examine", "judge"]
+__all__ = ["Begun", "audit", "begin", "examine", "judge"]
 
 
 class YankedPort(Protocol):
@@ -51,39 +55,75 @@ def audit(
 ) -> Report:
     """Read, hash and judge the environment at `prefix`, an unsettled transaction of bridge's included.
 
-    It takes no lock: who audits while others change the prefix holds it for the time.
-
-    :param jobs: threads that hash; `None`: one for each processor.
-    :param environ: where the user's own packages, PYTHONPATH and the caches of installers are looked up; `None`:
-        nowhere.
-    :param cache: bridge's own cache, looked into like those of others.
-    :param watched: takes up the paths outside the prefix that the report rests on; it is emptied where caches were
-        asked, for those change by themselves.
-    :param index: where to ask which versions were yanked; `None`: nobody is asked.
-    Raises `UsageError` (`not-an-environment`) and `FaultError` (the prefix, or a folder of it, cannot be read). Costs
-    about the time that plain hashing of the owned files takes.
+    It takes no lock: who audits while others change the prefix holds it for the time. The parameters are those of
+    `begin` and of `Begun.report`. Raises `UsageError` (`not-an-environment`) and `FaultError` (the prefix, or a folder
+    of it, cannot be read).
     """
-    state = prefixes.require(prefix)
-    identifier = pending(state.prefix)
-    interrupted = identifier and f"transaction {identifier} was interrupted, and is neither undone nor finished"
-    holdings = holdings_of(state, target, names)
-    observed = observe.observe(state, holdings.claims, jobs=jobs)
-    sites = prefixes.site_directories(state.prefix, state.site_packages)
-    numpy = frozenset(_built_on_numpy(holdings))
-    binaries = reading.read_binaries(state, list(reading.binary_paths(observed)), numpy)
-    readings = reading.read(state, observed, sites, environ or {}, binaries)
-    if index is not None:
-        readings = replace(readings, yanked=_yanked(state, index))
-    view = make_view(holdings, observed, interrupted, readings)
-    evidence = _ask_caches(view, caches.cache_roots(state.prefix, environ, cache)) if environ is not None else None
-    if watched is not None:
-        watched |= {*readings.outside, *readings.surroundings.looked_at, *_led_out(observed)}
-        watched |= {real for real in readings.interpreters.values() if real}
-    if evidence is not None:
+    with begin(prefix, jobs=jobs) as begun:
+        return begun.report(target, names, environ=environ, cache=cache, watched=watched, index=index)
+
+
+class Begun:
+    """An audit whose files are being read, while this process does what else there is to do."""
+
+    def __init__(self, state: PrefixState, claims: Claims, looking: observe.Looking) -> None:
+        self.state = state
+        self._claims = claims
+        self._looking = looking
+
+    def report(
+        self,
+        target: Target,
+        names: NameMap,
+        *,
+        environ: Mapping[str, str] | None = None,
+        cache: Path | None = None,
+        watched: set[str] | None = None,
+        index: YankedPort | None = None,
+    ) -> Report:
+        """Wait for what is read, and judge it.
+
+        :param environ: where the user's own packages, PYTHONPATH and the caches of installers are looked up; `None`:
+            nowhere.
+        :param cache: bridge's own cache, looked into like those of others.
+        :param watched: takes up the paths outside the prefix that the report rests on; it is emptied where caches were
+            asked, for those change by themselves.
+        :param index: where to ask which versions were yanked; `None`: nobody is asked.
+        """
+        state = self.state
+        identifier = pending(state.prefix)
+        interrupted = identifier and f"transaction {identifier} was interrupted, and is neither undone nor finished"
+        holdings = holdings_of(state, target, names, self._claims)
+        sites = prefixes.site_directories(state.prefix, state.site_packages)
+        yanked = _yanked(state, index) if index is not None else {}
+        observed, binaries = self._looking.results()
+        readings = replace(reading.read(state, observed, sites, environ or {}, binaries), yanked=yanked)
+        view = make_view(holdings, observed, interrupted, readings)
+        evidence = _ask_caches(view, caches.cache_roots(state.prefix, environ, cache)) if environ is not None else None
         if watched is not None:
-            watched.clear()
-        view = make_view(holdings, observed, interrupted, replace(readings, caches=evidence))
-    return judge(view)
+            watched |= {*readings.outside, *readings.surroundings.looked_at, *_led_out(observed)}
+            watched |= {real for real in readings.interpreters.values() if real}
+        if evidence is not None:
+            if watched is not None:
+                watched.clear()
+            view = make_view(holdings, observed, interrupted, replace(readings, caches=evidence))
+        return judge(view)
+
+
+@contextmanager
+def begin(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) -> Iterator[Begun]:
+    """Read the records of the environment at `prefix`, and begin to read its files.
+
+    :param tree: what lies there, where somebody has looked already.
+    :param jobs: processes that read; `None`: one for each processor.
+    Raises as `audit`. Costs, with `report`, about the time that plain hashing of the owned files takes.
+    """
+    jobs = jobs or processors()
+    state = prefixes.require(prefix, in_columns=True, jobs=jobs)
+    claims = claims_of(state)
+    numpy = frozenset(_built_on_numpy(state, claims))
+    with observe.looking(state, claims, tree=tree, numpy=numpy, jobs=jobs) as looking:
+        yield Begun(state, claims, looking)
 
 
 def _yanked(state: PrefixState, index: YankedPort) -> dict[str, str]:
@@ -109,27 +149,24 @@ def _is_version(first: str, second: str) -> bool:
         return first == second
 
 
-def _led_out(observed: Mapping[str, Observed]) -> Iterator[str]:
+def _led_out(observed: Observation) -> Iterator[str]:
     """The targets of links that are absolute: what they lead to decides whether they are broken."""
-    return (found.fingerprint.link for found in observed.values() if (found.fingerprint.link or "").startswith("/"))  # type: ignore[misc]
+    links = (found.fingerprint.link for found in observed.noted.values())
+    return (link for link in links if link is not None and link.startswith("/"))
 
 
-def _built_on_numpy(holdings: Holdings) -> Iterator[str]:
+def _built_on_numpy(state: PrefixState, claims: Claims) -> Iterator[str]:
     """The extension modules of packages that ask for numpy, where there is one."""
-    if not any(distribution.name == "numpy" for distribution in holdings.importable):
+    if not any(distribution.name == "numpy" for distribution in importable(state)):
         return
     asking = {
         id(owner)
-        for owner in holdings.claims.owners
+        for owner in claims.owners
         if owner.installed is not None and reading.needs_numpy(owner.installed.record.requirements)
     }
-    asking |= {
-        id(holdings.claims.answering[each.path])
-        for each in holdings.importable
-        if reading.needs_numpy(each.requires_dist)
-    }
-    for path, group in holdings.claims.by_path.items():
-        if path.endswith((".so", ".pyd")) and any(id(claim.owner) in asking for claim in group):
+    asking |= {id(claims.answering[each.path]) for each in importable(state) if reading.needs_numpy(each.requires_dist)}
+    for path in claims.by_path if asking else ():
+        if path.endswith((".so", ".pyd")) and any(id(each.owner) in asking for each in claims.by_path[path]):
             yield path
 
 
@@ -176,7 +213,7 @@ def judge(view: View) -> Report:
     return Report(
         prefix=view.state.prefix,
         packages=packages,
-        files=sum(found.fingerprint.kind != "directory" and found.real is None for found in view.observed.values()),
+        files=view.observed.files,
         unowned=sum(view.unowned.values()),
         findings=tuple(sorted(dict.fromkeys(findings), key=_order)),
     )

@@ -70,9 +70,7 @@ def double_owner(view: View) -> Iterator[Finding]:
 
     A dist-info without a record that claims a record's path is told by `clobbered-file`, which says who wrote last.
     """
-    for path, group in view.claims.by_path.items():
-        if len(group) < 2:
-            continue
+    for path, group in view.claims.by_path.shared:
         recorded = [claim for claim in group if claim.owner.installed is not None and claim.entry.fingerprint.sha256]
         first = recorded[0] if recorded else None
         for claim in recorded[1:]:
@@ -104,7 +102,7 @@ def broken_link(view: View) -> Iterator[Finding]:
 
     A link to a path that no record knows may have been shipped so (system roots of compilers do): a warning.
     """
-    for path, found in view.observed.items():
+    for path, found in view.observed.noted.items():
         group = view.claims.by_path.get(path, ()) if found.is_dangling else ()
         owner = next((claim.owner for claim in group if claim.entry.fingerprint.kind != "file"), None)
         if owner is None:  # Where a file was promised, such a link is a modified file.
@@ -128,16 +126,16 @@ def outside_link(view: View) -> Iterator[Finding]:
     """An owned link that leads out of the environment: what it gives is decided elsewhere."""
     roots = (f"{view.state.prefix}/", f"{view.real_prefix}/")
     told = {found.claim.entry.path for found in view.discrepancies}
-    for path, group in view.claims.by_path.items():
-        found = view.observed.get(path)
-        link = found.fingerprint.link if found is not None and not found.is_dangling else None
-        if link is None or path in told:
+    for path, found in view.observed.noted.items():
+        link = found.fingerprint.link if not found.is_dangling else None
+        if link is None or path in told or path not in view.claims.by_path:
             continue
         target = posixpath.normpath(posixpath.join(str(view.state.prefix), posixpath.dirname(path), link))
         if not f"{target}/".startswith(roots):
-            owner, promised = group[0].owner, group[0].entry.fingerprint
+            first = view.claims.by_path[path][0]
+            owner, promised = first.owner, first.entry.fingerprint
             # Installers can link softly to their cache: the bytes are those that were promised, while it lasts.
-            is_kept = promised.kind == "file" and found is not None and found.fingerprint.sha256 == promised.sha256
+            is_kept = promised.kind == "file" and found.fingerprint.sha256 == promised.sha256
             yield Finding(
                 id="outside-link",
                 level="info" if is_kept and promised.sha256 else "warning",
@@ -202,9 +200,12 @@ def case_collision(view: View) -> Iterator[Finding]:
     A conda package that was built for a platform whose file systems tell case apart may have such paths: it goes
     nowhere else.
     """
+    paths = list(_by_claim(view))
+    if len(set("\0".join(paths).casefold().split("\0"))) == len(paths):
+        return
     seen: dict[str, str] = {}
     ignores_case = view.target.subdir.startswith(("osx-", "win-"))
-    for path in _by_claim(view):
+    for path in paths:
         other = seen.setdefault(path.casefold(), path)
         if other == path:
             continue
@@ -227,11 +228,8 @@ def case_collision(view: View) -> Iterator[Finding]:
 def _by_claim(view: View) -> Iterator[str]:
     """Claimed paths first, then what else lies there."""
     yield from view.claims.by_path
-    yield from (
-        path
-        for path, found in view.observed.items()
-        if path not in view.claims.by_path and found.fingerprint.kind != "directory"
-    )
+    claimed = view.claims.by_path.keys()
+    yield from (path for path in view.observed.plain if path not in claimed)
 
 
 def _broken(view: View, name: str, found: Discrepancy, evidence: str, by: Owner | None = None) -> Finding:

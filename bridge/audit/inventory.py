@@ -346,7 +346,7 @@ def _path_owner(owner: Owner, role: Role, promised: Fingerprint | None = None, f
 def _owners_below(claims: Claims, path: str) -> tuple[PathOwner, ...]:
     folder = "" if path == "." else f"{path}/"
     counted = Counter(
-        claim.owner for below, group in claims.by_path.items() if below.startswith(folder) for claim in group
+        claim.owner for below in claims.by_path if below.startswith(folder) for claim in claims.by_path[below]
     )
     return tuple(_path_owner(owner, "directory", files=count) for owner, count in counted.most_common())
 

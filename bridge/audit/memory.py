@@ -12,20 +12,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
-import struct
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bridge.audit.finding import Finding, Report
-from bridge.errors import BridgeError
+from bridge.audit.tree import Tree, read_tree
+from bridge.errors import BridgeError, FaultError
 from bridge.fs import make_directories, publish_file
-from bridge.paths import OWN
 
 __all__ = ["Memory"]
 
-_FORMAT = 1
+_FORMAT = 2
 _RACY = 2_000_000_000  # ns
 _MAX_SIZE = 64 << 20  # bytes of a report that is kept
 
@@ -35,6 +33,7 @@ class Memory:
 
     :param folder: where reports are kept.
     :param context: all else that the findings depend on: versions, the target, settings, the environment.
+    `tree` is what `recall` saw in the prefix; `None`: nothing, or it could not be read.
     """
 
     def __init__(self, folder: Path, prefix: Path, context: str) -> None:
@@ -43,17 +42,16 @@ class Memory:
         self._prefix = prefix
         self._context = hashlib.sha256(context.encode("utf-8", "surrogateescape")).hexdigest()
         self._started = time.time_ns()
-        self._signature: str | None = None
-        self._newest = 0
+        self.tree: Tree | None = None
 
     def recall(self) -> Report | None:
         """The report that is kept, where it is still true."""
         kept = self._read()
         try:
-            self._signature, self._newest = _signature(self._prefix)
-        except OSError:
+            self.tree = read_tree(os.path.abspath(self._prefix))
+        except FaultError:  # Who reads it for the audit tells why.
             return None
-        if kept is None or kept.get("signature") != self._signature or kept.get("context") != self._context:
+        if kept is None or kept.get("context") != self._context or kept.get("signature") != self.tree.signature:
             return None
         outside = kept.get("outside")
         if not isinstance(outside, dict) or any(_of_outside(path) != was for path, was in outside.items()):
@@ -65,14 +63,14 @@ class Memory:
 
     def keep(self, report: Report, outside: Iterable[str]) -> None:
         """Keep a report that was made after `recall`, with the paths outside that it rests on. Failing is no fault."""
-        if self._signature is None or self._newest > self._started - _RACY:
+        if self.tree is None or self.tree.newest > self._started - _RACY:
             return
         watched = {path: _of_outside(path) for path in sorted(set(outside))}
         if any(was and was[4] > self._started - _RACY for was in watched.values()):
             return
         document = {
             "format": _FORMAT,
-            "signature": self._signature,
+            "signature": self.tree.signature,
             "context": self._context,
             "outside": watched,
             "report": {**report.to_json(), "unowned": report.unowned},
@@ -92,33 +90,6 @@ class Memory:
         except (OSError, ValueError, RecursionError):
             return None
         return document if isinstance(document, dict) and document.get("format") == _FORMAT else None
-
-
-def _signature(prefix: Path) -> tuple[str, int]:
-    """A digest of all that `lstat` says of the prefix, and the newest change in it (ns). About 5 µs a path."""
-    pack = struct.Struct("<QQqqqQ").pack
-    digest, newest = hashlib.blake2b(digest_size=32), 0
-    pending, own = [os.fspath(prefix)], os.path.join(prefix, OWN)
-    while pending:
-        folder = pending.pop()
-        parts = [os.fsencode(folder)]
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            was = entry.stat(follow_symlinks=False)
-            if entry.path == own:
-                continue
-            is_folder = stat.S_ISDIR(was.st_mode)
-            if is_folder:
-                pending.append(entry.path)
-            # The folder of records changes with bridge's own files in it, whose comings are none of an audit's.
-            ctime = 0 if is_folder else was.st_ctime_ns
-            mtime = 0 if is_folder else was.st_mtime_ns
-            newest = max(newest, ctime)
-            parts.append(os.fsencode(entry.name))
-            parts.append(pack(was.st_ino, was.st_mode, 0 if is_folder else was.st_size, mtime, ctime, was.st_nlink))
-        digest.update(b"\0".join(parts))
-    return digest.hexdigest(), newest
 
 
 def _of_outside(path: str) -> list[int] | None:

@@ -164,7 +164,7 @@ def outside_rpath(view: View) -> Iterator[Finding]:
 
 def missing_library(view: View) -> Iterator[Finding]:
     """An extension module that needs a library which is neither in the environment nor among the system's."""
-    known = {posixpath.basename(path) for path in view.observed} | view.readings.surroundings.libraries
+    known = view.observed.names | view.readings.surroundings.libraries
     known |= {binary.name for binary in view.readings.binaries.values() if binary.name}
     if not view.target.subdir.startswith("linux-") or not view.readings.surroundings.libraries:
         return
@@ -212,7 +212,7 @@ def _loaded(view: View) -> set[str]:
     for path, binary in binaries.items():
         for name in {posixpath.basename(path), binary.name} - {""}:
             by_name.setdefault(name, []).append(path)
-    for path, found in view.observed.items():  # `libx.so.1` is often a link to `libx.so.1.2`
+    for path, found in view.observed.noted.items():  # `libx.so.1` is often a link to `libx.so.1.2`
         if found.fingerprint.link and "/" not in found.fingerprint.link:
             target = posixpath.join(posixpath.dirname(path), found.fingerprint.link)
             if target in binaries:

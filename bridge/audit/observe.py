@@ -1,4 +1,9 @@
-"""Looking at a prefix: what lies at every path, and the sha256 of what some record promises one for. Reads only."""
+"""Looking at a prefix: what lies at every path, whether it is what the records promise, and what programs say of
+themselves. Reads only.
+
+Files are opened, hashed and compared by copies of this process, which know what is promised: what comes back is only
+what is not as promised.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +11,135 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from bridge import prefix as prefixes
-from bridge.audit.claims import Claims, claims_of
-from bridge.audit.observed import Observed
+from bridge.audit.binaries import is_binary_name
+from bridge.audit.claims import Claims, ClaimTable, claims_of
+from bridge.audit.observed import Observation, Observed, kind_of
+from bridge.audit.readings import PROGRAMS, Binary
+from bridge.audit.tree import Tree, read_tree
 from bridge.errors import FaultError
-from bridge.model import Fingerprint, PathKind, PrefixState
+from bridge.model import Fingerprint, PrefixState
+from bridge.spread import Spread, processors, spread
 
-__all__ = ["observe"]
+__all__ = ["Looking", "looking", "observe"]
 
-_BLOCK = 1 << 20  # bytes read at a time
-_BATCH = 128  # files given to a thread at a time: a future for each would cost more than hashing a small file
-_PLAIN: frozenset[PathKind | None] = frozenset({"file", "directory"})
-_KINDS: Mapping[int, PathKind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
+_BLOCK = 1 << 18  # bytes read at a time
+_BIG = 4 << 20  # bytes of a file that is a task by itself; those come first
+_BATCH_SIZE = 4 << 20  # bytes of the files of one task
+_BATCH = 256  # files of one task
+_BINARIES = 32  # programs and libraries of one task
+_MANY = 8  # tasks from which copies of this process are worth their start
 
 Digest = tuple[str | None, str]  # the sha256, or why there is none
+Answers = tuple[list[tuple[str, Digest]], list[tuple[str, Binary]]]
 
 
-def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | None = None) -> Mapping[str, Observed]:
+def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | None = None) -> Observation:
     """Every path of the prefix but bridge's own folder, and claimed paths that are reached through linked directories.
 
-    Content is read only where a record promises a sha256, by `jobs` threads (hashing releases the interpreter's lock).
-    A file that cannot be read has a `problem`, never an exception. Raises `FaultError` (`prefix-unreadable`) where a
-    directory may not be listed.
+    Content is read only where a record promises a sha256. A file that cannot be read has a `problem`, never an
+    exception.
+
+    :param jobs: processes that read; `None`: one for each processor.
+    Raises `FaultError` (`prefix-unreadable`) where a directory may not be listed.
     """
-    claims = claims or claims_of(state)
+    with looking(state, claims or claims_of(state), jobs=jobs) as begun:
+        return begun.results()[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """The tree by path, and the binaries in it by how they are called and where they lie."""
+
+    rows: Mapping[str, int]
+    modes: array[int]
+    sizes: array[int]
+    links: array[int]
+    folders: Mapping[str, Sequence[str]]
+    binaries: tuple[str, ...]
+
+
+class Looking:
+    """A look that is under way, in copies of this process."""
+
+    def __init__(
+        self,
+        root: int,
+        claims: ClaimTable,
+        columns: _Columns,
+        linked: Mapping[str, tuple[os.stat_result, str]],
+        running: Spread[Answers],
+    ) -> None:
+        self._root = root
+        self._claims = claims
+        self._columns = columns
+        self._linked = linked
+        self._running = running
+
+    def results(self) -> tuple[Observation, dict[str, Binary]]:
+        """What lies there, and path → the program or library there."""
+        columns = self._columns
+        odd = [path for path, row in columns.rows.items() if not stat.S_ISREG(columns.modes[row])]
+        told = {path: _followed(self._root, path) for path in odd if stat.S_ISLNK(columns.modes[columns.rows[path]])}
+        answers = self._running.results()
+        digests = {path: digest for found, _ in answers for path, digest in found}
+        noted = {}
+        for path in sorted({*odd, *digests}.intersection(columns.rows), key=columns.rows.__getitem__):
+            row = columns.rows[path]
+            if not stat.S_ISDIR(columns.modes[row]) or path in digests:
+                noted[path] = _observed(
+                    columns.modes[row],
+                    columns.sizes[row],
+                    columns.links[row],
+                    digests.get(path),
+                    told.get(path),
+                )
+        for path, (status, real) in self._linked.items():
+            target = _followed(self._root, path) if stat.S_ISLNK(status.st_mode) else None
+            noted[path] = _observed(status.st_mode, status.st_size, status.st_nlink, digests.get(path), target, real)
+        found = Observation(
+            columns.rows, columns.modes, columns.sizes, columns.links, columns.folders, self._claims, noted
+        )
+        read = {path: binary for _, pairs in answers for path, binary in pairs}
+        return found, {path: read[path] for path in columns.binaries if path in read}
+
+
+@contextmanager
+def looking(
+    state: PrefixState,
+    claims: Claims,
+    *,
+    tree: Tree | None = None,
+    numpy: frozenset[str] = frozenset(),
+    jobs: int | None = None,
+) -> Iterator[Looking]:
+    """Begin to look. What `observe` says holds.
+
+    :param tree: what lies in the prefix, where somebody has looked already.
+    :param numpy: the paths of extension modules that may say something of numpy.
+    """
+    jobs = jobs or processors()
+    columns = _columns(tree or read_tree(str(state.prefix), jobs))
     root = _open_root(state)
     try:
-        with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
-            # What to hash is known from the records: it is under way while this thread walks.
-            reading = _start_reading(pool, root, claims)
-            try:
-                found = dict(prefixes.walk(state.prefix))
-                linked = _through_links(root, state, claims, found)
-                digests = {path: digest for batch in reading for path, digest in batch.result()}
-            except BaseException:  # Ctrl-C, or a folder that may not be listed: what is queued need not be read.
-                pool.shutdown(cancel_futures=True)
-                raise
-        found.update((path, status) for path, (status, _) in linked.items())
-        return {
-            path: _observed(root, path, status, digests.get(path), linked[path][1] if path in linked else None)
-            if path in claims.by_path
-            else _unclaimed(root, path, status)
-            for path, status in found.items()
-        }
+        linked = _through_links(root, state, claims.by_path, columns.rows)
+        tasks = [*_hashing(claims.by_path, columns, linked), *_batched(columns.binaries, _BINARIES)]
+        first_binary = len(tasks) - -(-len(columns.binaries) // _BINARIES)
+        if columns.binaries:
+            _prepare()
+        hasher = _Hasher(root, claims.by_path, columns)
+
+        def look(number: int) -> Answers:
+            if number < first_binary:
+                return list(hasher.look(tasks[number])), []
+            return [], list(_binaries(state, tasks[number], numpy))
+
+        with spread(look, len(tasks), jobs if len(tasks) >= _MANY else 1) as running:
+            yield Looking(root, claims.by_path, columns, linked, running)
     finally:
         os.close(root)
 
@@ -64,8 +151,33 @@ def _open_root(state: PrefixState) -> int:
         raise FaultError("prefix-unreadable", f"{state.prefix} cannot be opened: {error.strerror}") from error
 
 
+def _columns(tree: Tree) -> _Columns:
+    paths: list[str] = []
+    binaries: list[str] = []
+    modes, sizes, links = array("q"), array("q"), array("q")
+    folders = {}
+    for folder in tree.folders():
+        folders[folder.path] = folder.names
+        base = f"{folder.path}/" if folder.path else ""
+        start = len(paths)
+        paths += [base + name for name in folder.names]
+        modes += folder.modes
+        sizes += folder.sizes
+        links += folder.links
+        is_of_programs = folder.path in PROGRAMS
+        binaries += [
+            paths[start + index]
+            for index, name in enumerate(folder.names)
+            if (is_of_programs or is_binary_name(name))
+            and stat.S_ISREG(folder.modes[index])
+            and (folder.modes[index] & 0o111 or is_binary_name(name))
+        ]
+    rows = {path: row for row, path in enumerate(paths)}
+    return _Columns(rows=rows, modes=modes, sizes=sizes, links=links, folders=folders, binaries=tuple(binaries))
+
+
 def _through_links(
-    root: int, state: PrefixState, claims: Claims, found: Mapping[str, os.stat_result]
+    root: int, state: PrefixState, claims: ClaimTable, rows: Mapping[str, int]
 ) -> Mapping[str, tuple[os.stat_result, str]]:
     """Claimed paths that the walk did not meet and that exist, with their path without links.
 
@@ -73,9 +185,8 @@ def _through_links(
     """
     linked = {}
     base = os.path.realpath(state.prefix)
-    for path in claims.by_path:
-        if path in found:
-            continue
+    gone = claims.keys() - rows.keys()
+    for path in (path for path in claims if path in gone) if gone else ():
         try:
             status = os.stat(path, dir_fd=root, follow_symlinks=False)
         except OSError:
@@ -86,67 +197,132 @@ def _through_links(
     return linked
 
 
-def _start_reading(pool: ThreadPoolExecutor, root: int, claims: Claims) -> list[Future[list[tuple[str, Digest]]]]:
-    """Have every path hashed for which some record promises a sha256."""
-    paths = [
-        path
-        for path, group in claims.by_path.items()
-        if any(claim.entry.fingerprint.sha256 or claim.entry.packed for claim in group)
-    ]
-    batches = (paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH))
-    return [pool.submit(lambda batch: list(_read(root, batch)), batch) for batch in batches]
+# --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _read(root: int, paths: Sequence[str]) -> Iterator[tuple[str, Digest]]:
-    buffer = memoryview(bytearray(_BLOCK))
+def _hashing(claims: ClaimTable, columns: _Columns, linked: Mapping[str, object]) -> list[Sequence[str]]:
+    """What is to be hashed, in tasks of about the same size; a large file is a task of its own, and comes first."""
+    big: list[tuple[int, str]] = []
+    batches: list[Sequence[str]] = []
+    batch: list[str] = []
+    total = 0
+    for path in claims.hashed():
+        row = columns.rows.get(path)
+        if row is None and path not in linked:
+            continue
+        size = 0 if row is None else columns.sizes[row]
+        if size > _BIG:
+            big.append((-size, path))
+            continue
+        batch.append(path)
+        total += size
+        if total > _BATCH_SIZE or len(batch) >= _BATCH:
+            batches.append(batch)
+            batch, total = [], 0
+    return [*([path] for _, path in sorted(big)), *batches, *([batch] if batch else ())]
+
+
+def _batched(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (paths[start : start + size] for start in range(0, len(paths), size))
+
+
+class _Hasher:
+    """Hashes files, and passes over those that hold what every claim on them promises."""
+
+    def __init__(self, root: int, claims: ClaimTable, columns: _Columns) -> None:
+        self._root = root
+        self._claims = claims
+        self._columns = columns
+        self._buffer = memoryview(bytearray(_BLOCK))
+
+    def look(self, paths: Iterable[str]) -> Iterator[tuple[str, Digest]]:
+        columns, is_kept = self._columns, self._claims.is_kept
+        rows, modes, sizes = columns.rows, columns.modes, columns.sizes
+        for path in paths:
+            row = rows.get(path)
+            try:
+                if row is not None and stat.S_ISREG(modes[row]):
+                    digest = self._file(path, sizes[row])
+                    if not is_kept(path, digest):
+                        yield path, (digest.hex(), "")
+                else:
+                    yield path, self._other(path)
+            except OSError as error:
+                yield path, (None, f"it cannot be read: {error.strerror}")
+
+    def _file(self, path: str, size: int) -> bytes:
+        """The digest of what was seen to be a file of this size."""
+        # What became a link since is not followed: it might lead to a device that never ends.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self._root)
+        try:
+            return self._digest(file, size)
+        finally:
+            os.close(file)
+
+    def _other(self, path: str) -> Digest:
+        """That of the file a link leads to, or of what is reached through linked folders."""
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would never return.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._root)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                return None, "it is no regular file"
+            return self._digest(file, -1).hex(), ""
+        finally:
+            os.close(file)
+
+    def _digest(self, file: int, expected: int) -> bytes:
+        buffer = self._buffer
+        size = os.readv(file, [buffer])
+        if size == expected < _BLOCK:
+            return hashlib.sha256(buffer[:size]).digest()
+        digest = hashlib.sha256()
+        while size:
+            digest.update(buffer[:size])
+            size = os.readv(file, [buffer])
+        return digest.digest()
+
+
+def _prepare() -> None:
+    """Import what reads binaries, once, before the copies are made."""
+    import elftools.elf.structs  # noqa: F401, PLC0415 - needed only where there are binaries
+
+
+def _binaries(state: PrefixState, paths: Iterable[str], numpy: frozenset[str]) -> Iterator[tuple[str, Binary]]:
+    from bridge.audit.binaries import read_binary  # noqa: PLC0415
+
     for path in paths:
         try:
-            yield path, _sha256(root, path, buffer)
-        except OSError as error:
-            yield path, (None, f"it cannot be read: {error.strerror}")
+            binary = read_binary(state.prefix / path, with_numpy=path in numpy)
+        except OSError:  # It is told where its hash was to be compared.
+            continue
+        if binary is not None:
+            yield path, binary
 
 
-def _sha256(root: int, path: str, buffer: memoryview) -> Digest:
-    # Without O_NONBLOCK, opening a pipe that nobody writes to would never return.
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root)
-    try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            return None, "it is no regular file"
-        digest = hashlib.sha256()
-        while size := os.readv(file, [buffer]):
-            digest.update(buffer[:size])
-        return digest.hexdigest(), ""
-    finally:
-        os.close(file)
+# --- values -----------------------------------------------------------------------------------------------------------
 
 
-def _unclaimed(root: int, path: str, status: os.stat_result) -> Observed:
-    """What nobody claims, of which only the kind will matter. Most files are alike, and share one value."""
-    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
-    return _alike(kind, stat.S_IMODE(status.st_mode)) if kind in _PLAIN else _observed(root, path, status, None, None)
-
-
-@cache
-def _alike(kind: PathKind, mode: int) -> Observed:
-    return Observed(fingerprint=Fingerprint(kind=kind, mode=mode))
-
-
-def _observed(root: int, path: str, status: os.stat_result, digest: Digest | None, real: str | None) -> Observed:
-    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+def _observed(
+    mode: int,
+    size: int,
+    links: int,
+    digest: Digest | None,
+    target: tuple[str | None, bool] | None,
+    real: str | None = None,
+) -> Observed:
+    kind = kind_of(mode)
     sha256, problem = digest or (None, "")
-    link, is_dangling = None, False
-    if kind == "symlink":
-        link, is_dangling = _followed(root, path)
+    link, is_dangling = target or (None, False)
     if kind is None:
         problem = "it is neither a file, a link nor a directory"
     fingerprint = Fingerprint(
         kind=kind or "file",
         sha256=sha256,
-        size=status.st_size if kind == "file" else None,
-        mode=stat.S_IMODE(status.st_mode),
+        size=size if kind == "file" else None,
+        mode=stat.S_IMODE(mode),
         link=link,
     )
-    return Observed(fingerprint=fingerprint, is_dangling=is_dangling, problem=problem, links=status.st_nlink, real=real)
+    return Observed(fingerprint=fingerprint, is_dangling=is_dangling, problem=problem, links=links, real=real)
 
 
 def _followed(root: int, path: str) -> tuple[str | None, bool]:

@@ -78,17 +78,16 @@ def not_executable(view: View) -> Iterator[Finding]:
 
 def world_writable(view: View) -> Iterator[Finding]:
     """A file of a package that everybody on the machine may change."""
-    for path, group in view.claims.by_path.items():
-        found = view.observed.get(path)
-        mode = found.fingerprint.mode if found is not None and found.fingerprint.kind == "file" else None
-        if mode is not None and mode & 0o002:
+    for path in view.observed.writable:
+        owner, mode = view.claims.by_path.owner(path), view.observed[path].fingerprint.mode
+        if owner is not None:
             said = f"its mode {mode:04o} lets everybody on this machine change it"
             yield Finding(
                 id="world-writable",
                 level="warning",
-                package=group[0].owner.package,
+                package=owner.package,
                 path=path,
-                owner=group[0].owner.label,
+                owner=owner.label,
                 evidence=said,
                 repair=repair.forbid_others(view, path),
             )

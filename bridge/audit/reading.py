@@ -14,15 +14,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bridge.audit.binaries import is_binary_name, read_binary
-from bridge.audit.observed import Observed
-from bridge.audit.readings import Binary, Editable, PathFile, Readings, Script, Surroundings, search_folder
+from bridge.audit.binaries import is_binary_name
+from bridge.audit.observed import Observation
+from bridge.audit.readings import (
+    PROGRAMS,
+    Binary,
+    Editable,
+    PathFile,
+    Readings,
+    Script,
+    Surroundings,
+    search_folder,
+)
 from bridge.model import PrefixState
 from bridge.prefix import distinfo
 
-__all__ = ["PROGRAMS", "binary_paths", "needs_numpy", "read", "read_binaries"]
+__all__ = ["needs_numpy", "read"]
 
-PROGRAMS = ("bin", "Scripts", "condabin")
 _MAX_TEXT = 1 << 20  # bytes of a .pth, a finder or pyvenv.cfg; `site` itself reads the whole of a .pth
 _PYTHON = re.compile(r"python(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
 _EXEC = re.compile(r"\A'''exec' (\"[^\"]+\"|\S+) ")
@@ -32,7 +40,7 @@ _NUMPY = re.compile(r"numpy(?![\w.-])", re.IGNORECASE)
 
 def read(
     state: PrefixState,
-    observed: Mapping[str, Observed],
+    observed: Observation,
     sites: tuple[str, ...],
     environ: Mapping[str, str],
     binaries: Mapping[str, Binary],
@@ -41,7 +49,7 @@ def read(
 
     :param sites: the folders that hold dist-infos, prefix-relative.
     :param environ: where `HOME`, `PYTHONPATH`, `PYTHONUSERBASE`, `PYTHONNOUSERSITE`, `LD_LIBRARY_PATH` are looked up.
-    :param binaries: what `read_binaries` gave, or who hashed the files has read on the way.
+    :param binaries: what who hashed the files has read on the way.
     """
     root = state.prefix
     venv = _venv(root)
@@ -66,42 +74,19 @@ def read(
     )
 
 
-def read_binaries(state: PrefixState, paths: Iterable[str], numpy: frozenset[str]) -> dict[str, Binary]:
-    """What lies at those of `paths` that a loader would take; at those of `numpy`, also what they say of numpy."""
-    found = {}
-    for path in paths:
-        try:
-            binary = read_binary(state.prefix / path, with_numpy=path in numpy)
-        except OSError:  # It is told where its hash was to be compared.
-            continue
-        if binary is not None:
-            found[path] = binary
-    return found
-
-
 def needs_numpy(texts: Iterable[str]) -> bool:
     """Whether one of these requirements (of either syntax) is on numpy."""
     return any(_NUMPY.match(text) for text in texts)
 
 
-def binary_paths(observed: Mapping[str, Observed]) -> Iterator[str]:
-    """The files that should be programs or libraries by where they lie and how they are called."""
-    for path, found in observed.items():
-        if found.fingerprint.kind == "file" and found.real is None and not found.problem:
-            folder, _, name = path.rpartition("/")
-            if is_binary_name(name) or (
-                folder in PROGRAMS and found.fingerprint.mode and found.fingerprint.mode & 0o111
-            ):
-                yield path
-
-
 # --- scripts and interpreters -----------------------------------------------------------------------------------------
 
 
-def _scripts(root: Path, observed: Mapping[str, Observed]) -> Iterator[tuple[str, Script]]:
+def _scripts(root: Path, observed: Observation) -> Iterator[tuple[str, Script]]:
     real = os.path.realpath(root)
-    for path, found in observed.items():
-        if posixpath.dirname(path) not in PROGRAMS or found.fingerprint.kind != "file" or found.problem:
+    for path in (path for folder in PROGRAMS for path in observed.below(folder)):
+        found = observed[path]
+        if found.fingerprint.kind != "file" or found.problem:
             continue
         head = _head(root / path)
         if not head.startswith(b"#!"):
@@ -125,11 +110,10 @@ def _script(interpreter: str, root: str, real: str) -> Script:
     return Script(interpreter=interpreter)
 
 
-def _interpreters(root: Path, observed: Mapping[str, Observed]) -> dict[str, str]:
+def _interpreters(root: Path, observed: Observation) -> dict[str, str]:
     found = {}
-    for path in observed:
-        folder, _, name = path.rpartition("/")
-        if folder in PROGRAMS and _PYTHON.match(name):
+    for path in (path for folder in PROGRAMS for path in observed.below(folder)):
+        if _PYTHON.match(path.rpartition("/")[2]):
             real = os.path.realpath(root / path)
             found[path] = real if os.path.isfile(real) else ""
     return found
@@ -148,10 +132,10 @@ def _venv(root: Path) -> dict[str, str]:
 # --- what is put on sys.path ------------------------------------------------------------------------------------------
 
 
-def _path_files(root: Path, observed: Mapping[str, Observed], sites: tuple[str, ...]) -> Iterator[tuple[str, PathFile]]:
-    for path, found in observed.items():
+def _path_files(root: Path, observed: Observation, sites: tuple[str, ...]) -> Iterator[tuple[str, PathFile]]:
+    for path in (path for site in sites for path in observed.below(site)):
         folder, _, name = path.rpartition("/")
-        if folder not in sites or not name.endswith((".pth", ".egg-link")) or found.fingerprint.kind == "directory":
+        if not name.endswith((".pth", ".egg-link")) or observed.kind(path) == "directory":
             continue
         lines = []
         for line in _text(root / path).splitlines():

@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Binary", "CacheEvidence", "Editable", "PathFile", "Readings", "Script", "Surroundings", "search_folder"]
+__all__ = [
+    "PROGRAMS",
+    "Binary",
+    "CacheEvidence",
+    "Editable",
+    "PathFile",
+    "Readings",
+    "Script",
+    "Surroundings",
+    "search_folder",
+]
+
+PROGRAMS = ("bin", "Scripts", "condabin")  # the folders of programs, prefix-relative
 
 Format = Literal["elf", "macho", "pe"]
 

@@ -165,9 +165,8 @@ def standard_library_shadow(view: View) -> Iterator[Finding]:
         if module in standard:
             said = f"python has a module {module} of its own, and imports that: this one is hidden, or hides it"
             yield _finding(view, "standard-library-shadow", path, said, level="warning", owner=owner)
-    for path, found in view.observed.items():
-        folder, _, name = path.rpartition("/")
-        match = _MODULE.match(name) if folder in {"bin", "Scripts"} and found.fingerprint.kind == "file" else None
+    for path in (path for folder in ("bin", "Scripts") for path in view.observed.below(folder)):
+        match = _MODULE.match(path.rpartition("/")[2]) if view.observed.kind(path) == "file" else None
         if match and match[1] in standard:
             said = f"every script beside it imports this instead of the standard library's {match[1]}"
             yield _finding(view, "standard-library-shadow", path, said, level="warning")
@@ -213,11 +212,9 @@ def _top_level(view: View) -> dict[str, tuple[str, Owner | None]]:
     """Top-level module of the prefix's site-packages → its path, and whose it is."""
     site = view.state.site_packages
     found: dict[str, tuple[str, Owner | None]] = {}
-    base = f"{site}/"
-    for path in view.observed if site else ():
-        if not path.startswith(base) or "/" in (name := path[len(base) :]):
-            continue
-        if "." not in name and view.observed[path].fingerprint.kind == "directory":
+    for path in view.observed.below(site) if site else ():
+        name = path.rpartition("/")[2]
+        if "." not in name and view.observed.kind(path) == "directory":
             initial = f"{path}/__init__.py"
             if initial in view.observed and name != "__pycache__":
                 found[name] = (initial, view.owner(initial))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from bridge.audit.claims import Claims
-from bridge.audit.observed import Observed
+from bridge.audit.observed import Observation
 from bridge.model import PrefixState
 from bridge.owners import bytecode_source
 
@@ -39,27 +39,29 @@ def leftovers(state: PrefixState, observed: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(f"{site}/{name}" for site, _, name in parted if site in sites and name.startswith("~")))
 
 
-def unowned(state: PrefixState, claims: Claims, observed: Mapping[str, Observed]) -> Mapping[str, int]:
+def unowned(state: PrefixState, claims: Claims, observed: Observation) -> Mapping[str, int]:
     """Path → how many files it stands for: each unowned file, or the topmost directory that holds nothing owned.
 
     Owned is what a record claims or mentions, records and bookkeeping, bytecode of an owned module, what lies in a
     dist-info that no record covers, pip's leftovers (they are findings by themselves), and other environments inside
     this one. Bytecode of an unowned module goes with its module.
     """
+    claimed = claims.by_path.keys()
     owned = _owned(state, claims, observed)
     apart = tuple(f"{folder}/" for folder in _owned_folders(state, claims, observed))
     free: list[str] = []
-    above: set[str] = set()
-    for path in claims.by_path:
-        _add_parents(path, above)
-    for path, found in observed.items():
-        if found.fingerprint.kind == "directory" or path in claims.by_path:
+    spoken: list[str] = []
+    for path in observed.plain:
+        if path in claimed:
             continue
         source = bytecode_source(path)
-        if path in owned or source in owned or path.startswith(apart):
-            _add_parents(path, above)
+        if path in owned or source in owned or source in claimed or path.startswith(apart):
+            spoken.append(path)
         elif source not in observed:
             free.append(path)
+    above: set[str] = set()
+    for path in (*claimed, *spoken) if free else ():
+        _add_parents(path, above)
     return _collapse(free, above)
 
 
@@ -73,15 +75,16 @@ def _collapse(paths: Iterable[str], owned_directories: set[str]) -> Mapping[str,
     return dict(sorted(counted.items()))
 
 
-def _owned(state: PrefixState, claims: Claims, observed: Mapping[str, Observed]) -> set[str]:
-    owned = {*claims.by_path, *claims.mentioned, *_BOOKKEEPING, *leftovers(state, observed)}
-    owned |= {found.real for found in observed.values() if found.real is not None}
+def _owned(state: PrefixState, claims: Claims, observed: Observation) -> set[str]:
+    """What is spoken for without being claimed."""
+    owned = {*claims.mentioned, *_BOOKKEEPING, *leftovers(state, observed)}
+    owned |= {found.real for found in observed.noted.values() if found.real is not None}
     owned |= {package.meta_path for package in state.installed}
     owned |= {defect.path for defect in state.defects}
     return owned
 
 
-def _owned_folders(state: PrefixState, claims: Claims, observed: Mapping[str, Observed]) -> Iterator[str]:
+def _owned_folders(state: PrefixState, claims: Claims, observed: Observation) -> Iterator[str]:
     """Folders all of whose content is spoken for."""
     yield from leftovers(state, observed)
     yield from (owner.distribution.path for owner in claims.unmanaged if owner.distribution is not None)

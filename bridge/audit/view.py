@@ -11,12 +11,12 @@ from packaging.utils import canonicalize_name
 
 from bridge.audit.claims import Claim, Claims, Owner, distribution_owner
 from bridge.audit.dependencies import Holdings
-from bridge.audit.observed import Observed
+from bridge.audit.observed import Observation, Observed
 from bridge.audit.readings import CacheEvidence, Readings
 from bridge.audit.territory import unowned
 from bridge.model import Fingerprint, PrefixState
 from bridge.owners import bytecode_source
-from bridge.prefix.condameta import EMPTY
+from bridge.paths import EMPTY
 from converters.target import Target
 
 __all__ = ["Discrepancy", "Twin", "View", "make_view"]
@@ -55,7 +55,7 @@ class View:
     """
 
     holdings: Holdings
-    observed: Mapping[str, Observed]
+    observed: Observation
     interrupted: str | None
     discrepancies: tuple[Discrepancy, ...]
     intruders: Mapping[Owner, Owner]
@@ -90,15 +90,13 @@ class View:
 
     def owner(self, path: str) -> Owner | None:
         """Who answers for a path: the first that claims it, or its module, or the dist-info that it lies in."""
-        group = self.claims.by_path.get(path) or self.claims.by_path.get(bytecode_source(path) or "")
-        if group:
-            return group[0].owner
-        return self.claims.answering.get(path.rpartition("/")[0])
+        owned = self.claims.by_path
+        owner = owned.owner(path) or owned.owner(bytecode_source(path) or "")
+        return owner or self.claims.answering.get(path.rpartition("/")[0])
 
     def is_linked(self, path: str) -> bool:
         """Whether a link lies at the path: what it leads to was not walked."""
-        found = self.observed.get(path)
-        return found is not None and found.fingerprint.kind == "symlink"
+        return self.observed.kind(path) == "symlink"
 
 
 def make_view(
@@ -109,6 +107,7 @@ def make_view(
 ) -> View:
     """Hold every claim against what was observed."""
     readings = readings or Readings()
+    observed = Observation.of(observed, holdings.claims.by_path)
     return View(
         holdings=holdings,
         observed=observed,
@@ -122,9 +121,9 @@ def make_view(
 
 def _intruders(claims: Claims) -> Mapping[Owner, Owner]:
     found: dict[Owner, Owner] = {}
-    for group in claims.by_path.values():
+    for _, group in claims.by_path.shared:
         last = group[-1]  # Those without a record come last in a group.
-        if len(group) == 1 or last.owner.distribution is None:
+        if last.owner.distribution is None:
             continue
         for claim in group:
             if claim.owner.installed is not None and claim.entry.fingerprint.sha256 != last.entry.fingerprint.sha256:
@@ -133,13 +132,13 @@ def _intruders(claims: Claims) -> Mapping[Owner, Owner]:
 
 
 def _discrepancies(
-    state: PrefixState, claims: Claims, observed: Mapping[str, Observed], caches: CacheEvidence
+    state: PrefixState, claims: Claims, observed: Observation, caches: CacheEvidence
 ) -> Iterator[Discrepancy]:
     broken = [
         (claim, kind, found)
-        for path, group in claims.by_path.items()
+        for path in observed.suspects()
         for found in (observed.get(path),)
-        for claim in group
+        for claim in claims.by_path[path]
         for kind in (_judge(claim.entry.fingerprint, found) or _judge_link(claim, found, claims, observed),)
         if kind is not None
     ]
@@ -226,11 +225,8 @@ def _writer(claim: Claim, digest: str, claims: Claims, replaced: Mapping[str, li
 def _promised(claims: Claims, wanted: set[str]) -> Mapping[str, list[Claim]]:
     """Digest → the claims that promise it."""
     found: dict[str, list[Claim]] = {}
-    for group in claims.by_path.values() if wanted else ():
-        for claim in group:
-            digest = claim.entry.fingerprint.sha256
-            if digest is not None and digest in wanted:
-                found.setdefault(digest, []).append(claim)
+    for claim in claims.by_path.promising(wanted) if wanted else ():
+        found.setdefault(claim.entry.fingerprint.sha256 or "", []).append(claim)
     return found
 
 

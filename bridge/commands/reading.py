@@ -45,17 +45,17 @@ def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bo
         remembered = None if pending_in(path) else memory.recall()
         if remembered is not None and not (is_fresh or is_online):
             return remembered
-        from bridge import prefix  # noqa: PLC0415 - a remembered audit needs none of it
-        from bridge.audit import audit as examined  # noqa: PLC0415
+        from bridge.audit import begin  # noqa: PLC0415 - a remembered audit needs none of it
 
-        state = prefix.require(path)
-        channels = session.channels(state)
-        names = session.names(channels, state)
-        watched = {str(Path(folder) / NAMES_FILE) for url in channels.urls if (folder := local_path(url))}
-        watched |= {session.settings.name_map} if session.settings.name_map else set()
-        cache = session.settings.cache_dir
-        asked = session.index if is_online else None
-        report = examined(path, session.target, names, environ=os.environ, cache=cache, watched=watched, index=asked)
+        # What the names and the target are is found out while the files are read.
+        with begin(path, tree=memory.tree) as begun:
+            channels = session.channels(begun.state)
+            names = session.names(channels, begun.state)
+            watched = {str(Path(folder) / NAMES_FILE) for url in channels.urls if (folder := local_path(url))}
+            watched |= {session.settings.name_map} if session.settings.name_map else set()
+            cache = session.settings.cache_dir
+            asked = session.index if is_online else None
+            report = begun.report(session.target, names, environ=os.environ, cache=cache, watched=watched, index=asked)
         if watched and not is_online and not any(finding.id == INTERRUPTED for finding in report.findings):
             memory.keep(report, watched)
         return report
@@ -86,17 +86,17 @@ def write_audit(
 
     Raises `UsageError` (`sbom-library`, `report-folder`) and `FaultError`.
     """
-    from bridge import prefix  # noqa: PLC0415 - only this command needs it
-    from bridge.report.facts import gather  # noqa: PLC0415
-    from bridge.report.page import page  # noqa: PLC0415
-    from bridge.report.sbom import bill_of_materials  # noqa: PLC0415
-
     targets = [Path(os.path.abspath(each)) for each in (*([html] if html else ()), *bills)]
     for target in targets:
         if not target.parent.is_dir():
             raise UsageError("report-folder", f"{target} cannot be written: {target.parent} is no folder")
     if not targets:
         return ()
+    from bridge import prefix  # noqa: PLC0415 - an audit that nobody wants a page of needs none of it
+    from bridge.report.facts import gather  # noqa: PLC0415
+    from bridge.report.page import page  # noqa: PLC0415
+    from bridge.report.sbom import bill_of_materials  # noqa: PLC0415
+
     state = prefix.require(path)
     facts = gather(state, session.target, _local_names(session, state), report)
     when = datetime.fromtimestamp(now(), timezone.utc)

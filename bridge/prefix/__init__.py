@@ -6,37 +6,34 @@ Nothing here writes, runs code, or imports anything from the prefix. What cannot
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-import posixpath
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
-from bridge.errors import FaultError, UsageError
-from bridge.model import Defect, Distribution, Entry, Installed, PrefixState
+from bridge.entries import paths_of
+from bridge.errors import UsageError
+from bridge.model import Defect, Distribution, Installed, PrefixState
 from bridge.paths import META, OWN
-from bridge.prefix import condameta, distinfo
+from bridge.prefix.records import Found, Reader, content, defect_of, names_in, scan
+from bridge.spread import spread
 from converters.record import Record
 from converters.target import Python
-from converters.wheel import MAX_METADATA, CoreMetadata
+from converters.wheel import MAX_METADATA
 
 __all__ = ["check", "read", "require", "site_directories", "walk"]
 
-T = TypeVar("T")
-
-_MAX_RECORD = 256 << 20  # bytes of one conda-meta JSON or RECORD
+_MANY = 64  # records and dist-infos from which copies of this process are worth their start
 _MINOR = re.compile(r"python(\d+\.\d+)(t?)\Z")
-_UNREADABLE = (ValueError, RecursionError, OSError, csv.Error)
 
 
-def read(prefix: Path, *, is_brief: bool = False) -> PrefixState:
+def read(prefix: Path, *, is_brief: bool = False, in_columns: bool = False, jobs: int = 1) -> PrefixState:
     """What `prefix` says of itself. Nothing is hashed; 20,000 paths take about 0.2 s.
 
+    :param in_columns: the entries are `bridge.entries.Entries`, for who looks at few of them.
+    :param jobs: processes that read.
     :param is_brief: leave out the RECORD of distributions that a conda-meta record covers (their `entries` are empty):
         who plans a change goes by the record, and reading both takes twice as long.
 
@@ -47,11 +44,19 @@ def read(prefix: Path, *, is_brief: bool = False) -> PrefixState:
     Raises `FaultError` (`prefix-unreadable`) where a directory may not be listed.
     """
     prefix = Path(os.path.abspath(prefix))
-    defects: list[Defect] = []
-    installed = _read_records(prefix, defects)
+    reader = Reader(prefix=str(prefix), in_columns=in_columns)
+    known = _spread(prefix, reader, jobs) if jobs > 1 and not is_brief else {}
+    found = [known.get(path) or reader.record(path) for path in _records(prefix)]
+    defects = [defect for _, wrong in found for defect in wrong]
+    installed = sorted(
+        (each for each, _ in found if isinstance(each, Installed)), key=lambda each: (each.record.name, each.meta_path)
+    )
     python, site = _recorded_python(installed, defects) or _layout_python(prefix) or (None, None)
     covered = _covered(installed) if is_brief else frozenset()
-    distributions = _read_distributions(prefix, site_directories(prefix, site), defects, covered)
+    paths = _distributions(prefix, site_directories(prefix, site))
+    read = [known.get(path) or reader.distribution(path, is_covered=path in covered) for path in paths]
+    defects += [defect for _, wrong in read for defect in wrong]
+    distributions = tuple(each for each, _ in read if isinstance(each, Distribution))
     return PrefixState(
         prefix=prefix,
         installed=_with_distributions(installed, distributions),
@@ -62,13 +67,13 @@ def read(prefix: Path, *, is_brief: bool = False) -> PrefixState:
     )
 
 
-def require(prefix: Path, *, is_brief: bool = False) -> PrefixState:
+def require(prefix: Path, *, is_brief: bool = False, in_columns: bool = False, jobs: int = 1) -> PrefixState:
     """`read`, for a prefix that must be one.
 
     Raises `UsageError` (`not-an-environment`) where there is neither conda-meta nor a python.
     """
     check(prefix)
-    return read(prefix, is_brief=is_brief)
+    return read(prefix, is_brief=is_brief, in_columns=in_columns, jobs=jobs)
 
 
 def check(prefix: Path) -> None:
@@ -91,7 +96,7 @@ def walk(prefix: Path) -> Iterator[tuple[str, os.stat_result]]:
     while pending:
         folder = pending.pop()
         below: list[str] = []
-        for entry in sorted(_scan(prefix / folder), key=lambda entry: entry.name):
+        for entry in sorted(scan(f"{prefix}/{folder}"), key=lambda entry: entry.name):
             path = f"{folder}/{entry.name}" if folder else entry.name
             if path == OWN:
                 continue
@@ -112,7 +117,7 @@ def site_directories(prefix: Path, site: str | None = None) -> tuple[str, ...]:
     """
     found = [site] if site else []
     for library in ("lib", "lib64", "Lib"):
-        for name in sorted(_names(prefix / library)):
+        for name in sorted(names_in(str(prefix / library))):
             if name.startswith(("python", "pypy")):
                 found += [f"{library}/{name}/site-packages", f"{library}/{name}/dist-packages"]
         found.append(f"{library}/site-packages")
@@ -126,98 +131,57 @@ def site_directories(prefix: Path, site: str | None = None) -> tuple[str, ...]:
 # --- conda-meta and dist-info -----------------------------------------------------------------------------------------
 
 
-def _read_records(prefix: Path, defects: list[Defect]) -> list[Installed]:
-    found = []
-    for name in sorted(_names(prefix / META)):
-        path = f"{META}/{name}"
-        if not name.endswith(".json"):
-            continue
-        try:
-            installed, wrong = condameta.parse(_content(prefix / path), path)
-        except _UNREADABLE as error:
-            defects.append(_defect(path, error))
-        else:
-            found.append(installed)
-            defects.extend(wrong)
-    return sorted(found, key=lambda installed: (installed.record.name, installed.meta_path))
-
-
 def _covered(installed: Iterable[Installed]) -> frozenset[str]:
     """The dist-infos that records put there."""
     return frozenset(
-        entry.path.rpartition("/")[0]
+        path.rpartition("/")[0]
         for each in installed
-        for entry in each.entries
-        if entry.path.endswith(("-info/METADATA", "-info/PKG-INFO", "-info/RECORD", "-info/INSTALLER", "-info/WHEEL"))
+        for path in paths_of(each.entries)
+        if path.endswith(("-info/METADATA", "-info/PKG-INFO", "-info/RECORD", "-info/INSTALLER", "-info/WHEEL"))
     )
 
 
-def _read_distributions(
-    prefix: Path, sites: Iterable[str], defects: list[Defect], covered: frozenset[str]
-) -> tuple[Distribution, ...]:
+def _records(prefix: Path) -> list[str]:
+    return [f"{META}/{name}" for name in sorted(names_in(str(prefix / META))) if name.endswith(".json")]
+
+
+def _distributions(prefix: Path, sites: Iterable[str]) -> list[str]:
     found = []
     for site in sites:
-        for entry in sorted(_scan(prefix / site), key=lambda entry: entry.name):
+        for entry in sorted(scan(str(prefix / site)), key=lambda entry: entry.name):
             is_wanted = entry.name.endswith(".egg-info") or (entry.name.endswith(".dist-info") and _is_folder(entry))
             if is_wanted and not entry.name.startswith(("~", ".")):
-                path = f"{site}/{entry.name}"
-                found.append(_distribution(prefix, path, defects, is_covered=path in covered))
-    return tuple(found)
+                found.append(f"{site}/{entry.name}")
+    return found
 
 
-def _distribution(prefix: Path, path: str, defects: list[Defect], *, is_covered: bool) -> Distribution:
-    is_egg = path.endswith(".egg-info")
-    names = set(_names(prefix / path))
-
-    def parsed(name: str, parse: Callable[[bytes], T]) -> T | None:
-        if name not in names:
-            return None
-        try:
-            return parse(_content(prefix / path / name))
-        except _UNREADABLE as error:
-            defects.append(_defect(f"{path}/{name}", error))
-            return None
-
-    metadata = _metadata(prefix, path, defects)
-    listing, base = ("installed-files.txt", path) if is_egg else ("RECORD", posixpath.dirname(path))
-    listed: tuple[tuple[Entry, ...], list[str]] | None = ((), [])
-    if not is_covered:
-        listed = parsed(listing, lambda data: distinfo.parse_listing(data, base, str(prefix), is_csv=not is_egg))
-    if listed and listed[1]:
-        detail = f"{len(listed[1])} row(s) leave the environment or make no sense, first {listed[1][0]!r}"
-        defects.append(Defect(id="broken-record", path=f"{path}/{listing}", detail=detail))
-    installer = parsed("INSTALLER", lambda data: data.decode("utf-8", "replace").strip())
-    return Distribution(
-        path=path,
-        name=metadata.name,
-        version=metadata.version,
-        installer=installer.splitlines()[0] if installer else None,
-        requested="REQUESTED" in names,
-        direct_url=parsed("direct_url.json", distinfo.parse_direct_url),
-        requires_python=metadata.requires_python,
-        requires_dist=metadata.requires_dist,
-        provides_extra=metadata.provides_extra,
-        tags=parsed("WHEEL", distinfo.parse_tags) or (),
-        entries=listed[0] if listed else None,
-    )
-
-
-def _metadata(prefix: Path, path: str, defects: list[Defect]) -> CoreMetadata:
-    # A distutils .egg-info is one file, which is the metadata itself.
-    name = "PKG-INFO" if path.endswith(".egg-info") else "METADATA"
-    path_of_metadata = f"{path}/{name}" if (prefix / path).is_dir() else path
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; a link that leads round in a circle is none."""
     try:
-        metadata, wrong = distinfo.parse_header(_content(prefix / path_of_metadata), path)
-    except FileNotFoundError:
-        detail = f"there is no {name}: nothing says what this is"
-        defects.append(Defect(id="distribution-without-metadata", path=path_of_metadata, detail=detail))
-        return distinfo.name_of(path)
-    except _UNREADABLE as error:
-        defects.append(_defect(path_of_metadata, error))
-        return distinfo.name_of(path)
-    if wrong:
-        defects.append(Defect(id="broken-record", path=path_of_metadata, detail=wrong))
-    return metadata
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _spread(prefix: Path, reader: Reader, jobs: int) -> Mapping[str, Found]:
+    """Path → what is read there: of every record, and of every dist-info where one usually lies; the largest first."""
+    records = sorted(_records(prefix), key=lambda path: -_size(prefix / path))
+    paths = [*records, *_distributions(prefix, site_directories(prefix))]
+    count = len(records)
+
+    def read_one(number: int) -> Found:
+        path = paths[number]
+        return reader.record(path) if number < count else reader.distribution(path)
+
+    with spread(read_one, len(paths), jobs if len(paths) >= _MANY else 1) as reading:
+        return dict(zip(paths, reading.results(), strict=True))
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _with_distributions(installed: list[Installed], distributions: tuple[Distribution, ...]) -> tuple[Installed, ...]:
@@ -230,7 +194,7 @@ def _with_distributions(installed: list[Installed], distributions: tuple[Distrib
     projects = {package.record.name: package.record.pypi_names for package in installed}
     found = []
     for package in installed:
-        own = {anchors[entry.path].path: anchors[entry.path] for entry in package.entries if entry.path in anchors}
+        own = {anchors[path].path: anchors[path] for path in paths_of(package.entries) if path in anchors}
         carried = sorted(each.name for each in own.values())
         record = replace(package.record, pypi_names=tuple(dict.fromkeys((*package.record.pypi_names, *carried))))
         if record.ecosystem == "wheel":
@@ -272,14 +236,14 @@ def _recorded_python(installed: Sequence[Installed], defects: list[Defect]) -> t
         try:
             return python, site or python.site_packages
         except ValueError as error:
-            defects.append(_defect(package.meta_path, error))
+            defects.append(defect_of(package.meta_path, error))
     return None
 
 
 def _layout_python(prefix: Path) -> tuple[Python, str] | None:
     """The python of a prefix that conda did not make (a virtual environment, an installation from source)."""
     links = [prefix / "bin" / name for name in ("python", "python3") if os.path.lexists(prefix / "bin" / name)]
-    libraries = [match for name in _names(prefix / "lib") if (match := _MINOR.match(name))]
+    libraries = [match for name in names_in(str(prefix / "lib")) if (match := _MINOR.match(name))]
     if not links or not libraries:
         return None
     configured = _configured_version(prefix)
@@ -312,57 +276,7 @@ def _header_version(prefix: Path, library: re.Match[str]) -> str | None:
 
 def _search(path: Path, pattern: str) -> str | None:
     try:
-        found = re.search(pattern, _content(path, MAX_METADATA).decode("utf-8", "replace"), re.MULTILINE)
+        found = re.search(pattern, content(str(path), MAX_METADATA).decode("utf-8", "replace"), re.MULTILINE)
     except (ValueError, OSError):
         return None
     return found[1] if found else None
-
-
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-def _content(path: Path, limit: int = _MAX_RECORD) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes. A device or a pipe is never opened: it could block."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise ValueError("it is not a regular file")
-    if found.st_size > limit:
-        raise ValueError(f"it is larger than {limit} bytes")
-    return path.read_bytes()
-
-
-def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    """The entries of a folder; none where there is no such folder."""
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise FaultError("prefix-unreadable", f"{folder} cannot be listed: {error.strerror}") from error
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one; a link that leads round in a circle is none."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _names(folder: Path) -> list[str]:
-    return [entry.name for entry in _scan(folder)]
-
-
-def _defect(path: str, error: Exception) -> Defect:
-    if isinstance(error, OSError):
-        detail = f"it cannot be read: {error.strerror}"
-    elif isinstance(error, UnicodeDecodeError):
-        detail = f"it is not UTF-8: byte {error.start}"
-    elif isinstance(error, json.JSONDecodeError):
-        detail = f"it is not JSON: {error}" if error.doc.strip() else "it is empty"
-    elif isinstance(error, RecursionError):
-        detail = "it is nested too deeply"
-    else:
-        detail = str(error)
-    return Defect(id="broken-record", path=path, detail=detail)

@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bridge.entries import Entries
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
-from bridge.paths import META, inside
+from bridge.paths import EMPTY, META, inside
+from bridge.prefix.columns import conda_paths
 from converters.errors import UnsafeInputError
 from converters.names import projects_of_purls
 from converters.record import Record, conda_record
 
-__all__ = ["EMPTY", "parse"]
+__all__ = ["parse"]
 
 _KINDS: Mapping[str, PathKind] = {"softlink": "symlink", "directory": "directory"}
-EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the SHA-256 of no bytes
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _LAST_SECOND = 253402300799  # 9999-12-31: larger timestamps count milliseconds (conda's rule)
 
 
-def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
+def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installed, tuple[Defect, ...]]:
     """The package that the record at `path` (`conda-meta/NAME-VERSION-BUILD.json`) describes.
 
+    :param in_columns: give its entries as `bridge.entries.Entries`, for who looks at few of them.
     Paths that leave the prefix are left out and become one `Defect`. Raises `ValueError` (or `RecursionError`) with
     the reason where the record is empty, truncated, not UTF-8, misnamed, or holds values of wrong types.
     """
@@ -41,6 +43,7 @@ def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
     if refused:
         detail = f"it lists {len(refused)} path(s) that no package may have, first {refused[0]!r}"
         defects = (Defect(id="broken-record", path=path, detail=detail),)
+    entries = entries if in_columns else tuple(entries)
     return Installed(record=record, meta_path=path, entries=entries, requested=_requested(document)), defects
 
 
@@ -76,7 +79,7 @@ def _requested(document: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(spec for spec in specs if spec not in {"", "None"})
 
 
-def _entries(document: Mapping[str, object]) -> tuple[tuple[Entry, ...], list[str]]:
+def _entries(document: Mapping[str, object]) -> tuple[Sequence[Entry], list[str]]:
     """The record's entries, and the paths that were refused."""
     data = document.get("paths_data")
     listed = data.get("paths") if isinstance(data, dict) else None
@@ -84,6 +87,9 @@ def _entries(document: Mapping[str, object]) -> tuple[tuple[Entry, ...], list[st
         listed = [{"_path": path} for path in _texts(document, "files")]
     if not isinstance(listed, list):
         raise ValueError("paths_data.paths is not a list")
+    columns = conda_paths(listed, _entry)
+    if columns is not None:
+        return columns, []
     entries: dict[str, Entry] = {}
     refused = []
     for item in listed:
@@ -94,13 +100,15 @@ def _entries(document: Mapping[str, object]) -> tuple[tuple[Entry, ...], list[st
         if relative is None:
             refused.append(path)
         else:
-            fingerprint = _promised(item)
-            packed = item.get("sha256")
-            is_other = isinstance(packed, str) and _HEX.match(packed) and packed != fingerprint.sha256
-            entries[relative] = Entry(
-                path=relative, fingerprint=fingerprint, packed=str(packed) if is_other and packed != EMPTY else None
-            )
-    return tuple(entries.values()), refused
+            entries[relative] = _entry(item, relative)
+    return Entries.of(entries.values()), refused
+
+
+def _entry(item: Mapping[str, object], path: str) -> Entry:
+    fingerprint = _promised(item)
+    packed = item.get("sha256")
+    is_other = isinstance(packed, str) and _HEX.match(packed) and packed != fingerprint.sha256
+    return Entry(path=path, fingerprint=fingerprint, packed=str(packed) if is_other and packed != EMPTY else None)
 
 
 def _promised(item: Mapping[str, object]) -> Fingerprint:

@@ -14,8 +14,10 @@ from dataclasses import replace
 from packaging.metadata import parse_email
 from packaging.utils import canonicalize_name
 
+from bridge.entries import Entries
 from bridge.model import Entry, Fingerprint
 from bridge.paths import inside
+from bridge.prefix.columns import record_rows
 from converters.errors import BridgeError
 from converters.wheel import CoreMetadata, parse_metadata
 
@@ -52,7 +54,7 @@ def parse_header(data: bytes, path: str) -> tuple[CoreMetadata, str | None]:
         return found, error.message
 
 
-def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -> tuple[tuple[Entry, ...], list[str]]:
+def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -> tuple[Entries, list[str]]:
     """RECORD's rows (or the lines of an egg's `installed-files.txt`) as entries, and the rows that were refused.
 
     :param base: the prefix-relative folder the rows are relative to; absolute rows must lie below `prefix`.
@@ -60,6 +62,9 @@ def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -
     file cannot be read as UTF-8 or as CSV.
     """
     text = data.decode("utf-8")
+    columns = record_rows(text, base, prefix) if is_csv else None
+    if columns is not None:
+        return columns, []
     rows = csv.reader(io.StringIO(text, newline="")) if is_csv else ([line] for line in text.splitlines())
     entries: dict[str, Entry] = {}
     refused = []
@@ -73,7 +78,7 @@ def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -
             refused.append(path)
         else:
             entries[relative] = Entry(path=relative, fingerprint=fingerprint)
-    return tuple(entries.values()), refused
+    return Entries.of(entries.values()), refused
 
 
 def hex_digest(text: str) -> str | None:

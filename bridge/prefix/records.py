@@ -1,0 +1,153 @@
+"""Reading one record of conda-meta, and one dist-info: what each says, and what is wrong with it.
+
+What cannot be read as what it claims to be is a `Defect`, never an exception.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import posixpath
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bridge.entries import Entries
+from bridge.errors import FaultError
+from bridge.model import Defect, Distribution, Installed
+from bridge.prefix import condameta, distinfo
+from converters.wheel import CoreMetadata
+
+__all__ = ["Found", "Reader", "content", "defect_of", "names_in", "scan"]
+
+T = TypeVar("T")
+Found = tuple[Installed | Distribution | None, tuple[Defect, ...]]
+
+_MAX_RECORD = 256 << 20  # bytes of one conda-meta JSON or RECORD
+_UNREADABLE = (ValueError, RecursionError, OSError, csv.Error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Reads records of one prefix.
+
+    :param in_columns: give entries as `bridge.entries.Entries`, for who looks at few of them.
+    """
+
+    prefix: str
+    in_columns: bool = False
+
+    def record(self, path: str) -> Found:
+        """The conda-meta record at a prefix-relative path; without it, why it cannot be read."""
+        try:
+            return condameta.parse(content(f"{self.prefix}/{path}"), path, in_columns=self.in_columns)
+        except _UNREADABLE as error:
+            return None, (defect_of(path, error),)
+
+    def distribution(self, path: str, *, is_covered: bool = False) -> Found:
+        """The dist-info (or `.egg-info`) at a prefix-relative path.
+
+        :param is_covered: its entries are those of a record, and are left out here.
+        Raises `FaultError` (`prefix-unreadable`) where its folder may not be listed.
+        """
+        defects: list[Defect] = []
+        is_egg = path.endswith(".egg-info")
+        names = set(names_in(f"{self.prefix}/{path}"))
+
+        def parsed(name: str, parse: Callable[[bytes], T]) -> T | None:
+            if name not in names:
+                return None
+            try:
+                return parse(content(f"{self.prefix}/{path}/{name}"))
+            except _UNREADABLE as error:
+                defects.append(defect_of(f"{path}/{name}", error))
+                return None
+
+        metadata = self._metadata(path, defects)
+        listing, base = ("installed-files.txt", path) if is_egg else ("RECORD", posixpath.dirname(path))
+        listed: tuple[Entries, list[str]] | None = (Entries.of(()), [])
+        if not is_covered:
+            listed = parsed(listing, lambda data: distinfo.parse_listing(data, base, self.prefix, is_csv=not is_egg))
+        if listed and listed[1]:
+            detail = f"{len(listed[1])} row(s) leave the environment or make no sense, first {listed[1][0]!r}"
+            defects.append(Defect(id="broken-record", path=f"{path}/{listing}", detail=detail))
+        entries = listed[0] if listed else None
+        installer = parsed("INSTALLER", lambda data: data.decode("utf-8", "replace").strip())
+        found = Distribution(
+            path=path,
+            name=metadata.name,
+            version=metadata.version,
+            installer=installer.splitlines()[0] if installer else None,
+            requested="REQUESTED" in names,
+            direct_url=parsed("direct_url.json", distinfo.parse_direct_url),
+            requires_python=metadata.requires_python,
+            requires_dist=metadata.requires_dist,
+            provides_extra=metadata.provides_extra,
+            tags=parsed("WHEEL", distinfo.parse_tags) or (),
+            entries=entries if entries is None or self.in_columns else tuple(entries),
+        )
+        return found, tuple(defects)
+
+    def _metadata(self, path: str, defects: list[Defect]) -> CoreMetadata:
+        # A distutils .egg-info is one file, which is the metadata itself.
+        name = "PKG-INFO" if path.endswith(".egg-info") else "METADATA"
+        path_of_metadata = f"{path}/{name}" if os.path.isdir(f"{self.prefix}/{path}") else path
+        try:
+            metadata, wrong = distinfo.parse_header(content(f"{self.prefix}/{path_of_metadata}"), path)
+        except FileNotFoundError:
+            detail = f"there is no {name}: nothing says what this is"
+            defects.append(Defect(id="distribution-without-metadata", path=path_of_metadata, detail=detail))
+            return distinfo.name_of(path)
+        except _UNREADABLE as error:
+            defects.append(defect_of(path_of_metadata, error))
+            return distinfo.name_of(path)
+        if wrong:
+            defects.append(Defect(id="broken-record", path=path_of_metadata, detail=wrong))
+        return metadata
+
+
+def content(path: str, limit: int = _MAX_RECORD) -> bytes:
+    """The bytes of a regular file of at most `limit` bytes. A device or a pipe is never opened: it could block.
+
+    Raises `ValueError` and `OSError`.
+    """
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is not a regular file")
+    if found.st_size > limit:
+        raise ValueError(f"it is larger than {limit} bytes")
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def scan(folder: str) -> list[os.DirEntry[str]]:
+    """The entries of a folder; none where there is no such folder. Raises `FaultError` (`prefix-unreadable`)."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise FaultError("prefix-unreadable", f"{folder} cannot be listed: {error.strerror}") from error
+
+
+def names_in(folder: str) -> list[str]:
+    """The names in a folder; none where there is no such folder. Raises `FaultError` (`prefix-unreadable`)."""
+    return [entry.name for entry in scan(folder)]
+
+
+def defect_of(path: str, error: Exception) -> Defect:
+    """What stood in the way of reading a record, for a person."""
+    if isinstance(error, OSError):
+        detail = f"it cannot be read: {error.strerror}"
+    elif isinstance(error, UnicodeDecodeError):
+        detail = f"it is not UTF-8: byte {error.start}"
+    elif isinstance(error, json.JSONDecodeError):
+        detail = f"it is not JSON: {error}" if error.doc.strip() else "it is empty"
+    elif isinstance(error, RecursionError):
+        detail = "it is nested too deeply"
+    else:
+        detail = str(error)
+    return Defect(id="broken-record", path=path, detail=detail)

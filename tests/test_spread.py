@@ -1,0 +1,96 @@
+"""Tasks spread over copies of the process: the same answers whatever becomes of the copies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from bridge.spread import spread
+
+HERE = os.getpid()
+
+
+def answers(jobs: int, count: int = 300) -> list[int]:
+    with spread(lambda number: number * number, count, jobs) as running:
+        return running.results()
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 3, 300, 5000])
+def test_the_answers_come_in_order(jobs: int, count: int) -> None:
+    assert answers(jobs, count) == [number * number for number in range(count)]
+
+
+def test_copies_do_the_work_and_large_answers_come_whole() -> None:
+    with spread(lambda number: (os.getpid(), bytes(1 << 18)), 40, 3) as running:
+        found = running.results()
+    assert HERE not in {process for process, _ in found}
+    assert {len(data) for _, data in found} == {1 << 18}
+
+
+def test_what_a_copy_failed_to_do_is_done_here() -> None:
+    """MUST: no copy changes what is found: not one that dies, not one whose task fails there."""
+
+    def task(number: int) -> int:
+        if os.getpid() != HERE and number == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if os.getpid() != HERE and number % 3 == 0:
+            raise ValueError(number)
+        return number
+
+    with spread(task, 100, 2) as running:
+        assert running.results() == list(range(100))
+
+
+def test_an_error_is_raised_here() -> None:
+    def task(number: int) -> int:
+        return 1 // (number - 5)
+
+    with spread(task, 10, 2) as running, pytest.raises(ZeroDivisionError):
+        running.results()
+
+
+def test_with_threads_nothing_is_copied() -> None:
+    """MUST: a copy would hold the locks of threads that it does not have."""
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        with spread(lambda _: os.getpid(), 10, 2) as running:
+            assert set(running.results()) == {HERE}
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_what_is_left_ends_the_copies() -> None:
+    started = time.monotonic()
+    with spread(lambda _: time.sleep(60), 2, 2):
+        pass
+    assert time.monotonic() - started < 10
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_copies_end_with_their_parent() -> None:
+    """MUST: whoever kills an audit is rid of all of it."""
+    code = """
+import os, sys, time
+from bridge.spread import spread
+def task(number):
+    time.sleep(0.05)
+    print(os.getpid(), flush=True)
+    return number
+with spread(task, 1000, 2) as running:
+    time.sleep(0.5)
+    os._exit(0)
+"""
+    # The pipe ends when the last process that holds it has ended.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=True)
+    assert 0 < len(done.stdout.splitlines()) < 200
