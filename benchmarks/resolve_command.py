@@ -19,22 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
+from frozen import served_snapshot
+
 NAMES = ("python=3.12", "numpy", "pandas", "scikit-learn", "rich")
-
-
-@contextmanager
-def served(shared: Path) -> Iterator[str]:
-    words = [sys.executable, str(shared / "tools" / "serve_snapshot.py"), str(shared / "data"), "--port", "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield server.stdout.readline().strip()
-        finally:
-            server.terminate()
 
 
 def run(words: list[str], environment: Mapping[str, str]) -> tuple[str, float, float]:
@@ -58,7 +48,7 @@ def main() -> None:
     unwanted = ("BRIDGE_", "PIP_", "PYTHONDONTWRITEBYTECODE")
     clean = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
     rows: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as scratch, served(arguments.folder) as url:
+    with tempfile.TemporaryDirectory() as scratch, served_snapshot(arguments.folder) as url:
         environment = clean | {"BRIDGE_CACHE_DIR": f"{scratch}/cache", "PYTHONPYCACHEPREFIX": f"{scratch}/bytecode"}
         command = [sys.executable, "-m", "bridge", "resolve", *NAMES, "-c", f"{url}/conda-forge", "--index-url",
                    f"{url}/simple/", "--name-map", f"{url}/names/conda-forge-to-pypi.json", "--platform", "linux-64",

@@ -20,14 +20,12 @@ import os
 import random
 import statistics
 import sys
-import threading
 import time
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+from frozen import served_folder
 from rattler import BuildString, Channel, Gateway, GenericVirtualPackage, PackageName, Version, solve
 from rattler.exceptions import SolverError
 from zstandard import ZstdDecompressor
@@ -44,13 +42,6 @@ SUBDIRS: tuple[Literal["linux-64"], Literal["noarch"]] = ("linux-64", "noarch")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 VIRTUAL = {"__unix": "0", "__linux": "6.1", "__glibc": "2.36", "__archspec": "0"}
 Picks = dict[str, tuple[str, str]]  # name → (version, build)
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def versions(folder: Path) -> dict[str, list[str]]:
@@ -127,10 +118,7 @@ def timed(solver: Any, request: list[str]) -> tuple[Picks | None, float]:  # noq
 
 def measure(folder: Path, requests: list[list[str]]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
-    with TemporaryDirectory() as scratch:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
+    with TemporaryDirectory() as scratch, served_folder(folder) as url:
         theirs, ours = Theirs(url, Path(scratch, "theirs")), Ours(url, Path(scratch, "ours"))
         for request in requests:  # to warm both
             theirs(request)

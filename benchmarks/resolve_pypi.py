@@ -24,10 +24,10 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from frozen import served_snapshot
 from packaging.utils import canonicalize_name
 from zstandard import ZstdDecompressor
 
@@ -132,17 +132,6 @@ def write_channel(folder: Path) -> None:
         (folder / subdir / "repodata.json").write_text(json.dumps(repodata), "utf-8")
 
 
-@contextmanager
-def served(shared: Path) -> Iterator[str]:
-    words = [sys.executable, str(shared / "tools" / "serve_snapshot.py"), str(shared / "data"), "--port", "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield server.stdout.readline().strip()
-        finally:
-            server.terminate()
-
-
 def measure(bench: Bench, source: str, requirements: list[str], runs: int) -> dict[str, object]:
     """One set: both once to fill the caches, then in turns."""
     theirs, _ = bench.uv_solve(requirements)
@@ -198,7 +187,7 @@ def main() -> None:
         parser.error("name the folder of the frozen data, or set BRIDGE_SHARED")
     unwanted = ("BRIDGE_", "UV_", "PIP_", "PYTHONDONTWRITEBYTECODE")
     clean = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
-    with tempfile.TemporaryDirectory() as scratch, served(arguments.folder) as index:
+    with tempfile.TemporaryDirectory() as scratch, served_snapshot(arguments.folder) as index:
         caches = {"BRIDGE_CACHE_DIR": "bridge", "UV_CACHE_DIR": "uv", "PYTHONPYCACHEPREFIX": "bytecode"}
         environment = clean | {name: f"{scratch}/{folder}" for name, folder in caches.items()}
         program = shutil.which("uv") or str(Path(sys.executable).parent / "uv")

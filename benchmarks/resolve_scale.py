@@ -21,12 +21,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 from collections import defaultdict
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from frozen import served_folder
 from zstandard import ZstdCompressor, ZstdDecompressor
 
 SUBDIRS = ("linux-64", "noarch")
@@ -65,13 +63,6 @@ print(json.dumps({"load": load, "solve": statistics.median(times), "peak": peak,
                   "packages": packages}), flush=True)
 os._exit(0)
 """
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def read(path: Path) -> Records:
@@ -157,19 +148,15 @@ def main() -> None:
     small = {subdir: read(arguments.folder / "data" / "conda-forge" / subdir / "repodata.json.zst")
              for subdir in SUBDIRS}  # fmt: skip
     report: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        handler = partial(Quiet, directory=scratch)
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory() as scratch, served_folder(Path(scratch)) as served:
         for size in ("small", "big"):
             channel = small if size == "small" else grow(small, arguments.records)
             folder = Path(scratch, size)
             write(folder, channel, arguments.layout)
             count = sum(map(len, channel.values()))
             del channel
-            url = folder.as_uri() if arguments.serve == "file" else f"http://127.0.0.1:{server.server_port}/{size}"
+            url = folder.as_uri() if arguments.serve == "file" else f"{served}/{size}"
             report[size] = {"records": count, **measure(url, Path(scratch, f"cache-{size}"))}
-        server.shutdown()
     ratio = statistics.median([report["big"]["solve"] / report["small"]["solve"]])
     if arguments.json:
         print(json.dumps({"layout": arguments.layout, "serve": arguments.serve, **report, "ratio": ratio}, indent=2))

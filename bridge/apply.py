@@ -261,16 +261,9 @@ def fetch_archive(record: Record, supply: Supply) -> Path:
     if record.ecosystem == "conda":
         return supply.channels.archive(record, supply.session.progress)
     is_built = not record.url.split("#")[0].endswith(".whl")
-    file = IndexFile(
-        project=record.pypi_names[0],
-        filename=file_name(record.url) if is_built else record.filename,
-        version=record.version,
-        url=record.url,
-        origin=record.origin,
-        sha256=record.sha256,
-        size=record.size,
-        requires_python=record.requires_python,
-    )
+    file = IndexFile.of_record(record)
+    if is_built:
+        file = replace(file, filename=file_name(record.url))
     return supply.session.index.fetch(file, supply.session.progress)
 
 
@@ -294,16 +287,7 @@ def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply, store
         from bridge.build import check_runs  # noqa: PLC0415 - most runs build nothing
 
         check_runs(archive, plan.target, record.filename)
-    info = WheelInfo(
-        filename=filename,
-        metadata=wheel.metadata,
-        url=record.url,
-        origin=record.origin,
-        sha256=record.sha256,
-        size=record.size,
-        yanked=record.yanked,
-        upload_time=record.timestamp,
-    )
+    info = WheelInfo.of_record(record, wheel.metadata, filename)
     fetched = replace(translate(info, plan.target, supply.names), name=record.name)
     _same_metadata(record, fetched, is_sdist=is_sdist)
     return _Judged(record=fetched if is_sdist else record, manifest=wheel, unpacked=unpacked)

@@ -59,6 +59,22 @@ class IndexFile:
     def is_wheel(self) -> bool:
         return self.filename.endswith(".whl")
 
+    @classmethod
+    def of_record(cls, record: Record) -> IndexFile:
+        """The file that a wheel's record, or that of an sdist, came from."""
+        return cls(
+            project=record.pypi_names[0] if record.pypi_names else record.name,
+            filename=record.filename,
+            version=record.version,
+            url=record.url,
+            origin=record.origin,
+            sha256=record.sha256,
+            size=record.size,
+            requires_python=record.requires_python,
+            yanked=record.yanked,
+            upload_time=record.timestamp,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:

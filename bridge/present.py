@@ -61,7 +61,7 @@ class PresentIndex:
             found = ()
         if any(file.filename == present.filename for file in found):
             return found
-        return (*found, _file(project, present))
+        return (*found, IndexFile.of_record(present))
 
     def _allowed(self, project: str, files: Sequence[IndexFile]) -> Sequence[IndexFile]:
         allowed = self._hashes.get(project)
@@ -90,18 +90,3 @@ class PresentIndex:
     def _is_present(self, file: IndexFile) -> bool:
         present = self._installed.get(file.project)
         return present is not None and (present.filename, present.sha256) == (file.filename, file.sha256)
-
-
-def _file(project: str, record: Record) -> IndexFile:
-    return IndexFile(
-        project=project,
-        filename=record.filename,
-        version=record.version,
-        url=record.url,
-        origin=record.origin,
-        sha256=record.sha256,
-        size=record.size,
-        requires_python=record.requires_python,
-        yanked=record.yanked,
-        upload_time=record.timestamp,
-    )

@@ -93,14 +93,6 @@ def _again(old: Installed, target: Target, supply: Supply) -> Resolved:
 def _of_archive(record: Record, target: Target, supply: Supply) -> Record:
     """The record of a wheel out of the wheel itself: what is installed of its METADATA may be what is damaged."""
     manifest = check_wheel(fetch_archive(record, supply), filename=record.filename)
-    info = WheelInfo(
-        filename=record.filename,
-        metadata=manifest.metadata,
-        url=record.url,
-        origin=record.origin,
-        sha256=record.sha256,
-        size=record.size,
-        upload_time=record.timestamp,
-    )
+    info = WheelInfo.of_record(record, manifest.metadata, record.filename)
     fresh = translate(info, target, supply.names)
     return replace(fresh, name=record.name, build=record.build, subdir=record.subdir)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from packaging.metadata import parse_email
 from packaging.tags import Tag
@@ -17,6 +17,9 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from converters.errors import UnsafeInputError
+
+if TYPE_CHECKING:
+    from converters.record import Record
 
 __all__ = [
     "CoreMetadata",
@@ -74,6 +77,20 @@ class WheelInfo:
     size: int | None = None
     yanked: str | None = None
     upload_time: int | None = None
+
+    @classmethod
+    def of_record(cls, record: Record, metadata: CoreMetadata, filename: str) -> WheelInfo:
+        """A wheel from where its record says; of one that was built of an sdist, `filename` is its own."""
+        return cls(
+            filename=filename,
+            metadata=metadata,
+            url=record.url,
+            origin=record.origin,
+            sha256=record.sha256,
+            size=record.size,
+            yanked=record.yanked,
+            upload_time=record.timestamp,
+        )
 
 
 @lru_cache(maxsize=65536)

@@ -78,17 +78,23 @@ def commit(prefix: Path, *todo: PathChange, stage: Nodes | None = None, durabili
         transaction.commit(todo)
 
 
+def in_children(count: int, work: Callable[[], object]) -> list[int]:
+    """Run it in so many forked processes at once; how each ended: a negative signal, 0, or 1 for an exception."""
+    children = []
+    for _ in range(count):
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+                os._exit(0)
+            except BaseException:  # noqa: BLE001 - the parent asserts on the status
+                os._exit(1)
+        children.append(child)
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
 def in_child(work: Callable[[], object]) -> int:
-    """Run it in a forked process; how that ended: the negative signal, else 0, or 1 for an exception."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - the parent asserts on the status
-            os._exit(1)
-    status = os.waitpid(child, 0)[1]
-    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    return in_children(1, work)[0]
 
 
 def killed(prefix: Path, failpoint: str, workload: Workload = WORKLOADS["upgrade"]) -> None:
@@ -686,17 +692,7 @@ def test_changes_of_one_prefix_come_one_after_the_other(tmp_path: Path) -> None:
                 after = fs.write_file(transaction.staging, "number", [b"%d" % (number + 1)])
                 transaction.commit([PathChange(path="number", before=before, after=after)])
 
-    children = []
-    for _ in range(8):
-        child = os.fork()
-        if child == 0:
-            try:
-                work()
-            except BaseException:  # noqa: BLE001 - the parent asserts on the status
-                os._exit(1)
-            os._exit(0)
-        children.append(child)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+    assert in_children(8, work) == [0] * 8
     assert (prefix / "number").read_bytes() == b"48"
     assert own(prefix) == [OWN, f"{OWN}/lock"]
 
@@ -714,17 +710,7 @@ def test_uncommitted_changes_at_once_take_away_only_their_own(tmp_path: Path) ->
                 assert transaction.staging.is_dir()
                 marker.unlink()
 
-    children = []
-    for _ in range(4):
-        child = os.fork()
-        if child == 0:
-            try:
-                work()
-            except BaseException:  # noqa: BLE001 - the parent asserts on the status
-                os._exit(1)
-            os._exit(0)
-        children.append(child)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert in_children(4, work) == [0] * 4
     assert tree_digest(tmp_path) == before
 
 
@@ -901,17 +887,7 @@ def test_many_creations_at_once(tmp_path: Path) -> None:
             except OwnershipError:
                 continue
 
-    children = []
-    for _ in range(4):
-        child = os.fork()
-        if child == 0:
-            try:
-                work()
-            except BaseException:  # noqa: BLE001 - the parent asserts on the status
-                os._exit(1)
-            os._exit(0)
-        children.append(child)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert in_children(4, work) == [0] * 4
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"env{number}" for number in range(10)]
     assert all({path.name for path in prefix.iterdir()} == {"a", "b", "conda-meta"} for prefix in tmp_path.iterdir())
 

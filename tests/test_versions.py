@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
-from packaging.specifiers import Specifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from rattler import MatchSpec, VersionSpec
@@ -20,6 +20,7 @@ from rattler import Version as CondaVersion
 from converters.errors import UnsafeInputError
 from converters.names import NameMap
 from converters.versions import conda_version, to_matchspec, to_version_spec
+from tests.conversion_meaning import is_documented
 
 RELEASES = [
     "0",
@@ -71,27 +72,6 @@ def accepted(text: str, versions: list[str]) -> set[str]:
 def wanted(specifier: str, versions: list[str]) -> set[str]:
     found = SpecifierSet(specifier)
     return {version for version in versions if found.contains(Version(version), prereleases=True)}
-
-
-def padded(release: tuple[int, ...]) -> tuple[int, ...]:
-    return (*release, *[0] * (5 - len(release)))
-
-
-def is_documented(clause: Specifier, text: str, *, looser: bool) -> bool:
-    """Whether the docstring of converters.versions names the difference on `text` that `clause` may make."""
-    version = Version(text)
-    bound = Version(clause.version.removesuffix(".*"))
-    same_release = padded(version.release) == padded(bound.release) and version.epoch == bound.epoch
-    if version.local is not None and Version(version.public) in (Version(bound.public), Version(bound.base_version)):
-        return True  # local versions of the bound itself
-    other_zeros = same_release and len(version.release) != len(bound.release)
-    if other_zeros and (version.is_prerelease or version.is_postrelease):
-        return True
-    is_shorter = version.epoch == bound.epoch and len(version.release) < len(bound.release)
-    if version.is_postrelease and is_shorter and bound.release[: len(version.release)] == version.release:
-        return True  # 1.post1 passes >=1.0.2
-    is_development = version.dev is not None and version.pre is None
-    return not looser and clause.operator in ("<", "<=") and bound.pre is not None and same_release and is_development
 
 
 @pytest.mark.parametrize(

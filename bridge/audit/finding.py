@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bridge.errors import BridgeError, FindingsError, InterruptedPrefixError
 
-__all__ = ["INTERRUPTED", "LEVELS", "Finding", "Level", "Report", "Source", "grouped", "is_at_least", "is_fixable"]
+if TYPE_CHECKING:
+    from bridge.audit.claims import Owner
+
+__all__ = [
+    "INTERRUPTED",
+    "LEVELS",
+    "Finding",
+    "Level",
+    "Report",
+    "Source",
+    "at_path",
+    "grouped",
+    "is_at_least",
+    "is_fixable",
+]
 
 Level = Literal["error", "warning", "info"]
 Source = Literal["conda", "wheel", "unmanaged"]
@@ -57,6 +71,14 @@ class Finding:
             "evidence": self.evidence,
             "repair": list(self.repair),
         }
+
+
+def at_path(
+    owner: Owner | None, path: str, name: str, level: Level, evidence: str, repair: tuple[str, ...] = ()
+) -> Finding:
+    """The finding `name` about one path, whose owner may be nobody."""
+    package, label = (owner.package, owner.label) if owner is not None else (None, None)
+    return Finding(id=name, level=level, package=package, path=path, owner=label, evidence=evidence, repair=repair)
 
 
 def is_fixable(finding: Finding) -> bool:

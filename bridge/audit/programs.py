@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 
 from bridge.audit import repair
-from bridge.audit.claims import Owner
-from bridge.audit.finding import Finding, Level
+from bridge.audit.finding import Finding, Level, at_path
 from bridge.audit.readings import Script
 from bridge.audit.view import View
 
@@ -121,15 +120,7 @@ def broken_interpreter(view: View) -> Iterator[Finding]:
 def _of_path(
     view: View, name: str, path: str, evidence: str, *, level: Level = "error", repairs: tuple[str, ...] | None = None
 ) -> Finding:
-    owner: Owner | None = view.owner(path)
+    owner = view.owner(path)
     if repairs is None:
         repairs = repair.restore(view, owner) if owner is not None else ()
-    return Finding(
-        id=name,
-        level=level,
-        package=owner.package if owner else None,
-        path=path,
-        owner=owner.label if owner else None,
-        evidence=evidence,
-        repair=repairs,
-    )
+    return at_path(owner, path, name, level, evidence, repairs)

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from bridge.audit import repair
 from bridge.audit.claims import Owner
-from bridge.audit.finding import Finding, Level
+from bridge.audit.finding import Finding, Level, at_path
 from bridge.audit.view import View
 
 __all__ = [
@@ -224,12 +224,4 @@ def _top_level(view: View) -> dict[str, tuple[str, Owner | None]]:
 
 
 def _finding(view: View, name: str, path: str, evidence: str, *, level: Level, owner: Owner | None = None) -> Finding:
-    owner = owner or view.owner(path)
-    return Finding(
-        id=name,
-        level=level,
-        package=owner.package if owner else None,
-        path=path,
-        owner=owner.label if owner else None,
-        evidence=evidence,
-    )
+    return at_path(owner or view.owner(path), path, name, level, evidence)

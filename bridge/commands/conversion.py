@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -191,17 +191,8 @@ def _text(record: Record) -> str:
 
 def _file(record: Record, session: Session) -> IndexFile:
     """The index's file of a record of the solution."""
-    project = record.pypi_names[0] if record.pypi_names else record.name
-    named: Callable[[IndexFile], bool] = lambda file: file.filename == record.filename and file.url == record.url  # noqa: E731
-    listed = next(filter(named, session.index.files(project)), None) if record.origin else None
-    return listed or IndexFile(
-        project=project,
-        filename=record.filename,
-        version=record.version,
-        url=record.url,
-        origin=record.origin,
-        sha256=record.sha256,
-        size=record.size,
-        yanked=record.yanked,
-        upload_time=record.timestamp,
-    )
+    known = IndexFile.of_record(record)
+    for file in session.index.files(known.project) if record.origin else ():
+        if (file.filename, file.url) == (known.filename, known.url):
+            return file
+    return known
