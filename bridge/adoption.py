@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from bridge import __version__, fs, transaction
 from bridge import prefix as prefixes
-from bridge.apply import Outcome, Supply, command_line
+from bridge.apply import Outcome
 from bridge.archive import check_wheel
 from bridge.errors import BridgeError, OwnershipError, UsageError
 from bridge.fetch.cache import sha256_of
@@ -39,6 +39,7 @@ from bridge.model import (
 from bridge.owners import Claim, bytecode_source, claims, incoming, is_bytecode, unmanaged
 from bridge.ownership import judge
 from bridge.provenance import meta_path
+from bridge.session import Supply, command_line
 from bridge.transaction.journal import now
 from converters.errors import UnsafeInputError
 from converters.record import Record

@@ -1,58 +1,26 @@
 """Carrying out a plan: fetch, verify, judge, stage, commit. Whatever is refused is refused before the first write.
 
-The order is that of decision 0001: every archive is fetched and hashed (exit 5), its structure judged (3), a wheel's
-metadata compared with what was solved (5), every path of the plan judged against the prefix and the plan itself (4);
-then all of it is staged and swapped in one transaction.
+What brings and stages packages is imported when there are some: that nothing is to be done is found without it.
 """
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
-
-from bridge import __version__, fs, transaction
-from bridge._rattler import current_subdir
-from bridge.archive import WheelManifest, check_conda, check_wheel
+from bridge import fs, transaction
 from bridge.caches import in_use
-from bridge.channel import Channels, same_package
-from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError
-from bridge.fetch.cache import sha256_of
-from bridge.fetch.urls import file_name, local_path, masked
-from bridge.link import Staged, Task, Unpacking, stage
-from bridge.link.scripts import Traces, run_scripts, scripts_of
-from bridge.link.wheel_store import WheelStore
-from bridge.manifest import Manifest, predict, site_packages_after
-from bridge.model import Fingerprint, IndexFile, PathChange, Plan, PrefixState, Remove, Resolved
-from bridge.owners import incoming
-from bridge.ownership import judge
-from bridge.session import Session
-from bridge.transaction.journal import now
-from converters.names import NameMap
-from converters.record import Record
-from converters.translate import translate
-from converters.wheel import WheelInfo
+from bridge.model import Fingerprint, PathChange, Plan, PrefixState
+from bridge.session import Session, Supply, command_line
 
-__all__ = ["Outcome", "Supply", "change_prefix", "command_line", "create_prefix", "fetch_archive"]
+if TYPE_CHECKING:
+    from bridge.link import Staged
 
-
-_MANY_BYTES = 1 << 40  # of what nobody knows the size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supply:
-    """Where a plan's archives come from: the session, its channels, and the names it was solved with."""
-
-    session: Session
-    channels: Channels
-    names: NameMap
+__all__ = ["Outcome", "change_prefix", "create_prefix"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,44 +37,28 @@ class Outcome:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cargo:
-    """A plan whose archives are here: sdists became the wheels that were built of them."""
-
-    plan: Plan
-    archives: Mapping[str, Path]
-    manifests: Mapping[str, Manifest]
-    unpacked: Mapping[str, Path]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
-    """The record to install, what its archive holds, and where a wheel lies unpacked."""
-
-    record: Record
-    manifest: Manifest
-    unpacked: Path | None = None
-
-
 def create_prefix(plan: Plan, supply: Supply) -> Outcome:
     """Make `plan.prefix`, aside, and publish it by one rename.
 
     Raises `OwnershipError` (`prefix-exists`) where something lies there, and whatever a step refuses; nothing is left
     then.
     """
+    from bridge.cargo import Scripts, fetch, task_of  # noqa: PLC0415 - see the module
+    from bridge.link import Unpacking, stage  # noqa: PLC0415
+
     started = time.perf_counter()
     settings = supply.session.settings
     with in_use(settings.cache_dir), transaction.create(plan.prefix, durability=settings.durability) as creation:
         scratch = creation.root / "conda-meta" / ".bridge" / "scratch"
         # All of it lies aside until it is published, so a package is unpacked as soon as it was judged.
         with Unpacking(scratch) as unpacking:
-            cargo = _fetch(plan, supply, unpacking)
+            cargo = fetch(plan, supply, unpacking)
             state = PrefixState(prefix=plan.prefix)
-            task = _task(state, supply, cargo, _nothing)
+            task = task_of(state, supply, cargo, _nothing)
             with _shown(supply.session, f"staging {len(cargo.archives)} packages"):
                 staged = stage(task, creation.root, scratch, unpacking=unpacking)
         _warn(supply.session, staged)
-        scripts = _Scripts(plan.prefix, cargo, supply.session)
+        scripts = Scripts(plan.prefix, cargo, supply.session)
         with _shown(supply.session, "publishing the environment"):
             creation.publish(published=scripts.after)
     return Outcome(plan=cargo.plan, staged=staged, link_scripts=scripts.not_run, seconds=time.perf_counter() - started)
@@ -134,13 +86,16 @@ def change_prefix(
             if gone:
                 running.commit(gone, plan={"command": command_line()})
             return Outcome(plan=plan, cleared=names, seconds=time.perf_counter() - started)
+        from bridge.cargo import Scripts, fetch, task_of  # noqa: PLC0415 - see the module
+        from bridge.link import stage  # noqa: PLC0415
+
         with in_use(settings.cache_dir):
-            cargo = _fetch(plan, supply)
-            task = _task(state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
+            cargo = fetch(plan, supply)
+            task = task_of(state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
             with _shown(session, f"staging {len(cargo.archives)} packages"):
                 staged = stage(task, running.staging, running.staging.parent / "scratch")
         _warn(session, staged)
-        scripts = _Scripts(prefix, cargo, session)
+        scripts = Scripts(prefix, cargo, session)
         with scripts.undone(running), _shown(session, f"swapping {len(staged.changes)} paths"):
             scripts.before()
             running.commit((*staged.changes, *gone), plan={"command": command_line()}, swapped=scripts.after)
@@ -173,198 +128,3 @@ def _warn(session: Session, staged: Staged) -> None:
 
 def _nothing(path: str) -> Fingerprint | None:  # noqa: ARG001 - in a new prefix nothing lies anywhere
     return None
-
-
-def _task(state: PrefixState, supply: Supply, cargo: _Cargo, exists: Callable[[str], Fingerprint | None]) -> Task:
-    settings, plan = supply.session.settings, cargo.plan
-    predicted = predict(plan, cargo.manifests, site_packages=site_packages_after(plan, state))
-    judgement = judge(
-        state,
-        plan,
-        predicted,
-        exists,
-        adopt=settings.adopt,
-        set_aside=settings.set_aside,
-        allow_clobber=settings.allow_clobber,
-    )
-    return Task(
-        plan=plan,
-        state=state,
-        archives=cargo.archives,
-        manifests=cargo.manifests,
-        predicted=predicted,
-        judgement=judgement,
-        names=supply.names,
-        unpacked=cargo.unpacked,
-        command=command_line(),
-        when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
-        version=__version__,
-        compiles=settings.compile and plan.target.subdir == current_subdir(),
-    )
-
-
-def command_line() -> str:
-    """The command line as the history shows it, without the credentials that URLs in it may hold."""
-    return masked(shlex.join(["bridge", *sys.argv[1:]]))
-
-
-def _fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> _Cargo:
-    """Every archive, verified, and what each was judged to hold: each is judged when it is there, errors come in order.
-
-    :param unpacking: begins with the conda packages, each when it was judged; what bridge packed itself, as its hash
-        has just shown, while it is judged.
-    """
-    packages = incoming(plan)
-    judging: dict[str, Future[_Judged]] = {}
-    store = WheelStore(supply.session.settings.cache_dir / "unpacked")
-
-    def judge_one(resolved: Resolved, path: Path) -> _Judged:
-        judged = _judged(resolved, path, plan, supply, store)
-        record = judged.record
-        if unpacking is not None and record.ecosystem == "conda" and not supply.channels.packed(record):
-            unpacking.begin({record.identity: path})
-        return judged
-
-    def bring(resolved: Resolved) -> Path:
-        path = fetch_archive(resolved.record, supply)
-        if unpacking is not None and supply.channels.packed(resolved.record):
-            unpacking.begin({resolved.record.identity: path})
-        judging[resolved.record.identity] = judges.submit(judge_one, resolved, path)
-        return path
-
-    with ThreadPoolExecutor() as judges:
-        try:
-            # The largest first: what takes longest to judge, and is to be unpacked.
-            large = sorted(packages, key=lambda resolved: resolved.record.size or _MANY_BYTES, reverse=True)
-            brought = supply.session.client.map(bring, large)
-            judged = [judging[resolved.record.identity].result() for resolved in packages]
-        except BaseException:
-            judges.shutdown(wait=False, cancel_futures=True)
-            raise
-    records = {old.record.identity: new.record for old, new in zip(packages, judged, strict=True)}
-    operations = tuple(
-        step
-        if isinstance(step, Remove)
-        else replace(step, new=replace(step.new, record=records[step.new.record.identity]))
-        for step in plan.operations
-    )
-    return _Cargo(
-        plan=replace(plan, operations=operations),
-        archives={records[each.record.identity].identity: path for each, path in zip(large, brought, strict=True)},
-        manifests={each.record.identity: each.manifest for each in judged},
-        unpacked={each.record.identity: each.unpacked for each in judged if each.unpacked is not None},
-    )
-
-
-def fetch_archive(record: Record, supply: Supply) -> Path:
-    """The verified archive of a record: conda's from its channel, a wheel from its index or built of an sdist."""
-    if record.ecosystem == "conda":
-        return supply.channels.archive(record, supply.session.progress)
-    is_built = not record.url.split("#")[0].endswith(".whl")
-    file = IndexFile.of_record(record)
-    if is_built:
-        file = replace(file, filename=file_name(record.url))
-    return supply.session.index.fetch(file, supply.session.progress)
-
-
-def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply, store: WheelStore) -> _Judged:
-    """The record to install, and what its archive holds.
-
-    The record is another than what was solved with for an sdist, and for a local file whose index promised no hash.
-    """
-    record = resolved.record
-    local = local_path(record.url)
-    if record.sha256 is None and local is not None:
-        record = replace(record, sha256=sha256_of(Path(local)), size=Path(local).stat().st_size)
-    if record.ecosystem == "conda":
-        manifest = check_conda(archive, allow_external_symlinks=supply.session.settings.allow_external_symlinks)
-        same_package(record, manifest.index)
-        return _Judged(record=record, manifest=manifest)
-    is_sdist = not record.filename.endswith(".whl")
-    filename = archive.name if is_sdist else record.filename
-    wheel, unpacked = _judged_wheel(archive, filename, None if is_sdist else record.sha256, store)
-    if is_sdist:
-        from bridge.build import check_runs  # noqa: PLC0415 - most runs build nothing
-
-        check_runs(archive, plan.target, record.filename)
-    info = WheelInfo.of_record(record, wheel.metadata, filename)
-    fetched = replace(translate(info, plan.target, supply.names), name=record.name)
-    _same_metadata(record, fetched, is_sdist=is_sdist)
-    return _Judged(record=fetched if is_sdist else record, manifest=wheel, unpacked=unpacked)
-
-
-def _judged_wheel(
-    archive: Path, filename: str, sha256: str | None, store: WheelStore
-) -> tuple[WheelManifest, Path | None]:
-    """What a wheel holds, and where it lies unpacked; one whose hash nobody verified (built here) is not kept."""
-    if sha256 is None:
-        return check_wheel(archive, filename=filename), None
-    return store.judge(archive, filename=filename, sha256=sha256)
-
-
-def _same_metadata(solved: Record, fetched: Record, *, is_sdist: bool) -> None:
-    """What the wheel says must be what was solved with (W61). Raises `IntegrityError` (`metadata-mismatch`).
-
-    The build and the platform of an sdist's wheel are known once it is built, and its backend may spell the
-    requirements of an old PKG-INFO otherwise.
-    """
-    for field in ("version", "requires_python", "requirements", "extras", "build", "subdir"):
-        expected, found = getattr(solved, field), getattr(fetched, field)
-        if is_sdist and field in ("build", "subdir"):
-            continue
-        if is_sdist and field in ("requirements", "extras"):
-            expected, found = _spelled(expected), _spelled(found)
-        if expected != found:
-            raise IntegrityError(
-                "metadata-mismatch",
-                f"{solved.filename} does not say what the index said of it: its {field} differs",
-                context=(f"solved with: {expected}", f"the wheel says: {found}", f"index: {solved.origin}"),
-                hint="the index serves metadata that is not the wheel's; tell whoever runs it",
-            )
-
-
-def _spelled(texts: Iterable[str]) -> set[str]:
-    """Requirements in one spelling, whatever their order; what PEP 508 cannot read stays as it is."""
-    found = set()
-    for text in texts:
-        try:
-            found.add(str(Requirement(text)))
-        except InvalidRequirement:
-            found.add(text)
-    return found
-
-
-class _Scripts:
-    """The link scripts of one change: run where they are allowed, else named."""
-
-    def __init__(self, prefix: Path, cargo: _Cargo, session: Session) -> None:
-        self._prefix, self._session = prefix, session
-        found = scripts_of(cargo.plan, cargo.manifests)
-        # No package of today needs a script before it is linked, and there is nothing yet that could be undone.
-        is_allowed = session.settings.allow_link_scripts
-        self._run = tuple(script for script in found if is_allowed and script.action != "pre-link")
-        self.not_run = tuple(str(script) for script in found if script not in self._run)
-
-    def before(self) -> None:
-        self._say(run_scripts(self._prefix, self._run, "pre-unlink"))
-
-    def after(self) -> None:
-        self._say(run_scripts(self._prefix, self._run, "post-link"))
-
-    def _say(self, messages: Iterable[str]) -> None:
-        self._session.warnings += [f"a link script says: {message}" for message in messages]
-
-    @contextmanager
-    def undone(self, running: transaction.Transaction) -> Iterator[None]:
-        """Where the change is undone, what scripts made goes as well, and what they changed is named."""
-        traces = Traces(self._prefix) if self._run else None
-        try:
-            yield
-        except BaseException as error:
-            # Past the commit, only a signal comes here; and what could not be undone is left to the recovery.
-            if traces is not None and running.outcome != "finished" and not isinstance(error, InterruptedPrefixError):
-                changed = traces.remove()
-                if isinstance(error, BridgeError):
-                    left = (f"changed by a link script, and left so: {path}" for path in changed)
-                    error.context = (*error.context, *left)
-            raise

@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from bridge import prefix as prefixes
-from bridge.apply import Supply, fetch_archive
 from bridge.archive import check_wheel
 from bridge.audit import Report
 from bridge.audit.finding import is_fixable
+from bridge.cargo import fetch_archive
 from bridge.errors import UsageError
 from bridge.fs import Tree
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Resolved
+from bridge.session import Supply
 from converters.record import Record
 from converters.target import Target
 from converters.translate import translate

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from pkgutil import get_data
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
-from bridge.fetch.urls import local_path
+from bridge.fetch.urls import local_path, masked
 from bridge.paths import NAMES_FILE
 from converters.names import NameMap
 from converters.target import Target
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from bridge.model import IndexFile, PrefixState, Resolution
     from bridge.resolve import Catalog, Options
 
-__all__ = ["Session", "default_names"]
+__all__ = ["Session", "Supply", "command_line", "default_names"]
 
 _MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
 
@@ -312,3 +315,17 @@ def _check(found: Resolution, wanted: Wanted) -> None:
                 f"hashes are required, and none is given for {', '.join(missing[:5])}",
                 hint="list every package with its --hash, those that others need included",
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """Where a plan's archives come from: the session, its channels, and the names it was solved with."""
+
+    session: Session
+    channels: Channels
+    names: NameMap
+
+
+def command_line() -> str:
+    """The command line as the history shows it, without the credentials that URLs in it may hold."""
+    return masked(shlex.join(["bridge", *sys.argv[1:]]))

@@ -14,14 +14,16 @@ from tests.command_line import clean_environment
 
 HTTP = {"requests", "urllib3", "cachecontrol"}
 LAYOUT = {"rich", "pygments"}
-CHANGING = {"installer", "sqlite3", "zstandard", "bridge.apply", "bridge.link", "bridge.archive.wheels"}
+STAGING = {"installer", "sqlite3", "zstandard", "bridge.cargo", "bridge.link", "bridge.archive.wheels"}
+CHANGING = STAGING | {"bridge.apply"}
 BUILDING = {"build", "pkginfo", "bridge.build", "elftools"}
 FILES = {"yaml", "tomllib", "tomli", "optparse", "packaging.pylock", "bridge.requirement_files.reading"}
 SOLVING = {"resolvelib", "bridge.resolve", "bridge.index"}
 ASKING = {"asyncio"}  # the event loop that channels are asked in
 EVERYTHING = HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING | {"rattler", "packaging", "bridge.config"}
 
-# The words of a command line → what it does without. PREFIX is an environment, CHANNEL a folder with one package.
+# The words of a command line → what it does without. PREFIX and SETTLED are environments, CHANNEL a folder with one
+# package, which was asked for in SETTLED before.
 COMMANDS = {
     "--version": EVERYTHING,
     "--help": EVERYTHING,
@@ -32,8 +34,9 @@ COMMANDS = {
     "owner -p PREFIX README --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "why -p PREFIX demo --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "resolve -c CHANNEL demo --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES,
-    "install -p PREFIX -c CHANNEL demo --dry-run --json": HTTP | LAYOUT | BUILDING | FILES,
-    "remove -p PREFIX demo --dry-run --json": HTTP | LAYOUT | BUILDING | FILES,
+    "install -p SETTLED -c CHANNEL demo --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,
+    "install -p PREFIX -c CHANNEL demo --dry-run --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,
+    "remove -p PREFIX demo --dry-run --json": HTTP | LAYOUT | STAGING | BUILDING | FILES,
 }  # fmt: skip
 _RUN = """
 import json, os, sys
@@ -51,7 +54,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     make_conda(folder / "channel", "demo", "1.0")
     make_repodata(folder / "channel")
     install_record(folder / "prefix", "demo", "1.0")
-    return {"PREFIX": str(folder / "prefix"), "CHANNEL": str(folder / "channel"), "CACHE": str(folder / "cache")}
+    install_record(folder / "settled", "demo", "1.0", requested_specs=["demo"])
+    return {name: str(folder / name.lower()) for name in ("PREFIX", "SETTLED", "CHANNEL", "CACHE")}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

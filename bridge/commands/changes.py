@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from bridge import algebra, prefix, transaction
 from bridge import plan as plans
-from bridge.apply import Outcome, Supply, change_prefix, create_prefix
+from bridge.apply import Outcome, change_prefix, create_prefix
 from bridge.commands.request import Asked
 from bridge.errors import NoSolutionError, OwnershipError, UsageError
 from bridge.model import Installed, PathChange, Plan, PrefixState, Resolution
 from bridge.owners import leaving
 from bridge.paths import META
-from bridge.session import Session
+from bridge.session import Session, Supply
 from converters.record import Record
 
 if TYPE_CHECKING:
