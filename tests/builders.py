@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import posixpath
+import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -171,6 +172,16 @@ def make_conda(
     with target.open("wb") as stream:
         write_conda(stream, f"{name}-{version}-{build}", described, members)
     return target
+
+
+def make_python(channel: Path, minor: str) -> Path:
+    """A package `python` whose program starts the interpreter of the tests."""
+    script = f'#!/bin/sh\nexec {sys.executable} "$@"\n'.encode()
+    files = {f"bin/python{minor}": script, f"lib/python{minor}/site-packages/README.txt": b""}
+    return make_conda(
+        channel, "python", f"{minor}.1", subdir="linux-64", noarch=None, files=files,
+        links={"bin/python": f"python{minor}"}, executable=[f"bin/python{minor}"],
+    )  # fmt: skip
 
 
 def make_repodata(folder: Path, subdirs: Sequence[str] = ("noarch", "linux-64")) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,20 @@ class Bridge:
     cache: Path
     index: str | None
     folder: Path
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_folder(cls, folder: Path, packages: Path | None = None, **environ: str) -> Bridge:
+        """On the channel `channel` and the wheels in `wheels` below `packages` alone, without any index."""
+        packages = packages or folder
+        (packages / "wheels").mkdir(parents=True, exist_ok=True)
+        own = {
+            "PIP_NO_INDEX": "1",
+            "PIP_CONFIG_FILE": os.devnull,
+            "BRIDGE_CHANNEL": str(packages / "channel"),
+            "BRIDGE_FIND_LINKS": str(packages / "wheels"),
+        }
+        return cls(cache=folder / "cache", index=None, folder=folder, environ=own | environ)
 
     def __call__(self, *words: object, environ: Mapping[str, str] | None = None, timeout: float = 180) -> Ran:
         environment = clean_environment() | {"BRIDGE_CACHE_DIR": str(self.cache)}
@@ -44,7 +58,7 @@ class Bridge:
         done = subprocess.run(
             [sys.executable, "-m", "bridge", *map(str, words)],
             cwd=self.folder,
-            env=environment | dict(environ or {}),
+            env=environment | dict(self.environ) | dict(environ or {}),
             capture_output=True,
             text=True,
             timeout=timeout,

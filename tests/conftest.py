@@ -13,9 +13,11 @@ import pytest
 from hypothesis import settings
 
 from bridge import config
+from bridge.fetch import Client
 from tests.builders import make_wheel
+from tests.clients import MakeClient, clients
 from tests.command_line import Bridge
-from tests.servers import IndexServer
+from tests.servers import IndexServer, Server
 
 # A run of the suite says the same of the same commit; to look for what nobody thought of: HYPOTHESIS_PROFILE=search.
 settings.register_profile("fixed", derandomize=True)
@@ -89,6 +91,24 @@ def index(wheels: dict[str, Path]) -> Iterator[IndexServer]:
         for wheel in wheels.values():
             server.publish(wheel)
         yield server
+
+
+@pytest.fixture
+def make_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
+    """Makes HTTP clients with one cache, which are closed at the end."""
+    yield from clients(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> Client:
+    return make_client()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A web server on loopback that a test fills."""
+    with Server() as running:
+        yield running
 
 
 @pytest.fixture

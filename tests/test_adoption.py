@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,16 +24,10 @@ def environment(tmp_path: Path) -> Environment:
 
 
 @pytest.fixture
-def bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bridge:
+def bridge(tmp_path: Path) -> Bridge:
     """With a channel of its own, which is empty, and an index that is a folder of wheels."""
     make_repodata(tmp_path / "channel")
-    (tmp_path / "wheels").mkdir()
-    monkeypatch.setattr("tests.command_line._FOREIGN", ("CONDA_", "PYTHON"))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("BRIDGE_CHANNEL", str(tmp_path / "channel"))
-    monkeypatch.setenv("BRIDGE_FIND_LINKS", str(tmp_path / "wheels"))
-    return Bridge(cache=tmp_path / "cache", index=None, folder=tmp_path)
+    return Bridge.of_folder(tmp_path)
 
 
 def pip(environment: Environment, *words: object) -> None:

@@ -20,20 +20,12 @@ from tests.environments import SITE, Environment
 
 
 @pytest.fixture
-def bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bridge:
+def bridge(tmp_path: Path) -> Bridge:
     channel = tmp_path / "channel"
     make_conda(channel, "one", "1.0", files={"share/one": b"one", "top.txt": b"at the top"})
     make_conda(channel, "two", "1.0", files={"share/two": b"two"})
     make_repodata(channel)
-    monkeypatch.setattr("tests.command_line._FOREIGN", ("CONDA_", "PYTHON"))
-    for name, value in {
-        "PIP_NO_INDEX": "1",
-        "PIP_CONFIG_FILE": "/dev/null",
-        "BRIDGE_CHANNEL": str(channel),
-        "BRIDGE_FIND_LINKS": str(tmp_path),
-    }.items():
-        monkeypatch.setenv(name, value)
-    return Bridge(cache=tmp_path / "cache", index=None, folder=tmp_path)
+    return Bridge.of_folder(tmp_path)
 
 
 def conda_removed(environment: Environment) -> None:

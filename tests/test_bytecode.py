@@ -28,13 +28,10 @@ def environment(tmp_path: Path) -> Environment:
 
 
 @pytest.fixture
-def bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bridge:
+def bridge(tmp_path: Path) -> Bridge:
     """With a channel of its own, which may stay empty."""
     make_repodata(tmp_path / "channel")
-    monkeypatch.setattr("tests.command_line._FOREIGN", ("PIP_", "CONDA_", "PYTHON"))
-    monkeypatch.setenv("BRIDGE_CHANNEL", str(tmp_path / "channel"))
-    monkeypatch.setenv("BRIDGE_COMPILE", "1")
-    return Bridge(cache=tmp_path / "cache", index=None, folder=tmp_path)
+    return Bridge.of_folder(tmp_path, BRIDGE_COMPILE="1")
 
 
 def caches(root: Path) -> set[str]:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from bridge.errors import IntegrityError, NetworkError
 from bridge.fetch import Client
 from bridge.fetch.ranged import RangedFile
 from tests.builders import make_wheel
-from tests.clients import MakeClient, cached_files, clients
+from tests.clients import MakeClient, cached_files
 from tests.servers import Route, Server
 
 BIG = random.Random(7).randbytes(300_000)
@@ -30,22 +29,6 @@ BIG = random.Random(7).randbytes(300_000)
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-@pytest.fixture
-def make_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
-    yield from clients(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def client(make_client: MakeClient) -> Client:
-    return make_client()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as running:
-        yield running
 
 
 # Downloads.

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import random
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 from bridge.errors import NetworkError, UnsafeInputError, UsageError
 from bridge.fetch import Client
 from bridge.fetch.answers import make_storable
-from tests.clients import MakeClient, cached_files, clients
+from tests.clients import MakeClient, cached_files
 from tests.servers import Server
 
 BIG = random.Random(7).randbytes(300_000)
@@ -24,22 +23,6 @@ LIMIT = 1 << 20
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-@pytest.fixture
-def make_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
-    yield from clients(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def client(make_client: MakeClient) -> Client:
-    return make_client()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as running:
-        yield running
 
 
 # Pages.

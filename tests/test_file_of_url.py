@@ -11,7 +11,7 @@ import pytest
 from bridge.errors import IntegrityError, NetworkError, UsageError
 from bridge.index import Index
 from tests.builders import make_wheel
-from tests.clients import MakeClient, clients
+from tests.clients import MakeClient
 from tests.servers import IndexServer
 
 HASH = "a" * 64
@@ -19,11 +19,6 @@ HASH = "a" * 64
 
 def wheel_of(folder: Path) -> Path:
     return make_wheel(folder, "x", "1.0", requires=["y>=2"])
-
-
-@pytest.fixture
-def make_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
-    yield from clients(tmp_path, monkeypatch)
 
 
 @pytest.fixture

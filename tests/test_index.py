@@ -19,15 +19,10 @@ from bridge.fetch.pool import Pool
 from bridge.index import Index
 from bridge.model import IndexFile
 from tests.builders import make_wheel, metadata_text
-from tests.clients import MakeClient, clients
+from tests.clients import MakeClient
 from tests.servers import IndexServer, Server
 
 HASH = "a" * 64
-
-
-@pytest.fixture
-def make_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
-    yield from clients(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -18,17 +18,12 @@ from converters.names import NameMap
 from converters.record import Record
 from converters.target import Target
 from tests.builders import make_wheel, metadata_text
-from tests.clients import MakeClient, clients
+from tests.clients import MakeClient
 from tests.sdists import make_sdist, pkg_info
 from tests.servers import IndexServer
 
 STATIC = pkg_info("x", "1.0", requires=["y>=2"])
 EVIL = "raise SystemExit('this code was not to run')"
-
-
-@pytest.fixture
-def make_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
-    yield from clients(tmp_path, monkeypatch)
 
 
 @pytest.fixture

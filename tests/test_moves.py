@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.builders import make_conda, make_repodata, make_wheel, metadata_text, tree_digest
+from tests.builders import make_conda, make_python, make_repodata, make_wheel, metadata_text, tree_digest
 from tests.command_line import Bridge
 
 SITE = "lib/python3.11/site-packages"
@@ -25,12 +24,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
     channel, wheels = folder / "channel", folder / "wheels"
     for minor in ("3.11", "3.12"):
-        script = f'#!/bin/sh\nexec {sys.executable} "$@"\n'.encode()
-        files = {f"bin/python{minor}": script, f"lib/python{minor}/site-packages/README.txt": b""}
-        make_conda(
-            channel, "python", f"{minor}.1", subdir="linux-64", noarch=None, files=files,
-            links={"bin/python": f"python{minor}"}, executable=[f"bin/python{minor}"],
-        )  # fmt: skip
+        make_python(channel, minor)
     common = {"demo/__init__.py": b"def main(): pass\n", "demo/sub/same.py": b"X = 1\n"}
     conda = common | {"demo/only_conda.py": b"", "demo/kind.py": b""}
     noarch(channel, "demo", conda, ["demo"], entry_points=["demo = demo:main"])
@@ -57,20 +51,10 @@ def noarch(
 
 
 @pytest.fixture
-def bridge(packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bridge:
-    monkeypatch.setattr("tests.command_line._FOREIGN", ("CONDA_", "PYTHON"))
-    for name, value in {
-        "PIP_NO_INDEX": "1",
-        "PIP_CONFIG_FILE": "/dev/null",
-        "BRIDGE_CHANNEL": str(packages / "channel"),
-        "BRIDGE_FIND_LINKS": str(packages / "wheels"),
-        "BRIDGE_NAME_MAP": str(packages / "names.json"),
-        "BRIDGE_COMPILE": "1",
-        "BRIDGE_NOW": "1500000000",
-        "SOURCE_DATE_EPOCH": "1500000000",
-    }.items():
-        monkeypatch.setenv(name, value)
-    return Bridge(cache=tmp_path / "cache", index=None, folder=tmp_path)
+def bridge(packages: Path, tmp_path: Path) -> Bridge:
+    same = {"BRIDGE_NOW": "1500000000", "SOURCE_DATE_EPOCH": "1500000000"}
+    names = str(packages / "names.json")
+    return Bridge.of_folder(tmp_path, packages, BRIDGE_NAME_MAP=names, BRIDGE_COMPILE="1", **same)
 
 
 def done(bridge: Bridge, *words: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch import Client
 from bridge.fetch.urls import check_file_name, masked, split_credentials
-from tests.clients import MakeClient, clients
+from tests.clients import MakeClient
 from tests.servers import Server, tls_files
 
 BIG = random.Random(7).randbytes(300_000)
@@ -24,22 +23,6 @@ LIMIT = 1 << 20
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-@pytest.fixture
-def make_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
-    yield from clients(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def client(make_client: MakeClient) -> Client:
-    return make_client()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as running:
-        yield running
 
 
 # Redirects, credentials, TLS.

@@ -54,32 +54,18 @@ def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = Fa
 
 def install(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> Outcome:
     """Add requirements. What is installed is kept where it can be, and never dropped silently for want of a root."""
-
-    def planned() -> tuple[PrefixState, Plan, Supply]:
-        state = prefix.require(path, is_brief=True)
-        supply = _supply(session, state)
-        resolution = _resolve_with(state, wanted, supply, kept=_kept(state))
-        session.warnings += resolution.warnings
-        return state, plans.diff(state, resolution, path), supply
-
-    return _run(path, planned, session, is_dry_run=is_dry_run)
+    return _solved(path, wanted, session, _kept, is_dry_run=is_dry_run)
 
 
 def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
     """Bring packages to the newest that fits; without names, all of them."""
 
-    def planned() -> tuple[PrefixState, Plan, Supply]:
-        state = prefix.require(path, is_brief=True)
-        supply = _supply(session, state)
+    def kept(state: PrefixState) -> dict[str, str]:
         moving = {each.meta_path for name in names for each in plans.matching(state, name)}
         staying = [each for each in state.installed if names and each.meta_path not in moving]
-        resolution = _resolve_with(
-            state, Asked(requirements=()), supply, kept=_kept(replace(state, installed=tuple(staying)))
-        )
-        session.warnings += resolution.warnings
-        return state, plans.diff(state, resolution, path), supply
+        return _kept(replace(state, installed=tuple(staying)))
 
-    return _run(path, planned, session, is_dry_run=is_dry_run)
+    return _solved(path, Asked(requirements=()), session, kept, is_dry_run=is_dry_run)
 
 
 def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
@@ -142,6 +128,21 @@ def recover(path: Path) -> transaction.Recovery:
     """Settle an interrupted transaction."""
     prefix.check(path)
     return transaction.recover(path)
+
+
+def _solved(
+    path: Path, wanted: Asked, session: Session, kept: Callable[[PrefixState], Mapping[str, str]], *, is_dry_run: bool
+) -> Outcome:
+    """Change the environment into what solves what was asked of it before, and what is wanted now."""
+
+    def planned() -> tuple[PrefixState, Plan, Supply]:
+        state = prefix.require(path, is_brief=True)
+        supply = _supply(session, state)
+        resolution = _resolve_with(state, wanted, supply, kept=kept(state))
+        session.warnings += resolution.warnings
+        return state, plans.diff(state, resolution, path), supply
+
+    return _run(path, planned, session, is_dry_run=is_dry_run)
 
 
 def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -> Outcome:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.builders import make_conda, make_repodata, make_wheel
+from tests.builders import make_conda, make_python, make_repodata, make_wheel
 from tests.fault.enumeration import Bench
 from tests.fault.server import Outcome, Server
 from tests.fault.workloads import Workload, observe, own
@@ -49,12 +48,7 @@ def make_packages(folder: Path) -> None:
     """Write the channel and the wheels below `folder`."""
     channel, wheels = folder / "channel", folder / "wheels"
     for minor in ("3.11", "3.12"):
-        script = f'#!/bin/sh\nexec {sys.executable} "$@"\n'.encode()
-        files = {f"bin/python{minor}": script, f"lib/python{minor}/site-packages/README.txt": b""}
-        make_conda(
-            channel, "python", f"{minor}.1", subdir="linux-64", noarch=None, files=files,
-            links={"bin/python": f"python{minor}"}, executable=[f"bin/python{minor}"],
-        )  # fmt: skip
+        make_python(channel, minor)
     for version, kind in (("1.0", "directory"), ("2.0", "link")):
         files = {
             "share/lib/prefix.txt": f"{PLACEHOLDER}/share {version}\n".encode(),
