@@ -3,7 +3,7 @@
 A wheel is inflated and judged when it is first installed, not for every environment. The file is named for the sha256
 of the wheel and holds the members' content, one after the other, then an index, then its length and its sha256. One
 file, not a tree: it appears by one rename, costs one inode, and needs no directories; and nothing in a prefix is ever
-linked to it, so nobody can write through a prefix into the cache (decision 0009).
+linked to it, so nobody can write through a prefix into the cache (decision 0010).
 
 What is read back is held against the sha256 that the judgement found, as it is placed. Where the cache lost a bit, the
 wheel itself is placed, and the entry is dropped. A cache that cannot be written costs time, never the result.
