@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from bridge.fingerprint import Fingerprint, PathKind
 from converters.record import Record
 from converters.target import Python, Target
 
@@ -34,8 +34,6 @@ __all__ = [
     "Resolved",
     "Statistics",
 ]
-
-PathKind = Literal["file", "symlink", "directory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,20 +107,6 @@ class Resolution:
     packages: tuple[Resolved, ...]
     statistics: Statistics = field(default_factory=Statistics)
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
-    """What lies (or is to lie) at a path. `link` is a symlink's target text; `mode` is `st_mode & 0o7777`.
-
-    `sha256`, `size` and `mode` are `None` where a record does not say.
-    """
-
-    kind: PathKind
-    sha256: str | None = None
-    size: int | None = None
-    mode: int | None = None
-    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

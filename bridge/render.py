@@ -21,8 +21,6 @@ from urllib.parse import urlsplit
 from bridge.audit.finding import LEVELS, grouped, is_fixable
 from bridge.errors import BridgeError
 from bridge.fetch.urls import masked
-from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution
-from converters.record import Record
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +33,8 @@ if TYPE_CHECKING:
     from bridge.caches import Inspection
     from bridge.commands.conversion import Conversion
     from bridge.fetch.answers import Progress as ProgressPort
+    from bridge.model import Plan, Resolution
+    from converters.record import Record
 
 __all__ = ["Renderer"]
 
@@ -141,6 +141,8 @@ class Renderer:
         if self._quiet:
             return
         table = _rows()
+        from bridge.model import Change, Install, Reinstall, Remove
+
         for operation in planned.operations:
             if isinstance(operation, Install):
                 table.add_row("[green]+[/]", *_cells(operation.new.record))

@@ -16,7 +16,6 @@ from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
 from bridge.fetch.urls import local_path, masked
 from bridge.paths import NAMES_FILE
-from converters.names import NameMap
 from converters.target import Target
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from bridge.index import Index
     from bridge.model import IndexFile, PrefixState, Resolution
     from bridge.resolve import Catalog, Options
+    from converters.names import NameMap
 
 __all__ = ["Session", "Supply", "command_line", "default_names"]
 
@@ -172,6 +172,8 @@ class Session:
 
         For a name of which these say nothing, the rows that are shipped count (`bridge/data/names.json`).
         """
+        from converters.names import NameMap
+
         table: dict[str, object] = {}
         for url in channels.urls:
             folder = local_path(url)

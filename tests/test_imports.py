@@ -17,6 +17,7 @@ PURE = [
     "bridge/documents",
     "bridge/entries",
     "bridge/errors",
+    "bridge/fingerprint",
     "bridge/manifest",
     "bridge/model",
     "bridge/owners",

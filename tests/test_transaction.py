@@ -605,7 +605,7 @@ def test_without_its_plan_a_swap_is_left_as_it_is(tmp_path: Path, damage: str) -
 
 def test_what_a_newer_bridge_began_is_left_to_it(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def work() -> None:
-        monkeypatch.setattr("bridge.transaction.FORMAT", 2)
+        monkeypatch.setattr("bridge.transaction.commit.FORMAT", 2)
         faults.arm("swap.rename_one=kill")
         run(prefix, WORKLOADS["upgrade"], "none")
 

@@ -27,7 +27,7 @@ from bridge.audit.view import View, make_view
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY
 from bridge.spread import processors
-from bridge.transaction.recovery import pending
+from bridge.transaction import pending
 from converters.names import NameMap
 from converters.target import Target
 

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
-from bridge import commands, config, documents
+from bridge import commands, config
 from bridge.errors import UsageError
 from bridge.render import Renderer
 from bridge.session import Session
@@ -17,8 +18,6 @@ __all__ = ["Run"]
 
 class Run:
     """One command: its settings, its renderer, and the session it opens. `documents`: what `show` is given to show."""
-
-    documents = documents
 
     def __init__(self, options: Mapping[str, object]) -> None:
         known = {key: value for key, value in options.items() if key in config.OPTIONS}
@@ -53,6 +52,12 @@ class Run:
             self.render.document(value())
         else:
             render()
+
+    @property
+    def documents(self) -> ModuleType:
+        from bridge import documents
+
+        return documents
 
     @property
     def prefix(self) -> Path:

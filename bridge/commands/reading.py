@@ -17,7 +17,6 @@ from bridge.fetch.urls import local_path
 from bridge.fs import fingerprint, publish_file
 from bridge.paths import NAMES_FILE
 from bridge.session import Session
-from bridge.transaction.journal import now
 from bridge.transaction.sharing import share
 
 if TYPE_CHECKING:
@@ -96,6 +95,7 @@ def write_audit(
     from bridge.report.facts import gather  # noqa: PLC0415
     from bridge.report.page import page  # noqa: PLC0415
     from bridge.report.sbom import bill_of_materials  # noqa: PLC0415
+    from bridge.transaction.journal import now  # noqa: PLC0415
 
     state = prefix.require(path)
     facts = gather(state, session.target, _local_names(session, state), report)

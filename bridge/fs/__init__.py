@@ -12,19 +12,20 @@ import errno
 import hashlib
 import io
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from bridge.errors import OwnershipError
 from bridge.faults import failpoint, faults
+from bridge.fingerprint import Fingerprint
 from bridge.fs.durability import Durability, sync, sync_one
 from bridge.fs.tree import BELOW, Tree, fingerprint
-from bridge.model import Fingerprint
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = [
     "Durability",
@@ -276,7 +277,7 @@ def publish_stream(path: Path, *, mode: int = 0o644, sync: bool = False) -> Iter
     """
     told = faults(path)
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{secrets.token_hex(8)}.bridge-tmp")
+    temporary = target.with_name(f".{os.urandom(8).hex()}.bridge-tmp")
     with told:
         if target.exists() and not target.is_file():
             raise OwnershipError("path-special", f"{path} is there and is no file; it is not replaced")
@@ -349,6 +350,8 @@ def remove_tree(path: Path) -> None:
             return
         above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only who removes much needs it
+
             with ThreadPoolExecutor(_REMOVERS) as pool:
                 _remove_below(path.name, above, pool)
             os.rmdir(path.name, dir_fd=above)

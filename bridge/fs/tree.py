@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from bridge.errors import OwnershipError, UnsafeInputError
 from bridge.faults import faults
-from bridge.model import Fingerprint
+from bridge.fingerprint import Fingerprint
 
 __all__ = ["BELOW", "Tree", "fingerprint"]
 

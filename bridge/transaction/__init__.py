@@ -12,189 +12,24 @@ it was before. After a crash, `recover` (and the next `change`) brings it there,
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from bridge.errors import FaultError, InterruptedPrefixError
-from bridge.faults import failpoint, fault, faults
-from bridge.fs import Durability, WritableTree, publish_file
-from bridge.fs.durability import sync_one, sync_renames, sync_staged
-from bridge.model import PathChange
-from bridge.transaction.creation import Creation, create
-from bridge.transaction.examine import directories, examine
-from bridge.transaction.guard import Reserve, Signals, hold
-from bridge.transaction.journal import FORMAT, State, line, new_identifier, now, write_swap
-from bridge.transaction.recovery import TRANSACTIONS, Recovery, clear, pending, recover, settle, settle_all
-from bridge.transaction.swap import backup, perform
+from bridge.lazy import lazily
+
+if TYPE_CHECKING:
+    from bridge.transaction.commit import Transaction, change
+    from bridge.transaction.creation import Creation, create
+    from bridge.transaction.recovery import Recovery, recover
+    from bridge.transaction.waiting import pending
 
 __all__ = ["Creation", "Recovery", "Transaction", "change", "create", "pending", "recover"]
 
+_PLACES = {
+    ".commit": ("Transaction", "change"),
+    ".creation": ("Creation", "create"),
+    ".recovery": ("Recovery", "recover"),
+    ".waiting": ("pending",),
+}
 
-class Transaction:
-    """One change of a prefix. Made by `change`.
-
-    `staging` is a directory of the prefix's file system; what is to come to `PATH` is written to `staging / PATH`.
-    `outcome` says how it ended, as `Recovery.state` does; `None` until then, and where that failed.
-    """
-
-    __slots__ = ("_durability", "_folder", "_is_over", "_reserve", "_signals", "_tree", "id", "outcome", "staging")
-
-    def __init__(self, tree: WritableTree, durability: Durability, signals: Signals, reserve: Reserve) -> None:
-        self.id = new_identifier()
-        self.staging = tree.root / TRANSACTIONS / self.id / "new"
-        self._folder = f"{TRANSACTIONS}/{self.id}"
-        self._tree, self._durability, self._signals, self._reserve = tree, durability, signals, reserve
-        self._is_over = False
-        self.outcome: Literal["nothing", "restored", "finished"] | None = None
-
-    def commit(
-        self,
-        changes: Sequence[PathChange],
-        *,
-        plan: Mapping[str, object] | None = None,
-        swapped: Callable[[], None] | None = None,
-    ) -> None:
-        """Make all of `changes`, or none. A transaction commits once; with nothing to change it changes nothing.
-
-        Every `before` is compared with the disk: the kind, and the sha256 or the link text where it has one; a path
-        without `before` must be absent (directories are shared: one that is there already will do). What is staged is
-        compared with `after` by kind, size and mode only: whoever staged it hashed it on the way. Paths may change
-        their kind; directories that removed paths lay in are removed where nothing is left in them.
-
-        :param plan: facts for `plan.json`, for people who look into an interrupted transaction.
-        :param swapped: called when all is in its place and nothing is committed; where it raises, all is undone.
-        :raises OwnershipError: `changed-meanwhile`, `unowned-path`, `path-symlink`; nothing was changed.
-        :raises IntegrityError: `staged-mismatch`; nothing was changed.
-        :raises FaultError: the system refused; the prefix was put back as it was.
-        :raises InterruptedPrefixError: the system refused, and putting it back failed.
-        :raises ValueError: the changes contradict each other, or this transaction is over.
-        """
-        if self._is_over:
-            raise ValueError(f"transaction {self.id} is over")
-        try:
-            with faults(self._tree.root):
-                self._commit(changes, plan or {}, swapped)
-        except BaseException as error:
-            self._signals.shield()
-            state = self.end()
-            if isinstance(error, FaultError):
-                error.context = (*error.context, f"{self._tree.root} is as it was before")
-            # Past the point of no return it is finished, and only a signal is still to be heeded.
-            if state != "finished" or not isinstance(error, Exception):
-                raise
-        else:
-            self._signals.shield()
-            self.end()
-
-    def _commit(
-        self, changes: Sequence[PathChange], plan: Mapping[str, object], swapped: Callable[[], None] | None
-    ) -> None:
-        tree, root = self._tree, self._tree.root / self._folder
-        with WritableTree(self.staging) as new:
-            swap = examine(tree, new, changes)
-            if not swap.steps:
-                return
-            self._log("PLANNED", is_synced=True)
-            publish_file(
-                root / "plan.json",
-                [write_swap(swap, id=self.id, time=now(), durability=self._durability, plan=plan)],
-            )
-            failpoint("plan.written")
-            tree.make_directory(f"{self._folder}/old")
-            with WritableTree(root / "old") as old:
-                unlinked = backup(tree, old, swap)
-                sync_staged(tree, self._folder, self._durability)
-                failpoint("stage.synced")
-                failpoint("plan.synced")
-                self._log("STAGED", is_synced=True)
-                failpoint("journal.staged")
-                self._log("SWAPPING")
-                perform(tree, new, old, swap, unlinked)
-        if swapped is not None:
-            try:
-                swapped()
-            finally:
-                tree.forget("")  # Who was called may have put other directories in the place of those held open.
-        failpoint("commit.pre_sync")
-        sync_renames(tree, sorted(directories(swap)), self._durability)
-        self._seal()
-
-    def _seal(self) -> None:
-        try:
-            self._log("COMMITTED")
-            failpoint("commit.written")
-            self._log(None, is_synced=True)
-        except (FaultError, OSError):
-            # The line may be there, but not for certain on the disk: it is taken back before anything is undone.
-            with suppress(FaultError):
-                self._log("ABORTED", is_synced=True)
-            raise
-        failpoint("commit.synced")
-
-    def _log(self, state: State | None, *, is_synced: bool = False) -> None:
-        """Append to the journal; `None` appends nothing, and syncs."""
-        if state:
-            data = line(state, format=FORMAT, id=self.id, time=now())
-            self._tree.append(f"{self._folder}/journal", data, sync=is_synced and self._durability != "none")
-        elif self._durability != "none":
-            sync_one(self._tree.root / self._folder / "journal")
-
-    def begin(self) -> None:
-        self._tree.make_directory(f"{self._folder}/new")
-
-    def end(self) -> Literal["nothing", "restored", "finished"]:
-        """Undo or finish whatever there is, and remove the transaction's directory. Called by `change`; idempotent.
-
-        What failed once is tried once more. Waste that still cannot be removed is left to the next change.
-
-        :raises InterruptedPrefixError: it can neither be undone nor finished.
-        """
-        self._is_over = True
-        self._reserve.close()
-        tree, settled = self._tree, Recovery(state="nothing", transaction=self.id)
-        if tree.has_directory(self._folder):
-            try:
-                state = settle(tree, self.id, self._durability)
-            except InterruptedPrefixError:
-                state = settle(tree, self.id, self._durability)
-            settled = Recovery(state=state, transaction=self.id)
-        self.outcome = self.outcome or settled.state
-        for _ in range(2):
-            with suppress(FaultError):
-                clear(tree, settled)
-                break
-        return settled.state
-
-
-@contextmanager
-def change(prefix: Path, *, lock_timeout: float = 300.0, durability: Durability = "batched") -> Iterator[Transaction]:
-    """A transaction on `prefix`, which no other process changes in the meantime. See the module.
-
-    :param lock_timeout: seconds to wait for another process.
-    :raises PrefixLockedError: it did not end in time.
-    :raises FaultError: the system refused, there or (an `OSError`) in the block; the prefix is as it was.
-    :raises InterruptedPrefixError: what was interrupted before cannot be settled.
-    """
-    with (
-        WritableTree(Path(os.path.abspath(prefix))) as tree,
-        Signals() as signals,
-        hold(tree, lock_timeout, signals) as reserve,
-    ):
-        settle_all(tree, durability)
-        transaction = Transaction(tree, durability, signals, reserve)
-        try:
-            with signals.interruptible():
-                transaction.begin()
-                yield transaction
-        except OSError as error:
-            transaction.end()
-            if error.errno is None:
-                raise
-            raise fault(error, error.filename or tree.root) from error
-        except BaseException:
-            transaction.end()
-            raise
-        transaction.end()
+# Who only reads a prefix, as most audits do, wants to know whether a transaction waits, and nothing of how one is made.
+__getattr__ = lazily(__name__, {name: place for place, names in _PLACES.items() for name in names})

@@ -21,14 +21,12 @@ from bridge.fs.durability import sync_one, sync_renames
 from bridge.model import Fingerprint
 from bridge.paths import META, OWN
 from bridge.transaction.examine import directories, is_leaf
-from bridge.transaction.guard import Signals, confirm, hold, is_held, is_provisional
+from bridge.transaction.guard import Signals, confirm, hold, is_provisional
 from bridge.transaction.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_prunable, read_swap
+from bridge.transaction.waiting import AFTER, BEFORE, TRANSACTIONS, identifier_of, names_waiting
 
-__all__ = ["TRANSACTIONS", "Recovery", "clear", "pending", "recover", "settle", "settle_all"]
+__all__ = ["Recovery", "clear", "recover", "settle", "settle_all"]
 
-TRANSACTIONS = f"{OWN}/txn"
-
-_AFTER, _BEFORE = ".after", ".before"
 _ENDS: tuple[Literal["restored", "finished"], ...] = ("restored", "finished")
 
 
@@ -38,18 +36,6 @@ class Recovery:
 
     state: Literal["nothing", "restored", "finished"]
     transaction: str | None = None
-
-
-def pending(prefix: Path) -> str | None:
-    """The id of a transaction that was interrupted in `prefix`; `None`: there is none, or it is under way.
-
-    Takes no lock and writes nothing.
-
-    :raises FaultError: the prefix cannot be read.
-    """
-    with Tree(prefix) as tree:
-        names = _names(tree)
-        return _identifier(names[0]) if names and not is_held(tree) else None
 
 
 def recover(prefix: Path, *, lock_timeout: float = 300.0, durability: Durability = "batched") -> Recovery:
@@ -69,25 +55,15 @@ def recover(prefix: Path, *, lock_timeout: float = 300.0, durability: Durability
             return settle_all(tree, durability)
 
 
-def _names(tree: Tree) -> list[str]:
-    found = tree.entries(TRANSACTIONS) if tree.has_directory(TRANSACTIONS) else []
-    return [path.rpartition("/")[2] for path, is_directory in found if is_directory]
-
-
-def _identifier(name: str) -> str:
-    """The id of the transaction that a directory of `txn/` is named for."""
-    return name.removesuffix(_AFTER).removesuffix(_BEFORE)
-
-
 def settle_all(tree: WritableTree, durability: Durability) -> Recovery:
     """Settle all that lies in `txn/`. The caller holds the prefix. Raises as `recover`."""
     result = Recovery(state="nothing")
-    names = _names(tree)
+    names = names_waiting(tree)
     with faults(tree.root):
         if names:
             failpoint("recover.begin")
         for name in names:
-            identifier = _identifier(name)
+            identifier = identifier_of(name)
             result = Recovery(state=settle(tree, identifier, durability), transaction=identifier)
             clear(tree, result)
         if names:
@@ -106,7 +82,7 @@ def clear(tree: WritableTree, settled: Recovery) -> None:
 
 
 def _waste(settled: Recovery) -> str:
-    return f"{TRANSACTIONS}/{settled.transaction}{_AFTER if settled.state == 'finished' else _BEFORE}"
+    return f"{TRANSACTIONS}/{settled.transaction}{AFTER if settled.state == 'finished' else BEFORE}"
 
 
 def settle(tree: WritableTree, identifier: str, durability: Durability) -> Literal["restored", "finished"]:

@@ -1,0 +1,24 @@
+"""What lies at a path, or is to lie there: all that reading a prefix needs of the values of a change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Fingerprint", "PathKind"]
+
+PathKind = Literal["file", "symlink", "directory"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What lies (or is to lie) at a path. `link` is a symlink's target text; `mode` is `st_mode & 0o7777`.
+
+    `sha256`, `size` and `mode` are `None` where a record does not say.
+    """
+
+    kind: PathKind
+    sha256: str | None = None
+    size: int | None = None
+    mode: int | None = None
+    link: str | None = None
