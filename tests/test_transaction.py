@@ -305,6 +305,25 @@ def test_a_new_directory_comes_whole(prefix: Path) -> None:
     assert not (prefix / SITE / "odd/unplanned.py").exists()
 
 
+def test_where_no_directory_can_be_moved_its_files_are(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = os.rename
+
+    def refuse_directories(source: str, target: str, **folders: int) -> None:
+        if source == "new":
+            raise OSError(errno.EXDEV, "no directory is moved")
+        rename(source, target, **folders)
+
+    monkeypatch.setattr(os, "rename", refuse_directories)
+    files = {f"{SITE}/{name}": b"x" for name in ("new/a.py", "new/sub/b.py")}
+    with change(prefix) as transaction:
+        todo = [
+            PathChange(path=path, before=None, after=write(transaction.staging, path, node))
+            for path, node in files.items()
+        ]
+        transaction.commit(todo)
+    assert all((prefix / path).read_bytes() == b"x" for path in files)
+
+
 def test_a_new_directory_is_of_the_group_that_its_place_hands_on(prefix: Path) -> None:
     """A directory with the set-group-id bit gives its group to what is made in it, and not to what is moved there."""
     os.chmod(prefix / SITE, 0o2755)

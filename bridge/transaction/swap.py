@@ -58,7 +58,7 @@ def perform(prefix: WritableTree, new: WritableTree, old: WritableTree, swap: Sw
     for is_record in (False, True):
         for folder, steps in sorted(below.items(), key=_records_last):
             if any(step.change.is_record for step in steps) is is_record:
-                _place_whole(prefix, new, folder, steps)
+                _place_whole(prefix, new, swap, folder, steps)
         _place_each(prefix, new, old, [each for each in apart if each[1].change.is_record is is_record], unlinked)
         for number, step in goes:
             if step.change.is_record is is_record:
@@ -127,10 +127,22 @@ def _make_room(prefix: WritableTree, old: WritableTree, swap: Swap, whole: froze
     return later
 
 
-def _place_whole(prefix: WritableTree, new: WritableTree, folder: str, steps: Iterable[Step]) -> None:
-    """Rename a directory, with all that was staged in it, to where nothing lies."""
+def _place_whole(prefix: WritableTree, new: WritableTree, swap: Swap, folder: str, steps: Sequence[Step]) -> None:
+    """Rename a directory, with all that was staged in it, to where nothing lies.
+
+    Where it cannot be moved (some layered file systems move no directories), what is in it comes one by one.
+    """
     new.forget(folder)
-    new.rename(folder, prefix, folder)
+    try:
+        new.rename(folder, prefix, folder)
+    except FaultError as error:
+        if error.objects["errno"] != errno.EXDEV:
+            raise
+        for path, mode in swap.made:
+            if path == folder or folder in ancestors(path):
+                prefix.make_directory(path, mode)
+        for step in steps:
+            new.rename(step.change.path, prefix, step.change.path)
     for step in steps:
         _placed(step)
 
