@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +36,10 @@ __all__ = [
 
 MAX_METADATA = 1 << 20  # bytes; real ones stay below 300 kB
 MAX_FILENAME = 1024
+
+# Where `str.splitlines` breaks a line and RFC 822 does not, in UTF-8; and what would be a field there.
+_SEPARATORS = (b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
+_HIDDEN_FIELD = re.compile(b"(?:%s)[!-9;-~]+[ \t]*:" % b"|".join(_SEPARATORS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +125,7 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
     """
     if len(data) > MAX_METADATA:
         raise UnsafeInputError("limit-size", f"{source}: METADATA is larger than {MAX_METADATA} bytes")
-    if any(mark in data for mark in (b"\x00", b"\x0b", b"\x0c", b"\xe2\x80\xa8")) and _smuggles(data):
+    if any(mark in data for mark in (b"\x00", *_SEPARATORS)) and _smuggles(data):
         raise UnsafeInputError("metadata-invalid", f"{source}: METADATA has control characters among its fields")
     raw, unparsed = parse_email(data)
     for field in ("name", "version"):
@@ -154,9 +159,12 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
 
 
 def _smuggles(data: bytes) -> bool:
-    """Whether a control character stands in the header block, where some readers see a line break (W64)."""
+    """Whether the header block has a NUL, or one more field for readers that break lines at a control character (W64).
+
+    A form feed in the text of a licence, which real projects have, begins no field for anybody.
+    """
     head = data.replace(b"\r\n", b"\n").split(b"\n\n", 1)[0]
-    return any(mark in head for mark in (b"\x00", b"\x0b", b"\x0c", b"\xe2\x80\xa8"))
+    return b"\x00" in head or _HIDDEN_FIELD.search(head) is not None
 
 
 def _short(text: str | None) -> str | None:

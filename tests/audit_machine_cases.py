@@ -76,6 +76,10 @@ NATIVE = [
     extension("for Windows", pe(), ("foreign-binary", "error")),
     extension("linked with musl", elf(needed=["libc.musl-x86_64.so.1"]), ("foreign-binary", "error")),
     extension("needs a newer glibc", elf(glibc="2.38"), ("glibc-too-old", "error")),
+    extension("of very many symbols", elf(needed=["libc.so.6"], glibc="2.17", symbols=3 << 20)),
+    extension(
+        "of very many symbols, needs a newer glibc", elf(glibc="2.38", symbols=3 << 20), ("glibc-too-old", "error")
+    ),
     extension(
         "for another python", elf(), ("extension-tag", "error"), path=f"{SITE}/fast/_x.cpython-311-x86_64-linux-gnu.so"
     ),

@@ -18,12 +18,14 @@ def elf(
     glibc: str = "",
     machine: str = "x86_64",
     payload: bytes = b"",
+    symbols: int = 0,
 ) -> bytes:
     """An ELF shared library of 64 bits: a header, a loaded and a dynamic segment, the tables these name.
 
     :param glibc: the version of glibc's symbols that it needs (`2.38`).
+    :param symbols: the bytes that names of symbols take in the string table, before the others.
     """
-    strings = bytearray(b"\0")
+    strings = bytearray(b"\0" + b"_Z3nam\0" * (symbols // 7))
 
     def text(value: str) -> int:
         strings.extend(value.encode() + b"\0")

@@ -213,6 +213,8 @@ WHEELS: Mapping[str, tuple[Mapping[str, object], str]] = {
     "W64 duplicate version": ({"change": metadata(headers=["Version: 2"])}, "metadata-invalid"),
     "W64 vertical tab": ({"change": metadata(headers=["Summary: a\x0bName: evil"])}, "metadata-invalid"),
     "W64 line separator": ({"change": metadata(headers=["Summary: a\u2028Name: evil"])}, "metadata-invalid"),
+    "W64 paragraph separator": ({"change": metadata(headers=["Summary: a\u2029Name: evil"])}, "metadata-invalid"),
+    "W64 file separator": ({"change": metadata(headers=["License: a\n        \x1cRequires-Dist: b"])}, "metadata-invalid"),
     "W64 carriage return": ({"change": metadata(headers=["Summary: a\rName: evil"])}, "metadata-invalid"),
     "W64 no name": ({"change": put(f"{INFO}/METADATA", b"Metadata-Version: 2.1\nVersion: 1.0\n")}, "metadata-invalid"),
     "W65 ep_traversal": ({"change": points("[console_scripts]\n../../x = m:f\n")}, "entry-point"),
@@ -330,6 +332,7 @@ FINE: Mapping[str, Mapping[str, object]] = {
     "indented entry points": {"change": points("\n    [console_scripts]\n    x = m:f\n    y=m:g\n")},
     "entry points with a byte order mark": {"change": points("\ufeff[console_scripts]\r\nx = m:f\r\n")},
     "no entry points": {"change": points("")},
+    "form feeds in a licence": {"change": metadata(headers=["License: GPL", "        \x0c        ", "        \x0c"])},
     "names of conda inside the package": {"files": {INIT: VERSION, "conda-meta/x.json": b"", "x.data": b""}},
 }
 

@@ -35,7 +35,8 @@ _PE_MACHINES = {0x8664: "x86_64", 0x14C: "i686", 0xAA64: "arm64"}
 _GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)(?:\.\d+)?\Z")
 _SAYS_NUMPY = re.compile(rb"\(NumPy (?:>=)?(\d+\.\d+)\) but the running NumPy")
 _BLOCK = 1 << 20
-_MAX_TABLE = 16 << 20  # bytes of a string table or of a table of needed versions
+_MAX_TABLE = 1 << 20  # bytes of a table that is read at once; of a longer one, only what is asked for
+_MAX_STRING = 4096  # bytes of one name
 _MAX_NEEDED = 4096
 
 
@@ -119,15 +120,16 @@ def _read_elf(stream: BinaryIO) -> Binary:
     def offset(address: int) -> int:
         return next((a - v + address for v, size, a in loads if v <= address < v + size), address)
 
-    strings = _at(stream, offset(values.get(5, 0)), values.get(10, 0))  # DT_STRTAB, DT_STRSZ
+    # The string table has every symbol's name: of a library of C++ that is a hundred megabytes.
+    strings = _Strings(stream, offset(values.get(5, 0)), values.get(10, 0))  # DT_STRTAB, DT_STRSZ
 
     def text(start: int) -> str:
-        return _string(strings, start).decode("utf-8", "replace")
+        return strings.at(start).decode("utf-8", "replace")
 
     versions: tuple[int, int] = (0, 0)
     if 0x6FFFFFFE in values:  # DT_VERNEED
-        stream.seek(offset(values[0x6FFFFFFE]))
-        versions = _glibc(stream.read(1 << 16), order, values.get(0x6FFFFFFF, 0), strings)
+        table = _at(stream, offset(values[0x6FFFFFFE]), _MAX_TABLE)
+        versions = _glibc(table, order, values.get(0x6FFFFFFF, 0), strings)
     search = [folder for tag, value in tags if tag in {15, 29} for folder in text(value).split(":") if folder]
     return Binary(
         format="elf",
@@ -140,10 +142,26 @@ def _read_elf(stream: BinaryIO) -> Binary:
 
 
 def _at(stream: BinaryIO, offset: int, size: int) -> bytes:
-    if size > _MAX_TABLE:
-        raise ValueError(f"a table of {size} bytes")
     stream.seek(offset)
-    return stream.read(size)
+    return stream.read(min(size, _MAX_TABLE))
+
+
+class _Strings:
+    """A string table: a short one is read once, of a long one each name where it lies."""
+
+    def __init__(self, stream: BinaryIO, offset: int, size: int) -> None:
+        self._stream, self._offset, self._size = stream, offset, size
+        self._all = _at(stream, offset, size) if size <= _MAX_TABLE else None
+
+    def at(self, start: int) -> bytes:
+        """The bytes up to the next NUL; none where there is no such string."""
+        if not 0 <= start < self._size:
+            return b""
+        if self._all is not None:
+            end = self._all.find(b"\0", start)
+            return self._all[start:end] if end >= 0 else b""
+        found, end, _ = _at(self._stream, self._offset + start, _MAX_STRING).partition(b"\0")
+        return found if end else b""
 
 
 def _dynamic(table: bytes, order: str, is_64: bool) -> Iterator[tuple[int, int]]:
@@ -155,7 +173,7 @@ def _dynamic(table: bytes, order: str, is_64: bool) -> Iterator[tuple[int, int]]
         yield tag, value
 
 
-def _glibc(table: bytes, order: str, count: int, strings: bytes) -> tuple[int, int]:
+def _glibc(table: bytes, order: str, count: int, strings: _Strings) -> tuple[int, int]:
     """The newest GLIBC_x.y in the table of needed versions (LSB, "Symbol Version Requirements")."""
     newest, at = (0, 0), 0
     for _ in range(min(count, _MAX_NEEDED)):
@@ -163,7 +181,7 @@ def _glibc(table: bytes, order: str, count: int, strings: bytes) -> tuple[int, i
         here = at + first
         for _ in range(auxiliaries):
             _, _, _, name, step = struct.unpack_from(f"{order}IHHII", table, here)
-            text = _string(strings, name)
+            text = strings.at(name)
             if match := _GLIBC.match(text):
                 newest = max(newest, (int(match[1]), int(match[2])))
             elif text == b"GLIBC_ABI_DT_RELR":  # Packed relocations, which no older version can read.
@@ -171,11 +189,6 @@ def _glibc(table: bytes, order: str, count: int, strings: bytes) -> tuple[int, i
             here += step
         at += following
     return newest
-
-
-def _string(strings: bytes, start: int) -> bytes:
-    end = strings.find(b"\0", start)
-    return strings[start:end] if 0 <= start < len(strings) and end >= 0 else b""
 
 
 # --- Mach-O and PE ----------------------------------------------------------------------------------------------------

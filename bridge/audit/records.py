@@ -215,11 +215,10 @@ def misnamed_distribution(view: View) -> Iterator[Finding]:
 
 
 def unmanaged_distribution(view: View) -> Iterator[Finding]:
-    """A distribution that no conda-meta record covers: conda and bridge know nothing of its files.
-
-    In an environment of conda's a warning, since the next change may write over them; elsewhere no more than a fact.
+    """A distribution that no conda-meta record covers: conda and bridge know nothing of its files, and the next change
+    may write over them. Where no record is at all, pip answers for everything, and nothing is amiss.
     """
-    for owner in view.claims.unmanaged:
+    for owner in view.claims.unmanaged if view.has_records else ():
         if owner.distribution is not None:
             who = owner.label.partition(":")[0]
             yield _of_distribution(
@@ -229,7 +228,7 @@ def unmanaged_distribution(view: View) -> Iterator[Finding]:
                 f"no conda-meta record covers it; INSTALLER says {who}"
                 if owner.distribution.installer
                 else "no conda-meta record covers it, and it does not say who installed it",
-                level="warning" if view.has_records else "info",
+                level="warning",
                 repairs=repair.adopt(view, owner.distribution),
             )
 
