@@ -30,7 +30,7 @@ __all__ = ["PLACEHOLDER", "Archive", "File", "Manifest", "Payload", "arrange"]
 PLACEHOLDER = "/opt/bridge_prefix_placeholder"
 """Stands for the prefix in the first line of scripts; an installer puts the real one there (paths.json, `text`)."""
 
-_SHEBANG = re.compile(rb"#!python(w?)[ \t]*(\r?\n|\Z)")
+_SHEBANG = re.compile(rb"#!python(w?)(?:[ \t][^\r\n]{0,500})?(\r?\n|\Z)")
 _LONGEST_SCRIPT = 1 << 24  # bytes; only a script with such a first line is read whole
 _STALE = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "direct_url.json")  # true of the wheel, or of elsewhere
 _LICENSE = re.compile(r"(licenses/.+|(licen[cs]e|copying|notice|authors)[^/]*)\Z", re.IGNORECASE)
@@ -215,9 +215,12 @@ def _place(archive: Archive, member: _WheelFile, wheel: Manifest, layout: Layout
 
 
 def _script(archive: Archive, member: _WheelFile, layout: Layout) -> bytes | None:
-    """A script with the placeholder in its first line; `None` where that is not exactly `#!python` or `#!pythonw`."""
+    """A script with the placeholder in its first line; `None` where that names neither `#!python` nor `#!pythonw`.
+
+    Arguments after it (`#!python -u`) are dropped, as pip and bridge drop them where they install the wheel.
+    """
     with archive.open(member.path) as stream:
-        head = stream.read(64)
+        head = stream.read(1024)
         found = _SHEBANG.match(head)
         if found is None or member.size > _LONGEST_SCRIPT:
             return None

@@ -373,6 +373,18 @@ def link_json(*entry_points: object, **fields: object) -> Conda:
     return Conda(index={"noarch": "python"}, info={"link.json": json.dumps(document).encode()})
 
 
+def test_files_that_have_most_in_common_are_no_bomb(tmp_path: Path) -> None:
+    """As generated clients have: one stream packs what the second file repeats into nothing."""
+    shared = random.Random(1).randbytes(16_000)
+    files = {f"lib/model_{number}.py": shared + b"%d" % number for number in range(200)}
+    package = Conda(
+        payload=[tar_file(name, data) for name, data in files.items()],
+        paths=[path_entry(name, data) for name, data in files.items()],
+    ).build()
+    assert sum(map(len, files.values())) > 80 * len(package)
+    assert {member.path for member in check_conda(write(tmp_path, package), limits=SMALL).paths} == set(files)
+
+
 PLACEHOLDER = "/opt/placeholder"
 
 DOCUMENTS: Mapping[str, tuple[Conda, str]] = {

@@ -214,7 +214,10 @@ WHEELS: Mapping[str, tuple[Mapping[str, object], str]] = {
     "W64 vertical tab": ({"change": metadata(headers=["Summary: a\x0bName: evil"])}, "metadata-invalid"),
     "W64 line separator": ({"change": metadata(headers=["Summary: a\u2028Name: evil"])}, "metadata-invalid"),
     "W64 paragraph separator": ({"change": metadata(headers=["Summary: a\u2029Name: evil"])}, "metadata-invalid"),
-    "W64 file separator": ({"change": metadata(headers=["License: a\n        \x1cRequires-Dist: b"])}, "metadata-invalid"),
+    "W64 file separator": (
+        {"change": metadata(headers=["License: a\n        \x1cRequires-Dist: b"])},
+        "metadata-invalid",
+    ),
     "W64 carriage return": ({"change": metadata(headers=["Summary: a\rName: evil"])}, "metadata-invalid"),
     "W64 no name": ({"change": put(f"{INFO}/METADATA", b"Metadata-Version: 2.1\nVersion: 1.0\n")}, "metadata-invalid"),
     "W65 ep_traversal": ({"change": points("[console_scripts]\n../../x = m:f\n")}, "entry-point"),

@@ -137,6 +137,26 @@ def test_sizes_and_hashes_are_of_what_is_installed(tmp_path: Path) -> None:
     assert json.loads(read_info(package)["info/run_exports.json"]) == {}
 
 
+@pytest.mark.parametrize(
+    ("line", "is_patched"),
+    [
+        (b"#!python -u\n", True),
+        (b"#!pythonw\r\n", True),
+        (b"#!python" + b" -I" * 300 + b"\n", False),
+        (b"#!python3\n", False),
+    ],
+)
+def test_a_script_loses_the_arguments_of_its_interpreter(line: bytes, is_patched: bool, tmp_path: Path) -> None:
+    """C35, W74: as where the wheel itself is installed; what was left as it is would run nowhere."""
+    script = line + b"print()\n"
+    package = converted(make_wheel(tmp_path, "sz", "1.0", files={"sz.py": b"", "sz-1.0.data/scripts/sz": script}))
+    (found,) = [path for path in check_conda(package.path).paths if path.path.endswith("scripts/sz")]
+    assert bool(found.prefix_placeholder) is is_patched
+    if is_patched:
+        first, _, rest = read_payload(package, found.path).partition(b"\n")
+        assert (first.rstrip(b"\r"), rest) == (f"#!{found.prefix_placeholder}/bin/python".encode(), b"print()\n")
+
+
 def test_an_undeclared_extra_is_an_extra(tmp_path: Path) -> None:
     """C8: Provides-Extra and the markers may disagree; what any of them names is one."""
     requires = ["a; extra == 'Declared_Not'", "b>=1", "b>=1; extra == 'declared'"]

@@ -37,8 +37,8 @@ class Unpacked:
         self.total += len(self.block)
         if self.total > self.limits.total_size:
             raise refused("limit-size", self.archive, f"more than {self.limits.total_size} bytes once unpacked")
-        if self.total > self.limits.ratio_free and self.total > self.limits.ratio * self.packed_size:
-            problem = f"{self.packed_size} bytes become more than {self.limits.ratio} times as many"
+        if self.total > self.limits.ratio_free and self.total > self.limits.tar_ratio * self.packed_size:
+            problem = f"{self.packed_size} bytes become more than {self.limits.tar_ratio} times as many"
             raise refused("limit-ratio", self.archive, problem, offset=self.position)
         return bool(self.block)
 
