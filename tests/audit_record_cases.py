@@ -13,7 +13,7 @@ RECORDS = [
         do(lambda made: made.conda("a", "1", {"opt/a/x": b"1"}), put(RECORD_OF_A, b"")),
         (
             ("broken-record", "error", RECORD_OF_A, None, None),
-            ("unowned-file", "warning", "opt", None, None),
+            ("unowned-file", "info", "opt", None, None),
         ),
     ),
     Case(
@@ -74,7 +74,15 @@ RECORDS = [
                 "rich", "13.0", files={f"{SITE}/rich-12.dist-info/METADATA": metadata_text("rich", "12")}
             ),
         ),
-        (("duplicate-distribution", "info", INFO, "conda:rich-13.0-0", "conda:rich-13.0-0"),),
+        (
+            (
+                "duplicate-distribution",
+                "info",
+                f"{SITE}/rich-12.dist-info",
+                "conda:rich-13.0-0",
+                "conda:rich-13.0-0",
+            ),
+        ),
     ),
     Case(
         "a conda package and a wheel with one dist-info: the wheel answers for it",
@@ -277,7 +285,7 @@ REQUIREMENTS = [
         "what another python's folder holds is not imported",
         do(
             put("lib/python3.11/site-packages/x-1.dist-info/METADATA", metadata_text("x", "1", requires=["absent"])),
-            put("lib/python3.11/site-packages/x-1.dist-info/RECORD", b""),
+            put("lib/python3.11/site-packages/x-1.dist-info/RECORD", b"x-1.dist-info/RECORD,,\n"),
             lambda made: made.wheel("rich", "13.0", requires=["x"]),
         ),
         (

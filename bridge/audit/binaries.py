@@ -160,8 +160,8 @@ class _Strings:
         if self._all is not None:
             end = self._all.find(b"\0", start)
             return self._all[start:end] if end >= 0 else b""
-        found, end, _ = _at(self._stream, self._offset + start, _MAX_STRING).partition(b"\0")
-        return found if end else b""
+        found, mark, _ = _at(self._stream, self._offset + start, _MAX_STRING).partition(b"\0")
+        return found if mark else b""
 
 
 def _dynamic(table: bytes, order: str, is_64: bool) -> Iterator[tuple[int, int]]:

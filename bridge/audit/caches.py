@@ -18,7 +18,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bridge.audit.readings import CacheEvidence
-from bridge.model import Installed
 from bridge.prefix import distinfo
 
 __all__ = ["cache_roots", "search_caches"]
@@ -53,12 +52,12 @@ def cache_roots(prefix: Path, environ: Mapping[str, str], own: Path | None = Non
 
 
 def search_caches(
-    roots: Iterable[Path], wanted: Collection[str], changed: Mapping[str, tuple[Path, Installed | None]]
+    roots: Iterable[Path], wanted: Collection[str], changed: Mapping[str, tuple[Path, str | None]]
 ) -> CacheEvidence:
     """Who has files with these bytes, and which changed files are the very inodes of a cache.
 
     :param wanted: sha256 of files that nothing installed promises.
-    :param changed: prefix-relative path → the file there, which has further hard links, and the record that owns it.
+    :param changed: prefix-relative path → the file there, which has further hard links, and its sha256.
     """
     owners: Owners = {}
     linked: dict[str, str] = {}
@@ -67,15 +66,19 @@ def search_caches(
     for root in roots:
         for folder, listing in _listings(root, deadline):
             label, rows = listing
-            for path, digest in rows if wanted else ():
+            kept: set[str] = set()
+            for path, digest in rows:
+                kept.add(digest)
                 if digest in wanted:
                     owners.setdefault(digest, {})[label, path] = None
             if folder is not None and inodes:
-                _look_for(folder, inodes, changed, linked)
+                # What the cache has as it should is no edit: it was linked from there over another package's file.
+                edited = {path: found for path, found in changed.items() if found[1] not in kept}
+                _look_for(folder, inodes, edited, linked)
     return CacheEvidence(owners={digest: tuple(found) for digest, found in owners.items()}, linked=linked)
 
 
-def _inodes(changed: Mapping[str, tuple[Path, Installed | None]]) -> Iterator[tuple[tuple[int, int], str]]:
+def _inodes(changed: Mapping[str, tuple[Path, str | None]]) -> Iterator[tuple[tuple[int, int], str]]:
     for path, (file, _) in list(changed.items())[:_MAX_CHANGED]:
         try:
             found = file.stat(follow_symlinks=False)
@@ -87,7 +90,7 @@ def _inodes(changed: Mapping[str, tuple[Path, Installed | None]]) -> Iterator[tu
 def _look_for(
     folder: Path,
     inodes: Mapping[tuple[int, int], str],
-    changed: Mapping[str, tuple[Path, Installed | None]],
+    changed: Mapping[str, tuple[Path, str | None]],
     linked: dict[str, str],
 ) -> None:
     """A cached package has its files at the same path, or, where it is noarch or a wheel, below its own root."""

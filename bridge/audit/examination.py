@@ -176,10 +176,10 @@ def _ask_caches(view: View, roots: tuple[Path, ...]) -> CacheEvidence | None:
     wanted = {
         each.observed.fingerprint.sha256
         for each in different
-        if each.by is None and each.twin is None and each.observed and each.observed.fingerprint.sha256
+        if each.by is None and each.observed and each.observed.fingerprint.sha256
     } - {EMPTY}
     changed = {
-        each.claim.entry.path: (view.state.prefix / each.claim.entry.path, each.claim.owner.installed)
+        each.claim.entry.path: (view.state.prefix / each.claim.entry.path, each.observed.fingerprint.sha256)
         for each in different
         if each.observed is not None and each.observed.links > 1
     }

@@ -102,6 +102,11 @@ class Observation(Mapping[str, Observed]):
         within = (name for names in self._folders.values() for name in names)
         return frozenset((*within, *(path.rpartition("/")[2] for path in self._apart)))
 
+    def size(self, path: str) -> int | None:
+        """The size of a file that holds what is promised; `None` for what is noted, and for what is not there."""
+        row = None if path in self.noted else self._rows.get(path)
+        return None if row is None or stat.S_IFMT(self._modes[row]) != stat.S_IFREG else self._sizes[row]
+
     def below(self, folder: str) -> Iterator[str]:
         """The paths directly in a folder."""
         yield from (f"{folder}/{name}" if folder else name for name in self._folders.get(folder, ()))

@@ -9,8 +9,10 @@ from packaging.version import InvalidVersion, Version
 
 from bridge.audit import repair
 from bridge.audit.claims import Owner
+from bridge.audit.doubt import named_record, names_conda
 from bridge.audit.finding import INTERRUPTED, Finding, Level
 from bridge.audit.view import View
+from bridge.entries import Entries
 from bridge.model import Defect, Distribution
 from bridge.prefix import distinfo
 
@@ -58,7 +60,7 @@ def _defects(view: View, name: str) -> Iterator[Finding]:
         yield Finding(
             id=name,
             level="error",
-            package=owner.package if owner else None,
+            package=owner.package if owner else named_record(defect.path),
             path=defect.path,
             owner=owner.label if owner else None,
             evidence=defect.detail,
@@ -93,27 +95,21 @@ def distribution_without_record(view: View) -> Iterator[Finding]:
 
 def duplicate_distribution(view: View) -> Iterator[Finding]:
     """Two dist-infos of one project in one directory: which of them importlib.metadata finds is chance."""
-    groups: dict[tuple[str, str], list[Distribution]] = {}
-    for distribution in view.state.distributions:
-        site = distribution.path.rpartition("/")[0]
-        groups.setdefault((site, canonicalize_name(distribution.name)), []).append(distribution)
-    for same in groups.values():
-        # The one that a record covers is the one to keep, so the finding names the other.
-        first, *rest = sorted(same, key=lambda each: not view.claims.coverage[each.path])
+    for path, first in view.stale.items():
+        distribution = next(each for each in view.state.distributions if each.path == path)
         owner = view.claims.answering[first.path]
-        for distribution in rest:
-            is_built = owner.source == "conda" and view.holdings.is_of_conda(distribution)
-            is_clear = owner.source != "unmanaged" and not view.claims.coverage[distribution.path]
-            yield _of_distribution(
-                view,
-                "duplicate-distribution",
-                distribution,
-                f"{first.path} of {owner.label} is the same project",
-                # One conda package that ships two is how it was built, not damage.
-                level="info" if is_built or "/dist-packages/" in distribution.path else "error",
-                by=owner,
-                repairs=repair.delete(view, distribution.path) if is_clear else (),
-            )
+        is_built = owner.source == "conda" and view.holdings.is_of_conda(distribution)
+        is_clear = not view.claims.coverage[path] and (owner.source != "unmanaged" or bool(first.entries))
+        yield _of_distribution(
+            view,
+            "duplicate-distribution",
+            distribution,
+            f"{first.path} of {owner.label} is the same project",
+            # One conda package that ships two is how it was built, not damage.
+            level="info" if is_built or "/dist-packages/" in path else "error",
+            by=owner,
+            repairs=repair.delete(view, path) if is_clear else (),
+        )
 
 
 def duplicate_record(view: View) -> Iterator[Finding]:
@@ -143,7 +139,7 @@ def _mended(view: View, owner: Owner | None, defect: Defect) -> tuple[str, ...]:
 
 
 def record_lies(view: View) -> Iterator[Finding]:
-    """A conda-meta record that contradicts itself, or the dist-info that it installed."""
+    """A conda-meta record that contradicts itself, or the dist-info that it installed; a RECORD with false sizes."""
     for owner in view.claims.recorded:
         if owner.installed is None:
             continue
@@ -157,6 +153,12 @@ def record_lies(view: View) -> Iterator[Finding]:
             said = said if _stem(record.url.rpartition("/")[2]) and record.ecosystem == "conda" else None
         if said is not None:
             yield _of_record(view, owner, owner.installed.meta_path, said, "warning")
+    yield from _other_versions(view)
+    for owner in view.claims.unmanaged:
+        yield from _wrong_sizes(view, owner)
+
+
+def _other_versions(view: View) -> Iterator[Finding]:
     for distribution in view.state.distributions:
         owner = view.claims.answering[distribution.path]
         if owner.installed is None:
@@ -169,6 +171,30 @@ def record_lies(view: View) -> Iterator[Finding]:
         if owner.source == "wheel" or (is_one and _is_replaced(view, distribution)):
             said = f"it says {record.version}; {distribution.path} says {distribution.version}"
             yield _of_record(view, owner, owner.installed.meta_path, said, level)
+
+
+def _wrong_sizes(view: View, owner: Owner) -> Iterator[Finding]:
+    """Rows of RECORD whose hash is that of the file, and whose size is another: whoever wrote them changed them after.
+
+    conda-meta has the size before the prefix was patched in, which decides nothing.
+    """
+    entries = owner.distribution.entries if owner.distribution is not None else None
+    if not isinstance(entries, Entries):
+        return
+    pairs = zip(entries.paths, entries.sizes, strict=True)
+    wrong = [path for path, size in pairs if size >= 0 and view.observed.size(path) not in (size, None)]
+    path = f"{owner.distribution.path}/RECORD" if owner.distribution is not None else ""
+    for each in wrong:
+        said = f"{path} has another size for it than the file, which is {view.observed.size(each)} bytes long"
+        yield Finding(
+            id="record-lies",
+            level="warning",
+            package=owner.package,
+            path=each,
+            owner=owner.label,
+            evidence=said,
+            repair=repair.restore(view, owner),
+        )
 
 
 def _is_replaced(view: View, distribution: Distribution) -> bool:
@@ -219,7 +245,7 @@ def unmanaged_distribution(view: View) -> Iterator[Finding]:
     may write over them. Where no record is at all, pip answers for everything, and nothing is amiss.
     """
     for owner in view.claims.unmanaged if view.has_records else ():
-        if owner.distribution is not None:
+        if owner.distribution is not None and not view.is_of_unread(owner.distribution):
             who = owner.label.partition(":")[0]
             yield _of_distribution(
                 view,
@@ -243,10 +269,10 @@ def installer_lies(view: View) -> Iterator[Finding]:
         if not said:
             continue
         owner = view.claims.answering[distribution.path]
-        names_conda = said.startswith(("conda", "bridge", "rattler", "pixi", "mamba"))
-        if owner.source == "conda" and not names_conda:
+        is_conda = names_conda(said)
+        if owner.source == "conda" and not is_conda:
             evidence = f"INSTALLER says {said}; the files are those of {owner.label}"
-        elif owner.source == "unmanaged" and names_conda:
+        elif owner.source == "unmanaged" and is_conda and not view.is_of_unread(distribution):
             evidence = f"INSTALLER says {said}; no conda-meta record covers it"
         else:
             continue

@@ -132,7 +132,7 @@ def _judge_spec(view: View, owner: Owner, text: str, named: Providers, *, is_nee
         return
     providers = named.get(spec.name, [])
     command = repair.satisfy_conda(view, text)
-    if not providers and is_needed:
+    if not providers and is_needed and spec.name not in view.unread:
         yield _unmet(owner, "error", f"{said}; no installed package is one", command)
     for provider in providers:
         if not _accepts(spec, provider):
@@ -177,7 +177,8 @@ def _judge_asked(view: View, each: Asked, named: Providers) -> Iterator[Finding]
     said = f"it requires {each.text!r}" + (f", for its extra {each.extra!r} that was asked for" if each.extra else "")
     command = repair.satisfy_wheel(view, _without_marker(requirement))
     providers = named.get(requirement.name, [])
-    if not providers:
+    native = view.holdings.names.native_name(requirement.name)
+    if not providers and view.unread.isdisjoint({requirement.name, native}):
         where = _elsewhere(view, requirement.name)
         level: Level = "error" if is_binding and not where else "info"
         yield _unmet(owner, level, f"{said}; no installed package is one{where}", command)

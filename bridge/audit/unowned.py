@@ -22,11 +22,14 @@ def unowned_file(view: View) -> Iterator[Finding]:
     Without conda-meta nobody claims the interpreter's own files, nor a virtual environment's scripts: there only what
     lies beside the distributions is told, and of an interpreter's home nothing.
     """
-    unread = sum(defect.path.startswith("conda-meta/") for defect in view.state.defects)
-    doubt = f"; {unread} defect(s) of conda-meta hide what it claims" if unread else ""
+    unread = len(view.unread)
+    doubt = f"; {unread} record(s) of conda-meta that cannot be read may claim it" if unread else ""
+    unlisted = _unlisted(view)
     sites = {each.path.rpartition("/")[0] for each in view.state.distributions}
     for path, count in view.unowned.items() if view.is_environment else ():
         folder, _, name = path.rpartition("/")
+        if f"{path}/".casefold().startswith(unlisted):
+            continue
         if not view.has_records and (
             _OF_VENV.match(name) or not f"{folder}/".startswith(tuple(f"{s}/" for s in sites))
         ):
@@ -35,7 +38,18 @@ def unowned_file(view: View) -> Iterator[Finding]:
         is_directory = found is None or found.fingerprint.kind == "directory"
         files = "1 file" if count == 1 else f"{count} files"
         said = f"a directory of {files} that no record claims" if is_directory else "no record claims it"
-        yield Finding(id="unowned-file", level="warning", path=path, evidence=said + doubt)
+        yield Finding(id="unowned-file", level="info" if unread else "warning", path=path, evidence=said + doubt)
+
+
+def _unlisted(view: View) -> tuple[str, ...]:
+    """What goes by the name of a distribution beside it that does not say, or not whole, which files are its own."""
+    broken = {defect.path for defect in view.state.defects}
+    names = (
+        (each.path.rpartition("/")[0], each.name.replace("-", "_"))
+        for each in view.state.distributions
+        if not each.entries or f"{each.path}/RECORD" in broken
+    )
+    return tuple(f"{site}/{name}{end}".casefold() for site, name in names for end in ("/", ".", "-"))
 
 
 def leftover(view: View) -> Iterator[Finding]:

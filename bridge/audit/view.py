@@ -11,10 +11,11 @@ from packaging.utils import canonicalize_name
 
 from bridge.audit.claims import Claim, Claims, Owner, distribution_owner
 from bridge.audit.dependencies import Holdings
+from bridge.audit.doubt import names_conda, stale_distributions, unread_names
 from bridge.audit.observed import Observation, Observed
 from bridge.audit.readings import CacheEvidence, Readings
 from bridge.audit.territory import unowned
-from bridge.model import Fingerprint, PrefixState
+from bridge.model import Distribution, Fingerprint, PrefixState
 from bridge.owners import bytecode_source
 from bridge.paths import EMPTY
 from converters.target import Target
@@ -52,6 +53,8 @@ class View:
     :param interrupted: what is known of an unsettled transaction; `None`: there is none.
     :param intruders: owner with a record → an unmanaged owner that claims a path of its with other bytes.
     :param unowned: each unowned file, or the topmost directory that holds nothing owned → how many files it stands for.
+    :param unread: the native names of the records of conda-meta that could not be read.
+    :param stale: path of a dist-info that an upgrade left behind → the one of the same project that is to be kept.
     """
 
     holdings: Holdings
@@ -61,6 +64,8 @@ class View:
     intruders: Mapping[Owner, Owner]
     unowned: Mapping[str, int]
     readings: Readings
+    unread: frozenset[str]
+    stale: Mapping[str, Distribution]
 
     @property
     def state(self) -> PrefixState:
@@ -94,6 +99,12 @@ class View:
         owner = owned.owner(path) or owned.owner(bytecode_source(path) or "")
         return owner or self.claims.answering.get(path.rpartition("/")[0])
 
+    def is_of_unread(self, distribution: Distribution) -> bool:
+        """Whether a dist-info may be that of a record which could not be read: of that one is told already."""
+        project = canonicalize_name(distribution.name)
+        is_named = not self.unread.isdisjoint({project, self.holdings.names.native_name(project)})
+        return bool(self.unread) and (is_named or names_conda(distribution.installer))
+
     def is_linked(self, path: str) -> bool:
         """Whether a link lies at the path: what it leads to was not walked."""
         return self.observed.kind(path) == "symlink"
@@ -108,15 +119,25 @@ def make_view(
     """Hold every claim against what was observed."""
     readings = readings or Readings()
     observed = Observation.of(observed, holdings.claims.by_path)
+    discrepancies = tuple(_discrepancies(holdings.state, holdings.claims, observed, readings.caches))
+    stale = stale_distributions(holdings.state, holdings.claims, (each.claim.owner for each in discrepancies))
+    behind = {id(holdings.claims.answering[path]) for path, kept in stale.items() if _is_of_pip(holdings.claims, kept)}
     return View(
         holdings=holdings,
         observed=observed,
         interrupted=interrupted,
-        discrepancies=tuple(_discrepancies(holdings.state, holdings.claims, observed, readings.caches)),
+        # Of a dist-info that pip left behind nothing else is expected to be there.
+        discrepancies=tuple(each for each in discrepancies if id(each.claim.owner) not in behind),
         intruders=_intruders(holdings.claims),
         unowned=unowned(holdings.state, holdings.claims, observed),
         readings=readings,
+        unread=unread_names(holdings.state),
+        stale=stale,
     )
+
+
+def _is_of_pip(claims: Claims, distribution: Distribution) -> bool:
+    return not claims.coverage[distribution.path]
 
 
 def _intruders(claims: Claims) -> Mapping[Owner, Owner]:
@@ -152,7 +173,7 @@ def _discrepancies(
         is_link = claim.entry.fingerprint.kind == "symlink"
         if kind == "different" and digest is not None and not is_link:
             by = _writer(claim, digest, claims, replaced) or _cached_writer(claim, caches.owners.get(digest, ()))
-            if by is None:
+            if by is None and "-info/" not in claim.entry.path:  # INSTALLER says `pip` in many.
                 twin = _twin(claim, promised.get(digest, [])) or _cached_twin(claim, caches.owners.get(digest, ()))
         elif kind == "missing":
             by = upgraded.get(claim.owner)
@@ -287,6 +308,8 @@ def _replaced(
         promised = [claim.entry.fingerprint.sha256 for claim in claims.by_path.get(listing, ())]
         lies = observed.get(listing)
         if not claims.coverage[distribution.path] or lies is None or lies.fingerprint.sha256 in {None, *promised}:
+            continue
+        if not distribution.entries or names_conda(distribution.installer):  # Damaged, and not replaced.
             continue
         owner = distribution_owner(distribution)
         found.setdefault(listing, []).append((owner, lies.fingerprint.sha256 or ""))

@@ -21,6 +21,7 @@ from converters.record import Record, conda_record
 __all__ = ["parse"]
 
 _KINDS: Mapping[str, PathKind] = {"softlink": "symlink", "directory": "directory"}
+_LISTS = ("depends", "constrains", "files", "paths_data")
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _LAST_SECOND = 253402300799  # 9999-12-31: larger timestamps count milliseconds (conda's rule)
 
@@ -29,8 +30,9 @@ def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installe
     """The package that the record at `path` (`conda-meta/NAME-VERSION-BUILD.json`) describes.
 
     :param in_columns: give its entries as `bridge.entries.Entries`, for who looks at few of them.
-    Paths that leave the prefix are left out and become one `Defect`. Raises `ValueError` (or `RecursionError`) with
-    the reason where the record is empty, truncated, not UTF-8, misnamed, or holds values of wrong types.
+    Paths that leave the prefix are left out and become a `Defect`, as what other readers stumble over. Raises
+    `ValueError` (or `RecursionError`) with the reason where the record is empty, truncated, not UTF-8, misnamed, or
+    holds values of wrong types.
     """
     document = json.loads(data.decode("utf-8"))
     if not isinstance(document, dict):
@@ -38,11 +40,13 @@ def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installe
     record = _record(document)
     if path != f"{META}/{record.identity}.json":
         raise ValueError(f"its name should be {record.identity}.json: conda does not see it")
+    if "files" not in document and "paths_data" not in document:
+        raise ValueError("it says nothing of its files")
     entries, refused = _entries(document)
-    defects: tuple[Defect, ...] = ()
-    if refused:
-        detail = f"it lists {len(refused)} path(s) that no package may have, first {refused[0]!r}"
-        defects = (Defect(id="broken-record", path=path, detail=detail),)
+    details = [f"it lists {len(refused)} path(s) that no package may have, first {refused[0]!r}"] if refused else []
+    # rattler reads no record with such a null, and with it none of the environment.
+    details += [f"its {key} is null" for key in _LISTS if key in document and document[key] is None]
+    defects = tuple(Defect(id="broken-record", path=path, detail=detail) for detail in details)
     entries = entries if in_columns else tuple(entries)
     return Installed(record=record, meta_path=path, entries=entries, requested=_requested(document)), defects
 

@@ -8,7 +8,7 @@ import io
 import json
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from packaging.metadata import parse_email
@@ -58,27 +58,43 @@ def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -
     """RECORD's rows (or the lines of an egg's `installed-files.txt`) as entries, and the rows that were refused.
 
     :param base: the prefix-relative folder the rows are relative to; absolute rows must lie below `prefix`.
-    Refused is what leaves the prefix, and a hash or a size that is none. Raises `ValueError` or `csv.Error` where the
-    file cannot be read as UTF-8 or as CSV.
+    Refused is what leaves the prefix, a hash or a size that is none, a row of RECORD without its three fields, and a
+    byte order mark. Raises `ValueError` where the file cannot be read as UTF-8, or a RECORD lists not even itself.
     """
     text = data.decode("utf-8")
-    columns = record_rows(text, base, prefix) if is_csv else None
-    if columns is not None:
-        return columns, []
-    rows = csv.reader(io.StringIO(text, newline="")) if is_csv else ([line] for line in text.splitlines())
-    entries: dict[str, Entry] = {}
     refused = []
-    for row in rows:
+    if text.startswith("\ufeff"):  # Other readers take it for a part of the first path.
+        refused.append(text[:200].partition(",")[0])
+        text = text[1:]
+    columns = record_rows(text, base, prefix) if is_csv else None
+    if columns:
+        return columns, refused
+    entries: dict[str, Entry] = {}
+    for row in _rows(text) if is_csv else ([line, "", ""] for line in text.splitlines()):
         if not row or not row[0]:
             continue
         path = row[0]
+        if len(row) < 3:
+            refused.append(path[:200])
+            continue
         relative = inside(path[len(prefix) + 1 :]) if path.startswith(f"{prefix}/") else inside(path, base)
         fingerprint = _row_fingerprint(row)
         if relative is None or fingerprint is None:
             refused.append(path)
         else:
             entries[relative] = Entry(path=relative, fingerprint=fingerprint)
+    if is_csv and not entries:
+        raise ValueError("it lists no file, not even itself")
     return Entries.of(entries.values()), refused
+
+
+def _rows(text: str) -> Iterator[list[str]]:
+    """The rows up to where the text is no CSV any more; the rest is one row of one field."""
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        yield from rows
+    except csv.Error as error:
+        yield [f"line {rows.line_num}: {error}"]
 
 
 def hex_digest(text: str) -> str | None:
