@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -178,6 +178,12 @@ def _no_channel(folder: Path) -> NetworkError | None:
     return None
 
 
+@cache
+def _client() -> Client:
+    """What rattler reads archives with; making one takes 7 ms."""
+    return Client.default_client()
+
+
 def extract(archives: Mapping[Path, Path]) -> None:
     """Unpack conda archives: archive → directory to make. Each was validated before (`bridge.archive`).
 
@@ -186,9 +192,8 @@ def extract(archives: Mapping[Path, Path]) -> None:
     import asyncio
 
     async def run() -> None:
-        client = Client.default_client()
         jobs = {
-            archive: asyncio.ensure_future(download_and_extract(client, archive.resolve().as_uri(), target))
+            archive: asyncio.ensure_future(download_and_extract(_client(), archive.resolve().as_uri(), target))
             for archive, target in archives.items()
         }
         await asyncio.wait(jobs.values()) if jobs else None

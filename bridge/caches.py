@@ -33,6 +33,7 @@ _WHAT = {
     "built": "wheels built of source distributions",
     "host": "the interpreter as a package",
     "http": "pages of indexes",
+    "judged": "what conda packages were judged to hold",
     "metadata": "metadata of wheels",
     "repodata": "records of channels",
     "unpacked": "wheels as they are placed, inflated and judged",

@@ -17,12 +17,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from bridge import __version__, transaction
 from bridge._rattler import current_subdir
-from bridge.archive import WheelManifest, check_conda, check_wheel
+from bridge.archive import WheelManifest, check_wheel
 from bridge.channel import same_package
 from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError
 from bridge.fetch.cache import sha256_of
 from bridge.fetch.urls import file_name, local_path
 from bridge.link import Task, Unpacking
+from bridge.link.judgements import Judgements
 from bridge.link.scripts import Traces, run_scripts, scripts_of
 from bridge.link.wheel_store import WheelStore
 from bridge.manifest import Manifest, predict, site_packages_after
@@ -59,6 +60,14 @@ class _Judged:
     unpacked: Path | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judges:
+    """What judges archives, and remembers."""
+
+    wheels: WheelStore
+    packages: Judgements
+
+
 def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Cargo:
     """Every archive, verified, and what each was judged to hold: each is judged when it is there, errors come in order.
 
@@ -67,10 +76,11 @@ def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Car
     """
     packages = incoming(plan)
     judging: dict[str, Future[_Judged]] = {}
-    store = WheelStore(supply.session.settings.cache_dir / "unpacked")
+    cache = supply.session.settings.cache_dir
+    judges = _Judges(wheels=WheelStore(cache / "unpacked"), packages=Judgements(cache / "judged"))
 
     def judge_one(resolved: Resolved, path: Path) -> _Judged:
-        judged = _judged(resolved, path, plan, supply, store)
+        judged = _judged(resolved, path, plan, supply, judges)
         record = judged.record
         if unpacking is not None and record.ecosystem == "conda" and not supply.channels.packed(record):
             unpacking.begin({record.identity: path})
@@ -80,17 +90,17 @@ def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Car
         path = fetch_archive(resolved.record, supply)
         if unpacking is not None and supply.channels.packed(resolved.record):
             unpacking.begin({resolved.record.identity: path})
-        judging[resolved.record.identity] = judges.submit(judge_one, resolved, path)
+        judging[resolved.record.identity] = threads.submit(judge_one, resolved, path)
         return path
 
-    with ThreadPoolExecutor() as judges:
+    with ThreadPoolExecutor() as threads:
         try:
             # The largest first: what takes longest to judge, and is to be unpacked.
             large = sorted(packages, key=lambda resolved: resolved.record.size or _MANY_BYTES, reverse=True)
             brought = supply.session.client.map(bring, large)
             judged = [judging[resolved.record.identity].result() for resolved in packages]
         except BaseException:
-            judges.shutdown(wait=False, cancel_futures=True)
+            threads.shutdown(wait=False, cancel_futures=True)
             raise
     records = {old.record.identity: new.record for old, new in zip(packages, judged, strict=True)}
     operations = tuple(
@@ -118,7 +128,7 @@ def fetch_archive(record: Record, supply: Supply) -> Path:
     return supply.session.index.fetch(file, supply.session.progress)
 
 
-def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply, store: WheelStore) -> _Judged:
+def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply, judges: _Judges) -> _Judged:
     """The record to install, and what its archive holds.
 
     The record is another than what was solved with for an sdist, and for a local file whose index promised no hash.
@@ -128,12 +138,17 @@ def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply, store
     if record.sha256 is None and local is not None:
         record = replace(record, sha256=sha256_of(Path(local)), size=Path(local).stat().st_size)
     if record.ecosystem == "conda":
-        manifest = check_conda(archive, allow_external_symlinks=supply.session.settings.allow_external_symlinks)
+        manifest = judges.packages.judge(
+            archive,
+            sha256=record.sha256,
+            filename=archive.name,
+            allow_external_symlinks=supply.session.settings.allow_external_symlinks,
+        )
         same_package(record, manifest.index)
         return _Judged(record=record, manifest=manifest)
     is_sdist = not record.filename.endswith(".whl")
     filename = archive.name if is_sdist else record.filename
-    wheel, unpacked = _judged_wheel(archive, filename, None if is_sdist else record.sha256, store)
+    wheel, unpacked = _judged_wheel(archive, filename, None if is_sdist else record.sha256, judges.wheels)
     if is_sdist:
         from bridge.build import check_runs  # noqa: PLC0415 - most runs build nothing
 
