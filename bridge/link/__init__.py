@@ -176,7 +176,8 @@ def _stage_wheels(
                 with unpacked_contents(manifest, unpacked) as contents:
                     return place_wheel(each, contents, manifest, to)
             except IntegrityError:
-                fs.remove_tree(unpacked)  # The cache lost a bit. The wheel itself is here.
+                with suppress(FaultError):  # The cache lost a bit. The wheel itself is here.
+                    fs.remove_tree(unpacked)
         with WheelContents(task.archives[identity], manifest) as packed:
             return place_wheel(each, packed, manifest, to)
 
