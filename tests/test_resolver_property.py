@@ -25,14 +25,15 @@ CONDA_CLAUSES = ("", "", " >=2", " <2", " ==1.0", " 2.*", " >=2,<3", " !=2.0", "
 PYPI_CLAUSES = ("", "", ">=2", "<2", "==1.0", "==2.*", "~=2.0", "!=2.0")
 MARKERS = ("", "", "", " ; python_version < '3.12'", " ; python_version >= '3.12'", " ; sys_platform == 'win32'")
 TAGS = ("py3-none-any", "py3-none-any", "py3-none-any", "cp311-cp311-manylinux_2_17_x86_64", "cp311-abi3-linux_x86_64")
-PYTHONS = (record("python", "3.11.9", build="h_0"), record("python", "3.12.4", build="h_0"))
+PYTHONS = tuple(record("python", version, build="h_0") for version in ("3.11.9", "3.12.4", "3.13.5", "3.14.1"))
+PYTHON_CLAUSES = ("", "", " >=3.12", " >=3.11,<3.12.0a0", " >=3.12,<3.13.0a0", " >=3.13", " <3.14")
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     names = NAMES[: draw(st.integers(2, 5))]
     table = draw(tables(names))
-    records = list(PYTHONS[: draw(st.integers(1, 2))])
+    records = list(PYTHONS[: draw(st.integers(1, len(PYTHONS)))])
     for name in names:
         versions = draw(st.lists(st.sampled_from(VERSIONS), max_size=3, unique=True))
         records += [draw(records_of(name, version, names, is_mapped=bool(table.get(name)))) for version in versions]
@@ -60,7 +61,7 @@ def tables(draw: st.DrawFn, names: Sequence[str]) -> dict[str, object]:
 @st.composite
 def records_of(draw: st.DrawFn, name: str, version: str, names: Sequence[str], *, is_mapped: bool) -> Record:
     """What the name map calls a python package is one: C libraries that claim projects are doubted on purpose."""
-    python = draw(st.sampled_from(["python", "python >=3.12", "python >=3.11,<3.12.0a0"]))
+    python = f"python{draw(st.sampled_from(PYTHON_CLAUSES))}"
     depends = [python] if is_mapped or draw(st.booleans()) else []
     depends += draw(st.lists(st.sampled_from(names).flatmap(_conda_text), max_size=2))
     constrains = draw(st.lists(st.sampled_from(names).flatmap(_conda_text), max_size=1))
@@ -90,7 +91,8 @@ def _pypi_text(project: str) -> st.SearchStrategy[str]:
 
 @st.composite
 def asked(draw: st.DrawFn) -> tuple[list[str], list[str]]:
-    conda = draw(st.lists(st.sampled_from(("python", *NAMES)).flatmap(_conda_text), max_size=2))
+    conda = draw(st.lists(st.sampled_from(NAMES).flatmap(_conda_text), max_size=2))
+    conda += [f"python{draw(st.sampled_from(PYTHON_CLAUSES))}"] * draw(st.integers(0, 1))
     pypi = draw(st.lists(st.sampled_from(PROJECTS).flatmap(_pypi_text), max_size=2))
     bound_conda = [f"conda:{text}" if draw(st.integers(0, 5)) == 0 else text for text in conda]
     bound_pypi = [f"pypi:{text}" if draw(st.integers(0, 5)) == 0 else text for text in pypi]

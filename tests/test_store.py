@@ -117,6 +117,27 @@ def test_candidates_that_become_known_late_narrow_what_was_struck_before() -> No
     assert store.is_decided(variable)
 
 
+def test_what_becomes_known_while_a_conflict_waits_is_not_forgotten() -> None:
+    """A name that was needed before the conflict, and stays so after the jump back, turns out to be empty meanwhile."""
+    store = store_of(ABSENT | A | B, ABSENT | A | B, ABSENT | A)
+    late = store.new_variable()
+    needs = Clause(((0, A), (late, ABSENT)))
+    store.add(needs)
+    store.add(Clause(((0, A), (1, A), (2, ABSENT))))
+    store.add(Clause(((0, A), (1, A), (2, A))))
+    store.decide(0, A)
+    assert store.propagate() is None
+    store.decide(1, A)
+    assert store.propagate() is not None
+    store.set_full(late, ABSENT)
+    learned = store.learn()
+    assert learned is not None
+    store.backjump(learned[1])
+    assert store.level == 1
+    store.add(learned[0])
+    assert store.propagate() is needs
+
+
 def test_a_required_name_that_turns_out_to_be_empty_is_a_conflict_of_who_requires_it() -> None:
     store = store_of(ABSENT | A | B)
     unknown = store.new_variable()

@@ -223,13 +223,15 @@ class Joint(Resolution[Implication, Candidate, str]):
         before = {v.index: best_version(v, store.domains[v.index]) for v in asked if v is not space.python}
         least, chosen = (len(before) + 1, 0), newest
         for bit in minors:
+            if not store.domains[space.python.index] & bit:
+                continue  # what was read for another bars it
             level = store.level
             store.decide(space.python.index, bit)
             conflict = self._loader.settle()
             after = {i: best_version(space.variables[i], store.domains[i]) for i in before}
             store.backjump(level)
-            if space.assumptions.lifting:
-                return newest
+            if space.assumptions.lifting or store.propagate() is not None:
+                return newest  # whoever asked has to settle first, and is told
             lost = [i for i in before if after[i] != before[i]]
             cost = (sum(after[i] is None for i in lost), len(lost))
             if conflict is None and cost < least:

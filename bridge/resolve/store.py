@@ -68,6 +68,7 @@ class Store:
         self._levels: list[int] = []  # level of each trail entry
         self._queue: list[int] = []
         self._queued: list[bool] = []
+        self._narrowed: set[int] = set()  # queued since their candidates became known, which no jump back undoes
         self._conflict: Clause | None = None
         self._clauses: list[Clause] = []
         self._recent: list[tuple[int, Clause]] = []  # added above level 0, and acted: checked again after a backjump
@@ -99,6 +100,7 @@ class Store:
         self.full[variable] = full
         self.domains[variable] &= full
         self._enqueue(variable)
+        self._narrowed.add(variable)
         if not self.domains[variable] and self._conflict is None:
             # It was required before it was known to be empty: the clause that required it is the conflict.
             position = self._entries[variable][-1]
@@ -194,10 +196,11 @@ class Store:
     def propagate(self) -> Clause | None:
         """Draw all consequences. Returns the violated clause, or `None`."""
         domains, binary, longer = self.domains, self._binary, self._longer
-        queue, queued = self._queue, self._queued
+        queue, queued, narrowed = self._queue, self._queued, self._narrowed
         while queue and self._conflict is None:
             variable = queue.pop()
             queued[variable] = False
+            narrowed.discard(variable)
             domain = domains[variable]
             for mask, other, other_mask, clause in binary[variable]:
                 if not domain & ~mask:
@@ -220,6 +223,9 @@ class Store:
         for variable in self._queue:
             self._queued[variable] = False
         self._queue.clear()
+        for variable in self._narrowed:
+            self._queued[variable] = True
+            self._queue.append(variable)
 
     def learn(self) -> tuple[Clause, int] | None:
         """Resolve the present conflict into a new clause and the level to go back to.
