@@ -57,7 +57,9 @@ def _told(said: _Words, space: Space, proof: Clause, requests: Sequence[Requirem
     context = [f"because {_and(step.because)}: {step.so}" for step in steps]
     derivation = [{"because": list(step.because), "so": step.so} for step in steps]
     objects = {"derivation": derivation, "requests": [request.text for request in requests]}
-    return NoSolutionError("no-solution", message, context=context, hint=_hint(facts, space), objects=objects)
+    return NoSolutionError(
+        "no-solution", message, context=context, hint=_hint(facts, space, said.bars), objects=objects
+    )
 
 
 def _lemmas(proof: Clause) -> list[Clause]:
@@ -110,6 +112,7 @@ class _Words:
             "no-extra": lambda fact: f"no wheel says what the extra {fact.text} of {self._who(fact)} needs",
         }
 
+        self.bars: set[str] = set()  # why files were said to be no candidates
         self._telling = {"asked", "depends", "constrains", "serves"}  # of a name, by a requirement
         if space.python.conda is not None and not space.python.conda.records:
             # With a python to choose from, that one is needed goes without saying.
@@ -190,10 +193,11 @@ class _Words:
         return f"{who} needs a python that comes as a conda package"
 
     def _virtual(self, fact: Fact) -> str:
-        name = _plain(fact.text).split(" ")[0].split("=")[0].split(">")[0].split("<")[0]
+        return f"{self._who(fact)} needs {_plain(fact.text)}, and {self._has_virtual(_virtual_name(fact.text))}"
+
+    def _has_virtual(self, name: str) -> str:
         version = self._space.catalog.target.virtual(name)
-        has = f"the target has {name} {version}" if version is not None else f"the target has no {name}"
-        return f"{self._who(fact)} needs {_plain(fact.text)}, and {has}"
+        return f"the target has {name} {version}" if version is not None else f"the target has no {name}"
 
     # What there is
 
@@ -201,6 +205,8 @@ class _Words:
         """For each name asked for or needed: what channels and indexes have of it, and what bars their files."""
         said: dict[str, None] = {}
         for fact in facts:
+            if fact.kind == "asked" and fact.target is None and (name := _virtual_name(fact.text)):
+                said[self._has_virtual(name)] = None
             if fact.kind in self._telling and fact.target is not None:
                 for implication in fact.target.demands:
                     if implication.fact is fact or fact.kind == "serves":
@@ -239,9 +245,12 @@ class _Words:
             yield f"{_index(project.files[0])} has {_range(variable.key, [file.version for file in project.files], 0)}"
         elif not project.barred:
             yield f"no index has a file of {variable.key}"
+        served = {file.version for file in project.files}  # by another file, which may be a candidate
         for reason, files in project.barred.items():
-            meeting = [file for file in files if requirement is None or _meets(requirement, file)]
+            others = [file for file in files if file.version not in served]
+            meeting = [file for file in others if requirement is None or _meets(requirement, file)]
             if meeting:
+                self.bars.add(reason)
                 yield self._barred(reason, meeting)
 
     def _barred(self, reason: str, files: Sequence[IndexFile]) -> str:
@@ -289,6 +298,12 @@ def _name(variable: Variable | None) -> str:
     return variable.name.removeprefix("project:").removeprefix("pypi:")
 
 
+def _virtual_name(text: str) -> str:
+    """The virtual package that a MatchSpec is about, or `""`."""
+    found = re.match(r"\s*(?:conda:)?(__\w+)", text)
+    return found[1] if found else ""
+
+
 def _plain(text: str) -> str:
     return " ".join(text.split())
 
@@ -297,14 +312,14 @@ def _and(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
 
 
-def _hint(facts: Sequence[Fact], space: Space) -> str:
-    """What the person can change, by the kinds of facts the proof rests on."""
+def _hint(facts: Sequence[Fact], space: Space, bars: Iterable[str]) -> str:
+    """What the person can change, by the kinds of facts the proof rests on, and by what bars files that would do."""
     kinds = {fact.kind for fact in facts}
     asked = [fact.text for fact in facts if fact.kind == "asked"]
     ways = []
     if asked:
         ways.append(f"loosen or leave out {' or '.join(f'`{text}`' for text in dict.fromkeys(asked))}")
-    if "virtual" in kinds or any(v.project is not None and "platform" in v.project.barred for v in space.variables):
+    if "virtual" in kinds or "platform" in bars or any(map(_virtual_name, asked)):
         ways.append("name the real target with --virtual-package or --platform")
     if "too-new" in kinds or space.catalog.options.exclude_newer is not None:
         ways.append("move --exclude-newer")

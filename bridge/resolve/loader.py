@@ -117,7 +117,7 @@ class Loader:
             return
         sources = [((variable.index, bits), *further, *terms) for terms in conditions]
         if spec.name.startswith("__"):
-            if not self._virtual_holds(spec, is_optional=is_optional):
+            if not self._space.virtual_holds(spec, is_optional=is_optional):
                 for source in sources:
                     self._store.add(Clause(source, Fact("virtual", text, variable, bits)))
             return
@@ -141,7 +141,7 @@ class Loader:
         terms = []
         for spec in specs:
             if spec.name.startswith("__"):
-                if not self._virtual_holds(spec, is_optional=False):
+                if not self._space.virtual_holds(spec, is_optional=False):
                     return None
                 continue
             variable = self._space.know(self._space.conda_variable(spec.name))
@@ -151,12 +151,6 @@ class Loader:
                 return None
             terms.append((variable.index, meets))
         return tuple(terms)
-
-    def _virtual_holds(self, spec: CondaSpec, *, is_optional: bool) -> bool:
-        for name, version, build in self._space.catalog.target.virtual_packages:
-            if name == spec.name:
-                return spec.accepts_version(version) and (spec.build is None or bool(spec.build(build)))
-        return is_optional
 
     def _strike(self, variable: Variable, bits: int, fact: Fact) -> None:
         self._store.add(Clause(((variable.index, bits),), fact))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bridge.algebra import Requirement
+from bridge.algebra import CondaSpec, Requirement
 from bridge.model import IndexFile
 from bridge.resolve.assumptions import Assumptions, meeting_files
 from bridge.resolve.catalog import Catalog, CondaName
@@ -177,6 +177,10 @@ class Space:
         self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
     ) -> list[Implication]:
         """If `source` holds, `requirement` must be met; an optional one, where its name is installed at all."""
+        if requirement.conda is not None and requirement.name.startswith("__"):
+            if not self.virtual_holds(requirement.conda, is_optional=is_optional):
+                self.store.add(Clause(source, fact))
+            return []
         if requirement.kind == "matchspec":
             return [self.demand_conda(source, requirement, fact, is_optional=is_optional)]
         if requirement.kind == "either" and self.catalog.conda(requirement.name).records:
@@ -188,6 +192,13 @@ class Space:
             if holds != self.catalog.pythons.everything:
                 source = (*source, (self.know(self.python).index, holds))
         return self.demand_pypi(source, requirement, fact, is_optional=is_optional)
+
+    def virtual_holds(self, spec: CondaSpec, *, is_optional: bool) -> bool:
+        """Whether the target has what a MatchSpec of a virtual package demands (`__glibc >=2.17`)."""
+        for name, version, build in self.catalog.target.virtual_packages:
+            if name == spec.name:
+                return spec.accepts_version(version) and (spec.build is None or bool(spec.build(build)))
+        return is_optional
 
     def demand_conda(
         self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
