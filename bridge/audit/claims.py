@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from bridge.audit.finding import Source
 from bridge.entries import Entries, paths_of
@@ -77,13 +78,29 @@ class ClaimTable(Mapping[str, tuple[Claim, ...]]):
 
     def is_kept(self, path: str, digest: bytes) -> bool:
         """Whether these are the bytes that every claim on a path promises, each of them a plain file's."""
-        numbers = self._shared.get(path) or (self._numbers[path],)
-        for number in numbers:
-            at = bisect_right(self._starts, number) - 1
-            entries, row = self._entries[at], number - self._starts[at]
+        number = self._numbers[path]
+        if path not in self._shared and number not in self._other:
+            return self._digests[number * 32 : number * 32 + 32] == digest
+        for each in self._shared.get(path, (number,)):
+            at = bisect_right(self._starts, each) - 1
+            entries, row = self._entries[at], each - self._starts[at]
             if not isinstance(entries, Entries) or row in entries.odd or entries.digest(row) not in (digest, None):
                 return False
         return True
+
+    @cached_property
+    def _digests(self) -> bytes:
+        """What is promised, claim by claim; without meaning for those of `_other`."""
+        return b"".join(each.digests if isinstance(each, Entries) else bytes(32 * len(each)) for each in self._entries)
+
+    @cached_property
+    def _other(self) -> frozenset[int]:
+        """The claims that are not of a plain file with a sha256."""
+        found: list[int] = []
+        for start, entries in zip(self._starts, self._entries, strict=True):
+            rows = entries.bare | entries.odd.keys() if isinstance(entries, Entries) else range(len(entries))
+            found += [start + row for row in rows]
+        return frozenset(found)
 
     def promise(self, path: str) -> str | None:
         """The first sha256 that is promised for a path."""

@@ -6,6 +6,7 @@ observes and examines.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,9 +21,10 @@ from bridge.audit.checks import CHECKS
 from bridge.audit.claims import Claims, claims_of
 from bridge.audit.dependencies import holdings_of, importable
 from bridge.audit.finding import LEVELS, Finding, Report, Source
+from bridge.audit.layout import Layout, layout_of
 from bridge.audit.observed import Observation, Observed
 from bridge.audit.readings import CacheEvidence, Readings
-from bridge.audit.tree import Tree
+from bridge.audit.tree import Tree, read_tree
 from bridge.audit.view import View, make_view
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY
@@ -119,10 +121,17 @@ def begin(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) ->
     Raises as `audit`. Costs, with `report`, about the time that plain hashing of the owned files takes.
     """
     jobs = jobs or processors()
-    state = prefixes.require(prefix, in_columns=True, jobs=jobs)
+    laid: list[Layout] = []
+
+    def lay_out() -> None:
+        laid.append(layout_of(tree or read_tree(os.path.abspath(prefix), jobs)))
+        if laid[0].binaries:
+            import elftools.elf.structs  # noqa: F401, PLC0415 - once, before copies are made that read binaries
+
+    state = prefixes.require(prefix, in_columns=True, jobs=jobs, meanwhile=lay_out)
     claims = claims_of(state)
     numpy = frozenset(_built_on_numpy(state, claims))
-    with observe.looking(state, claims, tree=tree, numpy=numpy, jobs=jobs) as looking:
+    with observe.looking(state, claims, layout=laid[0] if laid else None, numpy=numpy, jobs=jobs) as looking:
         yield Begun(state, claims, looking)
 
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from bridge.audit.finding import Finding, Report
@@ -44,14 +44,18 @@ class Memory:
         self._started = time.time_ns()
         self.tree: Tree | None = None
 
-    def recall(self) -> Report | None:
-        """The report that is kept, where it is still true."""
+    def recall(self, meanwhile: Callable[[], object] | None = None) -> Report | None:
+        """The report that is kept, where it is still true.
+
+        :param meanwhile: what may be done while others look, where it is clear that there is none.
+        """
         kept = self._read()
+        is_known = kept is not None and kept.get("context") == self._context
         try:
-            self.tree = read_tree(os.path.abspath(self._prefix))
+            self.tree = read_tree(os.path.abspath(self._prefix), meanwhile=None if is_known else meanwhile)
         except FaultError:  # Who reads it for the audit tells why.
             return None
-        if kept is None or kept.get("context") != self._context or kept.get("signature") != self.tree.signature:
+        if kept is None or not is_known or kept.get("signature") != self.tree.signature:
             return None
         outside = kept.get("outside")
         if not isinstance(outside, dict) or any(_of_outside(path) != was for path, was in outside.items()):

@@ -11,16 +11,15 @@ import errno
 import hashlib
 import os
 import stat
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from bridge.audit.binaries import is_binary_name
+from bridge.audit.binaries import read_binary
 from bridge.audit.claims import Claims, ClaimTable, claims_of
+from bridge.audit.layout import Layout, layout_of
 from bridge.audit.observed import Observation, Observed, kind_of
-from bridge.audit.readings import PROGRAMS, Binary
-from bridge.audit.tree import Tree, read_tree
+from bridge.audit.readings import Binary
+from bridge.audit.tree import read_tree
 from bridge.errors import FaultError
 from bridge.model import Fingerprint, PrefixState
 from bridge.spread import Spread, processors, spread
@@ -33,6 +32,10 @@ _BATCH_SIZE = 4 << 20  # bytes of the files of one task
 _BATCH = 256  # files of one task
 _BINARIES = 32  # programs and libraries of one task
 _MANY = 8  # tasks from which copies of this process are worth their start
+
+_FORMAT = 0o170000  # what `stat.S_IFMT` leaves of a mode
+# Without O_NONBLOCK, opening a pipe that nobody writes to would never return.
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 Digest = tuple[str | None, str]  # the sha256, or why there is none
 Answers = tuple[list[tuple[str, Digest]], list[tuple[str, Binary]]]
@@ -51,18 +54,6 @@ def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | Non
         return begun.results()[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Columns:
-    """The tree by path, and the binaries in it by how they are called and where they lie."""
-
-    rows: Mapping[str, int]
-    modes: array[int]
-    sizes: array[int]
-    links: array[int]
-    folders: Mapping[str, Sequence[str]]
-    binaries: tuple[str, ...]
-
-
 class Looking:
     """A look that is under way, in copies of this process."""
 
@@ -70,42 +61,40 @@ class Looking:
         self,
         root: int,
         claims: ClaimTable,
-        columns: _Columns,
+        layout: Layout,
         linked: Mapping[str, tuple[os.stat_result, str]],
         running: Spread[Answers],
     ) -> None:
         self._root = root
         self._claims = claims
-        self._columns = columns
+        self._layout = layout
         self._linked = linked
         self._running = running
 
     def results(self) -> tuple[Observation, dict[str, Binary]]:
         """What lies there, and path → the program or library there."""
-        columns = self._columns
-        odd = [path for path, row in columns.rows.items() if not stat.S_ISREG(columns.modes[row])]
-        told = {path: _followed(self._root, path) for path in odd if stat.S_ISLNK(columns.modes[columns.rows[path]])}
+        layout = self._layout
+        odd = [path for path, row in layout.rows.items() if not stat.S_ISREG(layout.modes[row])]
+        told = {path: _followed(self._root, path) for path in odd if stat.S_ISLNK(layout.modes[layout.rows[path]])}
         answers = self._running.results()
         digests = {path: digest for found, _ in answers for path, digest in found}
         noted = {}
-        for path in sorted({*odd, *digests}.intersection(columns.rows), key=columns.rows.__getitem__):
-            row = columns.rows[path]
-            if not stat.S_ISDIR(columns.modes[row]) or path in digests:
+        for path in sorted({*odd, *digests}.intersection(layout.rows), key=layout.rows.__getitem__):
+            row = layout.rows[path]
+            if not stat.S_ISDIR(layout.modes[row]) or path in digests:
                 noted[path] = _observed(
-                    columns.modes[row],
-                    columns.sizes[row],
-                    columns.links[row],
+                    layout.modes[row],
+                    layout.sizes[row],
+                    layout.links[row],
                     digests.get(path),
                     told.get(path),
                 )
         for path, (status, real) in self._linked.items():
             target = _followed(self._root, path) if stat.S_ISLNK(status.st_mode) else None
             noted[path] = _observed(status.st_mode, status.st_size, status.st_nlink, digests.get(path), target, real)
-        found = Observation(
-            columns.rows, columns.modes, columns.sizes, columns.links, columns.folders, self._claims, noted
-        )
+        found = Observation(layout.rows, layout.modes, layout.sizes, layout.links, layout.folders, self._claims, noted)
         read = {path: binary for _, pairs in answers for path, binary in pairs}
-        return found, {path: read[path] for path in columns.binaries if path in read}
+        return found, {path: read[path] for path in layout.binaries if path in read}
 
 
 @contextmanager
@@ -113,25 +102,24 @@ def looking(
     state: PrefixState,
     claims: Claims,
     *,
-    tree: Tree | None = None,
+    layout: Layout | None = None,
     numpy: frozenset[str] = frozenset(),
     jobs: int | None = None,
 ) -> Iterator[Looking]:
     """Begin to look. What `observe` says holds.
 
-    :param tree: what lies in the prefix, where somebody has looked already.
+    :param layout: what lies in the prefix, where somebody has looked already.
     :param numpy: the paths of extension modules that may say something of numpy.
     """
     jobs = jobs or processors()
-    columns = _columns(tree or read_tree(str(state.prefix), jobs))
+    if layout is None:
+        layout = layout_of(read_tree(str(state.prefix), jobs))
     root = _open_root(state)
     try:
-        linked = _through_links(root, state, claims.by_path, columns.rows)
-        tasks = [*_hashing(claims.by_path, columns, linked), *_batched(columns.binaries, _BINARIES)]
-        first_binary = len(tasks) - -(-len(columns.binaries) // _BINARIES)
-        if columns.binaries:
-            _prepare()
-        hasher = _Hasher(root, claims.by_path, columns)
+        linked = _through_links(root, state, claims.by_path, layout.rows)
+        tasks = [*_hashing(claims.by_path, layout, linked), *_batched(layout.binaries, _BINARIES)]
+        first_binary = len(tasks) - -(-len(layout.binaries) // _BINARIES)
+        hasher = _Hasher(root, claims.by_path, layout)
 
         def look(number: int) -> Answers:
             if number < first_binary:
@@ -139,7 +127,7 @@ def looking(
             return [], list(_binaries(state, tasks[number], numpy))
 
         with spread(look, len(tasks), jobs if len(tasks) >= _MANY else 1) as running:
-            yield Looking(root, claims.by_path, columns, linked, running)
+            yield Looking(root, claims.by_path, layout, linked, running)
     finally:
         os.close(root)
 
@@ -149,31 +137,6 @@ def _open_root(state: PrefixState) -> int:
         return os.open(state.prefix, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise FaultError("prefix-unreadable", f"{state.prefix} cannot be opened: {error.strerror}") from error
-
-
-def _columns(tree: Tree) -> _Columns:
-    paths: list[str] = []
-    binaries: list[str] = []
-    modes, sizes, links = array("q"), array("q"), array("q")
-    folders = {}
-    for folder in tree.folders():
-        folders[folder.path] = folder.names
-        base = f"{folder.path}/" if folder.path else ""
-        start = len(paths)
-        paths += [base + name for name in folder.names]
-        modes += folder.modes
-        sizes += folder.sizes
-        links += folder.links
-        is_of_programs = folder.path in PROGRAMS
-        binaries += [
-            paths[start + index]
-            for index, name in enumerate(folder.names)
-            if (is_of_programs or is_binary_name(name))
-            and stat.S_ISREG(folder.modes[index])
-            and (folder.modes[index] & 0o111 or is_binary_name(name))
-        ]
-    rows = {path: row for row, path in enumerate(paths)}
-    return _Columns(rows=rows, modes=modes, sizes=sizes, links=links, folders=folders, binaries=tuple(binaries))
 
 
 def _through_links(
@@ -200,17 +163,17 @@ def _through_links(
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _hashing(claims: ClaimTable, columns: _Columns, linked: Mapping[str, object]) -> list[Sequence[str]]:
+def _hashing(claims: ClaimTable, layout: Layout, linked: Mapping[str, object]) -> list[Sequence[str]]:
     """What is to be hashed, in tasks of about the same size; a large file is a task of its own, and comes first."""
     big: list[tuple[int, str]] = []
     batches: list[Sequence[str]] = []
     batch: list[str] = []
     total = 0
     for path in claims.hashed():
-        row = columns.rows.get(path)
+        row = layout.rows.get(path)
         if row is None and path not in linked:
             continue
-        size = 0 if row is None else columns.sizes[row]
+        size = 0 if row is None else layout.sizes[row]
         if size > _BIG:
             big.append((-size, path))
             continue
@@ -229,21 +192,20 @@ def _batched(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 class _Hasher:
     """Hashes files, and passes over those that hold what every claim on them promises."""
 
-    def __init__(self, root: int, claims: ClaimTable, columns: _Columns) -> None:
+    def __init__(self, root: int, claims: ClaimTable, layout: Layout) -> None:
         self._root = root
         self._claims = claims
-        self._columns = columns
+        self._rows, self._modes, self._sizes = layout.rows, layout.modes, layout.sizes
         self._buffer = memoryview(bytearray(_BLOCK))
+        self._buffers = [self._buffer]
 
     def look(self, paths: Iterable[str]) -> Iterator[tuple[str, Digest]]:
-        columns, is_kept = self._columns, self._claims.is_kept
-        rows, modes, sizes = columns.rows, columns.modes, columns.sizes
         for path in paths:
-            row = rows.get(path)
+            row = self._rows.get(path)
             try:
-                if row is not None and stat.S_ISREG(modes[row]):
-                    digest = self._file(path, sizes[row])
-                    if not is_kept(path, digest):
+                if row is not None and self._modes[row] & _FORMAT == stat.S_IFREG:
+                    digest = self._file(path, self._sizes[row])
+                    if not self._claims.is_kept(path, digest):
                         yield path, (digest.hex(), "")
                 else:
                     yield path, self._other(path)
@@ -253,43 +215,35 @@ class _Hasher:
     def _file(self, path: str, size: int) -> bytes:
         """The digest of what was seen to be a file of this size."""
         # What became a link since is not followed: it might lead to a device that never ends.
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self._root)
+        file = os.open(path, _OPEN | os.O_NOFOLLOW, dir_fd=self._root)
         try:
-            return self._digest(file, size)
+            read = os.readv(file, self._buffers)
+            if read == size < _BLOCK:
+                return hashlib.sha256(self._buffer[:size]).digest()
+            return self._digest(file, read)
         finally:
             os.close(file)
 
     def _other(self, path: str) -> Digest:
         """That of the file a link leads to, or of what is reached through linked folders."""
-        # Without O_NONBLOCK, opening a pipe that nobody writes to would never return.
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._root)
+        file = os.open(path, _OPEN, dir_fd=self._root)
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 return None, "it is no regular file"
-            return self._digest(file, -1).hex(), ""
+            return self._digest(file, os.readv(file, self._buffers)).hex(), ""
         finally:
             os.close(file)
 
-    def _digest(self, file: int, expected: int) -> bytes:
-        buffer = self._buffer
-        size = os.readv(file, [buffer])
-        if size == expected < _BLOCK:
-            return hashlib.sha256(buffer[:size]).digest()
+    def _digest(self, file: int, size: int) -> bytes:
+        """:param size: of what was read into the buffer."""
         digest = hashlib.sha256()
         while size:
-            digest.update(buffer[:size])
-            size = os.readv(file, [buffer])
+            digest.update(self._buffer[:size])
+            size = os.readv(file, self._buffers)
         return digest.digest()
 
 
-def _prepare() -> None:
-    """Import what reads binaries, once, before the copies are made."""
-    import elftools.elf.structs  # noqa: F401, PLC0415 - needed only where there are binaries
-
-
 def _binaries(state: PrefixState, paths: Iterable[str], numpy: frozenset[str]) -> Iterator[tuple[str, Binary]]:
-    from bridge.audit.binaries import read_binary  # noqa: PLC0415
-
     for path in paths:
         try:
             binary = read_binary(state.prefix / path, with_numpy=path in numpy)

@@ -13,6 +13,7 @@ from bridge.model import Fingerprint, PathKind
 
 __all__ = ["Observation", "Observed", "kind_of"]
 
+_FORMAT = 0o170000  # what `stat.S_IFMT` leaves of a mode
 _KINDS: Mapping[int, PathKind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 
 
@@ -76,13 +77,13 @@ class Observation(Mapping[str, Observed]):
         """How many files and links there are; what is reached by two names counts once."""
         apart = (self.noted[path] for path in self._apart)
         return sum(found.fingerprint.kind != "directory" and found.real is None for found in apart) + sum(
-            stat.S_IFMT(mode) != stat.S_IFDIR for mode in self._modes
+            mode & _FORMAT != stat.S_IFDIR for mode in self._modes
         )
 
     @cached_property
     def plain(self) -> Sequence[str]:
         """Every path that is no folder."""
-        found = [path for path, mode in zip(self._rows, self._modes, strict=True) if stat.S_IFMT(mode) != stat.S_IFDIR]
+        found = [path for path, mode in zip(self._rows, self._modes, strict=True) if mode & _FORMAT != stat.S_IFDIR]
         return [*found, *(path for path in self._apart if self.noted[path].fingerprint.kind != "directory")]
 
     @property
@@ -112,6 +113,11 @@ class Observation(Mapping[str, Observed]):
         yield from (f"{folder}/{name}" if folder else name for name in self._folders.get(folder, ()))
         yield from (path for path in self._apart if path.rpartition("/")[0] == folder)
 
+    def folders_with(self, name: str) -> Iterator[str]:
+        """The folders in which something has this name."""
+        yield from (folder for folder, names in self._folders.items() if name in names)
+        yield from (path.rpartition("/")[0] for path in self._apart if path.rpartition("/")[2] == name)
+
     @cached_property
     def _apart(self) -> Sequence[str]:
         """What is noted and was not walked."""
@@ -127,7 +133,7 @@ class Observation(Mapping[str, Observed]):
     def suspects(self) -> list[str]:
         """The claimed paths of which some claim may be broken; every other path holds what is promised."""
         gone = self._claims.keys() - self._rows.keys()
-        other = (path for path, mode in zip(self._rows, self._modes, strict=True) if stat.S_IFMT(mode) != stat.S_IFREG)
+        other = (path for path, mode in zip(self._rows, self._modes, strict=True) if mode & _FORMAT != stat.S_IFREG)
         wanted = {*gone, *self.noted, *self._claims.unusual(), *other}
         return [path for path in self._claims if path in wanted]
 

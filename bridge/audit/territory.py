@@ -31,12 +31,12 @@ _BOOKKEEPING = frozenset(
 )
 
 
-def leftovers(state: PrefixState, observed: Iterable[str]) -> tuple[str, ...]:
+def leftovers(state: PrefixState, observed: Observation) -> tuple[str, ...]:
     """The `~name`s that pip left directly below a directory of dist-infos, sorted."""
     sites = {each.path.rpartition("/")[0] for each in state.distributions}
     sites |= {state.site_packages} if state.site_packages else set()
-    parted = (path.rpartition("/") for path in observed if "~" in path)
-    return tuple(sorted(f"{site}/{name}" for site, _, name in parted if site in sites and name.startswith("~")))
+    below = (path for site in sites for path in observed.below(site))
+    return tuple(sorted(path for path in below if path.rpartition("/")[2].startswith("~")))
 
 
 def unowned(state: PrefixState, claims: Claims, observed: Observation) -> Mapping[str, int]:
@@ -51,9 +51,7 @@ def unowned(state: PrefixState, claims: Claims, observed: Observation) -> Mappin
     apart = tuple(f"{folder}/" for folder in _owned_folders(state, claims, observed))
     free: list[str] = []
     spoken: list[str] = []
-    for path in observed.plain:
-        if path in claimed:
-            continue
+    for path in [path for path in observed.plain if path not in claimed]:
         source = bytecode_source(path)
         if path in owned or source in owned or source in claimed or path.startswith(apart):
             spoken.append(path)
@@ -89,7 +87,11 @@ def _owned_folders(state: PrefixState, claims: Claims, observed: Observation) ->
     yield from leftovers(state, observed)
     yield from (owner.distribution.path for owner in claims.unmanaged if owner.distribution is not None)
     # Environments inside this one (a base's `envs/…`) and conda's package cache are not this prefix.
-    yield from (path.removesuffix("/conda-meta/history") for path in observed if path.endswith("/conda-meta/history"))
+    yield from (
+        folder.removesuffix("/conda-meta")
+        for folder in observed.folders_with("history")
+        if folder.endswith("/conda-meta")
+    )
     if "pkgs/urls.txt" in observed:
         yield "pkgs"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from bridge import __version__, transaction
 from bridge.audit.finding import INTERRUPTED, Report
 from bridge.audit.memory import Memory
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, UsageError
 from bridge.fetch.urls import local_path
 from bridge.fs import fingerprint, publish_file
 from bridge.paths import NAMES_FILE
@@ -41,7 +42,14 @@ def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bo
     """
     with share(path, session.settings.lock_timeout):
         memory = Memory(session.settings.cache_dir / "audit", path, _circumstances(session))
-        remembered = None if pending_in(path) else memory.recall()
+
+        def prepare() -> None:
+            import bridge.audit.examination  # noqa: F401, PLC0415 - a remembered audit needs none of it
+
+            with suppress(BridgeError):  # It is told where it is asked for.
+                session.target  # noqa: B018 - found out once, and kept
+
+        remembered = None if pending_in(path) else memory.recall(prepare)
         if remembered is not None and not (is_fresh or is_online):
             return remembered
         from bridge.audit import begin  # noqa: PLC0415 - a remembered audit needs none of it

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,11 +29,19 @@ _MANY = 64  # records and dist-infos from which copies of this process are worth
 _MINOR = re.compile(r"python(\d+\.\d+)(t?)\Z")
 
 
-def read(prefix: Path, *, is_brief: bool = False, in_columns: bool = False, jobs: int = 1) -> PrefixState:
+def read(
+    prefix: Path,
+    *,
+    is_brief: bool = False,
+    in_columns: bool = False,
+    jobs: int = 1,
+    meanwhile: Callable[[], object] | None = None,
+) -> PrefixState:
     """What `prefix` says of itself. Nothing is hashed; 20,000 paths take about 0.2 s.
 
     :param in_columns: the entries are `bridge.entries.Entries`, for who looks at few of them.
     :param jobs: processes that read.
+    :param meanwhile: what this process may do while others read.
     :param is_brief: leave out the RECORD of distributions that a conda-meta record covers (their `entries` are empty):
         who plans a change goes by the record, and reading both takes twice as long.
 
@@ -45,7 +53,7 @@ def read(prefix: Path, *, is_brief: bool = False, in_columns: bool = False, jobs
     """
     prefix = Path(os.path.abspath(prefix))
     reader = Reader(prefix=str(prefix), in_columns=in_columns)
-    known = _spread(prefix, reader, jobs) if jobs > 1 and not is_brief else {}
+    known = _spread(prefix, reader, jobs, meanwhile) if jobs > 1 and not is_brief else {}
     found = [known.get(path) or reader.record(path) for path in _records(prefix)]
     defects = [defect for _, wrong in found for defect in wrong]
     installed = sorted(
@@ -67,13 +75,20 @@ def read(prefix: Path, *, is_brief: bool = False, in_columns: bool = False, jobs
     )
 
 
-def require(prefix: Path, *, is_brief: bool = False, in_columns: bool = False, jobs: int = 1) -> PrefixState:
+def require(
+    prefix: Path,
+    *,
+    is_brief: bool = False,
+    in_columns: bool = False,
+    jobs: int = 1,
+    meanwhile: Callable[[], object] | None = None,
+) -> PrefixState:
     """`read`, for a prefix that must be one.
 
     Raises `UsageError` (`not-an-environment`) where there is neither conda-meta nor a python.
     """
     check(prefix)
-    return read(prefix, is_brief=is_brief, in_columns=in_columns, jobs=jobs)
+    return read(prefix, is_brief=is_brief, in_columns=in_columns, jobs=jobs, meanwhile=meanwhile)
 
 
 def check(prefix: Path) -> None:
@@ -163,7 +178,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _spread(prefix: Path, reader: Reader, jobs: int) -> Mapping[str, Found]:
+def _spread(prefix: Path, reader: Reader, jobs: int, meanwhile: Callable[[], object] | None) -> Mapping[str, Found]:
     """Path → what is read there: of every record, and of every dist-info where one usually lies; the largest first."""
     records = sorted(_records(prefix), key=lambda path: -_size(prefix / path))
     paths = [*records, *_distributions(prefix, site_directories(prefix))]
@@ -174,6 +189,8 @@ def _spread(prefix: Path, reader: Reader, jobs: int) -> Mapping[str, Found]:
         return reader.record(path) if number < count else reader.distribution(path)
 
     with spread(read_one, len(paths), jobs if len(paths) >= _MANY else 1) as reading:
+        if meanwhile is not None:
+            meanwhile()
         return dict(zip(paths, reading.results(), strict=True))
 
 

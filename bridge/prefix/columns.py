@@ -14,15 +14,16 @@ from typing import Any
 
 from bridge.entries import Entries
 from bridge.model import Entry
-from bridge.paths import EMPTY, OWN, inside
+from bridge.paths import EMPTY, inside
 
 __all__ = ["conda_paths", "record_rows"]
 
 _ALGORITHM = "sha256="
-_HASH = len(_ALGORITHM) + 43  # unpadded base64 of 32 bytes
+_HASH = 43  # characters of the unpadded base64 of 32 bytes
+_FILLER = _ALGORITHM + "A" * _HASH
 _NO_HASH = "0" * 64
 _LINKS = frozenset({"softlink", "directory"})
-_HEX = re.compile(r"[0-9a-f]*\Z")
+_ODD = re.compile(r"\A(?:[./]|\Z)|/(?:[./]|\Z)")
 _DIGITS = re.compile(r"[0-9]*\Z", re.ASCII)
 _URL_SAFE = str.maketrans("-_", "+/")
 _MAX_FIELD = 4096  # characters of a path; `csv` refuses fields of more than 131,072
@@ -57,14 +58,16 @@ def record_rows(text: str, base: str, prefix: str) -> Entries | None:
 
 
 def _decoded(hashes: Sequence[str]) -> bytes | None:
-    if not {len(text) for text in hashes} <= {0, _HASH} or not all(
-        text.startswith(_ALGORITHM) for text in hashes if text
-    ):
+    joined = "".join([text or _FILLER for text in hashes] if "" in hashes else hashes)
+    # All are of one length, so parts of one length mean that each began with the name of the algorithm.
+    if not {len(text) for text in hashes} <= {0, len(_FILLER)}:
         return None
-    start, decode = len(_ALGORITHM), binascii.a2b_base64
-    joined = "".join([text[start:] or "A" * 43 for text in hashes]).translate(_URL_SAFE)
+    first, *parts = joined.translate(_URL_SAFE).split(_ALGORITHM)
+    if first or len(parts) != len(hashes) or not {len(part) for part in parts} <= {_HASH}:
+        return None
+    decode = binascii.a2b_base64
     try:
-        digests = b"".join([decode(joined[at : at + 43] + "=") for at in range(0, len(joined), 43)])
+        digests = b"".join([decode(part + "=") for part in parts])
     except (binascii.Error, ValueError):
         return None
     # A character that is none of base64's is passed over, and gives less than 32 bytes.
@@ -75,7 +78,7 @@ def _relative(written: Sequence[str], base: str, prefix: str) -> tuple[str, ...]
     """The prefix-relative paths of rows; `None` where one leaves the prefix, or two are the same."""
     above = f"{base}/"
     paths: list[str] = [above + path for path in written]
-    for row in [row for row, path in enumerate(written) if _is_odd(path)]:
+    for row in _odd_rows(written):
         path = written[row]
         relative = inside(path[len(prefix) + 1 :]) if path.startswith(f"{prefix}/") else inside(path, base)
         if relative is None:
@@ -84,9 +87,12 @@ def _relative(written: Sequence[str], base: str, prefix: str) -> tuple[str, ...]
     return tuple(paths) if len(set(paths)) == len(paths) else None
 
 
-def _is_odd(path: str) -> bool:
-    """Whether `inside` would have to look at it: it has, or may have, an empty segment, `.` or `..`."""
-    return path[0] in "./" or path[-1] == "/" or "/." in path or "//" in path
+def _odd_rows(paths: Sequence[str]) -> list[int]:
+    """The paths that `inside` has to look at: they have, or may have, an empty segment, `.` or `..`."""
+    text = "\n".join(("", *paths, ""))
+    if not any(mark in text for mark in ("/.", "//", "\n.", "\n/", "/\n", "\n\n")):
+        return []
+    return [row for row, path in enumerate(paths) if _ODD.search(path)]
 
 
 def conda_paths(
@@ -99,40 +105,45 @@ def conda_paths(
     try:
         paths = tuple([item["_path"] for item in items])
         joined = "".join(paths)
-        is_unusual = not joined.isascii() or "\0" in joined or any(map(_is_refused, paths))
-        if is_unusual or len(set(paths)) != len(paths):
+        if not joined.isascii() or "\0" in joined or len(set(paths)) != len(paths):
             return None
-        said: list[tuple[Any, Any, Any]] = [
-            (each.get("path_type"), each.get("sha256_in_prefix") or each.get("sha256"), each.get("sha256"))
-            for each in items
-        ]
-        rows = [row for row, (kind, new, old) in enumerate(said) if kind in _LINKS or not _is_hash(new, old)]
+        new: list[Any] = [item.get("sha256_in_prefix") or item.get("sha256") for item in items]
+        old: list[Any] = [item.get("sha256") for item in items]
+        links = {row for row, item in enumerate(items) if item.get("path_type") in _LINKS}
     except (TypeError, AttributeError, KeyError, IndexError):
         return None
-    bare = frozenset(row for row in rows if said[row][0] not in _LINKS and not said[row][1])
-    odd = {row: entry(items[row], paths[row]) for row in rows if row not in bare}
-    for row in rows:
-        said[row] = (None, _NO_HASH, _NO_HASH)
-    new, old = "".join([each[1] for each in said]), "".join([each[2] for each in said])
-    if not _HEX.match(new) or not _HEX.match(old):
+    if any(inside(paths[row]) != paths[row] for row in _odd_rows(paths)):
         return None
+    unlike = {row for row, (each, packed) in enumerate(zip(new, old, strict=True)) if not _is_hash(each, packed)}
+    bare = frozenset(row for row in unlike - links if not new[row])
+    odd = {row: entry(items[row], paths[row]) for row in sorted((unlike | links) - bare)}
+    for row in unlike | links:
+        new[row] = old[row] = _NO_HASH
+    promised, packed = _from_hex(new), _from_hex(old)
     sizes = [item.get("size_in_bytes") for item in items]
-    if any(type(size) is int and size >= 1 << 63 for size in sizes):
+    if promised is None or packed is None or any(type(size) is int and size >= 1 << 63 for size in sizes):
         return None
     return Entries(
         paths=paths,
-        digests=bytes.fromhex(new),
+        digests=promised,
         sizes=array("q", [size if type(size) is int and size >= 0 else -1 for size in sizes]),
-        packed=bytes.fromhex(old) if old != new else b"",
+        packed=packed if packed != promised else b"",
         bare=bare,
         odd=odd,
     )
 
 
-def _is_refused(path: str) -> bool:
-    return _is_odd(path) or path.startswith(OWN)
+def _from_hex(texts: Sequence[str]) -> bytes | None:
+    """What was written in lower-case, 64 characters each."""
+    joined = "".join(texts)
+    try:
+        found = bytes.fromhex(joined)
+    except ValueError:
+        return None
+    # Blanks are passed over.
+    return found if len(found) == 32 * len(texts) and joined == joined.lower() else None
 
 
 def _is_hash(new: object, old: object) -> bool:
-    """Whether both are written like a sha256. That of no bytes says nothing where it is not what was promised."""
+    """Whether both may be a sha256. That of no bytes says nothing where it is not what was promised."""
     return type(new) is type(old) is str and len(new) == len(old) == 64 and (old != EMPTY or new == EMPTY)

@@ -1,0 +1,60 @@
+"""What lies in a prefix, by path: the columns of a tree, each from its first path to its last. Pure."""
+
+from __future__ import annotations
+
+import stat
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.audit.binaries import is_binary_name
+from bridge.audit.readings import PROGRAMS
+from bridge.audit.tree import Tree
+
+__all__ = ["Layout", "layout_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Every path of a prefix, with what `lstat` says of it.
+
+    :param rows: path → its place in the three columns; a folder comes before what lies below it.
+    :param modes: `st_mode`; `sizes`: bytes, 0 for folders; `links`: how many names the inode has.
+    :param folders: folder → the names in it, sorted.
+    :param binaries: the files that should be programs or libraries by where they lie and how they are called.
+    """
+
+    rows: Mapping[str, int]
+    modes: array[int]
+    sizes: array[int]
+    links: array[int]
+    folders: Mapping[str, Sequence[str]]
+    binaries: tuple[str, ...]
+
+
+def layout_of(tree: Tree) -> Layout:
+    """The tree by path. Costs about 0.5 µs a path."""
+    paths: list[str] = []
+    binaries: list[str] = []
+    modes, sizes, links = array("q"), array("q"), array("q")
+    folders = {}
+    for folder in tree.folders():
+        base = f"{folder.path}/" if folder.path else ""
+        folders[folder.path] = folder.names
+        if folder.path in PROGRAMS:
+            wanted = [row for row, mode in enumerate(folder.modes) if mode & 0o111 or is_binary_name(folder.names[row])]
+        else:
+            wanted = [row for row, name in enumerate(folder.names) if is_binary_name(name)]
+        binaries += [base + folder.names[row] for row in wanted if stat.S_ISREG(folder.modes[row])]
+        paths += [base + name for name in folder.names]
+        modes += folder.modes
+        sizes += folder.sizes
+        links += folder.links
+    return Layout(
+        rows=dict(zip(paths, range(len(paths)), strict=True)),
+        modes=modes,
+        sizes=sizes,
+        links=links,
+        folders=folders,
+        binaries=tuple(binaries),
+    )
