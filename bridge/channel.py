@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from bridge._rattler import Repodata, channel_url
 from bridge.errors import IntegrityError, UnsafeInputError
-from bridge.host import HostChannel
 from converters.record import Record
 
 if TYPE_CHECKING:
     from bridge.fetch import Client
     from bridge.fetch.answers import Progress
+    from bridge.host import HostChannel
 
 __all__ = ["Channels", "same_package"]
 
@@ -49,7 +49,7 @@ class Channels:
         self._is_strict = is_strict
         self.texts = tuple(texts)
         self._client = client
-        self._host = HostChannel(cache / "host", packs_late=packs_late) if "host" in texts else None
+        self._host = _host(cache, packs_late=packs_late) if "host" in texts else None
         self.urls = tuple(self._host.url if text == "host" and self._host else channel_url(text) for text in texts)
         self._order = {url: place for place, url in enumerate(self.urls)}
         self._others = [url for url, text in zip(self.urls, texts, strict=True) if text != "host"]
@@ -134,3 +134,9 @@ def same_package(record: Record, index: Mapping[str, object]) -> None:
                 context=(f"channel: {record.origin}",),
                 hint="the channel and the archive disagree: tell whoever runs the channel",
             )
+
+
+def _host(cache: Path, *, packs_late: bool) -> HostChannel:
+    from bridge.host import HostChannel  # noqa: PLC0415 - who names other channels needs nothing of an interpreter
+
+    return HostChannel(cache / "host", packs_late=packs_late)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
-from bridge.fetch.urls import local_path, masked
+from bridge.fetch.urls import host_url, local_path, masked
 from bridge.paths import NAMES_FILE
 from converters.target import Target
 
@@ -156,9 +156,7 @@ class Session:
         return self._open(texts, is_offline=True)
 
     def _channels_of(self, state: PrefixState) -> tuple[str, ...]:
-        from bridge.host import HostChannel
-
-        host = HostChannel(self.settings.cache_dir / "host").url
+        host = host_url(self.settings.cache_dir)
         counted: dict[str, int] = {}
         for installed in state.installed:
             origin = installed.record.origin

@@ -12,7 +12,7 @@ import io
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -30,6 +30,9 @@ _ELF_MACHINES = {
     "EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i686", "EM_PPC64": "ppc64le", "EM_S390": "s390x",
     "EM_ARM": "armv7l", "EM_RISCV": "riscv64",
 }  # fmt: skip
+_ELF_NUMBERS = {
+    62: "EM_X86_64", 183: "EM_AARCH64", 3: "EM_386", 21: "EM_PPC64", 22: "EM_S390", 40: "EM_ARM", 243: "EM_RISCV"
+}  # fmt: skip
 _MACH_MACHINES = {0x01000007: "x86_64", 0x0100000C: "arm64", 7: "i686"}
 _PE_MACHINES = {0x8664: "x86_64", 0x14C: "i686", 0xAA64: "arm64"}
 _GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)(?:\.\d+)?\Z")
@@ -38,6 +41,7 @@ _BLOCK = 1 << 20
 _MAX_TABLE = 1 << 20  # bytes of a table that is read at once; of a longer one, only what is asked for
 _MAX_STRING = 4096  # bytes of one name
 _MAX_NEEDED = 4096
+_MAX_SEGMENTS = 512
 
 
 def is_binary_name(name: str) -> bool:
@@ -95,26 +99,69 @@ def _structs(is_little: bool, word: int) -> ELFStructs:
     return structs
 
 
-def _read_elf(stream: BinaryIO) -> Binary:
+@dataclass(frozen=True, slots=True)
+class _Segments:
+    """Of an ELF file: the processor in conda's words, where the dynamic table lies, and what is loaded from where."""
+
+    machine: str
+    dynamic: tuple[int, int] | None  # offset, size
+    loads: tuple[tuple[int, int, int], ...]  # address, size, offset
+
+
+def _segments(stream: BinaryIO, order: str, is_64: bool) -> _Segments | None:
+    """Of a file as linkers make them; `None` for any other, which pyelftools reads, or says what is wrong with it."""
+    header = struct.Struct(order + ("16xHHIQQQIHHHHHH" if is_64 else "16xHHIIIIIHHHHHH"))
+    entry = struct.Struct(order + ("IIQQQQQQ" if is_64 else "IIIIIIII"))
+    stream.seek(0)
+    data = stream.read(header.size)
+    if len(data) < header.size:
+        return None
+    _, machine, _, _, start, _, _, _, size, count, *_ = header.unpack(data)
+    if machine not in _ELF_NUMBERS or size != entry.size or count > _MAX_SEGMENTS:
+        return None
+    table = b""
+    if count:
+        stream.seek(start)
+        table = stream.read(size * count)
+    if len(table) < size * count:
+        return None
+    dynamic, loads = None, []
+    for kind, *fields in entry.iter_unpack(table):
+        offset, address, length = fields[1:3] + fields[4:5] if is_64 else fields[0:2] + fields[3:4]
+        if kind == 2:  # PT_DYNAMIC
+            dynamic = offset, length
+        elif kind == 1:  # PT_LOAD
+            loads.append((address, length, offset))
+    return _Segments(_ELF_MACHINES[_ELF_NUMBERS[machine]], dynamic, tuple(loads))
+
+
+def _parsed_segments(stream: BinaryIO, is_little: bool, is_64: bool) -> _Segments:
     from elftools.common.utils import struct_parse  # noqa: PLC0415 - read only where there is one
 
-    identity = stream.read(16)
-    if len(identity) < 16 or identity[4] not in {1, 2} or identity[5] not in {1, 2}:
-        raise ValueError("its first bytes name no class or no byte order")
-    is_64, is_little = identity[4] == 2, identity[5] == 1
-    order, structs = "<" if is_little else ">", _structs(is_little, 64 if is_64 else 32)
+    structs = _structs(is_little, 64 if is_64 else 32)
     header = struct_parse(structs.Elf_Ehdr, stream, stream_pos=0)
     machine = _ELF_MACHINES.get(header["e_machine"], str(header["e_machine"]))
     dynamic, loads = None, []
     for index in range(header["e_phnum"]):
         segment = struct_parse(structs.Elf_Phdr, stream, stream_pos=header["e_phoff"] + index * header["e_phentsize"])
         if segment["p_type"] == "PT_DYNAMIC":
-            dynamic = segment
+            dynamic = segment["p_offset"], segment["p_filesz"]
         elif segment["p_type"] == "PT_LOAD":
             loads.append((segment["p_vaddr"], segment["p_filesz"], segment["p_offset"]))
+    return _Segments(machine, dynamic, tuple(loads))
+
+
+def _read_elf(stream: BinaryIO) -> Binary:
+    identity = stream.read(16)
+    if len(identity) < 16 or identity[4] not in {1, 2} or identity[5] not in {1, 2}:
+        raise ValueError("its first bytes name no class or no byte order")
+    is_64, is_little = identity[4] == 2, identity[5] == 1
+    order = "<" if is_little else ">"
+    found = _segments(stream, order, is_64) or _parsed_segments(stream, is_little, is_64)
+    machine, dynamic, loads = found.machine, found.dynamic, found.loads
     if dynamic is None:  # An object file, or statically linked.
         return Binary(format="elf", machines=(machine,))
-    tags = list(_dynamic(_at(stream, dynamic["p_offset"], dynamic["p_filesz"]), order, is_64))
+    tags = list(_dynamic(_at(stream, *dynamic), order, is_64))
     values = dict(tags)
 
     def offset(address: int) -> int:

@@ -125,8 +125,6 @@ def begin(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) ->
 
     def lay_out() -> None:
         laid.append(layout_of(tree or read_tree(os.path.abspath(prefix), jobs)))
-        if laid[0].binaries:
-            import elftools.elf.structs  # noqa: F401, PLC0415 - once, before copies are made that read binaries
 
     state = prefixes.require(prefix, in_columns=True, jobs=jobs, meanwhile=lay_out)
     claims = claims_of(state)

@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 import threading
+from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from bridge.errors import UnsafeInputError
@@ -15,6 +16,7 @@ __all__ = [
     "check_file_name",
     "check_link",
     "file_name",
+    "host_url",
     "is_trusted",
     "local_path",
     "masked",
@@ -25,6 +27,11 @@ __all__ = [
 _USER_INFORMATION = re.compile(r"(?<=://)[^/?#\s]*@")
 _PORTS = {"http": 80, "https": 443}
 _MAX_COMPONENT = 255  # bytes
+
+
+def host_url(cache: Path) -> str:
+    """The URL of the channel `host`, which lies in bridge's cache (`bridge.host.HostChannel`)."""
+    return (cache / "host").absolute().as_uri()
 
 
 def masked(text: str) -> str:
