@@ -41,6 +41,7 @@ __all__ = ["Renderer"]
 _LEVELS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow"}
 _NO_EDGE = 10_000  # columns
+_MAX_OWNERS = 12  # of a folder
 _MAX_SHOWN = 60  # findings in the terminal; --json has all
 
 
@@ -140,7 +141,7 @@ class Renderer:
             return
         if self._quiet:
             return
-        table = _rows()
+        table = _table()
         from bridge.model import Change, Install, Reinstall, Remove
 
         for operation in planned.operations:
@@ -274,20 +275,23 @@ class Renderer:
         if not found.owners:
             there = "nobody owns it" if found.found is not None else "there is no such path, and nobody owns one"
             self._out.print(f"{_safe(found.path)}: {there}")
-        for owner in found.owners:
+        shown = found.owners if self._verbose else found.owners[:_MAX_OWNERS]
+        for owner in shown:
             what = f" ({owner.files} files below it)" if owner.files is not None else ""
             self._out.print(f"{_safe(found.path)}: [bold]{_safe(owner.owner)}[/], as {owner.role}{what}")
-            if owner.url:
-                self._out.print(f"  from {_safe(masked(owner.url))}")
-            if owner.sha256:
-                self._out.print(f"  sha256 {owner.sha256}")
+            for what, said in (("from", masked(owner.url or "")), ("sha256", owner.sha256)):
+                if said and (owner.files is None or len(found.owners) == 1):
+                    self._out.print(f"  {what} {_safe(said)}")
+        if len(found.owners) > len(shown):
+            self._out.print(f"… and {len(found.owners) - len(shown)} more packages; -v and --json have them all")
 
     def reasons(self, found: Reasons) -> None:
         """Why packages are there."""
         for reason in found.packages:
             row = reason.row
             origin = masked(row.origin or row.installer or "somewhere")
-            self._out.print(f"[bold]{_safe(row.owner)}[/] comes from {row.source}: {_safe(origin)}")
+            how = "was put there by" if row.source == "unmanaged" else f"comes from {row.source}:"
+            self._out.print(f"[bold]{_safe(row.owner)}[/] {how} {_safe(origin)}")
             if row.is_requested:
                 self._out.print(f"  it was asked for: {_safe(', '.join(row.requested) or 'by name')}")
             for edge in reason.required_by:
@@ -362,16 +366,10 @@ def _console(is_error: bool, forced: bool | None) -> Console:
 def _table(*columns: str) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_header=bool(columns))
     for column in columns:
         table.add_column(column, no_wrap=True, overflow="ellipsis")
     return table
-
-
-def _rows() -> Table:
-    from rich.table import Table
-
-    return Table(box=None, show_header=False, padding=(0, 2, 0, 0))
 
 
 def _cells(record: Record) -> tuple[str, str, str, str]:

@@ -24,11 +24,12 @@ from bridge.model import IndexFile, PrefixState
 from bridge.transaction import change, recover
 from converters.target import Target
 from tests.audit_cases import CLEAN, FILES, LINUX, NAMES, NP, NUMPY, UNOWNED, Case, numpy
+from tests.audit_doubt_cases import DOUBT
 from tests.audit_machine_cases import CACHES, NATIVE, PROGRAMS, STARTUP
 from tests.audit_record_cases import RECORDS, REQUIREMENTS
 from tests.prefixes import SITE, PrefixBuilder, digest
 
-CASES = [*CLEAN, *FILES, *UNOWNED, *RECORDS, *REQUIREMENTS, *NATIVE, *PROGRAMS, *STARTUP, *CACHES]
+CASES = [*CLEAN, *FILES, *UNOWNED, *RECORDS, *REQUIREMENTS, *NATIVE, *PROGRAMS, *STARTUP, *CACHES, *DOUBT]
 
 
 def examined(made: PrefixBuilder, target: Target = LINUX, environ: Mapping[str, str] | None = None) -> Report:
