@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -55,16 +56,24 @@ class Bridge:
         environment = clean_environment() | {"BRIDGE_CACHE_DIR": str(self.cache)}
         if self.index is not None:
             environment |= {"PIP_CONFIG_FILE": os.devnull, "BRIDGE_INDEX_URL": self.index}
-        done = subprocess.run(
-            [sys.executable, "-m", "bridge", *map(str, words)],
+        process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-m", "bridge", *map(str, words)],
             cwd=self.folder,
             env=environment | dict(self.environ) | dict(environ or {}),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=timeout,
-            check=False,
         )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # It tells then where each of its threads is.
+            out, err = process.communicate()
+            raise AssertionError(f"{words} did not end within {timeout} s\n{out}\n{err}") from None
+        except BaseException:
+            process.kill()
+            raise
+        return Ran(process.returncode, out, err)
 
 
 def clean_environment() -> dict[str, str]:

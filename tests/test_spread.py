@@ -94,3 +94,19 @@ with spread(task, 1000, 2) as running:
     # The pipe ends when the last process that holds it has ended.
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=True)
     assert 0 < len(done.stdout.splitlines()) < 200
+
+
+def test_a_copy_with_much_to_say_ends_with_its_parent() -> None:
+    """MUST: whoever kills an audit is rid of all of it: more than a pipe holds, and nobody who reads it."""
+    code = """
+import os, time
+from bridge.spread import spread
+def task(number):
+    time.sleep(0.2)
+    return bytes(1 << 20)
+with spread(task, 8, 2), spread(task, 8, 2):
+    time.sleep(0.1)
+    os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=False)
+    assert done.returncode == -signal.SIGKILL
