@@ -31,6 +31,10 @@ _Result = TypeVar("_Result")
 _TOKEN = struct.Struct("=I")
 _MAX_TOKENS = 2048  # all of them lie in one pipe at once, and the smallest pipe holds 16 kB
 
+# The ends at which this process reads answers. A copy closes what it inherits of them: were its own end open, or that
+# of another copy, whoever writes more than a pipe holds would wait for ever once the parent was killed.
+_reading: set[int] = set()
+
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
@@ -53,6 +57,7 @@ class Spread(Generic[_Result]):
             copy = self._copies[-1]
             found.update(_answers(copy))
             self._copies.pop()
+            _close(copy.answers)
             _reap(copy)
         return [found[number] if number in found else self._task(number) for number in range(self._count)]
 
@@ -62,7 +67,7 @@ class Spread(Generic[_Result]):
             copy = self._copies.pop()
             with contextlib.suppress(ProcessLookupError):
                 os.kill(copy.process, signal.SIGKILL)
-            os.close(copy.answers)
+            _close(copy.answers)
             _reap(copy)
 
 
@@ -116,16 +121,24 @@ def _start(task: Callable[[int], object], count: int, jobs: int) -> tuple[_Copy,
 
 def _fork(work: Callable[[int, int], None]) -> _Copy:
     answers, answering = os.pipe()
+    _reading.add(answers)
     try:
         parent, process = os.getpid(), os.fork()
         if process == 0:
+            for end in _reading:
+                os.close(end)
             work(answering, parent)
     except OSError:
-        os.close(answers)
+        _close(answers)
         raise
     finally:  # The next copy must not hold it too: these answers would never end then.
         os.close(answering)
     return _Copy(process, answers)
+
+
+def _close(answers: int) -> None:
+    _reading.discard(answers)
+    os.close(answers)
 
 
 def _work(task: Callable[[int], object], numbers: range, step: int, tokens: int, answering: int, parent: int) -> None:

@@ -110,3 +110,13 @@ with spread(task, 8, 2), spread(task, 8, 2):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=False)
     assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+def test_nothing_stays_open() -> None:
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        answers(3)
+        with spread(time.sleep, 3, 2):
+            pass
+    assert len(os.listdir("/proc/self/fd")) == len(before)
