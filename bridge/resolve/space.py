@@ -341,6 +341,7 @@ class Space:
         if has_wheels and only != "conda" and conda.standin is not None:
             variable.wheel_bit = conda.wheel_bit
             variable.wheels = self.wheels_variable(conda.standin)
+            variable.wheels.is_asked |= variable.is_asked
             full |= variable.wheel_bit
         self.store.set_full(variable.index, full)
         if variable.wheels is not None:
