@@ -224,9 +224,8 @@ class Renderer:
             self._out.print(f"[cyan]info[/]: {', '.join(f'{count} {name}' for name, count in facts.items())} (-v)")
         told_apart = ", ".join(f"{count} {source}" for source, count in found.packages.items())
         count = found.packages.get("unmanaged", 0)
-        packages = (
-            f"{count} packages" if count == sum(found.packages.values()) else told_apart
-        )  # A venv: all are pip's.
+        # In a venv all packages are pip's.
+        packages = f"{count} packages" if count == sum(found.packages.values()) else told_apart
         counts = [f"[{_LEVELS[level]}]{found.count(level)} {level}[/]" for level in LEVELS if found.count(level)]
         verdict = ", ".join(counts) if counts else "[green]nothing found[/]"
         self._out.print(f"{_safe(str(found.prefix))}: {packages}; {found.files} files; {verdict}")
