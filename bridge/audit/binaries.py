@@ -22,7 +22,7 @@ from bridge.audit.readings import Binary
 if TYPE_CHECKING:
     from elftools.elf.structs import ELFStructs
 
-__all__ = ["NAMES", "is_binary_name", "read_binary"]
+__all__ = ["NAMES", "is_binary_name", "may_be_binary", "read_binary"]
 
 NAMES = re.compile(r"\.(?:so(?:\.[0-9A-Za-z_.]+)?|dylib|pyd|dll)\Z")
 _MACH = {b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xfe\xed\xfa\xce", b"\xca\xfe\xba\xbe"}
@@ -47,7 +47,12 @@ _MAX_SEGMENTS = 512
 def is_binary_name(name: str) -> bool:
     """Whether a file of this name should be a program or a library for the loader."""
     # Most names are others, and a search costs more than to look for the endings.
-    return (".so" in name or name.endswith((".dylib", ".pyd", ".dll"))) and NAMES.search(name) is not None
+    return may_be_binary(name) and NAMES.search(name) is not None
+
+
+def may_be_binary(text: str) -> bool:
+    """Whether the name, or one of several in one text, has to be looked at."""
+    return ".so" in text or ".dylib" in text or ".pyd" in text or ".dll" in text
 
 
 def read_binary(path: Path, *, with_numpy: bool = False) -> Binary | None:

@@ -117,6 +117,10 @@ class ClaimTable(Mapping[str, tuple[Claim, ...]]):
             numbers += [start + row for row in rows if entries[row].fingerprint.sha256 in wanted]
         return sorted(map(self._claim, numbers), key=lambda claim: self._numbers[claim.entry.path])
 
+    def ordered(self, paths: Iterable[str]) -> list[str]:
+        """Those of the paths that are claimed, in the order of the table."""
+        return sorted(self._numbers.keys() & paths, key=self._numbers.__getitem__)
+
     def unusual(self) -> Iterator[str]:
         """The paths of which a claim promises something else than a file with certain bytes, or just any file."""
         for entries in self._entries:

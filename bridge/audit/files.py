@@ -174,7 +174,7 @@ def edited_through_link(view: View) -> Iterator[Finding]:
 def unicode_collision(view: View) -> Iterator[Finding]:
     """Paths that differ only in how their letters are composed: macOS knows them as one."""
     seen: dict[str, str] = {}
-    for path in view.observed:
+    for path in () if "".join(view.observed).isascii() else view.observed:
         if path.isascii():
             continue
         other = seen.setdefault(unicodedata.normalize("NFC", path), path)

@@ -164,8 +164,7 @@ def outside_rpath(view: View) -> Iterator[Finding]:
 
 def missing_library(view: View) -> Iterator[Finding]:
     """An extension module that needs a library which is neither in the environment nor among the system's."""
-    known = view.observed.names | view.readings.surroundings.libraries
-    known |= {binary.name for binary in view.readings.binaries.values() if binary.name}
+    known = view.readings.surroundings.libraries | {each.name for each in view.readings.binaries.values() if each.name}
     if not view.target.subdir.startswith("linux-") or not view.readings.surroundings.libraries:
         return
     for path, binary in view.readings.binaries.items():
@@ -173,6 +172,7 @@ def missing_library(view: View) -> Iterator[Finding]:
         if binary.format != "elf" or match is None or match["tag"] is None or not _is_extension(view, path):
             continue
         gone = [name for name in binary.needed if posixpath.basename(name) not in known and not _ELSEWHERE.match(name)]
+        gone = [name for name in gone if posixpath.basename(name) not in view.observed.names] if gone else []
         if gone:
             said = f"it needs {', '.join(gone[:4])}, which is neither here nor among the system's libraries"
             yield _of(view, "missing-library", path, said, level="warning", repairs=())

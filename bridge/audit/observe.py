@@ -27,9 +27,8 @@ from bridge.spread import Spread, processors, spread
 __all__ = ["Looking", "looking", "observe"]
 
 _BLOCK = 1 << 18  # bytes read at a time
-_BIG = 4 << 20  # bytes of a file that is a task by itself; those come first
-_BATCH_SIZE = 4 << 20  # bytes of the files of one task
-_BATCH = 256  # files of one task
+_BIG = 1 << 20  # bytes of a file that is a task by itself; those come first
+_BATCH = 128  # files of one task
 _BINARIES = 32  # programs and libraries of one task
 _MANY = 8  # tasks from which copies of this process are worth their start
 
@@ -74,7 +73,7 @@ class Looking:
     def results(self) -> tuple[Observation, dict[str, Binary]]:
         """What lies there, and path → the program or library there."""
         layout = self._layout
-        odd = [path for path, row in layout.rows.items() if not stat.S_ISREG(layout.modes[row])]
+        odd = layout.other
         told = {path: _followed(self._root, path) for path in odd if stat.S_ISLNK(layout.modes[layout.rows[path]])}
         answers = self._running.results()
         digests = {path: digest for found, _ in answers for path, digest in found}
@@ -92,7 +91,7 @@ class Looking:
         for path, (status, real) in self._linked.items():
             target = _followed(self._root, path) if stat.S_ISLNK(status.st_mode) else None
             noted[path] = _observed(status.st_mode, status.st_size, status.st_nlink, digests.get(path), target, real)
-        found = Observation(layout.rows, layout.modes, layout.sizes, layout.links, layout.folders, self._claims, noted)
+        found = Observation(layout, self._claims, noted)
         read = {path: binary for _, pairs in answers for path, binary in pairs}
         return found, {path: read[path] for path in layout.binaries if path in read}
 
@@ -164,25 +163,13 @@ def _through_links(
 
 
 def _hashing(claims: ClaimTable, layout: Layout, linked: Mapping[str, object]) -> list[Sequence[str]]:
-    """What is to be hashed, in tasks of about the same size; a large file is a task of its own, and comes first."""
-    big: list[tuple[int, str]] = []
-    batches: list[Sequence[str]] = []
-    batch: list[str] = []
-    total = 0
-    for path in claims.hashed():
-        row = layout.rows.get(path)
-        if row is None and path not in linked:
-            continue
-        size = 0 if row is None else layout.sizes[row]
-        if size > _BIG:
-            big.append((-size, path))
-            continue
-        batch.append(path)
-        total += size
-        if total > _BATCH_SIZE or len(batch) >= _BATCH:
-            batches.append(batch)
-            batch, total = [], 0
-    return [*([path] for _, path in sorted(big)), *batches, *([batch] if batch else ())]
+    """What is to be hashed, in tasks; a large file is a task of its own, and the largest come first."""
+    large = {path: -size for path, size in zip(layout.rows, layout.sizes, strict=True) if size > _BIG}
+    there = layout.rows.keys() | linked.keys() if linked else layout.rows.keys()
+    wanted = [path for path in claims.hashed() if path in there]
+    first = sorted((path for path in wanted if path in large), key=large.__getitem__) if large else []
+    rest = [path for path in wanted if path not in large] if large else wanted
+    return [*([path] for path in first), *_batched(rest, _BATCH)]
 
 
 def _batched(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import stat
-from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
 from bridge.audit.claims import ClaimTable
+from bridge.audit.layout import EMPTY_LAYOUT, Layout
 from bridge.model import Fingerprint, PathKind
 
 __all__ = ["Observation", "Observed", "kind_of"]
 
-_FORMAT = 0o170000  # what `stat.S_IFMT` leaves of a mode
 _KINDS: Mapping[int, PathKind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 
 
@@ -42,26 +42,12 @@ class Observation(Mapping[str, Observed]):
     Who goes through many paths takes them from `noted`, `names`, `below`, `plain` or `writable`, which make nothing.
     """
 
-    def __init__(
-        self,
-        rows: Mapping[str, int],
-        modes: array[int],
-        sizes: array[int],
-        links: array[int],
-        folders: Mapping[str, Sequence[str]],
-        claims: ClaimTable,
-        noted: Mapping[str, Observed],
-    ) -> None:
-        """:param rows: path → its place in the three columns.
-        :param folders: folder → the names in it, of all paths of `rows`.
-        :param noted: what is not as promised or promised by nobody: links, pipes, what is reached through linked
-            folders, what could not be read, and files with other bytes than some claim on them promises.
+    def __init__(self, layout: Layout, claims: ClaimTable, noted: Mapping[str, Observed]) -> None:
+        """:param noted: what is not as promised or promised by nobody: links, pipes, what is reached through linked
+        folders, what could not be read, and files with other bytes than some claim on them promises.
         """
-        self._rows = rows
-        self._modes = modes
-        self._sizes = sizes
-        self._links = links
-        self._folders = folders
+        self._layout = layout
+        self._rows, self._modes, self._sizes, self._links = layout.rows, layout.modes, layout.sizes, layout.links
         self._claims = claims
         self.noted = noted
 
@@ -70,28 +56,33 @@ class Observation(Mapping[str, Observed]):
         """An observation that was made one by one."""
         if isinstance(observed, cls):
             return observed
-        return cls({}, array("q"), array("q"), array("q"), {}, claims, observed)
+        return cls(EMPTY_LAYOUT, claims, observed)
 
     @cached_property
     def files(self) -> int:
         """How many files and links there are; what is reached by two names counts once."""
         apart = (self.noted[path] for path in self._apart)
-        return sum(found.fingerprint.kind != "directory" and found.real is None for found in apart) + sum(
-            mode & _FORMAT != stat.S_IFDIR for mode in self._modes
-        )
+        within = sum(count for mode, count in self._kinds.items() if not stat.S_ISDIR(mode))
+        return within + sum(found.fingerprint.kind != "directory" and found.real is None for found in apart)
 
     @cached_property
     def plain(self) -> Sequence[str]:
         """Every path that is no folder."""
-        found = [path for path, mode in zip(self._rows, self._modes, strict=True) if mode & _FORMAT != stat.S_IFDIR]
+        folders = {path for path in self._layout.other if stat.S_ISDIR(self._modes[self._rows[path]])}
+        found = [path for path in self._rows if path not in folders]
         return [*found, *(path for path in self._apart if self.noted[path].fingerprint.kind != "directory")]
+
+    @cached_property
+    def _kinds(self) -> Mapping[int, int]:
+        """`st_mode` → how many paths have it. There are few."""
+        return Counter(self._modes)
 
     @property
     def writable(self) -> Iterator[str]:
         """The files that everybody may change."""
-        for path, mode in zip(self._rows, self._modes, strict=True):
-            if mode & 0o002 and kind_of(mode) in {"file", None}:
-                yield path
+        modes = {mode for mode in self._kinds if mode & 0o002 and kind_of(mode) in {"file", None}}
+        if modes:
+            yield from (path for path, mode in zip(self._rows, self._modes, strict=True) if mode in modes)
         for path in self._apart:
             found = self.noted[path].fingerprint
             if found.kind == "file" and (found.mode or 0) & 0o002:
@@ -100,7 +91,7 @@ class Observation(Mapping[str, Observed]):
     @cached_property
     def names(self) -> frozenset[str]:
         """The last part of every path."""
-        within = (name for names in self._folders.values() for name in names)
+        within = (name for names in self._layout.folders.values() for name in names)
         return frozenset((*within, *(path.rpartition("/")[2] for path in self._apart)))
 
     def size(self, path: str) -> int | None:
@@ -110,12 +101,12 @@ class Observation(Mapping[str, Observed]):
 
     def below(self, folder: str) -> Iterator[str]:
         """The paths directly in a folder."""
-        yield from (f"{folder}/{name}" if folder else name for name in self._folders.get(folder, ()))
+        yield from (f"{folder}/{name}" if folder else name for name in self._layout.folders.get(folder, ()))
         yield from (path for path in self._apart if path.rpartition("/")[0] == folder)
 
     def folders_with(self, name: str) -> Iterator[str]:
         """The folders in which something has this name."""
-        yield from (folder for folder, names in self._folders.items() if name in names)
+        yield from (folder for folder, names in self._layout.folders.items() if name in names)
         yield from (path.rpartition("/")[0] for path in self._apart if path.rpartition("/")[2] == name)
 
     @cached_property
@@ -133,9 +124,8 @@ class Observation(Mapping[str, Observed]):
     def suspects(self) -> list[str]:
         """The claimed paths of which some claim may be broken; every other path holds what is promised."""
         gone = self._claims.keys() - self._rows.keys()
-        other = (path for path, mode in zip(self._rows, self._modes, strict=True) if mode & _FORMAT != stat.S_IFREG)
-        wanted = {*gone, *self.noted, *self._claims.unusual(), *other}
-        return [path for path in self._claims if path in wanted]
+        wanted = {*gone, *self.noted, *self._claims.unusual(), *self._layout.other}
+        return self._claims.ordered(wanted)
 
     def __getitem__(self, path: str) -> Observed:
         if (found := self.noted.get(path)) is not None:

@@ -208,6 +208,8 @@ def _stem(filename: str) -> str:
 
 
 def _same_version(first: str, second: str) -> bool:
+    if first == second:
+        return True
     try:
         return Version(first) == Version(second)
     except InvalidVersion:
