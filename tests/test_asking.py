@@ -73,6 +73,7 @@ def test_no_index_is_named_that_would_not_help(bridge: Bridge) -> None:
         ("resolve -c host python --name-map ./none.json", {}, 2, "--name-map"),
         ("resolve -c host --batch ./none.jsonl", {}, 2, "none.jsonl cannot be read: No such file"),
         ("resolve -c host --batch ./lines.jsonl", {}, 2, "it is no JSON object"),
+        ("resolve -c host --batch ./text.jsonl", {}, 2, "text.jsonl:2 is no request\n  `conda` is no list of texts"),
         ("resolve -c host --batch ./lines.jsonl numpy", {}, 2, "--batch takes its requests from its file"),
         ("resolve --channel= python", {}, 2, "a channel without a name"),
     ],
@@ -80,6 +81,7 @@ def test_no_index_is_named_that_would_not_help(bridge: Bridge) -> None:
 def test_what_a_new_user_runs_into(bridge: Bridge, words: str, environ: dict[str, str], status: int, said: str) -> None:
     (bridge.folder / "file").write_text("")
     (bridge.folder / "lines.jsonl").write_text("[1]\n")
+    (bridge.folder / "text.jsonl").write_text('{"conda": ["python"]}\n{"conda": "python"}\n')
     ran = bridge(*words.split(), environ=environ)
     assert (ran.status, said in ran.err, "Traceback" in ran.err) == (status, True, False), ran.err
     assert not (bridge.folder / "new").exists()

@@ -23,18 +23,14 @@ def resolve(wanted: Asked, session: Session) -> Resolution:
 
 
 def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
-    """Solve the requests of a JSON-lines file, one document each, in order; a request that fails is a document too."""
+    """Solve the requests of a JSON-lines file, one document each, in order; a request that fails is a document too.
+
+    A line that is no request is refused before the first is solved. Raises `UsageError` (`batch-file`).
+    """
+    requests = _requests(path)
     channels = session.channels()
     catalog = session.catalog(channels, session.names(channels))
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError("batch-file", f"{path} cannot be read: {reason}") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        request = _request(line, f"{path}:{number}")
+    for request in requests:
         try:
             conda = [algebra.conda_requirement(text) for text in request["conda"]]
             pypi = [algebra.parse_pypi(text) for text in request["pypi"]]
@@ -46,15 +42,25 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
             yield {"id": request["id"], **documents.resolution(found)}
 
 
+def _requests(path: Path) -> list[dict[str, list[str]]]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError("batch-file", f"{path} cannot be read: {reason}") from error
+    return [_request(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
 def _request(line: str, where: str) -> dict[str, list[str]]:
     try:
         request = json.loads(line)
         if not isinstance(request, dict):
             raise TypeError("it is no JSON object")
         conda, pypi = request.get("conda", []), request.get("pypi", [])
-        if not all(isinstance(text, str) for text in [*conda, *pypi]):
-            raise TypeError("a requirement is no text")
-    except (ValueError, TypeError, AttributeError) as error:
+        for key, texts in (("conda", conda), ("pypi", pypi)):
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+                raise TypeError(f"`{key}` is no list of texts")
+    except (ValueError, TypeError, RecursionError) as error:
         hint = 'a request is {"id": …, "conda": ["numpy >=2"], "pypi": ["rich>=13"]}'
         raise UsageError("batch-file", f"{where} is no request", context=(str(error),), hint=hint) from error
     return {"id": request.get("id"), "conda": conda, "pypi": pypi}

@@ -26,6 +26,8 @@ from converters.wheel import parse_wheel_name
 __all__ = ["facts_of", "no_solution"]
 
 _MAX_STEPS = 12
+_MAX_TEXTS = 6  # of one fact
+_ONE_OF = "\n"  # between the texts of a fact that stands for several
 _MAX_FACTS = 8  # of one step; real proofs rarely have more, and nobody reads further
 
 
@@ -97,7 +99,7 @@ class _Words:
             "asked": lambda fact: f"you ask for `{fact.text}`",
             "constraint": lambda fact: f"a constraint of yours says `{fact.text}`",
             "present": lambda fact: f"{fact.text} is installed and is to stay",
-            "depends": lambda fact: f"{self._who(fact)} depends on `{_plain(fact.text)}`",
+            "depends": self._depends,
             "constrains": lambda fact: f"{self._who(fact)} allows only `{_plain(fact.text)}` beside it",
             "serves": self._serves,
             "owner": lambda fact: f"the wheel {fact.text} and conda's {_name(fact.target)} are the same project",
@@ -125,10 +127,8 @@ class _Words:
 
     def step(self, clause: Clause, *, is_last: bool) -> _Step | None:
         """A learned clause as a step; `None` where it only says what its name says."""
-        because: dict[str, None] = {}
-        for parent in clause.parents:
-            if isinstance(parent.fact, Fact) and parent.fact.kind in self._sentences:
-                because[self._sentences[parent.fact.kind](parent.fact)] = None
+        told = [p.fact for p in clause.parents if isinstance(p.fact, Fact) and p.fact.kind in self._sentences]
+        because = dict.fromkeys(self._sentences[fact.kind](fact) for fact in _alternatives(told))
         if not because and not is_last:
             return None
         listed = list(because)[:_MAX_FACTS]
@@ -180,13 +180,17 @@ class _Words:
         asks = f"{self._who(fact)} depends on" if fact.subject is not None else "you ask for"
         return f"{asks} `{_plain(fact.text)}`, which conda calls {_name(fact.target)}"
 
+    def _depends(self, fact: Fact) -> str:
+        texts = [f"`{_plain(text)}`" for text in fact.text.split(_ONE_OF)]
+        return f"{self._who(fact)} depends on {'one of ' if len(texts) > 1 else ''}{_few(texts)}"
+
     def _tags(self, fact: Fact) -> str:
         tags: dict[str, None] = {}
         if fact.subject is not None and fact.subject.project is not None:
             for place, file in enumerate(fact.subject.project.files):
                 if fact.bits >> place + 1 & 1 and file.is_wheel:
                     tags.update(dict.fromkeys(sorted({str(tag) for tag in parse_wheel_name(file.filename).tags})))
-        return f"{self._who(fact)} runs only where one of {', '.join(list(tags)[:3])} fits"
+        return f"{self._who(fact)} runs only where one of {_few(list(tags))} fits"
 
     def _needs_python(self, fact: Fact) -> str:
         who = f"`{fact.text}`" if fact.text else f"a wheel of {_name(fact.subject)}"
@@ -235,7 +239,7 @@ class _Words:
             yield f"no channel has a package named {variable.key}"
         if variable.wheels is not None and variable.wheels.is_known:
             yield from self._available_files(variable.wheels, implication)
-        elif variable.wheels is None and records:
+        elif variable.wheels is None and records and variable is not self._space.python:
             yield f"{variable.key} is no PyPI project as far as anything vouches for, so the index is not asked"
 
     def _available_files(self, variable: Variable, implication: Implication) -> Iterable[str]:
@@ -270,6 +274,27 @@ class _Words:
         return f"the files of {what} have no readable {reason}"
 
 
+def _alternatives(facts: Iterable[Fact]) -> list[Fact]:
+    """The facts, where several that candidates of one name state of another are one: each states one of its texts.
+
+    Where a candidate states two of them, both hold, and all are told by themselves.
+    """
+    groups: dict[object, list[Fact]] = {}
+    for fact in facts:
+        is_stated = fact.kind in ("depends", "tags") and fact.subject is not None and fact.target is not None
+        groups.setdefault((fact.kind, fact.subject, fact.target) if is_stated else fact, []).append(fact)
+    return [fact for group in groups.values() for fact in _united(group)]
+
+
+def _united(facts: list[Fact]) -> list[Fact]:
+    first, texts, bits = facts[0], dict.fromkeys(_plain(fact.text) for fact in facts), 0
+    for fact in facts:
+        if bits & fact.bits:
+            return facts
+        bits |= fact.bits
+    return [first if len(facts) == 1 else Fact(first.kind, _ONE_OF.join(texts), first.subject, bits, first.target)]
+
+
 def _index(file: IndexFile) -> str:
     """An index by its URL, without credentials: the first that has a project serves it alone."""
     origin = re.sub(r"(?<=://)[^/@]*@", "***@", file.origin)
@@ -290,6 +315,11 @@ def _range(name: str, versions: Sequence[str], total: int) -> str:
     if len(distinct) <= 3:
         return f"{name} {_and(list(reversed(distinct)))}"
     return f"{name} {distinct[-1]} to {distinct[0]}"
+
+
+def _few(texts: Sequence[str]) -> str:
+    left = len(texts) - _MAX_TEXTS
+    return ", ".join(texts[:_MAX_TEXTS]) + (f" and {left} more" if left > 0 else "")
 
 
 def _name(variable: Variable | None) -> str:
