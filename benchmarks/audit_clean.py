@@ -1,10 +1,11 @@
-"""False alarms: sound environments of popular packages, which must have no finding of level error.
+"""False alarms: sound environments of 321 popular packages, which must have no finding of level error.
 
-    python benchmarks/audit_clean.py [--tools uv,pip,bridge] [--groups 6] [--json] [PREFIX…]
+    python benchmarks/audit_clean.py [--tools uv,pip,bridge,conda] [--groups 10] [--json] [PREFIX…]
 
-Makes one environment for each group of popular packages and each tool, from the index that pip is configured to use,
-and audits it. A package that has no wheel here is left out. With PREFIX only these environments are audited. For
-`uv` it needs uv beside this python or on PATH.
+Makes one environment for each group of `popular.txt` and each tool, from the index that pip is configured to use, and
+audits it. `conda` is conda-shaped: what uv resolved is converted to conda packages, these are put into a channel, and
+an environment is made of that channel alone. A package that has no wheel here is left out. With PREFIX only these
+environments are audited. For `uv` and `conda` it needs uv beside this python or on PATH.
 """
 
 from __future__ import annotations
@@ -18,30 +19,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-NAMES = """
-boto3 requests setuptools cryptography fsspec pandas pydantic sqlalchemy greenlet pillow lxml scipy
-pyarrow jinja2 click pytest openpyxl beautifulsoup4 aiohttp google-auth virtualenv docutils
-jsonschema pygments tqdm psutil protobuf
-
-flask grpcio azure-core msal paramiko bcrypt httpx rich ipython matplotlib scikit-learn networkx
-sympy nltk regex tabulate gitpython werkzeug msgpack tomlkit more-itertools prompt-toolkit fonttools
-threadpoolctl
-
-google-cloud-storage docker psycopg2-binary redis marshmallow uvicorn fastapi uvloop httptools
-watchfiles orjson ujson black mypy ruff flake8 pylint coverage pytest-cov pytest-xdist hypothesis
-tox nodeenv pre-commit email-validator
-
-sphinx sphinx-rtd-theme mkdocs mkdocs-material watchdog jupyterlab notebook nbconvert debugpy pyzmq
-tornado bleach ipywidgets argon2-cffi prometheus-client terminado jupyter-server
-
-django djangorestframework celery gunicorn gevent twisted scrapy pymongo peewee alembic asyncpg
-psycopg pymysql elasticsearch kafka-python pika stripe twilio slack-sdk tweepy
-
-seaborn plotly bokeh shapely pyproj h5py xarray dask zarr numba polars duckdb numexpr
-opencv-python-headless scikit-image spacy gensim tokenizers sentencepiece tiktoken openai xgboost
-lightgbm statsmodels pywavelets
-"""
-GROUPS = [group.split() for group in NAMES.split("\n\n")]
+POPULAR = Path(__file__).with_name("popular.txt")
+GROUPS = [
+    [name for line in group.splitlines() if not line.startswith("#") for name in line.split()]
+    for group in POPULAR.read_text().split("\n\n")
+]
+GROUPS = [group for group in GROUPS if group]
 
 
 def run(words: list[str]) -> bool:
@@ -50,6 +33,8 @@ def run(words: list[str]) -> bool:
 
 def made(tool: str, names: list[str], root: Path) -> int:
     """Make an environment; how many of the packages that were asked for are in it."""
+    if tool == "conda":
+        return conda_shaped(names, root)
     if tool == "bridge":
         words = [sys.executable, "-m", "bridge", "create", "-q", "-p", str(root), "-c", "host", "--no-build", "python"]
         if run([*words, *names]):
@@ -64,6 +49,40 @@ def made(tool: str, names: list[str], root: Path) -> int:
     return len(names) if run([*words, *names]) else sum(run([*words, name]) for name in names)
 
 
+def conda_shaped(names: list[str], root: Path) -> int:
+    """What uv resolves, converted, and installed as conda packages."""
+    bare, channel = root.with_name(f"{root.name}-uv"), root.with_name(f"{root.name}-channel")
+    count = made("uv", names, bare)
+    found = [
+        path.name.removesuffix(".dist-info").split("-", 1)
+        for path in bare.glob("lib/python3*/site-packages/*.dist-info")
+    ]
+    wheels = [f"pypi:{name}=={version}" for name, version in found]
+    bridge = [sys.executable, "-m", "bridge"]
+    run(
+        [
+            *bridge,
+            "convert",
+            "-q",
+            "--index",
+            "--no-build",
+            "--compression",
+            "3",
+            "-c",
+            "host",
+            "-o",
+            str(channel),
+            *wheels,
+        ]
+    )
+    is_made = run(
+        [*bridge, "create", "-q", "-p", str(root), "-c", str(channel), "-c", "host", "--no-build", "python", *names]
+    )
+    shutil.rmtree(bare)
+    shutil.rmtree(channel, ignore_errors=True)
+    return count if is_made else 0
+
+
 def audited(root: Path) -> dict[str, object]:
     words = [sys.executable, "-m", "bridge", "audit", "-p", str(root), "--json", "--rehash", "--fail-on", "never"]
     found: dict[str, object] = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
@@ -73,7 +92,7 @@ def audited(root: Path) -> dict[str, object]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("prefixes", nargs="*", type=Path)
-    parser.add_argument("--tools", default="uv,pip,bridge")
+    parser.add_argument("--tools", default="uv,pip,bridge,conda")
     parser.add_argument("--groups", type=int, default=len(GROUPS))
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -83,8 +102,9 @@ def main() -> int:
             for number, group in enumerate(GROUPS[: asked.groups]):
                 root = Path(folder, f"{tool}{number}")
                 count = made(tool, group, root)
-                documents.append(audited(root))
-                shutil.rmtree(root)
+                if root.exists():
+                    documents.append(audited(root))
+                    shutil.rmtree(root)
                 print(f"{tool} {number}: {count} of {len(group)} asked for", file=sys.stderr, flush=True)
     kinds: collections.Counter[str] = collections.Counter()
     packages = 0
