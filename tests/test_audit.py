@@ -74,6 +74,14 @@ REPAIRS = [
         {"distribution-without-record": f"{PIP} --ignore-installed --no-deps rich==13.0"},
     ),
     ("two dist-infos of one project", {"duplicate-distribution": f"rm -r ENV/{SITE}/Rich-12.0.dist-info"}),
+    (
+        "no more than METADATA of an older version",
+        {
+            "duplicate-distribution": f"rm -r ENV/{SITE}/rich-9.dist-info",
+            "distribution-without-record": f"rm -r ENV/{SITE}/rich-9.dist-info",
+        },
+    ),
+    ("what an upgrade left of pip's", {"duplicate-distribution": f"rm -r ENV/{SITE}/rich-12.0.dist-info"}),
     ("a conda package that was built with two dist-infos of one project", {"duplicate-distribution": ""}),
     ("conda needs what is not there", {"unmet-requirement": "bridge install -p ENV conda:b >=1"}),
     ("a wheel needs what is not there", {"unmet-requirement": "bridge install -p ENV pypi:pygments>=2"}),

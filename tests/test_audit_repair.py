@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bridge.transaction import change
-from tests.builders import tree_digest
+from tests.builders import record_hash, tree_digest
 from tests.command_line import clean_environment
 from tests.defect_environments import EXTENSION, Environment, environments
 from tests.test_end_to_end import check_schema
@@ -57,6 +57,17 @@ def leave(environment: Environment) -> None:
     (corpse / "REQUESTED").write_bytes(b"")
 
 
+def install_over(env: Environment) -> None:
+    """As `pip install --force-reinstall` of the version that is there: pip's INSTALLER, REQUESTED and RECORD."""
+    info = env.site / "delta-0.7.dist-info"
+    (info / "INSTALLER").write_bytes(b"pip\n")
+    (info / "REQUESTED").write_bytes(b"")
+    rows = (info / "RECORD").read_text("utf-8").splitlines(keepends=True)
+    pips = f"{info.name}/INSTALLER,{record_hash(b'pip' + bytes([10]))},4\n"
+    kept = [row for row in rows if "/INSTALLER," not in row]
+    (info / "RECORD").write_text("".join([*kept, pips, f"{info.name}/REQUESTED,,\n"]), "utf-8")
+
+
 DAMAGES: dict[str, tuple[Damage, tuple[str, ...]]] = {
     "a wheel's module changed": (lambda e: (e.site / "beta/__init__.py").write_bytes(b"changed"), ("beta",)),
     "an extension deleted": (lambda e: (e.site / f"gamma/_fast.{EXTENSION}").unlink(), ("gamma",)),
@@ -65,6 +76,7 @@ DAMAGES: dict[str, tuple[Damage, tuple[str, ...]]] = {
     "RECORD deleted": (lambda e: (e.site / "delta-0.7.dist-info/RECORD").unlink(), ("delta",)),
     "a script of nowhere": (lambda e: (e.root / "bin/alpha").write_bytes(b"#!/nowhere/python\n"), ("alpha",)),
     "what pip left": (leave, ()),
+    "pip wrote the same version over it": (install_over, ("delta",)),
 }
 
 

@@ -58,6 +58,20 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: str(folder / name.lower()) for name in ("PREFIX", "SETTLED", "CHANNEL", "CACHE")}
 
 
+def test_what_pythonpath_hides_is_told_and_not_imported(places: dict[str, str], tmp_path: Path) -> None:
+    """An audit that is to tell of a `json.py` must not stumble over it."""
+    for name in ("json.py", "requests.py", "packaging/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise SystemExit('hidden')\n")
+    environment = clean_environment() | {"BRIDGE_CACHE_DIR": places["CACHE"], "PIP_CONFIG_FILE": "/dev/null"}
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge", "audit", "-p", places["PREFIX"], "--json", "--fail-on", "never"],
+        env=environment | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [finding["id"] for finding in json.loads(done.stdout)["findings"]].count("python-path-shadow") == 1
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_imports_only_what_it_needs(command: str, places: dict[str, str]) -> None:
     words = [places.get(word, word) for word in command.split()]

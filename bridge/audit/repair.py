@@ -43,6 +43,8 @@ def restore(view: View, owner: Owner) -> tuple[str, ...]:
 
     Bridge writes over nothing of pip's: where pip wrote over the owner's files, pip's have to go first.
     """
+    if owner.distribution is not None and owner.distribution.path in view.stale:
+        return delete(view, owner.distribution.path)  # Its files are another version's now.
     intruder = view.intruders.get(owner)
     if intruder is not None:
         return pip(view, "uninstall", "--yes", intruder.package)
@@ -56,13 +58,15 @@ def restore(view: View, owner: Owner) -> tuple[str, ...]:
 
 def record_anew(view: View, owner: Owner) -> tuple[str, ...]:
     """Give a distribution its RECORD again. pip cannot uninstall it first, and so must not try."""
-    if owner.distribution is None:
+    if owner.distribution is None or owner.distribution.path in view.stale:
         return restore(view, owner)
     return _from_index(view, owner.distribution, "--ignore-installed")
 
 
 def adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
     """Have bridge write a record of what pip put there, as it lies there."""
+    if distribution.path in view.stale:
+        return delete(view, distribution.path)
     if distribution.direct_url is not None or not view.has_records or not _is_named(distribution):
         return ()
     return ("bridge", "adopt", "-p", str(view.state.prefix), distribution.name)

@@ -15,6 +15,8 @@ __all__ = ["leftover", "unowned_file"]
 # What virtualenv, uv and setuptools write beside the distributions for themselves, and what people keep there.
 _OF_VENV = re.compile(r"(?:_virtualenv\.(?:py|pth)|easy-install\.pth|.*\.egg-link|README\.txt|\.\w*|__pycache__)\Z")
 
+_KEPT = re.compile(r"\.bridge-saved-\d+\Z")  # `bridge.link.replacement`
+
 
 def unowned_file(view: View) -> Iterator[Finding]:
     """A file that no record claims; a whole directory of such files counts once.
@@ -38,7 +40,14 @@ def unowned_file(view: View) -> Iterator[Finding]:
         is_directory = found is None or found.fingerprint.kind == "directory"
         files = "1 file" if count == 1 else f"{count} files"
         said = f"a directory of {files} that no record claims" if is_directory else "no record claims it"
-        yield Finding(id="unowned-file", level="info" if unread else "warning", path=path, evidence=said + doubt)
+        is_kept = _KEPT.search(name) is not None
+        said += "; bridge kept it aside when it restored the file, and nobody else needs it" if is_kept else doubt
+        yield Finding(
+            id="unowned-file",
+            level="info" if unread or is_kept else "warning",
+            path=path,
+            evidence=said,
+        )
 
 
 def _unlisted(view: View) -> tuple[str, ...]:

@@ -153,11 +153,16 @@ class _Work:
                     yield PathChange(path=path, before=before, after=None, owner=owners[module])
 
     def leftover_records(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
-        """What other installers wrote into a dist-info that goes: left there, it would break pip for good (B5)."""
+        """What other installers wrote into a dist-info that goes, or that comes back as it was.
+
+        Left there, it would break pip for good (B5).
+        """
         taken = {change.path for change in changes} | set(self.staged)
         for change in changes:
             folder, _, name = change.path.rpartition("/")
-            if name != "METADATA" or change.after is not None or not folder.endswith(".dist-info"):
+            is_gone = name == "METADATA" and change.after is None
+            is_restored = name == "RECORD" and change.before is not None and change.after is not None
+            if not (is_gone or is_restored) or not folder.endswith(".dist-info"):
                 continue
             for left in GENERATED:
                 path = f"{folder}/{left}"
