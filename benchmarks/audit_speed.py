@@ -6,7 +6,9 @@ Without `--prefix` an environment is made of `--files` files of wheels and conda
 real site-packages (median 4 kB, mean 16 kB; one in fifty is a library). *hash* is a process for each core, which reads
 and hashes what `os.walk` finds; *cold* is the whole command with an empty cache, *warm* the whole command again. They
 take turns, each figure is the median, and the ratios are those of pairs. The files are in the page cache for all of
-them. *peak* is the largest resident memory of a process of the audit, in MB.
+them. *peak* is the memory of all processes of a cold audit together, in MB: the largest sum of their proportional
+resident sets (`Pss`) that was seen in a run by itself, looked at every few milliseconds; *cpu* are the seconds of
+processors that hashing and a cold audit took, which say more than the wall where the machine has other work.
 """
 
 from __future__ import annotations
@@ -68,11 +70,38 @@ def make(root: Path, count: int, rng: random.Random) -> None:
 
 
 def timed(command: list[str], environ: dict[str, str]) -> tuple[float, float]:
-    """Wall seconds, and the peak of resident memory in MB."""
+    """Seconds on the wall, and of processors (its own processes included)."""
     started = time.perf_counter()
     process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, _, usage = os.wait4(process.pid, 0)
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+
+
+def memory(command: list[str], environ: dict[str, str]) -> float:
+    """The largest memory of a command and its processes together, in MB."""
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, sum(map(resident, family(process.pid))))
+        time.sleep(0.005)
+    return peak / 1024
+
+
+def family(process: int) -> list[int]:
+    try:
+        below = Path(f"/proc/{process}/task/{process}/children").read_text("ascii").split()
+    except OSError:
+        return []
+    return [process, *(each for child in below for each in family(int(child)))]
+
+
+def resident(process: int) -> int:
+    """KB."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
 def main() -> int:
@@ -93,23 +122,25 @@ def main() -> int:
         hashing = [sys.executable, str(script), str(root)]
         timed(hashing, environ)
         timed([sys.executable, "-m", "bridge", "--version"], environ)
-        found: dict[str, list[float]] = {"hash": [], "cold": [], "warm": [], "peak": []}
+        found: dict[str, list[float]] = {"hash": [], "cold": [], "warm": [], "hash cpu": [], "cold cpu": []}
         for _ in range(asked.runs):
             shutil.rmtree(cache, ignore_errors=True)
-            found["hash"].append(timed(hashing, environ)[0])
-            seconds, peak = timed(audit, environ)
-            found["cold"].append(seconds)
-            found["peak"].append(peak)
+            for name, command in {"hash": hashing, "cold": audit}.items():
+                seconds, processors = timed(command, environ)
+                found[name].append(seconds)
+                found[f"{name} cpu"].append(processors)
             time.sleep(2.1)  # what was written in the last two seconds is not believed to be unchanged
             timed(audit, environ)
             found["warm"].append(timed(audit, environ)[0])
+        shutil.rmtree(cache, ignore_errors=True)
+        peak = memory(audit, environ)
         paths = [Path(base, name) for base, _, names in os.walk(root) for name in names]
         total = sum(path.lstat().st_size for path in paths)
     cold = statistics.median(c / h for c, h in zip(found["cold"], found["hash"], strict=True))
     warm = statistics.median(c / w for c, w in zip(found["cold"], found["warm"], strict=True))
     document: dict[str, object] = {"files": len(paths), "MB": round(total / 1e6), "cores": os.cpu_count()}
     document |= {key: round(statistics.median(values), 2) for key, values in found.items()}
-    document |= {"cold/hash": round(cold, 2), "cold/warm": round(warm, 1)}
+    document |= {"peak": round(peak), "cold/hash": round(cold, 2), "cold/warm": round(warm, 1)}
     if asked.json:
         print(json.dumps(document, indent=2))
     else:
