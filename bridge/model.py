@@ -115,11 +115,13 @@ class Entry:
 
     :param packed: the sha256 it had in its archive, where a record says so and it is another than that of the
         fingerprint: before the prefix was written in; for a link, that of the file it was packed to lead to.
+    :param placed: of a link: its `sha256_in_prefix`, which is rattler's sha256 of the text of the link.
     """
 
     path: str
     fingerprint: Fingerprint
     packed: str | None = None
+    placed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

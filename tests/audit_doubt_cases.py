@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from tests.audit_cases import INFO, Case, Expected, do, put
 from tests.builders import metadata_text, record_hash
-from tests.prefixes import SITE, PrefixBuilder
+from tests.prefixes import SITE, PrefixBuilder, digest
 
 MODULE = f"{SITE}/rich/__init__.py"
 LISTING = f"{INFO}/RECORD"
@@ -56,6 +57,20 @@ def _other_installer(made: PrefixBuilder) -> None:
     made.conda_python("pip", "25", installer="pip")
     made.conda_python("rich", "13.0", installer="conda")
     made.write(f"{INFO}/INSTALLER", b"pip\n")
+
+
+def _linked(made: PrefixBuilder, target: str) -> None:
+    """A link whose record has the sha256 of its text, as rattler writes it, and that of no bytes for what is packed."""
+    files = {"bin/tool-1": b"#!/bin/sh\n", "bin/other": b"#!/bin/sh\necho\n"}
+    made.conda("tool", "1", files, links={"bin/tool": "tool-1"})
+    path = made.root / "conda-meta/tool-1-0.json"
+    document = json.loads(path.read_bytes())
+    document["paths_data"]["paths"][-1]["sha256_in_prefix"] = digest(b"tool-1")
+    path.write_text(json.dumps(document))
+    for name in files:
+        (made.root / name).chmod(0o755)
+    (made.root / "bin/tool").unlink()
+    (made.root / "bin/tool").symlink_to(target)
 
 
 DOUBT = [
@@ -108,6 +123,20 @@ DOUBT = [
             broken(owner="conda:rich-13.0-0"),
             ("modified-file", "error", LISTING, "conda:rich-13.0-0", None),
         ),
+    ),
+    Case(
+        "the corpse of a dist-info meets no requirement",
+        do(lambda made: made.wheel("black", "1", requires=["rich"]), put(f"{INFO}/REQUESTED", b"")),
+        (
+            ("distribution-without-metadata", "error", f"{INFO}/METADATA", "unknown:rich-13.0", None),
+            ("unmet-requirement", "error", "conda-meta/black-1-py3_none_any_0.json", "wheel:black-1", None),
+        ),
+    ),
+    Case("links as rattler records them", lambda made: _linked(made, "tool-1")),
+    Case(
+        "a link that leads to another file now",
+        lambda made: _linked(made, "other"),
+        (("modified-file", "error", "bin/tool", "conda:tool-1-0", None),),
     ),
     Case(
         "a few bytes that others promise too name nobody",

@@ -46,10 +46,7 @@ RECORDS = [
     Case(
         "the corpse of a dist-info",
         put(f"{INFO}/REQUESTED", b""),
-        (
-            ("distribution-without-metadata", "error", f"{INFO}/METADATA", "unknown:rich-13.0", None),
-            ("unmanaged-distribution", "warning", INFO, "unknown:rich-13.0", None),
-        ),
+        (("distribution-without-metadata", "error", f"{INFO}/METADATA", "unknown:rich-13.0", None),),
     ),
     Case(
         "two dist-infos of one project",

@@ -52,6 +52,16 @@ class Holdings:
         """The distributions that the prefix's python finds (another python minor may have left its own)."""
         return importable(self.state)
 
+    @property
+    def corpses(self) -> frozenset[str]:
+        """The dist-infos that say neither what they are nor what they installed: they provide nothing."""
+        nameless = {each.path for each in self.state.defects if each.id == "distribution-without-metadata"}
+        return frozenset(
+            each.path
+            for each in self.state.distributions
+            if f"{each.path}/METADATA" in nameless and not each.entries and not self.claims.coverage[each.path]
+        )
+
     def is_of_conda(self, distribution: Distribution) -> bool:
         """Whether a conda package installed this dist-info, so that conda's `depends` are what binds."""
         return self.claims.answering[distribution.path].source == "conda"
@@ -112,7 +122,7 @@ def providers_by_name(holdings: Holdings) -> Mapping[str, list[Provider]]:
     found: dict[str, list[Provider]] = {}
     for owner in holdings.claims.recorded:
         found.setdefault(owner.package, []).append(_provider(owner))
-    importable = {distribution.path for distribution in holdings.importable}
+    importable = {distribution.path for distribution in holdings.importable} - holdings.corpses
     for owner in holdings.claims.unmanaged:
         if owner.distribution is not None and owner.distribution.path in importable:
             name = holdings.names.native_name(canonicalize_name(owner.distribution.name))
@@ -127,7 +137,10 @@ def providers_by_project(holdings: Holdings) -> Mapping[str, list[Provider]]:
         for project in projects_of(owner, holdings.names) if owner.source == "conda" else ():
             carried.setdefault(project, []).append(_provider(owner))
     found: dict[str, list[Provider]] = {}
+    corpses = holdings.corpses
     for distribution in holdings.importable:
+        if distribution.path in corpses:
+            continue
         owner = holdings.claims.answering[distribution.path]
         # A conda package may carry several projects, each with its own version.
         label = f"{distribution.name} {distribution.version} of {owner.label}" if owner.installed else owner.label

@@ -274,6 +274,7 @@ def _contrast(found: Discrepancy) -> str:
         expected = f"a link to {promised.link!r}" if promised.link is not None else f"a {promised.kind}"
         if promised.kind == "symlink" and promised.link is None:
             expected = f"a link to the file whose sha256 is {found.claim.entry.packed}"
+            expected = "a link to another path" if found.claim.entry.placed else expected
         return f"{expected} was promised; a link to {lies.link!r} is there"
     return f"a {promised.kind} was promised; {f'a {lies.kind}' if lies else 'nothing'} is there"
 

@@ -246,8 +246,11 @@ def unmanaged_distribution(view: View) -> Iterator[Finding]:
     """A distribution that no conda-meta record covers: conda and bridge know nothing of its files, and the next change
     may write over them. Where no record is at all, pip answers for everything, and nothing is amiss.
     """
+    corpses = view.holdings.corpses
     for owner in view.claims.unmanaged if view.has_records else ():
-        if owner.distribution is not None and not view.is_of_unread(owner.distribution):
+        if owner.distribution is None or owner.distribution.path in corpses:
+            continue
+        if not view.is_of_unread(owner.distribution):
             who = owner.label.partition(":")[0]
             yield _of_distribution(
                 view,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -206,10 +208,14 @@ def _judge(promised: Fingerprint, found: Observed | None) -> Literal["missing", 
 def _judge_link(
     claim: Claim, found: Observed | None, claims: Claims, observed: Mapping[str, Observed]
 ) -> Literal["different"] | None:
-    """A link whose record says what it led to, by the sha256 of that: it leads elsewhere now.
+    """A link whose record says what it led to, by the sha256 of that or of its text: it leads elsewhere now.
 
     Where it leads to a file that is itself not what was promised, that is told of the file.
     """
+    if claim.entry.placed is not None and found is not None and found.fingerprint.link is not None:
+        text = hashlib.sha256(os.fsencode(found.fingerprint.link)).hexdigest()
+        # Who hashes what the link leads to has that.
+        return None if claim.entry.placed in {text, found.fingerprint.sha256} else "different"
     promised = claim.entry.packed
     if promised is None or found is None or claim.entry.fingerprint.kind != "symlink" or found.is_dangling:
         return None

@@ -112,7 +112,13 @@ def _entry(item: Mapping[str, object], path: str) -> Entry:
     fingerprint = _promised(item)
     packed = item.get("sha256")
     is_other = isinstance(packed, str) and _HEX.match(packed) and packed != fingerprint.sha256
-    return Entry(path=path, fingerprint=fingerprint, packed=str(packed) if is_other and packed != EMPTY else None)
+    placed = item.get("sha256_in_prefix") if fingerprint.kind == "symlink" else None
+    return Entry(
+        path=path,
+        fingerprint=fingerprint,
+        packed=str(packed) if is_other and packed != EMPTY else None,
+        placed=placed if isinstance(placed, str) and _HEX.match(placed) and placed not in {packed, EMPTY} else None,
+    )
 
 
 def _promised(item: Mapping[str, object]) -> Fingerprint:
