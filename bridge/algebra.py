@@ -24,6 +24,7 @@ from packaging.version import Version as Pep440Version
 from rattler import MatchSpec, Version, VersionSpec
 
 from bridge.errors import UsageError
+from converters.record import Record
 
 __all__ = [
     "CondaSpec",
@@ -78,11 +79,17 @@ class CondaSpec:
     subdir: str | None = None
     extras: tuple[str, ...] = ()
     condition: str | None = None
+    artifact: tuple[tuple[str, str], ...] = ()  # what its file must be: `sha256`, `md5`, `url`, `fn`, `license`, …
 
     @property
     def names_a_build(self) -> bool:
         """Whether only a conda record can meet it: a wheel has no build, channel or subdir."""
-        return bool(self.build or self.build_number or self.channel or self.subdir)
+        return bool(self.build or self.build_number or self.channel or self.subdir or self.artifact)
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the one package that can meet it, where it names one."""
+        return dict(self.artifact).get("url")
 
     def accepts_version(self, version: str) -> bool:
         """Judge a version, of a conda record or of a wheel, by conda's order."""
@@ -101,6 +108,44 @@ class CondaSpec:
             return False
         return self.channel is None or self.channel in _channel_names(origin)
 
+    def accepts_artifact(self, record: Record) -> bool:
+        """Judge what is asked of the file itself. A record that does not say it does not meet it."""
+        return all(_ARTIFACT[field](record, value) for field, value in self.artifact)
+
+
+_ARTIFACT: dict[str, Callable[[Record, str], bool]] = {
+    "sha256": lambda record, value: record.sha256 == value.lower(),
+    "md5": lambda record, value: record.md5 == value.lower(),
+    "url": lambda record, value: record.url == value,
+    "fn": lambda record, value: record.filename == value,
+    "license": lambda record, value: record.license == value,
+    "track_features": lambda record, value: set(re.split(r"[\s,]+", value)) <= set(record.track_features),
+}
+_JUDGED = {"version", "build", "build_number", "channel", "subdir", "extras", "when", *_ARTIFACT}
+_FIELD = re.compile(r"""(\w+)=(?:"((?:[^"\\]|\\.)*)"|\[[^\]]*\]|[^,\]]*)[,\]]""")
+_NO_BUILD = re.compile(r"""[\s;,"'@\[\]]""")
+
+
+def _artifact(spec: MatchSpec, text: str) -> tuple[tuple[str, str], ...]:
+    """What brackets, or a URL, ask of the file. Raises `ValueError` for a field that nothing here can judge."""
+    if "[" not in text and "://" not in text:
+        return ()
+    fields: dict[str, str] = dict(_FIELD.findall(spec.to_canonical_string().partition("[")[2]))
+    if unknown := sorted(fields.keys() - _JUDGED):
+        raise ValueError(f"bridge cannot judge `{unknown[0]}` of a package")
+    if "url" in fields and "#" in text:
+        fields |= _hash(text.rpartition("#")[2])
+    return tuple((field, value) for field, value in fields.items() if field in _ARTIFACT)
+
+
+def _hash(fragment: str) -> dict[str, str]:
+    """The hash behind a URL, as explicit lock files have it: an md5, or a sha256 with or without that word."""
+    value = fragment.removeprefix("sha256:").lower()
+    kind = {32: "md5", 64: "sha256"}.get(len(value))
+    if kind is None or not set(value) <= set("0123456789abcdef"):
+        raise ValueError(f"{fragment!r} is no hash")
+    return {kind: value}
+
 
 @cache
 def parse_conda(text: str) -> CondaSpec:
@@ -111,6 +156,9 @@ def parse_conda(text: str) -> CondaSpec:
         spec = MatchSpec(text)
         versions = VersionSpec(str(spec.version)) if spec.version and spec.version != "*" else None
         number = VersionSpec(str(spec.build_number)) if spec.build_number else None
+        artifact = _artifact(spec, text)
+        if spec.build and not spec.build.startswith("^") and _NO_BUILD.search(spec.build):
+            raise ValueError(f"{spec.build!r} is no build string")
     except Exception as error:  # rattler raises several kinds, all of them "not a MatchSpec"
         raise UsageError("invalid-matchspec", f"not a MatchSpec: {text!r}", context=(str(error),)) from error
     if spec.name is None:
@@ -125,6 +173,7 @@ def parse_conda(text: str) -> CondaSpec:
         subdir=spec.subdir,
         extras=tuple(spec.extras or ()),
         condition=str(spec.condition) if spec.condition is not None else None,
+        artifact=artifact,
     )
 
 

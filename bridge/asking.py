@@ -27,6 +27,8 @@ def check_channels(requirements: Iterable[Requirement], origins: Mapping[str, st
     """
     for requirement in requirements:
         spec = requirement.conda
+        if spec is not None and spec.url is not None:
+            _check_url(requirement.text, spec.url, origins)
         if spec is None or spec.channel is None:
             continue
         anything = replace(spec, build=None, build_number=None, subdir=None)
@@ -40,6 +42,20 @@ def check_channels(requirements: Iterable[Requirement], origins: Mapping[str, st
                 hint=f"add it with -c {spec.channel}",
                 objects={"derivation": [{"because": facts, "so": "there is no solution"}]},
             )
+
+
+def _check_url(text: str, url: str, origins: Mapping[str, str]) -> None:
+    """Whether a conda package that is named by its URL is one of this run's channels': its record has to be read."""
+    channel = url.rsplit("/", 2)[0]
+    if not any(channel == origin.rstrip("/") for origin in origins):
+        facts = [f"you ask for `{masked(text)}`", f"the channel {masked(channel)} is not configured"]
+        raise NoSolutionError(
+            "no-solution",
+            f"`{masked(text)}` is a package of a channel that is not configured",
+            context=(f"channels: {', '.join(dict.fromkeys(map(masked, origins.values()))) or 'none'}",),
+            hint=f"add it with -c {masked(channel)}",
+            objects={"derivation": [{"because": facts, "so": "there is no solution"}]},
+        )
 
 
 def check_local_files(requirements: Iterable[Requirement]) -> None:

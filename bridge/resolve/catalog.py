@@ -133,7 +133,10 @@ class CondaName:
                     judged[version] = spec.accepts_version(version)
                 if judged[version] and (
                     not spec.names_a_build
-                    or spec.accepts_build(record.build, record.build_number, record.origin, record.subdir)
+                    or (
+                        spec.accepts_build(record.build, record.build_number, record.origin, record.subdir)
+                        and spec.accepts_artifact(record)
+                    )
                 ):
                     known |= 2 << position
             self._masks[spec.text] = known
