@@ -11,11 +11,11 @@ from bridge._rattler import detect_virtual_packages
 from bridge.audit import audit
 from converters.names import NameMap
 from converters.target import Target
-from tests import defects_of_meaning
+from tests import defects_of_meaning, defects_of_records
 from tests.defect_environments import Environment, environments
 from tests.defects import KINDS, Kind
 
-assert defects_of_meaning.ALL  # it registers its kinds when it is imported
+assert defects_of_meaning.ALL == defects_of_records.ALL  # they register their kinds when they are imported
 
 Finding = dict[str, object]
 

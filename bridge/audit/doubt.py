@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -12,9 +13,15 @@ from bridge.audit.claims import Claims, Owner
 from bridge.model import Distribution, PrefixState
 from bridge.paths import META
 
-__all__ = ["named_record", "names_conda", "stale_distributions", "unread_names"]
+__all__ = ["is_kept_aside", "named_record", "names_conda", "stale_distributions", "unread_names"]
 
+_KEPT = re.compile(r"\.bridge-saved-\d+\Z")
 _CONDAS = ("conda", "bridge", "rattler", "pixi", "mamba")
+
+
+def is_kept_aside(path: str) -> bool:
+    """Whether bridge keeps a file there that it found changed (`bridge.link.replacement`)."""
+    return _KEPT.search(path) is not None
 
 
 def names_conda(installer: str | None) -> bool:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from bridge.audit import repair
+from bridge.audit.doubt import is_kept_aside
 from bridge.audit.finding import Finding, Level, at_path
 from bridge.audit.readings import Script
 from bridge.audit.view import View
@@ -25,7 +26,7 @@ def foreign_shebang(view: View) -> Iterator[Finding]:
     for path, script in view.readings.scripts.items():
         said = _wrong_with(view, script)
         owner = view.owner(path)
-        if said is None or (owner is None and not view.is_environment):
+        if said is None or (owner is None and (not view.is_environment or is_kept_aside(path))):
             continue
         yield _of_path(view, "foreign-shebang", path, said, level="error" if owner is not None else "warning")
 

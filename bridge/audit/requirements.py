@@ -41,7 +41,13 @@ def unmet_requirement(view: View) -> Iterator[Finding]:
                 yield from _judge_spec(view, owner, text, named, is_needed=False)
     projects = providers_by_project(view.holdings)
     for each in asked(view.holdings):
-        yield from _judge_asked(view, each, projects)
+        if not _is_stale(view, each.distribution):
+            yield from _judge_asked(view, each, projects)
+
+
+def _is_stale(view: View, distribution: Distribution | None) -> bool:
+    """Whether an upgrade left a dist-info behind, of which `duplicate-distribution` tells all there is to tell."""
+    return distribution is not None and distribution.path in view.stale and not view.claims.coverage[distribution.path]
 
 
 def requires_python(view: View) -> Iterator[Finding]:
@@ -135,7 +141,7 @@ def _judge_spec(view: View, owner: Owner, text: str, named: Providers, *, is_nee
     if not providers and is_needed and spec.name not in view.unread:
         yield _unmet(owner, "error", f"{said}; no installed package is one", command)
     for provider in providers:
-        if not _accepts(spec, provider):
+        if not _accepts(spec, provider) and not _is_stale(view, provider.owner.distribution):
             yield _unmet(owner, "error", f"{said}; installed is {provider.label}", command, provider.owner)
 
 
@@ -184,6 +190,8 @@ def _judge_asked(view: View, each: Asked, named: Providers) -> Iterator[Finding]
         yield _unmet(owner, level, f"{said}; no installed package is one{where}", command)
     for provider in providers:
         if requirement.specifier is None or algebra.specifier_accepts(requirement.specifier, provider.version):
+            continue
+        if _is_stale(view, provider.owner.distribution):
             continue
         level = "error" if is_binding else "info" if provider.is_of_conda else "warning"
         yield _unmet(owner, level, f"{said}; installed is {provider.label}", command, provider.owner)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bridge.audit import repair
+from bridge.audit.doubt import is_kept_aside
 from bridge.audit.finding import Finding
 from bridge.audit.territory import leftovers
 from bridge.audit.view import View
@@ -14,8 +15,6 @@ __all__ = ["leftover", "unowned_file"]
 
 # What virtualenv, uv and setuptools write beside the distributions for themselves, and what people keep there.
 _OF_VENV = re.compile(r"(?:_virtualenv\.(?:py|pth)|easy-install\.pth|.*\.egg-link|README\.txt|\.\w*|__pycache__)\Z")
-
-_KEPT = re.compile(r"\.bridge-saved-\d+\Z")  # `bridge.link.replacement`
 
 
 def unowned_file(view: View) -> Iterator[Finding]:
@@ -40,7 +39,7 @@ def unowned_file(view: View) -> Iterator[Finding]:
         is_directory = found is None or found.fingerprint.kind == "directory"
         files = "1 file" if count == 1 else f"{count} files"
         said = f"a directory of {files} that no record claims" if is_directory else "no record claims it"
-        is_kept = _KEPT.search(name) is not None
+        is_kept = is_kept_aside(name)
         said += "; bridge kept it aside when it restored the file, and nobody else needs it" if is_kept else doubt
         yield Finding(
             id="unowned-file",
