@@ -16,7 +16,6 @@ from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
 from bridge.fetch.urls import host_url, local_path, masked
 from bridge.paths import NAMES_FILE
-from converters.target import Target
 
 if TYPE_CHECKING:
     from bridge import algebra
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from bridge.model import IndexFile, PrefixState, Resolution
     from bridge.resolve import Catalog, Options
     from converters.names import NameMap
+    from converters.target import Target
 
 __all__ = ["Session", "Supply", "command_line", "default_names"]
 
@@ -110,6 +110,7 @@ class Session:
     def target(self) -> Target:
         """The target without a python: this machine, or `--platform`, with `--virtual-package` laid over it."""
         from bridge._rattler import current_subdir, detect_virtual_packages
+        from converters.target import Target
 
         here = current_subdir()
         subdir = self.settings.platform or here

@@ -14,10 +14,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.audit.finding import Finding, Report
-from bridge.audit.tree import Tree, read_tree
+from bridge.audit.tree import Tree, read_tree, signature_of
 from bridge.errors import BridgeError, FaultError
 from bridge.fs import make_directories, publish_file
 
@@ -33,7 +34,7 @@ class Memory:
 
     :param folder: where reports are kept.
     :param context: all else that the findings depend on: versions, the target, settings, the environment.
-    `tree` is what `recall` saw in the prefix; `None`: nothing, or it could not be read.
+    `tree` is what `look` saw in the prefix; `None`: nobody looked, or it could not be read.
     """
 
     def __init__(self, folder: Path, prefix: Path, context: str) -> None:
@@ -45,17 +46,28 @@ class Memory:
         self.tree: Tree | None = None
 
     def recall(self, meanwhile: Callable[[], object] | None = None) -> Report | None:
-        """The report that is kept, where it is still true.
+        """The report that is kept, where it is still true; else `look`.
 
-        :param meanwhile: what may be done while others look, where it is clear that there is none.
+        :param meanwhile: what may be done while others look, where there is nothing to be recalled.
         """
+        report = self._recalled()
+        if report is None:
+            self.look(meanwhile)
+        return report
+
+    def look(self, meanwhile: Callable[[], object] | None = None) -> None:
+        """See what is there, for an audit whose report is to be kept."""
+        with suppress(FaultError):  # Who reads it for the audit tells why.
+            self.tree = read_tree(os.path.abspath(self._prefix), meanwhile=meanwhile)
+
+    def _recalled(self) -> Report | None:
         kept = self._read()
-        is_known = kept is not None and kept.get("context") == self._context
-        try:
-            self.tree = read_tree(os.path.abspath(self._prefix), meanwhile=None if is_known else meanwhile)
-        except FaultError:  # Who reads it for the audit tells why.
+        if kept is None or kept.get("context") != self._context:
             return None
-        if kept is None or not is_known or kept.get("signature") != self.tree.signature:
+        try:
+            if kept.get("signature") != signature_of(os.path.abspath(self._prefix)):
+                return None
+        except FaultError:
             return None
         outside = kept.get("outside")
         if not isinstance(outside, dict) or any(_of_outside(path) != was for path, was in outside.items()):
@@ -66,7 +78,7 @@ class Memory:
             return None
 
     def keep(self, report: Report, outside: Iterable[str]) -> None:
-        """Keep a report that was made after `recall`, with the paths outside that it rests on. Failing is no fault."""
+        """Keep a report that was made after `look`, with the paths outside that it rests on. Failing is no fault."""
         if self.tree is None or self.tree.newest > self._started - _RACY:
             return
         watched = {path: _of_outside(path) for path in sorted(set(outside))}

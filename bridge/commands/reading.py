@@ -49,9 +49,11 @@ def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bo
             with suppress(BridgeError):  # It is told where it is asked for.
                 session.target  # noqa: B018 - found out once, and kept
 
-        remembered = None if pending_in(path) else memory.recall(prepare)
-        if remembered is not None and not (is_fresh or is_online):
-            return remembered
+        if not pending_in(path):
+            if is_fresh or is_online:
+                memory.look(prepare)
+            elif (remembered := memory.recall(prepare)) is not None:
+                return remembered
         from bridge.audit import begin  # noqa: PLC0415 - a remembered audit needs none of it
 
         # What the names and the target are is found out while the files are read.

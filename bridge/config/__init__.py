@@ -30,7 +30,6 @@ from typing import Literal, TypeVar, cast, get_args
 
 from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
-from converters.target import SUBDIRS
 
 __all__ = [
     "OPTIONS",
@@ -242,7 +241,11 @@ class _Lookup:
 
 def _platform(ask: _Lookup) -> str | None:
     platform = ask.string("platform")
-    if platform is not None and platform not in SUBDIRS:
+    if platform is None:
+        return None
+    from converters.target import SUBDIRS  # noqa: PLC0415 - most runs are for this machine
+
+    if platform not in SUBDIRS:
         raise ask.wrong("platform", platform, f"a known platform ({', '.join(sorted(SUBDIRS))})")
     return platform
 

@@ -6,7 +6,6 @@ Source: pip's documentation, "Configuration", and its `configuration.py` and `cl
 from __future__ import annotations
 
 import configparser
-import locale
 import os
 import sys
 from collections.abc import Mapping
@@ -42,6 +41,8 @@ class PipConfiguration:
     def _read(self, path: str) -> None:
         parser = configparser.RawConfigParser()
         try:
+            import locale  # noqa: PLC0415 - of most people there is no such file
+
             parser.read(path, encoding=locale.getpreferredencoding(False))
         except (configparser.Error, UnicodeDecodeError) as error:
             raise UsageError(
