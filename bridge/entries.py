@@ -64,10 +64,10 @@ class Entries(Sequence[Entry]):
         """What is promised of a row that is not odd."""
         return None if row in self.bare else self.digests[row * _WIDTH : row * _WIDTH + _WIDTH]
 
-    def hashed(self) -> Iterator[str]:
+    def hashed(self) -> Iterable[str]:
         """The paths for which some sha256 is promised: that of the file, or that of what a link leads to."""
         if not self.bare and not self.odd:
-            return iter(self.paths)
+            return self.paths
         without = self.bare | {row for row, entry in self.odd.items() if not (entry.fingerprint.sha256 or entry.packed)}
         return (path for row, path in enumerate(self.paths) if row not in without)
 

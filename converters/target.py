@@ -45,15 +45,21 @@ class Python:
     @property
     def minor(self) -> tuple[int, int]:
         """`(major, minor)`. Raises `ValueError` for a version that PEP 440 cannot parse."""
-        try:
-            return Version(self.version).release[:2] + (0,) * (2 - len(Version(self.version).release))  # type: ignore[return-value]
-        except InvalidVersion as error:
-            raise ValueError(f"python's version {self.version!r} is not a PEP 440 version") from error
+        return _minor(self.version)
 
     @property
     def site_packages(self) -> str:
         """The prefix-relative folder of pure modules on a POSIX target (CEP 17 for free-threaded builds)."""
         return f"lib/python{self.minor[0]}.{self.minor[1]}{'t' if self.free_threaded else ''}/site-packages"
+
+
+@lru_cache(maxsize=64)
+def _minor(version: str) -> tuple[int, int]:
+    try:
+        release = Version(version).release
+    except InvalidVersion as error:
+        raise ValueError(f"python's version {version!r} is not a PEP 440 version") from error
+    return release[0], release[1] if len(release) > 1 else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

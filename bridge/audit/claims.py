@@ -74,7 +74,10 @@ class ClaimTable(Mapping[str, tuple[Claim, ...]]):
 
     def hashed(self) -> Mapping[str, None]:
         """The paths for which some record promises a sha256, in order."""
-        return dict.fromkeys(path for entries in self._entries for path in _hashed(entries))
+        found: dict[str, None] = {}
+        for entries in self._entries:
+            found.update(dict.fromkeys(_hashed(entries)))
+        return found
 
     def is_kept(self, path: str, digest: bytes) -> bool:
         """Whether these are the bytes that every claim on a path promises, each of them a plain file's."""
@@ -234,7 +237,7 @@ def anchors(distribution: Distribution) -> Iterator[str]:
         yield f"{distribution.path}/{name}"
 
 
-def _hashed(entries: Sequence[Entry]) -> Iterator[str]:
+def _hashed(entries: Sequence[Entry]) -> Iterable[str]:
     if isinstance(entries, Entries):
         return entries.hashed()
     return (entry.path for entry in entries if entry.fingerprint.sha256 or entry.packed)

@@ -164,12 +164,15 @@ def _through_links(
 
 def _hashing(claims: ClaimTable, layout: Layout, linked: Mapping[str, object]) -> list[Sequence[str]]:
     """What is to be hashed, in tasks; a large file is a task of its own, and the largest come first."""
-    large = {path: -size for path, size in zip(layout.rows, layout.sizes, strict=True) if size > _BIG}
-    there = layout.rows.keys() | linked.keys() if linked else layout.rows.keys()
-    wanted = [path for path in claims.hashed() if path in there]
-    first = sorted((path for path in wanted if path in large), key=large.__getitem__) if large else []
-    rest = [path for path in wanted if path not in large] if large else wanted
-    return [*([path] for path in first), *_batched(rest, _BATCH)]
+    wanted: Mapping[str, None] = claims.hashed()
+    if not wanted.keys() <= layout.rows.keys():
+        wanted = dict.fromkeys(path for path in wanted if path in layout.rows or path in linked)
+    large: dict[str, int] = {}
+    if max(layout.sizes, default=0) > _BIG:
+        large = {path: -size for path, size in zip(layout.rows, layout.sizes, strict=True) if size > _BIG}
+    first = sorted((path for path in large if path in claims), key=large.__getitem__)
+    tasks = [[path] for path in first if path in wanted]
+    return [*tasks, *_batched([path for path in wanted if path not in large], _BATCH)]
 
 
 def _batched(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
