@@ -39,13 +39,15 @@ def provided_by(record: Record, names: NameMap) -> Provided:
     """What a record carries, as far as it is to be believed.
 
     A row that lists a project which is another conda package's own is a vendored copy, not a provider; a record that
-    is no python package carries only a project of its own name, or one of a package it depends on (a metapackage).
+    is no python package carries only a project of its own name, or one of a package it depends on (a metapackage); and
+    its own name not where a map knows that this name is something else, whatever the purl of some build says.
     """
     is_python = is_python_record(record)
     provided = names.provides(record.name, purls=record.purls, is_python=is_python)
     if provided.evidence not in ("name-map", "default-map", "purl"):
         return provided
-    own = canonical(record.name)
+    is_other = not is_python and names.row(record.name) == ()
+    own = None if is_other else canonical(record.name)
     leans_on = {_NAME_END.split(text, maxsplit=1)[0] for text in record.requirements}
     believed = tuple(
         project
