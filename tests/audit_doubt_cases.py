@@ -101,7 +101,10 @@ DOUBT = [
     Case(
         "what an upgrade left of pip's",
         _left_behind,
-        (("duplicate-distribution", "error", f"{SITE}/rich-12.0.dist-info", "pip:rich-12.0", "pip:rich-13.0"),),
+        (
+            ("duplicate-distribution", "error", f"{SITE}/rich-12.0.dist-info", "pip:rich-12.0", "pip:rich-13.0"),
+            ("clobbered-file", "warning", MODULE, "pip:rich-12.0", "pip:rich-13.0"),
+        ),
     ),
     Case(
         "no more than METADATA of an older version",

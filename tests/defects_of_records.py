@@ -89,7 +89,7 @@ def _(env: Environment, rng: random.Random) -> Expected:
     (info / "METADATA").write_bytes(metadata_text("beta", "1.1"))
     rows = [f"beta/{name},{record_hash(name.encode())},9" for name in ("__init__.py", "data.txt", "gone.py")]
     (info / "RECORD").write_text("\n".join([*rows, f"{info.name}/RECORD,,", ""]))
-    return at(env, info, "duplicate-distribution", by=(_holder(env),))
+    return at(env, info, "duplicate-distribution", by=(_holder(env),), also=("beta",))
 
 
 @kind("a dist-info's rest where its project is required", ("bridge", *PIPS))

@@ -128,8 +128,8 @@ def make_view(
         holdings=holdings,
         observed=observed,
         interrupted=interrupted,
-        # Of a dist-info that pip left behind nothing else is expected to be there.
-        discrepancies=tuple(each for each in discrepancies if id(each.claim.owner) not in behind),
+        # Of a dist-info that pip left behind, only who wrote over its files is worth telling.
+        discrepancies=tuple(each for each in discrepancies if each.by or id(each.claim.owner) not in behind),
         intruders=_intruders(holdings.claims),
         unowned=unowned(holdings.state, holdings.claims, observed),
         readings=readings,
