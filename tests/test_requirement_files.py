@@ -651,8 +651,33 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     refuse(tmp_path / "latin.txt", "line 2", "UTF-8")
     (tmp_path / "large.txt").write_bytes(b"#" * (9 << 20))
     refuse(tmp_path / "large.txt", "larger than")
-    (tmp_path / "explicit").write_text("@EXPLICIT\nhttps://h.example/x-1-0.conda\n")
-    refuse(tmp_path / "explicit", "explicit list")
+
+
+@pytest.mark.parametrize("name", ["explicit.txt", "explicit", "spec.yml.txt"])
+def test_an_explicit_list_is_requirements_for_exactly_these_files(tmp_path: Path, name: str) -> None:
+    first = f"https://h.example/c/linux-64/x-1.0-h_0.conda#{'a' * 32}"
+    second = "https://h.example/c/noarch/y-2.0-h_0.tar.bz2"
+    found = read(write(tmp_path, name, f"# platform: linux-64\n@EXPLICIT\n{first}\n\n{second}\n{second}\n"))
+    assert [requirement.text for requirement in found.requirements] == [first, second]
+    specs = [requirement.conda for requirement in found.requirements if requirement.conda is not None]
+    assert [(spec.name, dict(spec.artifact)) for spec in specs] == [
+        ("x", {"url": first.partition("#")[0], "md5": "a" * 32}),
+        ("y", {"url": second}),
+    ]
+    assert {requirement.bound for requirement in found.requirements} == {"conda"}
+    assert found.channels == ("https://h.example/c",)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("numpy", "is no URL"),
+        ("https://h.example/c/noarch/y-2.0-h_0.conda#nothex", "'nothex' is no hash"),
+        ("-r x", ""),
+    ],
+)
+def test_an_explicit_list_holds_nothing_but_urls(tmp_path: Path, line: str, said: str) -> None:
+    refuse(write(tmp_path, "explicit.txt", f"@EXPLICIT\n{line}\n"), "line 2", said, "@EXPLICIT")
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "environment.yml"])

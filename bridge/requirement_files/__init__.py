@@ -1,4 +1,4 @@
-"""requirements.txt, environment.yml, pyproject.toml and pylock.toml as requirements; requirements that are paths.
+"""requirements.txt, environment.yml, pyproject.toml, pylock.toml and explicit lists; requirements that are paths.
 
 What a file says becomes `FileRequirements`, its texts parsed by `bridge.algebra`. A file that cannot be used is one
 `UsageError` (`requirement-file`) that names the file, the line or the field, and what was expected there.

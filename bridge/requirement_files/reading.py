@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bridge.requirement_files.explicit import is_explicit, read_explicit
 from bridge.requirement_files.lock import read_lock
 from bridge.requirement_files.pip_format import read_pip_file
 from bridge.requirement_files.pyproject import read_pyproject
@@ -49,12 +50,11 @@ def read(
         raise wrong(path, None, f"only pyproject.toml and pylock.toml have extras and groups; {asked} was asked for")
     if suffix in {".yml", ".yaml"}:
         return _read_environment(path, environ)
-    if suffix not in {".txt", ".in", ".pip"}:
-        text = read_text(path)
-        if _YAML_KEY.search(text):
-            return _read_environment(path, environ)
-        if "@EXPLICIT" in text:
-            raise wrong(path, None, "it is an explicit list of conda packages, not a file of requirements")
+    text = read_text(path)
+    if is_explicit(text):
+        return read_explicit(path, text)
+    if suffix not in {".txt", ".in", ".pip"} and _YAML_KEY.search(text):
+        return _read_environment(path, environ)
     return read_pip_file(path, environ)
 
 
