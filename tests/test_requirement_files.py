@@ -711,6 +711,7 @@ def dist(tmp_path: Path) -> Path:
     make_sdist(tmp_path / "dist", "x", "2.0")
     make_wheel(tmp_path / "with space", "x", "1.0+a")
     (tmp_path / "dist/x.conda").write_bytes(b"")
+    (tmp_path / "dist/x-1.0-h_0.conda").write_bytes(b"")
     return tmp_path
 
 
@@ -736,6 +737,13 @@ def test_a_path_becomes_a_url(dist: Path, text: str, expected: str) -> None:
     found = local_requirement(text.replace("{}", str(dist)).replace("{name}", dist.name), dist)
     assert found == expected.replace("{}", dist.as_uri())
     assert Pep508(found).url == found.split(" @ ")[1].split(" ;")[0]
+
+
+@pytest.mark.parametrize("text", ["./dist/x-1.0-h_0.conda", "dist/x-1.0-h_0.conda", "file:dist/x-1.0-h_0.conda"])
+def test_a_path_of_a_conda_package_becomes_its_url(dist: Path, text: str) -> None:
+    assert local_requirement(text, dist) == f"{dist.as_uri()}/dist/x-1.0-h_0.conda"
+    with pytest.raises(UsageError, match="no conda package that can be named so"):
+        local_requirement(f"x @ {text}", dist)
 
 
 NO_PATHS = ["numpy", "numpy >=2", "torch[opt-einsum]>=2", "conda-forge::zlib", "conda-forge/linux-64::zlib=1.3=*_0"]

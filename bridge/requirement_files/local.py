@@ -1,4 +1,4 @@
-"""Requirements that are paths: `./dist/x-1.0-py3-none-any.whl` becomes `x @ file:///…`."""
+"""Requirements that are paths: `./dist/x-1.0-py3-none-any.whl` becomes `x @ file:///…`, a conda package its URL."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from converters.wheel import parse_wheel_name
 __all__ = ["local_requirement", "url_requirement"]
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
+_PACKAGES = (".conda", ".tar.bz2")
+_PACKAGE = re.compile(r"[a-z0-9_][a-z0-9_.-]*-[^-]+-[^-]+(?:\.conda|\.tar\.bz2)\Z")  # NAME-VERSION-BUILD
 _NAMED = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<extras>\[[^\[\]]*\])?\s*@\s*(?P<location>\S.*)\Z", re.DOTALL
 )
@@ -24,7 +26,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 def local_requirement(text: str, base: Path) -> str | None:
-    """A path to a wheel or an sdist as a PEP 508 text; `None` where the text is no path.
+    """A path to a wheel or an sdist as a PEP 508 text, one to a conda package as its URL; `None`: the text is no path.
 
     Extras and a marker may follow, as pip has it (`./x-1.0.tar.gz[extra] ; marker`); `NAME @ PATH` is read as well. A
     text is a path if it begins with `/`, `./`, `../`, `~/` or `file:`, or ends as an archive's name does. Raises
@@ -41,11 +43,13 @@ def local_requirement(text: str, base: Path) -> str | None:
     if not _is_path(location) or _MATCHSPEC.match(location):
         return None
     path = _resolve(location, base)
+    fragment = urlsplit(location).fragment if location.startswith("file:") else ""
+    url = path.as_uri() + (f"#{fragment}" if fragment else "")
+    if path.is_file() and _PACKAGE.match(path.name) and not (named or marker or extras):
+        return url
     project = _project_of(path, text)
     if named and re.sub(r"[-_.]+", "-", named["name"]).lower() != project:
         raise _wrong(text, f"{path.name} is a file of {project}, not of {named['name']}")
-    fragment = urlsplit(location).fragment if location.startswith("file:") else ""
-    url = path.as_uri() + (f"#{fragment}" if fragment else "")
     return f"{named['name'] if named else project}{extras or ''} @ {url}" + (f" ; {marker}" if marker else "")
 
 
@@ -82,7 +86,7 @@ def _split_extras(text: str) -> tuple[str, str]:
 def _is_path(location: str) -> bool:
     if location.startswith(("/", "./", "../", "~/", "file:")) or location in {".", ".."}:
         return True
-    return location.endswith(_ARCHIVES) and not _SCHEME.match(location) and "::" not in location
+    return location.endswith((*_ARCHIVES, *_PACKAGES)) and not _SCHEME.match(location) and "::" not in location
 
 
 def _resolve(location: str, base: Path) -> Path:
@@ -100,6 +104,9 @@ def _project_of(path: Path, text: str) -> str:
         raise _wrong(text, f"{path} is a folder; bridge installs wheels and source distributions", hint)
     if not path.is_file():
         raise _wrong(text, f"there is no file {path}")
+    if path.name.endswith(_PACKAGES):
+        hint = "name it by its path alone, below the folder of its channel: CHANNEL/SUBDIR/NAME-VERSION-BUILD.conda"
+        raise _wrong(text, f"{path.name} is no conda package that can be named so", hint)
     try:
         return _archive_project(path.name)
     except UnsafeInputError as error:
