@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bridge.audit import repair
 from bridge.audit.claims import Claim, Owner
@@ -174,7 +174,7 @@ def edited_through_link(view: View) -> Iterator[Finding]:
 def unicode_collision(view: View) -> Iterator[Finding]:
     """Paths that differ only in how their letters are composed: macOS knows them as one."""
     seen: dict[str, str] = {}
-    for path in () if "".join(view.observed).isascii() else view.observed:
+    for path in () if view.observed.is_ascii else view.observed:
         if path.isascii():
             continue
         other = seen.setdefault(unicodedata.normalize("NFC", path), path)
@@ -201,7 +201,7 @@ def case_collision(view: View) -> Iterator[Finding]:
     nowhere else.
     """
     paths = list(_by_claim(view))
-    if len(set("\0".join(paths).casefold().split("\0"))) == len(paths):
+    if not _may_collide(view, paths):
         return
     seen: dict[str, str] = {}
     ignores_case = view.target.subdir.startswith(("osx-", "win-"))
@@ -223,6 +223,15 @@ def case_collision(view: View) -> Iterator[Finding]:
             by=first.label,
             evidence=f"{other} of {first.label} differs from it only in case",
         )
+
+
+def _may_collide(view: View, paths: Sequence[str]) -> bool:
+    """Whether two of the paths are one when case is ignored; at least one of these is not in lower case then."""
+    folded = {path: path.casefold() for path in paths if not (path.islower() and path.isascii())}
+    if len(set(folded.values())) < len(folded):
+        return True
+    claimed, observed = view.claims.by_path, view.observed
+    return any(other != path and (other in claimed or other in observed) for path, other in folded.items())
 
 
 def _by_claim(view: View) -> Iterator[str]:

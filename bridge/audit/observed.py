@@ -104,6 +104,12 @@ class Observation(Mapping[str, Observed]):
         yield from (f"{folder}/{name}" if folder else name for name in self._layout.folders.get(folder, ()))
         yield from (path for path in self._apart if path.rpartition("/")[0] == folder)
 
+    @property
+    def is_ascii(self) -> bool:
+        """Whether all paths are."""
+        within = all("".join(names).isascii() for names in self._layout.folders.values())
+        return within and all(path.isascii() for path in self._apart)
+
     def folders_with(self, name: str) -> Iterator[str]:
         """The folders in which something has this name."""
         yield from (folder for folder, names in self._layout.folders.items() if name in names)
