@@ -51,35 +51,31 @@ def made(tool: str, names: list[str], root: Path) -> int:
 
 def conda_shaped(names: list[str], root: Path) -> int:
     """What uv resolves, converted, and installed as conda packages."""
-    bare, channel = root.with_name(f"{root.name}-uv"), root.with_name(f"{root.name}-channel")
+    bare, wheels, channel = (root.with_name(f"{root.name}-{part}") for part in ("uv", "wheels", "channel"))
     count = made("uv", names, bare)
-    found = [
-        path.name.removesuffix(".dist-info").split("-", 1)
-        for path in bare.glob("lib/python3*/site-packages/*.dist-info")
-    ]
-    wheels = [f"pypi:{name}=={version}" for name, version in found]
-    bridge = [sys.executable, "-m", "bridge"]
+    infos = (path.name.removesuffix(".dist-info") for path in bare.glob("lib/python3*/site-packages/*.dist-info"))
+    wanted = ["==".join(info.split("-", 1)) for info in infos]
     run(
         [
-            *bridge,
-            "convert",
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
             "-q",
-            "--index",
-            "--no-build",
-            "--compression",
-            "3",
-            "-c",
-            "host",
-            "-o",
-            str(channel),
-            *wheels,
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "-d",
+            str(wheels),
+            *wanted,
         ]
     )
-    is_made = run(
-        [*bridge, "create", "-q", "-p", str(root), "-c", str(channel), "-c", "host", "--no-build", "python", *names]
-    )
-    shutil.rmtree(bare)
-    shutil.rmtree(channel, ignore_errors=True)
+    bridge, files = [sys.executable, "-m", "bridge"], sorted(map(str, wheels.glob("*.whl")))
+    run([*bridge, "convert", "-q", "--index", "--compression", "3", "-c", "host", "-o", str(channel), *files])
+    sources = ["-c", str(channel), "-c", "host", "--offline"]
+    is_made = run([*bridge, "create", "-q", "-p", str(root), *sources, "python", *names])
+    for folder in (bare, wheels, channel):
+        shutil.rmtree(folder, ignore_errors=True)
     return count if is_made else 0
 
 
