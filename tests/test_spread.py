@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -27,25 +26,42 @@ def test_the_answers_come_in_order(jobs: int, count: int) -> None:
     assert answers(jobs, count) == [number * number for number in range(count)]
 
 
+def alone(code: str, *, status: int = 0) -> bytes:
+    """What an interpreter of its own prints: in this one, other tests may have left threads, with which nothing is
+    copied, and children.
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=False)
+    assert done.returncode == status, done.stderr.decode()
+    return done.stdout
+
+
 def test_copies_do_the_work_and_large_answers_come_whole() -> None:
-    with spread(lambda number: (os.getpid(), bytes(1 << 18)), 40, 3) as running:
-        found = running.results()
-    assert HERE not in {process for process, _ in found}
-    assert {len(data) for _, data in found} == {1 << 18}
+    code = """
+import os
+from bridge.spread import spread
+with spread(lambda number: (os.getpid(), bytes(1 << 18)), 40, 3) as running:
+    found = running.results()
+print(os.getpid() in {process for process, _ in found}, {len(data) for _, data in found} == {1 << 18})
+"""
+    assert alone(code).split() == [b"False", b"True"]
 
 
 def test_what_a_copy_failed_to_do_is_done_here() -> None:
     """MUST: no copy changes what is found: not one that dies, not one whose task fails there."""
-
-    def task(number: int) -> int:
-        if os.getpid() != HERE and number == 7:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if os.getpid() != HERE and number % 3 == 0:
-            raise ValueError(number)
-        return number
-
-    with spread(task, 100, 2) as running:
-        assert running.results() == list(range(100))
+    code = """
+import os, signal
+from bridge.spread import spread
+HERE = os.getpid()
+def task(number):
+    if os.getpid() != HERE and number == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if os.getpid() != HERE and number % 3 == 0:
+        raise ValueError(number)
+    return number
+with spread(task, 100, 2) as running:
+    print(running.results() == list(range(100)))
+"""
+    assert alone(code) == b"True\n"
 
 
 def test_an_error_is_raised_here() -> None:
@@ -70,12 +86,19 @@ def test_with_threads_nothing_is_copied() -> None:
 
 
 def test_what_is_left_ends_the_copies() -> None:
-    started = time.monotonic()
-    with spread(lambda _: time.sleep(60), 2, 2):
-        pass
-    assert time.monotonic() - started < 10
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    code = """
+import os, time
+from bridge.spread import spread
+started = time.monotonic()
+with spread(lambda _: time.sleep(60), 2, 2):
+    pass
+assert time.monotonic() - started < 10
+try:
+    print(os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print("none")
+"""
+    assert alone(code) == b"none\n"
 
 
 def test_copies_end_with_their_parent() -> None:
@@ -92,8 +115,7 @@ with spread(task, 1000, 2) as running:
     os._exit(0)
 """
     # The pipe ends when the last process that holds it has ended.
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=True)
-    assert 0 < len(done.stdout.splitlines()) < 200
+    assert 0 < len(alone(code).splitlines()) < 200
 
 
 def test_a_copy_with_much_to_say_ends_with_its_parent() -> None:
@@ -108,15 +130,20 @@ with spread(task, 8, 2), spread(task, 8, 2):
     time.sleep(0.1)
     os.kill(os.getpid(), 9)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=False)
-    assert done.returncode == -signal.SIGKILL
+    alone(code, status=-signal.SIGKILL)
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
 def test_nothing_stays_open() -> None:
-    before = os.listdir("/proc/self/fd")
-    for _ in range(3):
-        answers(3)
-        with spread(time.sleep, 3, 2):
-            pass
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    code = """
+import os, time
+from bridge.spread import spread
+before = len(os.listdir("/proc/self/fd"))
+for _ in range(3):
+    with spread(str, 10, 3) as running:
+        running.results()
+    with spread(time.sleep, 3, 2):
+        pass
+print(len(os.listdir("/proc/self/fd")) - before)
+"""
+    assert alone(code) == b"0\n"
