@@ -123,12 +123,29 @@ def choose_fit(filename: str, tags: Iterable[Tag], target: Target | None) -> Fit
 def targets_of(tags: Iterable[Tag], default: Target) -> tuple[Target, ...]:
     """The targets to convert a wheel for: `default` where it runs there, else one for each platform it is made for.
 
-    Raises nothing: without any fit it is `default`, and `choose_fit` says why not.
+    Where it is made for several pythons, and that of `default` is none of them, the newest takes its place. Raises
+    nothing: without any fit it is `default`, and `choose_fit` says why not.
     """
     found = fits(tags)
-    if not found or any(fit.subdir in ("noarch", default.subdir) for fit in found):
+    if not found:
         return (default,)
-    return tuple(Target(subdir=subdir, python=default.python) for subdir in dict.fromkeys(fit.subdir for fit in found))
+    targets = [default]
+    if not any(fit.subdir in ("noarch", default.subdir) for fit in found):
+        targets = [
+            Target(subdir=subdir, python=default.python) for subdir in dict.fromkeys(fit.subdir for fit in found)
+        ]
+    return tuple(_with_a_python(target, found) for target in targets)
+
+
+def _with_a_python(target: Target, found: Iterable[Fit]) -> Target:
+    here = [fit for fit in found if fit.is_portable or fit.subdir == target.subdir]
+    pythons = [fit.python for fit in here if fit.python is not None]
+    if target.python is None or len(here) < 2 or len(pythons) < len(here):
+        return target
+    major, minor = target.python.minor
+    if any(fit.pythons.contains(f"{major}.{minor}.99") for fit in here):
+        return target
+    return target.with_python(max(pythons, key=lambda python: (python.minor, not python.free_threaded)))
 
 
 def _rank(fit: Fit) -> int:

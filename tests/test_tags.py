@@ -162,6 +162,25 @@ def test_targets_of(tag: str, subdirs: list[str]) -> None:
     assert [found.subdir for found in targets_of(parse_tag(tag), target())] == subdirs
 
 
+@pytest.mark.parametrize(
+    ("tag", "running", "meant"),
+    [
+        ("cp311.cp312-cp311.cp312-manylinux_2_17_x86_64", "3.13.0", "3.12.0"),  # neither: the newest
+        ("cp311.cp312-cp311.cp312-manylinux_2_17_x86_64", "3.10.2", "3.12.0"),
+        ("cp311.cp312-cp311.cp312-manylinux_2_17_x86_64", "3.11.7", "3.11.7"),  # its own
+        ("cp311-cp311-manylinux_2_17_x86_64", "3.13.0", "3.13.0"),  # one alone is meant anyway
+        ("py3-none-any", "3.13.0", "3.13.0"),
+    ],
+)
+def test_a_wheel_of_several_pythons_is_meant_for_one_of_them(tag: str, running: str, meant: str) -> None:
+    """MUST: what a wheel becomes does not depend on the python that converts it being one of its own."""
+    default = Target(subdir="linux-64", python=Python(version=running))
+    tags = parse_tag(tag)
+    [found] = targets_of(tags, default)
+    assert found.python == Python(version=meant)
+    choose_fit(f"demo-1.0-{tag}.whl", tags, found)
+
+
 interpreters = st.sampled_from(["py3", "py37", "py2", "cp39", "cp312", "cp313", "pp310", "cp3"])
 abis = st.sampled_from(["none", "abi3", "cp39", "cp312", "cp313", "cp313t", "pypy310_pp73"])
 platforms = st.sampled_from(
