@@ -33,29 +33,27 @@ def check_channels(requirements: Iterable[Requirement], origins: Mapping[str, st
             continue
         anything = replace(spec, build=None, build_number=None, subdir=None)
         if not any(anything.accepts_build("", 0, origin) for origin in origins):
-            there = ", ".join(dict.fromkeys(map(masked, origins.values()))) or "none"
-            facts = [f"you ask for `{requirement.text}`", f"the channel {spec.channel} is not configured"]
-            raise NoSolutionError(
-                "no-solution",
-                f"`{requirement.text}` asks for the channel {spec.channel}, which is not configured",
-                context=(f"channels: {there}",),
-                hint=f"add it with -c {spec.channel}",
-                objects={"derivation": [{"because": facts, "so": "there is no solution"}]},
-            )
+            raise _unconfigured(requirement.text, f"asks for the channel {spec.channel}, which", spec.channel, origins)
 
 
 def _check_url(text: str, url: str, origins: Mapping[str, str]) -> None:
     """Whether a conda package that is named by its URL is one of this run's channels': its record has to be read."""
     channel = url.rsplit("/", 2)[0]
     if not any(channel == origin.rstrip("/") for origin in origins):
-        facts = [f"you ask for `{masked(text)}`", f"the channel {masked(channel)} is not configured"]
-        raise NoSolutionError(
-            "no-solution",
-            f"`{masked(text)}` is a package of a channel that is not configured",
-            context=(f"channels: {', '.join(dict.fromkeys(map(masked, origins.values()))) or 'none'}",),
-            hint=f"add it with -c {masked(channel)}",
-            objects={"derivation": [{"because": facts, "so": "there is no solution"}]},
-        )
+        raise _unconfigured(masked(text), "is a package of a channel that", masked(channel), origins)
+
+
+def _unconfigured(asked: str, what: str, channel: str, origins: Mapping[str, str]) -> NoSolutionError:
+    """The error for a request that only a channel can serve which is not among this run's."""
+    there = ", ".join(dict.fromkeys(map(masked, origins.values()))) or "none"
+    facts = [f"you ask for `{asked}`", f"the channel {channel} is not configured"]
+    return NoSolutionError(
+        "no-solution",
+        f"`{asked}` {what} is not configured",
+        context=(f"channels: {there}",),
+        hint=f"add it with -c {channel}",
+        objects={"derivation": [{"because": facts, "so": "there is no solution"}]},
+    )
 
 
 def check_local_files(requirements: Iterable[Requirement]) -> None:

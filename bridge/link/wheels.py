@@ -63,8 +63,8 @@ class Placement:
 def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest, to: Placement) -> tuple[Entry, ...]:
     """Write a wheel below `to.staging`, but for its records; returns every path with its fingerprint.
 
-    Where it raises, the files that it wrote are gone again. Raises `IntegrityError` (`record-hash`: the content is no
-    longer what was judged), `UnsafeInputError` (`wheel-scheme`), and what `bridge.fs.write_file` raises.
+    Raises `IntegrityError` (`record-hash`: the content is no longer what was judged; its files are gone again then),
+    `UnsafeInputError` (`wheel-scheme`), and what `bridge.fs.write_file` raises.
     """
     record = resolved.record
     extra = {"INSTALLER": INSTALLER}
