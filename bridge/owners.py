@@ -29,6 +29,7 @@ __all__ = [
     "leaving",
     "owned_entries",
     "owners_of",
+    "superseded",
     "unmanaged",
 ]
 
@@ -110,6 +111,16 @@ def leaving(plan: Plan) -> tuple[Installed, ...]:
 def incoming(plan: Plan) -> tuple[Resolved, ...]:
     """The packages that are placed."""
     return tuple(step.new for step in plan.operations if isinstance(step, (Change, Install, Reinstall)))
+
+
+def superseded(state: PrefixState, plan: Plan) -> tuple[Distribution, ...]:
+    """The unmanaged distributions of the projects that the plan places.
+
+    Only these may give way to an incoming package. A distribution of another project that shares a path with it (the
+    `__init__.py` of a namespace, a `LICENSE`) keeps all its files: a path may have several owners.
+    """
+    projects = {project for resolved in incoming(plan) for project in resolved.record.pypi_names}
+    return tuple(each for each in unmanaged(state) if each.name in projects)
 
 
 def label(distribution: Distribution) -> str:

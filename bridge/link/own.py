@@ -9,7 +9,7 @@ from bridge import fs, ledger
 from bridge.link.task import Task
 from bridge.manifest import site_packages_after
 from bridge.model import Fingerprint, PrefixState, Reinstall, Remove
-from bridge.owners import incoming, leaving, owned_entries, unmanaged
+from bridge.owners import incoming, leaving, owned_entries, superseded, unmanaged
 from bridge.paths import META
 from bridge.prefix import condameta
 from bridge.provenance import history, meta_path
@@ -27,12 +27,15 @@ def state_after(task: Task, staging: Path) -> PrefixState:
         path = meta_path(resolved.record)
         installed.append(condameta.parse((staging / path).read_bytes(), path)[0])
     taken = {entry.path for each in installed for entry in owned_entries(each)}
+    going = {each.path for each in superseded(task.state, task.plan)}
     return replace(
         task.state,
         prefix=task.plan.prefix,
         installed=tuple(sorted(installed, key=lambda each: (each.record.name, each.meta_path))),
         distributions=tuple(
-            each for each in unmanaged(task.state) if not any(entry.path in taken for entry in each.entries or ())
+            each
+            for each in unmanaged(task.state)
+            if each.path not in going or not any(entry.path in taken for entry in each.entries or ())
         ),
         python=task.plan.python,
         site_packages=site_packages_after(task.plan, task.state),

@@ -15,7 +15,7 @@ from bridge import fs
 from bridge.faults import faults
 from bridge.manifest import GENERATED, site_packages_after
 from bridge.model import Entry, Fingerprint, PathChange, Plan, PrefixState
-from bridge.owners import bytecode_source, claims, is_bytecode, leaving, owned_entries, unmanaged
+from bridge.owners import bytecode_source, claims, is_bytecode, label, leaving, owned_entries, superseded
 from bridge.ownership import Judgement
 from bridge.paths import META
 from bridge.transaction.examine import ancestors
@@ -82,20 +82,20 @@ class _Work:
         self.staged, self.judgement = staged, judgement
         old = leaving(plan)
         self.standing = claims(state, without=old)
-        # Path → what its old owner promised, and that owner's label. What is adopted from pip goes like a package.
+        # Path → what its old owner promised, and that owner's label.
         self.promised: dict[str, tuple[Entry, str]] = {
             entry.path: (entry, installed.record.label) for installed in old for entry in owned_entries(installed)
         }
-        for distribution in unmanaged(state):
-            entries = distribution.entries or ()
-            if not judgement.adopted.isdisjoint(entry.path for entry in entries):
-                self.promised |= {
-                    entry.path: (entry, f"{distribution.name}-{distribution.version}") for entry in entries
-                }
-                for entry in entries:
-                    managed = tuple(claim for claim in self.standing.pop(entry.path, ()) if claim.is_managed)
-                    if managed:
-                        self.standing[entry.path] = managed
+        # A distribution of pip's that is adopted goes like a package: its files, unless another owner has them too.
+        for distribution in superseded(state, plan):
+            entries, owner = distribution.entries or (), label(distribution)
+            if judgement.adopted.isdisjoint(entry.path for entry in entries):
+                continue
+            self.promised |= {entry.path: (entry, f"{distribution.name}-{distribution.version}") for entry in entries}
+            for entry in entries:
+                others = tuple(claim for claim in self.standing.pop(entry.path, ()) if claim.owner != owner)
+                if others:
+                    self.standing[entry.path] = others
         self.saved: list[PathChange] = []
         self.kept: list[KeptAside] = []
 
