@@ -247,6 +247,7 @@ class Session:
         present: Sequence[algebra.Requirement] = (),
         state: PrefixState | None = None,
         kept: Mapping[str, str] | None = None,
+        pins: Sequence[algebra.Requirement] = (),
     ) -> Resolution:
         """One joint solve. Raises `NoSolutionError` and `NetworkError`."""
         from bridge.resolve import resolve
@@ -260,6 +261,7 @@ class Session:
                 constraints=wanted.constraints,
                 requires_python=wanted.requires_python,
                 kept=kept,
+                pins=pins,
             )
         except NoSolutionError as error:
             raise self.explained(error, wanted.requirements) from error

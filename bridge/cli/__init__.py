@@ -241,6 +241,7 @@ def _level(text: str) -> int:
               show_default=True, help="The level from which findings end with exit 11.")  # fmt: skip
 @click.option("--fix", is_flag=True, help="Repair what is safe to repair, in one transaction, after showing the plan.")
 @click.option("--dry-run", is_flag=True, help="With --fix: print the plan and change nothing.")
+@click.option("--override-frozen", is_flag=True, help="With --fix: repair an environment that is marked as frozen.")
 @click.option("--html", metavar="FILE", type=click.Path(), help="Write a page that shows all of it, self-contained.")
 @click.option("--sbom", "bills", multiple=True, metavar="FILE", type=click.Path(),
               help="Write a bill of materials: *.spdx.json is SPDX, *.json and *.xml are CycloneDX.")  # fmt: skip

@@ -56,6 +56,7 @@ def changing(command: Command) -> Command:
         click.option("--no-compile", "compile", flag_value="no", help="Do not, whatever BRIDGE_COMPILE says."),
         click.option("--allow-external-symlinks", is_flag=True, help="Accept conda packages with links that leave the"
                      " prefix."),
+        click.option("--override-frozen", is_flag=True, help="Change the environment though it is marked as frozen."),
         click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process."),
         click.option("--durability", metavar="full|batched|none", help="What outlives a power failure: each file"
                      " by itself, all of it by one sync (default), or nothing is synced."),

@@ -13,6 +13,7 @@ from bridge import plan as plans
 from bridge.apply import Outcome, change_prefix, create_prefix
 from bridge.commands.request import Asked
 from bridge.errors import NoSolutionError, OwnershipError, UsageError
+from bridge.marks import check_not_frozen, pins
 from bridge.model import Installed, PathChange, Plan, PrefixState, Resolution
 from bridge.owners import leaving
 from bridge.paths import META
@@ -89,7 +90,7 @@ def adopt(path: Path, names: Sequence[str], session: Session, *, is_dry_run: boo
     """Give records to what pip put there on its own."""
     from bridge.adoption import adopt as adopt_present  # noqa: PLC0415 - no other command needs it
 
-    prefix.check(path)
+    _check_changeable(path, session)
     return adopt_present(path, names, session, lambda state: _supply(session, state), is_dry_run=is_dry_run)
 
 
@@ -107,6 +108,7 @@ def repair(
     """
     from bridge.repair import leftovers, plan_repair  # noqa: PLC0415 - with it comes the whole audit
 
+    _check_changeable(path, session)
     gone: list[PathChange] = []
 
     def planned() -> tuple[PrefixState, Plan, Supply]:
@@ -146,10 +148,20 @@ def _solved(
 
 
 def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -> Outcome:
-    prefix.check(path)
+    _check_changeable(path, session)
     if is_dry_run:
         return Outcome(plan=planned()[1])
     return change_prefix(path, planned, session)
+
+
+def _check_changeable(path: Path, session: Session) -> None:
+    """Whether `path` is an environment that may be changed; asked for a dry run too, which tells what would happen.
+
+    Raises `UsageError` (`not-an-environment`) and `OwnershipError` (`frozen-environment`, CEP 22).
+    """
+    prefix.check(path)
+    if not session.settings.override_frozen:
+        check_not_frozen(path)
 
 
 def _supply(session: Session, state: PrefixState) -> Supply:
@@ -215,11 +227,11 @@ def _solve(
     ]
     presence = [_presence(record) for record in (each.record for each in left.installed)]
     everything = replace(wanted, requirements=(*wanted.requirements, *before))
-    session, channels, names = supply.session, supply.channels, supply.names
+    session, channels, names, pinned = supply.session, supply.channels, supply.names, pins(state.prefix)
     try:
-        return session.resolve(everything, channels, names, present=presence, state=state, kept=kept)
+        return session.resolve(everything, channels, names, present=presence, state=state, kept=kept, pins=pinned)
     except NoSolutionError:
-        return session.resolve(everything, channels, names, state=state, kept=kept)
+        return session.resolve(everything, channels, names, state=state, kept=kept, pins=pinned)
 
 
 def _presence(record: Record) -> algebra.Requirement:

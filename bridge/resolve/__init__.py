@@ -35,6 +35,7 @@ def resolve(
     present: Sequence[Requirement] = (),
     constraints: Sequence[Requirement] = (),
     requires_python: str | None = None,
+    pins: Sequence[Requirement] = (),
     kept: Mapping[str, str] | None = None,
     watcher: Watcher | None = None,
 ) -> Resolution:
@@ -44,6 +45,7 @@ def resolve(
     :param present: names that are installed and are to stay, in some version, though nobody asks for them.
     :param constraints: what must hold of a project if it is installed at all.
     :param requires_python: a PEP 440 specifier that python must meet.
+    :param pins: MatchSpecs of an environment's `conda-meta/pinned`: constraints that the explanation names as such.
     :param kept: installed packages, to be kept where they do: conda name → build identity (`name-version-build`), or
         `pypi:PROJECT` → wheel file name.
     :param watcher: told of every pin.
@@ -55,7 +57,7 @@ def resolve(
     collecting = gc.isenabled()
     gc.disable()  # clauses live exactly as long as this call: looking for garbage among them would cost a third
     try:
-        request = Request(tuple(requirements), tuple(present), tuple(constraints), requires_python)
+        request = Request(tuple(requirements), tuple(present), tuple(constraints), requires_python, tuple(pins))
         found = _resolve(request, catalog, kept or {}, watcher, started)
     finally:
         if collecting:

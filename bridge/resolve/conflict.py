@@ -29,11 +29,14 @@ class Request:
     present: tuple[Requirement, ...]
     constraints: tuple[Requirement, ...]
     requires_python: str | None
+    pins: tuple[Requirement, ...] = ()
 
     def roots(self, space: Space) -> list[Implication]:
         """Tell a space all of it; returns what stands at the root."""
         for constraint in self.constraints:
             space.constrain(constraint)
+        for pin in self.pins:
+            space.pin(pin)
         roots = [root for requirement in self.requirements for root in space.ask(requirement)]
         roots += [root for requirement in self.present for root in space.stay(requirement)]
         return roots + (space.bound_python(self.requires_python) if self.requires_python else [])

@@ -98,6 +98,7 @@ class _Words:
         self._sentences: dict[str, Callable[[Fact], str]] = {
             "asked": lambda fact: f"you ask for `{fact.text}`",
             "constraint": lambda fact: f"a constraint of yours says `{fact.text}`",
+            "pinned": lambda fact: f"conda-meta/pinned of the environment says `{fact.text}`",
             "present": lambda fact: f"{fact.text} is installed and is to stay",
             "depends": self._depends,
             "constrains": lambda fact: f"{self._who(fact)} allows only `{_plain(fact.text)}` beside it",

@@ -161,6 +161,17 @@ class Space:
         """What must hold of a project if it is installed at all (pip's constraints)."""
         self.demand((), requirement, Fact("constraint", requirement.text), is_optional=True)
 
+    def pin(self, requirement: Requirement) -> None:
+        """What the environment pins (`conda-meta/pinned`): it must hold of the name, as a record or as a wheel.
+
+        A name that no channel has is pinned as the project of that name.
+        """
+        fact = Fact("pinned", requirement.text)
+        self.demand((), requirement, fact, is_optional=True)
+        if requirement.bound != "conda" and not self.catalog.conda(requirement.name).records:
+            wheels = self.wheels_variable(canonical(requirement.name))
+            self._attach(Implication((), wheels, requirement, Fact("pinned", requirement.text), is_optional=True))
+
     def bound_python(self, text: str) -> list[Implication]:
         """The pythons that a Requires-Python of the request admits; an unreadable one is ignored, with a warning."""
         fits = self.catalog.pythons.for_requires(text)

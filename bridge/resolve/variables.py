@@ -23,6 +23,7 @@ FactKind = Literal[
     "asked",
     "present",
     "constraint",
+    "pinned",
     "depends",
     "constrains",
     "provides",
