@@ -14,7 +14,7 @@ from typing import overload
 
 from bridge.model import Entry, Fingerprint
 
-__all__ = ["Entries", "paths_of"]
+__all__ = ["Entries", "is_hashed", "paths_of"]
 
 _WIDTH = 32  # bytes of a SHA-256
 _NONE = bytes(_WIDTH)
@@ -68,7 +68,7 @@ class Entries(Sequence[Entry]):
         """The paths for which some sha256 is promised: that of the file, or that of what a link leads to."""
         if not self.bare and not self.odd:
             return self.paths
-        without = self.bare | {row for row, entry in self.odd.items() if not (entry.fingerprint.sha256 or entry.packed)}
+        without = self.bare | {row for row, entry in self.odd.items() if not is_hashed(entry)}
         return (path for row, path in enumerate(self.paths) if row not in without)
 
     def __len__(self) -> int:
@@ -131,6 +131,11 @@ def _restored(
         bare=bare,
         odd=odd,
     )
+
+
+def is_hashed(entry: Entry) -> bool:
+    """Whether the sha256 of some file is promised: of this one, or of the one a link leads to."""
+    return bool(entry.fingerprint.sha256 or entry.packed or entry.placed)
 
 
 def paths_of(entries: Sequence[Entry]) -> Sequence[str]:

@@ -115,7 +115,8 @@ class Entry:
 
     :param packed: the sha256 it had in its archive, where a record says so and it is another than that of the
         fingerprint: before the prefix was written in; for a link, that of the file it was packed to lead to.
-    :param placed: of a link: its `sha256_in_prefix`, which is rattler's sha256 of the text of the link.
+    :param placed: of a link: its `sha256_in_prefix`, where that is not `packed`. rattler hashes the text of the link;
+        mamba hashes the file that it leads to, and records no `packed`.
     """
 
     path: str

@@ -16,6 +16,7 @@ from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
 from bridge.fetch.urls import host_url, local_path, masked
 from bridge.paths import NAMES_FILE
+from bridge.prefix.origin import is_channel
 
 if TYPE_CHECKING:
     from bridge import algebra
@@ -161,10 +162,10 @@ class Session:
         counted: dict[str, int] = {}
         for installed in state.installed:
             origin = installed.record.origin
-            if installed.record.ecosystem == "conda" and "://" in origin:
+            if installed.record.ecosystem == "conda" and is_channel(origin):
                 counted[origin] = counted.get(origin, 0) + 1
-        ranked = sorted(counted, key=lambda origin: (origin == host, -counted[origin], origin))
-        return tuple("host" if origin == host else origin for origin in ranked)
+        ranked = sorted(counted, key=lambda origin: (origin in {host, "host"}, -counted[origin], origin))
+        return tuple(dict.fromkeys("host" if origin == host else origin for origin in ranked))
 
     def names(self, channels: Channels, state: PrefixState | None = None) -> NameMap:
         """What is known of names: `--name-map`, else what local channels say of theirs and what is installed proves.

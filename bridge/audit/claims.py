@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bridge.audit.finding import Source
-from bridge.entries import Entries, paths_of
+from bridge.entries import Entries, is_hashed, paths_of
 from bridge.model import Distribution, Entry, Installed, PrefixState
 from bridge.owners import label
 
@@ -240,7 +240,7 @@ def anchors(distribution: Distribution) -> Iterator[str]:
 def _hashed(entries: Sequence[Entry]) -> Iterable[str]:
     if isinstance(entries, Entries):
         return entries.hashed()
-    return (entry.path for entry in entries if entry.fingerprint.sha256 or entry.packed)
+    return (entry.path for entry in entries if is_hashed(entry))
 
 
 def _covering(by_path: ClaimTable, distribution: Distribution) -> tuple[Owner, ...]:

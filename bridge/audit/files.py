@@ -135,10 +135,12 @@ def outside_link(view: View) -> Iterator[Finding]:
             first = view.claims.by_path[path][0]
             owner, promised = first.owner, first.entry.fingerprint
             # Installers can link softly to their cache: the bytes are those that were promised, while it lasts.
-            is_kept = promised.kind == "file" and found.fingerprint.sha256 == promised.sha256
+            # conda's `always_softlink` records such a file as a link.
+            entry = view.claims.by_path[path][0].entry
+            is_kept = found.fingerprint.sha256 in {promised.sha256, entry.packed, entry.placed} - {None}
             yield Finding(
                 id="outside-link",
-                level="info" if is_kept and promised.sha256 else "warning",
+                level="info" if is_kept else "warning",
                 package=owner.package,
                 path=path,
                 owner=owner.label,
@@ -282,8 +284,9 @@ def _contrast(found: Discrepancy) -> str:
     if lies is not None and lies.kind == "symlink":
         expected = f"a link to {promised.link!r}" if promised.link is not None else f"a {promised.kind}"
         if promised.kind == "symlink" and promised.link is None:
-            expected = f"a link to the file whose sha256 is {found.claim.entry.packed}"
-            expected = "a link to another path" if found.claim.entry.placed else expected
+            packed, placed = found.claim.entry.packed, found.claim.entry.placed
+            expected = f"a link to the file whose sha256 is {packed or placed}"
+            expected = "a link to another path" if packed and placed else expected
         return f"{expected} was promised; a link to {lies.link!r} is there"
     return f"a {promised.kind} was promised; {f'a {lies.kind}' if lies else 'nothing'} is there"
 

@@ -146,11 +146,12 @@ def record_lies(view: View) -> Iterator[Finding]:
         record = owner.installed.record
         said = None
         stem = _stem(record.filename)
+        # conda-package-handling turns .tar.bz2 into .conda, and mamba names either: the same package.
+        source = _stem(record.url.partition("#")[0].rpartition("/")[2])
         if record.ecosystem == "conda" and stem and stem != record.identity:
             said = f"it says that it is {record.identity}, and that it came as {record.filename}"
-        elif record.url and record.filename and record.url.partition("#")[0].rpartition("/")[2] != record.filename:
+        elif record.ecosystem == "conda" and source and record.filename and source not in {stem, record.filename}:
             said = f"it says that it came as {record.filename}, and from {record.url}"
-            said = said if _stem(record.url.rpartition("/")[2]) and record.ecosystem == "conda" else None
         if said is not None:
             yield _of_record(view, owner, owner.installed.meta_path, said, "warning")
     yield from _other_versions(view)

@@ -9,24 +9,37 @@ from bridge.audit.claims import Claims
 from bridge.audit.observed import Observation
 from bridge.model import PrefixState
 from bridge.owners import bytecode_source
+from bridge.paths import META
 
 __all__ = ["leftovers", "unowned"]
 
-# Written by conda, mamba, pixi and rattler for themselves: no package lists these.
+# Written by conda, mamba, pixi, rattler and constructor for themselves: no package lists these.
 _BOOKKEEPING = frozenset(
     {
         ".condarc",
+        ".mambarc",
         ".messages.txt",
         ".nonadmin",
         "CACHEDIR.TAG",
-        "conda-meta/.condarc",
-        "conda-meta/frozen",
-        "conda-meta/history",
-        "conda-meta/initial-state.explicit.txt",
-        "conda-meta/pinned",
-        "conda-meta/pixi",
-        "conda-meta/pixi_env_prefix",
-        "conda-meta/state",
+        "condarc",
+        *(
+            f"{META}/{name}"
+            for name in (
+                ".condarc",
+                ".nonadmin",
+                "condarc",
+                "created_at",
+                "explicit.txt",
+                "frozen",
+                "history",
+                "initial-state.explicit.txt",
+                "nonadmin",
+                "pinned",
+                "pixi",
+                "pixi_env_prefix",
+                "state",
+            )
+        ),
     }
 )
 

@@ -212,21 +212,33 @@ def _judge_link(
 
     Where it leads to a file that is itself not what was promised, that is told of the file.
     """
-    if claim.entry.placed is not None and found is not None and found.fingerprint.link is not None:
-        text = hashlib.sha256(os.fsencode(found.fingerprint.link)).hexdigest()
-        # Who hashes what the link leads to has that.
-        return None if claim.entry.placed in {text, found.fingerprint.sha256} else "different"
-    promised = claim.entry.packed
-    if promised is None or found is None or claim.entry.fingerprint.kind != "symlink" or found.is_dangling:
+    if found is None or found.fingerprint.link is None or claim.entry.fingerprint.kind != "symlink":
         return None
-    if found.fingerprint.kind != "symlink" or found.fingerprint.sha256 in {None, promised}:
+    packed, placed, led_to = claim.entry.packed, claim.entry.placed, found.fingerprint.sha256
+    if placed is not None and hashlib.sha256(os.fsencode(found.fingerprint.link)).hexdigest() == placed:
+        return None
+    if placed is not None and packed is not None:  # Both are written by rattler: this is the hash of the text.
+        return None if placed == led_to else "different"
+    promised = placed or packed
+    if promised is None or led_to == promised:
         return None
     target = _target(claim.entry.path, observed)
-    for other in claims.by_path.get(target or "", ()):
-        is_kept = other.entry.fingerprint.sha256 in {None, found.fingerprint.sha256}
-        if not is_kept or promised in {other.entry.packed, other.entry.fingerprint.sha256}:
-            return None
-    return "different"
+    there = claims.by_path.get(target or "", ())
+    if any(promised in {other.entry.packed, other.entry.fingerprint.sha256} for other in there):
+        return None
+    if found.is_dangling or led_to is None:
+        is_elsewhere = found.is_dangling and target not in claims.by_path and _is_promised(claims, promised)
+        return "different" if is_elsewhere else None
+    # Another package may have been upgraded since the link was recorded.
+    is_of_other = bool(there) and all(other.owner is not claim.owner for other in there)
+    if any(other.entry.fingerprint.sha256 not in {None, led_to} for other in there):
+        return None
+    return "different" if not is_of_other or _is_promised(claims, promised) else None
+
+
+def _is_promised(claims: Claims, digest: str) -> bool:
+    """Whether some record promises a file of this sha256, as it was packed or as it was placed."""
+    return any(True for _ in claims.by_path.promising({digest}))
 
 
 def _target(path: str, observed: Mapping[str, Observed]) -> str | None:

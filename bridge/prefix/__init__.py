@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bridge.entries import paths_of
+from bridge.entries import Entries, paths_of
 from bridge.errors import UsageError
 from bridge.model import Defect, Distribution, Installed, PrefixState
 from bridge.paths import META, OWN
+from bridge.prefix.locations import relocated
 from bridge.prefix.records import Found, Reader, content, defect_of, names_in, scan
 from bridge.spread import spread
 from converters.record import Record
@@ -60,6 +61,7 @@ def read(
         (each for each, _ in found if isinstance(each, Installed)), key=lambda each: (each.record.name, each.meta_path)
     )
     python, site = _recorded_python(installed, defects) or _layout_python(prefix) or (None, None)
+    installed = [_relocated(each, site) for each in installed]
     covered = _covered(installed) if is_brief else frozenset()
     paths = _distributions(prefix, site_directories(prefix, site))
     read = [known.get(path) or reader.distribution(path, is_covered=path in covered) for path in paths]
@@ -199,6 +201,17 @@ def _size(path: Path) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
+
+
+def _relocated(package: Installed, site: str | None) -> Installed:
+    """A noarch python package whose record names the package's own paths only: where python has them."""
+    if site is None or package.record.noarch != "python":
+        return package
+    paths = relocated(paths_of(package.entries), site, "Scripts" if site.startswith("Lib/") else "bin")
+    if paths is None:
+        return package
+    moved = (replace(entry, path=path) for entry, path in zip(package.entries, paths, strict=True))
+    return replace(package, entries=Entries.of(moved) if isinstance(package.entries, Entries) else tuple(moved))
 
 
 def _with_distributions(installed: list[Installed], distributions: tuple[Distribution, ...]) -> tuple[Installed, ...]:

@@ -96,14 +96,16 @@ def _odd_rows(paths: Sequence[str]) -> list[int]:
 
 
 def conda_paths(
-    items: Sequence[Mapping[str, Any]], entry: Callable[[Mapping[str, object], str], Entry]
+    paths: tuple[str, ...],
+    items: Sequence[Mapping[str, Any]],
+    entry: Callable[[Mapping[str, object], str], Entry],
 ) -> Entries | None:
     """`paths_data.paths` as columns, as `bridge.prefix.condameta.parse` reads it, with nothing refused.
 
+    :param paths: where each item lies in the environment.
     :param entry: what an item says of the path, however unusual it is.
     """
     try:
-        paths = tuple([item["_path"] for item in items])
         joined = "".join(paths)
         if not joined.isascii() or "\0" in joined or len(set(paths)) != len(paths):
             return None

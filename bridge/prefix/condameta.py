@@ -1,6 +1,8 @@
-"""The JSON of conda-meta, parsed once: what one record says that is installed.
+"""The JSON of conda-meta, parsed once: what one record says is installed.
 
-The fields are those of rattler's and conda's `PrefixRecord`. Pure: bytes in, values out.
+The fields are those of conda's `PrefixRecord` (`conda/models/records.py`) and rattler's (`prefix_record.rs`). Every
+client has its own habits; this is the one place that knows them, so that all commands see the same package. Pure: bytes
+in, values out.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from bridge.entries import Entries
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
 from bridge.paths import EMPTY, META, inside
 from bridge.prefix.columns import conda_paths
+from bridge.prefix.locations import located
+from bridge.prefix.origin import channel_of, subdir_of
 from converters.errors import UnsafeInputError
 from converters.names import projects_of_purls
 from converters.record import Record, conda_record
@@ -44,7 +48,7 @@ def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installe
         raise ValueError("it says nothing of its files")
     entries, refused = _entries(document)
     details = [f"it lists {len(refused)} path(s) that no package may have, first {refused[0]!r}"] if refused else []
-    # rattler reads no record with such a null, and with it none of the environment.
+    # rattler cannot read a record with such a null, and refuses the whole environment for it.
     details += [f"its {key} is null" for key in _LISTS if key in document and document[key] is None]
     defects = tuple(Defect(id="broken-record", path=path, detail=detail) for detail in details)
     entries = entries if in_columns else tuple(entries)
@@ -52,12 +56,12 @@ def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installe
 
 
 def _record(document: Mapping[str, object]) -> Record:
-    """As `conda_record` reads it, and what only an installed record needs."""
+    """The record as `conda_record` reads it, with what only an installed record needs. Raises `ValueError`."""
     timestamp = document.get("timestamp")
     if isinstance(timestamp, float) and abs(timestamp) < 1 << 63:  # Old condas wrote seconds with a fraction.
         document = {**document, "timestamp": int(timestamp)}
     try:
-        record = conda_record(document)
+        record = conda_record(document, subdir=subdir_of(document) or "noarch")
     except UnsafeInputError as error:
         raise ValueError(error.message) from error
     names = (record.filename, record.url.partition("#")[0])
@@ -69,6 +73,8 @@ def _record(document: Mapping[str, object]) -> Record:
     return replace(
         record,
         ecosystem="wheel" if is_wheel else "conda",
+        # The channel of a wheel is its index, in whose URL no part is a subdir.
+        origin=record.origin if is_wheel else channel_of(document),
         pypi_names=projects_of_purls(record.purls),
         timestamp=_milliseconds(record.timestamp),
         sha256=record.sha256 if record.sha256 and _HEX.match(record.sha256) else None,
@@ -86,20 +92,22 @@ def _requested(document: Mapping[str, object]) -> tuple[str, ...]:
 def _entries(document: Mapping[str, object]) -> tuple[Sequence[Entry], list[str]]:
     """The record's entries, and the paths that were refused."""
     data = document.get("paths_data")
-    listed = data.get("paths") if isinstance(data, dict) else None
-    if listed is None:  # conda wrote no paths_data before 4.3
-        listed = [{"_path": path} for path in _texts(document, "files")]
-    if not isinstance(listed, list):
+    items = data.get("paths") if isinstance(data, dict) else None
+    items = [] if items is None else items  # conda wrote no paths_data before 4.3
+    if not isinstance(items, list):
         raise ValueError("paths_data.paths is not a list")
-    columns = conda_paths(listed, _entry)
+    written = [item.get("_path") if isinstance(item, dict) else None for item in items]
+    listed = [path for path in written if isinstance(path, str)]
+    if len(listed) < len(written):
+        raise ValueError("paths_data.paths has an item without a _path")
+    paths, bare = located(listed, _texts(document, "files"))
+    paths, items = (*paths, *bare), [*items, *({} for _ in bare)]
+    columns = conda_paths(paths, items, _entry)
     if columns is not None:
         return columns, []
     entries: dict[str, Entry] = {}
     refused = []
-    for item in listed:
-        path = item.get("_path") if isinstance(item, dict) else None
-        if not isinstance(path, str):
-            raise ValueError("paths_data.paths has an item without a _path")
+    for path, item in zip(paths, items, strict=True):
         relative = inside(path)
         if relative is None:
             refused.append(path)
@@ -110,14 +118,13 @@ def _entries(document: Mapping[str, object]) -> tuple[Sequence[Entry], list[str]
 
 def _entry(item: Mapping[str, object], path: str) -> Entry:
     fingerprint = _promised(item)
-    packed = item.get("sha256")
-    is_other = isinstance(packed, str) and _HEX.match(packed) and packed != fingerprint.sha256
-    placed = item.get("sha256_in_prefix") if fingerprint.kind == "symlink" else None
+    packed = _digest(item.get("sha256"))
+    placed = _digest(item.get("sha256_in_prefix")) if fingerprint.kind == "symlink" else None
     return Entry(
         path=path,
         fingerprint=fingerprint,
-        packed=str(packed) if is_other and packed != EMPTY else None,
-        placed=placed if isinstance(placed, str) and _HEX.match(placed) and placed not in {packed, EMPTY} else None,
+        packed=packed if packed not in {fingerprint.sha256, EMPTY} else None,
+        placed=placed if placed not in {packed, EMPTY} else None,
     )
 
 
@@ -125,13 +132,16 @@ def _promised(item: Mapping[str, object]) -> Fingerprint:
     kind = _KINDS.get(str(item.get("path_type")), "file")
     if kind != "file":  # The hash and the size of a link are those of the file it points to.
         return Fingerprint(kind=kind)
-    sha256 = item.get("sha256_in_prefix") or item.get("sha256")
     size = item.get("size_in_bytes")
     return Fingerprint(
         kind=kind,
-        sha256=sha256 if isinstance(sha256, str) and _HEX.match(sha256) else None,
+        sha256=_digest(item.get("sha256_in_prefix") or item.get("sha256")),
         size=size if type(size) is int and size >= 0 else None,
     )
+
+
+def _digest(value: object) -> str | None:
+    return value if isinstance(value, str) and _HEX.match(value) else None
 
 
 def _texts(document: Mapping[str, object], key: str) -> tuple[str, ...]:
