@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.archive.bzip2 import bzip2_content
-from bridge.archive.conda_layout import is_info, read_conda
+from bridge.archive.conda_layout import read_conda
 from bridge.archive.conda_paths import PATH_DOCUMENTS, Listing, read_listing
 from bridge.archive.documents import parse_object
 from bridge.archive.entry_points import parse_entry_point
@@ -17,7 +17,7 @@ from bridge.archive.limits import DEFAULT_LIMITS, Limits
 from bridge.archive.links import check_links
 from bridge.archive.paths import Caution, cautions, refuse_cautions
 from bridge.archive.refusal import damaged, refused, shown
-from bridge.archive.tars import TarMember, scan_tar
+from bridge.archive.tars import TarMember, is_info, scan_tar
 from bridge.model import PathKind
 
 __all__ = ["CondaManifest", "CondaPath", "check_conda"]
@@ -105,6 +105,7 @@ def check_conda(
     paths = tuple(_reconcile(contents.members, listing, name))
     noarch = _read_noarch(index, name)
     found = cautions(path.path for path in paths) + tuple(_other_cautions(contents.members, listing))
+    found += tuple(contents.remarks) + tuple(_misnamed(index, stem))
     if portable:
         refuse_cautions(found, name)
     about = contents.documents.get(_ABOUT)
@@ -156,11 +157,21 @@ def _read_index(documents: Mapping[str, bytes], name: str, stem: str, limits: Li
     if _INDEX not in documents:
         raise refused("conda-layout", name, "it is missing", member=_INDEX)
     index = parse_object(documents[_INDEX], name, _INDEX, limits)
-    identity = [index.get(key) for key in ("name", "version", "build")]
-    if not all(isinstance(part, str) for part in identity) or "-".join(map(str, identity)) != stem:
-        problem = f"it says {shown('-'.join(map(str, identity)))}, which is not the file's name"
+    stated = [index.get(key) for key in ("name", "version", "build")]
+    identity = "-".join(map(str, stated))
+    # The members of a .conda carry the file's name: one that contradicts them is not what conda would take it for. A
+    # .tar.bz2 that was renamed is what its index says for every client, and is held against its channel's record.
+    may_differ = name.endswith(".tar.bz2") and all(stated) and _FILE_STEM.match(identity)
+    if not all(isinstance(part, str) for part in stated) or (identity != stem and not may_differ):
+        problem = f"it says {shown(identity)}, which is not the file's name"
         raise refused("conda-layout", name, problem, member=_INDEX)
     return index
+
+
+def _misnamed(index: Mapping[str, object], stem: str) -> Iterator[Caution]:
+    identity = f"{index['name']}-{index['version']}-{index['build']}"
+    if identity != stem:
+        yield Caution(id="misnamed-archive", path=_INDEX, detail=f"it says {identity}, the file's name {stem}")
 
 
 def _read_noarch(index: Mapping[str, object], name: str) -> Literal["python", "generic"] | None:
@@ -194,13 +205,13 @@ def _read_entry_points(documents: Mapping[str, bytes], name: str, limits: Limits
 def _reconcile(
     members: Mapping[str, TarMember], listing: Mapping[str, Listing] | None, name: str
 ) -> Iterator[CondaPath]:
-    """Hold the payload against the package's own list, both ways (CA19); yield its paths, sorted."""
+    """Hold the payload against the package's own list (CA19); yield the paths that are installed, sorted.
+
+    What the list lacks is not installed: conda, mamba and rattler link what is listed, and nothing else.
+    """
     payload = {path: member for path, member in members.items() if not is_info(path)}
     if listing is None:
         listing = {path: Listing(path=path) for path, member in payload.items() if member.kind != "directory"}
-    for path, member in payload.items():
-        if path not in listing and member.kind != "directory":
-            raise refused("conda-layout", name, "the package does not list it", member=path, offset=member.offset)
     parents = {path.rpartition("/")[0] for path in payload}
     for path in sorted(listing):
         known = payload.get(path)
@@ -239,6 +250,8 @@ def _other_cautions(members: Mapping[str, TarMember], listing: Mapping[str, List
     for path, member in members.items():
         if member.kind == "file" and member.mode & _LOOSE_BITS:
             yield Caution(id="loose-mode", path=path, detail=f"packed with mode {member.mode:o}, which is masked")
+        if listing is not None and path not in listing and member.kind != "directory" and not is_info(path):
+            yield Caution(id="unlisted-member", path=path, detail="the package does not list it: not installed")
     for path, listed in (listing or {}).items():
         if listed.kind == "file" and listed.sha256 is None:
             yield Caution(id="unhashed", path=path, detail="paths.json has no sha256 of it")

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 from bridge.archive.documents import parse_object
 from bridge.archive.limits import Limits
+from bridge.archive.paths import Caution
 from bridge.archive.refusal import refused, shown
-from bridge.archive.tars import TarContents, scan_tar
+from bridge.archive.tars import TarContents, TarMember, check_members, is_info, scan_tar
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import STORED, ZipMember
 from bridge.archive.zips import read_directory
 from bridge.archive.zstd import check_frames, zstd_content
 from converters.errors import UnsafeInputError
 
-__all__ = ["is_info", "read_conda"]
+__all__ = ["read_conda"]
 
 _METADATA = "metadata.json"
 _FORMAT_VERSION = 2
-
-
-def is_info(path: str) -> bool:
-    """Whether a path is package metadata, which is not installed."""
-    return path == "info" or path.startswith("info/")
+_RUN_EXPORTS = ("info/run_exports.json", "info/run_exports.yaml")  # conda-build reads them out of the info tar
 
 
 def read_conda(stream: BinaryIO, archive: str, stem: str, limits: Limits, wanted: Mapping[str, int]) -> TarContents:
@@ -49,12 +46,49 @@ def read_conda(stream: BinaryIO, archive: str, stem: str, limits: Limits, wanted
             problem = "the info tar holds a path outside info/"
             raise refused("conda-layout", archive, problem, member=path, offset=tar_member.offset)
     payload = _scan_part(stream, members[package], archive, limits, {})
-    for path, tar_member in payload.members.items():
-        if is_info(path):
-            problem = "the package tar holds a path of info/"
-            raise refused("conda-layout", archive, problem, member=path, offset=tar_member.offset)
-    contents.members.update(payload.members)
+    _merge(contents, payload.members, archive, wanted)
+    contents.remarks += _zip_remarks(members.values())
     return contents
+
+
+def _merge(contents: TarContents, payload: Mapping[str, TarMember], archive: str, wanted: Mapping[str, int]) -> None:
+    """Add the package tar's members to the info tar's, as unpackers put both into one folder.
+
+    Until mid 2026 conda-package-handling chose the info tar's members by a list of names on which `info/licenses/` and
+    others were missing: these lie in the package tar of nearly every package of conda-build, and every client installs
+    them. What a client reads of a package it may read from the info tar alone, so those documents stay where they
+    belong (CA17), and no path may lie in both tars.
+
+    Raises `UnsafeInputError`: `conda-layout`, `path-collision`, `path-symlink`.
+    """
+    read = {path.lower() for path in (*wanted, *_RUN_EXPORTS)}
+    strays: list[str] = []
+    has_info = False
+    for path, member in payload.items():
+        if not is_info(path):
+            continue
+        has_info = True
+        if path.lower() in read or (path == "info" and member.kind != "directory"):
+            problem = "the package tar holds what belongs into the info tar, and clients may read either"
+            raise refused("conda-layout", archive, problem, member=path, offset=member.offset)
+        if path in contents.members and not (member.kind == contents.members[path].kind == "directory"):
+            raise refused("path-collision", archive, "it lies in both tars", member=path, offset=member.offset)
+        if member.kind != "directory":
+            strays.append(path)
+    contents.members.update(payload)
+    if has_info:
+        check_members(contents.members, archive)
+    if strays:
+        detail = f"metadata in the package tar, {len(strays)} in all, as conda-build wrote it until 2026"
+        contents.remarks.append(Caution(id="info-in-package-tar", path=strays[0], detail=detail))
+
+
+def _zip_remarks(members: Iterable[ZipMember]) -> Iterator[Caution]:
+    for member in members:
+        if member.has_idle_zip64:
+            detail = "a zip64 field of zeros that nothing refers to, as rattler-build 0.21 to 0.28 wrote it"
+            yield Caution(id="idle-zip64-field", path=member.name, detail=detail)
+            return
 
 
 def _check_metadata(stream: BinaryIO, member: ZipMember, archive: str, limits: Limits) -> None:

@@ -21,6 +21,9 @@ class Limits:
         the 1,900 modules of kubernetes 37 become 75 times as many bytes.
     :param directory: of a zip's central directory.
     :param depth: components of a member's name. `name` is the whole name, `component` one part of it, in UTF-8 bytes.
+    :param info_depth: the same below a conda package's `info/`, which is unpacked and not installed; so is `info_name`.
+        rattler-build packs a recipe's whole folder, its own build folders included. `long_infos`: how many members may
+        be longer or deeper than `name` and `depth` allow, for the memory's sake.
     :param metadata: METADATA; `record`, `entry_points` and `wheel` are the dist-info files of those names.
     :param paths_json: paths.json, and what stood in its place before it (`files`, `has_prefix`, `no_link`).
     :param document: any other JSON document (about.json, link.json, metadata.json).
@@ -38,6 +41,9 @@ class Limits:
     name: int = 1024
     component: int = 255
     depth: int = 64
+    info_name: int = 3072
+    info_depth: int = 256
+    long_infos: int = 256
     metadata: int = _MIB
     record: int = 64 * _MIB
     entry_points: int = _MIB

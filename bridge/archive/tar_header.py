@@ -143,10 +143,14 @@ def _pax_record(data: bytes, position: int, archive: str, offset: int) -> tuple[
     if found is None or not found.end() < end <= len(data) or data[end - 1 : end] != b"\n":
         raise refused("tar-pax", archive, "a malformed pax record", offset=offset)
     key, mark, value = data[found.end() : end - 1].partition(b"=")
-    if not key or not mark or b"\0" in key + value:
+    if not key or not mark or b"\0" in key:
         raise refused("tar-pax", archive, "a pax record without a keyword, or with a NUL", offset=offset)
-    if key.startswith((b"SCHILY.xattr.", b"LIBARCHIVE.")):  # binary values: passed over
+    if key.startswith((b"SCHILY.xattr.", b"LIBARCHIVE.")):
+        # Extended attributes, as bsdtar writes them on macOS (`com.apple.provenance`). Their values are binary, NUL
+        # included; no client of conda packages restores them.
         return key.decode("ascii", "backslashreplace"), "", end
+    if b"\0" in value:
+        raise refused("tar-pax", archive, "a pax record without a keyword, or with a NUL", offset=offset)
     try:
         return key.decode("utf-8"), value.decode("utf-8"), end
     except UnicodeDecodeError as error:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bridge.archive.limits import Limits
-from bridge.archive.paths import check_path, check_tree, find_control, parent_folders
+from bridge.archive.paths import Caution, check_path, check_tree, find_control, parent_folders
 from bridge.archive.refusal import refused, shown
 from bridge.archive.tar_header import BLOCK, Header, parse_header, parse_pax
 from bridge.archive.unpacked import Unpacked
 from converters.errors import UnsafeInputError
 
-__all__ = ["TarContents", "TarKind", "TarMember", "scan_tar"]
+__all__ = ["TarContents", "TarKind", "TarMember", "check_members", "is_info", "scan_tar"]
 
 TarKind = Literal["file", "symlink", "hardlink", "directory"]
 
@@ -51,10 +51,14 @@ class TarMember:
 
 @dataclass(slots=True, kw_only=True)
 class TarContents:
-    """The members by path, in the order of the archive, and the bytes of those that were asked for."""
+    """The members by path, in the order of the archive, and the bytes of those that were asked for.
+
+    :param remarks: what was tolerated in the container (`bridge.archive.conda_layout`).
+    """
 
     members: dict[str, TarMember] = field(default_factory=dict)
     documents: dict[str, bytes] = field(default_factory=dict)
+    remarks: list[Caution] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -88,14 +92,14 @@ def scan_tar(
         if len(scan.contents.members) > limits.entries or entries > 3 * limits.entries:
             raise refused("limit-entries", archive, f"more than {limits.entries} members", offset=scan.offset)
     scan.check_end()
-    _check_members(scan.contents.members, archive)
+    check_members(scan.contents.members, archive)
     return scan.contents
 
 
 class _Scan:
     """The state of one scan: where the current header begins, and what extension headers announced."""
 
-    __slots__ = ("archive", "contents", "limits", "offset", "pending", "unpacked", "wanted")
+    __slots__ = ("archive", "contents", "limits", "long_infos", "offset", "pending", "unpacked", "wanted")
 
     def __init__(self, unpacked: Unpacked, wanted: Mapping[str, int]) -> None:
         self.unpacked = unpacked
@@ -105,6 +109,7 @@ class _Scan:
         self.contents = TarContents()
         self.pending = _Pending()
         self.offset = 0
+        self.long_infos = 0  # members below info/ whose names only `_info_limits` allow
 
     def refused(self, error_id: str, problem: str, member: str | bytes | None = None) -> UnsafeInputError:
         return refused(error_id, self.archive, problem, member=member, offset=self.offset)
@@ -144,8 +149,8 @@ class _Scan:
 
     def _read_long_name(self, header: Header) -> None:
         """GNU's way: a member whose content is the name, or the link, of the next one."""
-        if header.size > self.limits.name + 1:
-            problem = f"a name of {header.size} bytes; at most {self.limits.name} are allowed"
+        if header.size > self.limits.info_name + 1:
+            problem = f"a name of {header.size} bytes; at most {self.limits.info_name} are allowed"
             raise self.refused("limit-name", problem)
         raw = self._padded(header.size)
         name = self._decode(raw.removesuffix(b"\0"))
@@ -169,8 +174,6 @@ class _Scan:
         self.pending.has_pax = self.pending.is_open = True
         path, link, size = records.get("path"), records.get("linkpath"), records.get("size")
         if path is not None:
-            if path.startswith("./"):
-                raise self.refused("tar-pax", "a pax path that begins with ./", path)
             self.pending.path = self._once(self.pending.path, path)
         if link is not None:
             self.pending.link = self._once(self.pending.link, link)
@@ -268,8 +271,17 @@ class _Scan:
             path = path.removesuffix("/")
         elif path.endswith("/"):
             raise self.refused("tar-type", "a file whose name is a directory's", name)
-        check_path(path, self.archive, "conda-layout", self.limits, self.offset)
+        check_path(path, self.archive, "conda-layout", self._limits_of(path), self.offset)
         return path
+
+    def _limits_of(self, path: str) -> Limits:
+        """The bounds on a name: wider ones below `info/`, for a bounded number of members."""
+        limits = self.limits
+        is_long = len(path) > limits.name or path.count("/") >= limits.depth
+        if not is_long or not is_info(path) or self.long_infos >= limits.long_infos:
+            return limits
+        self.long_infos += 1
+        return replace(limits, name=limits.info_name, depth=limits.info_depth)
 
     def _hash_content(self, path: str, size: int) -> str:
         """Hash a file's content, keeping it where it is wanted; return the sha256 in hex."""
@@ -303,8 +315,16 @@ class _Scan:
         )
 
 
-def _check_members(members: Mapping[str, TarMember], archive: str) -> None:
-    """Refuse members that cannot lie on one disk together, or that lie below a symbolic link, in any order (CA03)."""
+def is_info(path: str) -> bool:
+    """Whether a path is package metadata, which is not installed."""
+    return path == "info" or path.startswith("info/")
+
+
+def check_members(members: Mapping[str, TarMember], archive: str) -> None:
+    """Refuse members that cannot lie on one disk together, or that lie below a symbolic link, in any order (CA03).
+
+    Raises `UnsafeInputError` (`path-symlink`, `path-collision`).
+    """
     links = {path for path, member in members.items() if member.kind == "symlink"}
     for link in sorted(links & parent_folders(members)):
         path = next(path for path in members if path.startswith(f"{link}/"))

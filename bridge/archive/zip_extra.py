@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 from bridge.archive.refusal import refused
 
-__all__ = ["ZIP64", "parse_extra", "unicode_name", "zip64_values"]
+__all__ = ["ZIP64", "has_idle_zip64", "parse_extra", "unicode_name", "zip64_values"]
 
 ZIP64 = 0x0001
 _UNICODE_PATH = 0x7075
 _UNKNOWN32 = 0xFFFFFFFF
 _UNKNOWN16 = 0xFFFF
 _WIDTHS = (8, 8, 8, 4)
+_WHOLE = (8, 16, 24, 28)  # bytes of a field that holds the first one, two, three or four of its values
 _NOTHING: Mapping[int, bytes] = {}
 
 
@@ -41,6 +42,18 @@ def unicode_name(fields: Mapping[int, bytes]) -> bytes | None:
     return None if data is None else data[5:]
 
 
+def has_idle_zip64(fields: Mapping[int, bytes], values: tuple[int, int, int, int]) -> bool:
+    """Whether a header has a zip64 field of zeros although none of its values refers to one.
+
+    rattler-build 0.21 to 0.28.1 wrote such fields into the central directory. APPNOTE 4.5.3 has a reader look at the
+    field only for a value of all ones; libarchive, Python and rattler do so, and read the same member.
+    """
+    data = fields.get(ZIP64)
+    if not data or _UNKNOWN32 in values or values[3] == _UNKNOWN16:
+        return False
+    return len(data) in _WHOLE and not any(data)
+
+
 def zip64_values(
     fields: Mapping[int, bytes],
     values: tuple[int, int, int, int],
@@ -52,11 +65,14 @@ def zip64_values(
 ) -> tuple[int, int, int, int]:
     """(size, packed size, header offset, disk), where a header's 32-bit value refers to the zip64 field.
 
-    The field must hold exactly what is referred to, in order. Where nothing is, it may be empty or repeat the values
-    (or, with `deferred`, which is a data descriptor's, hold zeros). Raises `UnsafeInputError` (`zip-zip64`).
+    The field must hold exactly what is referred to, in order. Where nothing is, it may be empty, repeat the values, or
+    be filled with zeros (`has_idle_zip64`). With `deferred`, which is a data descriptor's, each value may be zero.
+    Raises `UnsafeInputError` (`zip-zip64`).
     """
     data = fields.get(ZIP64)
     if data is None and _UNKNOWN32 not in values and values[3] != _UNKNOWN16:
+        return values
+    if has_idle_zip64(fields, values):
         return values
     unknown = (_UNKNOWN32, _UNKNOWN32, _UNKNOWN32, _UNKNOWN16)
     wanted = [index for index in range(4) if values[index] == unknown[index]]

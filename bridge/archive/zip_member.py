@@ -19,6 +19,7 @@ class ZipMember:
     :param offset: of the local header; `data_offset`: of the packed data.
     :param method: 0 stored, 8 deflated.
     :param mode: 0o755 where any execute bit is set (and for directories), else 0o644; nothing else survives.
+    :param has_idle_zip64: whether the directory has a zip64 field of zeros that nothing refers to.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ZipMember:
     is_directory: bool
     mode: int
     data_offset: int
+    has_idle_zip64: bool = False
 
 
 class CentralEntry(NamedTuple):
@@ -47,3 +49,4 @@ class CentralEntry(NamedTuple):
     size: int
     offset: int
     mode: int
+    has_idle_zip64: bool = False

@@ -18,7 +18,7 @@ from bridge.archive.paths import check_path, check_tree
 from bridge.archive.refusal import refused, shown
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_end import Directory, find_directory, read_at
-from bridge.archive.zip_extra import parse_extra, unicode_name, zip64_values
+from bridge.archive.zip_extra import has_idle_zip64, parse_extra, unicode_name, zip64_values
 from bridge.archive.zip_layout import check_layout
 from bridge.archive.zip_member import DEFLATED, STORED, CentralEntry, ZipMember
 
@@ -68,6 +68,7 @@ def read_directory(stream: BinaryIO, name: str, limits: Limits = DEFAULT_LIMITS)
             is_directory=entry.name.endswith("/"),
             mode=entry.mode,
             data_offset=starts[entry.offset],
+            has_idle_zip64=entry.has_idle_zip64,
         )
         for entry in entries
     )
@@ -127,7 +128,8 @@ def _read_entry(
     if needed & 0xFF > _NEWEST:
         problem = f"it needs version {(needed & 0xFF) / 10} of the format, which is not known"
         raise refused("zip-method", archive, problem, member=name, offset=offset)
-    size, packed, start, disk = zip64_values(extra, (size, packed, start, disk), archive, name, offset)
+    stated = (size, packed, start, disk)
+    size, packed, start, disk = zip64_values(extra, stated, archive, name, offset)
     if disk:
         raise refused("zip-frame", archive, "the member lies on another disk", member=name, offset=offset)
     if method == STORED and size != packed:
@@ -145,6 +147,7 @@ def _read_entry(
         size=size,
         offset=start,
         mode=_check_mode(name, made_by, attributes, offset, archive),
+        has_idle_zip64=has_idle_zip64(extra, stated),
     )
 
 

@@ -18,7 +18,7 @@ from bridge.fetch.cache import BlobStore
 
 __all__ = ["Judgements"]
 
-_FORMAT = 1
+_FORMAT = 2
 _COLUMNS = tuple(field.name for field in fields(CondaPath))
 _row = attrgetter(*_COLUMNS)
 
