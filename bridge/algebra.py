@@ -24,6 +24,7 @@ from packaging.version import Version as Pep440Version
 from rattler import MatchSpec, Version, VersionSpec
 
 from bridge.errors import UsageError
+from bridge.fetch.secrets import SECRETS, masked
 from converters.record import Record
 
 __all__ = [
@@ -266,9 +267,23 @@ class Requirement:
     url: str | None = None
 
 
-@cache
 def parse_pypi(text: str) -> Requirement:
-    """Parse a PEP 508 requirement (`pypi:NAME…` binds it to wheels). Raises `UsageError` (`invalid-requirement`)."""
+    """Parse a PEP 508 requirement (`pypi:NAME…` binds it to wheels). Raises `UsageError` (`invalid-requirement`).
+
+    Secrets in its URL are remembered for requests, and are in no part of the result.
+    """
+    return _parse_pypi(_without_secrets(text))
+
+
+def _without_secrets(text: str) -> str:
+    try:
+        return SECRETS.learn_all(text)
+    except ValueError as error:
+        raise UsageError("invalid-requirement", f"not a URL: {masked(text)}", context=(str(error),)) from error
+
+
+@cache
+def _parse_pypi(text: str) -> Requirement:
     bound: Literal["conda", "wheel"] | None = None
     body = text
     if text.startswith("pypi:"):
@@ -296,7 +311,7 @@ def parse_pypi(text: str) -> Requirement:
 def conda_requirement(text: str) -> Requirement:
     """A MatchSpec as a requirement (`conda:NAME…` binds it to conda). Raises `UsageError` (`invalid-matchspec`)."""
     bound: Literal["conda", "wheel"] | None = None
-    body = text
+    body = text = _without_secrets(text)
     if text.startswith("conda:"):
         bound, body = "conda", text.removeprefix("conda:")
     spec = parse_conda(body)
@@ -311,7 +326,7 @@ def parse(text: str) -> Requirement:
     A text that reads in only one syntax keeps it; one that reads in both is judged in the candidate's own ecosystem.
     Raises `UsageError` (`invalid-requirement`) naming both complaints.
     """
-    body = text.strip()
+    body = _without_secrets(text.strip())
     if body.startswith("conda:"):
         return conda_requirement(body)
     if body.startswith("pypi:"):

@@ -34,7 +34,8 @@ from bridge.config.pip import home_directory
 from bridge.errors import BuildError, FaultError, UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch.cache import BlobStore, sha256_of
-from bridge.fetch.urls import local_path, masked
+from bridge.fetch.secrets import SECRETS, hidden
+from bridge.fetch.urls import local_path
 from bridge.sdist import parse_sdist_name, unpack
 from converters.target import Target
 from converters.wheel import parse_wheel_name
@@ -164,7 +165,7 @@ def _last_lines(log: BinaryIO) -> list[str]:
     end = log.seek(0, os.SEEK_END)
     log.seek(max(0, end - _TAIL))
     text = _ESCAPES.sub("", log.read(_TAIL).decode("utf-8", "replace"))
-    lines = [masked(line.rstrip())[:_LONGEST_LINE] for line in text.splitlines() if line.strip()]
+    lines = [hidden(line.rstrip())[:_LONGEST_LINE] for line in text.splitlines() if line.strip()]
     return lines[-_LAST_LINES:]
 
 
@@ -242,7 +243,7 @@ def _locations(urls: Iterable[str], settings: Settings) -> list[str]:
         if path is not None:
             found.append(Path(path).absolute().as_uri())
         elif not settings.offline:
-            found.append(url)
+            found.append(SECRETS.with_user(url))
     return found
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bridge._rattler import Repodata, channel_url
 from bridge.errors import IntegrityError, UnsafeInputError
+from bridge.fetch.secrets import SECRETS
 from converters.record import Record
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Channels:
         packs_late: bool = False,
     ) -> None:
         self._is_strict = is_strict
-        self.texts = tuple(texts)
+        texts = tuple(map(SECRETS.kept_public, texts))
+        self.texts = texts
         self._client = client
         self._host = _host(cache, packs_late=packs_late) if "host" in texts else None
         self.urls = tuple(self._host.url if text == "host" and self._host else channel_url(text) for text in texts)

@@ -13,13 +13,13 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import urlsplit, urlunsplit
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
+from bridge.fetch.secrets import masked, public
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META
 from converters.errors import BridgeError, UnsafeInputError
@@ -39,14 +39,13 @@ __all__ = [
     "meta_path",
     "record_bytes",
     "record_file",
-    "without_credentials",
 ]
 
 INSTALLER = b"bridge\n"
 
 _PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
 HARD_LINK = 1  # conda's LinkType: how the files came here
-_CREDENTIALS = re.compile(r"://[^/?#\s'\"]*@")
+_URL_KEYS = frozenset({"url", "channel", "requested_spec", "requested_specs"})
 _SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
 
 
@@ -68,8 +67,8 @@ def conda_meta(
     """
     if "://" not in record.url:
         raise ValueError(f"{record.identity} has no URL")
-    url = without_credentials(record.url)
-    channel = without_credentials(record.origin) if "://" in record.origin else url.rpartition("/")[0]
+    url = public(record.url)
+    channel = public(record.origin) if "://" in record.origin else url.rpartition("/")[0]
     sorted_entries = sorted(entries, key=lambda entry: entry.path)
     document: dict[str, object] = {
         "name": record.name,
@@ -107,7 +106,7 @@ def record_bytes(document: Mapping[str, object]) -> bytes:
     encode = json.JSONEncoder(ensure_ascii=False).encode
     lines = []
     for key, value in document.items():
-        text = encode(value)
+        text = masked(encode(value)) if key in _URL_KEYS else encode(value)
         if key == "files" and isinstance(value, list) and value:
             text = "[\n    " + ",\n    ".join(map(encode, value)) + "\n  ]"
         elif key == "paths_data" and isinstance(value, dict) and value.get("paths"):
@@ -221,7 +220,7 @@ def direct_url(record: Record) -> bytes:
     archive: dict[str, object] = {}
     if record.sha256:
         archive = {"hash": f"sha256={record.sha256}", "hashes": {"sha256": record.sha256}}
-    document = {"archive_info": archive, "url": without_credentials(record.url)}
+    document = {"archive_info": archive, "url": public(record.url)}
     return json.dumps(document, sort_keys=True).encode("utf-8")
 
 
@@ -277,23 +276,12 @@ def _history_spec(record: Record, text: str) -> str:
 
 
 def _distribution(record: Record) -> str:
-    channel = without_credentials(record.origin or record.url.rpartition("/")[0])
+    channel = public(record.origin or record.url.rpartition("/")[0])
     channel = channel.rstrip("/").removesuffix(f"/{record.subdir}")
     return f"{channel}/{record.subdir}::{record.identity}"
 
 
 def _one_line(text: str) -> str:
     """A command line for the history: of one line, and without the user and password of any URL in it."""
-    masked = _CREDENTIALS.sub("://", text)
-    return "".join(character if character.isprintable() else "?" for character in masked)
-
-
-def without_credentials(url: str) -> str:
-    """`url` without user and password (PEP 610 asks for it); what is no URL is returned as it is."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    shown = masked(text)
+    return "".join(character if character.isprintable() else "?" for character in shown)

@@ -67,11 +67,11 @@ class Renderer:
 
     def document(self, value: object) -> None:
         """One JSON document on standard output."""
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(masked(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
     def line(self, value: object) -> None:
         """One JSON document on one line, for a stream of them."""
-        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.write(masked(json.dumps(value, ensure_ascii=False)) + "\n")
         sys.stdout.flush()
 
     def text(self, value: str) -> None:
@@ -393,6 +393,7 @@ def _few(items: Sequence[str], most: int = 3) -> str:
 
 def _safe(text: str) -> str:
     """Foreign text for a terminal: markup escaped, control and direction characters shown as escapes (W19)."""
+    text = masked(text)
     shown = "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
     from rich.markup import escape
 

@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from bridge import config
 from bridge.fetch import Client
+from bridge.fetch.secrets import SECRETS
 from tests.builders import make_wheel
 from tests.clients import MakeClient, clients
 from tests.command_line import Bridge
@@ -115,3 +116,9 @@ def server() -> Iterator[Server]:
 def bridge(bridge_cache: Path, index: IndexServer, tmp_path: Path) -> Bridge:
     """The command, against the loopback index, in an empty folder."""
     return Bridge(bridge_cache, index.simple, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_known_secrets() -> None:
+    """Servers of different tests take each other's ports; what one was given must not go to the next."""
+    SECRETS.forget()

@@ -52,7 +52,7 @@ def test_defaults(home: Path) -> None:
     assert found.index_urls == (config.default_index(),)
     assert found.prefix is None
     assert (found.prefer, found.durability, found.color) == ("conda", "batched", "auto")
-    assert (found.timeout, found.retries, found.progress) == (30.0, 3, True)
+    assert (found.timeout, found.retries, found.progress) == (15.0, 3, True)
 
 
 def test_the_default_index_is_pypi_simples_constant_and_costs_no_import() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from bridge.errors import BridgeError, FaultError
 
@@ -30,7 +31,9 @@ def told(error: BridgeError, is_json: bool) -> int:
     if os.environ.get("BRIDGE_DEBUG") == "1":
         import traceback
 
-        traceback.print_exception(error)
+        from bridge.fetch.secrets import hidden
+
+        sys.stderr.write(hidden("".join(traceback.format_exception(error))))
     if is_json:
         render.document(documents.error(error))
     render.error(error)

@@ -17,6 +17,7 @@ from bridge.commands.request import Asked
 from bridge.conversion_job import Converter, Done, Job, Task, perform, perform_all
 from bridge.convert import ConvertedPackage, DescribedWheel
 from bridge.errors import BridgeError, FaultError
+from bridge.fetch.secrets import masked
 from bridge.model import IndexFile
 from bridge.session import Session
 from bridge.workers import executor
@@ -121,7 +122,7 @@ def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[l
 
 def write_report(path: Path, document: Mapping[str, object]) -> None:
     """Write the JSON document of a conversion to a file. Raises `FaultError`."""
-    fs.publish_file(path, [json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"])
+    fs.publish_file(path, [masked(json.dumps(document, indent=2, ensure_ascii=False)).encode() + b"\n"])
 
 
 def _run(jobs: Sequence[Job], task: Task, session: Session, workers: Workers) -> Iterator[Done]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge import algebra, requirement_files
 from bridge.config import Settings
 from bridge.errors import UsageError
+from bridge.fetch.secrets import SECRETS, masked
 from bridge.model import IndexFile
 from bridge.requirement_files.local import local_requirement
 from bridge.requirement_files.values import FileRequirements
@@ -68,12 +69,21 @@ def _with_file(settings: Settings, file: FileRequirements) -> Settings:
         urls = ()
     return replace(
         settings,
-        index_urls=tuple(dict.fromkeys((*file.extra_index_urls, *urls))),
-        find_links=tuple(dict.fromkeys((*settings.find_links, *file.find_links))),
+        index_urls=_known((*file.extra_index_urls, *urls)),
+        find_links=_known((*settings.find_links, *file.find_links)),
         trusted_hosts=tuple(dict.fromkeys((*settings.trusted_hosts, *file.trusted_hosts))),
         pre=settings.pre or file.pre,
         no_build=settings.no_build or file.no_build,
     )
+
+
+def _known(urls: Iterable[str]) -> tuple[str, ...]:
+    """The public form of URLs, each once; their secrets are remembered for the requests. Raises `UsageError`."""
+    try:
+        return tuple(dict.fromkeys(SECRETS.learn(url) if "://" in url else url for url in urls))
+    except ValueError as error:
+        shown = ", ".join(map(masked, urls))
+        raise UsageError("url-invalid", f"not a URL to fetch from: {shown}", context=(str(error),)) from error
 
 
 def asked(texts: Sequence[str], files: Sequence[str], extras: Sequence[str], groups: Sequence[str]) -> Asked:

@@ -30,6 +30,7 @@ from typing import Literal, TypeVar, cast, get_args
 
 from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
+from bridge.fetch.secrets import SECRETS, masked
 
 __all__ = [
     "OPTIONS",
@@ -55,8 +56,8 @@ Number = TypeVar("Number", int, float)
 class Settings:
     """Every common option of the command line, resolved. Times are seconds unless said otherwise.
 
-    `index_urls` and `channels` come highest priority first; they and `find_links` are as the person wrote them, with
-    credentials where there were any: mask them before they are shown. `has_channels`: whether anyone named channels.
+    `index_urls` and `channels` come highest priority first. URLs are in their public form; their secrets are known to
+    `bridge.fetch.secrets`, but for that of `proxy`. `has_channels`: whether anyone named channels.
     `exclude_newer` is in milliseconds since the epoch: what was published then or later is excluded.
     """
 
@@ -87,9 +88,9 @@ class Settings:
     cache_dir: Path
     ca_bundle: str | None = None
     client_cert: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     trusted_hosts: tuple[str, ...] = ()
-    timeout: float = 30.0
+    timeout: float = 15.0
     retries: int = 3
     json: bool = False
     quiet: bool = False
@@ -133,12 +134,12 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     index_urls, find_links = _indexes(ask, pip)
     return Settings(
         prefix=None if prefix is None else Path(os.path.abspath(prefix)),
-        channels=ask.strings("channel") or ("conda-forge",),
+        channels=_without_secrets(ask, "channel", ask.strings("channel")) or ("conda-forge",),
         has_channels=bool(ask.strings("channel")),
         channel_priority=cast("ChannelPriority", ask.choice("channel_priority", get_args(ChannelPriority), "strict")),
-        index_urls=index_urls,
-        find_links=find_links,
-        name_map=ask.string("name_map"),
+        index_urls=_without_secrets(ask, "index_url", index_urls),
+        find_links=_without_secrets(ask, "find_links", find_links),
+        name_map=next(iter(_without_secrets(ask, "name_map", filter(None, [ask.string("name_map")]))), None),
         platform=_platform(ask),
         virtual_packages=_virtual_packages(ask),
         prefer=cast("Prefer", ask.choice("prefer", get_args(Prefer), "conda")),
@@ -162,7 +163,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         client_cert=ask.string("client_cert") or pip.value("client-cert"),
         proxy=ask.string("proxy") or pip.value("proxy"),
         trusted_hosts=ask.strings("trusted_host") or pip.values("trusted-host"),
-        timeout=ask.number("timeout", pip.number("timeout", "default-timeout", default=30.0), above_zero=True),
+        timeout=ask.number("timeout", pip.number("timeout", "default-timeout", default=15.0), above_zero=True),
         retries=ask.number("retries", pip.number("retries", default=3)),
         json=ask.flag("json"),
         quiet=ask.flag("quiet"),
@@ -292,6 +293,17 @@ def _indexes(ask: _Lookup, pip: PipConfiguration) -> tuple[tuple[str, ...], tupl
     else:
         configured = (*pip.values("extra-index-url"), default_index())
     return _unique((*extra, *configured)), links or pip.values("find-links")
+
+
+def _without_secrets(ask: _Lookup, key: str, urls: Iterable[str]) -> tuple[str, ...]:
+    """The public form of URLs, whose secrets are remembered for the requests. Raises `UsageError`."""
+    found = []
+    for url in urls:
+        try:
+            found.append(SECRETS.learn(url) if "://" in url else url)
+        except ValueError as error:
+            raise ask.wrong(key, masked(url), f"a URL: {error}") from error
+    return tuple(found)
 
 
 def _unique(urls: Iterable[str]) -> tuple[str, ...]:

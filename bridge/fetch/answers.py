@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 from bridge.errors import NetworkError, UsageError
-from bridge.fetch.urls import masked
+from bridge.fetch.secrets import hidden, masked
 
 __all__ = [
     "REDIRECTS",
@@ -48,6 +48,7 @@ _HINTS = {
 }
 _SERVER_HINT = "the fault is the server's: try again later, or name another index or channel"
 _AGAIN = frozenset({408, 429})
+_SECONDS = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
 _FRESH = re.compile(r"max-age=0*[1-9]", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})\Z", re.ASCII)
 
@@ -92,25 +93,33 @@ class Network(Protocol):
 
 
 class Again(Exception):  # noqa: N818 - it is no error until the retries are used up
-    """An attempt failed in a way that another may not. `wait`: seconds that the server asks for."""
+    """An attempt failed in a way that another may not.
 
-    def __init__(self, error: NetworkError, wait: float | None = None) -> None:
+    `wait`: seconds that the server asks for; `is_idle`: nothing came in the time that was allowed for it.
+    """
+
+    def __init__(self, error: NetworkError, wait: float | None = None, *, is_idle: bool = False) -> None:
         super().__init__(error.message)
         self.error = error
         self.wait = wait
+        self.is_idle = is_idle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """An answer with its content. `url`: after redirects, without credentials; `headers` has lower-case names."""
+    """An answer with its content. `headers` has lower-case names.
+
+    :param url: after redirects, without secrets; `base` is the same with them, against which links are resolved.
+    """
 
     url: str
+    base: str = field(default="", repr=False)
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b""
 
 
-def invalid_url(url: str, error: ValueError) -> UsageError:
+def invalid_url(url: str, error: Exception) -> UsageError:
     """What a text is that no URL can be read from."""
     return UsageError("url-invalid", f"not a URL to fetch from: {masked(url)}", context=(reason(error),))
 
@@ -131,11 +140,11 @@ def retry_after(text: str | None) -> float | None:
     """The seconds a Retry-After field asks for, given as a number or as a date; `None` where it says nothing."""
     if text is None:
         return None
-    if text.strip().isdecimal():
+    if _SECONDS.match(text.strip()):
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError, OSError, IndexError):  # what `email` makes of dates that are none
         return None
 
 
@@ -173,6 +182,11 @@ def make_storable(status: int, headers: MutableMapping[str, str]) -> None:
     RFC 9111 lets a cache store what has a date and an expiry. An index without either, redirects, and "there is no such
     project" are wanted offline too. Of the last two nothing is left by which they would be fresh, or be confirmed.
     """
+    headers.pop("set-cookie", None)
+    # Pages are kept by credential, so a Vary by credentials says nothing more, and would have them kept.
+    if "vary" in headers:
+        varied = [name.strip() for name in headers["vary"].split(",")]
+        headers["vary"] = ", ".join(name for name in varied if name.lower() not in {"authorization", "cookie"})
     for name in ("date", "expires"):
         if name in headers and not _is_date(headers[name]):
             del headers[name]
@@ -199,4 +213,4 @@ def reason(error: BaseException) -> str:
     """What the innermost exception says, for the context of an error: requests wraps several times."""
     while isinstance(inner := getattr(error, "reason", None) or (error.args or (None,))[-1], BaseException):
         error = inner
-    return masked(" ".join(str(error).split()))[:300]
+    return hidden(" ".join(str(error).split()))[:300]

@@ -2,7 +2,7 @@
 
 * Artifacts are cached by their hash, pages by HTTP's rules (`bridge.fetch.wire`).
 * A failing request is tried again where that can help (connection, timeout, 408, 429, 5xx), never after a TLS error.
-* Credentials come from the URL of an index or from netrc, go to the host they are for, and are shown to nobody.
+* Secrets come from URLs that a person gave or from netrc, go where they are for, and are shown to nobody (`secrets`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -24,7 +25,8 @@ from bridge.fetch.artifacts import ArtifactStore
 from bridge.fetch.cache import BlobStore
 from bridge.fetch.pool import Pool
 from bridge.fetch.ranged import open_ranged
-from bridge.fetch.urls import Credentials, check_file_name, local_path, origin
+from bridge.fetch.secrets import SECRETS
+from bridge.fetch.urls import check_file_name, local_path, origin
 
 if TYPE_CHECKING:
     from bridge.fetch.wire import Wire
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 MAX_WAIT = 60.0  # seconds that a Retry-After is obeyed for
+PATIENCE = 8.0  # seconds without a byte of content, after which a timeout is not followed by another attempt
 
 Result = TypeVar("Result")
 
@@ -59,7 +62,6 @@ class Client(Pool):
         self.metadata = BlobStore(settings.cache_dir / "metadata")
         self._backoff = backoff
         self._closed = threading.Event()
-        self._credentials = Credentials()
         for url in (*settings.index_urls, *settings.find_links):
             if self._local(url) is None:
                 self._learn(url)
@@ -89,7 +91,7 @@ class Client(Pool):
             if self._opened is None:
                 from bridge.fetch.wire import Wire  # noqa: PLC0415 - a run without a network starts without it
 
-                self._opened = Wire(self.settings, self._credentials, self._closed)
+                self._opened = Wire(self.settings, self._closed)
             return self._opened
 
     def get(
@@ -155,13 +157,18 @@ class Client(Pool):
         return None if sha256 is None else self._artifacts.find(sha256, name)
 
     def retrying(self, attempt: Callable[[], Result]) -> Result:
-        """Call `attempt` until it raises no `Again`; see `bridge.fetch.answers.Network`."""
+        """Call `attempt` until it raises no `Again`; see `bridge.fetch.answers.Network`.
+
+        A server that said nothing for `PATIENCE` is not asked again: it would take that long once more.
+        """
+        begun = time.monotonic()
         for number in itertools.count():
             try:
                 return attempt()
             except Again as again:
                 delay = self._backoff * 2**number * random.uniform(0.5, 1.5) if again.wait is None else again.wait
-                if number >= self.settings.retries or delay > MAX_WAIT or self._closed.wait(delay):
+                late = again.is_idle and time.monotonic() - begun >= PATIENCE
+                if late or number >= self.settings.retries or delay > MAX_WAIT or self._closed.wait(delay):
                     raise again.error from again.__cause__
         raise AssertionError("unreachable")
 
@@ -177,7 +184,7 @@ class Client(Pool):
 
     def _learn(self, url: str) -> str:
         with _readable(url):
-            return self._credentials.learn(url)
+            return SECRETS.learn(url)
 
 
 @contextmanager

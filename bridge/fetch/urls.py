@@ -1,18 +1,16 @@
-"""URLs and local paths as texts: what they point to, whom they may point to, and what of them may be shown."""
+"""URLs and local paths as texts: what they point to, and whom they may point to."""
 
 from __future__ import annotations
 
 import os
-import posixpath
 import re
-import threading
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from bridge.errors import UnsafeInputError
+from bridge.fetch.secrets import Address, masked, origin, public
 
 __all__ = [
-    "Credentials",
     "check_file_name",
     "check_link",
     "file_name",
@@ -21,10 +19,11 @@ __all__ = [
     "local_path",
     "masked",
     "origin",
+    "public",
     "split_credentials",
 ]
 
-_USER_INFORMATION = re.compile(r"(?<=://)[^/?#\s]*@")
+_NEAR_HOST = re.compile(r"(?:127\.|0\.0\.0\.0\Z|169\.254\.|::1\Z|::\Z|::ffff:127\.|fe80:)")
 _PORTS = {"http": 80, "https": 443}
 _MAX_COMPONENT = 255  # bytes
 
@@ -34,27 +33,10 @@ def host_url(cache: Path) -> str:
     return (cache / "host").absolute().as_uri()
 
 
-def masked(text: str) -> str:
-    """`text` with the user information of every URL in it hidden, for messages, records and logs."""
-    return _USER_INFORMATION.sub("***@", text)
-
-
 def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
-    """The URL without its user information and fragment, and the (user, password) it had, percent-decoded."""
-    parts = urlsplit(url)
-    information, at, host = parts.netloc.rpartition("@")
-    if not at:
-        return urlunsplit(parts._replace(fragment="")), None
-    user, _, password = information.partition(":")
-    return urlunsplit(parts._replace(netloc=host, fragment="")), (unquote(user), unquote(password))
-
-
-def origin(url: str) -> tuple[str, str, int]:
-    """(scheme, host, port). Raises `ValueError` where the URL has no host, or a port that is none."""
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise ValueError(f"a URL without a host: {masked(url)}")
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme, 0)
+    """The URL without its secrets and fragment, and the (user, password) it had, percent-decoded."""
+    address = Address.of(url)
+    return address.public, address.user
 
 
 def local_path(location: str) -> str | None:
@@ -65,7 +47,7 @@ def local_path(location: str) -> str | None:
     parts = urlsplit(location)
     if parts.scheme == "file":
         if parts.netloc not in {"", "localhost"} and os.name != "nt":
-            raise UnsafeInputError("url-refused", f"a file: URL that names a host: {location}")
+            raise UnsafeInputError("url-refused", f"a file: URL that names a host: {masked(location)}")
         return _path_of(parts.path)
     # One letter before the colon is a drive, not a scheme.
     return location if len(parts.scheme) <= 1 and not location.startswith("//") else None
@@ -104,6 +86,8 @@ def check_link(source: str, target: str, trusted_hosts: tuple[str, ...]) -> None
         reason = f"the scheme {goes!r} is not one that files are fetched by"
     elif goes not in _PORTS:
         reason = f"a server may not lead to the scheme {goes!r}"
+    elif _is_this_machine(target) and not (_is_this_machine(source) or is_trusted(target, trusted_hosts)):
+        reason = "it leads from another host to this machine or its link, which only this machine may name"
     elif was == "https" and goes == "http" and not is_trusted(target, trusted_hosts):
         reason = "it leads from https to http, where anybody on the way can change what is sent"
     else:
@@ -119,6 +103,12 @@ def check_link(source: str, target: str, trusted_hosts: tuple[str, ...]) -> None
     )
 
 
+def _is_this_machine(url: str) -> bool:
+    """Whether a URL names a loopback or link-local host literally; what a name resolves to is not judged."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return host == "localhost" or host.endswith(".localhost") or _NEAR_HOST.match(host) is not None
+
+
 def check_file_name(name: str) -> None:
     """Raise `UnsafeInputError` (`path-escape`) unless `name` is one plain path component, also when decoded again."""
     decoded = name
@@ -130,26 +120,3 @@ def check_file_name(name: str) -> None:
         decoded = again
     if len(os.fsencode(name)) > _MAX_COMPONENT:
         raise UnsafeInputError("limit-name", f"a file name of {len(name)} characters: {name[:60]!r}…")
-
-
-class Credentials:
-    """What was typed in URLs: users and passwords, each for one scheme, host and port. For many threads at once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[tuple[str, str, int], dict[str, tuple[str, str]]] = {}
-
-    def learn(self, url: str) -> str:
-        """Remember the credentials in `url`, if there are any, and return it without them. Raises `ValueError`."""
-        plain, typed = split_credentials(url)
-        if typed is not None:
-            with self._lock:
-                self._known.setdefault(origin(plain), {})[plain] = typed
-        return plain
-
-    def find(self, url: str) -> tuple[str, str] | None:
-        """Those typed for the URL's host; of several, those whose URL has the longest beginning in common with it."""
-        with self._lock:
-            known = self._known.get(origin(url), {})
-            best = max(known, key=lambda typed: len(posixpath.commonpath([typed, url])), default=None)
-            return None if best is None else known[best]

@@ -1,7 +1,8 @@
 """HTTP: the only module that speaks to the network by itself.
 
-* Pages are cached by CacheControl, with its rules for freshness and revalidation.
-* A server may not lead from https to http, or to a file.
+* Pages are cached (`bridge.fetch.pages`), with HTTP's rules for freshness and revalidation.
+* A server may not lead from https to http, to a file, or from another host to this machine.
+* What a request needs of secrets comes from `bridge.fetch.secrets`; answers bear URLs without them.
 """
 
 from __future__ import annotations
@@ -10,16 +11,15 @@ import io
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from http.client import HTTPException
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, cast
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
-from cachecontrol.cache import BaseCache
-from cachecontrol.controller import CacheController
 from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -31,20 +31,22 @@ from bridge.fetch.answers import (
     Again,
     Page,
     invalid_url,
-    make_storable,
     offline_error,
     reason,
     status_error,
 )
 from bridge.fetch.cache import BlobStore
+from bridge.fetch.pages import PageCache
 from bridge.fetch.pool import THREADS
-from bridge.fetch.urls import Credentials, check_link, is_trusted, masked, split_credentials
+from bridge.fetch.secrets import SECRETS, Address, masked
+from bridge.fetch.urls import check_link, is_trusted, origin
 from bridge.fetch.watchdog import Watchdog
 
 __all__ = ["Wire"]
 
 MAXREDIRECTS = 10
 _BLOCK = 64 << 10
+_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})  # one of them: each further one multiplies
 
 
 class Wire:
@@ -53,14 +55,18 @@ class Wire:
     :param closed: set when all transfers are to be given up.
     """
 
-    def __init__(self, settings: Settings, credentials: Credentials, closed: threading.Event) -> None:
+    def __init__(self, settings: Settings, closed: threading.Event) -> None:
         self.settings = settings
         self.requests = 0
-        self._credentials, self._closed = credentials, closed
+        self._closed = closed
         self._counting = threading.Lock()
         self._watchdog = Watchdog(settings.timeout)
-        self._cache = _Controller(PageCache(BlobStore(settings.cache_dir / "http")))
+        self._cache = PageCache(BlobStore(settings.cache_dir / "http"), settings.client_cert or "")
         self._session = requests.Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        if settings.proxy:
+            with suppress(ValueError):  # requests says what is wrong with it
+                SECRETS.learn(settings.proxy, is_typed=False)
         self._session.headers["User-Agent"] = f"conda-bridge/{__version__}"
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(self._watchdog))
@@ -80,16 +86,20 @@ class Wire:
         with self.exchange(url, headers, is_page=is_page) as answer:
             if answer.status not in {200, 404}:
                 raise status_error(answer)
-            content = _limited(answer.blocks(), max_bytes, url)
-            answer.keep(content)
-        with _told(url):
-            content = _limited(_decoded(content, answer.headers.get("content-encoding")), max_bytes, url)
-        return None if answer.status == 404 else Page(url=answer.url, headers=answer.headers, content=content)
+            content = body = _limited(answer.blocks(), max_bytes, url)
+            encoding = answer.headers.get("content-encoding", "").strip().lower()
+            if encoding not in {"", "identity"}:
+                with told(url):
+                    content = _limited(_decoded(body, encoding, url), max_bytes, url)
+            answer.keep(body, content)
+        if answer.status == 404:
+            return None
+        return Page(url=answer.url, base=answer.base, headers=answer.headers, content=content)
 
     @contextmanager
     def exchange(self, url: str, headers: Mapping[str, str], *, is_page: bool = False) -> Iterator[_Answer]:
         """Ask once, and the page cache first if it is for a page; see `bridge.fetch.answers.Network`."""
-        with _told(url):
+        with told(url):
             answer = self._follow(url, headers, is_page)
         try:
             with self._watchdog.guard(getattr(answer.raw, "shutdown", answer.raw.close)) as answer.guard:
@@ -100,38 +110,54 @@ class Wire:
 
     def _follow(self, url: str, headers: Mapping[str, str], is_page: bool) -> _Answer:
         """Follow redirects by hand: requests would read their bodies without a limit, and follow them anywhere."""
+        first = place = SECRETS.address(url)
         for _ in range(MAXREDIRECTS + 1):
-            plain, typed = split_credentials(url)
-            request = requests.Request("GET", plain, headers=headers, auth=typed or self._credentials.find(plain))
-            answer = self._ask(self._session.prepare_request(request), is_page)
+            auth = place.user or self._by_netrc(first, place)
+            request = requests.Request("GET", place.full, headers=headers, auth=auth or _no_auth)
+            answer = self._ask(self._session.prepare_request(request), place, is_page)
             location = answer.headers.get("location")
             if location is None or answer.status not in REDIRECTS:
                 return answer
-            answer.keep(b"")
+            answer.keep(b"", b"")
             answer.raw.close()
-            url = urljoin(plain, location.encode("latin-1").decode("utf-8", "replace"))
-            check_link(plain, url, self.settings.trusted_hosts)
-        raise UnsafeInputError("url-refused", f"more than {MAXREDIRECTS} redirects, the last to {masked(url)}")
+            target = urljoin(place.full, location.encode("latin-1", "replace").decode("utf-8", "replace"))
+            check_link(place.full, target, self.settings.trusted_hosts)
+            # Only what the redirect says, or what a person gave for exactly that origin: no token is put in.
+            found = Address.of(target)
+            place = Address(public=found.public, full=found.full, user=found.user or SECRETS.user(found.public))
+            SECRETS.learn(target, is_typed=False)
+        raise UnsafeInputError("url-refused", f"more than {MAXREDIRECTS} redirects, the last to {masked(target)}")
 
-    def _ask(self, request: requests.PreparedRequest, is_page: bool) -> _Answer:
+    @staticmethod
+    def _by_netrc(first: Address, place: Address) -> tuple[str, str] | None:
+        """What netrc has for a host; a redirect to another port or scheme of the host that was asked gets nothing."""
+        is_near = urlsplit(first.full).hostname == urlsplit(place.full).hostname
+        if is_near and origin(first.full) != origin(place.full):
+            return None
+        found = requests.utils.get_netrc_auth(place.full)
+        if found is not None:
+            SECRETS.add_word(found[1])
+        return found
+
+    def _ask(self, request: requests.PreparedRequest, place: Address, is_page: bool) -> _Answer:
         """The cache's answer where it is good enough, else the network's."""
-        url = str(request.url)
-        if is_page:
-            known = self._cache.stored(request) if self.settings.offline else self._cache.cached_request(request)
-            if known:
-                return _Answer(url, known, self._closed)
-            request.headers.update(self._cache.conditional_headers(request))
+        entry = self._cache.entry(request, place) if is_page else None
+        if entry is not None:
+            known = entry.stored() if self.settings.offline else entry.fresh()
+            if known is not None:
+                return _Answer(place, known, self._closed)
+            request.headers.update(entry.conditions())
         if self.settings.offline:
-            raise offline_error(url)
+            raise offline_error(place.public)
         raw = self._send(request)
-        if not is_page:
-            return _Answer(url, raw, self._closed)
-        make_storable(raw.status, raw.headers)
+        if entry is None:
+            return _Answer(place, raw, self._closed)
+        entry.prepare(raw)
         if raw.status == 304:
-            known = self._cache.update_cached_response(request, raw)
+            known = entry.confirmed(raw)
             raw.close()
-            return _Answer(url, known, self._closed)
-        return _Answer(url, raw, self._closed, partial(self._cache.keep, request, raw))
+            return _Answer(place, known, self._closed)
+        return _Answer(place, raw, self._closed, partial(entry.keep, raw))
 
     def _send(self, request: requests.PreparedRequest) -> urllib3.HTTPResponse:
         settings = self.settings
@@ -154,9 +180,17 @@ def _limited(blocks: Iterable[bytes], max_bytes: int, url: str) -> bytes:
     return bytes(content)
 
 
-def _decoded(content: bytes, encoding: str | None) -> Iterator[bytes]:
-    """The content without its Content-Encoding."""
-    raw = urllib3.HTTPResponse(io.BytesIO(content), {"Content-Encoding": encoding or ""}, preload_content=False)
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """No credentials: with none given, requests would look into netrc by itself."""
+    return request
+
+
+def _decoded(content: bytes, encoding: str, url: str) -> Iterator[bytes]:
+    """The content without its Content-Encoding. Raises `NetworkError` (`encoding`) for one that was not asked for."""
+    if encoding not in _ENCODINGS:
+        shown = f"its Content-Encoding is {encoding[:60]!r}"
+        raise NetworkError("encoding", f"the content is not encoded as was asked: {masked(url)}", context=(shown,))
+    raw = urllib3.HTTPResponse(io.BytesIO(content), {"Content-Encoding": encoding}, preload_content=False)
     return raw.stream(_BLOCK, decode_content=True)
 
 
@@ -165,34 +199,39 @@ class _Answer:
 
     def __init__(
         self,
-        url: str,
+        place: Address,
         raw: urllib3.HTTPResponse,
         closed: threading.Event,
-        keep: Callable[[bytes], None] | None = None,
+        keep: Callable[[bytes, bytes], None] | None = None,
     ) -> None:
-        self.url = url
+        self.url, self.base = place.public, place.full
+        self._is_idle = True
         self.raw = raw
         self.status = raw.status
         self.headers = {name.lower(): value for name, value in raw.headers.items()}
-        self.keep = keep or (lambda _: None)
+        self.keep = keep or (lambda *_: None)
         self.guard: AbstractContextManager[None] = nullcontext()
         self._closed = closed
 
     def blocks(self) -> Iterator[bytes]:
         stream = self.raw.stream(_BLOCK, decode_content=False)
         while True:
-            with _told(self.url), self.guard:
+            with told(self.url, is_idle=self._is_idle), self.guard:
                 block = next(stream, None)
             if block is None:
                 return
+            self._is_idle = False
             if self._closed.is_set():
                 raise NetworkError("interrupted", f"the transfer was given up: {masked(self.url)}")
             yield block
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
-    """What requests and urllib3 raise becomes `Again`, or an error that no retry mends."""
+def told(url: str, *, is_idle: bool = True) -> Iterator[None]:
+    """The one place where what requests and urllib3 raise becomes `Again`, or an error that no retry mends.
+
+    :param is_idle: nothing of the answer's body had come before the block.
+    """
     shown = masked(url)
     try:
         yield
@@ -201,46 +240,18 @@ def _told(url: str) -> Iterator[None]:
         raise NetworkError("tls", f"no trusted connection to {shown}", context=(reason(error),), hint=hint) from error
     except ValueError as error:  # MissingSchema, InvalidSchema, InvalidURL and InvalidProxyURL are of them
         raise invalid_url(url, error) from error
+    except urllib3.exceptions.LocationValueError as error:  # a host that no name can be: an empty or too long label
+        raise invalid_url(url, error) from error
     except urllib3.exceptions.DecodeError as error:
         raise NetworkError("encoding", f"the content is not encoded as the server says: {shown}") from error
     except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
         hint = "try again, or allow more time with BRIDGE_TIMEOUT (seconds)"
         late = NetworkError("timed-out", f"no answer in time from {shown}", context=(reason(error),), hint=hint)
-        raise Again(late) from error
+        raise Again(late, is_idle=is_idle) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
         hint = "check the URL, the network and the proxy settings"
         lost = NetworkError("not-reached", f"no connection to {shown}", context=(reason(error),), hint=hint)
         raise Again(lost) from error
-
-
-class PageCache(BaseCache):
-    """CacheControl's cache over a `BlobStore`, which checks what it reads back and may lie on a read-only disk."""
-
-    def __init__(self, blobs: BlobStore) -> None:
-        self._blobs = blobs
-
-    def get(self, key: str) -> bytes | None:
-        return self._blobs.get(key)
-
-    def set(self, key: str, value: bytes, expires: object = None) -> None:  # noqa: ARG002 - CacheControl gives it
-        self._blobs.set(key, value)
-
-    def delete(self, key: str) -> None:
-        """Keep it: what is stale is asked for again, and offline it is what there is."""
-
-
-class _Controller(CacheController):
-    """CacheControl's judgement of what may be stored and served; who asks the network, and reads the body, is us."""
-
-    def stored(self, request: requests.PreparedRequest) -> urllib3.HTTPResponse | None:
-        """What is there, fresh or stale."""
-        return self._load_from_cache(request)
-
-    def keep(self, request: requests.PreparedRequest, raw: urllib3.HTTPResponse, body: bytes) -> None:
-        """Store an answer, also "not found" and redirects, which are wanted offline."""
-        # A permanent redirect as well only until the next run: it may have come from a network's login page.
-        raw.status = 302 if raw.status in REDIRECTS else raw.status
-        self.cache_response(request, raw, body, (200, 302, 404))
 
 
 class _Adapter(HTTPAdapter):

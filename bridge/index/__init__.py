@@ -8,7 +8,6 @@ files, as pip and uv have it.
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 import zipfile
 import zlib
@@ -18,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from packaging.utils import InvalidName, canonicalize_name
 
@@ -27,8 +26,10 @@ from bridge.faults import faults
 from bridge.fetch import Client, Page, Progress
 from bridge.fetch.cache import sha256_of
 from bridge.fetch.memo import Memo
-from bridge.fetch.urls import local_path, masked, split_credentials
+from bridge.fetch.secrets import SECRETS
+from bridge.fetch.urls import local_path, masked
 from bridge.index.simple_api import ACCEPT, MAX_PAGE, Listing, Source, file_of_link, folder_listing, parse_page
+from bridge.index.typed import check_promises, check_supported
 from bridge.model import IndexFile
 from bridge.sdist import check_sdist_name, is_static, read_pkg_info
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
@@ -40,8 +41,6 @@ __all__ = ["Index", "IndexStatistics"]
 
 # Before METADATA that is kept: whether it was read from a wheel whose hash had been verified.
 _UNCONFIRMED, _CONFIRMED = b"?", b"!"
-_VERSION_CONTROL = re.compile(r"(git|hg|svn|bzr)(\+|://)", re.IGNORECASE)
-_OTHER_HASHES = ("md5", "sha1", "sha224", "sha384", "sha512")
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError)
 
 
@@ -72,8 +71,8 @@ class Index:
         locked: Mapping[str, Sequence[IndexFile]] | None = None,
     ) -> None:
         self._client = client
-        self._urls = tuple(urls)
-        self._find_links = tuple(find_links)
+        self._urls = tuple(map(SECRETS.kept_public, urls))
+        self._find_links = tuple(map(SECRETS.kept_public, find_links))
         self._locked = dict(locked or {})
         self.skipped: dict[str, str] = {}
         self._counting = threading.Lock()
@@ -186,7 +185,7 @@ class Index:
         for base in self._urls:
             path = local_path(base)
             if path is None:
-                page = self._client.get(f"{base.rstrip('/')}/{project}/", accept=ACCEPT, max_bytes=MAX_PAGE)
+                page = self._client.get(_page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE)
                 files = None if page is None else self._parse(page, base, project)
             else:
                 files = self._local_files(Path(path), base, project)
@@ -198,11 +197,11 @@ class Index:
 
     def _source(self, url: str, origin: str, project: str | None) -> Source:
         hosts = self._client.settings.trusted_hosts
-        return Source(url=url, origin=split_credentials(origin)[0], project=project, trusted_hosts=hosts)
+        return Source(url=url, origin=origin, project=project, trusted_hosts=hosts)
 
     def _parse(self, page: Page, origin: str, project: str | None) -> tuple[IndexFile, ...]:
         content_type = page.headers.get("content-type", "")
-        return self._taken(parse_page(page.content, content_type, self._source(page.url, origin, project)))
+        return self._taken(parse_page(page.content, content_type, self._source(page.base or page.url, origin, project)))
 
     def _taken(self, listing: Listing) -> tuple[IndexFile, ...]:
         self.skipped.update(listing.dropped)
@@ -239,8 +238,8 @@ class Index:
         return {project: tuple(group) for project, group in found.items()}
 
     def _read_url(self, key: tuple[str, str]) -> IndexFile:
-        url, project = key
-        _check_supported(url)
+        url, project = SECRETS.kept_public(key[0]), key[1]
+        check_supported(url)
         path = local_path(url)
         link = url if path is None or "://" in url else Path(path).resolve().as_uri()
         try:
@@ -254,7 +253,7 @@ class Index:
             return replace(file, url=url)
         artifact = self._client.download(url, sha256=file.sha256, size=None, name=file.filename)
         with faults(artifact):
-            _check_promises(url, artifact)
+            check_promises(url, artifact)
             return replace(file, url=url, sha256=sha256_of(artifact), size=artifact.stat().st_size)
 
     # Metadata.
@@ -322,7 +321,7 @@ class Index:
 
     def _published_metadata(self, file: IndexFile) -> bytes | None:
         """The file beside the wheel (PEP 658); `None` where it is missing in spite of what the index says."""
-        parts = urlsplit(file.url)
+        parts = urlsplit(SECRETS.address(file.url).full)
         url = urlunsplit(parts._replace(path=parts.path + ".metadata"))
         page = self._client.get(url, max_bytes=MAX_METADATA, is_page=False)
         if page is None:
@@ -361,31 +360,10 @@ def _metadata_of(path: Path, filename: str) -> bytes:
         raise UnsafeInputError("zip-frame", f"not a readable zip archive: {filename}", context=reason) from error
 
 
-def _check_supported(url: str) -> None:
-    """Raise `UsageError` (`url-unsupported`) for what needs a version control system, or a part of an archive."""
-    fragment = urlsplit(url).fragment
-    if _VERSION_CONTROL.match(url) or "subdirectory" in parse_qs(fragment):
-        raise UsageError(
-            "url-unsupported",
-            f"bridge installs archives, not sources under version control or folders of them: {masked(url)}",
-            hint="build a wheel of it (python -m build --wheel) and require that by its path or URL",
-        )
-
-
-def _check_promises(url: str, artifact: Path) -> None:
-    """Hold a file against the hashes other than sha256 in the fragment of its URL. Raises `IntegrityError`."""
-    for algorithm, promised in parse_qs(urlsplit(url).fragment).items():
-        if algorithm in _OTHER_HASHES:
-            digest = hashlib.new(algorithm, usedforsecurity=False)
-            with open(artifact, "rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-            if {value.lower() for value in promised} != {digest.hexdigest()}:
-                raise IntegrityError(
-                    "hash-mismatch",
-                    f"{artifact.name} is not the file that was promised: its {algorithm} differs",
-                    context=(f"expected: {', '.join(promised)}", f"found: {digest.hexdigest()}", masked(url)),
-                )
+def _page_url(base: str, project: str) -> str:
+    """The URL of a project's page; a query of the index's URL, which may hold its secret, is kept."""
+    parts = urlsplit(SECRETS.address(base).full)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{project}/"))
 
 
 def _normal(project: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +14,8 @@ from packaging.version import InvalidVersion
 
 from bridge.config import parse_timestamp
 from bridge.errors import UnsafeInputError
-from bridge.fetch.urls import check_link, file_name, masked
+from bridge.fetch.secrets import SECRETS
+from bridge.fetch.urls import check_link, file_name, masked, origin
 from bridge.index.strict_json import parse_json
 from bridge.model import IndexFile
 
@@ -25,6 +26,7 @@ MAX_PAGE = 128 << 20  # bytes
 MAX_LINKS = 200_000
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z", re.ASCII)
+_NEAR = ("https://localhost", "https://127.", "https://169.254.", "https://0.")
 _ABSOLUTE = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]+)?/[A-Za-z0-9/._+%~-]*\Z", re.ASCII)
 # Name and version are parsed by `packaging`, once a release; this tells that the rest has the form of PEP 427.
 _WHEEL = re.compile(
@@ -45,12 +47,12 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a page comes from: `url`, against which links are resolved; `origin`, the index, for the files' record.
+    """Where a page comes from: `url`, with its secrets, against which links are resolved; `origin`, the index, without.
 
     `project` is the normalised name that each file must bear; `None`: a page of many projects.
     """
 
-    url: str
+    url: str = field(repr=False)
     origin: str
     project: str | None
     trusted_hosts: tuple[str, ...] = ()
@@ -279,13 +281,16 @@ def _html_file(entry: dict[str, object], base: str, source: Source) -> IndexFile
 
 def _resolved(base: str, link: str, source: Source) -> tuple[str, str]:
     """(URL, fragment) of a link. Raises `_Dropped` for what is no place of a file, `ValueError` for what is no URL."""
-    if _ABSOLUTE.match(link):
+    if _ABSOLUTE.match(link) and "/t/" not in link and not link.startswith(_NEAR):
         return link, ""  # most links are, everybody may lead to them, and parsing them takes half of a page's time
     url, fragment = urldefrag(urljoin(base, link.strip()))
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https", "file"} or (parts.scheme != "file" and not parts.hostname):
         raise _Dropped("not a link to a file")
     check_link(source.url, url, source.trusted_hosts)
+    if parts.scheme != "file":
+        origin(url)  # raises ValueError for a port that is none
+        url = SECRETS.learn(url, is_typed=False)
     return url, fragment
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bridge.entries import Entries
+from bridge.fetch.secrets import masked, public
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
 from bridge.paths import EMPTY, META, inside
 from bridge.prefix.columns import conda_paths
@@ -74,7 +75,8 @@ def _record(document: Mapping[str, object]) -> Record:
         record,
         ecosystem="wheel" if is_wheel else "conda",
         # The channel of a wheel is its index, in whose URL no part is a subdir.
-        origin=record.origin if is_wheel else channel_of(document),
+        origin=public(record.origin if is_wheel else channel_of(document)),
+        url=public(record.url),
         pypi_names=projects_of_purls(record.purls),
         timestamp=_milliseconds(record.timestamp),
         sha256=record.sha256 if record.sha256 and _HEX.match(record.sha256) else None,
@@ -86,7 +88,7 @@ def _requested(document: Mapping[str, object]) -> tuple[str, ...]:
     single = document.get("requested_spec")
     specs = _texts(document, "requested_specs") or ((single,) if isinstance(single, str) else ())
     # Older condas write the text "None" for what nobody asked for.
-    return tuple(spec for spec in specs if spec not in {"", "None"})
+    return tuple(masked(spec) for spec in specs if spec not in {"", "None"})
 
 
 def _entries(document: Mapping[str, object]) -> tuple[Sequence[Entry], list[str]]:

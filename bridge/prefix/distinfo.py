@@ -15,6 +15,7 @@ from packaging.metadata import parse_email
 from packaging.utils import canonicalize_name
 
 from bridge.entries import Entries
+from bridge.fetch.secrets import public
 from bridge.model import Entry, Fingerprint
 from bridge.paths import inside
 from bridge.prefix.columns import record_rows
@@ -121,7 +122,8 @@ def parse_direct_url(data: bytes) -> Mapping[str, object]:
     document = json.loads(data.decode("utf-8"))
     if not isinstance(document, dict):
         raise ValueError("it is not a JSON object")
-    return document
+    url = document.get("url")
+    return document | {"url": public(url)} if isinstance(url, str) else document
 
 
 def parse_tags(data: bytes) -> tuple[str, ...]:

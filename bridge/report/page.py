@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from importlib import resources
 
+from bridge.fetch.secrets import masked
 from bridge.report.facts import Facts
 from bridge.report.graph import positions
 
@@ -18,7 +19,7 @@ __all__ = ["page"]
 def page(facts: Facts) -> bytes:
     """The page, UTF-8. Nothing of what packages say of themselves is read as markup."""
     template = (resources.files("bridge") / "data" / "report.html").read_text("utf-8")
-    text = json.dumps(_document(facts), ensure_ascii=True, separators=(",", ":"))
+    text = masked(json.dumps(_document(facts), ensure_ascii=True, separators=(",", ":")))
     # Within a script element only `</` and `<!--` could end the data.
     return template.replace("{{data}}", text.replace("<", "\\u003c")).encode("utf-8")
 

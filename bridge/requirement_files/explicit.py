@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bridge.algebra import Requirement, conda_requirement
 from bridge.errors import UsageError
+from bridge.fetch.secrets import SECRETS
 from bridge.requirement_files.values import FileRequirements, unique, wrong
 
 __all__ = ["is_explicit", "read_explicit"]
@@ -37,5 +38,5 @@ def read_explicit(path: Path, text: str) -> FileRequirements:
         if requirement.conda is None or requirement.conda.url is None:
             raise wrong(path, number, f"{line!r} is no URL of a conda package", hint=_HINT)
         found.append(requirement)
-        channels[line.partition("#")[0].rsplit("/", 2)[0]] = None
+        channels[SECRETS.learn(line.partition("#")[0].rsplit("/", 2)[0])] = None
     return FileRequirements(requirements=unique(found), channels=tuple(channels))

@@ -1,0 +1,300 @@
+"""URLs without their secrets: what may be stored and shown, and the memory that gives the secrets back to a request.
+
+Three parts of a URL may be secret:
+
+* user and password (RFC 3986, 3.2.1);
+* the token of an Anaconda-style channel: `/t/TOKEN/` in the path (conda, `split_anaconda_token`);
+* query parameters that sign or authorise a request, by their name or by the look of their value.
+
+`public` removes them. A URL enters bridge through `Secrets.learn`, which keeps them in memory, and is passed on, stored
+and shown in its public form; `bridge.fetch.wire` asks `Secrets` for what belongs to a request. Other secrets in a path
+cannot be told from names, and stay.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+__all__ = ["SECRETS", "Address", "Secrets", "bears_secret", "hidden", "masked", "public", "without_fragment"]
+
+_USER_INFORMATION = re.compile(r"(?<=://)[^/?#\s]*@")
+# `https://user:pa/ss@host`: what follows the colon is no port, so the `/` is one of the password.
+# A number before it could be a port: then a host without a dot, and one with a dot behind the `@`, tell.
+_BROKEN_USER_INFORMATION = re.compile(
+    r"(?<=://)(?:[^/?#\s@:\[\]]*:(?![0-9]*(?:[/?#\s'\"]|\Z))[^\s'\"<>]*@"
+    r"|[^/?#\s@:.\[\]]+:[0-9]+[/?#][^\s'\"<>]*@(?=[^/?#\s'\"<>]+\.[^/?#\s'\"<>]*))"
+)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`]+")
+_TOKEN = re.compile(r"/t/([^/?#]+)(?=[/?#]|\Z)")
+_PARAMETER = re.compile(r"(?<=[?&;])([^=&#;]+)=([^&#]*)")
+_ANY_PARAMETER = re.compile(r"[?&;]([\w.%-]+)=([^&\s\"'<>]+)")
+_ANY_TOKEN = re.compile(r"[^\s\"'<>]*/t/[^\s\"'<>]+")
+_SECRET_NAME = re.compile(
+    r"token|secret|signature|passw|credential|api.?key|access.?key|authori[sz]ation|session|bearer|jwt"
+    r"|x-(?:amz|goog|ms|oss|cos)-|(?:\A|[-_.])(?:sig|sign|key|auth|pwd|pass|sas|hmac|policy|code|user|username|login)\Z",
+    re.IGNORECASE,
+)
+_DIGEST_NAME = re.compile(r"(?:sha\d+|md5|hash|digest|checksum|blake2b)\Z", re.IGNORECASE)
+_RANDOM = re.compile(r"(?=[^.]*[0-9])(?=[^.]*[A-Za-z])[A-Za-z0-9_+/=%~-]{20,}\Z|eyJ", re.ASCII)
+_SHORTEST = 4  # characters of a secret that is looked for in texts of others; shorter ones occur by chance
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A URL in its two forms: `public` may be stored and shown, `full` is what a server is asked for.
+
+    Neither has user information, which is `user`: (name, password), percent-decoded. Both keep no fragment.
+    """
+
+    public: str
+    full: str = field(repr=False)
+    user: tuple[str, str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, url: str) -> Address:
+        """Split a URL. Raises `ValueError` for a text that is no URL, as `urllib.parse.urlsplit` does."""
+        if _BROKEN_USER_INFORMATION.search(_USER_INFORMATION.sub("", url, count=1)):
+            raise ValueError("its user or password holds a `/`, `?` or `#`: percent-encode them (%2F, %3F, %23)")
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises ValueError for a port that is none
+        information, at, host = parts.netloc.rpartition("@")
+        name, _, password = information.partition(":")
+        full = urlunsplit(parts._replace(netloc=host, fragment=""))
+        return cls(
+            public=_public_place(full),
+            full=full,
+            user=(unquote(name), unquote(password)) if at and information else None,
+        )
+
+    def __str__(self) -> str:
+        return self.public
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """(scheme, host, port). Raises `ValueError` where the URL has no host, or a port that is none."""
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError(f"a URL without a host: {masked(url)}")
+    return parts.scheme, parts.hostname, _PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+
+
+def without_fragment(url: str) -> str:
+    """The URL up to its `#`."""
+    return url.partition("#")[0]
+
+
+def public(url: str) -> str:
+    """A URL without its secrets, its fragment kept; a text that is no URL is returned masked."""
+    if "://" not in url or not _may_be_secret(url):
+        return url
+    try:
+        place = Address.of(url).public
+    except ValueError:
+        return masked(url)
+    fragment = url.partition("#")[2]
+    return f"{place}#{fragment}" if fragment else place
+
+
+def masked(text: str) -> str:
+    """`text` with the secrets of every URL in it replaced by `***`, for messages, records and logs."""
+    if "://" not in text:
+        return text
+    text = _USER_INFORMATION.sub("***@", text)
+    text = _BROKEN_USER_INFORMATION.sub("***@", text)
+    return _URL.sub(lambda match: _masked_url(match[0]), text)
+
+
+def hidden(text: str) -> str:
+    """A text of others (a library's message, a traceback, a build's output): masked, and without any secret known."""
+    return SECRETS.hide(masked(text))
+
+
+def _may_be_secret(url: str) -> bool:
+    return "@" in url or "?" in url or "/t/" in url
+
+
+def bears_secret(text: str) -> bool:
+    """Whether a page holds a URL with a secret, absolute or relative to its own."""
+    text = text.replace("&amp;", "&").replace("\\/", "/")
+    if masked(text) != text:
+        return True
+    if "?" in text and any(_is_secret(*found) for found in _ANY_PARAMETER.findall(text)):
+        return True
+    return "/t/" in text and any(_token(f"http://any/{found}") for found in _ANY_TOKEN.findall(text))
+
+
+def _masked_url(url: str) -> str:
+    if not _may_be_secret(url):
+        return url
+    place, hash_, fragment = url.partition("#")
+    path, question, query = place.partition("?")
+    match = _token(path)
+    if match is not None:
+        path = f"{path[: match.start(1)]}***{path[match.end(1) :]}"
+    if question:
+        query = _PARAMETER.sub(
+            lambda found: f"{found[1]}=***" if _is_secret(*found.groups()) else found[0], "?" + query
+        )
+        query = query[1:]
+    return f"{path}{question}{query}{hash_}{fragment}"
+
+
+def _public_place(url: str) -> str:
+    """A URL without token and secret parameters; it has neither user information nor fragment."""
+    path, question, query = url.partition("?")
+    match = _token(path)
+    if match is not None:
+        path = path[: match.start()] + path[match.end() :]
+    if question:
+        kept = [part for part in query.split("&") if not _is_secret(*part.partition("=")[::2])]
+        query = "&".join(kept)
+    return f"{path}?{query}" if query else path
+
+
+def _token(path: str) -> re.Match[str] | None:
+    """Where `/t/TOKEN` stands in a URL; folders by first letter (`…/t/tomli/tomli-1.0.tar.gz`) are no tokens."""
+    if not path.startswith(("http://", "https://")):
+        return None
+    start = path.find("/", path.index("://") + 3)
+    match = _TOKEN.search(path, start) if start >= 0 else None
+    if match is None:
+        return None
+    folder, last = match[1].lower(), path.rpartition("/")[2].lower()
+    is_shelf = folder.startswith("t") and re.sub(r"[-_.]+", "-", last).startswith(re.sub(r"[-_.]+", "-", folder) + "-")
+    return None if is_shelf else match
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a query parameter signs or authorises: by its name, or because its value looks random."""
+    if _DIGEST_NAME.search(name) or not value or value == "***":
+        return False
+    return bool(_SECRET_NAME.search(unquote(name)) or _RANDOM.match(value))
+
+
+class Secrets:
+    """What URLs held of secrets in this process, and what they are for. For many threads at once.
+
+    User and password are for one scheme, host and port; a token for what lies below the URL it was typed in; a query
+    for exactly its URL. What a page or a redirect brings is for exactly its own URL.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users: dict[tuple[str, str, int], dict[str, tuple[str, str]]] = {}
+        self._own: dict[str, Address] = {}
+        self._tokens: dict[str, tuple[str, str]] = {}  # public URL -> (what precedes the token, `/t/TOKEN`)
+        self._words: set[str] = set()
+
+    def learn(self, url: str, *, is_typed: bool = True) -> str:
+        """Remember the secrets of `url`, and return it without them and without its fragment. Raises `ValueError`.
+
+        :param is_typed: a person gave the URL (command line, configuration, requirement); else a server did.
+        """
+        if not _may_be_secret(url):
+            return without_fragment(url)
+        address = Address.of(url)
+        if address.user is None and address.public == address.full:
+            return address.public
+        known = origin(address.full) if address.user else None
+        with self._lock:
+            self._remember_words(address)
+            if address.user is not None and is_typed and known is not None:
+                self._users.setdefault(known, {})[address.public] = address.user
+            if address.public != address.full or not is_typed:
+                self._own[address.public] = address
+            token = _token(address.full.partition("?")[0])
+            if is_typed and token is not None:
+                self._tokens[address.public.partition("?")[0].rstrip("/")] = (address.full[: token.start()], token[0])
+        return address.public
+
+    def kept_public(self, url: str) -> str:
+        """As `learn`, for a text that keeps its fragment and may be no URL at all; that is returned masked."""
+        if "://" not in url or not _may_be_secret(url):
+            return url
+        try:
+            self.learn(url)
+        except ValueError:
+            return masked(url)
+        return public(url)
+
+    def learn_all(self, text: str) -> str:
+        """Learn every URL in a text that a person gave; returns it with their public forms. Raises `ValueError`."""
+        if "://" not in text or not _may_be_secret(text):
+            return text
+
+        def learned(match: re.Match[str]) -> str:
+            url, colons, rest = match[0].partition("::")  # CHANNEL::NAME
+            place, hash_, fragment = url.partition("#")
+            return f"{self.learn(place)}{hash_}{fragment}{colons}{rest}"
+
+        return _URL.sub(learned, text)
+
+    def address(self, url: str) -> Address:
+        """What to ask a server for, for a URL in its public form (or one with secrets of its own)."""
+        own = Address.of(url)
+        if own.full != own.public:
+            return own if own.user else Address(public=own.public, full=own.full, user=self.user(own.public))
+        with self._lock:
+            exact = self._own.get(own.public)
+            scopes = [scope for scope in self._tokens if own.public == scope or own.public.startswith(f"{scope}/")]
+            start, token = self._tokens[max(scopes, key=len)] if scopes else ("", "")
+        full = own.full if exact is None else exact.full
+        if exact is None and token:
+            full = f"{start}{token}{own.public[len(start) :]}"
+        user = own.user or (exact.user if exact else None) or self.user(own.public)
+        return Address(public=own.public, full=full, user=user)
+
+    def user(self, url: str) -> tuple[str, str] | None:
+        """User and password typed for the URL's origin; of several, those of the longest common beginning."""
+        with self._lock:
+            known = self._users.get(origin(url), {})
+            best = max(known, key=lambda typed: len(posixpath.commonpath([typed, url])), default=None)
+            return None if best is None else known[best]
+
+    def with_user(self, url: str) -> str:
+        """A public URL as other programs take it: with its user information, token and query. Never to be stored."""
+        address = self.address(url)
+        if address.user is None:
+            return address.full
+        parts = urlsplit(address.full)
+        name, password = (quote(part, safe="") for part in address.user)
+        return urlunsplit(parts._replace(netloc=f"{name}:{password}@{parts.netloc}"))
+
+    def hide(self, text: str) -> str:
+        """`text` without the secrets that are known, wherever they stand in it."""
+        with self._lock:
+            words = sorted(self._words, key=len, reverse=True)
+        for word in words:
+            text = text.replace(word, "***")
+        return text
+
+    def add_word(self, word: str) -> None:
+        """Remember a secret that stands in no URL."""
+        if len(word) >= _SHORTEST:
+            with self._lock:
+                self._words.add(word)
+
+    def forget(self) -> None:
+        """Forget everything; for tests, whose servers take each other's ports."""
+        with self._lock:
+            for known in (self._users, self._own, self._tokens, self._words):
+                known.clear()
+
+    def _remember_words(self, address: Address) -> None:
+        found = [address.user[1]] if address.user and address.user[1] else list(address.user or ())
+        path, _, query = address.full.partition("?")
+        if (match := _token(path)) is not None:
+            found.append(match[1])
+        found += [value for name, value in _PARAMETER.findall(f"?{query}") if _is_secret(name, value)]
+        found += [form(word) for word in tuple(found) for form in (unquote, partial(quote, safe=""))]
+        self._words.update(word for word in found if len(word) >= _SHORTEST)
+
+
+SECRETS = Secrets()
+"""The secrets of this process."""
