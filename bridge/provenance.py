@@ -21,9 +21,10 @@ from packaging.utils import canonicalize_name
 
 from bridge.fetch.secrets import masked, public
 from bridge.model import Entry, Installed, Resolved
-from bridge.paths import META
+from bridge.paths import META, UNKNOWN_CHANNEL
 from converters.errors import BridgeError, UnsafeInputError
 from converters.names import NameMap
+from converters.purls import wheel_purl
 from converters.record import Record
 from converters.target import Target
 from converters.versions import to_matchspec, to_version_spec
@@ -33,6 +34,7 @@ __all__ = [
     "INSTALLER",
     "conda_depends",
     "conda_meta",
+    "conda_package",
     "direct_url",
     "history",
     "is_direct",
@@ -44,6 +46,7 @@ __all__ = [
 INSTALLER = b"bridge\n"
 
 _PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
+WHEEL_TYPE = "virtual_python_wheel"  # of conda's PackageType
 HARD_LINK = 1  # conda's LinkType: how the files came here
 _URL_KEYS = frozenset({"url", "channel", "requested_spec", "requested_specs"})
 _SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
@@ -55,20 +58,33 @@ def meta_path(record: Record) -> str:
 
 
 def conda_meta(
-    record: Record, entries: Iterable[Entry], *, depends: Sequence[str] = (), requested: Sequence[str] = ()
+    record: Record,
+    entries: Iterable[Entry],
+    *,
+    depends: Sequence[str] = (),
+    requested: Sequence[str] = (),
+    source: str = "",
 ) -> bytes:
     """The conda-meta JSON of an installed wheel. What is not known is left out: a `null` breaks other readers.
+
+    Three fields are as other clients need them, not as the wheel is called:
+
+    * `fn` is `NAME-VERSION-BUILD.conda`: conda up to 26.5 and mamba 2 look for the record under `fn` less its ending.
+    * `package_type` tells conda's exporters that the package belongs below `pip:`.
+    * `channel` is conda's and mamba's text for "no channel": an index as a channel would be asked for repodata, and
+      mamba 2 leaves the files of a package whose channel has `pypi` in it to pip.
+
+    The wheel's file name and its index are the qualifiers of its first purl (`converters.purls`).
 
     :param entries: every path of the package but this file, with its hash; written in the order of the paths.
     :param depends: MatchSpecs (`depends`); the record's own requirements are PEP 508.
     :param requested: the texts that a person asked for it with.
+    :param source: a folder that describes the package to conda-pack; empty: none.
 
     Raises `ValueError` for a record without a URL: conda's and rattler's need one.
     """
     if "://" not in record.url:
         raise ValueError(f"{record.identity} has no URL")
-    url = public(record.url)
-    channel = public(record.origin) if "://" in record.origin else url.rpartition("/")[0]
     sorted_entries = sorted(entries, key=lambda entry: entry.path)
     document: dict[str, object] = {
         "name": record.name,
@@ -77,25 +93,72 @@ def conda_meta(
         "build_number": record.build_number,
         "subdir": record.subdir,
         "noarch": record.noarch,
+        "package_type": WHEEL_TYPE,
         "depends": list(depends),
         "constrains": list(record.constraints),
-        "url": url,
-        "channel": channel,
-        "fn": record.filename,
+        "url": public(record.url),
+        "channel": UNKNOWN_CHANNEL,
+        "fn": f"{record.identity}.conda",
         "sha256": record.sha256,
         "md5": record.md5,
         "size": record.size,
         "license": record.license,
         "timestamp": record.timestamp,
-        "purls": [f"pkg:pypi/{name}@{_purl_version(record.version)}" for name in record.pypi_names],
-        "requested_spec": requested[0] if requested else None,
-        "requested_specs": list(requested) or None,
-        "link": {"source": "", "type": HARD_LINK},
+        "purls": _purls(record),
+        **_requests(record, requested),
+        "link": {"source": source, "type": HARD_LINK},
         "files": [entry.path for entry in sorted_entries],
         "paths_data": {"paths": [_path_data(entry) for entry in sorted_entries], "paths_version": 1},
     }
-    known = {key: value for key, value in document.items() if value is not None}
-    return record_bytes(known)
+    return record_bytes({key: value for key, value in document.items() if value is not None})
+
+
+def conda_package(record: Record, requested: Sequence[str] = ()) -> dict[str, object]:
+    """The keys of a conda package's conda-meta JSON that say what it is, as its channel says them.
+
+    Channels correct the dependencies of packages that are out already (repodata patches); solvers go by the channel,
+    so conda-meta has the channel's record and not the archive's index.json (CEP 36; conda and rattler do the same).
+    What is not known is left out: mamba reads no `null`.
+    """
+    document: dict[str, object] = {
+        **dict(record.others),
+        "name": record.name,
+        "version": record.version,
+        "build": record.build,
+        "build_number": record.build_number,
+        "subdir": record.subdir,
+        "noarch": record.noarch,
+        "depends": list(record.requirements),
+        "constrains": list(record.constraints),
+        "extra_depends": {extra: list(specs) for extra, specs in record.extra_requirements} or None,
+        "track_features": " ".join(record.track_features) or None,
+        "python_site_packages_path": record.python_site_packages_path,
+        "license": record.license,
+        "timestamp": record.timestamp,
+        "size": record.size,
+        "md5": record.md5,
+        "sha256": record.sha256,
+        "purls": list(record.purls) or None,
+        "fn": record.filename or f"{record.identity}.conda",
+        "url": public(record.url),
+        "channel": public(record.origin or record.url.rsplit("/", 2)[0]),
+        **_requests(record, requested),
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _purls(record: Record) -> list[str]:
+    first, *others = record.pypi_names or (record.name,)
+    index = public(record.origin) if "://" in record.origin else ""
+    own = wheel_purl(first, record.version, record.filename, index)
+    return [own, *(wheel_purl(name, record.version) for name in others)]
+
+
+def _requests(record: Record, requested: Sequence[str]) -> dict[str, object]:
+    """What a person asked for: as conda's MatchSpec takes it, and word for word."""
+    if not requested:
+        return {}
+    return {"requested_spec": _history_spec(record, requested[0]), "requested_specs": list(requested)}
 
 
 def record_bytes(document: Mapping[str, object]) -> bytes:
@@ -125,11 +188,6 @@ def _path_data(entry: Entry) -> dict[str, object]:
     if found.size is not None:
         data["size_in_bytes"] = found.size
     return data
-
-
-def _purl_version(version: str) -> str:
-    """A version in a package URL: `+` of a local version and `!` of an epoch are percent-encoded."""
-    return version.replace("!", "%21").replace("+", "%2B")
 
 
 def conda_depends(
@@ -258,7 +316,10 @@ def history(
     cannot parse would break it.
     """
     lines = [f"==> {when} <==", f"# cmd: {_one_line(command)}", f"# bridge version: {version}"]
-    lines += sorted(f"-{_distribution(installed.record)}" for installed in removed)
+    known = _distributions(previous)
+    lines += sorted(
+        f"-{known.get(installed.record.identity) or _distribution(installed.record)}" for installed in removed
+    )
     lines += sorted(f"+{_distribution(resolved.record)}" for resolved in added)
     wanted = sorted({_history_spec(resolved.record, text) for resolved in added for text in resolved.requested})
     if removed_specs:
@@ -275,7 +336,15 @@ def _history_spec(record: Record, text: str) -> str:
     return bare if is_plain and "@" not in bare and "[" not in bare else record.name
 
 
+def _distributions(previous: bytes) -> dict[str, str]:
+    """Identity → how a history has it (`CHANNEL/SUBDIR::NAME-VERSION-BUILD`): the same text ends it."""
+    lines = previous.decode("utf-8", "replace").splitlines()
+    return {line.rpartition("::")[2].strip(): line[1:].strip() for line in lines if line.startswith("+")}
+
+
 def _distribution(record: Record) -> str:
+    if record.ecosystem == "wheel" and record.subdir != "pypi":  # What pip installed has conda's made-up channel.
+        return f"{UNKNOWN_CHANNEL}/{record.subdir}::{record.identity}"
     channel = public(record.origin or record.url.rpartition("/")[0])
     channel = channel.rstrip("/").removesuffix(f"/{record.subdir}")
     return f"{channel}/{record.subdir}::{record.identity}"

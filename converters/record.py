@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from converters.errors import UnsafeInputError
@@ -24,7 +25,9 @@ class Record:
     judged by its own version order. `constraints` are conda's `constrains`, `extra_requirements` its
     `extra_depends` (CEP 44: extra → MatchSpecs). `purls` are what the artifact's own record says of itself. `timestamp`
     counts milliseconds since the epoch (upload time of a wheel). `origin` is the channel's or the index's URL. `yanked`
-    is the reason (PEP 592; `""` where none was given), `None` for a file that is not yanked.
+    is the reason (PEP 592; `""` where none was given), `None` for a file that is not yanked. `others` are the keys of a
+    conda record that bridge does not interpret (`license_family`, `features`, ...), with their values, so that
+    conda-meta keeps what the channel says.
     """
 
     ecosystem: Ecosystem
@@ -52,6 +55,7 @@ class Record:
     yanked: str | None = None
     license: str | None = None
     python_site_packages_path: str | None = None
+    others: tuple[tuple[str, object], ...] = field(default=(), compare=False, repr=False)
 
     @property
     def identity(self) -> str:
@@ -70,10 +74,51 @@ class Record:
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,127}\Z")
 _VERSION = re.compile(r"[A-Za-z0-9_.+!~-]{1,128}\Z")
 _BUILD = re.compile(r"[A-Za-z0-9_.+-]{0,128}\Z")
+# What `conda_record` reads, and what belongs to one prefix only (conda's `PrefixRecord`).
+_READ = frozenset(
+    {
+        "name",
+        "version",
+        "build",
+        "build_string",
+        "build_number",
+        "subdir",
+        "noarch",
+        "depends",
+        "constrains",
+        "extra_depends",
+        "track_features",
+        "purls",
+        "timestamp",
+        "fn",
+        "url",
+        "channel",
+        "sha256",
+        "md5",
+        "size",
+        "license",
+        "python_site_packages_path",
+    }
+)
+_OF_PREFIX = frozenset(
+    {
+        "files",
+        "paths_data",
+        "link",
+        "requested_spec",
+        "requested_specs",
+        "extracted_package_dir",
+        "package_tarball_full_path",
+        "package_type",
+        "auth",
+    }
+)
 
 
 def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = "noarch") -> Record:
-    """A record of repodata, index.json or conda-meta (JSON, CEP 34 and 36) as ours. Unknown keys are dropped.
+    """A record of repodata, index.json or conda-meta (JSON, CEP 34 and 36) as ours.
+
+    Keys that are not interpreted become `others`.
 
     Raises `UnsafeInputError` (`record-invalid`) where name, version or build could leave a directory (R01), or where a
     field has the wrong type.
@@ -110,7 +155,24 @@ def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = 
         size=_number(data, "size"),
         license=str(data["license"]) if data.get("license") else None,
         python_site_packages_path=str(data.get("python_site_packages_path") or "") or None,
+        others=_others(data),
     )
+
+
+def _others(data: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
+    found = tuple(
+        (key, value) for key, value in data.items() if key not in _READ and key not in _OF_PREFIX and value is not None
+    )
+    try:
+        return _shared(found)
+    except TypeError:  # A value that is a list or an object has no hash.
+        return found
+
+
+@lru_cache(maxsize=4096)
+def _shared(items: tuple[tuple[str, object], ...]) -> tuple[tuple[str, object], ...]:
+    """One value for the many records of a channel that say the same."""
+    return items
 
 
 def _text(data: Mapping[str, object], key: str) -> str:

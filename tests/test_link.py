@@ -478,8 +478,8 @@ def test_the_history_says_what_changed(environment: Environment, tmp_path: Path)
     text = (environment.root / "conda-meta/history").read_text()
     assert text.startswith("==> 2020-01-01 00:00:00 <==\n# cmd: conda create\n==> 2026-11-22 10:00:00 <==\n")
     assert re.findall(r"^[+-].*::(.*)$", text, re.MULTILINE) == [
-        "thing-2.0-0",
         "full-tool-1.0-py3_none_any_0",
+        "thing-2.0-0",
         "thing-2.0-0",
     ]
     specs = [ast.literal_eval(found) for found in re.findall(r"# \w+ specs: (.*)", text)]

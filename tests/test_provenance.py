@@ -82,13 +82,16 @@ def test_the_record_has_standard_keys_only_and_no_null() -> None:
         "depends": ["python >=3.8"],
         "constrains": [],
         "url": RICH.url,
-        "channel": RICH.origin,
-        "fn": RICH.filename,
+        "package_type": "virtual_python_wheel",
+        "channel": "<unknown>",
+        "fn": "rich-13.9.4-py3_none_any_0.conda",
         "sha256": RICH.sha256,
         "size": RICH.size,
         "license": "MIT",
         "timestamp": RICH.timestamp,
-        "purls": ["pkg:pypi/rich@13.9.4"],
+        "purls": [
+            "pkg:pypi/rich@13.9.4?file_name=rich-13.9.4-py3-none-any.whl&repository_url=https://index.example/simple/"
+        ],
         "requested_spec": "rich>=13",
         "requested_specs": ["rich>=13"],
         "link": {"source": "", "type": 1},
@@ -112,7 +115,7 @@ def test_rattler_reads_the_record(tmp_path: Path, changes: dict[str, Any]) -> No
     path.write_bytes(provenance.conda_meta(record, ENTRIES, depends=["python >=3.8"], requested=["rich"]))
     found = PrefixRecord.from_path(path)
     assert (found.name.normalized, str(found.version), str(found.build)) == (record.name, record.version, record.build)
-    assert found.file_name == record.filename
+    assert found.file_name == f"{record.identity}.conda"
     assert found.url == record.url
     assert (found.sha256.hex() if found.sha256 else None) == record.sha256
     assert (found.size, found.subdir) == (record.size, record.subdir)
@@ -127,15 +130,18 @@ def test_bridge_reads_the_record_back() -> None:
     data = provenance.conda_meta(RICH, ENTRIES, depends=["python >=3.8"], requested=["rich>=13", "rich<14"])
     installed, defects = condameta.parse(data, provenance.meta_path(RICH))
     expected = replace(RICH, requirements=("python >=3.8",), requires_python=None, extras=())
-    assert replace(installed.record, origin=RICH.origin, purls=expected.purls) == expected
+    assert replace(installed.record, purls=expected.purls) == replace(expected, origin=RICH.origin.rstrip("/"))
     assert installed.requested == ("rich>=13", "rich<14")
     assert sorted(installed.entries, key=str) == sorted(ENTRIES, key=str)
     assert defects == ()
 
 
-def test_a_channel_that_is_no_url_is_replaced_by_the_folder_of_the_wheel() -> None:
+def test_a_wheel_of_no_index_comes_from_its_folder() -> None:
     local = replace(RICH, url="file:///srv/wheels/rich-13.9.4-py3-none-any.whl", origin="wheels")
-    assert json.loads(provenance.conda_meta(local, ()))["channel"] == "file:///srv/wheels"
+    data = provenance.conda_meta(local, ())
+    assert json.loads(data)["purls"] == ["pkg:pypi/rich@13.9.4?file_name=rich-13.9.4-py3-none-any.whl"]
+    installed, _ = condameta.parse(data, provenance.meta_path(local))
+    assert (installed.record.origin, installed.record.filename) == ("file:///srv/wheels", local.filename)
     with pytest.raises(ValueError, match="no URL"):
         provenance.conda_meta(replace(RICH, url="rich.whl"), ())
 
@@ -263,7 +269,7 @@ def test_history_is_appended_in_the_form_that_conda_parses() -> None:
         "# cmd: bridge install -p x rich?+evil\n"
         "# bridge version: 0.1.0\n"
         "-https://c.example/main/linux-64::zlib-1.3-h5_0\n"
-        "+https://index.example/simple/noarch::rich-13.9.4-py3_none_any_0\n"
+        "+<unknown>/noarch::rich-13.9.4-py3_none_any_0\n"
         "# remove specs: ['zlib']\n"
         "# update specs: ['rich']\n"
     )

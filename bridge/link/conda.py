@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,7 @@ from bridge.model import Fingerprint, Resolved
 from bridge.owners import incoming, leaving
 from bridge.paths import META
 from bridge.prefix import condameta
-from bridge.provenance import HARD_LINK, meta_path, record_bytes
+from bridge.provenance import HARD_LINK, conda_package, meta_path, record_bytes
 
 __all__ = ["Unpacking", "link", "paths_of", "record"]
 
@@ -212,31 +213,42 @@ def _finish_conda(task: Task, staging: Path, resolved: Resolved, compiled: Compi
 
 
 def _completed(
-    document: dict[str, Any],
+    document: Mapping[str, Any],
     resolved: Resolved,
     staged: Mapping[str, Fingerprint],
     bytecode: Collection[str],
     yielded: Collection[str],
 ) -> bytes:
-    """The record as rattler wrote it, of this prefix alone: with what was asked for, the hashes of what was staged and
-    the bytecode that was compiled here (without a hash, as conda writes it); without the folders of unpacked packages.
+    """The record of a package in this prefix: what its channel says of it, and its files as they were staged.
+
+    Of rattler's record, the files count: it takes the rest from the archive. A link has the sha256 of the file that it
+    was packed to lead to, as conda and mamba write it; `conda doctor` compares `sha256_in_prefix` with what a link
+    leads to, and rattler writes that of the link's text, which only a link to a folder keeps: doctor passes those by.
+    Bytecode has no hash, as conda writes it: the interpreter may write it anew at any time.
     """
-    for key in ("extracted_package_dir", "package_tarball_full_path", "requested_spec", "requested_specs"):
-        document.pop(key, None)
-    if isinstance(document.get("link"), dict):
-        # Where what was unpacked could not be linked it was copied: in the prefix both are files of its own.
-        document["link"] = {"source": "", "type": HARD_LINK}
-    if resolved.requested:
-        document |= {"requested_spec": resolved.requested[0], "requested_specs": list(resolved.requested)}
-    paths = [entry for entry in document["paths_data"]["paths"] if entry["_path"] not in yielded]
+    paths = [dict(entry) for entry in document["paths_data"]["paths"] if entry["_path"] not in yielded]
     for entry in paths:
         found = staged.get(entry["_path"])
         if found is not None and found.kind == "file":
             entry |= {"sha256_in_prefix": found.sha256, "size_in_bytes": found.size}
+        elif found is not None and found.kind == "symlink" and not _leads_to_folder(entry["_path"], found, staged):
+            entry.pop("sha256_in_prefix", None)
     paths += [{"_path": path, "path_type": "pyc_file"} for path in sorted(bytecode)]
-    document["files"] = [path for path in document["files"] if path not in yielded] + sorted(bytecode)
-    document["paths_data"]["paths"] = paths
-    return record_bytes(document)
+    return record_bytes(
+        conda_package(resolved.record, resolved.requested)
+        | {
+            # Where what was unpacked could not be linked it was copied: in the prefix both are files of its own.
+            "link": {"source": "", "type": HARD_LINK},
+            "files": [path for path in document["files"] if path not in yielded] + sorted(bytecode),
+            "paths_data": {**document["paths_data"], "paths": paths},
+        }
+    )
+
+
+def _leads_to_folder(path: str, link: Fingerprint, staged: Collection[str]) -> bool:
+    """Whether a link leads to a folder of the same package."""
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link.link or ""))
+    return any(other.startswith(f"{target}/") for other in staged)
 
 
 def _verified(tree: fs.WritableTree, path: str, promises: Iterable[Fingerprint | None], label: str) -> Fingerprint:

@@ -11,16 +11,20 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from urllib.parse import unquote
+
+from packaging.utils import canonicalize_name
 
 from bridge.entries import Entries
 from bridge.fetch.secrets import masked, public
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
-from bridge.paths import EMPTY, META, inside
+from bridge.paths import EMPTY, META, UNKNOWN_CHANNEL, inside
 from bridge.prefix.columns import conda_paths
 from bridge.prefix.locations import located
 from bridge.prefix.origin import channel_of, subdir_of
 from converters.errors import UnsafeInputError
 from converters.names import projects_of_purls
+from converters.purls import origin_of_wheel
 from converters.record import Record, conda_record
 
 __all__ = ["parse"]
@@ -65,23 +69,49 @@ def _record(document: Mapping[str, object]) -> Record:
         record = conda_record(document, subdir=subdir_of(document) or "noarch")
     except UnsafeInputError as error:
         raise ValueError(error.message) from error
-    names = (record.filename, record.url.partition("#")[0])
-    # Records that conda makes up for what pip installed have the channel, subdir and build `pypi`.
-    is_wheel = any(name.endswith(".whl") for name in names) or (
-        record.build.startswith("pypi_") and "pypi" in record.origin
-    )
     site = record.python_site_packages_path
-    return replace(
+    record = replace(
         record,
-        ecosystem="wheel" if is_wheel else "conda",
-        # The channel of a wheel is its index, in whose URL no part is a subdir.
-        origin=public(record.origin if is_wheel else channel_of(document)),
         url=public(record.url),
         pypi_names=projects_of_purls(record.purls),
         timestamp=_milliseconds(record.timestamp),
         sha256=record.sha256 if record.sha256 and _HEX.match(record.sha256) else None,
         python_site_packages_path=None if site is None else inside(site),
     )
+    if _is_wheel(record, document.get("package_type")):
+        return _wheel(record)  # Its channel is an index, in whose URL no part is a subdir.
+    return replace(record, origin=public(channel_of(document)))
+
+
+def _is_wheel(record: Record, package_type: object) -> bool:
+    """Whether a record is of a wheel: as bridge writes them now, as it wrote them before (`fn` was the wheel's file
+    name), or as conda makes them up for what pip installed (channel, subdir and build are `pypi`).
+    """
+    # rattler drops `package_type` where it writes a record anew, and keeps the purls.
+    is_named = record.origin == UNKNOWN_CHANNEL and origin_of_wheel(record.purls) is not None
+    files = (record.filename, record.url.partition("#")[0])
+    return (
+        is_named
+        or (isinstance(package_type, str) and package_type.startswith("virtual_python_"))
+        or any(name.endswith(".whl") for name in files)
+        or (record.build.startswith("pypi_") and "pypi" in record.origin)
+    )
+
+
+def _wheel(record: Record) -> Record:
+    """A wheel's record with its own file name and index: `fn` and `channel` are what conda and mamba need there."""
+    found = origin_of_wheel(record.purls)
+    folder, _, last = record.url.partition("#")[0].rpartition("/")
+    filename = record.filename
+    if not filename.endswith(".whl"):
+        filename = found.filename if found else unquote(last) if last.endswith(".whl") else filename
+    origin = record.origin
+    if origin == UNKNOWN_CHANNEL:
+        origin = found.index.rstrip("/") if found and found.index else folder
+    names = record.pypi_names
+    if found:  # Of several projects, the one of the file comes first.
+        names = tuple(dict.fromkeys((canonicalize_name(found.project), *names)))
+    return replace(record, ecosystem="wheel", filename=filename, origin=public(origin), pypi_names=names)
 
 
 def _requested(document: Mapping[str, object]) -> tuple[str, ...]:
