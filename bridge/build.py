@@ -33,7 +33,7 @@ from bridge.config import Settings
 from bridge.config.pip import home_directory
 from bridge.errors import BuildError, FaultError, UnsafeInputError, UsageError
 from bridge.faults import faults
-from bridge.fetch.cache import BlobStore, sha256_of
+from bridge.fetch.cache import BlobStore
 from bridge.fetch.secrets import SECRETS, hidden
 from bridge.fetch.urls import local_path
 from bridge.sdist import parse_sdist_name, unpack
@@ -256,7 +256,8 @@ class BuiltWheels:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._folder = settings.cache_dir / "built"
-        self._notes = BlobStore(self._folder / "notes")
+        self._root = settings.cache_dir
+        self._notes = BlobStore(self._folder / "notes", root=self._root)
 
     def wheel(self, sdist: Path, sha256: str) -> Path:
         """The wheel of an sdist, built if it was not before. Raises as `build_wheel`."""
@@ -275,22 +276,28 @@ class BuiltWheels:
         return self._folder / key[:2] / key / name
 
     def _find(self, key: str) -> Path | None:
-        note = json.loads(self._notes.get(key) or b"{}")
-        if not note:
+        note = self._notes.read(key, _read_note)
+        if note is None:
             return None
-        path = self._path(key, note["name"])
+        path = self._path(key, note[0])
         try:
-            return path if sha256_of(path) == note["sha256"] else None
+            return path if fs.hash_regular(path, root=self._root) == note[1] else None
         except OSError:
             return None
 
     def _keep(self, key: str, wheel: Path) -> Path:
         path = self._path(key, wheel.name)
-        fs.make_directories(path.parent)
         with faults(wheel), open(wheel, "rb") as stream:
-            sha256 = fs.publish_file(path, stream)
+            sha256 = fs.publish_file(path, stream, root=self._root)
         self._notes.set(key, json.dumps({"name": path.name, "sha256": sha256}).encode())
         return path
+
+
+def _read_note(note: dict[str, object]) -> tuple[str, object]:
+    """The (file name, sha256) that a note says. Raises `UnsafeInputError` where the name is no wheel's."""
+    name = str(note["name"])
+    parse_wheel_name(name)
+    return name, note["sha256"]
 
 
 def _key(sha256: str) -> str:

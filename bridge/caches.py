@@ -19,7 +19,6 @@ from pathlib import Path
 from bridge import fs
 from bridge.errors import BridgeError, FaultError, PrefixLockedError
 from bridge.faults import faults
-from bridge.fetch.cache import sha256_of
 
 __all__ = ["Inspection", "Part", "in_use", "inspect", "prune"]
 
@@ -184,7 +183,7 @@ def _is_damaged(folder: Path, path: str) -> bool:
             from bridge.link.wheel_store import is_whole  # noqa: PLC0415 - a cache is seldom verified
 
             return not is_whole(folder / path)
-        return sha256_of(folder / path) != promised[1]
+        return fs.hash_regular(folder / path, root=folder) != promised[1]
     except OSError:
         return True
 

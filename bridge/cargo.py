@@ -77,7 +77,9 @@ def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Car
     packages = incoming(plan)
     judging: dict[str, Future[_Judged]] = {}
     cache = supply.session.settings.cache_dir
-    judges = _Judges(wheels=WheelStore(cache / "unpacked"), packages=Judgements(cache / "judged"))
+    judges = _Judges(
+        wheels=WheelStore(cache / "unpacked", root=cache), packages=Judgements(cache / "judged", root=cache)
+    )
 
     def judge_one(resolved: Resolved, path: Path) -> _Judged:
         judged = _judged(resolved, path, plan, supply, judges)

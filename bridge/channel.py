@@ -10,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge import fs
 from bridge._rattler import Repodata, channel_url
 from bridge.errors import IntegrityError, UnsafeInputError
+from bridge.fetch.cache import told_as_cache
 from bridge.fetch.secrets import SECRETS
 from converters.record import Record
 
@@ -60,6 +62,8 @@ class Channels:
 
     @cached_property
     def _repodata(self) -> Repodata:
+        with told_as_cache():  # rattler opens by name whatever lies there
+            fs.keep_regular(self._cache, root=self._cache.parent)
         return Repodata(self._others, self._subdir, self._cache, offline=self._is_offline)
 
     def close(self) -> None:

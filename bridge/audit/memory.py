@@ -20,7 +20,7 @@ from pathlib import Path
 from bridge.audit.finding import Finding, Report
 from bridge.audit.tree import Tree, read_tree, signature_of
 from bridge.errors import BridgeError, FaultError
-from bridge.fs import make_directories, publish_file
+from bridge.fs import publish_file, read_regular
 
 __all__ = ["Memory"]
 
@@ -32,7 +32,7 @@ _MAX_SIZE = 64 << 20  # bytes of a report that is kept
 class Memory:
     """The report of one prefix under one set of circumstances.
 
-    :param folder: where reports are kept.
+    :param folder: where reports are kept: a folder of the cache.
     :param context: all else that the findings depend on: versions, the target, settings, the environment.
     `tree` is what `look` saw in the prefix; `None`: nobody looked, or it could not be read.
     """
@@ -40,6 +40,7 @@ class Memory:
     def __init__(self, folder: Path, prefix: Path, context: str) -> None:
         name = hashlib.sha256(os.fsencode(os.path.realpath(prefix))).hexdigest()[:32]
         self._path = folder / f"{name}.json"
+        self._root = folder.parent
         self._prefix = prefix
         self._context = hashlib.sha256(context.encode("utf-8", "surrogateescape")).hexdigest()
         self._started = time.time_ns()
@@ -74,7 +75,7 @@ class Memory:
             return None
         try:
             return _report(kept["report"], self._prefix)  # type: ignore[arg-type]
-        except (KeyError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, AttributeError):
             return None
 
     def keep(self, report: Report, outside: Iterable[str]) -> None:
@@ -95,14 +96,13 @@ class Memory:
         if len(data) > _MAX_SIZE:
             return
         try:
-            make_directories(self._path.parent)
-            publish_file(self._path, [data])
+            publish_file(self._path, [data], root=self._root)
         except BridgeError:  # A cache that cannot be written makes the next audit slower, and this one no worse.
             return
 
     def _read(self) -> Mapping[str, object] | None:
         try:
-            document = json.loads(self._path.read_bytes())
+            document = json.loads(read_regular(self._path, root=self._root, limit=_MAX_SIZE))
         except (OSError, ValueError, RecursionError):
             return None
         return document if isinstance(document, dict) and document.get("format") == _FORMAT else None

@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,12 +37,14 @@ class ArtifactStore:
     """The artifacts in the cache, and the way there. For many threads at once.
 
     :param network: what downloads; `None`: offline.
+    :param root: the cache that `folder` lies in; from there on no symlink is followed.
     """
 
-    def __init__(self, folder: Path, network: Network | None) -> None:
+    def __init__(self, folder: Path, network: Network | None, *, root: Path | None = None) -> None:
         self._folder = folder
+        self._root = root or folder
         self._network = network
-        self._notes = BlobStore(folder / "notes")
+        self._notes = BlobStore(folder / "notes", root=self._root)
         self._typed: dict[tuple[str, str], Path] = {}  # (sha256, name) of what was asked for by URL in this run
         self._verified: dict[tuple[str, int, int, int], str] = {}
 
@@ -52,7 +55,7 @@ class ArtifactStore:
     def find(self, sha256: str, name: str) -> Path | None:
         """The artifact of that hash, where it lies in the cache and is whole."""
         for path in (self.path(sha256, name), self._typed.get((sha256, name))):
-            if path is not None and self._hash(path) == sha256:
+            if path is not None and self._hash(path, root=self._root) == sha256:
                 return path
         return None
 
@@ -73,7 +76,7 @@ class ArtifactStore:
             check_size(name, url, size, whole.stat().st_size)
             return whole
         path = self.path(sha256, name)
-        found = self._hash(path)
+        found = self._hash(path, root=self._root)
         if self._network is None and found is not None:
             raise IntegrityError(
                 "hash-mismatch",
@@ -86,22 +89,22 @@ class ArtifactStore:
         with self._publishing(path) as stream:
             transfer = Transfer(network, url, stream, name=name, sha256=sha256, size=size, progress=progress)
             try:
-                transfer.run(_blocks_of(unfinished))
+                transfer.run(self._blocks_of(unfinished))
             except BaseException as error:
                 if not isinstance(error, IntegrityError) and transfer.length >= _WORTH_KEEPING:
                     self._keep(stream, unfinished)
                 raise
         with suppress(FaultError):
-            fs.remove_tree(unfinished)
-        self._hash(path, known=sha256)
+            fs.remove_regular(unfinished, root=self._root)
+        self._hash(path, root=self._root, known=sha256)
         return path
 
     def typed(self, url: str, *, size: int | None, name: str, progress: Progress | None) -> Path:
         """What a person named by its URL alone. It is asked for again each time, unless the server says "unchanged"."""
         key = hashlib.sha256(url.encode()).hexdigest()
         path = self._folder / "url" / key[:2] / key / name
-        note = json.loads(self._notes.get(url) or b"{}")
-        found = self._hash(path)
+        note: dict[str, object] = self._notes.read(url, dict) or {}
+        found = self._hash(path, root=self._root)
         is_whole = found is not None and found == note.get("sha256")
         if is_whole and (self._network is None or self._is_unchanged(self._network, url, note.get("validator"))):
             self._typed[str(found), name] = path
@@ -136,35 +139,34 @@ class ArtifactStore:
 
     @contextmanager
     def _publishing(self, path: Path) -> Iterator[BinaryIO]:
-        with told_as_cache():
-            fs.make_directories(path.parent)
-            with fs.publish_stream(path) as stream:
-                yield stream
+        with told_as_cache(), fs.publish_stream(path, root=self._root) as stream:
+            yield stream
 
-    @staticmethod
-    def _keep(stream: BinaryIO, path: Path) -> None:
+    def _keep(self, stream: BinaryIO, path: Path) -> None:
         """Keep what came so far; that it cannot be kept hides nothing of why it broke off."""
         with suppress(FaultError):
             stream.seek(0)
-            fs.make_directories(path.parent)
-            fs.publish_file(path, stream)
+            fs.publish_file(path, stream, root=self._root)
 
-    def _hash(self, path: Path, *, known: str | None = None) -> str | None:
-        """The sha256 of a file, computed again only where its size, time or inode changed; `None`: not there."""
+    def _hash(self, path: Path, *, root: Path | None = None, known: str | None = None) -> str | None:
+        """The sha256 of a file, computed again only where its size, time or inode changed; `None`: not there.
+
+        :param root: the cache, for a file that lies there: what is no regular file of a trusted owner is not there.
+        """
         try:
-            found = path.stat()
+            found = path.stat() if root is None else fs.lstat_regular(path, root=root)
             stamp = (str(path), found.st_size, found.st_mtime_ns, found.st_ino)
             if stamp not in self._verified:
-                self._verified[stamp] = known or sha256_of(path)
+                hashes = sha256_of if root is None else partial(fs.hash_regular, root=root)
+                self._verified[stamp] = known or hashes(path)
         except OSError:
             return None
         return self._verified[stamp]
 
-
-def _blocks_of(path: Path) -> Iterable[bytes]:
-    try:
-        with open(path, "rb") as stream:
-            while block := stream.read(_BLOCK):
-                yield block
-    except OSError:
-        return
+    def _blocks_of(self, path: Path) -> Iterable[bytes]:
+        try:
+            with fs.open_regular(path, root=self._root) as stream:
+                while block := stream.read(_BLOCK):
+                    yield block
+        except OSError:
+            return

@@ -7,18 +7,22 @@ be written costs time, never the result. All writing is `bridge.fs`'s.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from bridge import fs
-from bridge.errors import FaultError
+from bridge.errors import BridgeError, FaultError
 
 __all__ = ["BlobStore", "sha256_of", "told_as_cache"]
 
 _BLOCK = 1 << 20
 _DIGEST = 64
+
+Value = TypeVar("Value")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -48,8 +52,10 @@ def told_as_cache() -> Iterator[None]:
 class BlobStore:
     """Values of up to some megabytes by key, each a file: the sha256 of the value as hex, a line feed, the value."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, root: Path | None = None) -> None:
+        """:param root: the cache that `folder` lies in; from there on no symlink is followed."""
         self._folder = folder
+        self._root = root or folder
 
     def _path(self, key: str) -> Path:
         name = hashlib.sha256(key.encode()).hexdigest()
@@ -58,7 +64,7 @@ class BlobStore:
     def get(self, key: str) -> bytes | None:
         """The value that was last set; `None` where there is none, or it was damaged."""
         try:
-            data = self._path(key).read_bytes()
+            data = fs.read_regular(self._path(key), root=self._root)
         except OSError:
             return None
         value = data[_DIGEST + 1 :]
@@ -69,7 +75,26 @@ class BlobStore:
         digest = hashlib.sha256(value).hexdigest().encode()
         path = self._path(key)
         try:
-            fs.make_directories(path.parent)
-            fs.publish_file(path, [digest, b"\n", value], mode=0o600)
+            fs.publish_file(path, [digest, b"\n", value], mode=0o600, root=self._root)
         except FaultError:
             return
+
+    def read(self, key: str, parse: Callable[[Any], Value]) -> Value | None:
+        """What `parse` makes of the JSON document that was last set; `None` where there is none.
+
+        An entry whose checksum is right may still hold nonsense: another version, or somebody else, wrote it. Whatever
+        `parse` raises of that kind, the entry is dropped, and the caller computes the value again.
+        """
+        value = self.get(key)
+        if value is None:
+            return None
+        try:
+            return parse(json.loads(value))
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, BridgeError):
+            self.drop(key)
+            return None
+
+    def drop(self, key: str) -> None:
+        """Forget the value of `key`, where the cache can be written."""
+        with suppress(FaultError):
+            fs.remove_regular(self._path(key), root=self._root)

@@ -59,7 +59,7 @@ class Client(Pool):
                 hint = "see BRIDGE_CA_BUNDLE, BRIDGE_CLIENT_CERT and pip's cert and client-cert"
                 raise UsageError("certificate-file", f"there is no certificate file {path}", hint=hint)
         self.settings = settings
-        self.metadata = BlobStore(settings.cache_dir / "metadata")
+        self.metadata = BlobStore(settings.cache_dir / "metadata", root=settings.cache_dir)
         self._backoff = backoff
         self._closed = threading.Event()
         for url in (*settings.index_urls, *settings.find_links):
@@ -68,7 +68,9 @@ class Client(Pool):
         self._rangeless: set[tuple[str, str, int]] = set()
         self._opening = threading.Lock()
         self._opened: Wire | None = None
-        self._artifacts = ArtifactStore(settings.cache_dir / "artifacts", None if settings.offline else self)
+        self._artifacts = ArtifactStore(
+            settings.cache_dir / "artifacts", None if settings.offline else self, root=settings.cache_dir
+        )
 
     def close(self) -> None:
         """Stop what is under way, wait for it, and close the connections."""

@@ -61,7 +61,8 @@ class Wire:
         self._closed = closed
         self._counting = threading.Lock()
         self._watchdog = Watchdog(settings.timeout)
-        self._cache = PageCache(BlobStore(settings.cache_dir / "http"), settings.client_cert or "")
+        blobs = BlobStore(settings.cache_dir / "http", root=settings.cache_dir)
+        self._cache = PageCache(blobs, settings.client_cert or "")
         self._session = requests.Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         if settings.proxy:

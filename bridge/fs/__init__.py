@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,9 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from bridge.errors import OwnershipError
 from bridge.faults import failpoint, faults
 from bridge.fingerprint import Fingerprint
-from bridge.fs.durability import Durability, sync, sync_one
+from bridge.fs.durability import Durability, sync
+from bridge.fs.publish import keep_regular, publish_file, publish_stream, remove_regular
+from bridge.fs.regular import hash_regular, lstat_regular, open_regular, read_regular
 from bridge.fs.tree import BELOW, Tree, fingerprint
 
 if TYPE_CHECKING:
@@ -33,11 +34,17 @@ __all__ = [
     "WritableTree",
     "failpoint",
     "fingerprint",
+    "hash_regular",
+    "keep_regular",
+    "lstat_regular",
     "make_directories",
     "make_directory",
+    "open_regular",
     "publish_directory",
     "publish_file",
     "publish_stream",
+    "read_regular",
+    "remove_regular",
     "remove_tree",
     "sync",
     "write_file",
@@ -253,70 +260,6 @@ def make_directory(root: Path | WritableTree, path: str, *, mode: int | None = N
     with _opened(root) as tree:
         tree.make_directory(path, mode)
     return Fingerprint(kind="directory", mode=mode)
-
-
-class _File(io.FileIO):
-    """A file whose failing writes are told with its path, whatever block of a caller they fail in."""
-
-    told: faults
-
-    def write(self, data: object, /) -> int:
-        with self.told:
-            return super().write(data)  # type: ignore[arg-type] # any buffer, as FileIO.write takes
-
-
-@contextmanager
-def publish_stream(path: Path, *, mode: int = 0o644, sync: bool = False) -> Iterator[BinaryIO]:
-    """A seekable stream whose content appears at `path` when the block ends, in place of what was there.
-
-    Where the block raises, or the process dies, `path` is as it was. `mode` is subject to the umask. A symlink at
-    `path` stays, and what it points to is replaced. With `sync` the content is on the disk before it appears.
-
-    :raises FaultError: the system refused; the folder must be there.
-    :raises OwnershipError: `path-special`: `path` is a directory or a device.
-    """
-    told = faults(path)
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{os.urandom(8).hex()}.bridge-tmp")
-    with told:
-        if target.exists() and not target.is_file():
-            raise OwnershipError("path-special", f"{path} is there and is no file; it is not replaced")
-        raw = _File(os.open(temporary, _NEW & ~os.O_WRONLY | os.O_RDWR, mode), "r+b")
-    raw.told = told
-    stream = io.BufferedRandom(raw)
-    try:
-        with told:
-            failpoint("cache.tmp_created")
-        yield stream
-        with told:
-            stream.flush()
-            failpoint("cache.verified")
-            if sync:
-                os.fsync(raw.fileno())
-            stream.close()
-            os.rename(temporary, target)
-    except BaseException:
-        with suppress(Exception):
-            raw.close()
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    with told:
-        if sync:
-            sync_one(target.parent)
-        failpoint("cache.published")
-
-
-def publish_file(path: Path, blocks: Iterable[bytes] | BinaryIO, *, mode: int = 0o644, sync: bool = False) -> str:
-    """Write `blocks` to `path`, whole or not at all, and return their sha256. As `publish_stream`, and raises as it."""
-    digest = hashlib.sha256()
-    with publish_stream(path, mode=mode, sync=sync) as stream:
-        for block in _blocks(blocks):
-            digest.update(block)
-            stream.write(block)
-            with faults(path):
-                failpoint("cache.chunk_written")
-    return digest.hexdigest()
 
 
 def make_directories(path: Path) -> tuple[Path, ...]:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from bridge import fs
 from bridge.errors import FaultError, IntegrityError
-from bridge.fetch.cache import sha256_of, told_as_cache
+from bridge.fetch.cache import told_as_cache
 from bridge.host.layout import Layout
 from converters.errors import UnsafeInputError
 from converters.record import Record, conda_record
@@ -30,11 +30,12 @@ class HostChannel:
     name = "host"
 
     def __init__(self, cache: Path, *, packs_late: bool = False) -> None:
-        """:param cache: the folder; it is made when something is packed.
+        """:param cache: the folder, in the cache of bridge; it is made when something is packed.
         :param packs_late: whether the record of a python that was not packed yet is given before it is packed, without
             a hash and a size: it is packed meanwhile, and `archive` waits for it. Close the channel then.
         """
         self._cache = cache.absolute()
+        self._root = self._cache.parent
         self.url = self._cache.as_uri()
         self._packs_late = packs_late
         self._packing: dict[Path, tuple[Record, Future[Record]]] = {}
@@ -75,7 +76,7 @@ class HostChannel:
             self._packing[path][1].result()
             return path
         with self._lock:
-            if record.sha256 is not None and path.is_file() and sha256_of(path) == record.sha256:
+            if record.sha256 is not None and self._hash(path) == record.sha256:
                 return path
         layout = Layout.of_running()
         if path != self._path(layout, record.name):
@@ -94,12 +95,19 @@ class HostChannel:
     def _read(self, path: Path) -> Record | None:
         """The record that lies beside an archive; `None` where either is missing, or is seen to be damaged."""
         try:
-            document = json.loads(_beside(path).read_bytes())
+            document = json.loads(fs.read_regular(_beside(path), root=self._root))
             content = document["record"]
-            if document["sha256"] != _digest(content) or path.stat().st_size != content["size"]:
+            found = fs.lstat_regular(path, root=self._root)
+            if document["sha256"] != _digest(content) or found.st_size != content["size"]:
                 return None
             return conda_record(content | self._place(path), origin=self.url)
-        except (OSError, ValueError, TypeError, LookupError, UnsafeInputError):
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, UnsafeInputError):
+            return None
+
+    def _hash(self, path: Path) -> str | None:
+        try:
+            return fs.hash_regular(path, root=self._root)
+        except OSError:
             return None
 
     def _place(self, path: Path) -> dict[str, object]:
@@ -125,15 +133,15 @@ class HostChannel:
 
     def _keep(self, path: Path, write: Callable[[BinaryIO], Mapping[str, object]]) -> Record:
         """Write an archive and the record beside it."""
-        with told_as_cache():
-            fs.make_directories(path.parent)
         try:
-            with fs.publish_stream(path) as stream:
+            with told_as_cache(), fs.publish_stream(path, root=self._root) as stream:
                 index = write(stream)
         except OSError as error:
             raise _unpacked(error) from error
-        content = dict(index) | {"sha256": sha256_of(path), "size": path.stat().st_size}
-        fs.publish_file(_beside(path), [json.dumps({"record": content, "sha256": _digest(content)}).encode()])
+        size = fs.lstat_regular(path, root=self._root).st_size
+        content = dict(index) | {"sha256": fs.hash_regular(path, root=self._root), "size": size}
+        beside = _beside(path)
+        fs.publish_file(beside, [json.dumps({"record": content, "sha256": _digest(content)}).encode()], root=self._root)
         return conda_record(content | self._place(path), origin=self.url)
 
 

@@ -263,11 +263,18 @@ class Index:
             return self._sdist_metadata(file)
         named = parse_wheel_name(file.filename)
         kept = self._client.metadata.get(file.sha256) if file.sha256 else None
-        data = self._metadata_bytes(file) if kept is None else kept[1:]
+        if kept is not None and file.sha256:
+            try:
+                metadata = parse_metadata(kept[1:], file.filename)
+                check_name(named, metadata, file.filename)
+            except UnsafeInputError:
+                self._client.metadata.drop(file.sha256)
+            else:
+                return metadata
+        data = self._metadata_bytes(file)
         metadata = parse_metadata(data, file.filename)
         check_name(named, metadata, file.filename)
-        if kept is None:
-            self._keep(file, data, _UNCONFIRMED)
+        self._keep(file, data, _UNCONFIRMED)
         return metadata
 
     def _sdist_metadata(self, file: IndexFile) -> CoreMetadata:

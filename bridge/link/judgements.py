@@ -26,8 +26,8 @@ _row = attrgetter(*_COLUMNS)
 class Judgements:
     """The judgements in a folder of the cache. For many threads and processes at once."""
 
-    def __init__(self, folder: Path) -> None:
-        self._blobs = BlobStore(folder)
+    def __init__(self, folder: Path, *, root: Path | None = None) -> None:
+        self._blobs = BlobStore(folder, root=root)
 
     def judge(
         self, archive: Path, *, sha256: str | None, filename: str, allow_external_symlinks: bool = False
@@ -37,9 +37,9 @@ class Judgements:
         :param sha256: of the archive, verified by who fetched it; `None`: nobody knows it, and nothing is remembered.
         """
         key = f"{_FORMAT} {__version__} {filename} {allow_external_symlinks} {sha256}"
-        known = self._blobs.get(key) if sha256 is not None else None
+        known = self._blobs.read(key, _read) if sha256 is not None else None
         if known is not None:
-            return _read(json.loads(known))
+            return known
         found = check_conda(archive, filename=filename, allow_external_symlinks=allow_external_symlinks)
         if sha256 is not None:
             self._blobs.set(key, json.dumps(_document(found), separators=(",", ":")).encode())

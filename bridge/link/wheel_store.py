@@ -54,8 +54,10 @@ class Contents(Protocol):
 class WheelStore:
     """The unpacked wheels in a folder of the cache. For many threads and processes at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, root: Path | None = None) -> None:
+        """:param root: the cache that `folder` lies in; from there on no symlink is followed."""
         self._folder = folder
+        self._root = root or folder
 
     def path(self, sha256: str) -> Path:
         """Where the unpacked wheel of that hash lies or is to lie."""
@@ -68,12 +70,11 @@ class WheelStore:
         :param sha256: of the archive, verified by who fetched it.
         """
         path = self.path(sha256)
-        known = _read(path, filename)
+        known = _read(path, filename, self._root)
         if known is not None:
             return known, path
         try:
-            fs.make_directories(path.parent)
-            with fs.publish_stream(path) as stream:
+            with fs.publish_stream(path, root=self._root) as stream:
                 return _unpack(archive, filename, stream), path
         except FaultError:
             return check_wheel(archive, filename=filename), None
@@ -90,11 +91,12 @@ def unpacked_contents(manifest: WheelManifest, unpacked: Path) -> Contents:
 
 def is_whole(path: Path) -> bool:
     """Whether every member of an unpacked wheel is as it was judged. Raises `OSError`."""
-    manifest = _read(path, None)
+    root = path.parents[1]
+    manifest = _read(path, None, root)
     if manifest is None:
         return False
     places = _places(manifest)
-    with path.open("rb") as stream:
+    with fs.open_regular(path, root=root) as stream:
         return all(_is_intact(stream.fileno(), member, places[member.path]) for member in manifest.members)
 
 
@@ -111,7 +113,7 @@ class _Unpacked:
     def __init__(self, path: Path, manifest: WheelManifest) -> None:
         self._path, self._places = path, _places(manifest)
         self._members = {member.path: member for member in manifest.members}
-        self._stream = path.open("rb", buffering=0)
+        self._stream = fs.open_regular(path, root=path.parents[1])
 
     def __enter__(self) -> _Unpacked:  # noqa: PYI034 - `typing.Self` is of Python 3.11
         return self
@@ -167,13 +169,13 @@ def _unpack(archive: Path, filename: str, stream: BinaryIO) -> WheelManifest:
     return manifest
 
 
-def _read(path: Path, filename: str | None) -> WheelManifest | None:
+def _read(path: Path, filename: str | None, root: Path) -> WheelManifest | None:
     """What was found in the wheel of that name (`None`: whatever its name); `None`: there is none, or it is damaged.
 
     What another version of bridge judged is judged anew: its rules may have been others.
     """
     try:
-        with path.open("rb", buffering=0) as stream:
+        with fs.open_regular(path, root=root) as stream:
             size = os.fstat(stream.fileno()).st_size
             tail = os.pread(stream.fileno(), _LENGTH + _DIGEST, max(size - _LENGTH - _DIGEST, 0))
             length = int.from_bytes(tail[:_LENGTH], "big")
@@ -184,13 +186,13 @@ def _read(path: Path, filename: str | None) -> WheelManifest | None:
         if hashlib.sha256(text).hexdigest().encode() != tail[_LENGTH:]:
             return None
         document = json.loads(text)
-    except (OSError, ValueError):
-        return None
-    if document["format"] != _FORMAT or document["version"] != __version__:
-        return None
-    if filename is not None and document["filename"] != filename:
-        return None
-    return _from_json(document)
+        if document["format"] != _FORMAT or document["version"] != __version__:
+            return None
+        if filename is not None and document["filename"] != filename:
+            return None
+        return _from_json(document)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        return None  # It is unpacked again.
 
 
 def _to_json(manifest: WheelManifest) -> dict[str, object]:

@@ -1,0 +1,151 @@
+"""Files that appear whole or not at all: cache entries, and output files of the user's choice.
+
+The content goes to a temporary file in the same directory, which one rename then puts in place (POSIX `rename`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from bridge.errors import OwnershipError
+from bridge.faults import failpoint, faults
+from bridge.fs.regular import open_folder
+
+__all__ = ["keep_regular", "publish_file", "publish_stream", "remove_regular"]
+
+_BLOCK = 1 << 20  # bytes copied at a time
+_LARGEST = 2 << 30  # bytes of repodata in a cache; the largest channels have some 300 MiB for one platform
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class _File(io.FileIO):
+    """A file whose failing writes are told with its path, whatever block of a caller they fail in."""
+
+    told: faults
+
+    def write(self, data: object, /) -> int:
+        with self.told:
+            return super().write(data)  # type: ignore[arg-type] # any buffer, as FileIO.write takes
+
+
+@contextmanager
+def _place(path: Path, root: Path | None) -> Iterator[tuple[int, str]]:
+    """The open directory in which the file is to appear, and its name there."""
+    with faults(path):
+        if root is None:
+            target = Path(os.path.realpath(path))
+            if target.exists() and not target.is_file():
+                raise OwnershipError("path-special", f"{path} is there and is no file; it is not replaced")
+            folder, name = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), target.name
+        else:
+            folder, name = open_folder(path.parent, root=root, make=True), path.name
+    try:
+        yield folder, name
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def publish_stream(
+    path: Path, *, mode: int = 0o644, sync: bool = False, root: Path | None = None
+) -> Iterator[BinaryIO]:
+    """A seekable stream whose content appears at `path` when the block ends, in place of what was there.
+
+    Where the block raises, or the process dies, `path` is as it was. `mode` is subject to the umask. With `sync` the
+    content is on the disk before it appears.
+
+    :param root: `None`: an output file of the user's choice. A symlink at `path` stays, and what it points to is
+        replaced; the folder must be there. Else `path` is a file of bridge's own below `root`, such as a cache entry:
+        missing directories are made, no symlink is followed, and a symlink, pipe or device at `path` is replaced.
+    :raises FaultError: the system refused.
+    :raises OwnershipError: `path-special`: without `root`, `path` is a directory or a device.
+    """
+    told = faults(path)
+    with _place(path, root) as (folder, name):
+        temporary = f".{os.urandom(8).hex()}.bridge-tmp"
+        with told:
+            raw = _File(os.open(temporary, _NEW, mode, dir_fd=folder), "r+b")
+        raw.told = told
+        stream = io.BufferedRandom(raw)
+        try:
+            with told:
+                failpoint("cache.tmp_created")
+            yield stream
+            with told:
+                stream.flush()
+                failpoint("cache.verified")
+                if sync:
+                    os.fsync(raw.fileno())
+                stream.close()
+                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(Exception):
+                raw.close()
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+        with told:
+            if sync:
+                os.fsync(folder)
+            failpoint("cache.published")
+
+
+def publish_file(
+    path: Path,
+    blocks: Iterable[bytes] | BinaryIO,
+    *,
+    mode: int = 0o644,
+    sync: bool = False,
+    root: Path | None = None,
+) -> str:
+    """Write `blocks` to `path`, whole or not at all, and return their sha256. As `publish_stream`, and raises as it."""
+    digest = hashlib.sha256()
+    read = getattr(blocks, "read", None)
+    with publish_stream(path, mode=mode, sync=sync, root=root) as stream:
+        for block in iter(lambda: read(_BLOCK), b"") if read else blocks:
+            digest.update(block)
+            stream.write(block)
+            with faults(path):
+                failpoint("cache.chunk_written")
+    return digest.hexdigest()
+
+
+def keep_regular(folder: Path, *, root: Path) -> None:
+    """Remove all that lies below `folder` but directories and regular files of at most 2 GiB.
+
+    For a folder of the cache that a library reads and writes by name: it follows symlinks, waits for pipes, and reads a
+    file whole. That `folder` is not there is no error.
+
+    :raises FaultError: the system refused; a symlink lies in place of `folder`.
+    """
+    with faults(folder), suppress(FileNotFoundError):
+        descriptor = open_folder(folder, root=root)
+        try:
+            for _, folders, names, above in os.fwalk(".", dir_fd=descriptor):
+                for name in (*folders, *names):
+                    found = os.stat(name, dir_fd=above, follow_symlinks=False)
+                    is_sound = stat.S_ISREG(found.st_mode) and found.st_size <= _LARGEST
+                    if not is_sound and not stat.S_ISDIR(found.st_mode):
+                        os.unlink(name, dir_fd=above)
+        finally:
+            os.close(descriptor)
+
+
+def remove_regular(path: Path, *, root: Path) -> None:
+    """Remove whatever lies at `path` below `root`, unless it is a directory; that nothing is there is no error.
+
+    :raises FaultError: the system refused.
+    """
+    with faults(path), suppress(FileNotFoundError):
+        folder = open_folder(path.parent, root=root)
+        try:
+            os.unlink(path.name, dir_fd=folder)
+        finally:
+            os.close(folder)
