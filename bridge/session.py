@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,12 +78,16 @@ class Session:
         settings: Settings,
         progress: Progress | None = None,
         locked: Mapping[str, tuple[IndexFile, ...]] | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
-        """:param locked: project → the files that a lock names; no index is asked for these."""
+        """:param locked: project → the files that a lock names; no index is asked for these.
+        :param tell: is given at once what a person must know beforehand; by default it is a warning as others.
+        """
         self._locked = locked or {}
         self.settings = settings
         self.progress = progress
         self.warnings: list[str] = []
+        self.tell = tell or self.warnings.append
         self._opened: list[Channels] = []
 
     def __enter__(self) -> Session:  # noqa: PYI034 - `typing.Self` is of Python 3.11
@@ -105,7 +109,8 @@ class Session:
     def index(self) -> Index:
         from bridge.index import Index
 
-        return Index(self.client, self.settings.index_urls, self.settings.find_links, locked=self._locked)
+        settings = self.settings
+        return Index(self.client, settings.index_urls, settings.find_links, locked=self._locked, tell=self.tell)
 
     @cached_property
     def target(self) -> Target:
@@ -221,6 +226,7 @@ class Session:
             pre=settings.pre,
             exclude_newer=settings.exclude_newer,
             no_build=settings.no_build,
+            builds=settings.builds.formats,
         )
 
     def catalog(

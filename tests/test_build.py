@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
-from bridge import build_child
+import bridge
 from bridge.archive import check_wheel
-from bridge.build import BuiltWheels, build_wheel, check_runs, child_environment
+from bridge.build import build_wheel, check_runs
+from bridge.build.environment import build_environment, hidden_paths
+from bridge.build.wheels import BuiltWheels
 from bridge.config import Settings
+from bridge.config.builds import BuildSettings
+from bridge.confine.request import MECHANISMS
 from bridge.errors import BuildError, UnsafeInputError
+from bridge.fetch import Client
 from bridge.fetch.cache import sha256_of
+from bridge.index import Index
 from converters.target import Python, Target
-from tests.builders import make_wheel, tree_digest
+from tests.builders import make_wheel
 from tests.command_line import clean_environment
+from tests.processes import processes_with, wait_until
 from tests.sdists import make_sdist
 from tests.servers import IndexServer
 
-ROOT = Path(build_child.__file__).resolve().parents[1]
+ROOT = Path(bridge.__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -36,9 +45,24 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(cache_dir=tmp_path / "cache", timeout=5.0, retries=0)
 
 
-def build(sdist: Path, settings: Settings, work: Path) -> Path:
+def build(sdist: Path, settings: Settings, work: Path, told: list[str] | None = None) -> Path:
     work.mkdir()
-    return build_wheel(sdist, work=work, settings=settings)
+    with closing(Client(settings)) as client:
+        requirements = Index(client, settings.index_urls, settings.find_links).build_requirements()
+        tell = (told if told is not None else []).append
+        return build_wheel(sdist, work=work, settings=settings, requirements=requirements, tell=tell)
+
+
+class NoRequirements:
+    """For builds that require nothing."""
+
+    def wheels(self, requirements: Sequence[Requirement], label: str) -> Sequence[Path]:
+        assert not requirements
+        return ()
+
+
+def built_wheels(settings: Settings) -> BuiltWheels:
+    return BuiltWheels(settings, lambda _: NoRequirements(), lambda _: None)
 
 
 def made(wheel: Path) -> str:
@@ -141,11 +165,11 @@ def test_another_wheel_than_asked_for(tmp_path: Path, settings: Settings, name: 
 def test_no_build_runs_nothing(tmp_path: Path, settings: Settings) -> None:
     """W76: `--no-build`: "6; setup.py not run"; also where the wheel lies in the cache."""
     sdist = make_sdist(tmp_path, "x", "1.0")
-    BuiltWheels(settings).wheel(sdist, sha256_of(sdist))
+    built_wheels(settings).wheel(sdist, sha256_of(sdist))
     forbidding = replace(settings, no_build=True)
     attempts: list[Callable[[], Path]] = [
         lambda: build(sdist, forbidding, tmp_path / "work"),
-        lambda: BuiltWheels(forbidding).wheel(sdist, sha256_of(sdist)),
+        lambda: built_wheels(forbidding).wheel(sdist, sha256_of(sdist)),
     ]
     for attempt in attempts:
         with pytest.raises(BuildError) as caught:
@@ -179,91 +203,63 @@ def test_home_temporary_files_and_the_working_directory_are_scratch(
     assert str(tmp_path / "mine") not in path
 
 
-def test_no_list_of_processes_shows_credentials(tmp_path: Path, settings: Settings) -> None:
-    if not Path("/proc/self/cmdline").exists():
-        pytest.skip("this system has no /proc to look at")
-    code = (
-        "found, pid = [], os.getpid()\n"
-        "while pid > 1:\n"
-        "    found.append(open(f'/proc/{pid}/cmdline').read())\n"
-        "    pid = int(open(f'/proc/{pid}/stat').read().rpartition(')')[2].split()[1])\n"
-        "found.append(os.environ['PIP_INDEX_URL'])"
-    )
-    url = "https://me:secret@h.example/simple"
-    *commands, seen = run(tmp_path, replace(settings, index_urls=(url,)), code)
-    assert seen == url
-    assert len(commands) > 2
-    assert not [command for command in commands if "secret" in command]
+SECRETS = (
+    "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "TWINE_PASSWORD", "HF_TOKEN", "NPM_TOKEN", "NETRC",
+    "UV_INDEX_URL", "PIP_INDEX_URL", "BRIDGE_INDEX_URL", "SSH_AUTH_SOCK", "CI_JOB_TOKEN", "DOCKER_AUTH_CONFIG",
+    "CMAKE_SECRET_TOKEN", "ANYTHING_ELSE", "VIRTUAL_ENV", "PYTHONHOME", "CONDA_EXE", "HTTPS_PROXY", "LD_PRELOAD",
+)  # fmt: skip
 
-
-ENVIRONMENTS: dict[str, tuple[dict[str, object], Mapping[str, str], dict[str, str | None]]] = {
-    "indexes": (
-        {"index_urls": ("https://a/simple", "https://b/simple", "/wheels of mine")},
-        {"PIP_INDEX_URL": "https://other", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "/env"},
-        {
-            "PIP_INDEX_URL": "https://a/simple",
-            "PIP_EXTRA_INDEX_URL": "https://b/simple file:///wheels%20of%20mine",
-            "PIP_NO_INDEX": None,
-            "PIP_CONFIG_FILE": os.devnull,
-            "PIP_REQUIRE_VIRTUALENV": None,
-            "PIP_TARGET": None,
-        },
+ENVIRONMENTS: dict[str, tuple[BuildSettings, Mapping[str, str], dict[str, str | None]]] = {
+    "secrets": (BuildSettings(), dict.fromkeys(SECRETS, "planted"), dict.fromkeys(SECRETS)),
+    "a URL with credentials": (
+        BuildSettings(network=True),
+        {"HTTPS_PROXY": "http://me:secret@proxy", "HTTP_PROXY": "http://proxy:1", "CMAKE_ARGS": "-Du=https://a:b@h/"},
+        {"HTTPS_PROXY": None, "HTTP_PROXY": "http://proxy:1", "CMAKE_ARGS": None},
     ),
-    "no index": ({}, {}, {"PIP_NO_INDEX": "1", "PIP_INDEX_URL": None}),
-    "offline": (
-        {"offline": True, "index_urls": ("https://a", "file:///b"), "find_links": ("https://c", "/d")},
-        {},
-        {"PIP_INDEX_URL": "file:///b", "PIP_EXTRA_INDEX_URL": None, "PIP_FIND_LINKS": "file:///d"},
+    "what is asked for": (BuildSettings(variables=("MY_SWITCH",)), {"MY_SWITCH": "on"}, {"MY_SWITCH": "on"}),
+    "pip": (
+        BuildSettings(),
+        {"PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "/env", "PIP_CONFIG_FILE": "/etc/pip.conf"},
+        {"PIP_CONFIG_FILE": os.devnull, "PIP_REQUIRE_VIRTUALENV": None, "PIP_TARGET": None},
     ),
-    "trust": (
-        {"ca_bundle": "/ca.pem", "client_cert": "/c.pem", "proxy": "http://p:1", "trusted_hosts": ("a", "b:8")},
-        {},
-        {
-            "PIP_CERT": "/ca.pem",
-            "PIP_CLIENT_CERT": "/c.pem",
-            "PIP_PROXY": "http://p:1",
-            "PIP_TRUSTED_HOST": "a b:8",
-        },
-    ),
-    "a cooldown": ({"exclude_newer": 1735787045678}, {}, {"PIP_UPLOADED_PRIOR_TO": "2025-01-02T03:04:05Z"}),
     "the target": (
-        {"prefix": Path("/envs/mine")},
+        BuildSettings(),
         {"CC": "/envs/mine/bin/cc", "CXX": "c++", "LIBRARY_PATH": "/envs/mine/lib:/lib"},
         {"CC": None, "CXX": "c++", "LIBRARY_PATH": None},
     ),
     "the path": (
-        {"prefix": Path("/envs/mine")},
+        BuildSettings(),
         {"PATH": "/envs/mine/bin:/usr/bin:/envs/mine2/bin:/envs/other/bin", "CONDA_PREFIX": "/envs/other"},
         {"PATH": "/usr/bin:/envs/mine2/bin"},
     ),
-    "other environments": (
-        {},
-        {"VIRTUAL_ENV": "/v", "PYTHONHOME": "/p", "CONDA_EXE": "/c", "UV_INDEX_URL": "u", "BRIDGE_INDEX_URL": "b"},
-        dict.fromkeys(("VIRTUAL_ENV", "PYTHONHOME", "CONDA_EXE", "UV_INDEX_URL", "BRIDGE_INDEX_URL")),
-    ),
     "what compilers read": (
-        {},
-        {"CFLAGS": "-O2", "MACOSX_DEPLOYMENT_TARGET": "11", "LANG": "C", "HTTPS_PROXY": "http://p"},
-        {"CFLAGS": "-O2", "MACOSX_DEPLOYMENT_TARGET": "11", "LANG": "C", "HTTPS_PROXY": "http://p"},
+        BuildSettings(),
+        {"CFLAGS": "-O2", "MACOSX_DEPLOYMENT_TARGET": "11", "LANG": "C", "LC_ALL": "C", "CMAKE_ARGS": "-G Ninja",
+         "SOURCE_DATE_EPOCH": "1", "PKG_CONFIG_PATH": "/opt/pc", "GDAL_CONFIG": "/opt/gdal-config", "FC": "gfortran"},
+        {"CFLAGS": "-O2", "MACOSX_DEPLOYMENT_TARGET": "11", "LANG": "C", "LC_ALL": "C", "CMAKE_ARGS": "-G Ninja",
+         "SOURCE_DATE_EPOCH": "1", "PKG_CONFIG_PATH": "/opt/pc", "GDAL_CONFIG": "/opt/gdal-config", "FC": "gfortran"},
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", ENVIRONMENTS)
 def test_the_environment_of_a_build(tmp_path: Path, settings: Settings, case: str) -> None:
-    options, environ, expected = ENVIRONMENTS[case]
-    found = child_environment(replace(settings, **options), tmp_path, environ)  # type: ignore[arg-type]
+    builds, environ, expected = ENVIRONMENTS[case]
+    found = build_environment(replace(settings, builds=builds, prefix=Path("/envs/mine")), tmp_path, environ)
     assert {name: found.get(name) for name in expected} == expected
 
 
-def test_what_stays_in_the_real_home(tmp_path: Path, settings: Settings) -> None:
+def test_what_is_hidden_of_a_home(tmp_path: Path, settings: Settings) -> None:
     home = tmp_path / "home"
-    (home / ".rustup").mkdir(parents=True)
-    (home / ".netrc").write_text("")
-    found = child_environment(settings, tmp_path / "work", {"HOME": str(home)})
-    assert (found["RUSTUP_HOME"], found["NETRC"]) == (str(home / ".rustup"), str(home / ".netrc"))
-    assert found["HOME"] == str(tmp_path / "work/home")
-    assert "NETRC" not in child_environment(settings, tmp_path / "work", {"HOME": str(tmp_path)})
+    for folder in (".ssh", ".pyenv/shims", ".local/bin", ".local/share/keyrings", ".config/gh", "work", ".cargo/bin"):
+        (home / folder).mkdir(parents=True)
+    for name in (".netrc", "_netrc", ".npmrc", ".pypirc", "notes.txt", ".cargo/credentials.toml"):
+        (home / name).write_text("secret")
+    kept = [str(home / ".local/bin"), str(home / ".pyenv/shims"), str(home / ".cargo/bin")]
+    found = hidden_paths(settings, {"HOME": str(home)}, kept)
+    below = {os.path.relpath(path, home) for path in found if path.startswith(str(home))}
+    expected = {".ssh", ".netrc", "_netrc", ".npmrc", ".pypirc", ".local/share", ".config", ".cargo/credentials.toml"}
+    assert below == expected
 
 
 def test_build_requirements_come_from_the_indexes_of_the_run(tmp_path: Path, settings: Settings) -> None:
@@ -277,50 +273,7 @@ def test_build_requirements_come_from_the_indexes_of_the_run(tmp_path: Path, set
     assert json.loads(made(wheel)) == 42
 
 
-# What a build cannot do.
-
-
-def can_confine() -> bool:
-    """Asked in a process of its own: confining one is for good."""
-    code = f"import runpy, sys; sys.exit(not runpy.run_path({build_child.__file__!r})['confine']([]))"
-    return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-ATTEMPTS = (
-    "prefix = {prefix!r}\nfound = []\n"
-    "def attempt(function, *arguments):\n"
-    "    try:\n        function(*arguments)\n        found.append('done')\n"
-    "    except OSError as error:\n        found.append(type(error).__name__)\n"
-    "attempt(open, prefix + '/new', 'w')\n"
-    "attempt(open, prefix + '/lib/file', 'a')\n"
-    "attempt(os.truncate, prefix + '/lib/file', 0)\n"
-    "attempt(os.unlink, prefix + '/lib/file')\n"
-    "attempt(os.rename, prefix + '/lib/file', prefix + '/lib/other')\n"
-    "attempt(os.link, prefix + '/lib/file', 'hard')\n"
-    "attempt(os.mkdir, prefix + '/folder')\n"
-    "attempt(os.rmdir, prefix + '/empty')\n"
-    "attempt(os.symlink, '/', prefix + '/link')\n"
-    "attempt(os.mkfifo, prefix + '/fifo')\n"
-    "import subprocess\n"
-    "found.append(subprocess.run(['sh', '-c', 'echo evil > ' + prefix + '/lib/file'], stderr=-3).returncode != 0)\n"
-    "open(os.devnull, 'w').close()\n"
-    "found.append(open(prefix + '/lib/file').read())\n"
-)
-
-
-def test_w76_a_build_cannot_write_the_prefix(tmp_path: Path, settings: Settings) -> None:
-    """W76: "it runs only in the isolated build environment, which cannot write the prefix", even if it knows where."""
-    if not can_confine():
-        pytest.skip("this kernel has no Landlock: the build merely does not know where the prefix is")
-    prefix = tmp_path / "env"
-    for folder in ("lib", "empty"):
-        (prefix / folder).mkdir(parents=True)
-    (prefix / "lib/file").write_text("content")
-    before = tree_digest(prefix)
-    found = run(tmp_path, replace(settings, prefix=prefix), ATTEMPTS.format(prefix=str(prefix)))
-    assert tree_digest(prefix) == before
-    assert found[-2:] == [True, "content"]
-    assert "done" not in found
+# What a build can do; what it cannot is in `test_confinement`.
 
 
 def test_semaphores_and_temporary_files_work(tmp_path: Path, settings: Settings) -> None:
@@ -339,44 +292,34 @@ import sys
 from pathlib import Path
 from bridge.build import build_wheel
 from bridge.config import Settings
-build_wheel(Path(sys.argv[1]), work=Path(sys.argv[2]), settings=Settings(cache_dir=Path(sys.argv[3])))
+from bridge.config.builds import BuildSettings
+
+class Nothing:
+    def wheels(self, requirements, label):
+        return ()
+
+settings = Settings(cache_dir=Path(sys.argv[3]), builds=BuildSettings(mechanisms=tuple(sys.argv[4:])))
+build_wheel(Path(sys.argv[1]), work=Path(sys.argv[2]), settings=settings, requirements=Nothing(), tell=print)
 """
 
 
-def test_an_interrupted_build_leaves_no_process(tmp_path: Path) -> None:
-    code = (
-        "import pathlib, time\ndef build_wheel(*_):\n"
-        "    pathlib.Path.home().joinpath('pid').write_text(str(os.getpid()))\n    time.sleep(60)"
-    )
+@pytest.mark.parametrize("mechanisms", [MECHANISMS, ("landlock", "seccomp", "subreaper"), ()])
+def test_an_interrupted_build_leaves_no_process(tmp_path: Path, mechanisms: tuple[str, ...]) -> None:
+    seconds = f"{60 + random.random()}"
+    code = "import subprocess, time\ndef build_wheel(*_):\n"
+    code += f"    subprocess.Popen(['sleep', '{seconds}'])\n    time.sleep(60)"
     sdist, work = sdist_with_backend(tmp_path, code), tmp_path / "work"
     work.mkdir()
-    command = [sys.executable, "-c", INTERRUPTED, str(sdist), str(work), str(tmp_path / "cache")]
+    command = [sys.executable, "-c", INTERRUPTED, str(sdist), str(work), str(tmp_path / "cache"), *mechanisms]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=clean_environment(), stderr=subprocess.PIPE, start_new_session=True
+        command, cwd=ROOT, env=clean_environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
-    pid = work / "home/pid"
-    deadline = time.monotonic() + 30
-    while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: bool(processes_with(seconds)))
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert b"KeyboardInterrupt" in said
-    deadline = time.monotonic() + 10
-    while is_alive(int(pid.read_text())) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not is_alive(int(pid.read_text()))
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and that nobody waited for does not."""
-    status = Path(f"/proc/{pid}/stat")
-    if status.parent.parent.joinpath("self").exists():
-        return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    wait_until(lambda: not processes_with(seconds))
+    assert not processes_with(seconds)
 
 
 # What is kept.
@@ -384,25 +327,25 @@ def is_alive(pid: int) -> bool:
 
 def test_a_wheel_is_built_once(tmp_path: Path, settings: Settings) -> None:
     sdist = make_sdist(tmp_path, "x", "1.0")
-    first = BuiltWheels(settings).wheel(sdist, sha256_of(sdist))
+    first = built_wheels(settings).wheel(sdist, sha256_of(sdist))
     assert first.is_relative_to(settings.cache_dir / "built")
-    again = BuiltWheels(settings).wheel(sdist, sha256_of(sdist))
+    again = built_wheels(settings).wheel(sdist, sha256_of(sdist))
     assert made(again) == made(first)
     assert again == first
     other = make_sdist(tmp_path / "other", "x", "1.0", requires=["y"])
-    assert BuiltWheels(settings).wheel(other, sha256_of(other)) != first
+    assert built_wheels(settings).wheel(other, sha256_of(other)) != first
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
 def test_a_damaged_wheel_is_built_again(tmp_path: Path, settings: Settings, damage: str) -> None:
     sdist = make_sdist(tmp_path, "x", "1.0")
-    wheel = BuiltWheels(settings).wheel(sdist, sha256_of(sdist))
+    wheel = built_wheels(settings).wheel(sdist, sha256_of(sdist))
     before = made(wheel)
     if damage == "changed":
         wheel.write_bytes(wheel.read_bytes() + b"\0")
     else:
         wheel.unlink()
-    again = BuiltWheels(settings).wheel(sdist, sha256_of(sdist))
+    again = built_wheels(settings).wheel(sdist, sha256_of(sdist))
     check_wheel(again)
     assert made(again) != before
 
@@ -413,10 +356,10 @@ def test_nothing_is_left_of_a_build(tmp_path: Path, settings: Settings, monkeypa
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     code = "os.chmod(os.getcwd(), 0o500)\nfound = os.getcwd()"
     sdist = make_sdist(tmp_path / "sdists", "x", "1.0", hook=reported(code))
-    assert json.loads(made(BuiltWheels(settings).wheel(sdist, sha256_of(sdist)))).startswith(str(scratch))
+    assert json.loads(made(built_wheels(settings).wheel(sdist, sha256_of(sdist)))).startswith(str(scratch))
     broken = sdist_with_backend(tmp_path, "raise ValueError")
     with pytest.raises(BuildError):
-        BuiltWheels(settings).wheel(broken, sha256_of(broken))
+        built_wheels(settings).wheel(broken, sha256_of(broken))
     assert list(scratch.iterdir()) == []
 
 

@@ -38,6 +38,7 @@ def sources(command: Command) -> Command:
         click.option("--exclude-newer", metavar="DATE_OR_DURATION", help="A cooldown, the same for both ecosystems."),
         click.option("--offline", is_flag=True, help="Use only what is in the cache."),
         click.option("--no-build", is_flag=True, help="Never build a source distribution."),
+        click.option("--build-network", is_flag=True, help="Let the code of builds use the network."),
         click.option("--pre", is_flag=True, help="Let pre-releases of wheels compete."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)

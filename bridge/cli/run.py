@@ -40,7 +40,10 @@ class Run:
         settings = asked.applied(self.settings) if asked is not None else self.settings
         locked = asked.locked if asked is not None else {}
         self.render.warn(asked.warnings if asked is not None else ())
-        with self.render.progress() as progress, Session(settings, progress, locked) as session:
+        with (
+            self.render.progress() as progress,
+            Session(settings, progress, locked, lambda text: self.render.warn([text])) as session,
+        ):
             try:
                 yield session
             finally:

@@ -112,7 +112,13 @@ def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[l
         work = scratch / str(number)
         fs.make_directories(work)
         try:
-            wheel = build_project(folder, work=work, settings=session.settings)
+            wheel = build_project(
+                folder,
+                work=work,
+                settings=session.settings,
+                requirements=session.index.build_requirements(),
+                tell=session.tell,
+            )
             file = session.index.file_of_url(wheel.as_uri(), parse_wheel_name(wheel.name).project)
             jobs.append(Job(text=str(folder), file=file))
         except BridgeError as error:

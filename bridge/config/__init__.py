@@ -28,6 +28,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar, cast, get_args
 
+from bridge.config.builds import BuildSettings, load_builds
 from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
 from bridge.fetch.secrets import SECRETS, masked
@@ -36,6 +37,7 @@ __all__ = [
     "OPTIONS",
     "Color",
     "Durability",
+    "Lookup",
     "Prefer",
     "Settings",
     "default_index",
@@ -75,6 +77,7 @@ class Settings:
     exclude_newer: int | None = None
     offline: bool = False
     no_build: bool = False
+    builds: BuildSettings = field(default_factory=BuildSettings)
     pre: bool = False
     adopt: bool = False
     set_aside: bool = False
@@ -106,11 +109,12 @@ OPTIONS = frozenset(
     {
         "prefix", "channel", "channel_priority", "index_url", "extra_index_url", "name_map", "platform",
         "virtual_package", "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside",
-        "allow_clobber", "compile",
+        "allow_clobber", "compile", "build_network",
         "allow_link_scripts", "allow_external_symlinks", "override_frozen", "lock_timeout", "durability", "json",
         "quiet", "verbose", "no_progress", "color",
 
         "find_links", "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
+        "build_timeout", "build_confinement", "build_env",
     }
 )
 # fmt: on
@@ -127,7 +131,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     """
     if unknown := set(options) - OPTIONS:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
-    ask = _Lookup(options, environ)
+    ask = Lookup(options, environ)
     pip = PipConfiguration(environ)
     prefix = ask.string("prefix") or environ.get("CONDA_PREFIX") or None
     cutoff = ask.string("exclude_newer")
@@ -147,6 +151,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         exclude_newer=None if cutoff is None else _cutoff(ask, cutoff, time.time() if now is None else now),
         offline=ask.flag("offline"),
         no_build=ask.flag("no_build"),
+        builds=load_builds(ask, pip, offline=ask.flag("offline")),
         pre=ask.flag("pre"),
         adopt=ask.flag("adopt"),
         set_aside=ask.flag("set_aside"),
@@ -180,7 +185,7 @@ def _first(environ: Mapping[str, str], names: Iterable[str]) -> str | None:
     return next((environ[name] for name in names if environ.get(name)), None)
 
 
-class _Lookup:
+class Lookup:
     """One value by its key: the option's, else the environment's; errors name the one that was used."""
 
     def __init__(self, options: Mapping[str, object], environ: Mapping[str, str]) -> None:
@@ -243,7 +248,7 @@ class _Lookup:
         return value
 
 
-def _platform(ask: _Lookup) -> str | None:
+def _platform(ask: Lookup) -> str | None:
     platform = ask.string("platform")
     if platform is None:
         return None
@@ -254,7 +259,7 @@ def _platform(ask: _Lookup) -> str | None:
     return platform
 
 
-def _virtual_packages(ask: _Lookup) -> tuple[tuple[str, str], ...]:
+def _virtual_packages(ask: Lookup) -> tuple[tuple[str, str], ...]:
     found = []
     for text in ask.strings("virtual_package"):
         name, _, version = text.partition("=")
@@ -264,7 +269,7 @@ def _virtual_packages(ask: _Lookup) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _only(ask: _Lookup) -> dict[str, str]:
+def _only(ask: Lookup) -> dict[str, str]:
     found = {}
     for text in ask.strings("only"):
         name, _, ecosystem = text.partition("=")
@@ -274,14 +279,14 @@ def _only(ask: _Lookup) -> dict[str, str]:
     return found
 
 
-def _cutoff(ask: _Lookup, text: str, now: float) -> int:
+def _cutoff(ask: Lookup, text: str, now: float) -> int:
     try:
         return parse_cutoff(text, now)
     except ValueError as error:
         raise ask.wrong("exclude_newer", text, str(error)) from error
 
 
-def _indexes(ask: _Lookup, pip: PipConfiguration) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _indexes(ask: Lookup, pip: PipConfiguration) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The indexes and the find-links of this run; the module's docstring states the order and why."""
     named, extra, links = ask.string("index_url"), ask.strings("extra_index_url"), ask.strings("find_links")
     if named is not None:
@@ -295,7 +300,7 @@ def _indexes(ask: _Lookup, pip: PipConfiguration) -> tuple[tuple[str, ...], tupl
     return _unique((*extra, *configured)), links or pip.values("find-links")
 
 
-def _without_secrets(ask: _Lookup, key: str, urls: Iterable[str]) -> tuple[str, ...]:
+def _without_secrets(ask: Lookup, key: str, urls: Iterable[str]) -> tuple[str, ...]:
     """The public form of URLs, whose secrets are remembered for the requests. Raises `UsageError`."""
     found = []
     for url in urls:
@@ -326,7 +331,7 @@ def default_index() -> str:
     return str(importlib.import_module("pypi_simple").PYPI_SIMPLE_ENDPOINT)
 
 
-def _cache_dir(ask: _Lookup, environ: Mapping[str, str]) -> Path:
+def _cache_dir(ask: Lookup, environ: Mapping[str, str]) -> Path:
     named = ask.string("cache_dir")
     if named is not None:
         return Path(os.path.abspath(named))

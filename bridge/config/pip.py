@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from bridge.errors import UsageError
 
-__all__ = ["BOOLEANS", "PipConfiguration", "finite", "home_directory"]
+__all__ = ["BOOLEANS", "PipConfiguration", "configuration_files", "finite", "home_directory"]
 
 Number = TypeVar("Number", int, float)
 
@@ -32,7 +32,7 @@ class PipConfiguration:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
-        for path in _pip_files(environ):
+        for path in configuration_files(environ):
             self._read(path)
         for variable, value in environ.items():
             if variable.startswith("PIP_"):
@@ -81,7 +81,7 @@ def _pip_key(name: str) -> str:
     return name.lower().replace("_", "-").removeprefix("--")
 
 
-def _pip_files(environ: Mapping[str, str]) -> list[str]:
+def configuration_files(environ: Mapping[str, str]) -> list[str]:
     """List pip's configuration files, the weakest first; they need not exist."""
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:

@@ -11,7 +11,7 @@ import hashlib
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -35,7 +35,8 @@ from bridge.sdist import check_sdist_name, is_static, read_pkg_info
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
 
 if TYPE_CHECKING:
-    from bridge.build import BuiltWheels
+    from bridge.build.requirements import BuildRequirements
+    from bridge.build.wheels import BuiltWheels
 
 __all__ = ["Index", "IndexStatistics"]
 
@@ -58,6 +59,8 @@ class Index:
     :param urls: of Simple APIs, highest priority first; `file:` URLs and paths of folders too.
     :param find_links: folders of archives, or pages that link to archives.
     :param locked: project → its files, where a lock names them: no index is asked for these projects.
+    :param tell: is given what a person should know before an sdist is built.
+    :param building: the builds for which this index finds requirements.
 
     `skipped` maps the names of files that were passed over to the reason.
     """
@@ -69,8 +72,11 @@ class Index:
         find_links: Sequence[str] = (),
         *,
         locked: Mapping[str, Sequence[IndexFile]] | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        building: tuple[str, ...] = (),
     ) -> None:
         self._client = client
+        self._tell, self._building = tell, building
         self._urls = tuple(map(SECRETS.kept_public, urls))
         self._find_links = tuple(map(SECRETS.kept_public, find_links))
         self._locked = dict(locked or {})
@@ -122,9 +128,17 @@ class Index:
 
     @cached_property
     def _built(self) -> BuiltWheels:
-        from bridge.build import BuiltWheels  # noqa: PLC0415 - most runs build nothing
+        from bridge.build.wheels import BuiltWheels  # noqa: PLC0415 - most runs build nothing
 
-        return BuiltWheels(self._client.settings)
+        return BuiltWheels(self._client.settings, self.build_requirements, self._tell, building=self._building)
+
+    def build_requirements(self, key: str = "") -> BuildRequirements:
+        """What finds the requirements of builds on these indexes; `key` names the one build, if there is one."""
+        from bridge.build.requirements import BuildRequirements  # noqa: PLC0415
+
+        building = (*self._building, key) if key else self._building
+        index = Index(self._client, self._urls, self._find_links, tell=self._tell, building=building)
+        return BuildRequirements(index, self._client.settings)
 
     def fetch(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
         """The wheel, verified: the file itself, or what is built of a verified sdist (with another name, and hash).

@@ -18,6 +18,7 @@ from packaging.tags import Tag
 from packaging.version import Version
 
 from bridge.algebra import CondaSpec, pep440_version, pins, specifier_accepts
+from bridge.config.builds import Formats
 from bridge.errors import UnsafeInputError
 from bridge.model import IndexFile
 from bridge.resolve.needs import Need, needs
@@ -74,6 +75,7 @@ class Options:
     pre: bool = False
     exclude_newer: int | None = None
     no_build: bool = False
+    builds: Formats = field(default_factory=Formats)
 
 
 class CondaName:
@@ -396,7 +398,10 @@ def _bar(file: IndexFile, target: Target, options: Options) -> str | None:
     if options.exclude_newer is not None and (file.upload_time is None or file.upload_time > options.exclude_newer):
         return "too-new"
     if not file.is_wheel:
-        return "sdist" if options.no_build else None
+        is_barred = options.no_build or options.builds.bars(file.project, is_wheel=False)
+        return "sdist" if is_barred else None
+    if options.builds.bars(file.project, is_wheel=True):
+        return "no-binary"
     platforms = file.filename[:-4].rsplit("-", 1)[-1].split(".")
     if not any(platform == "any" or platform in _platforms(target) for platform in platforms):
         return "platform"

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from bridge.algebra import Requirement
-from bridge.errors import NoSolutionError
+from bridge.errors import BuildError, NoSolutionError
 from bridge.model import IndexFile
 from bridge.resolve.masks import ABSENT
 from bridge.resolve.space import Space
@@ -28,6 +28,7 @@ __all__ = ["facts_of", "no_solution"]
 _MAX_STEPS = 12
 _MAX_TEXTS = 6  # of one fact
 _ONE_OF = "\n"  # between the texts of a fact that stands for several
+_MAX_SAID = 8  # lines of one build
 _MAX_FACTS = 8  # of one step; real proofs rarely have more, and nobody reads further
 
 
@@ -57,11 +58,23 @@ def _told(said: _Words, space: Space, proof: Clause, requests: Sequence[Requirem
     texts = [f"`{request.text}`" for request in requests]
     message = f"{texts[0]} cannot be met" if len(texts) == 1 else f"{_and(texts)} cannot be met together"
     context = [f"because {_and(step.because)}: {step.so}" for step in steps]
+    context += _said_by_builds(facts, space)
     derivation = [{"because": list(step.because), "so": step.so} for step in steps]
     objects = {"derivation": derivation, "requests": [request.text for request in requests]}
     return NoSolutionError(
         "no-solution", message, context=context, hint=_hint(facts, space, said.bars), objects=objects
     )
+
+
+def _said_by_builds(facts: Sequence[Fact], space: Space) -> list[str]:
+    """The last lines of the builds that failed, of which the messages hold one only."""
+    told: list[str] = []
+    for fact in facts:
+        error = space.failures.get(fact.text) if fact.kind == "unreadable" else None
+        if isinstance(error, BuildError) and error.context and len(told) < _MAX_STEPS:
+            told.append(f"the build of {fact.text} said last:")
+            told += [f"  {line}" for line in error.context[-_MAX_SAID:]]
+    return told
 
 
 def _lemmas(proof: Clause) -> list[Clause]:
@@ -111,7 +124,7 @@ class _Words:
             "prerelease": lambda fact: f"{self._who(fact)} is a pre-release",
             "too-new": lambda fact: f"{self._who(fact)} is newer than --exclude-newer allows, or has no time",
             "only": lambda fact: f"--only takes {_name(fact.subject)} as a {fact.text} package",
-            "unreadable": lambda fact: f"{self._who(fact)} has metadata that cannot be read",
+            "unreadable": self._unreadable,
             "no-extra": lambda fact: f"no wheel says what the extra {fact.text} of {self._who(fact)} needs",
         }
 
@@ -197,6 +210,10 @@ class _Words:
         who = f"`{fact.text}`" if fact.text else f"a wheel of {_name(fact.subject)}"
         return f"{who} needs a python that comes as a conda package"
 
+    def _unreadable(self, fact: Fact) -> str:
+        error = self._space.failures.get(fact.text)
+        return f"{self._who(fact)} has metadata that cannot be read" if error is None else error.message
+
     def _virtual(self, fact: Fact) -> str:
         return f"{self._who(fact)} needs {_plain(fact.text)}, and {self._has_virtual(_virtual_name(fact.text))}"
 
@@ -269,7 +286,9 @@ class _Words:
             here = f"{target.subdir} with {_and(floors)}" if floors else target.subdir
             return f"the wheels of {what} are made for {', '.join(platforms[:6])}, and the target is {here}"
         if reason == "sdist":
-            return f"{what} would have to be built, which --no-build forbids"
+            return f"{what} would have to be built, which --no-build or pip's only-binary forbids"
+        if reason == "no-binary":
+            return f"{what} is there as wheels only, which pip's no-binary forbids"
         if reason == "too-new":
             return f"the files of {what} are newer than --exclude-newer allows, or have no time"
         return f"the files of {what} have no readable {reason}"

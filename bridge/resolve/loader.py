@@ -196,6 +196,7 @@ class Loader:
 
     def _leave_out(self, variable: Variable, bit: int, filename: str, error: BridgeError) -> None:
         self._space.warnings[f"{filename} is left out: {error.message}"] = None
+        self._space.failures[filename] = error
         self._strike(variable, bit, Fact("unreadable", filename, variable, bit))
 
     def _requirements(self, metadata: CoreMetadata, source: str) -> Iterator[Requirement]:

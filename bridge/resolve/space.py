@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bridge.algebra import CondaSpec, Requirement
+from bridge.errors import BridgeError
 from bridge.model import IndexFile
 from bridge.resolve.assumptions import Assumptions, meeting_files
 from bridge.resolve.catalog import Catalog, CondaName
@@ -35,6 +36,7 @@ class Space:
         self.variables: list[Variable] = []
         self.extras: list[Variable] = []
         self.warnings: dict[str, None] = {}
+        self.failures: dict[str, BridgeError] = {}  # file name → why it cannot be used
         self.assumptions = Assumptions(self)
         self._by_name: dict[str, Variable] = {}
         self._excluded: set[tuple[int, int]] = set()

@@ -1,0 +1,118 @@
+"""What the tree of a project says of its build (PEP 517, PEP 518), read and judged before any of its code runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from bridge.errors import UnsafeInputError
+from bridge.faults import faults
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["build_requirements", "check_requirements"]
+
+_MAX_PYPROJECT = 1 << 20  # bytes
+_MAX_REQUIREMENTS = 500
+_LONGEST = 1000  # characters
+_LEGACY = ("setuptools >= 40.8.0",)  # PEP 518: what a project without the table needs
+_HINT = "the project's pyproject.toml is wrong; use another version, or correct it and build again"
+
+
+def build_requirements(tree: Path, label: str) -> tuple[Requirement, ...]:
+    """`build-system.requires` of the project at `tree`; that of setuptools where it has no such table.
+
+    Raises `UnsafeInputError` (`pyproject-invalid`, `build-requirement`) for a file that is not UTF-8, TOML or what
+    PEP 518 says, for a `backend-path` that leaves the tree, and for what `check_requirements` refuses.
+    """
+    data = _content(tree, label)
+    if data is None:
+        return check_requirements(_LEGACY, label)
+    try:
+        document = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _wrong(label, f"it is not TOML: {str(error)[:200]}") from error
+    if "build-system" not in document:
+        return check_requirements(_LEGACY, label)
+    table = document["build-system"]
+    if not isinstance(table, dict):
+        raise _wrong(label, "build-system is not a table")
+    requires = table.get("requires")
+    if not isinstance(requires, list) or not _is_texts(requires):
+        raise _wrong(label, "build-system.requires is not a list of strings")
+    if not isinstance(table.get("build-backend", ""), str):
+        raise _wrong(label, "build-system.build-backend is not a string")
+    paths = table.get("backend-path", [])
+    if not _is_texts(paths):
+        raise _wrong(label, "build-system.backend-path is not a list of strings")
+    for path in paths:
+        _check_inside(tree, path, label)
+    return check_requirements(requires, label)
+
+
+def _content(tree: Path, label: str) -> bytes | None:
+    path = tree / "pyproject.toml"
+    if not path.exists() and not path.is_symlink():
+        return None
+    _check_inside(tree, "pyproject.toml", label)
+    if not path.is_file():
+        raise _wrong(label, "it is not a file")
+    with faults(path), path.open("rb") as stream:
+        data = stream.read(_MAX_PYPROJECT + 1)
+    if len(data) > _MAX_PYPROJECT:
+        raise _wrong(label, f"it is longer than {_MAX_PYPROJECT} bytes")
+    return data
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _check_inside(tree: Path, path: str, label: str) -> None:
+    """Raise where a path leaves the tree; PEP 517 demands it of `backend-path`, links resolved."""
+    root = os.path.realpath(tree)
+    try:
+        place = os.path.realpath(os.path.join(root, path))
+    except ValueError:  # a NUL
+        place = ""
+    if place != root and not place.startswith(root + os.sep):
+        raise _wrong(label, f"{path!r} leads out of the project")
+
+
+def _wrong(label: str, problem: str) -> UnsafeInputError:
+    return UnsafeInputError("pyproject-invalid", f"{label}: pyproject.toml: {problem}", hint=_HINT)
+
+
+def check_requirements(texts: Sequence[str], label: str) -> tuple[Requirement, ...]:
+    """Build requirements, which are PEP 508 and nothing else: no option of pip, no path, no URL.
+
+    A URL would have bridge fetch what an archive from an index names, past every policy of indexes. Raises
+    `UnsafeInputError` (`build-requirement`).
+    """
+    if len(texts) > _MAX_REQUIREMENTS:
+        raise _refused(label, f"{len(texts)} build requirements; at most {_MAX_REQUIREMENTS} are allowed")
+    found = []
+    for text in texts:
+        shown = repr(text[:100])
+        if len(text) > _LONGEST:
+            raise _refused(label, f"a build requirement of {len(text)} characters: {shown}")
+        try:
+            requirement = Requirement(text)
+        except (InvalidRequirement, RecursionError) as error:
+            raise _refused(label, f"not a requirement (PEP 508): {shown}") from error
+        if requirement.url is not None:
+            raise _refused(label, f"a build requirement may not name a URL: {shown}")
+        found.append(requirement)
+    return tuple(found)
+
+
+def _refused(label: str, problem: str) -> UnsafeInputError:
+    hint = "build-system.requires takes requirements by name only, as in setuptools>=61"
+    return UnsafeInputError("build-requirement", f"{label}: {problem}", hint=hint)
