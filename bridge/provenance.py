@@ -14,11 +14,11 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
+from bridge.algebra import marker_holds
 from bridge.fetch.secrets import masked, public
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META, UNKNOWN_CHANNEL
@@ -230,13 +230,9 @@ def _python_specs(record: Record, target: Target) -> tuple[str, ...]:
 
 def _applies(requirement: Requirement, target: Target, extras: Iterable[str]) -> bool:
     environment = target.marker_environment()
-    try:
-        return any(
-            requirement.marker is not None and requirement.marker.evaluate({**environment, "extra": extra})
-            for extra in extras
-        )
-    except (UndefinedComparison, UndefinedEnvironmentName):
-        return False
+    return requirement.marker is not None and any(
+        marker_holds(requirement.marker, environment, extra) for extra in extras
+    )
 
 
 def _spec(requirement: Requirement, names: NameMap) -> str:

@@ -133,10 +133,16 @@ def _evaluate(text: str, place: Place, extra: str) -> bool:
 def _outcome(text: str, environment: dict[str, str]) -> bool:
     try:
         return _parse(text).evaluate(environment)
-    except (UndefinedComparison, UndefinedEnvironmentName) as error:
-        raise UnsafeInputError(
-            "requirement-untranslatable", f"the marker `{text}` cannot be evaluated", context=(str(error),)
-        ) from error
+    except InvalidVersion:
+        if any(name in text for name in _OF_MACHINE):
+            raise  # The name of a machine was tried where the marker compares versions.
+        raise _undecidable(text, "it compares versions with a text that is none") from None
+    except (UndefinedComparison, UndefinedEnvironmentName, ValueError, RecursionError) as error:
+        raise _undecidable(text, str(error)) from error
+
+
+def _undecidable(text: str, reason: str) -> UnsafeInputError:
+    return UnsafeInputError("requirement-untranslatable", f"the marker `{text}` cannot be evaluated", context=(reason,))
 
 
 @lru_cache(maxsize=4096)
