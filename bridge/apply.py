@@ -27,13 +27,14 @@ __all__ = ["Outcome", "change_prefix", "create_prefix"]
 class Outcome:
     """What was done. `link_scripts` are `package: script` of conda packages that were not run.
 
-    `cleared` are paths that no package owned and that were taken away.
+    `cleared` are paths that no package owned and that were taken away. `remarks` say what was tolerated in archives.
     """
 
     plan: Plan
     staged: Staged | None = None
     cleared: tuple[str, ...] = ()
     link_scripts: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
@@ -43,7 +44,7 @@ def create_prefix(plan: Plan, supply: Supply) -> Outcome:
     Raises `OwnershipError` (`prefix-exists`) where something lies there, and whatever a step refuses; nothing is left
     then.
     """
-    from bridge.cargo import Scripts, fetch, task_of  # noqa: PLC0415 - see the module
+    from bridge.cargo import Scripts, fetch, remarks_of, task_of  # noqa: PLC0415 - see the module
     from bridge.link import Unpacking, stage  # noqa: PLC0415
 
     started = time.perf_counter()
@@ -61,7 +62,13 @@ def create_prefix(plan: Plan, supply: Supply) -> Outcome:
         scripts = Scripts(plan.prefix, cargo, supply.session)
         with _shown(supply.session, "publishing the environment"):
             creation.publish(published=scripts.after)
-    return Outcome(plan=cargo.plan, staged=staged, link_scripts=scripts.not_run, seconds=time.perf_counter() - started)
+    return Outcome(
+        plan=cargo.plan,
+        staged=staged,
+        link_scripts=scripts.not_run,
+        remarks=remarks_of(cargo),
+        seconds=time.perf_counter() - started,
+    )
 
 
 def change_prefix(
@@ -86,7 +93,7 @@ def change_prefix(
             if gone:
                 running.commit(gone, plan={"command": command_line()})
             return Outcome(plan=plan, cleared=names, seconds=time.perf_counter() - started)
-        from bridge.cargo import Scripts, fetch, task_of  # noqa: PLC0415 - see the module
+        from bridge.cargo import Scripts, fetch, remarks_of, task_of  # noqa: PLC0415 - see the module
         from bridge.link import stage  # noqa: PLC0415
 
         with in_use(settings.cache_dir):
@@ -104,6 +111,7 @@ def change_prefix(
         staged=staged,
         cleared=names,
         link_scripts=scripts.not_run,
+        remarks=remarks_of(cargo),
         seconds=time.perf_counter() - started,
     )
 

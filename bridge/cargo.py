@@ -17,7 +17,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from bridge import __version__, transaction
 from bridge._rattler import current_subdir
-from bridge.archive import WheelManifest, check_wheel
+from bridge.archive import Caution, WheelManifest, check_wheel
+from bridge.archive.refusal import shown
 from bridge.channel import same_package
 from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError
 from bridge.fetch.cache import sha256_of
@@ -36,7 +37,7 @@ from converters.record import Record
 from converters.translate import translate
 from converters.wheel import WheelInfo
 
-__all__ = ["Cargo", "Scripts", "fetch", "fetch_archive", "task_of"]
+__all__ = ["Cargo", "Scripts", "fetch", "fetch_archive", "remarks_of", "task_of"]
 
 _MANY_BYTES = 1 << 40  # of what nobody knows the size
 
@@ -234,6 +235,19 @@ def task_of(state: PrefixState, supply: Supply, cargo: Cargo, exists: Callable[[
         version=__version__,
         compiles=settings.compile and plan.target.subdir == current_subdir(),
     )
+
+
+def remarks_of(cargo: Cargo) -> tuple[str, ...]:
+    """What was tolerated in the archives, one line for each package and kind (`docs/archives.md`)."""
+    lines = []
+    for manifest in cargo.manifests.values():
+        kinds: dict[str, list[Caution]] = {}
+        for caution in manifest.cautions:
+            kinds.setdefault(caution.id, []).append(caution)
+        for name, (first, *more) in kinds.items():
+            count = f", and {len(more)} more" if more else ""
+            lines.append(f"{manifest.filename}: {name}: {first.detail} ({shown(first.path)}{count})")
+    return tuple(lines)
 
 
 class Scripts:

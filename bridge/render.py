@@ -165,6 +165,8 @@ class Renderer:
             self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])
         if done.link_scripts:
             self.warn([f"link scripts are not run (--allow-link-scripts runs them): {_few(done.link_scripts)}"])
+        for remark in done.remarks if self._verbose else ():
+            self.note(remark)
         if not done.plan.is_empty:
             self.note(f"{done.plan.prefix}: done in {done.seconds:.1f} s")
 

@@ -12,7 +12,9 @@ import pytest
 from rattler.package_streaming import extract as rattler_extract
 
 from bridge.archive import CondaManifest, check_conda
+from bridge.channel_index import write_index
 from converters.errors import BridgeError
+from tests.command_line import Bridge
 from tests.hostile import (
     Conda,
     Entry,
@@ -153,3 +155,36 @@ def test_a_renamed_tar_bz2_has_a_name_that_a_file_can_have(identity: dict[str, s
     with pytest.raises(BridgeError) as caught:
         check_conda(path)
     assert_refused(caught.value, "conda-layout")
+
+
+def test_what_was_tolerated_is_told_with_v(tmp_path: Path) -> None:
+    package = Conda(payload=[*LICENCES, FILE, tar_file("lib/a"), tar_file("lib/b")])
+    archive = tmp_path / "channel" / "noarch" / "demo-1.0-0.conda"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(package.build())
+    write_index(tmp_path / "channel")
+    bridge = Bridge.of_folder(tmp_path)
+    for name, words in (("quiet", ()), ("verbose", ("-v",))):
+        done = bridge("create", "-p", tmp_path / name, "demo", *words)
+        assert done.status == 0, done.err
+        said = " ".join(done.err.split())
+        unlisted = "unlisted-member: the package does not list it: not installed (lib/a, and 1 more)"
+        assert (unlisted in said) == ("info-in-package-tar: metadata in the package tar" in said) == bool(words)
+        assert not (tmp_path / name / "lib" / "a").exists()
+        assert not (tmp_path / name / "info").exists()
+        audited = bridge("audit", "-p", tmp_path / name, "--json", "--fail-on", "warning")
+        assert audited.status == 0
+        assert [(found["id"], found["level"]) for found in audited.document["findings"]] == [
+            ("tolerated-archive", "info")
+        ]
+        assert "lib/a, and 1 more" in audited.document["findings"][0]["evidence"]
+
+
+def test_an_old_layout_is_no_finding(tmp_path: Path) -> None:
+    archive = tmp_path / "channel" / "noarch" / "demo-1.0-0.conda"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(Conda(payload=[*LICENCES, FILE]).build())
+    write_index(tmp_path / "channel")
+    bridge = Bridge.of_folder(tmp_path)
+    assert bridge("create", "-p", tmp_path / "env", "demo").status == 0
+    assert bridge("audit", "-p", tmp_path / "env", "--json").document["findings"] == []

@@ -32,6 +32,7 @@ def bzip2_content(stream: BinaryIO, archive: str) -> Iterator[bytes]:
                 yield block
     except (OSError, EOFError, ValueError) as error:
         raise refused("conda-layout", archive, f"it cannot be decompressed: {error}", offset=stream.tell()) from error
+    # Python's bz2 reads every stream, rattler's decoder stops after the first: the two would unpack different trees.
     if decoder.unused_data or stream.read(1):
         offset = stream.tell() - len(decoder.unused_data)
         raise refused("conda-layout", archive, "bytes after the bzip2 stream, or a second stream", offset=offset)

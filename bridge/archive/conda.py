@@ -122,7 +122,10 @@ def check_conda(
 
 
 def _stem(name: str) -> str:
-    """`name-version-build`. Raises `UnsafeInputError` (`conda-layout`) for what is no package's file name."""
+    """`name-version-build`. Raises `UnsafeInputError` (`conda-layout`) for what is no package's file name.
+
+    Clients make a cache folder and a record of the name; one that is no name of a package could lead elsewhere.
+    """
     for suffix in (".conda", ".tar.bz2"):
         stem = name.removesuffix(suffix)
         if stem != name and len(stem.rsplit("-", 2)) == 3 and _FILE_STEM.match(stem):
@@ -154,7 +157,7 @@ def _symlinks(members: Mapping[str, TarMember]) -> Mapping[str, str]:
 
 
 def _read_index(documents: Mapping[str, bytes], name: str, stem: str, limits: Limits) -> Mapping[str, object]:
-    if _INDEX not in documents:
+    if _INDEX not in documents:  # What it is would be a guess: no client installs it.
         raise refused("conda-layout", name, "it is missing", member=_INDEX)
     index = parse_object(documents[_INDEX], name, _INDEX, limits)
     stated = [index.get(key) for key in ("name", "version", "build")]
@@ -180,7 +183,7 @@ def _read_noarch(index: Mapping[str, object], name: str) -> Literal["python", "g
         return "python"
     if noarch == "generic" or noarch is True:  # `true` is what the oldest packages say
         return "generic"
-    if noarch:
+    if noarch:  # Where its files go is not known; conda and rattler refuse it too.
         raise refused("conda-layout", name, f"noarch is {shown(str(noarch))}", member=_INDEX)
     return None
 
@@ -191,13 +194,14 @@ def _read_entry_points(documents: Mapping[str, bytes], name: str, limits: Limits
         return ()
     document = parse_object(documents[_LINK], name, _LINK, limits)
     noarch = document.get("noarch")
+    # Another version, or another type, would be linked by rules that nobody here knows.
     if document.get("package_metadata_version", 1) != 1 or not isinstance(noarch, (dict, type(None))):
         raise refused("conda-layout", name, "not a link.json of version 1", member=_LINK)
     texts = (noarch or {}).get("entry_points") or []
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise refused("conda-layout", name, "entry_points is no list of texts", member=_LINK)
     commands = [parse_entry_point(text, "console_scripts", name, _LINK).name for text in texts]
-    if len(set(commands)) != len(commands):
+    if len(set(commands)) != len(commands):  # Which of the two a command runs would depend on the client.
         raise refused("entry-point", name, "a command comes twice", member=_LINK)
     return tuple(texts)
 
@@ -216,6 +220,7 @@ def _reconcile(
     for path in sorted(listing):
         known = payload.get(path)
         if known is None:
+            # conda and rattler stop while they link such a package; here nothing was linked yet.
             if listing[path].kind != "directory" or path not in parents:
                 raise refused("conda-layout", name, "the package lists it, and does not hold it", member=path)
             yield CondaPath(path=path, kind="directory")
@@ -225,11 +230,13 @@ def _reconcile(
 
 def _reconcile_path(member: TarMember, listed: Listing, name: str) -> CondaPath:
     kind: PathKind = "file" if member.kind == "hardlink" else member.kind
+    # Fidelity: an empty file in place of a library's link installs, and nothing that needs the library starts.
     if listed.kind not in {None, kind}:
         problem = f"paths.json calls it a {listed.kind}, and it is a {kind}"
         raise refused("conda-layout", name, problem, member=member.path, offset=member.offset)
     if kind != "file":
         return CondaPath(path=member.path, kind=kind, link=member.link, no_link=listed.no_link)
+    # Fidelity: the builder's own hash says that this is not what was built. conda warns, rattler does not look.
     for what, promised, found in (("size", listed.size, member.size), ("sha256", listed.sha256, member.sha256)):
         if promised not in {None, found}:
             problem = f"paths.json promises the {what} {promised}; it is {found}"

@@ -32,17 +32,19 @@ def read_conda(stream: BinaryIO, archive: str, stem: str, limits: Limits, wanted
     """
     members = {member.name: member for member in read_directory(stream, archive, limits)}
     info, package = f"info-{stem}.tar.zst", f"pkg-{stem}.tar.zst"
+    # rattler unpacks every *.tar.zst of the zip, conda those that are named like the file: with one more, or another name,
+    # they install different trees. CEP 35 demands all three members; no builder ever left one out, or added one (CA16).
     if members.keys() != {_METADATA, info, package}:
         found = ", ".join(shown(name) for name in list(members)[:6])
         problem = f"a conda package holds {_METADATA}, {info} and {package}; this one holds {found or 'nothing'}"
         raise refused("conda-layout", archive, problem)
     for member in members.values():
-        if member.method != STORED:
+        if member.method != STORED:  # CEP 35; who reads the info tar by ranges of a URL would find no tar there.
             raise refused("conda-layout", archive, "compressed by the zip itself", member=member.name)
     _check_metadata(stream, members[_METADATA], archive, limits)
     contents = _scan_part(stream, members[info], archive, limits, wanted)
     for path, tar_member in contents.members.items():
-        if not is_info(path):
+        if not is_info(path):  # Who looks for a package's files in the package tar alone would not see it (CA17).
             problem = "the info tar holds a path outside info/"
             raise refused("conda-layout", archive, problem, member=path, offset=tar_member.offset)
     payload = _scan_part(stream, members[package], archive, limits, {})
@@ -97,6 +99,7 @@ def _check_metadata(stream: BinaryIO, member: ZipMember, archive: str, limits: L
         raise refused("limit-size", archive, problem, member=member.name, offset=member.offset)
     document = parse_object(b"".join(read_member(stream, member, archive)), archive, member.name, limits)
     version = document.get("conda_pkg_format_version")
+    # What another version of the format holds is not known; mamba refuses it too.
     if version != _FORMAT_VERSION or isinstance(version, (bool, float)):
         problem = f"conda_pkg_format_version is {shown(str(version))}, not {_FORMAT_VERSION}"
         raise refused("conda-layout", archive, problem, member=member.name)
@@ -110,7 +113,7 @@ def _scan_part(
         frames = check_frames(
             stream, member.data_offset, member.size, archive=archive, member=member.name, limits=limits
         )
-        if len(frames) != 1:  # rattler and async unpackers read the first frame only
+        if len(frames) != 1:  # Decoders of streams stop after the first frame or read on, by how they are set (CA14).
             problem = f"{len(frames)} zstd frames, where unpackers expect one"
             raise refused("conda-layout", archive, problem, member=member.name, offset=frames[1].offset)
         packed = read_member(stream, member, archive)

@@ -56,7 +56,9 @@ def read_listing(documents: Mapping[str, bytes], archive: str, limits: Limits) -
     found: dict[str, Listing] = {}
     for listing in listings:
         check_path(listing.path, archive, "conda-layout", limits)
-        if listing.path in found:
+        if (
+            listing.path in found
+        ):  # The second entry may promise another hash or placeholder; clients differ in which counts.
             raise refused("conda-layout", archive, "the package lists it twice", member=listing.path)
         if len(found) >= limits.entries:
             raise refused("limit-entries", archive, f"the package lists more than {limits.entries} paths")
@@ -67,6 +69,7 @@ def read_listing(documents: Mapping[str, bytes], archive: str, limits: Limits) -
 def _read_paths_json(data: bytes, archive: str, limits: Limits) -> Iterator[Listing]:
     document = parse_object(data, archive, _PATHS_JSON, limits)
     entries = document.get("paths")
+    # conda and rattler know version 1 only.
     if document.get("paths_version") != 1 or not isinstance(entries, list):
         raise refused("conda-layout", archive, "not a list of paths of version 1", member=_PATHS_JSON)
     for entry in entries:
@@ -78,10 +81,11 @@ def _read_entry(entry: object, archive: str) -> Listing:
     if not isinstance(entry, dict) or not isinstance(path, str):
         raise refused("conda-layout", archive, "an entry without _path", member=_PATHS_JSON)
     kind = _KINDS.get(str(entry.get("path_type", "hardlink")))
-    if kind is None:
+    if kind is None:  # How to link it is not known.
         problem = f"paths.json calls it a {shown(str(entry['path_type']))}"
         raise refused("conda-layout", archive, problem, member=path)
     sha256, size = entry.get("sha256"), entry.get("size_in_bytes")
+    # A hash or a size that cannot be compared is a promise that nobody can hold the file to.
     if sha256 is not None and not (isinstance(sha256, str) and _SHA256.match(sha256)):
         raise refused("conda-layout", archive, "its sha256 in paths.json is none", member=path)
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
@@ -104,6 +108,7 @@ def _read_placeholder(
     """The placeholder and how to replace it; both `None` where there is none, or an empty one (CEP 34's default)."""
     if placeholder is None or placeholder == "":
         return None, None
+    # CA20: a placeholder of one character, or one with control characters, would be replaced in the midst of code.
     if not isinstance(placeholder, str) or len(placeholder) < _SHORTEST_PLACEHOLDER or not placeholder.isprintable():
         problem = f"the prefix placeholder {shown(str(placeholder))!r} cannot be replaced safely"
         raise refused("conda-layout", archive, problem, member=path)
@@ -111,6 +116,7 @@ def _read_placeholder(
         return placeholder, "text"
     if mode == "binary":
         return placeholder, "binary"
+    # Replaced as text, a binary changes its length; which of the two another word means is a guess.
     raise refused("conda-layout", archive, f"its file_mode is {shown(str(mode))}, not text or binary", member=path)
 
 
@@ -135,7 +141,10 @@ def _lines(data: bytes, archive: str, member: str) -> Iterator[str]:
 
 
 def _read_has_prefix(data: bytes, archive: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """`PLACEHOLDER MODE PATH`, each perhaps in quotes, or a path alone."""
+    """`PLACEHOLDER MODE PATH`, each perhaps in quotes, or a path alone.
+
+    Any other number of fields is refused: which part is the placeholder would be a guess. conda refuses it too.
+    """
     for line in _lines(data, archive, _HAS_PREFIX):
         fields = [double or single or bare for double, single, bare in _QUOTED.findall(line)]
         if len(fields) == 3:

@@ -15,7 +15,7 @@ _LONGEST_NUMBER = 40  # digits; more would be an attack on int()
 
 
 def parse_object(data: bytes, archive: str, member: str, limits: Limits) -> Mapping[str, object]:
-    """Parse a JSON object.
+    """Parse a JSON object. Where two parsers could read it differently, or one could be kept busy by it, it is refused.
 
     Raises `UnsafeInputError`: `conda-layout` (not UTF-8, not JSON, NaN, a key twice, not an object), `limit-size` (too
     many values, too deep).

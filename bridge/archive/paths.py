@@ -44,9 +44,9 @@ def check_path(path: str, archive: str, name_id: str, limits: Limits, offset: in
     parts = path.split("/")
     if ".." in parts or path.startswith(("/", "\\")) or _DRIVE.match(path) or _climbs(path):
         raise refused("path-escape", archive, "the path leaves the tree", member=path, offset=offset)
-    if control := find_control(path):
+    if control := find_control(path):  # It would be shown as another name, or break a record's lines.
         raise refused(name_id, archive, f"the name holds the control character {control}", member=path, offset=offset)
-    if "" in parts or "." in parts:
+    if "" in parts or "." in parts:  # Two spellings of one path would be two paths to whoever compares texts.
         raise refused(name_id, archive, "the name is not a path in normal form", member=path, offset=offset)
     long = len(path) > limits.name or max(map(len, parts)) > limits.component
     if not long and not path.isascii():

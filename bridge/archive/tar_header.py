@@ -41,6 +41,7 @@ def parse_header(block: bytes, archive: str, offset: int) -> Header:
     """Parse a header block. Raises `UnsafeInputError` (`conda-layout`): checksum, magic, or a number that is none."""
     checksum = sum(block) - sum(block[148:156]) + 8 * 0x20
     is_usual = bool(_USUAL.match(block, 100)) and block[329:345] in _USUAL_DEVICES
+    # Readers skip a header with a wrong checksum, stop at it, or take it: three trees.
     if checksum != (int(block[148:154], 8) if is_usual else _octal(block[148:156])):
         raise refused("conda-layout", archive, "a tar header's checksum is wrong", offset=offset)
     magic = block[257:265]
@@ -49,9 +50,9 @@ def parse_header(block: bytes, archive: str, offset: int) -> Header:
         prefix = _text(block[345:500])
         if prefix:
             name = _join(prefix, name, archive, offset)
-    elif magic != _MAGIC_GNU:
+    elif magic != _MAGIC_GNU:  # The tars of before 1988 have none; no writer of packages does, and readers guess.
         raise refused("conda-layout", archive, "a tar header that is neither ustar, pax nor GNU", offset=offset)
-    elif any(block[345:500]) and block[156:157] != b"S":
+    elif any(block[345:500]) and block[156:157] != b"S":  # Some readers would put this before the name, others not.
         raise refused("conda-layout", archive, "a GNU tar header with a name prefix", member=name, offset=offset)
     kind = block[156:157]
     if is_usual:
@@ -83,6 +84,7 @@ def _text(field: bytes) -> bytes:
 
 
 def _join(prefix: bytes, name: bytes, archive: str, offset: int) -> bytes:
+    """The two parts of a ustar name. Readers differ where one part is empty or a dot."""
     if not name or name.strip(b"/.") == b"" or prefix in {b".", b"/"}:
         raise refused("conda-layout", archive, "a tar name split where no writer splits it", member=name, offset=offset)
     return prefix + b"/" + name
@@ -115,6 +117,8 @@ def parse_pax(data: bytes, archive: str, offset: int, *, is_global: bool, larges
             raise refused("tar-pax", archive, f"the pax keyword {shown(key)} comes twice", offset=offset)
         records[key] = value
         position = end
+    # A keyword for all members changes names and sizes of members that other readers see unchanged; an empty path, or
+    # one in another charset, is read differently by each.
     _refuse_sparse(records, archive, offset, largest)
     for key, value in records.items():
         if key == "hdrcharset" and value != _UTF8_CHARSET:
@@ -127,6 +131,7 @@ def parse_pax(data: bytes, archive: str, offset: int, *, is_global: bool, larges
 
 
 def _refuse_sparse(records: Mapping[str, str], archive: str, offset: int, largest: int) -> None:
+    """A reader that does not know sparse files takes the map of the holes for content (CA11)."""
     for key in ("GNU.sparse.size", "GNU.sparse.realsize"):
         size = records.get(key, "")
         if size.isdecimal() and (len(size) > len(str(largest)) or int(size) > largest):

@@ -136,6 +136,7 @@ class _Scan:
         """Two blocks of zeros end a tar; after them only zeros may pad it."""
         if self.pending.is_open or self.pending.has_global:  # a global one too: tarfile takes it for a broken archive
             raise self.refused("tar-pax", "an extension header without its member")
+        # Some readers stop at the first block of zeros, some at the second, some read on after both.
         if any(self.unpacked.take(BLOCK)):
             raise self.refused("conda-layout", "the tar goes on after a block of zeros")
         for piece in self.unpacked.rest():
@@ -166,6 +167,7 @@ class _Scan:
         is_global = header.kind == b"g"
         data = self._padded(header.size)
         records = parse_pax(data, self.archive, self.offset, is_global=is_global, largest=self.limits.member_size)
+        # Which of two counts, and for which member, differs from reader to reader (CA10).
         if self.pending.has_pax or (is_global and self.pending.is_open):
             raise self.refused("tar-pax", "two pax headers for one member")
         if is_global:
@@ -190,7 +192,7 @@ class _Scan:
     def _decode(self, raw: bytes) -> str:
         try:
             return raw.decode("utf-8")
-        except UnicodeDecodeError as error:
+        except UnicodeDecodeError as error:  # paths.json cannot list it, and conda-meta could not record it.
             raise self.refused("conda-layout", "the name is not UTF-8", raw) from error
 
     def _read_member(self, header: Header) -> TarMember | None:
@@ -200,6 +202,7 @@ class _Scan:
         path = self._path(name, is_directory=kind == "directory")
         self._check_size(header, kind, name)
         known = self.contents.members.get(path)
+        # Unpackers keep the last one, scanners look at the first; and a link may take the place of a folder (CA03).
         if known is not None and not (kind == known.kind == "directory"):
             raise self.refused("path-collision", "two members of this name", path)
         if not path or known is not None:
@@ -214,7 +217,7 @@ class _Scan:
         link = self._link(header, path)
         if kind == "hardlink":
             return self._hard_link(path, link)
-        if not link or find_control(link):
+        if not link or find_control(link):  # No system makes the one, and no terminal shows the other as it is.
             raise self.refused("conda-layout", f"a symbolic link to {shown(link) or 'nothing'}", path)
         if len(link.encode()) > self.limits.name:
             raise self.refused("limit-name", "the link's target is too long", path)
@@ -227,10 +230,12 @@ class _Scan:
         if header.kind == b"S" and header.real_size > self.limits.member_size:
             problem = f"a sparse file of {header.real_size} bytes; at most {self.limits.member_size} are allowed"
             raise self.refused("limit-size", problem, name)
+        # Devices and pipes are no part of a package, and what other letters mean differs between readers (CA07).
         problem = f"a member of type {shown(header.kind)}: only files, directories and links are allowed"
         raise self.refused("tar-type", problem, name)
 
     def _check_size(self, header: Header, kind: TarKind, name: str) -> None:
+        # CVE-2025-62518: a reader that takes the other size goes on at another place, and sees other members.
         if self.pending.size not in {None, header.size}:
             problem = f"the pax header says {self.pending.size} bytes, the tar header {header.size}"
             raise self.refused("tar-pax", problem, name)
@@ -238,7 +243,7 @@ class _Scan:
             raise self.refused(
                 "limit-size", f"{header.size} bytes; at most {self.limits.member_size} are allowed", name
             )
-        if kind != "file" and header.size:
+        if kind != "file" and header.size:  # Some readers skip the content, others take it for the next header.
             raise self.refused("tar-type", f"a {kind} with {header.size} bytes of content", name)
 
     def _name(self, header: Header) -> str:

@@ -26,6 +26,7 @@ def parse_extra(data: bytes, archive: str, member: str | bytes, offset: int) -> 
     while position < len(data):
         kind = int.from_bytes(data[position : position + 2], "little")
         end = position + 4 + int.from_bytes(data[position + 2 : position + 4], "little")
+        # A field that overruns is read up to another place by each reader, and may end in another field.
         if position + 4 > len(data) or end > len(data):
             raise refused("zip-mismatch", archive, "an extra field overruns its header", member=member, offset=offset)
         if kind in fields and kind in {ZIP64, _UNICODE_PATH}:
@@ -85,6 +86,7 @@ def zip64_values(
         if not wanted and position == len(data):
             break
         value = int.from_bytes(data[position : position + _WIDTHS[index]], "little")
+        # A reader that prefers the field to the header, as streaming ones do, would cut the member elsewhere (W15).
         if not wanted and value != values[index] and not (deferred and value == 0):
             problem = f"the zip64 field says {value}, its header {values[index]}"
             raise refused("zip-zip64", archive, problem, member=member, offset=offset)

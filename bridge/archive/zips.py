@@ -120,8 +120,10 @@ def _read_entry(
     _, made_by, needed, flags, method, _, _, crc, packed, size, _, _, _, disk, _, attributes, start = fields
     name = _decode_name(raw_name, flags, extra, offset, archive)
     check_path(name.removesuffix("/"), archive, "zip-name", limits, offset)
+    # Without a password, or an older member, nobody can unpack it.
     if flags & _REFUSED_FLAGS:
         raise refused("zip-method", archive, "the member is encrypted or a patch", member=name, offset=offset)
+    # Other methods are unknown to half of the readers, or have no bound on what they unpack to.
     if method not in {STORED, DEFLATED}:
         problem = f"compression method {method}; only stored (0) and deflated (8) are allowed"
         raise refused("zip-method", archive, problem, member=name, offset=offset)
@@ -132,7 +134,7 @@ def _read_entry(
     size, packed, start, disk = zip64_values(extra, stated, archive, name, offset)
     if disk:
         raise refused("zip-frame", archive, "the member lies on another disk", member=name, offset=offset)
-    if method == STORED and size != packed:
+    if method == STORED and size != packed:  # Readers take the one or the other for where the member ends.
         problem = f"stored in {packed} bytes, and declared as {size}"
         raise refused("zip-size", archive, problem, member=name, offset=offset)
     if name.endswith("/") and size:

@@ -54,7 +54,7 @@ def check_frames(stream: BinaryIO, offset: int, size: int, *, archive: str, memb
         elif magic[1:] == _SKIPPABLE and magic[0] >> 4 == 5:
             walk.skip(int.from_bytes(walk.take(4), "little"))
             frames.append(Frame(offset=start, size=walk.position - start, is_skippable=True))
-        else:
+        else:  # Decoders stop there with or without an error: what they unpack differs (CA14).
             raise walk.refused("these bytes are no zstd frame", start)
     if all(frame.is_skippable for frame in frames):
         raise walk.refused("no zstd frame", offset)
@@ -99,6 +99,7 @@ def _walk_frame(walk: _Walk, limits: Limits) -> tuple[int, int | None]:
         exponent, mantissa = divmod(walk.take(1)[0], 8)
         base = 1 << (10 + exponent)
         window = base + base // 8 * mantissa
+    # RFC 8878 reserves the bit, and no client has a dictionary: what comes out is undefined, or nothing.
     if any(walk.take((0, 1, 2, 4)[descriptor & 3])):
         raise walk.refused("the zstd frame needs a dictionary", start)
     width = (1 if is_single else 0, 2, 4, 8)[descriptor >> 6]

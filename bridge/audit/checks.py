@@ -70,6 +70,9 @@ CHECKS: tuple[Check, ...] = (
     ),
     _check("installer-lies", "info", "INSTALLER names another than the owner", records.installer_lies),
     _check(
+        "tolerated-archive", "info", "a conda archive was accepted in spite of something", records.tolerated_archive
+    ),
+    _check(
         "unmet-requirement", "error", "a requirement is not met, or is contradicted", requirements.unmet_requirement
     ),
     _check("requires-python", "error", "a distribution is made for another python", requirements.requires_python),

@@ -26,6 +26,7 @@ from bridge.audit.observed import Observation, Observed
 from bridge.audit.readings import CacheEvidence, Readings
 from bridge.audit.tree import Tree, read_tree
 from bridge.audit.view import View, make_view
+from bridge.fetch.remarks import Remarks
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY
 from bridge.spread import processors
@@ -99,7 +100,11 @@ class Begun:
         sites = prefixes.site_directories(state.prefix, state.site_packages)
         yanked = _yanked(state, index) if index is not None else {}
         observed, binaries = self._looking.results()
-        readings = replace(reading.read(state, observed, sites, environ or {}, binaries), yanked=yanked)
+        readings = replace(
+            reading.read(state, observed, sites, environ or {}, binaries),
+            yanked=yanked,
+            archives=_archives(state, cache) if cache is not None else {},
+        )
         view = make_view(holdings, observed, interrupted, readings)
         evidence = _ask_caches(view, caches.cache_roots(state.prefix, environ, cache)) if environ is not None else None
         if watched is not None:
@@ -131,6 +136,16 @@ def begin(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) ->
     numpy = frozenset(_built_on_numpy(state, claims))
     with observe.looking(state, claims, layout=laid[0] if laid else None, numpy=numpy, jobs=jobs) as looking:
         yield Begun(state, claims, looking)
+
+
+def _archives(state: PrefixState, cache: Path) -> dict[str, tuple[tuple[str, str, str], ...]]:
+    """What bridge's cache knows of the archives of conda packages. That never changes: an archive has one sha256."""
+    remarks = Remarks(cache / "judged")
+    found = {}
+    for each in state.installed:
+        if each.record.ecosystem == "conda" and each.record.sha256 is not None:
+            found[each.meta_path] = tuple(remarks.recall(each.record.sha256))
+    return {path: told for path, told in found.items() if told}
 
 
 def _yanked(state: PrefixState, index: YankedPort) -> dict[str, str]:

@@ -130,6 +130,7 @@ class Readings:
     :param interpreters: prefix-relative path of a python in the folder of programs → the file it leads to, absolute;
         `""`: it leads nowhere.
     :param yanked: dist-info → the reason for which an index took the version back (PEP 592), where one was asked.
+    :param archives: conda-meta record → what bridge remarked of the package's archive, as `(id, path, detail)`.
     :param outside: absolute path that something above names → what is there: `file`, `directory`, or `""` for nothing.
     """
 
@@ -144,6 +145,7 @@ class Readings:
     surroundings: Surroundings = field(default_factory=Surroundings)
     caches: CacheEvidence = field(default_factory=CacheEvidence)
     yanked: Mapping[str, str] = field(default_factory=dict)
+    archives: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
 
 
 def search_folder(prefix: str, path: str, folder: str) -> str:

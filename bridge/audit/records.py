@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 from bridge.audit import repair
 from bridge.audit.claims import Owner
 from bridge.audit.doubt import named_record, names_conda
-from bridge.audit.finding import INTERRUPTED, Finding, Level
+from bridge.audit.finding import INTERRUPTED, Finding, Level, at_path
 from bridge.audit.view import View
 from bridge.entries import Entries
 from bridge.model import Defect, Distribution
@@ -283,6 +283,24 @@ def installer_lies(view: View) -> Iterator[Finding]:
         else:
             continue
         yield _of_distribution(view, "installer-lies", distribution, evidence, level="info")
+
+
+# What makes an installed package other than its archive seems to be. The layouts of old writers do not.
+_REMARKED = ("misnamed-archive", "unlisted-member")
+
+
+def tolerated_archive(view: View) -> Iterator[Finding]:
+    """A conda package whose archive has another name, or members that its own list lacks and that are not installed."""
+    for owner in view.claims.owners:
+        if owner.installed is None:
+            continue
+        path = owner.installed.meta_path
+        for name in _REMARKED:
+            told = [each for each in view.readings.archives.get(path, ()) if each[0] == name]
+            if told:
+                more = f", and {len(told) - 1} more" if len(told) > 1 else ""
+                evidence = f"its archive: {told[0][1]}{more}: {told[0][2]}"
+                yield at_path(owner, path, "tolerated-archive", "info", evidence)
 
 
 def _of_distribution(

@@ -15,6 +15,7 @@ from typing import Any
 from bridge import __version__
 from bridge.archive import Caution, CondaManifest, CondaPath, check_conda
 from bridge.fetch.cache import BlobStore
+from bridge.fetch.remarks import Remarks
 
 __all__ = ["Judgements"]
 
@@ -28,6 +29,7 @@ class Judgements:
 
     def __init__(self, folder: Path, *, root: Path | None = None) -> None:
         self._blobs = BlobStore(folder, root=root)
+        self._remarks = Remarks(folder, root=root)
 
     def judge(
         self, archive: Path, *, sha256: str | None, filename: str, allow_external_symlinks: bool = False
@@ -43,6 +45,7 @@ class Judgements:
         found = check_conda(archive, filename=filename, allow_external_symlinks=allow_external_symlinks)
         if sha256 is not None:
             self._blobs.set(key, json.dumps(_document(found), separators=(",", ":")).encode())
+            self._remarks.keep(sha256, ((each.id, each.path, each.detail) for each in found.cautions))
         return found
 
 
