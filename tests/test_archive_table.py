@@ -27,9 +27,9 @@ def ids() -> Iterator[str]:
             if word.arg == "id" and isinstance(word.value, ast.Constant)
         }
         for node in ast.walk(source):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in remarks:
-                if re.fullmatch(rf"({FAMILIES})-[a-z0-9-]*[a-z0-9]", node.value):
-                    yield node.value
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            if text not in remarks and re.fullmatch(rf"({FAMILIES})-[a-z0-9-]*[a-z0-9]", text):
+                yield text
 
 
 def rows() -> list[list[str]]:

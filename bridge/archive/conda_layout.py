@@ -32,8 +32,8 @@ def read_conda(stream: BinaryIO, archive: str, stem: str, limits: Limits, wanted
     """
     members = {member.name: member for member in read_directory(stream, archive, limits)}
     info, package = f"info-{stem}.tar.zst", f"pkg-{stem}.tar.zst"
-    # rattler unpacks every *.tar.zst of the zip, conda those that are named like the file: with one more, or another name,
-    # they install different trees. CEP 35 demands all three members; no builder ever left one out, or added one (CA16).
+    # rattler unpacks every *.tar.zst of the zip, conda those that are named like the file: with one more, or another
+    # name, they install different trees. CEP 35 demands these three; no builder left one out, or added one (CA16).
     if members.keys() != {_METADATA, info, package}:
         found = ", ".join(shown(name) for name in list(members)[:6])
         problem = f"a conda package holds {_METADATA}, {info} and {package}; this one holds {found or 'nothing'}"

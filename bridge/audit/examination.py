@@ -140,7 +140,7 @@ def begin(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) ->
 
 def _archives(state: PrefixState, cache: Path) -> dict[str, tuple[tuple[str, str, str], ...]]:
     """What bridge's cache knows of the archives of conda packages. That never changes: an archive has one sha256."""
-    remarks = Remarks(cache / "judged")
+    remarks = Remarks(cache / "judged", root=cache)
     found = {}
     for each in state.installed:
         if each.record.ecosystem == "conda" and each.record.sha256 is not None:
