@@ -30,10 +30,12 @@ from rattler import BuildString, Channel, Gateway, GenericVirtualPackage, Packag
 from rattler.exceptions import SolverError
 from zstandard import ZstdDecompressor
 
-from bridge._rattler import Repodata
 from bridge.algebra import conda_requirement
+from bridge.config import Settings
 from bridge.errors import NoSolutionError
+from bridge.fetch import Client
 from bridge.model import Resolution
+from bridge.repodata import Repodata
 from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
 from converters.target import Target
@@ -100,7 +102,8 @@ class Ours:
 
     def __init__(self, url: str, cache: Path) -> None:
         target = Target(subdir="linux-64", virtual_packages=tuple((n, v, "0") for n, v in VIRTUAL.items()))
-        port = Repodata([url], "linux-64", cache)
+        client = Client(Settings(cache_dir=cache))
+        port = Repodata(lambda: client, [url], "linux-64", cache)
         self._catalog = Catalog(port, None, target, NameMap.empty(), Options())
 
     def __call__(self, request: list[str]) -> Picks | None:

@@ -35,14 +35,17 @@ Records = dict[str, dict[str, object]]
 _CHILD = """
 import json, os, re, resource, statistics, sys, time
 from pathlib import Path
-from bridge._rattler import Repodata
+from bridge.config import Settings
+from bridge.fetch import Client
+from bridge.repodata import Repodata
 from bridge.algebra import conda_requirement
 from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
 from converters.target import Target
 url, cache, requests = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
 virtual = (("__unix", "0", "0"), ("__linux", "6.1", "0"), ("__glibc", "2.36", "0"))
-repodata = Repodata([url], "linux-64", cache)
+client = Client(Settings(cache_dir=cache))
+repodata = Repodata(lambda: client, [url], "linux-64", cache)
 started = time.perf_counter()
 repodata.prefetch(["python"])
 load = time.perf_counter() - started

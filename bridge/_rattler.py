@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from functools import cache, cached_property
+import re
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from rattler import (
     Channel,
     Client,
     Config,
-    Gateway,
     GenericVirtualPackage,
+    PackageName,
     PackageRecord,
     PrefixRecord,
     RepoDataRecord,
-    SourceConfig,
+    SparseRepoData,
     Subdir,
     VirtualPackage,
     VirtualPackageOverrides,
@@ -30,19 +33,19 @@ from rattler import (
 )
 from rattler.package_streaming import download_and_extract
 
-from bridge.errors import FaultError, NetworkError, UnsafeInputError, UsageError
-from bridge.fetch.urls import local_path
-from converters.record import Record, conda_record
+from bridge.errors import BridgeError, FaultError, UnsafeInputError, UsageError
+from bridge.fetch.secrets import hidden, masked, origin
+from converters.record import Record
 
-__all__ = ["Repodata", "channel_url", "current_subdir", "detect_virtual_packages", "extract", "link"]
-
-if TYPE_CHECKING:
-    import asyncio
+__all__ = ["WholeRepodata", "channel_url", "current_subdir", "detect_virtual_packages", "extract", "link", "told"]
 
 _Answer = TypeVar("_Answer")
 # The unpacked packages are the caller's, of this one transaction, and are deleted after it: a hard link out of them
 # becomes the only name of its inode, and saves writing every byte twice.
 _LINKING = "allow-hard-links = true\n"
+
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z", re.ASCII)  # of what rattler takes for a package name
 
 
 def current_subdir() -> str:
@@ -65,117 +68,71 @@ def channel_url(text: str) -> str:
         raise UsageError("invalid-channel", "a channel without a name", hint="see -c in: bridge resolve --help")
     if text.startswith(("./", "../", "/", "~")) or Path(text).is_dir():
         return Path(text).expanduser().resolve().as_uri()
-    try:
+
+    def invalid(reason: str) -> UsageError:
+        return UsageError("invalid-channel", f"not a channel: {masked(text)!r}", context=(reason,))
+
+    if "://" in text:
+        try:
+            origin(text) if not text.startswith("file:") else None
+        except ValueError as error:
+            raise invalid(str(error)) from error
+    with told(invalid):
         return str(Channel(text).base_url).rstrip("/")
-    except Exception as error:  # rattler's own kinds differ by what is wrong with the text
-        raise UsageError("invalid-channel", f"not a channel: {text!r}", context=(str(error),)) from error
 
 
-class Repodata:
-    """Records of channels by name, through rattler's Gateway (shards, zst, caching, authentication).
+class WholeRepodata:
+    """One `repodata.json` on the disk, from which records are read by name. For many threads at once.
 
-    A name is asked for once; later questions are answered from memory. Records that could leave a directory or have
-    fields of the wrong type are left out and named in `rejected`.
+    Raises `UnsafeInputError` (`repodata-invalid`), also for a panic of rattler's over what stands in the file.
+
+    :param channel: its URL, for the records and for errors.
     """
 
-    def __init__(self, channels: Sequence[str], subdir: str, cache: Path, *, offline: bool = False) -> None:
-        self._channels = tuple(channels)
-        self._subdirs = tuple(dict.fromkeys((subdir, "noarch")))
-        self._cache, self._offline = cache, offline
-        self._found: dict[str, tuple[Record, ...]] = {}
-        self.rejected: list[str] = []
+    def __init__(self, path: Path, channel: str, subdir: str) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        with told(self._invalid):
+            self._file = SparseRepoData(Channel(channel), subdir, path)
 
-    @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        import asyncio
-
-        return asyncio.new_event_loop()
-
-    @cached_property
-    def _gateway(self) -> Gateway:
-        return Gateway(
-            cache_dir=self._cache,
-            default_config=SourceConfig(cache_action="force-cache-only" if self._offline else "cache-or-fetch"),
-            client=Client.authenticated_client(),
-            show_progress=False,
-        )
+    def records(self, name: str) -> list[dict[str, object]]:
+        """The records of a name as JSON objects, of a `.conda` and a `.tar.bz2` package the former."""
+        if not _NAME.match(name):
+            return []
+        wanted = PackageName(name)
+        with self._lock, told(self._invalid):
+            return [json.loads(found.to_json()) for found in self._file.load_records(wanted)]
 
     def close(self) -> None:
-        """Give back what asking takes; it is not to be asked afterwards."""
-        if "_loop" in self.__dict__:
-            self._loop.close()
+        """Unmap the file."""
+        self._file.close()
 
-    def prefetch(self, names: Iterable[str]) -> None:
-        """Ask for many names in one query. Raises `NetworkError` (`channel-unreachable`) and `UnsafeInputError`."""
-        wanted = [name for name in dict.fromkeys(names) if name not in self._found]
-        if not wanted or not self._channels:
-            self._found.update(dict.fromkeys(wanted, ()))
-            return
-        try:
-            query = self._gateway.query(self._channels, self._subdirs, wanted, recursive=False)  # type: ignore[arg-type]
-            answer = self._loop.run_until_complete(query)
-        except Exception as error:  # GatewayError and its cousins; the text says which
-            raise _unreachable(self._channels, error) from error
-        collected: dict[str, list[Record]] = {name: [] for name in wanted}
-        for part in answer:
-            for found in part:
-                self._collect(found, collected)
-        self._found.update({name: tuple(records) for name, records in collected.items()})
-
-    def records(self, name: str) -> tuple[Record, ...]:
-        """The records of one name, channels in the order given; `()` where no channel has it."""
-        if name not in self._found:
-            self.prefetch([name])
-        return self._found[name]
-
-    def _collect(self, found: RepoDataRecord, collected: dict[str, list[Record]]) -> None:
-        data = json.loads(found.to_json())
-        try:
-            record = conda_record(data)
-        except UnsafeInputError as error:
-            self.rejected.append(error.message)
-            return
-        if record.name in collected:
-            collected[record.name].append(record)
+    def _invalid(self, reason: str) -> BridgeError:
+        shown = masked(self._channel)
+        return UnsafeInputError(
+            "repodata-invalid", f"the channel's repodata cannot be read: {shown}", context=(reason,)
+        )
 
 
-def _unreachable(channels: Sequence[str], error: Exception) -> Exception:
+@contextmanager
+def told(make: Callable[[str], BridgeError]) -> Iterator[None]:
+    """The one place where what rattler raises becomes an error of ours; its panics are no `Exception`.
+
+    :param make: the error for what rattler says.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise make(_said(error)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise make(_said(error)) from error
+
+
+def _said(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " ".join(lines).lower()
-    said = ", ".join(channels)
-    for url in channels:
-        folder = local_path(url)
-        if folder is not None and (missing := _no_channel(Path(folder))) is not None:
-            return missing
-    if "no usable repodata cache" in text:
-        return NetworkError(
-            "offline",
-            f"not in the cache, and --offline forbids fetching it: {said}",
-            context=lines[:4],
-            hint="run once without --offline, or use `-c host` and a local channel",
-        )
-    if any(word in text for word in ("parse", "deserialize", "invalid json", "expected value", "decompress")):
-        return UnsafeInputError("repodata-invalid", f"the channel's repodata cannot be read: {said}", context=lines[:4])
-    return NetworkError(
-        "channel-unreachable",
-        f"the channel did not answer: {said}",
-        context=lines[:4],
-        hint="check the name or URL given with -c; `-c host` needs no channel at all",
-    )
-
-
-def _no_channel(folder: Path) -> NetworkError | None:
-    """What a folder lacks to be a channel; `None`: nothing that shows."""
-    if not folder.is_dir():
-        hint = "check the path given with -c"
-        return NetworkError("channel-unreachable", f"there is no channel at {folder}: no such folder", hint=hint)
-    if not any((folder / "noarch").glob("repodata*.json*")):
-        return NetworkError(
-            "channel-unreachable",
-            f"there is no channel at {folder}: it has no noarch/repodata.json",
-            hint="`bridge convert … -o FOLDER --index` writes it for the packages of a folder",
-        )
-    return None
+    return hidden("; ".join(lines[:4]))[:500]
 
 
 @cache
@@ -241,10 +198,8 @@ def link(
         execute_link_scripts=False,
         show_progress=False,
     )
-    try:
+    with told(lambda reason: FaultError("link-failed", "the conda packages could not be linked", context=(reason,))):
         _run(work)
-    except Exception as error:  # InstallerError and panics: all of them mean that nothing here may be used
-        raise FaultError("link-failed", "the conda packages could not be linked", context=(str(error),)) from error
 
 
 def _repodata_record(record: Record, directory: Path) -> RepoDataRecord:

@@ -1,6 +1,6 @@
 """Conda channels as one source of records: names, URLs, folders, and the built-in `host`.
 
-Repodata comes through rattler's Gateway, archives through `fetch`. The order of the channels is their priority.
+Repodata comes through `bridge.repodata`, archives through `fetch`. The order of the channels is their priority.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge import fs
-from bridge._rattler import Repodata, channel_url
+from bridge._rattler import channel_url
 from bridge.errors import IntegrityError, UnsafeInputError
-from bridge.fetch.cache import told_as_cache
 from bridge.fetch.secrets import SECRETS
+from bridge.repodata import Repodata
 from converters.record import Record
 
 if TYPE_CHECKING:
@@ -62,9 +61,7 @@ class Channels:
 
     @cached_property
     def _repodata(self) -> Repodata:
-        with told_as_cache():  # rattler opens by name whatever lies there
-            fs.keep_regular(self._cache, root=self._cache.parent)
-        return Repodata(self._others, self._subdir, self._cache, offline=self._is_offline)
+        return Repodata(self._client, self._others, self._subdir, self._cache, offline=self._is_offline)
 
     def close(self) -> None:
         """Give back what asking takes."""

@@ -178,6 +178,13 @@ class Client(Pool):
         """Ask once; see `bridge.fetch.answers.Network`."""
         return self._wire.exchange(url, headers)
 
+    def credential(self, url: str) -> str:
+        """What tells answers to this client's requests for `url` from those to others; `""`: there is no credential.
+
+        It says nothing of the secret, and is the same in later runs with the same cache.
+        """
+        return self._wire.credential(self._learn(url))
+
     @staticmethod
     def _local(url: str) -> Path | None:
         with _readable(url):

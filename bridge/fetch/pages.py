@@ -47,9 +47,13 @@ class PageCache:
         """The entry for a request; its URL is stored in its public form, and no header that bears a secret."""
         bare = request.copy()
         bare.url = place.public
-        credential = bare.headers.pop("Authorization", "")
-        secret = (str(credential), place.full if place.full != place.public else "", self._client)
-        return Entry(bare, _Blobs(self._blobs, self._key(secret) if any(secret) else ""))
+        user = str(bare.headers.pop("Authorization", ""))
+        return Entry(bare, _Blobs(self._blobs, self.credential(user, place)))
+
+    def credential(self, user: str, place: Address) -> str:
+        """A keyed hash of all that is secret in a request; `""` where nothing is."""
+        secret = (user, place.full if place.full != place.public else "", self._client)
+        return self._key(secret) if any(secret) else ""
 
     def _key(self, secret: tuple[str, ...]) -> str:
         with self._lock:

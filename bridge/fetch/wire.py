@@ -109,6 +109,12 @@ class Wire:
             answer.raw.close()
             answer.raw.release_conn()
 
+    def credential(self, url: str) -> str:
+        """See `Client.credential`."""
+        place = SECRETS.address(url)
+        user = place.user or self._by_netrc(place, place)
+        return self._cache.credential(":".join(user) if user else "", place)
+
     def _follow(self, url: str, headers: Mapping[str, str], is_page: bool) -> _Answer:
         """Follow redirects by hand: requests would read their bodies without a limit, and follow them anywhere."""
         first = place = SECRETS.address(url)

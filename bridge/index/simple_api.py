@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion
 from bridge.config import parse_timestamp
 from bridge.errors import UnsafeInputError
 from bridge.fetch.secrets import SECRETS
-from bridge.fetch.urls import check_link, file_name, masked, origin
+from bridge.fetch.urls import check_link, file_name, masked
 from bridge.index.strict_json import parse_json
 from bridge.model import IndexFile
 
@@ -289,7 +289,7 @@ def _resolved(base: str, link: str, source: Source) -> tuple[str, str]:
         raise _Dropped("not a link to a file")
     check_link(source.url, url, source.trusted_hosts)
     if parts.scheme != "file":
-        origin(url)  # raises ValueError for a port that is none
+        parts.port  # noqa: B018 - raises ValueError for a port that is none
         url = SECRETS.learn(url, is_typed=False)
     return url, fragment
 
