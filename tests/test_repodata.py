@@ -236,7 +236,7 @@ def test_channels_are_read_with_the_tls_settings_of_the_run(opened: Open, tmp_pa
 @pytest.mark.parametrize("where", ["head", "body", "never"])
 @pytest.mark.parametrize("form", ["repodata.json", "repodata.json.zst", "repodata_shards.msgpack.zst"])
 def test_a_channel_that_drips_or_never_answers(opened: Open, server: Server, where: str, form: str) -> None:
-    slow = {"head": {"drip_head": 0.05}, "body": {"drip": 0.05}, "never": {"stall": 0}}[where]
+    slow: dict[str, object] = {"head": {"drip_head": 0.05}, "body": {"drip": 0.05}, "never": {"stall": 0}}[where]  # type: ignore[assignment]
     server.add(f"/chan/noarch/{form}", packed(document(record("a"))) + b"x" * 100, **slow)
     begin = time.monotonic()
     with pytest.raises(NetworkError) as caught:

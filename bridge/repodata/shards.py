@@ -112,11 +112,8 @@ def _section(document: Json, key: str, url: str) -> dict[str, dict[str, object]]
 
 
 def _as_text(record: Mapping[str, object]) -> dict[str, object]:
-    found = dict(record)
-    for key in ("sha256", "md5"):
-        if isinstance(value := found.get(key), bytes):
-            found[key] = value.hex()
-    return found
+    """The record as JSON has it: digests are bytes in a shard (CEP 16)."""
+    return {key: value.hex() if isinstance(value, bytes) else value for key, value in record.items()}
 
 
 def _unpacked(content: bytes, most: int, url: str) -> dict[str, object]:
