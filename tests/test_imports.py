@@ -26,6 +26,7 @@ PURE = [
     "bridge/plan",
     "bridge/present",
     "bridge/provenance",
+    "bridge/conda_plugin/needs",
     "bridge/audit/checks",
     "bridge/audit/claims",
     "bridge/audit/dependencies",
@@ -100,11 +101,20 @@ def test_who_may_import_what(path: Path) -> None:
         "rich": {"bridge/render"},
         "requests": {"bridge/fetch"},
         "cachecontrol": {"bridge/fetch"},
-        "subprocess": {"bridge/build", "bridge/confine/driver", "bridge/link/bytecode", "bridge/link/scripts"},
+        "subprocess": {
+            "bridge/build",
+            "bridge/conda_plugin/child",
+            "bridge/confine/driver",
+            "bridge/link/bytecode",
+            "bridge/link/scripts",
+        },
+        "conda": {"bridge/conda_plugin"},
     }.items():
         assert module not in top or any(name == owner or name.startswith(f"{owner}/") for owner in owners), module
     if "rattler" in top:
         assert name in {"bridge/_rattler", "bridge/matchspec"}
+    if not name.startswith("bridge/conda_plugin/"):
+        assert not any(module.startswith("bridge.conda_plugin") for module in imports(path)), "conda imports the plugin"
     if name == "bridge/matchspec":
         wanted = {m for m in imports(path) if m.startswith("rattler.")}
         pure = {"MatchSpec", "PackageRecord", "Version", "VersionSpec", "package", "package.BuildString"}

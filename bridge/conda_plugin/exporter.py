@@ -1,0 +1,102 @@
+"""`conda export --format bridge`: an environment.yml whose `pip:` part names each wheel by its URL and hash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from packaging.utils import canonicalize_name
+
+from bridge.entries import paths_of
+from bridge.model import Distribution, Installed, PrefixState
+
+__all__ = ["document", "export", "wheel_line", "wheel_lines"]
+
+
+def export(environment: Any) -> str:  # noqa: ANN401 - conda's `Environment`
+    """The environment file of a conda `Environment` that was read from a prefix.
+
+    Raises conda's `CondaValueError` where it was not, or where it was solved anew for another platform: the wheels of
+    another platform are not known.
+    """
+    from conda.base.context import context
+    from conda.exceptions import CondaValueError
+
+    from bridge.prefix import read
+
+    if not environment.prefix or environment.platform != context.subdir:
+        raise CondaValueError("this format is written of an environment on its own platform only")
+    state = read(Path(environment.prefix))
+    wheels = {each.record.name for each in state.installed if each.record.ecosystem == "wheel"}
+    asked = [each for each in environment.requested_packages if each.name not in wheels]
+    # An index that wheels came from is no channel.
+    indexes = {each.record.origin.rstrip("/") for each in state.installed if each.record.ecosystem == "wheel"}
+    channels = [each for each in environment.config.channels if each.rstrip("/") not in indexes]
+    return document(
+        name=environment.name,
+        channels=channels,
+        conda=[each.conda_env_form() for each in asked],
+        wheels=wheel_lines(state),
+        variables=environment.variables,
+    )
+
+
+def document(
+    *,
+    name: str | None,
+    channels: Iterable[str],
+    conda: Iterable[str],
+    wheels: Iterable[str],
+    variables: Mapping[str, str],
+) -> str:
+    """The text of an environment file (CEP 24)."""
+    pip = list(wheels)
+    dependencies: list[object] = [*conda, *([{"pip": pip}] if pip else [])]
+    found: dict[str, object] = {"name": name} if name else {}
+    found |= {"channels": list(channels), "dependencies": dependencies}
+    if variables:
+        found["variables"] = dict(variables)
+    return str(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=10_000))
+
+
+def wheel_lines(state: PrefixState) -> list[str]:
+    """One line of pip's for each distribution that no conda package installed, sorted."""
+    records = {
+        path.rpartition("/")[0]: installed for installed in state.installed for path in paths_of(installed.entries)
+    }
+    lines = []
+    for each in state.distributions:
+        if state.site_packages is not None and each.path.rpartition("/")[0] != state.site_packages:
+            continue
+        record = records.get(each.path) or records.get(f"site-packages/{each.path.rpartition('/')[2]}")
+        if record is None or record.record.ecosystem == "wheel":
+            lines.append(wheel_line(each, record))
+    return sorted(lines)
+
+
+def wheel_line(distribution: Distribution, record: Installed | None) -> str:
+    """`NAME @ URL#sha256=…` where the origin is known, by a record or by direct_url.json (PEP 610); else NAME==VERSION.
+
+    A record of another version does not count: pip replaced the wheel behind its back.
+    """
+    name = canonicalize_name(distribution.name)
+    if record is not None and record.record.version == distribution.version and "://" in record.record.url:
+        digest = record.record.sha256
+        return f"{name} @ {record.record.url}" + (f"#sha256={digest}" if digest else "")
+    return _direct(distribution, name) or f"{name}=={distribution.version}"
+
+
+def _direct(distribution: Distribution, name: str) -> str | None:
+    found = distribution.direct_url or {}
+    url, vcs, archive = found.get("url"), found.get("vcs_info"), found.get("archive_info")
+    if not isinstance(url, str):
+        return None
+    if isinstance(vcs, dict) and vcs.get("vcs") and vcs.get("commit_id"):
+        return f"{name} @ {vcs['vcs']}+{url}@{vcs['commit_id']}"
+    if not isinstance(archive, dict):
+        return f"{name} @ {url}"  # a folder
+    hashes = archive.get("hashes")
+    digest = hashes.get("sha256") if isinstance(hashes, dict) else None
+    return f"{name} @ {url}" + (f"#sha256={digest}" if digest else "")

@@ -1,0 +1,26 @@
+"""conda's action before a transaction: the warning for changes that were not solved."""
+
+from __future__ import annotations
+
+from conda.core.path_actions import Action
+
+from bridge.conda_plugin.warning import warn
+
+__all__ = ["NeedsAction"]
+
+
+class NeedsAction(Action):  # type: ignore[misc]  # conda is not typed
+    """Warns when conda verifies the transaction, which is before it changes anything; changes nothing itself."""
+
+    def verify(self) -> None:
+        warn(str(self.target_prefix), self.unlink_precs, self.link_precs)
+        self._verified = True
+
+    def execute(self) -> None:
+        """Nothing is to be done."""
+
+    def reverse(self) -> None:
+        """Nothing was done."""
+
+    def cleanup(self) -> None:
+        """Nothing is left."""
