@@ -92,6 +92,15 @@ class Channels:
             return tuple(ranked)
         return tuple(record for record in ranked if self._rank(record) == self._rank(ranked[0]))
 
+    def known(self, records: Iterable[Record]) -> dict[str, Record]:
+        """What the channels say of these packages, by identity; nothing is asked for that was not asked for before."""
+        wanted = {(record.identity, record.sha256) for record in records if record.ecosystem == "conda"}
+        if "_repodata" not in self.__dict__:
+            return {}
+        names = {identity.rsplit("-", 2)[0] for identity, _ in wanted}
+        found = (record for name in names for record in self._repodata.remembered(name))
+        return {record.identity: record for record in found if (record.identity, record.sha256) in wanted}
+
     def _is_served_before_host(self, found: Iterable[Record]) -> bool:
         """Whether a channel before `host` has the name: it serves it, and nothing needs to be packed."""
         place = self._order[self._host.url] if self._host is not None else 0

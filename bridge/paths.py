@@ -5,15 +5,15 @@ from __future__ import annotations
 import posixpath
 import re
 
-__all__ = ["EMPTY", "META", "NAMES_FILE", "OWN", "UNKNOWN_CHANNEL", "inside"]
+__all__ = ["EMPTY", "META", "NAMES_FILE", "NO_CHANNEL", "OWN", "inside"]
 
 META = "conda-meta"
 OWN = "conda-meta/.bridge"  # the lock, the ledger and the transactions: no package's
 NAMES_FILE = "names.json"
 """A channel's own name map, beside its subdirs: what its converted packages, and what they depend on, are on PyPI."""
 
-UNKNOWN_CHANNEL = "<unknown>"
-"""The channel of a record that came from no channel, as conda and mamba spell it."""
+NO_CHANNEL = "<develop>"
+"""The channel of a record that came from no channel: conda's placeholder for that, see decision 0011."""
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the SHA-256 of no bytes
 

@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from bridge.algebra import marker_holds
 from bridge.fetch.secrets import masked, public
 from bridge.model import Entry, Installed, Resolved
-from bridge.paths import META, UNKNOWN_CHANNEL
+from bridge.paths import META, NO_CHANNEL
 from converters.errors import BridgeError, UnsafeInputError
 from converters.names import NameMap
 from converters.purls import wheel_purl
@@ -41,6 +41,7 @@ __all__ = [
     "meta_path",
     "record_bytes",
     "record_file",
+    "wheel_package",
 ]
 
 INSTALLER = b"bridge\n"
@@ -71,7 +72,7 @@ def conda_meta(
 
     * `fn` is `NAME-VERSION-BUILD.conda`: conda up to 26.5 and mamba 2 look for the record under `fn` less its ending.
     * `package_type` tells conda's exporters that the package belongs below `pip:`.
-    * `channel` is conda's and mamba's text for "no channel": an index as a channel would be asked for repodata, and
+    * `channel` is one of conda's placeholders for "no channel": an index as a channel would be asked for repodata, and
       mamba 2 leaves the files of a package whose channel has `pypi` in it to pip.
 
     The wheel's file name and its index are the qualifiers of its first purl (`converters.purls`).
@@ -93,24 +94,31 @@ def conda_meta(
         "build_number": record.build_number,
         "subdir": record.subdir,
         "noarch": record.noarch,
-        "package_type": WHEEL_TYPE,
         "depends": list(depends),
         "constrains": list(record.constraints),
-        "url": public(record.url),
-        "channel": UNKNOWN_CHANNEL,
-        "fn": f"{record.identity}.conda",
+        **wheel_package(record, requested),
         "sha256": record.sha256,
         "md5": record.md5,
         "size": record.size,
         "license": record.license,
         "timestamp": record.timestamp,
-        "purls": _purls(record),
-        **_requests(record, requested),
         "link": {"source": source, "type": HARD_LINK},
         "files": [entry.path for entry in sorted_entries],
         "paths_data": {"paths": [_path_data(entry) for entry in sorted_entries], "paths_version": 1},
     }
     return record_bytes({key: value for key, value in document.items() if value is not None})
+
+
+def wheel_package(record: Record, requested: Sequence[str] = ()) -> dict[str, object]:
+    """The keys of a wheel's conda-meta JSON whose form other clients decide; see `conda_meta`."""
+    return {
+        "package_type": WHEEL_TYPE,
+        "url": public(record.url),
+        "channel": NO_CHANNEL,
+        "fn": f"{record.identity}.conda",
+        "purls": _purls(record),
+        **_requests(record, requested),
+    }
 
 
 def conda_package(record: Record, requested: Sequence[str] = ()) -> dict[str, object]:
@@ -149,7 +157,9 @@ def conda_package(record: Record, requested: Sequence[str] = ()) -> dict[str, ob
 
 def _purls(record: Record) -> list[str]:
     first, *others = record.pypi_names or (record.name,)
-    index = public(record.origin) if "://" in record.origin else ""
+    folder = public(record.url).partition("#")[0].rpartition("/")[0]
+    is_index = "://" in record.origin and record.origin.rstrip("/") != folder  # Who reads finds the folder by itself.
+    index = public(record.origin) if is_index else ""
     own = wheel_purl(first, record.version, record.filename, index)
     return [own, *(wheel_purl(name, record.version) for name in others)]
 
@@ -340,7 +350,7 @@ def _distributions(previous: bytes) -> dict[str, str]:
 
 def _distribution(record: Record) -> str:
     if record.ecosystem == "wheel" and record.subdir != "pypi":  # What pip installed has conda's made-up channel.
-        return f"{UNKNOWN_CHANNEL}/{record.subdir}::{record.identity}"
+        return f"{NO_CHANNEL}/{record.subdir}::{record.identity}"
     channel = public(record.origin or record.url.rpartition("/")[0])
     channel = channel.rstrip("/").removesuffix(f"/{record.subdir}")
     return f"{channel}/{record.subdir}::{record.identity}"

@@ -83,7 +83,7 @@ def test_the_record_has_standard_keys_only_and_no_null() -> None:
         "constrains": [],
         "url": RICH.url,
         "package_type": "virtual_python_wheel",
-        "channel": "<unknown>",
+        "channel": "<develop>",
         "fn": "rich-13.9.4-py3_none_any_0.conda",
         "sha256": RICH.sha256,
         "size": RICH.size,
@@ -269,7 +269,7 @@ def test_history_is_appended_in_the_form_that_conda_parses() -> None:
         "# cmd: bridge install -p x rich?+evil\n"
         "# bridge version: 0.1.0\n"
         "-https://c.example/main/linux-64::zlib-1.3-h5_0\n"
-        "+<unknown>/noarch::rich-13.9.4-py3_none_any_0\n"
+        "+<develop>/noarch::rich-13.9.4-py3_none_any_0\n"
         "# remove specs: ['zlib']\n"
         "# update specs: ['rich']\n"
     )

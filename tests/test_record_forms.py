@@ -82,8 +82,9 @@ def test_the_record_of_a_wheel_is_what_each_client_looks_for(tmp_path: Path, cha
     assert document["package_type"] == "virtual_python_wheel"
     # mamba, `MTransaction::execute`: what has `pypi` in its channel is left to pip, and its files stay.
     assert "pypi" not in document["channel"]
-    # conda, `Channel.from_value`: no base_url, so that no solver asks it for repodata.
-    assert document["channel"] == "<unknown>"
+    # conda-libmamba-solver, `channels_from_installed`: it is asked for no repodata. conda-rattler-solver, on the way to
+    # rattler's record and back: the record stays the same, and the wheel is not installed again.
+    assert document["channel"] == "<develop>"
     # conda-pack, `load_environment`.
     assert document["link"] == {"source": "", "type": 1}
     assert not has_null(document)

@@ -23,6 +23,7 @@ from bridge.link.bytecode import Compiled
 from bridge.link.conda import Unpacking
 from bridge.link.modules import compile_staged
 from bridge.link.own import stage_own, state_after
+from bridge.link.renewal import renew_records
 from bridge.link.replacement import KeptAside, replace_paths
 from bridge.link.task import Laid, Task, differs
 from bridge.link.wheel_store import unpacked_contents
@@ -101,10 +102,12 @@ def _stage(task: Task, staging: Path, scratch: Path, executor: Executor | None, 
         staged = _record_wheels(placed, to, compiled) if to is not None else {}
         staged |= conda.record(task, staging, compiled)
         removed.result()
-    _check_tree(staging, staged)
+    renewed = renew_records(task, staging)
+    _check_tree(staging, staged.keys() | renewed.keys())
     after = state_after(task, staging)
     labels = {resolved.record.identity: resolved.record.label for resolved in incoming(task.plan)}
     found = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
+    found |= renewed
     found |= {path: (fingerprint, "") for path, fingerprint in stage_own(task, staging, after).items()}
     replacement = replace_paths(task.state, task.plan, found, staging, task.judgement)
     return Staged(changes=replacement.changes, kept_aside=replacement.kept_aside, state=after, problem=compiled.problem)
@@ -242,7 +245,7 @@ def _check_wheel(
 # --- all together -----------------------------------------------------------------------------------------------------
 
 
-def _check_tree(staging: Path, staged: Laid) -> None:
+def _check_tree(staging: Path, staged: Collection[str]) -> None:
     """Nothing lies in the staging directory but what was planned. (`__clobbers__`: rattler found two of one name.)"""
     with fs.Tree(staging) as tree:
         for path, is_directory in tree.walk(""):

@@ -23,8 +23,11 @@ def state_after(task: Task, staging: Path) -> PrefixState:
     """The prefix's own records as they will be, for the ledger."""
     gone = {old.meta_path for old in leaving(task.plan)}
     installed = [each for each in task.state.installed if each.meta_path not in gone]
-    for resolved in incoming(task.plan):
-        path = meta_path(resolved.record)
+    # What was staged for a kept package is its record in today's form.
+    paths = [meta_path(resolved.record) for resolved in incoming(task.plan)]
+    renewed = [each.meta_path for each in installed if (staging / each.meta_path).is_file()]
+    installed = [each for each in installed if each.meta_path not in renewed]
+    for path in (*paths, *renewed):
         installed.append(condameta.parse((staging / path).read_bytes(), path)[0])
     taken = {entry.path for each in installed for entry in owned_entries(each)}
     going = {each.path for each in superseded(task.state, task.plan)}

@@ -8,6 +8,7 @@ from pathlib import Path
 from bridge import fs
 from bridge.link import Staged
 from bridge.link.own import stage_own, state_after
+from bridge.link.renewal import renew_records
 from bridge.link.replacement import replace_paths
 from bridge.link.task import Task
 from bridge.model import Distribution, Entry, Fingerprint, Resolved
@@ -28,6 +29,7 @@ def stage_present(task: Task, staging: Path, distributions: Mapping[str, Distrib
     for resolved in incoming(task.plan):
         for entry in _record(task, staging, resolved, distributions[resolved.record.identity]):
             found[entry.path] = entry.fingerprint, resolved.record.label
+    found |= renew_records(task, staging)
     after = state_after(task, staging)
     found |= {path: (fingerprint, "") for path, fingerprint in stage_own(task, staging, after).items()}
     replacement = replace_paths(task.state, task.plan, found, staging, task.judgement)

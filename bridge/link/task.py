@@ -11,6 +11,7 @@ from bridge.manifest import Manifest
 from bridge.model import Entry, Fingerprint, Plan, PrefixState
 from bridge.ownership import Judgement
 from converters.names import NameMap
+from converters.record import Record
 
 __all__ = ["Laid", "Task", "differs"]
 
@@ -26,6 +27,8 @@ class Task:
     :param archives: `Record.identity` → the fetched archive; `manifests`: what it was judged to hold.
     :param unpacked: `Record.identity` → where a wheel lies unpacked in the cache (`bridge.link.wheel_store`).
     :param predicted: `Record.identity` → its paths (`bridge.manifest.predict`).
+    :param channel_records: `Record.identity` → what the channels say of installed conda packages, as far as that was
+        read anyway.
     :param compiles: whether modules are compiled; the interpreter must run on this machine.
     :param command: the command line, for conda's history; `when`: `2026-11-22 10:00:00`; `version`: of bridge.
     """
@@ -41,6 +44,7 @@ class Task:
     when: str
     version: str
     unpacked: Mapping[str, Path] = field(default_factory=dict)
+    channel_records: Mapping[str, Record] = field(default_factory=dict)
     compiles: bool = False
 
 

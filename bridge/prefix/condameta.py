@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from bridge.entries import Entries
 from bridge.fetch.secrets import masked, public
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
-from bridge.paths import EMPTY, META, UNKNOWN_CHANNEL, inside
+from bridge.paths import EMPTY, META, NO_CHANNEL, inside
 from bridge.prefix.columns import conda_paths
 from bridge.prefix.locations import located
 from bridge.prefix.origin import channel_of, subdir_of
@@ -88,7 +88,7 @@ def _is_wheel(record: Record, package_type: object) -> bool:
     name), or as conda makes them up for what pip installed (channel, subdir and build are `pypi`).
     """
     # rattler drops `package_type` where it writes a record anew, and keeps the purls.
-    is_named = record.origin == UNKNOWN_CHANNEL and origin_of_wheel(record.purls) is not None
+    is_named = record.origin == NO_CHANNEL and origin_of_wheel(record.purls) is not None
     files = (record.filename, record.url.partition("#")[0])
     return (
         is_named
@@ -106,7 +106,7 @@ def _wheel(record: Record) -> Record:
     if not filename.endswith(".whl"):
         filename = found.filename if found else unquote(last) if last.endswith(".whl") else filename
     origin = record.origin
-    if origin == UNKNOWN_CHANNEL:
+    if origin == NO_CHANNEL:
         origin = found.index.rstrip("/") if found and found.index else folder
     names = record.pypi_names
     if found:  # Of several projects, the one of the file comes first.

@@ -102,6 +102,10 @@ class Repodata:
             self.prefetch([name])
         return self._found[name]
 
+    def remembered(self, name: str) -> tuple[Record, ...]:
+        """The records of a name that was asked for before; of others `()`."""
+        return self._found.get(name, ())
+
     def _records(self, place: _Place, name: str, answer: Iterable[Json]) -> Iterable[Record]:
         for data in answer:
             filename = data.get("fn")
