@@ -21,6 +21,7 @@ from bridge.apply import Outcome
 from bridge.archive import check_wheel
 from bridge.errors import BridgeError, OwnershipError, UsageError
 from bridge.fetch.cache import sha256_of
+from bridge.foreign import displaced, projects_of
 from bridge.link import Task
 from bridge.link.present import stage_present
 from bridge.manifest import GENERATED, wheel_members
@@ -190,7 +191,8 @@ def _superseded(state: PrefixState, distribution: Distribution) -> Installed | N
     for installed in state.installed:
         if distribution.name in installed.record.pypi_names[:1]:
             return installed
-    return None
+    # A record without purls says by the dist-info that it lists of which project it was.
+    return next((each for each in displaced(state) if projects_of(state, each) == {distribution.name}), None)
 
 
 # --- where it came from -----------------------------------------------------------------------------------------------

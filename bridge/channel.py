@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge._rattler import channel_url
-from bridge.errors import IntegrityError, UnsafeInputError
+from bridge.errors import IntegrityError, NetworkError, UnsafeInputError
 from bridge.fetch.secrets import SECRETS
 from bridge.repodata import Repodata
 from converters.record import Record
@@ -33,6 +33,7 @@ class Channels:
     :param is_strict: the first channel that has a name serves it (as conda-forge advises); else all do, in their order.
 
     :param packs_late: as `HostChannel`'s: for who asks for the archives as well.
+    :param may_drop: channels that do not answer are passed over; `dropped` has their errors, by URL.
 
     `urls` are what the `texts` stand for. Raises `UsageError` (`invalid-channel`) for a text that is no channel.
     """
@@ -47,6 +48,7 @@ class Channels:
         offline: bool,
         is_strict: bool = True,
         packs_late: bool = False,
+        may_drop: bool = False,
     ) -> None:
         self._is_strict = is_strict
         texts = tuple(map(SECRETS.kept_public, texts))
@@ -58,10 +60,15 @@ class Channels:
         self._others = [url for url, text in zip(self.urls, texts, strict=True) if text != "host"]
         self._subdirs = frozenset((subdir, "noarch"))
         self._subdir, self._cache, self._is_offline = subdir, cache / "repodata", offline
+        self._may_drop = may_drop
+        self.dropped: dict[str, NetworkError] = {}
 
     @cached_property
     def _repodata(self) -> Repodata:
-        return Repodata(self._client, self._others, self._subdir, self._cache, offline=self._is_offline)
+        return self._opened(self._others)
+
+    def _opened(self, urls: Sequence[str]) -> Repodata:
+        return Repodata(self._client, urls, self._subdir, self._cache, offline=self._is_offline)
 
     def close(self) -> None:
         """Give back what asking takes."""
@@ -77,6 +84,28 @@ class Channels:
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Read several names with one query. Raises `NetworkError` (`channel-unreachable`, `offline`)."""
+        wanted = tuple(names)
+        try:
+            self._repodata.prefetch(wanted)
+        except NetworkError:
+            if not self._may_drop or self.dropped:
+                raise
+            self._drop(wanted)
+
+    def _drop(self, names: Sequence[str]) -> None:
+        """Go on without the channels that do not answer, each asked by itself; `dropped` says why, by URL."""
+        self._repodata.close()
+        left = []
+        for url in self._others:
+            alone = self._opened([url])
+            try:
+                alone.prefetch(names)
+                left.append(url)
+            except NetworkError as error:
+                self.dropped[url] = error
+            finally:
+                alone.close()
+        self._repodata = self._opened(left)
         self._repodata.prefetch(names)
 
     def records(self, name: str) -> tuple[Record, ...]:
@@ -84,6 +113,7 @@ class Channels:
 
         The first question for `host`'s python may pack it; it is not asked where a channel before it serves the name.
         """
+        self.prefetch([name])
         found = list(self._repodata.records(name))
         if self._host is not None and not (self._is_strict and self._is_served_before_host(found)):
             found += [record for record in self._host.records(name) if record.subdir in self._subdirs]

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from packaging.utils import canonicalize_name
+
 from bridge.errors import OwnershipError
-from bridge.model import Entry, Fingerprint, Plan, PrefixState
-from bridge.owners import Claim, bytecode_source, claims, incoming, leaving, owned_entries
+from bridge.model import Distribution, Entry, Fingerprint, Plan, PrefixState
+from bridge.owners import Claim, bytecode_source, claims, incoming, label, leaving, owned_entries, unmanaged
 from bridge.paths import META
 from converters.record import Record
 
@@ -103,6 +105,7 @@ class _Case:
         old = leaving(plan)
         self.freed = {entry.path for installed in old for entry in owned_entries(installed)}
         self.standing = claims(state, without=old)
+        self.unmanaged = unmanaged(state)
         records = {resolved.record.identity: resolved.record for resolved in incoming(plan)}
         self.wanted: dict[str, list[tuple[Record, Entry]]] = {}
         for identity, entries in manifests.items():
@@ -157,6 +160,26 @@ class _Case:
                 self._judge_owned(path, record, entry, self.standing[path])
             elif path not in self.freed:
                 self._judge_unowned(path, record, entry)
+        self._judge_projects()
+
+    def _judge_projects(self) -> None:
+        """A project has one dist-info: none is put beside that of another installer, which does not give way."""
+        there: dict[str, list[Distribution]] = {}
+        for each in self.unmanaged:
+            there.setdefault(each.name, []).append(each)
+        for path, brought in list(self.wanted.items()) if there else ():
+            info, _, name = path.rpartition("/")
+            if name != "METADATA" or not info.endswith(".dist-info"):
+                continue
+            folder, _, stem = info.rpartition("/")
+            for each in there.get(canonicalize_name(stem.partition("-")[0]), ()):
+                is_beside = each.path != info and each.path.rpartition("/")[0] == folder
+                if is_beside and self.adopted.isdisjoint(entry.path for entry in each.entries or ()):
+                    record, owner = brought[0][0], label(each)
+                    text = (
+                        f"{each.path} belongs to {owner}, which bridge did not install; {record.label} is that project"
+                    )
+                    self._refuse("owned-path", each.path, record, owner, text)
 
     def _judge_owned(self, path: str, record: Record, entry: Entry, standing: tuple[Claim, ...]) -> None:
         found = self.exists(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,12 +34,14 @@ _NAME_END = re.compile(r"[ =<>!~\[;(@]")
 _SHOWN = 10  # names in one message
 
 
-def diff(state: PrefixState, resolution: Resolution, prefix: Path) -> Plan:
+def diff(state: PrefixState, resolution: Resolution, prefix: Path, *, again: Collection[str] = ()) -> Plan:
     """What turns `state` into `resolution`.
 
     A package is replaced by the one of its name, or by the one that brings the same PyPI project; what is in neither is
     removed. Where python's minor version (or its free threading) changes, whatever lies in site-packages is installed
     again. A package that is now asked for and was not before is installed again, so that its records say so.
+
+    :param again: meta paths of installed packages that are installed again, for they are not what their record says.
     """
     python = resolution.target.python
     moved = state.python is not None and python is not None and _layout(state.python) != _layout(python)
@@ -54,7 +56,11 @@ def diff(state: PrefixState, resolution: Resolution, prefix: Path) -> Plan:
         del left[old.meta_path]
         if not _is_same(old.record, package.record):
             operations.append(Change(old=old, new=package))
-        elif (moved and _is_of_python(package.record)) or (package.requested and not old.requested):
+        elif (
+            (moved and _is_of_python(package.record))
+            or (package.requested and not old.requested)
+            or old.meta_path in again
+        ):
             operations.append(Reinstall(old=old, new=package))
         else:
             keep.append(old)

@@ -1,19 +1,50 @@
 """What is installed, offered to the resolver beside what channels and indexes have.
 
-An installed package stays a candidate where its channel or index no longer offers it, or cannot be reached.
+An installed package stays a candidate where its channel or index no longer offers it, or cannot be reached: what came
+from an origin that is gone blocks nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bridge.errors import NetworkError
+from bridge.foreign import Foreign
 from bridge.model import IndexFile
 from bridge.resolve.catalog import IndexPort, RecordPort
 from converters.record import Record
 from converters.wheel import CoreMetadata
 
-__all__ = ["PresentIndex", "PresentRecords"]
+__all__ = ["Present", "PresentIndex", "PresentRecords"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """What an environment offers the resolver.
+
+    :param records: of the installed packages; a wheel's METADATA is what was installed.
+    :param foreign: the distributions of other installers.
+    :param asked: the projects that a person asks for now. A foreign distribution of any other project stays as it is.
+    :param urls: the URLs that a person asks for now, which are read. Of a wheel that was asked for by URL earlier, what
+        is installed counts.
+    :param updated: the projects that are to be brought up to date; their URLs are read again, where these still answer.
+    """
+
+    records: tuple[Record, ...] = ()
+    foreign: tuple[Foreign, ...] = ()
+    asked: frozenset[str] = frozenset()
+    urls: frozenset[str] = frozenset()
+    updated: frozenset[str] = frozenset()
+
+    @property
+    def staying(self) -> tuple[Foreign, ...]:
+        """The foreign distributions that are facts: nobody asks for their projects."""
+        return tuple(each for each in self.foreign if each.project not in self.asked)
+
+    @property
+    def has_wheels(self) -> bool:
+        return bool(self.foreign) or any(record.ecosystem == "wheel" for record in self.records)
 
 
 class PresentRecords:
@@ -36,42 +67,54 @@ class PresentRecords:
 
 
 class PresentIndex:
-    """An `IndexPort` that also knows the installed wheels, metadata included."""
+    """An `IndexPort` that also knows the installed wheels, metadata included, and the foreign distributions.
 
-    def __init__(
-        self, source: IndexPort, installed: Sequence[Record], hashes: Mapping[str, frozenset[str]] | None = None
-    ) -> None:
+    `gone` names the URLs that were to be read again for an update, and do not answer.
+    """
+
+    def __init__(self, source: IndexPort, present: Present, hashes: Mapping[str, frozenset[str]] | None = None) -> None:
         """:param hashes: project → the sha256 that its files may have; other projects may have any."""
         self._source = source
+        self._present = present
         self._hashes = dict(hashes or {})
-        wheels = [record for record in installed if record.ecosystem == "wheel" and record.pypi_names]
+        wheels = [record for record in present.records if record.ecosystem == "wheel" and record.pypi_names]
         self._installed = {record.pypi_names[0]: record for record in wheels}
+        self._foreign = {each.project: each for each in present.foreign}
+        self._staying = {each.project for each in present.staying}
+        self.gone: dict[str, str] = {}
 
     def prefetch_files(self, projects: Iterable[str]) -> None:
-        self._source.prefetch_files(projects)
+        self._source.prefetch_files(project for project in projects if project not in self._staying)
 
     def files(self, project: str) -> Sequence[IndexFile]:
-        """The index's files, and the installed one where no index has it or none can be reached."""
-        present = self._installed.get(project)
-        if present is None:
-            return self._allowed(project, self._source.files(project))
+        """The index's files, and the installed one where no index has it or none can be reached.
+
+        A foreign distribution that is to stay is the only candidate of its project.
+        """
+        foreign, present = self._foreign.get(project), self._installed.get(project)
+        if project in self._staying and foreign is not None:
+            return (foreign.file,)
+        there = [each for each in (foreign and foreign.file, present and IndexFile.of_record(present)) if each]
         try:
             found = self._allowed(project, self._source.files(project))
         except NetworkError:
+            if not there:
+                raise
             found = ()
-        if any(file.filename == present.filename for file in found):
-            return found
-        return (*found, IndexFile.of_record(present))
+        named = {file.filename for file in found}
+        return (*found, *(each for each in there if each.filename not in named))
 
     def _allowed(self, project: str, files: Sequence[IndexFile]) -> Sequence[IndexFile]:
         allowed = self._hashes.get(project)
         return files if allowed is None else [file for file in files if file.sha256 in allowed]
 
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
-        self._source.prefetch_metadata(file for file in files if not self._is_present(file))
+        self._source.prefetch_metadata(file for file in files if not (self._is_present(file) or self._is_foreign(file)))
 
     def metadata(self, file: IndexFile) -> CoreMetadata:
         """METADATA; of an installed wheel, as it was installed."""
+        if self._is_foreign(file):
+            return self._foreign[file.project].metadata
         if not self._is_present(file):
             return self._source.metadata(file)
         present = self._installed[file.project]
@@ -85,8 +128,24 @@ class PresentIndex:
         )
 
     def file_of_url(self, url: str, project: str) -> IndexFile:
-        return self._source.file_of_url(url, project)
+        """The file at a URL; what is installed, where the URL was asked for earlier and not now.
+
+        Raises as the index's `file_of_url`; of a URL that an update reads again, only where nothing is installed.
+        """
+        present = self._installed.get(project)
+        if present is None or url in self._present.urls:
+            return self._source.file_of_url(url, project)
+        if project in self._present.updated:
+            try:
+                return self._source.file_of_url(url, project)
+            except NetworkError:
+                self.gone[project] = url
+        return replace(IndexFile.of_record(present), url=url)
 
     def _is_present(self, file: IndexFile) -> bool:
         present = self._installed.get(file.project)
         return present is not None and (present.filename, present.sha256) == (file.filename, file.sha256)
+
+    def _is_foreign(self, file: IndexFile) -> bool:
+        foreign = self._foreign.get(file.project)
+        return foreign is not None and foreign.file.url == file.url

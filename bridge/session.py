@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bridge.fetch.answers import Progress
     from bridge.index import Index
     from bridge.model import IndexFile, PrefixState, Resolution
+    from bridge.present import Present
     from bridge.resolve import Catalog, Options
     from converters.names import NameMap
     from converters.target import Target
@@ -130,15 +131,20 @@ class Session:
     def channels(self, state: PrefixState | None = None, *, packs_late: bool = False) -> Channels:
         """The channels given with `-c`; for an environment without them, those that its packages came from.
 
+        Of the latter one that is gone is passed over: what is installed of it stays, and blocks nothing else.
+
         :param packs_late: the interpreter may be packed while the rest is solved and fetched; its record has no hash
             until then.
         """
-        texts = self.settings.channels
+        texts: tuple[str, ...] = self.settings.channels
+        known: tuple[str, ...] = ()
         if state is not None and not self.settings.has_channels:
-            texts = self._channels_of(state) or texts
-        return self._open(texts, is_offline=self.settings.offline, packs_late=packs_late)
+            known = self._channels_of(state)
+        return self._open(known or texts, is_offline=self.settings.offline, packs_late=packs_late, may_drop=bool(known))
 
-    def _open(self, texts: Sequence[str], *, is_offline: bool, packs_late: bool = False) -> Channels:
+    def _open(
+        self, texts: Sequence[str], *, is_offline: bool, packs_late: bool = False, may_drop: bool = False
+    ) -> Channels:
         from bridge.channel import Channels
 
         channels = Channels(
@@ -149,6 +155,7 @@ class Session:
             offline=is_offline,
             is_strict=self.settings.channel_priority == "strict",
             packs_late=packs_late,
+            may_drop=may_drop,
         )
         self._opened.append(channels)
         return channels
@@ -177,6 +184,7 @@ class Session:
 
         For a name of which these say nothing, the rows that are shipped count (`bridge/data/names.json`).
         """
+        from bridge.foreign import displaced, projects_of
         from converters.names import NameMap
 
         table: dict[str, object] = {}
@@ -187,6 +195,10 @@ class Session:
         for installed in state.installed if state is not None else ():
             if installed.record.ecosystem == "conda" and installed.record.pypi_names:
                 table[installed.record.name] = list(installed.record.pypi_names)
+        if state is not None:
+            for installed in displaced(state):
+                if installed.record.ecosystem == "conda":
+                    table.setdefault(installed.record.name, sorted(projects_of(state, installed)))
         if self.settings.name_map is not None:
             table |= self._read_names(self.settings.name_map)
         source = self.settings.name_map or "what channels and the environment say"
@@ -233,17 +245,16 @@ class Session:
         self,
         channels: Channels,
         names: NameMap,
-        state: PrefixState | None = None,
+        there: Present | None = None,
         hashes: Mapping[str, frozenset[str]] | None = None,
     ) -> Catalog:
         """What the resolver asks: the channels and the index, and what is installed already."""
-        from bridge.present import PresentIndex, PresentRecords
+        from bridge.present import Present, PresentIndex, PresentRecords
         from bridge.resolve import Catalog
 
-        installed = [each.record for each in state.installed] if state is not None else []
-        records = PresentRecords(channels, installed)
-        index = PresentIndex(self.index, installed, hashes) if self._has_index else None
-        return Catalog(records, index, self.target, names, self.options())
+        there = there or Present()
+        index = PresentIndex(self.index, there, hashes) if self._has_index or there.has_wheels else None
+        return Catalog(PresentRecords(channels, there.records), index, self.target, names, self.options())
 
     def resolve(
         self,
@@ -252,18 +263,25 @@ class Session:
         names: NameMap,
         *,
         present: Sequence[algebra.Requirement] = (),
-        state: PrefixState | None = None,
+        there: Present | None = None,
         kept: Mapping[str, str] | None = None,
         pins: Sequence[algebra.Requirement] = (),
     ) -> Resolution:
-        """One joint solve. Raises `NoSolutionError` and `NetworkError`."""
+        """One joint solve. Raises `NoSolutionError` and `NetworkError`.
+
+        :param present: names that are to stay, in some version; `there`: what the environment offers.
+        """
+        from bridge.present import PresentIndex
         from bridge.resolve import resolve
 
-        self.check(wanted.requirements, channels, state)
+        self.check(wanted.requirements, channels, there)
+        others = there.staying if there is not None else ()
+        catalog = self.catalog(channels, names, there, wanted.hashes)
         try:
             found = resolve(
                 wanted.requirements,
-                self.catalog(channels, names, state, wanted.hashes),
+                catalog,
+                foreign=[each.requirement for each in others],
                 present=present,
                 constraints=wanted.constraints,
                 requires_python=wanted.requires_python,
@@ -271,17 +289,25 @@ class Session:
                 pins=pins,
             )
         except NoSolutionError as error:
+            for url, failure in channels.dropped.items():
+                if local_path(url) is None:  # What is lacking may be there.
+                    raise failure from error
+                error.context = (*error.context, f"{failure.message}; the environment has packages of it")
             raise self.explained(error, wanted.requirements) from error
-        _check(found, wanted)
+        if isinstance(catalog.index, PresentIndex):
+            self.warnings += [
+                f"{name} stays: {masked(url)} does not answer" for name, url in catalog.index.gone.items()
+            ]
+        _check(found, wanted, {each.file.url for each in (there.foreign if there is not None else ())})
         return found
 
     def check(
-        self, requirements: Sequence[algebra.Requirement], channels: Channels, state: PrefixState | None = None
+        self, requirements: Sequence[algebra.Requirement], channels: Channels, there: Present | None = None
     ) -> None:
         """What can be refused without a solve: channels that are not configured, damaged files of this machine."""
         from bridge.asking import check_channels, check_local_files
 
-        origins = {each.record.origin: each.record.origin for each in (state.installed if state is not None else ())}
+        origins = {record.origin: record.origin for record in (there.records if there is not None else ())}
         check_channels(requirements, origins | dict(zip(channels.urls, channels.texts, strict=True)))
         check_local_files(requirements)
 
@@ -296,8 +322,10 @@ class Session:
         return with_other_indexes(error, requirements, urls, lambda url, name: Index(self.client, (url,)).files(name))
 
 
-def _check(found: Resolution, wanted: Wanted) -> None:
+def _check(found: Resolution, wanted: Wanted, foreign: Collection[str] = ()) -> None:
     """What files say of the whole solution: the environments of a lock (PEP 751), and hashes for all (pip).
+
+    :param foreign: URLs of what another installer put there, which is not fetched.
 
     Raises `NoSolutionError` (`lock-environment`) and `UnsafeInputError` (`hash-missing`).
     """
@@ -317,7 +345,8 @@ def _check(found: Resolution, wanted: Wanted) -> None:
                 objects={"derivation": []},
             )
     if wanted.requires_hashes:
-        bare = [p.record.pypi_names[0] for p in found.packages if p.record.ecosystem == "wheel"]
+        fetched = [each.record for each in found.packages if each.record.url not in foreign]
+        bare = [record.pypi_names[0] for record in fetched if record.ecosystem == "wheel"]
         missing = sorted(set(bare) - wanted.hashes.keys())
         if missing:
             raise UnsafeInputError(

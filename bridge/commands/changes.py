@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge import algebra, prefix, transaction
 from bridge import plan as plans
+from bridge import prefix, transaction
 from bridge.apply import Outcome, change_prefix, create_prefix
+from bridge.commands.replanning import plan_change
 from bridge.commands.request import Asked
-from bridge.errors import NoSolutionError, OwnershipError, UsageError
-from bridge.marks import check_not_frozen, pins
-from bridge.model import Installed, PathChange, Plan, PrefixState, Resolution
+from bridge.errors import OwnershipError, UsageError
+from bridge.marks import check_not_frozen
+from bridge.model import PathChange, Plan, PrefixState
 from bridge.owners import leaving
 from bridge.paths import META
 from bridge.session import Session, Supply
-from converters.record import Record
 
 if TYPE_CHECKING:
     from bridge.audit import Report
@@ -55,18 +55,17 @@ def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = Fa
 
 def install(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> Outcome:
     """Add requirements. What is installed is kept where it can be, and never dropped silently for want of a root."""
-    return _solved(path, wanted, session, _kept, is_dry_run=is_dry_run)
+    return _solved(path, wanted, session, lambda state: (), is_dry_run=is_dry_run)  # noqa: ARG005 - nothing moves
 
 
 def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
     """Bring packages to the newest that fits; without names, all of them."""
 
-    def kept(state: PrefixState) -> dict[str, str]:
-        moving = {each.meta_path for name in names for each in plans.matching(state, name)}
-        staying = [each for each in state.installed if names and each.meta_path not in moving]
-        return _kept(replace(state, installed=tuple(staying)))
+    def moving(state: PrefixState) -> Collection[str]:
+        chosen = [each for name in names for each in plans.matching(state, name)] if names else state.installed
+        return {each.meta_path for each in chosen}
 
-    return _solved(path, Asked(requirements=()), session, kept, is_dry_run=is_dry_run)
+    return _solved(path, Asked(requirements=()), session, moving, is_dry_run=is_dry_run)
 
 
 def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
@@ -133,16 +132,14 @@ def recover(path: Path) -> transaction.Recovery:
 
 
 def _solved(
-    path: Path, wanted: Asked, session: Session, kept: Callable[[PrefixState], Mapping[str, str]], *, is_dry_run: bool
+    path: Path, wanted: Asked, session: Session, moving: Callable[[PrefixState], Collection[str]], *, is_dry_run: bool
 ) -> Outcome:
     """Change the environment into what solves what was asked of it before, and what is wanted now."""
 
     def planned() -> tuple[PrefixState, Plan, Supply]:
         state = prefix.require(path, is_brief=True)
         supply = _supply(session, state)
-        resolution = _resolve_with(state, wanted, supply, kept=kept(state))
-        session.warnings += resolution.warnings
-        return state, plans.diff(state, resolution, path), supply
+        return state, plan_change(state, wanted, supply, moving(state)), supply
 
     return _run(path, planned, session, is_dry_run=is_dry_run)
 
@@ -167,74 +164,3 @@ def _check_changeable(path: Path, session: Session) -> None:
 def _supply(session: Session, state: PrefixState) -> Supply:
     channels = session.channels(state)
     return Supply(session=session, channels=channels, names=session.names(channels, state))
-
-
-def _kept(state: PrefixState) -> dict[str, str]:
-    """Installed packages by the resolver's identifiers, to be kept where they do."""
-    kept: dict[str, str] = {}
-    for installed in state.installed:
-        record = installed.record
-        if record.ecosystem == "conda":
-            kept[record.name] = record.identity
-        elif record.pypi_names:
-            kept[f"pypi:{record.pypi_names[0]}"] = record.filename
-    return kept
-
-
-def _resolve_with(state: PrefixState, wanted: Asked, supply: Supply, *, kept: Mapping[str, str]) -> Resolution:
-    """Solve for the new requirements, those of before, and the presence of all that is installed.
-
-    What carries the same project as something that comes now gives way to it, with what was asked for its sake: one
-    package of several distributions to their wheels, and wheels to the package that carries them.
-    """
-    gone: set[str] = set()
-    while True:
-        left = replace(state, installed=tuple(each for each in state.installed if each.meta_path not in gone))
-        found = _solve(left, state, wanted, supply, kept=kept)
-        superseded = {each.meta_path for each in _superseded(found, left)}
-        if not superseded:
-            return found
-        gone |= superseded
-
-
-def _superseded(found: Resolution, state: PrefixState) -> Iterator[Installed]:
-    """The installed packages that share a project, in another ecosystem, with one that comes."""
-    there = {(each.record.ecosystem, each.record.name): each for each in state.installed}
-    wheels = {each.record.pypi_names[0]: each.record for each in found.packages if each.record.ecosystem == "wheel"}
-    for package in found.packages:
-        record = package.record
-        for project in record.pypi_names if record.ecosystem == "conda" else ():
-            wheel = wheels.get(project)
-            if wheel is None:
-                continue
-            pair = [there.get((each.ecosystem, each.name)) for each in (record, wheel)]
-            if pair.count(None) == 1:
-                yield from (each for each in pair if each is not None)
-
-
-def _solve(
-    left: PrefixState, state: PrefixState, wanted: Asked, supply: Supply, *, kept: Mapping[str, str]
-) -> Resolution:
-    """Where the presence of all that is left has no solution, what was never asked for may go; where it still has none,
-    the explanation is of this.
-    """
-    fresh = {requirement.name for requirement in wanted.requirements}
-    before = [
-        algebra.parse(text)
-        for installed in left.installed
-        for text in installed.requested
-        if algebra.parse(text).name not in fresh
-    ]
-    presence = [_presence(record) for record in (each.record for each in left.installed)]
-    everything = replace(wanted, requirements=(*wanted.requirements, *before))
-    session, channels, names, pinned = supply.session, supply.channels, supply.names, pins(state.prefix)
-    try:
-        return session.resolve(everything, channels, names, present=presence, state=state, kept=kept, pins=pinned)
-    except NoSolutionError:
-        return session.resolve(everything, channels, names, state=state, kept=kept, pins=pinned)
-
-
-def _presence(record: Record) -> algebra.Requirement:
-    if record.ecosystem == "wheel" and record.pypi_names:
-        return algebra.parse_pypi(record.pypi_names[0])
-    return algebra.conda_requirement(record.name)

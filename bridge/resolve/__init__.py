@@ -36,6 +36,7 @@ def resolve(
     constraints: Sequence[Requirement] = (),
     requires_python: str | None = None,
     pins: Sequence[Requirement] = (),
+    foreign: Sequence[Requirement] = (),
     kept: Mapping[str, str] | None = None,
     watcher: Watcher | None = None,
 ) -> Resolution:
@@ -46,6 +47,7 @@ def resolve(
     :param constraints: what must hold of a project if it is installed at all.
     :param requires_python: a PEP 440 specifier that python must meet.
     :param pins: MatchSpecs of an environment's `conda-meta/pinned`: constraints that the explanation names as such.
+    :param foreign: wheels that another installer put there, and that stay; `text` is how the explanation calls them.
     :param kept: installed packages, to be kept where they do: conda name → build identity (`name-version-build`), or
         `pypi:PROJECT` → wheel file name.
     :param watcher: told of every pin.
@@ -57,7 +59,9 @@ def resolve(
     collecting = gc.isenabled()
     gc.disable()  # clauses live exactly as long as this call: looking for garbage among them would cost a third
     try:
-        request = Request(tuple(requirements), tuple(present), tuple(constraints), requires_python, tuple(pins))
+        request = Request(
+            tuple(requirements), tuple(present), tuple(constraints), requires_python, tuple(pins), tuple(foreign)
+        )
         found = _resolve(request, catalog, kept or {}, watcher, started)
     finally:
         if collecting:

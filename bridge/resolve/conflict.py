@@ -30,6 +30,7 @@ class Request:
     constraints: tuple[Requirement, ...]
     requires_python: str | None
     pins: tuple[Requirement, ...] = ()
+    foreign: tuple[Requirement, ...] = ()
 
     def roots(self, space: Space) -> list[Implication]:
         """Tell a space all of it; returns what stands at the root."""
@@ -39,6 +40,7 @@ class Request:
             space.pin(pin)
         roots = [root for requirement in self.requirements for root in space.ask(requirement)]
         roots += [root for requirement in self.present for root in space.stay(requirement)]
+        roots += [root for requirement in self.foreign for root in space.leave(requirement)]
         return roots + (space.bound_python(self.requires_python) if self.requires_python else [])
 
 

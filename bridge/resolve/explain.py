@@ -113,6 +113,7 @@ class _Words:
             "constraint": lambda fact: f"a constraint of yours says `{fact.text}`",
             "pinned": lambda fact: f"conda-meta/pinned of the environment says `{fact.text}`",
             "present": lambda fact: f"{fact.text} is installed and is to stay",
+            "foreign": lambda fact: f"{fact.text} was put there by another installer, and bridge leaves it alone",
             "depends": self._depends,
             "constrains": lambda fact: f"{self._who(fact)} allows only `{_plain(fact.text)}` beside it",
             "serves": self._serves,
@@ -263,7 +264,11 @@ class _Words:
     def _available_files(self, variable: Variable, implication: Implication) -> Iterable[str]:
         project, requirement = variable.project, implication.requirement
         assert project is not None
-        if project.files:
+        left = next((demand.fact for demand in variable.demands if demand.fact.kind == "foreign"), None)
+        if left is not None:
+            self.bars.add("foreign")
+            yield self._sentences["foreign"](left)
+        elif project.files:
             yield f"{_index(project.files[0])} has {_range(variable.key, [file.version for file in project.files], 0)}"
         elif not project.barred:
             yield f"no index has a file of {variable.key}"
@@ -379,6 +384,10 @@ def _hint(facts: Sequence[Fact], space: Space, bars: Iterable[str]) -> str:
         ways.append(
             "name an index that has files for this python with --index-url (the first that has a project serves it)"
         )
+    if "foreign" in kinds or "foreign" in bars:
+        ways.append("let bridge own what other installers put there, so that it can be replaced: bridge adopt")
+    if "pinned" in kinds:
+        ways.append("change conda-meta/pinned")
     if "no-extra" in kinds:
         ways.append("bind the project to its wheel with `pypi:`")
     return ", or ".join(ways) or "add a channel with -c or an index with --extra-index-url"

@@ -145,6 +145,10 @@ class Space:
         """What is installed is to stay, in some version: a root like a request, but nobody asked for it."""
         return self.demand((), requirement, Fact("present", requirement.text))
 
+    def leave(self, requirement: Requirement) -> list[Implication]:
+        """What another installer put there stays as it is: a root, like what is present."""
+        return self.demand((), requirement, Fact("foreign", requirement.text))
+
     def ask(self, requirement: Requirement) -> list[Implication]:
         """Add a requirement of the person; returns the implications that stand for it at the root."""
         made = self.demand((), requirement, Fact("asked", requirement.text))

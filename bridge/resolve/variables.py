@@ -22,6 +22,7 @@ VariableKind = Literal["conda", "wheels", "slot", "extra"]
 FactKind = Literal[
     "asked",
     "present",
+    "foreign",
     "constraint",
     "pinned",
     "depends",
