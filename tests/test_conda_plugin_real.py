@@ -244,6 +244,21 @@ class TestEnvironmentFiles:
         assert not (tmp_path / "made" / "conda-meta").exists()
 
 
+@pytest.mark.parametrize("way", ["explicit", "clone"])
+def test_an_environment_with_wheels_is_made_again(conda: Conda, environment: Path, tmp_path: Path, way: str) -> None:
+    """A wheel is named by its URL, and only a plugin can unpack it."""
+    if conda.version < (26, 5):
+        pytest.skip("this conda asks no plugin to unpack packages")
+    listed = tmp_path / "explicit.txt"
+    listed.write_text(conda("list", "--explicit", "-p", environment).out)
+    assert "cow-1.0-py3-none-any.whl" in listed.read_text()
+    words = ["--file", listed] if way == "explicit" else ["--clone", environment]
+    done = conda("create", "-q", "-p", tmp_path / "again", *words)
+    assert done.status == 0, done.err
+    assert (tmp_path / f"again/lib/python{MINOR}/site-packages/cow/__init__.py").is_file()
+    assert conda("bridge", "audit", "-p", tmp_path / "again").status == 0
+
+
 def test_a_plain_conda_is_left_as_it_is(conda: Conda, environment: Path) -> None:
     """Files that conda reads itself stay conda's: `environment.yml` has one reader and one writer of that name."""
     if conda.version < (25, 9):

@@ -16,6 +16,7 @@ __all__ = [
     "conda_environment_exporters",
     "conda_environment_specifiers",
     "conda_health_checks",
+    "conda_package_extractors",
     "conda_post_solves",
     "conda_pre_transaction_actions",
     "conda_subcommands",
@@ -112,3 +113,13 @@ def conda_environment_exporters() -> Iterable[object]:
         description="environment.yml whose pip: part names each wheel by URL and hash",
         export=export,
     )
+
+
+@hook
+def conda_package_extractors() -> Iterable[object]:
+    """Wheels that explicit lists and clones name by URL."""
+    from conda.plugins.types import CondaPackageExtractor
+
+    from bridge.conda_plugin.extractor import extract
+
+    yield CondaPackageExtractor(name="bridge-wheel", extensions=[".whl"], extract=extract)
