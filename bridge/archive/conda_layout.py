@@ -41,7 +41,7 @@ def read_conda(stream: BinaryIO, archive: str, stem: str, limits: Limits, wanted
     for member in members.values():
         if member.method != STORED:  # CEP 35; who reads the info tar by ranges of a URL would find no tar there.
             raise refused("conda-layout", archive, "compressed by the zip itself", member=member.name)
-    _check_metadata(stream, members[_METADATA], archive, limits)
+    has_version = _check_metadata(stream, members[_METADATA], archive, limits)
     contents = _scan_part(stream, members[info], archive, limits, wanted)
     for path, tar_member in contents.members.items():
         if not is_info(path):  # Who looks for a package's files in the package tar alone would not see it (CA17).
@@ -50,6 +50,9 @@ def read_conda(stream: BinaryIO, archive: str, stem: str, limits: Limits, wanted
     payload = _scan_part(stream, members[package], archive, limits, {})
     _merge(contents, payload.members, archive, wanted)
     contents.remarks += _zip_remarks(members.values())
+    if not has_version:
+        detail = "it is empty, as conda-package-handling 1.7 wrote it; taken for version 2 of the format"
+        contents.remarks.append(Caution(id="empty-metadata", path=_METADATA, detail=detail))
     return contents
 
 
@@ -93,16 +96,24 @@ def _zip_remarks(members: Iterable[ZipMember]) -> Iterator[Caution]:
             return
 
 
-def _check_metadata(stream: BinaryIO, member: ZipMember, archive: str, limits: Limits) -> None:
+def _check_metadata(stream: BinaryIO, member: ZipMember, archive: str, limits: Limits) -> bool:
+    """Refuse another version of the format; whether a version is there.
+
+    conda-package-handling wrote an empty file until February 2022 (its issue 88); there is no other version that it
+    could stand for, and conda, mamba and rattler install such packages.
+    """
     if member.size > limits.document:
         problem = f"{member.size} bytes; at most {limits.document} are allowed"
         raise refused("limit-size", archive, problem, member=member.name, offset=member.offset)
+    if not member.size:
+        return False
     document = parse_object(b"".join(read_member(stream, member, archive)), archive, member.name, limits)
     version = document.get("conda_pkg_format_version")
     # What another version of the format holds is not known; mamba refuses it too.
     if version != _FORMAT_VERSION or isinstance(version, (bool, float)):
         problem = f"conda_pkg_format_version is {shown(str(version))}, not {_FORMAT_VERSION}"
         raise refused("conda-layout", archive, problem, member=member.name)
+    return True
 
 
 def _scan_part(
