@@ -160,11 +160,15 @@ class Installed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """Something in a prefix that could not be read as what it claims to be. `id` is an audit finding's id."""
+    """Something in a prefix that could not be read as what it claims to be. `id` is an audit finding's id.
+
+    :param package: NAME-VERSION-BUILD of the package that a record of conda-meta describes under another's name.
+    """
 
     id: str
     path: str
     detail: str
+    package: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

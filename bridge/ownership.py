@@ -6,6 +6,7 @@ Pure: what lies on the disk is asked through a port (`exists`). Every conflict o
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -356,13 +357,23 @@ def _compose(path: str) -> str:
 
 
 def _refuse_broken(state: PrefixState) -> None:
-    broken = [defect for defect in state.defects if defect.id == "broken-record" and defect.path.startswith(f"{META}/")]
+    """Refuse where a package's record cannot be read. One that was read in spite of a defect stops nothing."""
+    read = {each.meta_path for each in state.installed}
+    broken = [
+        defect
+        for defect in state.defects
+        if defect.id == "broken-record" and defect.path.startswith(f"{META}/") and defect.path not in read
+    ]
     if broken:
+        first = broken[0]
+        folder = shlex.quote(f"{state.prefix}/{first.path}"), shlex.quote(f"{state.prefix}/{META}/{first.package}.json")
         raise OwnershipError(
             "broken-record",
-            f"{broken[0].path} cannot be trusted: who owns which file is not known, so nothing was changed",
+            f"{first.path} cannot be trusted: who owns which file is not known, so nothing was changed",
             context=[f"{defect.path}: {defect.detail}" for defect in broken[:_SHOWN]],
-            hint=f"repair it: bridge audit -p {state.prefix} --fix",
+            hint=f"give it its name: mv {' '.join(folder)}"
+            if first.package
+            else f"repair it: bridge audit -p {state.prefix} --fix",
             objects={"defects": tuple(broken)},
         )
 

@@ -18,6 +18,7 @@ from bridge.audit.finding import is_fixable
 from bridge.cargo import fetch_archive
 from bridge.errors import UsageError
 from bridge.fs import Tree
+from bridge.lost_records import damaged_records, found_again
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Resolved
 from bridge.session import Supply
 from converters.record import Record
@@ -27,21 +28,31 @@ from converters.wheel import WheelInfo
 
 __all__ = ["CLEARED", "leftovers", "plan_repair"]
 
-CLEARED = frozenset({"leftover", "distribution-without-metadata"})
+CLEARED = frozenset({"leftover", "distribution-without-metadata", "foreign-file"})
 """The findings whose path no package owns, and that are repaired by taking it away."""
+
+_WHOLE = frozenset({"leftover", "foreign-file"})  # of the others, the folder that the path lies in
 
 
 def plan_repair(
     path: Path, report: Report, supply: Callable[[PrefixState], Supply]
 ) -> tuple[PrefixState, Plan, Supply]:
-    """Reinstall the owners of what is damaged. Fetches the wheels among them: their records are made from METADATA.
+    """Reinstall the owners of what is damaged. Fetches the wheels among them: their records are made from METADATA;
+    and the packages whose records cannot be read: what they brought is known of their archives.
 
     Raises `UsageError` (`no-origin`) for a package whose record does not say where it came from.
     """
     state = prefixes.require(path)
     supplied = supply(state)
+    lost = tuple(found_again(state, report, supplied))
+    cleared = damaged_records(state, report)
+    state = replace(
+        state,
+        installed=(*state.installed, *lost),
+        defects=tuple(defect for defect in state.defects if defect.path not in cleared),
+    )
     damaged = {finding.owner for finding in report.findings if is_fixable(finding)}
-    broken = [installed for installed in state.installed if installed.record.label in damaged]
+    broken = [each for each in state.installed if each.record.label in damaged or each in lost]
     target = supplied.session.target
     if state.python is not None:
         target = target.with_python(state.python)
@@ -56,14 +67,20 @@ def plan_repair(
     return state, plan, supplied
 
 
-def leftovers(path: Path, report: Report) -> tuple[PathChange, ...]:
-    """What `--fix` takes away: each file of what pip left behind, and of dist-infos that say nothing any more."""
+def leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]:
+    """What `--fix` takes away: each file of what pip left behind, and of dist-infos that say nothing any more; files in
+    conda-meta that are no records, and the damaged records of wheels.
+
+    :param plan: what is installed again; the records of that are replaced.
+    """
     roots = [
-        finding.path if finding.id == "leftover" else finding.path.rpartition("/")[0]
+        finding.path if finding.id in _WHOLE else finding.path.rpartition("/")[0]
         for finding in report.findings
         if finding.id in CLEARED and finding.path is not None and is_fixable(finding)
         if finding.owner is None or not finding.owner.startswith(("conda:", "wheel:"))
     ]
+    again = {step.old.meta_path for step in plan.operations if isinstance(step, Reinstall)}
+    roots += [each for each in damaged_records(prefixes.require(path, is_brief=True), report) if each not in again]
     with Tree(path) as tree:
         found = [each for root in roots for each in _below(tree, root)]
         fingerprints = {each: tree.fingerprint(each) for each in dict.fromkeys(found)}

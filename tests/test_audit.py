@@ -66,7 +66,7 @@ REPAIRS = [
     ("a pipe where a file was promised", {"unreadable-file": ""}),
     ("what pip left behind", {"leftover": BRIDGE_FIX}),
     ("the corpse of a dist-info", {"distribution-without-metadata": BRIDGE_FIX}),
-    ("an empty record, whose files nobody claims now", {"broken-record": "", "unowned-file": ""}),
+    ("an empty record, whose files nobody claims now", {"broken-record": BRIDGE_FIX, "unowned-file": ""}),
     ("two records of one package", {"duplicate-record": ""}),
     ("pip put it there", {"unmanaged-distribution": "bridge adopt -p ENV rich"}),
     (

@@ -36,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
         INTERRUPTED, "error", "a transaction was neither finished nor undone (exit 9)", records.interrupted_transaction
     ),
     _check("broken-record", "error", "a record cannot be read as what it claims to be", records.broken_record),
+    _check("foreign-file", "warning", "a file in conda-meta is no record", records.foreign_file),
     _check("duplicate-record", "error", "conda-meta has two records of one package", records.duplicate_record),
     _check("missing-file", "error", "a path that a record lists is not there", files.missing_file),
     _check("modified-file", "error", "a file is not what its record promises", files.modified_file),

@@ -32,8 +32,8 @@ def names_conda(installer: str | None) -> bool:
 def unread_names(state: PrefixState) -> frozenset[str]:
     """The native names of the records of conda-meta that could not be read, as their file names say them."""
     read = {package.meta_path for package in state.installed}
-    broken = {defect.path for defect in state.defects if defect.path.startswith(f"{META}/")} - read
-    return frozenset(name for path in broken if (name := named_record(path)) is not None)
+    broken = {each.path for each in state.defects if each.id == "broken-record" and each.path.startswith(f"{META}/")}
+    return frozenset(name for path in broken - read if (name := named_record(path)) is not None)
 
 
 def named_record(path: str) -> str | None:

@@ -14,7 +14,9 @@ from bridge.audit.finding import INTERRUPTED, Finding, Level, at_path
 from bridge.audit.view import View
 from bridge.entries import Entries
 from bridge.model import Defect, Distribution
+from bridge.paths import META
 from bridge.prefix import distinfo
+from bridge.prefix.strays import FOREIGN, named_package
 
 __all__ = [
     "broken_record",
@@ -22,6 +24,7 @@ __all__ = [
     "distribution_without_record",
     "duplicate_distribution",
     "duplicate_record",
+    "foreign_file",
     "installer_lies",
     "interrupted_transaction",
     "misnamed_distribution",
@@ -52,6 +55,19 @@ def distribution_without_metadata(view: View) -> Iterator[Finding]:
     yield from _defects(view, "distribution-without-metadata")
 
 
+def foreign_file(view: View) -> Iterator[Finding]:
+    """A file in conda-meta that is no record and that no client keeps there: copies, backups, AppleDouble files."""
+    for defect in view.state.defects:
+        if defect.id == FOREIGN:
+            yield Finding(
+                id=FOREIGN,
+                level="warning",
+                path=defect.path,
+                evidence=defect.detail,
+                repair=repair.clear(view, defect.path),
+            )
+
+
 def _defects(view: View, name: str) -> Iterator[Finding]:
     for defect in view.state.defects:
         if defect.id != name:
@@ -64,7 +80,6 @@ def _defects(view: View, name: str) -> Iterator[Finding]:
             path=defect.path,
             owner=owner.label if owner else None,
             evidence=defect.detail,
-            # What was not read of a record of conda-meta is not known to any command either.
             repair=_mended(view, owner, defect),
         )
 
@@ -130,7 +145,12 @@ def duplicate_record(view: View) -> Iterator[Finding]:
 
 
 def _mended(view: View, owner: Owner | None, defect: Defect) -> tuple[str, ...]:
-    if owner is None or defect.path.startswith("conda-meta/"):
+    folder, _, name = defect.path.rpartition("/")
+    if folder == META and owner is None:
+        if defect.package:
+            return repair.rename(view, defect.path, f"{META}/{defect.package}.json")
+        return repair.record_of_package(view) if named_package(name) else ()
+    if owner is None:
         return ()
     is_empty = owner.distribution is not None and owner.distribution.entries is None
     if defect.id == "distribution-without-metadata" and is_empty:  # Nothing is known of it, so nothing can be restored.

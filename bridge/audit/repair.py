@@ -24,7 +24,9 @@ __all__ = [
     "make_executable",
     "pip",
     "record_anew",
+    "record_of_package",
     "recover",
+    "rename",
     "replace_build",
     "restore",
     "satisfy_conda",
@@ -61,6 +63,16 @@ def record_anew(view: View, owner: Owner) -> tuple[str, ...]:
     if owner.distribution is None or owner.distribution.path in view.stale:
         return restore(view, owner)
     return _from_index(view, owner.distribution, "--ignore-installed")
+
+
+def record_of_package(view: View) -> tuple[str, ...]:
+    """Install the package of a damaged record again: name, version and build are in the name of the file."""
+    return ("bridge", "audit", "-p", str(view.state.prefix), "--fix")
+
+
+def rename(view: View, path: str, name: str) -> tuple[str, ...]:
+    """Give a file the name it should have, where none of that name is."""
+    return () if view.target.is_windows else ("mv", "-n", str(view.state.prefix / path), str(view.state.prefix / name))
 
 
 def adopt(view: View, distribution: Distribution) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def repair(
 
     def planned() -> tuple[PrefixState, Plan, Supply]:
         state, plan, supply = plan_repair(path, found, lambda state: _supply(session, state))
-        gone.extend(leftovers(path, found))
+        gone.extend(leftovers(path, found, plan))
         show(plan, [change.path for change in gone])
         return state, plan, supply
 

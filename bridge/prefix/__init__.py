@@ -19,6 +19,7 @@ from bridge.model import Defect, Distribution, Installed, PrefixState
 from bridge.paths import META, OWN
 from bridge.prefix.locations import relocated
 from bridge.prefix.records import Found, Reader, content, defect_of, names_in, scan
+from bridge.prefix.strays import is_record_name, sorted_out, strays
 from bridge.spread import spread
 from converters.record import Record
 from converters.target import Python
@@ -47,19 +48,21 @@ def read(
         who plans a change goes by the record, and reading both takes twice as long.
 
     A conda-meta record that is empty, truncated, not UTF-8, misnamed or of wrong types is left out and becomes a
-    `Defect` (`broken-record`); one that lists a path outside the prefix is kept without that path, with a `Defect`.
-    The requirements of a wheel's record are PEP 508, out of its own dist-info. A conda record's `pypi_names` are its
-    purls and the projects whose dist-info it installed. `~…` directories (pip's leftovers) are no distributions.
+    `Defect` (`broken-record`), a file there that is no record another (`foreign-file`); a record that lists a path
+    outside the prefix is kept without that path, with a `Defect`. The requirements of a wheel's record are PEP 508, out
+    of its own dist-info. A conda record's `pypi_names` are its purls and the projects whose dist-info it installed.
+    `~…` directories (pip's leftovers) are no distributions.
     Raises `FaultError` (`prefix-unreadable`) where a directory may not be listed.
     """
     prefix = Path(os.path.abspath(prefix))
     reader = Reader(prefix=str(prefix), in_columns=in_columns)
     known = _spread(prefix, reader, jobs, meanwhile) if jobs > 1 and not is_brief else {}
     found = [known.get(path) or reader.record(path) for path in _records(prefix)]
-    defects = [defect for _, wrong in found for defect in wrong]
     installed = sorted(
         (each for each, _ in found if isinstance(each, Installed)), key=lambda each: (each.record.name, each.meta_path)
     )
+    defects = list(sorted_out((one for _, wrong in found for one in wrong), {each.meta_path for each in installed}))
+    defects += strays(names_in(str(prefix / META)))
     python, site = _recorded_python(installed, defects) or _layout_python(prefix) or (None, None)
     installed = [_relocated(each, site) for each in installed]
     covered = _covered(installed) if is_brief else frozenset()
@@ -159,7 +162,7 @@ def _covered(installed: Iterable[Installed]) -> frozenset[str]:
 
 
 def _records(prefix: Path) -> list[str]:
-    return [f"{META}/{name}" for name in sorted(names_in(str(prefix / META))) if name.endswith(".json")]
+    return [f"{META}/{name}" for name in sorted(names_in(str(prefix / META))) if is_record_name(name)]
 
 
 def _distributions(prefix: Path, sites: Iterable[str]) -> list[str]:

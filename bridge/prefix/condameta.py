@@ -27,12 +27,23 @@ from converters.names import projects_of_purls
 from converters.purls import origin_of_wheel
 from converters.record import Record, conda_record
 
-__all__ = ["parse"]
+__all__ = ["MisnamedError", "parse"]
 
 _KINDS: Mapping[str, PathKind] = {"softlink": "symlink", "directory": "directory"}
 _LISTS = ("depends", "constrains", "files", "paths_data")
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _LAST_SECOND = 253402300799  # 9999-12-31: larger timestamps count milliseconds (conda's rule)
+
+
+class MisnamedError(ValueError):
+    """A record under another name than its own, which conda passes over.
+
+    :param identity: NAME-VERSION-BUILD of the package that it describes.
+    """
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(f"its name should be {identity}.json: conda does not see it")
+        self.identity = identity
 
 
 def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installed, tuple[Defect, ...]]:
@@ -48,7 +59,7 @@ def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installe
         raise ValueError("it is not a JSON object")
     record = _record(document)
     if path != f"{META}/{record.identity}.json":
-        raise ValueError(f"its name should be {record.identity}.json: conda does not see it")
+        raise MisnamedError(record.identity)
     if "files" not in document and "paths_data" not in document:
         raise ValueError("it says nothing of its files")
     entries, refused = _entries(document)

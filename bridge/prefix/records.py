@@ -150,4 +150,5 @@ def defect_of(path: str, error: Exception) -> Defect:
         detail = "it is nested too deeply"
     else:
         detail = str(error)
-    return Defect(id="broken-record", path=path, detail=detail)
+    package = error.identity if isinstance(error, condameta.MisnamedError) else ""
+    return Defect(id="broken-record", path=path, detail=detail, package=package)
