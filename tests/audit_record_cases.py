@@ -22,6 +22,18 @@ RECORDS = [
         (("broken-record", "error", RECORD_OF_A, "conda:a-1-0", None),),
     ),
     Case(
+        "files in conda-meta that are no records",
+        do(
+            lambda made: made.conda("a", "1", {}),
+            put("conda-meta/._a-1-0.json", b"\0\5\x16\7"),
+            put("conda-meta/a-1-0 (1).json", b""),
+        ),
+        (
+            ("foreign-file", "warning", "conda-meta/._a-1-0.json", None, None),
+            ("foreign-file", "warning", "conda-meta/a-1-0 (1).json", None, None),
+        ),
+    ),
+    Case(
         "two records of one package",
         do(lambda made: made.conda("a", "1", {}), lambda made: made.conda("a", "2", {})),
         (("duplicate-record", "error", "conda-meta/a-2-0.json", "conda:a-2-0", "conda:a-1-0"),),

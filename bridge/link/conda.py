@@ -16,11 +16,13 @@ from bridge.link.bytecode import Compiled
 from bridge.link.task import Laid, Task, differs
 from bridge.model import Fingerprint, Resolved
 from bridge.owners import incoming, leaving
-from bridge.paths import META
+from bridge.paths import EMPTY, META
 from bridge.prefix import condameta
 from bridge.provenance import HARD_LINK, conda_package, meta_path, record_bytes
 
 __all__ = ["Unpacking", "link", "paths_of", "record"]
+
+_MOST_LINKS = 16  # one after the other, on the way to a file
 
 _OF_RATTLER = ("CACHEDIR.TAG", f"{META}/history")  # of the staging directory itself, not of a package
 _PROBE = re.compile(
@@ -233,6 +235,10 @@ def _completed(
             entry |= {"sha256_in_prefix": found.sha256, "size_in_bytes": found.size}
         elif found is not None and found.kind == "symlink" and not _leads_to_folder(entry["_path"], found, staged):
             entry.pop("sha256_in_prefix", None)
+            led_to = _led_to(entry["_path"], staged)
+            if led_to is not None and entry.get("sha256") in {None, EMPTY}:
+                # Not every builder says what a link leads to; a link that is changed later is found by it.
+                entry |= {"sha256": led_to.sha256, "size_in_bytes": led_to.size}
     paths += [{"_path": path, "path_type": "pyc_file"} for path in sorted(bytecode)]
     return record_bytes(
         conda_package(resolved.record, resolved.requested)
@@ -243,6 +249,16 @@ def _completed(
             "paths_data": {**document["paths_data"], "paths": paths},
         }
     )
+
+
+def _led_to(path: str, staged: Mapping[str, Fingerprint]) -> Fingerprint | None:
+    """The file of the same package that a link leads to, by way of other links or directly."""
+    for _ in range(_MOST_LINKS):
+        found = staged.get(path)
+        if found is None or found.kind == "file":
+            return found
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), found.link or ""))
+    return None
 
 
 def _leads_to_folder(path: str, link: Fingerprint, staged: Collection[str]) -> bool:
