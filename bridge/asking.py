@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bridge.algebra import Requirement
-from bridge.errors import BridgeError, NoSolutionError
+from packaging.markers import Marker
+
+from bridge.algebra import Requirement, marker_holds
+from bridge.errors import BridgeError, NoSolutionError, UnsafeInputError
 from bridge.faults import faults
 from bridge.fetch.urls import local_path, masked, split_credentials
-from bridge.model import IndexFile
+from bridge.model import IndexFile, Resolution
+from converters.record import Record
 
-__all__ = ["check_channels", "check_local_files", "with_other_indexes"]
+if TYPE_CHECKING:
+    from bridge.index.simple_api import Status
+    from bridge.session import Wanted
+
+__all__ = ["cautions", "check_channels", "check_local_files", "check_solution", "with_other_indexes"]
 
 _MANY = 3
 
@@ -82,57 +90,106 @@ def with_other_indexes(
     urls: Sequence[str],
     files_of: Callable[[str, str], Sequence[IndexFile]],
 ) -> NoSolutionError:
-    """The error, and beside it which index has what is asked for, where one that comes before it serves the project.
+    """The error, and beside it which folder has what is asked for, where an index before it serves the project.
 
-    The first index that has a project serves it alone; a person who meets that for the first time sees no reason.
+    The first index that has a project serves it alone; a person who meets that for the first time sees no reason. An
+    index on the network is not asked for what one before it has, not even to explain: the name may be private.
 
     :param files_of: (URL of an index, project) → what that index has.
     """
-    said = list(_elsewhere(requirements, urls, files_of))
-    if not said:
+    facts = list(_elsewhere(requirements, urls, files_of))
+    if not facts:
         return error
-    facts = [
-        f"{_shown(later)} has {name} {_few(versions)}, but {_shown(first)} has {name} too and comes first: it alone"
-        " serves it"
-        for name, versions, first, later in said
-    ]
-    later = said[0][3]
-    hint = f"ask {_shown(later)} first: --index-url {_shown(later)}"
+    hint = "where you want the file of another index, name the file: NAME @ URL"
     return NoSolutionError(
         error.id,
         error.message,
         context=(*error.context, *facts),
-        hint=f"{hint}, or {error.hint}" if error.hint else hint,
+        hint=f"{error.hint}; {hint}" if error.hint else hint,
         objects=error.objects,
     )
 
 
 def _elsewhere(
     requirements: Iterable[Requirement], urls: Sequence[str], files_of: Callable[[str, str], Sequence[IndexFile]]
-) -> Iterator[tuple[str, list[str], str, str]]:
-    """(project, versions, the index that serves it, a later one that has these versions) where only a later one has."""
+) -> Iterator[str]:
+    """What to say of each project that an index serves without the versions that are asked for."""
     for requirement in requirements:
         if requirement.bound == "conda" or requirement.kind == "matchspec" or requirement.url is not None:
             continue
-        first: str | None = None
+        name, first = requirement.name, ""
         for url in urls:
+            if first and local_path(url) is None:
+                continue  # the name may be a private one: nobody else is to learn of it
             files: Sequence[IndexFile] = ()
             with suppress(BridgeError):  # what one index does not answer is no reason to hide why there is no solution
-                files = files_of(url, requirement.name)
+                files = files_of(url, name)
             versions = list(dict.fromkeys(file.version for file in files if _meets(requirement, file)))
-            if first is not None and versions:
-                yield requirement.name, versions, first, url
+            if versions and first:
+                yield (
+                    f"{_shown(url)} has {name} {_few(versions)}, but {_shown(first)} has {name} too and comes first: it"
+                    " alone serves it"
+                )
                 break
-            if files and first is None:
-                if versions:
-                    break
-                first = url
+            if versions:
+                break
+            first = first or (url if files else "")
 
 
 def _meets(requirement: Requirement, file: IndexFile) -> bool:
     if requirement.specifier is not None:
         return requirement.specifier.contains(file.version, prereleases=True)
     return requirement.conda is None or requirement.conda.accepts_version(file.version)
+
+
+def cautions(found: Resolution, statuses: Mapping[str, Status], installed: Iterable[Record] = ()) -> Iterator[str]:
+    """What to warn of: yanked files that a pin asks for (PEP 592), and projects that are archived (PEP 792).
+
+    :param statuses: project -> what its index says of it; `installed`: what is there already, which is not told again.
+    """
+    there = {record.identity for record in installed}
+    for package in found.packages:
+        record = package.record
+        if record.ecosystem != "wheel" or record.identity in there:
+            continue
+        if record.yanked is not None:
+            reason = record.yanked or "no reason given"
+            yield f"{record.label.removeprefix('wheel:')} was yanked by its publisher: {reason}"
+        status = statuses.get(record.pypi_names[0]) if record.pypi_names else None
+        if status is not None:
+            yield f"{record.pypi_names[0]} is {status.word}, says its index: {status.reason}"
+
+
+def check_solution(
+    found: Resolution, wanted: Wanted, kept: Collection[str] = (), *, requires_hashes: bool = False
+) -> None:
+    """What files say of the whole solution: the environments of a lock (PEP 751), and hashes for all (pip).
+
+    :param kept: URLs of what is in the environment, which is not fetched.
+
+    Raises `NoSolutionError` (`lock-environment`) and `UnsafeInputError` (`hash-missing`).
+    """
+    if wanted.environments and found.target.python is not None:
+        markers = [Marker(text) for text in wanted.environments]
+        environment = found.target.marker_environment()
+        if not any(marker_holds(marker, environment) for marker in markers):
+            raise NoSolutionError(
+                "lock-environment",
+                "the lock was made for other environments than this one",
+                context=[f"made for: {marker}" for marker in markers],
+                hint="lock again for this platform and python",
+                objects={"derivation": []},
+            )
+    if requires_hashes:
+        fetched = [each.record for each in found.packages if each.record.url not in kept]
+        bare = [record.pypi_names[0] for record in fetched if record.ecosystem == "wheel"]
+        missing = sorted(set(bare) - wanted.hashes.keys())
+        if missing:
+            raise UnsafeInputError(
+                "hash-missing",
+                f"hashes are required, and none is given for {', '.join(missing[:5])}",
+                hint="list every package with its --hash, those that others need included",
+            )
 
 
 def _few(versions: Sequence[str]) -> str:

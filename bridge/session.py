@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -271,6 +272,7 @@ class Session:
 
         :param present: names that are to stay, in some version; `there`: what the environment offers.
         """
+        from bridge.asking import cautions, check_solution
         from bridge.present import PresentIndex
         from bridge.resolve import resolve
 
@@ -283,7 +285,7 @@ class Session:
                 catalog,
                 foreign=[each.requirement for each in others],
                 present=present,
-                constraints=wanted.constraints,
+                constraints=(*wanted.constraints, *self._configured_constraints),
                 requires_python=wanted.requires_python,
                 kept=kept,
                 pins=pins,
@@ -298,8 +300,19 @@ class Session:
             self.warnings += [
                 f"{name} stays: {masked(url)} does not answer" for name, url in catalog.index.gone.items()
             ]
-        _check(found, wanted, {each.file.url for each in (there.foreign if there is not None else ())})
+        installed, foreign = (there.records, there.foreign) if there is not None else ((), ())
+        kept_urls = {each.file.url for each in foreign} | {record.url for record in installed}
+        check_solution(found, wanted, kept_urls, requires_hashes=wanted.requires_hashes or self.settings.require_hashes)
+        statuses = self.index.statuses if "index" in self.__dict__ else {}
+        self.warnings += [each for each in cautions(found, statuses, installed) if each not in self.warnings]
         return found
+
+    @cached_property
+    def _configured_constraints(self) -> tuple[algebra.Requirement, ...]:
+        """What pip is configured to hold every solution to (its option `constraint`)."""
+        from bridge.requirement_files.pip_format import read_constraints
+
+        return tuple(each for path in self.settings.constraints for each in read_constraints(Path(path), os.environ))
 
     def check(
         self, requirements: Sequence[algebra.Requirement], channels: Channels, there: Present | None = None
@@ -320,40 +333,6 @@ class Session:
         if len(urls) < 2:
             return error
         return with_other_indexes(error, requirements, urls, lambda url, name: Index(self.client, (url,)).files(name))
-
-
-def _check(found: Resolution, wanted: Wanted, foreign: Collection[str] = ()) -> None:
-    """What files say of the whole solution: the environments of a lock (PEP 751), and hashes for all (pip).
-
-    :param foreign: URLs of what another installer put there, which is not fetched.
-
-    Raises `NoSolutionError` (`lock-environment`) and `UnsafeInputError` (`hash-missing`).
-    """
-    if wanted.environments and found.target.python is not None:
-        from packaging.markers import Marker
-
-        from bridge import algebra
-
-        markers = [Marker(text) for text in wanted.environments]
-        environment = found.target.marker_environment()
-        if not any(algebra.marker_holds(marker, environment) for marker in markers):
-            raise NoSolutionError(
-                "lock-environment",
-                "the lock was made for other environments than this one",
-                context=[f"made for: {marker}" for marker in markers],
-                hint="lock again for this platform and python",
-                objects={"derivation": []},
-            )
-    if wanted.requires_hashes:
-        fetched = [each.record for each in found.packages if each.record.url not in foreign]
-        bare = [record.pypi_names[0] for record in fetched if record.ecosystem == "wheel"]
-        missing = sorted(set(bare) - wanted.hashes.keys())
-        if missing:
-            raise UnsafeInputError(
-                "hash-missing",
-                f"hashes are required, and none is given for {', '.join(missing[:5])}",
-                hint="list every package with its --hash, those that others need included",
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,7 @@ class Record:
         return f"wheel:{self.pypi_names[0] if self.pypi_names else self.name}-{self.version}"
 
 
+_LAST_SECOND = 253_402_300_799
 # CEP 26; the pattern of names also admits what old channels hold (a leading underscore, upper case is folded).
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,127}\Z")
 _VERSION = re.compile(r"[A-Za-z0-9_.+!~-]{1,128}\Z")
@@ -146,7 +147,7 @@ def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = 
         if isinstance(features, str)
         else _texts(data, "track_features"),
         purls=purls,
-        timestamp=_number(data, "timestamp"),
+        timestamp=_milliseconds(_number(data, "timestamp")),
         filename=str(data.get("fn") or ""),
         url=str(data.get("url") or ""),
         origin=str(data.get("channel") or origin).rstrip("/"),
@@ -189,6 +190,11 @@ def _number(data: Mapping[str, object], key: str) -> int | None:
     if not isinstance(value, int):
         raise UnsafeInputError("record-invalid", f"a record whose {key} is no whole number: {value!r}")
     return value
+
+
+def _milliseconds(timestamp: int | None) -> int | None:
+    """A timestamp in milliseconds; conda takes one up to the year 9999 in seconds for seconds (`TimestampField`)."""
+    return timestamp * 1000 if timestamp is not None and 0 <= timestamp <= _LAST_SECOND else timestamp
 
 
 def _extras(data: Mapping[str, object]) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -24,11 +24,11 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar, cast, get_args
 
 from bridge.config.builds import BuildSettings, load_builds
+from bridge.config.moments import parse_cutoff, parse_timestamp
 from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
 from bridge.fetch.secrets import SECRETS, masked
@@ -60,7 +60,8 @@ class Settings:
 
     `index_urls` and `channels` come highest priority first. URLs are in their public form; their secrets are known to
     `bridge.fetch.secrets`, but for that of `proxy`. `has_channels`: whether anyone named channels.
-    `exclude_newer` is in milliseconds since the epoch: what was published then or later is excluded.
+    `exclude_newer` is in milliseconds since the epoch: what was published then or later is excluded. `require_hashes`
+    and `constraints`, which are files, are pip's.
     """
 
     prefix: Path | None = None
@@ -78,6 +79,8 @@ class Settings:
     offline: bool = False
     no_build: bool = False
     builds: BuildSettings = field(default_factory=BuildSettings)
+    require_hashes: bool = False
+    constraints: tuple[str, ...] = ()
     pre: bool = False
     adopt: bool = False
     set_aside: bool = False
@@ -134,7 +137,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     ask = Lookup(options, environ)
     pip = PipConfiguration(environ)
     prefix = ask.string("prefix") or environ.get("CONDA_PREFIX") or None
-    cutoff = ask.string("exclude_newer")
+    cutoff = ask.string("exclude_newer") or pip.value("uploaded-prior-to")
     index_urls, find_links = _indexes(ask, pip)
     return Settings(
         prefix=None if prefix is None else Path(os.path.abspath(prefix)),
@@ -152,6 +155,8 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         offline=ask.flag("offline"),
         no_build=ask.flag("no_build"),
         builds=load_builds(ask, pip, offline=ask.flag("offline")),
+        require_hashes=pip.flag("require-hashes"),
+        constraints=pip.values("constraint"),
         pre=ask.flag("pre"),
         adopt=ask.flag("adopt"),
         set_aside=ask.flag("set_aside"),
@@ -343,63 +348,3 @@ def _cache_dir(ask: Lookup, environ: Mapping[str, str]) -> Path:
     if sys.platform == "win32":
         return Path(environ.get("LOCALAPPDATA") or home_directory(environ) / "AppData" / "Local") / "bridge" / "Cache"
     return home_directory(environ) / ".cache" / "bridge"
-
-
-_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:([Zz])|([+-]\d\d:\d\d))\Z", re.ASCII)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
-_UNITS = {"s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hr": 3600, "hour": 3600}
-_UNITS |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800}
-_AMOUNT = re.compile(r"\s*(\d{1,9})\s*([a-z]+)\s*,?", re.ASCII)
-_ISO_DURATION = re.compile(
-    r"P(?=.)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?=.)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?\Z", re.ASCII
-)
-
-
-def parse_timestamp(text: str) -> int:
-    """An RFC 3339 date-time as milliseconds since the epoch, cut off below. Raises `ValueError`."""
-    match = _TIMESTAMP.match(text)
-    if match is None:
-        raise ValueError(f"not an RFC 3339 date-time: {text!r}")
-    date, clock, fraction, _, offset = match.groups()
-    moment = datetime.fromisoformat(f"{date}T{clock}{offset or '+00:00'}")
-    return int(moment.timestamp()) * 1000 + int((fraction or "0")[:3].ljust(3, "0"))
-
-
-def parse_cutoff(text: str, now: float) -> int:
-    """A cooldown's cut-off as milliseconds since the epoch.
-
-    A date-time is RFC 3339's. A date is the start of that day in UTC, the same on every machine (so does pixi; uv takes
-    the end of the day where the machine stands). A duration (`7d`, `2 weeks`, `1 day 12 hours`, `P7D`) counts back
-    from `now` (seconds since the epoch), a day being 24 hours; as in uv, there are no months or years.
-    Raises `ValueError` with what was expected.
-    """
-    text = text.strip()
-    try:
-        if _DATE.match(text):
-            return parse_timestamp(f"{text}T00:00:00Z")
-        if text[:4].isdigit() and text[4:5] == "-":
-            return parse_timestamp(text)
-    except (ValueError, OverflowError):
-        raise ValueError("a date, or a date-time with its offset, as in 2026-01-31T12:00:00Z") from None
-    seconds = _duration(text)
-    if seconds is None:
-        raise ValueError("a date (2026-01-31), a date-time (2026-01-31T12:00:00Z) or a duration (7d, 2 weeks, P7D)")
-    return int(now * 1000) - seconds * 1000
-
-
-def _duration(text: str) -> int | None:
-    """Seconds; `None` where the text is no duration."""
-    if match := _ISO_DURATION.match(text.upper()):
-        return sum(
-            int(part or 0) * unit for part, unit in zip(match.groups(), (604800, 86400, 3600, 60, 1), strict=True)
-        )
-    total, position = 0, 0
-    text = text.lower()
-    while position < len(text):
-        amount = _AMOUNT.match(text, position)
-        unit = _UNITS.get(amount[2]) or _UNITS.get(amount[2].removesuffix("s")) if amount else None
-        if amount is None or unit is None:
-            return None
-        total += int(amount[1]) * unit
-        position = amount.end()
-    return total if text else None

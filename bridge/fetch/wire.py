@@ -127,13 +127,20 @@ class Wire:
                 return answer
             answer.keep(b"", b"")
             answer.raw.close()
-            target = urljoin(place.full, location.encode("latin-1", "replace").decode("utf-8", "replace"))
-            check_link(place.full, target, self.settings.trusted_hosts)
-            # Only what the redirect says, or what a person gave for exactly that origin: no token is put in.
+            place = self._led(place, location.encode("latin-1", "replace").decode("utf-8", "replace"))
+        raise UnsafeInputError("url-refused", f"more than {MAXREDIRECTS} redirects, the last to {place.public}")
+
+    def _led(self, source: Address, location: str) -> Address:
+        """Where a redirect leads: only what it says itself, or a person gave for its origin; no token is put in."""
+        try:
+            target = urljoin(source.full, location)
+            check_link(source.full, target, self.settings.trusted_hosts)
             found = Address.of(target)
-            place = Address(public=found.public, full=found.full, user=found.user or SECRETS.user(found.public))
             SECRETS.learn(target, is_typed=False)
-        raise UnsafeInputError("url-refused", f"more than {MAXREDIRECTS} redirects, the last to {masked(target)}")
+            return Address(public=found.public, full=found.full, user=found.user or SECRETS.user(found.public))
+        except ValueError as error:
+            message = f"{source.public} leads to what is no URL: {masked(location)[:200]!r}"
+            raise UnsafeInputError("url-refused", message, context=(str(error),)) from error
 
     @staticmethod
     def _by_netrc(first: Address, place: Address) -> tuple[str, str] | None:

@@ -28,7 +28,7 @@ from bridge.fetch.cache import sha256_of
 from bridge.fetch.memo import Memo
 from bridge.fetch.secrets import SECRETS
 from bridge.fetch.urls import local_path, masked
-from bridge.index.simple_api import ACCEPT, MAX_PAGE, Listing, Source, file_of_link, folder_listing, parse_page
+from bridge.index.simple_api import ACCEPT, MAX_PAGE, Listing, Source, Status, file_of_link, folder_listing, parse_page
 from bridge.index.typed import check_promises, check_supported
 from bridge.model import IndexFile
 from bridge.sdist import check_sdist_name, is_static, read_pkg_info
@@ -62,7 +62,7 @@ class Index:
     :param tell: is given what a person should know before an sdist is built.
     :param building: the builds for which this index finds requirements.
 
-    `skipped` maps the names of files that were passed over to the reason.
+    `skipped` maps the names of files that were passed over to the reason, `statuses` projects to what PEP 792 says.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Index:
         self._find_links = tuple(map(SECRETS.kept_public, find_links))
         self._locked = dict(locked or {})
         self.skipped: dict[str, str] = {}
+        self.statuses: dict[str, Status] = {}
         self._counting = threading.Lock()
         self._pages = 0
         self._fetched = 0
@@ -215,10 +216,14 @@ class Index:
 
     def _parse(self, page: Page, origin: str, project: str | None) -> tuple[IndexFile, ...]:
         content_type = page.headers.get("content-type", "")
-        return self._taken(parse_page(page.content, content_type, self._source(page.base or page.url, origin, project)))
+        return self._taken(
+            parse_page(page.content, content_type, self._source(page.base or page.url, origin, project)), project
+        )
 
-    def _taken(self, listing: Listing) -> tuple[IndexFile, ...]:
+    def _taken(self, listing: Listing, project: str | None = None) -> tuple[IndexFile, ...]:
         self.skipped.update(listing.dropped)
+        if project is not None and listing.status is not None:
+            self.statuses[project] = listing.status
         return listing.files
 
     def _local_files(self, root: Path, origin: str, project: str) -> tuple[IndexFile, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html.parser import HTMLParser
@@ -19,30 +20,59 @@ from bridge.fetch.urls import check_link, file_name, masked
 from bridge.index.strict_json import parse_json
 from bridge.model import IndexFile
 
-__all__ = ["ACCEPT", "MAX_PAGE", "Listing", "Source", "file_of_link", "folder_listing", "parse_page"]
+__all__ = ["ACCEPT", "MAX_PAGE", "Listing", "Source", "Status", "file_of_link", "folder_listing", "parse_page"]
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
-MAX_PAGE = 128 << 20  # bytes
+MAX_PAGE = 48 << 20  # bytes; the largest of the public index has some MiB
 MAX_LINKS = 200_000
+_SECONDS = 10
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z", re.ASCII)
 _NEAR = ("https://localhost", "https://127.", "https://169.254.", "https://0.")
-_ABSOLUTE = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]+)?/[A-Za-z0-9/._+%~-]*\Z", re.ASCII)
+_ABSOLUTE = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,4})?/[A-Za-z0-9/._+%~-]*\Z", re.ASCII)
 # Name and version are parsed by `packaging`, once a release; this tells that the rest has the form of PEP 427.
 _WHEEL = re.compile(
     r"([A-Za-z0-9._]+-[A-Za-z0-9._!+]+)(?:-[0-9][A-Za-z0-9._]*)?(?:-[A-Za-z0-9._]+){3}\.whl\Z", re.ASCII
 )
 _PLAIN = re.compile(r"[^./\\\x00-\x20\x7f][^/\\\x00-\x20\x7f]*\Z")
 _SUFFIXES = (".whl", ".tar.gz", ".zip")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MAX_TEXT = 1000  # characters of a Requires-Python
+_MAX_SIZE = 1 << 50  # bytes
+_MAX_TOKENS = 4_000_000  # of a JSON page; 200,000 links have some 3,000,000
+_MAX_CONTAINERS = 1_000_000
+# Other codecs are slow, or no text encodings at all; browsers know few more, and pages have ASCII where it matters.
+_CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "cp1252"}
 _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._-]+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What an index says of a whole project (PEP 792): `archived`, `quarantined` or `deprecated`, and why."""
+
+    word: str
+    reason: str
+
+    @classmethod
+    def of(cls, word: object, reason: object) -> Status | None:
+        """The status that a page gives; `None` for "active" and for words that the PEP does not know."""
+        if word not in {"archived", "quarantined", "deprecated"}:
+            return None
+        return cls(
+            word=str(word), reason=str(reason)[:300] if isinstance(reason, str) and reason else "no reason given"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The wheels and sdists of a page, in its order, and what was passed over: (name, reason)."""
+    """The wheels and sdists of a page, in its order, and what was passed over: (name, reason).
+
+    `status` is that of the project (PEP 792), where it is another than "active"; a quarantined one offers no files.
+    """
 
     files: tuple[IndexFile, ...]
     dropped: tuple[tuple[str, str], ...] = ()
+    status: Status | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +104,10 @@ def parse_page(content: bytes, content_type: str, source: Source) -> Listing:
     kind = content_type.partition(";")[0].strip().lower()
     url = source.url
     if kind in {"application/vnd.pypi.simple.v1+json", "application/json"}:
-        found, base, parse = _json_entries(content, url), url, _json_file
+        (found, status), base, parse = _json_entries(content, url), url, _json_file
     elif kind in {"", "text/html", "application/vnd.pypi.simple.v1+html", "application/xhtml+xml"}:
         charset = _CHARSET.search(content_type)
-        found, base = _html_entries(content, charset[1] if charset else "utf-8", url)
+        found, base, status = _html_entries(content, charset[1] if charset else "utf-8", url)
         parse = _html_file
     else:
         raise _unreadable(url, f"its content type is {kind!r}")
@@ -92,7 +122,10 @@ def parse_page(content: bytes, content_type: str, source: Source) -> Listing:
             continue
         if file is not None:
             files.append(file)
-    return Listing(files=tuple(files), dropped=tuple(dropped))
+    if status is not None and status.word == "quarantined":
+        dropped += [(file.filename, f"its project is quarantined by the index ({status.reason})") for file in files]
+        files = []
+    return Listing(files=tuple(files), dropped=tuple(dropped), status=status)
 
 
 def folder_listing(folder: Path, source: Source) -> Listing:
@@ -169,18 +202,23 @@ def _too_many(url: str) -> UnsafeInputError:
 
 def _check_version(version: object, url: str) -> None:
     """PEP 629: a newer major version is not to be read on."""
-    if isinstance(version, str) and not version.startswith("1."):
-        raise _unreadable(url, f"it is of version {version[:20]!r} of the API; bridge reads version 1")
+    if version is not None and not str(version).startswith("1."):
+        raise _unreadable(url, f"it is of version {str(version)[:20]!r} of the API; bridge reads version 1")
 
 
-def _json_entries(content: bytes, url: str) -> list[dict[str, object]]:
+def _json_entries(content: bytes, url: str) -> tuple[list[dict[str, object]], Status | None]:
+    count = content.count
+    if count(b",") + count(b":") > _MAX_TOKENS or count(b"[") + count(b"{") > _MAX_CONTAINERS:
+        raise _too_many(url)
     document = parse_json(content, masked(url))
     files = document.get("files") if isinstance(document, dict) else None
     if not isinstance(files, list) or not all(isinstance(entry, dict) for entry in files):
         raise _unreadable(url, "it has no list of files")
     meta = document.get("meta") if isinstance(document, dict) else None
     _check_version(meta.get("api-version") if isinstance(meta, dict) else None, url)
-    return files
+    status = document.get("project-status") if isinstance(document, dict) else None
+    told = Status.of(status.get("status"), status.get("reason")) if isinstance(status, dict) else None
+    return files, told
 
 
 def _json_file(entry: dict[str, object], base: str, source: Source) -> IndexFile | None:
@@ -190,7 +228,7 @@ def _json_file(entry: dict[str, object], base: str, source: Source) -> IndexFile
     if not name.endswith(_SUFFIXES):
         return None
     project, version = _named(name, source)
-    size, yanked = entry.get("size"), entry.get("yanked")
+    size, yanked = _size(entry.get("size")), entry.get("yanked")
     metadata = entry.get("core-metadata", entry.get("dist-info-metadata"))
     requires_python = entry.get("requires-python")
     return IndexFile(
@@ -200,13 +238,27 @@ def _json_file(entry: dict[str, object], base: str, source: Source) -> IndexFile
         url=_resolved(base, url, source)[0],
         origin=source.origin,
         sha256=_hash(hashes.get("sha256")) if isinstance(hashes, dict) else None,
-        size=size if isinstance(size, int) and size >= 0 and size is not True else None,
-        requires_python=requires_python or None if isinstance(requires_python, str) else None,
-        yanked=yanked if isinstance(yanked, str) and yanked else "" if yanked is True else None,
+        size=size,
+        requires_python=_requires_python(requires_python if isinstance(requires_python, str) else None),
+        yanked=yanked if isinstance(yanked, str) and yanked else "" if yanked else None,
         upload_time=_uploaded(entry.get("upload-time")),
         has_metadata=bool(metadata),
         metadata_sha256=_hash(metadata.get("sha256")) if isinstance(metadata, dict) else None,
     )
+
+
+def _size(value: object) -> int | None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return None
+    if value > _MAX_SIZE:
+        raise _Dropped("its size is none that a file can have")
+    return value
+
+
+def _requires_python(text: str | None) -> str | None:
+    if text is not None and len(text) > _MAX_TEXT:
+        raise _Dropped("its Requires-Python is too long to be one")
+    return text or None
 
 
 def _uploaded(text: object) -> int | None:
@@ -224,6 +276,14 @@ class _Anchors(HTMLParser):
         self.url = url
         self.base: str | None = None
         self.found: list[dict[str, object]] = []
+        self.status: dict[str, str | None] = {}
+        self._late = time.monotonic() + _SECONDS
+
+    def parse_starttag(self, i: int) -> int:
+        """As `HTMLParser`; what makes each tag as long as the rest of the page ends in time."""
+        if time.monotonic() > self._late:
+            raise _unreadable(self.url, f"its markup takes more than {_SECONDS} s to read")
+        return super().parse_starttag(i)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
@@ -233,22 +293,39 @@ class _Anchors(HTMLParser):
                 raise _too_many(self.url)
         elif tag == "base" and self.base is None:
             self.base = dict(attrs).get("href")
-        elif tag == "meta" and dict(attrs).get("name") == "pypi:repository-version":
-            _check_version(dict(attrs).get("content"), self.url)
+        elif tag == "meta":
+            fields = dict(attrs)
+            if fields.get("name") == "pypi:repository-version":
+                _check_version(fields.get("content"), self.url)
+            elif fields.get("name") in {"pypi:project-status", "pypi:project-status-reason"}:
+                self.status.setdefault(str(fields["name"]), fields.get("content"))
 
 
-def _html_entries(content: bytes, charset: str, url: str) -> tuple[list[dict[str, object]], str]:
+def _html_entries(content: bytes, charset: str, url: str) -> tuple[list[dict[str, object]], str, Status | None]:
     parser = _Anchors(url)
+    text = content.decode(charset if charset.lower() in _CHARSETS else "utf-8", "replace")
     try:
-        text = content.decode(charset, "replace")
-    except LookupError:
-        text = content.decode("utf-8", "replace")
-    try:
-        parser.feed(text)
+        parser.feed(_without_comments(text))
         parser.close()
-        return parser.found, urljoin(url, parser.base.strip()) if parser.base else url
+        status = Status.of(parser.status.get("pypi:project-status"), parser.status.get("pypi:project-status-reason"))
+        return parser.found, urljoin(url, parser.base.strip()) if parser.base else url, status
     except (AssertionError, ValueError) as error:  # what HTMLParser makes of markup it cannot read
         raise _unreadable(url, str(error)[:200]) from error
+
+
+def _without_comments(text: str) -> str:
+    """A page without its comments, up to its last `>`: `HTMLParser` reads on to the end for each that is not closed."""
+    kept, position = [], 0
+    while (start := text.find("<!--", position)) >= 0:
+        kept.append(text[position:start])
+        end = text.find("-->", start + 4)
+        if end < 0:
+            position = len(text)
+            break
+        position = end + 3
+    kept.append(text[position:])
+    page = "".join(kept)
+    return page[: page.rfind(">") + 1]
 
 
 def _html_file(entry: dict[str, object], base: str, source: Source) -> IndexFile | None:
@@ -272,7 +349,7 @@ def _html_file(entry: dict[str, object], base: str, source: Source) -> IndexFile
         url=url,
         origin=source.origin,
         sha256=hashes.pop() if hashes else None,
-        requires_python=str(requires_python) if requires_python else None,
+        requires_python=_requires_python(requires_python if isinstance(requires_python, str) else None),
         yanked=str(entry["data-yanked"] or "") if "data-yanked" in entry else None,
         has_metadata=metadata is not None and metadata != "false",
         metadata_sha256=_hash(metadata[7:]) if isinstance(metadata, str) and metadata.startswith("sha256=") else None,
@@ -283,6 +360,8 @@ def _resolved(base: str, link: str, source: Source) -> tuple[str, str]:
     """(URL, fragment) of a link. Raises `_Dropped` for what is no place of a file, `ValueError` for what is no URL."""
     if _ABSOLUTE.match(link) and "/t/" not in link and not link.startswith(_NEAR):
         return link, ""  # most links are, everybody may lead to them, and parsing them takes half of a page's time
+    if _CONTROL.search(link.strip()):
+        raise _Dropped("a link with control characters")
     url, fragment = urldefrag(urljoin(base, link.strip()))
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https", "file"} or (parts.scheme != "file" and not parts.hostname):

@@ -19,7 +19,7 @@ from bridge.errors import UsageError
 from bridge.requirement_files.local import local_requirement, url_requirement
 from bridge.requirement_files.values import FileRequirements, read_text, unique, wrong
 
-__all__ = ["PipLines", "read_pip_file"]
+__all__ = ["PipLines", "read_constraints", "read_pip_file"]
 
 MAX_FILES = 200  # that one file may lead to
 
@@ -203,6 +203,13 @@ class PipLines:
             require_hashes=self.require_hashes,
             warnings=_unique(self.warnings),
         )
+
+
+def read_constraints(path: Path, environ: Mapping[str, str]) -> tuple[Requirement, ...]:
+    """The constraints in a file that pip is configured to use. Raises `UsageError` (`requirement-file`)."""
+    lines = PipLines(environ)
+    lines.read_file(path, is_constraint=True)
+    return lines.result().constraints
 
 
 def read_pip_file(path: Path, environ: Mapping[str, str]) -> FileRequirements:
