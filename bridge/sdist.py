@@ -10,8 +10,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.utils import InvalidSdistFilename, parse_sdist_filename
-from packaging.version import InvalidVersion, Version
+from packaging.utils import parse_sdist_filename
+from packaging.version import Version
 
 from bridge.errors import UnsafeInputError
 from bridge.faults import faults
@@ -25,17 +25,22 @@ __all__ = ["check_sdist_name", "is_static", "parse_sdist_name", "read_pkg_info",
 _DECIDING = frozenset({"version", "requires-dist", "requires-python", "provides-extra"})
 _METADATA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z", re.ASCII)
 _FIRST_STATIC = (2, 2)
+# packaging strips white space, and takes a path, or letters beyond ASCII, for part of a name.
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!+-]*\Z", re.ASCII)
+_LONGEST_NAME = 255  # characters; what file systems take
 
 
 def parse_sdist_name(filename: str) -> tuple[str, Version]:
     """(normalised project, version) of an sdist's file name. Raises `UnsafeInputError` (`sdist-name`)."""
     try:
+        if len(filename) > _LONGEST_NAME or not _FILE_NAME.match(filename):
+            raise ValueError("it has characters that names and versions do not have, or is too long")
         return parse_sdist_filename(filename)
-    except (InvalidSdistFilename, InvalidVersion) as error:
+    except ValueError as error:  # InvalidSdistFilename and InvalidVersion are
         raise UnsafeInputError(
             "sdist-name",
-            f"not the file name of a source distribution: {filename}",
-            context=(str(error),),
+            f"not the file name of a source distribution: {filename[:_LONGEST_NAME]!r}",
+            context=(str(error)[:_LONGEST_NAME],),
             hint="it is to be NAME-VERSION.tar.gz (PEP 625), or the older NAME-VERSION.zip",
         ) from error
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bridge import config
 from bridge.config import Settings, load, parse_cutoff, parse_timestamp
+from bridge.config.builds import Formats, formats_of
 from bridge.errors import UsageError
 
 NOW = 1_760_000_000.0
@@ -319,3 +320,28 @@ def test_timestamps(moment: datetime) -> None:
     text = moment.isoformat().replace("+00:00", "Z")
     milliseconds = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
     assert parse_timestamp(text) == parse_timestamp(text.lower()) == milliseconds
+
+
+FORMATS: list[tuple[str | None, str | None, Formats]] = [
+    (None, None, Formats()),
+    ("numpy,Scipy", None, Formats(only_binary=frozenset({"numpy", "scipy"}))),
+    (":all:", "my.own", Formats(only_binary=frozenset({":all:"}), no_binary=frozenset({"my-own"}))),
+    (":all:,:none:", ":none:", Formats()),
+    ("a,:none:,b", "b", Formats(only_binary=frozenset({"b"}))),
+]
+
+
+@pytest.mark.parametrize(("only", "no", "expected"), FORMATS)
+def test_formats_of_pips_options(only: str | None, no: str | None, expected: Formats) -> None:
+    assert formats_of(only, no) == expected
+
+
+def test_how_builds_are_configured(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": os.devnull, "PIP_ONLY_BINARY": "x"}
+    environ |= {"BRIDGE_BUILD_NETWORK": "1", "BRIDGE_BUILD_TIMEOUT": "7", "BRIDGE_BUILD_ENV": "A B"}
+    builds = load({}, environ).builds
+    assert (builds.network, builds.timeout, builds.variables) == (True, 7.0, ("A", "B"))
+    assert builds.formats.only_binary == {"x"}
+    assert not load({"offline": True, "build_network": True}, environ).builds.network
+    with pytest.raises(UsageError, match="BRIDGE_BUILD_CONFINEMENT"):
+        load({}, environ | {"BRIDGE_BUILD_CONFINEMENT": "none"})

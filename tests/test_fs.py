@@ -401,3 +401,20 @@ def test_a_lone_refusal_names_the_path_and_a_remedy(tmp_path: Path) -> None:
     assert str(tmp_path / "lib/x") in caught.value.message
     assert caught.value.hint
     assert not (tmp_path / "lib/x").exists()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o000])
+def test_a_tree_of_any_depth_is_removed(tmp_path: Path, mode: int) -> None:
+    """Python may nest calls 1,000 deep, and an archive or a build folders as deep as the disk allows."""
+    root = tmp_path / "root"
+    root.mkdir()
+    above = os.open(root, os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("d", dir_fd=above)
+        below = os.open("d", os.O_RDONLY, dir_fd=above)
+        os.close(above)
+        above = below
+    os.fchmod(above, mode)
+    os.close(above)
+    fs.remove_tree(root)
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from bridge.algebra import parse_pypi
 from bridge.archive import check_wheel
+from bridge.config.builds import Formats
 from bridge.errors import BuildError, IntegrityError, NoSolutionError, UnsafeInputError, UsageError
 from bridge.index import Index
 from bridge.model import IndexFile
@@ -204,10 +206,10 @@ class Pythons:
         return (Record(ecosystem="conda", name="python", version="3.11.7", build="h_0_cpython", subdir="linux-64"),)
 
 
-def chosen(index: Index, *texts: str) -> tuple[list[str], tuple[str, ...]]:
+def chosen(index: Index, *texts: str, options: Options | None = None) -> tuple[list[str], tuple[str, ...]]:
     """The file names of the wheels and sdists of a solution, and the warnings."""
     target = Target(subdir="linux-64", virtual_packages=(("__glibc", "2.36", "0"),))
-    catalog = Catalog(Pythons(), index, target, NameMap({}, "tests"), Options())
+    catalog = Catalog(Pythons(), index, target, NameMap({}, "tests"), options or Options())
     found = resolve([parse_pypi(text) for text in texts], catalog)
     files = [package.record.filename for package in found.packages if package.record.ecosystem == "wheel"]
     return files, found.warnings
@@ -223,8 +225,12 @@ def test_an_sdist_that_cannot_be_built_is_struck(make_client: MakeClient, tmp_pa
     assert files == ["x-2.0.tar.gz", "y-1.0-py3-none-any.whl"]
     assert len(warnings) == 1
     assert warnings[0].startswith("x-3.0.tar.gz is left out: x-3.0.tar.gz could not be built")
-    with pytest.raises(NoSolutionError):
+    with pytest.raises(NoSolutionError) as caught:
         chosen(Index(make_client(), (), (str(links),)), "x>2")
+    # What the build said is the reason, not "cannot be met" alone.
+    assert "could not be built" in str(caught.value.objects["derivation"])
+    assert "ImportError: no compiler" in "\n".join(caught.value.context)
+    assert "the build may name what is missing" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("needs", ["z @ git+https://h.example/z", "z @ https://h.example/other-1.0-py3-none-any.whl"])
@@ -235,3 +241,101 @@ def test_a_wheel_that_needs_what_cannot_be_had_is_struck(make_client: MakeClient
     files, warnings = chosen(Index(make_client(), (), (str(links),)), "x")
     assert files == ["x-1.0-py3-none-any.whl"]
     assert warnings[0].startswith("x-2.0-py3-none-any.whl is left out: ")
+
+
+# What a build requires.
+
+
+def test_a_build_requirement_without_a_wheel_is_built_first(make_client: MakeClient, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    make_sdist(links, "tool", "2.0", hook="def report():\n    return 'built here'")
+    make_sdist(links, "x", "1.0", build_requires=["tool"], hook="import tool\ndef report():\n    return tool.MADE")
+    index = Index(make_client(), (), (str(links),))
+    assert b"built here" in (module := module_of(index.fetch(only(index)))), module
+
+
+def module_of(wheel: Path) -> bytes:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.read("x.py")
+
+
+def test_a_build_that_needs_itself_ends(make_client: MakeClient, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    make_sdist(links, "x", "1.0", build_requires=["tool"])
+    make_sdist(links, "tool", "1.0", build_requires=["x"])
+    index = Index(make_client(), (), (str(links),))
+    with pytest.raises(BuildError) as caught:
+        index.fetch(only(index))
+    assert "x-1.0.tar.gz" in caught.value.message
+    assert "needed to build itself" in "\n".join([caught.value.message, *caught.value.context])
+
+
+def test_what_the_backend_asks_for_is_installed_as_well(make_client: MakeClient, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    make_wheel(links, "tool", "1.0", files={"tool.py": b"ANSWER = '42'\n"})
+    hook = (
+        "def get_requires_for_build_wheel(config_settings=None):\n    return ['tool>=1']\n"
+        "def report():\n    import tool\n    return tool.ANSWER"
+    )
+    make_sdist(links, "x", "1.0", hook=hook)
+    index = Index(make_client(), (), (str(links),))
+    assert b"42" in module_of(index.fetch(only(index)))
+
+
+def test_the_first_index_alone_serves_a_build_requirement(
+    make_client: MakeClient, server: IndexServer, tmp_path: Path
+) -> None:
+    """Dependency confusion: pip, which merges indexes, would take the higher version of the second one."""
+    with IndexServer() as public:
+        server.publish(make_wheel(tmp_path / "own", "tool", "1.0", files={"tool.py": b"ANSWER = 'own'\n"}))
+        public.publish(make_wheel(tmp_path / "evil", "tool", "9.0", files={"tool.py": b"ANSWER = 'evil'\n"}))
+        sdist = make_sdist(
+            tmp_path, "x", "1.0", build_requires=["tool"], hook="import tool\ndef report():\n    return tool.ANSWER"
+        )
+        publish(server, sdist)
+        index = Index(make_client(), (server.simple, public.simple))
+        assert b"own" in module_of(index.fetch(only(index)))
+        assert public.count("/simple/tool/") == 0
+
+
+def test_offline_a_build_requirement_that_is_not_in_the_cache_is_told(
+    make_client: MakeClient, server: IndexServer, tmp_path: Path
+) -> None:
+    server.publish(make_wheel(tmp_path, "tool", "1.0"))
+    make_sdist(tmp_path / "links", "x", "1.0", build_requires=["tool"])
+    index = Index(make_client(offline=True), (server.simple,), (str(tmp_path / "links"),))
+    with pytest.raises(BuildError, match=r"build requirements cannot be met.*--offline") as caught:
+        index.fetch(index.files("x")[0])
+    assert caught.value.id == "build-failed"
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("formats", "expected"),
+    [
+        (Formats(), "x-1.0-py3-none-any.whl"),
+        (Formats(no_binary=frozenset({"x"})), "x-1.0.tar.gz"),
+        (Formats(no_binary=frozenset({":all:"})), "x-1.0.tar.gz"),
+        (Formats(no_binary=frozenset({":all:"}), only_binary=frozenset({"x"})), "x-1.0-py3-none-any.whl"),
+        (Formats(no_binary=frozenset({"y"})), "x-1.0-py3-none-any.whl"),
+    ],
+)
+def test_formats_that_pip_is_configured_for(
+    make_client: MakeClient, tmp_path: Path, formats: Formats, expected: str
+) -> None:
+    links = tmp_path / "links"
+    make_sdist(links, "x", "1.0", info=STATIC.replace(b"Requires-Dist: y>=2\n", b""))
+    make_wheel(links, "x", "1.0")
+    files, _ = chosen(Index(make_client(), (), (str(links),)), "x", options=Options(builds=formats))
+    assert files == [expected]
+
+
+def test_only_binary_builds_nothing_and_says_why(make_client: MakeClient, tmp_path: Path) -> None:
+    make_sdist(tmp_path / "links", "x", "1.0", hook=EVIL)
+    with pytest.raises(NoSolutionError) as caught:
+        chosen(
+            Index(make_client(), (), (str(tmp_path / "links"),)),
+            "x",
+            options=Options(builds=Formats(only_binary=frozenset({"x"}))),
+        )
+    assert "only-binary" in "\n".join(caught.value.context)

@@ -34,7 +34,7 @@ from converters.wheel import parse_wheel_name
 
 __all__ = ["build_project", "build_wheel", "check_runs"]
 
-_HINT = "its output may name what is missing here (a compiler, a library); a version with a wheel needs no build"
+_HINT = "the build may name what is missing (a compiler, a library); a version with a wheel needs no build"
 _NETWORK_HINT = "a build has no network; if it needs one, and you trust it, run again with --build-network"
 _NETWORK = ("Network is unreachable", "Temporary failure in name resolution", "Name or service not known")
 _MAX_ANSWER = 1 << 20  # bytes

@@ -31,11 +31,14 @@ def opened(root: Path, *parts: str) -> Iterator[BinaryIO | None]:
         if descriptor is not None:
             with suppress(OSError):
                 file = os.open(name, _FILE, dir_fd=descriptor)
+        if file is not None and not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            file = None
         if file is None:
             yield None
             return
         with os.fdopen(file, "rb") as stream:
-            yield stream if stat.S_ISREG(os.fstat(file).st_mode) else None
+            yield stream
 
 
 @contextmanager

@@ -24,7 +24,8 @@ _LAST_LINES = 20
 _LONGEST_LINE = 300  # characters
 _TAIL = 64 << 10  # bytes
 _BLOCK = 1 << 16
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\\\)")
+_UNPRINTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 _TICK = 0.5  # seconds
 _LEAST_FREE = 64 << 20  # bytes
 _GRACE = 6.0  # seconds for the sandbox to end what is left
@@ -130,6 +131,6 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _last_lines(said: bytes) -> list[str]:
-    text = _ESCAPES.sub("", said.decode("utf-8", "replace"))
+    text = _UNPRINTED.sub("", _ESCAPES.sub("", said.decode("utf-8", "replace").replace("\t", " ")))
     lines = [hidden(line.rstrip())[:_LONGEST_LINE] for line in text.splitlines() if line.strip()]
     return lines[-_LAST_LINES:]

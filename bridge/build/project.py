@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,9 @@ else:
 
 __all__ = ["build_requirements", "check_requirements"]
 
-_MAX_PYPROJECT = 1 << 20  # bytes
+_MAX_PYPROJECT = 512 << 10  # bytes
+_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
+_MAX_PARTS = 500  # of one dotted key: the time that tomllib takes grows with the square of it
 _MAX_REQUIREMENTS = 500
 _LONGEST = 1000  # characters
 _LEGACY = ("setuptools >= 40.8.0",)  # PEP 518: what a project without the table needs
@@ -36,7 +39,10 @@ def build_requirements(tree: Path, label: str) -> tuple[Requirement, ...]:
     if data is None:
         return check_requirements(_LEGACY, label)
     try:
-        document = tomllib.loads(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        if any(line.count(".") > _MAX_PARTS for line in _QUOTED.sub("s", text).splitlines()):
+            raise _wrong(label, f"a key of more than {_MAX_PARTS} parts")
+        document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise _wrong(label, f"it is not TOML: {str(error)[:200]}") from error
     if "build-system" not in document:

@@ -54,6 +54,7 @@ __all__ = [
 _BLOCK = 1 << 20  # bytes copied at a time
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _REMOVERS = 8  # threads
+_DEEPEST = 100  # directories held open at once while a tree is removed
 _NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 
@@ -302,7 +303,8 @@ def remove_tree(path: Path) -> None:
             os.close(above)
 
 
-def _remove_below(name: str, above: int, pool: ThreadPoolExecutor) -> None:
+def _remove_below(name: str, above: int, pool: ThreadPoolExecutor, *, top: int | None = None, depth: int = 0) -> None:
+    """Empty a directory. What lies deeper than `_DEEPEST` is moved up to `top` first: no nesting exhausts the stack."""
     try:
         descriptor = os.open(name, BELOW, dir_fd=above)
     except PermissionError:
@@ -311,16 +313,23 @@ def _remove_below(name: str, above: int, pool: ThreadPoolExecutor) -> None:
     try:
         if os.fstat(descriptor).st_mode & stat.S_IRWXU != stat.S_IRWXU:
             os.fchmod(descriptor, 0o700)
-        with os.scandir(descriptor) as found:
-            entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
-        for entry in (entry for entry, is_directory in entries if is_directory):
-            _remove_below(entry, descriptor, pool)
-            os.rmdir(entry, dir_fd=descriptor)
-        files = [entry for entry, is_directory in entries if not is_directory]
-        if len(files) < 4 * _REMOVERS:
-            _unlink_each(files, descriptor)
-        else:
-            list(pool.map(_unlink_each, [files[n::_REMOVERS] for n in range(_REMOVERS)], [descriptor] * _REMOVERS))
+        while True:
+            with os.scandir(descriptor) as found:
+                entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+            for entry in (entry for entry, is_directory in entries if is_directory):
+                if depth >= _DEEPEST and top is not None:
+                    os.chmod(entry, 0o700, dir_fd=descriptor)
+                    os.rename(entry, f"deep-{os.urandom(8).hex()}", src_dir_fd=descriptor, dst_dir_fd=top)
+                    continue
+                _remove_below(entry, descriptor, pool, top=descriptor if top is None else top, depth=depth + 1)
+                os.rmdir(entry, dir_fd=descriptor)
+            files = [entry for entry, is_directory in entries if not is_directory]
+            if len(files) < 4 * _REMOVERS:
+                _unlink_each(files, descriptor)
+            else:
+                list(pool.map(_unlink_each, [files[n::_REMOVERS] for n in range(_REMOVERS)], [descriptor] * _REMOVERS))
+            if top is not None or not entries:
+                return  # only at the top something may have been moved in meanwhile
     finally:
         os.close(descriptor)
 

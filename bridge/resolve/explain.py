@@ -390,4 +390,7 @@ def _hint(facts: Sequence[Fact], space: Space, bars: Iterable[str]) -> str:
         ways.append("change conda-meta/pinned")
     if "no-extra" in kinds:
         ways.append("bind the project to its wheel with `pypi:`")
-    return ", or ".join(ways) or "add a channel with -c or an index with --extra-index-url"
+    found = ", or ".join(ways) or "add a channel with -c or an index with --extra-index-url"
+    failures = [space.failures.get(fact.text) for fact in facts if fact.kind == "unreadable"]
+    told = dict.fromkeys(error.hint for error in failures if isinstance(error, BuildError) and error.hint)
+    return "; ".join([found, *told])
