@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from bridge import __version__, fs, transaction
+from bridge import __version__, transaction
 from bridge import prefix as prefixes
 from bridge.apply import Outcome
 from bridge.archive import check_wheel
@@ -23,6 +23,7 @@ from bridge.errors import BridgeError, OwnershipError, UsageError
 from bridge.fetch.cache import sha256_of
 from bridge.foreign import displaced, projects_of
 from bridge.link import Task
+from bridge.link.linked import content_fingerprint
 from bridge.link.present import stage_present
 from bridge.manifest import GENERATED, wheel_members
 from bridge.model import (
@@ -155,12 +156,14 @@ def _examine(prefix: Path, distribution: Distribution) -> tuple[list[str], tuple
     """What keeps a distribution from being adopted, and what lies at its paths. Its own bytecode may be missing."""
     if distribution.entries is None or not distribution.path.endswith(".dist-info"):
         return ["it has no RECORD, so nobody knows which files are its own"], ()
-    missing, changed, entries = [], [], []
+    missing, changed, linked, entries = [], [], [], []
     for entry in distribution.entries:
-        found = fs.fingerprint(prefix, entry.path)
+        found = content_fingerprint(prefix, entry.path)
         if found is None:
             if not is_bytecode(entry.path):
                 missing.append(entry.path)
+        elif found.kind == "symlink" and entry.fingerprint.sha256 is not None:
+            linked.append(entry.path)
         elif found.kind == "directory" or entry.fingerprint.sha256 not in {None, found.sha256}:
             changed.append(entry.path)
         elif bytecode_source(entry.path) is not None and is_bytecode(entry.path):
@@ -169,7 +172,8 @@ def _examine(prefix: Path, distribution: Distribution) -> tuple[list[str], tuple
             entries.append(Entry(path=entry.path, fingerprint=found))
     wrong = [f"{path} is missing" for path in missing[:_SHOWN]]
     wrong += [f"{path} was changed since it was installed" for path in changed[:_SHOWN]]
-    rest = len(missing) + len(changed) - len(wrong)
+    wrong += [f"{path} is a link to something that is no file" for path in linked[:_SHOWN]]
+    rest = len(missing) + len(changed) + len(linked) - len(wrong)
     return [*wrong, f"{rest} more files"] if rest else wrong, tuple(entries)
 
 
@@ -272,7 +276,7 @@ def _task(state: PrefixState, plan: Plan, whole: Mapping[str, _Whole], supply: S
     predicted = {
         step.record.identity: tuple(_predicted(step.record, whole[step.record.identity])) for step in incoming(plan)
     }
-    judgement = judge(state, plan, predicted, lambda path: fs.fingerprint(state.prefix, path), adopt=True)
+    judgement = judge(state, plan, predicted, lambda path: content_fingerprint(state.prefix, path), adopt=True)
     return Task(
         plan=plan,
         state=state,

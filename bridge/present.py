@@ -26,6 +26,8 @@ class Present:
     :param records: of the installed packages; a wheel's METADATA is what was installed.
     :param foreign: the distributions of other installers.
     :param asked: the projects that a person asks for now. A foreign distribution of any other project stays as it is.
+    :param direct: the projects that came from a URL or folder, or as an editable (PEP 610), and are not asked for now:
+        no file of an index takes their place.
     :param urls: the URLs that a person asks for now, which are read. Of a wheel that was asked for by URL earlier, what
         is installed counts.
     :param updated: the projects that are to be brought up to date; their URLs are read again, where these still answer.
@@ -34,6 +36,7 @@ class Present:
     records: tuple[Record, ...] = ()
     foreign: tuple[Foreign, ...] = ()
     asked: frozenset[str] = frozenset()
+    direct: frozenset[str] = frozenset()
     urls: frozenset[str] = frozenset()
     updated: frozenset[str] = frozenset()
 
@@ -94,6 +97,8 @@ class PresentIndex:
         foreign, present = self._foreign.get(project), self._installed.get(project)
         if project in self._staying and foreign is not None:
             return (foreign.file,)
+        if project in self._present.direct and present is not None:
+            return (IndexFile.of_record(present),)
         there = [each for each in (foreign and foreign.file, present and IndexFile.of_record(present)) if each]
         try:
             found = self._allowed(project, self._source.files(project))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from bridge import ledger
-from tests.builders import make_repodata, make_wheel, tree_digest
+from tests.builders import install_distribution, make_repodata, make_wheel, tree_digest
 from tests.command_line import Bridge, clean_environment
+from tests.distributions import damage
 from tests.environments import MINOR, SITE, Environment
 
 FILES = {"demo/__init__.py": b"X = 1\n", "demo/data.txt": b"text"}
@@ -194,3 +196,105 @@ def test_a_dry_run_writes_nothing(bridge: Bridge, environment: Environment) -> N
     assert done.status == 0, done.err
     assert json.loads(done.out)["dry_run"] is True
     assert tree_digest(environment.root) == before
+
+
+# --- what uv and editable installations leave -------------------------------------------------------------------------
+
+
+def linked_into_a_cache(environment: Environment) -> Path:
+    """As uv leaves it with link mode `symlink`: every file but RECORD is a link into the cache."""
+    cache = environment.work / "uv-cache"
+    site = environment.root / SITE
+    for path in [*(site / "demo").glob("*.*"), site / "demo-1.0.dist-info/METADATA", site / "demo-1.0.dist-info/WHEEL"]:
+        target = cache / path.relative_to(site)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+        path.symlink_to(target)
+    return cache
+
+
+def test_links_into_a_cache_become_files_of_its_own(bridge: Bridge, environment: Environment) -> None:
+    installed_by_pip(environment)
+    forget_where(environment)
+    cache = linked_into_a_cache(environment)
+    report = bridge("audit", "-p", environment.root, "--json", "--fail-on", "never").document
+    repairs = [found["repair"] for found in report["findings"] if found["id"] == "unmanaged-distribution"]
+    assert ["bridge", "adopt"] in [words[:2] for words in repairs]
+    done = bridge("adopt", "-p", environment.root, "demo")
+    assert done.status == 0, done.err
+    shutil.rmtree(cache)
+    assert damage(environment.root / SITE) == []
+    assert not [path for path in (environment.root / SITE).rglob("*") if path.is_symlink()]
+    assert not list(environment.root.rglob("*.bridge-saved-*"))
+    assert (environment.root / SITE / "demo/data.txt").read_bytes() == FILES["demo/data.txt"]
+
+
+def test_a_link_with_other_bytes_is_no_file_of_it(bridge: Bridge, environment: Environment) -> None:
+    installed_by_pip(environment)
+    cache = linked_into_a_cache(environment)
+    (cache / "demo/data.txt").write_bytes(b"other")
+    done = bridge("adopt", "-p", environment.root, "demo")
+    assert done.status == 4
+    assert "demo/data.txt was changed since it was installed" in done.err
+
+
+def test_removing_links_into_a_cache_keeps_no_copy_of_them(bridge: Bridge, environment: Environment) -> None:
+    installed_by_pip(environment)
+    cache = linked_into_a_cache(environment)
+    done = bridge("remove", "-p", environment.root, "demo")
+    assert done.status == 0, done.err
+    assert not (environment.root / SITE / "demo").exists()
+    assert not list((environment.root / SITE).rglob("*.bridge-saved-*"))
+    assert (cache / "demo/data.txt").read_bytes() == FILES["demo/data.txt"]
+
+
+def test_files_that_share_their_inode_with_a_cache(bridge: Bridge, environment: Environment) -> None:
+    """Uv's link mode `hardlink`: an upgrade must not write through to the cache."""
+    installed_by_pip(environment)
+    cached = environment.work / "cached.py"
+    cached.hardlink_to(environment.root / SITE / "demo/__init__.py")
+    assert bridge("adopt", "-p", environment.root, "demo").status == 0
+    new = make_wheel(environment.work / "new", "demo", "2.0", files={"demo/__init__.py": b"X = 2\n"})
+    done = bridge("install", "-p", environment.root, new)
+    assert done.status == 0, done.err
+    assert cached.read_bytes() == FILES["demo/__init__.py"]
+    assert (environment.root / SITE / "demo/__init__.py").read_bytes() == b"X = 2\n"
+
+
+def test_an_adopted_editable_stays_editable(bridge: Bridge, environment: Environment) -> None:
+    source = environment.work / "source"
+    (source / "demo").mkdir(parents=True)
+    (source / "demo/__init__.py").write_text("X = 'source'\n")
+    finder = {"__editable__.demo-1.0.pth": f"{source}\n".encode(), "__editable___demo_1_0_finder.py": b"M = {}\n"}
+    direct = {"url": source.as_uri(), "dir_info": {"editable": True}}
+    text = json.dumps(direct).encode()
+    info = install_distribution(
+        environment.root, SITE, "demo", "1.0", files={**finder, "demo-1.0.dist-info/direct_url.json": text}
+    )
+    done = bridge("adopt", "-p", environment.root, "demo")
+    assert done.status == 0, done.err
+    assert json.loads((info / "direct_url.json").read_text()) == direct
+    assert damage(environment.root / SITE) == []
+    make_wheel(environment.work / "wheels", "demo", "2.0")
+    extra = make_wheel(environment.work / "mine", "extra", "1.0")
+    for words in (("install", extra), ("update",)):
+        done = bridge(words[0], "-p", environment.root, *words[1:])
+        assert done.status == 0, done.err
+        assert environment.run("python", "-c", "import demo; print(demo.X)") == "source"
+    done = bridge("remove", "-p", environment.root, "demo")
+    assert done.status == 0, done.err
+    assert (source / "demo/__init__.py").is_file()
+    assert not [path for path in (environment.root / SITE).iterdir() if "demo" in path.name]
+
+
+def test_bytecode_of_a_shared_folder_stays_with_its_module(bridge: Bridge, environment: Environment) -> None:
+    """RECORD of an installer that compiled nothing lists no cache; two distributions share the folder of theirs."""
+    for name in ("one", "two"):
+        install_distribution(environment.root, SITE, name, "1.0", files={f"space/{name}.py": b"X = 1\n"})
+    environment.run("python", "-m", "compileall", "-q", str(environment.root / SITE / "space"))
+    caches = environment.root / SITE / "space/__pycache__"
+    assert len(list(caches.iterdir())) == 2
+    assert bridge("adopt", "-p", environment.root).status == 0
+    assert bridge("remove", "-p", environment.root, "one").status == 0
+    assert [path.name.partition(".")[0] for path in caches.iterdir()] == ["two"]
+    assert damage(environment.root / SITE) == []

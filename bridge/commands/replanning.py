@@ -239,6 +239,7 @@ def _present(case: _Case, again: Collection[str]) -> Present:
         ),
         foreign=case.others,
         asked=case.names,
+        direct=frozenset(each.name for each in case.state.distributions if each.direct_url is not None) - case.names,
         urls=frozenset(each.url for each in case.wanted.requirements if each.url is not None),
         updated=frozenset(name for record in moving for name in record.pypi_names[:1]),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bridge import fs
+from bridge.faults import faults
 from bridge.link import Staged
 from bridge.link.own import stage_own, state_after
 from bridge.link.renewal import renew_records
@@ -42,8 +43,8 @@ def _record(task: Task, staging: Path, resolved: Resolved, distribution: Distrib
     site = info.rpartition("/")[0]
     written = {f"{info}/RECORD", f"{info}/INSTALLER", meta_path(record)}
     kept = [entry for entry in task.predicted[record.identity] if entry.path not in written]
-    entries = [_lying(task, entry) for entry in kept]
     with fs.WritableTree(staging) as tree:
+        entries = [_copied(task, tree, entry) or _lying(task, entry) for entry in kept]
         path = f"{info}/INSTALLER"
         entries.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [INSTALLER])))
         path = f"{info}/RECORD"
@@ -55,6 +56,16 @@ def _record(task: Task, staging: Path, resolved: Resolved, distribution: Distrib
         data = conda_meta(record, entries, depends=depends, requested=resolved.requested)
         entries.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [data])))
     return tuple(entry if not is_bytecode(entry.path) else _as_it_lies(task, entry) for entry in entries)
+
+
+def _copied(task: Task, tree: fs.WritableTree, entry: Entry) -> Entry | None:
+    """A file of its own for what lies there as a link into an installer's cache: the cache may be pruned."""
+    path = task.state.prefix / entry.path
+    if entry.fingerprint.kind != "file" or not path.is_symlink():
+        return None
+    with faults(task.state.prefix, entry.path), path.open("rb") as stream:
+        mode = entry.fingerprint.mode or 0o644
+        return Entry(path=entry.path, fingerprint=fs.write_file(tree, entry.path, stream, mode=mode))
 
 
 def _lying(task: Task, entry: Entry) -> Entry:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bridge import fs
 from bridge.faults import faults
+from bridge.link.linked import content_fingerprint
 from bridge.manifest import GENERATED, site_packages_after
 from bridge.model import Entry, Fingerprint, PathChange, Plan, PrefixState
 from bridge.owners import bytecode_source, claims, is_bytecode, label, leaving, owned_entries, superseded
@@ -189,6 +190,9 @@ class _Work:
         if path.startswith(f"{META}/") or any(info in path for info in _INFO):
             return False
         promised = self.promised[path][0].fingerprint
+        if found.kind == "symlink" and promised.kind == "file":
+            # A link into an installer's cache, with the bytes that its RECORD promises, is nobody's change.
+            found = content_fingerprint(self.prefix, path) or found
         if promised.kind == "directory" or found.kind != promised.kind:
             return found.kind != promised.kind
         return promised.sha256 is not None and found.sha256 != promised.sha256
