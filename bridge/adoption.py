@@ -285,6 +285,7 @@ def _task(state: PrefixState, plan: Plan, whole: Mapping[str, _Whole], supply: S
         predicted=predicted,
         judgement=judgement,
         names=supply.names,
+        cache=supply.session.settings.cache_dir,
         command=command_line(),
         when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
         version=__version__,

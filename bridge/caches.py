@@ -27,6 +27,8 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.bridge-tmp\Z")
 _ABANDONED = 3600.0  # seconds after which a temporary file is nobody's
 _ARTIFACT = re.compile(r"artifacts/sha256/[0-9a-f]{2}/([0-9a-f]{64})/[^/]+\Z")
 _UNPACKED = re.compile(r"unpacked/[0-9a-f]{2}/[0-9a-f]{64}\.unpacked\Z")
+_ORIGINALS = re.compile(r"originals/[^/]+")
+_MARK = "/info/paths.json"
 _WHAT = {
     "artifacts": "archives of packages, by their sha256",
     "built": "wheels built of source distributions",
@@ -34,6 +36,7 @@ _WHAT = {
     "http": "pages of indexes",
     "judged": "what conda packages were judged to hold",
     "metadata": "metadata of wheels",
+    "originals": "files of conda packages before the prefix was written in, for conda-pack",
     "repodata": "records of channels",
     "unpacked": "wheels as they are placed, inflated and judged",
 }
@@ -136,11 +139,15 @@ def prune(folder: Path, *, before: float, now: float) -> Inspection:
         )
     try:
         with fs.WritableTree(folder) as tree:
-            for path, found in list(_files(folder)):
+            files = list(_files(folder))
+            # conda-pack stops at a folder without its paths.json: by that file's time all of it goes, or nothing.
+            marks = {path.removesuffix(_MARK): found for path, found in files if path.endswith(_MARK)}
+            for path, found in files:
                 is_damaged = _is_damaged(folder, path)
                 if is_damaged:
                     damaged.append(path)
-                if path != _LOCK and (is_damaged or _is_stale(path, found, before, now)):
+                used = marks.get(whole[0], found) if (whole := _ORIGINALS.match(path)) else found
+                if path != _LOCK and (is_damaged or _is_stale(path, used, before, now)):
                     tree.unlink(path)
                     removed, freed = removed + 1, freed + found.st_size
             for path, is_directory in list(tree.walk("")):

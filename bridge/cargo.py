@@ -230,6 +230,7 @@ def task_of(state: PrefixState, supply: Supply, cargo: Cargo, exists: Callable[[
         judgement=judgement,
         names=supply.names,
         unpacked=cargo.unpacked,
+        cache=settings.cache_dir,
         channel_records=supply.channels.known(each.record for each in plan.keep),
         command=command_line(),
         when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),

@@ -22,6 +22,7 @@ from bridge.link import conda
 from bridge.link.bytecode import Compiled
 from bridge.link.conda import Unpacking
 from bridge.link.modules import compile_staged
+from bridge.link.originals import Originals
 from bridge.link.own import stage_own, state_after
 from bridge.link.renewal import renew_records
 from bridge.link.replacement import KeptAside, replace_paths
@@ -97,10 +98,11 @@ def _stage(task: Task, staging: Path, scratch: Path, executor: Executor | None, 
         held.callback(wait, [unpacked])
         to, placed = _stage_wheels(task, staging, conda.paths_of(task), executor)
         conda.link(task, staging, scratch, unpacked.result())
+        sources = beside.submit(Originals(task.cache).keep, task, unpacked.result())
         removed = beside.submit(held.pop_all().close)
         compiled = compile_staged(task, staging)
         staged = _record_wheels(placed, to, compiled) if to is not None else {}
-        staged |= conda.record(task, staging, compiled)
+        staged |= conda.record(task, staging, compiled, sources.result())
         removed.result()
     renewed = renew_records(task, staging)
     _check_tree(staging, staged.keys() | renewed.keys())
@@ -167,6 +169,7 @@ def _stage_wheels(
         python=plan.python,
         site_packages=site_packages_after(plan, task.state) or plan.python.site_packages,
         depends=specs,
+        source=Originals(task.cache).plain(),
         yielded=task.judgement.yielded,
         shared=_shared(task, wheels, present),
     )

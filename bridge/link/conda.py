@@ -102,11 +102,14 @@ def link(task: Task, staging: Path, scratch: Path, unpacked: Mapping[str, Path])
         _move(linked, staging, yielded, _foreseen(task, group))
 
 
-def record(task: Task, staging: Path, compiled: Compiled) -> Laid:
-    """Hold what was linked against what was foreseen, and complete the records; all that is theirs."""
+def record(task: Task, staging: Path, compiled: Compiled, sources: Mapping[str, str]) -> Laid:
+    """Hold what was linked against what was foreseen, and complete the records; all that is theirs.
+
+    :param sources: `Record.identity` → the record's `link.source`.
+    """
     found: Laid = {}
     for each in packages_of(task):
-        found |= _finish_conda(task, staging, each, compiled)
+        found |= _finish_conda(task, staging, each, compiled, sources.get(each.record.identity, ""))
     return found
 
 
@@ -184,7 +187,7 @@ def _move(source: Path, staging: Path, yielded: Collection[str], foreseen: Colle
         move("")
 
 
-def _finish_conda(task: Task, staging: Path, resolved: Resolved, compiled: Compiled) -> Laid:
+def _finish_conda(task: Task, staging: Path, resolved: Resolved, compiled: Compiled, source: str) -> Laid:
     """Complete the record that rattler wrote, and hold the package's files against what was predicted."""
     record = resolved.record
     yielded = task.judgement.yielded.get(record.identity, frozenset())
@@ -210,7 +213,9 @@ def _finish_conda(task: Task, staging: Path, resolved: Resolved, compiled: Compi
             if each != path
         }
         tree.unlink(path)
-        staged[path] = fs.write_file(tree, path, [_completed(json.loads(data), resolved, staged, bytecode, yielded)])
+        staged[path] = fs.write_file(
+            tree, path, [_completed(json.loads(data), resolved, staged, bytecode, yielded, source)]
+        )
     return {each: (fingerprint, record.identity) for each, fingerprint in (staged | bytecode).items()}
 
 
@@ -220,6 +225,7 @@ def _completed(
     staged: Mapping[str, Fingerprint],
     bytecode: Collection[str],
     yielded: Collection[str],
+    source: str,
 ) -> bytes:
     """The record of a package in this prefix: what its channel says of it, and its files as they were staged.
 
@@ -244,7 +250,7 @@ def _completed(
         conda_package(resolved.record, resolved.requested)
         | {
             # Where what was unpacked could not be linked it was copied: in the prefix both are files of its own.
-            "link": {"source": "", "type": HARD_LINK},
+            "link": {"source": source, "type": HARD_LINK},
             "files": [path for path in document["files"] if path not in yielded] + sorted(bytecode),
             "paths_data": {**document["paths_data"], "paths": paths},
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 from bridge import fs
 from bridge.faults import faults
 from bridge.link import Staged
+from bridge.link.originals import Originals
 from bridge.link.own import stage_own, state_after
 from bridge.link.renewal import renew_records
 from bridge.link.replacement import replace_paths
@@ -53,7 +54,8 @@ def _record(task: Task, staging: Path, resolved: Resolved, distribution: Distrib
         target = task.plan.target
         depends = conda_depends(record, target, task.names) if target.python is not None else ()
         path = meta_path(record)
-        data = conda_meta(record, entries, depends=depends, requested=resolved.requested)
+        source = Originals(task.cache).plain()
+        data = conda_meta(record, entries, depends=depends, requested=resolved.requested, source=source)
         entries.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [data])))
     return tuple(entry if not is_bytecode(entry.path) else _as_it_lies(task, entry) for entry in entries)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge import fs
+from bridge.link.originals import Originals, is_of_bridge
 from bridge.link.task import Task
 from bridge.model import Fingerprint, Installed
 from bridge.owners import leaving
@@ -30,10 +31,11 @@ def renew_records(task: Task, staging: Path) -> dict[str, tuple[Fingerprint, str
     """
     gone = {old.meta_path for old in leaving(task.plan)}
     found = {}
+    source = Originals(task.cache).plain()
     for installed in task.state.installed:
         if installed.meta_path in gone or not _may_be_old(installed, task.channel_records):
             continue
-        data = _renewed(task.state.prefix, installed, task.channel_records.get(installed.record.identity))
+        data = _renewed(task.state.prefix, installed, task.channel_records.get(installed.record.identity), source)
         if data is not None:
             written = fs.write_file(staging, installed.meta_path, [data])
             found[installed.meta_path] = written, installed.record.label
@@ -48,19 +50,20 @@ def _may_be_old(installed: Installed, known: Mapping[str, Record]) -> bool:
     return lacks_channel or any(entry.placed for entry in installed.entries if entry.fingerprint.kind == "symlink")
 
 
-def _renewed(prefix: Path, installed: Installed, known: Record | None) -> bytes | None:
+def _renewed(prefix: Path, installed: Installed, known: Record | None, source: str) -> bytes | None:
     """The record in today's form; `None` where it has it already, or is not bridge's."""
     try:
         old = json.loads((prefix / installed.meta_path).read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
     link = old.get("link")
-    # Who links out of a cache of packages says where it lies; bridge has none, and says so.
-    if not isinstance(link, dict) or link.get("source") != "" or "extracted_package_dir" in old:
+    # Who links out of a cache of packages says where it lies.
+    if not isinstance(link, dict) or not is_of_bridge(link.get("source")) or "extracted_package_dir" in old:
         return None
     new = dict(old)
     if installed.record.ecosystem == "wheel":
         new |= wheel_package(installed.record, installed.requested)
+        new["link"] = link | {"source": link["source"] or source}
     elif known is not None and installed.record.md5 is None and _is_one(known, installed.record):
         new |= conda_package(known)
         new |= {key: old[key] for key in ("url", "channel", "fn") if key in old}

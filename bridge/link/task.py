@@ -29,6 +29,7 @@ class Task:
     :param predicted: `Record.identity` → its paths (`bridge.manifest.predict`).
     :param channel_records: `Record.identity` → what the channels say of installed conda packages, as far as that was
         read anyway.
+    :param cache: where what conda-pack reads is kept (`bridge.link.originals`); `None`: nowhere.
     :param compiles: whether modules are compiled; the interpreter must run on this machine.
     :param command: the command line, for conda's history; `when`: `2026-11-22 10:00:00`; `version`: of bridge.
     """
@@ -45,6 +46,7 @@ class Task:
     version: str
     unpacked: Mapping[str, Path] = field(default_factory=dict)
     channel_records: Mapping[str, Record] = field(default_factory=dict)
+    cache: Path | None = None
     compiles: bool = False
 
 

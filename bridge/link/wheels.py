@@ -41,8 +41,9 @@ _LONGEST_SHEBANG = 127  # bytes that every kernel reads, `#!` and the line feed 
 class Placement:
     """Where wheels go: the staging directory and, as text in scripts, the final prefix and its python.
 
-    `site_packages` is prefix-relative. By `Record.identity`: `depends`, the MatchSpecs of a wheel's record; `yielded`,
-    paths that it leaves to another package; `shared`, paths that it has but that another writes, with the same bytes.
+    `site_packages` is prefix-relative; `source` is the `link.source` of records. By `Record.identity`: `depends`, the
+    MatchSpecs of a wheel's record; `yielded`, paths that it leaves to another package; `shared`, paths that it has but
+    that another writes, with the same bytes.
     """
 
     staging: Path
@@ -50,6 +51,7 @@ class Placement:
     python: Python
     site_packages: str
     depends: Mapping[str, tuple[str, ...]]
+    source: str
     yielded: Mapping[str, frozenset[str]]
     shared: Mapping[str, frozenset[str]]
 
@@ -108,7 +110,7 @@ def record_wheel(
             written = fs.write_file(tree, path, [record_file(listed, to.site_packages, path)])
             own.append(Entry(path=path, fingerprint=written))
         depends = to.depends.get(record.identity, ())
-        data = conda_meta(record, [*listed, *own], depends=depends, requested=resolved.requested)
+        data = conda_meta(record, [*listed, *own], depends=depends, requested=resolved.requested, source=to.source)
         path = meta_path(record)
         own.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [data])))
     return tuple(own)
