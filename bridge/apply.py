@@ -27,12 +27,13 @@ __all__ = ["Outcome", "change_prefix", "create_prefix"]
 class Outcome:
     """What was done. `link_scripts` are `package: script` of conda packages that were not run.
 
-    `cleared` are paths that no package owned and that were taken away. `remarks` say what was tolerated in archives.
+    `besides` are paths that changed and are no package's that was placed: rewritten, or taken away. `remarks` say what
+    was tolerated in archives.
     """
 
     plan: Plan
     staged: Staged | None = None
-    cleared: tuple[str, ...] = ()
+    besides: tuple[str, ...] = ()
     link_scripts: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -76,23 +77,23 @@ def change_prefix(
     planned: Callable[[], tuple[PrefixState, Plan, Supply]],
     session: Session,
     *,
-    cleared: Callable[[], tuple[PathChange, ...]] = tuple,
+    besides: Callable[[Path], tuple[PathChange, ...]] = lambda staging: (),  # noqa: ARG005 - nothing besides
 ) -> Outcome:
     """Lock the prefix, settle what was interrupted, plan, and carry the plan out in one transaction.
 
     :param planned: reads the prefix and plans; called while the lock is held.
-    :param cleared: then gives what no package owns and is to go in the same transaction.
+    :param besides: then stages, into the directory it is given, what else is to change in the same transaction.
     """
     started = time.perf_counter()
     settings = session.settings
     with transaction.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
         state, plan, supply = planned()
-        gone = cleared()
-        names = tuple(change.path for change in gone)
         if plan.is_empty:
-            if gone:
-                running.commit(gone, plan={"command": command_line()})
-            return Outcome(plan=plan, cleared=names, seconds=time.perf_counter() - started)
+            more = besides(running.staging)
+            names = tuple(change.path for change in more)
+            if more:
+                running.commit(more, plan={"command": command_line()})
+            return Outcome(plan=plan, besides=names, seconds=time.perf_counter() - started)
         from bridge.cargo import Scripts, fetch, remarks_of, task_of  # noqa: PLC0415 - see the module
         from bridge.link import stage  # noqa: PLC0415
 
@@ -101,15 +102,16 @@ def change_prefix(
             task = task_of(state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
             with _shown(session, f"staging {len(cargo.archives)} packages"):
                 staged = stage(task, running.staging, running.staging.parent / "scratch")
+        more = besides(running.staging)
         _warn(session, staged)
         scripts = Scripts(prefix, cargo, session)
         with scripts.undone(running), _shown(session, f"swapping {len(staged.changes)} paths"):
             scripts.before()
-            running.commit((*staged.changes, *gone), plan={"command": command_line()}, swapped=scripts.after)
+            running.commit((*staged.changes, *more), plan={"command": command_line()}, swapped=scripts.after)
     return Outcome(
         plan=cargo.plan,
         staged=staged,
-        cleared=names,
+        besides=tuple(change.path for change in more),
         link_scripts=scripts.not_run,
         remarks=remarks_of(cargo),
         seconds=time.perf_counter() - started,

@@ -71,6 +71,16 @@ class Entries(Sequence[Entry]):
         without = self.bare | {row for row, entry in self.odd.items() if not is_hashed(entry)}
         return (path for row, path in enumerate(self.paths) if row not in without)
 
+    def changed(self) -> Iterator[str]:
+        """The files that had another sha256 in their archive: the prefix was written into them."""
+        if not self.packed:
+            return
+        digests, packed = memoryview(self.digests), memoryview(self.packed)
+        for row, path in enumerate(self.paths):
+            place = slice(row * _WIDTH, row * _WIDTH + _WIDTH)
+            if digests[place] != packed[place] and row not in self.bare and row not in self.odd:
+                yield path
+
     def __len__(self) -> int:
         return len(self.paths)
 

@@ -105,6 +105,8 @@ class _Case:
         self.is_case_insensitive = plan.target.is_windows or plan.target.subdir.startswith("osx-")
         old = leaving(plan)
         self.freed = {entry.path for installed in old for entry in owned_entries(installed)}
+        links = (entry.path for installed in old for entry in installed.entries if entry.fingerprint.kind == "symlink")
+        self.leaving_links = frozenset(links)
         self.standing = claims(state, without=old)
         self.unmanaged = unmanaged(state)
         records = {resolved.record.identity: resolved.record for resolved in incoming(plan)}
@@ -203,7 +205,7 @@ class _Case:
             self._refuse("owned-path", path, record, owner.owner, text)
 
     def _judge_unowned(self, path: str, record: Record, entry: Entry) -> None:
-        found = self.exists(path)
+        found = None if self._is_behind_leaving_link(path) else self.exists(path)
         if found is None or found.kind == entry.fingerprint.kind == "directory" or self._is_own_bytecode(path):
             return
         if found.kind == "directory":
@@ -215,6 +217,16 @@ class _Case:
         else:
             text = f"{path} is there and no package owns it; {record.label} would overwrite it"
             self._refuse("unowned-path", path, record, "", text)
+
+    def _is_behind_leaving_link(self, path: str) -> bool:
+        """Whether a link that leaves lies on the way: what it leads to lies at other paths, and stays there."""
+        folder = path.rpartition("/")[0]
+        while folder:
+            if folder in self.leaving_links:
+                found = self.exists(folder)
+                return found is not None and found.kind == "symlink"
+            folder = folder.rpartition("/")[0]
+        return False
 
     def _is_own_bytecode(self, path: str) -> bool:
         """A cache whose module is being replaced, or is brought along, holds nothing of its own."""
@@ -255,7 +267,8 @@ class _Case:
             text = f"{folder} is a file of {other}; {record.label} needs a directory there for {path}"
             self._refuse("path-collision", folder, record, other, text)
             return
-        found = None if folder in self.freed else self.exists(folder)
+        is_free = folder in self.freed or self._is_behind_leaving_link(folder)
+        found = None if is_free else self.exists(folder)
         if found is None or found.kind == "directory":
             return
         owner = self.standing[folder][0].owner if folder in self.standing else ""

@@ -41,6 +41,7 @@ __all__ = [
     "meta_path",
     "record_bytes",
     "record_file",
+    "record_hash",
     "wheel_package",
 ]
 
@@ -252,6 +253,11 @@ def _spec(requirement: Requirement, names: NameMap) -> str:
         return names.native_name(canonicalize_name(requirement.name))
 
 
+def record_hash(sha256: str) -> str:
+    """A sha256 as a row of RECORD has it (PEP 376)."""
+    return f"sha256={base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b'=').decode()}"
+
+
 def record_file(entries: Iterable[Entry], site_packages: str, record_path: str) -> bytes:
     """RECORD (PEP 376, PEP 627): rows relative to site-packages, sorted; its own row has no hash.
 
@@ -272,8 +278,7 @@ def record_file(entries: Iterable[Entry], site_packages: str, record_path: str) 
             continue
         if found.sha256 is None or found.size is None:
             raise ValueError(f"{entry.path} was not hashed")
-        digest = base64.urlsafe_b64encode(bytes.fromhex(found.sha256)).rstrip(b"=").decode()
-        rows.append((relative(entry.path), f"sha256={digest}", str(found.size)))
+        rows.append((relative(entry.path), record_hash(found.sha256), str(found.size)))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(rows))
     return text.getvalue().encode("utf-8")

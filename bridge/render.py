@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bridge.commands.conversion import Conversion
     from bridge.fetch.answers import Progress as ProgressPort
     from bridge.model import Plan, Resolution
+    from bridge.repair import Repair
     from converters.record import Record
 
 __all__ = ["Renderer"]
@@ -170,15 +171,15 @@ class Renderer:
         if not done.plan.is_empty:
             self.note(f"{done.plan.prefix}: done in {done.seconds:.1f} s")
 
-    def repair(self, planned: Plan, cleared: Sequence[str]) -> None:
+    def repair(self, planned: Repair) -> None:
         """What a repair is about to do, before it does it."""
-        if planned.is_empty and not cleared:
-            self.note(f"{planned.prefix}: nothing that --fix repairs; the findings name the commands for the rest")
-        if not planned.is_empty:
+        if not planned.plan.is_empty:
             self.note("to be installed again, as it was:")
-            self.plan(planned, is_dry_run=False)
-        if cleared and not self._quiet:
-            self.note(f"to be cleared away: {_few(cleared, 8)}")
+            self.plan(planned.plan, is_dry_run=False)
+        if planned.relocation.files:
+            self.note(f"this prefix is written into: {_few(list(planned.relocation.files), 8)}")
+        if planned.gone:
+            self.note(f"to be cleared away: {_few(planned.gone, 8)}")
 
     def repaired(self, done: Outcome, *, is_dry_run: bool) -> None:
         """What a repair did."""
@@ -186,7 +187,9 @@ class Renderer:
             self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])
         if is_dry_run:
             self.note(f"{done.plan.prefix}: nothing was changed (--dry-run)")
-        elif not done.plan.is_empty or done.cleared:
+        elif done.plan.is_empty and not done.besides:
+            self.note(f"{done.plan.prefix}: nothing that --fix repairs; the findings name the commands for the rest")
+        else:
             self.note(f"{done.plan.prefix}: repaired in {done.seconds:.1f} s")
 
     def conversion(self, found: Conversion) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge import prefix as prefixes
@@ -20,13 +20,14 @@ from bridge.errors import UsageError
 from bridge.fs import Tree
 from bridge.lost_records import damaged_records, found_again
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Resolved
+from bridge.relocation import RELOCATED, Relocation, look, relocate
 from bridge.session import Supply
 from converters.record import Record
 from converters.target import Target
 from converters.translate import translate
 from converters.wheel import WheelInfo
 
-__all__ = ["CLEARED", "leftovers", "plan_repair"]
+__all__ = ["CLEARED", "Repair", "plan_repair"]
 
 CLEARED = frozenset({"leftover", "distribution-without-metadata", "foreign-file"})
 """The findings whose path no package owns, and that are repaired by taking it away."""
@@ -34,24 +35,55 @@ CLEARED = frozenset({"leftover", "distribution-without-metadata", "foreign-file"
 _WHOLE = frozenset({"leftover", "foreign-file"})  # of the others, the folder that the path lies in
 
 
-def plan_repair(
-    path: Path, report: Report, supply: Callable[[PrefixState], Supply]
-) -> tuple[PrefixState, Plan, Supply]:
-    """Reinstall the owners of what is damaged. Fetches the wheels among them: their records are made from METADATA;
-    and the packages whose records cannot be read: what they brought is known of their archives.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What `--fix` does: packages to be installed again, files to be rewritten, what no package owns to be removed.
 
-    Raises `UsageError` (`no-origin`) for a package whose record does not say where it came from.
+    `state` is the prefix with the hashes of what is rewritten.
+    """
+
+    state: PrefixState
+    plan: Plan
+    supply: Supply
+    relocation: Relocation
+    cleared: tuple[PathChange, ...]
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """The paths that are removed."""
+        return tuple(change.path for change in self.cleared)
+
+    def stage(self, staging: Path) -> tuple[PathChange, ...]:
+        """The changes besides those of the plan; new files are written into `staging`."""
+        return (*self.relocation.stage(staging, is_alone=self.plan.is_empty), *self.cleared)
+
+
+def plan_repair(path: Path, report: Report, supply: Callable[[PrefixState], Supply]) -> Repair:
+    """Rewrite the files that name another prefix, and reinstall the owners of what is damaged otherwise.
+
+    Fetches the wheels among them: their records are made from METADATA; and the packages whose records cannot be read:
+    what they brought is known of their archives. Raises `UsageError` (`no-origin`) for a package whose record does not
+    say where it came from; `UnsafeInputError` (`prefix-too-long`), as `bridge.relocation`.
     """
     state = prefixes.require(path)
     supplied = supply(state)
+    fixable = [finding for finding in report.findings if is_fixable(finding)]
+    misplaced = [finding for finding in fixable if finding.id in RELOCATED]
+    placed = look(path) if misplaced else {}
+    damaged = {each.owner or "" for each in fixable if each.id not in RELOCATED or each.path not in placed}
+    relocation = relocate(state, placed, without=damaged)
+    # What cannot be written without its archive comes out of that.
+    damaged |= {each.owner or "" for each in misplaced if each.path in relocation.left}
+    if relocation.left:
+        relocation = relocate(state, placed, without=damaged)
+    state = relocation.state
     lost = tuple(found_again(state, report, supplied))
-    cleared = damaged_records(state, report)
+    unreadable = damaged_records(state, report)
     state = replace(
         state,
         installed=(*state.installed, *lost),
-        defects=tuple(defect for defect in state.defects if defect.path not in cleared),
+        defects=tuple(defect for defect in state.defects if defect.path not in unreadable),
     )
-    damaged = {finding.owner for finding in report.findings if is_fixable(finding)}
     broken = [each for each in state.installed if each.record.label in damaged or each in lost]
     target = supplied.session.target
     if state.python is not None:
@@ -64,10 +96,11 @@ def plan_repair(
         keep=tuple(installed for installed in state.installed if installed not in broken),
         python=state.python,
     )
-    return state, plan, supplied
+    cleared = _leftovers(path, report, plan)
+    return Repair(state=state, plan=plan, supply=supplied, relocation=relocation, cleared=cleared)
 
 
-def leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]:
+def _leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]:
     """What `--fix` takes away: each file of what pip left behind, and of dist-infos that say nothing any more; files in
     conda-meta that are no records, and the damaged records of wheels.
 

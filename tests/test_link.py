@@ -24,9 +24,9 @@ from rattler import PrefixRecord
 
 from bridge import fs, link, manifest, prefix, transaction
 from bridge.errors import FaultError, IntegrityError, UnsafeInputError, UsageError
-from bridge.link import wheels as wheel_link
 from bridge.model import Install, Plan, PrefixState, Resolved
 from bridge.ownership import Judgement
+from bridge.prefix.shebangs import for_python
 from tests.builders import make_conda, make_wheel, tree_digest, zip_bytes
 from tests.environments import MINOR, PYTHON, SITE, TARGET, VERSION, Environment, describe
 
@@ -111,7 +111,7 @@ def test_the_scripts_of_a_wheel_run(environment: Environment, tmp_path: Path) ->
     assert environment.run("python", "-c", code) == "1.0"
 
 
-@pytest.mark.parametrize("name", ["with space", "with'quote", "x" * 140, "é"])
+@pytest.mark.parametrize("name", ["with space", "with'quote", "with\"both' $x", "x" * 140, "é"])
 def test_scripts_run_from_an_odd_prefix(tmp_path: Path, name: str) -> None:
     """W74, P14: a path that no kernel reads goes through /bin/sh."""
     environment = Environment(tmp_path / name)
@@ -128,7 +128,7 @@ def test_scripts_run_from_an_odd_prefix(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("interpreter", ["/usr/bin/python3.11", "/a b/bin/python3.11", f"/{'x' * 130}/python3.11"])
 def test_a_packed_script_begins_as_an_entry_point_does(interpreter: str) -> None:
     _, data = Script("x", "x", "x", "console").generate(interpreter, "posix")
-    assert data.startswith(wheel_link.shebang(interpreter) + b"\n# -*- coding")
+    assert data.startswith(for_python(interpreter) + b"\n# -*- coding")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bridge.audit.examination import Begun, audit, begin, examine, judge
     from bridge.audit.finding import INTERRUPTED, LEVELS, Finding, Level, Report, Source
     from bridge.audit.observed import Observation, Observed
-    from bridge.audit.readings import Readings
+    from bridge.audit.readings import Placed, Readings
 
 __all__ = [
     "CHECKS",
@@ -26,6 +26,7 @@ __all__ = [
     "Level",
     "Observation",
     "Observed",
+    "Placed",
     "Readings",
     "Report",
     "Source",
@@ -40,7 +41,7 @@ _PLACES = {
     ".examination": ("Begun", "audit", "begin", "examine", "judge"),
     ".finding": ("INTERRUPTED", "LEVELS", "Finding", "Level", "Report", "Source"),
     ".observed": ("Observation", "Observed"),
-    ".readings": ("Readings",),
+    ".readings": ("Placed", "Readings"),
 }
 
 __getattr__ = lazily(__name__, {name: place for place, names in _PLACES.items() for name in names})

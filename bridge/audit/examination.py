@@ -23,7 +23,8 @@ from bridge.audit.dependencies import holdings_of, importable
 from bridge.audit.finding import LEVELS, Finding, Report, Source
 from bridge.audit.layout import Layout, layout_of
 from bridge.audit.observed import Observation, Observed
-from bridge.audit.readings import CacheEvidence, Readings
+from bridge.audit.placed import read_placed
+from bridge.audit.readings import CacheEvidence, Placed, Readings
 from bridge.audit.tree import Tree, read_tree
 from bridge.audit.view import View, make_view
 from bridge.fetch.remarks import Remarks
@@ -74,6 +75,11 @@ class Begun:
         self._claims = claims
         self._looking = looking
 
+    def placed(self) -> Mapping[str, Placed]:
+        """Wait for what is read; path → the prefix in it, where that is not what it should be. Judges nothing else."""
+        observed, _ = self._looking.results()
+        return read_placed(self.state.prefix, self._claims, observed, reading.scripts_of(self.state.prefix, observed))
+
     def report(
         self,
         target: Target,
@@ -100,9 +106,12 @@ class Begun:
         sites = prefixes.site_directories(state.prefix, state.site_packages)
         yanked = _yanked(state, index) if index is not None else {}
         observed, binaries = self._looking.results()
+        readings = reading.read(state, observed, sites, environ or {}, binaries)
+        placed = read_placed(state.prefix, self._claims, observed, readings.scripts)
         readings = replace(
-            reading.read(state, observed, sites, environ or {}, binaries),
+            readings,
             yanked=yanked,
+            placed=placed,
             archives=_archives(state, cache) if cache is not None else {},
         )
         view = make_view(holdings, observed, interrupted, readings)
@@ -110,6 +119,7 @@ class Begun:
         if watched is not None:
             watched |= {*readings.outside, *readings.surroundings.looked_at, *_led_out(observed)}
             watched |= {real for real in readings.interpreters.values() if real}
+            watched |= {each.prefix for each in placed.values() if not each.is_here}
         if evidence is not None:
             if watched is not None:
                 watched.clear()

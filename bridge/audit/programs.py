@@ -12,7 +12,7 @@ from bridge.audit.finding import Finding, Level, at_path
 from bridge.audit.readings import Script
 from bridge.audit.view import View
 
-__all__ = ["broken_interpreter", "foreign_shebang", "not_executable", "world_writable"]
+__all__ = ["broken_interpreter", "foreign_shebang", "is_foreign", "not_executable", "world_writable"]
 
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*t?w?\Z")
 _MINOR = re.compile(r"python(\d+\.\d+)t?\Z")
@@ -28,7 +28,16 @@ def foreign_shebang(view: View) -> Iterator[Finding]:
         owner = view.owner(path)
         if said is None or (owner is None and (not view.is_environment or is_kept_aside(path))):
             continue
-        yield _of_path(view, "foreign-shebang", path, said, level="error" if owner is not None else "warning")
+        is_moved = owner is not None and path in view.readings.placed
+        repairs = repair.relocate(view, owner) if is_moved and owner is not None else ()
+        level: Level = "error" if owner is not None else "warning"
+        yield _of_path(view, "foreign-shebang", path, said, level=level, repairs=repairs or None)
+
+
+def is_foreign(view: View, path: str) -> bool:
+    """Whether `foreign_shebang` tells of the script at a path."""
+    script = view.readings.scripts.get(path)
+    return script is not None and _wrong_with(view, script) is not None
 
 
 def _wrong_with(view: View, script: Script) -> str | None:

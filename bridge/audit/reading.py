@@ -28,12 +28,12 @@ from bridge.audit.readings import (
 )
 from bridge.model import PrefixState
 from bridge.prefix import distinfo
+from bridge.prefix.shebangs import by_shell
 
-__all__ = ["needs_numpy", "read"]
+__all__ = ["needs_numpy", "read", "scripts_of"]
 
 _MAX_TEXT = 1 << 20  # bytes of a .pth, a finder or pyvenv.cfg; `site` itself reads the whole of a .pth
 _PYTHON = re.compile(r"python(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
-_EXEC = re.compile(r"\A'''exec' (\"[^\"]+\"|\S+) ")
 _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))?\Z")
 _NUMPY = re.compile(r"numpy(?![\w.-])", re.IGNORECASE)
 
@@ -54,7 +54,7 @@ def read(
     root = state.prefix
     venv = _venv(root)
     path_files = dict(_path_files(root, observed, sites))
-    scripts = dict(_scripts(root, observed))
+    scripts = scripts_of(root, observed)
     editables = tuple(_editables(root, state, path_files))
     outside = {script.interpreter for script in scripts.values() if not script.is_inside}
     outside |= {search_folder(str(root), path, folder) for path, binary in binaries.items() for folder in binary.search}
@@ -82,6 +82,11 @@ def needs_numpy(texts: Iterable[str]) -> bool:
 # --- scripts and interpreters -----------------------------------------------------------------------------------------
 
 
+def scripts_of(root: Path, observed: Observation) -> dict[str, Script]:
+    """Path → the script there, of the folders of programs."""
+    return dict(_scripts(root, observed))
+
+
 def _scripts(root: Path, observed: Observation) -> Iterator[tuple[str, Script]]:
     real = os.path.realpath(root)
     for path in (path for folder in PROGRAMS for path in observed.below(folder)):
@@ -94,8 +99,8 @@ def _scripts(root: Path, observed: Observation) -> Iterator[tuple[str, Script]]:
         lines = head.decode("utf-8", "replace").splitlines()
         interpreter = (lines[0][2:].split() or [""])[0]
         # Where a path is too long for the kernel or holds a blank, installers write a shell script that is also Python.
-        if len(lines) > 1 and interpreter.endswith("/sh") and (match := _EXEC.match(lines[1])):
-            interpreter = match[1].strip('"')
+        if (indirect := by_shell(head)) is not None:
+            interpreter = os.fsdecode(indirect.interpreter)
         if "$" not in interpreter:  # A relocatable script works out where it lies; `/bin/sh` runs it.
             yield path, _script(interpreter, str(root), real)
 
@@ -304,7 +309,7 @@ def _kind(path: str) -> str:
         return ""
 
 
-def _head(path: Path, size: int = 1024) -> bytes:
+def _head(path: Path, size: int = 8192) -> bytes:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

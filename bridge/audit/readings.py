@@ -13,6 +13,7 @@ __all__ = [
     "CacheEvidence",
     "Editable",
     "PathFile",
+    "Placed",
     "Readings",
     "Script",
     "Surroundings",
@@ -78,6 +79,20 @@ class PathFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A file of a package into which another prefix is written, or this one against what the record promises.
+
+    :param prefix: the absolute path that the file holds.
+    :param is_here: whether that is this environment.
+    :param is_recorded: whether the file has the sha256 of its record; else it is what the package has, with `prefix`.
+    """
+
+    prefix: str
+    is_here: bool
+    is_recorded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Editable:
     """A distribution that is imported from a working copy, and the paths it is imported from."""
 
@@ -131,6 +146,7 @@ class Readings:
         `""`: it leads nowhere.
     :param yanked: dist-info → the reason for which an index took the version back (PEP 592), where one was asked.
     :param archives: conda-meta record → what bridge remarked of the package's archive, as `(id, path, detail)`.
+    :param placed: prefix-relative path → the prefix in it, where that is not what it should be.
     :param outside: absolute path that something above names → what is there: `file`, `directory`, or `""` for nothing.
     """
 
@@ -141,6 +157,7 @@ class Readings:
     editables: tuple[Editable, ...] = ()
     venv: Mapping[str, str] = field(default_factory=dict)
     interpreters: Mapping[str, str] = field(default_factory=dict)
+    placed: Mapping[str, Placed] = field(default_factory=dict)
     outside: Mapping[str, str] = field(default_factory=dict)
     surroundings: Surroundings = field(default_factory=Surroundings)
     caches: CacheEvidence = field(default_factory=CacheEvidence)

@@ -26,6 +26,7 @@ __all__ = [
     "record_anew",
     "record_of_package",
     "recover",
+    "relocate",
     "rename",
     "replace_build",
     "restore",
@@ -56,6 +57,11 @@ def restore(view: View, owner: Owner) -> tuple[str, ...]:
     if record is None or not record.url or record.sha256 is None:
         return ()
     return ("bridge", "audit", "-p", str(view.state.prefix), "--fix")
+
+
+def relocate(view: View, owner: Owner) -> tuple[str, ...]:
+    """Write the prefix of this environment into a file of a package that has a record, and its hash into the record."""
+    return ("bridge", "audit", "-p", str(view.state.prefix), "--fix") if owner.installed is not None else ()
 
 
 def record_anew(view: View, owner: Owner) -> tuple[str, ...]:

@@ -121,7 +121,12 @@ def make_view(
     """Hold every claim against what was observed."""
     readings = readings or Readings()
     observed = Observation.of(observed, holdings.claims.by_path)
-    discrepancies = tuple(_discrepancies(holdings.state, holdings.claims, observed, readings.caches))
+    # A file with another prefix in it is what its package has: the prefix is told, and not the hash.
+    discrepancies = tuple(
+        each
+        for each in _discrepancies(holdings.state, holdings.claims, observed, readings.caches)
+        if each.kind != "different" or each.claim.entry.path not in readings.placed
+    )
     stale = stale_distributions(holdings.state, holdings.claims, (each.claim.owner for each in discrepancies))
     behind = {id(holdings.claims.answering[path]) for path, kept in stale.items() if _is_of_pip(holdings.claims, kept)}
     return View(

@@ -15,13 +15,14 @@ from bridge.commands.replanning import plan_change
 from bridge.commands.request import Asked
 from bridge.errors import OwnershipError, UsageError
 from bridge.marks import check_not_frozen
-from bridge.model import PathChange, Plan, PrefixState
+from bridge.model import Plan, PrefixState
 from bridge.owners import leaving
 from bridge.paths import META
 from bridge.session import Session, Supply
 
 if TYPE_CHECKING:
     from bridge.audit import Report
+    from bridge.repair import Repair
 
 __all__ = ["adopt", "create", "install", "recover", "remove", "repair", "update"]
 
@@ -99,30 +100,29 @@ def repair(
     session: Session,
     *,
     is_dry_run: bool = False,
-    show: Callable[[Plan, Sequence[str]], None] = lambda plan, cleared: None,  # noqa: ARG005 - nobody watches
+    show: Callable[[Repair], None] = lambda repair: None,  # noqa: ARG005 - nobody watches
 ) -> Outcome:
-    """Install again what an audit found damaged, and clear away what is left over, in one transaction.
+    """Install again what an audit found damaged, write this prefix into what names another, and clear away what is
+    left over, in one transaction.
 
-    :param show: gets the plan and the paths that are to go, before anything is written.
+    :param show: gets what is to be done, before anything is written.
     """
-    from bridge.repair import leftovers, plan_repair  # noqa: PLC0415 - with it comes the whole audit
+    from bridge.repair import plan_repair  # noqa: PLC0415 - with it comes the whole audit
 
     _check_changeable(path, session)
-    gone: list[PathChange] = []
+    repairs: list[Repair] = []
 
     def planned() -> tuple[PrefixState, Plan, Supply]:
-        state, plan, supply = plan_repair(path, found, lambda state: _supply(session, state))
-        gone.extend(leftovers(path, found, plan))
-        show(plan, [change.path for change in gone])
-        return state, plan, supply
+        planned = plan_repair(path, found, lambda state: _supply(session, state))
+        repairs.append(planned)
+        show(planned)
+        return planned.state, planned.plan, planned.supply
 
     if is_dry_run:
-        return Outcome(plan=planned()[1], cleared=tuple(change.path for change in gone))
+        return Outcome(plan=planned()[1])
     if not any(finding.repair and "--fix" in finding.repair for finding in found.findings):
-        nothing = Plan(prefix=path, target=session.target)
-        show(nothing, ())
-        return Outcome(plan=nothing)
-    return change_prefix(path, planned, session, cleared=lambda: tuple(gone))
+        return Outcome(plan=Plan(prefix=path, target=session.target))
+    return change_prefix(path, planned, session, besides=lambda staging: repairs[0].stage(staging))  # noqa: PLW0108 - there is none yet
 
 
 def recover(path: Path) -> transaction.Recovery:

@@ -122,8 +122,10 @@ def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
     a binary file of a conda package has no room for it (P14).
     """
     text = str(prefix)
-    if any(mark in text for mark in "\n\r\0"):
-        raise UsageError("prefix-name", f"an environment's path cannot hold a line break: {text!r}")
+    if any(mark < " " or mark == "\x7f" for mark in text):
+        raise UsageError(
+            "prefix-name", f"an environment's path cannot hold a line break or control character: {text!r}"
+        )
     for manifest in manifests:
         for path in manifest.paths if isinstance(manifest, CondaManifest) else ():
             room = len((path.prefix_placeholder or "").encode())

@@ -97,13 +97,15 @@ class _Work:
                 others = tuple(claim for claim in self.standing.pop(entry.path, ()) if claim.owner != owner)
                 if others:
                     self.standing[entry.path] = others
+        kinds = {path: entry.fingerprint.kind for path, (entry, _) in self.promised.items()}
+        self.leaving_links = frozenset(path for path, kind in kinds.items() if kind == "symlink")
         self.saved: list[PathChange] = []
         self.kept: list[KeptAside] = []
 
     def coming(self) -> Iterator[PathChange]:
         """New and replaced paths."""
         for path, (after, owner) in self.staged.items():
-            before = fs.fingerprint(self.prefix, path)
+            before = None if self._is_behind_leaving_link(path) else fs.fingerprint(self.prefix, path)
             if _is_equal(before, after):
                 continue
             if before is not None and before.kind == "directory" and after.kind == "directory":
@@ -111,6 +113,12 @@ class _Work:
             if before is not None:
                 self._keep(path, before)
             yield PathChange(path=path, before=before, after=after, owner=owner, is_record=_is_record(path))
+
+    def _is_behind_leaving_link(self, path: str) -> bool:
+        """Whether a link that leaves lies on the way: what it leads to lies at other paths, and stays there."""
+        folder = next((each for each in ancestors(path) if each in self.leaving_links), None)
+        found = None if folder is None else fs.fingerprint(self.prefix, folder, hash=False)
+        return found is not None and found.kind == "symlink"
 
     def going(self) -> Iterator[PathChange]:
         """Paths of packages that leave, and that no other package has or takes."""

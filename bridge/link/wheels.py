@@ -7,7 +7,6 @@ of `bridge.provenance`. Every member is hashed on the way and held against the m
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -29,12 +28,11 @@ from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.link.wheel_store import Contents
 from bridge.manifest import place, wheel_members
 from bridge.model import Entry, Fingerprint, Resolved
+from bridge.prefix.shebangs import for_python, split
 from bridge.provenance import INSTALLER, conda_meta, direct_url, is_direct, meta_path, record_file
 from converters.target import Python
 
-__all__ = ["Placement", "place_wheel", "record_wheel", "shebang"]
-
-_LONGEST_SHEBANG = 127  # bytes that every kernel reads, `#!` and the line feed included
+__all__ = ["Placement", "place_wheel", "record_wheel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +166,9 @@ class _Destination(WheelDestination):
         self._shared = to.shared.get(identity, frozenset())
 
     def write_script(self, name: str, module: str, attr: str, section: Literal["console", "gui"]) -> RecordEntry:
-        _, data = Script(name, module, attr, section).generate(self._to.interpreter, "posix")
-        return self._write(f"bin/{name}", [data], mode=0o755)
+        _, data = Script(name, module, attr, section).generate("/python", "posix")
+        _, rest = split(data)
+        return self._write(f"bin/{name}", [for_python(self._to.interpreter), rest], mode=0o755)
 
     def write_file(
         self, scheme: Scheme, path: str | PathLike[str], stream: BinaryIO, is_executable: bool
@@ -186,7 +185,7 @@ class _Destination(WheelDestination):
         self._compare(path, hashlib.sha256(data).hexdigest(), self._hashes.get(path))
         first, mark, rest = data.partition(b"\n")
         if _names_python(first):
-            data = shebang(self._to.interpreter) + (mark or b"\n") + rest
+            data = for_python(self._to.interpreter) + (mark or b"\n") + rest
         return self._write(path, [data], mode=0o755)
 
     def _write(
@@ -243,15 +242,3 @@ def _names_python(line: bytes) -> bool:
     """Whether a first line is `#!python` or `#!pythonw`; arguments after it are dropped, as pip does (W74)."""
     words = line.rstrip(b"\r").split(maxsplit=1)
     return bool(words) and words[0] in (b"#!python", b"#!pythonw")
-
-
-def shebang(interpreter: str) -> bytes:
-    """The first line (or lines) of a python script, without the line feed at its end.
-
-    A path with a blank, or one longer than a kernel reads, goes through `/bin/sh`, which python takes for a text: the
-    same lines as pip and `installer` write.
-    """
-    plain = f"#!{interpreter}".encode()
-    if b" " not in plain and len(plain) + 1 <= _LONGEST_SHEBANG:
-        return plain
-    return b"#!/bin/sh\n'''exec' " + shlex.quote(interpreter).encode() + b' "$0" "$@"\n' + b"' '''"

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Command] = {
     "bridge-create": Command(before=(), words=("create", "python=3.11", *INSTALL[1:])),
     "bridge-install": Command(before=(BASE,), words=INSTALL),
     "bridge-upgrade": Command(before=(BASE, INSTALL), words=UPGRADE),
+    "bridge-downgrade": Command(before=(BASE, UPGRADE), words=INSTALL),
     "bridge-remove": Command(before=(BASE, UPGRADE), words=("remove", "demo", "lib")),
     "bridge-move": Command(before=(BASE, INSTALL), words=("install", "conda:demo")),
     "bridge-move-back": Command(before=(BASE, ("install", "conda:demo", "lib=1.0")), words=("install", "pypi:demo")),
@@ -57,7 +58,7 @@ def make_packages(folder: Path) -> None:
         }
         links = {"lib/liblib.so": f"liblib.so.{version}"}
         if kind == "directory":
-            files["share/lib/alias/b.txt"] = b"b"
+            files |= {"share/lib/alias/b.txt": b"b", "share/lib/alias/a.txt": b"of its own"}
         else:
             links["share/lib/alias"] = "real"
         placeholders = {"share/lib/prefix.txt": (PLACEHOLDER, "text")}

@@ -1,0 +1,121 @@
+"""The first lines of scripts: what installers write where a kernel cannot read the path of the interpreter. Pure.
+
+A kernel ends the path at a blank, and Linux reads 127 bytes of the line. Where that does not do, conda and rattler
+write `/usr/bin/env NAME`, and all installers start a python through `/bin/sh`, with lines that python takes for a text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["Indirect", "by_shell", "for_python", "lines_before", "moved", "replaced", "split"]
+
+_LONGEST = 127  # bytes of the line that every Linux kernel reads
+_LINE = re.compile(rb"(#! *(/(?:\\ |[^ \n\r\t])*)(.*))\Z")
+_PYTHON = re.compile(rb"python(?:\d+(?:\.\d+)?)?\Z")
+_ENV = re.compile(rb"#!/usr/bin/env (\S+)(.*)\Z")
+_EXEC = re.compile(rb"#!/bin/sh\n('''exec' [^\n]+)")
+_END = b"\n' '''"
+_STAND_IN = b"/\1prefix"  # for a prefix with a blank in it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indirect:
+    """How a script names its python through `/bin/sh`; `end` is where these lines end."""
+
+    interpreter: bytes
+    options: bytes
+    is_of_pip: bool
+    end: int
+
+
+def split(data: bytes) -> tuple[bytes, bytes]:
+    """The first line of a script, without its end, and the rest; `b""` and all of it where that is no script."""
+    if not data.startswith(b"#!"):
+        return b"", data
+    end = data.find(b"\n")
+    return (data, b"") if end < 0 else (data[:end], data[end:])
+
+
+def by_shell(data: bytes) -> Indirect | None:
+    """How a script is started through `/bin/sh`; `None` where it is not.
+
+    conda and rattler write `'''exec' "PATH" "$0" "$@" #'''` in one line; pip, uv and `installer` quote the path as a
+    shell needs it, and end the text on the next line.
+    """
+    match = _EXEC.match(data)
+    if match is None:
+        return None
+    is_of_pip = data.startswith(_END, match.end())
+    try:
+        words = shlex.split(os.fsdecode(match[1]), comments=True)
+    except ValueError:
+        return None
+    if len(words) < 4 or words[0] != "exec" or words[-2:] != ["$0", "$@"]:
+        return None
+    return Indirect(
+        interpreter=os.fsencode(words[1]),
+        options=os.fsencode("".join(f" {word}" for word in words[2:-2])),
+        is_of_pip=is_of_pip,
+        end=match.end() + (len(_END) if is_of_pip else 0),
+    )
+
+
+def for_python(interpreter: str) -> bytes:
+    """The first line (or lines) of a python script as pip and `installer` write them, without the last line feed."""
+    plain = b"#!" + os.fsencode(interpreter)
+    if not re.search(rb"[ \t]", plain) and len(plain) + 1 <= _LONGEST:
+        return plain
+    return b"#!/bin/sh\n'''exec' " + os.fsencode(shlex.quote(interpreter)) + b' "$0" "$@"' + _END
+
+
+def replaced(line: bytes, old: bytes, new: bytes) -> bytes:
+    """The first line of a conda package's script with `new` in the place of `old`, as rattler writes it."""
+    if old not in line:
+        return line
+    changed = line.replace(old, new)
+    if b" " in new:
+        return _indirect(line).replace(old, new)
+    return changed if len(changed) <= _LONGEST else _indirect(changed)
+
+
+def moved(data: bytes, old: bytes, new: bytes, *, is_of_wheel: bool) -> tuple[bytes, bytes]:
+    """The first lines of a script with `new` for `old`, in the form of who wrote them, and the rest as it is."""
+    indirect = by_shell(data)
+    if indirect is None:
+        head, rest = split(data)
+        program = head[len(b"#!") :]
+        if is_of_wheel and _PYTHON.match(program.rpartition(b"/")[2]):
+            return for_python(os.fsdecode(program.replace(old, new))), rest
+        return replaced(head, old, new), rest
+    rest = data[indirect.end :]
+    if indirect.is_of_pip:
+        return for_python(os.fsdecode(indirect.interpreter.replace(old, new))), rest
+    line = b"#!" + indirect.interpreter.replace(old, _STAND_IN) + indirect.options
+    return replaced(line, _STAND_IN, new), rest
+
+
+def lines_before(data: bytes, old: bytes, new: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The first lines, with the placeholder `old`, that may have become those of `data` for `new`, and the rest."""
+    indirect = by_shell(data)
+    if indirect is not None:
+        yield b"#!" + indirect.interpreter.replace(new, old) + indirect.options, data[indirect.end :]
+    head, rest = split(data)
+    if (match := _ENV.match(head)) is not None:
+        yield b"#!" + old + b"/bin/" + match[1] + match[2], rest
+        yield head, rest
+
+
+def _indirect(line: bytes) -> bytes:
+    match = _LINE.match(line)
+    if match is None:
+        return line
+    _, path, options = match.groups()
+    name = path.rpartition(b"/")[2]
+    if _PYTHON.match(name):
+        return b"#!/bin/sh\n'''exec' \"" + path + b'"' + options + b' "$0" "$@" #\'\'\''
+    return b"#!/usr/bin/env " + name + options
