@@ -73,6 +73,7 @@ _TOLD: dict[int, tuple[str, str, str | None]] = {
     errno.ENOTDIR: ("wrong-kind", "not a directory, or below something that is none:", None),
     errno.EISDIR: ("wrong-kind", "a directory is in the way:", None),
     errno.ELOOP: ("wrong-kind", "a symlink is in the way:", None),
+    errno.ENXIO: ("wrong-kind", "a pipe, socket or device is in the place of the file", "remove it"),
     errno.EBUSY: ("busy", "in use:", "end what uses it and run the command again"),
     errno.ETXTBSY: ("busy", "in use:", "end what runs from it and run the command again"),
 }

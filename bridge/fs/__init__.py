@@ -22,7 +22,7 @@ from bridge.faults import failpoint, faults
 from bridge.fingerprint import Fingerprint
 from bridge.fs.durability import Durability, sync
 from bridge.fs.publish import keep_regular, publish_file, publish_stream, remove_regular
-from bridge.fs.regular import hash_regular, lstat_regular, open_regular, read_regular
+from bridge.fs.regular import check_regular, hash_regular, lstat_regular, open_regular, read_regular
 from bridge.fs.tree import BELOW, Tree, fingerprint
 
 if TYPE_CHECKING:
@@ -120,7 +120,14 @@ class WritableTree(Tree):
         """A descriptor of the lock file `path`, made where it is missing; its folder must be there. Not locked yet."""
         with faults(self.root, path):
             above, name = self._locate(path)
-            return os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=above)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(name, flags, 0o666, dir_fd=above)
+            try:
+                check_regular(os.fstat(descriptor), self.root / path)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            return descriptor
 
     def append(self, path: str, data: bytes, *, sync: bool) -> None:
         """Append to a log of bridge's own, made where it is missing. Where it fails, a part may have been written."""

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from bridge.fs.tree import BELOW
 
-__all__ = ["hash_regular", "lstat_regular", "open_folder", "open_regular", "read_regular"]
+__all__ = ["check_regular", "hash_regular", "lstat_regular", "open_folder", "open_regular", "read_regular"]
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -78,18 +78,19 @@ def _check_owner(found: os.stat_result, owners: frozenset[int], path: Path) -> N
 def open_regular(path: Path, *, root: Path) -> BinaryIO:
     """An unbuffered stream of the regular file `path`, which lies below `root`.
 
-    :raises OSError: as `open_folder`; `EINVAL` where `path` is a symlink, a directory, a pipe, a socket or a device.
+    :raises OSError: as `open_folder`; `ELOOP` where `path` is a symlink, `EISDIR` a directory, `ENXIO` a pipe, a socket
+        or a device.
     """
     folder = open_folder(path.parent, root=root)
     try:
-        _check_regular(os.stat(path.name, dir_fd=folder, follow_symlinks=False), path)
+        check_regular(os.stat(path.name, dir_fd=folder, follow_symlinks=False), path)
         descriptor = os.open(path.name, _READ, dir_fd=folder)
     finally:
         os.close(folder)
     stream = open(descriptor, "rb", buffering=0)  # noqa: SIM115 - the caller closes it
     try:
         found = os.fstat(descriptor)
-        _check_regular(found, path)  # It may have been replaced since.
+        check_regular(found, path)  # It may have been replaced since.
         _check_owner(found, frozenset({0, os.geteuid(), os.stat(root).st_uid}), path)
     except BaseException:
         stream.close()
@@ -97,9 +98,12 @@ def open_regular(path: Path, *, root: Path) -> BinaryIO:
     return stream
 
 
-def _check_regular(found: os.stat_result, path: Path) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+def check_regular(found: os.stat_result, path: Path) -> None:
+    """Raise `OSError` unless `found` is of a regular file; as `open_regular`."""
+    kind = stat.S_IFMT(found.st_mode)
+    if kind != stat.S_IFREG:
+        code = {stat.S_IFLNK: errno.ELOOP, stat.S_IFDIR: errno.EISDIR}.get(kind, errno.ENXIO)
+        raise OSError(code, os.strerror(code), str(path))
 
 
 def lstat_regular(path: Path, *, root: Path) -> os.stat_result:

@@ -28,6 +28,7 @@ _BLOCK = 1 << 20  # bytes read at a time
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 BELOW = _DIRECTORY | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_DEEPEST = 256  # directories; a directory is opened for each, and its parent first
 _ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")  # a segment that is empty, "." or "..", or a NUL
 
 
@@ -35,10 +36,13 @@ _ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")  # a segment that is empty, ".
 def split(path: str) -> tuple[str, str]:
     """(parent, name) of a path below a root; the parent of the topmost is "".
 
-    :raises UnsafeInputError: `path-escape`, where the path is absolute, not normal, or could leave the root.
+    :raises UnsafeInputError: `path-escape`, where the path is absolute, not normal, deeper than 256 directories, or
+        could leave the root.
     """
-    if _ODD.search(path):
-        raise UnsafeInputError("path-escape", f"not a path below the environment: {path!r}", objects={"path": path})
+    if path.count("/") > _DEEPEST or _ODD.search(path):
+        raise UnsafeInputError(
+            "path-escape", f"not a path below the environment: {path[:200]!r}", objects={"path": path}
+        )
     parent, _, name = path.rpartition("/")
     return parent, name
 

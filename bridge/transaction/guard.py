@@ -23,7 +23,7 @@ from typing import final
 
 from bridge.errors import BridgeError, FaultError, PrefixLockedError
 from bridge.faults import failpoint, faults
-from bridge.fs import Durability, Tree, WritableTree
+from bridge.fs import Durability, Tree, WritableTree, open_regular
 from bridge.paths import META, OWN
 
 __all__ = ["LOCK", "Interrupted", "Reserve", "Signals", "confirm", "hold", "is_held", "is_provisional"]
@@ -257,10 +257,8 @@ def _withdraw(tree: WritableTree, *, is_ours: bool) -> None:
 def is_held(tree: Tree) -> bool:
     """Whether a process holds the prefix now. Takes nothing and makes nothing; needs read access only."""
     try:
-        descriptor = os.open(tree.root / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        stream = open_regular(tree.root / LOCK, root=tree.root)
     except OSError:
         return False
-    try:
-        return not _try(tree, descriptor, fcntl.LOCK_SH)
-    finally:
-        os.close(descriptor)
+    with stream:
+        return not _try(tree, stream.fileno(), fcntl.LOCK_SH)

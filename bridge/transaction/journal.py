@@ -132,11 +132,12 @@ def read_journal(data: bytes) -> Journal:
             continue
         checksum, _, body = text.partition(b" ")
         entry = _read_json(body) if checksum == b"%08x" % zlib.crc32(body) else None
-        if entry is None or entry.get("state") not in _STATES:
+        if entry is None or not isinstance(entry.get("state"), str) or entry["state"] not in _STATES:
             is_damaged = True
             continue
         state = cast("State", entry["state"])
-        version = entry.get("format", version)
+        stated = entry.get("format", version)
+        version, is_damaged = (stated, is_damaged) if isinstance(stated, int) else (version, True)
     return Journal(state=state, format=version, is_damaged=is_damaged)
 
 
@@ -153,17 +154,21 @@ def read_swap(data: bytes) -> Swap | None:
     document = _read_plan(data)
     if document is None:
         return None
-    return Swap(
-        steps=tuple(_read_step(step) for step in document["steps"]),
-        made=tuple((path, mode) for path, mode in document["made"]),
-        prunable=tuple(document["prunable"]),
-    )
+    try:
+        return Swap(
+            steps=tuple(_read_step(step) for step in document["steps"]),
+            made=tuple((_text(path), None if mode is None else int(mode)) for path, mode in document["made"]),
+            prunable=tuple(_text(path) for path in document["prunable"]),
+        )
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return None  # Its checksum is right, so somebody else wrote it: it is believed no more than a torn one.
 
 
 def read_prunable(data: bytes) -> tuple[str, ...]:
     """What `read_swap` has as `prunable`, at a tenth of its time; nothing where it has nothing."""
     document = _read_plan(data)
-    return tuple(document["prunable"]) if document else ()
+    prunable = document.get("prunable") if document else None
+    return tuple(path for path in prunable if isinstance(path, str)) if isinstance(prunable, list) else ()
 
 
 def _read_plan(data: bytes) -> Mapping[str, Any] | None:
@@ -173,6 +178,12 @@ def _read_plan(data: bytes) -> Mapping[str, Any] | None:
         return None
     document = _read_json(b"{" + body)
     return document if document is not None and document.get("format") == FORMAT else None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a path is a text")
+    return value
 
 
 def _read_json(text: bytes) -> Mapping[str, Any] | None:
@@ -206,12 +217,12 @@ def _read_step(text: Mapping[str, Any]) -> Step:
     staged = text.get("staged")
     return Step(
         change=PathChange(
-            path=text["path"],
+            path=_text(text["path"]),
             before=Fingerprint(**text["before"]) if "before" in text else None,
             after=Fingerprint(**text["after"]) if "after" in text else None,
-            owner=text["owner"],
-            is_record=text["record"],
+            owner=_text(text["owner"]),
+            is_record=bool(text["record"]),
         ),
-        staged=Identity(inode=staged[0], size=staged[1], mtime=staged[2]) if staged else None,
-        emptied=tuple((path, mode) for path, mode in text.get("emptied", ())),
+        staged=Identity(inode=int(staged[0]), size=int(staged[1]), mtime=int(staged[2])) if staged else None,
+        emptied=tuple((_text(path), int(mode)) for path, mode in text.get("emptied", ())),
     )

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bridge.errors import FaultError, InterruptedPrefixError, OwnershipError
+from bridge.errors import FaultError, InterruptedPrefixError, OwnershipError, UnsafeInputError
 from bridge.faults import failpoint, faults
-from bridge.fs import Durability, Tree, WritableTree, remove_tree
+from bridge.fs import Durability, Tree, WritableTree, read_regular, remove_tree
 from bridge.fs.durability import sync_one, sync_renames
 from bridge.model import Fingerprint
 from bridge.paths import META, OWN
@@ -94,7 +94,7 @@ def settle(tree: WritableTree, identifier: str, durability: Durability) -> Liter
     try:
         with faults(tree.root):
             return _settle(tree, identifier, folder, durability)
-    except (FaultError, OwnershipError) as error:
+    except (FaultError, OwnershipError, UnsafeInputError) as error:
         raise _unsettled(
             "recovery-failed", tree, error.message, *error.context, f"kept: {tree.root / folder}"
         ) from error
@@ -109,10 +109,10 @@ def _settle(
             if ended == "finished":
                 confirm(tree, durability)
             return ended
-    journal = read_journal(_read(tree.root / folder / "journal"))
+    journal = read_journal(_read(tree.root / folder / "journal", tree.root))
     if journal.format > FORMAT:
         raise _unsettled("journal-newer", tree, "a newer version of bridge began it; recover with that version")
-    plan = _read(tree.root / folder / "plan.json")
+    plan = _read(tree.root / folder / "plan.json", tree.root)
     state: Literal["restored", "finished"] = "finished" if journal.state == "COMMITTED" else "restored"
     if state == "finished":
         _finish(tree, folder, read_prunable(plan), durability)
@@ -139,10 +139,10 @@ def _finish(tree: WritableTree, folder: str, prunable: Sequence[str], durability
         sync_renames(tree, sorted({path.rpartition("/")[0] for path in prunable}), durability)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, root: Path) -> bytes:
     with faults(path):
         try:
-            return path.read_bytes()
+            return read_regular(path, root=root)
         except FileNotFoundError:
             return b""
 
