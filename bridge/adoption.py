@@ -27,6 +27,7 @@ from bridge.link.linked import content_fingerprint
 from bridge.link.present import stage_present
 from bridge.manifest import GENERATED, wheel_members
 from bridge.model import (
+    EGGS,
     Change,
     Distribution,
     Entry,
@@ -117,7 +118,10 @@ def _plan(state: PrefixState, names: Sequence[str], session: Session, supply: Su
             "not-adoptable",
             f"what is not whole cannot be adopted: {problems[0]}",
             context=problems[1:],
-            hint=f"install it again with pip, or take it away: bridge remove -p {state.prefix} {wanted[0].name}",
+            hint=f"install it again with pip, which takes the egg away: "
+            f"{state.prefix}/bin/python -m pip install --force-reinstall {wanted[0].name}"
+            if wanted[0].path.endswith(EGGS)
+            else f"install it again with pip, or take it away: bridge remove -p {state.prefix} {wanted[0].name}",
         )
     session.warnings += [f"not adopted: {problem}" for problem in problems]
     target = session.target if state.python is None else session.target.with_python(state.python)

@@ -15,6 +15,7 @@ from converters.record import Record
 from converters.target import Python, Target
 
 __all__ = [
+    "EGGS",
     "Change",
     "Defect",
     "Distribution",
@@ -34,6 +35,10 @@ __all__ = [
     "Resolved",
     "Statistics",
 ]
+
+
+EGGS = (".egg", ".egg-link")
+"""How the path of a distribution ends that python finds by a line of a `.pth` (setuptools)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +132,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """One dist-info directory (or `.egg-info`). `entries` is `None` where RECORD is missing or unreadable.
+    """One dist-info directory (or `.egg-info`, or an egg). `entries` is `None` where RECORD is missing or unreadable.
 
     `path` is the dist-info's prefix-relative path. `direct_url` is the parsed direct_url.json (PEP 610).
     """

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _BYTECODE = (".pyc", ".pyo", ".nbi", ".nbc")  # CPython's caches and Numba's, below __pycache__
-_ANCHORS = ("METADATA", "PKG-INFO", "RECORD", "INSTALLER", "WHEEL")
+_ANCHORS = ("METADATA", "PKG-INFO", "RECORD", "INSTALLER", "WHEEL", "EGG-INFO/PKG-INFO")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

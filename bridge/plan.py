@@ -10,6 +10,7 @@ from pathlib import Path
 from bridge.algebra import marker_holds, parse_pypi
 from bridge.errors import NoSolutionError, UsageError
 from bridge.model import (
+    EGGS,
     Change,
     Entry,
     Fingerprint,
@@ -111,7 +112,8 @@ def with_unmanaged(state: PrefixState) -> PrefixState:
     """
     found = []
     for distribution in unmanaged(state):
-        if distribution.entries is None:
+        # Who takes an egg away has to take its line out of a .pth too: pip does.
+        if distribution.entries is None or distribution.path.endswith(EGGS):
             continue
         is_marked = (distribution.installer or "") in {"pip", "uv"} and not distribution.requested
         record = Record(
@@ -170,7 +172,9 @@ def matching(state: PrefixState, name: str) -> list[Installed]:
     if not found:
         others = [each for each in state.distributions if each.name == wanted]
         hint = f"see what is installed with: bridge list -p {state.prefix}"
-        if others:
+        if others and others[0].path.endswith(EGGS):
+            hint = f"setuptools put it there, as an egg: {state.prefix}/bin/python -m pip uninstall {name}"
+        elif others:
             hint = (
                 f"{others[0].installer or 'another tool'} put it there; let bridge take it over with: "
                 f"bridge adopt -p {state.prefix} {name}"

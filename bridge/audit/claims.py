@@ -233,7 +233,7 @@ def distribution_owner(distribution: Distribution) -> Owner:
 def anchors(distribution: Distribution) -> Iterator[str]:
     """The paths of which at least one is among the files of a package that installed this dist-info."""
     yield distribution.path  # a distutils .egg-info is a file
-    for name in ("METADATA", "PKG-INFO", "RECORD", "INSTALLER", "WHEEL"):
+    for name in ("METADATA", "PKG-INFO", "RECORD", "INSTALLER", "WHEEL", "EGG-INFO/PKG-INFO"):
         yield f"{distribution.path}/{name}"
 
 

@@ -11,7 +11,7 @@ import re
 
 from bridge.audit.claims import Owner
 from bridge.audit.view import View
-from bridge.model import Distribution
+from bridge.model import EGGS, Distribution
 
 _VERSION = re.compile(r"[0-9][\w.!+-]*\Z")
 
@@ -85,7 +85,9 @@ def adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
     """Have bridge write a record of what pip put there, as it lies there."""
     if distribution.path in view.stale:
         return delete(view, distribution.path)
-    if distribution.direct_url is not None or not view.has_records or not _is_named(distribution):
+    # An egg has no RECORD that could be held against it, and conda knows no package of its form.
+    is_egg = distribution.path.endswith(EGGS)
+    if is_egg or distribution.direct_url is not None or not view.has_records or not _is_named(distribution):
         return ()
     return ("bridge", "adopt", "-p", str(view.state.prefix), distribution.name)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from bridge.audit.claims import Claims
 from bridge.audit.observed import Observation
-from bridge.model import PrefixState
+from bridge.model import EGGS, PrefixState
 from bridge.owners import bytecode_source
 from bridge.paths import META
 
@@ -89,6 +89,10 @@ def _collapse(paths: Iterable[str], owned_directories: set[str]) -> Mapping[str,
 def _owned(state: PrefixState, claims: Claims, observed: Observation) -> set[str]:
     """What is spoken for without being claimed."""
     owned = {*claims.mentioned, *_BOOKKEEPING, *leftovers(state, observed)}
+    # setuptools names its eggs there.
+    owned |= {
+        f"{each.path.rpartition('/')[0]}/easy-install.pth" for each in state.distributions if each.path.endswith(EGGS)
+    }
     owned |= {found.real for found in observed.noted.values() if found.real is not None}
     owned |= {package.meta_path for package in state.installed}
     owned |= {defect.path for defect in state.defects}

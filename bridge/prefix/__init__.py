@@ -17,6 +17,7 @@ from bridge.entries import Entries, paths_of
 from bridge.errors import UsageError
 from bridge.model import Defect, Distribution, Installed, PrefixState
 from bridge.paths import META, OWN
+from bridge.prefix.eggs import eggs_in
 from bridge.prefix.locations import relocated
 from bridge.prefix.records import Found, Reader, content, defect_of, names_in, scan
 from bridge.prefix.strays import is_record_name, sorted_out, strays
@@ -157,7 +158,9 @@ def _covered(installed: Iterable[Installed]) -> frozenset[str]:
         path.rpartition("/")[0]
         for each in installed
         for path in paths_of(each.entries)
-        if path.endswith(("-info/METADATA", "-info/PKG-INFO", "-info/RECORD", "-info/INSTALLER", "-info/WHEEL"))
+        if path.endswith(
+            ("-info/METADATA", "-info/PKG-INFO", "-info/RECORD", "-info/INSTALLER", "-info/WHEEL", "/EGG-INFO/PKG-INFO")
+        )
     )
 
 
@@ -172,6 +175,7 @@ def _distributions(prefix: Path, sites: Iterable[str]) -> list[str]:
             is_wanted = entry.name.endswith(".egg-info") or (entry.name.endswith(".dist-info") and _is_folder(entry))
             if is_wanted and not entry.name.startswith(("~", ".")):
                 found.append(f"{site}/{entry.name}")
+        found += [f"{site}/{name}" for name in eggs_in(str(prefix), site, names_in(str(prefix / site)))]
     return found
 
 
@@ -222,7 +226,7 @@ def _with_distributions(installed: list[Installed], distributions: tuple[Distrib
     anchors = {
         anchor: distribution
         for distribution in distributions
-        for anchor in (distribution.path, f"{distribution.path}/METADATA", f"{distribution.path}/PKG-INFO")
+        for anchor in map(distribution.path.__add__, ("", "/METADATA", "/PKG-INFO", "/EGG-INFO/PKG-INFO"))
     }
     projects = {package.record.name: package.record.pypi_names for package in installed}
     found = []

@@ -22,7 +22,7 @@ from bridge.prefix.columns import record_rows
 from converters.errors import BridgeError
 from converters.wheel import CoreMetadata, parse_metadata
 
-__all__ = ["hex_digest", "name_of", "parse_direct_url", "parse_header", "parse_listing", "parse_tags"]
+__all__ = ["hex_digest", "name_of", "parse_direct_url", "parse_header", "parse_listing", "parse_requires", "parse_tags"]
 
 _URL_SAFE = str.maketrans("-_", "+/")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
@@ -124,6 +124,20 @@ def parse_direct_url(data: bytes) -> Mapping[str, object]:
         raise ValueError("it is not a JSON object")
     url = document.get("url")
     return document | {"url": public(url)} if isinstance(url, str) else document
+
+
+def parse_requires(data: bytes) -> tuple[str, ...]:
+    """The `requires.txt` of an egg as PEP 508 texts: its sections are extras and markers (setuptools)."""
+    found, extra, marker = [], "", ""
+    for line in data.decode("utf-8", "replace").splitlines():
+        text = line.strip()
+        if text.startswith("[") and text.endswith("]"):
+            extra, _, marker = text[1:-1].partition(":")
+        elif text and not text.startswith("#"):
+            conditions = [f"({marker})" if marker and extra else marker, f'extra == "{extra}"' if extra else ""]
+            condition = " and ".join(each for each in conditions if each)
+            found.append(f"{text} ; {condition}" if condition else text)
+    return tuple(found)
 
 
 def parse_tags(data: bytes) -> tuple[str, ...]:

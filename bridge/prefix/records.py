@@ -12,12 +12,14 @@ import posixpath
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from bridge.entries import Entries
 from bridge.errors import FaultError
-from bridge.model import Defect, Distribution, Installed
+from bridge.model import EGGS, Defect, Distribution, Installed
 from bridge.prefix import condameta, distinfo
+from bridge.prefix.eggs import read_egg
 from converters.wheel import CoreMetadata
 
 __all__ = ["Found", "Reader", "content", "defect_of", "names_in", "scan"]
@@ -47,11 +49,13 @@ class Reader:
             return None, (defect_of(path, error),)
 
     def distribution(self, path: str, *, is_covered: bool = False) -> Found:
-        """The dist-info (or `.egg-info`) at a prefix-relative path.
+        """The dist-info (or `.egg-info`, `.egg`, `.egg-link`) at a prefix-relative path.
 
         :param is_covered: its entries are those of a record, and are left out here.
         Raises `FaultError` (`prefix-unreadable`) where its folder may not be listed.
         """
+        if path.endswith(EGGS):
+            return self._egg(path)
         defects: list[Defect] = []
         is_egg = path.endswith(".egg-info")
         names = set(names_in(f"{self.prefix}/{path}"))
@@ -83,12 +87,34 @@ class Reader:
             requested="REQUESTED" in names,
             direct_url=parsed("direct_url.json", distinfo.parse_direct_url),
             requires_python=metadata.requires_python,
-            requires_dist=metadata.requires_dist,
+            requires_dist=metadata.requires_dist or parsed("requires.txt", distinfo.parse_requires) or (),
             provides_extra=metadata.provides_extra,
             tags=parsed("WHEEL", distinfo.parse_tags) or (),
             entries=entries if entries is None or self.in_columns else tuple(entries),
         )
         return found, tuple(defects)
+
+    def _egg(self, path: str) -> Found:
+        """An egg, or a link to a working copy; without it, why it cannot be read."""
+        try:
+            egg = read_egg(self.prefix, path)
+            metadata, wrong = distinfo.parse_header(egg.metadata, path)
+        except _UNREADABLE as error:
+            return None, (defect_of(path, error),)
+        source = None
+        if egg.source is not None:
+            source = {"url": Path(egg.source).as_uri(), "dir_info": {"editable": True}}
+        found = Distribution(
+            path=path,
+            name=metadata.name,
+            version=metadata.version,
+            direct_url=source,
+            requires_python=metadata.requires_python,
+            requires_dist=metadata.requires_dist or distinfo.parse_requires(egg.requires),
+            provides_extra=metadata.provides_extra,
+            entries=egg.entries if self.in_columns else tuple(egg.entries),
+        )
+        return found, (Defect(id="broken-record", path=path, detail=wrong),) if wrong else ()
 
     def _metadata(self, path: str, defects: list[Defect]) -> CoreMetadata:
         # A distutils .egg-info is one file, which is the metadata itself.

@@ -1,0 +1,133 @@
+"""Eggs: distributions that setuptools puts beside the others, and that python finds by a `.pth` of the site directory.
+
+`setup.py install` and `easy_install` made `NAME-VERSION-pyX.Y.egg`, a folder or a zip with `EGG-INFO` in it, and named
+it in `easy-install.pth`; `setup.py develop` made `NAME.egg-link`, whose first line is the working copy that has
+`NAME.egg-info`. `importlib.metadata` finds them, for they are on `sys.path` (setuptools, "The Internal Structure of
+Python Eggs"). Reads only.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.entries import Entries
+from bridge.model import Entry, Fingerprint
+from converters.wheel import MAX_METADATA
+
+__all__ = ["Egg", "eggs_in", "read_egg"]
+
+_MAX_PATH_FILE = 1 << 20  # bytes of a .pth or .egg-link
+_BROKEN_ZIP = (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Egg:
+    """What an egg says of itself, unparsed, and its files. `source` is the working copy of an `.egg-link`."""
+
+    metadata: bytes
+    requires: bytes
+    entries: Entries
+    source: str | None = None
+
+
+def eggs_in(prefix: str, site: str, names: Sequence[str]) -> list[str]:
+    """The names of the eggs in a site directory that python finds: on `sys.path` is what a `.pth` there names.
+
+    :param names: all names in the directory.
+    """
+    eggs = [name for name in names if name.endswith(".egg")]
+    links = [name for name in names if name.endswith(".egg-link")]
+    if not eggs and not links:
+        return []
+    folder = f"{prefix}/{site}"
+    named = {
+        os.path.normpath(os.path.join(folder, line.strip()))
+        for name in names
+        if name.endswith(".pth") and not name.startswith(".")
+        for line in _lines(f"{folder}/{name}")
+        if line.strip() and not line.startswith(("#", "import ", "import\t"))
+    }
+    found = [name for name in eggs if {f"{folder}/{name}", os.path.realpath(f"{folder}/{name}")} & named]
+    return sorted([*found, *(name for name in links if _source(f"{folder}/{name}") in named)])
+
+
+def read_egg(prefix: str, path: str) -> Egg:
+    """The egg at a prefix-relative path. Raises `ValueError` and `OSError`."""
+    if path.endswith(".egg-link"):
+        source = _source(f"{prefix}/{path}")
+        infos = sorted(Path(source).glob("*.egg-info"))
+        wanted = os.path.basename(path).removesuffix(".egg-link").replace("-", "_").lower()
+        named = [each for each in infos if each.stem.replace("-", "_").lower() == wanted]
+        info = (named or infos or [Path(source, f"{wanted}.egg-info")])[0]
+        return Egg(
+            metadata=_content(info / "PKG-INFO"),
+            requires=_content(info / "requires.txt", is_optional=True),
+            entries=_entries([path]),
+            source=source,
+        )
+    full = f"{prefix}/{path}"
+    if os.path.isdir(full):
+        return Egg(
+            metadata=_content(Path(full, "EGG-INFO/PKG-INFO")),
+            requires=_content(Path(full, "EGG-INFO/requires.txt"), is_optional=True),
+            entries=_entries(_files_below(prefix, path)),
+        )
+    try:
+        with zipfile.ZipFile(full) as archive:
+            metadata, requires = (_member(archive, f"EGG-INFO/{name}") for name in ("PKG-INFO", "requires.txt"))
+    except _BROKEN_ZIP as error:
+        raise ValueError(f"it is no zip that can be read: {error}") from error
+    return Egg(metadata=metadata, requires=requires, entries=_entries([path]))
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    if name not in archive.namelist():
+        if name.endswith("PKG-INFO"):
+            raise FileNotFoundError(name)
+        return b""
+    if archive.getinfo(name).file_size > MAX_METADATA:
+        raise ValueError(f"{name} is larger than {MAX_METADATA} bytes")
+    return archive.read(name)
+
+
+def _entries(paths: Sequence[str]) -> Entries:
+    return Entries.of(Entry(path=path, fingerprint=Fingerprint(kind="file")) for path in paths)
+
+
+def _files_below(prefix: str, path: str) -> list[str]:
+    """The files of a folder but bytecode, which is its module's; links are not followed."""
+    found = []
+    for folder, _, names in os.walk(f"{prefix}/{path}"):
+        relative = os.path.relpath(folder, prefix).replace(os.sep, "/")
+        found += [f"{relative}/{name}" for name in names if not relative.endswith("__pycache__")]
+    return sorted(found)
+
+
+def _source(link: str) -> str:
+    """The folder that an `.egg-link` names; empty where it names none."""
+    line = next(iter(_lines(link)), "").strip()
+    return os.path.normpath(os.path.join(os.path.dirname(link), line)) if line else ""
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return _content(Path(path), limit=_MAX_PATH_FILE).decode("utf-8", "replace").splitlines()
+    except (OSError, ValueError):
+        return []
+
+
+def _content(path: Path, *, limit: int = MAX_METADATA, is_optional: bool = False) -> bytes:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        if is_optional:
+            return b""
+        raise
+    if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+        raise ValueError(f"it is no regular file of at most {limit} bytes")
+    return path.read_bytes()
