@@ -418,3 +418,14 @@ def test_a_tree_of_any_depth_is_removed(tmp_path: Path, mode: int) -> None:
     os.close(above)
     fs.remove_tree(root)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_mostly_a_hole_is_not_read(tmp_path: Path) -> None:
+    """A sparse file claims any size, and costs its owner nothing: hashing it would take hours."""
+    with (tmp_path / "huge").open("wb") as stream:
+        stream.truncate(1 << 42)
+    with pytest.raises(FaultError) as caught:
+        fs.fingerprint(tmp_path, "huge")
+    assert caught.value.id == "file-too-large"
+    with pytest.raises(OSError, match="too large"):
+        fs.hash_regular(tmp_path / "huge", root=tmp_path)

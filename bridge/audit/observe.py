@@ -21,6 +21,7 @@ from bridge.audit.observed import Observation, Observed, kind_of
 from bridge.audit.readings import Binary
 from bridge.audit.tree import read_tree
 from bridge.errors import FaultError
+from bridge.fs.tree import check_content
 from bridge.model import Fingerprint, PrefixState
 from bridge.spread import Spread, processors, spread
 
@@ -210,6 +211,7 @@ class _Hasher:
             read = os.readv(file, self._buffers)
             if read == size < _BLOCK:
                 return hashlib.sha256(self._buffer[:size]).digest()
+            check_content(os.fstat(file))
             return self._digest(file, read)
         finally:
             os.close(file)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from bridge.fs.tree import BELOW
+from bridge.fs.tree import BELOW, check_content
 
 __all__ = ["check_regular", "hash_regular", "lstat_regular", "open_folder", "open_regular", "read_regular"]
 
@@ -136,9 +136,7 @@ def hash_regular(path: Path, *, root: Path) -> str:
     """
     digest = hashlib.sha256()
     with open_regular(path, root=root) as stream:
-        found = os.fstat(stream.fileno())
-        if found.st_size > _MOST and found.st_blocks * 512 < found.st_size // 2:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        check_content(os.fstat(stream.fileno()))
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

@@ -20,7 +20,7 @@ from bridge.errors import OwnershipError, UnsafeInputError
 from bridge.faults import faults
 from bridge.fingerprint import Fingerprint
 
-__all__ = ["BELOW", "Tree", "fingerprint"]
+__all__ = ["BELOW", "Tree", "check_content", "fingerprint"]
 
 Self = TypeVar("Self", bound="Tree")
 
@@ -28,8 +28,15 @@ _BLOCK = 1 << 20  # bytes read at a time
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 BELOW = _DIRECTORY | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_LARGE = 256 << 20  # bytes
 _DEEPEST = 256  # directories; a directory is opened for each, and its parent first
 _ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")  # a segment that is empty, "." or "..", or a NUL
+
+
+def check_content(found: os.stat_result) -> None:
+    """Raise `OSError` (`EFBIG`) where a file of more than 256 MiB is mostly a hole: it may claim any size."""
+    if found.st_size > _LARGE and found.st_blocks * 512 < found.st_size // 2:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
 
 @lru_cache(maxsize=8192)
@@ -258,6 +265,7 @@ def _fingerprint(
 def _sha256(name: str, above: int | None) -> str:
     descriptor = os.open(name, _READ, dir_fd=above)
     try:
+        check_content(os.fstat(descriptor))
         digest = hashlib.sha256()
         while block := os.read(descriptor, _BLOCK):
             digest.update(block)
