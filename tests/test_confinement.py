@@ -423,3 +423,42 @@ def test_threads_may_build_at_once(tmp_path: Path) -> None:
         thread.join()
     assert failures == []
     assert [len(list((tmp_path / str(number)).rglob("built/*.whl"))) for number in range(3)] == [1, 1, 1]
+
+
+FILLING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from bridge.build import build_wheel
+from bridge.config import Settings
+from bridge.errors import BuildError
+
+class Nothing:
+    def wheels(self, requirements, label):
+        return ()
+
+work = Path(sys.argv[3], "work")
+work.mkdir()
+try:
+    build_wheel(Path(sys.argv[2]), work=work, settings=Settings(cache_dir=work), requirements=Nothing(), tell=print)
+except BuildError as error:
+    print(error.message)
+"""
+
+
+def test_a_build_that_fills_the_disk_is_ended(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or not can(("namespaces",)):
+        pytest.skip("needs root, to mount a small file system")
+    code = (
+        "import time\ndef build_wheel(*_):\n    try:\n        with open('big', 'wb') as file:\n"
+        "            while True:\n                file.write(bytes(1 << 20))\n"
+        "    except OSError:\n        time.sleep(600)"
+    )
+    sdist, folder = sdist_with_backend(tmp_path / "sdists", code), tmp_path / "small"
+    folder.mkdir()
+    mounted = 'mount -t tmpfs -o size=80m tmpfs "$0" && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", mounted, str(folder), sys.executable, "-c", FILLING]
+    done = subprocess.run(
+        [*command, str(ROOT), str(sdist), str(folder)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert "it filled the disk" in done.stdout, done.stderr

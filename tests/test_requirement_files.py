@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.requirements import Requirement as Pep508
 
+from bridge.config.builds import Formats
 from bridge.errors import BridgeError, UnsafeInputError, UsageError
 from bridge.requirement_files import FileRequirements, local_requirement, read, url_requirement
 from tests.builders import make_wheel
@@ -110,10 +111,12 @@ PIP: dict[str, tuple[str, dict[str, object]]] = {
             "no_index": True,
             "pre": True,
             "trusted_hosts": ("a:8", "b"),
-            "no_build": True,
+            "formats": Formats(only_binary=frozenset({":all:"})),
         },
     ),
-    "only-binary taken back": ("--only-binary=:all:\n--only-binary=:none:\n", {"no_build": False}),
+    "only-binary taken back": ("--only-binary=:all:\n--only-binary=:none:\n", {"formats": Formats()}),
+    "only-binary of one": ("--only-binary Num_py\n", {"formats": Formats(only_binary=frozenset({"num-py"}))}),
+    "no-binary": ("--no-binary :all:\n", {"formats": Formats(no_binary=frozenset({":all:"}))}),
     "a variable": ("--index-url https://${USER}:${TOKEN}@i/\n", {"index_url": "https://me:${TOKEN}@i/"}),
     "bound": ("pypi:torch\n", {"requirements": ["pypi:torch"]}),
     "what does nothing": ("--prefer-binary\nx\n", {"requirements": ["x"]}),
@@ -164,8 +167,6 @@ PIP_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "no sha256": (f"x==1 --hash=sha512:{A}{A}\n", ("line 1", "sha256")),
     "one hash is missing": (f"x==1 --hash=sha256:{A}\ny==1\n", ("line 2", "y==1", "no hash")),
     "all hashes are missing": ("--require-hashes\ny==1\n", ("line 2", "y==1", "no hash")),
-    "no-binary": ("--no-binary :all:\n", ("line 1", "--no-binary")),
-    "only-binary of one": ("--only-binary numpy\n", ("line 1", "numpy", ":all:")),
     "a further file that is not there": ("\n-r other.txt\n", ("line 2", "there is no file", "other.txt")),
     "a further file from the network": ("-r https://me:secret@h/r.txt\n", ("line 1", "disk", "https://***@h/r.txt")),
     "a file that is not there": ("./x-1.0-py3-none-any.whl\n", ("line 1", "there is no file")),

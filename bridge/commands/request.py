@@ -73,7 +73,7 @@ def _with_file(settings: Settings, file: FileRequirements) -> Settings:
         find_links=_known((*settings.find_links, *file.find_links)),
         trusted_hosts=tuple(dict.fromkeys((*settings.trusted_hosts, *file.trusted_hosts))),
         pre=settings.pre or file.pre,
-        no_build=settings.no_build or file.no_build,
+        builds=replace(settings.builds, formats=settings.builds.formats.with_others(file.formats)),
     )
 
 

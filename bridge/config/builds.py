@@ -26,6 +26,11 @@ class Formats:
     only_binary: frozenset[str] = frozenset()
     no_binary: frozenset[str] = frozenset()
 
+    def with_others(self, others: Formats) -> Formats:
+        """Both together, as pip adds the options of a file to those of its configuration."""
+        only = self.only_binary | others.only_binary
+        return Formats(only_binary=only, no_binary=(self.no_binary | others.no_binary) - only)
+
     def bars(self, project: str, *, is_wheel: bool) -> bool:
         """Whether the files of this kind of a project are no candidates (pip's `FormatControl.get_allowed_formats`)."""
         if project in self.only_binary:

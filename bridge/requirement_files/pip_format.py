@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bridge.algebra import Requirement, parse_pypi
+from bridge.config.builds import formats_of
 from bridge.errors import UsageError
 from bridge.requirement_files.local import local_requirement, url_requirement
 from bridge.requirement_files.values import FileRequirements, read_text, unique, wrong
@@ -71,7 +72,8 @@ class PipLines:
     trusted_hosts: list[str] = field(default_factory=list)
     no_index: bool = False
     pre: bool = False
-    no_build: bool = False
+    only_binary: list[str] = field(default_factory=list)
+    no_binary: list[str] = field(default_factory=list)
     require_hashes: bool = False
     hashes: dict[str, set[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -151,13 +153,8 @@ class PipLines:
             raise wrong(path, where, _EDITABLE, context=found.editable, hint=_BUILD_HINT)
         if found.hash:
             raise wrong(path, where, "--hash without a requirement before it")
-        if any(value != ":none:" for value in found.no_binary or ()):
-            raise wrong(path, where, "--no-binary is not supported: bridge builds only what has no wheel")
-        for value in found.only_binary or ():
-            if value not in {":all:", ":none:"}:
-                problem = f"--only-binary takes :all: here, not the names of projects ({value})"
-                raise wrong(path, where, problem)
-            self.no_build = value == ":all:"
+        self.only_binary += found.only_binary or ()
+        self.no_binary += found.no_binary or ()
         if found.prefer_binary:
             self.warnings.append(f"{path}: --prefer-binary does nothing; bridge takes the newest version that fits")
         self.index_url = found.index_url or self.index_url
@@ -198,7 +195,7 @@ class PipLines:
             no_index=self.no_index,
             trusted_hosts=_unique(self.trusted_hosts),
             pre=self.pre,
-            no_build=self.no_build,
+            formats=formats_of(",".join(self.only_binary), ",".join(self.no_binary)),
             hashes={name: frozenset(digests) for name, digests in self.hashes.items()},
             require_hashes=self.require_hashes,
             warnings=_unique(self.warnings),

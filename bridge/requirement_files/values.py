@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.algebra import Requirement
+from bridge.config.builds import Formats
 from bridge.errors import UsageError
 from bridge.fetch.urls import masked
 from bridge.model import IndexFile
@@ -24,7 +25,7 @@ class FileRequirements:
     :param channels: of an environment.yml, highest priority first. `name`: the environment's.
     :param index_url: instead of any other index; `extra_index_urls` and `find_links` come beside it, `no_index` has
         none asked. As they are written, credentials included: mask them before they are shown.
-    :param pre: pre-releases may compete; `no_build`: nothing may be built of sources (`--only-binary :all:`).
+    :param pre: pre-releases may compete; `formats`: what may come as a wheel or as source only.
     :param hashes: project → the sha256 (lower-case hex) that its files may have. `require_hashes`: whatever is
         installed must have one of these, what the requirements need in their turn included.
     :param files: project → the files that a lock names; `Index(locked=…)` takes them.
@@ -43,7 +44,7 @@ class FileRequirements:
     no_index: bool = False
     trusted_hosts: tuple[str, ...] = ()
     pre: bool = False
-    no_build: bool = False
+    formats: Formats = field(default_factory=Formats)
     hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     require_hashes: bool = False
     files: Mapping[str, tuple[IndexFile, ...]] = field(default_factory=dict)
