@@ -108,6 +108,10 @@ def change_prefix(
         with scripts.undone(running), _shown(session, f"swapping {len(staged.changes)} paths"):
             scripts.before()
             running.commit((*staged.changes, *more), plan={"command": command_line()}, swapped=scripts.after)
+    if running.keeps_open:
+        session.warnings.append(
+            "replaced files are open in other processes; the next change removes what is left of them"
+        )
     return Outcome(
         plan=cargo.plan,
         staged=staged,

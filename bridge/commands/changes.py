@@ -126,9 +126,14 @@ def repair(
 
 
 def recover(path: Path) -> transaction.Recovery:
-    """Settle an interrupted transaction."""
+    """Settle an interrupted transaction, and remove what killed creations of this environment left beside it."""
+    killed = transaction.clear_killed(path)
+    undone = transaction.Recovery(state="restored", transaction=killed[-1] if killed else None)
+    if killed and not os.path.lexists(path):
+        return undone
     prefix.check(path)
-    return transaction.recover(path)
+    found = transaction.recover(path)
+    return undone if killed and found.state == "nothing" else found
 
 
 def _solved(

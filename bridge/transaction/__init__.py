@@ -18,15 +18,15 @@ from bridge.lazy import lazily
 
 if TYPE_CHECKING:
     from bridge.transaction.commit import Transaction, change
-    from bridge.transaction.creation import Creation, create
+    from bridge.transaction.creation import Creation, clear_killed, create
     from bridge.transaction.recovery import Recovery, recover
     from bridge.transaction.waiting import pending
 
-__all__ = ["Creation", "Recovery", "Transaction", "change", "create", "pending", "recover"]
+__all__ = ["Creation", "Recovery", "Transaction", "change", "clear_killed", "create", "pending", "recover"]
 
 _PLACES = {
     ".commit": ("Transaction", "change"),
-    ".creation": ("Creation", "create"),
+    ".creation": ("Creation", "clear_killed", "create"),
     ".recovery": ("Recovery", "recover"),
     ".waiting": ("pending",),
 }

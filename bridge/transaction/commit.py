@@ -27,10 +27,22 @@ class Transaction:
     """One change of a prefix. Made by `change`.
 
     `staging` is a directory of the prefix's file system; what is to come to `PATH` is written to `staging / PATH`.
-    `outcome` says how it ended, as `Recovery.state` does; `None` until then, and where that failed.
+    `outcome` says how it ended, as `Recovery.state` does; `None` until then, and where that failed. `keeps_open`:
+    replaced files are left that a file server keeps while processes have them open.
     """
 
-    __slots__ = ("_durability", "_folder", "_is_over", "_reserve", "_signals", "_tree", "id", "outcome", "staging")
+    __slots__ = (
+        "_durability",
+        "_folder",
+        "_is_over",
+        "_reserve",
+        "_signals",
+        "_tree",
+        "id",
+        "keeps_open",
+        "outcome",
+        "staging",
+    )
 
     def __init__(self, tree: WritableTree, durability: Durability, signals: Signals, reserve: Reserve) -> None:
         self.id = new_identifier()
@@ -39,6 +51,7 @@ class Transaction:
         self._tree, self._durability, self._signals, self._reserve = tree, durability, signals, reserve
         self._is_over = False
         self.outcome: Literal["nothing", "restored", "finished"] | None = None
+        self.keeps_open = False
 
     def commit(
         self,
@@ -154,7 +167,7 @@ class Transaction:
         self.outcome = self.outcome or settled.state
         for _ in range(2):
             with suppress(FaultError):
-                clear(tree, settled)
+                self.keeps_open = not clear(tree, settled)
                 break
         return settled.state
 

@@ -24,7 +24,7 @@ from bridge.paths import META, OWN
 from bridge.transaction.guard import LOCK, Reserve, Signals, confirm, hold
 from bridge.transaction.journal import new_identifier
 
-__all__ = ["Creation", "create"]
+__all__ = ["Creation", "clear_killed", "create"]
 
 
 class Creation:
@@ -170,8 +170,33 @@ def _begin(prefix: Path, signals: Signals, held: ExitStack) -> tuple[Path, Reser
         return root, reserve
 
 
-def _remove_abandoned(prefix: Path, signals: Signals) -> None:
-    """Remove the siblings that killed creations of `prefix` left. Whose lock is held is at work and stays."""
+def clear_killed(prefix: Path) -> tuple[str, ...]:
+    """Remove what killed creations of `prefix` left beside it; the ids of these. One that is at work stays.
+
+    :raises PrefixLockedError: one is at work, and nothing else was there to be removed.
+    :raises FaultError: the folder that `prefix` lies in cannot be read.
+    """
+    prefix = Path(os.path.abspath(prefix))
+    if not prefix.parent.is_dir():
+        return ()
+    with Signals() as signals:
+        found = _remove_abandoned(prefix, signals)
+    at_work = [name for name, is_gone in found.items() if not is_gone]
+    if at_work and len(at_work) == len(found):
+        raise PrefixLockedError(
+            "prefix-locked",
+            f"another process is making {prefix}",
+            context=(f"in {prefix.parent / at_work[0]}",),
+            hint="wait for it to end",
+        )
+    return tuple(name.rpartition("bridge-new-")[2] for name, is_gone in found.items() if is_gone)
+
+
+def _remove_abandoned(prefix: Path, signals: Signals) -> dict[str, bool]:
+    """Remove the siblings that killed creations of `prefix` left. Whose lock is held is at work and stays.
+
+    Returns the name of each, with whether it is gone.
+    """
     pattern = re.compile(rf"\.{re.escape(prefix.name)}\.bridge-new-[A-Za-z0-9_-]+\Z")
     with faults(prefix.parent):
         names = [name for name in os.listdir(prefix.parent) if pattern.match(name)]
@@ -186,3 +211,4 @@ def _remove_abandoned(prefix: Path, signals: Signals) -> None:
                     tree.remove_directory(path)
                 with WritableTree(prefix.parent) as parent:
                     parent.remove_directory(name)
+    return {name: not os.path.lexists(prefix.parent / name) for name in names}

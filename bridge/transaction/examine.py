@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bridge.errors import FaultError, IntegrityError, OwnershipError
-from bridge.fs import Tree
+from bridge.fs import Tree, is_kept_open
 from bridge.model import Fingerprint, PathChange
 from bridge.paths import META, OWN
 from bridge.transaction.journal import Identity, Step, Swap
@@ -177,7 +177,7 @@ def _emptied(prefix: Tree, path: str, request: _Request) -> Iterator[tuple[str, 
     for entry, is_directory in prefix.walk(path):
         if is_directory:
             folders.append(entry)
-        elif entry not in request.removed:
+        elif entry not in request.removed and not is_kept_open(entry.rpartition("/")[2]):
             raise OwnershipError(
                 "unowned-path",
                 f"{entry} lies in {path}, in the place of which something else is to come, and no package owns it",

@@ -23,7 +23,15 @@ from bridge.paths import META, OWN
 from bridge.transaction.examine import directories, is_leaf
 from bridge.transaction.guard import Signals, confirm, hold, is_provisional
 from bridge.transaction.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_prunable, read_swap
-from bridge.transaction.waiting import AFTER, BEFORE, TRANSACTIONS, identifier_of, names_waiting
+from bridge.transaction.waiting import (
+    AFTER,
+    BEFORE,
+    KEPT,
+    TRANSACTIONS,
+    identifier_of,
+    names_kept,
+    names_waiting,
+)
 
 __all__ = ["Recovery", "clear", "recover", "settle", "settle_all"]
 
@@ -68,17 +76,29 @@ def settle_all(tree: WritableTree, durability: Durability) -> Recovery:
             clear(tree, result)
         if names:
             failpoint("recover.done")
+    for name in names_kept(tree):
+        with suppress(FaultError):
+            remove_tree(tree.root / TRANSACTIONS / name)
     tree.remove_directory(TRANSACTIONS)
     return result
 
 
-def clear(tree: WritableTree, settled: Recovery) -> None:
-    """Remove what a settled transaction left; raises `FaultError`, and then it is left to the next recovery."""
+def clear(tree: WritableTree, settled: Recovery) -> bool:
+    """Remove what a settled transaction left; raises `FaultError`, and then it is left to the next recovery.
+
+    `False`: files are left that a file server keeps while processes have them open. They stay, under a name that says
+    so, for the next change or recovery to remove: the transaction is over all the same.
+    """
+    is_gone = True
     with faults(tree.root):
         if settled.state != "nothing":
-            remove_tree(tree.root / _waste(settled))
+            waste = _waste(settled)
+            is_gone = remove_tree(tree.root / waste)
+            if not is_gone:
+                tree.rename(waste, tree, f"{TRANSACTIONS}/{settled.transaction}{KEPT}")
             failpoint("clean.done")
         tree.remove_directory(TRANSACTIONS)
+    return is_gone
 
 
 def _waste(settled: Recovery) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 
 from bridge.errors import FaultError
 from bridge.faults import failpoint
-from bridge.fs import Tree, WritableTree
+from bridge.fs import Tree, WritableTree, is_kept_open
 from bridge.paths import META
 from bridge.transaction.examine import ancestors, changed, folders_of, is_leaf
 from bridge.transaction.journal import Step, Swap
@@ -189,7 +189,8 @@ def _set_aside(prefix: WritableTree, old: WritableTree, step: Step, number: int)
             raise
         is_empty = all(prefix.remove_directory(folder) for folder, _ in reversed(step.emptied))
     else:
-        is_empty = all(is_directory for _, is_directory in old.walk(saved))
+        left = (entry.rpartition("/")[2] for entry, is_directory in old.walk(saved) if not is_directory)
+        is_empty = all(map(is_kept_open, left))
     failpoint("swap.rmdir_one")
     if not is_empty:
         raise changed(path, "something came to lie in it")

@@ -8,10 +8,12 @@ from bridge.fs import Tree
 from bridge.paths import OWN
 from bridge.transaction.guard import is_held
 
-__all__ = ["AFTER", "BEFORE", "TRANSACTIONS", "identifier_of", "names_waiting", "pending"]
+__all__ = ["AFTER", "BEFORE", "KEPT", "TRANSACTIONS", "identifier_of", "names_kept", "names_waiting", "pending"]
 
 TRANSACTIONS = f"{OWN}/txn"
 AFTER, BEFORE = ".after", ".before"
+KEPT = ".kept"
+"""Ends the name of what was settled, and of which only files are left that NFS keeps while a process has them open."""
 
 
 def pending(prefix: Path) -> str | None:
@@ -27,7 +29,16 @@ def pending(prefix: Path) -> str | None:
 
 
 def names_waiting(tree: Tree) -> list[str]:
-    """The names of the directories in `txn/`."""
+    """The names of the directories in `txn/` that are to be settled, or to be removed."""
+    return [name for name in _names(tree) if not name.endswith(KEPT)]
+
+
+def names_kept(tree: Tree) -> list[str]:
+    """The names of those of which only files are left that are kept open."""
+    return [name for name in _names(tree) if name.endswith(KEPT)]
+
+
+def _names(tree: Tree) -> list[str]:
     found = tree.entries(TRANSACTIONS) if tree.has_directory(TRANSACTIONS) else []
     return [path.rpartition("/")[2] for path, is_directory in found if is_directory]
 
