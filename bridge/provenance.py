@@ -12,7 +12,7 @@ import io
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -51,6 +51,9 @@ _PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "director
 WHEEL_TYPE = "virtual_python_wheel"  # of conda's PackageType
 HARD_LINK = 1  # conda's LinkType: how the files came here
 _URL_KEYS = frozenset({"url", "channel", "requested_spec", "requested_specs"})
+_SPECS = re.compile(r"^#\s*(update|install|create|remove|uninstall)\s+specs:\s*\[(.*)\]\s*$", re.MULTILINE)
+_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+_NAME = re.compile(r"(?:.*::)?([\w.-]+)")
 _SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
 
 
@@ -316,12 +319,16 @@ def history(
     added: Sequence[Resolved],
     removed: Sequence[Installed],
     removed_specs: Sequence[str] = (),
+    wheels: Collection[str] = (),
 ) -> bytes:
     """conda-meta/history with one revision more, in the form that conda parses.
 
     :param when: `2026-11-22 10:00:00`.
     :param command: the command line, of one line.
     :param removed_specs: native names that a person asked to remove.
+    :param wheels: the names of all wheels after the change. Their specs are left out, and taken back where an earlier
+        revision has them: `conda env export --from-history` writes every spec as a conda package, and conda 26.7 stops
+        at one that none is there for.
 
     Specs are written so that conda's MatchSpec takes every one of them: conda reads this file whole, and one that it
     cannot parse would break it.
@@ -332,11 +339,17 @@ def history(
         f"-{known.get(installed.record.identity) or _distribution(installed.record)}" for installed in removed
     )
     lines += sorted(f"+{_distribution(resolved.record)}" for resolved in added)
-    wanted = sorted({_history_spec(resolved.record, text) for resolved in added for text in resolved.requested})
-    if removed_specs:
-        lines.append(f"# remove specs: {sorted(removed_specs)!r}")
+    unwanted = {*removed_specs, *_requested_in(previous).intersection(wheels)}
+    wanted = {
+        _history_spec(resolved.record, text)
+        for resolved in added
+        for text in resolved.requested
+        if resolved.record.ecosystem == "conda"
+    }
+    if unwanted:
+        lines.append(f"# remove specs: {sorted(unwanted)!r}")
     if wanted:
-        lines.append(f"# update specs: {wanted!r}")
+        lines.append(f"# update specs: {sorted(wanted)!r}")
     start = previous if not previous or previous.endswith(b"\n") else previous + b"\n"
     return start + ("\n".join(lines) + "\n").encode("utf-8")
 
@@ -345,6 +358,16 @@ def _history_spec(record: Record, text: str) -> str:
     bare = text.strip().removeprefix("conda:").removeprefix("pypi:").split(";", maxsplit=1)[0].strip()
     is_plain = record.name == re.split(r"[^\w.-]", bare, maxsplit=1)[0] and _SPEC.match(bare) and "===" not in bare
     return bare if is_plain and "@" not in bare and "[" not in bare else record.name
+
+
+def _requested_in(previous: bytes) -> set[str]:
+    """The names that a history has as asked for (conda's `History.get_requested_specs_map`), without their specs."""
+    found: set[str] = set()
+    for action, text in _SPECS.findall(previous.decode("utf-8", "replace")):
+        specs = [single or double for single, double in _QUOTED.findall(text)]
+        names = {match[1].lower() for spec in specs if (match := _NAME.match(spec))}
+        found = found - names if action in {"remove", "uninstall"} else found | names
+    return found
 
 
 def _distributions(previous: bytes) -> dict[str, str]:

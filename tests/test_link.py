@@ -483,4 +483,4 @@ def test_the_history_says_what_changed(environment: Environment, tmp_path: Path)
         "thing-2.0-0",
     ]
     specs = [ast.literal_eval(found) for found in re.findall(r"# \w+ specs: (.*)", text)]
-    assert specs == [["full-tool", "thing >=2"], ["thing"]]
+    assert specs == [["thing >=2"], ["thing"]]

@@ -254,12 +254,13 @@ def test_history_is_appended_in_the_form_that_conda_parses() -> None:
     )
     old = Installed(record=zlib, meta_path="conda-meta/zlib-1.3-h5_0.json", entries=())
     new = Resolved(record=RICH, requested=("rich[jupyter]>=13",))
+    tool = Resolved(record=replace(zlib, name="tool"), requested=("tool>=1",))
     log = provenance.history(
         b"==> 2026-01-01 00:00:00 <==\n# cmd: conda create",
         when="2026-11-22 10:00:00",
         command="bridge install -p x rich\n+evil",
         version="0.1.0",
-        added=[new],
+        added=[new, tool],
         removed=[old],
         removed_specs=["zlib"],
     ).decode()
@@ -270,9 +271,33 @@ def test_history_is_appended_in_the_form_that_conda_parses() -> None:
         "# bridge version: 0.1.0\n"
         "-https://c.example/main/linux-64::zlib-1.3-h5_0\n"
         "+<develop>/noarch::rich-13.9.4-py3_none_any_0\n"
+        "+https://c.example/main/linux-64::tool-1.3-h5_0\n"
         "# remove specs: ['zlib']\n"
-        "# update specs: ['rich']\n"
+        "# update specs: ['tool>=1']\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("specs", "expected"),
+    [
+        ("# update specs: ['rich']", ["rich"]),
+        ("# update specs: [\"conda-forge::rich[version='>=1']\", 'zlib']", ["rich"]),
+        ("# create specs: ['Rich >=13', 'x']\n# update specs: ['y']", ["rich"]),
+        ("# update specs: ['rich']\n# remove specs: ['rich']", None),
+        ("# update specs: ['zlib']", None),
+        ("# update specs: rich, zlib", None),
+    ],
+)
+def test_a_wheel_is_no_spec_of_condas(specs: str, expected: list[str] | None) -> None:
+    """`conda env export --from-history` writes every spec as a conda package; conda 26.7 stops at one of a wheel."""
+    previous = f"==> 2026-01-01 00:00:00 <==\n# cmd: conda create\n{specs}\n".encode()
+    new = Resolved(record=RICH, requested=("rich",))
+    log = provenance.history(
+        previous, when="now", command="x", version="1", added=[new], removed=[], wheels={"rich"}
+    ).removeprefix(previous)
+    found = re.search(r"# remove specs: (.*)", log.decode())
+    assert (ast.literal_eval(found[1]) if found else None) == expected
+    assert b"# update specs" not in log
 
 
 @pytest.mark.parametrize(
@@ -291,7 +316,7 @@ def test_history_is_appended_in_the_form_that_conda_parses() -> None:
     ],
 )
 def test_a_spec_in_the_history_is_one_that_conda_can_parse(text: str, expected: str) -> None:
-    added = [Resolved(record=RICH, requested=(text,))]
+    added = [Resolved(record=replace(RICH, ecosystem="conda"), requested=(text,))]
     log = provenance.history(b"", when="now", command="x", version="1", added=added, removed=()).decode()
     found = re.search(r"# update specs: (.*)", log)
     assert found is not None

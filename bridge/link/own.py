@@ -65,5 +65,6 @@ def stage_own(task: Task, staging: Path, after: PrefixState) -> dict[str, Finger
         added=added,
         removed=removed,
         removed_specs=[old.record.name for old in unwanted],
+        wheels={each.record.name for each in after.installed if each.record.ecosystem == "wheel"},
     )
     return found | {_HISTORY: fs.write_file(staging, _HISTORY, [data])}
