@@ -23,6 +23,7 @@ from rattler import (
     GenericVirtualPackage,
     PackageName,
     PackageRecord,
+    PathsJson,
     PrefixRecord,
     RepoDataRecord,
     SparseRepoData,
@@ -35,6 +36,7 @@ from rattler.package_streaming import download_and_extract
 
 from bridge.errors import BridgeError, FaultError, UnsafeInputError, UsageError
 from bridge.fetch.secrets import hidden, masked, origin
+from bridge.paths import RelativePath
 from converters.record import Record
 
 __all__ = ["WholeRepodata", "channel_url", "current_subdir", "detect_virtual_packages", "extract", "link", "told"]
@@ -171,6 +173,7 @@ def link(
     cache: Path,
     *,
     python: Path | None = None,
+    site_packages: RelativePath | None = None,
 ) -> None:
     """Link conda packages into `staging` as if it were `final`, conda-meta records included.
 
@@ -179,14 +182,16 @@ def link(
     :param staging: absent or empty, and ours; `final`'s text is what is patched into files.
     :param cache: an empty directory for rattler to take the packages from, made and deleted by the caller.
     :param python: the conda-meta JSON of the python that stays in `final`; `None` where python is among `records`.
+    :param site_packages: where noarch packages go; rattler joins what a python's record says as it stands there.
 
-    rattler refuses a record with a hyphen in its build or without an absolute URL: `FaultError` (`link-failed`).
+    Raises `UnsafeInputError` (`conda-layout`) for metadata of a package that rattler cannot read. rattler refuses a
+    record with a hyphen in its build or without an absolute URL: `FaultError` (`link-failed`).
     """
     staging, final = Path(os.path.abspath(staging)), Path(os.path.abspath(final))
-    linked = [_repodata_record(record, unpacked[record.identity]) for record in records]
+    linked = [_repodata_record(record, unpacked[record.identity], site_packages) for record in records]
     if python is not None:
         # A live python must be known, and must not be linked: this is the one combination that works.
-        linked.append(PrefixRecord.from_path(python))
+        linked.append(_live_python(python, site_packages))
     work = install(
         linked,
         target_prefix=str(staging),
@@ -202,10 +207,32 @@ def link(
         _run(work)
 
 
-def _repodata_record(record: Record, directory: Path) -> RepoDataRecord:
-    package = PackageRecord.from_index_json(directory / "info" / "index.json", size=record.size, sha256=record.sha256)
+def _repodata_record(record: Record, directory: Path, site_packages: RelativePath | None) -> RepoDataRecord:
+    def unreadable(reason: str) -> UnsafeInputError:
+        return UnsafeInputError(
+            "conda-layout",
+            f"{record.filename or record.identity}: its metadata cannot be read",
+            context=(reason,),
+            hint="nothing was written; the package is broken: its publisher has to rebuild it",
+        )
+
+    info = directory / "info"
+    with told(unreadable):
+        package = PackageRecord.from_index_json(info / "index.json", size=record.size, sha256=record.sha256)
+        if (info / "paths.json").exists():
+            PathsJson.from_path(info / "paths.json")
+        if record.name == "python":
+            package.python_site_packages_path = site_packages
     filename = record.filename or f"{record.identity}.conda"
     return RepoDataRecord(package, filename, record.url, record.origin or record.url.rsplit("/", 2)[0])
+
+
+def _live_python(path: Path, site_packages: RelativePath | None) -> PrefixRecord:
+    """The record of the python that stays, which leads to `site_packages` whatever stands in it."""
+    with told(lambda reason: UnsafeInputError("record-invalid", f"{path}: not a record", context=(reason,))):
+        found = PrefixRecord.from_path(path)
+        found.python_site_packages_path = site_packages
+        return found
 
 
 def _run(work: Coroutine[object, object, _Answer]) -> _Answer:

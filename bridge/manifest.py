@@ -13,7 +13,7 @@ from bridge.archive import CondaManifest, WheelManifest, WheelMember
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.model import Entry, Fingerprint, Plan, PrefixState
 from bridge.owners import incoming
-from bridge.paths import META
+from bridge.paths import META, SITE_PACKAGES, RelativePath, path_below
 from bridge.provenance import is_direct, meta_path
 from converters.record import Record
 from converters.target import Python
@@ -76,13 +76,19 @@ def predict(
     return found
 
 
-def site_packages_after(plan: Plan, state: PrefixState) -> str | None:
-    """Where the python after the change keeps its packages: as its record says (CEP 17), else in the usual place."""
+def site_packages_after(plan: Plan, state: PrefixState) -> RelativePath | None:
+    """Where the python after the change keeps its packages: as its record says (CEP 17), else in the usual place.
+
+    Raises `UnsafeInputError` (`path-escape`) where the record names no place in the environment.
+    """
+    source, stated = "the environment", state.site_packages
     for resolved in incoming(plan):
         if resolved.record.name == "python" and resolved.record.ecosystem == "conda":
-            stated = resolved.record.python_site_packages_path
-            return stated or (plan.python.site_packages if plan.python else None)
-    return state.site_packages or (plan.python.site_packages if plan.python else None)
+            source, stated = resolved.record.label, resolved.record.python_site_packages_path
+            break
+    if stated:
+        return path_below(stated, source, SITE_PACKAGES)
+    return RelativePath(plan.python.site_packages) if plan.python else None
 
 
 def conda_paths(

@@ -155,7 +155,9 @@ def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = 
         md5=_text(data, "md5") if data.get("md5") else None,
         size=_number(data, "size"),
         license=str(data["license"]) if data.get("license") else None,
-        python_site_packages_path=str(data.get("python_site_packages_path") or "") or None,
+        python_site_packages_path=_text(data, "python_site_packages_path")
+        if data.get("python_site_packages_path")
+        else None,
         others=_others(data),
     )
 

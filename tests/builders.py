@@ -174,13 +174,13 @@ def make_conda(
     return target
 
 
-def make_python(channel: Path, minor: str) -> Path:
-    """A package `python` whose program starts the interpreter of the tests."""
+def make_python(channel: Path, minor: str, *, index: Mapping[str, object] | None = None) -> Path:
+    """A package `python` whose program starts the interpreter of the tests; `index` overrides keys of index.json."""
     script = f'#!/bin/sh\nexec {sys.executable} "$@"\n'.encode()
     files = {f"bin/python{minor}": script, f"lib/python{minor}/site-packages/README.txt": b""}
     return make_conda(
         channel, "python", f"{minor}.1", subdir="linux-64", noarch=None, files=files,
-        links={"bin/python": f"python{minor}"}, executable=[f"bin/python{minor}"],
+        links={"bin/python": f"python{minor}"}, executable=[f"bin/python{minor}"], index=index,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from bridge.archive.paths import Caution, cautions, refuse_cautions
 from bridge.archive.refusal import damaged, refused, shown
 from bridge.archive.tars import TarMember, is_info, scan_tar
 from bridge.model import PathKind
+from bridge.paths import SITE_PACKAGES, path_below
 
 __all__ = ["CondaManifest", "CondaPath", "check_conda"]
 
@@ -168,6 +169,8 @@ def _read_index(documents: Mapping[str, bytes], name: str, stem: str, limits: Li
     if not all(isinstance(part, str) for part in stated) or (identity != stem and not may_differ):
         problem = f"it says {shown(identity)}, which is not the file's name"
         raise refused("conda-layout", name, problem, member=_INDEX)
+    if index.get(SITE_PACKAGES):
+        path_below(index[SITE_PACKAGES], name, SITE_PACKAGES)
     return index
 
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 from bridge.archive.limits import Limits
 from bridge.archive.refusal import refused, shown
+from bridge.paths import find_control, leaves_tree
 
 __all__ = ["Caution", "cautions", "check_path", "check_tree", "find_control", "parent_folders", "refuse_cautions"]
 
-_BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"]
     + [f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"]
@@ -42,7 +41,7 @@ def check_path(path: str, archive: str, name_id: str, limits: Limits, offset: in
     Raises `UnsafeInputError`: `path-escape`, `limit-name`, or `name_id`.
     """
     parts = path.split("/")
-    if ".." in parts or path.startswith(("/", "\\")) or _DRIVE.match(path) or _climbs(path):
+    if leaves_tree(path):
         raise refused("path-escape", archive, "the path leaves the tree", member=path, offset=offset)
     if control := find_control(path):  # It would be shown as another name, or break a record's lines.
         raise refused(name_id, archive, f"the name holds the control character {control}", member=path, offset=offset)
@@ -55,21 +54,6 @@ def check_path(path: str, archive: str, name_id: str, limits: Limits, offset: in
     if long or len(parts) > limits.depth:
         bound = f"{limits.name} bytes, {limits.component} a component, {limits.depth} components"
         raise refused("limit-name", archive, f"the name is longer than allowed ({bound})", member=path, offset=offset)
-
-
-def _climbs(path: str) -> bool:
-    """Whether a reader that takes a backslash as a separator would climb (W33)."""
-    return "\\" in path and ".." in path.replace("\\", "/").split("/")
-
-
-def find_control(text: str) -> str | None:
-    """The first control character, as `U+202E`: C0 and C1, line and paragraph breaks, and what turns text around."""
-    if text.isascii() and text.isprintable():
-        return None
-    for mark in text:
-        if mark in _BIDI or unicodedata.category(mark) in {"Cc", "Cs", "Zl", "Zp"}:
-            return f"U+{ord(mark):04X}"
-    return None
 
 
 def check_tree(files: Iterable[str], directories: Iterable[str], archive: str) -> set[str]:

@@ -14,6 +14,7 @@ from bridge import _rattler, fs
 from bridge.errors import UsageError
 from bridge.link.bytecode import Compiled
 from bridge.link.task import Laid, Task, differs
+from bridge.manifest import site_packages_after
 from bridge.model import Fingerprint, Resolved
 from bridge.owners import incoming, leaving
 from bridge.paths import EMPTY, META
@@ -88,7 +89,7 @@ def link(task: Task, staging: Path, scratch: Path, unpacked: Mapping[str, Path])
     resolved = packages_of(task)
     if not resolved:
         return
-    python = _live_python(task, resolved)
+    python, site = _live_python(task, resolved), site_packages_after(task.plan, task.state)
     together, apart = _groups(task, resolved)
     for number, group in enumerate([together, *([each] for each in apart)]):
         if not group:
@@ -97,7 +98,9 @@ def link(task: Task, staging: Path, scratch: Path, unpacked: Mapping[str, Path])
         linked = scratch / f"linked-{number}"
         support = python if python is not None else _staged_python(task, staging, group)
         records = [each.record for each in group]
-        _rattler.link(records, unpacked, linked, task.plan.prefix, scratch / "packages", python=support)
+        _rattler.link(
+            records, unpacked, linked, task.plan.prefix, scratch / "packages", python=support, site_packages=site
+        )
         yielded = task.judgement.yielded.get(group[0].record.identity, frozenset()) if number else frozenset()
         _move(linked, staging, yielded, _foreseen(task, group))
 

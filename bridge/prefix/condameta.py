@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from bridge.entries import Entries
 from bridge.fetch.secrets import masked, public
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
-from bridge.paths import EMPTY, META, NO_CHANNEL, inside
+from bridge.paths import EMPTY, META, NO_CHANNEL, SITE_PACKAGES, RelativePath, inside, path_below
 from bridge.prefix.columns import conda_paths
 from bridge.prefix.locations import located
 from bridge.prefix.origin import channel_of, subdir_of
@@ -66,6 +66,8 @@ def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installe
     details = [f"it lists {len(refused)} path(s) that no package may have, first {refused[0]!r}"] if refused else []
     # rattler cannot read a record with such a null, and refuses the whole environment for it.
     details += [f"its {key} is null" for key in _LISTS if key in document and document[key] is None]
+    if document.get(SITE_PACKAGES) and record.python_site_packages_path is None:
+        details.append(f"its {SITE_PACKAGES} is no place in the environment: {document[SITE_PACKAGES]!r}")
     defects = tuple(Defect(id="broken-record", path=path, detail=detail) for detail in details)
     entries = entries if in_columns else tuple(entries)
     return Installed(record=record, meta_path=path, entries=entries, requested=_requested(document)), defects
@@ -87,11 +89,18 @@ def _record(document: Mapping[str, object]) -> Record:
         pypi_names=projects_of_purls(record.purls),
         timestamp=_milliseconds(record.timestamp),
         sha256=record.sha256 if record.sha256 and _HEX.match(record.sha256) else None,
-        python_site_packages_path=None if site is None else inside(site),
+        python_site_packages_path=None if site is None else _place(site),
     )
     if _is_wheel(record, document.get("package_type")):
         return _wheel(record)  # Its channel is an index, in whose URL no part is a subdir.
     return replace(record, origin=public(channel_of(document)))
+
+
+def _place(site_packages: str) -> RelativePath | None:
+    try:
+        return path_below(site_packages, META, SITE_PACKAGES)
+    except UnsafeInputError:
+        return None
 
 
 def _is_wheel(record: Record, package_type: object) -> bool:
