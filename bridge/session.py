@@ -310,6 +310,8 @@ class Session:
     @cached_property
     def _configured_constraints(self) -> tuple[algebra.Requirement, ...]:
         """What pip is configured to hold every solution to (its option `constraint`)."""
+        if not self.settings.constraints:
+            return ()
         from bridge.requirement_files.pip_format import read_constraints
 
         return tuple(each for path in self.settings.constraints for each in read_constraints(Path(path), os.environ))

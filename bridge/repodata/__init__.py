@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from bridge._rattler import WholeRepodata
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.answers import offline_error
-from bridge.fetch.cache import BlobStore
 from bridge.fetch.secrets import SECRETS, public
 from bridge.fetch.urls import check_link, local_path
-from bridge.repodata.shards import INDEX_NAME, MAGIC, MAX_INDEX, MAX_SHARD, ShardIndex, is_plain, read_index, read_shard
-from bridge.repodata.whole import WholeStore, check_bases
+from bridge.repodata.places import check_bases, is_plain
 from converters.record import Record, conda_record
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Repodata"]
 
 Json = Mapping[str, object]
-_ABSENT = frozenset({400, 401, 403, 405, 410})  # then the whole repodata is asked for, whose answer counts
 
 
 class _Source(Protocol):
@@ -89,8 +86,8 @@ class Repodata:
         if self._sources is None:
             self._sources = self._opened()
         jobs = [(place, source, name) for place, source in self._sources.items() for name in wanted]
-        is_remote = any(isinstance(source, _Shards) for _, source, _ in jobs)
-        answers = self._client().map(_load, jobs) if is_remote and len(jobs) > 1 else list(map(_load, jobs))
+        is_local = all(isinstance(source, _Whole) for _, source, _ in jobs)
+        answers = list(map(_load, jobs)) if is_local or len(jobs) == 1 else self._client().map(_load, jobs)
         collected: dict[str, list[Record]] = {name: [] for name in wanted}
         for (place, _, name), answer in zip(jobs, answers, strict=True):
             collected[name] += self._records(place, name, answer)
@@ -137,30 +134,16 @@ class Repodata:
         try:
             if self._is_offline and not self._client().settings.offline:
                 raise offline_error(place.url)
-            return self._shards(place) or self._whole(place)
+            from bridge.repodata import remote  # noqa: PLC0415 - who asks folders alone needs none of it
+
+            client = self._client()
+            shards = remote.open_shards(place.url, client, self._cache)
+            if shards is not None:
+                return shards
+            path = remote.whole_file(place.url, client, self._cache)
+            return None if path is None else _Whole(place, path, client.settings.trusted_hosts)
         except NetworkError as error:
             raise _unreachable(place, error) from error
-
-    def _shards(self, place: _Place) -> _Source | None:
-        client = self._client()
-        try:
-            page = client.get(f"{place.url}/{INDEX_NAME}", max_bytes=MAX_INDEX)
-        except NetworkError as error:
-            if error.id == "offline" or error.objects.get("status") in _ABSENT:
-                return None
-            raise
-        if page is None or not page.content.startswith(MAGIC):
-            return None
-        index = read_index(page.content, page.base or page.url, client.settings.trusted_hosts)
-        return _Shards(place, index, client, BlobStore(self._cache / "shards", root=self._cache.parent))
-
-    def _whole(self, place: _Place) -> _Source | None:
-        client = self._client()
-        path = WholeStore(self._cache, client).get(place.url)
-        if path is None:
-            return None
-        check_bases(path, f"{place.url}/", client.settings.trusted_hosts)
-        return _Whole(place, path, client.settings.trusted_hosts)
 
 
 def _load(job: tuple[_Place, _Source, str]) -> Sequence[Json]:
@@ -189,37 +172,6 @@ class _Whole:
 
     def close(self) -> None:
         self._file.close()
-
-
-class _Shards:
-    """A subdir whose repodata is sharded."""
-
-    def __init__(self, place: _Place, index: ShardIndex, client: Client, kept: BlobStore) -> None:
-        self._place, self._index, self._client, self._kept = place, index, client, kept
-
-    def load(self, name: str) -> Sequence[Json]:
-        digest = self._index.digests.get(name)
-        if digest is None:
-            return ()
-        url = f"{self._index.shards}{digest.hex()}.msgpack.zst"
-        content = self._kept.get(digest.hex())
-        if content is None:
-            page = self._client.get(url, max_bytes=MAX_SHARD, is_page=False)
-            if page is None:
-                raise NetworkError("channel-unreachable", f"the channel names records of {name} that it does not have")
-            content = page.content
-            found = list(read_shard(content, name, digest, url))
-            self._kept.set(digest.hex(), content)
-        else:
-            found = list(read_shard(content, name, digest, url))
-        return [{**record, "fn": filename, "url": self._url(filename)} for filename, record in found]
-
-    def _url(self, filename: str) -> str:
-        base, question, query = self._index.base.partition("?")
-        return SECRETS.learn(f"{base}{filename}{question}{query}", is_typed=False)
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
 
 def _open_folder(place: _Place) -> _Source | None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import urljoin
 
 import msgpack
 import zstandard
 
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.fetch.secrets import masked
-from bridge.fetch.urls import check_file_name, check_link, origin
+from bridge.repodata.places import check_base, invalid
 
-__all__ = ["INDEX_NAME", "MAGIC", "MAX_INDEX", "MAX_SHARD", "ShardIndex", "check_base", "read_index", "read_shard"]
+__all__ = ["INDEX_NAME", "MAGIC", "MAX_INDEX", "MAX_SHARD", "ShardIndex", "read_index", "read_shard"]
 
 INDEX_NAME = "repodata_shards.msgpack.zst"
 MAGIC = b"\x28\xb5\x2f\xfd"  # of a zstd frame (RFC 8878, 3.1.1)
@@ -46,31 +45,16 @@ def read_index(content: bytes, url: str, trusted_hosts: tuple[str, ...]) -> Shar
     document = _unpacked(content, MAX_INDEX, url)
     shards, info = document.get("shards"), document.get("info")
     if document.get("version", 1) != 1 or not isinstance(shards, dict) or not isinstance(info, dict):
-        raise _invalid(url, "it is no index of shards of version 1")
+        raise invalid(url, "it is no index of shards of version 1")
     if not all(
         isinstance(name, str) and isinstance(hash_, bytes) and len(hash_) == 32 for name, hash_ in shards.items()
     ):
-        raise _invalid(url, "it maps names to what are no sha256")
+        raise invalid(url, "it maps names to what are no sha256")
     return ShardIndex(
         base=check_base(info.get("base_url"), url, trusted_hosts),
         shards=check_base(info.get("shards_base_url"), url, trusted_hosts),
         digests=shards,
     )
-
-
-def check_base(given: object, url: str, trusted_hosts: tuple[str, ...]) -> str:
-    """The URL of a folder that a document at `url` names (CEP 15), absolute. Raises as `read_index`."""
-    if given is not None and not isinstance(given, str):
-        raise _invalid(url, "its base_url is no text")
-    try:
-        base = urljoin(url, given or "./").partition("#")[0]
-        if "://" in url and not url.startswith("file:"):
-            check_link(url, base, trusted_hosts)
-            origin(base)
-    except ValueError as error:
-        raise _invalid(url, f"its base_url is no URL: {error}") from error
-    path, question, query = base.partition("?")
-    return f"{path.rstrip('/')}/{question}{query}"
 
 
 def read_shard(content: bytes, name: str, digest: bytes, url: str) -> Iterator[tuple[str, dict[str, object]]]:
@@ -107,7 +91,7 @@ def _section(document: Json, key: str, url: str) -> dict[str, dict[str, object]]
     if not isinstance(section, dict) or not all(
         isinstance(name, str) and isinstance(record, dict) for name, record in section.items()
     ):
-        raise _invalid(url, f"its {key} is no map of file names to records")
+        raise invalid(url, f"its {key} is no map of file names to records")
     return section
 
 
@@ -121,29 +105,13 @@ def _unpacked(content: bytes, most: int, url: str) -> dict[str, object]:
         with zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(content) as reader:
             data = reader.read(most + 1)
     except (zstandard.ZstdError, MemoryError) as error:
-        raise _invalid(url, f"it is not zstd: {error}") from error
+        raise invalid(url, f"it is not zstd: {error}") from error
     if len(data) > most:
         raise UnsafeInputError("limit-size", f"more than {most} bytes of repodata: {masked(url)}")
     try:
         document = msgpack.unpackb(data, raw=False, strict_map_key=False)
     except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
-        raise _invalid(url, f"it is not MessagePack: {error}") from error
+        raise invalid(url, f"it is not MessagePack: {error}") from error
     if not isinstance(document, dict):
-        raise _invalid(url, "it is no map")
+        raise invalid(url, "it is no map")
     return document
-
-
-def _invalid(url: str, reason: str) -> UnsafeInputError:
-    shown = masked(url)
-    return UnsafeInputError(
-        "repodata-invalid", f"the channel's repodata cannot be read: {shown}", context=(reason[:300],)
-    )
-
-
-def is_plain(filename: str) -> bool:
-    """Whether a file name of repodata is one plain path component."""
-    try:
-        check_file_name(filename)
-    except UnsafeInputError:
-        return False
-    return True

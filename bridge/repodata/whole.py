@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import re
 import time
 import zlib
@@ -23,13 +22,13 @@ from bridge import fs
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.answers import Answer, offline_error, status_error, truncated, validator
 from bridge.fetch.cache import BlobStore, told_as_cache
-from bridge.fetch.secrets import SECRETS, masked
-from bridge.repodata.shards import check_base
+from bridge.fetch.secrets import masked
+from bridge.repodata.places import invalid
 
 if TYPE_CHECKING:
     from bridge.fetch import Client
 
-__all__ = ["MAX_WHOLE", "WholeStore", "check_bases"]
+__all__ = ["MAX_WHOLE", "WholeStore"]
 
 MAX_WHOLE = 768 << 20  # bytes of JSON; conda-forge's largest has about 400 MiB, and is sharded
 _NAMES = ("repodata.json.zst", "repodata.json")
@@ -37,7 +36,6 @@ _NOTHING = b"null"  # the note of a subdir that the channel does not have
 _BLOCK = 1 << 18
 _MAX_WINDOW = 1 << 27
 _MAX_AGE = re.compile(r"(?:\A|[\s,])max-age=([0-9]{1,9})(?:\Z|[\s,])")
-_BASE = re.compile(rb'"base_url"\s*:\s*("(?:[^"\\]|\\.){0,4096}")')
 _ABSENT = frozenset({400, 403, 404, 405, 410})  # what servers of plain files say of a compressed form they lack
 
 
@@ -155,7 +153,7 @@ def _inflated(answer: Answer, url: str) -> Iterator[bytes]:
                 yield decoder.decompress(rest, _BLOCK)
                 rest = decoder.unconsumed_tail
     except zlib.error as error:
-        raise _garbled(url, error) from error
+        raise invalid(url, str(error)) from error
     if not decoder.eof:
         raise truncated(url, 0, None)
 
@@ -173,7 +171,7 @@ def _unpacked(answer: Answer, url: str) -> Iterator[bytes]:
             except zstandard.ZstdError as error:
                 if not is_begun:
                     return
-                raise _garbled(url, error) from error
+                raise invalid(url, str(error)) from error
             if not block:
                 return
             is_begun = True
@@ -197,25 +195,3 @@ class _Reader:
 
     def close(self) -> None:
         self._rest = b""
-
-
-def _garbled(url: str, error: Exception) -> UnsafeInputError:
-    message = f"the channel's repodata cannot be read: {masked(url)}"
-    return UnsafeInputError("repodata-invalid", message, context=(str(error)[:300],))
-
-
-def check_bases(path: Path, url: str, trusted_hosts: tuple[str, ...]) -> None:
-    """Judge each `base_url` in a repodata file from `url`, before rattler reads it: it panics over some.
-
-    Raises `UnsafeInputError` (`url-refused`, `repodata-invalid`).
-    """
-    with open(path, "rb") as stream:
-        if stream.seek(0, 2) == 0:
-            return
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            for match in _BASE.finditer(view):
-                try:
-                    given = json.loads(match[1])
-                except ValueError:
-                    continue  # rattler says what is wrong with the file
-                check_base(given, SECRETS.address(url).full if "://" in url else url, trusted_hosts)
