@@ -57,7 +57,7 @@ def tls_files(folder: Path) -> tuple[Path, Path]:
 class Route:
     """How one path is answered. Lists are used up request by request; what is after their end is plain success.
 
-    `statuses`: what to answer instead (`None`: the content). `cuts`: after how many bytes of the body to hang up.
+    `credentials` and `query` are demanded. `statuses`: what to answer instead (`None`: the content). `cuts`: after how many bytes of the body to hang up.
     `length`: a Content-Length of 200 answers that lies. `chunked` sends the body in chunks (cut off: without the last).
     `stall`: after how many bytes of the body to send nothing more. `drip` and `drip_head`: seconds after each byte of
     the body, or of the head. `on_request` may change the route.
@@ -70,6 +70,7 @@ class Route:
     retry_after: str | None = None
     location: str | None = None
     credentials: tuple[str, str] | None = None
+    query: str | None = None
     ranges: bool = True
     etag: str | None = None
     last_modified: str | None = None
@@ -113,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(path, Route(), 404, {}, b"no such thing")
             elif route.credentials and self.headers.get("Authorization") != _basic(route.credentials):
                 self._send(path, route, 401, {"WWW-Authenticate": 'Basic realm="tests"'}, b"who are you?")
+            elif route.query is not None and self.path.partition("?")[2] != route.query:
+                self._send(path, route, 403, {}, b"not signed")
             elif status is not None:
                 headers = {"Retry-After": route.retry_after} if route.retry_after else {}
                 self._send(path, route, status, headers, b"not now")
