@@ -57,7 +57,9 @@ def tls_files(folder: Path) -> tuple[Path, Path]:
 class Route:
     """How one path is answered. Lists are used up request by request; what is after their end is plain success.
 
-    `credentials` and `query` are demanded. `statuses`: what to answer instead (`None`: the content). `cuts`: after how many bytes of the body to hang up.
+    `credentials` and `query` are demanded.
+
+    `statuses`: what to answer instead (`None`: the content). `cuts`: after how many bytes of the body to hang up.
     `length`: a Content-Length of 200 answers that lies. `chunked` sends the body in chunks (cut off: without the last).
     `stall`: after how many bytes of the body to send nothing more. `drip` and `drip_head`: seconds after each byte of
     the body, or of the head. `on_request` may change the route.

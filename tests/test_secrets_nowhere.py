@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,8 @@ def test_commands_that_go_well(site: Site, command: str) -> None:
     for word in command.split():
         words += site.places if word == "PLACES" else [site.prefix if word == "PREFIX" else word]
     ran = site(*words, status=None)
-    assert ran.status in {0, 2} and "Traceback" not in ran.err, ran.err
+    assert ran.status in {0, 2}, ran.err
+    assert "Traceback" not in ran.err
     site.check_files()
 
 
@@ -190,7 +192,7 @@ def test_secrets_that_come_from_elsewhere(site: Site) -> None:
         f"--index-url {site.index}\n--find-links {site.with_user}/links\ntwo @ {site.typed}\none\n"
     )
     (site.inputs / "pip.conf").write_text(f"[global]\nindex-url = {site.index}\nfind-links = {site.with_user}/links\n")
-    conf = {"PIP_CONFIG_FILE": str(site.inputs / "pip.conf"), "PIP_NO_INDEX": "0"}
+    conf: dict[str, Any] = {"PIP_CONFIG_FILE": str(site.inputs / "pip.conf"), "PIP_NO_INDEX": "0"}
     python = f"python={MINOR}"
     site("resolve", "-c", site.channel, "-r", site.inputs / "requirements.txt", "--json", status=None)
     site("resolve", "-c", site.channel, python, "one", "--json", **conf)
@@ -201,7 +203,8 @@ def test_secrets_that_come_from_elsewhere(site: Site) -> None:
     proxy = f"http://{USER}:{QUOTED}@127.0.0.1:9"
     site("resolve", "-c", "http://far.invalid/chan", python, status=10, BRIDGE_PROXY=proxy)
     for scheme in ("HTTP_PROXY", "http_proxy"):
-        site("resolve", "-c", "http://far.invalid/chan", python, status=10, BRIDGE_DEBUG="1", **{scheme: proxy})
+        environ: dict[str, Any] = {scheme: proxy}
+        site("resolve", "-c", "http://far.invalid/chan", python, status=10, BRIDGE_DEBUG="1", **environ)
     explicit = site.inputs / "explicit.txt"
     explicit.write_text(f"@EXPLICIT\n{site.channel}/noarch/tool-1.0-0.conda\n")
     site("create", "-p", site.folder / "explicit", "-r", explicit, "--json")
@@ -209,8 +212,8 @@ def test_secrets_that_come_from_elsewhere(site: Site) -> None:
 
 
 def test_a_later_run_gets_them_again_from_the_configuration(site: Site) -> None:
-    """Records have no secrets; what names the channel and the index does, and says what is missing where it does not."""
-    environ = {"BRIDGE_CHANNEL": site.channel, "BRIDGE_INDEX_URL": site.index}
+    """Records have no secrets; what names the channel and the index has, and without it the error says what to give."""
+    environ: dict[str, Any] = {"BRIDGE_CHANNEL": site.channel, "BRIDGE_INDEX_URL": site.index}
     site("remove", "-p", site.prefix, "tool", **environ)
     site("install", "-p", site.prefix, "tool", "one", **environ)
     site("remove", "-p", site.prefix, "tool", **environ)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import socket
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
@@ -46,7 +47,7 @@ __all__ = ["Wire"]
 
 MAXREDIRECTS = 10
 _BLOCK = 64 << 10
-_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})  # one of them: each further one multiplies
+_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})  # one of them: each further one multiplies
 
 
 class Wire:
@@ -68,6 +69,7 @@ class Wire:
         if settings.proxy:
             with suppress(ValueError):  # requests says what is wrong with it
                 SECRETS.learn(settings.proxy, is_typed=False)
+        self._session.headers["Accept-Encoding"] = "gzip, deflate"
         self._session.headers["User-Agent"] = f"conda-bridge/{__version__}"
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(self._watchdog))
@@ -181,7 +183,9 @@ class Wire:
         proxies = dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else {}
         verify = False if is_trusted(str(request.url), settings.trusted_hosts) else settings.ca_bundle or True
         found = self._session.merge_environment_settings(request.url, proxies, True, verify, settings.client_cert)
-        response = self._session.send(request, allow_redirects=False, timeout=settings.timeout, **found)
+        # Not through the session, which reads what a redirect says by itself and keeps cookies.
+        adapter = self._session.get_adapter(str(request.url))
+        response = adapter.send(request, timeout=settings.timeout, **cast("dict[str, Any]", found))
         return cast("urllib3.HTTPResponse", response.raw)
 
 
@@ -204,8 +208,29 @@ def _decoded(content: bytes, encoding: str, url: str) -> Iterator[bytes]:
     if encoding not in _ENCODINGS:
         shown = f"its Content-Encoding is {encoding[:60]!r}"
         raise NetworkError("encoding", f"the content is not encoded as was asked: {masked(url)}", context=(shown,))
+    if encoding != "deflate":
+        return _unzipped(content)
     raw = urllib3.HTTPResponse(io.BytesIO(content), {"Content-Encoding": encoding}, preload_content=False)
     return raw.stream(_BLOCK, decode_content=True)
+
+
+def _unzipped(content: bytes) -> Iterator[bytes]:
+    """The members of a gzip file (RFC 1952), in small blocks. Raises `DecodeError`, also where one is cut off."""
+    rest = content
+    while rest.strip(b"\0"):
+        decoder = zlib.decompressobj(31)
+        while True:
+            try:
+                block = decoder.decompress(rest, _BLOCK)
+            except zlib.error as error:
+                raise urllib3.exceptions.DecodeError(str(error)) from error
+            yield block
+            if decoder.eof:
+                break
+            rest = decoder.unconsumed_tail
+            if not block and not rest:
+                raise urllib3.exceptions.DecodeError("the gzip data is cut off")
+        rest = decoder.unused_data
 
 
 class _Answer:
@@ -252,6 +277,9 @@ def told(url: str, *, is_idle: bool = True) -> Iterator[None]:
     except requests.exceptions.SSLError as error:
         hint = "if an authority of your own signs its certificate, name the bundle in BRIDGE_CA_BUNDLE (or pip's cert)"
         raise NetworkError("tls", f"no trusted connection to {shown}", context=(reason(error),), hint=hint) from error
+    except (requests.exceptions.InvalidHeader, urllib3.exceptions.InvalidHeader) as error:
+        message = f"the answer of {shown} cannot be read"
+        raise Again(NetworkError("not-reached", message, context=(reason(error),))) from error
     except ValueError as error:  # MissingSchema, InvalidSchema, InvalidURL and InvalidProxyURL are of them
         raise invalid_url(url, error) from error
     except urllib3.exceptions.LocationValueError as error:  # a host that no name can be: an empty or too long label

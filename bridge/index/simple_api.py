@@ -56,7 +56,7 @@ class Status:
     @classmethod
     def of(cls, word: object, reason: object) -> Status | None:
         """The status that a page gives; `None` for "active" and for words that the PEP does not know."""
-        if word not in {"archived", "quarantined", "deprecated"}:
+        if not isinstance(word, str) or word not in {"archived", "quarantined", "deprecated"}:
             return None
         return cls(
             word=str(word), reason=str(reason)[:300] if isinstance(reason, str) and reason else "no reason given"
