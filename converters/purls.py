@@ -27,7 +27,7 @@ def wheel_purl(project: str, version: str, filename: str = "", index: str = "") 
 
     The qualifiers are in the order of their names, as the purl specification demands of the canonical form.
     """
-    said = {"file_name": filename, "repository_url": index}
+    said = {"file_name": filename, "repository_url": index.rstrip("/")}  # as records of channels are read
     qualifiers = "&".join(f"{key}={quote(value, safe=':/')}" for key, value in said.items() if value)
     return f"pkg:pypi/{project}@{quote(version, safe='')}{'?' if qualifiers else ''}{qualifiers}"
 
