@@ -247,8 +247,8 @@ class TestEnvironmentFiles:
 @pytest.mark.parametrize("way", ["explicit", "clone"])
 def test_an_environment_with_wheels_is_made_again(conda: Conda, environment: Path, tmp_path: Path, way: str) -> None:
     """A wheel is named by its URL, and only a plugin can unpack it."""
-    if conda.version < (26, 5):
-        pytest.skip("this conda asks no plugin to unpack packages")
+    if conda.version < (26, 7):
+        pytest.skip("this conda cannot remove what was unpacked from a wheel")
     listed = tmp_path / "explicit.txt"
     listed.write_text(conda("list", "--explicit", "-p", environment).out)
     assert "cow-1.0-py3-none-any.whl" in listed.read_text()
@@ -257,6 +257,9 @@ def test_an_environment_with_wheels_is_made_again(conda: Conda, environment: Pat
     assert done.status == 0, done.err
     assert (tmp_path / f"again/lib/python{MINOR}/site-packages/cow/__init__.py").is_file()
     assert conda("bridge", "audit", "-p", tmp_path / "again").status == 0
+    done = conda("remove", "-q", "-p", tmp_path / "again", "cow")
+    assert done.status == 0, done.err
+    assert not (tmp_path / f"again/lib/python{MINOR}/site-packages/cow").exists()
 
 
 def test_a_plain_conda_is_left_as_it_is(conda: Conda, environment: Path) -> None:

@@ -117,7 +117,15 @@ def conda_environment_exporters() -> Iterable[object]:
 
 @hook
 def conda_package_extractors() -> Iterable[object]:
-    """Wheels that explicit lists and clones name by URL."""
+    """Wheels that explicit lists and clones name by URL, from conda 26.7 on.
+
+    conda 26.5 asks the hook too, but names the record after the wheel's file and cannot remove such a package.
+    """
+    from conda import __version__
+
+    year, month = (int(part) for part in __version__.split(".")[:2])
+    if (year, month) < (26, 7):
+        return
     from conda.plugins.types import CondaPackageExtractor
 
     from bridge.conda_plugin.extractor import extract

@@ -1,7 +1,7 @@
 """Wheels in explicit lists and clones: conda unpacks a wheel through `bridge convert`.
 
 `conda list --explicit` and `conda create --clone` name a wheel by its URL. conda fetches it, but only a plugin can
-unpack it (`conda_package_extractors`, conda 26.5 on).
+unpack it (`conda_package_extractors`, conda 26.7 on).
 """
 
 from __future__ import annotations
