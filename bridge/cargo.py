@@ -29,6 +29,7 @@ from bridge.link.scripts import Traces, run_scripts, scripts_of
 from bridge.link.wheel_store import WheelStore
 from bridge.manifest import Manifest, predict, site_packages_after
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
+from bridge.notices import notices, refuse_startup_code
 from bridge.owners import incoming
 from bridge.ownership import judge
 from bridge.session import Session, Supply, command_line
@@ -204,14 +205,17 @@ def _spelled(texts: Iterable[str]) -> set[str]:
 
 
 def task_of(state: PrefixState, supply: Supply, cargo: Cargo, exists: Callable[[str], Fingerprint | None]) -> Task:
-    """What staging needs to know, every path judged against the prefix and the plan.
+    """What staging needs to know, every path judged against the prefix and the plan; a person is told of the rest.
 
     :param exists: what lies at a path of the prefix.
 
-    Raises `OwnershipError` (exit 4).
+    Raises `OwnershipError` (exit 4), and `UnsafeInputError` (`startup-code`) where a person refuses that.
     """
     settings, plan = supply.session.settings, cargo.plan
-    predicted = predict(plan, cargo.manifests, site_packages=site_packages_after(plan, state))
+    site_packages = site_packages_after(plan, state)
+    predicted = predict(plan, cargo.manifests, site_packages=site_packages)
+    if settings.refuse_startup_code:
+        refuse_startup_code(plan, cargo.manifests, predicted, site_packages or "")
     judgement = judge(
         state,
         plan,
@@ -221,6 +225,8 @@ def task_of(state: PrefixState, supply: Supply, cargo: Cargo, exists: Callable[[
         set_aside=settings.set_aside,
         allow_clobber=settings.allow_clobber,
     )
+    for notice in notices(state, plan, cargo.manifests, predicted, site_packages or ""):
+        supply.session.tell(notice)
     return Task(
         plan=plan,
         state=state,

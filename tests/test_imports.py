@@ -20,6 +20,7 @@ PURE = [
     "bridge/fingerprint",
     "bridge/manifest",
     "bridge/model",
+    "bridge/notices",
     "bridge/owners",
     "bridge/ownership",
     "bridge/paths",

@@ -15,7 +15,16 @@ from bridge.archive.limits import Limits
 from bridge.archive.refusal import refused, shown
 from bridge.paths import find_control, leaves_tree
 
-__all__ = ["Caution", "cautions", "check_path", "check_tree", "find_control", "parent_folders", "refuse_cautions"]
+__all__ = [
+    "Caution",
+    "cautions",
+    "check_path",
+    "check_tree",
+    "find_control",
+    "fold_case",
+    "parent_folders",
+    "refuse_cautions",
+]
 
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"]
@@ -100,14 +109,15 @@ def cautions(names: Iterable[str]) -> tuple[Caution, ...]:
     found = []
     folded: dict[str, str] = {}
     for name in sorted(names):
-        other = folded.setdefault(_fold(name), name)
+        other = folded.setdefault(fold_case(name), name)
         if other != name:
             found.append(Caution(id="case-collision", path=name, detail=f"differs from {shown(other)} in case only"))
         found.extend(_windows_cautions(name))
     return tuple(found)
 
 
-def _fold(name: str) -> str:
+def fold_case(name: str) -> str:
+    """A name as a case-insensitive file system compares it: equal for names that would meet there."""
     if name.isascii():
         return name.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

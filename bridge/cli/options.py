@@ -57,6 +57,8 @@ def changing(command: Command) -> Command:
         click.option("--no-compile", "compile", flag_value="no", help="Do not, whatever BRIDGE_COMPILE says."),
         click.option("--allow-external-symlinks", is_flag=True, help="Accept conda packages with links that leave the"
                      " prefix."),
+        click.option("--refuse-startup-code", is_flag=True, help="Refuse wheels with code that every start of python"
+                     " runs (.pth, sitecustomize, usercustomize)."),
         click.option("--override-frozen", is_flag=True, help="Change the environment though it is marked as frozen."),
         click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process."),
         click.option("--durability", metavar="full|batched|none", help="What outlives a power failure: each file"

@@ -88,6 +88,7 @@ class Settings:
     allow_link_scripts: bool = False
     compile: bool = False
     allow_external_symlinks: bool = False
+    refuse_startup_code: bool = False
     override_frozen: bool = False
     lock_timeout: float = 60.0
     durability: Durability = "batched"
@@ -113,7 +114,8 @@ OPTIONS = frozenset(
         "prefix", "channel", "channel_priority", "index_url", "extra_index_url", "name_map", "platform",
         "virtual_package", "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside",
         "allow_clobber", "compile", "build_network",
-        "allow_link_scripts", "allow_external_symlinks", "override_frozen", "lock_timeout", "durability", "json",
+        "allow_link_scripts", "allow_external_symlinks", "refuse_startup_code", "override_frozen",
+        "lock_timeout", "durability", "json",
         "quiet", "verbose", "no_progress", "color",
 
         "find_links", "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
@@ -164,6 +166,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         allow_link_scripts=ask.flag("allow_link_scripts"),
         compile=ask.flag("compile"),
         allow_external_symlinks=ask.flag("allow_external_symlinks"),
+        refuse_startup_code=ask.flag("refuse_startup_code"),
         # CEP 22: no configuration may make the override the default, so that BRIDGE_OVERRIDE_FROZEN is not read.
         override_frozen=bool(options.get("override_frozen")),
         lock_timeout=ask.number("lock_timeout", 60.0),
