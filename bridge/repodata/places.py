@@ -14,6 +14,7 @@ from bridge.fetch.urls import check_file_name, check_link
 
 __all__ = ["check_base", "check_bases", "invalid", "is_plain"]
 
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]{0,200}\Z", re.ASCII)  # no `%`: nothing to decode
 _BASE = re.compile(rb'"base_url"\s*:\s*("(?:[^"\\]|\\.){0,4096}")')
 
 
@@ -54,6 +55,8 @@ def check_bases(path: Path, url: str, trusted_hosts: tuple[str, ...]) -> None:
 
 def is_plain(filename: str) -> bool:
     """Whether a file name of repodata is one plain path component."""
+    if _PLAIN.match(filename):
+        return True
     try:
         check_file_name(filename)
     except UnsafeInputError:

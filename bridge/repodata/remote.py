@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import NetworkError
 from bridge.fetch.cache import BlobStore
-from bridge.fetch.secrets import SECRETS
+from bridge.fetch.secrets import SECRETS, public
 from bridge.repodata.places import check_bases
 from bridge.repodata.shards import INDEX_NAME, MAGIC, MAX_INDEX, MAX_SHARD, ShardIndex, read_index, read_shard
 from bridge.repodata.whole import WholeStore
@@ -67,6 +67,9 @@ class Shards:
             self._kept.set(digest.hex(), content)
         else:
             found = list(read_shard(content, name, digest, url))
+        base = self._index.base
+        if public(base) == base and "?" not in base:
+            return [{**record, "fn": filename, "url": base + filename} for filename, record in found]
         return [{**record, "fn": filename, "url": self._url(filename)} for filename, record in found]
 
     def _url(self, filename: str) -> str:
