@@ -29,7 +29,7 @@ from bridge.paths import META
 from converters.record import Record
 from converters.target import Python, Target
 
-__all__ = ["diff", "matching", "removal", "with_unmanaged"]
+__all__ = ["diff", "matching", "removal", "unaccounted", "with_unmanaged"]
 
 _NAME_END = re.compile(r"[ =<>!~\[;(@]")
 _SHOWN = 10  # names in one message
@@ -84,9 +84,11 @@ def removal(state: PrefixState, target: Target, names: Iterable[str]) -> Plan:
     gone = {installed.meta_path: installed for name in names for installed in matching(state, name)}
     graph = _Graph(state, target)
     staying = [installed for installed in state.installed if installed.meta_path not in gone]
-    needed = graph.closure([installed for installed in staying if installed.requested])
-    # What nothing that was asked for needs, and did not need before either, was put there by other means: it stays.
+    # What nothing that was asked for needs, and did not need before either, was put there by other means: it stays,
+    # with all that it needs.
     needed_before = graph.closure([installed for installed in state.installed if installed.requested])
+    roots = [each for each in staying if each.requested or each.meta_path not in needed_before]
+    needed = graph.closure(roots)
     orphans = [each for each in staying if each.meta_path in needed_before and each.meta_path not in needed]
     staying_for_good = [installed for installed in staying if installed not in orphans]
     for installed in gone.values():
@@ -101,6 +103,15 @@ def removal(state: PrefixState, target: Target, names: Iterable[str]) -> Plan:
         keep=tuple(staying_for_good),
         python=None if any(_is_python(old.record) for old in removed) else state.python,
     )
+
+
+def unaccounted(state: PrefixState, target: Target) -> tuple[Installed, ...]:
+    """What nobody asked for, and what nothing that was asked for needs: it was put there by other means.
+
+    py-rattler and old condas record no requests, so that this may be a whole environment.
+    """
+    needed = _Graph(state, target).closure([installed for installed in state.installed if installed.requested])
+    return tuple(installed for installed in state.installed if installed.meta_path not in needed)
 
 
 def with_unmanaged(state: PrefixState) -> PrefixState:

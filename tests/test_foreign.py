@@ -248,3 +248,18 @@ def test_adopt_finds_what_was_replaced_without_purls(lab: Lab) -> None:
     assert lab.versions()["dual"] == "2.0"
     assert lab.imports("dual") == "2.0"
     assert damage(lab.site) == []
+
+
+def test_what_nobody_recorded_a_request_for_is_not_dropped(lab: Lab, tmp_path: Path) -> None:
+    """py-rattler records no requests: a conflict with what is there is refused, and removes nothing."""
+    for path in (lab.root / "conda-meta").glob("*.json"):
+        record = json.loads(path.read_text())
+        kept = {key: value for key, value in record.items() if not key.startswith("requested_spec")}
+        path.write_text(json.dumps(kept))
+    make_conda(tmp_path / "channel", "rival", "1.0", files={"share/rival": b""}, constrains=["dual <0"])
+    make_repodata(tmp_path / "channel")
+    before = lab.versions()
+    done = lab("install", "rival")
+    assert done.status == 6
+    assert "dual is installed and is to stay" in done.err
+    assert lab.versions() == before

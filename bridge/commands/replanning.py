@@ -208,8 +208,8 @@ def _superseded(packages: Iterable[Resolved], state: PrefixState) -> Iterator[In
 
 
 def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution:
-    """Where the presence of all that is left has no solution, what was never asked for may go; where it still has none,
-    the explanation is of this.
+    """Where the presence of all that is left has no solution, what came for the sake of something else may go; where it
+    still has none, the explanation is of this. What nothing accounts for stays: nobody records that it is not wanted.
     """
     fresh = {requirement.name for requirement in case.wanted.requirements}
     before = [
@@ -218,14 +218,16 @@ def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution
         for text in installed.requested
         if algebra.parse(text).name not in fresh
     ]
-    presence = [_presence(record) for record in (each.record for each in left.installed)]
+    presence = [_presence(each.record) for each in left.installed]
+    target = case.supply.session.target
+    strays = [_presence(each.record) for each in plans.unaccounted(left, target)]
     everything = replace(case.wanted, requirements=(*case.wanted.requirements, *before))
     session, channels, names = case.supply.session, case.supply.channels, case.supply.names
     there, kept, pinned = _present(case, again), _kept(case), pins(left.prefix)
     try:
         return session.resolve(everything, channels, names, present=presence, there=there, kept=kept, pins=pinned)
     except NoSolutionError:
-        return session.resolve(everything, channels, names, there=there, kept=kept, pins=pinned)
+        return session.resolve(everything, channels, names, present=strays, there=there, kept=kept, pins=pinned)
 
 
 def _present(case: _Case, again: Collection[str]) -> Present:
