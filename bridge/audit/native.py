@@ -34,6 +34,9 @@ _MACHINES = {"64": "x86_64", "32": "i686"}
 _PRIVATE = re.compile(r"-[0-9a-f]{8,}(?=\.)")
 # Drivers of a device, which the machine has or has not; musl is told by `foreign-binary`.
 _ELSEWHERE = re.compile(r"libc\.musl-|libcuda\.so|libnvidia-|libnvcuvid\.so|libamdhip|libze_loader\.so")
+_BUILD_FOLDER = re.compile(
+    r"/(?:feedstock_root/build_artifacts|conda-bld|rattler-build_[^/]+|bld/rattler-build_[^/]+)/"
+)
 _FAMILIES = {
     "OpenMP": re.compile(r"(?=lib|vcomp)(?:lib)?(gomp|iomp5|vcomp|omp)(?:140)?(?:md)?(?:[-._]|\Z)"),
     "BLAS": re.compile(
@@ -141,7 +144,8 @@ def outside_rpath(view: View) -> Iterator[Finding]:
     """A library that is told to look for others outside the environment.
 
     A warning where something is there to be found, for it decides what is loaded; else a trace of the machine it was
-    built on.
+    built on. The folders in which conda-build and rattler-build work are in thousands of published packages, beside the
+    search path that counts: where they are not there, they are no finding.
     """
     inside = (f"{view.state.prefix}/", f"{view.real_prefix}/")
     for path, binary in view.readings.binaries.items():
@@ -156,6 +160,8 @@ def outside_rpath(view: View) -> Iterator[Finding]:
         if not leaving:
             continue
         there = [each for each in leaving if view.readings.outside.get(each[1])]
+        if not there and all(_BUILD_FOLDER.search(folder) for folder, _ in leaving):
+            continue
         folder, resolved = (there or leaving)[0]
         said = f"its search path names {folder}" + (f", that is {resolved}" if folder != resolved else "")
         said += ", which lies outside this environment" if there else ", which is not there"

@@ -34,6 +34,11 @@ _USUAL = re.compile(
     r"|import sys; ?exec\(.*coverage|import coverage; ?coverage\.process_startup\(\)"
     r"|import _?distutils_hack"
 )
+# The one line of setuptools' own distutils-precedence.pth, since version 60.
+_OF_SETUPTOOLS = (
+    "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "
+    "enabled and __import__('_distutils_hack').add_shim();"
+)
 # What the standard library gained and lost; `sys.stdlib_module_names` is that of the python that runs bridge.
 _LOST = {
     (3, 12): "asynchat asyncore distutils imp smtpd",
@@ -51,6 +56,12 @@ def pth_runs_code(view: View) -> Iterator[Finding]:
         if not found.code:
             continue
         owner = view.owner(path)
+        if (
+            owner is not None
+            and owner.package == "setuptools"
+            and [line.strip() for line in found.code] == [_OF_SETUPTOOLS]
+        ):
+            continue  # Every environment with setuptools has this file.
         is_usual = not unusual and (owner is not None or posixpath.basename(path) == "_virtualenv.pth")
         shown = (unusual or found.code)[0]
         yield _finding(

@@ -22,7 +22,7 @@ from bridge.errors import OwnershipError
 from bridge.faults import failpoint, faults
 from bridge.fingerprint import Fingerprint
 from bridge.fs.durability import Durability, sync
-from bridge.fs.publish import keep_regular, publish_file, publish_stream, remove_regular
+from bridge.fs.publish import publish_file, publish_stream, remove_regular
 from bridge.fs.regular import check_regular, hash_regular, lstat_regular, open_regular, read_regular
 from bridge.fs.tree import BELOW, Tree, fingerprint
 
@@ -37,7 +37,6 @@ __all__ = [
     "fingerprint",
     "hash_regular",
     "is_kept_open",
-    "keep_regular",
     "lstat_regular",
     "make_directories",
     "make_directory",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,10 +17,9 @@ from bridge.errors import OwnershipError
 from bridge.faults import failpoint, faults
 from bridge.fs.regular import open_folder
 
-__all__ = ["keep_regular", "publish_file", "publish_stream", "remove_regular"]
+__all__ = ["publish_file", "publish_stream", "remove_regular"]
 
 _BLOCK = 1 << 20  # bytes copied at a time
-_LARGEST = 2 << 30  # bytes of repodata in a cache; the largest channels have some 300 MiB for one platform
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -115,27 +113,6 @@ def publish_file(
             with faults(path):
                 failpoint("cache.chunk_written")
     return digest.hexdigest()
-
-
-def keep_regular(folder: Path, *, root: Path) -> None:
-    """Remove all that lies below `folder` but directories and regular files of at most 2 GiB.
-
-    For a folder of the cache that a library reads and writes by name: it follows symlinks, waits for pipes, and reads a
-    file whole. That `folder` is not there is no error.
-
-    :raises FaultError: the system refused; a symlink lies in place of `folder`.
-    """
-    with faults(folder), suppress(FileNotFoundError):
-        descriptor = open_folder(folder, root=root)
-        try:
-            for _, folders, names, above in os.fwalk(".", dir_fd=descriptor):
-                for name in (*folders, *names):
-                    found = os.stat(name, dir_fd=above, follow_symlinks=False)
-                    is_sound = stat.S_ISREG(found.st_mode) and found.st_size <= _LARGEST
-                    if not is_sound and not stat.S_ISDIR(found.st_mode):
-                        os.unlink(name, dir_fd=above)
-        finally:
-            os.close(descriptor)
 
 
 def remove_regular(path: Path, *, root: Path) -> None:
