@@ -19,6 +19,8 @@ from packaging.version import InvalidVersion
 from packaging.version import Version as PyVersion
 from rattler import MatchSpec, Version, VersionSpec
 
+from bridge.errors import NoSolutionError
+from bridge.model import Resolution
 from converters.record import Record
 from tests.resolver_worlds import Wheel, World
 
@@ -53,23 +55,31 @@ def _spec(text: str) -> tuple[str, VersionSpec | None, MatchSpec]:
     return name, VersionSpec(str(spec.version)) if spec.version else None, spec
 
 
+def conda_name(text: str) -> str:
+    """The name that a MatchSpec is about."""
+    return _spec(text)[0]
+
+
 @cache
-def _conda_accepts(text: str, version: str) -> bool:
+def conda_accepts(text: str, version: str) -> bool:
     versions = _spec(text)[1]
     return versions is None or versions.matches(Version(version))
 
 
 @cache
-def _build_matches(text: str, build: str) -> bool:
+def build_matches(text: str, build: str | None) -> bool:
+    """Whether a MatchSpec accepts a build; `None` is the build of a wheel, which only a spec without one accepts."""
     wanted = _spec(text)[2].build
     if wanted is None or wanted == "*":
         return True
+    if build is None:
+        return False
     head, star, tail = wanted.partition("*")  # the test's globs have one star at most
     return build.startswith(head) and build.endswith(tail) if star else build == wanted
 
 
 @cache
-def _pep440_accepts(specifier: str, version: str) -> bool:
+def pep440_accepts(specifier: str, version: str) -> bool:
     try:
         return SpecifierSet(specifier).contains(PyVersion(version), prereleases=True)
     except InvalidVersion:
@@ -118,15 +128,15 @@ class Oracle:
 
     def needs(self, chosen: Chosen, asked: Sequence[Need]) -> Iterator[Need]:
         """Every requirement in force beside what is chosen."""
-        if chosen.wheels or any(need.kind == "pypi" and self._may_hold(need) for need in asked):
+        if chosen.wheels or any(need.kind == "pypi" and self.may_hold(need) for need in asked):
             yield Need("conda", "python", "conda")
-        yield from (n for n in asked if n.kind == "conda" or self._holds(Requirement(n.text).marker, chosen))
+        yield from (n for n in asked if n.kind == "conda" or self.holds(Requirement(n.text).marker, chosen))
         for record in chosen.conda.values():
             for text in record.requirements:
                 yield Need("conda", text)
         for wheel in chosen.wheels.values():
             for text in wheel.metadata.requires_dist:
-                if self._holds(Requirement(text).marker, chosen):
+                if self.holds(Requirement(text).marker, chosen):
                     yield Need("pypi", text)
 
     def _extra_needs(self, need: Need, chosen: Chosen) -> list[Need] | None:
@@ -138,7 +148,7 @@ class Oracle:
             metadata = chosen.wheels[project].metadata if project in chosen.wheels else None
             if metadata is None:
                 meeting = [r for r in chosen.conda.values() if project in self.provides(r)]
-                version = next(r.version for r in meeting if _pep440_accepts(str(parsed.specifier), r.version))
+                version = next(r.version for r in meeting if pep440_accepts(str(parsed.specifier), r.version))
                 same = [w.metadata for w in self.wheels.get(project, ()) if w.file.version == version]
                 if not same and self._is_lenient:
                     continue
@@ -147,7 +157,7 @@ class Oracle:
                 metadata = same[0]
             for text in metadata.requires_dist:
                 marker = Requirement(text).marker
-                if self._holds(marker, chosen, extra) and not self._holds(marker, chosen):
+                if self.holds(marker, chosen, extra) and not self.holds(marker, chosen):
                     found.append(Need("pypi", text))
         return found
 
@@ -168,12 +178,12 @@ class Oracle:
             "platform_version": "",
         }
 
-    def _may_hold(self, need: Need) -> bool:
+    def may_hold(self, need: Need) -> bool:
         """Whether a request is in force for some python; where no channel has one, it is as well."""
         marker, pythons = Requirement(need.text).marker, self.records.get("python", ())
-        return not pythons or any(self._holds(marker, Chosen({"python": python})) for python in pythons)
+        return not pythons or any(self.holds(marker, Chosen({"python": python})) for python in pythons)
 
-    def _holds(self, marker: Marker | None, chosen: Chosen, extra: str = "") -> bool:
+    def holds(self, marker: Marker | None, chosen: Chosen, extra: str = "") -> bool:
         if marker is None:
             return True
         return "python" in chosen.conda and marker.evaluate({**self._environment(chosen), "extra": extra})
@@ -205,13 +215,13 @@ class Oracle:
                 return False
             if any(t.startswith("__") and not self.is_met(Need("conda", t), chosen) for t in record.requirements):
                 return False
-        return all(self._runs(wheel, chosen) for wheel in chosen.wheels.values())
+        return all(self.runs(wheel, chosen) for wheel in chosen.wheels.values())
 
-    def _runs(self, wheel: Wheel, chosen: Chosen) -> bool:
+    def runs(self, wheel: Wheel, chosen: Chosen) -> bool:
         python = chosen.conda.get("python")
         if python is None:
             return True  # not yet; `needs` asks for it
-        if wheel.file.requires_python and not _pep440_accepts(wheel.file.requires_python, python.version):
+        if wheel.file.requires_python and not pep440_accepts(wheel.file.requires_python, python.version):
             return False
         major, minor = (int(part) for part in python.version.split(".")[:2])
         return bool(parse_wheel_filename(wheel.file.filename)[3] & _tags(major, minor))
@@ -221,21 +231,21 @@ class Oracle:
             parsed = Requirement(need.text)
             project, specifier = canonicalize_name(parsed.name), str(parsed.specifier)
             if project in chosen.wheels:
-                return _pep440_accepts(specifier, chosen.wheels[project].file.version)
+                return pep440_accepts(specifier, chosen.wheels[project].file.version)
             return need.bound != "wheel" and any(
-                project in self.provides(record) and _pep440_accepts(specifier, record.version)
+                project in self.provides(record) and pep440_accepts(specifier, record.version)
                 for record in chosen.conda.values()
             )
         name = _spec(need.text)[0]
         if name.startswith("__"):
             version = self.world.target.virtual(name)
-            return is_optional if version is None else _conda_accepts(need.text, version)
+            return is_optional if version is None else conda_accepts(need.text, version)
         if name in chosen.conda:
             record = chosen.conda[name]
-            return _conda_accepts(need.text, record.version) and _build_matches(need.text, record.build)
+            return conda_accepts(need.text, record.version) and build_matches(need.text, record.build)
         wheel = chosen.wheels.get(self.standin(name) or "")
         if wheel is not None and need.bound != "conda":
-            return _conda_accepts(need.text, wheel.file.version) and _spec(need.text)[2].build in (None, "*")
+            return conda_accepts(need.text, wheel.file.version) and build_matches(need.text, None)
         return is_optional and wheel is None
 
     # Searching
@@ -303,3 +313,26 @@ def asked_of(conda: Iterable[str], pypi: Iterable[str]) -> list[Need]:
             bound = {"conda": "conda", "pypi": "wheel"}[prefix] if is_bound else ""
             found.append(Need(kind, body if is_bound else text, bound))
     return found
+
+
+def chosen_of(world: World, resolution: Resolution) -> Chosen:
+    """The packages of a resolution, as this judge sees them."""
+    by_file: dict[str, Wheel] = {each.file.filename: each for each in world.wheels}
+    by_identity = {one.identity: one for one in world.records}
+    chosen = Chosen()
+    for package in resolution.packages:
+        if package.record.ecosystem == "conda":
+            chosen = chosen.with_record(by_identity[package.record.identity])
+        else:
+            chosen = chosen.with_wheel(by_file[package.record.filename])
+    return chosen
+
+
+def solve(world: World, conda: Sequence[str], pypi: Sequence[str]) -> Resolution | None:
+    """What the resolver answers; `None` where it says that there is no solution."""
+    try:
+        return world.solve(conda, pypi)
+    except NoSolutionError as error:
+        if error.id != "no-solution":  # given up
+            raise
+        return None

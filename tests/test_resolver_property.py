@@ -12,10 +12,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from bridge.errors import NoSolutionError
-from bridge.model import Resolution
 from bridge.resolve import resolve
 from converters.record import Record
-from tests.resolver_oracle import Chosen, Need, Oracle, asked_of
+from tests.resolver_oracle import Chosen, Need, Oracle, asked_of, chosen_of, solve
 from tests.resolver_worlds import Wheel, World, describe, picks, record, requests, wheel
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -97,27 +96,6 @@ def asked(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     bound_conda = [f"conda:{text}" if draw(st.integers(0, 5)) == 0 else text for text in conda]
     bound_pypi = [f"pypi:{text}" if draw(st.integers(0, 5)) == 0 else text for text in pypi]
     return bound_conda, bound_pypi
-
-
-def chosen_of(world: World, resolution: Resolution) -> Chosen:
-    by_file: dict[str, Wheel] = {each.file.filename: each for each in world.wheels}
-    by_identity = {one.identity: one for one in world.records}
-    chosen = Chosen()
-    for package in resolution.packages:
-        if package.record.ecosystem == "conda":
-            chosen = chosen.with_record(by_identity[package.record.identity])
-        else:
-            chosen = chosen.with_wheel(by_file[package.record.filename])
-    return chosen
-
-
-def solve(world: World, conda: Sequence[str], pypi: Sequence[str]) -> Resolution | None:
-    try:
-        return world.solve(conda, pypi)
-    except NoSolutionError as error:
-        if error.id != "no-solution":  # given up
-            raise
-        return None
 
 
 def _strictest(world: World, needs: Sequence[Need]) -> Oracle:

@@ -6,8 +6,6 @@ The property tests compare it with exhaustive search over every assignment (one 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +13,8 @@ from hypothesis import strategies as st
 
 from bridge.resolve.masks import ABSENT, PRESENT
 from bridge.resolve.store import Clause, Store
+from tests.store_search import Problem, Search, bits, has_solution, holds, leaves
 
-Terms = tuple[tuple[int, int], ...]
 A, B, C, D = 1 << 1, 1 << 2, 1 << 3, 1 << 4  # the candidates of a variable, best first
 
 
@@ -25,23 +23,6 @@ def store_of(*fulls: int) -> Store:
     for full in fulls:
         store.set_full(store.new_variable(), full)
     return store
-
-
-def leaves(clause: Clause) -> list[Clause]:
-    """The clauses that were given, on which a learned one rests."""
-    found: dict[int, Clause] = {}
-    seen: set[int] = set()
-    waiting = [clause]
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        if one.parents:
-            waiting.extend(one.parents)
-        else:
-            found[id(one)] = one
-    return list(found.values())
 
 
 # Propagation
@@ -307,17 +288,6 @@ def test_a_wider_domain_takes_back_what_rested_on_its_being_narrow() -> None:
 # Against exhaustive search
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Domains and clauses; a clause comes to light after so many decisions, and may rest on an assumption."""
-
-    fulls: tuple[int, ...]
-    clauses: tuple[Terms, ...]
-    delays: tuple[int, ...]
-    marks: tuple[int, ...]
-    late: frozenset[int] = frozenset()  # variables whose candidates are known only when they are looked at
-
-
 @st.composite
 def problems(draw: st.DrawFn, *, max_delay: int = 0, max_mark: int = 0, has_late: bool = False) -> Problem:
     count = draw(st.integers(2, 5))
@@ -332,84 +302,6 @@ def problems(draw: st.DrawFn, *, max_delay: int = 0, max_mark: int = 0, has_late
     marks = tuple(draw(st.sampled_from([0, 0, 1, 2][: 2 + max_mark])) for _ in range(size))
     late = draw(st.frozensets(st.integers(0, count - 1))) if has_late else frozenset()
     return Problem(fulls, tuple(clauses), delays, marks, late)
-
-
-def bits(mask: int) -> Iterator[int]:
-    while mask:
-        bit = mask & -mask
-        mask ^= bit
-        yield bit
-
-
-def holds(assignment: Sequence[int], clauses: Iterable[Terms]) -> bool:
-    return not any(all(assignment[variable] & mask for variable, mask in clause) for clause in clauses)
-
-
-def has_solution(fulls: Sequence[int], clauses: Sequence[Terms]) -> bool:
-    return any(holds(assignment, clauses) for assignment in itertools.product(*map(bits, fulls)))
-
-
-class Search:
-    """Decide, propagate, learn, jump back: what `bridge.resolve.provider` does, without resolvelib."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.store = Store()
-        self.lifted = 0
-        self._unknown = set(problem.late)
-        for variable, full in enumerate(problem.fulls):
-            self.store.new_variable()
-            if variable not in self._unknown:
-                self.store.set_full(variable, full)
-        self._hidden = list(range(len(problem.clauses)))
-        self._decisions = 0
-
-    def run(self) -> list[int] | None:
-        """An assignment, or `None`: `store.refutation` says why there is none."""
-        while True:
-            self._reveal(self._decisions)
-            if self.store.propagate() is not None:
-                learned = self.store.learn()
-                if learned is None:
-                    refutation = self.store.refutation
-                    assert refutation is not None
-                    if not refutation.marks:
-                        return None
-                    self.lifted |= refutation.marks
-                    self.store.lift(refutation.marks)
-                    continue
-                self.store.backjump(learned[1])
-                self.store.add(learned[0])
-                continue
-            if self._know_next():
-                continue
-            undecided = [v for v, domain in enumerate(self.store.domains) if domain & (domain - 1)]
-            if undecided:
-                self._decisions += 1
-                domain = self.store.domains[undecided[0]]
-                self.store.decide(undecided[0], domain & -domain)
-            elif self._hidden:
-                self._reveal(max(self.problem.delays))
-            else:
-                return list(self.store.domains)
-
-    def _know_next(self) -> bool:
-        """The resolver reads a name when it becomes required; what nobody requires is read at the end here."""
-        required = [v for v in sorted(self._unknown) if self.store.is_required(v)]
-        known = len(self.store.domains) - len(self._unknown)
-        wanted = required or (sorted(self._unknown) if self._decisions >= known else [])
-        for variable in wanted:
-            self._unknown.discard(variable)
-            self.store.set_full(variable, self.problem.fulls[variable])
-        return bool(wanted)
-
-    def _reveal(self, decisions: int) -> None:
-        shown = [place for place in self._hidden if self.problem.delays[place] <= decisions]
-        self._hidden = [place for place in self._hidden if place not in shown]
-        for place in shown:
-            marks = self.problem.marks[place]
-            if not marks & self.lifted:
-                self.store.add(Clause(self.problem.clauses[place], place, marks))
 
 
 def check_against_exhaustive_search(problem: Problem) -> None:
@@ -460,7 +352,7 @@ def test_every_learned_clause_follows_from_those_it_rests_on(problem: Problem, o
     """MUST: what is learned is implied by what was given, whatever was decided and in whichever order."""
     search = Search(problem)
     store = search.store
-    search._reveal(max(problem.delays))
+    search.reveal(max(problem.delays))
     for variable, wish in order:
         if store.propagate() is not None:
             break
