@@ -21,7 +21,7 @@ from converters.errors import UnsafeInputError
 from converters.markers import Line, Place, Pythons, Span, cuts, find_span, varying
 from converters.names import NameMap
 from converters.target import Target
-from converters.versions import to_matchspec
+from converters.versions import is_long, to_matchspec
 from converters.wheel import CoreMetadata
 
 __all__ = [
@@ -186,7 +186,10 @@ def parse_requirement(text: str) -> tuple[Requirement, bool]:
     head, semicolon, marker = text.partition(";")
     for candidate in _repaired(head):
         try:
-            return Requirement(f"{candidate}{semicolon}{marker}"), candidate != head
+            requirement = Requirement(f"{candidate}{semicolon}{marker}")
+            if not is_long(requirement.specifier):
+                return requirement, candidate != head
+            problem = "it names a version that is too long"
         except InvalidRequirement as error:
             problem = str(error).splitlines()[0]
         except RecursionError:
@@ -198,7 +201,9 @@ def parse_requires_python(text: str | None) -> tuple[SpecifierSet, bool]:
     """Requires-Python, and whether it had to be repaired (`>=3.6.*`). Raises `UnsafeInputError` (`requires-python`)."""
     for candidate in _repaired(text or ""):
         try:
-            return SpecifierSet(candidate), candidate != (text or "")
+            specifier = SpecifierSet(candidate)
+            if not is_long(specifier):
+                return specifier, candidate != (text or "")
         except InvalidSpecifier:
             pass
     raise UnsafeInputError(

@@ -45,7 +45,7 @@ from packaging.version import InvalidVersion, Version
 from converters.errors import UnsafeInputError
 from converters.names import NameMap
 
-__all__ = ["conda_version", "to_matchspec", "to_version_spec"]
+__all__ = ["conda_version", "is_long", "to_matchspec", "to_version_spec"]
 
 # One way in which a version can be accepted: conda clauses that all hold.
 _Way = tuple[str, ...]
@@ -53,15 +53,19 @@ _Way = tuple[str, ...]
 _ORDER = (">=", ">", "~=", "==", "===", "<", "<=", "!=")
 _MAX_WAYS = 32  # a written requirement is read by people; real ones need at most four
 _MAX_VERSION = 64  # CEP 26
+_MAX_SHOWN = 200
+_LONGEST_CLAUSE = 256
 
 
 def to_version_spec(specifier: SpecifierSet) -> str | None:
     """`specifier` as conda's version text (`>=2.10,<3dev0`), or `None` where any version will do.
 
     The result does not depend on the order in which the clauses were written. Raises `UnsafeInputError`
-    (`requirement-untranslatable`) for `===` with something that is no version, and for a set so mixed that its text
-    would have more than 32 alternatives.
+    (`requirement-untranslatable`) for `===` with something that is no version, for a version of more than 256
+    characters, and for a set so mixed that its text would have more than 32 alternatives.
     """
+    if is_long(specifier):
+        raise _untranslatable("a requirement", f"it names a version of more than {_LONGEST_CLAUSE} characters")
     choices = [_ways(clause) for clause in _reduced(specifier)]
     if not choices:
         return None
@@ -69,6 +73,11 @@ def to_version_spec(specifier: SpecifierSet) -> str | None:
         raise _untranslatable(str(specifier), "it names too many pre- and post-releases at once")
     ways = [tuple(dict.fromkeys(clause for way in combined for clause in way)) for combined in product(*choices)]
     return "|".join(",".join(way) for way in ways)
+
+
+def is_long(specifier: SpecifierSet) -> bool:
+    """Whether it names a version of more than 256 characters; python converts no number of more than 4,300 digits."""
+    return any(len(clause.version) > _LONGEST_CLAUSE for clause in specifier)
 
 
 def to_matchspec(requirement: Requirement, names: NameMap) -> str:
@@ -109,7 +118,8 @@ def conda_version(version: str) -> str:
 
 
 def _untranslatable(text: str, why: str) -> UnsafeInputError:
-    return UnsafeInputError("requirement-untranslatable", f"{text} cannot be said in conda's terms", context=(why,))
+    shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    return UnsafeInputError("requirement-untranslatable", f"{shown} cannot be said in conda's terms", context=(why,))
 
 
 def _reduced(specifier: SpecifierSet) -> list[Specifier]:

@@ -6,6 +6,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, BinaryIO
 
 from packaging.metadata import parse_email
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from converters.record import Record
 
 __all__ = [
+    "MAX_TAGS",
     "CoreMetadata",
     "WheelInfo",
     "WheelName",
     "check_name",
+    "count_tags",
     "dist_info_member",
     "parse_metadata",
     "parse_wheel_name",
@@ -36,6 +39,7 @@ __all__ = [
 
 MAX_METADATA = 1 << 20  # bytes; real ones stay below 300 kB
 MAX_FILENAME = 1024
+MAX_TAGS = 4096  # that one compressed set stands for; real ones have a dozen
 
 # Where `str.splitlines` breaks a line and RFC 822 does not, in UTF-8; and what would be a field there.
 _SEPARATORS = (b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
@@ -98,11 +102,23 @@ class WheelInfo:
         )
 
 
+def count_tags(text: str) -> int:
+    """How many tags a compressed set (`py2.py3-none-any`), or the name of a wheel that ends in one, stands for.
+
+    PEP 425 expands a set to every combination of its parts: a name of 1,000 characters can stand for five million tags.
+    """
+    return prod(part.count(".") + 1 for part in text.removesuffix(".whl").split("-")[-3:])
+
+
 @lru_cache(maxsize=65536)
 def parse_wheel_name(filename: str) -> WheelName:
     """Parse a wheel's file name. Raises `UnsafeInputError` (`wheel-name`) where PEP 427 does not allow it."""
     if len(filename) > MAX_FILENAME:
         raise UnsafeInputError("wheel-name", f"the wheel's file name is {len(filename)} characters long")
+    if not filename.isprintable():
+        raise UnsafeInputError("wheel-name", f"the wheel's file name holds a control character: {ascii(filename)}")
+    if count_tags(filename) > MAX_TAGS:
+        raise UnsafeInputError("wheel-name", f"the wheel's file name stands for more than {MAX_TAGS} tags: {filename}")
     try:
         project, version, build_tag, tags = parse_wheel_filename(filename)
     except (InvalidWheelFilename, InvalidVersion) as error:

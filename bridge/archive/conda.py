@@ -28,6 +28,7 @@ _INDEX, _ABOUT, _LINK = "info/index.json", "info/about.json", "info/link.json"
 _FILE_STEM = re.compile(r"[A-Za-z0-9_.+!-]{1,245}\Z")
 # A noarch python package keeps in `python-scripts` what is to be linked into `bin`, or `Scripts`.
 _LINK_SCRIPT = re.compile(r"(bin|Scripts|python-scripts)/\.[^/]+-(pre|post)-(link|unlink)\.(sh|bat)\Z", re.IGNORECASE)
+_LINK_TYPES = ("python", "generic")
 _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone
 
 
@@ -196,17 +197,26 @@ def _read_entry_points(documents: Mapping[str, bytes], name: str, limits: Limits
     if _LINK not in documents:
         return ()
     document = parse_object(documents[_LINK], name, _LINK, limits)
-    noarch = document.get("noarch")
+    noarch, version = document.get("noarch", {"type": "generic"}), document.get("package_metadata_version", 1)
     # Another version, or another type, would be linked by rules that nobody here knows.
-    if document.get("package_metadata_version", 1) != 1 or not isinstance(noarch, (dict, type(None))):
+    if version is True or version != 1 or not isinstance(noarch, dict) or noarch.get("type") not in _LINK_TYPES:
         raise refused("conda-layout", name, "not a link.json of version 1", member=_LINK)
-    texts = (noarch or {}).get("entry_points") or []
+    texts = noarch.get("entry_points", [])
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise refused("conda-layout", name, "entry_points is no list of texts", member=_LINK)
-    commands = [parse_entry_point(text, "console_scripts", name, _LINK).name for text in texts]
+    commands = [_read_command(text, name) for text in texts]
     if len(set(commands)) != len(commands):  # Which of the two a command runs would depend on the client.
         raise refused("entry-point", name, "a command comes twice", member=_LINK)
     return tuple(texts)
+
+
+def _read_command(text: str, name: str) -> str:
+    """The name of one command. rattler links none whose module is not ASCII, nor one with extras."""
+    point = parse_entry_point(text, "console_scripts", name, _LINK)
+    value = text.partition("=")[2].strip()
+    if not value.isascii() or value.endswith("]"):
+        raise refused("entry-point", name, f"not ASCII, or with extras: {shown(text)}", member=_LINK)
+    return point.name
 
 
 def _reconcile(
@@ -238,6 +248,8 @@ def _reconcile_path(member: TarMember, listed: Listing, name: str) -> CondaPath:
         problem = f"paths.json calls it a {listed.kind}, and it is a {kind}"
         raise refused("conda-layout", name, problem, member=member.path, offset=member.offset)
     if kind != "file":
+        if listed.prefix_placeholder is not None:  # rattler would put the patched file that it leads to in its place.
+            raise refused("conda-layout", name, f"a {kind} with a prefix placeholder", member=member.path)
         return CondaPath(path=member.path, kind=kind, link=member.link, no_link=listed.no_link)
     # Fidelity: the builder's own hash says that this is not what was built. conda warns, rattler does not look.
     for what, promised, found in (("size", listed.size, member.size), ("sha256", listed.sha256, member.sha256)):

@@ -112,7 +112,7 @@ def _read_placeholder(
     if not isinstance(placeholder, str) or len(placeholder) < _SHORTEST_PLACEHOLDER or not placeholder.isprintable():
         problem = f"the prefix placeholder {shown(str(placeholder))!r} cannot be replaced safely"
         raise refused("conda-layout", archive, problem, member=path)
-    if mode in {None, "text"}:
+    if mode is None or mode == "text":
         return placeholder, "text"
     if mode == "binary":
         return placeholder, "binary"

@@ -66,6 +66,9 @@ def find_layout(members: Sequence[ZipMember], archive: str, named: WheelName) ->
     if infos != [dist_info]:
         raise refused("wheel-dist-info", archive, f"a wheel has one dist-info directory; found: {', '.join(infos)}")
     _check_root(dist_info, ".dist-info", named, archive, "wheel-dist-info")
+    for name in files:  # installer looks for the scheme of such a file without end
+        if "/" not in name and name.lower().endswith(".data") and _fits(name, ".data", named):
+            raise refused("wheel-scheme", archive, "a file where the data directory belongs", member=name)
     data_dirs = [root for root in roots if root.lower().endswith(".data")]
     if len(data_dirs) > 1:
         raise refused("wheel-scheme", archive, f"several data directories: {', '.join(map(shown, data_dirs))}")
@@ -84,14 +87,17 @@ def find_layout(members: Sequence[ZipMember], archive: str, named: WheelName) ->
 
 def _check_root(root: str, suffix: str, named: WheelName, archive: str, error_id: str) -> None:
     """Refuse a dist-info or data directory that bears another project's name, or another version."""
-    project, _, version = root[: -len(suffix)].rpartition("-")
-    try:
-        fits = canonicalize_name(project) == named.project and Version(version) == named.version
-    except InvalidVersion:
-        fits = False
-    if not fits or not root.endswith(suffix):
+    if not _fits(root, suffix, named) or not root.endswith(suffix):
         problem = f"the directory {shown(root)} should be called {named.project}-{named.version}{suffix}"
         raise refused(error_id, archive, problem)
+
+
+def _fits(root: str, suffix: str, named: WheelName) -> bool:
+    project, _, version = root[: -len(suffix)].rpartition("-")
+    try:
+        return canonicalize_name(project) == named.project and Version(version) == named.version
+    except InvalidVersion:
+        return False
 
 
 def _check_data(data_dir: str, files: Mapping[str, ZipMember], directories: set[str], archive: str) -> None:

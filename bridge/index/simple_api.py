@@ -19,6 +19,7 @@ from bridge.fetch.secrets import SECRETS
 from bridge.fetch.urls import check_link, file_name, masked
 from bridge.index.strict_json import parse_json
 from bridge.model import IndexFile
+from converters.wheel import MAX_TAGS, count_tags
 
 __all__ = ["ACCEPT", "MAX_PAGE", "Listing", "Source", "Status", "file_of_link", "folder_listing", "parse_page"]
 
@@ -164,6 +165,8 @@ def _named(filename: str, source: Source) -> tuple[str, str]:
     match = _WHEEL.match(filename)
     if match is None and not _PLAIN.match(filename):
         raise _Dropped("not a plain file name")
+    if filename.endswith(".whl") and count_tags(filename) > MAX_TAGS:
+        raise _Dropped(f"its name stands for more than {MAX_TAGS} tags")
     try:
         # The files of one release differ in their tags only, which whoever chooses among them parses anyway.
         project, version = _release(match[1]) if match else _parsed(filename)

@@ -171,7 +171,7 @@ def _move(source: Path, staging: Path, yielded: Collection[str], foreseen: Colle
 
     A folder that is not there yet, and of which nothing stays, is moved whole.
     """
-    left = {*yielded, *_OF_RATTLER}
+    left = {*yielded, *(path for path in _OF_RATTLER if path not in foreseen)}
     split = {folder.as_posix() for path in left for folder in PurePosixPath(path).parents}
 
     def move(folder: str) -> None:

@@ -16,6 +16,7 @@ from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch.urls import file_name, masked
 from bridge.model import IndexFile
 from bridge.requirement_files.values import FileRequirements, unique, wrong
+from converters.wheel import MAX_TAGS, count_tags
 
 __all__ = ["read_lock"]
 
@@ -99,6 +100,8 @@ class _Reading:
         sha256 = source.hashes.get("sha256", "")
         if not _SHA256.match(sha256):
             raise _invalid(self.path, f"{where}: {name} has no sha256")
+        if name.endswith(".whl") and count_tags(name) > MAX_TAGS:
+            raise _invalid(self.path, f"{where}: a file name that stands for more than {MAX_TAGS} tags")
         try:
             project, version = parse_wheel_filename(name)[:2] if name.endswith(".whl") else parse_sdist_filename(name)
         except ValueError as error:
