@@ -116,7 +116,7 @@ def parse_wheel_name(filename: str) -> WheelName:
     if len(filename) > MAX_FILENAME:
         raise UnsafeInputError("wheel-name", f"the wheel's file name is {len(filename)} characters long")
     if not filename.isprintable():
-        raise UnsafeInputError("wheel-name", f"the wheel's file name holds a control character: {ascii(filename)}")
+        raise UnsafeInputError("wheel-name", f"the wheel's file name holds a control character: {filename!a}")
     if count_tags(filename) > MAX_TAGS:
         raise UnsafeInputError("wheel-name", f"the wheel's file name stands for more than {MAX_TAGS} tags: {filename}")
     try:

@@ -276,3 +276,31 @@ def test_a_projects_folder_is_built_and_converted(convert: Bridge, many: list[Pa
 def test_a_folder_that_is_no_project(convert: Bridge, tmp_path: Path) -> None:
     ran = convert("convert", "./nothing", "-o", "out")
     assert (ran.status, "pyproject.toml" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("words", [[], ["-j", "2"]])
+def test_what_is_no_wheel_is_a_row_of_the_report(convert: Bridge, tmp_path: Path, words: list[str]) -> None:
+    """A name that is none, a folder, a pipe, a loop of links: each fails by itself, and the others are converted."""
+    good = make_wheel(tmp_path / "in", "good", "1.0")
+    bad = tmp_path / "bad"
+    (bad / "dir-1.0-py3-none-any.whl").mkdir(parents=True)
+    os.mkfifo(bad / "fifo-1.0-py3-none-any.whl")
+    (bad / "loop-1.0-py3-none-any.whl").symlink_to("loop-1.0-py3-none-any.whl")
+    (bad / "notaname.whl").write_bytes(b"x")
+    (bad / "text-1.0-py3-none-any.whl").write_bytes(b"nonsense")
+    texts = [
+        *sorted(map(str, bad.iterdir())),
+        "no such",
+        "a >=",
+        "a @ http://[",
+        "../x",
+        "a\x01b",
+        str(bad / "gone.whl"),
+    ]
+    ran = convert("convert", *texts, good, "-o", tmp_path / "out", "--json", *words)
+    document = ran.document
+    assert [package["name"] for package in document["packages"]] == ["good"]
+    assert len(document["failures"]) == len(texts)
+    assert "internal" not in {failure["id"] for failure in document["failures"]}
+    assert ran.status in {2, 3, 6}
+    assert "Traceback" not in ran.err

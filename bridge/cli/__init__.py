@@ -201,7 +201,8 @@ def convert(
     level = _level(compression)
     projects = [Path(text) for text in requirements if Path(text).is_dir() and os.path.basename(text) != text]
     others = [text for text in requirements if Path(text) not in projects]
-    if projects and not others and not files:
+    others, unread = ([*others], ()) if with_deps or len(requirements) == 1 else commands.readable(others)
+    if (projects or unread) and not others and not files:
         asked = commands.Asked(requirements=())
     else:
         asked = commands.asked(others, files, file_extras, file_groups)
@@ -217,6 +218,7 @@ def convert(
             with_deps=with_deps,
             as_records=wheels_as_records,
             projects=projects,
+            unread=unread,
         )
         if report is not None:
             commands.write_report(Path(report), run.documents.conversion(found))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bridge.apply import Outcome
     from bridge.commands.caching import cache
     from bridge.commands.changes import adopt, create, install, recover, remove, repair, update
-    from bridge.commands.conversion import Conversion, Workers, convert, write_report
+    from bridge.commands.conversion import Conversion, Workers, convert, readable, write_report
     from bridge.commands.reading import audit, inventory, owner, why, write_audit
     from bridge.commands.request import Asked, asked
     from bridge.commands.solving import resolve, resolve_batch
@@ -32,6 +32,7 @@ __all__ = [
     "install",
     "inventory",
     "owner",
+    "readable",
     "recover",
     "remove",
     "repair",
@@ -47,7 +48,7 @@ _PLACES = {
     "bridge.apply": ("Outcome",),
     ".caching": ("cache",),
     ".changes": ("adopt", "create", "install", "recover", "remove", "repair", "update"),
-    ".conversion": ("Conversion", "Workers", "convert", "write_report"),
+    ".conversion": ("Conversion", "Workers", "convert", "readable", "write_report"),
     ".reading": ("audit", "inventory", "owner", "why", "write_audit"),
     ".request": ("Asked", "asked"),
     ".solving": ("resolve", "resolve_batch"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from bridge import algebra, channel_index, fs
 from bridge import convert as conversions
 from bridge.build import build_project
-from bridge.commands.request import Asked
+from bridge.commands.request import Asked, asked
 from bridge.conversion_job import Converter, Done, Job, Task, perform, perform_all
 from bridge.convert import ConvertedPackage, DescribedWheel
 from bridge.errors import BridgeError, FaultError
@@ -24,7 +24,7 @@ from bridge.workers import executor
 from converters.record import Record
 from converters.wheel import parse_wheel_name
 
-__all__ = ["Conversion", "Workers", "convert", "write_report"]
+__all__ = ["Conversion", "Workers", "convert", "readable", "write_report"]
 
 _LARGEST_BATCH = 8  # jobs handed over at once
 _FEWEST_BATCHES = 32  # before any has more than one
@@ -75,10 +75,12 @@ def convert(
     with_deps: bool = False,
     as_records: bool = False,
     projects: Sequence[Path] = (),
+    unread: Sequence[Done] = (),
 ) -> Conversion:
     """Convert wheel files, and requirements that the index serves.
 
     :param projects: folders of projects, which are built first.
+    :param unread: what was asked for and cannot be read: rows of the result as well.
     :param with_deps: one joint solve first; everything that it takes from the index is converted.
     :param as_records: nothing is repacked: the channel's repodata points to the wheels.
     """
@@ -97,12 +99,24 @@ def convert(
         built, unbuilt = _build(projects, Path(scratch), session)
         jobs = list({job.text: job for job in [*jobs, *built]}.values())
         found = {done.text: done for done in _run(jobs, task, session, workers)}
-    done = (*(found[job.text] for job in jobs), *unbuilt)
+    done = (*(found[job.text] for job in jobs), *unbuilt, *unread)
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
         channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
         channel_index.write_names(output, session.names(session.local_channels()))
     return replace(conversion, seconds=time.perf_counter() - started)
+
+
+def readable(texts: Sequence[str]) -> tuple[list[str], tuple[Done, ...]]:
+    """The texts that can be read as requirements, and a row for each that cannot: one bad name stops no other."""
+    good, bad = [], []
+    for text in texts:
+        try:
+            asked([text], (), (), ())
+            good.append(text)
+        except BridgeError as error:
+            bad.append(Done(text=text, error=error))
+    return good, tuple(bad)
 
 
 def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[list[Job], list[Done]]:
