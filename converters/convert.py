@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from packaging.tags import parse_tag
 from packaging.version import Version
 
 from converters.dependencies import MetadataLookup, Requirements, dependencies, read_requirements
@@ -25,7 +24,7 @@ from converters.record import Record, conda_record
 from converters.shape import Shape, shape_of
 from converters.tags import Fit, choose_fit, fits
 from converters.target import SUBDIRS, Target
-from converters.wheel import MAX_TAGS, WheelInfo, WheelName, check_name, count_tags, parse_wheel_name
+from converters.wheel import WheelInfo, WheelName, check_name, parse_wheel_name, written_tags
 
 __all__ = ["Converted", "Described", "convert", "describe"]
 
@@ -172,9 +171,7 @@ def _notes_on_fit(
         yield f"built for the stable ABI: one package for every python {fit.pythons} with a GIL"
     if fit.python is not None and len({tag.interpreter for tag in named.tags}) > 1:
         yield f"made for python {fit.python.minor[0]}.{fit.python.minor[1]}, one of those that the wheel fits"
-    lines = [line for line in wheel.tags if line.count("-") == 2]
-    is_bounded = sum(map(count_tags, lines)) <= MAX_TAGS
-    if not is_bounded or named.tags != {tag for line in lines for tag in parse_tag(line)}:
+    if named.tags != written_tags(wheel.tags):
         yield "the tags in the wheel are not those of its file name, which was believed"
     if any("linux_" in tag.platform and not tag.platform.startswith("manylinux") for tag in named.tags):
         yield "its tag does not say which glibc it needs"

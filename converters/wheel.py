@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, BinaryIO
 
 from packaging.metadata import parse_email
-from packaging.tags import Tag
+from packaging.tags import Tag, parse_tag
 from packaging.utils import (
     InvalidWheelFilename,
     canonicalize_name,
@@ -35,6 +37,7 @@ __all__ = [
     "parse_wheel_name",
     "read_metadata",
     "read_wheel",
+    "written_tags",
 ]
 
 MAX_METADATA = 1 << 20  # bytes; real ones stay below 300 kB
@@ -108,6 +111,16 @@ def count_tags(text: str) -> int:
     PEP 425 expands a set to every combination of its parts: a name of 1,000 characters can stand for five million tags.
     """
     return prod(part.count(".") + 1 for part in text.removesuffix(".whl").split("-")[-3:])
+
+
+def written_tags(lines: Iterable[str]) -> frozenset[Tag]:
+    """The tags of the Tag lines of a WHEEL file; lines that are none, and sets beyond `MAX_TAGS`, are passed over."""
+    found: set[Tag] = set()
+    for line in lines:
+        if line.count("-") == 2 and len(found) + count_tags(line) <= MAX_TAGS:
+            with suppress(ValueError):  # packaging's `InvalidTag`
+                found |= parse_tag(line)
+    return frozenset(found)
 
 
 @lru_cache(maxsize=65536)

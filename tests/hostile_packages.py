@@ -143,7 +143,7 @@ def _wheel_files() -> Iterator[Case]:
         ("empty", invalid, b""),
         ("20,000 lines", "limit-size", plain + b"x: y\n" * 20_000),
         ("huge compressed tags", "", plain + f"Tag: {compressed}-{compressed}-{compressed}\n".encode()),
-        ("odd tags", "", plain + "Tag: \nTag: a-b\nTag: é-é-é\n".encode()),
+        ("odd tags", "", plain + "Tag: \nTag: a-b\nTag: --\nTag: é-é-é\n".encode()),
     ]:
         yield _document("WHEEL", label, expected, data)
 

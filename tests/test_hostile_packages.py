@@ -6,12 +6,14 @@ What is accepted is also staged, as an install would do it: what rattler and ins
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from bridge.archive import CondaManifest, WheelManifest, check_conda, check_wheel
-from bridge.errors import BridgeError
+from bridge.convert import convert_wheel
+from bridge.errors import BridgeError, UnsafeInputError
 from bridge.manifest import conda_paths, wheel_paths
 from converters.names import NameMap
 from converters.translate import translate
@@ -68,6 +70,16 @@ def test_what_is_accepted_is_staged(tmp_path: Path, environment: Environment, ca
     path.write_bytes(case.make())
     _, staged = environment.stage([path])
     assert staged.changes
+
+
+@pytest.mark.parametrize("case", [case for case in WHEELS if case.expected == ""], ids=lambda case: case.label)
+def test_what_is_accepted_is_converted_or_refused(tmp_path: Path, case: Case) -> None:
+    path = tmp_path / case.filename
+    path.write_bytes(case.make())
+    with suppress(UnsafeInputError):
+        check_conda(convert_wheel(path, tmp_path / "out", target=TARGET, names=NameMap.empty(), level=1).path)
+        return
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", READERS)

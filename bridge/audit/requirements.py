@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from packaging.tags import parse_tag
-
 from bridge import algebra
 from bridge.algebra import CondaSpec, Requirement
 from bridge.audit import repair
@@ -21,7 +19,7 @@ from bridge.audit.view import View
 from bridge.errors import UsageError
 from bridge.model import Distribution
 from converters.target import Target
-from converters.wheel import MAX_TAGS, count_tags
+from converters.wheel import written_tags
 
 __all__ = ["requires_python", "unmet_requirement", "wheel_tag", "yanked_version"]
 
@@ -76,8 +74,7 @@ def wheel_tag(view: View) -> Iterator[Finding]:
     fitting = {str(tag) for tag in target.tags()} if target.python else set()
     for distribution in view.holdings.importable if fitting else ():
         owner = view.claims.answering[distribution.path]
-        lines = [text for text in distribution.tags if text.count("-") == 2 and count_tags(text) <= MAX_TAGS]
-        tags = {str(tag) for text in lines[:MAX_TAGS] for tag in parse_tag(text)}
+        tags = {str(tag) for tag in written_tags(distribution.tags)}
         if owner.source == "conda" or not tags or tags & fitting or target.python is None:
             continue
         yield Finding(
