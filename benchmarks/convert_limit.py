@@ -26,7 +26,7 @@ from pathlib import Path
 
 import zstandard
 
-from bridge.convert import convert_wheel
+from bridge.convert.wheel import convert_wheel
 from converters.compression import DEFAULT_LEVEL
 from converters.names import NameMap
 from converters.package import _parameters

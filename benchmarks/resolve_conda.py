@@ -30,12 +30,12 @@ from rattler import BuildString, Channel, Gateway, GenericVirtualPackage, Packag
 from rattler.exceptions import SolverError
 from zstandard import ZstdDecompressor
 
-from bridge.algebra import conda_requirement
+from bridge.channels.repodata import Repodata
 from bridge.config import Settings
 from bridge.errors import NoSolutionError
 from bridge.fetch import Client
 from bridge.model import Resolution
-from bridge.repodata import Repodata
+from bridge.requirements.algebra import conda_requirement
 from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
 from converters.target import Target

@@ -21,9 +21,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bridge import algebra
 from bridge.errors import NoSolutionError
 from bridge.model import IndexFile, Resolution
+from bridge.requirements import algebra
 from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
 from converters.record import Record, conda_record

@@ -37,8 +37,8 @@ import json, os, re, resource, statistics, sys, time
 from pathlib import Path
 from bridge.config import Settings
 from bridge.fetch import Client
-from bridge.repodata import Repodata
-from bridge.algebra import conda_requirement
+from bridge.channels.repodata import Repodata
+from bridge.requirements.algebra import conda_requirement
 from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
 from converters.target import Target

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.fingerprint import Fingerprint, PathKind
+from bridge.fs.fingerprint import Fingerprint, PathKind
 from converters.record import Record
 from converters.target import Python, Target
 

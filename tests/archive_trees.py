@@ -18,10 +18,12 @@ from pathlib import Path
 from rattler import PackageRecord, RepoDataRecord, install
 from rattler.package_streaming import extract
 
-from bridge import link, manifest, ownership, prefix
+from bridge import prefix
 from bridge.archive import CondaManifest
 from bridge.errors import BridgeError
-from bridge.link import Task
+from bridge.install import manifest, ownership
+from bridge.install import staging as link
+from bridge.install.staging import Task
 from bridge.model import Install, Plan, PrefixState, Resolved
 from converters.names import NameMap
 from tests.builders import make_python

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from bridge import config
 from bridge.fetch import Client
-from bridge.fetch.secrets import SECRETS
+from bridge.secrets import SECRETS
 from tests.builders import make_wheel
 from tests.clients import MakeClient, clients
 from tests.command_line import Bridge

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge._rattler import detect_virtual_packages
 from bridge.audit import audit
+from bridge.channels._rattler import detect_virtual_packages
 from converters.names import NameMap
 from converters.target import Target
 from tests import defects_of_meaning, defects_of_records

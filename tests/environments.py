@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge import fs, ledger, link, manifest, ownership, prefix, transaction
+from bridge import fs, prefix, transaction
 from bridge.archive import check_conda, check_wheel
-from bridge.link import Staged, Task
+from bridge.install import manifest, ownership
+from bridge.install import staging as link
+from bridge.install.staging import Staged, Task
 from bridge.model import (
     Change,
     Install,
@@ -26,6 +28,7 @@ from bridge.model import (
     Remove,
     Resolved,
 )
+from bridge.prefix import ledger
 from converters.names import NameMap
 from converters.record import Record, conda_record
 from converters.target import Python, Target

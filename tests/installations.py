@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bridge.host import Layout
+from bridge.channels.host import Layout
 
 
 def small_installation(folder: Path) -> Layout:

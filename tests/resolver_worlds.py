@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 
 from packaging.utils import canonicalize_name, parse_sdist_filename
 
-from bridge.algebra import Requirement, conda_requirement, parse_pypi
 from bridge.model import IndexFile, Resolution
+from bridge.requirements.algebra import Requirement, conda_requirement, parse_pypi
 from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
 from converters.record import Record, conda_record

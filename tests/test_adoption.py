@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import ledger
+from bridge.prefix import ledger
 from tests.builders import install_distribution, make_repodata, make_wheel, tree_digest
 from tests.command_line import Bridge, clean_environment
 from tests.distributions import damage

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from bridge import prefix
 from bridge.audit import audit
 from bridge.audit.inventory import inventory
-from bridge.report.facts import gather
-from bridge.report.page import page
-from bridge.report.sbom import bill_of_materials
+from bridge.audit.report.facts import gather
+from bridge.audit.report.page import page
+from bridge.audit.report.sbom import bill_of_materials
 from tests.audit_cases import LINUX, NAMES, numpy
 from tests.defect_run import Outcome, run_defects
 from tests.defects import KINDS

@@ -9,10 +9,11 @@ from unittest import mock
 
 import pytest
 
-from bridge import audit, prefix, spread
+from bridge import audit, prefix
 from bridge.audit.observe import observe
 from bridge.audit.tree import read_tree
-from bridge.entries import Entries
+from bridge.prefix import spread
+from bridge.prefix.entries import Entries
 from tests.audit_cases import LINUX, NAMES
 from tests.binaries import elf
 from tests.prefixes import SITE, PrefixBuilder

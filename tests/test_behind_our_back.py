@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import ledger
+from bridge.prefix import ledger
 from tests.builders import install_distribution, install_record, make_conda, make_repodata, make_wheel
 from tests.command_line import Bridge
 from tests.environments import SITE, Environment

@@ -1,4 +1,4 @@
-"""`bridge.build`: what a build gets to see, what it cannot do, and what is kept of it. Every build here is real."""
+"""`bridge.sdists.build`: what a build gets to see, what it cannot do, and what is kept of it. Every build here is real."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from packaging.requirements import Requirement
 
 import bridge
 from bridge.archive import check_wheel
-from bridge.build import build_wheel, check_runs
-from bridge.build.environment import build_environment, hidden_paths
-from bridge.build.wheels import BuiltWheels
+from bridge.cache.blobs import sha256_of
 from bridge.config import Settings
 from bridge.config.builds import BuildSettings
-from bridge.confine.request import MECHANISMS
 from bridge.errors import BuildError, UnsafeInputError
 from bridge.fetch import Client
-from bridge.fetch.cache import sha256_of
 from bridge.index import Index
+from bridge.sdists.build import build_wheel, check_runs
+from bridge.sdists.build.environment import build_environment, hidden_paths
+from bridge.sdists.build.wheels import BuiltWheels
+from bridge.sdists.confine.request import MECHANISMS
 from converters.target import Python, Target
 from tests.builders import make_wheel
 from tests.command_line import clean_environment
@@ -290,7 +290,7 @@ def test_semaphores_and_temporary_files_work(tmp_path: Path, settings: Settings)
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from bridge.build import build_wheel
+from bridge.sdists.build import build_wheel
 from bridge.config import Settings
 from bridge.config.builds import BuildSettings
 

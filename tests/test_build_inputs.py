@@ -19,12 +19,12 @@ import pytest
 from bridge import fs
 from bridge.archive.limits import Limits
 from bridge.archive.sdists import check_sdist
-from bridge.build import build_wheel
-from bridge.build.project import build_requirements
 from bridge.config import Settings
 from bridge.config.builds import BuildSettings
 from bridge.errors import BridgeError
-from bridge.sdist import parse_sdist_name, unpack
+from bridge.sdists.build import build_wheel
+from bridge.sdists.build.project import build_requirements
+from bridge.sdists.metadata import parse_sdist_name, unpack
 from tests.builders import tree_digest
 from tests.hostile import Entry, pax_record, symlink, tar_file, tar_header, tar_of, zip_of
 from tests.sdists import BACKEND, make_sdist, pkg_info

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.link.bytecode import Module, compile_modules
+from bridge.install.staging.bytecode import Module, compile_modules
 from tests.builders import make_conda, make_repodata, make_wheel, tree_digest
 from tests.command_line import Bridge
 from tests.environments import MINOR, SITE, Environment

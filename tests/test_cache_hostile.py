@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from bridge import fs
-from bridge.fetch.cache import BlobStore
+from bridge.cache.blobs import BlobStore
 from tests.builders import make_conda, make_python, make_repodata, make_wheel
 from tests.command_line import Bridge
 from tests.servers import IndexServer

@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from bridge import caches
+from bridge.cache import prune as caches
 from bridge.errors import PrefixLockedError
 from tests.builders import make_repodata
 from tests.command_line import Bridge

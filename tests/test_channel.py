@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.channel import Channels, same_package
+from bridge.channels.sources import Channels, same_package
 from bridge.config import Settings
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch import Client

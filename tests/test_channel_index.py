@@ -17,8 +17,8 @@ import msgpack
 import pytest
 import zstandard
 
-from bridge.channel_index import write_index
-from bridge.convert import convert_wheel, describe_wheel
+from bridge.convert.channel_index import write_index
+from bridge.convert.wheel import convert_wheel, describe_wheel
 from converters.names import NameMap
 from converters.repodata import bracketed
 from converters.target import Python, Target

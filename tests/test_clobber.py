@@ -17,8 +17,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import OwnershipError
+from bridge.install.ownership import judge
 from bridge.model import Entry, Fingerprint, Install, Plan, PrefixState, Resolved
-from bridge.ownership import judge
 from converters.record import Record
 from converters.target import Target
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bridge import caches
+from bridge.cache import prune as caches
 from tests.builders import make_conda, make_repodata, make_wheel
 from tests.command_line import Bridge, Ran
 

@@ -20,12 +20,12 @@ from typing import Any
 
 import pytest
 
-from bridge.build import build_wheel
-from bridge.build.confinement import available, gaps
 from bridge.config import Settings
 from bridge.config.builds import BuildSettings
-from bridge.confine.request import MECHANISMS
 from bridge.errors import BuildError
+from bridge.sdists.build import build_wheel
+from bridge.sdists.build.confinement import available, gaps
+from bridge.sdists.confine.request import MECHANISMS
 from tests.processes import processes_with, wait_until
 from tests.sdists import make_sdist
 from tests.test_build import NoRequirements, made, reported, sdist_with_backend
@@ -173,7 +173,7 @@ def attempts(
         path.write_text("content")
     secret = f"planted{random.getrandbits(60)}"
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setattr("bridge.build.confinement._told", set())
+    monkeypatch.setattr("bridge.sdists.build.confinement._told", set())
     # The environment of a process as /proc shows it is that of its start.
     bystander = subprocess.Popen(["sleep", "300"], env={"SECRET": secret, "PATH": os.environ["PATH"]})
     settings = Settings(cache_dir=cache, prefix=prefix, builds=builds)
@@ -285,7 +285,7 @@ def test_full_confinement_refuses_what_it_cannot_keep(tmp_path: Path) -> None:
 ASK = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from bridge.build.confinement import available
+from bridge.sdists.build.confinement import available
 print(json.dumps(available()))
 """
 ROOT = Path(__file__).resolve().parents[1]
@@ -315,8 +315,8 @@ def test_a_machine_without_user_namespaces() -> None:
 PROBE = """
 import os, subprocess, sys, tempfile
 sys.path.insert(0, sys.argv[1])
-from bridge.confine.request import Request
-code = "import sys; sys.path.insert(0, sys.argv[1]); from bridge.confine import child; "
+from bridge.sdists.confine.request import Request
+code = "import sys; sys.path.insert(0, sys.argv[1]); from bridge.sdists.confine import child; "
 code += "child.main(sys.stdin.read(), child.probe)"
 with tempfile.TemporaryDirectory() as folder:
     request = Request(mechanisms=("namespaces", "landlock", "seccomp"), writable=folder, parent=os.getpid())
@@ -429,7 +429,7 @@ FILLING = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from bridge.build import build_wheel
+from bridge.sdists.build import build_wheel
 from bridge.config import Settings
 from bridge.errors import BuildError
 

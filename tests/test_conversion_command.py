@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.convert.workers import executor
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
-from bridge.workers import executor
 from tests.builders import make_wheel, tree_digest
 from tests.command_line import Bridge, Ran
 from tests.conversion_cases import build_case
@@ -117,7 +117,7 @@ def test_a_cluster_makes_the_same_packages(convert: Bridge, many: list[Path], cl
 
 
 def test_a_scheduler_that_is_not_there(convert: Bridge, many: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.workers._PATIENCE", "500ms")
+    monkeypatch.setattr("bridge.convert.workers._PATIENCE", "500ms")
     with pytest.raises((NetworkError, UsageError)) as caught, executor(dask="tcp://127.0.0.1:9"):
         pass
     assert caught.value.id == "dask-unreachable"
@@ -137,8 +137,8 @@ def test_a_worker_that_dies_is_a_failure_of_its_wheel_alone(tmp_path: Path, monk
 
 
 def test_many_jobs_are_handed_over_several_at_a_time() -> None:
-    from bridge.commands.conversion import _batches
-    from bridge.conversion_job import Job
+    from bridge.cli.commands.conversion import _batches
+    from bridge.convert.job import Job
 
     for count in (0, 1, 31, 32, 63, 64, 100, 256, 500, 1001):
         jobs = [Job(text=str(number)) for number in range(count)]

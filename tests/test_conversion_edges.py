@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.archive import check_conda
-from bridge.convert import ConvertedPackage, convert_wheel
+from bridge.convert.wheel import ConvertedPackage, convert_wheel
 from bridge.errors import BridgeError, UnsafeInputError
 from converters.names import NameMap
 from converters.target import Python, Target

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
 from bridge.archive import check_conda
-from bridge.channel_index import write_index
-from bridge.convert import ConvertedPackage, Format, convert_wheel
+from bridge.channels.host import HostChannel
+from bridge.convert.channel_index import write_index
+from bridge.convert.wheel import ConvertedPackage, Format, convert_wheel
 from bridge.errors import IntegrityError, UnsafeInputError
-from bridge.host import HostChannel
 from converters.names import NameMap
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo
@@ -398,8 +398,8 @@ def test_a_variant_wheel_is_refused_with_the_reason(tmp_path: Path) -> None:
 _CONVERT = """
 import os, sys
 from pathlib import Path
-from bridge.channel_index import write_index
-from bridge.convert import convert_wheel
+from bridge.convert.channel_index import write_index
+from bridge.convert.wheel import convert_wheel
 from converters.names import NameMap
 from converters.target import Python, Target
 

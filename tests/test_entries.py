@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.entries import Entries
 from bridge.model import Entry, Fingerprint
 from bridge.paths import EMPTY
 from bridge.prefix import condameta, distinfo
+from bridge.prefix.entries import Entries
 from tests.prefixes import SITE
 
 HEX = st.binary(min_size=32, max_size=32).map(bytes.hex)

@@ -17,9 +17,9 @@ from typing import Any
 import conda_package_streaming.package_streaming as streaming
 import pytest
 
+from bridge.channels.host import HostChannel, Layout
+from bridge.channels.host.relocate import PLACEHOLDER
 from bridge.errors import BridgeError, FaultError, IntegrityError
-from bridge.host import HostChannel, Layout
-from bridge.host.relocate import PLACEHOLDER
 from converters.record import Record
 from tests.installations import small_installation
 
@@ -218,8 +218,8 @@ def system_python() -> str | None:
 PACK_AND_LINK = """
 import json, os, sys
 from pathlib import Path
-from bridge import _rattler
-from bridge.host import HostChannel, Layout
+from bridge.channels import _rattler
+from bridge.channels.host import HostChannel, Layout
 folder = Path(sys.argv[1])
 channel = HostChannel(folder / "cache")
 records = [channel.records(name)[0] for name in ("python", "python_abi")]

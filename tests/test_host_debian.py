@@ -7,8 +7,8 @@ import types
 
 import pytest
 
+from bridge.channels.host import debian
 from bridge.errors import UsageError
-from bridge.host import debian
 
 BOOKWORM_SITE = '''
 """Debian addons are in /usr/lib/python3/dist-packages."""

@@ -19,12 +19,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.channels.host import Layout, macho
+from bridge.channels.host.contents import Part, collect, is_packed
+from bridge.channels.host.elf import inspect
+from bridge.channels.host.layout import unpackable
+from bridge.channels.host.relocate import PLACEHOLDER, Spelling, is_generated, relocate
 from bridge.errors import UsageError
-from bridge.host import Layout, macho
-from bridge.host.contents import Part, collect, is_packed
-from bridge.host.elf import inspect
-from bridge.host.layout import unpackable
-from bridge.host.relocate import PLACEHOLDER, Spelling, is_generated, relocate
 from tests.installations import small_installation
 
 

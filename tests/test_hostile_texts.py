@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from bridge.algebra import (
+from bridge.errors import BridgeError, UsageError
+from bridge.requirements.algebra import (
     Requirement,
     conditions_of,
     marker_holds,
@@ -21,7 +22,6 @@ from bridge.algebra import (
     python_specifier,
     specifier_accepts,
 )
-from bridge.errors import BridgeError, UsageError
 from tests.resolver_worlds import World, picks, record, wheel
 
 LONG, DEEP = "9" * 5000, "(" * 400

@@ -13,20 +13,20 @@ MODULES = sorted([*(ROOT / "bridge").rglob("*.py"), *(ROOT / "converters").rglob
 
 # Modules that decide and do not act: they take values and ports, and return values.
 PURE = [
-    "bridge/algebra",
-    "bridge/documents",
-    "bridge/entries",
+    "bridge/requirements/algebra",
+    "bridge/cli/documents",
+    "bridge/prefix/entries",
     "bridge/errors",
-    "bridge/fingerprint",
-    "bridge/manifest",
+    "bridge/fs/fingerprint",
+    "bridge/install/manifest",
     "bridge/model",
-    "bridge/notices",
-    "bridge/owners",
-    "bridge/ownership",
+    "bridge/install/notices",
+    "bridge/prefix/claims",
+    "bridge/install/ownership",
     "bridge/paths",
-    "bridge/plan",
-    "bridge/present",
-    "bridge/provenance",
+    "bridge/install/plan",
+    "bridge/resolve/present",
+    "bridge/install/provenance",
     "bridge/conda_plugin/needs",
     "bridge/audit/checks",
     "bridge/audit/claims",
@@ -99,29 +99,29 @@ def test_who_may_import_what(path: Path) -> None:
         assert top == {"__future__", "converters"}
     for module, owners in {
         "click": {"bridge/cli"},
-        "rich": {"bridge/render"},
+        "rich": {"bridge/cli/render"},
         "requests": {"bridge/fetch"},
         "cachecontrol": {"bridge/fetch"},
         "subprocess": {
-            "bridge/build",
+            "bridge/sdists/build",
             "bridge/conda_plugin/child",
-            "bridge/confine/driver",
-            "bridge/link/bytecode",
-            "bridge/link/scripts",
+            "bridge/sdists/confine/driver",
+            "bridge/install/staging/bytecode",
+            "bridge/install/link_scripts",
         },
         "conda": {"bridge/conda_plugin"},
     }.items():
         assert module not in top or any(name == owner or name.startswith(f"{owner}/") for owner in owners), module
     if "rattler" in top:
-        assert name in {"bridge/_rattler", "bridge/matchspec"}
+        assert name in {"bridge/channels/_rattler", "bridge/requirements/matchspec"}
     if not name.startswith("bridge/conda_plugin/"):
         assert not any(module.startswith("bridge.conda_plugin") for module in imports(path)), "conda imports the plugin"
-    if name == "bridge/matchspec":
+    if name == "bridge/requirements/matchspec":
         wanted = {m for m in imports(path) if m.startswith("rattler.")}
         pure = {"MatchSpec", "PackageRecord", "Version", "VersionSpec", "package", "package.BuildString"}
         assert wanted <= {f"rattler.{each}" for each in pure}
     if is_pure(name):
-        allowed = {"rattler"} if name == "bridge/matchspec" else set()
+        allowed = {"rattler"} if name == "bridge/requirements/matchspec" else set()
         assert not top & ACTING - allowed
 
 
@@ -142,7 +142,7 @@ def test_one_module_writes(path: Path) -> None:
     What runs in the sandbox of a build writes there, and cannot elsewhere.
     """
     name = name_of(path)
-    if name.startswith(("bridge/fs/", "bridge/confine/")):
+    if name.startswith(("bridge/fs/", "bridge/sdists/confine/")):
         return
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module in ("os", "shutil"):
@@ -171,7 +171,7 @@ def test_one_module_writes(path: Path) -> None:
 
 def test_only_the_adapter_installs_with_rattler() -> None:
     callers = [name_of(path) for path in MODULES if "rattler.install" in set(imports(path))]
-    assert callers == ["bridge/_rattler"]
+    assert callers == ["bridge/channels/_rattler"]
 
 
 def test_every_pure_module_is_there() -> None:

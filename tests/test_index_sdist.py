@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge.algebra import parse_pypi
 from bridge.archive import check_wheel
 from bridge.config.builds import Formats
 from bridge.errors import BuildError, IntegrityError, NoSolutionError, UnsafeInputError, UsageError
 from bridge.index import Index
 from bridge.model import IndexFile
+from bridge.requirements.algebra import parse_pypi
 from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
 from converters.record import Record

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.archive import CondaManifest, check_conda
+from bridge.cache import judgements
+from bridge.cache.judgements import Judgements
 from bridge.errors import BridgeError, UnsafeInputError
-from bridge.link import judgements
-from bridge.link.judgements import Judgements
 from tests.builders import make_conda
 
 

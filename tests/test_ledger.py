@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge import ledger, prefix
-from bridge.ledger import Row
+from bridge import prefix
+from bridge.prefix import ledger
+from bridge.prefix.ledger import Row
 from tests.builders import install_distribution, install_record
 
 SITE = "lib/python3.11/site-packages"

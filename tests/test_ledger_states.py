@@ -14,9 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge import faults, fs, ledger, link, transaction
+from bridge import faults, fs, transaction
 from bridge import prefix as prefixes
 from bridge.errors import FaultError, OwnershipError
+from bridge.install import staging as link
+from bridge.prefix import ledger
 from tests.builders import make_conda, tree_digest
 from tests.environments import Environment
 from tests.fault.workloads import MEMORY

@@ -22,10 +22,12 @@ import pytest
 from installer.scripts import Script
 from rattler import PrefixRecord
 
-from bridge import fs, link, manifest, prefix, transaction
+from bridge import fs, prefix, transaction
 from bridge.errors import FaultError, IntegrityError, UnsafeInputError, UsageError
+from bridge.install import manifest
+from bridge.install import staging as link
+from bridge.install.ownership import Judgement
 from bridge.model import Install, Plan, PrefixState, Resolved
-from bridge.ownership import Judgement
 from bridge.prefix.shebangs import for_python
 from tests.builders import make_conda, make_wheel, tree_digest, zip_bytes
 from tests.environments import MINOR, PYTHON, SITE, TARGET, VERSION, Environment, describe

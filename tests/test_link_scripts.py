@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.link.scripts import Script, scripts_of
+from bridge.install.link_scripts import Script, scripts_of
 from bridge.model import Install, Plan, Resolved
 from converters.record import Record
 from tests.builders import make_conda, make_repodata, tree_digest

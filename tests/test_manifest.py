@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge import manifest
 from bridge.archive import check_conda, check_wheel
 from bridge.errors import UnsafeInputError, UsageError
+from bridge.install import manifest
 from bridge.model import Fingerprint, Install, Plan, PrefixState, Resolved
 from converters.record import Record
 from converters.target import Python, Target

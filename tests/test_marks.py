@@ -10,7 +10,7 @@ import pytest
 
 from bridge import prefix
 from bridge.errors import UsageError
-from bridge.marks import pins
+from bridge.install.marks import pins
 from tests.builders import install_distribution, make_conda, make_repodata, make_wheel, tree_digest
 from tests.command_line import Bridge
 from tests.environments import SITE, Environment

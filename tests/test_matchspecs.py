@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.algebra import parse_conda
-from bridge.asking import check_channels
 from bridge.errors import NoSolutionError, UsageError
+from bridge.requirements.algebra import parse_conda
+from bridge.resolve.preflight import check_channels
 from tests.resolver_worlds import CHANNEL, World, picks, record, requests
 
 OLD, NEW = "1c207b571091fa072258c2c69f6f79cf", "0" * 32

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.notices import startup_code
+from bridge.install.notices import startup_code
 from tests.builders import make_conda, make_python, make_repodata, make_wheel, wheel_members, zip_bytes
 from tests.command_line import Bridge
 

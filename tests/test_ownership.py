@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bridge import fs, prefix
 from bridge.errors import OwnershipError
+from bridge.install.ownership import Conflict, Judgement, judge
 from bridge.model import (
     Change,
     Defect,
@@ -27,8 +28,7 @@ from bridge.model import (
     Remove,
     Resolved,
 )
-from bridge.owners import bytecode_source, owners_of, unmanaged
-from bridge.ownership import Conflict, Judgement, judge
+from bridge.prefix.claims import bytecode_source, owners_of, unmanaged
 from converters.record import Record
 from converters.target import Python, Target
 from tests.builders import install_distribution, install_record

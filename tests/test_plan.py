@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import NoSolutionError, UsageError
+from bridge.install.plan import diff, matching, removal
 from bridge.model import Installed, PrefixState, Resolution, Resolved
-from bridge.plan import diff, matching, removal
 from converters.record import Record
 from converters.target import Python, Target
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rattler import PrefixRecord
 
-from bridge import provenance
+from bridge.install import provenance
 from bridge.model import Entry, Fingerprint, Installed, Resolved
 from bridge.prefix import condameta, distinfo
 from converters.names import NameMap

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rattler import PrefixRecord
 
-from bridge import provenance
+from bridge.install import provenance
 from bridge.model import Entry, Fingerprint
 from bridge.prefix import condameta
 from converters.purls import WheelOrigin, origin_of_wheel, wheel_purl

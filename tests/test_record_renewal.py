@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from bridge import ledger, prefix
+from bridge import prefix
+from bridge.prefix import ledger
 from tests.builders import make_conda, make_repodata, make_wheel
 from tests.command_line import Bridge
 

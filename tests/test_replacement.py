@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bridge import fs, transaction
 from bridge.errors import OwnershipError
-from bridge.link import Staged
+from bridge.install.staging import Staged
 from converters.target import Python
 from tests.builders import install_record, make_conda, make_wheel, tree_digest
 from tests.environments import SITE, Environment

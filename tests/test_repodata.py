@@ -1,4 +1,4 @@
-"""`bridge.repodata`: channels over the network, in each form of repodata, from servers of every temper."""
+"""`bridge.channels.repodata`: channels over the network, in each form of repodata, from servers of every temper."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import msgpack
 import pytest
 import zstandard
 
-from bridge.channel import Channels
-from bridge.channel_index import write_index
+from bridge.channels.repodata import whole
+from bridge.channels.sources import Channels
+from bridge.convert.channel_index import write_index
 from bridge.errors import BridgeError, IntegrityError, NetworkError, UnsafeInputError
 from bridge.fetch import Client
-from bridge.repodata import whole
 from tests.builders import make_conda
 from tests.clients import MakeClient
 from tests.servers import Server, tls_files
@@ -180,7 +180,7 @@ def test_what_came_for_one_credential_is_not_served_to_another(opened: Open, ser
     fresh = {"Cache-Control": "max-age=600"}
     server.add("/chan/noarch/repodata.json", document(record("a")), headers=fresh, credentials=("me", "right"))
     assert opened(server.url.replace("//", "//me:right@") + "/chan").records("a")
-    from bridge.fetch.secrets import SECRETS
+    from bridge.secrets import SECRETS
 
     for other in ("", "me:wrong@"):
         SECRETS.forget()

@@ -21,10 +21,10 @@ from spdx_tools.spdx.parser.json.json_parser import parse_from_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from bridge import audit, prefix
-from bridge.report.facts import Facts, gather
-from bridge.report.graph import positions
-from bridge.report.page import page
-from bridge.report.sbom import bill_of_materials, purls
+from bridge.audit.report.facts import Facts, gather
+from bridge.audit.report.graph import positions
+from bridge.audit.report.page import page
+from bridge.audit.report.sbom import bill_of_materials, purls
 from tests.audit_cases import LINUX, NAMES, NP, numpy
 from tests.prefixes import SITE, PrefixBuilder, digest
 

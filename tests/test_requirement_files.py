@@ -1,4 +1,4 @@
-"""`bridge.requirement_files`: every format, table by table, and what is said where one is wrong."""
+"""`bridge.requirements.files`: every format, table by table, and what is said where one is wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from packaging.requirements import Requirement as Pep508
 
 from bridge.config.builds import Formats
 from bridge.errors import BridgeError, UnsafeInputError, UsageError
-from bridge.requirement_files import FileRequirements, local_requirement, read, url_requirement
+from bridge.requirements.files import FileRequirements, local_requirement, read, url_requirement
 from tests.builders import make_wheel
 from tests.sdists import make_sdist
 

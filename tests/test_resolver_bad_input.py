@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.channel import Channels
+from bridge.channels.sources import Channels
 from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError
 from bridge.fetch import Client
@@ -346,7 +346,7 @@ _MANY = textwrap.dedent(
     """
     import json, os, resource, sys, time
     from pathlib import Path
-    from bridge.channel import Channels
+    from bridge.channels.sources import Channels
     from bridge.config import Settings
     from bridge.errors import NoSolutionError
     from bridge.fetch import Client

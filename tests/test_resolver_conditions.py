@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.algebra import conditions_of, parse_conda
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
+from bridge.requirements.algebra import conditions_of, parse_conda
 from converters.record import conda_record
 from tests.resolver_worlds import World, picks, record, wheel
 

@@ -1,4 +1,4 @@
-"""`bridge.sdist` and `bridge.archive.sdists`: what is let through, unpacked, and believed without a build."""
+"""`bridge.sdists.metadata` and `bridge.archive.sdists`: what is let through, unpacked, and believed without a build."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bridge.archive.limits import Limits
 from bridge.archive.sdists import check_sdist
 from bridge.errors import UnsafeInputError
-from bridge.sdist import is_static, parse_sdist_name, read_pkg_info, unpack
+from bridge.sdists.metadata import is_static, parse_sdist_name, read_pkg_info, unpack
 from tests.builders import tree_digest, zip_bytes
 from tests.hostile import Entry, assert_refused, nothing_changes, symlink, tar_file, tar_header, tar_of, zip_of
 from tests.sdists import make_sdist, pkg_info

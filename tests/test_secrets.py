@@ -1,4 +1,4 @@
-"""`bridge.fetch.secrets`: what a URL holds of secrets, where they go, and that they stay in memory."""
+"""`bridge.secrets`: what a URL holds of secrets, where they go, and that they stay in memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.fetch.secrets import Secrets, bears_secret, masked, public
+from bridge.secrets import Secrets, bears_secret, masked, public
 
 SPLIT = [
     ("https://me:pw@h.example/simple/", "https://h.example/simple/"),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.channel import Channels
+from bridge.channels.sources import Channels
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.fetch import Client
@@ -193,7 +193,7 @@ def test_the_second_index_is_asked_only_for_what_the_first_does_not_have(
 _BOUNDED = """
 import json, sys, time
 from pathlib import Path
-from bridge.channel import Channels
+from bridge.channels.sources import Channels
 from bridge.config import Settings
 from bridge.errors import BridgeError
 from bridge.fetch import Client

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import ledger
+from bridge.prefix import ledger
 from tests.builders import install_distribution, make_conda, make_repodata, make_wheel
 from tests.command_line import Bridge, clean_environment
 from tests.distributions import damage, seen_by_python

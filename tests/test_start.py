@@ -14,10 +14,17 @@ from tests.command_line import clean_environment
 
 HTTP = {"requests", "urllib3", "cachecontrol"}
 LAYOUT = {"rich", "pygments"}
-STAGING = {"installer", "sqlite3", "zstandard", "bridge.cargo", "bridge.link", "bridge.archive.wheels"}
-CHANGING = STAGING | {"bridge.apply"}
-BUILDING = {"build", "pkginfo", "bridge.build", "elftools"}
-FILES = {"yaml", "tomllib", "tomli", "optparse", "packaging.pylock", "bridge.requirement_files.reading"}
+STAGING = {
+    "installer",
+    "sqlite3",
+    "zstandard",
+    "bridge.install.fetching",
+    "bridge.install.staging",
+    "bridge.archive.wheels",
+}
+CHANGING = STAGING | {"bridge.install.apply"}
+BUILDING = {"build", "pkginfo", "bridge.sdists.build", "elftools"}
+FILES = {"yaml", "tomllib", "tomli", "optparse", "packaging.pylock", "bridge.requirements.files.reading"}
 SOLVING = {"resolvelib", "bridge.resolve", "bridge.index"}
 ASKING = {"asyncio"}  # the event loop that channels are asked in
 EVERYTHING = HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING | {"rattler", "packaging", "bridge.config"}

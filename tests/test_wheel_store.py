@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge import caches, link
 from bridge.archive import WheelManifest, check_wheel
+from bridge.cache import prune as caches
+from bridge.cache import wheels as wheel_store
+from bridge.cache.wheels import WheelStore, unpacked_contents
 from bridge.errors import IntegrityError, UnsafeInputError
-from bridge.link import wheel_store
-from bridge.link.wheel_store import WheelStore, unpacked_contents
+from bridge.install import staging as link
 from tests.builders import make_wheel, tree_digest, wheel_members
 from tests.command_line import Bridge
 from tests.environments import SITE, Environment

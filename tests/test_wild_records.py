@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from bridge import prefix
 from bridge.audit import Report, audit
-from bridge.entries import paths_of
 from bridge.model import Installed, PrefixState
 from bridge.prefix import condameta
+from bridge.prefix.entries import paths_of
 from bridge.prefix.locations import located, relocated
 from bridge.prefix.origin import channel_of, is_channel, subdir_of
 from converters.names import NameMap

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bridge.audit.finding import Source
-from bridge.entries import Entries, is_hashed, paths_of
 from bridge.model import Distribution, Entry, Installed, PrefixState
-from bridge.owners import label
+from bridge.prefix.claims import label
+from bridge.prefix.entries import Entries, is_hashed, paths_of
 
 __all__ = ["Claim", "ClaimTable", "Claims", "Owner", "anchors", "claims_of", "distribution_owner"]
 

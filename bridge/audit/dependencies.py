@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from packaging.utils import canonicalize_name
 
-from bridge import algebra
-from bridge.algebra import Requirement
 from bridge.audit.claims import Claims, Owner, claims_of
 from bridge.errors import UsageError
 from bridge.model import Distribution, PrefixState
+from bridge.requirements import algebra
+from bridge.requirements.algebra import Requirement
 from converters.names import NameMap
 from converters.target import Target
 

@@ -20,7 +20,7 @@ _CONDAS = ("conda", "bridge", "rattler", "pixi", "mamba")
 
 
 def is_kept_aside(path: str) -> bool:
-    """Whether bridge keeps a file there that it found changed (`bridge.link.replacement`)."""
+    """Whether bridge keeps a file there that it found changed (`bridge.install.staging.replacement`)."""
     return _KEPT.search(path) is not None
 
 

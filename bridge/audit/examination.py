@@ -27,10 +27,10 @@ from bridge.audit.placed import read_placed
 from bridge.audit.readings import CacheEvidence, Placed, Readings
 from bridge.audit.tree import Tree, read_tree
 from bridge.audit.view import View, make_view
-from bridge.fetch.remarks import Remarks
+from bridge.cache.remarks import Remarks
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY
-from bridge.spread import processors
+from bridge.prefix.spread import processors
 from bridge.transaction import pending
 from converters.names import NameMap
 from converters.target import Target

@@ -16,7 +16,7 @@ from bridge.audit.dependencies import Edge, Holdings, edges, holdings_of, projec
 from bridge.audit.finding import Source
 from bridge.errors import UsageError
 from bridge.model import Distribution, Fingerprint, PathKind, PrefixState
-from bridge.owners import bytecode_source
+from bridge.prefix.claims import bytecode_source
 from converters.names import NameMap
 from converters.target import Target
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from bridge.audit.claims import Claim, Claims
 from bridge.audit.observed import Observation
 from bridge.audit.readings import Placed, Script
-from bridge.entries import Entries
 from bridge.model import Entry, Installed
 from bridge.paths import META
+from bridge.prefix.entries import Entries
 from bridge.prefix.placed import Placeholder, candidates, fill, holds, restore, swap
 from bridge.prefix.placeholders import placeholders_of
 

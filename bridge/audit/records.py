@@ -12,10 +12,10 @@ from bridge.audit.claims import Owner
 from bridge.audit.doubt import named_record, names_conda
 from bridge.audit.finding import INTERRUPTED, Finding, Level, at_path
 from bridge.audit.view import View
-from bridge.entries import Entries
 from bridge.model import Defect, Distribution
 from bridge.paths import META
 from bridge.prefix import distinfo
+from bridge.prefix.entries import Entries
 from bridge.prefix.strays import FOREIGN, named_package
 
 __all__ = [

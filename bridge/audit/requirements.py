@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from bridge import algebra
 from bridge.algebra import CondaSpec, Requirement
+from packaging.tags import parse_tag
+
 from bridge.audit import repair
 from bridge.audit.claims import Owner
 from bridge.audit.dependencies import Asked, Provider, asked, providers_by_name, providers_by_project
@@ -18,6 +20,8 @@ from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
 from bridge.errors import UsageError
 from bridge.model import Distribution
+from bridge.requirements import algebra
+from bridge.requirements.algebra import CondaSpec, Requirement
 from converters.target import Target
 from converters.wheel import written_tags
 

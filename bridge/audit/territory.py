@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from bridge.audit.claims import Claims
 from bridge.audit.observed import Observation
 from bridge.model import EGGS, PrefixState
-from bridge.owners import bytecode_source
 from bridge.paths import META
+from bridge.prefix.claims import bytecode_source
 
 __all__ = ["leftovers", "unowned"]
 

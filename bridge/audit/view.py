@@ -18,8 +18,8 @@ from bridge.audit.observed import Observation, Observed
 from bridge.audit.readings import CacheEvidence, Readings
 from bridge.audit.territory import unowned
 from bridge.model import Distribution, Fingerprint, PrefixState
-from bridge.owners import bytecode_source
 from bridge.paths import EMPTY
+from bridge.prefix.claims import bytecode_source
 from converters.target import Target
 
 __all__ = ["Discrepancy", "Twin", "View", "make_view"]

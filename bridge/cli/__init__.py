@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from bridge import __version__, commands
+from bridge import __version__
+from bridge.cli import commands
 from bridge.cli.failure import told, unforeseen
 from bridge.cli.options import changing, lock, output, prefix, requirements, sources
 from bridge.errors import BridgeError, UsageError
@@ -19,7 +20,7 @@ from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
 if TYPE_CHECKING:
     from bridge.audit import Level
     from bridge.cli.run import Run
-    from bridge.convert import Format
+    from bridge.convert.wheel import Format
 
 __all__ = ["main"]
 
@@ -356,7 +357,7 @@ def schema(command: str) -> None:
     """Print the JSON schema of what COMMAND prints with --json."""
     from importlib import resources
 
-    from bridge.render import Renderer
+    from bridge.cli.render import Renderer
 
     folder = resources.files("bridge") / "schemas"
     name = "change" if command in {"adopt", "create", "install", "remove", "update"} else command

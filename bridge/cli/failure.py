@@ -24,14 +24,14 @@ def unforeseen(error: Exception) -> FaultError:
 
 def told(error: BridgeError, is_json: bool) -> int:
     """Tell an error; returns the exit status."""
-    from bridge import documents
-    from bridge.render import Renderer
+    from bridge.cli import documents
+    from bridge.cli.render import Renderer
 
     render = Renderer(is_json=is_json, quiet=False, verbose=False, progress=False, color="auto")
     if os.environ.get("BRIDGE_DEBUG") == "1":
         import traceback
 
-        from bridge.fetch.secrets import hidden
+        from bridge.secrets import hidden
 
         sys.stderr.write(hidden("".join(traceback.format_exception(error))))
     if is_json:

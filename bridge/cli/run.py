@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from bridge import commands, config
+from bridge import config
+from bridge.cli import commands
+from bridge.cli.render import Renderer
+from bridge.cli.session import Session
 from bridge.errors import UsageError
-from bridge.render import Renderer
-from bridge.session import Session
 
 __all__ = ["Run"]
 
@@ -58,7 +59,7 @@ class Run:
 
     @property
     def documents(self) -> ModuleType:
-        from bridge import documents
+        from bridge.cli import documents
 
         return documents
 

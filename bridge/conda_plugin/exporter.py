@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 from packaging.utils import canonicalize_name
 
-from bridge.entries import paths_of
 from bridge.model import Distribution, Installed, PrefixState
+from bridge.prefix.entries import paths_of
 
 __all__ = ["document", "export", "wheel_line", "wheel_lines"]
 

@@ -15,8 +15,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from bridge.entries import paths_of
 from bridge.model import Distribution, Installed, PrefixState
+from bridge.prefix.entries import paths_of
 from converters.target import Python, Target
 
 __all__ = ["Broken", "Change", "broken_needs"]

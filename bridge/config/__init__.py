@@ -31,7 +31,7 @@ from bridge.config.builds import BuildSettings, load_builds
 from bridge.config.moments import parse_cutoff, parse_timestamp
 from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
-from bridge.fetch.secrets import SECRETS, masked
+from bridge.secrets import SECRETS, masked
 
 __all__ = [
     "OPTIONS",
@@ -59,7 +59,7 @@ class Settings:
     """Every common option of the command line, resolved. Times are seconds unless said otherwise.
 
     `index_urls` and `channels` come highest priority first. URLs are in their public form; their secrets are known to
-    `bridge.fetch.secrets`, but for that of `proxy`. `has_channels`: whether anyone named channels.
+    `bridge.secrets`, but for that of `proxy`. `has_channels`: whether anyone named channels.
     `exclude_newer` is in milliseconds since the epoch: what was published then or later is excluded. `require_hashes`
     and `constraints`, which are files, are pip's.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from packaging.utils import canonicalize_name
 
-from bridge.confine.request import MECHANISMS
+from bridge.sdists.confine.request import MECHANISMS
 
 if TYPE_CHECKING:
     from bridge.config import Lookup

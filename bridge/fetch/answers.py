@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 from bridge.errors import NetworkError, UsageError
-from bridge.fetch.secrets import hidden, masked
+from bridge.secrets import hidden, masked
 
 __all__ = [
     "REDIRECTS",

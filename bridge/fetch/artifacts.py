@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bridge import fs
+from bridge.cache.blobs import BlobStore, sha256_of, told_as_cache
 from bridge.errors import FaultError, IntegrityError, NetworkError
 from bridge.faults import faults
 from bridge.fetch.answers import Network, Progress, offline_error, status_error
-from bridge.fetch.cache import BlobStore, sha256_of, told_as_cache
 from bridge.fetch.transfer import Transfer, check_hash, check_size
 from bridge.fetch.urls import masked
 

@@ -17,16 +17,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
+from bridge.cache.blobs import BlobStore
 from bridge.config import Settings
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch.answers import Again, Answer, Page, Progress, invalid_url
 from bridge.fetch.artifacts import ArtifactStore
-from bridge.fetch.cache import BlobStore
 from bridge.fetch.pool import Pool
 from bridge.fetch.ranged import open_ranged
-from bridge.fetch.secrets import SECRETS
 from bridge.fetch.urls import check_file_name, local_path, origin
+from bridge.secrets import SECRETS
 
 if TYPE_CHECKING:
     from bridge.fetch.wire import Wire

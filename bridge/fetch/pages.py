@@ -20,9 +20,9 @@ import urllib3
 from cachecontrol.cache import BaseCache
 from cachecontrol.controller import CacheController
 
+from bridge.cache.blobs import BlobStore
 from bridge.fetch.answers import REDIRECTS, make_storable
-from bridge.fetch.cache import BlobStore
-from bridge.fetch.secrets import Address, bears_secret, public
+from bridge.secrets import Address, bears_secret, public
 
 __all__ = ["Entry", "PageCache"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bridge.errors import UnsafeInputError
-from bridge.fetch.secrets import Address, masked, origin, public
+from bridge.secrets import Address, masked, origin, public
 
 __all__ = [
     "check_file_name",
@@ -29,7 +29,7 @@ _MAX_COMPONENT = 255  # bytes
 
 
 def host_url(cache: Path) -> str:
-    """The URL of the channel `host`, which lies in bridge's cache (`bridge.host.HostChannel`)."""
+    """The URL of the channel `host`, which lies in bridge's cache (`bridge.channels.host.HostChannel`)."""
     return (cache / "host").absolute().as_uri()
 
 

@@ -2,7 +2,7 @@
 
 * Pages are cached (`bridge.fetch.pages`), with HTTP's rules for freshness and revalidation.
 * A server may not lead from https to http, to a file, or from another host to this machine.
-* What a request needs of secrets comes from `bridge.fetch.secrets`; answers bear URLs without them.
+* What a request needs of secrets comes from `bridge.secrets`; answers bear URLs without them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bridge import __version__
+from bridge.cache.blobs import BlobStore
 from bridge.config import Settings
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.answers import (
@@ -36,12 +37,11 @@ from bridge.fetch.answers import (
     reason,
     status_error,
 )
-from bridge.fetch.cache import BlobStore
 from bridge.fetch.pages import PageCache
 from bridge.fetch.pool import THREADS
-from bridge.fetch.secrets import SECRETS, Address, masked
 from bridge.fetch.urls import check_link, is_trusted, origin
 from bridge.fetch.watchdog import Watchdog
+from bridge.secrets import SECRETS, Address, masked
 
 __all__ = ["Wire"]
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from bridge.errors import OwnershipError
 from bridge.faults import failpoint, faults
-from bridge.fingerprint import Fingerprint
 from bridge.fs.durability import Durability, sync
+from bridge.fs.fingerprint import Fingerprint
 from bridge.fs.publish import publish_file, publish_stream, remove_regular
 from bridge.fs.regular import check_regular, hash_regular, lstat_regular, open_regular, read_regular
 from bridge.fs.tree import BELOW, Tree, fingerprint

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from bridge.errors import OwnershipError, UnsafeInputError
 from bridge.faults import faults
-from bridge.fingerprint import Fingerprint
+from bridge.fs.fingerprint import Fingerprint
 
 __all__ = ["BELOW", "Tree", "check_content", "fingerprint"]
 

@@ -21,22 +21,22 @@ from urllib.parse import urlsplit, urlunsplit
 
 from packaging.utils import InvalidName, canonicalize_name
 
+from bridge.cache.blobs import sha256_of
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch import Client, Page, Progress
-from bridge.fetch.cache import sha256_of
 from bridge.fetch.memo import Memo
-from bridge.fetch.secrets import SECRETS
 from bridge.fetch.urls import local_path, masked
 from bridge.index.simple_api import ACCEPT, MAX_PAGE, Listing, Source, Status, file_of_link, folder_listing, parse_page
 from bridge.index.typed import check_promises, check_supported
 from bridge.model import IndexFile
-from bridge.sdist import check_sdist_name, is_static, read_pkg_info
+from bridge.sdists.metadata import check_sdist_name, is_static, read_pkg_info
+from bridge.secrets import SECRETS
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
 
 if TYPE_CHECKING:
-    from bridge.build.requirements import BuildRequirements
-    from bridge.build.wheels import BuiltWheels
+    from bridge.sdists.build.requirements import BuildRequirements
+    from bridge.sdists.build.wheels import BuiltWheels
 
 __all__ = ["Index", "IndexStatistics"]
 
@@ -129,13 +129,13 @@ class Index:
 
     @cached_property
     def _built(self) -> BuiltWheels:
-        from bridge.build.wheels import BuiltWheels  # noqa: PLC0415 - most runs build nothing
+        from bridge.sdists.build.wheels import BuiltWheels  # noqa: PLC0415 - most runs build nothing
 
         return BuiltWheels(self._client.settings, self.build_requirements, self._tell, building=self._building)
 
     def build_requirements(self, key: str = "") -> BuildRequirements:
         """What finds the requirements of builds on these indexes; `key` names the one build, if there is one."""
-        from bridge.build.requirements import BuildRequirements  # noqa: PLC0415
+        from bridge.sdists.build.requirements import BuildRequirements  # noqa: PLC0415
 
         building = (*self._building, key) if key else self._building
         index = Index(self._client, self._urls, self._find_links, tell=self._tell, building=building)

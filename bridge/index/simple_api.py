@@ -15,10 +15,10 @@ from packaging.version import InvalidVersion
 
 from bridge.config import parse_timestamp
 from bridge.errors import UnsafeInputError
-from bridge.fetch.secrets import SECRETS
 from bridge.fetch.urls import check_link, file_name, masked
 from bridge.index.strict_json import parse_json
 from bridge.model import IndexFile
+from bridge.secrets import SECRETS
 from converters.wheel import MAX_TAGS, count_tags
 
 __all__ = ["ACCEPT", "MAX_PAGE", "Listing", "Source", "Status", "file_of_link", "folder_listing", "parse_page"]

@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bridge.entries import Entries, paths_of
 from bridge.errors import UsageError
 from bridge.model import Defect, Distribution, Installed, PrefixState
 from bridge.paths import META, OWN
 from bridge.prefix.eggs import eggs_in
+from bridge.prefix.entries import Entries, paths_of
 from bridge.prefix.locations import relocated
 from bridge.prefix.records import Found, Reader, content, defect_of, names_in, scan
+from bridge.prefix.spread import spread
 from bridge.prefix.strays import is_record_name, sorted_out, strays
-from bridge.spread import spread
 from converters.record import Record
 from converters.target import Python
 from converters.wheel import MAX_METADATA
@@ -42,7 +42,7 @@ def read(
 ) -> PrefixState:
     """What `prefix` says of itself. Nothing is hashed; 20,000 paths take about 0.2 s.
 
-    :param in_columns: the entries are `bridge.entries.Entries`, for who looks at few of them.
+    :param in_columns: the entries are `bridge.prefix.entries.Entries`, for who looks at few of them.
     :param jobs: processes that read.
     :param meanwhile: what this process may do while others read.
     :param is_brief: leave out the RECORD of distributions that a conda-meta record covers (their `entries` are empty):

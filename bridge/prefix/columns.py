@@ -12,9 +12,9 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bridge.entries import Entries
 from bridge.model import Entry
 from bridge.paths import EMPTY, inside
+from bridge.prefix.entries import Entries
 
 __all__ = ["conda_paths", "record_rows"]
 

@@ -15,13 +15,13 @@ from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
-from bridge.entries import Entries
-from bridge.fetch.secrets import masked, public
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
 from bridge.paths import EMPTY, META, NO_CHANNEL, SITE_PACKAGES, RelativePath, inside, path_below
 from bridge.prefix.columns import conda_paths
+from bridge.prefix.entries import Entries
 from bridge.prefix.locations import located
 from bridge.prefix.origin import channel_of, subdir_of
+from bridge.secrets import masked, public
 from converters.errors import UnsafeInputError
 from converters.names import projects_of_purls
 from converters.purls import origin_of_wheel
@@ -49,7 +49,7 @@ class MisnamedError(ValueError):
 def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installed, tuple[Defect, ...]]:
     """The package that the record at `path` (`conda-meta/NAME-VERSION-BUILD.json`) describes.
 
-    :param in_columns: give its entries as `bridge.entries.Entries`, for who looks at few of them.
+    :param in_columns: give its entries as `bridge.prefix.entries.Entries`, for who looks at few of them.
     Paths that leave the prefix are left out and become a `Defect`, as what other readers stumble over. Raises
     `ValueError` (or `RecursionError`) with the reason where the record is empty, truncated, not UTF-8, misnamed, or
     holds values of wrong types.

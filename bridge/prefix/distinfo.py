@@ -14,11 +14,11 @@ from dataclasses import replace
 from packaging.metadata import parse_email
 from packaging.utils import canonicalize_name
 
-from bridge.entries import Entries
-from bridge.fetch.secrets import public
 from bridge.model import Entry, Fingerprint
 from bridge.paths import inside
 from bridge.prefix.columns import record_rows
+from bridge.prefix.entries import Entries
+from bridge.secrets import public
 from converters.errors import BridgeError
 from converters.wheel import CoreMetadata, parse_metadata
 

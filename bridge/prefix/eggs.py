@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.entries import Entries
 from bridge.model import Entry, Fingerprint
+from bridge.prefix.entries import Entries
 from converters.wheel import MAX_METADATA
 
 __all__ = ["Egg", "eggs_in", "read_egg"]

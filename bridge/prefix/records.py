@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bridge.entries import Entries
 from bridge.errors import FaultError
 from bridge.model import EGGS, Defect, Distribution, Installed
 from bridge.prefix import condameta, distinfo
 from bridge.prefix.eggs import read_egg
+from bridge.prefix.entries import Entries
 from converters.wheel import CoreMetadata
 
 __all__ = ["Found", "Reader", "content", "defect_of", "names_in", "scan"]
@@ -35,7 +35,7 @@ _UNREADABLE = (ValueError, RecursionError, OSError, csv.Error)
 class Reader:
     """Reads records of one prefix.
 
-    :param in_columns: give entries as `bridge.entries.Entries`, for who looks at few of them.
+    :param in_columns: give entries as `bridge.prefix.entries.Entries`, for who looks at few of them.
     """
 
     prefix: str

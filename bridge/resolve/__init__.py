@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from resolvelib.resolvers import ResolutionTooDeep
 
-from bridge.algebra import Requirement
 from bridge.errors import NoSolutionError
 from bridge.model import Resolution, Resolved, Statistics
+from bridge.requirements.algebra import Requirement
 from bridge.resolve.catalog import Catalog, IndexPort, Options, RecordPort
 from bridge.resolve.conflict import Conflict, Request
 from bridge.resolve.provider import Candidate, Reporter, Unsolvable, Watcher, run

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.algebra import Requirement, names_prerelease
+from bridge.requirements.algebra import Requirement, names_prerelease
 from bridge.resolve.catalog import Project
 from bridge.resolve.variables import Fact, Variable
 

@@ -17,10 +17,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 from packaging.version import Version
 
-from bridge.algebra import CondaSpec, pep440_version, pins, specifier_accepts
 from bridge.config.builds import Formats
 from bridge.errors import UnsafeInputError
 from bridge.model import IndexFile
+from bridge.requirements.algebra import CondaSpec, pep440_version, pins, specifier_accepts
 from bridge.resolve.needs import Need, needs
 from bridge.resolve.preference import file_rank, record_rank
 from bridge.resolve.provides import canonical, provided_by, standin_of

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from resolvelib.resolvers import ResolutionTooDeep
 
-from bridge.algebra import Requirement
 from bridge.errors import NoSolutionError
+from bridge.requirements.algebra import Requirement
 from bridge.resolve.explain import facts_of, no_solution
 from bridge.resolve.provider import Reporter, Unsolvable, run
 from bridge.resolve.space import Space

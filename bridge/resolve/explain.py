@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from bridge.algebra import Requirement
 from bridge.errors import BuildError, NoSolutionError
 from bridge.model import IndexFile
+from bridge.requirements.algebra import Requirement
 from bridge.resolve.masks import ABSENT
 from bridge.resolve.space import Space
 from bridge.resolve.store import Clause

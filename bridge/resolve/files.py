@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.algebra import Requirement
 from bridge.errors import UnsafeInputError, UsageError
+from bridge.requirements.algebra import Requirement
 from bridge.resolve.assumptions import GROWN, meeting_files
 from bridge.resolve.catalog import Project
 from bridge.resolve.store import Clause

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bridge.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
 from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
+from bridge.requirements.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
 from bridge.resolve.files import need_python
 from bridge.resolve.masks import ON
 from bridge.resolve.needs import Need, plain, read

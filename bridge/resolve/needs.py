@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from bridge.algebra import Requirement, parse_conda
 from bridge.errors import UsageError
+from bridge.requirements.algebra import Requirement, parse_conda
 from bridge.resolve.provides import is_python_text
 
 __all__ = ["Need", "needs", "plain", "read"]

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from packaging.tags import Tag
 
-from bridge.algebra import conda_version, pep440_version
 from bridge.model import IndexFile
+from bridge.requirements.algebra import conda_version, pep440_version
 from bridge.resolve.masks import PRESENT
 from converters.record import Record
 from converters.target import Target

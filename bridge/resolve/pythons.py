@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.markers import Marker
 from packaging.tags import Tag
 
-from bridge.algebra import marker_holds, python_specifier, specifier_accepts
+from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
 from converters.target import Python, Target, python_tags
 
 if TYPE_CHECKING:

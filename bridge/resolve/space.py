@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bridge.algebra import CondaSpec, Requirement
 from bridge.errors import BridgeError
 from bridge.model import IndexFile
+from bridge.requirements.algebra import CondaSpec, Requirement
 from bridge.resolve.assumptions import Assumptions, meeting_files
 from bridge.resolve.catalog import Catalog, CondaName
 from bridge.resolve.files import add_url, say_where_files_run

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bridge.algebra import Requirement
+from bridge.requirements.algebra import Requirement
 from bridge.resolve.catalog import CondaName, Project
 from bridge.resolve.masks import PRESENT
 from bridge.resolve.needs import Need

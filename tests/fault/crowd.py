@@ -18,9 +18,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from bridge import fs, ledger
+from bridge import fs
 from bridge import prefix as prefixes
-from bridge.owners import claims
+from bridge.prefix import ledger
+from bridge.prefix.claims import claims
 from bridge.transaction import recover
 from tests.fault.commands import BASE, environment, make_packages
 from tests.fault.running import run_command

@@ -1,0 +1,188 @@
+"""Bills of materials: CycloneDX and SPDX, through the libraries that their projects keep, with purls and hashes.
+
+Both libraries are of the extra `sbom`, and read only when a bill is asked for.
+"""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from bridge import __version__
+from bridge.audit.inventory import Row
+from bridge.audit.report.facts import Facts
+from bridge.errors import UsageError
+from bridge.fetch.urls import masked
+
+if TYPE_CHECKING:
+    from packageurl import PackageURL
+    from spdx_tools.spdx.model.document import Document
+    from spdx_tools.spdx.model.package import Package
+
+__all__ = ["bill_of_materials", "purls"]
+
+_NAMESPACE = uuid.UUID("6f5b3f1e-6a0c-5b7e-9d0c-3a0f3b1f7c11")  # of the identifiers that are made of contents
+
+
+def bill_of_materials(facts: Facts, filename: str, when: datetime) -> bytes:
+    """The bill in the format that the name of the file says.
+
+    `.spdx.json`, `.spdx.yaml` and `.spdx` are SPDX 2.3; `.xml` is CycloneDX 1.6 as XML, anything else CycloneDX as
+    JSON. The same facts and the same time give the same bytes.
+
+    Raises `UsageError` (`sbom-library`) where the extra is not installed.
+    """
+    try:
+        if ".spdx" in filename.lower():
+            return _spdx(facts, filename.lower(), when)
+        return _cyclonedx(facts, when, is_xml=filename.lower().endswith(".xml"))
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "sbom-library",
+            f"a bill of materials needs {error.name}, which is not installed",
+            hint="install it with: pip install 'conda-bridge[sbom]'",
+        ) from error
+
+
+def purls(row: Row) -> tuple[str, ...]:
+    """The package URLs of a package, its own first: `pkg:conda/…` with build and subdir, `pkg:pypi/…`.
+
+    A conda package that carries distributions has those of the projects besides (CEP 63's `purls`).
+    """
+    projects = tuple(
+        f"pkg:pypi/{quote(each.name.lower().replace('_', '-'))}@{quote(each.version)}" for each in row.distributions
+    )
+    if row.source == "conda":
+        words = {"build": row.build, "channel": masked(row.origin) if row.origin else None, "subdir": row.subdir}
+        said = "&".join(f"{key}={quote(value, safe='')}" for key, value in words.items() if value)
+        return (f"pkg:conda/{quote(row.name)}@{quote(row.version)}{'?' + said if said else ''}", *projects)
+    return projects or (f"pkg:pypi/{quote((row.pypi_names or (row.name,))[0])}@{quote(row.version)}",)
+
+
+def _named(facts: Facts) -> list[Row]:
+    """Each package once that says what it is: the rest of a dist-info may not, and the audit tells of it."""
+    return list({row.owner: row for row in facts.rows if row.name and row.version}.values())
+
+
+def _needs(facts: Facts) -> Mapping[str, list[str]]:
+    found: dict[str, dict[str, None]] = {row.owner: {} for row in _named(facts)}
+    for each in facts.dependencies:
+        if each.dependant in found and each.dependency in found:
+            found[each.dependant][each.dependency] = None
+    return {owner: sorted(needed) for owner, needed in found.items()}
+
+
+def _identity(facts: Facts, when: datetime) -> uuid.UUID:
+    return uuid.uuid5(_NAMESPACE, "\n".join([when.isoformat(), *(f"{row.owner} {row.sha256}" for row in facts.rows)]))
+
+
+# --- CycloneDX --------------------------------------------------------------------------------------------------------
+
+
+def _cyclonedx(facts: Facts, when: datetime, *, is_xml: bool) -> bytes:
+    from cyclonedx.model import HashAlgorithm, HashType, Property  # noqa: PLC0415 - of an extra
+    from cyclonedx.model.bom import Bom, BomMetaData  # noqa: PLC0415
+    from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
+    from cyclonedx.output import make_outputter  # noqa: PLC0415
+    from cyclonedx.schema import OutputFormat, SchemaVersion  # noqa: PLC0415
+
+    root = Component(name=facts.report.prefix.name, type=ComponentType.APPLICATION, bom_ref="environment")
+    tool = Component(name="conda-bridge", version=__version__, type=ComponentType.APPLICATION, bom_ref="bridge")
+    bom = Bom(serial_number=_identity(facts, when), metadata=BomMetaData(component=root, timestamp=when))
+    bom.metadata.tools.components.add(tool)
+    made = {}
+    for row in _named(facts):
+        own, *others = purls(row)
+        facts_of = {"source": row.source, "url": masked(row.url) if row.url else None, "installer": row.installer}
+        made[row.owner] = Component(
+            name=row.name,
+            version=row.version,
+            type=ComponentType.LIBRARY,
+            bom_ref=row.owner,
+            purl=_purl(own),
+            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=row.sha256)] if row.sha256 else [],
+            properties=[
+                *(Property(name=f"bridge:{key}", value=value) for key, value in facts_of.items() if value),
+                *(Property(name="bridge:purl", value=other) for other in others),
+            ],
+        )
+        bom.components.add(made[row.owner])
+    requested = [made[row.owner] for row in _named(facts) if row.is_requested]
+    bom.register_dependency(root, requested or list(made.values()))
+    for owner, needed in _needs(facts).items():
+        bom.register_dependency(made[owner], [made[each] for each in needed])
+    kind = OutputFormat.XML if is_xml else OutputFormat.JSON
+    return make_outputter(bom, kind, SchemaVersion.V1_6).output_as_string(indent=2).encode("utf-8")
+
+
+def _purl(text: str) -> PackageURL:
+    from packageurl import PackageURL  # noqa: PLC0415 - of an extra
+
+    return PackageURL.from_string(text)
+
+
+# --- SPDX -------------------------------------------------------------------------------------------------------------
+
+
+def _spdx(facts: Facts, filename: str, when: datetime) -> bytes:
+    from spdx_tools.spdx.model.actor import Actor, ActorType  # noqa: PLC0415 - of an extra
+    from spdx_tools.spdx.model.document import CreationInfo, Document  # noqa: PLC0415
+    from spdx_tools.spdx.model.relationship import Relationship, RelationshipType  # noqa: PLC0415
+
+    ids = {row.owner: f"SPDXRef-Package-{number}" for number, row in enumerate(_named(facts))}
+    information = CreationInfo(
+        spdx_version="SPDX-2.3",
+        spdx_id="SPDXRef-DOCUMENT",
+        name=facts.report.prefix.name or "environment",
+        document_namespace=_identity(facts, when).urn,
+        creators=[Actor(ActorType.TOOL, f"conda-bridge-{__version__}")],
+        created=when.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None),
+    )
+    roots = [row for row in _named(facts) if row.is_requested] or _named(facts)
+    relationships = [Relationship("SPDXRef-DOCUMENT", RelationshipType.DESCRIBES, ids[row.owner]) for row in roots]
+    relationships += [
+        Relationship(ids[owner], RelationshipType.DEPENDS_ON, ids[each])
+        for owner, needed in _needs(facts).items()
+        for each in needed
+    ]
+    packages = [_spdx_package(row, ids[row.owner]) for row in _named(facts)]
+    return _written(Document(information, packages=packages, relationships=relationships), filename)
+
+
+def _spdx_package(row: Row, identifier: str) -> Package:
+    from spdx_tools.spdx.model.checksum import Checksum, ChecksumAlgorithm  # noqa: PLC0415 - of an extra
+    from spdx_tools.spdx.model.package import ExternalPackageRef, ExternalPackageRefCategory, Package  # noqa: PLC0415
+    from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion  # noqa: PLC0415
+
+    url = masked(row.url) if row.url and "://" in row.url and not row.url.startswith("file:") else None
+    return Package(
+        spdx_id=identifier,
+        name=row.name,
+        version=row.version,
+        download_location=url or SpdxNoAssertion(),
+        files_analyzed=False,
+        checksums=[Checksum(ChecksumAlgorithm.SHA256, row.sha256)] if row.sha256 else [],
+        external_references=[
+            ExternalPackageRef(ExternalPackageRefCategory.PACKAGE_MANAGER, "purl", purl) for purl in purls(row)
+        ],
+        comment=f"{row.source}{', INSTALLER ' + row.installer if row.installer else ''}",
+    )
+
+
+def _written(document: Document, filename: str) -> bytes:
+    from spdx_tools.spdx.writer.json import json_writer  # noqa: PLC0415 - of an extra
+    from spdx_tools.spdx.writer.tagvalue import tagvalue_writer  # noqa: PLC0415
+    from spdx_tools.spdx.writer.yaml import yaml_writer  # noqa: PLC0415
+
+    stream = io.StringIO()
+    if filename.endswith(".json"):
+        json_writer.write_document_to_stream(document, stream, validate=False)
+    elif filename.endswith((".yaml", ".yml")):
+        yaml_writer.write_document_to_stream(document, stream, validate=False)
+    else:
+        tagvalue_writer.write_document_to_stream(document, stream)
+    return stream.getvalue().encode("utf-8")

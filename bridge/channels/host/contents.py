@@ -1,0 +1,147 @@
+"""What of an installation goes into the package, and under which path."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from bridge.channels.host.layout import Layout
+
+__all__ = ["SHARED", "Part", "collect", "is_packed"]
+
+SHARED = frozenset({"/", "/usr", "/usr/local", "/opt/local"})
+"""Prefixes that python shares with other software: what lies there is not python's by lying there."""
+
+_SKIPPED_FOLDERS = frozenset({"__pycache__", "test", "tests", "idle_test", "site-packages", "dist-packages"})
+# The last three rule or describe one machine's python: its administrator's, its distribution's.
+_SKIPPED_FILES = frozenset({"EXTERNALLY-MANAGED", "_distutils_system_mod.py", "sitecustomize.py", "usercustomize.py"})
+_SKIPPED_MODULES = re.compile(r"lib-dynload/(_test|_ctypes_test|_xxtestfuzz|xxlimited)[^/]*\Z")
+_README = b"Modules that are not part of python itself are installed in this folder.\n"
+_TCL = ("tcl[0-9]*", "tk[0-9]*", "itcl[0-9]*", "thread[0-9]*", "tdbc*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One path of the package: a symlink (`link`), or a file.
+
+    A file's bytes are `data` where they are known already, else those of `source` with each of `patches` (offset in
+    bytes, new bytes) written over them. `placeholder` is the text in it that stands for the prefix.
+    """
+
+    path: str
+    source: Path | None = None
+    link: str | None = None
+    data: bytes | None = None
+    patches: tuple[tuple[int, bytes], ...] = ()
+    placeholder: str | None = None
+    is_executable: bool = False
+
+
+def is_packed(path: str) -> bool:
+    """Whether a file of the standard library, by its path relative to it, goes into the package.
+
+    Not packed: third-party modules, tests, caches, static libraries, and what belongs to one machine.
+    """
+    folders, _, name = path.rpartition("/")
+    if _SKIPPED_FOLDERS.intersection(folders.split("/")) or name in _SKIPPED_FILES:
+        return False
+    return not name.endswith((".pyc", ".pyo", ".a")) and not _SKIPPED_MODULES.match(path)
+
+
+def collect(layout: Layout) -> tuple[Part, ...]:
+    """Every path of the package with its source, as it lies there: nothing is relocated yet."""
+    sources: dict[str, Path] = {}
+    library = f"lib/{layout.name}"
+    sources[f"bin/{layout.name}"] = layout.binary
+    for path, source in _files(layout.stdlib):
+        if is_packed(path):
+            sources[f"{library}/{path}"] = source
+    if not any(path.startswith(f"{library}/ensurepip/_bundled/") for path in sources):
+        # Debian's takes its wheels from elsewhere in /usr, and serves venvs only.
+        sources = {path: source for path, source in sources.items() if not path.startswith(f"{library}/ensurepip/")}
+    if layout.include is not None:
+        headers = _files(layout.include)
+        sources.update((f"include/{layout.name}/{path}", source) for path, source in headers)
+    if layout.include is not None and layout.pyconfig is not None:
+        sources[f"include/{layout.name}/pyconfig.h"] = layout.pyconfig
+    sources.update((f"lib/{source.name}", source) for source in layout.libraries)
+    sources.update(_for_compiling(layout))
+    sources.update(_data(layout))
+    readme = Part(path=f"{layout.site_packages}/README.txt", data=_README)
+    return (*_parts(sources), *_links(layout, sources), readme)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every file and symlink below `folder`, as (relative path, path)."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in _SKIPPED_FOLDERS:
+                    yield from ((f"{entry.name}/{below}", source) for below, source in _files(path))
+            elif entry.is_file():
+                yield entry.name, path
+
+
+def _for_compiling(layout: Layout) -> Iterator[tuple[str, Path]]:
+    """pkg-config's files and `python3.11-config`, of this version only: a shared folder may hold those of others."""
+    version = layout.name.removeprefix("python")
+    for folder in (layout.prefix / "lib" / "pkgconfig", layout.prefix / "lib" / layout.multiarch / "pkgconfig"):
+        for source in folder.glob("python*.pc"):
+            if Path(os.path.realpath(source)).name in (f"python-{version}.pc", f"python-{version}-embed.pc"):
+                yield f"lib/pkgconfig/{source.name}", source
+    script = layout.prefix / "bin" / f"{layout.name}-config"
+    if script.is_file():
+        yield f"bin/{layout.name}-config", Path(os.path.realpath(script))
+
+
+def _data(layout: Layout) -> Iterator[tuple[str, Path]]:
+    """Tcl's, Tk's and the terminals' data, where the installation brings its own."""
+    if str(layout.prefix) in SHARED:
+        return
+    folders = [layout.prefix / "share" / "terminfo"]
+    for pattern in _TCL:
+        folders += (layout.prefix / "lib").glob(pattern)
+    for folder in folders:
+        if folder.is_dir():
+            base = folder.relative_to(layout.prefix).as_posix()
+            yield from ((f"{base}/{path}", source) for path, source in _files(folder))
+
+
+def _parts(sources: dict[str, Path]) -> Iterator[Part]:
+    """Files as they are; a symlink stays one where what it points to is packed too, else it becomes that file."""
+    real = {path: _real(source) for path, source in sources.items()}
+    places = {real[path]: path for path, source in sources.items() if not source.is_symlink()}
+    for path, source in sources.items():
+        target = places.get(real[path])
+        if source.is_symlink() and target is not None and target != path:
+            yield Part(path=path, link=posixpath.relpath(target, posixpath.dirname(path)))
+        else:
+            is_executable = bool(source.stat().st_mode & 0o111)
+            yield Part(path=path, source=Path(real[path]), is_executable=is_executable)
+
+
+def _real(source: Path) -> str:
+    """`os.path.realpath`, which walks from the root for each file; here each folder is walked once."""
+    if source.is_symlink():
+        return os.path.realpath(source)
+    return os.path.join(_real_folder(str(source.parent)), source.name)
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(path: str) -> str:
+    return os.path.realpath(path)
+
+
+def _links(layout: Layout, sources: dict[str, Path]) -> Iterator[Part]:
+    """`python3.13`, `python3` and `python`; a script's shebang may name any of them."""
+    names = {f"python{layout.minor[0]}.{layout.minor[1]}", f"python{layout.minor[0]}", "python"} - {layout.name}
+    for name in sorted(names):
+        yield Part(path=f"bin/{name}", link=layout.name)
+    if f"bin/{layout.name}-config" in sources:
+        yield Part(path=f"bin/python{layout.minor[0]}-config", link=f"{layout.name}-config")

@@ -1,0 +1,178 @@
+"""Writing the packages `python` and `python_abi` of the host channel."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from bridge.channels.host.contents import Part, collect
+from bridge.channels.host.layout import Layout
+from bridge.channels.host.relocate import relocate
+from bridge.errors import FaultError
+from converters.package import Member, write_conda
+
+__all__ = ["Index", "PreparedPython", "abi_index", "python_index", "write_python", "write_python_abi"]
+
+LEVEL = 1
+THREADS = 2  # the bytes do not depend on it, but they do on whether there are any
+_LICENSE = "PSF-2.0"
+
+Index = Mapping[str, object]
+"""An index.json (CEP 34), as the record is read from it."""
+
+
+def abi_index(layout: Layout) -> Index:
+    """The index.json of `python_abi`: it ties what was built for this ABI to a python that has it."""
+    version = f"{layout.minor[0]}.{layout.minor[1]}"
+    return {
+        "name": "python_abi",
+        "version": version,
+        "build": f"0_{layout.abi}",
+        "build_number": 0,
+        "subdir": "noarch",
+        "noarch": "generic",
+        "depends": [],
+        "constrains": [f"python {version}.* *_{layout.abi}"],
+        "license": _LICENSE,
+    }
+
+
+def python_index(layout: Layout, glibc: tuple[int, int]) -> Index:
+    """The index.json of `python`. :param glibc: the newest version that anything in it needs; `(0, 0)`: none."""
+    version = f"{layout.minor[0]}.{layout.minor[1]}"
+    depends = [f"python_abi {version}.* *_{layout.abi}"]
+    if glibc > (0, 0):
+        depends.append(f"__glibc >={glibc[0]}.{glibc[1]}")
+    if layout.deployment_target:
+        depends.append(f"__osx >={layout.deployment_target}")
+    index: dict[str, object] = {
+        "name": "python",
+        "version": layout.version,
+        "build": layout.build,
+        "build_number": 0,
+        "subdir": layout.subdir,
+        "depends": depends,
+        "constrains": [],
+        "license": _LICENSE,
+        "timestamp": layout.timestamp,
+    }
+    if layout.free_threaded:
+        index["python_site_packages_path"] = layout.site_packages  # CEP 17
+    return index
+
+
+def write_python_abi(stream: BinaryIO, layout: Layout) -> Index:
+    """Write `python_abi` and return its index.json. It has no files."""
+    index = abi_index(layout)
+    write_conda(stream, _stem(index), _info(index, "The ABI of a CPython", []), (), level=LEVEL)
+    return index
+
+
+def write_python(stream: BinaryIO, layout: Layout) -> Index:
+    """Write `python` and return its index.json. Raises `UsageError` (`host-layout`), `OSError`."""
+    return PreparedPython(layout).write(stream)
+
+
+class PreparedPython:
+    """The package `python` before it is written: what is in it is known, and so is its `index`.
+
+    Making one takes a third of the time, and raises `UsageError` (`host-layout`), `OSError`.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        parts, self._glibc = relocate(layout, collect(layout))
+        self.index = python_index(layout, self._glibc)
+        self._payload = [_Payload(part) for part in parts]
+
+    def write(self, stream: BinaryIO) -> Index:
+        """Write it and return its index.json. Raises `FaultError` (`host-changed`), `OSError`."""
+        payload, about = self._payload, "CPython, as it is installed where it was packed"
+        write_conda(
+            stream,
+            _stem(self.index),
+            lambda: _info(self.index, about, [item.entry() for item in payload]),
+            [item.member() for item in payload],
+            level=LEVEL,
+            threads=THREADS,
+        )
+        if python_index(self._layout, self._glibc) != self.index:
+            raise _changed(self._layout.binary)
+        return self.index
+
+
+def _stem(index: Index) -> str:
+    return f"{index['name']}-{index['version']}-{index['build']}"
+
+
+def _info(index: Index, summary: str, entries: Iterable[Index]) -> dict[str, bytes]:
+    paths = list(entries)
+    about = {"summary": summary, "license": _LICENSE}
+    return {
+        "index.json": _json(index),
+        "paths.json": _json({"paths": paths, "paths_version": 1}),
+        "about.json": _json(about),
+        "files": "".join(f"{entry['_path']}\n" for entry in paths).encode(),
+    }
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, indent=2, sort_keys=True).encode()
+
+
+class _Payload:
+    """One path on its way into the archive: its entry of paths.json is known once it went through."""
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._sha256 = hashlib.sha256(b"").hexdigest()
+        self._size = 0
+        if part.data is not None:
+            self._size = len(part.data)
+        elif part.source is not None:
+            self._size = part.source.stat().st_size
+
+    def member(self) -> Member:
+        if self._part.link is not None:
+            return Member(path=self._part.path, link=self._part.link)
+        return Member(path=self._part.path, size=self._size, open=self._open, is_executable=self._part.is_executable)
+
+    def _open(self) -> BinaryIO:
+        data = self._part.data
+        if data is None and self._part.source is not None:
+            data = _patched(self._part.source.read_bytes(), self._part.patches)
+        if data is None or len(data) != self._size:
+            raise _changed(self._part.source)
+        self._sha256 = hashlib.sha256(data).hexdigest()
+        return io.BytesIO(data)
+
+    def entry(self) -> Index:
+        """The entry of paths.json (CEP 34)."""
+        entry: dict[str, object] = {
+            "_path": self._part.path,
+            "path_type": "hardlink" if self._part.link is None else "softlink",
+            "sha256": self._sha256,
+            "size_in_bytes": self._size,
+        }
+        if self._part.placeholder is not None:
+            entry |= {"prefix_placeholder": self._part.placeholder, "file_mode": "text"}
+        return entry
+
+
+def _changed(path: Path | None) -> FaultError:
+    return FaultError(
+        "host-changed",
+        "the interpreter bridge runs on was changed while it was being packed",
+        context=(f"file: {path}",),
+        hint="wait until its upgrade is done, and try again",
+    )
+
+
+def _patched(data: bytes, patches: Iterable[tuple[int, bytes]]) -> bytes:
+    for offset, written in patches:
+        data = data[:offset] + written + data[offset + len(written) :]
+    return data

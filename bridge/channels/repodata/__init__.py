@@ -1,0 +1,219 @@
+"""Records of channels by name: shards where a network channel has them, else its whole repodata, read by rattler.
+
+bridge fetches repodata itself, not through rattler's Gateway, which has no time limit, no size limit and no settings
+of TLS, follows `base_url` anywhere, and keeps URLs with their secrets in its cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from bridge.channels._rattler import WholeRepodata
+from bridge.channels.repodata.places import check_bases, is_plain
+from bridge.errors import NetworkError, UnsafeInputError
+from bridge.fetch.answers import offline_error
+from bridge.fetch.urls import check_link, local_path
+from bridge.secrets import SECRETS, public
+from converters.record import Record, conda_record
+
+if TYPE_CHECKING:
+    from bridge.fetch import Client
+
+__all__ = ["Repodata"]
+
+Json = Mapping[str, object]
+
+
+class _Source(Protocol):
+    """One subdir of one channel. For many threads at once."""
+
+    def load(self, name: str) -> Sequence[Json]: ...
+
+    def close(self) -> None: ...
+
+
+class _Place(NamedTuple):
+    """A subdir of a channel; `url` is public and has no slash at its end."""
+
+    channel: str
+    subdir: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.channel}/{self.subdir}"
+
+
+class Repodata:
+    """Records of channels by name. A name is asked for once; later questions are answered from memory.
+
+    Records that could leave a directory or have fields of the wrong type are left out and named in `rejected`.
+
+    :param client: gives what fetches; called for the first channel that is no folder.
+    :param channels: URLs in their public form, without a slash at their end.
+    :param offline: ask no network channel, but for what an offline client has in its cache.
+    """
+
+    def __init__(
+        self, client: Callable[[], Client], channels: Sequence[str], subdir: str, cache: Path, *, offline: bool = False
+    ) -> None:
+        self._client = client
+        self._cache = cache
+        self._is_offline = offline
+        self._places = tuple(
+            _Place(channel, each) for channel in channels for each in dict.fromkeys((subdir, "noarch"))
+        )
+        self._sources: dict[_Place, _Source] | None = None
+        self._found: dict[str, tuple[Record, ...]] = {}
+        self.rejected: list[str] = []
+
+    def close(self) -> None:
+        """Give back what asking takes; it is not to be asked afterwards."""
+        for source in (self._sources or {}).values():
+            source.close()
+        self._sources = None
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Ask for many names at once.
+
+        Raises `NetworkError` (`channel-unreachable`, `offline`, `tls`), `UnsafeInputError` (`repodata-invalid`,
+        `limit-size`, `url-refused`), `IntegrityError` (`hash-mismatch`).
+        """
+        wanted = [name for name in dict.fromkeys(names) if name not in self._found]
+        if not wanted:
+            return
+        if self._sources is None:
+            self._sources = self._opened()
+        jobs = [(place, source, name) for place, source in self._sources.items() for name in wanted]
+        is_local = all(isinstance(source, _Whole) for _, source, _ in jobs)
+        answers = list(map(_load, jobs)) if is_local or len(jobs) == 1 else self._client().map(_load, jobs)
+        collected: dict[str, list[Record]] = {name: [] for name in wanted}
+        for (place, _, name), answer in zip(jobs, answers, strict=True):
+            collected[name] += self._records(place, name, answer)
+        self._found.update({name: tuple(records) for name, records in collected.items()})
+
+    def records(self, name: str) -> tuple[Record, ...]:
+        """The records of one name, channels in the order given; `()` where no channel has it."""
+        if name not in self._found:
+            self.prefetch([name])
+        return self._found[name]
+
+    def remembered(self, name: str) -> tuple[Record, ...]:
+        """The records of a name that was asked for before; of others `()`."""
+        return self._found.get(name, ())
+
+    def _records(self, place: _Place, name: str, answer: Iterable[Json]) -> Iterable[Record]:
+        for data in answer:
+            filename = data.get("fn")
+            if not isinstance(filename, str) or not is_plain(filename):
+                self.rejected.append(f"a record of {name} whose file name is none: {str(filename)[:100]!r}")
+                continue
+            try:
+                record = conda_record({**data, "channel": place.channel}, subdir=place.subdir)
+            except UnsafeInputError as error:
+                self.rejected.append(error.message)
+                continue
+            if record.name == name:
+                yield record
+
+    # Sources
+
+    def _opened(self) -> dict[_Place, _Source]:
+        local = [place for place in self._places if local_path(place.channel) is not None]
+        found: dict[_Place, _Source | None] = {place: _open_folder(place) for place in local}
+        remote = [place for place in self._places if place not in found]
+        if remote:
+            found |= dict(zip(remote, self._client().map(self._open, remote), strict=True))
+        for place, source in found.items():
+            if source is None and place.subdir == "noarch":
+                raise _missing(place)
+        return {place: source for place in self._places if (source := found[place]) is not None}
+
+    def _open(self, place: _Place) -> _Source | None:
+        try:
+            if self._is_offline and not self._client().settings.offline:
+                raise offline_error(place.url)
+            from bridge.channels.repodata import remote  # noqa: PLC0415 - who asks folders alone needs none of it
+
+            client = self._client()
+            shards = remote.open_shards(place.url, client, self._cache)
+            if shards is not None:
+                return shards
+            path = remote.whole_file(place.url, client, self._cache)
+            return None if path is None else _Whole(place, path, client.settings.trusted_hosts)
+        except NetworkError as error:
+            raise _unreachable(place, error) from error
+
+
+def _load(job: tuple[_Place, _Source, str]) -> Sequence[Json]:
+    place, source, name = job
+    try:
+        return source.load(name)
+    except NetworkError as error:
+        raise _unreachable(place, error) from error
+
+
+class _Whole:
+    """A subdir whose repodata lies in one file."""
+
+    def __init__(self, place: _Place, path: Path, trusted_hosts: tuple[str, ...] = ()) -> None:
+        self._place, self._trusted = place, trusted_hosts
+        self._file = WholeRepodata(path, place.channel, place.subdir)
+
+    def load(self, name: str) -> Sequence[Json]:
+        found = self._file.records(name)
+        if local_path(self._place.channel) is None:
+            for data in found:
+                url = str(data.get("url"))
+                check_link(self._place.url, url, self._trusted)
+                data["url"] = SECRETS.learn(url, is_typed=False)
+        return found
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _open_folder(place: _Place) -> _Source | None:
+    """The repodata of a folder on this machine; `None` where the subdir has none."""
+    folder = Path(local_path(place.channel) or "")
+    if not folder.is_dir():
+        hint = "check the path given with -c"
+        raise NetworkError("channel-unreachable", f"there is no channel at {folder}: no such folder", hint=hint)
+    path = folder / place.subdir / "repodata.json"
+    if not path.is_file():
+        return None
+    check_bases(path, f"{place.url}/", ())
+    return _Whole(place, path)
+
+
+def _missing(place: _Place) -> NetworkError:
+    folder = local_path(place.channel)
+    where = public(place.channel) if folder is None else folder
+    hint = "check the name or URL given with -c; `-c host` needs no channel at all"
+    if folder is not None:
+        hint = "`bridge convert … -o FOLDER --index` writes it for the packages of a folder"
+    return NetworkError(
+        "channel-unreachable", f"there is no channel at {where}: it has no noarch/repodata.json", hint=hint
+    )
+
+
+def _unreachable(place: _Place, error: NetworkError) -> NetworkError:
+    """The error of a request, told as one of the channel."""
+    if error.id == "offline":
+        return NetworkError(
+            "offline",
+            f"not in the cache, and --offline forbids fetching it: {place.channel}",
+            context=(error.message,),
+            hint="run once without --offline, or use `-c host` and a local channel",
+            objects=error.objects,
+        )
+    if error.id in {"tls", "channel-unreachable"}:
+        return error
+    return NetworkError(
+        "channel-unreachable",
+        f"the channel did not answer: {place.channel}",
+        context=(error.message, *error.context),
+        hint=error.hint or "check the name or URL given with -c; `-c host` needs no channel at all",
+        objects=error.objects,
+    )

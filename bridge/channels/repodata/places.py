@@ -1,0 +1,72 @@
+"""Where repodata may lead: `base_url` (CEP 15), and the file names of packages."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import re
+from pathlib import Path
+from urllib.parse import urljoin
+
+from bridge.errors import UnsafeInputError
+from bridge.fetch.urls import check_file_name, check_link
+from bridge.secrets import SECRETS, masked, origin
+
+__all__ = ["check_base", "check_bases", "invalid", "is_plain"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]{0,200}\Z", re.ASCII)  # no `%`: nothing to decode
+_BASE = re.compile(rb'"base_url"\s*:\s*("(?:[^"\\]|\\.){0,4096}")')
+
+
+def check_base(given: object, url: str, trusted_hosts: tuple[str, ...]) -> str:
+    """The URL of a folder that a document at `url` names (CEP 15), absolute, with a slash at its end.
+
+    Raises `UnsafeInputError`: `url-refused` where a server may not lead there, `repodata-invalid` for no URL.
+    """
+    if given is not None and not isinstance(given, str):
+        raise invalid(url, "its base_url is no text")
+    try:
+        base = urljoin(url, given or "./").partition("#")[0]
+        if "://" in url and not url.startswith("file:"):
+            check_link(url, base, trusted_hosts)
+            origin(base)
+    except ValueError as error:
+        raise invalid(url, f"its base_url is no URL: {error}") from error
+    path, question, query = base.partition("?")
+    return f"{path.rstrip('/')}/{question}{query}"
+
+
+def check_bases(path: Path, url: str, trusted_hosts: tuple[str, ...]) -> None:
+    """Judge each `base_url` in a repodata file from `url`, before rattler reads it: it panics over some.
+
+    Raises `UnsafeInputError` (`url-refused`, `repodata-invalid`).
+    """
+    with open(path, "rb") as stream:
+        if stream.seek(0, 2) == 0:
+            return
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            for match in _BASE.finditer(view):
+                try:
+                    given = json.loads(match[1])
+                except ValueError:
+                    continue  # rattler says what is wrong with the file
+                check_base(given, SECRETS.address(url).full if "://" in url else url, trusted_hosts)
+
+
+def is_plain(filename: str) -> bool:
+    """Whether a file name of repodata is one plain path component."""
+    if _PLAIN.match(filename):
+        return True
+    try:
+        check_file_name(filename)
+    except UnsafeInputError:
+        return False
+    return True
+
+
+def invalid(url: str, reason: str) -> UnsafeInputError:
+    """What repodata is that cannot be read."""
+    shown = masked(url)
+    return UnsafeInputError(
+        "repodata-invalid", f"the channel's repodata cannot be read: {shown}", context=(reason[:300],)
+    )

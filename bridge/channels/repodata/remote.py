@@ -1,0 +1,80 @@
+"""The subdirs of network channels, each opened in the best form that the channel has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge.cache.blobs import BlobStore
+from bridge.channels.repodata.places import check_bases
+from bridge.channels.repodata.shards import INDEX_NAME, MAGIC, MAX_INDEX, MAX_SHARD, ShardIndex, read_index, read_shard
+from bridge.channels.repodata.whole import WholeStore
+from bridge.errors import NetworkError
+from bridge.secrets import SECRETS, public
+
+if TYPE_CHECKING:
+    from bridge.fetch import Client
+
+__all__ = ["Shards", "open_shards", "whole_file"]
+
+_ABSENT = frozenset({400, 401, 403, 405, 410})  # then the whole repodata is asked for, whose answer counts
+
+
+def open_shards(url: str, client: Client, cache: Path) -> Shards | None:
+    """The shards of the subdir at `url`, which has no slash at its end; `None` where it has none.
+
+    Raises as `Client.get`, and as `read_index`.
+    """
+    try:
+        page = client.get(f"{url}/{INDEX_NAME}", max_bytes=MAX_INDEX)
+    except NetworkError as error:
+        if error.id == "offline" or error.objects.get("status") in _ABSENT:
+            return None
+        raise
+    if page is None or not page.content.startswith(MAGIC):
+        return None
+    index = read_index(page.content, page.base or page.url, client.settings.trusted_hosts)
+    return Shards(index, client, BlobStore(cache / "shards", root=cache.parent))
+
+
+def whole_file(url: str, client: Client, cache: Path) -> Path | None:
+    """The JSON of the subdir at `url`, fetched and judged; `None` where it has none. Raises as `WholeStore.get`."""
+    path = WholeStore(cache, client).get(url)
+    if path is not None:
+        check_bases(path, f"{url}/", client.settings.trusted_hosts)
+    return path
+
+
+class Shards:
+    """A subdir whose repodata is sharded."""
+
+    def __init__(self, index: ShardIndex, client: Client, kept: BlobStore) -> None:
+        self._index, self._client, self._kept = index, client, kept
+
+    def load(self, name: str) -> Sequence[Mapping[str, object]]:
+        digest = self._index.digests.get(name)
+        if digest is None:
+            return ()
+        url = f"{self._index.shards}{digest.hex()}.msgpack.zst"
+        content = self._kept.get(digest.hex())
+        if content is None:
+            page = self._client.get(url, max_bytes=MAX_SHARD, is_page=False)
+            if page is None:
+                raise NetworkError("channel-unreachable", f"the channel names records of {name} that it does not have")
+            content = page.content
+            found = list(read_shard(content, name, digest, url))
+            self._kept.set(digest.hex(), content)
+        else:
+            found = list(read_shard(content, name, digest, url))
+        base = self._index.base
+        if public(base) == base and "?" not in base:
+            return [{**record, "fn": filename, "url": base + filename} for filename, record in found]
+        return [{**record, "fn": filename, "url": self._url(filename)} for filename, record in found]
+
+    def _url(self, filename: str) -> str:
+        base, question, query = self._index.base.partition("?")
+        return SECRETS.learn(f"{base}{filename}{question}{query}", is_typed=False)
+
+    def close(self) -> None:
+        """Nothing is held open."""

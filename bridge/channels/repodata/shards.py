@@ -1,0 +1,117 @@
+"""Sharded repodata (CEP 16), as bytes: an index of names, and one small document of records for each name. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import msgpack
+import zstandard
+
+from bridge.channels.repodata.places import check_base, invalid
+from bridge.errors import IntegrityError, UnsafeInputError
+from bridge.secrets import masked
+
+__all__ = ["INDEX_NAME", "MAGIC", "MAX_INDEX", "MAX_SHARD", "ShardIndex", "read_index", "read_shard"]
+
+INDEX_NAME = "repodata_shards.msgpack.zst"
+MAGIC = b"\x28\xb5\x2f\xfd"  # of a zstd frame (RFC 8878, 3.1.1)
+MAX_INDEX = 64 << 20  # bytes, unpacked; conda-forge's are below 4 MiB
+MAX_SHARD = 32 << 20  # bytes, unpacked; the largest of conda-forge has some MiB
+_MAX_WINDOW = 1 << 27  # what `zstd --ultra -22` asks for
+
+Json = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardIndex:
+    """The index of one subdir. URLs are absolute, with their secrets, and end in a slash.
+
+    :param digests: name -> sha256 of its shard, which is the shard's file name too.
+    """
+
+    base: str
+    shards: str
+    digests: Mapping[str, bytes]
+
+
+def read_index(content: bytes, url: str, trusted_hosts: tuple[str, ...]) -> ShardIndex:
+    """Read `repodata_shards.msgpack.zst`, which came from `url`.
+
+    Raises `UnsafeInputError`: `repodata-invalid`, `limit-size`, and `url-refused` where its `base_url` or
+    `shards_base_url` leads where a server may not lead.
+    """
+    document = _unpacked(content, MAX_INDEX, url)
+    shards, info = document.get("shards"), document.get("info")
+    if document.get("version", 1) != 1 or not isinstance(shards, dict) or not isinstance(info, dict):
+        raise invalid(url, "it is no index of shards of version 1")
+    if not all(
+        isinstance(name, str) and isinstance(hash_, bytes) and len(hash_) == 32 for name, hash_ in shards.items()
+    ):
+        raise invalid(url, "it maps names to what are no sha256")
+    return ShardIndex(
+        base=check_base(info.get("base_url"), url, trusted_hosts),
+        shards=check_base(info.get("shards_base_url"), url, trusted_hosts),
+        digests=shards,
+    )
+
+
+def read_shard(content: bytes, name: str, digest: bytes, url: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """(file name, record) of each package in a shard, its hashes as text; `.conda` stands for its `.tar.bz2` twin.
+
+    Raises `IntegrityError` (`hash-mismatch`) and `UnsafeInputError` (`repodata-invalid`, `limit-size`).
+    """
+    found = hashlib.sha256(content).digest()
+    if found != digest:
+        raise IntegrityError(
+            "hash-mismatch",
+            f"the records of {name} are not those that the channel promised",
+            context=(f"expected: {digest.hex()}", f"found: {found.hex()}", masked(url)),
+            hint="the channel is being updated, or somebody changed what it sends: try again",
+        )
+    document = _unpacked(content, MAX_SHARD, url)
+    removed = document.get("removed")
+    hidden = frozenset(part for part in removed if isinstance(part, str)) if isinstance(removed, list) else frozenset()
+    packages = {**_section(document, "packages", url), **_section(document, "packages.conda", url)}
+    later = document.get("v3")
+    sections = later if isinstance(later, dict) else {}
+    for extension in ("tar.bz2", "conda"):
+        section = _section(sections, extension, url)
+        packages.update({f"{stem}.{extension}": record for stem, record in section.items()})
+    for filename, record in packages.items():
+        twin = f"{filename.removesuffix('.tar.bz2')}.conda"
+        if filename in hidden or (filename.endswith(".tar.bz2") and twin in packages and twin not in hidden):
+            continue
+        yield filename, _as_text(record)
+
+
+def _section(document: Json, key: str, url: str) -> dict[str, dict[str, object]]:
+    section = document.get(key) or {}
+    if not isinstance(section, dict) or not all(
+        isinstance(name, str) and isinstance(record, dict) for name, record in section.items()
+    ):
+        raise invalid(url, f"its {key} is no map of file names to records")
+    return section
+
+
+def _as_text(record: Mapping[str, object]) -> dict[str, object]:
+    """The record as JSON has it: digests are bytes in a shard (CEP 16)."""
+    return {key: value.hex() if isinstance(value, bytes) else value for key, value in record.items()}
+
+
+def _unpacked(content: bytes, most: int, url: str) -> dict[str, object]:
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(content) as reader:
+            data = reader.read(most + 1)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise invalid(url, f"it is not zstd: {error}") from error
+    if len(data) > most:
+        raise UnsafeInputError("limit-size", f"more than {most} bytes of repodata: {masked(url)}")
+    try:
+        document = msgpack.unpackb(data, raw=False, strict_map_key=False)
+    except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        raise invalid(url, f"it is not MessagePack: {error}") from error
+    if not isinstance(document, dict):
+        raise invalid(url, "it is no map")
+    return document

@@ -1,0 +1,197 @@
+"""`repodata.json` and `repodata.json.zst` of network channels: fetched into the cache, and asked for again when stale.
+
+What is in the cache is the plain JSON, which rattler maps into memory, and a note of what the server said of it. Both
+are kept by URL and credential, so that nobody else's request is answered with a private channel's records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+import zstandard
+
+from bridge import fs
+from bridge.cache.blobs import BlobStore, told_as_cache
+from bridge.channels.repodata.places import invalid
+from bridge.errors import NetworkError, UnsafeInputError
+from bridge.fetch.answers import Answer, offline_error, status_error, truncated, validator
+from bridge.secrets import masked
+
+if TYPE_CHECKING:
+    from bridge.fetch import Client
+
+__all__ = ["MAX_WHOLE", "WholeStore"]
+
+MAX_WHOLE = 768 << 20  # bytes of JSON; conda-forge's largest has about 400 MiB, and is sharded
+_NAMES = ("repodata.json.zst", "repodata.json")
+_NOTHING = b"null"  # the note of a subdir that the channel does not have
+_BLOCK = 1 << 18
+_MAX_WINDOW = 1 << 27
+_MAX_AGE = re.compile(r"(?:\A|[\s,])max-age=([0-9]{1,9})(?:\Z|[\s,])")
+_ABSENT = frozenset({400, 403, 404, 405, 410})  # what servers of plain files say of a compressed form they lack
+
+
+class _Note(NamedTuple):
+    """What is known of the copy in the cache: which file it came as, until when it is good, and its sha256."""
+
+    name: str
+    validator: str | None
+    until: float
+    sha256: str
+
+
+class WholeStore:
+    """The copies in the cache, and the way there. For many threads at once."""
+
+    def __init__(self, folder: Path, client: Client) -> None:
+        self._folder = folder
+        self._root = folder.parent  # the cache; from there on no symlink is followed
+        self._client = client
+        self._notes = BlobStore(folder / "notes", root=self._root)
+
+    def get(self, url: str) -> Path | None:
+        """The JSON of the subdir at `url` (without a slash at its end), in the cache; `None` where it has none.
+
+        Raises as `Client.get`, `UnsafeInputError` (`limit-size`, `repodata-invalid`), `FaultError`.
+        """
+        key = f"{url}\0{self._client.credential(url)}"
+        name = hashlib.sha256(key.encode()).hexdigest()
+        path = self._folder / "whole" / name[:2] / f"{name}.json"
+        known = self._known(key, path)
+        if known is not None and (self._client.settings.offline or time.time() < known.until):
+            return path
+        if self._client.settings.offline:
+            if self._notes.get(key) == _NOTHING:
+                return None
+            raise offline_error(url)
+        for name in sorted(_NAMES, key=lambda each: known is not None and each != known.name):
+            attempt = partial(self._fetch, url, name, path, known if known and known.name == name else None)
+            found = self._client.retrying(attempt)
+            if found is not None:
+                self._notes.set(key, json.dumps(found).encode())
+                return path
+        self._notes.set(key, _NOTHING)
+        return None
+
+    def _known(self, key: str, path: Path) -> _Note | None:
+        try:
+            name, tag, until, sha256 = json.loads(self._notes.get(key) or b"null")
+            is_whole = fs.hash_regular(path, root=self._root) == sha256
+            return _Note(str(name), tag if isinstance(tag, str) else None, float(until), sha256) if is_whole else None
+        except (ValueError, TypeError, OSError):
+            return None
+
+    def _fetch(self, url: str, name: str, path: Path, known: _Note | None) -> _Note | None:
+        """One attempt; `None` where the subdir has no such file."""
+        place = f"{url}/{name}"
+        headers = {"Accept-Encoding": "identity" if name.endswith(".zst") else "zstd, gzip"}
+        if known is not None and known.validator is not None:
+            headers["If-None-Match" if known.validator.startswith('"') else "If-Modified-Since"] = known.validator
+        with self._client.exchange(place, headers) as answer:
+            until = time.time() + _age(answer)
+            if answer.status == 304 and known is not None:
+                return known._replace(until=until)
+            if answer.status == 404 or (answer.status in _ABSENT and name != _NAMES[-1]):
+                return None
+            if answer.status != 200:
+                raise status_error(answer)
+            blocks = _decoded(answer, place, is_zstd=name.endswith(".zst"))
+            first = next(blocks, b"")
+            if name.endswith(".zst") and not first:
+                return None  # a page for browsers, as servers send that know no "not found"
+            with told_as_cache(), fs.publish_stream(path, mode=0o600, root=self._root) as stream:
+                sha256 = _copy(first, blocks, stream.write, place)
+            return _Note(name, validator(answer.headers), until, sha256)
+
+
+def _copy(first: bytes, blocks: Iterator[bytes], write: Callable[[bytes], int], url: str) -> str:
+    digest, length, block = hashlib.sha256(), 0, first
+    while block:
+        length += len(block)
+        if length > MAX_WHOLE:
+            raise UnsafeInputError("limit-size", f"more than {MAX_WHOLE >> 20} MiB of repodata: {masked(url)}")
+        digest.update(block)
+        write(block)
+        block = next(blocks, b"")
+    return digest.hexdigest()
+
+
+def _age(answer: Answer) -> float:
+    policy = answer.headers.get("cache-control", "").lower()
+    match = _MAX_AGE.search(policy)
+    return 0.0 if match is None or "no-cache" in policy or "no-store" in policy else min(float(match[1]), 86400.0)
+
+
+def _decoded(answer: Answer, url: str, *, is_zstd: bool) -> Iterator[bytes]:
+    """The JSON of an answer, block by block; nothing where it should be zstd and is not."""
+    encoding = answer.headers.get("content-encoding", "").strip().lower()
+    if encoding in {"gzip", "x-gzip"}:
+        yield from _inflated(answer, url)
+    elif encoding == "zstd" or (is_zstd and encoding in {"", "identity"}):
+        yield from _unpacked(answer, url)
+    elif encoding in {"", "identity"}:
+        yield from answer.blocks()
+    else:
+        shown = f"its Content-Encoding is {encoding[:60]!r}"
+        raise NetworkError("encoding", f"the content is not encoded as was asked: {masked(url)}", context=(shown,))
+
+
+def _inflated(answer: Answer, url: str) -> Iterator[bytes]:
+    decoder = zlib.decompressobj(31)
+    try:
+        for block in answer.blocks():
+            rest = block
+            while rest and not decoder.eof:
+                yield decoder.decompress(rest, _BLOCK)
+                rest = decoder.unconsumed_tail
+    except zlib.error as error:
+        raise invalid(url, str(error)) from error
+    if not decoder.eof:
+        raise truncated(url, 0, None)
+
+
+def _unpacked(answer: Answer, url: str) -> Iterator[bytes]:
+    reader = _Reader(answer.blocks())
+    try:
+        unpacked = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(
+            cast("BinaryIO", reader), read_across_frames=True
+        )
+        is_begun = False
+        while True:
+            try:
+                block = unpacked.read(_BLOCK)
+            except zstandard.ZstdError as error:
+                if not is_begun:
+                    return
+                raise invalid(url, str(error)) from error
+            if not block:
+                return
+            is_begun = True
+            yield block
+    finally:
+        reader.close()
+
+
+class _Reader:
+    """Blocks as a file that is read once, for `zstandard`."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._rest:
+            self._rest = next(self._blocks, b"")
+        found, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
+        return found
+
+    def close(self) -> None:
+        self._rest = b""

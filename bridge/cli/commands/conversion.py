@@ -1,0 +1,225 @@
+"""`bridge convert`: wheels from files and from the index as conda packages; one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bridge import algebra, channel_index, fs
+from bridge import convert as conversions
+from bridge.build import build_project
+from bridge.cli.commands.request import Asked
+from bridge.cli.session import Session
+from bridge.commands.request import Asked, asked
+from bridge.conversion_job import Converter, Done, Job, Task, perform, perform_all
+from bridge.convert import ConvertedPackage, DescribedWheel
+from bridge.convert.job import Converter, Done, Job, Task, perform, perform_all
+from bridge.convert.wheel import ConvertedPackage, DescribedWheel, channel_index
+from bridge.convert.wheel import wheel as conversions
+from bridge.convert.workers import executor
+from bridge.errors import BridgeError, FaultError
+from bridge.model import IndexFile
+from bridge.requirements import algebra
+from bridge.sdists.build import build_project
+from bridge.secrets import masked
+from converters.record import Record
+from converters.wheel import parse_wheel_name
+
+__all__ = ["Conversion", "Workers", "convert", "readable", "write_report"]
+
+_LARGEST_BATCH = 8  # jobs handed over at once
+_FEWEST_BATCHES = 32  # before any has more than one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """Who does it: so many processes here, or a Dask cluster's workers."""
+
+    jobs: int = 1
+    dask: str | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process does all of it."""
+        return self.dask is None and self.jobs == 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What became of all jobs, in the order of what was asked."""
+
+    done: tuple[Done, ...]
+    seconds: float
+
+    @property
+    def packages(self) -> tuple[ConvertedPackage, ...]:
+        return tuple(package for done in self.done for package in done.packages)
+
+    @property
+    def wheels(self) -> tuple[DescribedWheel, ...]:
+        return tuple(wheel for done in self.done for wheel in done.wheels)
+
+    @property
+    def failures(self) -> dict[str, BridgeError]:
+        return {done.text: done.error for done in self.done if done.error is not None}
+
+
+def convert(
+    wanted: Asked,
+    output: Path,
+    session: Session,
+    *,
+    has_index: bool,
+    archive_format: conversions.Format,
+    level: int,
+    workers: Workers,
+    with_deps: bool = False,
+    as_records: bool = False,
+    projects: Sequence[Path] = (),
+    unread: Sequence[Done] = (),
+) -> Conversion:
+    """Convert wheel files, and requirements that the index serves.
+
+    :param projects: folders of projects, which are built first.
+    :param unread: what was asked for and cannot be read: rows of the result as well.
+    :param with_deps: one joint solve first; everything that it takes from the index is converted.
+    :param as_records: nothing is repacked: the channel's repodata points to the wheels.
+    """
+    started = time.perf_counter()
+    output = output.absolute()
+    task = Task(
+        settings=session.settings,
+        output=output,
+        archive_format=archive_format,
+        level=level,
+        as_records=as_records,
+        is_alone=workers.is_here,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        jobs = _closure(wanted, session) if with_deps else [Job(text=each.text) for each in wanted.requirements]
+        built, unbuilt = _build(projects, Path(scratch), session)
+        jobs = list({job.text: job for job in [*jobs, *built]}.values())
+        found = {done.text: done for done in _run(jobs, task, session, workers)}
+    done = (*(found[job.text] for job in jobs), *unbuilt, *unread)
+    conversion = Conversion(done=done, seconds=time.perf_counter() - started)
+    if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
+        channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
+        channel_index.write_names(output, session.names(session.local_channels()))
+    return replace(conversion, seconds=time.perf_counter() - started)
+
+
+def readable(texts: Sequence[str]) -> tuple[list[str], tuple[Done, ...]]:
+    """The texts that can be read as requirements, and a row for each that cannot: one bad name stops no other."""
+    good, bad = [], []
+    for text in texts:
+        try:
+            asked([text], (), (), ())
+            good.append(text)
+        except BridgeError as error:
+            bad.append(Done(text=text, error=error))
+    return good, tuple(bad)
+
+
+def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[list[Job], list[Done]]:
+    """A wheel of each project, to be converted; what could not be built has failed."""
+    jobs, failed = [], []
+    for number, folder in enumerate(projects):
+        work = scratch / str(number)
+        fs.make_directories(work)
+        try:
+            wheel = build_project(
+                folder,
+                work=work,
+                settings=session.settings,
+                requirements=session.index.build_requirements(),
+                tell=session.tell,
+            )
+            file = session.index.file_of_url(wheel.as_uri(), parse_wheel_name(wheel.name).project)
+            jobs.append(Job(text=str(folder), file=file))
+        except BridgeError as error:
+            failed.append(Done(text=str(folder), error=error))
+    return jobs, failed
+
+
+def write_report(path: Path, document: Mapping[str, object]) -> None:
+    """Write the JSON document of a conversion to a file. Raises `FaultError`."""
+    fs.publish_file(path, [masked(json.dumps(document, indent=2, ensure_ascii=False)).encode() + b"\n"])
+
+
+def _run(jobs: Sequence[Job], task: Task, session: Session, workers: Workers) -> Iterator[Done]:
+    """Every job, done by whom it may be, in the order in which they end."""
+    if workers.is_here:
+        yield from map(Converter(task, session).perform, jobs)
+        return
+    lost: list[Job] = []
+    with executor(workers.jobs, workers.dask) as pool:
+        waiting = _batches(jobs)
+        while waiting:
+            again: list[list[Job]] = []
+            futures = {pool.submit(perform_all, batch, task): batch for batch in waiting}
+            for future in as_completed(futures):
+                batch = futures[future]
+                try:
+                    yield from future.result()
+                except BrokenExecutor:  # one job took its process with it, and that took all others
+                    lost += batch
+                except Exception as error:  # noqa: BLE001 - each kind of cluster has its own for "the worker died"
+                    if len(batch) == 1:
+                        yield _died(batch[0], error)
+                    again += [[job] for job in batch if len(batch) > 1]
+            waiting = again
+    for job in lost:
+        yield from _alone(job, task)
+
+
+def _batches(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Several jobs a task where there are many: to hand one over takes a cluster some milliseconds."""
+    size = max(1, min(_LARGEST_BATCH, len(jobs) // _FEWEST_BATCHES))
+    return [list(jobs[place : place + size]) for place in range(0, len(jobs), size)]
+
+
+def _alone(job: Job, task: Task) -> Iterator[Done]:
+    """A job that was in a pool that broke, in one of its own: only the one that breaks it again is to blame."""
+    with executor(2) as pool:
+        try:
+            yield pool.submit(perform, job, task).result()
+        except BrokenExecutor as error:
+            yield _died(job, error)
+
+
+def _died(job: Job, error: BaseException) -> Done:
+    failure = FaultError(
+        "worker-died",
+        f"the process that converted {job.text} ended",
+        context=(f"{type(error).__name__}: {error}",),
+        hint="it may have run out of memory; try fewer jobs at a time",
+    )
+    return Done(text=job.text, error=failure)
+
+
+def _closure(wanted: Asked, session: Session) -> list[Job]:
+    """The wheels of one joint solution: what was asked for, and what no channel has. Raises `NoSolutionError`."""
+    roots = [algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}") for each in wanted.requirements]
+    channels = session.channels()
+    found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, session.names(channels))
+    session.warnings += found.warnings
+    wheels = [each.record for each in found.packages if each.record.ecosystem == "wheel"]
+    return [Job(text=_text(record), file=_file(record, session), python=found.target.python) for record in wheels]
+
+
+def _text(record: Record) -> str:
+    return f"{record.pypi_names[0] if record.pypi_names else record.name}=={record.version}"
+
+
+def _file(record: Record, session: Session) -> IndexFile:
+    """The index's file of a record of the solution."""
+    known = IndexFile.of_record(record)
+    for file in session.index.files(known.project) if record.origin else ():
+        if (file.filename, file.url) == (known.filename, known.url):
+            return file
+    return known

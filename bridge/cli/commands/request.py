@@ -1,0 +1,105 @@
+"""What a command line asks for: requirements that were typed, and files of requirements with all they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bridge.config import Settings
+from bridge.errors import UsageError
+from bridge.model import IndexFile
+from bridge.requirements import algebra
+from bridge.requirements import files as requirement_files
+from bridge.requirements.files.local import local_requirement
+from bridge.requirements.files.values import FileRequirements
+from bridge.secrets import SECRETS, masked
+
+__all__ = ["Asked", "asked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a command line and its files ask for; what the files say of channels and indexes is in `files`."""
+
+    requirements: tuple[algebra.Requirement, ...]
+    files: tuple[FileRequirements, ...] = ()
+
+    @property
+    def constraints(self) -> tuple[algebra.Requirement, ...]:
+        return tuple(constraint for file in self.files for constraint in file.constraints)
+
+    @property
+    def requires_python(self) -> str | None:
+        """The specifiers of all files, joined: all of them must hold."""
+        return ",".join(file.requires_python for file in self.files if file.requires_python) or None
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The markers of locks, of which one must hold on the target (PEP 751)."""
+        return tuple(marker for file in self.files for marker in file.environments)
+
+    @property
+    def requires_hashes(self) -> bool:
+        return any(file.require_hashes for file in self.files)
+
+    @property
+    def hashes(self) -> dict[str, frozenset[str]]:
+        return {project: hashes for file in self.files for project, hashes in file.hashes.items()}
+
+    @property
+    def locked(self) -> dict[str, tuple[IndexFile, ...]]:
+        return {project: files for file in self.files for project, files in file.files.items()}
+
+    @property
+    def warnings(self) -> list[str]:
+        return [warning for file in self.files for warning in file.warnings]
+
+    def applied(self, settings: Settings) -> Settings:
+        """The settings with what the files say of channels and indexes; an option of the command line beats a file."""
+        for file in self.files:
+            settings = _with_file(settings, file)
+        return settings
+
+
+def _with_file(settings: Settings, file: FileRequirements) -> Settings:
+    if file.channels and not settings.has_channels:
+        settings = replace(settings, channels=file.channels, has_channels=True)
+    urls = settings.index_urls if file.index_url is None else (file.index_url,)
+    if file.no_index:
+        urls = ()
+    return replace(
+        settings,
+        index_urls=_known((*file.extra_index_urls, *urls)),
+        find_links=_known((*settings.find_links, *file.find_links)),
+        trusted_hosts=tuple(dict.fromkeys((*settings.trusted_hosts, *file.trusted_hosts))),
+        pre=settings.pre or file.pre,
+        builds=replace(settings.builds, formats=settings.builds.formats.with_others(file.formats)),
+    )
+
+
+def _known(urls: Iterable[str]) -> tuple[str, ...]:
+    """The public form of URLs, each once; their secrets are remembered for the requests. Raises `UsageError`."""
+    try:
+        return tuple(dict.fromkeys(SECRETS.learn(url) if "://" in url else url for url in urls))
+    except ValueError as error:
+        shown = ", ".join(map(masked, urls))
+        raise UsageError("url-invalid", f"not a URL to fetch from: {shown}", context=(str(error),)) from error
+
+
+def asked(texts: Sequence[str], files: Sequence[str], extras: Sequence[str], groups: Sequence[str]) -> Asked:
+    """The requirements of a command line, typed and from files. Raises `UsageError`."""
+    typed = [algebra.parse(local_requirement(text, Path.cwd()) or text) for text in texts]
+    found = tuple(_read(Path(file), extras, groups) for file in files)
+    requirements = (*typed, *(requirement for file in found for requirement in file.requirements))
+    if not requirements:
+        where = f" in {', '.join(files)}" if files else ""
+        raise UsageError("no-requirements", f"nothing is asked for{where}", hint="name requirements, or a file with -r")
+    return Asked(requirements=requirements, files=found)
+
+
+def _read(path: Path, extras: Sequence[str], groups: Sequence[str]) -> FileRequirements:
+    """A file of requirements; extras and groups are for those that have them."""
+    if path.suffix.lower() != ".toml":
+        return requirement_files.read(path)
+    return requirement_files.read(path, extras=extras, groups=groups)

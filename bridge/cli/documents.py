@@ -1,0 +1,137 @@
+"""The JSON documents of the commands whose values have no form of their own: resolutions, plans, packages, errors.
+
+Each has a schema in `bridge/schemas/`, by the command's name. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.errors import BridgeError
+from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution, Resolved
+from converters.record import Record
+
+if TYPE_CHECKING:
+    from bridge.cli.commands.conversion import Conversion
+    from bridge.install.apply import Outcome
+
+__all__ = ["conversion", "error", "outcome", "package", "plan", "resolution"]
+
+
+def package(resolved: Resolved) -> dict[str, object]:
+    """A package of a solution: a conda record has a `channel`, a wheel an `index`."""
+    record = resolved.record
+    return {
+        "name": record.name,
+        "version": record.version,
+        "build": record.build,
+        "subdir": record.subdir,
+        "source": record.ecosystem,
+        "channel" if record.ecosystem == "conda" else "index": record.origin,
+        "filename": record.filename,
+        "url": record.url,
+        "sha256": record.sha256,
+        "size": record.size,
+        "pypi_names": list(record.pypi_names),
+        "requested": bool(resolved.requested),
+        "required_by": list(resolved.required_by),
+        "extras": list(resolved.extras),
+        "evidence": resolved.evidence,
+    }
+
+
+def resolution(found: Resolution) -> dict[str, object]:
+    """The document of `bridge resolve --json`."""
+    statistics = found.statistics
+    return {
+        "platform": found.target.subdir,
+        "virtual_packages": {name: version for name, version, _ in found.target.virtual_packages},
+        "packages": [package(resolved) for resolved in found.packages],
+        "statistics": {
+            "rounds": statistics.rounds,
+            "backtracks": statistics.backtracks,
+            "candidates_seen": statistics.candidates_seen,
+            "metadata_fetched": statistics.metadata_fetched,
+            "seconds": round(statistics.seconds, 3),
+        },
+        "warnings": list(found.warnings),
+    }
+
+
+def plan(planned: Plan) -> dict[str, object]:
+    """A plan: its operations in order, each with what goes and what comes."""
+    operations = []
+    for operation in planned.operations:
+        entry: dict[str, object] = {"operation": type(operation).__name__.lower()}
+        if isinstance(operation, (Change, Reinstall, Remove)):
+            entry["old"] = _named(operation.old.record)
+        if isinstance(operation, (Install, Change, Reinstall)):
+            entry["new"] = package(operation.new)
+        operations.append(entry)
+    return {"prefix": str(planned.prefix), "platform": planned.target.subdir, "operations": operations}
+
+
+def outcome(done: Outcome, *, is_dry_run: bool = False) -> dict[str, object]:
+    """The document of `create`, `install`, `update` and `remove`."""
+    staged = done.staged
+    return {
+        **plan(done.plan),
+        "dry_run": is_dry_run,
+        "kept_aside": [{"path": kept.path, "saved_as": kept.saved} for kept in staged.kept_aside] if staged else [],
+        "link_scripts_not_run": list(done.link_scripts),
+        "seconds": round(done.seconds, 3),
+    }
+
+
+def conversion(found: Conversion) -> dict[str, object]:
+    """The document of `convert`."""
+    packages = [
+        {
+            **_named(converted.record),
+            "subdir": converted.record.subdir,
+            "wheel": done.text,
+            "path": str(converted.path),
+            "sha256": converted.record.sha256,
+            "size": converted.record.size,
+            "reused": done.is_reused,
+            "notes": list(converted.notes),
+        }
+        for done in found.done
+        for converted in done.packages
+    ]
+    records = [
+        {
+            **{key: wheel.entry.record.get(key) for key in ("name", "version", "build", "subdir", "url", "sha256")},
+            "wheel": done.text,
+            "notes": list(wheel.notes),
+        }
+        for done in found.done
+        for wheel in done.wheels
+    ]
+    return {
+        "packages": packages,
+        "records": records,
+        "failures": [{"wheel": name, **error(failure)} for name, failure in found.failures.items()],
+        "summary": {
+            "wheels": len(found.done),
+            "converted": sum(done.error is None and not done.is_reused for done in found.done),
+            "reused": sum(done.is_reused for done in found.done),
+            "failed": len(found.failures),
+            "seconds": round(found.seconds, 3),
+        },
+    }
+
+
+def error(failure: BridgeError) -> dict[str, object]:
+    """The document of a command that failed."""
+    derivation = failure.objects.get("derivation")
+    found: dict[str, object] = {"id": failure.id, "message": failure.message, "context": list(failure.context)}
+    if failure.hint is not None:
+        found["hint"] = failure.hint
+    if derivation is not None:
+        found["derivation"] = derivation
+    return {"error": found}
+
+
+def _named(record: Record) -> dict[str, object]:
+    return {"name": record.name, "version": record.version, "build": record.build, "source": record.ecosystem}

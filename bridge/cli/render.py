@@ -1,0 +1,405 @@
+"""The only place that prints: tables, progress, warnings and errors by rich, documents as JSON.
+
+Data goes to standard output, all else to standard error. Text stays understandable without colour; control characters
+of foreign texts are shown, never sent to the terminal. rich is imported where something is laid out with it, so that a
+document costs no more than JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from bridge.audit.finding import LEVELS, grouped, is_fixable
+from bridge.errors import BridgeError
+from bridge.fetch.urls import masked
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
+
+    from bridge.audit import Finding, Report
+    from bridge.audit.inventory import Inventory, Ownership, Reasons
+    from bridge.cache.prune import Inspection
+    from bridge.cli.commands.conversion import Conversion
+    from bridge.fetch.answers import Progress as ProgressPort
+    from bridge.install.apply import Outcome
+    from bridge.install.repair import Repair
+    from bridge.model import Plan, Resolution
+    from converters.record import Record
+
+__all__ = ["Renderer"]
+
+_LEVELS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+_SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow"}
+_NO_EDGE = 10_000  # columns
+_MAX_OWNERS = 12  # of a folder
+_MAX_SHOWN = 60  # findings in the terminal; --json has all
+
+
+class Renderer:
+    """Prints for one run.
+
+    :param color: `auto`, `always` or `never`; `auto` colours a terminal that has not asked for none (`NO_COLOR`).
+    """
+
+    def __init__(self, *, is_json: bool, quiet: bool, verbose: bool, progress: bool, color: str) -> None:
+        self._is_json, self._quiet, self._verbose, self._progress = is_json, quiet, verbose, progress
+        self._forced = {"always": True, "never": False}.get(color)
+
+    @cached_property
+    def _out(self) -> Console:
+        return _console(False, self._forced)
+
+    @cached_property
+    def _err(self) -> Console:
+        return _console(True, self._forced)
+
+    # Documents, errors, messages
+
+    def document(self, value: object) -> None:
+        """One JSON document on standard output."""
+        sys.stdout.write(masked(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+
+    def line(self, value: object) -> None:
+        """One JSON document on one line, for a stream of them."""
+        sys.stdout.write(masked(json.dumps(value, ensure_ascii=False)) + "\n")
+        sys.stdout.flush()
+
+    def text(self, value: str) -> None:
+        """Text as it is, on standard output."""
+        sys.stdout.write(value)
+
+    def error(self, failure: BridgeError) -> None:
+        """`error[id]: message`, the context under it, a hint after it."""
+        self._say(f"[bold red]error\\[{failure.id}][/]: {_safe(failure.message)}")
+        for fact in failure.context:
+            for line in fact.splitlines():
+                self._say(f"  {_safe(line.rstrip())}")
+        if failure.hint:
+            self._say(f"[bold]hint[/]: {_safe(failure.hint)}")
+
+    def warn(self, messages: Iterable[str]) -> None:
+        """Warnings, one line each."""
+        for message in messages:
+            self._say(f"[yellow]warning[/]: {_safe(message)}")
+
+    def note(self, message: str) -> None:
+        """What happened, for a person who wants to know; silent with `-q`."""
+        if not self._quiet:
+            self._say(_safe(message))
+
+    def _say(self, markup: str) -> None:
+        self._err.print(markup, markup=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[ProgressPort | None]:
+        """A display of downloads while the block runs; `None` where there is no terminal for it."""
+        if not self._progress or self._quiet or not sys.stderr.isatty():
+            yield None
+            return
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=self._err, transient=True) as bars:
+            yield _Bars(bars)
+
+    # Results
+
+    def resolution(self, found: Resolution) -> None:
+        """The solution as a table, and what it cost."""
+        table = _table("package", "version", "build", "from", "asked for", "needed by")
+        for resolved in found.packages:
+            record = resolved.record
+            table.add_row(
+                _safe(record.name),
+                _safe(record.version),
+                _safe(record.build),
+                _source(record),
+                _safe(", ".join(resolved.requested)),
+                _safe(_few(resolved.required_by)),
+            )
+        self._out.print(table)
+        statistics = found.statistics
+        self.note(
+            f"{len(found.packages)} packages in {statistics.seconds:.2f} s: {statistics.rounds} rounds, "
+            f"{statistics.backtracks} conflicts, METADATA of {statistics.metadata_fetched} wheels"
+        )
+
+    def plan(self, planned: Plan, *, is_dry_run: bool) -> None:
+        """What is to happen, or happened, to a prefix."""
+        if planned.is_empty:
+            self.note(f"{planned.prefix}: nothing to do, everything asked for is there")
+            return
+        if self._quiet:
+            return
+        table = _table()
+        from bridge.model import Change, Install, Reinstall, Remove
+
+        for operation in planned.operations:
+            if isinstance(operation, Install):
+                table.add_row("[green]+[/]", *_cells(operation.new.record))
+            elif isinstance(operation, Remove):
+                table.add_row("[red]-[/]", *_cells(operation.old.record))
+            elif isinstance(operation, Reinstall):
+                table.add_row("[cyan]=[/]", *_cells(operation.new.record))
+            elif isinstance(operation, Change):
+                name, version, build, source = _cells(operation.new.record)
+                table.add_row("[yellow]~[/]", name, f"{_safe(operation.old.record.version)} → {version}", build, source)
+        self._err.print(table)
+        if is_dry_run:
+            self.note(f"{planned.prefix}: nothing was changed (--dry-run)")
+
+    def outcome(self, done: Outcome) -> None:
+        """The plan that was carried out, and what a person should know of it."""
+        self.plan(done.plan, is_dry_run=False)
+        for kept in done.staged.kept_aside if done.staged else ():
+            self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])
+        if done.link_scripts:
+            self.warn([f"link scripts are not run (--allow-link-scripts runs them): {_few(done.link_scripts)}"])
+        for remark in done.remarks if self._verbose else ():
+            self.note(remark)
+        if not done.plan.is_empty:
+            self.note(f"{done.plan.prefix}: done in {done.seconds:.1f} s")
+
+    def repair(self, planned: Repair) -> None:
+        """What a repair is about to do, before it does it."""
+        if not planned.plan.is_empty:
+            self.note("to be installed again, as it was:")
+            self.plan(planned.plan, is_dry_run=False)
+        if planned.relocation.files:
+            self.note(f"this prefix is written into: {_few(list(planned.relocation.files), 8)}")
+        if planned.gone:
+            self.note(f"to be cleared away: {_few(planned.gone, 8)}")
+
+    def repaired(self, done: Outcome, *, is_dry_run: bool) -> None:
+        """What a repair did."""
+        for kept in done.staged.kept_aside if done.staged else ():
+            self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])
+        if is_dry_run:
+            self.note(f"{done.plan.prefix}: nothing was changed (--dry-run)")
+        elif done.plan.is_empty and not done.besides:
+            self.note(f"{done.plan.prefix}: nothing that --fix repairs; the findings name the commands for the rest")
+        else:
+            self.note(f"{done.plan.prefix}: repaired in {done.seconds:.1f} s")
+
+    def conversion(self, found: Conversion) -> None:
+        """What was written where, and of several wheels what became of each."""
+        for done in found.done:
+            for converted in done.packages:
+                self._out.print(f"{_safe(str(converted.path))}")
+                self.warn(f"{converted.record.identity}: {note}" for note in converted.notes)
+            for wheel in done.wheels:
+                self._out.print(f"{_safe(wheel.entry.stem)} {_safe(str(wheel.entry.record['url']))}")
+                self.warn(f"{wheel.entry.stem}: {note}" for note in wheel.notes)
+            self.warn(done.notes)
+        if len(found.done) > 1 and not self._quiet:
+            self._summary(found)
+
+    def _summary(self, found: Conversion) -> None:
+        table = _table("wheel", "became", "packages", "MB", "seconds")
+        for done in found.done:
+            became = "[red]failed[/]" if done.error else "there already" if done.is_reused else "converted"
+            size = sum(package.record.size or 0 for package in done.packages) / 1e6
+            count = len(done.packages) + len(done.wheels)
+            table.add_row(_safe(done.text.rsplit("/", 1)[-1]), became, str(count), f"{size:.1f}", f"{done.seconds:.2f}")
+        self._err.print(table)
+        failed = len(found.failures)
+        self.note(f"{len(found.done) - failed} of {len(found.done)} wheels in {found.seconds:.1f} s, {failed} failed")
+
+    def report(self, found: Report) -> None:
+        """An audit at a glance: worst first, what belongs together on one line; facts only with `-v`."""
+        told = [each for each in found.findings if self._verbose or each.level != "info"]
+        groups = grouped(told)
+        for group in groups[:_MAX_SHOWN]:
+            self._findings(group)
+        if len(groups) > _MAX_SHOWN:
+            self._out.print(f"… and {len(groups) - _MAX_SHOWN} more groups; --json and --html FILE have them all")
+        facts = Counter(each.id for each in found.findings if each.level == "info")
+        if facts and not self._verbose:
+            self._out.print(f"[cyan]info[/]: {', '.join(f'{count} {name}' for name, count in facts.items())} (-v)")
+        told_apart = ", ".join(f"{count} {source}" for source, count in found.packages.items())
+        count = found.packages.get("unmanaged", 0)
+        # In a venv all packages are pip's.
+        packages = f"{count} packages" if count == sum(found.packages.values()) else told_apart
+        counts = [f"[{_LEVELS[level]}]{found.count(level)} {level}[/]" for level in LEVELS if found.count(level)]
+        verdict = ", ".join(counts) if counts else "[green]nothing found[/]"
+        self._out.print(f"{_safe(str(found.prefix))}: {packages}; {found.files} files; {verdict}")
+        fixable = sum(is_fixable(each) for each in found.findings)
+        if fixable:
+            what = "it" if fixable == len(told) == 1 else f"{fixable} of {len(found.findings)} findings"
+            self._out.print(f"`bridge audit -p {_safe(shlex.quote(str(found.prefix)))} --fix` repairs {what}")
+
+    def _findings(self, group: Sequence[Finding]) -> None:
+        first = group[0]
+        whose = _safe(first.owner or first.package or "")
+        count = f" ({len(group)} times)" if len(group) > 1 else ""
+        self._out.print(f"[{_LEVELS[first.level]}]{first.level}[/] [bold]{first.id}[/] {whose}{count}".rstrip())
+        paths = list(dict.fromkeys(finding.path for finding in group if finding.path))
+        if paths:
+            self._out.print(f"  {_safe(_few(paths, 2))}")
+        self._out.print(f"  {_safe(first.evidence)}")
+        if first.by:
+            self._out.print(f"  [bold]by {_safe(first.by)}[/]")
+        if first.repair:
+            self._out.print(f"  repair: {_safe(shlex.join(first.repair))}")
+
+    def inventory(self, found: Inventory) -> None:
+        """Every package of a prefix with its origin."""
+        table = _table("package", "version", "build", "from", "origin", "asked for", "carries")
+        for row in found.rows:
+            carried = [f"{each.name} {each.version}" for each in row.distributions]
+            is_plain = carried == [f"{row.name} {row.version}"]
+            colour = _SOURCES[row.source]
+            origin = _short(row.origin or row.installer or "")
+            asked = ", ".join(row.requested) or ("yes" if row.is_requested else "")
+            source = f"[{colour}]{row.source}[/]"
+            table.add_row(
+                _safe(row.name),
+                _safe(row.version),
+                _safe(row.build or ""),
+                source,
+                _safe(origin),
+                _safe(asked),
+                "" if is_plain else _safe(_few(carried)),
+            )
+        self._out.print(table)
+
+    def ownership(self, found: Ownership) -> None:
+        """Who owns a path."""
+        if not found.owners:
+            there = "nobody owns it" if found.found is not None else "there is no such path, and nobody owns one"
+            self._out.print(f"{_safe(found.path)}: {there}")
+        shown = found.owners if self._verbose else found.owners[:_MAX_OWNERS]
+        for owner in shown:
+            what = f" ({owner.files} files below it)" if owner.files is not None else ""
+            self._out.print(f"{_safe(found.path)}: [bold]{_safe(owner.owner)}[/], as {owner.role}{what}")
+            for what, said in (("from", masked(owner.url or "")), ("sha256", owner.sha256)):
+                if said and (owner.files is None or len(found.owners) == 1):
+                    self._out.print(f"  {what} {_safe(said)}")
+        if len(found.owners) > len(shown):
+            self._out.print(f"… and {len(found.owners) - len(shown)} more packages; -v and --json have them all")
+
+    def reasons(self, found: Reasons) -> None:
+        """Why packages are there."""
+        for reason in found.packages:
+            row = reason.row
+            origin = masked(row.origin or row.installer or "somewhere")
+            how = "was put there by" if row.source == "unmanaged" else f"comes from {row.source}:"
+            self._out.print(f"[bold]{_safe(row.owner)}[/] {how} {_safe(origin)}")
+            if row.is_requested:
+                self._out.print(f"  it was asked for: {_safe(', '.join(row.requested) or 'by name')}")
+            for edge in reason.required_by:
+                self._out.print(f"  {_safe(edge.dependant.label)} needs {_safe(edge.text)}")
+            if not row.is_requested and not reason.required_by:
+                self._out.print("  nothing needs it")
+            self._out.print(f"  it carries {_safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
+            self._out.print(f"  {_safe(reason.because)}")
+
+    def cache(self, found: Inspection, *, is_pruned: bool) -> None:
+        """The parts of the cache with their sizes, and what was removed."""
+        table = _table("part", "files", "size", "what")
+        for part in found.parts:
+            table.add_row(_safe(part.name), str(part.files), _bytes(part.size), _safe(part.what))
+        self._out.print(table)
+        self.note(f"{found.folder}: {_bytes(sum(part.size for part in found.parts))}")
+        if is_pruned:
+            self.note(f"removed {found.removed} files, {_bytes(found.freed)}")
+        after = "removed" if is_pruned else "it is fetched again when it is needed; --prune removes it"
+        self.warn(f"damaged: {path} ({after})" for path in found.damaged)
+
+
+def _bytes(count: int) -> str:
+    """A number of bytes in decimal units: `1.2 MB`."""
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+class _Bars:
+    """rich's progress bars behind the port of `bridge.fetch`. Calls come from many threads."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def start(self, task: str, total: int | None) -> None:
+        with self._lock:
+            self._tasks[task] = self._bars.add_task(_safe(task), total=total)
+
+    def advance(self, task: str, n: int) -> None:
+        if (known := self._tasks.get(task)) is not None:
+            self._bars.advance(known, n)
+
+    def finish(self, task: str) -> None:
+        with self._lock:
+            known = self._tasks.pop(task, None)
+        if known is not None:
+            self._bars.remove_task(known)
+
+
+def _console(is_error: bool, forced: bool | None) -> Console:
+    """A console that wraps nothing where nobody sees an edge: what goes to a file or a pipe keeps its lines."""
+    from rich.console import Console
+
+    console = Console(
+        stderr=is_error,
+        force_terminal=forced,
+        highlight=False,
+        soft_wrap=True,
+        no_color=True if forced is False else None,
+    )
+    if not console.is_terminal:
+        console.width = _NO_EDGE
+    return console
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_header=bool(columns))
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _cells(record: Record) -> tuple[str, str, str, str]:
+    return _safe(record.name), _safe(record.version), _safe(record.build), _source(record)
+
+
+def _source(record: Record) -> str:
+    return f"[{_SOURCES[record.ecosystem]}]{record.ecosystem}[/] {_safe(_short(record.origin))}"
+
+
+def _short(origin: str) -> str:
+    """A channel by its name, an index by its host: the whole URL is in the document of `--json`."""
+    url = masked(origin).rstrip("/")
+    last = url.rsplit("/", 1)[-1]
+    return urlsplit(url).netloc or url if last == "simple" else last
+
+
+def _few(items: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown
+
+
+def _safe(text: str) -> str:
+    """Foreign text for a terminal: markup escaped, control and direction characters shown as escapes (W19)."""
+    text = masked(text)
+    shown = "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+    from rich.markup import escape
+
+    return escape(shown)

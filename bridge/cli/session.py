@@ -1,0 +1,351 @@
+"""One run: the settings, and the ports that are made from them, each when it is first needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from pkgutil import get_data
+from typing import TYPE_CHECKING, Protocol
+
+from bridge.config import Settings
+from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
+from bridge.fetch.urls import host_url, local_path, masked
+from bridge.paths import NAMES_FILE
+from bridge.prefix.origin import is_channel
+
+if TYPE_CHECKING:
+    from bridge.channels.sources import Channels
+    from bridge.fetch import Client
+    from bridge.fetch.answers import Progress
+    from bridge.index import Index
+    from bridge.model import IndexFile, PrefixState, Resolution
+    from bridge.requirements import algebra
+    from bridge.resolve import Catalog, Options
+    from bridge.resolve.present import Present
+    from converters.names import NameMap
+    from converters.target import Target
+
+__all__ = ["Session", "Supply", "command_line", "default_names"]
+
+_MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
+
+
+def default_names() -> dict[str, list[str]]:
+    """The shipped name map: well-known conda names that differ from PyPI's, and names that mean two things."""
+    found: dict[str, list[str]] = json.loads(get_data("bridge", "data/names.json") or b"{}")
+    return found
+
+
+# What is assumed of a target that is not this machine; `--virtual-package` says otherwise.
+_FOREIGN = {
+    "linux": (("__unix", "0", "0"), ("__linux", "5.10", "0"), ("__glibc", "2.17", "0")),
+    "osx": (("__unix", "0", "0"), ("__osx", "11.0", "0")),
+    "win": (("__win", "0", "0"),),
+}
+
+
+class Wanted(Protocol):
+    """What is to be solved for: requirements, and what else must hold."""
+
+    @property
+    def requirements(self) -> Sequence[algebra.Requirement]: ...
+
+    @property
+    def constraints(self) -> Sequence[algebra.Requirement]: ...
+
+    @property
+    def requires_python(self) -> str | None: ...
+
+    @property
+    def hashes(self) -> Mapping[str, frozenset[str]]: ...
+
+    @property
+    def requires_hashes(self) -> bool: ...
+
+    @property
+    def environments(self) -> Sequence[str]: ...
+
+
+class Session:
+    """Settings and ports of one run. Use it in a `with` statement: it holds connections and threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress | None = None,
+        locked: Mapping[str, tuple[IndexFile, ...]] | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        """:param locked: project → the files that a lock names; no index is asked for these.
+        :param tell: is given at once what a person must know beforehand; by default it is a warning as others.
+        """
+        self._locked = locked or {}
+        self.settings = settings
+        self.progress = progress
+        self.warnings: list[str] = []
+        self.tell = tell or self.warnings.append
+        self._opened: list[Channels] = []
+
+    def __enter__(self) -> Session:  # noqa: PYI034 - `typing.Self` is of Python 3.11
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for channels in self._opened:
+            channels.close()
+        if "client" in self.__dict__:
+            self.client.close()
+
+    @cached_property
+    def client(self) -> Client:
+        from bridge.fetch import Client
+
+        return Client(self.settings)
+
+    @cached_property
+    def index(self) -> Index:
+        from bridge.index import Index
+
+        settings = self.settings
+        return Index(self.client, settings.index_urls, settings.find_links, locked=self._locked, tell=self.tell)
+
+    @cached_property
+    def target(self) -> Target:
+        """The target without a python: this machine, or `--platform`, with `--virtual-package` laid over it."""
+        from bridge.channels._rattler import current_subdir, detect_virtual_packages
+        from converters.target import Target
+
+        here = current_subdir()
+        subdir = self.settings.platform or here
+        found = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
+        named = {name: (version, build) for name, version, build in found}
+        for name, version in self.settings.virtual_packages:
+            named[name] = (version, named.get(name, ("", "0"))[1])
+        packages = tuple((name, version, build) for name, (version, build) in named.items() if version)
+        return Target(subdir=subdir, virtual_packages=packages)
+
+    def channels(self, state: PrefixState | None = None, *, packs_late: bool = False) -> Channels:
+        """The channels given with `-c`; for an environment without them, those that its packages came from.
+
+        Of the latter one that is gone is passed over: what is installed of it stays, and blocks nothing else.
+
+        :param packs_late: the interpreter may be packed while the rest is solved and fetched; its record has no hash
+            until then.
+        """
+        texts: tuple[str, ...] = self.settings.channels
+        known: tuple[str, ...] = ()
+        if state is not None and not self.settings.has_channels:
+            known = self._channels_of(state)
+        return self._open(known or texts, is_offline=self.settings.offline, packs_late=packs_late, may_drop=bool(known))
+
+    def _open(
+        self, texts: Sequence[str], *, is_offline: bool, packs_late: bool = False, may_drop: bool = False
+    ) -> Channels:
+        from bridge.channels.sources import Channels
+
+        channels = Channels(
+            lambda: self.client,
+            texts,
+            self.target.subdir,
+            self.settings.cache_dir,
+            offline=is_offline,
+            is_strict=self.settings.channel_priority == "strict",
+            packs_late=packs_late,
+            may_drop=may_drop,
+        )
+        self._opened.append(channels)
+        return channels
+
+    def local_channels(self) -> Channels:
+        """Those of the given channels that are folders: what they say of names needs no network."""
+        from bridge.channels._rattler import channel_url
+
+        texts = [
+            text for text in self.settings.channels if text != "host" and local_path(channel_url(text)) is not None
+        ]
+        return self._open(texts, is_offline=True)
+
+    def _channels_of(self, state: PrefixState) -> tuple[str, ...]:
+        host = host_url(self.settings.cache_dir)
+        counted: dict[str, int] = {}
+        for installed in state.installed:
+            origin = installed.record.origin
+            if installed.record.ecosystem == "conda" and is_channel(origin):
+                counted[origin] = counted.get(origin, 0) + 1
+        ranked = sorted(counted, key=lambda origin: (origin in {host, "host"}, -counted[origin], origin))
+        return tuple(dict.fromkeys("host" if origin == host else origin for origin in ranked))
+
+    def names(self, channels: Channels, state: PrefixState | None = None) -> NameMap:
+        """What is known of names: `--name-map`, else what local channels say of theirs and what is installed proves.
+
+        For a name of which these say nothing, the rows that are shipped count (`bridge/data/names.json`).
+        """
+        from bridge.resolve.foreign import displaced, projects_of
+        from converters.names import NameMap
+
+        table: dict[str, object] = {}
+        for url in channels.urls:
+            folder = local_path(url)
+            if folder is not None and (Path(folder) / NAMES_FILE).is_file():
+                table = self._read_names(str(Path(folder) / NAMES_FILE)) | table
+        for installed in state.installed if state is not None else ():
+            if installed.record.ecosystem == "conda" and installed.record.pypi_names:
+                table[installed.record.name] = list(installed.record.pypi_names)
+        if state is not None:
+            for installed in displaced(state):
+                if installed.record.ecosystem == "conda":
+                    table.setdefault(installed.record.name, sorted(projects_of(state, installed)))
+        if self.settings.name_map is not None:
+            table |= self._read_names(self.settings.name_map)
+        source = self.settings.name_map or "what channels and the environment say"
+        names = NameMap(table, source, defaults=default_names())
+        if names.rejected:
+            said = ", ".join(names.rejected[:5])
+            self.warnings.append(f"{len(names.rejected)} rows of the name map make no sense and are left out: {said}")
+        return names
+
+    def _read_names(self, source: str) -> dict[str, object]:
+        from bridge.index.strict_json import parse_json
+
+        page = self.client.get(source if "://" in source else str(Path(source).absolute()), max_bytes=_MAX_NAME_MAP)
+        if page is None:
+            raise UsageError(
+                "name-map", f"there is no name map at {source}", hint="check the path or URL given with --name-map"
+            )
+        try:
+            table = parse_json(page.content, source)
+        except UnsafeInputError as error:
+            raise UnsafeInputError("name-map", f"{source} is no name map", context=(error.message,)) from error
+        if not isinstance(table, dict):
+            raise UnsafeInputError("name-map", f"{source}: a name map is an object: conda name -> list of PyPI names")
+        return table
+
+    @property
+    def _has_index(self) -> bool:
+        return bool(self.settings.index_urls or self.settings.find_links or self._locked)
+
+    def options(self) -> Options:
+        from bridge.resolve import Options
+
+        settings = self.settings
+        return Options(
+            prefer=settings.prefer,
+            only=dict(settings.only),
+            pre=settings.pre,
+            exclude_newer=settings.exclude_newer,
+            no_build=settings.no_build,
+            builds=settings.builds.formats,
+        )
+
+    def catalog(
+        self,
+        channels: Channels,
+        names: NameMap,
+        there: Present | None = None,
+        hashes: Mapping[str, frozenset[str]] | None = None,
+    ) -> Catalog:
+        """What the resolver asks: the channels and the index, and what is installed already."""
+        from bridge.resolve import Catalog
+        from bridge.resolve.present import Present, PresentIndex, PresentRecords
+
+        there = there or Present()
+        index = PresentIndex(self.index, there, hashes) if self._has_index or there.has_wheels else None
+        return Catalog(PresentRecords(channels, there.records), index, self.target, names, self.options())
+
+    def resolve(
+        self,
+        wanted: Wanted,
+        channels: Channels,
+        names: NameMap,
+        *,
+        present: Sequence[algebra.Requirement] = (),
+        there: Present | None = None,
+        kept: Mapping[str, str] | None = None,
+        pins: Sequence[algebra.Requirement] = (),
+    ) -> Resolution:
+        """One joint solve. Raises `NoSolutionError` and `NetworkError`.
+
+        :param present: names that are to stay, in some version; `there`: what the environment offers.
+        """
+        from bridge.resolve import resolve
+        from bridge.resolve.preflight import cautions, check_solution
+        from bridge.resolve.present import PresentIndex
+
+        self.check(wanted.requirements, channels, there)
+        others = there.staying if there is not None else ()
+        catalog = self.catalog(channels, names, there, wanted.hashes)
+        try:
+            found = resolve(
+                wanted.requirements,
+                catalog,
+                foreign=[each.requirement for each in others],
+                present=present,
+                constraints=(*wanted.constraints, *self._configured_constraints),
+                requires_python=wanted.requires_python,
+                kept=kept,
+                pins=pins,
+            )
+        except NoSolutionError as error:
+            for url, failure in channels.dropped.items():
+                if local_path(url) is None:  # What is lacking may be there.
+                    raise failure from error
+                error.context = (*error.context, f"{failure.message}; the environment has packages of it")
+            raise self.explained(error, wanted.requirements) from error
+        if isinstance(catalog.index, PresentIndex):
+            self.warnings += [
+                f"{name} stays: {masked(url)} does not answer" for name, url in catalog.index.gone.items()
+            ]
+        installed, foreign = (there.records, there.foreign) if there is not None else ((), ())
+        kept_urls = {each.file.url for each in foreign} | {record.url for record in installed}
+        check_solution(found, wanted, kept_urls, requires_hashes=wanted.requires_hashes or self.settings.require_hashes)
+        statuses = self.index.statuses if "index" in self.__dict__ else {}
+        self.warnings += [each for each in cautions(found, statuses, installed) if each not in self.warnings]
+        return found
+
+    @cached_property
+    def _configured_constraints(self) -> tuple[algebra.Requirement, ...]:
+        """What pip is configured to hold every solution to (its option `constraint`)."""
+        if not self.settings.constraints:
+            return ()
+        from bridge.requirements.files.pip_format import read_constraints
+
+        return tuple(each for path in self.settings.constraints for each in read_constraints(Path(path), os.environ))
+
+    def check(
+        self, requirements: Sequence[algebra.Requirement], channels: Channels, there: Present | None = None
+    ) -> None:
+        """What can be refused without a solve: channels that are not configured, damaged files of this machine."""
+        from bridge.resolve.preflight import check_channels, check_local_files
+
+        origins = {record.origin: record.origin for record in (there.records if there is not None else ())}
+        check_channels(requirements, origins | dict(zip(channels.urls, channels.texts, strict=True)))
+        check_local_files(requirements)
+
+    def explained(self, error: NoSolutionError, requirements: Sequence[algebra.Requirement]) -> NoSolutionError:
+        """The error, with what later indexes have of what is asked for."""
+        from bridge.index import Index
+        from bridge.resolve.preflight import with_other_indexes
+
+        urls = self.settings.index_urls
+        if len(urls) < 2:
+            return error
+        return with_other_indexes(error, requirements, urls, lambda url, name: Index(self.client, (url,)).files(name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """Where a plan's archives come from: the session, its channels, and the names it was solved with."""
+
+    session: Session
+    channels: Channels
+    names: NameMap
+
+
+def command_line() -> str:
+    """The command line as the history shows it, without the credentials that URLs in it may hold."""
+    return masked(shlex.join(["bridge", *sys.argv[1:]]))

@@ -1,0 +1,309 @@
+"""`bridge adopt`: what pip put into a prefix on its own gets a record, in one transaction; no file of it is changed.
+
+A distribution is adopted as it lies there, so it has to be whole: every path of its RECORD with the bytes that RECORD
+promises. Where an index serves a wheel of that version with the very same bytes, the record says that it came from
+there; else it names what direct_url.json says (PEP 610), or only the dist-info, and no hash.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from bridge import __version__, transaction
+from bridge import prefix as prefixes
+from bridge.archive import check_wheel
+from bridge.cache.blobs import sha256_of
+from bridge.cli.session import Supply, command_line
+from bridge.errors import BridgeError, OwnershipError, UsageError
+from bridge.install.apply import Outcome
+from bridge.install.manifest import GENERATED, wheel_members
+from bridge.install.ownership import judge
+from bridge.install.provenance import meta_path
+from bridge.install.staging import Task
+from bridge.install.staging.linked import content_fingerprint
+from bridge.install.staging.present import stage_present
+from bridge.model import (
+    EGGS,
+    Change,
+    Distribution,
+    Entry,
+    Fingerprint,
+    IndexFile,
+    Install,
+    Installed,
+    Plan,
+    PrefixState,
+    Resolved,
+)
+from bridge.prefix.claims import Claim, bytecode_source, claims, incoming, is_bytecode, unmanaged
+from bridge.resolve.foreign import displaced, projects_of
+from bridge.transaction.journal import now
+from converters.errors import UnsafeInputError
+from converters.record import Record
+from converters.translate import translate
+from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.cli.session import Session
+
+__all__ = ["adopt"]
+
+_SHOWN = 5  # paths of one distribution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Whole:
+    """A distribution that can be adopted: what lies at each of its paths."""
+
+    distribution: Distribution
+    entries: tuple[Entry, ...]
+
+
+def adopt(
+    prefix: Path,
+    names: Sequence[str],
+    session: Session,
+    supply: Callable[[PrefixState], Supply],
+    *,
+    is_dry_run: bool = False,
+) -> Outcome:
+    """Adopt the distributions of these projects; without names all, and those that cannot be are warned of.
+
+    Raises `UsageError` (`not-unmanaged`) for a project that pip did not put there; `OwnershipError` (`not-adoptable`)
+    where a named one, or every one, cannot be adopted; and what a transaction raises. Nothing is changed then.
+    """
+    started = time.perf_counter()
+    if is_dry_run:
+        state = prefixes.require(prefix)
+        return Outcome(plan=_plan(state, names, session, supply(state))[0])
+    settings = session.settings
+    with transaction.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
+        state = prefixes.require(prefix)
+        supplied = supply(state)
+        plan, whole = _plan(state, names, session, supplied)
+        if plan.is_empty:
+            return Outcome(plan=plan, seconds=time.perf_counter() - started)
+        staged = stage_present(_task(state, plan, whole, supplied), running.staging, _distributions(whole))
+        running.commit(staged.changes, plan={"command": command_line()})
+    return Outcome(plan=plan, staged=staged, seconds=time.perf_counter() - started)
+
+
+def _distributions(whole: Mapping[str, _Whole]) -> dict[str, Distribution]:
+    return {identity: each.distribution for identity, each in whole.items()}
+
+
+def _plan(state: PrefixState, names: Sequence[str], session: Session, supply: Supply) -> tuple[Plan, dict[str, _Whole]]:
+    """The records to write, and by their identity what they are of."""
+    found: list[_Whole] = []
+    problems: list[str] = []
+    wanted = _wanted(state, names)
+    owned = claims(state)
+    for distribution in wanted:
+        wrong, entries = _examine(state.prefix, distribution)
+        wrong = wrong or list(_owned_by_others(state, distribution, entries, owned))[:_SHOWN]
+        if wrong:
+            problems += [f"{distribution.name} {distribution.version}: {text}" for text in wrong]
+        else:
+            found.append(_Whole(distribution=distribution, entries=entries))
+    if problems and (names or not found):
+        raise OwnershipError(
+            "not-adoptable",
+            f"what is not whole cannot be adopted: {problems[0]}",
+            context=problems[1:],
+            hint=f"install it again with pip, which takes the egg away: "
+            f"{state.prefix}/bin/python -m pip install --force-reinstall {wanted[0].name}"
+            if wanted[0].path.endswith(EGGS)
+            else f"install it again with pip, or take it away: bridge remove -p {state.prefix} {wanted[0].name}",
+        )
+    session.warnings += [f"not adopted: {problem}" for problem in problems]
+    target = session.target if state.python is None else session.target.with_python(state.python)
+    steps: list[Install | Change] = []
+    whole: dict[str, _Whole] = {}
+    replaced: set[str] = set()
+    for each in found:
+        record = _record(each, state, supply)
+        requested = (f"pypi:{each.distribution.name}",) if each.distribution.requested else ()
+        new = Resolved(record=record, requested=requested)
+        old = _superseded(state, each.distribution)
+        replaced |= {old.meta_path} if old is not None else set()
+        steps.append(Install(new=new) if old is None else Change(old=old, new=new))
+        whole[record.identity] = each
+    keep = tuple(installed for installed in state.installed if installed.meta_path not in replaced)
+    return Plan(prefix=state.prefix, target=target, operations=tuple(steps), keep=keep, python=state.python), whole
+
+
+def _wanted(state: PrefixState, names: Sequence[str]) -> tuple[Distribution, ...]:
+    there = unmanaged(state)
+    if not names:
+        return there
+    by_name = {each.name: each for each in there}
+    unknown = [name for name in names if canonicalize_name(name) not in by_name]
+    if unknown:
+        known = ", ".join(sorted(by_name)) or "nothing is there that bridge did not install"
+        raise UsageError(
+            "not-unmanaged",
+            f"{unknown[0]} is no distribution that another tool put into {state.prefix}",
+            hint=f"one of: {known}" if by_name else known,
+        )
+    return tuple(by_name[name] for name in dict.fromkeys(map(canonicalize_name, names)))
+
+
+def _examine(prefix: Path, distribution: Distribution) -> tuple[list[str], tuple[Entry, ...]]:
+    """What keeps a distribution from being adopted, and what lies at its paths. Its own bytecode may be missing."""
+    if distribution.entries is None or not distribution.path.endswith(".dist-info"):
+        return ["it has no RECORD, so nobody knows which files are its own"], ()
+    missing, changed, linked, entries = [], [], [], []
+    for entry in distribution.entries:
+        found = content_fingerprint(prefix, entry.path)
+        if found is None:
+            if not is_bytecode(entry.path):
+                missing.append(entry.path)
+        elif found.kind == "symlink" and entry.fingerprint.sha256 is not None:
+            linked.append(entry.path)
+        elif found.kind == "directory" or entry.fingerprint.sha256 not in {None, found.sha256}:
+            changed.append(entry.path)
+        elif bytecode_source(entry.path) is not None and is_bytecode(entry.path):
+            entries.append(Entry(path=entry.path, fingerprint=Fingerprint(kind="file")))
+        else:
+            entries.append(Entry(path=entry.path, fingerprint=found))
+    wrong = [f"{path} is missing" for path in missing[:_SHOWN]]
+    wrong += [f"{path} was changed since it was installed" for path in changed[:_SHOWN]]
+    wrong += [f"{path} is a link to something that is no file" for path in linked[:_SHOWN]]
+    rest = len(missing) + len(changed) + len(linked) - len(wrong)
+    return [*wrong, f"{rest} more files"] if rest else wrong, tuple(entries)
+
+
+def _owned_by_others(
+    state: PrefixState, distribution: Distribution, entries: Iterable[Entry], owned: Mapping[str, tuple[Claim, ...]]
+) -> Iterator[str]:
+    """Where pip wrote over what a package of another project owns: not both can be true."""
+    old = _superseded(state, distribution)
+    for entry in entries:
+        for claim in owned.get(entry.path, ()):
+            promised = claim.entry.fingerprint.sha256
+            is_own = old is not None and claim.owner == old.record.label
+            if claim.is_managed and not is_own and promised not in {None, entry.fingerprint.sha256}:
+                yield f"{entry.path} belongs to {claim.owner}"
+
+
+def _superseded(state: PrefixState, distribution: Distribution) -> Installed | None:
+    """The package of the same project that pip replaced behind our back: its record is no longer true."""
+    for installed in state.installed:
+        if distribution.name in installed.record.pypi_names[:1]:
+            return installed
+    # A record without purls says by the dist-info that it lists of which project it was.
+    return next((each for each in displaced(state) if projects_of(state, each) == {distribution.name}), None)
+
+
+# --- where it came from -----------------------------------------------------------------------------------------------
+
+
+def _record(whole: _Whole, state: PrefixState, supply: Supply) -> Record:
+    distribution = whole.distribution
+    target = supply.session.target if state.python is None else supply.session.target.with_python(state.python)
+    metadata = CoreMetadata(
+        name=distribution.name,
+        version=distribution.version,
+        requires_python=distribution.requires_python,
+        requires_dist=distribution.requires_dist,
+        provides_extra=distribution.provides_extra,
+    )
+    direct = (distribution.direct_url or {}).get("url")
+    info = WheelInfo(
+        filename=_wheel_name(distribution),
+        metadata=metadata,
+        url=direct if isinstance(direct, str) and "://" in direct else (state.prefix / distribution.path).as_uri(),
+    )
+    if distribution.direct_url is None:
+        try:
+            found = _served(whole, state, supply)
+        except BridgeError as error:
+            supply.session.warnings.append(f"where {distribution.name} came from is not known: {error.message}")
+            found = None
+        if found is not None:
+            info = replace(
+                info, filename=found.filename, url=found.url, origin=found.origin, sha256=found.sha256, size=found.size
+            )
+    return translate(info, target, supply.names)
+
+
+def _wheel_name(distribution: Distribution) -> str:
+    """The name that its wheel had, as far as WHEEL tells (PEP 427: compressed tags)."""
+    parts = [tag.split("-") for tag in distribution.tags or ("py3-none-any",)]
+    tag = "-".join(".".join(sorted({part[place] for part in parts if len(part) == 3})) for place in range(3))
+    stem = distribution.path.rpartition("/")[2].removesuffix(".dist-info")
+    return f"{stem}-{tag}.whl"
+
+
+def _served(whole: _Whole, state: PrefixState, supply: Supply) -> IndexFile | None:
+    """The wheel of an index that has the very bytes that lie there."""
+    settings = supply.session.settings
+    if not settings.index_urls and not settings.find_links:
+        return None
+    expected = parse_wheel_name(_wheel_name(whole.distribution))
+    for file in supply.session.index.files(whole.distribution.name):
+        if not file.is_wheel:
+            continue
+        try:
+            named = parse_wheel_name(file.filename)
+        except UnsafeInputError:
+            continue
+        if (named.version, named.tags) == (expected.version, expected.tags):
+            path = supply.session.index.fetch(file, supply.session.progress)
+            if _is_equal(path, file.filename, whole, state):
+                return replace(file, sha256=file.sha256 or sha256_of(path), size=path.stat().st_size)
+    return None
+
+
+def _is_equal(archive: Path, filename: str, whole: _Whole, state: PrefixState) -> bool:
+    if state.python is None:
+        return False
+    manifest = check_wheel(archive, filename=filename)
+    lies = {entry.path: entry.fingerprint.sha256 for entry in whole.entries}
+    site = whole.distribution.path.rpartition("/")[0]
+    # The first line of a script is the installer's, so that scripts count by their place alone.
+    return all(
+        path in lies and (path.startswith("bin/") or lies[path] == member.sha256)
+        for member, path in wheel_members(manifest, state.python, site)
+    )
+
+
+def _task(state: PrefixState, plan: Plan, whole: Mapping[str, _Whole], supply: Supply) -> Task:
+    predicted = {
+        step.record.identity: tuple(_predicted(step.record, whole[step.record.identity])) for step in incoming(plan)
+    }
+    judgement = judge(state, plan, predicted, lambda path: content_fingerprint(state.prefix, path), adopt=True)
+    return Task(
+        plan=plan,
+        state=state,
+        archives={},
+        manifests={},
+        predicted=predicted,
+        judgement=judgement,
+        names=supply.names,
+        cache=supply.session.settings.cache_dir,
+        command=command_line(),
+        when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
+        version=__version__,
+    )
+
+
+def _predicted(record: Record, whole: _Whole) -> Iterator[Entry]:
+    """The paths of the package; of what is written anew the content is not foreseen."""
+    written = {f"{whole.distribution.path}/{name}" for name in GENERATED}
+    yield from _unhashed(entry for entry in whole.entries if entry.path in written)
+    yield from (entry for entry in whole.entries if entry.path not in written)
+    yield Entry(path=meta_path(record), fingerprint=Fingerprint(kind="file"))
+
+
+def _unhashed(entries: Iterable[Entry]) -> Iterator[Entry]:
+    for entry in entries:
+        yield Entry(path=entry.path, fingerprint=Fingerprint(kind=entry.fingerprint.kind))

@@ -1,0 +1,144 @@
+"""Carrying out a plan: fetch, verify, judge, stage, commit. Whatever is refused is refused before the first write.
+
+What brings and stages packages is imported when there are some: that nothing is to be done is found without it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge import fs, transaction
+from bridge.cache.prune import in_use
+from bridge.cli.session import Session, Supply, command_line
+from bridge.model import Fingerprint, PathChange, Plan, PrefixState
+
+if TYPE_CHECKING:
+    from bridge.install.staging import Staged
+
+__all__ = ["Outcome", "change_prefix", "create_prefix"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was done. `link_scripts` are `package: script` of conda packages that were not run.
+
+    `besides` are paths that changed and are no package's that was placed: rewritten, or taken away. `remarks` say what
+    was tolerated in archives.
+    """
+
+    plan: Plan
+    staged: Staged | None = None
+    besides: tuple[str, ...] = ()
+    link_scripts: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def create_prefix(plan: Plan, supply: Supply) -> Outcome:
+    """Make `plan.prefix`, aside, and publish it by one rename.
+
+    Raises `OwnershipError` (`prefix-exists`) where something lies there, and whatever a step refuses; nothing is left
+    then.
+    """
+    from bridge.install.fetching import Scripts, fetch, remarks_of, task_of  # noqa: PLC0415 - see the module
+    from bridge.install.staging import Unpacking, stage  # noqa: PLC0415
+
+    started = time.perf_counter()
+    settings = supply.session.settings
+    with in_use(settings.cache_dir), transaction.create(plan.prefix, durability=settings.durability) as creation:
+        scratch = creation.root / "conda-meta" / ".bridge" / "scratch"
+        # All of it lies aside until it is published, so a package is unpacked as soon as it was judged.
+        with Unpacking(scratch) as unpacking:
+            cargo = fetch(plan, supply, unpacking)
+            state = PrefixState(prefix=plan.prefix)
+            task = task_of(state, supply, cargo, _nothing)
+            with _shown(supply.session, f"staging {len(cargo.archives)} packages"):
+                staged = stage(task, creation.root, scratch, unpacking=unpacking)
+        _warn(supply.session, staged)
+        scripts = Scripts(plan.prefix, cargo, supply.session)
+        with _shown(supply.session, "publishing the environment"):
+            creation.publish(published=scripts.after)
+    return Outcome(
+        plan=cargo.plan,
+        staged=staged,
+        link_scripts=scripts.not_run,
+        remarks=remarks_of(cargo),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def change_prefix(
+    prefix: Path,
+    planned: Callable[[], tuple[PrefixState, Plan, Supply]],
+    session: Session,
+    *,
+    besides: Callable[[Path], tuple[PathChange, ...]] = lambda staging: (),  # noqa: ARG005 - nothing besides
+) -> Outcome:
+    """Lock the prefix, settle what was interrupted, plan, and carry the plan out in one transaction.
+
+    :param planned: reads the prefix and plans; called while the lock is held.
+    :param besides: then stages, into the directory it is given, what else is to change in the same transaction.
+    """
+    started = time.perf_counter()
+    settings = session.settings
+    with transaction.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
+        state, plan, supply = planned()
+        if plan.is_empty:
+            more = besides(running.staging)
+            names = tuple(change.path for change in more)
+            if more:
+                running.commit(more, plan={"command": command_line()})
+            return Outcome(plan=plan, besides=names, seconds=time.perf_counter() - started)
+        from bridge.install.fetching import Scripts, fetch, remarks_of, task_of  # noqa: PLC0415 - see the module
+        from bridge.install.staging import stage  # noqa: PLC0415
+
+        with in_use(settings.cache_dir):
+            cargo = fetch(plan, supply)
+            task = task_of(state, supply, cargo, lambda path: fs.fingerprint(prefix, path))
+            with _shown(session, f"staging {len(cargo.archives)} packages"):
+                staged = stage(task, running.staging, running.staging.parent / "scratch")
+        more = besides(running.staging)
+        _warn(session, staged)
+        scripts = Scripts(prefix, cargo, session)
+        with scripts.undone(running), _shown(session, f"swapping {len(staged.changes)} paths"):
+            scripts.before()
+            running.commit((*staged.changes, *more), plan={"command": command_line()}, swapped=scripts.after)
+    if running.keeps_open:
+        session.warnings.append(
+            "replaced files are open in other processes; the next change removes what is left of them"
+        )
+    return Outcome(
+        plan=cargo.plan,
+        staged=staged,
+        besides=tuple(change.path for change in more),
+        link_scripts=scripts.not_run,
+        remarks=remarks_of(cargo),
+        seconds=time.perf_counter() - started,
+    )
+
+
+@contextmanager
+def _shown(session: Session, step: str) -> Iterator[None]:
+    """A step of unknown length, for whoever watches."""
+    if session.progress is None:
+        yield
+        return
+    session.progress.start(step, None)
+    try:
+        yield
+    finally:
+        session.progress.finish(step)
+
+
+def _warn(session: Session, staged: Staged) -> None:
+    if staged.problem:
+        session.warnings.append(f"modules are not compiled to bytecode: {staged.problem}")
+
+
+def _nothing(path: str) -> Fingerprint | None:  # noqa: ARG001 - in a new prefix nothing lies anywhere
+    return None

@@ -1,0 +1,118 @@
+"""What a person is told of a plan before it is carried out: startup code, names that differ in case only. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from bridge.archive import CondaManifest, WheelManifest
+from bridge.archive.paths import fold_case
+from bridge.archive.refusal import shown
+from bridge.errors import UnsafeInputError
+from bridge.install.manifest import Manifest
+from bridge.model import Entry, Plan, PrefixState
+from bridge.paths import META
+from bridge.prefix.claims import incoming, leaving
+from bridge.prefix.entries import paths_of
+
+__all__ = ["notices", "refuse_startup_code", "startup_code"]
+
+_SHOWN = 5
+# What python's `site` module runs at every start: lines of .pth files, entry points of .start files (PEP 829), and two
+# modules, wherever on sys.path they lie.
+_PATH_FILE = re.compile(r"[^/]+\.(?:pth|start)\Z", re.IGNORECASE)
+_MODULE = re.compile(r"(?:sitecustomize|usercustomize)(?:\.[^/]+|/__init__\.[^/]+)\Z", re.IGNORECASE)
+_LIBRARY = re.compile(r"lib/(?:python[^/]*/(?:lib-dynload/)?)?")
+_TOLD = ("wheel-version", "case-collision")
+
+
+def startup_code(paths: Iterable[str], site_packages: str) -> tuple[str, ...]:
+    """The paths among `paths` that python executes, or may execute, whenever it starts.
+
+    :param site_packages: of the environment, prefix-relative; `.pth` files count there only.
+    """
+    site = f"{site_packages}/"
+    found = []
+    for path in paths:
+        inside = path[len(site) :] if path.startswith(site) else None
+        library = _LIBRARY.match(path)
+        rest = inside if inside is not None else path[library.end() :] if library else ""
+        if _MODULE.match(rest) or (inside is not None and _PATH_FILE.match(inside)):
+            found.append(path)
+    return tuple(sorted(found))
+
+
+def refuse_startup_code(
+    plan: Plan, manifests: Mapping[str, Manifest], predicted: Mapping[str, tuple[Entry, ...]], site_packages: str
+) -> None:
+    """Raise `UnsafeInputError` (`startup-code`) where a wheel of the plan brings what every start of python runs."""
+    for filename, path in _startup_files(plan, manifests, predicted, site_packages):
+        raise UnsafeInputError(
+            "startup-code",
+            f"{filename} brings {shown(path)}, which python runs whenever it starts",
+            context=(f"member: {shown(path)}",),
+            hint="nothing was written; if you trust it, leave out --refuse-startup-code (BRIDGE_REFUSE_STARTUP_CODE)",
+            objects={"archive": filename, "path": path},
+        )
+
+
+def notices(
+    state: PrefixState,
+    plan: Plan,
+    manifests: Mapping[str, Manifest],
+    predicted: Mapping[str, tuple[Entry, ...]],
+    site_packages: str,
+) -> Iterator[str]:
+    """One sentence for each thing that a person should know before the plan is carried out.
+
+    :param predicted: the paths of every incoming package (`bridge.install.manifest.predict`).
+    """
+    for filename, path in _startup_files(plan, manifests, predicted, site_packages):
+        yield f"{filename} brings {shown(path)}: python runs it whenever it starts"
+    for manifest in manifests.values():
+        if isinstance(manifest, CondaManifest):  # Their own cases are as the builder's system had them (terminfo).
+            continue
+        for name in _TOLD:
+            first, *more = [each for each in manifest.cautions if each.id == name] or (None,)
+            if first is not None:
+                count = f", and {len(more)} more" if more else ""
+                yield f"{manifest.filename}: {first.detail} ({shown(first.path)}{count})"
+    yield from _cases(state, plan, predicted)
+
+
+def _startup_files(
+    plan: Plan, manifests: Mapping[str, Manifest], predicted: Mapping[str, tuple[Entry, ...]], site_packages: str
+) -> Iterator[tuple[str, str]]:
+    for resolved in incoming(plan):
+        manifest = manifests[resolved.record.identity]
+        if isinstance(manifest, WheelManifest):
+            paths = (entry.path for entry in predicted[resolved.record.identity])
+            for path in startup_code(paths, site_packages):
+                yield manifest.filename, path
+
+
+def _cases(state: PrefixState, plan: Plan, predicted: Mapping[str, tuple[Entry, ...]]) -> Iterator[str]:
+    """Files of two packages whose paths differ in case only: another file system takes them for one."""
+    labels = {each.record.identity: each.record.label for each in incoming(plan)}
+    known: dict[str, tuple[str, str]] = {}
+    found: list[str] = []
+    for identity, entries in predicted.items():
+        for entry in entries:
+            if entry.fingerprint.kind == "directory" or entry.path.startswith(f"{META}/"):
+                continue
+            path, label = known.setdefault(fold_case(entry.path), (entry.path, labels[identity]))
+            if path != entry.path and label != labels[identity]:
+                found.append(_differ(entry.path, labels[identity], path, label))
+    gone = {old.meta_path for old in leaving(plan)}
+    for installed in state.installed if known else ():
+        for path in paths_of(installed.entries) if installed.meta_path not in gone else ():
+            other, label = known.get(fold_case(path), (path, ""))
+            if other != path:
+                found.append(_differ(other, label, path, installed.record.label))
+    yield from found[:_SHOWN]
+    if len(found) > _SHOWN:
+        yield f"{len(found) - _SHOWN} more paths of these packages differ in case only"
+
+
+def _differ(path: str, label: str, other: str, other_label: str) -> str:
+    return f"{shown(path)} of {label} and {shown(other)} of {other_label} differ in case only"

@@ -1,0 +1,296 @@
+"""From what is installed and what is to be: the operations between them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bridge.errors import NoSolutionError, UsageError
+from bridge.model import (
+    EGGS,
+    Change,
+    Entry,
+    Fingerprint,
+    Install,
+    Installed,
+    Operation,
+    Plan,
+    PrefixState,
+    Reinstall,
+    Remove,
+    Resolution,
+    Resolved,
+)
+from bridge.paths import META
+from bridge.prefix.claims import unmanaged
+from bridge.requirements.algebra import marker_holds, parse_pypi
+from converters.record import Record
+from converters.target import Python, Target
+
+__all__ = ["diff", "matching", "removal", "unaccounted", "with_unmanaged"]
+
+_NAME_END = re.compile(r"[ =<>!~\[;(@]")
+_SHOWN = 10  # names in one message
+
+
+def diff(state: PrefixState, resolution: Resolution, prefix: Path, *, again: Collection[str] = ()) -> Plan:
+    """What turns `state` into `resolution`.
+
+    A package is replaced by the one of its name, or by the one that brings the same PyPI project; what is in neither is
+    removed. Where python's minor version (or its free threading) changes, whatever lies in site-packages is installed
+    again. A package that is now asked for and was not before is installed again, so that its records say so.
+
+    :param again: meta paths of installed packages that are installed again, for they are not what their record says.
+    """
+    python = resolution.target.python
+    moved = state.python is not None and python is not None and _layout(state.python) != _layout(python)
+    left = {installed.meta_path: installed for installed in state.installed}
+    operations: list[Operation] = []
+    keep: list[Installed] = []
+    for package in resolution.packages:
+        old = _predecessor(package.record, left.values())
+        if old is None:
+            operations.append(Install(new=package))
+            continue
+        del left[old.meta_path]
+        if not _is_same(old.record, package.record):
+            operations.append(Change(old=old, new=package))
+        elif (
+            (moved and _is_of_python(package.record))
+            or (package.requested and not old.requested)
+            or old.meta_path in again
+        ):
+            operations.append(Reinstall(old=old, new=package))
+        else:
+            keep.append(old)
+    operations += [Remove(old=old) for old in left.values()]
+    return Plan(
+        prefix=prefix,
+        target=resolution.target,
+        operations=tuple(sorted(operations, key=_operation_name)),
+        keep=tuple(keep),
+        python=python or state.python,
+    )
+
+
+def removal(state: PrefixState, target: Target, names: Iterable[str]) -> Plan:
+    """What takes `names` away, and what came only for their sake.
+
+    Raises `UsageError` (`not-installed`); `NoSolutionError` (`still-needed`) where a package that stays needs one of
+    them.
+    """
+    gone = {installed.meta_path: installed for name in names for installed in matching(state, name)}
+    graph = _Graph(state, target)
+    staying = [installed for installed in state.installed if installed.meta_path not in gone]
+    # What nothing that was asked for needs, and did not need before either, was put there by other means: it stays,
+    # with all that it needs.
+    needed_before = graph.closure([installed for installed in state.installed if installed.requested])
+    roots = [each for each in staying if each.requested or each.meta_path not in needed_before]
+    needed = graph.closure(roots)
+    orphans = [each for each in staying if each.meta_path in needed_before and each.meta_path not in needed]
+    staying_for_good = [installed for installed in staying if installed not in orphans]
+    for installed in gone.values():
+        users = sorted({user.record.name for user in staying_for_good if installed in graph.direct(user)})
+        if users:
+            raise _still_needed(installed.record.name, users)
+    removed = [*gone.values(), *orphans]
+    return Plan(
+        prefix=state.prefix,
+        target=target,
+        operations=tuple(sorted((Remove(old=old) for old in removed), key=_operation_name)),
+        keep=tuple(staying_for_good),
+        python=None if any(_is_python(old.record) for old in removed) else state.python,
+    )
+
+
+def unaccounted(state: PrefixState, target: Target) -> tuple[Installed, ...]:
+    """What nobody asked for, and what nothing that was asked for needs: it was put there by other means.
+
+    py-rattler and old condas record no requests, so that this may be a whole environment.
+    """
+    needed = _Graph(state, target).closure([installed for installed in state.installed if installed.requested])
+    return tuple(installed for installed in state.installed if installed.meta_path not in needed)
+
+
+def with_unmanaged(state: PrefixState) -> PrefixState:
+    """`state` with what pip put there on its own among the installed, so that it can be planned for.
+
+    Their records exist nowhere: their `meta_path` is one that conda would give them. What has no RECORD is left out,
+    for nobody knows its files. What was put there by a tool that does not say whether a person asked for it (PEP 376's
+    REQUESTED is pip's and uv's) counts as asked for: it goes only when it is named.
+    """
+    found = []
+    for distribution in unmanaged(state):
+        # Who takes an egg away has to take its line out of a .pth too: pip does.
+        if distribution.entries is None or distribution.path.endswith(EGGS):
+            continue
+        is_marked = (distribution.installer or "") in {"pip", "uv"} and not distribution.requested
+        record = Record(
+            name=distribution.name,
+            version=distribution.version,
+            build="pypi_0",
+            build_number=0,
+            subdir="pypi",
+            ecosystem="wheel",
+            origin="pypi",
+            requirements=distribution.requires_dist,
+            requires_python=distribution.requires_python,
+            extras=distribution.provides_extra,
+            pypi_names=(distribution.name,),
+        )
+        anchor = Entry(path=f"{distribution.path}/METADATA", fingerprint=Fingerprint(kind="file"))
+        entries = distribution.entries
+        if all(entry.path != anchor.path for entry in entries):
+            entries = (*entries, anchor)
+        found.append(
+            Installed(
+                record=record,
+                meta_path=f"{META}/{record.identity}.json",
+                entries=entries,
+                requested=() if is_marked else (f"pypi:{distribution.name}",),
+            )
+        )
+    return replace(state, installed=(*state.installed, *found))
+
+
+def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:
+    shown, rest = ", ".join(users[:_SHOWN]), len(users) - _SHOWN
+    if rest > 0:
+        return NoSolutionError(
+            "still-needed",
+            f"{name} cannot be removed: {shown} and {rest} more need it",
+            hint="an environment that is not needed any more is deleted as a folder" if name == "python" else None,
+            objects={"users": tuple(users)},
+        )
+    return NoSolutionError(
+        "still-needed",
+        f"{name} cannot be removed: {shown} need{'' if len(users) > 1 else 's'} it",
+        hint=f"remove {' '.join(users)} as well",
+        objects={"users": tuple(users)},
+    )
+
+
+def matching(state: PrefixState, name: str) -> list[Installed]:
+    """The installed packages of a native name or of a PyPI project. Raises `UsageError` (`not-installed`)."""
+    wanted = _canonical(name)
+    found = [
+        installed
+        for installed in state.installed
+        if installed.record.name == name.lower() or wanted in installed.record.pypi_names[:1]
+    ] or [installed for installed in state.installed if _canonical(installed.record.name) == wanted]
+    if not found:
+        others = [each for each in state.distributions if each.name == wanted]
+        hint = f"see what is installed with: bridge list -p {state.prefix}"
+        if others and others[0].path.endswith(EGGS):
+            hint = f"setuptools put it there, as an egg: {state.prefix}/bin/python -m pip uninstall {name}"
+        elif others:
+            hint = (
+                f"{others[0].installer or 'another tool'} put it there; let bridge take it over with: "
+                f"bridge adopt -p {state.prefix} {name}"
+            )
+        raise UsageError("not-installed", f"{name} is not installed in {state.prefix}", hint=hint)
+    return found
+
+
+class _Graph:
+    """Who needs whom among the installed, by the requirements as they hold here: markers and extras are judged."""
+
+    def __init__(self, state: PrefixState, target: Target) -> None:
+        self._by_name: dict[str, Installed] = {}
+        for installed in state.installed:
+            self._by_name[_canonical(installed.record.name)] = installed
+            for project in installed.record.pypi_names:
+                self._by_name.setdefault(project, installed)
+        self._environment = target.marker_environment(state.python) if state.python is not None else None
+
+    def closure(self, roots: Iterable[Installed]) -> set[str]:
+        """The meta paths of all that `roots` need, themselves included."""
+        reached: dict[str, set[str]] = {}
+        agenda = [(root, extra) for root in roots for extra in ("", *_extras(root.requested))]
+        while agenda:
+            installed, extra = agenda.pop()
+            seen = reached.setdefault(installed.meta_path, set())
+            if extra not in seen:
+                seen.add(extra)
+                agenda += self._needs(installed, extra)
+        return set(reached)
+
+    def direct(self, installed: Installed) -> list[Installed]:
+        """What a package needs itself, extras that were asked of it included."""
+        extras = ("", *_extras(installed.requested))
+        found = [other for extra in extras for other, _ in self._needs(installed, extra)]
+        return [other for other in found if other is not installed]
+
+    def _needs(self, installed: Installed, extra: str) -> list[tuple[Installed, str]]:
+        record = installed.record
+        if record.ecosystem == "conda":
+            names = {_canonical(_NAME_END.split(text.strip(), maxsplit=1)[0]) for text in record.requirements}
+            return [(self._by_name[name], "") for name in names if name in self._by_name]
+        found: list[tuple[str, str]] = [("python", "")]
+        for text in record.requirements:
+            try:
+                requirement = parse_pypi(text)
+            except UsageError:
+                continue  # the resolver passed it over too
+            if requirement.marker is None:
+                holds = not extra
+            else:
+                holds = self._environment is None or marker_holds(requirement.marker, self._environment, extra)
+            if holds:
+                found += [(requirement.name, wanted) for wanted in ("", *requirement.extras)]
+        return [(self._by_name[name], wanted) for name, wanted in found if name in self._by_name]
+
+
+def _extras(requested: Iterable[str]) -> list[str]:
+    """The extras that the texts of requests name; a MatchSpec names none."""
+    found: list[str] = []
+    for text in requested:
+        try:
+            found += parse_pypi(text).extras
+        except UsageError:
+            continue
+    return found
+
+
+def _predecessor(record: Record, among: Iterable[Installed]) -> Installed | None:
+    by_project = None
+    for installed in among:
+        if installed.record.name == record.name:
+            return installed
+        if set(installed.record.pypi_names[:1]) & set(record.pypi_names) and "wheel" in (
+            record.ecosystem,
+            installed.record.ecosystem,
+        ):
+            by_project = installed
+    return by_project
+
+
+def _is_same(old: Record, new: Record) -> bool:
+    if (old.ecosystem, old.name, old.version) != (new.ecosystem, new.name, new.version):
+        return False
+    if old.sha256 is not None and new.sha256 is not None:
+        return old.sha256 == new.sha256
+    return old.build == new.build
+
+
+def _is_of_python(record: Record) -> bool:
+    return record.ecosystem == "wheel" or record.noarch == "python"
+
+
+def _is_python(record: Record) -> bool:
+    return record.ecosystem == "conda" and record.name == "python"
+
+
+def _layout(python: Python) -> tuple[tuple[int, int], bool]:
+    return python.minor, python.free_threaded
+
+
+def _operation_name(operation: Operation) -> str:
+    resolved: Resolved | None = getattr(operation, "new", None)
+    return resolved.record.name if resolved is not None else operation.old.record.name  # type: ignore[union-attr]
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

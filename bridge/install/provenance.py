@@ -1,0 +1,390 @@
+"""The bytes that say where an installed wheel comes from: conda-meta JSON, RECORD, direct_url.json, history.
+
+Pure: values in, bytes out. Standard keys in standard places only (PEP 376, PEP 610, PEP 627; conda's and rattler's
+`PrefixRecord`), so that conda, rattler and pip read what bridge installed as they read their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+from bridge.model import Entry, Installed, Resolved
+from bridge.paths import META, NO_CHANNEL
+from bridge.requirements.algebra import marker_holds
+from bridge.secrets import masked, public
+from converters.errors import BridgeError, UnsafeInputError
+from converters.names import NameMap
+from converters.purls import wheel_purl
+from converters.record import Record
+from converters.target import Target
+from converters.versions import to_matchspec, to_version_spec
+
+__all__ = [
+    "HARD_LINK",
+    "INSTALLER",
+    "conda_depends",
+    "conda_meta",
+    "conda_package",
+    "direct_url",
+    "history",
+    "is_direct",
+    "meta_path",
+    "record_bytes",
+    "record_file",
+    "record_hash",
+    "wheel_package",
+]
+
+INSTALLER = b"bridge\n"
+
+_PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
+WHEEL_TYPE = "virtual_python_wheel"  # of conda's PackageType
+HARD_LINK = 1  # conda's LinkType: how the files came here
+_URL_KEYS = frozenset({"url", "channel", "requested_spec", "requested_specs"})
+_SPECS = re.compile(r"^#\s*(update|install|create|remove|uninstall)\s+specs:\s*\[(.*)\]\s*$", re.MULTILINE)
+_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+_NAME = re.compile(r"(?:.*::)?([\w.-]+)")
+_SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
+
+
+def meta_path(record: Record) -> str:
+    """`conda-meta/NAME-VERSION-BUILD.json`; conda sees a record under no other name."""
+    return f"{META}/{record.identity}.json"
+
+
+def conda_meta(
+    record: Record,
+    entries: Iterable[Entry],
+    *,
+    depends: Sequence[str] = (),
+    requested: Sequence[str] = (),
+    source: str = "",
+) -> bytes:
+    """The conda-meta JSON of an installed wheel. What is not known is left out: a `null` breaks other readers.
+
+    Three fields are as other clients need them, not as the wheel is called:
+
+    * `fn` is `NAME-VERSION-BUILD.conda`: conda up to 26.5 and mamba 2 look for the record under `fn` less its ending.
+    * `package_type` tells conda's exporters that the package belongs below `pip:`.
+    * `channel` is one of conda's placeholders for "no channel": an index as a channel would be asked for repodata, and
+      mamba 2 leaves the files of a package whose channel has `pypi` in it to pip.
+
+    The wheel's file name and its index are the qualifiers of its first purl (`converters.purls`).
+
+    :param entries: every path of the package but this file, with its hash; written in the order of the paths.
+    :param depends: MatchSpecs (`depends`); the record's own requirements are PEP 508.
+    :param requested: the texts that a person asked for it with.
+    :param source: a folder that describes the package to conda-pack; empty: none.
+
+    Raises `ValueError` for a record without a URL: conda's and rattler's need one.
+    """
+    if "://" not in record.url:
+        raise ValueError(f"{record.identity} has no URL")
+    sorted_entries = sorted(entries, key=lambda entry: entry.path)
+    document: dict[str, object] = {
+        "name": record.name,
+        "version": record.version,
+        "build": record.build,
+        "build_number": record.build_number,
+        "subdir": record.subdir,
+        "noarch": record.noarch,
+        "depends": list(depends),
+        "constrains": list(record.constraints),
+        **wheel_package(record, requested),
+        "sha256": record.sha256,
+        "md5": record.md5,
+        "size": record.size,
+        "license": record.license,
+        "timestamp": record.timestamp,
+        "link": {"source": source, "type": HARD_LINK},
+        "files": [entry.path for entry in sorted_entries],
+        "paths_data": {"paths": [_path_data(entry) for entry in sorted_entries], "paths_version": 1},
+    }
+    return record_bytes({key: value for key, value in document.items() if value is not None})
+
+
+def wheel_package(record: Record, requested: Sequence[str] = ()) -> dict[str, object]:
+    """The keys of a wheel's conda-meta JSON whose form other clients decide; see `conda_meta`."""
+    return {
+        "package_type": WHEEL_TYPE,
+        "url": public(record.url),
+        "channel": NO_CHANNEL,
+        "fn": f"{record.identity}.conda",
+        "purls": _purls(record),
+        **_requests(record, requested),
+    }
+
+
+def conda_package(record: Record, requested: Sequence[str] = ()) -> dict[str, object]:
+    """The keys of a conda package's conda-meta JSON that say what it is, as its channel says them.
+
+    Channels correct the dependencies of packages that are out already (repodata patches); solvers go by the channel,
+    so conda-meta has the channel's record and not the archive's index.json (CEP 36; conda and rattler do the same).
+    What is not known is left out: mamba reads no `null`.
+    """
+    document: dict[str, object] = {
+        **dict(record.others),
+        "name": record.name,
+        "version": record.version,
+        "build": record.build,
+        "build_number": record.build_number,
+        "subdir": record.subdir,
+        "noarch": record.noarch,
+        "depends": list(record.requirements),
+        "constrains": list(record.constraints),
+        "extra_depends": {extra: list(specs) for extra, specs in record.extra_requirements} or None,
+        "track_features": " ".join(record.track_features) or None,
+        "python_site_packages_path": record.python_site_packages_path,
+        "license": record.license,
+        "timestamp": record.timestamp,
+        "size": record.size,
+        "md5": record.md5,
+        "sha256": record.sha256,
+        "purls": list(record.purls) or None,
+        "fn": record.filename or f"{record.identity}.conda",
+        "url": public(record.url),
+        "channel": public(record.origin or record.url.rsplit("/", 2)[0]),
+        **_requests(record, requested),
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _purls(record: Record) -> list[str]:
+    first, *others = record.pypi_names or (record.name,)
+    folder = public(record.url).partition("#")[0].rpartition("/")[0]
+    is_index = "://" in record.origin and record.origin.rstrip("/") != folder  # Who reads finds the folder by itself.
+    index = public(record.origin) if is_index else ""
+    own = wheel_purl(first, record.version, record.filename, index)
+    return [own, *(wheel_purl(name, record.version) for name in others)]
+
+
+def _requests(record: Record, requested: Sequence[str]) -> dict[str, object]:
+    """What a person asked for: as conda's MatchSpec takes it, and word for word."""
+    if not requested:
+        return {}
+    return {"requested_spec": _history_spec(record, requested[0]), "requested_specs": list(requested)}
+
+
+def record_bytes(document: Mapping[str, object]) -> bytes:
+    """A conda-meta record as text: a key a line, and a path a line.
+
+    Python's encoder in C lays nothing out, and the one that does took a third of the time of staging many wheels.
+    """
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    lines = []
+    for key, value in document.items():
+        text = masked(encode(value)) if key in _URL_KEYS else encode(value)
+        if key == "files" and isinstance(value, list) and value:
+            text = "[\n    " + ",\n    ".join(map(encode, value)) + "\n  ]"
+        elif key == "paths_data" and isinstance(value, dict) and value.get("paths"):
+            rest = "".join(f", {encode(name)}: {encode(part)}" for name, part in value.items() if name != "paths")
+            text = '{"paths": [\n    ' + ",\n    ".join(map(encode, value["paths"])) + f"\n  ]{rest}}}"
+        lines.append(f"  {encode(key)}: {text}")
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8")
+
+
+def _path_data(entry: Entry) -> dict[str, object]:
+    found = entry.fingerprint
+    is_compiled = entry.path.endswith(".pyc") and found.kind == "file" and found.sha256 is None
+    data: dict[str, object] = {"_path": entry.path, "path_type": "pyc_file" if is_compiled else _PATH_TYPES[found.kind]}
+    if found.sha256 is not None:
+        data |= {"sha256": found.sha256, "sha256_in_prefix": found.sha256}
+    if found.size is not None:
+        data["size_in_bytes"] = found.size
+    return data
+
+
+def conda_depends(
+    record: Record,
+    target: Target,
+    names: NameMap,
+    *,
+    extras: Iterable[str] = (),
+) -> tuple[str, ...]:
+    """The MatchSpecs of a wheel's record: what it needs on `target`, its markers evaluated.
+
+    `python` comes first, as Requires-Python says and pinned to the minor in whose site-packages the files lie: another
+    client that changed it would leave them behind. What has no MatchSpec (a version with `===`, a URL) is written as
+    the name alone, for a record that cannot be written would be worse; what is no PEP 508 is left out. Raises
+    `ValueError` where a marker is to be evaluated for a target without a python.
+    """
+    found = dict.fromkeys(_python_specs(record, target))
+    for text in record.requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if requirement.marker is None or _applies(requirement, target, ("", *extras)):
+            found[_spec(requirement, names)] = None
+    return tuple(found)
+
+
+def _python_specs(record: Record, target: Target) -> tuple[str, ...]:
+    found = []
+    try:
+        versions = to_version_spec(SpecifierSet(record.requires_python or ""))
+        found += [f"python {versions}"] if versions else []
+    except (BridgeError, InvalidSpecifier):
+        pass  # Who wrote it wrote nothing that a solver could have met: it was ignored there as well.
+    if target.python is not None:
+        major, minor = target.python.minor
+        found.append(f"python {major}.{minor}.*")
+    return tuple(found) or ("python",)
+
+
+def _applies(requirement: Requirement, target: Target, extras: Iterable[str]) -> bool:
+    environment = target.marker_environment()
+    return requirement.marker is not None and any(
+        marker_holds(requirement.marker, environment, extra) for extra in extras
+    )
+
+
+def _spec(requirement: Requirement, names: NameMap) -> str:
+    try:
+        return to_matchspec(requirement, names)
+    except UnsafeInputError:
+        return names.native_name(canonicalize_name(requirement.name))
+
+
+def record_hash(sha256: str) -> str:
+    """A sha256 as a row of RECORD has it (PEP 376)."""
+    return f"sha256={base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b'=').decode()}"
+
+
+def record_file(entries: Iterable[Entry], site_packages: str, record_path: str) -> bytes:
+    """RECORD (PEP 376, PEP 627): rows relative to site-packages, sorted; its own row has no hash.
+
+    :param entries: every file of the distribution but RECORD, with sha256 and size; bytecode has neither.
+    :param site_packages: prefix-relative; scripts become `../../../bin/x`.
+    :param record_path: RECORD's own prefix-relative path.
+    """
+    below = f"{site_packages}/"
+
+    def relative(path: str) -> str:
+        return path[len(below) :] if path.startswith(below) else posixpath.relpath(path, site_packages)
+
+    rows = [(relative(record_path), "", "")]
+    for entry in entries:
+        found = entry.fingerprint
+        if found.sha256 is None and entry.path.endswith(".pyc"):
+            rows.append((relative(entry.path), "", ""))
+            continue
+        if found.sha256 is None or found.size is None:
+            raise ValueError(f"{entry.path} was not hashed")
+        rows.append((relative(entry.path), record_hash(found.sha256), str(found.size)))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(sorted(rows))
+    return text.getvalue().encode("utf-8")
+
+
+def direct_url(record: Record) -> bytes:
+    """direct_url.json (PEP 610) of an archive; `hash` is there for readers older than `hashes`."""
+    archive: dict[str, object] = {}
+    if record.sha256:
+        archive = {"hash": f"sha256={record.sha256}", "hashes": {"sha256": record.sha256}}
+    document = {"archive_info": archive, "url": public(record.url)}
+    return json.dumps(document, sort_keys=True).encode("utf-8")
+
+
+def is_direct(requested: Iterable[str]) -> bool:
+    """Whether one of a person's requirements names an archive by its URL or its path (PEP 610 records only those)."""
+    for text in requested:
+        bare = text.strip().removeprefix("pypi:").strip()
+        if bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:")) or bare.endswith(".whl"):
+            return True
+        try:
+            if Requirement(bare).url:
+                return True
+        except InvalidRequirement:
+            continue
+    return False
+
+
+def history(
+    previous: bytes,
+    *,
+    when: str,
+    command: str,
+    version: str,
+    added: Sequence[Resolved],
+    removed: Sequence[Installed],
+    removed_specs: Sequence[str] = (),
+    wheels: Collection[str] = (),
+) -> bytes:
+    """conda-meta/history with one revision more, in the form that conda parses.
+
+    :param when: `2026-11-22 10:00:00`.
+    :param command: the command line, of one line.
+    :param removed_specs: native names that a person asked to remove.
+    :param wheels: the names of all wheels after the change. Their specs are left out, and taken back where an earlier
+        revision has them: `conda env export --from-history` writes every spec as a conda package, and conda 26.7 stops
+        at one that none is there for.
+
+    Specs are written so that conda's MatchSpec takes every one of them: conda reads this file whole, and one that it
+    cannot parse would break it.
+    """
+    lines = [f"==> {when} <==", f"# cmd: {_one_line(command)}", f"# bridge version: {version}"]
+    known = _distributions(previous)
+    lines += sorted(
+        f"-{known.get(installed.record.identity) or _distribution(installed.record)}" for installed in removed
+    )
+    lines += sorted(f"+{_distribution(resolved.record)}" for resolved in added)
+    unwanted = {*removed_specs, *_requested_in(previous).intersection(wheels)}
+    wanted = {
+        _history_spec(resolved.record, text)
+        for resolved in added
+        for text in resolved.requested
+        if resolved.record.ecosystem == "conda"
+    }
+    if unwanted:
+        lines.append(f"# remove specs: {sorted(unwanted)!r}")
+    if wanted:
+        lines.append(f"# update specs: {sorted(wanted)!r}")
+    start = previous if not previous or previous.endswith(b"\n") else previous + b"\n"
+    return start + ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def _history_spec(record: Record, text: str) -> str:
+    bare = text.strip().removeprefix("conda:").removeprefix("pypi:").split(";", maxsplit=1)[0].strip()
+    is_plain = record.name == re.split(r"[^\w.-]", bare, maxsplit=1)[0] and _SPEC.match(bare) and "===" not in bare
+    return bare if is_plain and "@" not in bare and "[" not in bare else record.name
+
+
+def _requested_in(previous: bytes) -> set[str]:
+    """The names that a history has as asked for (conda's `History.get_requested_specs_map`), without their specs."""
+    found: set[str] = set()
+    for action, text in _SPECS.findall(previous.decode("utf-8", "replace")):
+        specs = [single or double for single, double in _QUOTED.findall(text)]
+        names = {match[1].lower() for spec in specs if (match := _NAME.match(spec))}
+        found = found - names if action in {"remove", "uninstall"} else found | names
+    return found
+
+
+def _distributions(previous: bytes) -> dict[str, str]:
+    """Identity → how a history has it (`CHANNEL/SUBDIR::NAME-VERSION-BUILD`): the same text ends it."""
+    lines = previous.decode("utf-8", "replace").splitlines()
+    return {line.rpartition("::")[2].strip(): line[1:].strip() for line in lines if line.startswith("+")}
+
+
+def _distribution(record: Record) -> str:
+    if record.ecosystem == "wheel" and record.subdir != "pypi":  # What pip installed has conda's made-up channel.
+        return f"{NO_CHANNEL}/{record.subdir}::{record.identity}"
+    channel = public(record.origin or record.url.rpartition("/")[0])
+    channel = channel.rstrip("/").removesuffix(f"/{record.subdir}")
+    return f"{channel}/{record.subdir}::{record.identity}"
+
+
+def _one_line(text: str) -> str:
+    """A command line for the history: of one line, and without the user and password of any URL in it."""
+    shown = masked(text)
+    return "".join(character if character.isprintable() else "?" for character in shown)

@@ -1,0 +1,149 @@
+"""`bridge audit --fix`: install again, from the very artifacts they came from, the packages whose files are damaged.
+
+What an interrupted pip left behind goes in the same transaction. Nothing is solved: the same version comes back, from
+the URL and with the sha256 that its record has. A file that a person changed is kept aside, as in every other change.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bridge import prefix as prefixes
+from bridge.archive import check_wheel
+from bridge.audit import Report
+from bridge.audit.finding import is_fixable
+from bridge.cli.session import Supply
+from bridge.errors import UsageError
+from bridge.fs import Tree
+from bridge.install.fetching import fetch_archive
+from bridge.install.lost_records import damaged_records, found_again
+from bridge.install.relocation import RELOCATED, Relocation, look, relocate
+from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Resolved
+from converters.record import Record
+from converters.target import Target
+from converters.translate import translate
+from converters.wheel import WheelInfo
+
+__all__ = ["CLEARED", "Repair", "plan_repair"]
+
+CLEARED = frozenset({"leftover", "distribution-without-metadata", "foreign-file"})
+"""The findings whose path no package owns, and that are repaired by taking it away."""
+
+_WHOLE = frozenset({"leftover", "foreign-file"})  # of the others, the folder that the path lies in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What `--fix` does: packages to be installed again, files to be rewritten, what no package owns to be removed.
+
+    `state` is the prefix with the hashes of what is rewritten.
+    """
+
+    state: PrefixState
+    plan: Plan
+    supply: Supply
+    relocation: Relocation
+    cleared: tuple[PathChange, ...]
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """The paths that are removed."""
+        return tuple(change.path for change in self.cleared)
+
+    def stage(self, staging: Path) -> tuple[PathChange, ...]:
+        """The changes besides those of the plan; new files are written into `staging`."""
+        return (*self.relocation.stage(staging, is_alone=self.plan.is_empty), *self.cleared)
+
+
+def plan_repair(path: Path, report: Report, supply: Callable[[PrefixState], Supply]) -> Repair:
+    """Rewrite the files that name another prefix, and reinstall the owners of what is damaged otherwise.
+
+    Fetches the wheels among them: their records are made from METADATA; and the packages whose records cannot be read:
+    what they brought is known of their archives. Raises `UsageError` (`no-origin`) for a package whose record does not
+    say where it came from; `UnsafeInputError` (`prefix-too-long`), as `bridge.install.relocation`.
+    """
+    state = prefixes.require(path)
+    supplied = supply(state)
+    fixable = [finding for finding in report.findings if is_fixable(finding)]
+    misplaced = [finding for finding in fixable if finding.id in RELOCATED]
+    placed = look(path) if misplaced else {}
+    damaged = {each.owner or "" for each in fixable if each.id not in RELOCATED or each.path not in placed}
+    relocation = relocate(state, placed, without=damaged)
+    # What cannot be written without its archive comes out of that.
+    damaged |= {each.owner or "" for each in misplaced if each.path in relocation.left}
+    if relocation.left:
+        relocation = relocate(state, placed, without=damaged)
+    state = relocation.state
+    lost = tuple(found_again(state, report, supplied))
+    unreadable = damaged_records(state, report)
+    state = replace(
+        state,
+        installed=(*state.installed, *lost),
+        defects=tuple(defect for defect in state.defects if defect.path not in unreadable),
+    )
+    broken = [each for each in state.installed if each.record.label in damaged or each in lost]
+    target = supplied.session.target
+    if state.python is not None:
+        target = target.with_python(state.python)
+    operations = tuple(Reinstall(old=old, new=_again(old, target, supplied)) for old in broken)
+    plan = Plan(
+        prefix=path,
+        target=target,
+        operations=operations,
+        keep=tuple(installed for installed in state.installed if installed not in broken),
+        python=state.python,
+    )
+    cleared = _leftovers(path, report, plan)
+    return Repair(state=state, plan=plan, supply=supplied, relocation=relocation, cleared=cleared)
+
+
+def _leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]:
+    """What `--fix` takes away: each file of what pip left behind, and of dist-infos that say nothing any more; files in
+    conda-meta that are no records, and the damaged records of wheels.
+
+    :param plan: what is installed again; the records of that are replaced.
+    """
+    roots = [
+        finding.path if finding.id in _WHOLE else finding.path.rpartition("/")[0]
+        for finding in report.findings
+        if finding.id in CLEARED and finding.path is not None and is_fixable(finding)
+        if finding.owner is None or not finding.owner.startswith(("conda:", "wheel:"))
+    ]
+    again = {step.old.meta_path for step in plan.operations if isinstance(step, Reinstall)}
+    roots += [each for each in damaged_records(prefixes.require(path, is_brief=True), report) if each not in again]
+    with Tree(path) as tree:
+        found = [each for root in roots for each in _below(tree, root)]
+        fingerprints = {each: tree.fingerprint(each) for each in dict.fromkeys(found)}
+    return tuple(PathChange(path=each, before=was, after=None) for each, was in fingerprints.items() if was is not None)
+
+
+def _below(tree: Tree, root: str) -> list[str]:
+    """The files of a folder, deepest first, or the file itself; the folder, where it is empty."""
+    status = tree.lstat(root)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return [root]
+    return [each for each, is_directory in tree.walk(root) if not is_directory] or [root]
+
+
+def _again(old: Installed, target: Target, supply: Supply) -> Resolved:
+    record = old.record
+    if not record.url or record.sha256 is None:
+        raise UsageError(
+            "no-origin",
+            f"the record of {record.name} does not say where it came from, so it cannot be installed again",
+            hint=f"remove it and install it anew: bridge remove {record.name}",
+        )
+    if record.ecosystem == "wheel":
+        record = _of_archive(old.record, target, supply)
+    return Resolved(record=record, requested=old.requested)
+
+
+def _of_archive(record: Record, target: Target, supply: Supply) -> Record:
+    """The record of a wheel out of the wheel itself: what is installed of its METADATA may be what is damaged."""
+    manifest = check_wheel(fetch_archive(record, supply), filename=record.filename)
+    info = WheelInfo.of_record(record, manifest.metadata, record.filename)
+    fresh = translate(info, target, supply.names)
+    return replace(fresh, name=record.name, build=record.build, subdir=record.subdir)

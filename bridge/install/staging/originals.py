@@ -1,0 +1,109 @@
+"""What conda-pack needs of a package cache: the files with a prefix placeholder as they were packed (decision 0011).
+
+conda-pack takes a package's files from where its record's `link.source` points, which is conda's unpacked package, and
+writes the new prefix into them when the archive is unpacked. Where that folder is missing it warns, and prefixes in
+binary files keep the old place. bridge keeps no unpacked packages, so a folder of its cache has what conda-pack reads:
+`info/paths.json` with the files that have a placeholder, these files, and an `info/link.json` that makes conda-pack
+take all others from the environment. Packages without a placeholder, and wheels, share one such folder.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import final
+
+from bridge import fs
+from bridge.archive.conda import CondaManifest, CondaPath
+from bridge.errors import FaultError
+from bridge.install.staging.task import Task
+from bridge.prefix.claims import incoming
+
+__all__ = ["Originals", "is_of_bridge"]
+
+_PART = "originals"
+_PLAIN = "plain"
+# "python": conda-pack then adds the paths of the record that paths.json does not list, from the environment.
+_LINK = {"noarch": {"type": "python"}, "package_metadata_version": 1}
+_OF_NOARCH = ("site-packages/", "python-scripts/")  # what conda-pack places elsewhere
+
+
+@final
+class Originals:
+    """The folders of the cache; without a cache, or where it cannot be written, a record has no source."""
+
+    def __init__(self, cache: Path | None) -> None:
+        self._folder = cache / _PART if cache is not None else None
+
+    def plain(self) -> str:
+        """The folder of what has no placeholder; empty where there is none."""
+        return self._kept(_PLAIN, (), None)
+
+    def keep(self, task: Task, unpacked: Mapping[str, Path]) -> dict[str, str]:
+        """Copy the files with a placeholder of the plan's conda packages: `Record.identity` -> `link.source`.
+
+        :param unpacked: `Record.identity` -> its unpacked archive, whose files rattler has linked already: it replaces
+            placeholders in copies.
+        """
+        found = {}
+        for each in incoming(task.plan):
+            manifest = task.manifests.get(each.record.identity)
+            if not isinstance(manifest, CondaManifest):
+                continue
+            yielded = task.judgement.yielded.get(each.record.identity, frozenset())
+            paths = [path for path in manifest.paths if _has_placeholder(path, manifest) and path.path not in yielded]
+            name = f"{each.record.identity}-{(each.record.sha256 or '')[:16]}"
+            if not paths:
+                found[each.record.identity] = self.plain()
+            elif not yielded and each.record.sha256:
+                found[each.record.identity] = self._kept(name, paths, unpacked.get(each.record.identity))
+        return found
+
+    def _kept(self, name: str, paths: Sequence[CondaPath], source: Path | None) -> str:
+        if self._folder is None:
+            return ""
+        target = self._folder / name
+        if (target / "info/paths.json").is_file():
+            return str(target)
+        aside = self._folder / f"{name}.{secrets.token_hex(8)}.bridge-tmp"
+        try:
+            fs.make_directories(aside)
+            with fs.WritableTree(aside) as tree:
+                for path in paths:
+                    if source is not None:
+                        with (source / path.path).open("rb") as stream:
+                            fs.write_file(tree, path.path, stream, mode=0o755 if path.is_executable else 0o644)
+                listed = {"paths": [_listed(path) for path in paths], "paths_version": 1}
+                fs.write_file(tree, "info/paths.json", [json.dumps(listed).encode()])
+                fs.write_file(tree, "info/link.json", [json.dumps(_LINK).encode()])
+            if not fs.publish_directory(aside, target):
+                fs.remove_tree(aside)  # Another process was faster.
+        except (FaultError, OSError):
+            with suppress(FaultError):
+                fs.remove_tree(aside)
+            return ""
+        return str(target)
+
+
+def is_of_bridge(source: object) -> bool:
+    """Whether a record's `link.source` is one that bridge writes: none, or a folder of its cache."""
+    return isinstance(source, str) and (source == "" or Path(source).parent.name == _PART)
+
+
+def _has_placeholder(path: CondaPath, manifest: CondaManifest) -> bool:
+    is_placed_elsewhere = path.path.startswith(_OF_NOARCH) and manifest.noarch != "python"
+    return path.kind == "file" and path.prefix_placeholder is not None and not is_placed_elsewhere
+
+
+def _listed(path: CondaPath) -> dict[str, object]:
+    return {
+        "_path": path.path,
+        "path_type": "hardlink",
+        "prefix_placeholder": path.prefix_placeholder,
+        "file_mode": path.file_mode,
+        "sha256": path.sha256,
+        "size_in_bytes": path.size,
+    }

@@ -1,0 +1,70 @@
+"""What a change writes besides packages: conda's history and the ledger, out of the records as they will be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from bridge import fs
+from bridge.install.manifest import site_packages_after
+from bridge.install.provenance import history, meta_path
+from bridge.install.staging.task import Task
+from bridge.model import Fingerprint, PrefixState, Reinstall, Remove
+from bridge.paths import META
+from bridge.prefix import condameta, ledger
+from bridge.prefix.claims import incoming, leaving, owned_entries, superseded, unmanaged
+
+__all__ = ["stage_own", "state_after"]
+
+_HISTORY = f"{META}/history"
+
+
+def state_after(task: Task, staging: Path) -> PrefixState:
+    """The prefix's own records as they will be, for the ledger."""
+    gone = {old.meta_path for old in leaving(task.plan)}
+    installed = [each for each in task.state.installed if each.meta_path not in gone]
+    # What was staged for a kept package is its record in today's form.
+    paths = [meta_path(resolved.record) for resolved in incoming(task.plan)]
+    renewed = [each.meta_path for each in installed if (staging / each.meta_path).is_file()]
+    installed = [each for each in installed if each.meta_path not in renewed]
+    for path in (*paths, *renewed):
+        installed.append(condameta.parse((staging / path).read_bytes(), path)[0])
+    taken = {entry.path for each in installed for entry in owned_entries(each)}
+    going = {each.path for each in superseded(task.state, task.plan)}
+    return replace(
+        task.state,
+        prefix=task.plan.prefix,
+        installed=tuple(sorted(installed, key=lambda each: (each.record.name, each.meta_path))),
+        distributions=tuple(
+            each
+            for each in unmanaged(task.state)
+            if each.path not in going or not any(entry.path in taken for entry in each.entries or ())
+        ),
+        python=task.plan.python,
+        site_packages=site_packages_after(task.plan, task.state),
+    )
+
+
+def stage_own(task: Task, staging: Path, after: PrefixState) -> dict[str, Fingerprint]:
+    """The history, as conda keeps it, and the ledger."""
+    plan = task.plan
+    repeated = {step.new.record.identity for step in plan.operations if isinstance(step, Reinstall)}
+    added = [each for each in incoming(plan) if each.record.identity not in repeated]
+    kept = {each.record.identity for each in incoming(plan)} & repeated
+    removed = [each for each in leaving(plan) if each.record.identity not in kept]
+    unwanted = [step.old for step in plan.operations if isinstance(step, Remove) and step.old.requested]
+    found = {ledger.PATH: fs.write_file(staging, ledger.PATH, [ledger.build(after)])}
+    if not (added or removed):
+        return found  # What is only repaired is no revision.
+    path = task.state.prefix / _HISTORY
+    data = history(
+        path.read_bytes() if path.is_file() else b"",
+        when=task.when,
+        command=task.command,
+        version=task.version,
+        added=added,
+        removed=removed,
+        removed_specs=[old.record.name for old in unwanted],
+        wheels={each.record.name for each in after.installed if each.record.ecosystem == "wheel"},
+    )
+    return found | {_HISTORY: fs.write_file(staging, _HISTORY, [data])}

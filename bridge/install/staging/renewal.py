@@ -1,0 +1,97 @@
+"""Records that an older bridge wrote, brought into today's form (decision 0011).
+
+A change renews the records of the packages that it keeps, in its own transaction. Records that other clients wrote are
+theirs and stay as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bridge import fs
+from bridge.install.provenance import conda_package, record_bytes, wheel_package
+from bridge.install.staging.originals import Originals, is_of_bridge
+from bridge.install.staging.task import Task
+from bridge.model import Fingerprint, Installed
+from bridge.prefix.claims import leaving
+from converters.record import Record
+
+__all__ = ["renew_records"]
+
+
+def renew_records(task: Task, staging: Path) -> dict[str, tuple[Fingerprint, str]]:
+    """Stage the records of kept packages that are renewed: path -> fingerprint and the owner's label.
+
+    Raises `FaultError` where the system refuses to write. A record that cannot be read is left to the audit.
+    """
+    gone = {old.meta_path for old in leaving(task.plan)}
+    found = {}
+    source = Originals(task.cache).plain()
+    for installed in task.state.installed:
+        if installed.meta_path in gone or not _may_be_old(installed, task.channel_records):
+            continue
+        data = _renewed(task.state.prefix, installed, task.channel_records.get(installed.record.identity), source)
+        if data is not None:
+            written = fs.write_file(staging, installed.meta_path, [data])
+            found[installed.meta_path] = written, installed.record.label
+    return found
+
+
+def _may_be_old(installed: Installed, known: Mapping[str, Record]) -> bool:
+    """Whether it is worth reading the record again: most are not, and some are large."""
+    if installed.record.ecosystem == "wheel":
+        return True
+    lacks_channel = installed.record.md5 is None and installed.record.identity in known
+    return lacks_channel or any(entry.placed for entry in installed.entries if entry.fingerprint.kind == "symlink")
+
+
+def _renewed(prefix: Path, installed: Installed, known: Record | None, source: str) -> bytes | None:
+    """The record in today's form; `None` where it has it already, or is not bridge's."""
+    try:
+        old = json.loads((prefix / installed.meta_path).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    link = old.get("link")
+    # Who links out of a cache of packages says where it lies.
+    if not isinstance(link, dict) or not is_of_bridge(link.get("source")) or "extracted_package_dir" in old:
+        return None
+    new = dict(old)
+    if installed.record.ecosystem == "wheel":
+        new |= wheel_package(installed.record, installed.requested)
+        new["link"] = link | {"source": link["source"] or source}
+    elif known is not None and installed.record.md5 is None and _is_one(known, installed.record):
+        new |= conda_package(known)
+        new |= {key: old[key] for key in ("url", "channel", "fn") if key in old}
+    if isinstance(old.get("paths_data"), dict):
+        new["paths_data"] = {**old["paths_data"], "paths": list(_paths(prefix, old["paths_data"].get("paths") or ()))}
+    return record_bytes(new) if new != old else None
+
+
+def _is_one(known: Record, record: Record) -> bool:
+    return known.sha256 is not None and known.sha256 == record.sha256
+
+
+def _paths(prefix: Path, entries: Iterable[Any]) -> Iterator[Any]:
+    """The entries of a record, links without the hash of their own text (rattler's), but for links to folders."""
+    for entry in entries:
+        path = entry.get("_path") if isinstance(entry, dict) else None
+        if path is None or entry.get("path_type") != "softlink" or "sha256_in_prefix" not in entry:
+            yield entry
+            continue
+        placed = entry["sha256_in_prefix"]
+        if placed == _text_hash(prefix / path) and not (prefix / path).is_dir():
+            yield {key: value for key, value in entry.items() if key != "sha256_in_prefix"}
+        else:
+            yield entry
+
+
+def _text_hash(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest()
+    except OSError:
+        return None

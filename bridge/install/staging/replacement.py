@@ -1,0 +1,240 @@
+"""What a change does to each path: comes, is replaced, goes, stays. Out of the plan, what was staged, and the disk.
+
+Nothing here writes but the copies that are kept of what a person changed: those are staged like everything else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from bridge import fs
+from bridge.faults import faults
+from bridge.install.manifest import GENERATED, site_packages_after
+from bridge.install.ownership import Judgement
+from bridge.install.staging.linked import content_fingerprint
+from bridge.model import Entry, Fingerprint, PathChange, Plan, PrefixState
+from bridge.paths import META
+from bridge.prefix.claims import bytecode_source, claims, is_bytecode, label, leaving, owned_entries, superseded
+from bridge.transaction.examine import ancestors
+
+__all__ = ["KeptAside", "Replacement", "replace_paths"]
+
+_RECORDS = (".dist-info/METADATA", ".dist-info/RECORD")
+_INFO = (".dist-info/", ".egg-info/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAside:
+    """A file that was not what its owner installed: `path` is where it lay, `saved` where it lies from now on."""
+
+    path: str
+    saved: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """Every path that changes, sorted, and what was kept."""
+
+    changes: tuple[PathChange, ...]
+    kept_aside: tuple[KeptAside, ...]
+
+
+def replace_paths(
+    state: PrefixState,
+    plan: Plan,
+    staged: Mapping[str, tuple[Fingerprint, str]],
+    staging: Path,
+    judgement: Judgement,
+) -> Replacement:
+    """The changes that bring `staged` into the prefix and take away what leaves it.
+
+    :param staged: path → what lies at it below `staging`, and its owner's label.
+
+    A path that is the same before and after is no change. What a person changed, in a file that goes or is replaced,
+    is kept as `PATH.bridge-saved-N`: the bytes count, not the time. Records of installers (dist-info, conda-meta) and
+    caches are no person's and are not kept. Raises `FaultError` where the disk cannot be read.
+    """
+    work = _Work(state, plan, staged, staging, judgement)
+    changes = [*work.coming(), *work.going()]
+    changes += [*work.stale_bytecode(changes), *work.leftover_records(changes)]
+    changes += [*work.saved, *work.remaining(changes)]
+    return Replacement(
+        changes=tuple(sorted(changes, key=lambda change: change.path)),
+        kept_aside=tuple(sorted(work.kept, key=lambda kept: kept.path)),
+    )
+
+
+class _Work:
+    """The facts of one change, and what is kept aside on the way."""
+
+    def __init__(
+        self,
+        state: PrefixState,
+        plan: Plan,
+        staged: Mapping[str, tuple[Fingerprint, str]],
+        staging: Path,
+        judgement: Judgement,
+    ) -> None:
+        self.state, self.plan, self.prefix, self.staging = state, plan, plan.prefix, staging
+        self.staged, self.judgement = staged, judgement
+        old = leaving(plan)
+        self.standing = claims(state, without=old)
+        # Path → what its old owner promised, and that owner's label.
+        self.promised: dict[str, tuple[Entry, str]] = {
+            entry.path: (entry, installed.record.label) for installed in old for entry in owned_entries(installed)
+        }
+        # A distribution of pip's that is adopted goes like a package: its files, unless another owner has them too.
+        for distribution in superseded(state, plan):
+            entries, owner = distribution.entries or (), label(distribution)
+            if judgement.adopted.isdisjoint(entry.path for entry in entries):
+                continue
+            self.promised |= {entry.path: (entry, f"{distribution.name}-{distribution.version}") for entry in entries}
+            for entry in entries:
+                others = tuple(claim for claim in self.standing.pop(entry.path, ()) if claim.owner != owner)
+                if others:
+                    self.standing[entry.path] = others
+        kinds = {path: entry.fingerprint.kind for path, (entry, _) in self.promised.items()}
+        self.leaving_links = frozenset(path for path, kind in kinds.items() if kind == "symlink")
+        self.saved: list[PathChange] = []
+        self.kept: list[KeptAside] = []
+
+    def coming(self) -> Iterator[PathChange]:
+        """New and replaced paths."""
+        for path, (after, owner) in self.staged.items():
+            before = None if self._is_behind_leaving_link(path) else fs.fingerprint(self.prefix, path)
+            if _is_equal(before, after):
+                continue
+            if before is not None and before.kind == "directory" and after.kind == "directory":
+                continue
+            if before is not None:
+                self._keep(path, before)
+            yield PathChange(path=path, before=before, after=after, owner=owner, is_record=_is_record(path))
+
+    def _is_behind_leaving_link(self, path: str) -> bool:
+        """Whether a link that leaves lies on the way: what it leads to lies at other paths, and stays there."""
+        folder = next((each for each in ancestors(path) if each in self.leaving_links), None)
+        found = None if folder is None else fs.fingerprint(self.prefix, folder, hash=False)
+        return found is not None and found.kind == "symlink"
+
+    def going(self) -> Iterator[PathChange]:
+        """Paths of packages that leave, and that no other package has or takes."""
+        for path, (entry, owner) in self.promised.items():
+            if path in self.staged or path in self.standing:
+                continue
+            before = fs.fingerprint(self.prefix, path)
+            if before is None:
+                continue
+            if before.kind == "directory" and entry.fingerprint.kind != "directory":
+                continue  # Somebody made a directory of it: what is in there is not ours to judge.
+            self._keep(path, before)
+            yield PathChange(path=path, before=before, after=None, owner=owner, is_record=_is_record(path))
+
+    def remaining(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
+        """The site-packages of a python that stays is python's, even where nothing is left in it."""
+        site = site_packages_after(self.plan, self.state)
+        if site is None or all(change.after is not None for change in changes):
+            return
+        found = fs.fingerprint(self.prefix, site)
+        if found is not None and found.kind == "directory":
+            yield PathChange(path=site, before=found, after=found)
+
+    def stale_bytecode(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
+        """The caches of modules that go or change: whatever their time says, they are of other modules."""
+        taken = {change.path for change in changes} | set(self.staged)
+        modules: dict[str, dict[str, str]] = {}
+        for change in changes:
+            folder, _, name = change.path.rpartition("/")
+            if name.endswith(".py") and change.before is not None:
+                modules.setdefault(folder, {})[name[: -len(".py")]] = change.owner
+        for folder, owners in modules.items():
+            cache = f"{folder}/__pycache__" if folder else "__pycache__"
+            for name in _names(self.prefix / cache):
+                path = f"{cache}/{name}"
+                module = name.split(".", 1)[0]
+                if module not in owners or not is_bytecode(name) or path in taken or path in self.standing:
+                    continue
+                before = fs.fingerprint(self.prefix, path, hash=False)
+                if before is not None and before.kind != "directory":
+                    yield PathChange(path=path, before=before, after=None, owner=owners[module])
+
+    def leftover_records(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
+        """What other installers wrote into a dist-info that goes, or that comes back as it was.
+
+        Left there, it would break pip for good (B5).
+        """
+        taken = {change.path for change in changes} | set(self.staged)
+        for change in changes:
+            folder, _, name = change.path.rpartition("/")
+            is_gone = name == "METADATA" and change.after is None
+            is_restored = name == "RECORD" and change.before is not None and change.after is not None
+            if not (is_gone or is_restored) or not folder.endswith(".dist-info"):
+                continue
+            for left in GENERATED:
+                path = f"{folder}/{left}"
+                before = None if path in taken or path in self.standing else fs.fingerprint(self.prefix, path)
+                if before is not None and before.kind != "directory":
+                    yield PathChange(path=path, before=before, after=None, owner=change.owner, is_record=True)
+
+    def _keep(self, path: str, found: Fingerprint) -> None:
+        """Stage a copy of what lies at `path` if a person put or changed it there."""
+        if path not in self.judgement.set_aside and not self._is_changed(path, found):
+            return
+        saved = self._free_name(path)
+        if found.kind == "symlink":
+            after = fs.write_symlink(self.staging, saved, found.link or "")
+        else:
+            with faults(self.prefix, path), (self.prefix / path).open("rb") as stream:
+                after = fs.write_file(self.staging, saved, stream, mode=found.mode or 0o644)
+        self.saved.append(PathChange(path=saved, before=None, after=after))
+        self.kept.append(KeptAside(path=path, saved=saved))
+
+    def _is_changed(self, path: str, found: Fingerprint) -> bool:
+        if path not in self.promised or found.kind == "directory" or bytecode_source(path) is not None:
+            return False
+        if path.startswith(f"{META}/") or any(info in path for info in _INFO):
+            return False
+        promised = self.promised[path][0].fingerprint
+        if found.kind == "symlink" and promised.kind == "file":
+            # A link into an installer's cache, with the bytes that its RECORD promises, is nobody's change.
+            found = content_fingerprint(self.prefix, path) or found
+        if promised.kind == "directory" or found.kind != promised.kind:
+            return found.kind != promised.kind
+        return promised.sha256 is not None and found.sha256 != promised.sha256
+
+    def _free_name(self, path: str) -> str:
+        """A name beside `path` that is free, or beside the directory it lies in, where a file is to take its place."""
+        base = path
+        for folder in ancestors(path):
+            if folder in self.staged and self.staged[folder][0].kind != "directory":
+                base = folder
+        for number in count(1):
+            name = f"{base}.bridge-saved-{number}"
+            is_new = name not in self.staged and all(change.path != name for change in self.saved)
+            if is_new and fs.fingerprint(self.prefix, name, hash=False) is None:
+                return name
+        raise AssertionError("counting ended")
+
+
+def _is_equal(before: Fingerprint | None, after: Fingerprint) -> bool:
+    """Whether nothing is to be done: the same kind, bytes and mode."""
+    if before is None or before.kind != after.kind:
+        return False
+    if after.kind == "file":
+        return before.sha256 == after.sha256 and after.mode in {None, before.mode}
+    return after.kind == "directory" or before.link == after.link
+
+
+def _is_record(path: str) -> bool:
+    return path.startswith(f"{META}/") or path.endswith(_RECORDS)
+
+
+def _names(folder: Path) -> Collection[str]:
+    with faults(folder):
+        try:
+            return sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return ()

@@ -1,0 +1,244 @@
+"""Placing one wheel in a staging directory with `installer`, through a destination that writes by `bridge.fs`.
+
+What is written: the members where pip puts them, commands with the interpreter of the final prefix, and the provenance
+of `bridge.install.provenance`. Every member is hashed on the way and held against the manifest it was judged by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from os import PathLike, fspath
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+import installer
+from installer.destinations import WheelDestination
+from installer.exceptions import InstallerError
+from installer.records import Hash, RecordEntry
+from installer.scripts import Script
+from installer.sources import WheelSource
+from installer.utils import Scheme
+
+from bridge import fs
+from bridge.archive import WheelManifest
+from bridge.cache.wheels import Contents
+from bridge.errors import IntegrityError, UnsafeInputError
+from bridge.install.manifest import place, wheel_members
+from bridge.install.provenance import INSTALLER, conda_meta, direct_url, is_direct, meta_path, record_file
+from bridge.model import Entry, Fingerprint, Resolved
+from bridge.prefix.shebangs import for_python, split
+from converters.target import Python
+
+__all__ = ["Placement", "place_wheel", "record_wheel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where wheels go: the staging directory and, as text in scripts, the final prefix and its python.
+
+    `site_packages` is prefix-relative; `source` is the `link.source` of records. By `Record.identity`: `depends`, the
+    MatchSpecs of a wheel's record; `yielded`, paths that it leaves to another package; `shared`, paths that it has but
+    that another writes, with the same bytes.
+    """
+
+    staging: Path
+    final: Path
+    python: Python
+    site_packages: str
+    depends: Mapping[str, tuple[str, ...]]
+    source: str
+    yielded: Mapping[str, frozenset[str]]
+    shared: Mapping[str, frozenset[str]]
+
+    @property
+    def interpreter(self) -> str:
+        """The absolute path that scripts name."""
+        major, minor = self.python.minor
+        return str(self.final / "bin" / f"python{major}.{minor}")
+
+
+def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest, to: Placement) -> tuple[Entry, ...]:
+    """Write a wheel below `to.staging`, but for its records; returns every path with its fingerprint.
+
+    Raises `IntegrityError` (`record-hash`: the content is no longer what was judged; its files are gone again then),
+    `UnsafeInputError` (`wheel-scheme`), and what `bridge.fs.write_file` raises.
+    """
+    record = resolved.record
+    extra = {"INSTALLER": INSTALLER}
+    if resolved.requested:
+        extra["REQUESTED"] = b""
+    if is_direct(resolved.requested):
+        extra["direct_url.json"] = direct_url(record)
+    members = wheel_members(manifest, to.python, to.site_packages)
+    hashes = {path: member.sha256 for member, path in members}
+    kept = {member.path for member, _ in members}
+    with fs.WritableTree(to.staging) as tree:
+        destination = _Destination(tree, manifest, to, hashes, record.identity)
+        try:
+            installer.install(_Source(contents, manifest, kept), destination, extra)
+        except InstallerError as error:
+            raise UnsafeInputError("wheel-scheme", f"{manifest.filename} cannot be placed: {error}") from error
+        except (IntegrityError, UnsafeInputError) as error:
+            destination.remove()
+            if error.id.startswith("zip-"):
+                raise _changed(manifest, error.message) from error
+            raise
+    return tuple(destination.entries)
+
+
+def record_wheel(
+    resolved: Resolved, manifest: WheelManifest, entries: Iterable[Entry], bytecode: Iterable[str], to: Placement
+) -> tuple[Entry, ...]:
+    """Write RECORD and the conda-meta record of a wheel that was placed; returns both with their fingerprints.
+
+    RECORD is made of what was written: the rows that the wheel brought are those of another tree.
+
+    :param entries: what `place_wheel` returned; `bytecode`: the paths of what was compiled of it, which are listed
+        without a hash, as pip and conda do: the interpreter may write them anew at any time.
+    """
+    record = resolved.record
+    listed = [*entries, *(Entry(path=path, fingerprint=Fingerprint(kind="file")) for path in bytecode)]
+    with fs.WritableTree(to.staging) as tree:
+        path = f"{to.site_packages}/{manifest.dist_info}/RECORD"
+        own: list[Entry] = []
+        if path not in to.yielded.get(record.identity, frozenset()):
+            written = fs.write_file(tree, path, [record_file(listed, to.site_packages, path)])
+            own.append(Entry(path=path, fingerprint=written))
+        depends = to.depends.get(record.identity, ())
+        data = conda_meta(record, [*listed, *own], depends=depends, requested=resolved.requested, source=to.source)
+        path = meta_path(record)
+        own.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [data])))
+    return tuple(own)
+
+
+class _Source(WheelSource):
+    """The members that are to be placed. Documents are made of the manifest, so that nothing is parsed twice."""
+
+    def __init__(self, contents: Contents, manifest: WheelManifest, kept: set[str]) -> None:
+        super().__init__(manifest.metadata.name, manifest.metadata.version)
+        self._contents, self._manifest, self._kept = contents, manifest, kept
+
+    @property
+    def dist_info_dir(self) -> str:
+        return self._manifest.dist_info
+
+    @property
+    def data_dir(self) -> str:
+        return self._manifest.data_dir or super().data_dir
+
+    @property
+    def dist_info_filenames(self) -> list[str]:
+        return ["WHEEL", "entry_points.txt"]
+
+    def read_dist_info(self, filename: str) -> str:
+        if filename != "entry_points.txt":
+            is_purelib = str(self._manifest.root_is_purelib).lower()
+            return f"Wheel-Version: {self._manifest.wheel_version}\nRoot-Is-Purelib: {is_purelib}\n"
+        lines: dict[str, list[str]] = {}
+        for point in self._manifest.entry_points:
+            lines.setdefault(point.group, []).append(f"{point.name} = {point.module}:{point.attribute}")
+        return "\n".join(chain.from_iterable((f"[{group}]", *points) for group, points in lines.items()))
+
+    def get_contents(self) -> Iterator[tuple[tuple[str, str, str], BinaryIO, bool]]:
+        for member in self._manifest.members:
+            if member.path in self._kept:
+                with self._contents.open(member.path) as stream:
+                    yield (member.path, "", ""), cast("BinaryIO", stream), member.is_executable
+
+
+class _Destination(WheelDestination):
+    """Writes below the staging directory by `bridge.fs`; `entries` is what was written."""
+
+    def __init__(
+        self,
+        tree: fs.WritableTree,
+        manifest: WheelManifest,
+        to: Placement,
+        hashes: Mapping[str, str],
+        identity: str,
+    ) -> None:
+        self.entries: list[Entry] = []
+        self._tree, self._manifest, self._to, self._hashes = tree, manifest, to, hashes
+        self._yielded = to.yielded.get(identity, frozenset())
+        self._shared = to.shared.get(identity, frozenset())
+
+    def write_script(self, name: str, module: str, attr: str, section: Literal["console", "gui"]) -> RecordEntry:
+        _, data = Script(name, module, attr, section).generate("/python", "posix")
+        _, rest = split(data)
+        return self._write(f"bin/{name}", [for_python(self._to.interpreter), rest], mode=0o755)
+
+    def write_file(
+        self, scheme: Scheme, path: str | PathLike[str], stream: BinaryIO, is_executable: bool
+    ) -> RecordEntry:
+        project = self._manifest.metadata.name
+        target = place(str(scheme), fspath(path), project, self._to.python, self._to.site_packages)
+        if scheme == "scripts":
+            return self._write_packed_script(target, stream)
+        return self._write(target, stream, mode=0o755 if is_executable else 0o644, sha256=self._hashes.get(target))
+
+    def _write_packed_script(self, path: str, stream: BinaryIO) -> RecordEntry:
+        """A script of the wheel's own: the line `#!python` names the interpreter (PEP 427); it is executable always."""
+        data = stream.read()
+        self._compare(path, hashlib.sha256(data).hexdigest(), self._hashes.get(path))
+        first, mark, rest = data.partition(b"\n")
+        if _names_python(first):
+            data = for_python(self._to.interpreter) + (mark or b"\n") + rest
+        return self._write(path, [data], mode=0o755)
+
+    def _write(
+        self, path: str, blocks: Iterable[bytes] | BinaryIO, *, mode: int, sha256: str | None = None
+    ) -> RecordEntry:
+        if path in self._yielded:
+            return RecordEntry(path, None, None)
+        if path in self._shared:
+            fingerprint = _hashed(blocks, mode)
+        else:
+            fingerprint = fs.write_file(self._tree, path, blocks, mode=mode)
+        self.entries.append(Entry(path=path, fingerprint=fingerprint))
+        self._compare(path, fingerprint.sha256, sha256)
+        return RecordEntry(path, Hash("sha256", fingerprint.sha256 or ""), fingerprint.size)
+
+    def remove(self) -> None:
+        """Take away what was written."""
+        for entry in self.entries:
+            if entry.path not in self._shared:
+                self._tree.unlink(entry.path)
+
+    def _compare(self, path: str, found: str | None, promised: str | None) -> None:
+        if promised is not None and found != promised:
+            raise _changed(self._manifest, f"path: {path}", f"checked: {promised}", f"read: {found}")
+
+    def finalize_installation(
+        self,
+        scheme: Scheme,
+        record_file_path: str,
+        records: Iterable[tuple[Scheme, RecordEntry]],
+    ) -> None:
+        """Nothing: RECORD is written by `record_wheel`, when what belongs into it is there."""
+
+
+def _changed(manifest: WheelManifest, *context: str) -> IntegrityError:
+    return IntegrityError(
+        "record-hash",
+        f"{manifest.filename} changed after it was checked",
+        context=context,
+        hint="run the command again; if it happens again, the disk or the memory is at fault",
+    )
+
+
+def _hashed(blocks: Iterable[bytes] | BinaryIO, mode: int) -> Fingerprint:
+    """The fingerprint of what is not written."""
+    digest, size = hashlib.sha256(), 0
+    for block in blocks:
+        digest.update(block)
+        size += len(block)
+    return Fingerprint(kind="file", sha256=digest.hexdigest(), size=size, mode=mode)
+
+
+def _names_python(line: bytes) -> bool:
+    """Whether a first line is `#!python` or `#!pythonw`; arguments after it are dropped, as pip does (W74)."""
+    words = line.rstrip(b"\r").split(maxsplit=1)
+    return bool(words) and words[0] in (b"#!python", b"#!pythonw")

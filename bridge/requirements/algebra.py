@@ -1,0 +1,216 @@
+"""Two algebras, never mixed: a MatchSpec is judged by conda's version order, a PEP 508 requirement by PEP 440.
+
+Each judges either kind of candidate: what it needs of one is the version's text (and the build, where it has one). A
+version that an algebra cannot parse satisfies only a requirement without a version clause. Parsing and judging are
+memoised by text; nothing here touches the world (rattler's `MatchSpec`, `Version` and `VersionSpec` are pure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+from urllib.parse import urlsplit
+
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import Requirement as Pep508
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version as Pep440Version
+
+from bridge.errors import UsageError
+from bridge.requirements.matchspec import MAX_TEXT, CondaSpec, conda_version, conditions_of, parse_conda
+from bridge.secrets import SECRETS, masked
+
+__all__ = [
+    "MAX_TEXT",
+    "CondaSpec",
+    "Kind",
+    "Requirement",
+    "conda_requirement",
+    "conda_version",
+    "conditions_of",
+    "marker_holds",
+    "names_prerelease",
+    "parse",
+    "parse_conda",
+    "parse_pypi",
+    "pep440_version",
+    "pins",
+    "python_specifier",
+    "specifier_accepts",
+]
+
+Kind = Literal["matchspec", "pep508", "either"]
+
+
+@cache
+def pep440_version(text: str) -> Pep440Version | None:
+    """`text` in PEP 440's order; `None` where it is no PEP 440 version, or has more digits than python converts."""
+    try:
+        return Pep440Version(text)
+    except ValueError:  # `InvalidVersion` is one; so is "Exceeds the limit (4300 digits) for integer string conversion"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """What someone asks, in either syntax.
+
+    `name` is a conda name (`matchspec`), a normalised project (`pep508`), or what the joint space makes of it
+    (`either`: the text reads in both syntaxes, and each ecosystem's order judges its own candidates). `bound` limits
+    it to one ecosystem. `specifier` and `marker` are PEP 508's.
+    """
+
+    text: str
+    name: str
+    kind: Kind
+    bound: Literal["conda", "wheel"] | None = None
+    conda: CondaSpec | None = None
+    specifier: SpecifierSet | None = None
+    extras: tuple[str, ...] = ()
+    marker: Marker | None = None
+    url: str | None = None
+
+
+def parse_pypi(text: str) -> Requirement:
+    """Parse a PEP 508 requirement (`pypi:NAME…` binds it to wheels). Raises `UsageError` (`invalid-requirement`).
+
+    Secrets in its URL are remembered for requests, and are in no part of the result.
+    """
+    return _parse_pypi(_without_secrets(text))
+
+
+def _without_secrets(text: str) -> str:
+    try:
+        return SECRETS.learn_all(text)
+    except ValueError as error:
+        raise UsageError("invalid-requirement", f"not a URL: {masked(text)}", context=(str(error),)) from error
+
+
+@cache
+def _parse_pypi(text: str) -> Requirement:
+    bound: Literal["conda", "wheel"] | None = None
+    body = text
+    if text.startswith("pypi:"):
+        bound, body = "wheel", text.removeprefix("pypi:")
+    if len(body) > MAX_TEXT:
+        raise UsageError("invalid-requirement", f"a requirement of {len(body)} characters is not read")
+    try:
+        parsed = Pep508(body)
+        urlsplit(parsed.url or "")
+    except (ValueError, RecursionError) as error:  # `InvalidRequirement` is a ValueError, and so is what is no URL
+        raise UsageError(
+            "invalid-requirement", f"not a PEP 508 requirement: {text!r}", context=(str(error),)
+        ) from error
+    if "\0" in (parsed.url or ""):
+        raise UsageError("invalid-requirement", f"not a URL, for it holds a NUL byte: {text!r}")
+    return Requirement(
+        text=text,
+        name=canonicalize_name(parsed.name),
+        kind="pep508",
+        bound=bound,
+        specifier=parsed.specifier,
+        extras=tuple(sorted(canonicalize_name(extra) for extra in parsed.extras)),
+        marker=parsed.marker,
+        url=parsed.url,
+    )
+
+
+def conda_requirement(text: str) -> Requirement:
+    """A MatchSpec as a requirement (`conda:NAME…` binds it to conda). Raises `UsageError` (`invalid-matchspec`)."""
+    bound: Literal["conda", "wheel"] | None = None
+    body = text = _without_secrets(text)
+    if text.startswith("conda:"):
+        bound, body = "conda", text.removeprefix("conda:")
+    spec = parse_conda(body)
+    if spec.names_a_build:
+        bound = "conda"
+    return Requirement(text=text, name=spec.name, kind="matchspec", bound=bound, conda=spec, extras=spec.extras)
+
+
+def parse(text: str) -> Requirement:
+    """Parse what a person typed: `conda:` and `pypi:` decide the syntax, else both are tried.
+
+    A text that reads in only one syntax keeps it; one that reads in both is judged in the candidate's own ecosystem.
+    Raises `UsageError` (`invalid-requirement`) naming both complaints.
+    """
+    body = _without_secrets(text.strip())
+    if body.startswith("conda:"):
+        return conda_requirement(body)
+    if body.startswith("pypi:"):
+        return parse_pypi(body)
+    as_conda, conda_error = _attempt(conda_requirement, body)
+    as_pypi, pypi_error = _attempt(parse_pypi, body)
+    if as_conda is None and as_pypi is None:
+        raise UsageError(
+            "invalid-requirement",
+            f"{body!r} is neither a MatchSpec nor a PEP 508 requirement",
+            context=[*conda_error, *pypi_error],
+            hint="write `numpy >=2` (conda) or `torch[extra]>=2` (PyPI); `conda:` and `pypi:` bind to one of them",
+        )
+    if as_conda is None or as_pypi is None:
+        found = as_conda or as_pypi
+        assert found is not None
+        return found
+    if as_conda.bound == "conda" or as_pypi.url or as_pypi.extras or as_pypi.marker:
+        return as_conda if as_conda.bound == "conda" else as_pypi
+    return Requirement(text=body, name=as_conda.name, kind="either", conda=as_conda.conda, specifier=as_pypi.specifier)
+
+
+def _attempt(read: Callable[[str], Requirement], text: str) -> tuple[Requirement | None, Sequence[str]]:
+    try:
+        return read(text), ()
+    except UsageError as error:
+        return None, (error.message, *error.context)
+
+
+def specifier_accepts(specifier: SpecifierSet, version: str) -> bool:
+    """Judge a version by PEP 440. Pre-releases are not held back here: that is the project's policy, not a clause's."""
+    found = pep440_version(version)
+    if found is None:
+        return not len(specifier) or any(s.operator == "===" and s.version == version for s in specifier)
+    try:
+        return specifier.contains(found, prereleases=True)
+    except ValueError:  # a clause whose version has more digits than python converts: no version can be that one
+        return False
+
+
+def names_prerelease(specifier: SpecifierSet) -> bool:
+    """Whether a clause names a pre-release or development release (PEP 440: it asks for them)."""
+    try:
+        return bool(specifier.prereleases)
+    except ValueError:  # more digits than python converts
+        return False
+
+
+def pins(specifier: SpecifierSet, version: str) -> bool:
+    """Whether a clause asks for exactly this version: `==` without a wildcard, or `===` (PEP 592)."""
+    found = pep440_version(version)
+    for clause in specifier:
+        if clause.operator == "===" and clause.version == version:
+            return True
+        if clause.operator == "==" and not clause.version.endswith(".*"):
+            asked = pep440_version(clause.version)
+            if asked is not None and found is not None and asked.public == found.public:
+                return True
+    return False
+
+
+@cache
+def python_specifier(text: str) -> SpecifierSet | None:
+    """A Requires-Python; `None` where PEP 440 cannot read it (pip ignores such a field)."""
+    try:
+        return SpecifierSet(text)
+    except ValueError:
+        return None
+
+
+def marker_holds(marker: Marker, environment: dict[str, str], extra: str = "") -> bool:
+    """Evaluate a marker on a target's environment with one extra chosen (`""`: none)."""
+    try:
+        return marker.evaluate({**environment, "extra": extra})
+    except (UndefinedEnvironmentName, UndefinedComparison, ValueError, RecursionError):
+        # A name that is not there, `~=` on a text, or a version of more digits than python converts: it does not hold.
+        return False

@@ -1,0 +1,121 @@
+"""Requirements that are paths: `./dist/x-1.0-py3-none-any.whl` becomes `x @ file:///…`, a conda package its URL."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from bridge.errors import UnsafeInputError, UsageError
+from bridge.fetch.urls import file_name, local_path, masked
+from bridge.requirements.algebra import MAX_TEXT
+from bridge.sdists.metadata import parse_sdist_name
+from converters.wheel import parse_wheel_name
+
+__all__ = ["local_requirement", "url_requirement"]
+
+_ARCHIVES = (".whl", ".tar.gz", ".zip")
+_PACKAGES = (".conda", ".tar.bz2")
+_PACKAGE = re.compile(r"[a-z0-9_][a-z0-9_.-]*-[^-]+-[^-]+(?:\.conda|\.tar\.bz2)\Z")  # NAME-VERSION-BUILD
+_NAMED = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<extras>\[[^\[\]]*\])?\s*@\s*(?P<location>\S.*)\Z", re.DOTALL
+)
+_MATCHSPEC = re.compile(r"(?!.*\.(?:whl|tar\.gz|zip)\Z).*::[A-Za-z0-9_]")  # with its channel: file:///CHANNEL::NAME
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+def local_requirement(text: str, base: Path) -> str | None:
+    """A path to a wheel or an sdist as a PEP 508 text, one to a conda package as its URL; `None`: the text is no path.
+
+    Extras and a marker may follow, as pip has it (`./x-1.0.tar.gz[extra] ; marker`); `NAME @ PATH` is read as well. A
+    text is a path if it begins with `/`, `./`, `../`, `~/` or `file:`, or ends as an archive's name does. Raises
+    `UsageError` (`local-file`) where the path leads to nothing that can be installed.
+
+    :param base: the folder that a relative path starts from.
+    """
+    if len(text) > MAX_TEXT:
+        return None  # who parses it says that it is too long
+    bare = text.strip().removeprefix("pypi:").strip()
+    body, marker = _split_marker(bare)
+    named = _NAMED.match(body)
+    location, extras = (named["location"], named["extras"]) if named else _split_extras(body)
+    if not _is_path(location) or _MATCHSPEC.match(location):
+        return None
+    path = _resolve(location, base)
+    fragment = urlsplit(location).fragment if location.startswith("file:") else ""
+    url = path.as_uri() + (f"#{fragment}" if fragment else "")
+    if path.is_file() and _PACKAGE.match(path.name) and not (named or marker or extras):
+        return url
+    project = _project_of(path, text)
+    if named and re.sub(r"[-_.]+", "-", named["name"]).lower() != project:
+        raise _wrong(text, f"{path.name} is a file of {project}, not of {named['name']}")
+    return f"{named['name'] if named else project}{extras or ''} @ {url}" + (f" ; {marker}" if marker else "")
+
+
+def url_requirement(text: str) -> str | None:
+    """The URL of an archive, without a name before it, as a PEP 508 text; `None` where the text is no such URL.
+
+    Raises `UsageError` (`local-file`) where the URL's last part is no archive's name.
+    """
+    body, marker = _split_marker(text.strip())
+    url, extras = _split_extras(body)
+    if len(text) > MAX_TEXT or not re.match(r"https?://\S+\Z", url):
+        return None
+    try:
+        project = _archive_project(file_name(url))
+    except UnsafeInputError as error:
+        hint = "write NAME @ URL, with the URL of a wheel or of a source distribution"
+        raise UsageError(
+            "local-file", f"{masked(url)} names no archive", context=(error.message,), hint=hint
+        ) from error
+    return f"{project}{extras or ''} @ {url}" + (f" ; {marker}" if marker else "")
+
+
+def _split_marker(text: str) -> tuple[str, str]:
+    """(what stands before the marker, the marker). After a URL a space must come before the semicolon (PEP 508)."""
+    body, _, marker = text.partition(" ;" if "://" in text else ";")
+    return body.strip(), marker.strip()
+
+
+def _split_extras(text: str) -> tuple[str, str]:
+    body, bracket, extras = text.rpartition("[")
+    return (body.rstrip(), bracket + extras) if body and extras.endswith("]") else (text, "")
+
+
+def _is_path(location: str) -> bool:
+    if location.startswith(("/", "./", "../", "~/", "file:")) or location in {".", ".."}:
+        return True
+    return location.endswith((*_ARCHIVES, *_PACKAGES)) and not _SCHEME.match(location) and "::" not in location
+
+
+def _resolve(location: str, base: Path) -> Path:
+    """The absolute path; of a `file:` URL that is relative (`file:dist/x.whl`), from `base` as well."""
+    parts = urlsplit(location)
+    if location.startswith("file:"):
+        found = local_path(location) if parts.path.startswith("/") else unquote(parts.path)
+        location = found or ""
+    return Path(os.path.abspath(base / os.path.expanduser(location)))
+
+
+def _project_of(path: Path, text: str) -> str:
+    if path.is_dir():
+        hint = f"build a wheel of it first: python -m build --wheel {path}"
+        raise _wrong(text, f"{path} is a folder; bridge installs wheels and source distributions", hint)
+    if not path.is_file():
+        raise _wrong(text, f"there is no file {path}")
+    if path.name.endswith(_PACKAGES):
+        hint = "name it by its path alone, below the folder of its channel: CHANNEL/SUBDIR/NAME-VERSION-BUILD.conda"
+        raise _wrong(text, f"{path.name} is no conda package that can be named so", hint)
+    try:
+        return _archive_project(path.name)
+    except UnsafeInputError as error:
+        raise _wrong(text, error.message, error.hint) from error
+
+
+def _archive_project(name: str) -> str:
+    return parse_wheel_name(name).project if name.endswith(".whl") else parse_sdist_name(name)[0]
+
+
+def _wrong(text: str, problem: str, hint: str | None = None) -> UsageError:
+    return UsageError("local-file", problem, context=(f"asked for: {text}",), hint=hint)

@@ -1,0 +1,252 @@
+"""requirements.txt, as pip reads it ("Requirements File Format", pip 26): lines, options, hashes, further files.
+
+What changes nothing here is told in a warning; what bridge does not do is refused, and never passed over.
+"""
+
+from __future__ import annotations
+
+import optparse
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+from bridge.config.builds import formats_of
+from bridge.errors import UsageError
+from bridge.requirements.algebra import Requirement, parse_pypi
+from bridge.requirements.files.local import local_requirement, url_requirement
+from bridge.requirements.files.values import FileRequirements, read_text, unique, wrong
+
+__all__ = ["PipLines", "read_constraints", "read_pip_file"]
+
+MAX_FILES = 200  # that one file may lead to
+
+_COMMENT = re.compile(r"(?:^|\s)#")
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_HASH = re.compile(r"(?P<algorithm>[a-z0-9]+):(?P<digest>[0-9a-fA-F]+)\Z")
+_OPTIONS_BEGIN = re.compile(r"(?:^|\s)(?=--?[A-Za-z])")
+_BUILD_HINT = "build a wheel of it first (python -m build --wheel), and name that"
+_EDITABLE = "an editable install (-e) links an environment to sources; bridge installs files that it can own and verify"
+
+
+class _Options(optparse.OptionParser):
+    """pip's options in a file of requirements, under pip's names and abbreviations."""
+
+    def __init__(self) -> None:
+        super().__init__(add_help_option=False, usage=optparse.SUPPRESS_USAGE)
+        for names, action in (
+            (("-r", "--requirement"), "append"),
+            (("-c", "--constraint"), "append"),
+            (("-e", "--editable"), "append"),
+            (("-i", "--index-url", "--pypi-url"), "store"),
+            (("--extra-index-url",), "append"),
+            (("-f", "--find-links"), "append"),
+            (("--trusted-host",), "append"),
+            (("--only-binary",), "append"),
+            (("--no-binary",), "append"),
+            (("--hash",), "append"),
+            (("--no-index",), "store_true"),
+            (("--pre",), "store_true"),
+            (("--prefer-binary",), "store_true"),
+            (("--require-hashes",), "store_true"),
+        ):
+            self.add_option(*names, action=action)
+
+    def error(self, msg: str) -> NoReturn:
+        raise ValueError(msg)
+
+
+@dataclass(slots=True)
+class PipLines:
+    """What pip's lines say, gathered from as many files as they lead to. `environ` is for `${NAME}` in them."""
+
+    environ: Mapping[str, str]
+    requirements: list[Requirement] = field(default_factory=list)
+    constraints: list[Requirement] = field(default_factory=list)
+    index_url: str | None = None
+    extra_index_urls: list[str] = field(default_factory=list)
+    find_links: list[str] = field(default_factory=list)
+    trusted_hosts: list[str] = field(default_factory=list)
+    no_index: bool = False
+    pre: bool = False
+    only_binary: list[str] = field(default_factory=list)
+    no_binary: list[str] = field(default_factory=list)
+    require_hashes: bool = False
+    hashes: dict[str, set[str]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    _without_hash: list[tuple[Path, int | str, str]] = field(default_factory=list)
+    _seen: set[tuple[str, bool]] = field(default_factory=set)
+    _open: list[str] = field(default_factory=list)
+    _options: _Options = field(default_factory=_Options)
+
+    def read_file(self, path: Path, *, is_constraint: bool = False) -> None:
+        """Read a file and those it leads to, each once. Raises `UsageError` (`requirement-file`)."""
+        place = os.path.realpath(path)
+        if (place, is_constraint) in self._seen:
+            return
+        self._seen.add((place, is_constraint))
+        if len(self._seen) > MAX_FILES:
+            raise wrong(path, None, f"more than {MAX_FILES} files lead to one another")
+        self._open.append(place)
+        for number, line in _logical_lines(read_text(path)):
+            self.read_line(line, path, number, is_constraint=is_constraint)
+        self._open.pop()
+
+    def read_line(self, line: str, path: Path, where: int | str, *, is_constraint: bool = False) -> None:
+        """Read one line without its comment. Relative paths start from the folder of `path`."""
+        line = _VARIABLE.sub(lambda found: self.environ.get(found[1], found[0]), line).strip()
+        if not line:
+            return
+        begin = _OPTIONS_BEGIN.search(line)
+        text, options = (line, "") if begin is None else (line[: begin.start()].strip(), line[begin.start() :])
+        try:
+            found, rest = self._options.parse_args(shlex.split(options))
+        except ValueError as error:
+            hint = (
+                "see pip's documentation, Requirements File Format; per-requirement options other than --hash are none"
+            )
+            raise wrong(path, where, f"an option that cannot be read: {error}", hint=hint) from error
+        if rest:
+            raise wrong(path, where, f"{rest[0]!r} after an option, where none or its value was expected")
+        if text:
+            self._read_requirement(text, found, path, where, is_constraint=is_constraint)
+        else:
+            self._read_options(found, path, where, is_constraint=is_constraint)
+
+    def _read_requirement(
+        self, text: str, options: optparse.Values, path: Path, where: int | str, *, is_constraint: bool
+    ) -> None:
+        given = [name for name, value in vars(options).items() if value and name != "hash"]
+        if given:
+            raise wrong(path, where, f"--{given[0].replace('_', '-')} stands on a line of its own, before requirements")
+        digests = {digest for hashed in options.hash or () if (digest := _sha256(hashed, path, where)) is not None}
+        if options.hash and not digests:
+            raise wrong(path, where, "hashes, but none by sha256", hint="bridge verifies sha256: --hash=sha256:…")
+        requirement = self._parse(text, path, where, is_bound=bool(digests))
+        if requirement.url is not None and "#sha256=" in requirement.url:
+            digests.add(requirement.url.partition("#sha256=")[2].partition("&")[0].lower())
+        if digests:
+            self.hashes.setdefault(requirement.name, set()).update(digests)
+            self.require_hashes = self.require_hashes or bool(options.hash)
+        elif not is_constraint:
+            self._without_hash.append((path, where, text))
+        if is_constraint and requirement.extras:
+            raise wrong(path, where, f"a constraint has no extras: {text}")
+        (self.constraints if is_constraint else self.requirements).append(requirement)
+
+    def _parse(self, text: str, path: Path, where: int | str, *, is_bound: bool) -> Requirement:
+        base = path.absolute().parent
+        try:
+            full = local_requirement(text, base) or url_requirement(text) or text
+            # A hash is that of one file, so no other package can stand for it.
+            return parse_pypi(f"pypi:{full}" if is_bound and not full.startswith("pypi:") else full)
+        except UsageError as error:
+            is_source = re.match(r"(git|hg|svn|bzr)\+", text)
+            hint = _BUILD_HINT if is_source else error.hint
+            raise wrong(path, where, error.message, context=error.context, hint=hint) from error
+
+    def _read_options(self, found: optparse.Values, path: Path, where: int | str, *, is_constraint: bool) -> None:
+        if found.editable:
+            raise wrong(path, where, _EDITABLE, context=found.editable, hint=_BUILD_HINT)
+        if found.hash:
+            raise wrong(path, where, "--hash without a requirement before it")
+        self.only_binary += found.only_binary or ()
+        self.no_binary += found.no_binary or ()
+        if found.prefer_binary:
+            self.warnings.append(f"{path}: --prefer-binary does nothing; bridge takes the newest version that fits")
+        self.index_url = found.index_url or self.index_url
+        self.extra_index_urls += found.extra_index_url or ()
+        self.find_links += [_location(value, path.absolute().parent) for value in found.find_links or ()]
+        self.trusted_hosts += found.trusted_host or ()
+        self.no_index = self.no_index or bool(found.no_index)
+        self.pre = self.pre or bool(found.pre)
+        self.require_hashes = self.require_hashes or bool(found.require_hashes)
+        for value in found.requirement or ():
+            self._follow(value, path, where, is_constraint=is_constraint)
+        for value in found.constraint or ():
+            self._follow(value, path, where, is_constraint=True)
+
+    def _follow(self, value: str, path: Path, where: int | str, *, is_constraint: bool) -> None:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", value):
+            hint = "download the file, look at it, and name the copy"
+            raise wrong(path, where, f"a further file is read from the disk only, not from {value}", hint=hint)
+        further = path.absolute().parent / value
+        if os.path.realpath(further) in self._open:
+            raise wrong(path, where, f"{value} leads back to itself")
+        if not further.is_file():
+            raise wrong(path, where, f"there is no file {further}")
+        self.read_file(further, is_constraint=is_constraint)
+
+    def result(self) -> FileRequirements:
+        """What was read. Raises `UsageError` where hashes are required and one is missing, as pip does."""
+        if self.require_hashes and self._without_hash:
+            path, where, text = self._without_hash[0]
+            hint = "give every requirement a --hash=sha256:… (pip-compile --generate-hashes writes them), or none"
+            raise wrong(path, where, f"{text} has no hash, and others have: then every one needs one", hint=hint)
+        return FileRequirements(
+            requirements=unique(self.requirements),
+            constraints=unique(self.constraints),
+            index_url=self.index_url,
+            extra_index_urls=_unique(self.extra_index_urls),
+            find_links=_unique(self.find_links),
+            no_index=self.no_index,
+            trusted_hosts=_unique(self.trusted_hosts),
+            pre=self.pre,
+            formats=formats_of(",".join(self.only_binary), ",".join(self.no_binary)),
+            hashes={name: frozenset(digests) for name, digests in self.hashes.items()},
+            require_hashes=self.require_hashes,
+            warnings=_unique(self.warnings),
+        )
+
+
+def read_constraints(path: Path, environ: Mapping[str, str]) -> tuple[Requirement, ...]:
+    """The constraints in a file that pip is configured to use. Raises `UsageError` (`requirement-file`)."""
+    lines = PipLines(environ)
+    lines.read_file(path, is_constraint=True)
+    return lines.result().constraints
+
+
+def read_pip_file(path: Path, environ: Mapping[str, str]) -> FileRequirements:
+    """Read a requirements.txt. Raises `UsageError` (`requirement-file`)."""
+    lines = PipLines(environ)
+    lines.read_file(path)
+    return lines.result()
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """(number of its first line, text) of each line, continued by a backslash at the end, without comments."""
+    begun: list[str] = []
+    first = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        first = first if begun else number
+        is_comment = line.lstrip().startswith("#")
+        if line.endswith("\\") and not is_comment:
+            begun.append(line[:-1])
+            continue
+        # A comment ends what was continued: pip puts a space before it, so that it is one.
+        begun.append(f" {line}" if is_comment else line)
+        yield first, _COMMENT.split("".join(begun), maxsplit=1)[0]
+        begun = []
+    if begun:
+        yield first, _COMMENT.split("".join(begun), maxsplit=1)[0]
+
+
+def _sha256(hashed: str, path: Path, where: int | str) -> str | None:
+    """The digest of `sha256:…`; `None` for another algorithm that pip allows."""
+    found = _HASH.match(hashed)
+    sizes = {"sha256": 64, "sha384": 96, "sha512": 128}
+    if found is None or sizes.get(found["algorithm"]) != len(found["digest"]):
+        raise wrong(path, where, f"not a hash: {hashed}", hint="write --hash=sha256: and 64 hexadecimal digits")
+    return found["digest"].lower() if found["algorithm"] == "sha256" else None
+
+
+def _location(value: str, base: Path) -> str:
+    """A find-links location: a path that is there, from the file's folder; else as it is written."""
+    return str(base / value) if "://" not in value and (base / value).exists() else value
+
+
+def _unique(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))

@@ -1,0 +1,260 @@
+"""MatchSpecs, parsed once and judged by conda's version order (`conda.models.match_spec`, CEP 29, CEP 43).
+
+rattler's `MatchSpec`, `Version` and `VersionSpec` are pure; nothing here touches the world.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+
+from rattler import MatchSpec, PackageRecord, Version, VersionSpec
+from rattler.package import BuildString
+
+from bridge.channels.panics import as_value_error
+from bridge.errors import UsageError
+from converters.record import Record
+
+__all__ = ["MAX_TEXT", "CondaSpec", "conda_version", "conditions_of", "parse_conda"]
+
+MAX_TEXT = 4096  # characters of one requirement; real ones stay below 500
+
+
+@cache
+def conda_version(text: str) -> Version | None:
+    """`text` in conda's order; `None` where rattler cannot read it."""
+    try:
+        with as_value_error():
+            return Version(text)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaSpec:
+    """A MatchSpec, taken apart once. `versions` is rattler's; `build` and `build_number` judge a record's."""
+
+    text: str
+    name: str
+    versions: VersionSpec | None = None
+    build: Callable[[str], object] | None = None
+    build_number: Callable[[int], bool] | None = None
+    channel: str | None = None
+    subdir: str | None = None
+    extras: tuple[str, ...] = ()
+    condition: str | None = None
+    artifact: tuple[tuple[str, str], ...] = ()  # what its file must be: `sha256`, `md5`, `url`, `fn`, `license`, …
+
+    @property
+    def names_a_build(self) -> bool:
+        """Whether only a conda record can meet it: a wheel has no build, channel or subdir."""
+        return bool(self.build or self.build_number or self.channel or self.subdir or self.artifact)
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the one package that can meet it, where it names one."""
+        return dict(self.artifact).get("url")
+
+    def accepts_version(self, version: str) -> bool:
+        """Judge a version, of a conda record or of a wheel, by conda's order."""
+        if self.versions is None:
+            return True
+        found = conda_version(version)
+        return found is not None and self.versions.matches(found)
+
+    def accepts_build(self, build: str, build_number: int, origin: str = "", subdir: str = "") -> bool:
+        """Judge the other clauses. `origin` is the channel's URL: a channel clause names its last part or the whole."""
+        if self.build is not None and not self.build(build):
+            return False
+        if self.build_number is not None and not self.build_number(build_number):
+            return False
+        if self.subdir is not None and subdir != self.subdir:
+            return False
+        return self.channel is None or self.channel in _channel_names(origin)
+
+    def accepts_artifact(self, record: Record) -> bool:
+        """Judge what is asked of the file itself. A record that does not say it does not meet it."""
+        return all(_ARTIFACT[field](record, value) for field, value in self.artifact)
+
+
+_ARTIFACT: dict[str, Callable[[Record, str], bool]] = {
+    "sha256": lambda record, value: record.sha256 == value.lower(),
+    "md5": lambda record, value: record.md5 == value.lower(),
+    "url": lambda record, value: record.url == value,
+    "fn": lambda record, value: record.filename == value,
+    "license": lambda record, value: record.license == value,
+    "track_features": lambda record, value: set(re.split(r"[\s,]+", value)) <= set(record.track_features),
+}
+_JUDGED = {"version", "build", "build_number", "channel", "subdir", "extras", "when", *_ARTIFACT}
+_FIELD = re.compile(r"""(\w+)=(?:"((?:[^"\\]|\\.)*)"|\[[^\]]*\]|[^,\]]*)[,\]]""")
+_NUMBER = re.compile(r"\d{19,}")  # digits that overflow rattler's 64 bits; it panics over some of them
+_NO_BUILD = re.compile(r"""[\s;,"'@\[\]]""")
+
+
+def _artifact(spec: MatchSpec, text: str) -> tuple[tuple[str, str], ...]:
+    """What brackets, or a URL, ask of the file. Raises `ValueError` for a field that nothing here can judge."""
+    if "[" not in text and "://" not in text:
+        return ()
+    fields: dict[str, str] = dict(_FIELD.findall(spec.to_canonical_string().partition("[")[2]))
+    if unknown := sorted(fields.keys() - _JUDGED):
+        raise ValueError(f"bridge cannot judge `{unknown[0]}` of a package")
+    if "url" in fields and "#" in text:
+        fields |= _hash(text.rpartition("#")[2])
+    return tuple((field, value) for field, value in fields.items() if field in _ARTIFACT)
+
+
+def _hash(fragment: str) -> dict[str, str]:
+    """The hash behind a URL, as explicit lock files have it: an md5, or a sha256 with or without that word."""
+    value = fragment.removeprefix("sha256:").lower()
+    kind = {32: "md5", 64: "sha256"}.get(len(value))
+    if kind is None or not set(value) <= set("0123456789abcdef"):
+        raise ValueError(f"{fragment!r} is no hash")
+    return {kind: value}
+
+
+@cache
+def parse_conda(text: str) -> CondaSpec:
+    """Parse a MatchSpec. Raises `UsageError` (`invalid-matchspec`)."""
+    if len(text) > MAX_TEXT:
+        raise UsageError("invalid-matchspec", f"a MatchSpec of {len(text)} characters is not read")
+    try:
+        with as_value_error():
+            spec = MatchSpec(_readable(text))
+            versions = VersionSpec(str(spec.version)) if spec.version and spec.version != "*" else None
+            number = str(spec.build_number) if spec.build_number else None
+            artifact = _artifact(spec, text)
+        build = _build_matcher(spec.build)
+    except ValueError as error:
+        raise UsageError("invalid-matchspec", f"not a MatchSpec: {text!r}", context=(str(error),)) from error
+    if spec.name is None:
+        raise UsageError("invalid-matchspec", f"a MatchSpec without a name: {text!r}")
+    return CondaSpec(
+        text=text,
+        name=str(getattr(spec.name, "normalized", spec.name)),
+        versions=versions,
+        build=build,
+        build_number=_number_matcher(number) if number else None,
+        channel=spec.channel.name if spec.channel is not None else None,
+        subdir=spec.subdir,
+        extras=tuple(spec.extras or ()),
+        condition=str(spec.condition) if spec.condition is not None else None,
+        artifact=artifact,
+    )
+
+
+_CONDITION = re.compile(r"\s*(\(|\)|and\b|or\b|(?:(?!\b(?:and|or)\b)[^()])+)")
+_MAX_ALTERNATIVES = 64
+_Alternatives = list[tuple[CondaSpec, ...]]
+
+
+def conditions_of(spec: CondaSpec) -> _Alternatives:
+    """The condition of a MatchSpec (`when`, CEP 43) as alternatives, each a set of MatchSpecs that hold together.
+
+    Raises `UsageError` (`invalid-matchspec`) for what is no condition, or has more than 64 alternatives.
+    """
+    tokens = [token.strip() for token in _CONDITION.findall(spec.condition or "")]
+    tokens = [token for token in tokens if token]
+    found = _any_of(tokens, spec)
+    if tokens:
+        raise _no_condition(spec)
+    return found
+
+
+def _no_condition(spec: CondaSpec) -> UsageError:
+    return UsageError("invalid-matchspec", f"not a condition that is understood: {spec.text!r}")
+
+
+def _any_of(tokens: list[str], spec: CondaSpec) -> _Alternatives:
+    found = _all_of(tokens, spec)
+    while tokens and tokens[0] == "or":
+        tokens.pop(0)
+        found = found + _all_of(tokens, spec)
+    return found
+
+
+def _all_of(tokens: list[str], spec: CondaSpec) -> _Alternatives:
+    found = _one_of(tokens, spec)
+    while tokens and tokens[0] == "and":
+        tokens.pop(0)
+        others = _one_of(tokens, spec)
+        found = [one + other for one in found for other in others]
+        if len(found) > _MAX_ALTERNATIVES:
+            raise _no_condition(spec)
+    return found
+
+
+def _one_of(tokens: list[str], spec: CondaSpec) -> _Alternatives:
+    token = tokens.pop(0) if tokens else ")"
+    if token == "(":
+        found = _any_of(tokens, spec)
+        if not tokens or tokens.pop(0) != ")":
+            raise _no_condition(spec)
+        return found
+    if token in {")", "and", "or"}:
+        raise _no_condition(spec)
+    return [(parse_conda(token),)]
+
+
+def _readable(text: str) -> str:
+    """`text`, unless rattler would panic over it. Raises `ValueError`."""
+    if "build_number" in text and _NUMBER.search(text):
+        raise ValueError("a build number has at most 18 digits")
+    return text
+
+
+def _build_matcher(build: str | None) -> Callable[[str], object] | None:
+    """A judge of build strings: a glob, or `^regex$`. Raises `ValueError` for what is neither."""
+    if build is None or build == "*":
+        return None
+    if not (build.startswith("^") and build.endswith("$")):
+        if not build.startswith("^") and _NO_BUILD.search(build):
+            raise ValueError(f"{build!r} is no build string")
+        return re.compile(fnmatch.translate(build)).match
+    # A channel wrote the regex: python's engine may backtrack for ever. rattler's gives up after a number of steps.
+    _regex_matches(build, "probe")
+    return partial(_accepts_by_regex, build)
+
+
+@lru_cache(maxsize=65536)
+def _accepts_by_regex(regex: str, build: str) -> bool:
+    try:
+        return _regex_matches(regex, build)
+    except ValueError:  # a build string outside CEP 26
+        return False
+
+
+def _regex_matches(regex: str, build: str) -> bool:
+    """Whether rattler's engine finds that `regex` matches. Raises `ValueError` where it cannot read either."""
+    with as_value_error():
+        record = PackageRecord(
+            name="x", version="1", build=BuildString(build), build_number=0, subdir="noarch",
+            arch=None, platform=None, noarch=None,
+        )  # fmt: skip
+        return MatchSpec(f"x * {regex}").matches(record)
+
+
+_COMPARISON = re.compile(r"(==|!=|>=|<=|>|<)(\d+)")
+_OPERATORS: dict[str, Callable[[int, int], bool]] = {
+    "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
+}  # fmt: skip
+
+
+def _number_matcher(text: str) -> Callable[[int], bool]:
+    """A judge of build numbers, of rattler's canonical text (`>=3`). Raises `UsageError` (`invalid-matchspec`)."""
+    found = _COMPARISON.fullmatch(text)
+    if found is None:
+        raise UsageError("invalid-matchspec", f"not a comparison of build numbers: {text!r}")
+    compare, asked = _OPERATORS[found[1]], int(found[2])
+    return lambda number: compare(number, asked)
+
+
+@lru_cache(maxsize=1024)
+def _channel_names(origin: str) -> tuple[str, ...]:
+    """How a channel may be called: its URL, its name (the last part), `owner/name` of nested ones."""
+    url = origin.rstrip("/")
+    parts = url.split("/")
+    return (url, parts[-1], "/".join(parts[-2:]))

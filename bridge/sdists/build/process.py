@@ -1,0 +1,136 @@
+"""The process of a build: run, listened to, and ended when it takes too long or fills the disk."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.faults import faults
+from bridge.sdists.build.confinement import command
+from bridge.sdists.confine.request import Request
+from bridge.secrets import hidden
+
+__all__ = ["Ended", "run"]
+
+_LAST_LINES = 20
+_LONGEST_LINE = 300  # characters
+_TAIL = 64 << 10  # bytes
+_BLOCK = 1 << 16
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\\\)")
+_UNPRINTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+_TICK = 0.5  # seconds
+_LEAST_FREE = 64 << 20  # bytes
+_GRACE = 6.0  # seconds for the sandbox to end what is left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a build ended; `cut`: why it was ended from here, if it was."""
+
+    status: int
+    lines: tuple[str, ...]
+    cut: str | None = None
+
+
+def run(request: Request, environment: Mapping[str, str], *, folder: Path, timeout: float) -> Ended:
+    """Run one request in the sandbox. Nothing that it says is written to the disk, and only its end is kept.
+
+    :param folder: the working directory; its file system must keep some free space.
+    :param timeout: seconds; 0 for none.
+    """
+    with faults(folder):
+        process = subprocess.Popen(
+            command("build"),
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    said = bytearray()
+    try:
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):
+            process.stdin.write(request.text().encode())
+            process.stdin.close()
+        cut = _listen(process, said, folder, time.monotonic() + timeout if timeout else None)
+    except BaseException:
+        _end(process)
+        raise
+    if cut is not None:
+        _end(process)
+    status = process.wait()
+    _end_group(process)
+    return Ended(status=status, lines=tuple(_last_lines(bytes(said))), cut=cut)
+
+
+def _listen(process: subprocess.Popen[bytes], said: bytearray, folder: Path, deadline: float | None) -> str | None:
+    """Read until the process ends; return why it must be ended, if it must."""
+    assert process.stdout is not None
+    descriptor = process.stdout.fileno()
+    os.set_blocking(descriptor, False)
+    least, checked = _least_free(folder), 0.0
+    is_open = True
+    with process.stdout:
+        while True:
+            has_ended = process.poll() is not None
+            ready = select.select([descriptor], [], [], 0 if has_ended else _TICK)[0] if is_open else []
+            block = os.read(descriptor, _BLOCK) if ready else b""
+            said += block
+            del said[:-_TAIL]
+            if has_ended and not block:
+                return None
+            if ready and not block:
+                is_open = False  # the build closed its output; it may go on
+            if not is_open and not has_ended:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_TICK)
+            now = time.monotonic()
+            if deadline is not None and now > deadline:
+                return "it took longer than BRIDGE_BUILD_TIMEOUT allows"
+            if now - checked > _TICK:
+                checked = now
+                if _free(folder) < least:
+                    return "it filled the disk"
+
+
+def _least_free(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return min(_LEAST_FREE, found.f_blocks * found.f_frsize // 20)
+
+
+def _free(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the sandbox with all that runs in it: at its request first, for a subreaper must do it itself."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    _end_group(process)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _last_lines(said: bytes) -> list[str]:
+    text = _UNPRINTED.sub("", _ESCAPES.sub("", said.decode("utf-8", "replace").replace("\t", " ")))
+    lines = [hidden(line.rstrip())[:_LONGEST_LINE] for line in text.splitlines() if line.strip()]
+    return lines[-_LAST_LINES:]

@@ -1,0 +1,103 @@
+"""Wheels that were built on this machine, kept by what they were made of and made with."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from packaging.tags import sys_tags
+
+from bridge import fs
+from bridge.cache.blobs import BlobStore
+from bridge.config import Settings
+from bridge.errors import BuildError, FaultError
+from bridge.faults import faults
+from bridge.sdists.build import build_wheel
+from bridge.sdists.build.requirements import Requirements
+from converters.wheel import parse_wheel_name
+
+__all__ = ["BuiltWheels"]
+
+
+class BuiltWheels:
+    """Wheels that were built on this machine, by what they were made of and made with. For many threads at once.
+
+    The key: the sdist's sha256, the interpreter's version and ABI, the platform, and the version of pypa/build.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        requirements: Callable[[str], Requirements],
+        tell: Callable[[str], None],
+        building: tuple[str, ...] = (),
+    ) -> None:
+        """:param requirements: given a key, what finds the requirements of a build: it may have to build some, too.
+        :param tell: is given what a person should know before a build starts.
+        :param building: keys of the builds that this one is part of.
+        """
+        self._requirements, self._tell, self._building = requirements, tell, building
+        self._settings = settings
+        self._folder = settings.cache_dir / "built"
+        self._root = settings.cache_dir
+        self._notes = BlobStore(self._folder / "notes", root=self._root)
+
+    def wheel(self, sdist: Path, sha256: str) -> Path:
+        """The wheel of an sdist, built if it was not before. Raises as `build_wheel`."""
+        key = _key(sha256)
+        known = None if self._settings.no_build else self._find(key)
+        if known is not None:
+            return known
+        if key in self._building:
+            raise BuildError(
+                "build-cycle",
+                f"{sdist.name} is needed to build itself",
+                hint="require a version that has a wheel, or add an index that has wheels of what the build requires",
+            )
+        work = Path(tempfile.mkdtemp(prefix="bridge-build-"))
+        try:
+            wheel = build_wheel(
+                sdist, work=work, settings=self._settings, requirements=self._requirements(key), tell=self._tell
+            )
+            return self._keep(key, wheel)
+        finally:
+            with suppress(FaultError):
+                fs.remove_tree(work)
+
+    def _path(self, key: str, name: str) -> Path:
+        return self._folder / key[:2] / key / name
+
+    def _find(self, key: str) -> Path | None:
+        note = self._notes.read(key, _read_note)
+        if note is None:
+            return None
+        path = self._path(key, note[0])
+        try:
+            return path if fs.hash_regular(path, root=self._root) == note[1] else None
+        except OSError:
+            return None
+
+    def _keep(self, key: str, wheel: Path) -> Path:
+        path = self._path(key, wheel.name)
+        with faults(wheel), open(wheel, "rb") as stream:
+            sha256 = fs.publish_file(path, stream, root=self._root)
+        self._notes.set(key, json.dumps({"name": path.name, "sha256": sha256}).encode())
+        return path
+
+
+def _read_note(note: dict[str, object]) -> tuple[str, object]:
+    """The (file name, sha256) that a note says. Raises `UnsafeInputError` where the name is no wheel's."""
+    name = str(note["name"])
+    parse_wheel_name(name)
+    return name, note["sha256"]
+
+
+def _key(sha256: str) -> str:
+    made_with = (platform.python_version(), str(next(iter(sys_tags()))), importlib.metadata.version("build"))
+    return hashlib.sha256("\n".join((sha256, *made_with)).encode()).hexdigest()

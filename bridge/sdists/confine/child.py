@@ -1,0 +1,135 @@
+"""The entry of the sandbox: three processes, the last of which runs the code of a build backend.
+
+The first enters the namespaces, waits, and ends what is left. The second is the first process of the new process
+namespace: it sees to files, gives up every privilege, and with its end the kernel ends all others. The third builds.
+Without namespaces there is no second one, and the first is a subreaper.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+from bridge.sdists.confine import landlock, namespaces, reaper, seccomp
+from bridge.sdists.confine.kernel import (
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG,
+    capabilities_dropped,
+    prctl,
+)
+from bridge.sdists.confine.request import LANDLOCK, NAMESPACES, NOT_CONFINED, SECCOMP, SUBREAPER, Request
+
+__all__ = ["build", "main", "probe"]
+
+_LARGEST_FILE = 16 << 30  # bytes
+_MOST_PROCESSES = 4096  # of a user other than root, in a user namespace
+
+
+def main(text: str, body: Callable[[Request], int]) -> None:
+    """Run `body` as the request says, and exit with its status."""
+    request = Request.of(text)
+    if sys.platform == "linux":
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != request.parent:
+            os._exit(1)  # whoever asked is gone
+    try:
+        status = _confined(request, body)
+    except OSError as error:
+        sys.stdout.write(f"the build cannot be confined: {error}\n")
+        status = NOT_CONFINED
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def _confined(request: Request, body: Callable[[Request], int]) -> int:
+    _set_limits(request)
+    if NAMESPACES in request.mechanisms:
+        hidden = (*request.hidden, *namespaces.listening_sockets())
+        namespaces.enter(network=request.network)
+        return _wait(_fork(lambda: _first_process(replace(request, hidden=hidden), body)))
+    if SUBREAPER in request.mechanisms:
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        signal.signal(signal.SIGTERM, _end_all)
+        child = _fork(lambda: _restricted(request, body))
+        try:
+            return reaper.wait_for(child)
+        finally:
+            reaper.end_descendants()
+    return _restricted(request, body)
+
+
+def _end_all(*_: object) -> None:
+    reaper.end_descendants()
+    os._exit(1)
+
+
+def _set_limits(request: Request) -> None:
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, _LARGEST_FILE)
+    if NAMESPACES in request.mechanisms and os.geteuid() != 0:
+        _limit(resource.RLIMIT_NPROC, _MOST_PROCESSES)
+
+
+def _limit(which: int, value: int) -> None:
+    _, most = resource.getrlimit(which)
+    if most != resource.RLIM_INFINITY:
+        value = min(value, most)
+    resource.setrlimit(which, (value, value))
+
+
+def _first_process(request: Request, body: Callable[[Request], int]) -> int:
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    namespaces.isolate_files([request.writable], request.hidden, request.kept)
+    capabilities_dropped()
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    return reaper.wait_for(_fork(lambda: _restricted(request, body)))
+
+
+def _restricted(request: Request, body: Callable[[Request], int]) -> int:
+    if sys.platform == "linux":
+        capabilities_dropped()
+    has_namespaces = NAMESPACES in request.mechanisms
+    if LANDLOCK in request.mechanisms:
+        landlock.restrict([request.writable], () if has_namespaces else request.hidden)
+    if SECCOMP in request.mechanisms:
+        seccomp.restrict(no_network=not request.network and not has_namespaces)
+    return body(request)
+
+
+def _fork(body: Callable[[], int]) -> int:
+    """A child that runs `body` and exits with its status; errors of the system are told and end it."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        status = body()
+    except OSError as error:
+        sys.stdout.write(f"the build cannot be confined: {error}\n")
+        status = NOT_CONFINED
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _wait(child: int) -> int:
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code if code >= 0 else 128 - code
+
+
+def probe(_: Request) -> int:
+    """Nothing: that it is reached shows that every mechanism works."""
+    return 0
+
+
+def build(request: Request) -> int:
+    """Build a wheel."""
+    from bridge.sdists.confine.driver import run  # noqa: PLC0415 - a probe needs none of it
+
+    return run(request)

@@ -1,0 +1,88 @@
+"""pypa/build in the sandbox: the virtual environment, what is installed there, the backend's answer, the wheel.
+
+What is installed was resolved, fetched and verified by bridge: nothing here asks an index.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+
+from bridge.sdists.confine.request import HAS_REQUIREMENTS, Request
+
+__all__ = ["run"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Environment:
+    """What `ProjectBuilder.from_isolated_env` asks of an environment."""
+
+    def __init__(self, folder: str) -> None:
+        venv.EnvBuilder(symlinks=os.name != "nt").create(folder)
+        self._scripts = os.path.join(folder, "Scripts" if os.name == "nt" else "bin")
+        self.python_executable = os.path.join(self._scripts, "python.exe" if os.name == "nt" else "python")
+
+    def make_extra_environ(self) -> dict[str, str]:
+        path = os.environ.get("PATH", os.defpath)
+        return {"PATH": os.pathsep.join([self._scripts, path]), "PYTHONPATH": ""}
+
+    def install(self, wheels: Sequence[str]) -> None:
+        """Install wheels. Raises what `installer` raises for one that it cannot read."""
+        from installer import install  # noqa: PLC0415 - `run` says where it is
+        from installer.destinations import SchemeDictionaryDestination  # noqa: PLC0415
+        from installer.sources import WheelFile  # noqa: PLC0415
+
+        code = "import json, sysconfig; print(json.dumps(sysconfig.get_paths()))"
+        answer = subprocess.run([self.python_executable, "-I", "-c", code], check=True, capture_output=True)
+        paths = json.loads(answer.stdout)
+        paths["headers"] = os.path.join(paths["include"], "site")
+        destination = SchemeDictionaryDestination(
+            paths, interpreter=self.python_executable, script_kind="win-amd64" if os.name == "nt" else "posix"
+        )
+        for path in wheels:
+            with WheelFile.open(Path(path)) as source:
+                install(source=source, destination=destination, additional_metadata={"INSTALLER": b"bridge\n"})
+
+
+def run(request: Request) -> int:
+    """Build a wheel as the request says. What is said goes to the standard streams; returns an exit status."""
+    sys.path[:] = [*sys.path, *(entry for entry in request.path if entry not in sys.path)]
+    from build import BuildBackendException, BuildException, ProjectBuilder  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        environment = _Environment(request.environment)
+        environment.install(request.wheels)
+        builder = ProjectBuilder.from_isolated_env(environment, request.source)
+        if request.asks:
+            further = sorted(builder.get_requires_for_build("wheel"))
+            if further:
+                with open(request.answer, "w", encoding="utf-8") as stream:
+                    json.dump(further, stream)
+                return HAS_REQUIREMENTS
+        builder.build("wheel", request.output)
+    except BuildBackendException as error:
+        if not _has_spoken(error.exception):
+            _LOG.info("%s", getattr(error.exception, "traceback", ""))  # the backend cannot be imported
+            _LOG.info("%s", error)
+        return 1
+    except BuildException as error:
+        _LOG.info("%s", error)
+        return 1
+    except Exception as error:  # noqa: BLE001 - whatever it is, the build has failed by it
+        if not _has_spoken(error):
+            _LOG.info("%s: %s", type(error).__name__, error)
+        return 1
+    return 0
+
+
+def _has_spoken(error: Exception) -> bool:
+    """Whether a process that was started here ended badly: then it has said what is wrong."""
+    return hasattr(error, "returncode")
