@@ -1,8 +1,8 @@
 """The base of every error, and the ones a conversion can raise.
 
 An error carries objects, not prose alone: a kebab-case id that is stable, the sentence for the person, the facts
-under it, a hint, and the exit status of the command line. One place (`bridge.cli.render`) prints it. This module imports
-nothing of ours.
+under it, a hint, and the exit status of the command line. One place (`bridge.cli.render`) prints it. This module
+imports nothing of ours.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from bridge import audit, prefix
 from bridge.audit.observe import observe
 from bridge.audit.tree import read_tree
-from bridge.prefix import spread
+from bridge.prefix import processes
 from bridge.prefix.entries import Entries
 from tests.audit_cases import LINUX, NAMES
 from tests.binaries import elf
@@ -59,7 +59,7 @@ def damage(made: PrefixBuilder, package: str) -> None:
 
 @pytest.fixture
 def copies() -> Iterator[mock.Mock]:
-    with mock.patch.object(spread, "_start", wraps=spread._start) as start:
+    with mock.patch.object(processes, "_start", wraps=processes._start) as start:
         yield start
 
 

@@ -1,4 +1,4 @@
-"""`bridge.sdists.build`: what a build gets to see, what it cannot do, and what is kept of it. Every build here is real."""
+"""What a build gets to see, what it cannot do, and what is kept of it. Every build here is real."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from bridge.config import Settings
 from bridge.config.builds import BuildSettings
 from bridge.errors import BuildError, UnsafeInputError
 from bridge.fetch import Client
-from bridge.index import Index
 from bridge.sdists.build import build_wheel, check_runs
 from bridge.sdists.build.environment import build_environment, hidden_paths
 from bridge.sdists.build.wheels import BuiltWheels
@@ -33,6 +32,7 @@ from bridge.sdists.confine.request import MECHANISMS
 from converters.target import Python, Target
 from tests.builders import make_wheel
 from tests.command_line import clean_environment
+from tests.indexes import Index
 from tests.processes import processes_with, wait_until
 from tests.sdists import make_sdist
 from tests.servers import IndexServer

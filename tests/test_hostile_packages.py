@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from bridge.manifest import conda_paths, wheel_paths
+from bridge.install.manifest import conda_paths, wheel_paths
 
 from bridge.archive import CondaManifest, WheelManifest, check_conda, check_wheel
 from bridge.convert import convert_wheel

@@ -12,7 +12,6 @@ import pytest
 from bridge.archive import check_wheel
 from bridge.config.builds import Formats
 from bridge.errors import BuildError, IntegrityError, NoSolutionError, UnsafeInputError, UsageError
-from bridge.index import Index
 from bridge.model import IndexFile
 from bridge.requirements.algebra import parse_pypi
 from bridge.resolve import Catalog, Options, resolve
@@ -21,6 +20,7 @@ from converters.record import Record
 from converters.target import Target
 from tests.builders import make_wheel, metadata_text
 from tests.clients import MakeClient
+from tests.indexes import Index
 from tests.sdists import make_sdist, pkg_info
 from tests.servers import IndexServer
 

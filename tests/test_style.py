@@ -8,11 +8,9 @@ import statistics
 import subprocess
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(path for folder in ("bridge", "converters") for path in (ROOT / folder).rglob("*.py"))
-MAX_MODULE, MAX_FUNCTION, MAX_MEDIAN = 420, 62, 15
+MAX_MODULE, MAX_FUNCTION, MAX_MEDIAN = 400, 60, 15
 
 
 def functions(path: Path) -> list[tuple[str, int]]:
@@ -22,11 +20,18 @@ def functions(path: Path) -> list[tuple[str, int]]:
     return [(f"{path.name}:{node.name}", (node.end_lineno or node.lineno) - node.lineno + 1) for node in nodes]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_modules_and_functions_stay_small(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= MAX_MODULE
-    assert [name for name, lines in functions(path) if lines > MAX_FUNCTION] == []
-    assert not re.search(r"util|helper|misc|manager", path.stem)
+def test_modules_and_functions_stay_small() -> None:
+    large = []
+    for path in SOURCES:
+        name = path.relative_to(ROOT).as_posix()
+        lines = len(path.read_text("utf-8").splitlines())
+        large += [f"{name}: {lines} lines"] if lines > MAX_MODULE else []
+        large += [f"{name}: {function} has {size}" for function, size in functions(path) if size > MAX_FUNCTION]
+    assert large == []
+
+
+def test_no_module_is_a_grab_bag() -> None:
+    assert [path.name for path in SOURCES if re.search(r"util|helper|misc|manager", path.stem)] == []
 
 
 def test_most_functions_are_short() -> None:

@@ -10,13 +10,15 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
-from bridge.audit.finding import Source
 from bridge.model import Distribution, Entry, Installed, PrefixState
 from bridge.prefix.claims import label
 from bridge.prefix.entries import Entries, is_hashed, paths_of
 
-__all__ = ["Claim", "ClaimTable", "Claims", "Owner", "anchors", "claims_of", "distribution_owner"]
+__all__ = ["Claim", "ClaimTable", "Claims", "Owner", "Source", "anchors", "claims_of", "distribution_owner"]
+
+Source = Literal["conda", "wheel", "unmanaged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

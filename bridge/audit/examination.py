@@ -30,7 +30,7 @@ from bridge.audit.view import View, make_view
 from bridge.cache.remarks import Remarks
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY
-from bridge.prefix.spread import processors
+from bridge.prefix.processes import processors
 from bridge.transaction import pending
 from converters.names import NameMap
 from converters.target import Target

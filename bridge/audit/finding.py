@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from bridge.audit.claims import Owner, Source
 from bridge.errors import BridgeError, FindingsError, InterruptedPrefixError
-
-if TYPE_CHECKING:
-    from bridge.audit.claims import Owner
 
 __all__ = [
     "INTERRUPTED",
@@ -26,7 +24,6 @@ __all__ = [
 ]
 
 Level = Literal["error", "warning", "info"]
-Source = Literal["conda", "wheel", "unmanaged"]
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
 INTERRUPTED = "interrupted-transaction"

@@ -23,7 +23,7 @@ from bridge.audit.tree import read_tree
 from bridge.errors import FaultError
 from bridge.fs.tree import check_content
 from bridge.model import Fingerprint, PrefixState
-from bridge.prefix.spread import Spread, processors, spread
+from bridge.prefix.processes import Spread, processors, spread
 
 __all__ = ["Looking", "looking", "observe"]
 

@@ -1,8 +1,8 @@
 """The command lines that repair, in one place: no check spells a command by itself.
 
 Only commands that do what the finding needs are named: `bridge audit --fix` installs the owner again, or clears away
-what nobody owns (`bridge.install.repair`), and it repairs exactly the findings that name it. Where no command could know what
-is right (which of two records is to go), there is none: `()`.
+what nobody owns (`bridge.install.repair`), and it repairs exactly the findings that name it. Where no command could
+know what is right (which of two records is to go), there is none: `()`.
 """
 
 from __future__ import annotations

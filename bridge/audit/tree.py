@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from bridge.errors import FaultError
 from bridge.paths import OWN
-from bridge.prefix.spread import Spread, processors, spread
+from bridge.prefix.processes import Spread, processors, spread
 
 __all__ = ["Folder", "Tree", "read_tree", "signature_of"]
 

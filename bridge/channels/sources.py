@@ -1,6 +1,6 @@
 """Conda channels as one source of records: names, URLs, folders, and the built-in `host`.
 
-Repodata comes through `bridge.channels.repodata`, archives through `fetch`. The order of the channels is their priority.
+Repodata comes through `channels.repodata`, archives through `fetch`. The order of the channels is their priority.
 """
 
 from __future__ import annotations

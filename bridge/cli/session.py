@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from pkgutil import get_data
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
@@ -26,12 +23,13 @@ if TYPE_CHECKING:
     from bridge.index import Index
     from bridge.model import IndexFile, PrefixState, Resolution
     from bridge.requirements import algebra
+    from bridge.requirements.wanted import Wanted
     from bridge.resolve import Catalog, Options
     from bridge.resolve.present import Present
     from converters.names import NameMap
     from converters.target import Target
 
-__all__ = ["Session", "Supply", "command_line", "default_names"]
+__all__ = ["Session", "default_names"]
 
 _MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
 
@@ -48,28 +46,6 @@ _FOREIGN = {
     "osx": (("__unix", "0", "0"), ("__osx", "11.0", "0")),
     "win": (("__win", "0", "0"),),
 }
-
-
-class Wanted(Protocol):
-    """What is to be solved for: requirements, and what else must hold."""
-
-    @property
-    def requirements(self) -> Sequence[algebra.Requirement]: ...
-
-    @property
-    def constraints(self) -> Sequence[algebra.Requirement]: ...
-
-    @property
-    def requires_python(self) -> str | None: ...
-
-    @property
-    def hashes(self) -> Mapping[str, frozenset[str]]: ...
-
-    @property
-    def requires_hashes(self) -> bool: ...
-
-    @property
-    def environments(self) -> Sequence[str]: ...
 
 
 class Session:
@@ -110,9 +86,17 @@ class Session:
     @cached_property
     def index(self) -> Index:
         from bridge.index import Index
+        from bridge.resolve.build_requirements import BuildRequirements
 
         settings = self.settings
-        return Index(self.client, settings.index_urls, settings.find_links, locked=self._locked, tell=self.tell)
+        return Index(
+            self.client,
+            settings.index_urls,
+            settings.find_links,
+            locked=self._locked,
+            tell=self.tell,
+            solver=BuildRequirements,
+        )
 
     @cached_property
     def target(self) -> Target:
@@ -335,17 +319,3 @@ class Session:
         if len(urls) < 2:
             return error
         return with_other_indexes(error, requirements, urls, lambda url, name: Index(self.client, (url,)).files(name))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supply:
-    """Where a plan's archives come from: the session, its channels, and the names it was solved with."""
-
-    session: Session
-    channels: Channels
-    names: NameMap
-
-
-def command_line() -> str:
-    """The command line as the history shows it, without the credentials that URLs in it may hold."""
-    return masked(shlex.join(["bridge", *sys.argv[1:]]))

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from packaging.utils import canonicalize_name
 
-from bridge.sdists.confine.request import MECHANISMS
-
 if TYPE_CHECKING:
     from bridge.config import Lookup
     from bridge.config.pip import PipConfiguration
@@ -55,7 +53,7 @@ class BuildSettings:
     timeout: float = 3600.0
     confinement: Literal["best", "full"] = "best"
     variables: tuple[str, ...] = ()
-    mechanisms: tuple[str, ...] = MECHANISMS
+    mechanisms: tuple[str, ...] | None = None
     formats: Formats = field(default_factory=Formats)
 
 

@@ -10,28 +10,28 @@ import os
 import platform
 import sysconfig
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 
-from bridge.cli.session import Session
 from bridge.config import Settings
-from bridge.convert.resuming import Memory
-from bridge.convert.wheel import ConvertedPackage, DescribedWheel
 from bridge.convert.wheel import wheel as conversions
+from bridge.convert.wheel.resuming import Memory
+from bridge.convert.wheel import ConvertedPackage, DescribedWheel
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.fetch.urls import local_path
 from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.resolve.catalog import Project
+from bridge.resolve.run import Run
 from converters.tags import targets_of
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 
-__all__ = ["Converter", "Done", "Job", "Task", "perform", "perform_all"]
+__all__ = ["Conversion", "Converter", "Done", "Job", "Task", "perform", "perform_all"]
 
 _MOST_THREADS = 4  # of zstd; each holds tables and pieces of its own in memory
 _Made = ConvertedPackage | DescribedWheel
@@ -39,9 +39,13 @@ _Made = ConvertedPackage | DescribedWheel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What all jobs of one command have in common. `as_records`: nothing is repacked, records point to the wheels."""
+    """What all jobs of one command have in common. `as_records`: nothing is repacked, records point to the wheels.
+
+    :param opens: makes a run of the settings, in the process that does a job; it has to pickle by its name.
+    """
 
     settings: Settings
+    opens: Callable[[Settings], Run]
     output: Path
     archive_format: conversions.Format = "conda"
     level: int
@@ -74,13 +78,33 @@ class Done:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What became of all jobs, in the order of what was asked."""
+
+    done: tuple[Done, ...]
+    seconds: float
+
+    @property
+    def packages(self) -> tuple[ConvertedPackage, ...]:
+        return tuple(package for done in self.done for package in done.packages)
+
+    @property
+    def wheels(self) -> tuple[DescribedWheel, ...]:
+        return tuple(wheel for done in self.done for wheel in done.wheels)
+
+    @property
+    def failures(self) -> dict[str, BridgeError]:
+        return {done.text: done.error for done in self.done if done.error is not None}
+
+
 _CONVERTERS: list[Converter] = []  # of this process: the last one, as its session may know much already
 
 
 def perform(job: Job, task: Task) -> Done:
     """Do a job in a process of its own. Raises nothing that a wheel could bring about."""
     if not _CONVERTERS or _CONVERTERS[0].task != task:
-        _CONVERTERS[:] = [Converter(task, Session(task.settings))]
+        _CONVERTERS[:] = [Converter(task, task.opens(task.settings))]
     return _CONVERTERS[0].perform(job)
 
 
@@ -92,7 +116,7 @@ def perform_all(jobs: Sequence[Job], task: Task) -> list[Done]:
 class Converter:
     """Does the jobs of one task over one session."""
 
-    def __init__(self, task: Task, session: Session) -> None:
+    def __init__(self, task: Task, session: Run) -> None:
         self.task = task
         self._session = session
         self._names = session.names(session.local_channels())
@@ -185,7 +209,7 @@ def _origin(file: IndexFile, archive: Path) -> WheelInfo:
     )
 
 
-def newest_file(requirement: algebra.Requirement, session: Session) -> IndexFile:
+def newest_file(requirement: algebra.Requirement, session: Run) -> IndexFile:
     """The best file of a project that meets a requirement on the target. Raises `NoSolutionError`."""
     if requirement.url is not None:
         return session.index.file_of_url(requirement.url, requirement.name)
@@ -217,7 +241,7 @@ def running_python() -> Python:
 class _Lookup:
     """The metadata of other projects, for the extras that a wheel asks of them; `None` where no index has them."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Run) -> None:
         self._session = session
         self._known: dict[tuple[str, str], CoreMetadata | None] = {}
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 from packaging.utils import InvalidName, canonicalize_name
 
 from bridge.cache.blobs import sha256_of
-from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
+from bridge.errors import BuildError, IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch import Client, Page, Progress
 from bridge.fetch.memo import Memo
@@ -35,7 +35,8 @@ from bridge.secrets import SECRETS
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
 
 if TYPE_CHECKING:
-    from bridge.sdists.build.requirements import BuildRequirements
+    from bridge.config import Settings
+    from bridge.sdists.build.requirements import Requirements
     from bridge.sdists.build.wheels import BuiltWheels
 
 __all__ = ["Index", "IndexStatistics"]
@@ -61,6 +62,7 @@ class Index:
     :param locked: project → its files, where a lock names them: no index is asked for these projects.
     :param tell: is given what a person should know before an sdist is built.
     :param building: the builds for which this index finds requirements.
+    :param solver: finds what a build requires, given an index and the settings; without it nothing can be built.
 
     `skipped` maps the names of files that were passed over to the reason, `statuses` projects to what PEP 792 says.
     """
@@ -74,9 +76,10 @@ class Index:
         locked: Mapping[str, Sequence[IndexFile]] | None = None,
         tell: Callable[[str], None] = lambda _: None,
         building: tuple[str, ...] = (),
+        solver: Callable[[Index, Settings], Requirements] | None = None,
     ) -> None:
         self._client = client
-        self._tell, self._building = tell, building
+        self._tell, self._building, self._solver = tell, building, solver
         self._urls = tuple(map(SECRETS.kept_public, urls))
         self._find_links = tuple(map(SECRETS.kept_public, find_links))
         self._locked = dict(locked or {})
@@ -133,13 +136,18 @@ class Index:
 
         return BuiltWheels(self._client.settings, self.build_requirements, self._tell, building=self._building)
 
-    def build_requirements(self, key: str = "") -> BuildRequirements:
-        """What finds the requirements of builds on these indexes; `key` names the one build, if there is one."""
-        from bridge.sdists.build.requirements import BuildRequirements  # noqa: PLC0415
+    def build_requirements(self, key: str = "") -> Requirements:
+        """What finds the requirements of builds on these indexes; `key` names the one build, if there is one.
 
+        Raises `BuildError` (`build-failed`) where this index was made without a solver.
+        """
+        if self._solver is None:
+            raise BuildError("build-failed", "this index has nothing that finds what a build requires")
         building = (*self._building, key) if key else self._building
-        index = Index(self._client, self._urls, self._find_links, tell=self._tell, building=building)
-        return BuildRequirements(index, self._client.settings)
+        index = Index(
+            self._client, self._urls, self._find_links, tell=self._tell, building=building, solver=self._solver
+        )
+        return self._solver(index, self._client.settings)
 
     def fetch(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
         """The wheel, verified: the file itself, or what is built of a verified sdist (with another name, and hash).

@@ -19,11 +19,11 @@ from bridge import __version__, transaction
 from bridge import prefix as prefixes
 from bridge.archive import check_wheel
 from bridge.cache.blobs import sha256_of
-from bridge.cli.session import Supply, command_line
 from bridge.errors import BridgeError, OwnershipError, UsageError
 from bridge.install.apply import Outcome
 from bridge.install.manifest import GENERATED, wheel_members
 from bridge.install.ownership import judge
+from bridge.install.ports import Supply, command_line
 from bridge.install.provenance import meta_path
 from bridge.install.staging import Task
 from bridge.install.staging.linked import content_fingerprint
@@ -52,7 +52,7 @@ from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.cli.session import Session
+    from bridge.resolve.run import Run
 
 __all__ = ["adopt"]
 
@@ -70,7 +70,7 @@ class _Whole:
 def adopt(
     prefix: Path,
     names: Sequence[str],
-    session: Session,
+    session: Run,
     supply: Callable[[PrefixState], Supply],
     *,
     is_dry_run: bool = False,
@@ -100,7 +100,7 @@ def _distributions(whole: Mapping[str, _Whole]) -> dict[str, Distribution]:
     return {identity: each.distribution for identity, each in whole.items()}
 
 
-def _plan(state: PrefixState, names: Sequence[str], session: Session, supply: Supply) -> tuple[Plan, dict[str, _Whole]]:
+def _plan(state: PrefixState, names: Sequence[str], session: Run, supply: Supply) -> tuple[Plan, dict[str, _Whole]]:
     """The records to write, and by their identity what they are of."""
     found: list[_Whole] = []
     problems: list[str] = []

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from bridge import fs, transaction
 from bridge.cache.prune import in_use
-from bridge.cli.session import Session, Supply, command_line
+from bridge.install.ports import Supply, command_line
 from bridge.model import Fingerprint, PathChange, Plan, PrefixState
+from bridge.resolve.run import Run
 
 if TYPE_CHECKING:
     from bridge.install.staging import Staged
@@ -75,7 +76,7 @@ def create_prefix(plan: Plan, supply: Supply) -> Outcome:
 def change_prefix(
     prefix: Path,
     planned: Callable[[], tuple[PrefixState, Plan, Supply]],
-    session: Session,
+    session: Run,
     *,
     besides: Callable[[Path], tuple[PathChange, ...]] = lambda staging: (),  # noqa: ARG005 - nothing besides
 ) -> Outcome:
@@ -123,7 +124,7 @@ def change_prefix(
 
 
 @contextmanager
-def _shown(session: Session, step: str) -> Iterator[None]:
+def _shown(session: Run, step: str) -> Iterator[None]:
     """A step of unknown length, for whoever watches."""
     if session.progress is None:
         yield
@@ -135,7 +136,7 @@ def _shown(session: Session, step: str) -> Iterator[None]:
         session.progress.finish(step)
 
 
-def _warn(session: Session, staged: Staged) -> None:
+def _warn(session: Run, staged: Staged) -> None:
     if staged.problem:
         session.warnings.append(f"modules are not compiled to bytecode: {staged.problem}")
 

@@ -23,16 +23,17 @@ from bridge.cache.judgements import Judgements
 from bridge.cache.wheels import WheelStore
 from bridge.channels._rattler import current_subdir
 from bridge.channels.sources import same_package
-from bridge.cli.session import Session, Supply, command_line
 from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError
 from bridge.fetch.urls import file_name, local_path
 from bridge.install.link_scripts import Traces, run_scripts, scripts_of
 from bridge.install.manifest import Manifest, predict, site_packages_after
 from bridge.install.notices import notices, refuse_startup_code
 from bridge.install.ownership import judge
+from bridge.install.ports import Supply, command_line
 from bridge.install.staging import Task, Unpacking
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.prefix.claims import incoming
+from bridge.resolve.run import Run
 from bridge.transaction.journal import now
 from converters.record import Record
 from converters.translate import translate
@@ -261,7 +262,7 @@ def remarks_of(cargo: Cargo) -> tuple[str, ...]:
 class Scripts:
     """The link scripts of one change: run where they are allowed, else named."""
 
-    def __init__(self, prefix: Path, cargo: Cargo, session: Session) -> None:
+    def __init__(self, prefix: Path, cargo: Cargo, session: Run) -> None:
         self._prefix, self._session = prefix, session
         found = scripts_of(cargo.plan, cargo.manifests)
         # No package of today needs a script before it is linked, and there is nothing yet that could be undone.

@@ -15,10 +15,10 @@ from packaging.utils import canonicalize_name
 from bridge.archive import check_conda
 from bridge.audit import Report
 from bridge.audit.finding import is_fixable
-from bridge.cli.session import Supply
 from bridge.errors import UsageError
 from bridge.install.fetching import fetch_archive
 from bridge.install.manifest import conda_paths
+from bridge.install.ports import Supply
 from bridge.model import Installed, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import unmanaged

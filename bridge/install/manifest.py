@@ -50,7 +50,7 @@ _COMMANDS: Mapping[str, str | None] = {
 def predict(
     plan: Plan, manifests: Mapping[str, Manifest], *, site_packages: str | None = None
 ) -> dict[str, tuple[Entry, ...]]:
-    """The paths of every incoming package: `Record.identity` → entries, for `bridge.install.ownership` and `bridge.install.staging`.
+    """The paths of every incoming package: `Record.identity` → entries, for `ownership` and `staging`.
 
     :param manifests: `Record.identity` → the judged archive.
     :param site_packages: of the python after the change (`site_packages_after`).

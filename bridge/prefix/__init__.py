@@ -19,8 +19,8 @@ from bridge.paths import META, OWN
 from bridge.prefix.eggs import eggs_in
 from bridge.prefix.entries import Entries, paths_of
 from bridge.prefix.locations import relocated
+from bridge.prefix.processes import spread
 from bridge.prefix.records import Found, Reader, content, defect_of, names_in, scan
-from bridge.prefix.spread import spread
 from bridge.prefix.strays import is_record_name, sorted_out, strays
 from converters.record import Record
 from converters.target import Python

@@ -15,10 +15,10 @@ from bridge.faults import faults
 from bridge.fetch.urls import local_path, masked, split_credentials
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement, marker_holds
+from bridge.requirements.wanted import Wanted
 from converters.record import Record
 
 if TYPE_CHECKING:
-    from bridge.cli.session import Wanted
     from bridge.index.simple_api import Status
 
 __all__ = ["cautions", "check_channels", "check_local_files", "check_solution", "with_other_indexes"]

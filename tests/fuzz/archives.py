@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bridge.manifest import conda_paths, wheel_paths
+from bridge.install.manifest import conda_paths, wheel_paths
 
 from bridge.archive import CondaManifest, WheelManifest, check_conda, check_wheel
 from bridge.archive.sdists import check_sdist

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgpack
 import zstandard
-from bridge.repodata.shards import read_index, read_shard
-from bridge.requirement_files import read
+from bridge.channels.repodata.shards import read_index, read_shard
+from bridge.requirements.files import read
 
-from bridge import algebra
+from bridge.requirements import algebra
 from bridge import prefix as prefixes
 from bridge.archive.record import read_record
 from bridge.index.simple_api import Source, parse_page

@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING
 from bridge.lazy import lazily
 
 if TYPE_CHECKING:
-    from bridge.apply import Outcome
     from bridge.cli.commands.caching import cache
     from bridge.cli.commands.changes import adopt, create, install, recover, remove, repair, update
-    from bridge.cli.commands.conversion import Conversion, Workers, convert, write_report
+    from bridge.cli.commands.conversion import Conversion, Workers, convert, readable, write_report
     from bridge.cli.commands.reading import audit, inventory, owner, why, write_audit
     from bridge.cli.commands.request import Asked, asked
     from bridge.cli.commands.solving import resolve, resolve_batch
-    from bridge.commands.caching import cache
-    from bridge.commands.changes import adopt, create, install, recover, remove, repair, update
-    from bridge.commands.conversion import Conversion, Workers, convert, readable, write_report
-    from bridge.commands.reading import audit, inventory, owner, why, write_audit
-    from bridge.commands.request import Asked, asked
-    from bridge.commands.solving import resolve, resolve_batch
     from bridge.install.apply import Outcome
 
 __all__ = [

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from bridge import prefix, transaction
 from bridge.cli.commands.replanning import plan_change
 from bridge.cli.commands.request import Asked
-from bridge.cli.session import Session, Supply
+from bridge.cli.session import Session
 from bridge.errors import OwnershipError, UsageError
 from bridge.install import plan as plans
 from bridge.install.apply import Outcome, change_prefix, create_prefix
 from bridge.install.marks import check_not_frozen
+from bridge.install.ports import Supply
 from bridge.model import Plan, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import leaving

@@ -10,18 +10,14 @@ from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bridge import algebra, channel_index, fs
-from bridge import convert as conversions
-from bridge.build import build_project
-from bridge.cli.commands.request import Asked
+from bridge import fs
+from bridge.cli.commands.request import Asked, asked
 from bridge.cli.session import Session
-from bridge.commands.request import Asked, asked
-from bridge.conversion_job import Converter, Done, Job, Task, perform, perform_all
-from bridge.convert import ConvertedPackage, DescribedWheel
-from bridge.convert.job import Converter, Done, Job, Task, perform, perform_all
-from bridge.convert.wheel import ConvertedPackage, DescribedWheel, channel_index
+from bridge.convert.wheel import channel_index
 from bridge.convert.wheel import wheel as conversions
-from bridge.convert.workers import executor
+from bridge.convert.wheel.job import Conversion, Converter, Done, Job, Task, perform, perform_all
+from bridge.convert.wheel import ConvertedPackage, DescribedWheel
+from bridge.convert.wheel.workers import executor
 from bridge.errors import BridgeError, FaultError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
@@ -49,26 +45,6 @@ class Workers:
         return self.dask is None and self.jobs == 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversion:
-    """What became of all jobs, in the order of what was asked."""
-
-    done: tuple[Done, ...]
-    seconds: float
-
-    @property
-    def packages(self) -> tuple[ConvertedPackage, ...]:
-        return tuple(package for done in self.done for package in done.packages)
-
-    @property
-    def wheels(self) -> tuple[DescribedWheel, ...]:
-        return tuple(wheel for done in self.done for wheel in done.wheels)
-
-    @property
-    def failures(self) -> dict[str, BridgeError]:
-        return {done.text: done.error for done in self.done if done.error is not None}
-
-
 def convert(
     wanted: Asked,
     output: Path,
@@ -93,6 +69,7 @@ def convert(
     started = time.perf_counter()
     output = output.absolute()
     task = Task(
+        opens=Session,
         settings=session.settings,
         output=output,
         archive_format=archive_format,

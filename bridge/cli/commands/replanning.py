@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from packaging.utils import canonicalize_name
 
 from bridge.cli.commands.request import Asked
-from bridge.cli.session import Supply
 from bridge.errors import NoSolutionError, OwnershipError
 from bridge.install import plan as plans
 from bridge.install.marks import pins
+from bridge.install.ports import Supply
 from bridge.model import Installed, Plan, PrefixState, Resolution, Resolved
 from bridge.prefix.claims import incoming, label
 from bridge.requirements import algebra

@@ -1,7 +1,7 @@
 """requirements.txt, environment.yml, pyproject.toml, pylock.toml and explicit lists; requirements that are paths.
 
-What a file says becomes `FileRequirements`, its texts parsed by `bridge.requirements.algebra`. A file that cannot be used is one
-`UsageError` (`requirement-file`) that names the file, the line or the field, and what was expected there.
+What a file says becomes `FileRequirements`, its texts parsed by `requirements.algebra`. A file that cannot be used is
+one `UsageError` (`requirement-file`) that names the file, the line or the field, and what was expected there.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ def command(body: str) -> list[str]:
 
 
 @lru_cache(maxsize=16)
-def available(mechanisms: tuple[str, ...] = MECHANISMS, *, network: bool = False) -> tuple[str, ...]:
-    """Those of `mechanisms` that work here and are of use. Namespaces take the place of the subreaper."""
+def available(mechanisms: tuple[str, ...] | None = None, *, network: bool = False) -> tuple[str, ...]:
+    """Those of `mechanisms` (by default all) that work here and are of use. Namespaces replace the subreaper."""
+    mechanisms = MECHANISMS if mechanisms is None else mechanisms
     if not sys.platform.startswith("linux"):
         return ()
     best = tuple(name for name in mechanisms if name != SUBREAPER)

@@ -1,0 +1,32 @@
+"""What a solve is asked: requirements of any syntax, and what else must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from bridge.requirements.algebra import Requirement
+
+__all__ = ["Wanted"]
+
+
+class Wanted(Protocol):
+    """What is to be solved for: requirements, and what else must hold."""
+
+    @property
+    def requirements(self) -> Sequence[Requirement]: ...
+
+    @property
+    def constraints(self) -> Sequence[Requirement]: ...
+
+    @property
+    def requires_python(self) -> str | None: ...
+
+    @property
+    def hashes(self) -> Mapping[str, frozenset[str]]: ...
+
+    @property
+    def requires_hashes(self) -> bool: ...
+
+    @property
+    def environments(self) -> Sequence[str]: ...

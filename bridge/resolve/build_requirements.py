@@ -1,0 +1,95 @@
+"""What a build requires, found by bridge's own resolver, fetched and verified: a build asks no index itself.
+
+So the rules for what is installed hold here too (the first index that has a project serves it alone, hashes, cooldown,
+`--offline`), and no credential of an index comes near the code of a backend.
+"""
+
+from __future__ import annotations
+
+import platform
+import sysconfig
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+
+from bridge.errors import BuildError, NetworkError, NoSolutionError
+
+if TYPE_CHECKING:
+    from bridge.config import Settings
+    from bridge.index import Index
+    from bridge.model import IndexFile
+    from converters.record import Record
+    from converters.target import Target
+
+__all__ = ["BuildRequirements"]
+
+
+class BuildRequirements:
+    """Build requirements from the indexes of a run.
+
+    :param index: one for this build alone: it may itself have to build what has no wheel.
+    """
+
+    def __init__(self, index: Index, settings: Settings) -> None:
+        self._index, self._settings = index, settings
+
+    def wheels(self, requirements: Sequence[Requirement], label: str) -> Sequence[Path]:
+        """The wheels of a joint solution, verified; what has no wheel is built first.
+
+        Raises `BuildError` (`build-failed`) where there is no solution, or a file is not in the cache and `--offline`
+        forbids fetching it; `NetworkError`, and what `Index.fetch` raises.
+        """
+        if not requirements:
+            return ()
+        try:
+            files = [self._index.fetch(file) for file in self._solve(requirements)]
+        except (NoSolutionError, NetworkError) as error:
+            if isinstance(error, NetworkError) and error.id != "offline":
+                raise
+            message = f"{label} could not be built: its build requirements cannot be met: {error.message}"
+            raise BuildError("build-failed", message, context=error.context, hint=error.hint) from error
+        return files
+
+    def _solve(self, requirements: Sequence[Requirement]) -> Iterable[IndexFile]:
+        from bridge.model import IndexFile  # noqa: PLC0415
+        from bridge.requirements.algebra import parse_pypi  # noqa: PLC0415 - most runs build nothing that requires anything
+        from bridge.resolve import Catalog, Options, resolve  # noqa: PLC0415
+        from converters.names import NameMap  # noqa: PLC0415
+
+        target = _this_machine()
+        settings = self._settings
+        options = Options(prefer="wheel", exclude_newer=settings.exclude_newer, builds=settings.builds.formats)
+        catalog = Catalog(_RunningPython(target.subdir), self._index, target, NameMap({}, "no channel"), options)
+        asked = [parse_pypi(f"pypi:{requirement}") for requirement in dict.fromkeys(requirements)]
+        found = resolve(asked, catalog)
+        return [IndexFile.of_record(each.record) for each in found.packages if each.record.ecosystem == "wheel"]
+
+
+def _this_machine() -> Target:
+    from bridge.channels._rattler import current_subdir, detect_virtual_packages  # noqa: PLC0415
+    from converters.target import Target  # noqa: PLC0415
+
+    return Target(subdir=current_subdir(), virtual_packages=tuple(detect_virtual_packages()))
+
+
+class _RunningPython:
+    """A channel with the interpreter that bridge runs on, by which everything is built, and nothing else."""
+
+    def __init__(self, subdir: str) -> None:
+        self._subdir = subdir
+
+    def prefetch(self, names: object) -> None:
+        """It is all here."""
+
+    def records(self, name: str) -> Sequence[Record]:
+        if name != "python":
+            return ()
+        from converters.record import Record  # noqa: PLC0415
+
+        major, minor, _ = platform.python_version_tuple()
+        suffix = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+        build = f"0_cp{major}{minor}{suffix}"
+        version = platform.python_version().removesuffix("+")
+        return (Record(ecosystem="conda", name="python", version=version, build=build, subdir=self._subdir),)

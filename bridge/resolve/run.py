@@ -1,0 +1,61 @@
+"""One run of bridge as the wings see it: its settings, its sources, one joint solve, and a way to tell a person.
+
+`bridge.cli.session` makes it; whoever needs more than a value or two of it takes this port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from bridge.channels.sources import Channels
+    from bridge.config import Settings
+    from bridge.fetch import Client
+    from bridge.fetch.answers import Progress
+    from bridge.index import Index
+    from bridge.model import PrefixState, Resolution
+    from bridge.requirements.algebra import Requirement
+    from bridge.requirements.wanted import Wanted
+    from bridge.resolve import Options
+    from bridge.resolve.present import Present
+    from converters.names import NameMap
+    from converters.target import Target
+
+__all__ = ["Run"]
+
+
+class Run(Protocol):
+    """One run of bridge, as `install` and `convert` see it. `bridge.cli.session` makes it."""
+
+    settings: Settings
+    progress: Progress | None
+    warnings: list[str]
+    tell: Callable[[str], None]
+
+    @property
+    def client(self) -> Client: ...
+
+    @property
+    def index(self) -> Index: ...
+
+    @property
+    def target(self) -> Target: ...
+
+    def local_channels(self) -> Channels: ...
+
+    def names(self, channels: Channels, state: PrefixState | None = None) -> NameMap: ...
+
+    def options(self) -> Options: ...
+
+    def resolve(
+        self,
+        wanted: Wanted,
+        channels: Channels,
+        names: NameMap,
+        *,
+        present: Sequence[Requirement] = (),
+        there: Present | None = None,
+        kept: Mapping[str, str] | None = None,
+        pins: Sequence[Requirement] = (),
+    ) -> Resolution: ...
