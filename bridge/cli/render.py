@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from bridge.audit.finding import LEVELS, grouped, is_fixable
+from bridge.cli.texts import few, safe, short
 from bridge.errors import BridgeError
 from bridge.fetch.urls import masked
 
@@ -81,22 +81,22 @@ class Renderer:
 
     def error(self, failure: BridgeError) -> None:
         """`error[id]: message`, the context under it, a hint after it."""
-        self._say(f"[bold red]error\\[{failure.id}][/]: {_safe(failure.message)}")
+        self._say(f"[bold red]error\\[{failure.id}][/]: {safe(failure.message)}")
         for fact in failure.context:
             for line in fact.splitlines():
-                self._say(f"  {_safe(line.rstrip())}")
+                self._say(f"  {safe(line.rstrip())}")
         if failure.hint:
-            self._say(f"[bold]hint[/]: {_safe(failure.hint)}")
+            self._say(f"[bold]hint[/]: {safe(failure.hint)}")
 
     def warn(self, messages: Iterable[str]) -> None:
         """Warnings, one line each."""
         for message in messages:
-            self._say(f"[yellow]warning[/]: {_safe(message)}")
+            self._say(f"[yellow]warning[/]: {safe(message)}")
 
     def note(self, message: str) -> None:
         """What happened, for a person who wants to know; silent with `-q`."""
         if not self._quiet:
-            self._say(_safe(message))
+            self._say(safe(message))
 
     def _say(self, markup: str) -> None:
         self._err.print(markup, markup=True)
@@ -121,12 +121,12 @@ class Renderer:
         for resolved in found.packages:
             record = resolved.record
             table.add_row(
-                _safe(record.name),
-                _safe(record.version),
-                _safe(record.build),
+                safe(record.name),
+                safe(record.version),
+                safe(record.build),
                 _source(record),
-                _safe(", ".join(resolved.requested)),
-                _safe(_few(resolved.required_by)),
+                safe(", ".join(resolved.requested)),
+                safe(few(resolved.required_by)),
             )
         self._out.print(table)
         statistics = found.statistics
@@ -154,7 +154,7 @@ class Renderer:
                 table.add_row("[cyan]=[/]", *_cells(operation.new.record))
             elif isinstance(operation, Change):
                 name, version, build, source = _cells(operation.new.record)
-                table.add_row("[yellow]~[/]", name, f"{_safe(operation.old.record.version)} → {version}", build, source)
+                table.add_row("[yellow]~[/]", name, f"{safe(operation.old.record.version)} → {version}", build, source)
         self._err.print(table)
         if is_dry_run:
             self.note(f"{planned.prefix}: nothing was changed (--dry-run)")
@@ -165,7 +165,7 @@ class Renderer:
         for kept in done.staged.kept_aside if done.staged else ():
             self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])
         if done.link_scripts:
-            self.warn([f"link scripts are not run (--allow-link-scripts runs them): {_few(done.link_scripts)}"])
+            self.warn([f"link scripts are not run (--allow-link-scripts runs them): {few(done.link_scripts)}"])
         for remark in done.remarks if self._verbose else ():
             self.note(remark)
         if not done.plan.is_empty:
@@ -177,9 +177,9 @@ class Renderer:
             self.note("to be installed again, as it was:")
             self.plan(planned.plan, is_dry_run=False)
         if planned.relocation.files:
-            self.note(f"this prefix is written into: {_few(list(planned.relocation.files), 8)}")
+            self.note(f"this prefix is written into: {few(list(planned.relocation.files), 8)}")
         if planned.gone:
-            self.note(f"to be cleared away: {_few(planned.gone, 8)}")
+            self.note(f"to be cleared away: {few(planned.gone, 8)}")
 
     def repaired(self, done: Outcome, *, is_dry_run: bool) -> None:
         """What a repair did."""
@@ -196,10 +196,10 @@ class Renderer:
         """What was written where, and of several wheels what became of each."""
         for done in found.done:
             for converted in done.packages:
-                self._out.print(f"{_safe(str(converted.path))}")
+                self._out.print(f"{safe(str(converted.path))}")
                 self.warn(f"{converted.record.identity}: {note}" for note in converted.notes)
             for wheel in done.wheels:
-                self._out.print(f"{_safe(wheel.entry.stem)} {_safe(str(wheel.entry.record['url']))}")
+                self._out.print(f"{safe(wheel.entry.stem)} {safe(str(wheel.entry.record['url']))}")
                 self.warn(f"{wheel.entry.stem}: {note}" for note in wheel.notes)
             self.warn(done.notes)
         if len(found.done) > 1 and not self._quiet:
@@ -211,7 +211,7 @@ class Renderer:
             became = "[red]failed[/]" if done.error else "there already" if done.is_reused else "converted"
             size = sum(package.record.size or 0 for package in done.packages) / 1e6
             count = len(done.packages) + len(done.wheels)
-            table.add_row(_safe(done.text.rsplit("/", 1)[-1]), became, str(count), f"{size:.1f}", f"{done.seconds:.2f}")
+            table.add_row(safe(done.text.rsplit("/", 1)[-1]), became, str(count), f"{size:.1f}", f"{done.seconds:.2f}")
         self._err.print(table)
         failed = len(found.failures)
         self.note(f"{len(found.done) - failed} of {len(found.done)} wheels in {found.seconds:.1f} s, {failed} failed")
@@ -233,25 +233,25 @@ class Renderer:
         packages = f"{count} packages" if count == sum(found.packages.values()) else told_apart
         counts = [f"[{_LEVELS[level]}]{found.count(level)} {level}[/]" for level in LEVELS if found.count(level)]
         verdict = ", ".join(counts) if counts else "[green]nothing found[/]"
-        self._out.print(f"{_safe(str(found.prefix))}: {packages}; {found.files} files; {verdict}")
+        self._out.print(f"{safe(str(found.prefix))}: {packages}; {found.files} files; {verdict}")
         fixable = sum(is_fixable(each) for each in found.findings)
         if fixable:
             what = "it" if fixable == len(told) == 1 else f"{fixable} of {len(found.findings)} findings"
-            self._out.print(f"`bridge audit -p {_safe(shlex.quote(str(found.prefix)))} --fix` repairs {what}")
+            self._out.print(f"`bridge audit -p {safe(shlex.quote(str(found.prefix)))} --fix` repairs {what}")
 
     def _findings(self, group: Sequence[Finding]) -> None:
         first = group[0]
-        whose = _safe(first.owner or first.package or "")
+        whose = safe(first.owner or first.package or "")
         count = f" ({len(group)} times)" if len(group) > 1 else ""
         self._out.print(f"[{_LEVELS[first.level]}]{first.level}[/] [bold]{first.id}[/] {whose}{count}".rstrip())
         paths = list(dict.fromkeys(finding.path for finding in group if finding.path))
         if paths:
-            self._out.print(f"  {_safe(_few(paths, 2))}")
-        self._out.print(f"  {_safe(first.evidence)}")
+            self._out.print(f"  {safe(few(paths, 2))}")
+        self._out.print(f"  {safe(first.evidence)}")
         if first.by:
-            self._out.print(f"  [bold]by {_safe(first.by)}[/]")
+            self._out.print(f"  [bold]by {safe(first.by)}[/]")
         if first.repair:
-            self._out.print(f"  repair: {_safe(shlex.join(first.repair))}")
+            self._out.print(f"  repair: {safe(shlex.join(first.repair))}")
 
     def inventory(self, found: Inventory) -> None:
         """Every package of a prefix with its origin."""
@@ -260,17 +260,17 @@ class Renderer:
             carried = [f"{each.name} {each.version}" for each in row.distributions]
             is_plain = carried == [f"{row.name} {row.version}"]
             colour = _SOURCES[row.source]
-            origin = _short(row.origin or row.installer or "")
+            origin = short(row.origin or row.installer or "")
             asked = ", ".join(row.requested) or ("yes" if row.is_requested else "")
             source = f"[{colour}]{row.source}[/]"
             table.add_row(
-                _safe(row.name),
-                _safe(row.version),
-                _safe(row.build or ""),
+                safe(row.name),
+                safe(row.version),
+                safe(row.build or ""),
                 source,
-                _safe(origin),
-                _safe(asked),
-                "" if is_plain else _safe(_few(carried)),
+                safe(origin),
+                safe(asked),
+                "" if is_plain else safe(few(carried)),
             )
         self._out.print(table)
 
@@ -278,14 +278,14 @@ class Renderer:
         """Who owns a path."""
         if not found.owners:
             there = "nobody owns it" if found.found is not None else "there is no such path, and nobody owns one"
-            self._out.print(f"{_safe(found.path)}: {there}")
+            self._out.print(f"{safe(found.path)}: {there}")
         shown = found.owners if self._verbose else found.owners[:_MAX_OWNERS]
         for owner in shown:
             what = f" ({owner.files} files below it)" if owner.files is not None else ""
-            self._out.print(f"{_safe(found.path)}: [bold]{_safe(owner.owner)}[/], as {owner.role}{what}")
+            self._out.print(f"{safe(found.path)}: [bold]{safe(owner.owner)}[/], as {owner.role}{what}")
             for what, said in (("from", masked(owner.url or "")), ("sha256", owner.sha256)):
                 if said and (owner.files is None or len(found.owners) == 1):
-                    self._out.print(f"  {what} {_safe(said)}")
+                    self._out.print(f"  {what} {safe(said)}")
         if len(found.owners) > len(shown):
             self._out.print(f"… and {len(found.owners) - len(shown)} more packages; -v and --json have them all")
 
@@ -295,21 +295,21 @@ class Renderer:
             row = reason.row
             origin = masked(row.origin or row.installer or "somewhere")
             how = "was put there by" if row.source == "unmanaged" else f"comes from {row.source}:"
-            self._out.print(f"[bold]{_safe(row.owner)}[/] {how} {_safe(origin)}")
+            self._out.print(f"[bold]{safe(row.owner)}[/] {how} {safe(origin)}")
             if row.is_requested:
-                self._out.print(f"  it was asked for: {_safe(', '.join(row.requested) or 'by name')}")
+                self._out.print(f"  it was asked for: {safe(', '.join(row.requested) or 'by name')}")
             for edge in reason.required_by:
-                self._out.print(f"  {_safe(edge.dependant.label)} needs {_safe(edge.text)}")
+                self._out.print(f"  {safe(edge.dependant.label)} needs {safe(edge.text)}")
             if not row.is_requested and not reason.required_by:
                 self._out.print("  nothing needs it")
-            self._out.print(f"  it carries {_safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
-            self._out.print(f"  {_safe(reason.because)}")
+            self._out.print(f"  it carries {safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
+            self._out.print(f"  {safe(reason.because)}")
 
     def cache(self, found: Inspection, *, is_pruned: bool) -> None:
         """The parts of the cache with their sizes, and what was removed."""
         table = _table("part", "files", "size", "what")
         for part in found.parts:
-            table.add_row(_safe(part.name), str(part.files), _bytes(part.size), _safe(part.what))
+            table.add_row(safe(part.name), str(part.files), _bytes(part.size), safe(part.what))
         self._out.print(table)
         self.note(f"{found.folder}: {_bytes(sum(part.size for part in found.parts))}")
         if is_pruned:
@@ -338,7 +338,7 @@ class _Bars:
 
     def start(self, task: str, total: int | None) -> None:
         with self._lock:
-            self._tasks[task] = self._bars.add_task(_safe(task), total=total)
+            self._tasks[task] = self._bars.add_task(safe(task), total=total)
 
     def advance(self, task: str, n: int) -> None:
         if (known := self._tasks.get(task)) is not None:
@@ -377,29 +377,8 @@ def _table(*columns: str) -> Table:
 
 
 def _cells(record: Record) -> tuple[str, str, str, str]:
-    return _safe(record.name), _safe(record.version), _safe(record.build), _source(record)
+    return safe(record.name), safe(record.version), safe(record.build), _source(record)
 
 
 def _source(record: Record) -> str:
-    return f"[{_SOURCES[record.ecosystem]}]{record.ecosystem}[/] {_safe(_short(record.origin))}"
-
-
-def _short(origin: str) -> str:
-    """A channel by its name, an index by its host: the whole URL is in the document of `--json`."""
-    url = masked(origin).rstrip("/")
-    last = url.rsplit("/", 1)[-1]
-    return urlsplit(url).netloc or url if last == "simple" else last
-
-
-def _few(items: Sequence[str], most: int = 3) -> str:
-    shown = ", ".join(items[:most])
-    return f"{shown} and {len(items) - most} more" if len(items) > most else shown
-
-
-def _safe(text: str) -> str:
-    """Foreign text for a terminal: markup escaped, control and direction characters shown as escapes (W19)."""
-    text = masked(text)
-    shown = "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
-    from rich.markup import escape
-
-    return escape(shown)
+    return f"[{_SOURCES[record.ecosystem]}]{record.ecosystem}[/] {safe(short(record.origin))}"

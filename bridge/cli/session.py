@@ -169,7 +169,7 @@ class Session:
 
         For a name of which these say nothing, the rows that are shipped count (`bridge/data/names.json`).
         """
-        from bridge.resolve.foreign import displaced, projects_of
+        from bridge.requirements.foreign import displaced, projects_of
         from converters.names import NameMap
 
         table: dict[str, object] = {}

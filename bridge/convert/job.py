@@ -26,7 +26,7 @@ from bridge.fetch.urls import local_path
 from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.resolve.catalog import Project
-from bridge.resolve.run import Run
+from bridge.resolve.ports import Run
 from converters.tags import targets_of
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name

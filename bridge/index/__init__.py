@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from packaging.utils import InvalidName, canonicalize_name
-
 from bridge.cache.blobs import sha256_of
 from bridge.errors import BuildError, IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch import Client, Page, Progress
 from bridge.fetch.memo import Memo
 from bridge.fetch.urls import local_path, masked
+from bridge.index.naming import normal, page_url
 from bridge.index.simple_api import ACCEPT, MAX_PAGE, Listing, Source, Status, file_of_link, folder_listing, parse_page
 from bridge.index.typed import check_promises, check_supported
 from bridge.model import IndexFile
@@ -104,12 +103,12 @@ class Index:
         Raises `NetworkError` where an index fails otherwise than by 404, `UnsafeInputError` for a page that cannot be
         trusted (see `simple_api.parse_page`), `UsageError` (`project-name`).
         """
-        return self._files.get(_normal(project))
+        return self._files.get(normal(project))
 
     def prefetch_files(self, projects: Iterable[str]) -> None:
         """Begin to fetch the pages of `projects`; errors are raised by `files`."""
         for project in projects:
-            self._files.begin(_normal(project))
+            self._files.begin(normal(project))
 
     def metadata(self, file: IndexFile) -> CoreMetadata:
         """The METADATA of a file, held against its file name.
@@ -186,7 +185,7 @@ class Index:
         Raises `UsageError`: `file-url` where it is no wheel's or sdist's, or another project's, `url-unsupported` for
         sources under version control; else as `fetch`.
         """
-        return self._typed.get((url, _normal(project)))
+        return self._typed.get((url, normal(project)))
 
     # Files.
 
@@ -208,7 +207,7 @@ class Index:
         for base in self._urls:
             path = local_path(base)
             if path is None:
-                page = self._client.get(_page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE)
+                page = self._client.get(page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE)
                 files = None if page is None else self._parse(page, base, project)
             else:
                 files = self._local_files(Path(path), base, project)
@@ -392,16 +391,3 @@ def _metadata_of(path: Path, filename: str) -> bytes:
     except _BROKEN_ZIP as error:
         reason = (str(path), str(error)[:200])
         raise UnsafeInputError("zip-frame", f"not a readable zip archive: {filename}", context=reason) from error
-
-
-def _page_url(base: str, project: str) -> str:
-    """The URL of a project's page; a query of the index's URL, which may hold its secret, is kept."""
-    parts = urlsplit(SECRETS.address(base).full)
-    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{project}/"))
-
-
-def _normal(project: str) -> str:
-    try:
-        return canonicalize_name(project, validate=True)
-    except InvalidName as error:
-        raise UsageError("project-name", f"not the name of a project: {project!r}") from error

@@ -42,7 +42,7 @@ from bridge.model import (
     Resolved,
 )
 from bridge.prefix.claims import Claim, bytecode_source, claims, incoming, is_bytecode, unmanaged
-from bridge.resolve.foreign import displaced, projects_of
+from bridge.requirements.foreign import displaced, projects_of
 from bridge.transaction.journal import now
 from converters.errors import UnsafeInputError
 from converters.record import Record
@@ -52,7 +52,7 @@ from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.resolve.run import Run
+    from bridge.resolve.ports import Run
 
 __all__ = ["adopt"]
 

@@ -16,7 +16,7 @@ from bridge import fs, transaction
 from bridge.cache.prune import in_use
 from bridge.install.ports import Supply, command_line
 from bridge.model import Fingerprint, PathChange, Plan, PrefixState
-from bridge.resolve.run import Run
+from bridge.resolve.ports import Run
 
 if TYPE_CHECKING:
     from bridge.install.staging import Staged

@@ -33,7 +33,7 @@ from bridge.install.ports import Supply, command_line
 from bridge.install.staging import Task, Unpacking
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.prefix.claims import incoming
-from bridge.resolve.run import Run
+from bridge.resolve.ports import Run
 from bridge.transaction.journal import now
 from converters.record import Record
 from converters.translate import translate

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -15,6 +14,7 @@ from fnmatch import fnmatchcase
 from packaging.utils import canonicalize_name
 
 from bridge.errors import OwnershipError
+from bridge.install.spelling import Spelling, compose, fold
 from bridge.model import Distribution, Entry, Fingerprint, Plan, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import Claim, bytecode_source, claims, incoming, label, leaving, owned_entries, unmanaged
@@ -278,7 +278,7 @@ class _Case:
 
     def _judge_spelling(self) -> None:
         """Two files, or a file and a directory, that are one name however it is spelled; two directories are merged."""
-        spelling = _Spelling(_fold if self.is_case_insensitive else _compose)
+        spelling = Spelling(fold if self.is_case_insensitive else compose)
         for path, held in self.standing.items():
             spelling.add(path, is_folder=held[0].entry.fingerprint.kind == "directory")
         for path in sorted(self.wanted):
@@ -301,36 +301,6 @@ class _Case:
 
     def _refuse(self, error_id: str, path: str, record: Record, owner: str, text: str) -> None:
         self.conflicts.append(Conflict(id=error_id, path=path, package=record.label, owner=owner, text=text))
-
-
-class _Spelling:
-    """The names of files and of directories by what a file system takes for one name: for each, how it is spelled."""
-
-    def __init__(self, fold: Callable[[str], str]) -> None:
-        self._fold = fold
-        self._files: dict[str, str] = {}
-        self._folders: dict[str, str] = {}
-
-    def add(self, path: str, *, is_folder: bool) -> None:
-        """Add a path, and the directories it lies in."""
-        (self._folders if is_folder else self._files).setdefault(self._fold(path), path)
-        folder = path.rpartition("/")[0]
-        while folder and (folded := self._fold(folder)) not in self._folders:
-            self._folders[folded] = folder
-            folder = folder.rpartition("/")[0]
-
-    def other(self, path: str, *, is_folder: bool) -> str | None:
-        """What is there under another spelling and cannot be there at the same time; an equal spelling is no matter."""
-        found = [self._files.get(self._fold(path))]
-        if not is_folder:
-            found.append(self._folders.get(self._fold(path)))
-        folder = path.rpartition("/")[0]
-        while folder:
-            found.append(self._files.get(self._fold(folder)))
-            if found[-1] == folder:
-                found[-1] = None
-            folder = folder.rpartition("/")[0]
-        return next((other for other in found if other is not None and other != path), None)
 
 
 def _may_share(entry: Entry, found: Fingerprint | None, standing: Sequence[Claim]) -> bool:
@@ -359,14 +329,6 @@ def _is_same(fingerprints: Sequence[Fingerprint]) -> bool:
     return first.kind == "directory" or (
         first.link is not None and all(each.link == first.link for each in fingerprints)
     )
-
-
-def _fold(path: str) -> str:
-    return path.lower() if path.isascii() else _compose(path).casefold()
-
-
-def _compose(path: str) -> str:
-    return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
 def _refuse_broken(state: PrefixState) -> None:

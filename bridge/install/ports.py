@@ -11,7 +11,7 @@ from bridge.secrets import masked
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
-    from bridge.resolve.run import Run
+    from bridge.resolve.ports import Run
     from converters.names import NameMap
 
 __all__ = ["Supply", "command_line"]

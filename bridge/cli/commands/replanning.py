@@ -15,7 +15,7 @@ from bridge.install.ports import Supply
 from bridge.model import Installed, Plan, PrefixState, Resolution, Resolved
 from bridge.prefix.claims import incoming, label
 from bridge.requirements import algebra
-from bridge.resolve.foreign import Foreign, displaced, foreign
+from bridge.requirements.foreign import Foreign, displaced, foreign
 from bridge.resolve.present import Present
 from converters.record import Record
 

@@ -1,0 +1,26 @@
+"""Names of projects and the URLs of their pages (PEP 503)."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+from packaging.utils import InvalidName, canonicalize_name
+
+from bridge.errors import UsageError
+from bridge.secrets import SECRETS
+
+__all__ = ["normal", "page_url"]
+
+
+def page_url(base: str, project: str) -> str:
+    """The URL of a project's page; a query of the index's URL, which may hold its secret, is kept."""
+    parts = urlsplit(SECRETS.address(base).full)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{project}/"))
+
+
+def normal(project: str) -> str:
+    """The normalised name of a project. Raises `UsageError` (`project-name`)."""
+    try:
+        return canonicalize_name(project, validate=True)
+    except InvalidName as error:
+        raise UsageError("project-name", f"not the name of a project: {project!r}") from error
