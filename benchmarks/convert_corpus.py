@@ -34,7 +34,7 @@ from conda_package_streaming.package_streaming import CondaComponent
 from bridge.archive import WheelManifest, check_wheel
 from bridge.channels.host import HostChannel
 from bridge.cli.run import Run
-from bridge.convert.wheel.channel_index import write_index
+from bridge.convert.channel_index import write_index
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"lib/python{MINOR}/site-packages"

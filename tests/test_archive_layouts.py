@@ -12,7 +12,7 @@ import pytest
 from rattler.package_streaming import extract as rattler_extract
 
 from bridge.archive import CondaManifest, check_conda
-from bridge.convert.wheel.channel_index import write_index
+from bridge.convert.channel_index import write_index
 from converters.errors import BridgeError
 from tests.command_line import Bridge
 from tests.hostile import (

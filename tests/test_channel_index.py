@@ -17,7 +17,7 @@ import msgpack
 import pytest
 import zstandard
 
-from bridge.convert.wheel.channel_index import write_index
+from bridge.convert.channel_index import write_index
 from bridge.convert.wheel import convert_wheel, describe_wheel
 from converters.names import NameMap
 from converters.repodata import bracketed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.convert.wheel.workers import executor
+from bridge.convert.workers import executor
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
 from tests.builders import make_wheel, tree_digest
 from tests.command_line import Bridge, Ran
@@ -117,7 +117,7 @@ def test_a_cluster_makes_the_same_packages(convert: Bridge, many: list[Path], cl
 
 
 def test_a_scheduler_that_is_not_there(convert: Bridge, many: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.convert.wheel.workers._PATIENCE", "500ms")
+    monkeypatch.setattr("bridge.convert.workers._PATIENCE", "500ms")
     with pytest.raises((NetworkError, UsageError)) as caught, executor(dask="tcp://127.0.0.1:9"):
         pass
     assert caught.value.id == "dask-unreachable"
@@ -138,7 +138,7 @@ def test_a_worker_that_dies_is_a_failure_of_its_wheel_alone(tmp_path: Path, monk
 
 def test_many_jobs_are_handed_over_several_at_a_time() -> None:
     from bridge.cli.commands.conversion import _batches
-    from bridge.convert.wheel.job import Job
+    from bridge.convert.job import Job
 
     for count in (0, 1, 31, 32, 63, 64, 100, 256, 500, 1001):
         jobs = [Job(text=str(number)) for number in range(count)]

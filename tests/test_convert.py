@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 
 from bridge.archive import check_conda
 from bridge.channels.host import HostChannel
-from bridge.convert.wheel.channel_index import write_index
+from bridge.convert.channel_index import write_index
 from bridge.convert.wheel import ConvertedPackage, Format, convert_wheel
 from bridge.errors import IntegrityError, UnsafeInputError
 from converters.names import NameMap
@@ -398,7 +398,7 @@ def test_a_variant_wheel_is_refused_with_the_reason(tmp_path: Path) -> None:
 _CONVERT = """
 import os, sys
 from pathlib import Path
-from bridge.convert.wheel.channel_index import write_index
+from bridge.convert.channel_index import write_index
 from bridge.convert.wheel import convert_wheel
 from converters.names import NameMap
 from converters.target import Python, Target

@@ -15,7 +15,7 @@ import zstandard
 
 from bridge.channels.repodata import whole
 from bridge.channels.sources import Channels
-from bridge.convert.wheel.channel_index import write_index
+from bridge.convert.channel_index import write_index
 from bridge.errors import BridgeError, IntegrityError, NetworkError, UnsafeInputError
 from bridge.fetch import Client
 from tests.builders import make_conda

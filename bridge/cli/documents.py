@@ -12,7 +12,7 @@ from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution, R
 from converters.record import Record
 
 if TYPE_CHECKING:
-    from bridge.convert.wheel.job import Conversion
+    from bridge.convert.job import Conversion
     from bridge.install.apply import Outcome
 
 __all__ = ["conversion", "error", "outcome", "package", "plan", "resolution"]

@@ -18,8 +18,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 
 from bridge.config import Settings
-from bridge.convert.wheel import wheel as conversions
-from bridge.convert.wheel.resuming import Memory
+from bridge.convert import wheel as conversions
+from bridge.convert.resuming import Memory
 from bridge.convert.wheel import ConvertedPackage, DescribedWheel
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.fetch.urls import local_path

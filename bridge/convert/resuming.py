@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bridge import fs
-from bridge.convert.wheel.channel_index import digests
+from bridge.convert.channel_index import digests
 from bridge.convert.wheel import ConvertedPackage
 from bridge.errors import BridgeError
 from bridge.faults import faults

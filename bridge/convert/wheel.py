@@ -14,7 +14,7 @@ from typing import Literal
 
 from bridge import fs
 from bridge.archive import WheelContents, WheelManifest, check_wheel
-from bridge.convert.wheel.channel_index import digests
+from bridge.convert.channel_index import digests
 from bridge.errors import IntegrityError
 from bridge.faults import faults
 from converters.compression import DEFAULT_LEVEL

@@ -13,11 +13,10 @@ from pathlib import Path
 from bridge import fs
 from bridge.cli.commands.request import Asked, asked
 from bridge.cli.session import Session
-from bridge.convert.wheel import channel_index
-from bridge.convert.wheel import wheel as conversions
-from bridge.convert.wheel.job import Conversion, Converter, Done, Job, Task, perform, perform_all
-from bridge.convert.wheel import ConvertedPackage, DescribedWheel
-from bridge.convert.wheel.workers import executor
+from bridge.convert import channel_index
+from bridge.convert import wheel as conversions
+from bridge.convert.job import Conversion, Converter, Done, Job, Task, perform, perform_all
+from bridge.convert.workers import executor
 from bridge.errors import BridgeError, FaultError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
