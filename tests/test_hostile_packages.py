@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from bridge.archive import CondaManifest, WheelManifest, check_conda, check_wheel
-from bridge.convert import convert_wheel
+from bridge.convert.wheel import convert_wheel
 from bridge.errors import BridgeError, UnsafeInputError
-from bridge.manifest import conda_paths, wheel_paths
-from bridge.errors import BridgeError
 from bridge.install.manifest import conda_paths, wheel_paths
 from converters.names import NameMap
 from converters.translate import translate

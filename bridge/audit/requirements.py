@@ -9,10 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from bridge import algebra
-from bridge.algebra import CondaSpec, Requirement
-from packaging.tags import parse_tag
-
 from bridge.audit import repair
 from bridge.audit.claims import Owner
 from bridge.audit.dependencies import Asked, Provider, asked, providers_by_name, providers_by_project
