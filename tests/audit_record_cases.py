@@ -36,7 +36,7 @@ RECORDS = [
     Case(
         "two records of one package",
         do(lambda made: made.conda("a", "1", {}), lambda made: made.conda("a", "2", {})),
-        (("duplicate-record", "error", "conda-meta/a-2-0.json", "conda:a-2-0", "conda:a-1-0"),),
+        (("duplicate-record", "error", "conda-meta/a-1-0.json", "conda:a-1-0", "conda:a-2-0"),),
     ),
     Case(
         "pip put it there",

@@ -67,7 +67,7 @@ REPAIRS = [
     ("what pip left behind", {"leftover": BRIDGE_FIX}),
     ("the corpse of a dist-info", {"distribution-without-metadata": BRIDGE_FIX}),
     ("an empty record, whose files nobody claims now", {"broken-record": BRIDGE_FIX, "unowned-file": ""}),
-    ("two records of one package", {"duplicate-record": ""}),
+    ("two records of one package", {"duplicate-record": BRIDGE_FIX}),
     ("pip put it there", {"unmanaged-distribution": "bridge adopt -p ENV rich"}),
     (
         "a dist-info without RECORD",

@@ -123,6 +123,13 @@ def test_an_environment_is_packed_and_unpacked_elsewhere(tmp_path: Path, root: P
         data = path.read_bytes()
         assert str(root).encode() not in data, path
         assert PLACEHOLDER.encode() not in data or path.parent.name == "conda-meta", path
+    bridge = Bridge.of_folder(tmp_path)
+    report = bridge("audit", "-p", other, "--json").document["findings"]
+    told = {each["path"]: each["level"] for each in report if each["id"] == "unowned-file"}
+    assert told == dict.fromkeys(
+        ("bin/activate", "bin/activate.fish", "bin/conda-unpack", "bin/conda_unpack_progress.py", "bin/deactivate"),
+        "info",
+    )
     assert (other / "etc/tool.conf").read_text() == f"root={other}\n"
     assert str(other).encode() + b"/lib\0" in (other / "lib/libtool.so.1").read_bytes()
     assert len((other / "bin/program").read_bytes()) == len((root / "bin/program").read_bytes())

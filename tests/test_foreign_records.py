@@ -221,3 +221,71 @@ def test_damage_is_told_from_strays(tmp_path: Path, case: str) -> None:
     environment = Environment(tmp_path / "env")
     (environment.root / RECORD).write_bytes(DAMAGE[case])
     assert [(each.id, each.path) for each in environment.state.defects] == [("broken-record", RECORD)]
+
+
+def test_an_archive_that_is_gone_blocks_no_other_repair(bridge: Bridge, tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "env")
+    channel, moved = tmp_path / "channel", tmp_path / "moved"
+    assert bridge("install", "-p", environment.root, "one", "two").status == 0
+    archive = next(channel.rglob("two-1.0-*"))
+    gone = archive.rename(tmp_path / archive.name)
+    for path in ("share/one", "share/two"):
+        (environment.root / path).unlink()
+    done = bridge("audit", "-p", environment.root, "--fix", "--fail-on", "never")
+    assert done.status == 0, done.err
+    assert (environment.root / "share/one").read_bytes() == b"one"
+    assert not (environment.root / "share/two").exists()
+    assert f"bridge remove -p {environment.root} two" in done.err
+    alone = bridge("audit", "-p", environment.root, "--fix", "--json")
+    assert (alone.status, alone.document["error"]["id"]) == (10, "file-missing")
+    assert "--channel" in alone.document["error"]["hint"]
+    (moved / "noarch").mkdir(parents=True)
+    gone.rename(moved / "noarch" / gone.name)
+    make_repodata(moved)
+    elsewhere = bridge("audit", "-p", environment.root, "--fix", "-c", moved, "--fail-on", "never")
+    assert elsewhere.status == 0, elsewhere.err
+    assert (environment.root / "share/two").read_bytes() == b"two"
+
+
+def test_the_second_record_of_a_package_goes_with_what_only_it_has(bridge: Bridge, tmp_path: Path) -> None:
+    """As mamba 2.8 does, which writes a conda package over a wheel and leaves its record and dist-info."""
+    environment = Environment(tmp_path / "env")
+    wheel = make_wheel(tmp_path, "three", "1.0", files={"three.py": b"V = 1\n", "three_old.py": b""})
+    assert bridge("install", "-p", environment.root, wheel).status == 0
+    record = next((environment.root / "conda-meta").glob("three-*.json"))
+    site = environment.root / SITE
+    before = {
+        path: path.read_bytes() for path in (record, site / "three_old.py", *(site / "three-1.0.dist-info").iterdir())
+    }
+    shared = site / "three-1.0.dist-info"
+    assert bridge("install", "-p", environment.root, "conda:three").status == 0
+    shared.mkdir(exist_ok=True)
+    for path, data in before.items():
+        path.write_bytes(data)
+    assert findings(bridge, environment, "duplicate-record") == {
+        str(record.relative_to(environment.root)): ["bridge", "audit", "-p", str(environment.root), "--fix"]
+    }
+    fixed = bridge("audit", "-p", environment.root, "--fix", "--fail-on", "never")
+    assert fixed.status == 0, fixed.err
+    assert not any(path.exists() for path in before)
+    assert (site / "three.py").read_bytes() == b"V = 3\n"
+    assert findings(bridge, environment, "duplicate-record", "missing-file", "clobbered-file", "double-owner") == {}
+
+
+def test_a_record_that_is_named_after_the_file_of_a_wheel_is_read(tmp_path: Path) -> None:
+    """As conda 26.5 names the record of a wheel that a channel lists."""
+    bridge, environment = Bridge.of_folder(tmp_path), Environment(tmp_path / "env")
+    make_repodata(tmp_path / "channel")
+    wheel = make_wheel(tmp_path, "cow", "1.0", files={"cow.py": b""})
+    assert bridge("install", "-p", environment.root, wheel).status == 0
+    record = next((environment.root / "conda-meta").glob("cow-*.json"))
+    document = json.loads(record.read_bytes())
+    record.unlink()
+    named = record.with_name("cow-1.0-py3-none-any.json")
+    named.write_text(json.dumps(document | {"fn": "cow-1.0-py3-none-any.whl"}))
+    assert findings(bridge, environment, "broken-record", "foreign-file", "unowned-file") == {}
+    assert [each.record.name for each in prefix.read(environment.root).installed if each.record.name == "cow"]
+    removed = bridge("remove", "-p", environment.root, "cow")
+    assert removed.status == 0, removed.err
+    assert not named.exists()
+    assert not (environment.root / SITE / "cow.py").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -73,6 +74,8 @@ def test_list_says_where_from(state: PrefixState) -> None:
         "installer": "conda",
         "distributions": [{"name": "numpy", "version": "1.26.4", "path": f"{SITE}/numpy-1.26.4.dist-info"}],
         "owner": NUMPY,
+        "displaced": None,
+        "displaced_by": None,
     }
     assert packages["rich"]["index"] == "file:///index"
     assert packages["rich"]["requested_specs"] == ["rich>=13"]
@@ -227,3 +230,23 @@ def test_requested_of_a_conda_package_was_written_where_it_was_built(tmp_path: P
     made = PrefixBuilder(tmp_path / "env")
     made.conda_python("a", "1", requested=True)
     assert [row.is_requested for row in inventory(prefix.read(made.root), NAMES).rows] == [False, False]
+
+
+def test_what_another_installer_replaced_or_removed_is_marked(tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env")
+    made.wheel("rich", "13.0")
+    made.wheel("markdown", "3.6")
+    numpy(made)
+    for gone in ("rich-13.0", "markdown-3.6"):
+        shutil.rmtree(made.root / SITE / f"{gone}.dist-info")
+    made.distribution("rich", "14.0")
+    state = prefix.read(made.root)
+    document = inventory(state, NAMES).to_json()
+    validate(document, "list")
+    found = {row["owner"]: (row["displaced"], row["displaced_by"]) for row in _packages(document)}
+    assert found["wheel:rich-13.0"] == ("replaced", "pip:rich-14.0")
+    assert found["wheel:markdown-3.6"] == ("removed", None)
+    assert found["pip:rich-14.0"] == found[NUMPY] == (None, None)
+    reasons = {each.row.owner: each.because for each in why(state, LINUX, NAMES, "rich").packages}
+    assert reasons["wheel:rich-13.0"] == "its record is no longer true: it was replaced by pip:rich-14.0"
+    assert "another tool put it there" in reasons["pip:rich-14.0"]

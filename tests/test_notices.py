@@ -127,3 +127,13 @@ def test_a_conversion_notes_it(tmp_path: Path, run: Bridge) -> None:
     assert done.status == 0, done.err
     notes = json.loads(done.out)["packages"][0]["notes"]
     assert any("evil.pth" in note and "whenever it starts" in note for note in notes), notes
+
+
+def test_menu_items_of_which_no_shortcuts_are_made(run: Bridge, tmp_path: Path) -> None:
+    files = {"Menu/spyder.json": b"{}", "Menu/spyder.ico": b"", "share/Menu/other.json": b"{}"}
+    make_conda(tmp_path / "channel", "spyder-menu", "1.0", noarch="generic", files=files)
+    make_repodata(tmp_path / "channel")
+    done = run("create", "-p", tmp_path / "env", "spyder-menu")
+    assert done.status == 0
+    assert "spyder-menu brings menu items (Menu/spyder.json): bridge makes no shortcuts of them" in done.err
+    assert (tmp_path / "env/Menu/spyder.json").is_file()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from bridge.audit.claims import Claims, Owner, claims_of
 from bridge.audit.dependencies import Edge, Holdings, edges, holdings_of, projects_of
 from bridge.audit.finding import Source
 from bridge.errors import UsageError
+from bridge.requirements import foreign
 from bridge.model import Distribution, Fingerprint, PathKind, PrefixState
 from bridge.prefix.claims import bytecode_source
 from converters.names import NameMap
@@ -30,6 +31,8 @@ class Row:
     """One installed package. `origin` is the channel's or the index's URL; `installer` is INSTALLER's word.
 
     :param requested: the specs it was asked for with; `is_requested` also counts PEP 376's REQUESTED, which has none.
+    :param displaced: another installer removed or replaced it, so that its record is no longer true.
+    :param displaced_by: the owner of what lies in its place.
     """
 
     owner: str
@@ -46,6 +49,15 @@ class Row:
     pypi_names: tuple[str, ...] = ()
     distributions: tuple[Distribution, ...] = ()
     installer: str | None = None
+    displaced: Literal["removed", "replaced"] | None = None
+    displaced_by: str | None = None
+
+    @property
+    def untrue(self) -> str | None:
+        """Why its record is not true, for a person."""
+        if self.displaced == "replaced":
+            return f"replaced by {self.displaced_by}"
+        return "removed by another installer" if self.displaced else None
 
     def to_json(self) -> dict[str, object]:
         """The row as an item of `packages` in `bridge/schemas/list.json`: a wheel has an `index`, else a `channel`."""
@@ -66,6 +78,8 @@ class Row:
                 {"name": each.name, "version": each.version, "path": each.path} for each in self.distributions
             ],
             "owner": self.owner,
+            "displaced": self.displaced,
+            "displaced_by": self.displaced_by,
         }
 
 
@@ -179,8 +193,22 @@ class Reasons:
 def inventory(state: PrefixState, names: NameMap) -> Inventory:
     """Every record of conda-meta and every dist-info that none of them covers, sorted by name."""
     claims = claims_of(state)
-    rows = [_row(owner, claims, state, names) for owner in claims.owners]
+    rows = _told(state, [_row(owner, claims, state, names) for owner in claims.owners])
     return Inventory(prefix=state.prefix, rows=tuple(sorted(rows, key=lambda row: (row.name, row.version, row.owner))))
+
+
+def _told(state: PrefixState, rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The rows, with what other installers did to the packages of conda-meta."""
+    known = tuple(rows)
+    gone = {each.record.label: foreign.projects_of(state, each) for each in foreign.displaced(state)}
+    others = {project: row.owner for row in known if row.source == "unmanaged" for project in row.pypi_names}
+    by = {label: sorted(others[each] for each in projects if each in others) for label, projects in gone.items()}
+    return tuple(
+        replace(row, displaced="replaced" if by[row.owner] else "removed", displaced_by=next(iter(by[row.owner]), None))
+        if row.owner in by
+        else row
+        for row in known
+    )
 
 
 def ownership(state: PrefixState, path: str, found: Fingerprint | None = None) -> Ownership:
@@ -221,7 +249,8 @@ def why(state: PrefixState, target: Target, names: NameMap, name: str) -> Reason
 
 def _reason(holdings: Holdings, owner: Owner, known: list[Edge]) -> Reason:
     direct = [edge for edge in known if edge.dependency is owner and edge.dependant is not owner]
-    row, rests_on = _row(owner, holdings.claims, holdings.state, holdings.names), _evidence(owner, holdings)
+    rows = inventory(holdings.state, holdings.names).rows
+    row, rests_on = next(each for each in rows if each.owner == owner.label), _evidence(owner, holdings)
     return Reason(
         row=row,
         required_by=tuple(sorted(direct, key=lambda edge: (edge.dependant.label, edge.text))),
@@ -234,6 +263,8 @@ def _reason(holdings: Holdings, owner: Owner, known: list[Edge]) -> Reason:
 def _why_from_there(row: Row, names: NameMap, rests_on: str) -> str:
     """A sentence that claims no more than the records prove: what a solver preferred stands in none of them."""
     project = row.pypi_names[0] if row.pypi_names else row.name
+    if row.untrue:
+        return f"its record is no longer true: it was {row.untrue}"
     if row.source == "unmanaged":
         return "another tool put it there, and no record of a conda package covers it"
     prefix = "conda:" if row.source == "conda" else "pypi:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
@@ -128,20 +129,37 @@ def duplicate_distribution(view: View) -> Iterator[Finding]:
 
 
 def duplicate_record(view: View) -> Iterator[Finding]:
-    """Two conda-meta records of one package name: an environment has each package once."""
-    seen: dict[str, Owner] = {}
+    """Two conda-meta records of one package name: an environment has each package once.
+
+    mamba 2.8 leaves the record of a wheel where it writes a conda package over it. To be kept is the record that
+    the disk keeps best, else the one of the newer version; the finding is about the other.
+    """
+    groups: dict[str, list[Owner]] = {}
     for owner in view.claims.recorded:
-        first = seen.setdefault(owner.package, owner)
-        if first is not owner and owner.installed is not None and first.installed is not None:
-            yield Finding(
-                id="duplicate-record",
-                level="error",
-                package=owner.package,
-                path=owner.installed.meta_path,
-                owner=owner.label,
-                by=first.label,
-                evidence=f"{first.installed.meta_path} is a record of the same package",
-            )
+        groups.setdefault(owner.package, []).append(owner)
+    several = [owners for owners in groups.values() if len(owners) > 1]
+    wrong = Counter(id(each.claim.owner) for each in view.discrepancies) if several else Counter[int]()
+    for owners in several:
+        kept = max(owners, key=lambda owner: (-wrong[id(owner)], _release(owner)))
+        for owner in owners:
+            if owner is not kept and owner.installed is not None and kept.installed is not None:
+                yield Finding(
+                    id="duplicate-record",
+                    level="error",
+                    package=owner.package,
+                    path=owner.installed.meta_path,
+                    owner=owner.label,
+                    by=kept.label,
+                    evidence=f"{kept.installed.meta_path} is a record of the same package",
+                    repair=repair.clear(view, owner.installed.meta_path),
+                )
+
+
+def _release(owner: Owner) -> tuple[int, ...]:
+    try:
+        return Version(owner.installed.record.version).release if owner.installed is not None else ()
+    except InvalidVersion:
+        return ()
 
 
 def _mended(view: View, owner: Owner | None, defect: Defect) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 Only commands that do what the finding needs are named: `bridge audit --fix` installs the owner again, or clears away
 what nobody owns (`bridge.install.repair`), and it repairs exactly the findings that name it. Where no command could
-know what is right (which of two records is to go), there is none: `()`.
+know what is right, there is none: `()`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 
 from bridge.audit.claims import Owner
 from bridge.audit.view import View
-from bridge.model import EGGS, Distribution
+from bridge.model import Distribution
 
 _VERSION = re.compile(r"[0-9][\w.!+-]*\Z")
 
@@ -85,9 +85,9 @@ def adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
     """Have bridge write a record of what pip put there, as it lies there."""
     if distribution.path in view.stale:
         return delete(view, distribution.path)
-    # An egg has no RECORD that could be held against it, and conda knows no package of its form.
-    is_egg = distribution.path.endswith(EGGS)
-    if is_egg or distribution.direct_url is not None or not view.has_records or not _is_named(distribution):
+    # An egg has no RECORD that could be compared with its files, and conda knows no package of its form.
+    is_listed = distribution.path.endswith(".dist-info") and distribution.entries is not None
+    if not is_listed or not view.has_records or not _is_named(distribution):
         return ()
     return ("bridge", "adopt", "-p", str(view.state.prefix), distribution.name)
 

@@ -13,6 +13,21 @@ from bridge.audit.view import View
 
 __all__ = ["leftover", "unowned_file"]
 
+# conda-pack writes these into every archive (conda_pack.core), conda before 4.4 `activate` and `deactivate` too.
+_OF_CONDA_PACK = frozenset(
+    f"{folder}/{name}"
+    for folder, names in {
+        "bin": ("conda-unpack", "conda_unpack_progress.py", "activate", "activate.fish", "deactivate"),
+        "Scripts": (
+            "conda-unpack.exe",
+            "conda-unpack-script.py",
+            "conda_unpack_progress.py",
+            "activate.bat",
+            "deactivate.bat",
+        ),
+    }.items()
+    for name in names
+)
 # What virtualenv, uv and setuptools write beside the distributions for themselves, and what people keep there.
 _OF_VENV = re.compile(r"(?:_virtualenv\.(?:py|pth)|easy-install\.pth|.*\.egg-link|README\.txt|\.\w*|__pycache__)\Z")
 
@@ -26,6 +41,7 @@ def unowned_file(view: View) -> Iterator[Finding]:
     unread = len(view.unread)
     doubt = f"; {unread} record(s) of conda-meta that cannot be read may claim it" if unread else ""
     unlisted = _unlisted(view)
+    kept = [path for path in view.observed.plain if is_kept_aside(path)] if view.unowned else []
     sites = {each.path.rpartition("/")[0] for each in view.state.distributions}
     for path, count in view.unowned.items() if view.is_environment else ():
         folder, _, name = path.rpartition("/")
@@ -39,11 +55,14 @@ def unowned_file(view: View) -> Iterator[Finding]:
         is_directory = found is None or found.fingerprint.kind == "directory"
         files = "1 file" if count == 1 else f"{count} files"
         said = f"a directory of {files} that no record claims" if is_directory else "no record claims it"
-        is_kept = is_kept_aside(name)
+        is_kept = is_kept_aside(name) or (is_directory and sum(each.startswith(f"{path}/") for each in kept) == count)
+        is_of_conda_pack = path in _OF_CONDA_PACK
+        if is_of_conda_pack:
+            said = "conda-pack put it there for its archive; no package needs it"
         said += "; bridge kept it aside when it restored the file, and nobody else needs it" if is_kept else doubt
         yield Finding(
             id="unowned-file",
-            level="info" if unread or is_kept else "warning",
+            level="info" if unread or is_kept or is_of_conda_pack else "warning",
             path=path,
             evidence=said,
         )

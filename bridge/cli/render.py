@@ -174,7 +174,7 @@ class Renderer:
     def repair(self, planned: Repair) -> None:
         """What a repair is about to do, before it does it."""
         if not planned.plan.is_empty:
-            self.note("to be installed again, as it was:")
+            self.note("to be installed again, as it was (-: removed as a second record of its package):")
             self.plan(planned.plan, is_dry_run=False)
         if planned.relocation.files:
             self.note(f"this prefix is written into: {few(list(planned.relocation.files), 8)}")
@@ -270,7 +270,7 @@ class Renderer:
                 source,
                 safe(origin),
                 safe(asked),
-                "" if is_plain else safe(few(carried)),
+                safe(row.untrue or ("" if is_plain else few(carried))),
             )
         self._out.print(table)
 

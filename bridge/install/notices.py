@@ -23,6 +23,8 @@ _SHOWN = 5
 _PATH_FILE = re.compile(r"[^/]+\.(?:pth|start)\Z", re.IGNORECASE)
 _MODULE = re.compile(r"(?:sitecustomize|usercustomize)(?:\.[^/]+|/__init__\.[^/]+)\Z", re.IGNORECASE)
 _LIBRARY = re.compile(r"lib/(?:python[^/]*/(?:lib-dynload/)?)?")
+# conda takes every JSON file below Menu/ for the description of shortcuts (CEP 11).
+_MENU_ITEM = re.compile(r"Menu/[^/]+\.json\Z", re.IGNORECASE)
 _TOLD = ("wheel-version", "case-collision")
 
 
@@ -77,6 +79,7 @@ def notices(
             if first is not None:
                 count = f", and {len(more)} more" if more else ""
                 yield f"{manifest.filename}: {first.detail} ({shown(first.path)}{count})"
+    yield from _menu_items(plan, predicted)
     yield from _cases(state, plan, predicted)
 
 
@@ -89,6 +92,19 @@ def _startup_files(
             paths = (entry.path for entry in predicted[resolved.record.identity])
             for path in startup_code(paths, site_packages):
                 yield manifest.filename, path
+
+
+def _menu_items(plan: Plan, predicted: Mapping[str, tuple[Entry, ...]]) -> Iterator[str]:
+    """Packages with menu items (menuinst), from which conda and mamba make shortcuts on the desktop."""
+    for step in incoming(plan):
+        if step.record.ecosystem != "conda":
+            continue
+        items = [path for path in paths_of(predicted[step.record.identity]) if _MENU_ITEM.match(path)]
+        if items:
+            yield (
+                f"{step.record.name} brings menu items ({shown(items[0])}): bridge makes no shortcuts of them; "
+                f"`conda install --force-reinstall {step.record.name}` does"
+            )
 
 
 def _cases(state: PrefixState, plan: Plan, predicted: Mapping[str, tuple[Entry, ...]]) -> Iterator[str]:

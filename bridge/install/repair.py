@@ -7,7 +7,7 @@ the URL and with the sha256 that its record has. A file that a person changed is
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from bridge import prefix as prefixes
 from bridge.archive import check_wheel
 from bridge.audit import Report
 from bridge.audit.finding import is_fixable
-from bridge.errors import UsageError
-from bridge.fs import Tree
 from bridge.install.fetching import fetch_archive
 from bridge.install.lost_records import damaged_records, found_again
 from bridge.install.ports import Supply
 from bridge.install.relocation import RELOCATED, Relocation, look, relocate
-from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Resolved
+from bridge.errors import NetworkError, UsageError
+from bridge.fs import Tree
+from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Remove, Resolved
 from converters.record import Record
 from converters.target import Target
 from converters.translate import translate
@@ -63,14 +63,20 @@ def plan_repair(path: Path, report: Report, supply: Callable[[PrefixState], Supp
 
     Fetches the wheels among them: their records are made from METADATA; and the packages whose records cannot be read:
     what they brought is known of their archives. Raises `UsageError` (`no-origin`) for a package whose record does not
-    say where it came from; `UnsafeInputError` (`prefix-too-long`), as `bridge.install.relocation`.
+    say where it came from; `NetworkError` where nothing can be repaired because archives cannot be had;
+    `UnsafeInputError` (`prefix-too-long`), as `bridge.install.relocation`.
     """
     state = prefixes.require(path)
     supplied = supply(state)
     fixable = [finding for finding in report.findings if is_fixable(finding)]
     misplaced = [finding for finding in fixable if finding.id in RELOCATED]
     placed = look(path) if misplaced else {}
-    damaged = {each.owner or "" for each in fixable if each.id not in RELOCATED or each.path not in placed}
+    doubles = {each.path for each in fixable if each.id == "duplicate-record"}
+    damaged = {
+        each.owner or ""
+        for each in fixable
+        if each.id != "duplicate-record" and (each.id not in RELOCATED or each.path not in placed)
+    }
     relocation = relocate(state, placed, without=damaged)
     # What cannot be written without its archive comes out of that.
     damaged |= {each.owner or "" for each in misplaced if each.path in relocation.left}
@@ -84,19 +90,30 @@ def plan_repair(path: Path, report: Report, supply: Callable[[PrefixState], Supp
         installed=(*state.installed, *lost),
         defects=tuple(defect for defect in state.defects if defect.path not in unreadable),
     )
-    broken = [each for each in state.installed if each.record.label in damaged or each in lost]
+    superfluous = [each for each in state.installed if each.meta_path in doubles]
+    broken = [
+        each for each in state.installed if each not in superfluous and (each.record.label in damaged or each in lost)
+    ]
     target = supplied.session.target
     if state.python is not None:
         target = target.with_python(state.python)
-    operations = tuple(Reinstall(old=old, new=_again(old, target, supplied)) for old in broken)
+    brought, missed = _brought(broken, target, supplied)
+    operations: tuple[Reinstall | Remove, ...] = (
+        *(Reinstall(old=old, new=new) for old, new in brought),
+        *(Remove(old=old) for old in superfluous),
+    )
+    changed = {step.old.meta_path for step in operations}
     plan = Plan(
         prefix=path,
         target=target,
         operations=operations,
-        keep=tuple(installed for installed in state.installed if installed not in broken),
+        keep=tuple(installed for installed in state.installed if installed.meta_path not in changed),
         python=state.python,
     )
     cleared = _leftovers(path, report, plan)
+    if missed and not (operations or cleared or relocation.files):
+        raise next(iter(missed.values()))
+    supplied.session.warnings += [f"{name} is not repaired: {why.message}; {why.hint}" for name, why in missed.items()]
     return Repair(state=state, plan=plan, supply=supplied, relocation=relocation, cleared=cleared)
 
 
@@ -126,6 +143,52 @@ def _below(tree: Tree, root: str) -> list[str]:
     if status is None or not stat.S_ISDIR(status.st_mode):
         return [root]
     return [each for each, is_directory in tree.walk(root) if not is_directory] or [root]
+
+
+def _brought(
+    broken: Iterable[Installed], target: Target, supply: Supply
+) -> tuple[list[tuple[Installed, Resolved]], dict[str, NetworkError]]:
+    """The packages whose archives can be had, and by name why others cannot: one that is gone blocks no other."""
+    found: list[tuple[Installed, Resolved]] = []
+    missed: dict[str, NetworkError] = {}
+    for old in broken:
+        try:
+            new = _again(old, target, supply)
+            fetch_archive(new.record, supply)
+        except NetworkError as error:
+            other = _elsewhere(old.record, supply)
+            if other is None:
+                missed[old.record.name] = _unavailable(old.record, error, supply)
+                continue
+            new = Resolved(record=other, requested=old.requested)
+        found.append((old, new))
+    return found, missed
+
+
+def _elsewhere(record: Record, supply: Supply) -> Record | None:
+    """The same archive in another channel of the environment, or in one that was named."""
+    if record.ecosystem != "conda":
+        return None
+    try:
+        known = supply.channels.records(record.name)
+        found = next((each for each in known if each.sha256 == record.sha256 and each.url != record.url), None)
+        if found is not None:
+            fetch_archive(found, supply)
+    except NetworkError:
+        return None
+    return found
+
+
+def _unavailable(record: Record, error: NetworkError, supply: Supply) -> NetworkError:
+    """The error, with what to do."""
+    where = "name a channel that has it with --channel" if record.ecosystem == "conda" else "make it available again"
+    prefix = supply.session.settings.prefix
+    return NetworkError(
+        error.id,
+        f"the archive of {record.name} {record.version} cannot be had: {error.message}",
+        context=error.context,
+        hint=f"{where}, or take the package away and install another one: bridge remove -p {prefix} {record.name}",
+    )
 
 
 def _again(old: Installed, target: Target, supply: Supply) -> Resolved:

@@ -58,7 +58,7 @@ def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installe
     if not isinstance(document, dict):
         raise ValueError("it is not a JSON object")
     record = _record(document)
-    if path != f"{META}/{record.identity}.json":
+    if path not in {f"{META}/{record.identity}.json", _named_after_wheel(document)}:
         raise MisnamedError(record.identity)
     if "files" not in document and "paths_data" not in document:
         raise ValueError("it says nothing of its files")
@@ -71,6 +71,12 @@ def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installe
     defects = tuple(Defect(id="broken-record", path=path, detail=detail) for detail in details)
     entries = entries if in_columns else tuple(entries)
     return Installed(record=record, meta_path=path, entries=entries, requested=_requested(document)), defects
+
+
+def _named_after_wheel(document: Mapping[str, object]) -> str | None:
+    """The name that conda 26.5 gives the record of a wheel that a channel lists: that of the file, less its ending."""
+    name = document.get("fn")
+    return f"{META}/{name.removesuffix('.whl')}.json" if isinstance(name, str) and name.endswith(".whl") else None
 
 
 def _record(document: Mapping[str, object]) -> Record:
