@@ -15,9 +15,9 @@ from bridge.audit.claims import Claims, Owner, claims_of
 from bridge.audit.dependencies import Edge, Holdings, edges, holdings_of, projects_of
 from bridge.audit.finding import Source
 from bridge.errors import UsageError
-from bridge.requirements import foreign
 from bridge.model import Distribution, Fingerprint, PathKind, PrefixState
 from bridge.prefix.claims import bytecode_source
+from bridge.requirements import foreign
 from converters.names import NameMap
 from converters.target import Target
 

@@ -15,12 +15,12 @@ from bridge import prefix as prefixes
 from bridge.archive import check_wheel
 from bridge.audit import Report
 from bridge.audit.finding import is_fixable
+from bridge.errors import NetworkError, UsageError
+from bridge.fs import Tree
 from bridge.install.fetching import fetch_archive
 from bridge.install.lost_records import damaged_records, found_again
 from bridge.install.ports import Supply
 from bridge.install.relocation import RELOCATED, Relocation, look, relocate
-from bridge.errors import NetworkError, UsageError
-from bridge.fs import Tree
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Remove, Resolved
 from converters.record import Record
 from converters.target import Target
