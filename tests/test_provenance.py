@@ -90,7 +90,7 @@ def test_the_record_has_standard_keys_only_and_no_null() -> None:
         "license": "MIT",
         "timestamp": RICH.timestamp,
         "purls": [
-            "pkg:pypi/rich@13.9.4?file_name=rich-13.9.4-py3-none-any.whl&repository_url=https://index.example/simple/"
+            "pkg:pypi/rich@13.9.4?file_name=rich-13.9.4-py3-none-any.whl&repository_url=https://index.example/simple"
         ],
         "requested_spec": "rich>=13",
         "requested_specs": ["rich>=13"],

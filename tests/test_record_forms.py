@@ -112,7 +112,7 @@ def test_nothing_is_lost_where_rattler_writes_the_record_anew(tmp_path: Path) ->
     [
         ("a-1.0-py3-none-any.whl", ""),
         ("a-1.0+l.1-1-py2.py3-none-any.whl", "https://i.example/team/simple/?x=1&y=ü"),
-        ("a-1!2-py3-none-any.whl", "file:///srv/my wheels/"),
+        ("a-1!2-py3-none-any.whl", "file:///srv/my wheels"),
     ],
 )
 def test_a_purl_gives_back_what_it_was_made_of(filename: str, index: str) -> None:
@@ -203,3 +203,10 @@ def test_other_keys_are_of_the_package_only() -> None:
     assert dict(record.others) == {"license_family": "MIT", "app": {"x": 1}}
     assert "license" not in provenance.conda_package(record)
     assert hash(record) == hash(replace(record, others=()))
+
+
+def test_a_purl_drops_the_last_slash_of_an_index() -> None:
+    """As the reader of records does with a channel; else each change would renew the record."""
+    assert wheel_purl("a", "1", "a.whl", "https://i.example/simple/") == wheel_purl(
+        "a", "1", "a.whl", "https://i.example/simple"
+    )
