@@ -64,3 +64,12 @@ def test_every_kind_of_finding_is_documented_with_its_level() -> None:
 
     rows = re.findall(r"^\|[^|]*\| `([a-z-]+)` \| (\w+)", (ROOT / "docs" / "audit.md").read_text("utf-8"), re.MULTILINE)
     assert dict(rows) == {check.id: check.level for check in CHECKS}
+
+
+def test_each_row_of_the_threat_model_names_tests_that_are_there() -> None:
+    rows = [line for line in (ROOT / "docs" / "security.md").read_text("utf-8").splitlines() if line.startswith("|")]
+    named = [match for line in rows for match in re.findall(r"`(test_\w+)(?:::(test_\w+))?`", line)]
+    assert len(named) >= 30
+    for module, function in named:
+        text = (ROOT / "tests" / f"{module}.py").read_text("utf-8")
+        assert not function or f"def {function}" in text, (module, function)
