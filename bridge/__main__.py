@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import sys
+from contextlib import suppress
 
 __all__ = ["run"]
 
@@ -19,24 +21,37 @@ def run() -> None:
     # A short run makes many lasting values and few cycles: looking for garbage as often as usual costs a tenth of it.
     gc.set_threshold(100_000, 20, 20)
     try:
+        from bridge.cli.streams import flush, prepare  # noqa: PLC0415 - PYTHONPATH must come last before
+
+        prepare()
+        if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+            from bridge.channels import limits  # noqa: PLC0415 - most runs have no such limit
+
+            limits.adapt()
         # A broken installation should fail here, with a traceback.
         from bridge.cli import main  # noqa: PLC0415
+        from bridge.cli.failure import finish  # noqa: PLC0415
 
-        status = main()
+        status = finish(main())
     except KeyboardInterrupt:
         status = 130  # Ctrl-C while modules were imported: nothing was begun
     except (BrokenPipeError, SystemExit):  # the second is how rich says it
-        status = 141  # the reader went away while an error was told
+        status = 141  # the reader of the results went away
+    except (MemoryError, OSError) as error:
+        status = _exhausted(error)
     except BaseException:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         raise
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        status = status or 7
     os._exit(status)
+
+
+def _exhausted(error: MemoryError | OSError) -> int:
+    """Tell that a limit of the process left no room for the program itself; only what is imported already is used."""
+    reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else "no memory is left"
+    with suppress(OSError):  # A failing write leaves nobody to tell.
+        sys.stderr.write(f"error[limits]: bridge cannot start: {reason}\nhint: raise the limits (ulimit -a)\n")
+        sys.stderr.flush()
+    return 7
 
 
 def _prefer_own_modules() -> None:

@@ -220,8 +220,10 @@ class _Hasher:
         """That of the file a link leads to, or of what is reached through linked folders."""
         file = os.open(path, _OPEN, dir_fd=self._root)
         try:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
+            found = os.fstat(file)
+            if not stat.S_ISREG(found.st_mode):
                 return None, "it is no regular file"
+            check_content(found)
             return self._digest(file, os.readv(file, self._buffers)).hex(), ""
         finally:
             os.close(file)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge import fs
 from bridge.audit.claims import Claim, Claims
 from bridge.audit.observed import Observation
 from bridge.audit.readings import Placed, Script
@@ -33,6 +34,7 @@ _SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/etc/", "/dev/", "/p
 _SHARED = frozenset({"/", "/opt", "/home", "/root", "/tmp", "/var", "/srv", "/mnt"})
 _CODE = 8  # files of bytecode that are asked where they were compiled
 _MAX_PATH = 4096  # bytes of a path
+_MAX_HISTORY = 64 << 20  # bytes of the history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ class _Search:
         for claim, is_recorded in (*self._filled(), *self._different()):
             path = claim.entry.path
             try:
-                data = (self._root / path).read_bytes()
+                data = fs.read_content(self._root / path)
             except OSError:
                 continue
             if is_recorded and any(holds(data, here, self._names) for here in self._here):
@@ -207,10 +209,10 @@ def _prefix_of(script: Script, observed: Observation) -> str | None:
 
 def _of_history(root: Path) -> Iterator[str]:
     try:
-        text = (root / META / "history").read_text("utf-8", "replace")
+        text = fs.read_content(root / META / "history", limit=_MAX_HISTORY).decode("utf-8", "replace")
     except OSError:
         return
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.startswith("# cmd:"):
             for written in _OPTION.findall(line):
                 prefix = os.path.normpath(written.strip("'\""))
@@ -237,7 +239,7 @@ def _of_bytecode(root: Path, observed: Observation) -> Iterator[str]:
 
 def _compiled_in(path: Path, module: str) -> str | None:
     try:
-        data = path.read_bytes()
+        data = fs.read_content(path)
     except OSError:
         return None
     end = data.find(os.fsencode(module))

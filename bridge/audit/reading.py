@@ -96,13 +96,14 @@ def _scripts(root: Path, observed: Observation) -> Iterator[tuple[str, Script]]:
         head = _head(root / path)
         if not head.startswith(b"#!"):
             continue
-        lines = head.decode("utf-8", "replace").splitlines()
-        interpreter = (lines[0][2:].split() or [""])[0]
+        # The kernel ends the path at an ASCII blank; what else Unicode calls white space or a line end is part of it.
+        interpreter = os.fsdecode((head.partition(b"\n")[0][2:].split() or [b""])[0])
         # Where a path is too long for the kernel or holds a blank, installers write a shell script that is also Python.
         if (indirect := by_shell(head)) is not None:
             interpreter = os.fsdecode(indirect.interpreter)
-        if "$" not in interpreter:  # A relocatable script works out where it lies; `/bin/sh` runs it.
-            yield path, _script(interpreter, str(root), real)
+            if "$" in interpreter:
+                continue  # A relocatable script works out where it lies.
+        yield path, _script(interpreter, str(root), real)
 
 
 def _script(interpreter: str, root: str, real: str) -> Script:
@@ -127,7 +128,7 @@ def _interpreters(root: Path, observed: Observation) -> dict[str, str]:
 def _venv(root: Path) -> dict[str, str]:
     """pyvenv.cfg as `site` reads it (PEP 405)."""
     found = {}
-    for line in _text(root / "pyvenv.cfg").splitlines():
+    for line in _lines(root / "pyvenv.cfg"):
         key, separator, value = line.partition("=")
         if separator:
             found[key.strip().lower()] = value.strip()
@@ -143,7 +144,7 @@ def _path_files(root: Path, observed: Observation, sites: tuple[str, ...]) -> It
         if not name.endswith((".pth", ".egg-link")) or observed.kind(path) == "directory":
             continue
         lines = []
-        for line in _text(root / path).splitlines():
+        for line in _lines(root / path):
             if not line.strip() or line.startswith("#") or "\0" in line:
                 continue
             is_code = line.startswith(("import ", "import\t"))
@@ -320,6 +321,11 @@ def _head(path: Path, size: int = 8192) -> bytes:
         return b""
     finally:
         os.close(file)
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines that python reads in text mode: other characters that `str.splitlines` knows may be part of a path."""
+    return re.split(r"\r\n|\r|\n", _text(path))
 
 
 def _text(path: Path) -> str:

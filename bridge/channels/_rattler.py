@@ -34,6 +34,7 @@ from rattler import (
 )
 from rattler.package_streaming import download_and_extract
 
+from bridge.channels import limits
 from bridge.errors import BridgeError, FaultError, UnsafeInputError, UsageError
 from bridge.paths import RelativePath
 from bridge.secrets import hidden, masked, origin
@@ -139,8 +140,11 @@ def _said(error: BaseException) -> str:
 
 @cache
 def _client() -> Client:
-    """What rattler reads archives with; making one takes 7 ms."""
-    return Client.default_client()
+    """What rattler reads archives of this machine with.
+
+    Its default client reads the credentials below HOME, and fails where that cannot be read.
+    """
+    return Client()
 
 
 def extract(archives: Mapping[Path, Path]) -> None:
@@ -199,6 +203,7 @@ def link(
         installed_packages=[],
         ignored_packages={"python"} if python is not None else set(),
         cache_dir=cache,
+        client=_client(),
         config=Config.from_toml(_LINKING),
         execute_link_scripts=False,
         show_progress=False,
@@ -238,4 +243,9 @@ def _live_python(path: Path, site_packages: RelativePath | None) -> PrefixRecord
 def _run(work: Coroutine[object, object, _Answer]) -> _Answer:
     import asyncio
 
+    try:
+        limits.check()
+    except BaseException:
+        work.close()
+        raise
     return asyncio.run(work)

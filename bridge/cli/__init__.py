@@ -12,9 +12,10 @@ import click
 
 from bridge import __version__
 from bridge.cli import commands
-from bridge.cli.failure import told, unforeseen
+from bridge.cli.failure import misused, told, unforeseen
 from bridge.cli.options import changing, lock, output, prefix, requirements, sources
 from bridge.errors import BridgeError, UsageError
+from bridge.channels.panics import is_panic
 from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
 
 if TYPE_CHECKING:
@@ -389,18 +390,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Abort:
         return 130
     except click.ClickException as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2 on; the message is the help
-            click.echo(error.format_message(), err=True)
-            return UsageError.exit_code
-        hint = "see `bridge --help`"
-        context = getattr(error, "ctx", None)
-        if context is not None:
-            hint = f"see `{context.command_path} --help`"
-        return told(UsageError("usage", error.format_message(), hint=hint), is_json)
+        return misused(error, is_json)
     except BridgeError as error:
         return told(error, is_json)
     except BrokenPipeError:
         return 141  # the reader went away: as a program that SIGPIPE ended
-    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one clear error
-        return told(unforeseen(error), is_json)
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
+        return told(unforeseen(error), is_json)  # whatever it is, a person gets one clear error
     return 0

@@ -21,6 +21,7 @@ from bridge.audit.finding import LEVELS, grouped, is_fixable
 from bridge.cli.texts import few, safe, short
 from bridge.errors import BridgeError
 from bridge.fetch.urls import masked
+from bridge.cli.streams import is_unicode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,11 +69,11 @@ class Renderer:
 
     def document(self, value: object) -> None:
         """One JSON document on standard output."""
-        sys.stdout.write(masked(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+        sys.stdout.write(masked(_json(value, indent=2)) + "\n")
 
     def line(self, value: object) -> None:
         """One JSON document on one line, for a stream of them."""
-        sys.stdout.write(masked(json.dumps(value, ensure_ascii=False)) + "\n")
+        sys.stdout.write(masked(_json(value)) + "\n")
         sys.stdout.flush()
 
     def text(self, value: str) -> None:
@@ -349,6 +350,11 @@ class _Bars:
             known = self._tasks.pop(task, None)
         if known is not None:
             self._bars.remove_task(known)
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """JSON that standard output can encode. A lone surrogate, of a name that is not UTF-8, is escaped there."""
+    return json.dumps(value, indent=indent, ensure_ascii=not is_unicode(sys.stdout))
 
 
 def _console(is_error: bool, forced: bool | None) -> Console:

@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from bridge.config.files import read_named
 from bridge.errors import UsageError
 
 __all__ = ["BOOLEANS", "PipConfiguration", "configuration_files", "finite", "home_directory"]
 
+_MAX_SIZE = 1 << 20  # bytes
 Number = TypeVar("Number", int, float)
 
 BOOLEANS = {
@@ -39,12 +41,21 @@ class PipConfiguration:
                 self._sections[":env:"][_pip_key(variable[4:])] = value
 
     def _read(self, path: str) -> None:
+        try:
+            os.stat(path)
+        except (OSError, ValueError):
+            return  # Of most people there is no such file.
+        import locale  # noqa: PLC0415
+
         parser = configparser.RawConfigParser()
         try:
-            import locale  # noqa: PLC0415 - of most people there is no such file
-
-            parser.read(path, encoding=locale.getpreferredencoding(False))
-        except (configparser.Error, UnicodeDecodeError) as error:
+            data = read_named(Path(path), limit=_MAX_SIZE)
+            if len(data) > _MAX_SIZE:
+                raise ValueError(f"it is larger than {_MAX_SIZE} bytes")
+            parser.read_string(data.decode(locale.getpreferredencoding(False)), path)
+        except (IsADirectoryError, PermissionError):
+            return  # pip passes over these.
+        except (configparser.Error, ValueError, OSError) as error:
             raise UsageError(
                 "pip-configuration",
                 f"pip's configuration file cannot be read: {path}",

@@ -21,7 +21,14 @@ from bridge.faults import failpoint, faults
 from bridge.fs.durability import Durability, sync
 from bridge.fs.fingerprint import Fingerprint
 from bridge.fs.publish import publish_file, publish_stream, remove_regular
-from bridge.fs.regular import check_regular, hash_regular, lstat_regular, open_regular, read_regular
+from bridge.fs.regular import (
+    check_regular,
+    hash_regular,
+    lstat_regular,
+    open_regular,
+    read_content,
+    read_regular,
+)
 from bridge.fs.removal import is_kept_open, remove_tree
 from bridge.fs.tree import Tree, fingerprint
 
@@ -40,6 +47,7 @@ __all__ = [
     "publish_directory",
     "publish_file",
     "publish_stream",
+    "read_content",
     "read_regular",
     "remove_regular",
     "remove_tree",
@@ -270,6 +278,8 @@ def make_directories(path: Path) -> tuple[Path, ...]:
 
     :raises FaultError: the system refused; what had been made stays.
     """
+    with faults(path), suppress(FileNotFoundError):
+        os.stat(path)  # A path that is too long is refused before a part of it is made.
     missing: list[Path] = []
     while not path.is_dir() and path != path.parent:
         missing.append(path)

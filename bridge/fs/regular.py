@@ -18,7 +18,15 @@ from typing import BinaryIO
 
 from bridge.fs.tree import BELOW, check_content
 
-__all__ = ["check_regular", "hash_regular", "lstat_regular", "open_folder", "open_regular", "read_regular"]
+__all__ = [
+    "check_regular",
+    "hash_regular",
+    "lstat_regular",
+    "open_folder",
+    "open_regular",
+    "read_content",
+    "read_regular",
+]
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -38,6 +46,8 @@ def open_folder(path: Path, *, root: Path, make: bool = False) -> int:
     if ".." in parts:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
     if make:
+        with suppress(FileNotFoundError):
+            os.stat(root)  # A path that is too long is refused before a part of it is made.
         os.makedirs(root, exist_ok=True)
     descriptor = os.open(root, _ROOT)
     owners = _trusted_owners(descriptor)
@@ -126,6 +136,23 @@ def read_regular(path: Path, *, root: Path, limit: int = _MOST) -> bytes:
             blocks.append(block)
             left -= len(block)
         return b"".join(blocks)
+
+
+def read_content(path: Path, *, limit: int | None = None) -> bytes:
+    """The content of a regular file of an environment. Symlinks are followed: an environment may be made of them.
+
+    :param limit: bytes.
+    :raises OSError: `EISDIR` where `path` is a directory, `ENXIO` a pipe, a socket or a device; `EFBIG` where the file
+        is larger than `limit`, or most of it is a hole.
+    """
+    check_regular(os.stat(path), path)
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as stream:
+        found = os.fstat(stream.fileno())
+        check_regular(found, path)  # It may have been replaced since.
+        check_content(found)
+        if limit is not None and found.st_size > limit:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return stream.read()
 
 
 def hash_regular(path: Path, *, root: Path) -> str:

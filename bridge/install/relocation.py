@@ -113,7 +113,7 @@ class _Work:
 
     def _rewrite_file(self, path: str, placeholder: Placeholder | None, *, is_of_wheel: bool) -> None:
         placed = self._placed[path]
-        was = (self._state.prefix / path).read_bytes()
+        was = fs.read_content(self._state.prefix / path)
         packed = restore(was, placeholder, placed.prefix) if placeholder is not None else None
         if placed.is_here:
             data: bytes | None = was
@@ -141,7 +141,7 @@ class _Work:
         for entry in installed.entries:
             if entry.path.endswith(".pyc") and entry.fingerprint.sha256 is None:
                 try:
-                    data = (self._state.prefix / entry.path).read_bytes()
+                    data = fs.read_content(self._state.prefix / entry.path)
                 except OSError:
                     continue
                 if any(holds(data, former) for former in self._former):
@@ -149,7 +149,7 @@ class _Work:
 
     def _record(self, installed: Installed, done: Mapping[str, _Done]) -> None:
         """Write the new hashes into the record, and into RECORD where bridge keeps that."""
-        document = json.loads((self._state.prefix / installed.meta_path).read_bytes())
+        document = json.loads(fs.read_content(self._state.prefix / installed.meta_path))
         if installed.record.ecosystem == "wheel":
             done = {**done, **self._listing(installed, done)}
         promised = {entry.path: entry.fingerprint.sha256 for entry in installed.entries}
@@ -169,7 +169,7 @@ class _Work:
         if path is None:
             return {}
         try:
-            was = (self._state.prefix / path).read_bytes()
+            was = fs.read_content(self._state.prefix / path)
         except OSError:
             return {}
         data = _with_hashes(was, posixpath.dirname(posixpath.dirname(path)), done)

@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.errors import FaultError
+from bridge.faults import faults
 from bridge.model import PrefixState
 from bridge.paths import OWN
 from bridge.prefix.claims import claims, owners_of
@@ -67,13 +69,21 @@ def build(state: PrefixState) -> bytes:
     """The database for what the records of `state` say. The same rows give the same bytes."""
     found = rows_of(state)
     values = [(row.path, row.owner, row.kind, row.sha256, row.size) for row in found]
-    with tempfile.TemporaryDirectory(prefix="bridge-ledger-") as folder:
+    temporary = tempfile.gettempdir()
+    with faults(temporary), tempfile.TemporaryDirectory(prefix="bridge-ledger-", dir=temporary) as folder:
         # Python 3.10 cannot serialise a database in memory; one way for all is one way to test.
         path = Path(folder, "ledger.sqlite")
-        with closing(sqlite3.connect(path)) as database, database:
-            database.executescript(_SCHEMA)
-            database.execute("INSERT INTO made_from VALUES (?)", (_digest(found),))
-            database.executemany("INSERT INTO paths VALUES (?, ?, ?, ?, ?)", values)
+        try:
+            with closing(sqlite3.connect(path)) as database, database:
+                database.executescript(_SCHEMA)
+                database.execute("INSERT INTO made_from VALUES (?)", (_digest(found),))
+                database.executemany("INSERT INTO paths VALUES (?, ?, ?, ?, ?)", values)
+        except sqlite3.OperationalError as error:
+            raise FaultError(
+                "temporary-folder",
+                f"the table of owners cannot be written in {temporary}: {error}",
+                hint="free some space there, or name another folder with TMPDIR",
+            ) from error
         return path.read_bytes()
 
 

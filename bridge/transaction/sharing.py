@@ -46,7 +46,7 @@ def _shared(prefix: Path, timeout: float) -> int | None:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            descriptor = os.open(prefix / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(prefix / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
         try:

@@ -10,11 +10,14 @@ from bridge import resolve as resolver
 from bridge.cli import documents
 from bridge.cli.commands.request import Asked
 from bridge.cli.session import Session
+from bridge.config.files import read_named
 from bridge.errors import BridgeError, UsageError
 from bridge.model import Resolution
 from bridge.requirements import algebra
 
 __all__ = ["resolve", "resolve_batch"]
+
+_MAX_BATCH = 256 << 20  # bytes
 
 
 def resolve(wanted: Asked, session: Session) -> Resolution:
@@ -45,7 +48,7 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
 
 def _requests(path: Path) -> list[dict[str, list[str]]]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_named(path, limit=_MAX_BATCH).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError("batch-file", f"{path} cannot be read: {reason}") from error

@@ -34,6 +34,7 @@ from bridge.install.staging.wheels import Placement, place_wheel, record_wheel
 from bridge.model import Entry, PathChange, PrefixState, Resolved
 from bridge.paths import OWN
 from bridge.prefix.claims import incoming
+from bridge.prefix.shebangs import unfit
 
 __all__ = ["Staged", "Task", "Unpacking", "check_prefix", "stage"]
 
@@ -118,13 +119,23 @@ def _stage(task: Task, staging: Path, scratch: Path, executor: Executor | None, 
 def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
     """Whether the prefix's own path can be written into the packages.
 
-    Raises `UsageError` (`prefix-name`) for a path with a line break (W74); `UnsafeInputError` (`prefix-too-long`) where
-    a binary file of a conda package has no room for it (P14).
+    Raises `UsageError` (`prefix-name`) for a path with a line break (W74), or that breaks the first lines of scripts;
+    `UnsafeInputError` (`prefix-too-long`) where a binary file of a conda package has no room for it (P14).
     """
     text = str(prefix)
     if any(mark < " " or mark == "\x7f" for mark in text):
         raise UsageError(
             "prefix-name", f"an environment's path cannot hold a line break or control character: {text!r}"
+        )
+    manifests = tuple(manifests)
+    is_of_conda = any(isinstance(each, CondaManifest) for each in manifests)
+    if is_of_conda and any("\udc80" <= mark <= "\udcff" for mark in text):
+        raise UsageError("prefix-name", f"the path of an environment with conda packages must be UTF-8: {text!r}")
+    if (broken := unfit(text, is_of_conda=is_of_conda)) is not None:
+        raise UsageError(
+            "prefix-name",
+            f"scripts in {text} would not start: their first line cannot hold {broken} in a path like this",
+            hint="choose a path of letters, digits and - _ . for the environment",
         )
     for manifest in manifests:
         for path in manifest.paths if isinstance(manifest, CondaManifest) else ():

@@ -9,6 +9,7 @@ from bridge import fs
 from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import history, meta_path
 from bridge.install.staging.task import Task
+from bridge.faults import faults
 from bridge.model import Fingerprint, PrefixState, Reinstall, Remove
 from bridge.paths import META
 from bridge.prefix import condameta, ledger
@@ -57,8 +58,10 @@ def stage_own(task: Task, staging: Path, after: PrefixState) -> dict[str, Finger
     if not (added or removed):
         return found  # What is only repaired is no revision.
     path = task.state.prefix / _HISTORY
+    with faults(path):
+        old = fs.read_content(path) if path.is_file() else b""
     data = history(
-        path.read_bytes() if path.is_file() else b"",
+        old,
         when=task.when,
         command=task.command,
         version=task.version,

@@ -53,7 +53,7 @@ def _may_be_old(installed: Installed, known: Mapping[str, Record]) -> bool:
 def _renewed(prefix: Path, installed: Installed, known: Record | None, source: str) -> bytes | None:
     """The record in today's form; `None` where it has it already, or is not bridge's."""
     try:
-        old = json.loads((prefix / installed.meta_path).read_bytes())
+        old = json.loads(fs.read_content(prefix / installed.meta_path))
     except (OSError, ValueError, RecursionError):
         return None
     link = old.get("link")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from bridge.config.builds import Formats
+from bridge.config.files import read_named
 from bridge.errors import UsageError
 from bridge.fetch.urls import masked
 from bridge.model import IndexFile
@@ -77,11 +79,16 @@ def wrong(
     )
 
 
+@cache
+def _piped(path: Path) -> bytes:
+    """What came through a pipe, as in `-r <(…)`: it is read once, and a file of requirements is looked into twice."""
+    return read_named(path, limit=MAX_SIZE)
+
+
 def read_text(path: Path, limit: int = MAX_SIZE) -> str:
     """The text of a file, UTF-8 with or without a mark of its byte order. Raises `UsageError` (`requirement-file`)."""
     try:
-        with open(path, "rb") as stream:
-            data = stream.read(limit + 1)
+        data = read_named(path, limit=limit) if path.is_file() else _piped(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise wrong(path, None, f"the file cannot be read: {reason}") from error

@@ -1,0 +1,44 @@
+"""Reading the files that a person names: on the command line, in the environment, in another file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+from pathlib import Path
+
+__all__ = ["read_named"]
+
+_BLOCK = 1 << 20  # bytes read at a time
+_PATIENCE = 10.0  # seconds without a byte
+
+
+def read_named(path: Path, *, limit: int) -> bytes:
+    """The content of what a person named as a file: a regular file, a pipe that somebody writes to, the null device.
+
+    :param limit: bytes; at most one more is read and returned.
+    :raises OSError: `ETIMEDOUT` where nobody writes to a pipe, or stops writing; `EINVAL` for a path with NUL in it;
+        else what the system says.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "a NUL in its path", str(path)) from error
+    with open(descriptor, "rb", buffering=0) as stream:
+        is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        blocks: list[bytes] = []
+        left = limit + 1
+        while left > 0:
+            block = stream.read(min(left, _BLOCK))
+            if block is None:  # A writer is there, and wrote nothing yet.
+                if not select.select([stream], [], [], _PATIENCE)[0]:
+                    raise OSError(errno.ETIMEDOUT, "nobody writes to the pipe", str(path))
+                continue
+            if not block:
+                break
+            blocks.append(block)
+            left -= len(block)
+        if is_pipe and not blocks:
+            raise OSError(errno.ETIMEDOUT, "nobody writes to the pipe", str(path))
+        return b"".join(blocks)
