@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from bridge import __version__
+from bridge.channels.panics import is_panic
 from bridge.cli import commands
 from bridge.cli.failure import misused, told, unforeseen
 from bridge.cli.options import changing, lock, output, prefix, requirements, sources
 from bridge.errors import BridgeError, UsageError
-from bridge.channels.panics import is_panic
 from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import click
 
+from bridge.cli.streams import flush
 from bridge.errors import BridgeError, FaultError, UsageError
 from bridge.faults import fault
-from bridge.cli.streams import flush
 
 __all__ = ["finish", "misused", "told", "unforeseen"]
 

@@ -18,10 +18,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bridge.audit.finding import LEVELS, grouped, is_fixable
+from bridge.cli.streams import is_unicode
 from bridge.cli.texts import few, safe, short
 from bridge.errors import BridgeError
 from bridge.fetch.urls import masked
-from bridge.cli.streams import is_unicode
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from bridge import fs
+from bridge.faults import faults
 from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import history, meta_path
 from bridge.install.staging.task import Task
-from bridge.faults import faults
 from bridge.model import Fingerprint, PrefixState, Reinstall, Remove
 from bridge.paths import META
 from bridge.prefix import condameta, ledger
