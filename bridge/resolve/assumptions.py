@@ -1,23 +1,20 @@
-"""What is barred as long as something better may do: pre-releases and yanked files (PEP 440, PEP 592), and the marks.
+"""What is barred as long as something better may do: pre-releases and yanked files (PEP 440, PEP 592).
 
 An assumption is a bit; a clause that rests on it carries the bit, and so does what is learned from it. A liftable one
-gives way where no solution is found otherwise.
+gives way where no solution exists otherwise.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bridge.requirements.algebra import Requirement, names_prerelease
-from bridge.resolve.catalog import Project
-from bridge.resolve.variables import Fact, Variable
-
-if TYPE_CHECKING:
-    from bridge.resolve.space import Space
+from bridge.resolve.facts import Prerelease, Yanked
+from bridge.resolve.packages import Project
+from bridge.resolve.space import Space
+from bridge.resolve.variables import VariableId
 
 __all__ = ["GROWN", "Assumptions", "meeting_files"]
 
-GROWN = 1  # the mark of no clause: the search starts again, for a variable has got candidates that it did not have
+GROWN = 1  # no clause has this mark: lifting it restarts the search because a variable gained candidates
 
 
 class Assumptions:
@@ -28,57 +25,61 @@ class Assumptions:
         self.lifting = 0
         self._liftable = 0
         self._next = GROWN << 1
+        self._prereleases: dict[VariableId, int] = {}  # project → the mark of what bars its pre-releases
+        self._yanked: dict[VariableId, tuple[int, int]] = {}  # project → the files barred as yanked, and the mark
 
     def mark(self, *, liftable: bool = False) -> int:
-        """A new assumption; a liftable one gives way where no solution is found otherwise."""
+        """A new assumption; a liftable one gives way where no solution exists otherwise."""
         made, self._next = self._next, self._next << 1
         self._liftable |= made if liftable else 0
         return made
 
-    def hold_back(self, variable: Variable, project: Project) -> None:
+    def hold_back(self, variable: VariableId, project: Project) -> None:
         """Bar yanked files, and pre-releases as long as a final release may do; both as assumptions."""
-        early, variable.yanked = project.prereleases, project.yanked
-        for implication in variable.demands:
-            if implication.requirement is not None:
-                variable.yanked &= ~project.pinned(implication.requirement.specifier)
-                if early and self._asks_prerelease(variable, implication.requirement):
+        early, yanked = project.prereleases, project.yanked
+        for demand in self._space.onto[variable]:
+            requirement = self._space.demands[demand].requirement
+            if requirement is not None:
+                yanked &= ~project.pinned(requirement.specifier)
+                if early and self._asks_prerelease(variable, requirement):
                     early = 0
-        if variable.yanked:
-            variable.yanked_mark = self.mark()
-            fact = Fact("yanked", "", variable, variable.yanked)
-            self._space.bar(variable, variable.yanked, fact, variable.yanked_mark)
+        if yanked:
+            self._bar_yanked(variable, yanked)
         if early and not self._space.catalog.options.pre:
-            variable.prerelease_mark = self.mark(liftable=True)
-            self._space.bar(variable, early, Fact("prerelease", "", variable, early), variable.prerelease_mark)
+            self._prereleases[variable] = mark = self.mark(liftable=True)
+            self._space.bar(variable, early, Prerelease("", variable, early), mark)
 
-    def _asks_prerelease(self, variable: Variable, requirement: Requirement) -> bool:
-        """Whether a requirement names a pre-release, or no final release in either world could ever meet it."""
-        project, specifier = variable.project, requirement.specifier
+    def _bar_yanked(self, variable: VariableId, bits: int) -> None:
+        mark = self.mark()
+        self._yanked[variable] = bits, mark
+        self._space.bar(variable, bits, Yanked("", variable, bits), mark)
+
+    def _asks_prerelease(self, variable: VariableId, requirement: Requirement) -> bool:
+        """Whether a requirement names a pre-release, or no final release of either ecosystem could ever meet it."""
+        project, specifier = self._space.meanings[variable].project, requirement.specifier
         assert project is not None
         if requirement.url or (specifier is not None and names_prerelease(specifier)):
             return True
+        catalog, name = self._space.catalog, self._space.variables[variable].key
         finals = project.everything & ~project.prereleases & ~project.yanked
         meeting = meeting_files(project, requirement) & finals
-        if any(bits & meeting and self._space.catalog.pythons.for_tags(tags) for tags, bits in project.by_tags.items()):
+        if any(bits & meeting and catalog.pythons.for_tags(tags) for tags, bits in project.by_tags.items()):
             return False
         return requirement.bound == "wheel" or not any(
-            self._space.catalog.conda(carrier).meets_pypi(variable.key, specifier)
-            for carrier in self._space.catalog.carriers(variable.key)
+            catalog.conda(carrier).meets_pypi(name, specifier) for carrier in catalog.carriers(name)
         )
 
-    def release(self, variable: Variable, requirement: Requirement) -> None:
+    def release(self, variable: VariableId, requirement: Requirement) -> None:
         """A demand that came after the project was read may ask for what was held back."""
-        assert variable.project is not None
-        if variable.prerelease_mark and self._asks_prerelease(variable, requirement):
-            self.lifting |= variable.prerelease_mark
-            variable.prerelease_mark = 0
-        pinned = variable.project.pinned(requirement.specifier) & variable.yanked if variable.yanked_mark else 0
+        project = self._space.meanings[variable].project
+        assert project is not None
+        if variable in self._prereleases and self._asks_prerelease(variable, requirement):
+            self.lifting |= self._prereleases.pop(variable)
+        yanked, mark = self._yanked.get(variable, (0, 0))
+        pinned = project.pinned(requirement.specifier) & yanked if mark else 0
         if pinned:
-            self.lifting |= variable.yanked_mark
-            variable.yanked &= ~pinned
-            variable.yanked_mark = self.mark()
-            fact = Fact("yanked", "", variable, variable.yanked)
-            self._space.bar(variable, variable.yanked, fact, variable.yanked_mark)
+            self.lifting |= mark
+            self._bar_yanked(variable, yanked & ~pinned)
 
     def lift(self, marks: int) -> bool:
         """Lift what is to be lifted, and what may be among `marks`; then the store is at level 0 again."""
@@ -86,13 +87,12 @@ class Assumptions:
         self.lifting = 0
         if liftable:
             self._space.store.lift(liftable)
-            for variable in self._space.variables:
-                if variable.prerelease_mark & liftable:
-                    variable.prerelease_mark = 0
+            self._prereleases = {v: mark for v, mark in self._prereleases.items() if not mark & liftable}
         return bool(liftable)
 
 
 def meeting_files(project: Project, requirement: Requirement) -> int:
+    """The files of a project that meet a requirement, in the requirement's own order."""
     if requirement.url:
         return next((2 << place for place, file in enumerate(project.files) if file.url == requirement.url), 0)
     if requirement.kind == "matchspec":

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from bridge.errors import NetworkError
 from bridge.model import IndexFile
 from bridge.requirements.foreign import Foreign
-from bridge.resolve.catalog import IndexPort, RecordPort
+from bridge.resolve.sources import IndexPort, RecordPort
 from converters.record import Record
 from converters.wheel import CoreMetadata
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
 from packaging.tags import Tag
@@ -12,24 +11,23 @@ from packaging.tags import Tag
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
 from converters.target import Python, Target, python_tags
 
-if TYPE_CHECKING:
-    from bridge.resolve.catalog import CondaName
-
 __all__ = ["Pythons"]
 
 
 class Pythons:
-    """The records of the conda name `python` on one target. Builds of another implementation fit no wheel."""
+    """The records of the conda name `python` on one target. Builds of another implementation fit no wheel.
 
-    def __init__(self, conda: CondaName, target: Target) -> None:
+    `interpreters`: what each record is, best first; `None` for another implementation than CPython.
+    """
+
+    def __init__(self, interpreters: Sequence[Python | None], target: Target) -> None:
         self._target = target
         self._platforms = target.platform_tags()
         self._groups: dict[Python, int] = {}
-        for position in range(len(conda.records)):
-            found = conda.python(position)
-            if found is not None:
-                self._groups[found] = self._groups.get(found, 0) | 2 << position
-        self.everything = conda.everything
+        for position, python in enumerate(interpreters):
+            if python is not None:
+                self._groups[python] = self._groups.get(python, 0) | 2 << position
+        self.everything = (1 << len(interpreters) + 1) - 2
         self._masks: dict[object, int] = {}
 
     def _where(self, key: object, holds: Callable[[Python], bool]) -> int:

@@ -1,102 +1,76 @@
-"""The values of one search: variables, the facts behind clauses, and implications from one variable to another.
+"""The values of one search: variables, what their bits stand for, and demands. All are immutable and refer by id.
 
-They grow while facts are loaded, so they are no frozen values; they live and die with one solve.
+A variable and a demand are known by their ids, their places in the tables of a `Space`. What changes during a search
+lives in tables of whoever changes it: domains in the store, what was read in the loader, assumptions in theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
 
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.catalog import CondaName, Project
-from bridge.resolve.masks import PRESENT
-from bridge.resolve.needs import Need
+from bridge.resolve.facts import Fact, VariableId
+from bridge.resolve.packages import CondaName, Project
 from bridge.resolve.store import Term
-from converters.wheel import CoreMetadata
 
-__all__ = ["Fact", "FactKind", "Implication", "Variable"]
+__all__ = ["Candidate", "Demand", "DemandId", "Meaning", "Variable", "VariableId", "VariableKind"]
 
+DemandId: TypeAlias = int
 VariableKind = Literal["conda", "wheels", "slot", "extra"]
-FactKind = Literal[
-    "asked",
-    "present",
-    "foreign",
-    "constraint",
-    "pinned",
-    "depends",
-    "constrains",
-    "provides",
-    "serves",
-    "owner",
-    "needs-python",
-    "tags",
-    "requires-python",
-    "virtual",
-    "yanked",
-    "prerelease",
-    "too-new",
-    "only",
-    "unreadable",
-    "no-extra",
-]
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """One identifier of the resolver (`docs/decisions/0004-resolver.md`). `index` is its place in the store.
+    """One identifier of the resolver (`docs/decisions/0004-resolver.md`). `id` is its place in the store.
 
-    * `conda`: `key` is a conda name; its candidates are the records, then "the wheel of its project" (`wheel_bit`).
+    * `conda`: `key` is a conda name; its candidates are the records, then "the wheel of its project".
     * `wheels`: `key` is a project; its candidates are files. Read only when a wheel is to be taken.
     * `slot`: a project that several conda names carry, or one among many of a name: "carried by NAME", then "a wheel".
-    * `extra`: `key[extra]`, on or absent.
+    * `extra`: `key[extra]`, on or absent; where it `is_of_records`, `key` is a conda name.
     """
 
-    index: int
+    id: VariableId
     name: str
     kind: VariableKind
     key: str
     extra: str = ""
-    is_asked: bool = False
-    asked: set[str] = field(default_factory=set)  # the kinds of the requirements that ask for it by this name
-    is_known: bool = False
-    is_of_records: bool = False  # extra: `key` is a conda name, and its records say what the extra adds
+    is_of_records: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What the bits of a variable stand for, as far as it was read.
+
+    :param conda: the records of a conda name.
+    :param project: the files of a project.
+    :param carriers: the variables of the conda names behind a slot, one a bit.
+    :param wheels: the variable of the wheels behind `wheel_bit`.
+    :param wheel_bit: "the wheel of this project", after all other candidates.
+    """
+
     conda: CondaName | None = None
     project: Project | None = None
-    carriers: tuple[Variable, ...] = ()
-    wheels: Variable | None = None
+    carriers: tuple[VariableId, ...] = ()
+    wheels: VariableId | None = None
     wheel_bit: int = 0
-    demands: list[Implication] = field(default_factory=list)  # onto this variable
-    loaded: int = 0  # candidates whose facts are in the store
-    loaded_python: int = 0  # candidates whose facts about python are
-    unread_python: Sequence[Need] = ()  # what its records state of python, and the store has not been told
-    unread: Sequence[Need] = ()  # the same, of all else
-    metadata: dict[int, CoreMetadata] = field(default_factory=dict)
-    served: dict[int, int] = field(default_factory=dict)  # extra: owner's index -> candidates read for it
-    prerelease_mark: int = 0
-    yanked_mark: int = 0
-    yanked: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class Fact:
-    """Why a clause holds, in terms a person knows: `subject` is the variable that speaks, `bits` its candidates."""
+class Demand(NamedTuple):
+    """If all `source` terms hold, the target must be one of the candidates that the demand allows (`Space.allowed`).
 
-    kind: FactKind
-    text: str = ""
-    subject: Variable | None = None
-    bits: int = 0
-    target: Variable | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Implication:
-    """If all `source` terms hold, `target` must be one of `allowed`; optional: or be absent (`constrains`)."""
+    An optional one also allows that the target is absent (`constrains`).
+    """
 
     source: tuple[Term, ...]
-    target: Variable
+    target: VariableId
     requirement: Requirement | None
     fact: Fact
     is_optional: bool = False
-    allowed: int = PRESENT
+
+
+class Candidate(NamedTuple):
+    """One candidate of one variable."""
+
+    variable: VariableId
+    bit: int

@@ -1,0 +1,125 @@
+"""What there is to choose from: what channels and indexes have of each name that nothing could serve."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from bridge.model import IndexFile
+from bridge.requirements.algebra import Requirement
+from bridge.resolve.facts import Asked, Constrains, Depends, Fact, Foreign, NeedsPython, Serves
+from bridge.resolve.packages import CondaName, Project
+from bridge.resolve.sentences import Sentences, listed, version_range, virtual_name
+from bridge.resolve.space import Space
+from bridge.resolve.variables import DemandId, VariableId
+
+__all__ = ["Availability"]
+
+
+class Availability:
+    """Says what there is of the names that a proof is about. `bars` are the reasons why files are no candidates."""
+
+    def __init__(self, space: Space, sentences: Sentences) -> None:
+        self._space = space
+        self._sentences = sentences
+        self.bars: set[str] = set()
+
+    def of(self, facts: Sequence[Fact]) -> list[str]:
+        """For each name asked for or needed: what channels and indexes have of it, and what bars their files."""
+        lines: dict[str, None] = {}
+        for fact in facts:
+            if isinstance(fact, Asked) and fact.target is None and (name := virtual_name(fact.text)):
+                lines[self._sentences.virtual(name)] = None
+            if fact.target is not None and self._names_a_need(fact):
+                for demand in self._space.onto[fact.target]:
+                    if self._space.demands[demand].fact is fact or isinstance(fact, Serves):
+                        lines.update(dict.fromkeys(self._available(fact.target, demand)))
+        return list(lines)
+
+    def _names_a_need(self, fact: Fact) -> bool:
+        if isinstance(fact, NeedsPython):
+            return not self._sentences.has_python
+        return isinstance(fact, (Asked, Depends, Constrains, Serves))
+
+    def _available(self, variable: VariableId, demand: DemandId) -> Iterable[str]:
+        meaning, requirement = self._space.meanings[variable], self._space.demands[demand].requirement
+        for carrier in meaning.carriers:
+            yield from self._available(carrier, demand)
+        if meaning.conda is not None:
+            is_met = bool(self._space.allowed[demand] & meaning.conda.everything) and requirement is not None
+            if not is_met:  # else it is not for want of versions
+                yield from self._available_records(variable, meaning.conda, requirement)
+        elif meaning.project is not None:
+            yield from self._available_files(variable, meaning.project, requirement)
+        elif meaning.wheels is not None:
+            yield from self._files_behind(meaning.wheels, requirement)
+
+    def _files_behind(self, wheels: VariableId, requirement: Requirement | None) -> Iterable[str]:
+        project = self._space.meanings[wheels].project
+        if self._space.is_known[wheels] and project is not None:
+            yield from self._available_files(wheels, project, requirement)
+
+    def _available_records(
+        self, variable: VariableId, conda: CondaName, requirement: Requirement | None
+    ) -> Iterable[str]:
+        wheels = self._space.meanings[variable].wheels
+        if conda.records:
+            yield f"conda has {version_range(conda.name, [record.version for record in conda.records], 0)}"
+        elif wheels is None:
+            yield f"no channel has a package named {conda.name}"
+        if wheels is not None:
+            yield from self._files_behind(wheels, requirement)
+        elif conda.records and variable != self._space.python:
+            yield f"{conda.name} is no PyPI project as far as anything vouches for, so the index is not asked"
+
+    def _available_files(
+        self, variable: VariableId, project: Project, requirement: Requirement | None
+    ) -> Iterable[str]:
+        facts = (self._space.demands[demand].fact for demand in self._space.onto[variable])
+        left_alone = next((fact for fact in facts if isinstance(fact, Foreign)), None)
+        name = self._space.variables[variable].key
+        if left_alone is not None:
+            self.bars.add("foreign")
+            yield self._sentences.of(left_alone)
+        elif project.files:
+            versions = [file.version for file in project.files]
+            yield f"{_index(project.files[0])} has {version_range(name, versions, 0)}"
+        elif not project.barred:
+            yield f"no index has a file of {name}"
+        served = {file.version for file in project.files}  # by another file, which may be a candidate
+        for reason, files in project.barred.items():
+            others = [file for file in files if file.version not in served]
+            meeting = [file for file in others if requirement is None or _meets(requirement, file)]
+            if meeting:
+                self.bars.add(reason)
+                yield self._barred(reason, meeting)
+
+    def _barred(self, reason: str, files: Sequence[IndexFile]) -> str:
+        what = version_range(files[0].project, [file.version for file in files], 0)
+        target = self._space.catalog.target
+        if reason == "platform":
+            platforms = sorted({file.filename[:-4].rsplit("-", 1)[-1] for file in files if file.is_wheel})
+            floors = [
+                f"{name} {version}" for name, version, _ in target.virtual_packages if name in ("__glibc", "__osx")
+            ]
+            here = f"{target.subdir} with {listed(floors)}" if floors else target.subdir
+            return f"the wheels of {what} are made for {', '.join(platforms[:6])}, and the target is {here}"
+        if reason == "sdist":
+            return f"{what} would have to be built, which --no-build or pip's only-binary forbids"
+        if reason == "no-binary":
+            return f"{what} is there as wheels only, which pip's no-binary forbids"
+        if reason == "too-new":
+            return f"the files of {what} are newer than --exclude-newer allows, or have no time"
+        return f"the files of {what} have no readable {reason}"
+
+
+def _index(file: IndexFile) -> str:
+    """An index by its URL, without credentials: the first that has a project serves it alone."""
+    origin = re.sub(r"(?<=://)[^/@]*@", "***@", file.origin)
+    return f"the index {origin}" if "://" in origin else "the index"
+
+
+def _meets(requirement: Requirement, file: IndexFile) -> bool:
+    if requirement.specifier is not None:
+        return requirement.specifier.contains(file.version, prereleases=True)
+    return requirement.conda is None or requirement.conda.accepts_version(file.version)

@@ -1,0 +1,303 @@
+"""The search: an `AbstractResolver` of resolvelib over the store (`docs/decisions/0004-resolver.md`).
+
+resolvelib gives the contract: the resolver's and the reporter's classes, `Result`, and the exceptions. The loop is
+here: what is required and not pinned yet is decided one by one in the order of the policy, each in a level of the
+store; a conflict is learned from, and the pins above the level that is kept are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from resolvelib import AbstractProvider, AbstractResolver, BaseReporter, ResolutionImpossible, ResolutionTooDeep
+from resolvelib.resolvers import RequirementInformation, ResolverException, Result
+from resolvelib.structs import DirectedGraph
+
+from bridge.resolve.loader import Loader
+from bridge.resolve.preference import (
+    WEIGHED_MINORS,
+    best_version,
+    choose,
+    decision_order,
+    newest_of_minors,
+    weighs_versions,
+)
+from bridge.resolve.space import Space
+from bridge.resolve.store import Clause
+from bridge.resolve.variables import Candidate, Demand, DemandId, VariableId
+
+__all__ = ["Joint", "Reporter", "Unsolvable", "Watcher", "run"]
+
+
+class Unsolvable(ResolutionImpossible[Demand, Candidate]):
+    """There is no solution; `proof` is the clause at the root of the refutation."""
+
+    def __init__(self, proof: Clause) -> None:
+        super().__init__([])
+        self.proof = proof
+
+
+class Watcher(Protocol):
+    """Called with every pin, for a progress display."""
+
+    def __call__(self, name: str, rounds: int) -> None: ...
+
+
+class Reporter(BaseReporter[Demand, Candidate, VariableId]):
+    """Counts what the resolver reports."""
+
+    def __init__(self, space: Space, watcher: Watcher | None = None) -> None:
+        self.rounds = 0
+        self.backtracks = 0
+        self._space = space
+        self._watcher = watcher
+
+    def starting_round(self, index: int) -> None:
+        self.rounds = index + 1
+
+    def resolving_conflicts(self, causes: object) -> None:
+        self.backtracks += 1
+
+    def pinning(self, candidate: Candidate) -> None:
+        if self._watcher is not None:
+            self._watcher(self._space.variables[candidate.variable].name, self.rounds)
+
+
+class Provider(AbstractProvider[Demand, Candidate, VariableId]):
+    """What `Joint` asks of a provider: what a demand or a candidate is about, and what to decide next.
+
+    resolvelib's own `Resolver` also asks for matches, dependencies and whether a candidate satisfies a requirement;
+    here the store has propagated all three before anything is decided, so these methods are not defined.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+
+    def identify(self, requirement_or_candidate: Demand | Candidate) -> VariableId:
+        if isinstance(requirement_or_candidate, Candidate):
+            return requirement_or_candidate.variable
+        return requirement_or_candidate.target
+
+    def narrow_requirement_selection(
+        self,
+        identifiers: Iterable[VariableId],
+        resolutions: Mapping[VariableId, Candidate],
+        candidates: Mapping[VariableId, Iterator[Candidate]],
+        information: Mapping[VariableId, Iterator[RequirementInformation[Demand, Candidate]]],
+        backtrack_causes: Sequence[RequirementInformation[Demand, Candidate]],
+    ) -> Iterable[VariableId]:
+        """The one to decide first, by the policy."""
+        return (min(identifiers, key=lambda variable: decision_order(self.space, variable)),)
+
+
+class _Mark(NamedTuple):
+    """How far the search was when a level of the store was open: the lengths of its two tables."""
+
+    level: int
+    pins: int
+    required: int
+
+
+class Joint(AbstractResolver[Demand, Candidate, VariableId]):
+    """The resolver of the joint space. One open level of the store per decision."""
+
+    base_exception = ResolverException
+
+    def __init__(self, provider: Provider, reporter: Reporter, loader: Loader, max_rounds: int) -> None:
+        super().__init__(provider, reporter)
+        self._max_rounds = max_rounds
+        self._space = provider.space
+        self._loader = loader
+        # Tables in the order of insertion, cut back to a mark by a jump. What is pinned may not be in `_required`.
+        self._required: dict[VariableId, None] = {}
+        self._pins: dict[VariableId, Candidate] = {}
+        self._marks: list[_Mark] = []
+
+    def resolve(self, requirements: Iterable[Demand], **kwargs: object) -> Result[Demand, Candidate, VariableId]:
+        """Pin every variable that is required, and return the pins as `mapping`; the rest of it is empty.
+
+        Raises `Unsolvable`, and `ResolutionTooDeep` after `max_rounds` decisions.
+        """
+        self.reporter.starting()
+        self._required = {self.provider.identify(requirement): None for requirement in requirements}
+        self._mark()
+        for index in range(self._max_rounds):
+            self.reporter.starting_round(index=index)
+            undecided = [variable for variable in self._required if variable not in self._pins]
+            if not undecided:
+                return Result(self._pins, DirectedGraph(), {})
+            if self._pin(self._next(undecided)):
+                self._mark()
+            else:
+                self.reporter.resolving_conflicts(causes=())
+                self._jump_back()
+        raise ResolutionTooDeep(self._max_rounds)
+
+    def _next(self, undecided: Sequence[VariableId]) -> VariableId:
+        if len(undecided) == 1:
+            return undecided[0]
+        (chosen,) = self.provider.narrow_requirement_selection(undecided, self._pins, {}, {}, ())
+        return chosen
+
+    def _mark(self) -> None:
+        self._marks.append(_Mark(self._space.store.level, len(self._pins), len(self._required)))
+
+    def _pin(self, variable: VariableId) -> bool:
+        """Decide a variable and draw what follows. A conflict waits in the store for `_jump_back`."""
+        conflict = self._loader.settle()
+        if self._goes_on(variable, conflict):
+            conflict = self._decide(variable)
+        if conflict is not None or self._loader.is_lifting:
+            return False
+        self._pin_decided()
+        return True
+
+    def _goes_on(self, variable: VariableId, conflict: Clause | None) -> bool:
+        """Whether a variable is still to be decided, after the store has settled."""
+        return conflict is None and not self._loader.is_lifting and not self._space.store.is_decided(variable)
+
+    def _decide(self, variable: VariableId) -> Clause | None:
+        space, store, loader = self._space, self._space.store, self._loader
+        loader.encoder.know(variable)
+        wheels = space.meanings[variable].wheels
+        if wheels is not None and not space.is_known[wheels] and weighs_versions(space, variable):
+            loader.encoder.know(wheels)  # what is known of them may bar what would have been taken
+            conflict = loader.settle()
+            if not self._goes_on(variable, conflict):
+                return conflict
+        chosen = choose(space, variable)
+        if variable == space.python and variable in space.asked:
+            weighed = self._weigh_pythons(chosen.bit)
+            conflict = loader.settle()  # what was read for one python may bar another
+            if not self._goes_on(variable, conflict):
+                return conflict
+            is_left = store.domains[variable] & weighed
+            chosen = Candidate(variable, weighed) if is_left else choose(space, variable)
+        if space.variables[chosen.variable].kind == "wheels" and not loader.has_metadata(*chosen):
+            # What a wheel needs is known from METADATA alone: read before the level opens, for it holds at any level.
+            loader.load_wheel(*chosen)
+            conflict = loader.settle()
+            if not self._goes_on(variable, conflict):
+                return conflict
+            chosen = choose(space, variable)
+        store.decide(*chosen)
+        return loader.settle()
+
+    def _weigh_pythons(self, newest: int) -> int:
+        """Of the newest pythons of a few minors the one that costs least of what else was asked.
+
+        First it is to leave a record of most names, then most of them at the version they could have. Each is tried:
+        taken, its consequences drawn, and taken back. Of equals, and where nothing is lost, the newest is taken.
+        """
+        space, store, python = self._space, self._space.store, self._space.python
+        minors = newest_of_minors(space, WEIGHED_MINORS)
+        if len(minors) == 1:
+            return newest
+        asked = [v for v in sorted(space.asked) if space.variables[v].kind == "conda" and store.is_required(v)]
+        before = {variable: best_version(space, variable) for variable in asked if variable != python}
+        least, chosen = (len(before) + 1, 0), newest
+        for bit in minors:
+            if not store.domains[python] & bit:
+                continue  # what was read for another bars it
+            level = store.level
+            store.decide(python, bit)
+            conflict = self._loader.settle()
+            after = {variable: best_version(space, variable) for variable in before}
+            store.backjump(level)
+            if self._loader.is_lifting or store.propagate() is not None:
+                return newest  # the caller settles first, and sees it
+            lost = [variable for variable in before if after[variable] != before[variable]]
+            cost = (sum(after[variable] is None for variable in lost), len(lost))
+            if conflict is None and cost < least:
+                least, chosen = cost, bit
+            if conflict is None and not lost:
+                break
+        return chosen
+
+    def _pin_decided(self) -> None:
+        """Bring the tables up to what the store knows: every variable that is required, and its pin where it has one.
+
+        What is required may come to light after its parent was pinned (facts are read late), so the store is asked for
+        all of it, not only for what the last candidate needs.
+        """
+        space, store, pins = self._space, self._space.store, self._pins
+        changed, store.unpinned = store.unpinned, set()
+        for variable in sorted(changed):
+            if variable in pins or not store.is_required(variable):
+                continue
+            candidate = space.decided(variable)
+            if variable not in self._required:
+                if not self._is_demanded(variable):
+                    store.unpinned.add(variable)  # only a learned clause asks for it as yet: its parent comes later
+                    continue
+                if candidate is None:
+                    self._required[variable] = None
+            if candidate is not None:
+                self.reporter.pinning(candidate=candidate)
+                pins[variable] = candidate
+
+    def _is_demanded(self, variable: VariableId) -> bool:
+        demands, satisfied = self._space.demands, self._space.store.satisfied
+        for demand in map(demands.__getitem__, self._space.onto[variable]):
+            if not demand.is_optional and satisfied(demand.source):
+                return True
+        return False
+
+    def _jump_back(self) -> None:
+        """Learn from the conflict in the store, and drop the pins above the level that is kept."""
+        assumptions, store = self._loader.encoder.assumptions, self._space.store
+        if assumptions.lifting:
+            assumptions.lift(0)
+            self._drop_pins(-1)
+            return
+        learned = store.learn()
+        if learned is None:
+            lift_or_give_up(self._loader)
+            self._drop_pins(-1)
+            return
+        clause, level = learned
+        store.backjump(level)
+        store.add(clause)
+        self._drop_pins(level)
+
+    def _drop_pins(self, level: int) -> None:
+        """Cut the tables back to the last mark that holds at `level`; the first, which has no pins, always does."""
+        known = self._required.keys() | self._pins.keys()
+        while len(self._marks) > 1 and self._marks[-1].level > level:
+            self._marks.pop()
+        _, pins, required = self._marks.pop()
+        while len(self._pins) > pins:
+            self._pins.popitem()
+        while len(self._required) > required:
+            self._required.popitem()
+        self._mark()
+        # What the dropped levels had pinned may hold at a lower level too: it is looked at again.
+        self._space.store.unpinned |= known - self._pins.keys()
+
+
+def lift_or_give_up(loader: Loader) -> None:
+    """No solution at level 0: lift the assumptions it rests on. Raises `Unsolvable` where it rests on none."""
+    refutation = loader.space.store.refutation
+    assert refutation is not None
+    if not loader.encoder.assumptions.lift(refutation.marks):
+        raise Unsolvable(refutation)
+
+
+def run(
+    loader: Loader, roots: Iterable[DemandId], reporter: Reporter, max_rounds: int
+) -> Mapping[VariableId, Candidate]:
+    """Resolve; returns the pins. Raises `Unsolvable` and resolvelib's `ResolutionTooDeep`."""
+    space, assumptions = loader.space, loader.encoder.assumptions
+    while True:
+        conflict = loader.settle()
+        if assumptions.lifting:
+            assumptions.lift(0)
+        elif conflict is None:
+            break
+        else:
+            learned = space.store.learn()
+            assert learned is None, "nothing was decided yet"
+            lift_or_give_up(loader)
+    always = [demand for demand in map(space.demands.__getitem__, roots) if not demand.source]  # no marker of python
+    return Joint(Provider(space), reporter, loader, max_rounds).resolve(always).mapping

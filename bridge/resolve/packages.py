@@ -1,0 +1,290 @@
+"""The candidates of one conda name, and of one PyPI project: a list each, best first, and the masks of what they meet.
+
+Bit 0 of a mask means "absent", bit i+1 the i-th candidate. Every distinct requirement text becomes a mask once; every
+distinct version is judged once a text.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from packaging.specifiers import SpecifierSet
+from packaging.tags import Tag
+
+from bridge.errors import UnsafeInputError
+from bridge.model import IndexFile
+from bridge.requirements.algebra import CondaSpec, pep440_version, pins, specifier_accepts
+from bridge.resolve.needs import Need, needs
+from bridge.resolve.provides import canonical, provided_by, standin_of
+from bridge.resolve.ranks import file_rank, record_rank
+from bridge.resolve.sources import Options
+from converters.names import NameMap
+from converters.record import Record
+from converters.target import Python, Target
+from converters.wheel import parse_wheel_name
+
+__all__ = ["CondaName", "Project"]
+
+_FREE_THREADED = re.compile(r"cp3\d+t\Z")
+
+
+class CondaName:
+    """The records of one conda name, best first, and the masks of what they meet."""
+
+    __slots__ = (
+        "_carrying", "_masks", "_needs", "_pypi_masks", "depends", "everything", "name", "projects", "provided",
+        "records", "standin", "too_new"
+    )  # fmt: skip
+
+    def __init__(self, name: str, records: Sequence[Record], names: NameMap, options: Options) -> None:
+        self.name = name
+        # Where several channels serve a name (flexible priority), the first one's records come before the others'.
+        channels = {origin: -place for place, origin in enumerate(dict.fromkeys(r.origin for r in records))}
+        ranked = sorted(records, key=lambda record: (channels[record.origin], *record_rank(record)), reverse=True)
+        self.records = tuple(ranked)
+        self.provided = tuple(provided_by(record, names) for record in self.records)
+        self.projects = frozenset(project for provided in self.provided for project in provided.projects)
+        self.standin = standin_of(name, self.provided, names)
+        self.depends = _group(record.requirements for record in self.records)
+        self.everything = (1 << len(self.records) + 1) - 2  # the bits of all records
+        self.too_new = _too_new([record.timestamp for record in self.records], options)
+        self._carrying: dict[int, Record] = {}
+        self._masks: dict[str, int] = {}
+        self._needs: tuple[tuple[Need, ...], tuple[Need, ...]] | None = None
+        self._pypi_masks: dict[tuple[str, str], int] = {}
+
+    def record(self, position: int) -> Record:
+        """A record, with the projects that it is believed to carry."""
+        known = self._carrying.get(position)
+        if known is None:
+            known = replace(self.records[position], pypi_names=self.provided[position].projects)
+            self._carrying[position] = known
+        return known
+
+    @property
+    def needs(self) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
+        """What the records depend on and constrain: what speaks of python, and the rest."""
+        if self._needs is None:
+            self._needs = needs(self.depends, _group(record.constraints for record in self.records))
+        return self._needs
+
+    @property
+    def wheel_bit(self) -> int:
+        """The bit of "the wheel of the project that this name carries", after all records."""
+        return 1 << len(self.records) + 1
+
+    def meets(self, spec: CondaSpec) -> int:
+        """The records that meet a MatchSpec, by conda's order."""
+        known = self._masks.get(spec.text)
+        if known is None:
+            known = 0
+            judged: dict[str, bool] = {}
+            for position, record in enumerate(self.records):
+                version = record.version
+                if version not in judged:
+                    judged[version] = spec.accepts_version(version)
+                if judged[version] and (
+                    not spec.names_a_build
+                    or (
+                        spec.accepts_build(record.build, record.build_number, record.origin, record.subdir)
+                        and spec.accepts_artifact(record)
+                    )
+                ):
+                    known |= 2 << position
+            self._masks[spec.text] = known
+        return known
+
+    def meets_pypi(self, project: str, specifier: SpecifierSet | None) -> int:
+        """The records that carry `project` at a version that PEP 440 accepts."""
+        key = (project, str(specifier or ""))
+        known = self._pypi_masks.get(key)
+        if known is None:
+            known = 0
+            judged: dict[str, bool] = {}
+            for position, record in enumerate(self.records):
+                if project in self.provided[position].projects:
+                    version = record.version
+                    if version not in judged:
+                        judged[version] = specifier is None or specifier_accepts(specifier, version)
+                    if judged[version]:
+                        known |= 2 << position
+            self._pypi_masks[key] = known
+        return known
+
+    def owns(self, project: str) -> int:
+        """The records beside which a wheel of `project` may not stand: they carry it alone, or bear its name."""
+        mask = 0
+        for position, provided in enumerate(self.provided):
+            if project in provided.projects and (len(provided.projects) == 1 or canonical(self.name) == project):
+                mask |= 2 << position
+        return mask
+
+    def extra_depends(self, extra: str) -> tuple[int, dict[str, int]]:
+        """The records that offer an extra themselves (CEP 44), and what it adds: MatchSpec text → bits of records."""
+        offering = 0
+        texts: dict[str, int] = {}
+        for position, record in enumerate(self.records):
+            for name, added in record.extra_requirements:
+                if canonical(name) == canonical(extra):
+                    offering |= 2 << position
+                    for text in added:
+                        texts[text] = texts.get(text, 0) | 2 << position
+        return offering, texts
+
+    def python(self, position: int) -> Python | None:
+        """What interpreter a record of the name `python` is; `None` for another implementation than CPython."""
+        record = self.records[position]
+        if "pypy" in record.build or pep440_version(record.version) is None:
+            return None
+        return Python(version=record.version, free_threaded=bool(_FREE_THREADED.search(record.build)))
+
+    def pythons(self) -> tuple[Python | None, ...]:
+        """The interpreter that each record is."""
+        return tuple(self.python(position) for position in range(len(self.records)))
+
+
+class Project:
+    """The files of one PyPI project that can run on the target, best first, and the masks of what they meet."""
+
+    __slots__ = ("_conda_masks", "_masks", "barred", "by_python", "by_tags", "files", "name", "prereleases", "yanked")
+
+    def __init__(self, name: str, files: Sequence[IndexFile], target: Target, options: Options) -> None:
+        self.name = name
+        self.barred: dict[str, list[IndexFile]] = {}  # why no file of a group is a candidate
+        usable = [file for file in files if self._is_usable(file, target, options)]
+        self.files: list[IndexFile] = sorted(usable, key=file_rank(target, has_early=options.pre), reverse=True)
+        self.prereleases = 0
+        self.yanked = 0
+        self.by_tags: dict[frozenset[Tag], int] = {}
+        self.by_python: dict[str, int] = {}
+        for position, file in enumerate(self.files):
+            self._index(position, file)
+        self._masks: dict[str, int] = {}
+        self._conda_masks: dict[str, int] = {}
+
+    @property
+    def everything(self) -> int:
+        """The bits of all files."""
+        return (1 << len(self.files) + 1) - 2
+
+    def _is_usable(self, file: IndexFile, target: Target, options: Options) -> bool:
+        reason = _bar(file, target, options)
+        if reason is not None:
+            self.barred.setdefault(reason, []).append(file)
+        return reason is None
+
+    def _index(self, position: int, file: IndexFile) -> None:
+        bit = 2 << position
+        version = pep440_version(file.version)
+        if version is not None and version.is_prerelease:
+            self.prereleases |= bit
+        if file.yanked is not None:
+            self.yanked |= bit
+        tags = parse_wheel_name(file.filename).tags if file.is_wheel else frozenset()
+        self.by_tags[tags] = self.by_tags.get(tags, 0) | bit
+        if file.requires_python:
+            self.by_python[file.requires_python] = self.by_python.get(file.requires_python, 0) | bit
+
+    def with_file(self, file: IndexFile) -> tuple[Project, int]:
+        """The same project with the file of a URL requirement behind all others, and that file's bit."""
+        for position, known in enumerate(self.files):
+            if known.url == file.url:
+                return self, 2 << position
+        wider = copy.copy(self)
+        wider.files = [*self.files, file]
+        wider.by_tags, wider.by_python = dict(self.by_tags), dict(self.by_python)
+        wider._masks, wider._conda_masks = {}, {}
+        wider._index(len(self.files), file)
+        return wider, 2 << len(self.files)
+
+    @classmethod
+    def of_file(cls, file: IndexFile, target: Target, options: Options) -> Project:
+        """A project of one file only, given by its URL: no index is asked, and nothing but its tags can bar it."""
+        return cls(file.project, (), target, options).with_file(file)[0]
+
+    def meets(self, specifier: SpecifierSet | None) -> int:
+        """The files whose version PEP 440 accepts."""
+        key = str(specifier or "")
+        known = self._masks.get(key)
+        if known is None:
+            known = self._judge(lambda version: specifier is None or specifier_accepts(specifier, version))
+            self._masks[key] = known
+        return known
+
+    def meets_conda(self, spec: CondaSpec) -> int:
+        """The files whose version a MatchSpec accepts, by conda's order."""
+        known = self._conda_masks.get(spec.text)
+        if known is None:
+            known = self._judge(spec.accepts_version)
+            self._conda_masks[spec.text] = known
+        return known
+
+    def pinned(self, specifier: SpecifierSet | None) -> int:
+        """The files of exactly the version that a clause asks for."""
+        return 0 if specifier is None else self._judge(lambda version: pins(specifier, version))
+
+    def of_version(self, version: str) -> list[IndexFile]:
+        """Files of one version, equal by PEP 440: those that run here first, for all of them say the same of extras."""
+        wanted = pep440_version(version)
+        others = (file for files in self.barred.values() for file in files if file.is_wheel)
+        return [f for f in (*self.files, *others) if wanted is not None and pep440_version(f.version) == wanted]
+
+    def _judge(self, accepts: Callable[[str], bool]) -> int:
+        mask = 0
+        judged: dict[str, bool] = {}
+        for position, file in enumerate(self.files):
+            if file.version not in judged:
+                judged[file.version] = accepts(file.version)
+            if judged[file.version]:
+                mask |= 2 << position
+        return mask
+
+
+def _group(texts_of_records: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Requirement text → bits of the records that state it."""
+    groups: dict[str, int] = {}
+    for position, texts in enumerate(texts_of_records):
+        bit = 2 << position
+        for text in texts:
+            groups[text] = groups.get(text, 0) | bit
+    return groups
+
+
+def _too_new(times: Sequence[int | None], options: Options) -> int:
+    if options.exclude_newer is None:
+        return 0
+    mask = 0
+    for position, time in enumerate(times):
+        if time is None or time > options.exclude_newer:
+            mask |= 2 << position
+    return mask
+
+
+def _bar(file: IndexFile, target: Target, options: Options) -> str | None:
+    """Why a file can be no candidate on this target whatever python it has; `None` where it can."""
+    if pep440_version(file.version) is None:
+        return "version"
+    if options.exclude_newer is not None and (file.upload_time is None or file.upload_time > options.exclude_newer):
+        return "too-new"
+    if not file.is_wheel:
+        is_barred = options.no_build or options.builds.bars(file.project, is_wheel=False)
+        return "sdist" if is_barred else None
+    if options.builds.bars(file.project, is_wheel=True):
+        return "no-binary"
+    platforms = file.filename[:-4].rsplit("-", 1)[-1].split(".")
+    if not any(platform == "any" or platform in _platforms(target) for platform in platforms):
+        return "platform"
+    try:
+        parse_wheel_name(file.filename)
+    except UnsafeInputError:
+        return "name"
+    return None
+
+
+@lru_cache(maxsize=16)
+def _platforms(target: Target) -> frozenset[str]:
+    return frozenset(target.platform_tags())

@@ -1,0 +1,34 @@
+"""What one solve is asked, beside the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.requirements.algebra import Requirement
+from bridge.resolve.encoder import Encoder
+from bridge.resolve.variables import DemandId
+
+__all__ = ["Request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The requirements of the person, and what the environment adds to them; `resolve` says what each is."""
+
+    requirements: tuple[Requirement, ...]
+    present: tuple[Requirement, ...] = ()
+    constraints: tuple[Requirement, ...] = ()
+    requires_python: str | None = None
+    pins: tuple[Requirement, ...] = ()
+    foreign: tuple[Requirement, ...] = ()
+
+    def encode(self, encoder: Encoder) -> list[DemandId]:
+        """Add all of it to a space; returns the demands that stand at the root."""
+        for constraint in self.constraints:
+            encoder.constrain(constraint)
+        for pin in self.pins:
+            encoder.pin(pin)
+        roots = [root for requirement in self.requirements for root in encoder.ask(requirement)]
+        roots += [root for requirement in self.present for root in encoder.stay(requirement)]
+        roots += [root for requirement in self.foreign for root in encoder.leave(requirement)]
+        return roots + (encoder.bound_python(self.requires_python) if self.requires_python else [])

@@ -1,0 +1,192 @@
+"""Sentences for the facts and clauses of one space: a fact about many candidates is one, with their versions' range."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from bridge.resolve.facts import (
+    Asked,
+    Constrains,
+    Constraint,
+    Depends,
+    Fact,
+    Foreign,
+    NeedsPython,
+    NoExtra,
+    Only,
+    Owner,
+    Pinned,
+    Prerelease,
+    Present,
+    RequiresPython,
+    Serves,
+    Tags,
+    TooNew,
+    Unreadable,
+    Virtual,
+    Yanked,
+)
+from bridge.resolve.masks import ABSENT
+from bridge.resolve.space import Space
+from bridge.resolve.store import Clause
+from bridge.resolve.variables import VariableId
+from converters.wheel import parse_wheel_name
+
+__all__ = ["ONE_OF", "Sentences", "listed", "plain", "version_range", "virtual_name"]
+
+ONE_OF = "\n"  # between the texts of a fact that stands for several
+_MAX_TEXTS = 6  # of one fact
+
+
+class Sentences:
+    """Says facts and clauses of one space in words that a person can act on."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        python = space.meanings[space.python].conda
+        self.has_python = python is None or bool(python.records)
+
+    def says(self, fact: Fact) -> bool:
+        """Whether a fact is worth a sentence: the others follow from what names mean.
+
+        That a python is needed goes without saying where there is one to choose from.
+        """
+        return type(fact) in _SENTENCES and not (isinstance(fact, NeedsPython) and self.has_python)
+
+    def of(self, fact: Fact) -> str:
+        """The sentence of a fact."""
+        return _SENTENCES[type(fact)](self, fact)
+
+    def consequence(self, clause: Clause) -> str:
+        """What a learned clause says."""
+        parts = [self._term(variable, mask) for variable, mask in clause.terms]
+        needed = [part.removeprefix("no ") for part in parts if part.startswith("no ")]
+        barred = [part for part in parts if not part.startswith("no ")]
+        if not barred:
+            return listed([f"{name} is needed" for name in needed]) or "this leads nowhere"
+        if len(barred) == 1 and not needed:
+            return f"{barred[0]} is out of the question"
+        return f"{listed(barred)} cannot be taken" + (f" without {listed(needed)}" if needed else " together")
+
+    def _term(self, variable: VariableId, mask: int) -> str:
+        if mask == ABSENT:
+            return f"no {self.name(variable)}"
+        return self._versions(variable, mask & ~ABSENT)
+
+    def name(self, variable: VariableId | None) -> str:
+        """What a person calls a variable."""
+        if variable is None:
+            return "?"
+        return self._space.variables[variable].name.removeprefix("project:").removeprefix("pypi:")
+
+    def virtual(self, name: str) -> str:
+        """What the target has of a virtual package."""
+        version = self._space.catalog.target.virtual(name)
+        return f"the target has {name} {version}" if version is not None else f"the target has no {name}"
+
+    def who(self, fact: Fact) -> str:
+        """The candidates that state a fact."""
+        return self._versions(fact.subject, fact.bits) if fact.subject is not None else "the request"
+
+    def _versions(self, variable: VariableId, bits: int) -> str:
+        """Some candidates of a variable in words: `numpy 1.24.0 to 1.26.4 (conda)`."""
+        names: dict[str, None] = {}
+        bits &= self._space.store.full[variable]
+        key, meaning = self._space.variables[variable].key, self._space.meanings[variable]
+        if meaning.conda is not None:
+            every = meaning.conda.records
+            records = [record for place, record in enumerate(every) if bits >> place + 1 & 1]
+            if records:
+                names[version_range(key, [record.version for record in records], len(every)) + " (conda)"] = None
+            if bits & meaning.wheel_bit:
+                names[f"a wheel of {meaning.conda.standin}"] = None
+        elif meaning.project is not None:
+            files = [file for place, file in enumerate(meaning.project.files) if bits >> place + 1 & 1]
+            if files:
+                text = version_range(key, [file.version for file in files], len(meaning.project.files))
+                names[f"{text} (wheel)"] = None
+        else:
+            names[self.name(variable)] = None
+        return " or ".join(names) or self.name(variable)
+
+    def depends(self, fact: Fact) -> str:
+        texts = [f"`{plain(text)}`" for text in fact.text.split(ONE_OF)]
+        return f"{self.who(fact)} depends on {'one of ' if len(texts) > 1 else ''}{_few(texts)}"
+
+    def serves(self, fact: Fact) -> str:
+        asks = f"{self.who(fact)} depends on" if fact.subject is not None else "you ask for"
+        return f"{asks} `{plain(fact.text)}`, which conda calls {self.name(fact.target)}"
+
+    def tags(self, fact: Fact) -> str:
+        tags: dict[str, None] = {}
+        project = self._space.meanings[fact.subject].project if fact.subject is not None else None
+        for place, file in enumerate(project.files if project is not None else ()):
+            if fact.bits >> place + 1 & 1 and file.is_wheel:
+                tags.update(dict.fromkeys(sorted({str(tag) for tag in parse_wheel_name(file.filename).tags})))
+        return f"{self.who(fact)} runs only where one of {_few(list(tags))} fits"
+
+    def needs_python(self, fact: Fact) -> str:
+        who = f"`{fact.text}`" if fact.text else f"a wheel of {self.name(fact.subject)}"
+        return f"{who} needs a python that comes as a conda package"
+
+    def unreadable(self, fact: Fact) -> str:
+        error = self._space.failures.get(fact.text)
+        return f"{self.who(fact)} has metadata that cannot be read" if error is None else error.message
+
+    def lacks_virtual(self, fact: Fact) -> str:
+        return f"{self.who(fact)} needs {plain(fact.text)}, and {self.virtual(virtual_name(fact.text))}"
+
+
+_SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
+    Asked: lambda _, fact: f"you ask for `{fact.text}`",
+    Constraint: lambda _, fact: f"a constraint of yours says `{fact.text}`",
+    Pinned: lambda _, fact: f"conda-meta/pinned of the environment says `{fact.text}`",
+    Present: lambda _, fact: f"{fact.text} is installed and is to stay",
+    Foreign: lambda _, fact: f"{fact.text} was put there by another installer, and bridge leaves it alone",
+    Depends: Sentences.depends,
+    Constrains: lambda say, fact: f"{say.who(fact)} allows only `{plain(fact.text)}` beside it",
+    Serves: Sentences.serves,
+    Owner: lambda say, fact: f"the wheel {fact.text} and conda's {say.name(fact.target)} are the same project",
+    NeedsPython: Sentences.needs_python,
+    Tags: Sentences.tags,
+    RequiresPython: lambda say, fact: f"{say.who(fact)} requires python {fact.text}",
+    Virtual: Sentences.lacks_virtual,
+    Yanked: lambda say, fact: f"{say.who(fact)} is yanked, and only a pin on exactly that version asks for it",
+    Prerelease: lambda say, fact: f"{say.who(fact)} is a pre-release",
+    TooNew: lambda say, fact: f"{say.who(fact)} is newer than --exclude-newer allows, or has no time",
+    Only: lambda say, fact: f"--only takes {say.name(fact.subject)} as a {fact.text} package",
+    Unreadable: Sentences.unreadable,
+    NoExtra: lambda say, fact: f"no wheel says what the extra {fact.text} of {say.who(fact)} needs",
+}  # `Provides` has none: it follows from what the names mean
+
+
+def version_range(name: str, versions: Sequence[str], total: int) -> str:
+    """`name 1.0`, `name 1.0 and 1.1`, or `name 1.0 to 2.3`; versions come newest first. `total`: how many there are."""
+    distinct = list(dict.fromkeys(versions))
+    if total and len(versions) == total and len(distinct) > 1:
+        return f"every {name}"
+    if len(distinct) <= 3:
+        return f"{name} {listed(list(reversed(distinct)))}"
+    return f"{name} {distinct[-1]} to {distinct[0]}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; nothing for none."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def _few(texts: Sequence[str]) -> str:
+    left = len(texts) - _MAX_TEXTS
+    return ", ".join(texts[:_MAX_TEXTS]) + (f" and {left} more" if left > 0 else "")
+
+
+def plain(text: str) -> str:
+    """A text with its spaces made single."""
+    return " ".join(text.split())
+
+
+def virtual_name(text: str) -> str:
+    """The virtual package that a MatchSpec is about, or `""`."""
+    match = re.match(r"\s*(?:conda:)?(__\w+)", text)
+    return match[1] if match else ""

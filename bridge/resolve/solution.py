@@ -1,0 +1,158 @@
+"""The pins of a search as a `Resolution`: packages, who needs whom, and on what the links between names rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from bridge.model import Resolution, Resolved, Statistics
+from bridge.resolve.facts import Asked
+from bridge.resolve.joint import Reporter
+from bridge.resolve.loader import Loader
+from bridge.resolve.space import Space
+from bridge.resolve.variables import Candidate, Variable, VariableId
+from converters.record import Record
+from converters.target import Python, Target
+from converters.translate import translate
+from converters.wheel import WheelInfo
+
+__all__ = ["Pins", "solution"]
+
+Pins = Mapping[VariableId, Candidate]
+
+
+def solution(loader: Loader, pins: Pins, reporter: Reporter, started: float) -> Resolution:
+    """What a search found; `started` is of `time.perf_counter`."""
+    space = loader.space
+    statistics = Statistics(
+        rounds=reporter.rounds,
+        backtracks=reporter.backtracks,
+        candidates_seen=sum(map(int.bit_count, loader.loaded.values())) + sum(map(len, loader.metadata.values())),
+        metadata_fetched=loader.metadata_read,
+        seconds=time.perf_counter() - started,
+    )
+    target = _target(space, pins)
+    packages = _packages(loader, pins, target)
+    return Resolution(target=target, packages=packages, statistics=statistics, warnings=tuple(space.warnings))
+
+
+def _target(space: Space, pins: Pins) -> Target:
+    """The target with the python that was chosen."""
+    pin = pins.get(space.python)
+    python = _python(space, pin) if pin is not None else None
+    return space.catalog.target.with_python(python) if python is not None else space.catalog.target
+
+
+def _python(space: Space, pin: Candidate) -> Python | None:
+    conda = space.meanings[pin.variable].conda
+    return conda.python(pin.bit.bit_length() - 2) if conda is not None else None
+
+
+def _packages(loader: Loader, pins: Pins, target: Target) -> tuple[Resolved, ...]:
+    space = loader.space
+    chosen: dict[VariableId, Record] = {}
+    for pin in pins.values():
+        record = _record(loader, pin, target)
+        if record is not None:
+            chosen[pin.variable] = record
+    taken = {record.name for record in chosen.values() if record.ecosystem == "conda"}
+    for variable, record in chosen.items():
+        if record.ecosystem == "wheel" and record.name in taken:
+            # A conda package of this name was chosen too, so it is another thing: two records never share a name.
+            chosen[variable] = replace(record, name=f"pypi-{record.pypi_names[0]}")
+    needs, asked, extras = _edges(space, pins, chosen)
+    packages = [
+        Resolved(
+            record=record,
+            requested=tuple(asked.get(variable, ())),
+            required_by=tuple(sorted(needs.get(variable, set()) - {record.name})),
+            extras=tuple(sorted(extras.get(variable, ()))),
+            evidence=_evidence(space, pins[variable]),
+        )
+        for variable, record in chosen.items()
+    ]
+    return tuple(sorted(packages, key=lambda package: package.record.name))
+
+
+def _record(loader: Loader, pin: Candidate, target: Target) -> Record | None:
+    space = loader.space
+    meaning, kind = space.meanings[pin.variable], space.variables[pin.variable].kind
+    if kind == "conda" and pin.bit != meaning.wheel_bit:
+        assert meaning.conda is not None
+        return meaning.conda.record(pin.bit.bit_length() - 2)
+    if kind != "wheels":
+        return None
+    file = space.file(*pin)
+    info = WheelInfo(
+        filename=file.filename,
+        metadata=loader.metadata[pin.variable][pin.bit],
+        url=file.url,
+        origin=file.origin,
+        sha256=file.sha256,
+        size=file.size,
+        yanked=file.yanked,
+        upload_time=file.upload_time,
+    )
+    return translate(info, target, space.catalog.names)
+
+
+def _evidence(space: Space, pin: Candidate) -> str:
+    """On what the link between this package and its PyPI names rests."""
+    conda = space.meanings[pin.variable].conda
+    return "index" if conda is None else conda.provided[pin.bit.bit_length() - 2].evidence
+
+
+def _edges(
+    space: Space, pins: Pins, chosen: Mapping[VariableId, Record]
+) -> tuple[dict[VariableId, set[str]], dict[VariableId, list[str]], dict[VariableId, set[str]]]:
+    """Who needs whom, what the person asked of it, and which extras, by the variable of the chosen package."""
+    needs: dict[VariableId, set[str]] = {}
+    asked: dict[VariableId, list[str]] = {}
+    extras: dict[VariableId, set[str]] = {}
+    for pin in pins.values():
+        variable = space.variables[pin.variable]
+        package = _package_of(space, variable, pins)
+        if package is None:
+            continue
+        if variable.kind == "extra":
+            extras.setdefault(package, set()).add(variable.extra)
+        for demand in map(space.demands.__getitem__, space.onto[pin.variable]):
+            if demand.is_optional or not space.store.satisfied(demand.source):
+                continue
+            fact = demand.fact
+            if isinstance(fact, Asked) and fact.text not in asked.setdefault(package, []):
+                asked[package].append(fact.text)
+            parent = _package_of(space, space.variables[fact.subject], pins) if fact.subject is not None else None
+            if parent is not None and parent != package and parent in chosen:
+                needs.setdefault(package, set()).add(chosen[parent].name)
+    return needs, {variable: texts for variable, texts in asked.items() if texts}, extras
+
+
+def _package_of(space: Space, variable: Variable, pins: Pins) -> VariableId | None:
+    """The variable whose candidate is the package behind an identifier."""
+    if variable.kind == "extra":
+        for name in (f"project:{variable.key}", f"pypi:{variable.key}", variable.key):
+            owner = space.find(name)
+            if owner is not None and owner in pins:
+                return _package_of(space, space.variables[owner], pins)
+        return next(_serving(space, variable, pins), None)
+    pin = pins.get(variable.id)
+    if pin is None:
+        return None
+    meaning = space.meanings[variable.id]
+    if pin.bit == meaning.wheel_bit and meaning.wheels is not None:
+        return meaning.wheels
+    if variable.kind == "slot":
+        return meaning.carriers[pin.bit.bit_length() - 2]
+    return variable.id
+
+
+def _serving(space: Space, extra: Variable, pins: Pins) -> Iterator[VariableId]:
+    """The conda names among the pins that carry an extra's project."""
+    for pin in pins.values():
+        meaning = space.meanings[pin.variable]
+        if meaning.conda is None or pin.bit == meaning.wheel_bit:
+            continue
+        if extra.key in meaning.conda.provided[pin.bit.bit_length() - 2].projects:
+            yield pin.variable
