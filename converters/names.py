@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,6 +72,14 @@ class NameMap:
             for project in row:
                 carriers.setdefault(project, []).append(conda_name)
         self._carriers = {project: tuple(sorted(names)) for project, names in carriers.items()}
+
+    def part(
+        self, names: Collection[str], projects: Collection[str]
+    ) -> tuple[dict[str, Sequence[str]], dict[str, Sequence[str]]]:
+        """The rows of these names and those that list one of these projects: of the table, and of its defaults."""
+        rows = {name: row for name, row in self._rows.items() if name in names or not set(row).isdisjoint(projects)}
+        table: dict[str, Sequence[str]] = {name: row for name, row in rows.items() if name not in self._defaults}
+        return table, {name: row for name, row in rows.items() if name in self._defaults}
 
     @classmethod
     def empty(cls) -> NameMap:

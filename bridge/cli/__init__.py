@@ -49,9 +49,13 @@ def _run(options: Mapping[str, object]) -> Run:
 @sources
 @output
 @click.option("--batch", metavar="FILE.jsonl", type=click.Path(), help="Solve many requests, one per line.")
+@click.option("--record", metavar="FILE", type=click.Path(), help="Also write all that the solve saw, for a report.")
+@click.option("--replay", metavar="FILE", type=click.Path(), help="Repeat a recorded solve, from FILE alone.")
 def resolve(
     requirements: Sequence[str],
     batch: str | None,
+    record: str | None,
+    replay: str | None,
     files: Sequence[str],
     file_extras: Sequence[str],
     file_groups: Sequence[str],
@@ -59,19 +63,23 @@ def resolve(
 ) -> None:
     """Print the joint solution of REQ…; write nothing."""
     run = _run(options)
+    for option, path in (("--batch", batch), ("--replay", replay)):
+        if path is not None and (requirements or files or record or (batch and replay)):
+            message = f"{option} takes its requests from its file, and no others beside them"
+            raise UsageError("usage", message, hint="give that option alone")
     if batch is not None:
-        if requirements or files:
-            hint = "write them into the file, one request a line"
-            raise UsageError("usage", "--batch takes its requests from its file, and no others beside them", hint=hint)
         with run.session() as session:
             for document in commands.resolve_batch(Path(batch), session):
                 run.render.line(document)
         return
-    asked = commands.asked(requirements, files, file_extras, file_groups)
-    with run.session(asked) as session:
-        found = commands.resolve(asked, session)
-    run.render.warn(found.warnings)
-    run.show(lambda: run.documents.resolution(found), lambda: run.render.resolution(found))
+    if replay is not None:
+        solved = commands.replay(Path(replay))
+    else:
+        asked = commands.asked(requirements, files, file_extras, file_groups)
+        with run.session(asked) as session:
+            solved = commands.resolve(asked, session, Path(record) if record is not None else None)
+    run.render.warn(solved.warnings)
+    run.show(lambda: run.documents.resolution(solved), lambda: run.render.resolution(solved))
 
 
 @cli.command()

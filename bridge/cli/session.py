@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bridge.requirements.wanted import Wanted
     from bridge.resolve import Catalog, Options
     from bridge.resolve.present import Present
+    from bridge.resolve.recording import Recorder
     from converters.names import NameMap
     from converters.target import Target
 
@@ -251,10 +252,12 @@ class Session:
         there: Present | None = None,
         kept: Mapping[str, str] | None = None,
         pins: Sequence[algebra.Requirement] = (),
+        recorder: Recorder | None = None,
     ) -> Resolution:
         """One joint solve. Raises `NoSolutionError` and `NetworkError`.
 
         :param present: names that are to stay, in some version; `there`: what the environment offers.
+        :param recorder: records the solve.
         """
         from bridge.resolve import resolve
         from bridge.resolve.preflight import cautions, check_solution
@@ -264,7 +267,7 @@ class Session:
         others = there.staying if there is not None else ()
         catalog = self.catalog(channels, names, there, wanted.hashes)
         try:
-            found = resolve(
+            found = (resolve if recorder is None else recorder.resolve)(
                 wanted.requirements,
                 catalog,
                 foreign=[each.requirement for each in others],

@@ -27,7 +27,7 @@ class Catalog:
         self.names = names
         self.options = options
         self.index = index
-        self._records = records
+        self.source = records
         self._conda: dict[str, CondaName] = {}
         self._projects: dict[str, Project] = {}
         self._carriers: dict[str, tuple[str, ...]] = {}
@@ -42,13 +42,13 @@ class Catalog:
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Read several conda names with one query."""
-        self._records.prefetch([name for name in names if name not in self._conda])
+        self.source.prefetch([name for name in names if name not in self._conda])
 
     def conda(self, name: str) -> CondaName:
         """The records of a conda name; none where no channel has it."""
         known = self._conda.get(name)
         if known is None:
-            known = CondaName(name, self._records.records(name), self.names, self.options)
+            known = CondaName(name, self.source.records(name), self.names, self.options)
             self._conda[name] = known
         return known
 

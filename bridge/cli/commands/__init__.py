@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bridge.cli.commands.conversion import Conversion, Workers, convert, readable, write_report
     from bridge.cli.commands.reading import audit, inventory, owner, why, write_audit
     from bridge.cli.commands.request import Asked, asked
-    from bridge.cli.commands.solving import resolve, resolve_batch
+    from bridge.cli.commands.solving import replay, resolve, resolve_batch
     from bridge.install.apply import Outcome
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "recover",
     "remove",
     "repair",
+    "replay",
     "resolve",
     "resolve_batch",
     "update",
@@ -51,7 +52,7 @@ _PLACES = {
     ".conversion": ("Conversion", "Workers", "convert", "readable", "write_report"),
     ".reading": ("audit", "inventory", "owner", "why", "write_audit"),
     ".request": ("Asked", "asked"),
-    ".solving": ("resolve", "resolve_batch"),
+    ".solving": ("replay", "resolve", "resolve_batch"),
 }
 
 __getattr__ = lazily(__name__, {name: place for place, names in _PLACES.items() for name in names})

@@ -3,27 +3,64 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from bridge import fs
 from bridge import resolve as resolver
 from bridge.cli import documents
 from bridge.cli.commands.request import Asked
 from bridge.cli.session import Session
 from bridge.config.files import read_named
-from bridge.errors import BridgeError, UsageError
+from bridge.errors import BridgeError, UnsafeInputError, UsageError
 from bridge.model import Resolution
 from bridge.requirements import algebra
 
-__all__ = ["resolve", "resolve_batch"]
+__all__ = ["replay", "resolve", "resolve_batch"]
 
 _MAX_BATCH = 256 << 20  # bytes
+_MAX_RECORDING = 1 << 30
 
 
-def resolve(wanted: Asked, session: Session) -> Resolution:
-    """One joint solve on the session's target."""
+def resolve(wanted: Asked, session: Session, record: Path | None = None) -> Resolution:
+    """One joint solve on the session's target. `record`: the file to which it is written, whatever comes of it."""
     channels = session.channels()
-    return session.resolve(wanted, channels, session.names(channels))
+    names = session.names(channels)
+    if record is None:
+        return session.resolve(wanted, channels, names)
+    from bridge.resolve.recording import Recorder
+
+    recorder = Recorder()
+    try:
+        solved = session.resolve(wanted, channels, names, recorder=recorder)
+    except BridgeError as error:
+        if not recorder.is_empty:
+            _write(record, recorder.document(documents.error(error)))
+        raise
+    _write(record, recorder.document(documents.resolution(solved)))
+    return solved
+
+
+def _write(path: Path, document: Mapping[str, object]) -> None:
+    fs.publish_file(path, [json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"])
+
+
+def replay(path: Path) -> Resolution:
+    """Repeat a recorded solve from its file alone.
+
+    Raises `UsageError` (`recording`) for a file that cannot be read, `UnsafeInputError` for one that holds no recorded
+    solve, and what the recorded solve raises.
+    """
+    from bridge.index.strict_json import parse_json
+    from bridge.resolve.replay import replay as repeat
+
+    try:
+        data = read_named(path, limit=_MAX_RECORDING)
+    except OSError as error:
+        raise UsageError("recording", f"{path} cannot be read: {error.strerror or error}") from error
+    if len(data) > _MAX_RECORDING:
+        raise UnsafeInputError("limit-size", f"{path} is larger than {_MAX_RECORDING >> 20} MiB")
+    return repeat(parse_json(data, str(path)), str(path))
 
 
 def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:

@@ -1,0 +1,221 @@
+"""A solve as a document: all that it was asked and all that it saw, so that it can be repeated elsewhere, offline.
+
+`Recorder` stands between the resolver and its sources and keeps what passes, URLs without their secrets;
+`bridge.resolve.replay` reads the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import TypeVar
+
+from bridge import __version__
+from bridge.errors import BridgeError
+from bridge.model import IndexFile, Resolution
+from bridge.requirements.algebra import Requirement
+from bridge.resolve import resolve
+from bridge.resolve.catalog import Catalog
+from bridge.resolve.provides import canonical
+from bridge.resolve.sources import IndexPort, Options, RecordPort
+from bridge.secrets import masked
+from converters.names import NameMap
+from converters.record import Record
+from converters.target import Target
+from converters.wheel import CoreMetadata
+
+__all__ = ["FORMAT", "Recorder"]
+
+FORMAT = 1
+_UNRECORDED = frozenset({"others"})  # of a record: keys that bridge does not interpret
+_T = TypeVar("_T")
+
+
+class Recorder:
+    """Records one solve."""
+
+    def __init__(self) -> None:
+        self._catalog: Catalog | None = None
+        self._request: dict[str, object] = {}
+        self._records: dict[str, Sequence[Record]] = {}
+        self._files: dict[str, Sequence[IndexFile]] = {}
+        self._metadata: dict[str, CoreMetadata | BridgeError] = {}
+        self._urls: dict[str, IndexFile | BridgeError] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no solve was started."""
+        return self._catalog is None
+
+    def resolve(
+        self,
+        requirements: Sequence[Requirement],
+        catalog: Catalog,
+        *,
+        present: Sequence[Requirement] = (),
+        constraints: Sequence[Requirement] = (),
+        requires_python: str | None = None,
+        pins: Sequence[Requirement] = (),
+        foreign: Sequence[Requirement] = (),
+        kept: Mapping[str, str] | None = None,
+    ) -> Resolution:
+        """`bridge.resolve.resolve`, recorded; the catalog must be fresh, for what it knows already is not seen."""
+        groups = {"requirements": requirements, "present": present, "constraints": constraints}
+        groups |= {"pins": pins, "foreign": foreign}
+        self._request = {name: [_requirement(each) for each in group] for name, group in groups.items()}
+        self._request |= {"requires_python": requires_python, "kept": dict(kept or {})}
+        self._catalog = catalog
+        index = None if catalog.index is None else _RecordedIndex(catalog.index, self)
+        watched = Catalog(_RecordedRecords(catalog.source, self), index, catalog.target, catalog.names, catalog.options)
+        return resolve(
+            requirements,
+            watched,
+            present=present,
+            constraints=constraints,
+            requires_python=requires_python,
+            pins=pins,
+            foreign=foreign,
+            kept=kept,
+        )
+
+    def document(self, answer: Mapping[str, object]) -> dict[str, object]:
+        """What was recorded, as JSON; `answer` is what came of it, for whoever compares."""
+        catalog = self._catalog
+        assert catalog is not None, "nothing was recorded"
+        index = {
+            "files": {project: list(map(_values, files)) for project, files in sorted(self._files.items())},
+            "metadata": {masked(url): _outcome(read) for url, read in sorted(self._metadata.items())},
+            "urls": {masked(url): _outcome(read) for url, read in sorted(self._urls.items())},
+        }
+        return {
+            "format": FORMAT,
+            "bridge": __version__,
+            "target": _target(catalog.target),
+            "options": _options(catalog.options),
+            "names": self._names(catalog.names),
+            "request": self._request,
+            "records": {name: list(map(_values, records)) for name, records in sorted(self._records.items())},
+            "index": index if catalog.index is not None else None,
+            "answer": dict(answer),
+        }
+
+    def _names(self, names: NameMap) -> dict[str, object]:
+        """The part of the name map that can matter: rows of names that were read, and of the projects these carry."""
+        projects = {*self._files, *map(canonical, self._records)}
+        for name, records in self._records.items():
+            projects.update(names.row(name) or ())
+            for record in records:
+                projects.update(names.provides(name, purls=record.purls, is_python=True).projects)
+        table, defaults = names.part(self._records.keys(), projects)
+        return {"source": masked(names.source), "table": table, "defaults": defaults}
+
+    # Called by the recorded sources
+
+    def saw_records(self, name: str, records: Sequence[Record]) -> None:
+        self._records[name] = records
+
+    def saw_files(self, project: str, files: Sequence[IndexFile]) -> None:
+        self._files[project] = files
+
+    def metadata(self, url: str, read: Callable[[], CoreMetadata]) -> CoreMetadata:
+        return _kept(self._metadata, url, read)
+
+    def file_of_url(self, url: str, read: Callable[[], IndexFile]) -> IndexFile:
+        return _kept(self._urls, url, read)
+
+
+def _kept(memory: dict[str, _T | BridgeError], key: str, read: Callable[[], _T]) -> _T:
+    try:
+        memory[key] = value = read()
+    except BridgeError as error:
+        memory[key] = error
+        raise
+    return value
+
+
+class _RecordedRecords:
+    """A `RecordPort` whose answers are recorded."""
+
+    def __init__(self, source: RecordPort, recorder: Recorder) -> None:
+        self._source, self._recorder = source, recorder
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        self._source.prefetch(names)
+
+    def records(self, name: str) -> Sequence[Record]:
+        records = self._source.records(name)
+        self._recorder.saw_records(name, records)
+        return records
+
+
+class _RecordedIndex:
+    """An `IndexPort` whose answers are recorded, refusals among them."""
+
+    def __init__(self, source: IndexPort, recorder: Recorder) -> None:
+        self._source, self._recorder = source, recorder
+
+    def prefetch_files(self, projects: Iterable[str]) -> None:
+        self._source.prefetch_files(projects)
+
+    def files(self, project: str) -> Sequence[IndexFile]:
+        files = self._source.files(project)
+        self._recorder.saw_files(project, files)
+        return files
+
+    def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
+        self._source.prefetch_metadata(files)
+
+    def metadata(self, file: IndexFile) -> CoreMetadata:
+        return self._recorder.metadata(file.url, lambda: self._source.metadata(file))
+
+    def file_of_url(self, url: str, project: str) -> IndexFile:
+        return self._recorder.file_of_url(url, lambda: self._source.file_of_url(url, project))
+
+
+def _values(value: Record | IndexFile | CoreMetadata) -> dict[str, object]:
+    """The fields of a value that are not their defaults, URLs without their secrets."""
+    made: dict[str, object] = {}
+    for field in fields(value):
+        content = getattr(value, field.name)
+        if field.name not in _UNRECORDED and (field.default is MISSING or content != field.default):
+            made[field.name] = masked(content) if isinstance(content, str) else content
+    return made
+
+
+def _outcome(read: Record | IndexFile | CoreMetadata | BridgeError) -> dict[str, object]:
+    if not isinstance(read, BridgeError):
+        return _values(read)
+    context = [masked(line) for line in read.context]
+    error = {"type": type(read).__name__, "id": read.id, "message": masked(read.message), "context": context}
+    return {"error": error | {"hint": masked(read.hint or "") or None}}
+
+
+def _requirement(requirement: Requirement) -> dict[str, object]:
+    """A requirement by its parts: its text alone does not say in which syntax it was read."""
+    return {
+        "text": masked(requirement.text),
+        "name": requirement.name,
+        "kind": requirement.kind,
+        "bound": requirement.bound,
+        "conda": masked(requirement.conda.text) if requirement.conda is not None else None,
+        "specifier": str(requirement.specifier) if requirement.specifier is not None else None,
+        "extras": list(requirement.extras),
+        "marker": str(requirement.marker) if requirement.marker is not None else None,
+        "url": masked(requirement.url) if requirement.url is not None else None,
+    }
+
+
+def _target(target: Target) -> dict[str, object]:
+    return {"subdir": target.subdir, "virtual_packages": [list(each) for each in target.virtual_packages]}
+
+
+def _options(options: Options) -> dict[str, object]:
+    return {
+        "prefer": options.prefer,
+        "only": dict(options.only),
+        "pre": options.pre,
+        "exclude_newer": options.exclude_newer,
+        "no_build": options.no_build,
+        "only_binary": sorted(options.builds.only_binary),
+        "no_binary": sorted(options.builds.no_binary),
+    }

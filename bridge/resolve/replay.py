@@ -1,0 +1,207 @@
+"""A recorded solve, repeated: the sources answer from the document alone, and nothing is asked of any network.
+
+The document may come from a stranger. It is data and stays data: its texts are judged by the same code as those of a
+channel, and whatever it lacks does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from packaging.markers import InvalidMarker, Marker
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from bridge.config.builds import Formats
+from bridge.errors import BridgeError, BuildError, NetworkError, UnsafeInputError, UsageError
+from bridge.model import IndexFile, Resolution
+from bridge.requirements.algebra import Requirement, parse_conda
+from bridge.resolve import resolve
+from bridge.resolve.catalog import Catalog
+from bridge.resolve.recording import FORMAT
+from bridge.resolve.sources import Options
+from converters.errors import UnsafeInputError as MalformedError
+from converters.names import NameMap
+from converters.record import Record
+from converters.target import Target
+from converters.wheel import CoreMetadata
+
+__all__ = ["replay"]
+
+_GROUPS = ("requirements", "present", "constraints", "pins", "foreign")
+_ERRORS: Mapping[str, type[BridgeError]] = {
+    kind.__name__: kind for kind in (BuildError, NetworkError, UnsafeInputError, UsageError)
+}
+_T = TypeVar("_T", Record, IndexFile, CoreMetadata)
+
+
+def replay(document: object, source: str) -> Resolution:
+    """Repeat the solve of a document of `Recorder`; `source` names it in errors.
+
+    Raises `UnsafeInputError` (`recording`) for what is none, and what the recorded solve raises.
+    """
+    try:
+        assert isinstance(document, dict), "it is no JSON object"
+        assert document.get("format") == FORMAT, f"its format is not {FORMAT}, the one that this bridge writes"
+        request = document["request"]
+        groups = {name: [_requirement(each) for each in request[name]] for name in _GROUPS}
+        requires_python = _text_or_none(request["requires_python"])
+        kept = {str(name): str(identity) for name, identity in request["kept"].items()}
+        catalog = _catalog(document)
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError, MalformedError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise UnsafeInputError("recording", f"{source} is no recorded solve", context=(reason[:300],)) from error
+    return resolve(
+        groups["requirements"],
+        catalog,
+        present=groups["present"],
+        constraints=groups["constraints"],
+        requires_python=requires_python,
+        pins=groups["pins"],
+        foreign=groups["foreign"],
+        kept=kept,
+    )
+
+
+def _catalog(document: Mapping[str, Any]) -> Catalog:
+    target, names, options = document["target"], document["names"], dict(document["options"])
+    formats = Formats(
+        only_binary=frozenset(map(str, options.pop("only_binary"))),
+        no_binary=frozenset(map(str, options.pop("no_binary"))),
+    )
+    assert options["prefer"] in ("conda", "wheel", "newest"), "its option `prefer` is none"
+    assert isinstance(options["exclude_newer"], int | None), "its option `exclude_newer` is no time"
+    assert isinstance(options["only"], dict), "its option `only` is no table"
+    virtual = tuple((str(name), str(version), str(build)) for name, version, build in target["virtual_packages"])
+    records = {str(name): tuple(_value(Record, one) for one in group) for name, group in document["records"].items()}
+    index = document["index"]
+    return Catalog(
+        _Records(records),
+        None if index is None else _Index(index),
+        Target(subdir=target["subdir"], virtual_packages=virtual),
+        NameMap(names["table"], str(names["source"]), defaults=names["defaults"]),
+        Options(**options, builds=formats),
+    )
+
+
+class _Records:
+    """A `RecordPort` of what was recorded."""
+
+    def __init__(self, records: Mapping[str, Sequence[Record]]) -> None:
+        self._records = records
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """It is all here."""
+
+    def records(self, name: str) -> Sequence[Record]:
+        return self._records.get(name, ())
+
+
+class _Index:
+    """An `IndexPort` of what was recorded; a refusal that was recorded is raised again."""
+
+    def __init__(self, index: Mapping[str, Any]) -> None:
+        self._files = {
+            str(project): tuple(_value(IndexFile, one) for one in group) for project, group in index["files"].items()
+        }
+        self._metadata = {str(url): _outcome(CoreMetadata, read) for url, read in index["metadata"].items()}
+        self._urls = {str(url): _outcome(IndexFile, read) for url, read in index["urls"].items()}
+
+    def prefetch_files(self, projects: Iterable[str]) -> None:
+        """It is all here."""
+
+    def files(self, project: str) -> Sequence[IndexFile]:
+        return self._files.get(project, ())
+
+    def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
+        """It is all here."""
+
+    def metadata(self, file: IndexFile) -> CoreMetadata:
+        return self._recorded(self._metadata, file.url)
+
+    def file_of_url(self, url: str, project: str) -> IndexFile:
+        return self._recorded(self._urls, url)
+
+    def _recorded(self, answers: Mapping[str, Callable[[], _T]], url: str) -> _T:
+        if url not in answers:
+            raise UnsafeInputError("recording", f"the recorded solve did not read {url}")
+        return answers[url]()
+
+
+def _outcome(kind: type[_T], data: Mapping[str, Any]) -> Callable[[], _T]:
+    """What reading gave: a value, or an error to be raised."""
+    if "error" not in data:
+        value = _value(kind, data)
+        return lambda: value
+    error = data["error"]
+    kind_of_error = _ERRORS[error["type"]]
+    identifier, message, context = str(error["id"]), str(error["message"]), tuple(map(str, error["context"]))
+    hint = _text_or_none(error["hint"])
+
+    def refuse() -> _T:
+        raise kind_of_error(identifier, message, context=context, hint=hint)
+
+    return refuse
+
+
+def _value(kind: type[_T], data: Mapping[str, Any]) -> _T:
+    """A frozen value from its fields. Raises `TypeError` for a field that it does not have, or of another type."""
+    types = {field.name: str(field.type) for field in fields(kind)}
+    unknown = data.keys() - types.keys()
+    if unknown:
+        raise TypeError(f"a {kind.__name__} has no {', '.join(sorted(unknown))}")
+    checked: dict[str, Any] = {
+        name: _checked(f"{kind.__name__}.{name}", types[name], value) for name, value in data.items()
+    }
+    return kind(**checked)
+
+
+def _checked(where: str, declared: str, value: object) -> object:
+    if declared.startswith("tuple"):
+        if isinstance(value, list):
+            return _tuple(value)
+    elif value is None:
+        if "None" in declared:
+            return None
+    elif isinstance(value, bool):
+        if declared == "bool":
+            return value
+    elif isinstance(value, int):
+        if declared.startswith("int"):
+            return value
+    elif isinstance(value, str) and not declared.startswith(("int", "bool")):
+        return value
+    raise TypeError(f"{where} is no {declared}")
+
+
+def _tuple(value: Sequence[object]) -> tuple[object, ...]:
+    """Nested lists of texts as nested tuples."""
+    for each in value:
+        if not isinstance(each, str | list):
+            raise TypeError("a list holds what is no text")
+    return tuple(_tuple(each) if isinstance(each, list) else each for each in value)
+
+
+def _requirement(data: Mapping[str, Any]) -> Requirement:
+    text, specifier, marker = _text_or_none(data["conda"]), data["specifier"], data["marker"]
+    assert data["kind"] in ("matchspec", "pep508", "either"), "a requirement has no kind"
+    assert data["bound"] in (None, "conda", "wheel"), "a requirement is bound to no ecosystem"
+    try:
+        return Requirement(
+            text=str(data["text"]),
+            name=str(data["name"]),
+            kind=data["kind"],
+            bound=data["bound"],
+            conda=None if text is None else parse_conda(text),
+            specifier=None if specifier is None else SpecifierSet(specifier),
+            extras=tuple(map(str, data["extras"])),
+            marker=None if marker is None else Marker(marker),
+            url=_text_or_none(data["url"]),
+        )
+    except (InvalidMarker, InvalidSpecifier, UsageError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
