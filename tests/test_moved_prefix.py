@@ -176,6 +176,25 @@ def test_a_copy_beside_its_original(bridge: Bridge, tmp_path: Path) -> None:
     assert bridge("audit", "-p", old).status == 0
 
 
+@pytest.mark.parametrize("key", ["sha256", "sha256_in_prefix"])
+def test_the_record_of_a_link_follows_what_it_leads_to(bridge: Bridge, tmp_path: Path, key: str) -> None:
+    """Where the package does not say it, bridge records the hash of the installed target; mamba always does."""
+    old, new = tmp_path / "env", tmp_path / "elsewhere"
+    create(bridge, old)
+    (old / "lib/pkgconfig/tool-1.pc").symlink_to("tool.pc")
+    record = next((old / "conda-meta").glob("tool-*.json"))
+    document = json.loads(record.read_bytes())
+    paths = document["paths_data"]["paths"]
+    target = next(path for path in paths if path["_path"] == "lib/pkgconfig/tool.pc")
+    paths.append({"_path": "lib/pkgconfig/tool-1.pc", "path_type": "softlink", key: target["sha256_in_prefix"]})
+    document["files"].append("lib/pkgconfig/tool-1.pc")
+    record.write_text(json.dumps(document))
+    assert bridge("audit", "-p", old, "--fail-on", "warning").status == 0
+    old.rename(new)
+    done = bridge("audit", "-p", new, "--fix", "--offline", "--json")
+    assert (done.status, [found["path"] for found in done.document["findings"]]) == (0, [])
+
+
 def test_another_way_to_the_same_environment_is_no_other_prefix(bridge: Bridge, tmp_path: Path) -> None:
     create(bridge, tmp_path / "env")
     (tmp_path / "way").symlink_to("env")

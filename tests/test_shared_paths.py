@@ -91,6 +91,23 @@ def test_adopting_both_at_once(bridge: Bridge, environment: Environment) -> None
     assert is_whole(environment, "one")
 
 
+def test_adopting_both_where_pip_compiled_the_shared_module(bridge: Bridge, environment: Environment) -> None:
+    """RECORD of each lists the bytecode of the shared module, without a hash."""
+    for name in ("one", "two"):
+        made = make_wheel(
+            environment.work, name, "1.0", files={"tests/__init__.py": b"", f"tests/{name}.py": b"X = 1\n"}
+        )
+        python = str(environment.root / "bin/python")
+        command = [sys.executable, "-m", "pip", "--python", python, "install", "--no-index", "--compile", str(made)]
+        subprocess.run(command, check=True, capture_output=True, env=clean_environment())
+    bytecode = next((environment.root / SITE / "tests/__pycache__").glob("__init__.*"))
+    done(bridge, "adopt", environment, "one")
+    done(bridge, "adopt", environment, "two")
+    done(bridge, "remove", environment, "two")
+    assert bytecode.exists()
+    assert is_whole(environment, "one")
+
+
 def test_removing_what_pip_put_there_keeps_what_is_adopted(bridge: Bridge, environment: Environment) -> None:
     by_pip(environment, "one")
     by_pip(environment, "two")

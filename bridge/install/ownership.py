@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -125,7 +125,8 @@ class _Case:
     def judge_plan(self) -> None:
         """Two packages of the plan, one path: the same bytes are shared, else all but one must yield."""
         for path, brought in self.wanted.items():
-            if len(brought) == 1 or _is_same([entry.fingerprint for _, entry in brought]):
+            fingerprints = [entry.fingerprint for _, entry in brought]
+            if len(brought) == 1 or _is_same(fingerprints) or _is_cache(path, fingerprints):
                 continue
             kept = [each for each in brought if not self._may_yield(each[0], path)]
             if len(kept) == 1:
@@ -195,7 +196,7 @@ class _Case:
                     f"{path} belongs to {owner.owner}, which bridge did not install; {record.label} would overwrite it"
                 )
                 self._refuse("owned-path", path, record, owner.owner, text)
-        elif _may_share(entry, found, standing):
+        elif _may_share(entry, found, standing) or _is_cache(path, [entry.fingerprint]):
             self.shared.add(path)
         elif self._may_yield(record, path):
             self.yielded.setdefault(record.identity, set()).add(path)
@@ -308,6 +309,13 @@ def _may_share(entry: Entry, found: Fingerprint | None, standing: Sequence[Claim
     if found is not None:
         return _is_same([entry.fingerprint, found])
     return _is_same([entry.fingerprint, *(claim.entry.fingerprint for claim in standing)])
+
+
+def _is_cache(path: str, fingerprints: Iterable[Fingerprint]) -> bool:
+    """Whether it is bytecode whose content no package promises: it belongs to who shares the module, judged itself."""
+    return bytecode_source(path) is not None and all(
+        each.kind == "file" and each.sha256 is None for each in fingerprints
+    )
 
 
 def _may_adopt(entry: Entry, found: Fingerprint | None, owner: Claim, record: Record) -> bool:

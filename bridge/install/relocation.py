@@ -153,12 +153,12 @@ class _Work:
         if installed.record.ecosystem == "wheel":
             done = {**done, **self._listing(installed, done)}
         promised = {entry.path: entry.fingerprint.sha256 for entry in installed.entries}
-        changed = {promised[path]: found.sha256 for path, found in done.items() if promised.get(path) is not None}
+        changed = {was: found for path, found in done.items() if (was := promised.get(path)) is not None}
         for path, item in listed_items(document):
             if (found := done.get(path)) is not None:
                 _update(item, promised.get(path), found)
-            elif item.get("path_type") == "softlink" and item.get("sha256_in_prefix") in changed:
-                item["sha256_in_prefix"] = changed[item["sha256_in_prefix"]]  # That of what it leads to (mamba).
+            elif item.get("path_type") == "softlink":
+                _update_link(item, changed)
         data = record_bytes(document)
         self._files[installed.meta_path] = data
         self._installed.append(condameta.parse(data, installed.meta_path)[0])
@@ -222,6 +222,16 @@ def _update(item: dict[str, Any], promised: str | None, done: _Done) -> None:
     is_packed = item.get("size_in_bytes") == done.packed_size or item.get("sha256") != done.sha256
     if "size_in_bytes" in item and (has_placeholder or not is_packed) and item["size_in_bytes"] != done.packed_size:
         item["size_in_bytes"] = done.size
+
+
+def _update_link(item: dict[str, Any], changed: Mapping[str, _Done]) -> None:
+    """Write the new hash of what a link leads to: mamba records it as `sha256_in_prefix`, bridge as `sha256`."""
+    for key in ("sha256_in_prefix", "sha256"):
+        value = item.get(key)
+        if isinstance(value, str) and (found := changed.get(value)) is not None:
+            item[key] = found.sha256
+            if key == "sha256" and "size_in_bytes" in item:
+                item["size_in_bytes"] = found.size
 
 
 def _with_hashes(data: bytes, site: str, done: Mapping[str, _Done]) -> bytes:
