@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bridge.prefix import ledger
-from tests.builders import install_distribution, make_repodata, make_wheel, tree_digest
+from tests.builders import install_distribution, make_python, make_repodata, make_wheel, tree_digest
 from tests.command_line import Bridge, clean_environment
 from tests.distributions import damage
 from tests.environments import MINOR, SITE, Environment
@@ -298,3 +298,26 @@ def test_bytecode_of_a_shared_folder_stays_with_its_module(bridge: Bridge, envir
     assert bridge("remove", "-p", environment.root, "one").status == 0
     assert [path.name.partition(".")[0] for path in caches.iterdir()] == ["two"]
     assert damage(environment.root / SITE) == []
+
+
+def test_what_no_index_has_blocks_only_what_must_install_it_again(bridge: Bridge, tmp_path: Path) -> None:
+    channel, root = tmp_path / "channel", tmp_path / "made"
+    for minor in ("3.12", "3.13"):
+        make_python(channel, minor)
+    make_repodata(channel)
+    assert bridge("create", "-p", root, "python=3.12").status == 0
+    install_distribution(root, "lib/python3.12/site-packages", "demo", "1.0", files={"demo.py": b"X = 1\n"})
+    assert bridge("adopt", "-p", root).status == 0
+    make_wheel(tmp_path / "wheels", "other", "1.0")
+    assert bridge("install", "-p", root, "pypi:other").status == 0
+    assert bridge("update", "-p", root).status == 0
+    refused = bridge("install", "-p", root, "python=3.13", "--json")
+    error = refused.document["error"]
+    assert (refused.status, error["id"]) == (10, "no-archive")
+    assert f"bridge remove -p {root} demo" in error["hint"]
+    assert (root / "lib/python3.12/site-packages/demo.py").is_file()
+    wheel = make_wheel(tmp_path / "mine", "demo", "1.0", files={"demo.py": b"X = 1\n"})
+    done = bridge("install", "-p", root, "python=3.13", wheel)
+    assert done.status == 0, done.err
+    assert (root / "lib/python3.13/site-packages/demo.py").is_file()
+    assert not (root / "lib/python3.12").exists()

@@ -23,7 +23,7 @@ from bridge.cache.judgements import Judgements
 from bridge.cache.wheels import WheelStore
 from bridge.channels._rattler import current_subdir
 from bridge.channels.sources import same_package
-from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError
+from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError, NetworkError
 from bridge.fetch.urls import file_name, local_path
 from bridge.install.link_scripts import Traces, run_scripts, scripts_of
 from bridge.install.manifest import Manifest, predict, site_packages_after
@@ -123,7 +123,18 @@ def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Car
 
 
 def fetch_archive(record: Record, supply: Supply) -> Path:
-    """The verified archive of a record: conda's from its channel, a wheel from its index or built of an sdist."""
+    """The verified archive of a record: conda's from its channel, a wheel from its index or built of an sdist.
+
+    Raises what fetching it raises; `NetworkError` (`no-archive`) for a wheel that was adopted and that no index had.
+    """
+    if record.ecosystem == "wheel" and record.url.endswith(".dist-info"):
+        raise NetworkError(
+            "no-archive",
+            f"{record.name} {record.version} has to be installed again, and there is no archive of it: it was adopted "
+            "as it lay there, and no index had it",
+            hint="name a wheel of it with the command, or take it away first: "
+            f"bridge remove -p {supply.session.settings.prefix} {record.name}",
+        )
     if record.ecosystem == "conda":
         return supply.channels.archive(record, supply.session.progress)
     is_built = not record.url.split("#")[0].endswith(".whl")
