@@ -81,7 +81,7 @@ def has_solution(fulls: Sequence[int], clauses: Sequence[Terms]) -> bool:
 
 
 class Search:
-    """Decide, propagate, learn, jump back: what `bridge.resolve.joint` does, without facts."""
+    """Decide, propagate, learn, jump back: what `bridge.resolve.search.joint` does, without facts."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

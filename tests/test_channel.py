@@ -12,7 +12,7 @@ from bridge.channels.sources import Channels, same_package
 from bridge.config import Settings
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch import Client
-from bridge.resolve.packages import CondaName
+from bridge.resolve.candidates.packages import CondaName
 from bridge.resolve.sources import Options
 from converters.names import NameMap
 from tests.builders import make_conda, make_repodata

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.cli.session import Session, default_names
 from bridge.config import Settings
-from bridge.resolve.provides import provided_by
+from bridge.resolve.candidates.provides import provided_by
 from converters.names import NameMap
 from tests.command_line import Bridge
 from tests.resolver_worlds import record

@@ -36,11 +36,12 @@ OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "urlo
 
 
 def pure_modules() -> list[str]:
-    """The modules that the contract "Pure code acts on nothing" names, as paths without their ending."""
+    """The modules that the contract "Pure code acts on nothing" names or that lie in its packages, without `.py`."""
     settings: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     (pure,) = (each for each in contracts if each["name"] == "Pure code acts on nothing")
-    return [name.replace(".", "/") for name in pure["source_modules"]]
+    named = tuple(name.replace(".", "/") for name in pure["source_modules"])
+    return [name for name in map(name_of, MODULES) if name in named or name.startswith(tuple(f"{n}/" for n in named))]
 
 
 def name_of(path: Path) -> str:

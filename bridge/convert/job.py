@@ -25,7 +25,7 @@ from bridge.errors import BridgeError, NoSolutionError
 from bridge.fetch.urls import local_path
 from bridge.model import IndexFile
 from bridge.requirements import algebra
-from bridge.resolve.packages import Project
+from bridge.resolve.candidates.packages import Project
 from bridge.resolve.ports import Run
 from converters.tags import targets_of
 from converters.target import Python, Target

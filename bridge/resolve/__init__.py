@@ -11,15 +11,15 @@ from resolvelib import ResolutionTooDeep
 from bridge.errors import NoSolutionError
 from bridge.model import Resolution
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.catalog import Catalog
-from bridge.resolve.conflict import Conflict
-from bridge.resolve.encoder import Encoder
-from bridge.resolve.joint import Reporter, Unsolvable, Watcher, run
-from bridge.resolve.loader import Loader
-from bridge.resolve.request import Request
-from bridge.resolve.solution import solution
+from bridge.resolve.candidates.catalog import Catalog
+from bridge.resolve.encode.encoder import Encoder
+from bridge.resolve.encode.loader import Loader
+from bridge.resolve.encode.space import Space
+from bridge.resolve.search.conflict import Conflict
+from bridge.resolve.search.joint import Reporter, Unsolvable, Watcher, run
+from bridge.resolve.search.request import Request
+from bridge.resolve.search.solution import solution
 from bridge.resolve.sources import IndexPort, Options, RecordPort
-from bridge.resolve.space import Space
 
 __all__ = ["Catalog", "IndexPort", "Options", "RecordPort", "resolve"]
 

@@ -15,8 +15,8 @@ from bridge.errors import BridgeError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement
 from bridge.resolve import resolve
-from bridge.resolve.catalog import Catalog
-from bridge.resolve.provides import canonical
+from bridge.resolve.candidates.catalog import Catalog
+from bridge.resolve.candidates.provides import canonical
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 from bridge.secrets import masked
 from converters.names import NameMap

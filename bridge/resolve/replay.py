@@ -18,7 +18,7 @@ from bridge.errors import BridgeError, BuildError, NetworkError, UnsafeInputErro
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement, parse_conda
 from bridge.resolve import resolve
-from bridge.resolve.catalog import Catalog
+from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.recording import FORMAT
 from bridge.resolve.sources import Options
 from converters.errors import UnsafeInputError as MalformedError

@@ -1,6 +1,6 @@
 """Requirements as clauses over the variables of a `Space`.
 
-What records and wheels require is read by `bridge.resolve.loader`, late, and only for candidates still alive.
+What records and wheels require is read by `bridge.resolve.encode.loader`, late, and only for candidates still alive.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bridge.requirements.algebra import CondaSpec, Requirement
-from bridge.resolve.assumptions import Assumptions, meeting_files
-from bridge.resolve.facts import (
+from bridge.resolve.candidates.needs import Need
+from bridge.resolve.candidates.packages import CondaName
+from bridge.resolve.candidates.provides import canonical
+from bridge.resolve.encode.assumptions import Assumptions, meeting_files
+from bridge.resolve.encode.facts import (
     Asked,
     Constrains,
     Constraint,
@@ -26,14 +29,11 @@ from bridge.resolve.facts import (
     Serves,
     TooNew,
 )
-from bridge.resolve.files import add_url, bind_to_pythons
+from bridge.resolve.encode.files import add_url, bind_to_pythons
+from bridge.resolve.encode.space import Space
+from bridge.resolve.encode.variables import Demand, DemandId, Meaning, VariableId
 from bridge.resolve.masks import ABSENT, ON, PRESENT
-from bridge.resolve.needs import Need
-from bridge.resolve.packages import CondaName
-from bridge.resolve.provides import canonical
-from bridge.resolve.space import Space
 from bridge.resolve.store import Clause, Term
-from bridge.resolve.variables import Demand, DemandId, Meaning, VariableId
 
 __all__ = ["Encoder"]
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.requirements.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
-from bridge.resolve.encoder import Encoder
-from bridge.resolve.facts import Constrains, Depends, Fact, NoExtra, Unreadable, Virtual
-from bridge.resolve.files import require_pythons
+from bridge.resolve.candidates.needs import Need, plain, read
+from bridge.resolve.encode.encoder import Encoder
+from bridge.resolve.encode.facts import Constrains, Depends, Fact, NoExtra, Unreadable, Virtual
+from bridge.resolve.encode.files import require_pythons
+from bridge.resolve.encode.variables import Variable, VariableId
 from bridge.resolve.masks import ON
-from bridge.resolve.needs import Need, plain, read
 from bridge.resolve.store import Clause, Term
-from bridge.resolve.variables import Variable, VariableId
 from converters.wheel import CoreMetadata
 
 __all__ = ["Loader"]

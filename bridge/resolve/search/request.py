@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.encoder import Encoder
-from bridge.resolve.variables import DemandId
+from bridge.resolve.encode.encoder import Encoder
+from bridge.resolve.encode.variables import DemandId
 
 __all__ = ["Request"]
 

@@ -18,9 +18,9 @@ from packaging.tags import Tag
 from bridge.errors import UnsafeInputError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import CondaSpec, pep440_version, pins, specifier_accepts
-from bridge.resolve.needs import Need, needs
-from bridge.resolve.provides import canonical, provided_by, standin_of
-from bridge.resolve.ranks import file_rank, record_rank
+from bridge.resolve.candidates.needs import Need, needs
+from bridge.resolve.candidates.provides import canonical, provided_by, standin_of
+from bridge.resolve.candidates.ranks import file_rank, record_rank
 from bridge.resolve.sources import Options
 from converters.names import NameMap
 from converters.record import Record

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from packaging.version import Version
 
 from bridge.requirements.algebra import pep440_version
-from bridge.resolve.packages import CondaName, Project
-from bridge.resolve.provides import canonical
-from bridge.resolve.pythons import Pythons
+from bridge.resolve.candidates.packages import CondaName, Project
+from bridge.resolve.candidates.provides import canonical
+from bridge.resolve.candidates.pythons import Pythons
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 from converters.names import NameMap
 from converters.target import Target

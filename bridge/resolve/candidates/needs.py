@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, parse_conda
-from bridge.resolve.provides import is_python_text
+from bridge.resolve.candidates.provides import is_python_text
 
 __all__ = ["Need", "needs", "plain", "read"]
 

@@ -12,10 +12,22 @@ from dataclasses import dataclass
 
 from bridge.errors import BuildError, NoSolutionError
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.availability import Availability
-from bridge.resolve.facts import Asked, Depends, Fact, Foreign, NoExtra, Only, Pinned, Tags, TooNew, Unreadable, Virtual
-from bridge.resolve.sentences import ONE_OF, Sentences, listed, plain, virtual_name
-from bridge.resolve.space import Space
+from bridge.resolve.encode.facts import (
+    Asked,
+    Depends,
+    Fact,
+    Foreign,
+    NoExtra,
+    Only,
+    Pinned,
+    Tags,
+    TooNew,
+    Unreadable,
+    Virtual,
+)
+from bridge.resolve.encode.space import Space
+from bridge.resolve.explain.availability import Availability
+from bridge.resolve.explain.sentences import ONE_OF, Sentences, listed, plain, virtual_name
 from bridge.resolve.store import Clause
 
 __all__ = ["facts_of", "no_solution"]

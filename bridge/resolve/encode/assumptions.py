@@ -7,10 +7,10 @@ gives way where no solution exists otherwise.
 from __future__ import annotations
 
 from bridge.requirements.algebra import Requirement, names_prerelease
-from bridge.resolve.facts import Prerelease, Yanked
-from bridge.resolve.packages import Project
-from bridge.resolve.space import Space
-from bridge.resolve.variables import VariableId
+from bridge.resolve.candidates.packages import Project
+from bridge.resolve.encode.facts import Prerelease, Yanked
+from bridge.resolve.encode.space import Space
+from bridge.resolve.encode.variables import VariableId
 
 __all__ = ["GROWN", "Assumptions", "meeting_files"]
 

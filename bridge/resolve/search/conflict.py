@@ -8,13 +8,13 @@ from resolvelib import ResolutionTooDeep
 
 from bridge.errors import NoSolutionError
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.encoder import Encoder
-from bridge.resolve.explain import facts_of, no_solution
-from bridge.resolve.facts import Asked
-from bridge.resolve.joint import Reporter, Unsolvable, run
-from bridge.resolve.loader import Loader
-from bridge.resolve.request import Request
-from bridge.resolve.space import Space
+from bridge.resolve.encode.encoder import Encoder
+from bridge.resolve.encode.facts import Asked
+from bridge.resolve.encode.loader import Loader
+from bridge.resolve.encode.space import Space
+from bridge.resolve.explain.derivation import facts_of, no_solution
+from bridge.resolve.search.joint import Reporter, Unsolvable, run
+from bridge.resolve.search.request import Request
 from bridge.resolve.store import Clause
 
 __all__ = ["Conflict"]

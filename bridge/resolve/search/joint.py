@@ -14,8 +14,10 @@ from resolvelib import AbstractProvider, AbstractResolver, BaseReporter, Resolut
 from resolvelib.resolvers import RequirementInformation, ResolverException, Result
 from resolvelib.structs import DirectedGraph
 
-from bridge.resolve.loader import Loader
-from bridge.resolve.preference import (
+from bridge.resolve.encode.loader import Loader
+from bridge.resolve.encode.space import Space
+from bridge.resolve.encode.variables import Candidate, Demand, DemandId, VariableId
+from bridge.resolve.search.preference import (
     WEIGHED_MINORS,
     best_version,
     choose,
@@ -23,9 +25,7 @@ from bridge.resolve.preference import (
     newest_of_minors,
     weighs_versions,
 )
-from bridge.resolve.space import Space
 from bridge.resolve.store import Clause
-from bridge.resolve.variables import Candidate, Demand, DemandId, VariableId
 
 __all__ = ["Joint", "Reporter", "Unsolvable", "Watcher", "run"]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bridge.model import Resolution, Resolved, Statistics
-from bridge.resolve.facts import Asked
-from bridge.resolve.joint import Reporter
-from bridge.resolve.loader import Loader
-from bridge.resolve.space import Space
-from bridge.resolve.variables import Candidate, Variable, VariableId
+from bridge.resolve.encode.facts import Asked
+from bridge.resolve.encode.loader import Loader
+from bridge.resolve.encode.space import Space
+from bridge.resolve.encode.variables import Candidate, Variable, VariableId
+from bridge.resolve.search.joint import Reporter
 from converters.record import Record
 from converters.target import Python, Target
 from converters.translate import translate

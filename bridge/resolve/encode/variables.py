@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.facts import Fact, VariableId
-from bridge.resolve.packages import CondaName, Project
+from bridge.resolve.candidates.packages import CondaName, Project
+from bridge.resolve.encode.facts import Fact, VariableId
 from bridge.resolve.store import Term
 
 __all__ = ["Candidate", "Demand", "DemandId", "Meaning", "Variable", "VariableId", "VariableKind"]

@@ -1,6 +1,6 @@
 """Which candidate comes first across conda and PyPI, and what is decided first: the whole policy, in one place.
 
-The order within one list (the records of a conda name, the files of a project) is that of `bridge.resolve.ranks`.
+The order within one list (the records of a conda name, the files of a project) is that of `candidates/ranks.py`.
 Between the ecosystems: `--prefer conda` takes a record where any is left, even an older one; `wheel` turns it around;
 `newest` takes the higher version, and conda where they are equal. What was asked for by PEP 508 requirements alone is
 taken by `newest` unless wheels are preferred: who asks PyPI's way means the newest there is. What is installed is kept
@@ -15,10 +15,10 @@ fewest candidates left.
 from __future__ import annotations
 
 from bridge.requirements.algebra import pep440_version
+from bridge.resolve.encode.space import Space
+from bridge.resolve.encode.variables import Candidate, VariableId
 from bridge.resolve.masks import PRESENT
-from bridge.resolve.space import Space
 from bridge.resolve.store import Term
-from bridge.resolve.variables import Candidate, VariableId
 
 __all__ = ["WEIGHED_MINORS", "best_version", "choose", "decision_order", "newest_of_minors", "weighs_versions"]
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 from bridge.errors import BridgeError
 from bridge.model import IndexFile
-from bridge.resolve.catalog import Catalog
-from bridge.resolve.facts import Fact
+from bridge.resolve.candidates.catalog import Catalog
+from bridge.resolve.candidates.provides import canonical
+from bridge.resolve.encode.facts import Fact
+from bridge.resolve.encode.variables import Candidate, Demand, DemandId, Meaning, Variable, VariableId, VariableKind
 from bridge.resolve.masks import ABSENT, ON, PRESENT
-from bridge.resolve.provides import canonical
 from bridge.resolve.store import Clause, Store, Term
-from bridge.resolve.variables import Candidate, Demand, DemandId, Meaning, Variable, VariableId, VariableKind
 
 __all__ = ["Space"]
 

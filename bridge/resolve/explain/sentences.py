@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from bridge.resolve.facts import (
+from bridge.resolve.encode.facts import (
     Asked,
     Constrains,
     Constraint,
@@ -27,10 +27,10 @@ from bridge.resolve.facts import (
     Virtual,
     Yanked,
 )
+from bridge.resolve.encode.space import Space
+from bridge.resolve.encode.variables import VariableId
 from bridge.resolve.masks import ABSENT
-from bridge.resolve.space import Space
 from bridge.resolve.store import Clause
-from bridge.resolve.variables import VariableId
 from converters.wheel import parse_wheel_name
 
 __all__ = ["ONE_OF", "Sentences", "listed", "plain", "version_range", "virtual_name"]

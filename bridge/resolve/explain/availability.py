@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.facts import Asked, Constrains, Depends, Fact, Foreign, NeedsPython, Serves
-from bridge.resolve.packages import CondaName, Project
-from bridge.resolve.sentences import Sentences, listed, version_range, virtual_name
-from bridge.resolve.space import Space
-from bridge.resolve.variables import DemandId, VariableId
+from bridge.resolve.candidates.packages import CondaName, Project
+from bridge.resolve.encode.facts import Asked, Constrains, Depends, Fact, Foreign, NeedsPython, Serves
+from bridge.resolve.encode.space import Space
+from bridge.resolve.encode.variables import DemandId, VariableId
+from bridge.resolve.explain.sentences import Sentences, listed, version_range, virtual_name
 
 __all__ = ["Availability"]
 

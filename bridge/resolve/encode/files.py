@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.assumptions import GROWN, Assumptions, meeting_files
-from bridge.resolve.facts import RequiresPython, Tags
-from bridge.resolve.packages import Project
-from bridge.resolve.space import Space
+from bridge.resolve.candidates.packages import Project
+from bridge.resolve.encode.assumptions import GROWN, Assumptions, meeting_files
+from bridge.resolve.encode.facts import RequiresPython, Tags
+from bridge.resolve.encode.space import Space
+from bridge.resolve.encode.variables import VariableId
 from bridge.resolve.store import Clause
-from bridge.resolve.variables import VariableId
 
 __all__ = ["add_url", "bind_to_pythons", "require_pythons"]
 

@@ -1,0 +1,1 @@
+"""What there is to choose from: conda names and PyPI projects as lists, best first, with masks of what they meet."""

@@ -1,0 +1,1 @@
+"""Requirements, records and files as clauses over the variables of one request."""

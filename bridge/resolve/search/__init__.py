@@ -1,0 +1,1 @@
+"""The search over the store, the policy that it follows, and what it gives back."""
