@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,50 @@ def test_conda_and_pip_share_a_path(bridge: Bridge, environment: Environment) ->
     done(bridge, "remove", environment, "native")
     assert is_whole(environment, "one")
     assert not (environment.root / "own").exists()
+
+
+# --- bytecode of a module that several own ----------------------------------------------------------------------------
+
+
+def compiled(environment: Environment, name: str) -> Path:
+    """Where the interpreter of the tests keeps the bytecode of a module below site-packages."""
+    return Path(cache_from_source(str(environment.root / SITE / name)))
+
+
+def compile_all(environment: Environment) -> None:
+    command = [sys.executable, "-m", "compileall", "-q", str(environment.root / SITE)]
+    subprocess.run(command, check=True, env=clean_environment())
+
+
+@pytest.mark.parametrize("adopted", [("one",), ("one", "two")], ids=len)
+@pytest.mark.parametrize("gone", ["one", "two"])
+def test_bytecode_of_a_shared_module_goes_with_its_last_owner(
+    bridge: Bridge, environment: Environment, adopted: tuple[str, ...], gone: str
+) -> None:
+    by_pip(environment, "one")
+    by_pip(environment, "two")
+    compile_all(environment)
+    stays = {"one": "two", "two": "one"}[gone]
+    done(bridge, "adopt", environment, *adopted)
+    assert compiled(environment, "spaced/__init__.py").exists()
+    done(bridge, "remove", environment, gone)
+    assert compiled(environment, "spaced/__init__.py").exists()
+    assert compiled(environment, f"spaced/{stays}.py").exists()
+    assert not compiled(environment, f"spaced/{gone}.py").exists()
+    assert is_whole(environment, stays)
+    done(bridge, "remove", environment, stays)
+    assert not (environment.root / SITE / "spaced").exists()
+    assert not (environment.root / SITE / "tests").exists()
+
+
+def test_an_upgrade_of_one_owner_leaves_no_stale_bytecode(bridge: Bridge, environment: Environment) -> None:
+    by_pip(environment, "one")
+    by_pip(environment, "two")
+    compile_all(environment)
+    done(bridge, "adopt", environment)
+    make_wheel(environment.work / "wheels", "one", "2.0", files={"one.py": b"X = 2\n"})
+    done(bridge, "install", environment, "pypi:one==2.0")
+    assert compiled(environment, "spaced/__init__.py").exists()
+    assert not compiled(environment, "spaced/one.py").exists()
+    assert compiled(environment, "spaced/two.py").exists()
+    assert "__pycache__" not in bridge("audit", "-p", environment.root).out

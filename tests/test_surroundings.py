@@ -330,3 +330,24 @@ def test_a_prefix_whose_scripts_would_not_start_is_refused(place: Place, odd: Pa
 )
 def test_files_of_requirements_that_are_none(place: Place, file: str, status: int) -> None:
     assert_answer(place.run(f"resolve -r {file}"), status)
+
+
+OPTIONS = [
+    *[
+        f"--virtual-package {value}"
+        for value in ("__glibc=x", "'__glibc=x y'", "__glibc=2.17=0=1", f"__glibc={DIGITS}")
+    ],
+    *[f"--virtual-package {value}" for value in ("__x", "__x=", "'__x=<1'", "'__x=1|2'", "__glibc=2.x")],
+    *[
+        f"--index-url {value}"
+        for value in ("http://127.0.0.1:99999", "javascript:1", "data:,x", "'http://['", "http://")
+    ],
+    *[f"--exclude-newer {value}" for value in ("x", DIGITS, "nan", "2020-13-01", "0001-01-01x", "1e9y")],
+    *[f"--platform {value}" for value in ("x", "../x", "LINUX-64")],
+    *[f"--only {value}" for value in ("x", "=", "x=y", "=conda")],
+]
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda value: value[:40])
+def test_options_with_nonsense(place: Place, option: str) -> None:
+    assert_answer(place.run(f"resolve {option} leaf pypi:cow"), 2)

@@ -148,8 +148,11 @@ def _conda_listing(folder: Path) -> tuple[str, Rows]:
 
 def _archive_listing(path: Path) -> tuple[str, Rows] | None:
     try:
-        if not stat.S_ISREG(path.stat().st_mode) or path.open("rb").read(2) != b"PK":
+        if not stat.S_ISREG(path.stat().st_mode):
             return None
+        with path.open("rb") as stream:
+            if stream.read(2) != b"PK":
+                return None
         with zipfile.ZipFile(path) as archive:
             name = next((each for each in archive.namelist() if each.endswith(".dist-info/RECORD")), None)
             if name is None or archive.getinfo(name).file_size > _MAX_LISTING:

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, cast, get_args
+from urllib.parse import urlsplit
 
 from bridge.config.builds import BuildSettings, load_builds
 from bridge.config.moments import parse_cutoff, parse_timestamp
@@ -273,8 +274,16 @@ def _virtual_packages(ask: Lookup) -> tuple[tuple[str, str], ...]:
         name, _, version = text.partition("=")
         if not re.fullmatch(r"__[a-z0-9_]+", name) or not version.strip():
             raise ask.wrong("virtual_package", text, "of the form __NAME=VERSION, as in __glibc=2.28")
+        # What a wheel's tags are judged by are numbers; the rest is a version as conda writes one.
+        form = _NUMERIC if name in {"__glibc", "__osx"} else _VERSION
+        if not form.fullmatch(version.strip()):
+            raise ask.wrong("virtual_package", text, "of the form __NAME=VERSION, as in __glibc=2.28")
         found.append((name, version.strip()))
     return tuple(found)
+
+
+_NUMERIC = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,4}")
+_VERSION = re.compile(r"[0-9A-Za-z._!+=-]{1,64}")
 
 
 def _only(ask: Lookup) -> dict[str, str]:
@@ -313,10 +322,24 @@ def _without_secrets(ask: Lookup, key: str, urls: Iterable[str]) -> tuple[str, .
     found = []
     for url in urls:
         try:
-            found.append(SECRETS.learn(url) if "://" in url else url)
+            if "://" in url or (key != "channel" and _SCHEME.match(url) and not os.path.exists(url)):
+                _check_place(url)
+                url = SECRETS.learn(url)  # noqa: PLW2901
+            found.append(url)
         except ValueError as error:
             raise ask.wrong(key, masked(url), f"a URL: {error}") from error
     return tuple(found)
+
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+def _check_place(url: str) -> None:
+    """Raise `ValueError` for a URL that names no place: without a host, or with a port that is none."""
+    parts = urlsplit(url)
+    if parts.scheme != "file" and not parts.hostname:
+        raise ValueError("it has no host")
+    _ = parts.port  # Reading it is what checks it.
 
 
 def _unique(urls: Iterable[str]) -> tuple[str, ...]:
