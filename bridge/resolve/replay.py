@@ -16,7 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from bridge.config.builds import Formats
 from bridge.errors import BridgeError, BuildError, NetworkError, UnsafeInputError, UsageError
 from bridge.model import IndexFile, Resolution
-from bridge.requirements.algebra import Requirement, parse_conda
+from bridge.requirements.algebra import Requirement, parse_conda, pep440_version
 from bridge.resolve import resolve
 from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.recording import FORMAT
@@ -47,7 +47,7 @@ def replay(document: object, source: str) -> Resolution:
         request = document["request"]
         groups = {name: [_requirement(each) for each in request[name]] for name in _GROUPS}
         requires_python = _text_or_none(request["requires_python"])
-        kept = {str(name): str(identity) for name, identity in request["kept"].items()}
+        kept = {name: _text(identity) for name, identity in request["kept"].items()}
         catalog = _catalog(document)
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError, MalformedError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
@@ -67,19 +67,21 @@ def replay(document: object, source: str) -> Resolution:
 def _catalog(document: Mapping[str, Any]) -> Catalog:
     target, names, options = document["target"], document["names"], dict(document["options"])
     formats = Formats(
-        only_binary=frozenset(map(str, options.pop("only_binary"))),
-        no_binary=frozenset(map(str, options.pop("no_binary"))),
+        only_binary=frozenset(_texts(options.pop("only_binary"))),
+        no_binary=frozenset(_texts(options.pop("no_binary"))),
     )
     assert options["prefer"] in ("conda", "wheel", "newest"), "its option `prefer` is none"
     assert isinstance(options["exclude_newer"], int | None), "its option `exclude_newer` is no time"
     assert isinstance(options["only"], dict), "its option `only` is no table"
-    virtual = tuple((str(name), str(version), str(build)) for name, version, build in target["virtual_packages"])
+    virtual = tuple((_text(name), _text(version), _text(build)) for name, version, build in target["virtual_packages"])
+    here = Target(subdir=_text(target["subdir"]), virtual_packages=virtual)
+    here.platform_tags()  # raises ValueError for a libc of no version
     records = {str(name): tuple(_value(Record, one) for one in group) for name, group in document["records"].items()}
     index = document["index"]
     return Catalog(
         _Records(records),
         None if index is None else _Index(index),
-        Target(subdir=target["subdir"], virtual_packages=virtual),
+        here,
         NameMap(names["table"], str(names["source"]), defaults=names["defaults"]),
         Options(**options, builds=formats),
     )
@@ -133,10 +135,12 @@ def _outcome(kind: type[_T], data: Mapping[str, Any]) -> Callable[[], _T]:
     """What reading gave: a value, or an error to be raised."""
     if "error" not in data:
         value = _value(kind, data)
+        if pep440_version(value.version) is None:
+            raise ValueError(f"what was read of {value.version!r} has no version of PEP 440")
         return lambda: value
     error = data["error"]
     kind_of_error = _ERRORS[error["type"]]
-    identifier, message, context = str(error["id"]), str(error["message"]), tuple(map(str, error["context"]))
+    identifier, message, context = _text(error["id"]), _text(error["message"]), _texts(error["context"])
     hint = _text_or_none(error["hint"])
 
     def refuse() -> _T:
@@ -158,44 +162,44 @@ def _value(kind: type[_T], data: Mapping[str, Any]) -> _T:
 
 
 def _checked(where: str, declared: str, value: object) -> object:
-    if declared.startswith("tuple"):
-        if isinstance(value, list):
-            return _tuple(value)
-    elif value is None:
-        if "None" in declared:
-            return None
-    elif isinstance(value, bool):
-        if declared == "bool":
-            return value
-    elif isinstance(value, int):
-        if declared.startswith("int"):
-            return value
-    elif isinstance(value, str) and not declared.startswith(("int", "bool")):
+    """A value of the declared type of a field. Raises `TypeError` and `ValueError` for another."""
+    if declared == "tuple[str, ...]":
+        return _texts(value)
+    if declared.startswith("tuple") and isinstance(value, list):
+        return tuple((_text(name), _texts(texts)) for name, texts in value)
+    base, *rest = declared.split(" | ")
+    expected = {"int": int, "bool": bool}.get(base, str)
+    if type(value) is expected or (value is None and "None" in rest):
         return value
     raise TypeError(f"{where} is no {declared}")
 
 
-def _tuple(value: Sequence[object]) -> tuple[object, ...]:
-    """Nested lists of texts as nested tuples."""
-    for each in value:
-        if not isinstance(each, str | list):
-            raise TypeError("a list holds what is no text")
-    return tuple(_tuple(each) if isinstance(each, list) else each for each in value)
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("what should be a list is none")
+    return tuple(map(_text, value))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("what should be a text is none")
+    return value
 
 
 def _requirement(data: Mapping[str, Any]) -> Requirement:
     text, specifier, marker = _text_or_none(data["conda"]), data["specifier"], data["marker"]
     assert data["kind"] in ("matchspec", "pep508", "either"), "a requirement has no kind"
+    assert text is not None or data["kind"] == "pep508", "a MatchSpec has no text"
     assert data["bound"] in (None, "conda", "wheel"), "a requirement is bound to no ecosystem"
     try:
         return Requirement(
-            text=str(data["text"]),
-            name=str(data["name"]),
+            text=_text(data["text"]),
+            name=_text(data["name"]),
             kind=data["kind"],
             bound=data["bound"],
             conda=None if text is None else parse_conda(text),
             specifier=None if specifier is None else SpecifierSet(specifier),
-            extras=tuple(map(str, data["extras"])),
+            extras=_texts(data["extras"]),
             marker=None if marker is None else Marker(marker),
             url=_text_or_none(data["url"]),
         )
@@ -204,4 +208,4 @@ def _requirement(data: Mapping[str, Any]) -> Requirement:
 
 
 def _text_or_none(value: object) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else _text(value)
