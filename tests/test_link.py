@@ -121,10 +121,14 @@ def test_scripts_run_from_an_odd_prefix(tmp_path: Path, name: str) -> None:
         tmp_path / "channel", "thing", "1.0", noarch="python", files={"site-packages/thing.py": HELLO},
         entry_points=["thing = thing:main"], depends=["python"],
     )  # fmt: skip
-    environment.apply([full_wheel(tmp_path), package])
-    assert environment.run("full-tool") == environment.run("full-script") == "hello from full_tool"
-    if "'" not in name:  # rattler does not quote it
+    if '"' in name:
+        with pytest.raises(UsageError, match="would not start"):  # rattler does not quote it
+            environment.apply([package])
+        environment.apply([full_wheel(tmp_path)])
+    else:
+        environment.apply([full_wheel(tmp_path), package])
         assert environment.run("thing") == "hello from thing"
+    assert environment.run("full-tool") == environment.run("full-script") == "hello from full_tool"
 
 
 @pytest.mark.parametrize("interpreter", ["/usr/bin/python3.11", "/a b/bin/python3.11", f"/{'x' * 130}/python3.11"])

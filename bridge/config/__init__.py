@@ -323,8 +323,8 @@ def _without_secrets(ask: Lookup, key: str, urls: Iterable[str]) -> tuple[str, .
     for url in urls:
         try:
             if "://" in url or (key != "channel" and _SCHEME.match(url) and not os.path.exists(url)):
+                url = SECRETS.learn(url)  # noqa: PLW2901 - first: it finds passwords that make a URL malformed
                 _check_place(url)
-                url = SECRETS.learn(url)  # noqa: PLW2901
             found.append(url)
         except ValueError as error:
             raise ask.wrong(key, masked(url), f"a URL: {error}") from error
@@ -339,7 +339,10 @@ def _check_place(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "file" and not parts.hostname:
         raise ValueError("it has no host")
-    _ = parts.port  # Reading it is what checks it.
+    try:
+        _ = parts.port  # Reading it is what checks it.
+    except ValueError:
+        raise ValueError("its port is none") from None  # What stands there may be a part of a password.
 
 
 def _unique(urls: Iterable[str]) -> tuple[str, ...]:
