@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ensurepip
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,11 @@ from tests.builders import make_wheel
 from tests.clients import MakeClient, clients
 from tests.command_line import Bridge
 from tests.servers import IndexServer, Server
+
+# Under `nohup`, or in the background of a shell, these signals are ignored, and so they would be in every command that a
+# test starts: tests that interrupt a command need them as a terminal leaves them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A run of the suite says the same of the same commit; to look for what nobody thought of: HYPOTHESIS_PROFILE=search.
 settings.register_profile("fixed", derandomize=True)
