@@ -13,10 +13,10 @@ import click
 from bridge import __version__
 from bridge.channels.panics import is_panic
 from bridge.cli import commands
-from bridge.cli.failure import misused, told, unforeseen
-from bridge.cli.options import changing, lock, output, prefix, requirements, sources
+from bridge.cli.failure import Exit, misused, told, unforeseen
+from bridge.cli.options import changing, level_of, lock, output, prefix, requirements, sources
 from bridge.errors import BridgeError, UsageError
-from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
+from converters.compression import DEFAULT_LEVEL
 
 if TYPE_CHECKING:
     from bridge.audit import Level
@@ -208,7 +208,7 @@ def convert(
 ) -> None:
     """Write the conda packages of wheels: files, folders of projects, requirements that the index serves."""
     run = _run(options)
-    level = _level(compression)
+    level = level_of(compression)
     projects = [Path(text) for text in requirements if Path(text).is_dir() and os.path.basename(text) != text]
     others = [text for text in requirements if Path(text) not in projects]
     others, unread = ([*others], ()) if with_deps or len(requirements) == 1 else commands.readable(others)
@@ -237,14 +237,6 @@ def convert(
         run.render.error(failure)
     if found.failures:
         raise Exit(max(failure.exit_code for failure in found.failures.values()))
-
-
-def _level(text: str) -> int:
-    if text == "best":
-        return BEST_LEVEL
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= HIGHEST_LEVEL):
-        raise UsageError("compression", f"--compression {text} is no level", hint="name one of 1 to 22, or `best`")
-    return int(text)
 
 
 @cli.command()
@@ -375,14 +367,6 @@ def schema(command: str) -> None:
         known = sorted(cli.commands)
         raise UsageError("unknown-command", f"no command is called {command!r}", hint=f"one of {', '.join(known)}")
     Renderer(is_json=True, quiet=False, verbose=False, progress=False, color="never").text(found.read_text("utf-8"))
-
-
-class Exit(Exception):  # noqa: N818 - a way out, not a fault: what was to be said has been said
-    """Ends the run with an exit status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,9 +12,17 @@ from bridge.cli.streams import flush
 from bridge.errors import BridgeError, FaultError, UsageError
 from bridge.faults import fault
 
-__all__ = ["finish", "misused", "told", "unforeseen"]
+__all__ = ["Exit", "finish", "misused", "told", "unforeseen"]
 
 _NO_THREAD = "can't start new thread"  # what `threading` raises
+
+
+class Exit(Exception):  # noqa: N818 - a way out, not a fault: what was to be said has been said
+    """Ends the run with an exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def unforeseen(error: BaseException) -> FaultError:

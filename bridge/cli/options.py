@@ -8,7 +8,10 @@ from typing import TypeVar
 
 import click
 
-__all__ = ["changing", "lock", "output", "prefix", "requirements", "sources"]
+from bridge.errors import UsageError
+from converters.compression import BEST_LEVEL, HIGHEST_LEVEL
+
+__all__ = ["changing", "level_of", "lock", "output", "prefix", "requirements", "sources"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -97,3 +100,12 @@ def requirements(command: Command) -> Command:
         click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Its dependency groups."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def level_of(text: str) -> int:
+    """The level of zstd that `--compression` names. Raises `UsageError` (`compression`)."""
+    if text == "best":
+        return BEST_LEVEL
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= HIGHEST_LEVEL):
+        raise UsageError("compression", f"--compression {text} is no level", hint="name one of 1 to 22, or `best`")
+    return int(text)
