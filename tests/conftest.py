@@ -21,8 +21,8 @@ from tests.clients import MakeClient, clients
 from tests.command_line import Bridge
 from tests.servers import IndexServer, Server
 
-# Under `nohup`, or in the background of a shell, these signals are ignored, and so they would be in every command that a
-# test starts: tests that interrupt a command need them as a terminal leaves them.
+# Under `nohup`, or in the background of a shell, these signals are ignored, and so they would be in every command that
+# a test starts: tests that interrupt a command need them as a terminal leaves them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
