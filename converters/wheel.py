@@ -110,7 +110,12 @@ def count_tags(text: str) -> int:
 
     PEP 425 expands a set to every combination of its parts: a name of 1,000 characters can stand for five million tags.
     """
-    return prod(part.count(".") + 1 for part in text.removesuffix(".whl").split("-")[-3:])
+    return _count_of_set("-".join(text.removesuffix(".whl").rsplit("-", 3)[-3:]))
+
+
+@lru_cache(maxsize=1024)
+def _count_of_set(text: str) -> int:
+    return prod(part.count(".") + 1 for part in text.split("-"))
 
 
 def written_tags(lines: Iterable[str]) -> frozenset[Tag]:
