@@ -35,6 +35,7 @@ from rattler import (
 from rattler.package_streaming import download_and_extract
 
 from bridge.channels import limits
+from bridge.channels.panics import is_panic
 from bridge.errors import BridgeError, FaultError, UnsafeInputError, UsageError
 from bridge.paths import RelativePath
 from bridge.secrets import hidden, masked, origin
@@ -128,7 +129,7 @@ def told(make: Callable[[str], BridgeError]) -> Iterator[None]:
     except Exception as error:
         raise make(_said(error)) from error
     except BaseException as error:
-        if type(error).__name__ != "PanicException":
+        if not is_panic(error):
             raise
         raise make(_said(error)) from error
 
