@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 from packaging.version import Version
 
-from converters.dependencies import MetadataLookup, Requirements, dependencies, read_requirements
+from converters.dependencies import MetadataLookup, WheelRequirements, dependencies, read_requirements
 from converters.documents import index_of, info_files
 from converters.errors import UnsafeInputError
 from converters.layout import junk_of
-from converters.markers import Pythons, cuts, varying
+from converters.markers import PythonVersions, microversions, varying
 from converters.names import NameMap
 from converters.native import NativeFile
 from converters.package import Member
@@ -35,7 +35,7 @@ class Described:
 
     :param hash_input: what the build string is the hash of.
     :param notes: what a person should know of it, one sentence each.
-    :param elsewhere: pythons that the wheel fits on this platform and this does not, ascending (3.9 to 3.14).
+    :param other_pythons: pythons that the wheel fits on this platform and this does not, ascending (3.9 to 3.14).
     """
 
     named: WheelName
@@ -45,7 +45,7 @@ class Described:
     extras: tuple[str, ...]
     natives: tuple[NativeFile, ...]
     notes: tuple[str, ...]
-    elsewhere: tuple[str, ...]
+    other_pythons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +55,14 @@ class Converted:
     :param info: file name below `info/` → content.
     :param members: the payload, sorted by path; opened only while it is written.
     :param notes: what a person should know of this package, one sentence each.
-    :param elsewhere: as in `Described`.
+    :param other_pythons: as in `Described`.
     """
 
     record: Record
     info: Mapping[str, bytes]
     members: tuple[Member, ...]
     notes: tuple[str, ...]
-    elsewhere: tuple[str, ...] = ()
+    other_pythons: tuple[str, ...] = ()
 
 
 def describe(
@@ -87,7 +87,7 @@ def describe(
         extras=tuple(needs.extra_depends),
         natives=tuple(natives),
         notes=(*needs.notes, *_notes_on_fit(wheel, named, shape, fit, requirements)),
-        elsewhere=_elsewhere(named, shape, requirements),
+        other_pythons=_other_pythons(named, shape, requirements),
     )
 
 
@@ -122,18 +122,18 @@ def convert(
         ),
         members=tuple(file.member for file in payload.files),
         notes=(*known.notes, *_notes_on_files(wheel, known.named, known.shape, known.natives, payload)),
-        elsewhere=known.elsewhere,
+        other_pythons=known.other_pythons,
     )
 
 
-def _elsewhere(named: WheelName, shape: Shape, requirements: Requirements) -> tuple[str, ...]:
+def _other_pythons(named: WheelName, shape: Shape, requirements: WheelRequirements) -> tuple[str, ...]:
     """The pythons that other packages of the same wheel would serve."""
-    at = cuts(requirements.lines.all)
+    at = microversions(requirements.lines.all)
     found = {
         version
         for fit in fits(named.tags)
         if fit.is_portable or fit.subdir == shape.subdir
-        for version in Pythons.admitted(requirements.requires_python & fit.pythons, at).window()
+        for version in PythonVersions.admitted(requirements.requires_python & fit.pythons, at).window()
         if not shape.pythons.contains(version, prereleases=True)
     }
     return tuple(sorted(found, key=Version))
@@ -153,14 +153,16 @@ def _refuse_names(wheel: Manifest, shape: Shape) -> None:
 
 
 def _notes_on_fit(
-    wheel: Manifest, named: WheelName, shape: Shape, fit: Fit, requirements: Requirements
+    wheel: Manifest, named: WheelName, shape: Shape, fit: Fit, requirements: WheelRequirements
 ) -> Iterator[str]:
     """Where the package is narrower than the wheel, and why; where the wheel contradicts itself."""
     is_narrow = fit.is_portable and shape.subdir != "noarch"
     if not shape.layout.is_portable and fit.is_portable:
         yield f"made for {shape.subdir} and {shape.layout.include}, where its headers lie"
     elif is_narrow or shape.span.pythons:
-        admitted = Pythons.admitted(requirements.requires_python & fit.pythons, cuts(requirements.lines.all))
+        admitted = PythonVersions.admitted(
+            requirements.requires_python & fit.pythons, microversions(requirements.lines.all)
+        )
         subdirs = sorted(SUBDIRS) if fit.is_portable else [fit.subdir]
         others = varying(requirements.lines.all, admitted.places(subdirs))
         place = [shape.subdir] if is_narrow else []

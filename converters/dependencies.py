@@ -18,7 +18,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from converters.errors import UnsafeInputError
-from converters.markers import Line, Place, Pythons, Span, cuts, find_span, varying
+from converters.markers import Place, PythonVersions, RequirementLine, Span, find_span, microversions, varying
 from converters.names import NameMap
 from converters.target import Target
 from converters.versions import is_long, to_matchspec
@@ -27,8 +27,8 @@ from converters.wheel import CoreMetadata
 __all__ = [
     "Dependencies",
     "MetadataLookup",
-    "Needed",
-    "Requirements",
+    "RequiredProject",
+    "WheelRequirements",
     "dependencies",
     "parse_requirement",
     "parse_requires_python",
@@ -53,7 +53,7 @@ _REPAIRS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Needed:
+class RequiredProject:
     """A project that is needed at a place, by its normalised name. `extras` are those that were not followed."""
 
     project: str
@@ -69,39 +69,39 @@ class Needed:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class RequirementLines:
     """A project's requirements, and those of them that an extra may bring into force."""
 
-    all: tuple[Line, ...]
-    _naming: Mapping[str, tuple[Line, ...]]
+    all: tuple[RequirementLine, ...]
+    _naming: Mapping[str, tuple[RequirementLine, ...]]
 
     @classmethod
-    def of(cls, lines: Iterable[Line]) -> Lines:
+    def of(cls, lines: Iterable[RequirementLine]) -> RequirementLines:
         """Sort out `lines` by the extras that they speak of."""
         found = tuple(lines)
-        naming: dict[str, list[Line]] = {extra: [] for line in found for extra in line.extras}
+        naming: dict[str, list[RequirementLine]] = {extra: [] for line in found for extra in line.extras}
         for line in found:
             for extra in naming if line.by_any_extra else set(line.extras):
                 naming[extra].append(line)
         return cls(found, {extra: tuple(group) for extra, group in naming.items()})
 
-    def naming(self, extra: str) -> tuple[Line, ...]:
+    def naming(self, extra: str) -> tuple[RequirementLine, ...]:
         """In order, the lines that could be in force for `extra` and not without it."""
         return self._naming.get(extra) or tuple(line for line in self.all if line.by_any_extra)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requirements:
+class WheelRequirements:
     """A project's own requirements, parsed. `notes` say what had to be repaired to read them."""
 
     project: str
-    lines: Lines
+    lines: RequirementLines
     extras: tuple[str, ...]
     requires_python: SpecifierSet
     lookup: MetadataLookup | None = None
     notes: tuple[str, ...] = ()
 
-    def at(self, place: Place, extra: str = "") -> tuple[Needed, ...]:
+    def at(self, place: Place, extra: str = "") -> tuple[RequiredProject, ...]:
         """What is needed at `place`; with `extra`, what that extra adds.
 
         Extras of the project's own are followed, each once; those of others only for the base, where `lookup` knows
@@ -110,7 +110,7 @@ class Requirements:
         lookup = None if extra else self.lookup
         return tuple(dict.fromkeys(_follow(self.project, self.lines, extra, place, lookup)))
 
-    def deciding(self) -> tuple[Line, ...]:
+    def deciding(self) -> tuple[RequirementLine, ...]:
         """The lines by which places differ; those of other projects whose extras are asked for among them."""
         found, waiting, seen = [], list(self.lines.all), set()
         while waiting:
@@ -124,14 +124,16 @@ class Requirements:
         return tuple(found)
 
 
-def _in_force(lines: Lines, extra: str, place: Place) -> Iterator[Requirement]:
+def _in_force(lines: RequirementLines, extra: str, place: Place) -> Iterator[Requirement]:
     """What an extra adds at a place; the base, where `extra` is empty."""
     for line in lines.naming(extra) if extra else lines.all:
         if line.holds(place, extra) and not (extra and line.holds(place)):
             yield line.requirement
 
 
-def _follow(owner: str, lines: Lines, extra: str, place: Place, lookup: MetadataLookup | None) -> Iterator[Needed]:
+def _follow(
+    owner: str, lines: RequirementLines, extra: str, place: Place, lookup: MetadataLookup | None
+) -> Iterator[RequiredProject]:
     """What `owner` needs at a place, and what the extras that it asks for need, each in its place and once."""
     seen = {(owner, extra)}
     waiting = [(owner, lines, _in_force(lines, extra, place))]
@@ -147,24 +149,24 @@ def _follow(owner: str, lines: Lines, extra: str, place: Place, lookup: Metadata
         found = lines if is_own else _lines_of(requirement, lookup) if extras else None
         if not is_own:
             unknown = () if found else tuple(extras)
-            yield Needed(project=project, specifier=requirement.specifier, url=requirement.url, extras=unknown)
+            yield RequiredProject(project=project, specifier=requirement.specifier, url=requirement.url, extras=unknown)
         for asked in reversed(extras) if found else ():
             if found and (project, asked) not in seen:
                 seen.add((project, asked))
                 waiting.append((project, found, _in_force(found, asked, place)))
 
 
-def _lines_of(requirement: Requirement, lookup: MetadataLookup | None) -> Lines | None:
+def _lines_of(requirement: Requirement, lookup: MetadataLookup | None) -> RequirementLines | None:
     """The requirements of another project, where somebody knows them."""
     if lookup is None or requirement.url is not None:
         return None
     metadata = lookup(canonicalize_name(requirement.name), requirement.specifier)
-    return None if metadata is None else Lines.of(map(_line, metadata.requires_dist))
+    return None if metadata is None else RequirementLines.of(map(_line, metadata.requires_dist))
 
 
 @lru_cache(maxsize=8192)
-def _line(text: str) -> Line:
-    return Line.of(parse_requirement(text)[0])
+def _line(text: str) -> RequirementLine:
+    return RequirementLine.of(parse_requirement(text)[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +222,7 @@ def _repaired(text: str) -> Iterator[str]:
             yield text
 
 
-def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = None) -> Requirements:
+def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = None) -> WheelRequirements:
     """The requirements of a wheel's metadata.
 
     Raises `UnsafeInputError`: `requirement-invalid`, `requires-python`, and `limit-size` for what no real one has.
@@ -232,11 +234,11 @@ def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = No
     notes = [f"read `{text}` as `{requirement}`" for text, requirement, repaired in parsed if repaired]
     if is_repaired:
         notes.append(f"read Requires-Python `{metadata.requires_python}` as `{requires_python}`")
-    lines = Lines.of(Line.of(requirement) for _, requirement, _ in parsed)
+    lines = RequirementLines.of(RequirementLine.of(requirement) for _, requirement, _ in parsed)
     extras = tuple(dict.fromkeys([*metadata.provides_extra, *(extra for line in lines.all for extra in line.extras)]))
     if len(extras) > _MOST_EXTRAS:
         raise UnsafeInputError("limit-size", f"{metadata.name} has {len(extras)} extras")
-    return Requirements(
+    return WheelRequirements(
         project=metadata.name,
         lines=lines,
         extras=extras,
@@ -246,7 +248,9 @@ def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = No
     )
 
 
-def span_of(requirements: Requirements, pythons: SpecifierSet, subdirs: Sequence[str], target: Target | None) -> Span:
+def span_of(
+    requirements: WheelRequirements, pythons: SpecifierSet, subdirs: Sequence[str], target: Target | None
+) -> Span:
     """Where the base requirements are the same (`converters.markers.find_span`).
 
     :param pythons: Requires-Python and what the wheel's tags say.
@@ -254,7 +258,7 @@ def span_of(requirements: Requirements, pythons: SpecifierSet, subdirs: Sequence
     Raises `UnsafeInputError`: `not-portable` where they are the same nowhere wide enough, naming the markers;
     `requires-python` where no python is left.
     """
-    admitted = Pythons.admitted(pythons, cuts(requirements.deciding()))
+    admitted = PythonVersions.admitted(pythons, microversions(requirements.deciding()))
     if not admitted.versions:
         raise UnsafeInputError("requires-python", f"no python fits {requirements.project}: {pythons}")
     judge = _Judge(requirements)
@@ -283,13 +287,13 @@ def span_of(requirements: Requirements, pythons: SpecifierSet, subdirs: Sequence
 
 
 class _Judge:
-    """`Requirements.at`, computed once for all places that no marker tells apart."""
+    """`WheelRequirements.at`, computed once for all places that no marker tells apart."""
 
-    def __init__(self, requirements: Requirements) -> None:
+    def __init__(self, requirements: WheelRequirements) -> None:
         self._requirements = requirements
         self._deciding = requirements.deciding()
         self._classes: dict[tuple[tuple[bool | None, ...], ...], Place] = {}
-        self._needed: dict[tuple[Place, str], tuple[Needed, ...]] = {}
+        self._needed: dict[tuple[Place, str], tuple[RequiredProject, ...]] = {}
         self._outcomes: dict[Place, Place] = {}
 
     def representative(self, place: Place) -> Place:
@@ -299,15 +303,15 @@ class _Judge:
             self._outcomes[place] = self._classes.setdefault(outcome, place)
         return self._outcomes[place]
 
-    def at(self, place: Place, extra: str = "") -> tuple[Needed, ...]:
-        """As `Requirements.at`, and raises as it."""
+    def at(self, place: Place, extra: str = "") -> tuple[RequiredProject, ...]:
+        """As `WheelRequirements.at`, and raises as it."""
         key = (self.representative(place), extra)
         if key not in self._needed:
             self._needed[key] = self._requirements.at(*key)
         return self._needed[key]
 
 
-def dependencies(requirements: Requirements, span: Span, names: NameMap) -> Dependencies:
+def dependencies(requirements: WheelRequirements, span: Span, names: NameMap) -> Dependencies:
     """The requirements within `span` as MatchSpecs.
 
     Raises `UnsafeInputError` (`requirement-untranslatable`) for a base requirement that cannot be said: a URL, an extra
@@ -330,7 +334,7 @@ def dependencies(requirements: Requirements, span: Span, names: NameMap) -> Depe
     return Dependencies(depends=_matchspecs(requirements, base, names), extra_depends=groups, notes=tuple(notes))
 
 
-def _borrowed(requirements: Requirements, place: Place) -> Iterator[str]:
+def _borrowed(requirements: WheelRequirements, place: Place) -> Iterator[str]:
     """Whose extras were followed, and as which version has them: another version might require something else."""
     for line in requirements.lines.all:
         project = canonicalize_name(line.requirement.name)
@@ -345,10 +349,10 @@ def _borrowed(requirements: Requirements, place: Place) -> Iterator[str]:
 
 
 def _matchspecs(
-    requirements: Requirements, needed: Iterable[Needed], names: NameMap, *, allow_extras: bool = False
+    requirements: WheelRequirements, needed: Iterable[RequiredProject], names: NameMap, *, allow_extras: bool = False
 ) -> tuple[str, ...]:
     """One MatchSpec for each native name: what several requirements say of it holds together."""
-    merged: dict[str, Needed] = {}
+    merged: dict[str, RequiredProject] = {}
     for need in needed:
         if need.extras and not allow_extras:
             raise UnsafeInputError(

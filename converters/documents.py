@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from converters.dependencies import Dependencies
 from converters.errors import UnsafeInputError
-from converters.layout import Layout
+from converters.layout import PackageLayout
 from converters.names import NameMap
 from converters.payload import PLACEHOLDER, File, Manifest, Payload
 from converters.shape import Shape
@@ -92,7 +92,7 @@ def info_files(
     info: WheelInfo,
     payload: Payload,
     *,
-    layout: Layout,
+    layout: PackageLayout,
     index: Mapping[str, object],
     hash_input: Mapping[str, str],
 ) -> dict[str, bytes]:

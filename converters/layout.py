@@ -15,7 +15,7 @@ from typing import Literal
 from converters.errors import UnsafeInputError
 from converters.target import Python
 
-__all__ = ["Layout", "Scheme", "is_cache", "junk_of", "refuse_reserved", "scheme_of"]
+__all__ = ["PackageLayout", "Scheme", "is_cache", "junk_of", "refuse_reserved", "scheme_of"]
 
 Scheme = Literal["purelib", "platlib", "scripts", "headers", "data"]
 
@@ -51,7 +51,7 @@ _JUNK = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class PackageLayout:
     """Folders in the package; `include` is `None` where headers have no place. `is_windows`: the target is Windows."""
 
     site_packages: str
@@ -61,14 +61,14 @@ class Layout:
     is_windows: bool = False
 
     @classmethod
-    def portable(cls, subdir: str) -> Layout:
+    def portable(cls, subdir: str) -> PackageLayout:
         """The layout whose files an installer places for any python of `subdir`."""
         is_windows = subdir.startswith("win-")
         include = "include" if is_windows else None  # Windows' headers lie below no python's own folder
         return cls(site_packages="site-packages", scripts="python-scripts", include=include, is_windows=is_windows)
 
     @classmethod
-    def pinned(cls, python: Python) -> Layout:
+    def pinned(cls, python: Python) -> PackageLayout:
         """The layout for one python minor of a POSIX platform."""
         folder = python.site_packages.removeprefix("lib/").removesuffix("/site-packages")
         return cls(site_packages=python.site_packages, scripts="bin", include=f"include/{folder}", is_portable=False)

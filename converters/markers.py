@@ -22,7 +22,7 @@ from packaging.version import InvalidVersion, Version
 from converters.errors import UnsafeInputError
 from converters.target import Python, Target
 
-__all__ = ["Line", "Place", "Pythons", "Span", "cuts", "find_span", "varying"]
+__all__ = ["Place", "PythonVersions", "RequirementLine", "Span", "find_span", "microversions", "varying"]
 
 Minor = tuple[int, int]
 Place = tuple[str, str]
@@ -59,7 +59,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class RequirementLine:
     """A requirement with its marker taken apart: its text (`""`: none), what it depends on, and the extras it names.
 
     `by_any_extra`: it compares extras otherwise than by `==` and `!=`, so that any extra may decide.
@@ -73,7 +73,7 @@ class Line:
     by_any_extra: bool = False
 
     @classmethod
-    def of(cls, requirement: Requirement) -> Line:
+    def of(cls, requirement: Requirement) -> RequirementLine:
         """Take the marker apart, once for all places."""
         if requirement.marker is None:
             return cls(requirement=requirement)
@@ -156,7 +156,7 @@ def _environment(place: Place) -> dict[str, str]:
     return Target(subdir=subdir).marker_environment(Python(version=version))
 
 
-def cuts(lines: Iterable[Line]) -> tuple[str, ...]:
+def microversions(lines: Iterable[RequirementLine]) -> tuple[str, ...]:
     """The microversions that markers name (`3.8.5`), and those that follow them: where a minor may be cut in two.
 
     Where a full version is compared, `3.11` is 3.11.0: `python_full_version <= "3.11"` leaves 3.11.1 out.
@@ -174,13 +174,13 @@ def cuts(lines: Iterable[Line]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Pythons:
+class PythonVersions:
     """Versions of python to judge by, ascending: no marker tells one of them from those between it and the next."""
 
     versions: tuple[str, ...]
 
     @classmethod
-    def admitted(cls, requires_python: SpecifierSet, at: Iterable[str] = ()) -> Pythons:
+    def admitted(cls, requires_python: SpecifierSet, at: Iterable[str] = ()) -> PythonVersions:
         """The ends of each known minor, and what `at` and Requires-Python name: those that Requires-Python admits."""
         ends = [f"{major}.{minor}.{micro}" for major, minor in _KNOWN for micro in _MICROS]
         named = [
@@ -225,7 +225,7 @@ def _minor(version: str) -> Minor:
 
 
 def find_span(
-    required: Callable[[Place], object], pythons: Pythons, subdirs: Sequence[str], target: Target | None
+    required: Callable[[Place], object], pythons: PythonVersions, subdirs: Sequence[str], target: Target | None
 ) -> Span | None:
     """The widest span over which `required` gives one value; `None`: there is none.
 
@@ -250,7 +250,7 @@ def find_span(
 
 
 def _run(
-    required: Callable[[Place], object], pythons: Pythons, subdirs: Sequence[str], core: Sequence[str]
+    required: Callable[[Place], object], pythons: PythonVersions, subdirs: Sequence[str], core: Sequence[str]
 ) -> list[str]:
     """The consecutive versions around `core` with one value on all subdirs; none where `core` itself has several."""
     versions = pythons.versions
@@ -269,7 +269,7 @@ def _run(
     return list(versions[first : last + 1])
 
 
-def _span(run: Sequence[str], pythons: Pythons, subdirs: Sequence[str]) -> Span:
+def _span(run: Sequence[str], pythons: PythonVersions, subdirs: Sequence[str]) -> Span:
     bounds = []
     if run[0] != pythons.versions[0]:
         bounds.append(f">={run[0].removesuffix('.0')}")
@@ -281,6 +281,6 @@ def _span(run: Sequence[str], pythons: Pythons, subdirs: Sequence[str]) -> Span:
     )
 
 
-def varying(lines: Iterable[Line], at: Collection[Place]) -> tuple[str, ...]:
+def varying(lines: Iterable[RequirementLine], at: Collection[Place]) -> tuple[str, ...]:
     """The requirements (as text) in force at some of the places and not at others: what a message names."""
     return tuple(str(line.requirement) for line in lines if len({line.outcome(place)[0] for place in at}) > 1)

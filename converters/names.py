@@ -40,7 +40,7 @@ class Provided:
 class NameMap:
     """conda name → PyPI names, as a table with its origin. Immutable."""
 
-    __slots__ = ("_carriers", "_defaults", "_rows", "rejected", "source")
+    __slots__ = ("_defaults", "_providers", "_rows", "rejected", "source")
 
     def __init__(
         self, table: Mapping[str, object], source: str, *, defaults: Mapping[str, Sequence[str]] | None = None
@@ -67,11 +67,11 @@ class NameMap:
         self._rows = rows
         self.source = source
         self.rejected = tuple(sorted(rejected))
-        carriers: dict[str, list[str]] = {}
+        providers: dict[str, list[str]] = {}
         for conda_name, row in rows.items():
             for project in row:
-                carriers.setdefault(project, []).append(conda_name)
-        self._carriers = {project: tuple(sorted(names)) for project, names in carriers.items()}
+                providers.setdefault(project, []).append(conda_name)
+        self._providers = {project: tuple(sorted(names)) for project, names in providers.items()}
 
     def part(
         self, names: Collection[str], projects: Collection[str]
@@ -94,9 +94,9 @@ class NameMap:
         """The projects the table gives for a conda name; `()`: known to have none; `None`: no row."""
         return self._rows.get(conda_name)
 
-    def carriers(self, project: str) -> tuple[str, ...]:
+    def providers(self, project: str) -> tuple[str, ...]:
         """The conda names whose row names `project` (normalised), sorted."""
-        return self._carriers.get(project, ())
+        return self._providers.get(project, ())
 
     def provides(self, conda_name: str, *, purls: Iterable[str] | None = None, is_python: bool) -> Provided:
         """What a conda record carries. The artifact's purls beat the table; the table beats the equal name.
@@ -121,7 +121,7 @@ class NameMap:
         It is the one conda package that carries this project and nothing else; else the project's own name, unless the
         table says that this conda name is something else: then `pypi-PROJECT`, so that two things never share a name.
         """
-        alone = [name for name in self.carriers(project) if len(self._rows[name]) == 1]
+        alone = [name for name in self.providers(project) if len(self._rows[name]) == 1]
         if len(alone) == 1:
             return alone[0]
         row = self._rows.get(project)

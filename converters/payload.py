@@ -20,7 +20,7 @@ from functools import partial
 from typing import IO, BinaryIO, Protocol, cast
 
 from converters.errors import UnsafeInputError
-from converters.layout import Layout, is_cache, refuse_reserved, scheme_of
+from converters.layout import PackageLayout, is_cache, refuse_reserved, scheme_of
 from converters.native import NativeFile
 from converters.package import Member
 from converters.wheel import CoreMetadata
@@ -128,7 +128,7 @@ class Payload:
     dropped: tuple[str, ...]
 
 
-def arrange(archive: Archive, wheel: Manifest, layout: Layout) -> Payload:
+def arrange(archive: Archive, wheel: Manifest, layout: PackageLayout) -> Payload:
     """Place every file of the wheel, and make what is to be made.
 
     Raises `UnsafeInputError`: `reserved-path` for what would lie on others' files, `path-collision` for two files in
@@ -175,7 +175,7 @@ def _is_stale(path: str, wheel: Manifest) -> bool:
     return folder == wheel.dist_info and name in _STALE
 
 
-def _take(taken: dict[str, File], file: File, layout: Layout, wheel: Manifest) -> None:
+def _take(taken: dict[str, File], file: File, layout: PackageLayout, wheel: Manifest) -> None:
     place = layout.installed(file.member.path)
     if place in taken:
         raise UnsafeInputError("path-collision", f"{wheel.filename} would install two files as {place}")
@@ -194,7 +194,7 @@ def _refuse_file_as_folder(taken: dict[str, File], wheel: Manifest) -> None:
         raise UnsafeInputError("path-collision", f"{wheel.filename} would make {path} both a file and a folder")
 
 
-def _place(archive: Archive, member: _WheelFile, wheel: Manifest, layout: Layout) -> File:
+def _place(archive: Archive, member: _WheelFile, wheel: Manifest, layout: PackageLayout) -> File:
     """A member of the wheel as a file of the package: streamed, unless its first line is to be rewritten."""
     scheme, rest = scheme_of(member.path, wheel.data_dir)
     project = wheel.dist_info.removesuffix(".dist-info").rpartition("-")[0]
@@ -214,7 +214,7 @@ def _place(archive: Archive, member: _WheelFile, wheel: Manifest, layout: Layout
     return File(member=source, sha256=member.sha256)
 
 
-def _script(archive: Archive, member: _WheelFile, layout: Layout) -> bytes | None:
+def _script(archive: Archive, member: _WheelFile, layout: PackageLayout) -> bytes | None:
     """A script with the placeholder in its first line; `None` where that names neither `#!python` nor `#!pythonw`.
 
     Arguments after it (`#!python -u`) are dropped, as pip and bridge drop them where they install the wheel.
@@ -238,7 +238,7 @@ def _command(command: _Command) -> bytes:
     return text.encode()
 
 
-def _commands_of(layout: Layout, command: _Command) -> Iterator[str]:
+def _commands_of(layout: PackageLayout, command: _Command) -> Iterator[str]:
     """The files that an entry point becomes, as RECORD has them."""
     path = layout.record_path(f"{layout.scripts}/{command.name}")
     if layout.is_windows:
@@ -253,7 +253,7 @@ def _made(path: str, data: bytes, *, is_executable: bool = False, is_patched: bo
     return File(member=member, sha256=hashlib.sha256(data).hexdigest(), is_patched=is_patched)
 
 
-def _row(layout: Layout, file: File) -> tuple[str, str, str]:
+def _row(layout: PackageLayout, file: File) -> tuple[str, str, str]:
     """A record entry. What is patched at installation has no hash: none could be right for every prefix."""
     path = layout.record_path(file.member.path)
     if file.is_patched:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Entry", "bracketed", "repodata", "shards"]
+__all__ = ["RepodataEntry", "bracketed_matchspec", "repodata", "shards"]
 
 _FIRST_REVISION = 3  # of index.json, from which on older clients may not see a package (CEP 43)
 _SECTIONS = {"conda": "packages.conda", "tar.bz2": "packages"}
@@ -21,7 +21,7 @@ Document = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class RepodataEntry:
     """One package of a subdir. `extension`: `conda`, `tar.bz2` or `whl`; `record`: index.json with hashes and size."""
 
     stem: str
@@ -35,7 +35,7 @@ class Entry:
         return self.extension == "whl" or (isinstance(revision, int) and revision >= _FIRST_REVISION)
 
 
-def repodata(subdir: str, entries: Iterable[Entry]) -> Document:
+def repodata(subdir: str, entries: Iterable[RepodataEntry]) -> Document:
     """The document of a subdir. It depends on the entries alone, not on their order."""
     found = sorted(entries, key=_place)
     document: Document = {"info": {"subdir": subdir}, **_sections(found), "removed": [], "repodata_version": 1}
@@ -47,16 +47,16 @@ def repodata(subdir: str, entries: Iterable[Entry]) -> Document:
     return document
 
 
-def shards(entries: Iterable[Entry]) -> dict[str, Document]:
+def shards(entries: Iterable[RepodataEntry]) -> dict[str, Document]:
     """Package name → its shard: the same records, their hashes as bytes."""
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[RepodataEntry]] = {}
     for entry in sorted(entries, key=_place):
         record = dict(entry.record)
         for digest in _DIGESTS:
             if isinstance(text := record.get(digest), str):
                 record[digest] = bytes.fromhex(text)
         group = groups.setdefault(str(record["name"]), [])
-        group.append(Entry(stem=entry.stem, extension=entry.extension, record=record))
+        group.append(RepodataEntry(stem=entry.stem, extension=entry.extension, record=record))
     found: dict[str, Document] = {}
     for name, group in sorted(groups.items()):
         later = _later(group)
@@ -65,11 +65,11 @@ def shards(entries: Iterable[Entry]) -> dict[str, Document]:
     return found
 
 
-def _place(entry: Entry) -> tuple[str, str]:
+def _place(entry: RepodataEntry) -> tuple[str, str]:
     return entry.stem, entry.extension
 
 
-def _sections(entries: Iterable[Entry]) -> dict[str, dict[str, object]]:
+def _sections(entries: Iterable[RepodataEntry]) -> dict[str, dict[str, object]]:
     sections: dict[str, dict[str, object]] = {"packages": {}, "packages.conda": {}}
     for entry in entries:
         if not entry.is_later:
@@ -77,18 +77,18 @@ def _sections(entries: Iterable[Entry]) -> dict[str, dict[str, object]]:
     return sections
 
 
-def _later(entries: Iterable[Entry]) -> dict[str, dict[str, object]]:
+def _later(entries: Iterable[RepodataEntry]) -> dict[str, dict[str, object]]:
     """The records of revision 3, by extension and stem; their MatchSpecs in brackets, as CEP 48 has it."""
     later: dict[str, dict[str, object]] = {}
     for entry in entries:
         if entry.is_later:
             record = dict(entry.record)
             for key in ("depends", "constrains"):
-                record[key] = [bracketed(text) for text in _texts(record.get(key))]
+                record[key] = [bracketed_matchspec(text) for text in _texts(record.get(key))]
             extras = record.get("extra_depends")
             if isinstance(extras, Mapping):
                 record["extra_depends"] = {
-                    name: [bracketed(t) for t in _texts(specs)] for name, specs in extras.items()
+                    name: [bracketed_matchspec(t) for t in _texts(specs)] for name, specs in extras.items()
                 }
             later.setdefault(entry.extension, {})[entry.stem] = record
     return later
@@ -98,7 +98,7 @@ def _texts(value: object) -> list[str]:
     return [str(text) for text in value] if isinstance(value, (list, tuple)) else []
 
 
-def bracketed(text: str) -> str:
+def bracketed_matchspec(text: str) -> str:
     """A MatchSpec of name, version and build in brackets: `numpy >=2` → `numpy[version=">=2"]` (CEP 29, CEP 48).
 
     What has brackets already, or is a bare name, stays as it is.

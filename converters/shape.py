@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 
-from converters.dependencies import Requirements, span_of
+from converters.dependencies import WheelRequirements, span_of
 from converters.errors import UnsafeInputError
-from converters.layout import Layout
+from converters.layout import PackageLayout
 from converters.markers import Span
 from converters.native import NativeFile, is_extension_module, runs_on
 from converters.payload import Manifest
@@ -32,14 +32,14 @@ class Shape:
     """
 
     subdir: str
-    layout: Layout
+    layout: PackageLayout
     pythons: SpecifierSet
     label: str
     span: Span
 
 
 def shape_of(
-    wheel: Manifest, fit: Fit, natives: Sequence[NativeFile], requirements: Requirements, target: Target | None
+    wheel: Manifest, fit: Fit, natives: Sequence[NativeFile], requirements: WheelRequirements, target: Target | None
 ) -> Shape:
     """Decide subdir, layout and pythons. `natives` matter for a wheel that says it runs anywhere.
 
@@ -57,7 +57,9 @@ def shape_of(
     is_pinned = built_for is not None and not subdir.startswith("win-")
     return Shape(
         subdir=subdir,
-        layout=Layout.pinned(built_for) if built_for is not None and is_pinned else Layout.portable(subdir),
+        layout=PackageLayout.pinned(built_for)
+        if built_for is not None and is_pinned
+        else PackageLayout.portable(subdir),
         pythons=pythons & span.pythons,
         label=_label(built_for or fit.python, span),
         span=span,

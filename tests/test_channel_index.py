@@ -20,7 +20,7 @@ import zstandard
 from bridge.convert.channel_index import write_index
 from bridge.convert.wheel import convert_wheel, describe_wheel
 from converters.names import NameMap
-from converters.repodata import bracketed
+from converters.repodata import bracketed_matchspec
 from converters.target import Python, Target
 from tests.builders import make_conda, make_wheel
 
@@ -171,7 +171,7 @@ def test_stock_clients_solve_with_records_that_point_to_wheels(tmp_path: Path) -
 )
 def test_matchspecs_of_revision_3_have_brackets(text: str, expected: str) -> None:
     """CEP 48: "If any field other than `name` is set, the MatchSpec MUST use the name + square-brackets form"."""
-    assert bracketed(text) == expected
+    assert bracketed_matchspec(text) == expected
     from rattler import MatchSpec
 
     plain, bracket = MatchSpec(text), MatchSpec(expected)

@@ -444,7 +444,7 @@ def test_a_package_beside_another_has_the_bytes_that_it_has_alone(tmp_path: Path
     old = Target(subdir="linux-64", python=Python(version="3.9.1"))
     alone = convert_wheel(wheel, tmp_path / "alone", target=old, names=NameMap.empty())
     first = convert_wheel(wheel, tmp_path / "both", target=LINUX, names=NameMap.empty())
-    second = convert_wheel(wheel, tmp_path / "both", target=old, names=NameMap.empty(), beside=first)
+    second = convert_wheel(wheel, tmp_path / "both", target=old, names=NameMap.empty(), reuse=first)
     assert second.path.name == alone.path.name != first.path.name
     assert second.path.read_bytes() == alone.path.read_bytes()
     headers = [

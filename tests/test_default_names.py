@@ -34,7 +34,7 @@ def test_no_two_rows_leave_a_project_without_a_native_name() -> None:
     names = shipped()
     for row in DEFAULTS.values():
         for project in row:
-            assert names.native_name(project) in {*names.carriers(project), project}
+            assert names.native_name(project) in {*names.providers(project), project}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_well_known_names(conda: str, projects: tuple[str, ...], native: str | N
 def test_whatever_else_is_known_beats_it() -> None:
     names = shipped({"pytorch": ["pytorch-of-mine"], "graphviz": ["graphviz"], "docker-py": None})
     assert names.row("pytorch") == ("pytorch-of-mine",)
-    assert names.carriers("torch") == ()
+    assert names.providers("torch") == ()
     assert names.provides("graphviz", is_python=False).evidence == "name-map"
     assert names.provides("docker-py", is_python=True).projects == ()
     told = names.provides("docker-py", purls=["pkg:pypi/docker-of-theirs@1.0"], is_python=True)

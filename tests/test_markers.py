@@ -22,7 +22,7 @@ from converters.dependencies import (
     span_of,
 )
 from converters.errors import UnsafeInputError
-from converters.markers import Line, Span
+from converters.markers import RequirementLine, Span
 from converters.names import NameMap
 from converters.target import SUBDIRS, Python, Target
 from converters.wheel import CoreMetadata
@@ -360,7 +360,7 @@ def test_a_repair_is_noted() -> None:
 
 
 def test_extras_are_compared_by_their_normal_names() -> None:
-    line = Line.of(Requirement('a; extra == "Dev_Test"'))
+    line = RequirementLine.of(Requirement('a; extra == "Dev_Test"'))
     assert line.holds(("linux-64", "3.12.0"), "dev-test")
     assert not line.holds(("linux-64", "3.12.0"))
 

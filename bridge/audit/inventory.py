@@ -275,7 +275,7 @@ def _why_from_there(row: Row, names: NameMap, rests_on: str) -> str:
         if not row.pypi_names:
             return "nothing vouches that it is a PyPI project, so only a channel could have it"
         return f"a channel has it; it carries the project {project} ({rests_on}), so it stands for the wheel too"
-    carriers = [name for name in names.carriers(project) if name != project]
+    carriers = [name for name in names.providers(project) if name != project]
     if carriers:
         return (
             f"a wheel was taken; conda's {', '.join(carriers)} carries {project} too, and no record says why not that"

@@ -21,7 +21,7 @@ from bridge.faults import faults
 from bridge.index.strict_json import parse_json
 from bridge.paths import NAMES_FILE
 from converters.names import NameMap, projects_of_purls
-from converters.repodata import Entry, repodata, shards
+from converters.repodata import RepodataEntry, repodata, shards
 from converters.target import SUBDIRS
 
 __all__ = ["digests", "write_index", "write_names"]
@@ -33,7 +33,7 @@ _INTERPRETER = frozenset({"python", "python_abi", "cpython"})
 _EXTENSIONS = ("conda", "tar.bz2")
 
 
-def write_index(folder: Path, wheels: Iterable[Entry] = ()) -> None:
+def write_index(folder: Path, wheels: Iterable[RepodataEntry] = ()) -> None:
     """Make a channel of `folder`: the index of each subdir that it has, or that `wheels` go to, and of `noarch`.
 
     An index is `repodata.json`, `repodata.json.zst` and shards (`repodata_shards.msgpack.zst`). It depends on the
@@ -47,7 +47,7 @@ def write_index(folder: Path, wheels: Iterable[Entry] = ()) -> None:
     fs.make_directories(folder)
     with faults(folder):
         subdirs = {path.name for path in folder.iterdir() if path.name in SUBDIRS and path.is_dir()}
-    pointing: dict[str, list[Entry]] = {}
+    pointing: dict[str, list[RepodataEntry]] = {}
     for entry in wheels:
         pointing.setdefault(str(entry.record["subdir"]), []).append(entry)
     for subdir in dict.fromkeys(["noarch", *sorted(subdirs | pointing.keys())]):
@@ -57,7 +57,7 @@ def write_index(folder: Path, wheels: Iterable[Entry] = ()) -> None:
         _write(place, [*_packages(place), *known.values()])
 
 
-def _write(place: Path, entries: Sequence[Entry]) -> None:
+def _write(place: Path, entries: Sequence[RepodataEntry]) -> None:
     text = json.dumps(repodata(place.name, entries), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     # Shards before the list that names them: who reads in between finds what the list says.
     folder = place / _SHARDS
@@ -90,7 +90,7 @@ def _forget(folder: Path, kept: Iterable[bytes]) -> None:
         fs.remove_tree(path)
 
 
-def _packages(place: Path) -> list[Entry]:
+def _packages(place: Path) -> list[RepodataEntry]:
     """The packages that lie in a subdir, each judged."""
     with faults(place):
         files = sorted(place.iterdir())
@@ -99,7 +99,7 @@ def _packages(place: Path) -> list[Entry]:
         extension = next((extension for extension in _EXTENSIONS if path.name.endswith(f".{extension}")), None)
         if extension is not None and not path.name.startswith("."):
             stem = path.name.removesuffix(f".{extension}")
-            found.append(Entry(stem=stem, extension=extension, record=_record(path)))
+            found.append(RepodataEntry(stem=stem, extension=extension, record=_record(path)))
     return found
 
 
@@ -122,7 +122,7 @@ def digests(path: Path) -> tuple[str, str, int]:
     return sha256.hexdigest(), md5.hexdigest(), size
 
 
-def _known_wheels(place: Path) -> list[Entry]:
+def _known_wheels(place: Path) -> list[RepodataEntry]:
     """The records of wheels that the index of before has; none where there was no index, or none that can be read."""
     path = place / "repodata.json"
     if not path.is_file():
@@ -136,7 +136,7 @@ def _known_wheels(place: Path) -> list[Entry]:
     if not isinstance(records, dict):
         return []
     return [
-        Entry(stem=stem, extension="whl", record=record)
+        RepodataEntry(stem=stem, extension="whl", record=record)
         for stem, record in records.items()
         if isinstance(record, dict) and isinstance(record.get("name"), str)
     ]

@@ -19,7 +19,7 @@ from packaging.tags import Tag
 
 from bridge.config import Settings
 from bridge.convert import wheel as conversions
-from bridge.convert.resuming import Memory
+from bridge.convert.resuming import ConversionLog
 from bridge.convert.wheel import ConvertedPackage, DescribedWheel
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.fetch.urls import local_path
@@ -31,14 +31,14 @@ from converters.tags import targets_of
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 
-__all__ = ["Conversion", "Converter", "Done", "Job", "Task", "perform", "perform_all"]
+__all__ = ["Conversion", "ConversionTask", "Converter", "Job", "JobResult", "perform", "perform_all"]
 
 _MOST_THREADS = 4  # of zstd; each holds tables and pieces of its own in memory
 _Made = ConvertedPackage | DescribedWheel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class ConversionTask:
     """What all jobs of one command have in common. `as_records`: nothing is repacked, records point to the wheels.
 
     :param opens: makes a run of the settings, in the process that does a job; it has to pickle by its name.
@@ -63,7 +63,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class JobResult:
     """What became of a job: packages, or records that point to its wheel, or an error.
 
     `is_reused`: an earlier run had done it, and all of it is there. `notes` concern none of the packages alone.
@@ -82,7 +82,7 @@ class Done:
 class Conversion:
     """What became of all jobs, in the order of what was asked."""
 
-    done: tuple[Done, ...]
+    done: tuple[JobResult, ...]
     seconds: float
 
     @property
@@ -101,14 +101,14 @@ class Conversion:
 _CONVERTERS: list[Converter] = []  # of this process: the last one, as its session may know much already
 
 
-def perform(job: Job, task: Task) -> Done:
+def perform(job: Job, task: ConversionTask) -> JobResult:
     """Do a job in a process of its own. Raises nothing that a wheel could bring about."""
     if not _CONVERTERS or _CONVERTERS[0].task != task:
         _CONVERTERS[:] = [Converter(task, task.opens(task.settings))]
     return _CONVERTERS[0].perform(job)
 
 
-def perform_all(jobs: Sequence[Job], task: Task) -> list[Done]:
+def perform_all(jobs: Sequence[Job], task: ConversionTask) -> list[JobResult]:
     """Several jobs, as `perform` does each."""
     return [perform(job, task) for job in jobs]
 
@@ -116,34 +116,34 @@ def perform_all(jobs: Sequence[Job], task: Task) -> list[Done]:
 class Converter:
     """Does the jobs of one task over one session."""
 
-    def __init__(self, task: Task, session: Run) -> None:
+    def __init__(self, task: ConversionTask, session: Run) -> None:
         self.task = task
         self._session = session
         self._names = session.names(session.local_channels())
         self._lookup = _Lookup(session)
-        self._memory = Memory(task.output, (task.archive_format, str(task.level), self._names.digest()))
+        self._log = ConversionLog(task.output, (task.archive_format, str(task.level), self._names.digest()))
 
-    def perform(self, job: Job) -> Done:
+    def perform(self, job: Job) -> JobResult:
         """One job, done or failed: one bad wheel never stops the others."""
         started = time.perf_counter()
         try:
             done = self._done(job)
         except BridgeError as error:
-            done = Done(text=job.text, error=error)
+            done = JobResult(text=job.text, error=error)
         except Exception as error:  # noqa: BLE001 - a defect of ours is no reason to lose the other wheels
             unexpected = BridgeError(
                 "internal",
                 f"{job.text} could not be converted: {type(error).__name__}: {error}",
                 hint="this is a defect of bridge; the other wheels are not concerned",
             )
-            done = Done(text=job.text, error=unexpected)
+            done = JobResult(text=job.text, error=unexpected)
         return replace(done, seconds=time.perf_counter() - started)
 
-    def _done(self, job: Job) -> Done:
+    def _done(self, job: Job) -> JobResult:
         file = job.file or newest_file(algebra.parse_pypi(job.text), self._session)
         default = self._session.target.with_python(job.python or running_python())
-        if not self.task.as_records and (known := self._memory.find(file, default)) is not None:
-            return Done(text=job.text, packages=known, is_reused=True)
+        if not self.task.as_records and (known := self._log.find(file, default)) is not None:
+            return JobResult(text=job.text, packages=known, is_reused=True)
         archive = self._session.index.fetch(file, self._session.progress)
         origin = _origin(file, archive)
         notes: list[str] = []
@@ -155,14 +155,14 @@ class Converter:
         packages = tuple(each for each in made if isinstance(each, ConvertedPackage))
         wheels = tuple(each for each in made if isinstance(each, DescribedWheel))
         if not self.task.as_records:
-            self._memory.keep(file, default, packages)
-        return Done(text=job.text, packages=packages, wheels=wheels, notes=tuple(notes))
+            self._log.keep(file, default, packages)
+        return JobResult(text=job.text, packages=packages, wheels=wheels, notes=tuple(notes))
 
     def _for_every_python(self, archive: Path, origin: WheelInfo, target: Target, notes: list[str]) -> Iterator[_Made]:
         """The package for the target, and those for the pythons that it does not serve and the wheel does."""
         first = made = self._convert(archive, origin, target)
         yield made
-        waiting = made.elsewhere
+        waiting = made.other_pythons
         while waiting:
             python, rest = waiting[-1], waiting[:-1]
             try:
@@ -171,10 +171,10 @@ class Converter:
                 notes.append(f"{origin.filename}: no package for python {python}: {error.message}")
             else:
                 yield made
-                rest = tuple(version for version in rest if version in made.elsewhere)
+                rest = tuple(version for version in rest if version in made.other_pythons)
             waiting = rest
 
-    def _convert(self, archive: Path, origin: WheelInfo, target: Target, beside: _Made | None = None) -> _Made:
+    def _convert(self, archive: Path, origin: WheelInfo, target: Target, reuse: _Made | None = None) -> _Made:
         task = self.task
         if task.as_records:
             url = archive.absolute().as_uri() if local_path(origin.url) is not None else origin.url
@@ -191,7 +191,7 @@ class Converter:
             level=task.level,
             threads=min(os.cpu_count() or 1, _MOST_THREADS) if task.is_alone else 1,
             format=task.archive_format,
-            beside=beside if isinstance(beside, ConvertedPackage) else None,
+            reuse=reuse if isinstance(reuse, ConvertedPackage) else None,
         )
 
 

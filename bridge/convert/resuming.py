@@ -22,12 +22,12 @@ from converters.documents import LAYOUT_VERSION
 from converters.record import conda_record
 from converters.target import Target
 
-__all__ = ["Memory"]
+__all__ = ["ConversionLog"]
 
 _FOLDER = ".converted"
 
 
-class Memory:
+class ConversionLog:
     """The documents of one output folder. `options`: what else decides the bytes of a package."""
 
     def __init__(self, output: Path, options: Sequence[str]) -> None:

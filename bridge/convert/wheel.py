@@ -23,7 +23,7 @@ from converters.dependencies import MetadataLookup
 from converters.names import NameMap
 from converters.package import write_conda, write_tar_bz2
 from converters.record import Record
-from converters.repodata import Entry
+from converters.repodata import RepodataEntry
 from converters.target import Target
 from converters.wheel import WheelInfo
 
@@ -36,24 +36,24 @@ Format = Literal["conda", "tar.bz2"]
 class ConvertedPackage:
     """A conda package that was written. `record` has its file name, size and hashes; `notes`: one sentence each.
 
-    `elsewhere`: pythons that the wheel fits and this package does not; they want packages of their own. `payload`:
+    `other_pythons`: pythons that the wheel fits and this package does not; they want packages of their own. `payload`:
     equal in packages of one wheel that hold the same files.
     """
 
     path: Path
     record: Record
     notes: tuple[str, ...] = ()
-    elsewhere: tuple[str, ...] = ()
+    other_pythons: tuple[str, ...] = ()
     payload: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribedWheel:
-    """A record that points to a wheel. `notes`: one sentence each; `elsewhere`: as in `ConvertedPackage`."""
+    """A record that points to a wheel. `notes`: one sentence each; `other_pythons`: as in `ConvertedPackage`."""
 
-    entry: Entry
+    entry: RepodataEntry
     notes: tuple[str, ...] = ()
-    elsewhere: tuple[str, ...] = ()
+    other_pythons: tuple[str, ...] = ()
 
 
 def convert_wheel(
@@ -67,7 +67,7 @@ def convert_wheel(
     level: int = DEFAULT_LEVEL,
     threads: int = 1,
     format: Format = "conda",  # noqa: A002 - the option is called so
-    beside: ConvertedPackage | None = None,
+    reuse: ConvertedPackage | None = None,
 ) -> ConvertedPackage:
     """Convert the wheel at `path` into `OUTPUT/SUBDIR/NAME-VERSION-BUILD.FORMAT`, in place of what is there.
 
@@ -76,7 +76,7 @@ def convert_wheel(
     :param lookup: metadata of other projects, for the extras that the wheel asks of them; cached by the caller.
     :param level: zstd's, 1 to 22; `.tar.bz2` has none.
     :param threads: zstd's; the bytes do not depend on them.
-    :param beside: a package that this wheel became at this level; what is the same in it is not compressed again.
+    :param reuse: a package that this wheel became at this level; what is the same in it is not compressed again.
 
     Equal wheels, targets and origins give equal bytes. Raises `UnsafeInputError` (exit 3) for a wheel that is unsafe,
     or whose meaning no conda package can have, `IntegrityError` (exit 5), `FaultError` (exit 7); then nothing is
@@ -87,12 +87,12 @@ def convert_wheel(
         with WheelContents(path, manifest) as archive:
             converted = convert(archive, manifest, info, target=target, names=names, lookup=lookup)
             payload = hashlib.sha256(converted.info["paths.json"]).hexdigest()
-            known = beside.path if beside is not None and beside.payload == payload else None
+            known = reuse.path if reuse is not None and reuse.payload == payload else None
             written = _write(converted, output, level, threads, format, known)
     sha256, md5, size = digests(written)
     record = replace(converted.record, filename=written.name, sha256=sha256, md5=md5, size=size)
     return ConvertedPackage(
-        path=written, record=record, notes=converted.notes, elsewhere=converted.elsewhere, payload=payload
+        path=written, record=record, notes=converted.notes, other_pythons=converted.other_pythons, payload=payload
     )
 
 
@@ -111,8 +111,8 @@ def describe_wheel(
     known = describe(manifest, info, target=target, names=names, lookup=lookup)
     record = {**known.index, "url": url, "fn": info.filename, "sha256": info.sha256, "size": info.size}
     stem = f"{record['name']}-{record['version']}-{record['build']}"
-    entry = Entry(stem=stem, extension="whl", record=record)
-    return DescribedWheel(entry=entry, notes=known.notes, elsewhere=known.elsewhere)
+    entry = RepodataEntry(stem=stem, extension="whl", record=record)
+    return DescribedWheel(entry=entry, notes=known.notes, other_pythons=known.other_pythons)
 
 
 def _judged(path: Path, origin: WheelInfo | None) -> tuple[WheelManifest, WheelInfo]:

@@ -15,7 +15,7 @@ from bridge.cli.commands.request import Asked, asked
 from bridge.cli.session import Session
 from bridge.convert import channel_index
 from bridge.convert import wheel as conversions
-from bridge.convert.job import Conversion, Converter, Done, Job, Task, perform, perform_all
+from bridge.convert.job import Conversion, ConversionTask, Converter, Job, JobResult, perform, perform_all
 from bridge.convert.workers import executor
 from bridge.errors import BridgeError, FaultError
 from bridge.model import IndexFile
@@ -56,7 +56,7 @@ def convert(
     with_deps: bool = False,
     as_records: bool = False,
     projects: Sequence[Path] = (),
-    unread: Sequence[Done] = (),
+    unread: Sequence[JobResult] = (),
 ) -> Conversion:
     """Convert wheel files, and requirements that the index serves.
 
@@ -67,7 +67,7 @@ def convert(
     """
     started = time.perf_counter()
     output = output.absolute()
-    task = Task(
+    task = ConversionTask(
         opens=Session,
         settings=session.settings,
         output=output,
@@ -89,7 +89,7 @@ def convert(
     return replace(conversion, seconds=time.perf_counter() - started)
 
 
-def readable(texts: Sequence[str]) -> tuple[list[str], tuple[Done, ...]]:
+def readable(texts: Sequence[str]) -> tuple[list[str], tuple[JobResult, ...]]:
     """The texts that can be read as requirements, and a row for each that cannot: one bad name stops no other."""
     good, bad = [], []
     for text in texts:
@@ -97,11 +97,11 @@ def readable(texts: Sequence[str]) -> tuple[list[str], tuple[Done, ...]]:
             asked([text], (), (), ())
             good.append(text)
         except BridgeError as error:
-            bad.append(Done(text=text, error=error))
+            bad.append(JobResult(text=text, error=error))
     return good, tuple(bad)
 
 
-def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[list[Job], list[Done]]:
+def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[list[Job], list[JobResult]]:
     """A wheel of each project, to be converted; what could not be built has failed."""
     jobs, failed = [], []
     for number, folder in enumerate(projects):
@@ -118,7 +118,7 @@ def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[l
             file = session.index.file_of_url(wheel.as_uri(), parse_wheel_name(wheel.name).project)
             jobs.append(Job(text=str(folder), file=file))
         except BridgeError as error:
-            failed.append(Done(text=str(folder), error=error))
+            failed.append(JobResult(text=str(folder), error=error))
     return jobs, failed
 
 
@@ -127,7 +127,7 @@ def write_report(path: Path, document: Mapping[str, object]) -> None:
     fs.publish_file(path, [masked(json.dumps(document, indent=2, ensure_ascii=False)).encode() + b"\n"])
 
 
-def _run(jobs: Sequence[Job], task: Task, session: Session, workers: Workers) -> Iterator[Done]:
+def _run(jobs: Sequence[Job], task: ConversionTask, session: Session, workers: Workers) -> Iterator[JobResult]:
     """Every job, done by whom it may be, in the order in which they end."""
     if workers.is_here:
         yield from map(Converter(task, session).perform, jobs)
@@ -159,7 +159,7 @@ def _batches(jobs: Sequence[Job]) -> list[list[Job]]:
     return [list(jobs[place : place + size]) for place in range(0, len(jobs), size)]
 
 
-def _alone(job: Job, task: Task) -> Iterator[Done]:
+def _alone(job: Job, task: ConversionTask) -> Iterator[JobResult]:
     """A job that was in a pool that broke, in one of its own: only the one that breaks it again is to blame."""
     with executor(2) as pool:
         try:
@@ -168,14 +168,14 @@ def _alone(job: Job, task: Task) -> Iterator[Done]:
             yield _died(job, error)
 
 
-def _died(job: Job, error: BaseException) -> Done:
+def _died(job: Job, error: BaseException) -> JobResult:
     failure = FaultError(
         "worker-died",
         f"the process that converted {job.text} ended",
         context=(f"{type(error).__name__}: {error}",),
         hint="it may have run out of memory; try fewer jobs at a time",
     )
-    return Done(text=job.text, error=failure)
+    return JobResult(text=job.text, error=failure)
 
 
 def _closure(wanted: Asked, session: Session) -> list[Job]:

@@ -66,7 +66,7 @@ class Catalog:
         known = self._carriers.get(project)
         if known is None:
             spelled = (project, project.replace("-", "_"), project.replace("-", "."))
-            names = dict.fromkeys((*self.names.carriers(project), *spelled))
+            names = dict.fromkeys((*self.names.providers(project), *spelled))
             self.prefetch(names)
             carrying = [name for name in names if project in self.conda(name).projects]
             carrying.sort(key=lambda name: (canonical(name) != project, name))
@@ -89,7 +89,7 @@ class Catalog:
     def namesakes(self, project: str) -> tuple[str, ...]:
         """The carriers of `project`, then the names without records for which its wheel stands in all the same."""
         carriers = self.carriers(project)
-        others = (name for name in self.names.carriers(project) if name not in carriers)
+        others = (name for name in self.names.providers(project) if name not in carriers)
         return (*carriers, *(name for name in others if self.conda(name).standin == project))
 
     def _leans_on(self, name: str, others: Sequence[str]) -> int:

@@ -54,7 +54,7 @@ def provided_by(record: Record, names: NameMap) -> Provided:
         for project in provided.projects
         if project == own
         or (is_python and not _is_vendored(project, provided.projects, record.name, names))
-        or leans_on.intersection(names.carriers(project))
+        or leans_on.intersection(names.providers(project))
     )
     return Provided(projects=believed, evidence=provided.evidence if believed else "none")
 
@@ -65,7 +65,7 @@ def _is_vendored(project: str, row: Sequence[str], name: str, names: NameMap) ->
         return False
     return any(
         other != name and (names.row(other) == (project,) or canonical(other) == project)
-        for other in names.carriers(project)
+        for other in names.providers(project)
     )
 
 
