@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.defect_run import Outcome, run_defects
+from tests.support.defect_run import Outcome, run_defects
 
 
 def main() -> int:

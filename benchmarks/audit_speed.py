@@ -27,8 +27,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.binaries import elf
-from tests.prefixes import SITE, PrefixBuilder
+from tests.support.binaries import elf
+from tests.support.prefixes import SITE, PrefixBuilder
 
 HASH = """
 import concurrent.futures, hashlib, os, sys

@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.builders import make_wheel
+from tests.support.builders import make_wheel
 
 
 def generate(folder: Path, count: int, kilobytes: int) -> list[Path]:

@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.conversion_meaning import Judge, Release
+from tests.support.conversion_meaning import Judge, Release
 
 
 def releases(path: Path) -> list[Release]:

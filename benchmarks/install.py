@@ -110,7 +110,7 @@ def wheels(folder: Path, requests: list[str], runs: int, environment: dict[str, 
 
 def conda(folder: Path, count: int, runs: int, environment: dict[str, str]) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from tests.builders import make_conda, make_repodata  # noqa: PLC0415 - found beside this folder
+    from tests.support.builders import make_conda, make_repodata  # noqa: PLC0415 - found beside this folder
 
     channel = folder / "channel"
     names = [f"bench-{number}" for number in range(count)]

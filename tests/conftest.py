@@ -16,10 +16,10 @@ from hypothesis import settings
 from bridge import config
 from bridge.fetch import Client
 from bridge.secrets import SECRETS
-from tests.builders import make_wheel
-from tests.clients import MakeClient, clients
-from tests.command_line import Bridge
-from tests.servers import IndexServer, Server
+from tests.support.builders import make_wheel
+from tests.support.clients import MakeClient, clients
+from tests.support.command_line import Bridge
+from tests.support.servers import IndexServer, Server
 
 # Under `nohup`, or in the background of a shell, these signals are ignored, and so they would be in every command that
 # a test starts: tests that interrupt a command need them as a terminal leaves them.

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.builders import make_conda, make_python, make_repodata, make_wheel
 from tests.fault.enumeration import Bench
 from tests.fault.server import Outcome, Server
 from tests.fault.workloads import Workload, observe, own
+from tests.support.builders import make_conda, make_python, make_repodata, make_wheel
 
 PLACEHOLDER = "/opt/" + "placehold_" * 12
 BASE = ("create", "python=3.11")

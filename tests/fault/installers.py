@@ -19,10 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.builders import install_record, make_conda, make_repodata, make_wheel, tree_digest
-from tests.command_line import Bridge, Ran, clean_environment
-from tests.distributions import conda_records, damage, seen_by_python
-from tests.environments import MINOR, SITE, Environment
+from tests.support.builders import install_record, make_conda, make_repodata, make_wheel, tree_digest
+from tests.support.command_line import Bridge, Ran, clean_environment
+from tests.support.distributions import conda_records, damage, seen_by_python
+from tests.support.environments import MINOR, SITE, Environment
 
 __all__ = ["Walk", "main"]
 

@@ -16,10 +16,10 @@ from converters.record import conda_record
 from converters.target import Python, Target
 from converters.translate import translate
 from converters.wheel import WheelInfo
-from tests.builders import record_hash, wheel_members, zip_bytes
 from tests.fuzz.values import Reader
-from tests.hostile import Conda, path_entry, tar_file, zstd
-from tests.sdists import make_sdist
+from tests.support.builders import record_hash, wheel_members, zip_bytes
+from tests.support.hostile import Conda, path_entry, tar_file, zstd
+from tests.support.sdists import make_sdist
 
 __all__ = ["ARCHIVES"]
 

@@ -20,8 +20,8 @@ from bridge.requirements.files import read
 from bridge.transaction.journal import line, read_journal, read_prunable, read_swap
 from converters.record import conda_record
 from converters.wheel import parse_metadata, parse_wheel_name
-from tests.builders import install_distribution, install_record, metadata_text
 from tests.fuzz.values import Reader
+from tests.support.builders import install_distribution, install_record, metadata_text
 
 __all__ = ["TEXTS"]
 

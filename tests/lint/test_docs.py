@@ -1,0 +1,76 @@
+"""What the documentation promises is what there is: commands, options, schemas, links."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+
+from bridge.cli import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+COMMANDS = sorted(cli.commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_and_option_is_documented(name: str) -> None:
+    text = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    assert re.search(rf"`bridge {name}\b", text)
+    for parameter in cli.commands[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.name} has no help"
+            assert f"`{max(parameter.opts, key=len)}" in text or max(parameter.opts, key=len) in text
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "schema"])
+def test_each_command_has_a_schema(name: str) -> None:
+    stem = "change" if name in {"adopt", "create", "install", "remove", "update"} else name
+    schema = json.loads((resources.files("bridge") / "schemas" / f"{stem}.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_a_hint_names_no_command_that_is_not_there() -> None:
+    unknown = []
+    for source in sorted((ROOT / "bridge").rglob("*.py")):
+        named = re.findall(r"`bridge ([a-z]+)[` ]|: bridge ([a-z]+) [-{]", source.read_text("utf-8"))
+        unknown += [f"{source.name}: {word}" for words in named for word in words if word and word not in COMMANDS]
+    assert unknown == []
+
+
+def test_the_architecture_says_what_each_module_is_for() -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("## The wings")[1].split("\n## ")[0]
+    named = {word.strip("`/").split("/")[-1] for word in re.findall(r"`[a-z_/]+`", table)}
+    for package in ("bridge", "converters"):
+        modules = {path.stem for path in (ROOT / package).glob("*.py")}
+        folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        assert {name for name in modules | folders if not name.startswith("__")} - named == set()
+
+
+def test_every_kind_of_finding_is_documented_with_its_level() -> None:
+    from bridge.audit import CHECKS
+
+    rows = re.findall(r"^\|[^|]*\| `([a-z-]+)` \| (\w+)", (ROOT / "docs" / "audit.md").read_text("utf-8"), re.MULTILINE)
+    assert dict(rows) == {check.id: check.level for check in CHECKS}
+
+
+def test_each_row_of_the_threat_model_names_tests_that_are_there() -> None:
+    rows = [line for line in (ROOT / "docs" / "security.md").read_text("utf-8").splitlines() if line.startswith("|")]
+    named = [match for line in rows for match in re.findall(r"`(test_\w+)(?:::(test_\w+))?`", line)]
+    assert len(named) >= 30
+    for module, function in named:
+        (path,) = (ROOT / "tests").rglob(f"{module}.py")
+        text = path.read_text("utf-8")
+        assert not function or f"def {function}" in text, (module, function)

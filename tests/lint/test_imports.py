@@ -1,0 +1,147 @@
+"""The rules of `docs/architecture.md` that an import linter cannot say: who writes, and that pure code opens nothing.
+
+The import rules themselves are contracts in `pyproject.toml`; `tests/lint/test_contracts.py` holds those.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted([*(ROOT / "bridge").rglob("*.py"), *(ROOT / "converters").rglob("*.py")])
+# The wing that writes, and what runs in the sandbox of a build: it writes there, and cannot elsewhere.
+WRITERS = ("bridge/fs/", "bridge/sdists/confine/")
+OF_OS = {
+    "rename", "renames", "replace", "link", "unlink", "remove", "rmdir", "removedirs", "symlink", "mkdir", "makedirs",
+    "truncate", "chmod", "mkfifo", "utime", "write", "ftruncate", "lchmod", "chown", "mknod",
+}  # fmt: skip
+OF_PATH = {
+    "rename", "unlink", "rmdir", "symlink_to", "hardlink_to", "mkdir", "touch", "chmod", "lchmod", "write_text",
+    "write_bytes",
+}  # fmt: skip
+# Objects with methods of those names that are no paths: `WritableTree`s, and modules of ours.
+TREES = {"tree", "self._tree", "self._old", "self._prefix", "prefix", "new", "repair"}
+OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "urlopen"}
+
+
+def pure_modules() -> list[str]:
+    """The modules that the contract "Pure code acts on nothing" names or that lie in its packages, without `.py`."""
+    settings: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    (pure,) = (each for each in contracts if each["name"] == "Pure code acts on nothing")
+    named = tuple(name.replace(".", "/") for name in pure["source_modules"])
+    return [name for name in map(name_of, MODULES) if name in named or name.startswith(tuple(f"{n}/" for n in named))]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").as_posix()
+
+
+def called_name(node: ast.Call) -> str:
+    return node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+
+
+def writes(source: str) -> Iterator[str]:
+    """What in a module changes a file system, by line."""
+    for node in ast.walk(ast.parse(source)):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.ImportFrom) and node.module in ("os", "shutil"):
+            names = {alias.name for alias in node.names}
+            yield from (f"{line}: {name}" for name in names if node.module == "shutil" or name in OF_OS)
+        if isinstance(node, ast.Import):
+            yield from (f"{line}: shutil" for alias in node.names if alias.name == "shutil")
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Attribute):
+            receiver = ast.unparse(node.func.value)
+            if receiver == "os" and node.func.attr in OF_OS:
+                yield f"{line}: os.{node.func.attr}"
+            elif receiver not in TREES and node.func.attr in OF_PATH:
+                yield f"{line}: {receiver}.{node.func.attr}"
+        if called_name(node) == "open":
+            place = 1 if isinstance(node.func, ast.Name) else 0  # `open(path, mode)`, `path.open(mode)`
+            given = [*node.args[place : place + 1], *(k.value for k in node.keywords if k.arg == "mode")]
+            modes = [a.value for a in given if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+            yield from (f"{line}: open({mode!r})" for mode in modes if set(mode) & set("wax+"))
+
+
+def openings(source: str) -> Iterator[str]:
+    """What in a module opens a file or a connection, by line."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and called_name(node) in OPENERS:
+            yield f"{node.lineno}: {called_name(node)}"
+
+
+def test_one_wing_writes() -> None:
+    """Only `bridge/fs` changes a file system, whoever's file it is."""
+    breaches = [
+        f"{name_of(path)}:{breach}"
+        for path in MODULES
+        if not name_of(path).startswith(WRITERS)
+        for breach in writes(path.read_text("utf-8"))
+    ]
+    assert breaches == []
+
+
+def test_pure_modules_open_nothing() -> None:
+    paths = {name_of(path): path for path in MODULES}
+    breaches = [f"{name}:{breach}" for name in pure_modules() for breach in openings(paths[name].read_text("utf-8"))]
+    assert breaches == []
+    assert len(pure_modules()) >= 50
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Path('x').unlink()",
+        "path.mkdir()",
+        "path.rename(other)",
+        "path.chmod(0o644)",
+        "os.replace(a, b)",
+        "from os import unlink",
+        "import shutil",
+        "from shutil import rmtree",
+        "open('x', 'w')",
+        "path.open('ab')",
+        "path.write_text('x')",
+    ],
+)
+def test_a_write_outside_fs_is_seen(line: str) -> None:
+    assert list(writes(f"import os\nfrom pathlib import Path\n{line}\n")) != []
+
+
+@pytest.mark.parametrize("line", ["text.replace('a', 'b')", "tree.unlink(path)", "open('x', 'rb')", "path.open()"])
+def test_what_writes_nothing_is_let_be(line: str) -> None:
+    assert list(writes(f"{line}\n")) == []
+
+
+def test_only_the_adapter_installs_with_rattler() -> None:
+    callers = [
+        name_of(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "rattler" and "install" in {a.name for a in node.names}
+    ]
+    assert callers == ["bridge/channels/_rattler"]
+
+
+def test_rattler_is_used_in_the_matchspec_module_by_its_pure_types_alone() -> None:
+    source = (ROOT / "bridge/requirements/matchspec.py").read_text("utf-8")
+    names = {
+        alias.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rattler")
+        for alias in node.names
+    }
+    assert names <= {"BuildString", "MatchSpec", "PackageRecord", "Version", "VersionSpec"}

@@ -1,0 +1,111 @@
+"""What copies of the process read of a prefix is what the process itself would have read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from bridge import audit, prefix
+from bridge.audit.observe import observe
+from bridge.audit.tree import read_tree
+from bridge.prefix import processes
+from bridge.prefix.entries import Entries
+from tests.support.audit_cases import LINUX, NAMES
+from tests.support.binaries import elf
+from tests.support.prefixes import SITE, PrefixBuilder
+
+PACKAGES = 70
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> PrefixBuilder:
+    """Enough packages and files that copies are worth it, and one of each kind of damage among them."""
+    made = PrefixBuilder(tmp_path_factory.mktemp("many") / "env")
+    for number in range(PACKAGES):
+        files = {f"{SITE}/p{number}/m{index}.py": bytes([number, index]) * index for index in range(20)}
+        files[f"{SITE}/p{number}/x.cpython-312-x86_64-linux-gnu.so"] = elf(needed=["libgone.so"] if number == 3 else [])
+        install = (made.wheel, made.conda_python, made.distribution)[number % 3]
+        install(f"p{number}", "1.0", files=files)
+    damage(made, f"{SITE}/p")
+    return made
+
+
+def damage(made: PrefixBuilder, package: str) -> None:
+    root = made.root
+    made.write(f"{package}0/m5.py", b"changed")
+    made.write(f"{package}1/m6.py", bytes([4, 6]) * 6)  # what p4 has under that name
+    (root / f"{package}2/m7.py").unlink()
+    for path, kind in {f"{package}4/m8.py": "link", f"{package}5/m8.py": "loop", f"{package}6/m8.py": "pipe"}.items():
+        (root / path).unlink()
+        if kind == "pipe":
+            os.mkfifo(root / path)
+        else:
+            (root / path).symlink_to("m9.py" if kind == "link" else "m8.py")
+    (root / f"{package}7/m8.py").unlink()
+    (root / f"{package}7/m8.py").mkdir()
+    made.write(f"{package}8/nobodys.py", b"x")
+    made.write("conda-meta/p9-1.0-py3_none_any_0.json", b"{")
+    made.write(f"{SITE}/p10-1.0.dist-info/RECORD", b'"open,,\n')
+    made.write(f"{SITE}/p13-1.0.dist-info/METADATA", b"\xff")
+    made.write(f"{package}11/x.cpython-312-x86_64-linux-gnu.so", b"\x7fELF\2\1\1")
+    made.distribution("p12", "2.0", {f"{package}12/m9.py": b"another's"})
+    (root / f"{package}14/M1.py").write_bytes(b"")
+    os.chmod(root / f"{package}15/m1.py", 0o666)
+
+
+@pytest.fixture
+def copies() -> Iterator[mock.Mock]:
+    with mock.patch.object(processes, "_start", wraps=processes._start) as start:
+        yield start
+
+
+def test_an_audit_by_copies_finds_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
+    """MUST: how many processes read changes nothing of what is found."""
+    alone = audit.audit(made.root, LINUX, NAMES, jobs=1)
+    assert not copies.called
+    assert len({finding.id for finding in alone.findings}) >= 12
+    assert audit.audit(made.root, LINUX, NAMES, jobs=3) == alone
+    assert copies.call_count == 3  # the tree, the records, the files
+
+
+def test_what_is_observed_by_copies_is_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
+    state = prefix.read(made.root, in_columns=True)
+    assert dict(observe(state, jobs=1)) == dict(observe(state, jobs=2))
+    assert dict(observe(prefix.read(made.root), jobs=1)) == dict(observe(state, jobs=2))
+    assert copies.called
+
+
+def test_records_read_by_copies_are_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
+    alone, together = prefix.read(made.root), prefix.read(made.root, in_columns=True, jobs=2)
+    assert copies.call_count == 1
+    assert together == alone
+    assert all(isinstance(each.entries, Entries) for each in together.installed)
+    assert all(isinstance(each.entries, tuple) for each in alone.installed)
+
+
+def test_a_tree_read_by_copies_is_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
+    alone, together = read_tree(str(made.root), 1), read_tree(str(made.root), 2)
+    assert copies.call_count == 1
+    assert (together.signature, together.newest) == (alone.signature, alone.newest)
+    walked = [f"{folder.path}/{name}".lstrip("/") for folder in together.folders() for name in folder.names]
+    assert walked == [path for path, _ in prefix.walk(made.root)]
+
+
+def test_without_copies_nothing_is_missing(made: PrefixBuilder) -> None:
+    """MUST: where no process can be started, the audit takes longer, and finds the same."""
+    with mock.patch("os.fork", side_effect=BlockingIOError):
+        report = audit.audit(made.root, LINUX, NAMES, jobs=3)
+    assert report == audit.audit(made.root, LINUX, NAMES, jobs=1)
+
+
+def test_an_environment_of_one_folder_is_walked_whole(tmp_path: Path) -> None:
+    (tmp_path / "a/b/c/d/e/f").mkdir(parents=True)
+    (tmp_path / "conda-meta/.bridge/txn").mkdir(parents=True)
+    for path in ("x", "a/b/c/d/e/f/y", "conda-meta/history", "conda-meta/.bridge/lock"):
+        (tmp_path / path).write_bytes(b"")
+    walked = [f"{f.path}/{name}".lstrip("/") for f in read_tree(str(tmp_path)).folders() for name in f.names]
+    assert walked == [path for path, _ in prefix.walk(tmp_path)]

@@ -1,0 +1,122 @@
+"""Channels as one source of records, on real folders and real archives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bridge.channels.sources import Channels, same_package
+from bridge.config import Settings
+from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
+from bridge.fetch import Client
+from bridge.resolve.candidates.packages import CondaName
+from bridge.resolve.sources import Options
+from converters.names import NameMap
+from tests.support.builders import make_conda, make_repodata
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Two channels: `tool` in both, `only` in the second."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    make_conda(first, "tool", "1.0")
+    make_conda(second, "tool", "2.0")
+    make_conda(second, "only", "1.0", index={"purls": ["pkg:pypi/Only_One@1.0"]})
+    make_repodata(first)
+    make_repodata(second)
+    return first, second
+
+
+@pytest.fixture
+def channels(tmp_path: Path) -> Iterator[Callable[..., Channels]]:
+    """Opens channels; they are closed when the test ends."""
+    opened: list[Channels] = []
+    with Client(Settings(cache_dir=tmp_path / "cache", retries=0)) as client:
+
+        def open_channels(*texts: object, is_strict: bool = True) -> Channels:
+            cache = tmp_path / "cache"
+            names = [str(text) for text in texts]
+            opened.append(Channels(lambda: client, names, "linux-64", cache, offline=False, is_strict=is_strict))
+            return opened[-1]
+
+        yield open_channels
+        for each in opened:
+            each.close()
+
+
+Open = Callable[..., Channels]
+
+
+def test_the_first_channel_that_has_a_name_serves_it(channels: Open, folders: tuple[Path, Path]) -> None:
+    for order, version in ((folders, "1.0"), (folders[::-1], "2.0")):
+        found = channels(*order)
+        assert [record.version for record in found.records("tool")] == [version]
+        assert [record.version for record in found.records("only")] == ["1.0"]
+        assert found.records("absent") == ()
+
+
+def test_flexible_priority_offers_all_in_order(channels: Open, folders: tuple[Path, Path]) -> None:
+    found = channels(*folders, is_strict=False)
+    assert [record.version for record in found.records("tool")] == ["1.0", "2.0"]
+    assert CondaName("tool", found.records("tool"), NameMap.empty(), Options()).records[0].version == "1.0"
+
+
+def test_a_record_says_where_it_is_from(channels: Open, folders: tuple[Path, Path]) -> None:
+    record = channels(*folders).records("only")[0]
+    assert record.origin == folders[1].as_uri()
+    assert record.purls == ("pkg:pypi/Only_One@1.0",)
+    archive = channels(*folders).archive(record)
+    assert archive == folders[1] / "noarch" / record.filename
+
+
+def test_an_archive_that_is_not_what_was_promised(channels: Open, folders: tuple[Path, Path]) -> None:
+    found = channels(*folders)
+    record = found.records("only")[0]
+    with pytest.raises(IntegrityError):
+        found.archive(replace(record, sha256="0" * 64))
+    with pytest.raises(UnsafeInputError, match="no sha256"):
+        found.archive(replace(record, sha256=None))
+    with pytest.raises(IntegrityError, match="version is 9"):
+        same_package(record, {"name": "only", "version": "9", "build": "0"})
+
+
+def test_records_that_could_leave_a_directory_are_left_out(channels: Open, folders: tuple[Path, Path]) -> None:
+    path = folders[1] / "noarch" / "repodata.json"
+    path.write_text(path.read_text().replace('"build": "0"', '"build": "../../x"'))
+    found = channels(folders[1])
+    assert found.records("only") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [("./no-such-folder", NetworkError), ("http://127.0.0.1:9/channel", NetworkError), ("http://[", UsageError)],
+)
+def test_a_channel_that_is_none(channels: Open, text: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        channels(text).records("tool")
+
+
+def test_repodata_that_cannot_be_read(channels: Open, folders: tuple[Path, Path]) -> None:
+    (folders[0] / "noarch" / "repodata.json").write_text("{ not json")
+    with pytest.raises((UnsafeInputError, NetworkError)):
+        channels(folders[0]).records("tool")
+
+
+def test_host_offers_the_running_interpreter(channels: Open) -> None:
+    import platform
+
+    found = channels("host")
+    assert [record.version for record in found.records("python")] == [platform.python_version()]
+    assert found.records("numpy") == ()
+    assert found.archive(found.records("python")[0]).is_file()
+
+
+def test_host_is_not_packed_for_a_name_that_a_channel_before_it_serves(channels: Open, tmp_path: Path) -> None:
+    make_conda(tmp_path / "channel", "python", "3.12.1", subdir="linux-64", noarch=None)
+    make_repodata(tmp_path / "channel")
+    found = channels(tmp_path / "channel", "host").records("python")
+    assert [record.version for record in found] == ["3.12.1"]
+    assert not (tmp_path / "cache" / "host").exists()

@@ -1,0 +1,75 @@
+"""What a MatchSpec asks of the file itself: met by that file alone, and never passed over in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.errors import NoSolutionError, UsageError
+from bridge.requirements.algebra import parse_conda
+from bridge.resolve.preflight import check_channels
+from tests.support.resolver_worlds import CHANNEL, World, picks, record, requests
+
+OLD, NEW = "1c207b571091fa072258c2c69f6f79cf", "0" * 32
+URL = f"{CHANNEL}/linux-64/zlib"
+WORLD = World(
+    records=(
+        record("zlib", "1.0", build="h_0", md5=OLD, sha256="a" * 64, license="Zlib", track_features="old slow"),
+        record("zlib", "2.0", build="h_0", md5=NEW, sha256="b" * 64, license="MIT"),
+        record("zlib", "3.0", build="h_0"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("zlib", "3.0"),
+        (f"zlib[md5={OLD}]", "1.0"),
+        (f"zlib[md5={OLD.upper()}]", "1.0"),
+        (f"zlib[sha256={'b' * 64}]", "2.0"),
+        (f"zlib[sha256={'c' * 64}]", None),
+        (f"zlib[version='>=2',md5={OLD}]", None),
+        ("zlib[fn=zlib-1.0-h_0.conda]", "1.0"),
+        ("zlib[fn=zlib-9.0-h_0.conda]", None),
+        ("zlib[license=Zlib]", "1.0"),
+        ("zlib[license='MIT, or so]']", None),
+        ("zlib[track_features=slow]", "1.0"),
+        ("zlib[track_features='slow fast']", None),
+        (f"{URL}-1.0-h_0.conda", "1.0"),
+        (f"{URL}-1.0-h_0.conda#{OLD}", "1.0"),
+        (f"{URL}-1.0-h_0.conda#{NEW}", None),
+        (f"{URL}-2.0-h_0.conda#sha256:{'b' * 64}", "2.0"),
+        (f"{URL}-9.0-h_0.conda", None),
+    ],
+)
+def test_only_what_the_file_is_meets_it(text: str, version: str | None) -> None:
+    try:
+        found = picks(WORLD.solve([text], []))
+    except NoSolutionError:
+        found = {}
+    assert found.get("zlib") == (f"conda {version}" if version else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("zlib[license_family=MIT]", "cannot judge `license_family`"),
+        ("zlib[flags=[x]]", "cannot judge `flags`"),
+        ("zlib 1.0 h_0 more", "'h_0 more' is no build string"),
+        ('zlib ==1.0 ; python_version >= "3" and', "is no build string"),
+        (f"{URL}-1.0-h_0.conda#what", "'what' is no hash"),
+    ],
+)
+def test_what_nothing_here_can_judge_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match="not a MatchSpec") as caught:
+        parse_conda(text)
+    assert said in " ".join(caught.value.context)
+
+
+def test_a_package_of_another_channel_by_its_url_is_told_so() -> None:
+    wanted = requests(["https://user:secret@other.example/c/linux-64/zlib-1.0-h_0.conda"], [])
+    with pytest.raises(NoSolutionError, match="a channel that is not configured") as caught:
+        check_channels(wanted, {CHANNEL: "main"})
+    assert "-c https://other.example/c" in str(caught.value.hint)
+    assert "secret" not in f"{caught.value.message} {caught.value.context} {caught.value.hint} {caught.value.objects}"
+    check_channels(requests([f"{URL}-1.0-h_0.conda"], []), {CHANNEL: "main"})

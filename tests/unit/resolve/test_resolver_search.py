@@ -1,0 +1,73 @@
+"""What the resolver's search rests on: public names of resolvelib, values without cycles, kinds of clauses."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import resolvelib
+
+from bridge.errors import NoSolutionError
+from bridge.resolve.encode import facts
+from bridge.resolve.search.joint import Joint
+from tests.support.resolver_worlds import World, picks, record, wheel
+
+WORLD = World(
+    records=(
+        record("python", "3.12.4"),
+        record("numpy", "2.1", "python >=3.12"),
+        record("numpy", "1.26", "python >=3.12"),
+        record("scipy", "1.14", "numpy >=2", "python >=3.12"),
+        record("old", "1.0", "numpy <2"),
+    ),
+    wheels=(wheel("rich-13.9-py3-none-any.whl", "pygments>=2"), wheel("pygments-2.18-py3-none-any.whl")),
+    names={"numpy": ["numpy"], "scipy": ["scipy"]},
+)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Fail where what was made inside needs the garbage collector to be freed."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_a_solve_leaves_nothing_for_the_garbage_collector() -> None:
+    catalog = WORLD.catalog()
+    WORLD.solve(["scipy"], ["rich"])  # what is cached for the process is made here
+    with uncollected():
+        found = WORLD.solve(["scipy"], ["rich"])
+        assert picks(found)["scipy"] == "conda 1.14"
+        del found
+    del catalog
+
+
+def test_a_refutation_leaves_nothing_for_the_garbage_collector() -> None:
+    def refuted() -> str:
+        try:
+            WORLD.solve(["scipy", "old"])
+        except NoSolutionError as error:
+            return error.message
+        raise AssertionError("there is no solution")
+
+    refuted()
+    with uncollected():
+        assert refuted() == "`scipy` and `old` cannot be met together"
+
+
+def test_the_search_overrides_no_private_name_of_resolvelib() -> None:
+    private = {name for name in dir(resolvelib.AbstractResolver) if name.startswith("_") and not name.endswith("__")}
+    assert not private & vars(Joint).keys()
+    assert Joint.__mro__[1] is resolvelib.AbstractResolver
+
+
+def test_every_kind_of_clause_has_its_sentence_in_sat_terms() -> None:
+    kinds = facts.Fact.__subclasses__()
+    assert len(kinds) >= 20
+    assert [kind.__name__ for kind in kinds if "In SAT terms: (" not in (kind.__doc__ or "")] == []
