@@ -22,14 +22,14 @@ from converters.names import NameMap
 from converters.target import Target
 
 __all__ = [
-    "Asked",
     "Edge",
-    "Holdings",
-    "Provider",
-    "asked",
+    "InstalledProvider",
+    "PrefixRecords",
+    "RequiresDist",
+    "applicable_requirements",
     "edges",
-    "holdings_of",
     "importable",
+    "prefix_records",
     "projects_of",
     "providers_by_name",
     "providers_by_project",
@@ -39,7 +39,7 @@ _NEEDS_PYTHON = re.compile(r"python(?![\w.-])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holdings:
+class PrefixRecords:
     """What a prefix holds by its records. `target` has the python of the prefix, where there is one."""
 
     state: PrefixState
@@ -53,7 +53,7 @@ class Holdings:
         return importable(self.state)
 
     @property
-    def corpses(self) -> frozenset[str]:
+    def nameless(self) -> frozenset[str]:
         """The dist-infos that say neither what they are nor what they installed: they provide nothing."""
         nameless = {each.path for each in self.state.defects if each.id == "distribution-without-metadata"}
         return frozenset(
@@ -68,7 +68,7 @@ class Holdings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+class InstalledProvider:
     """One installed package under a name, with the version it has there. `build` is conda's only."""
 
     owner: Owner
@@ -83,7 +83,7 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RequiresDist:
     """A Requires-Dist that applies here, and the extra that brought it. `requirement` is `None`: it cannot be read."""
 
     distribution: Distribution
@@ -107,9 +107,9 @@ def importable(state: PrefixState) -> Iterator[Distribution]:
     return (each for each in state.distributions if site is None or each.path.rpartition("/")[0] == site)
 
 
-def holdings_of(state: PrefixState, target: Target, names: NameMap, claims: Claims | None = None) -> Holdings:
+def prefix_records(state: PrefixState, target: Target, names: NameMap, claims: Claims | None = None) -> PrefixRecords:
     """The records of `state`, turned round unless they were; its python takes the place of the target's."""
-    return Holdings(
+    return PrefixRecords(
         state=state,
         claims=claims or claims_of(state),
         target=target if state.python is None else replace(target, python=state.python),
@@ -117,34 +117,34 @@ def holdings_of(state: PrefixState, target: Target, names: NameMap, claims: Clai
     )
 
 
-def providers_by_name(holdings: Holdings) -> Mapping[str, list[Provider]]:
+def providers_by_name(records: PrefixRecords) -> Mapping[str, list[InstalledProvider]]:
     """Native name → what goes by it: records, and importable dist-infos that no record covers."""
-    found: dict[str, list[Provider]] = {}
-    for owner in holdings.claims.recorded:
+    found: dict[str, list[InstalledProvider]] = {}
+    for owner in records.claims.recorded:
         found.setdefault(owner.package, []).append(_provider(owner))
-    importable = {distribution.path for distribution in holdings.importable} - holdings.corpses
-    for owner in holdings.claims.unmanaged:
+    importable = {distribution.path for distribution in records.importable} - records.nameless
+    for owner in records.claims.unmanaged:
         if owner.distribution is not None and owner.distribution.path in importable:
-            name = holdings.names.native_name(canonicalize_name(owner.distribution.name))
+            name = records.names.native_name(canonicalize_name(owner.distribution.name))
             found.setdefault(name, []).append(_provider(owner))
     return found
 
 
-def providers_by_project(holdings: Holdings) -> Mapping[str, list[Provider]]:
+def providers_by_project(records: PrefixRecords) -> Mapping[str, list[InstalledProvider]]:
     """Project → the importable dist-infos of it; where there is none, the conda packages known to carry it."""
-    carried: dict[str, list[Provider]] = {}
-    for owner in holdings.claims.recorded:
-        for project in projects_of(owner, holdings.names) if owner.source == "conda" else ():
+    carried: dict[str, list[InstalledProvider]] = {}
+    for owner in records.claims.recorded:
+        for project in projects_of(owner, records.names) if owner.source == "conda" else ():
             carried.setdefault(project, []).append(_provider(owner))
-    found: dict[str, list[Provider]] = {}
-    corpses = holdings.corpses
-    for distribution in holdings.importable:
-        if distribution.path in corpses:
+    found: dict[str, list[InstalledProvider]] = {}
+    nameless = records.nameless
+    for distribution in records.importable:
+        if distribution.path in nameless:
             continue
-        owner = holdings.claims.answering[distribution.path]
+        owner = records.claims.answering[distribution.path]
         # A conda package may carry several projects, each with its own version.
         label = f"{distribution.name} {distribution.version} of {owner.label}" if owner.installed else owner.label
-        provider = Provider(owner=owner, label=label, version=distribution.version)
+        provider = InstalledProvider(owner=owner, label=label, version=distribution.version)
         found.setdefault(canonicalize_name(distribution.name), []).append(provider)
     return {**carried, **found}
 
@@ -160,19 +160,19 @@ def projects_of(owner: Owner, names: NameMap) -> tuple[str, ...]:
     return names.provides(record.name, purls=record.purls, is_python=is_python).projects
 
 
-def asked(holdings: Holdings) -> list[Asked]:
+def applicable_requirements(records: PrefixRecords) -> list[RequiresDist]:
     """Every Requires-Dist that applies on the target, those of requested extras too. Extras bring others along."""
-    if holdings.target.python is None:
+    if records.target.python is None:
         return []
-    environment = holdings.target.marker_environment()
+    environment = records.target.marker_environment()
     by_project: dict[str, list[Distribution]] = {}
-    for distribution in holdings.importable:
+    for distribution in records.importable:
         by_project.setdefault(canonicalize_name(distribution.name), []).append(distribution)
     pending = [(distribution, "") for group in by_project.values() for distribution in group]
-    for name, extra in _requested_extras(holdings.state):
+    for name, extra in _requested_extras(records.state):
         pending += [(distribution, extra) for distribution in by_project.get(name, ())]
     seen: set[tuple[str, str]] = set()
-    found: list[Asked] = []
+    found: list[RequiresDist] = []
     while pending:
         distribution, extra = pending.pop()
         if (distribution.path, extra) in seen:
@@ -180,7 +180,7 @@ def asked(holdings: Holdings) -> list[Asked]:
         seen.add((distribution.path, extra))
         applying = list(_applying(distribution, extra, environment))
         found += applying
-        if extra or not holdings.is_of_conda(distribution):
+        if extra or not records.is_of_conda(distribution):
             for requirement in (each.requirement for each in applying if each.requirement is not None):
                 pending += [
                     (each, more) for each in by_project.get(requirement.name, ()) for more in requirement.extras
@@ -188,34 +188,34 @@ def asked(holdings: Holdings) -> list[Asked]:
     return found
 
 
-def edges(holdings: Holdings) -> Iterator[Edge]:
+def edges(records: PrefixRecords) -> Iterator[Edge]:
     """Which installed package asks for which other: conda's `depends`, and Requires-Dist of everything else."""
-    by_name, by_project = providers_by_name(holdings), providers_by_project(holdings)
-    for owner in holdings.claims.recorded:
+    by_name, by_project = providers_by_name(records), providers_by_project(records)
+    for owner in records.claims.recorded:
         if owner.installed is not None and owner.source == "conda":
             for text in owner.installed.record.requirements:
                 for provider in by_name.get(_name_of(text), ()):
                     yield Edge(dependant=owner, text=text, dependency=provider.owner)
-    for each in asked(holdings):
-        owner = holdings.claims.answering[each.distribution.path]
+    for each in applicable_requirements(records):
+        owner = records.claims.answering[each.distribution.path]
         if each.requirement is not None and owner.source != "conda":
             for provider in by_project.get(each.requirement.name, ()):
                 yield Edge(dependant=owner, text=each.text, dependency=provider.owner)
 
 
-def _applying(distribution: Distribution, extra: str, environment: dict[str, str]) -> Iterator[Asked]:
+def _applying(distribution: Distribution, extra: str, environment: dict[str, str]) -> Iterator[RequiresDist]:
     for text in distribution.requires_dist:
         try:
             requirement = algebra.parse_pypi(text)
         except UsageError:
             if not extra:
-                yield Asked(distribution=distribution, text=text, requirement=None)
+                yield RequiresDist(distribution=distribution, text=text, requirement=None)
             continue
         marker = requirement.marker
         # With an extra only what it adds, for the rest was yielded without it.
         is_plain = marker is None or algebra.marker_holds(marker, environment)
         if is_plain != bool(extra) and (marker is None or algebra.marker_holds(marker, environment, extra)):
-            yield Asked(distribution=distribution, text=text, requirement=requirement, extra=extra)
+            yield RequiresDist(distribution=distribution, text=text, requirement=requirement, extra=extra)
 
 
 def _requested_extras(state: PrefixState) -> Iterator[tuple[str, str]]:
@@ -235,11 +235,11 @@ def _name_of(text: str) -> str:
         return ""
 
 
-def _provider(owner: Owner) -> Provider:
+def _provider(owner: Owner) -> InstalledProvider:
     if owner.installed is None:
         version = owner.distribution.version if owner.distribution else ""
-        return Provider(owner=owner, label=owner.label, version=version)
+        return InstalledProvider(owner=owner, label=owner.label, version=version)
     record = owner.installed.record
-    return Provider(
+    return InstalledProvider(
         owner=owner, label=owner.label, version=record.version, build=record.build, build_number=record.build_number
     )

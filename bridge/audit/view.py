@@ -12,21 +12,20 @@ from typing import Literal
 from packaging.utils import canonicalize_name
 
 from bridge.audit.claims import Claim, Claims, Owner, distribution_owner
-from bridge.audit.dependencies import Holdings
-from bridge.audit.doubt import names_conda, stale_distributions, unread_names
-from bridge.audit.observed import Observation, Observed
-from bridge.audit.readings import CacheEvidence, Readings
-from bridge.audit.territory import unowned
+from bridge.audit.dependencies import PrefixRecords
+from bridge.audit.look.inspection import CacheEvidence, Inspection
+from bridge.audit.look.observation import Observation, Observed
+from bridge.audit.policy import names_conda, stale_distributions, unowned, unread_names
 from bridge.model import Distribution, Fingerprint, PrefixState
 from bridge.paths import EMPTY
 from bridge.prefix.claims import bytecode_source
 from converters.target import Target
 
-__all__ = ["Discrepancy", "Twin", "View", "make_view"]
+__all__ = ["Discrepancy", "SameContent", "View", "make_view"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Twin:
+class SameContent:
     """The one package that promises the very bytes that were found, for another path."""
 
     owner: Owner
@@ -38,14 +37,14 @@ class Discrepancy:
     """A claim that the disk does not keep.
 
     :param by: another owner of the *same* path whose promise the bytes do keep: it wrote over this one.
-    :param twin: where nobody else claims the path, but these bytes are promised for another one.
+    :param same_content: where nobody else claims the path, but these bytes are promised for another one.
     """
 
     claim: Claim
     kind: Literal["missing", "different", "unreadable"]
     observed: Observed | None = None
     by: Owner | None = None
-    twin: Twin | None = None
+    same_content: SameContent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,33 +52,33 @@ class View:
     """Everything a check may look at.
 
     :param interrupted: what is known of an unsettled transaction; `None`: there is none.
-    :param intruders: owner with a record → an unmanaged owner that claims a path of its with other bytes.
+    :param overwriters: owner with a record → an unmanaged owner that claims a path of its with other bytes.
     :param unowned: each unowned file, or the topmost directory that holds nothing owned → how many files it stands for.
     :param unread: the native names of the records of conda-meta that could not be read.
     :param stale: path of a dist-info that an upgrade left behind → the one of the same project that is to be kept.
     """
 
-    holdings: Holdings
+    records: PrefixRecords
     observed: Observation
     interrupted: str | None
     discrepancies: tuple[Discrepancy, ...]
-    intruders: Mapping[Owner, Owner]
+    overwriters: Mapping[Owner, Owner]
     unowned: Mapping[str, int]
-    readings: Readings
+    inspection: Inspection
     unread: frozenset[str]
     stale: Mapping[str, Distribution]
 
     @property
     def state(self) -> PrefixState:
-        return self.holdings.state
+        return self.records.state
 
     @property
     def claims(self) -> Claims:
-        return self.holdings.claims
+        return self.records.claims
 
     @property
     def target(self) -> Target:
-        return self.holdings.target
+        return self.records.target
 
     @property
     def has_records(self) -> bool:
@@ -89,11 +88,11 @@ class View:
     @property
     def is_environment(self) -> bool:
         """Whether this is an environment of its own (conda's or a virtual one), and not an interpreter's home."""
-        return self.has_records or bool(self.readings.venv)
+        return self.has_records or bool(self.inspection.venv)
 
     @property
     def real_prefix(self) -> str:
-        return self.readings.real_prefix or str(self.state.prefix)
+        return self.inspection.real_prefix or str(self.state.prefix)
 
     def owner(self, path: str) -> Owner | None:
         """Who answers for a path: the first that claims it, or its module, or the dist-info that it lies in."""
@@ -104,7 +103,7 @@ class View:
     def is_of_unread(self, distribution: Distribution) -> bool:
         """Whether a dist-info may be that of a record which could not be read: of that one is told already."""
         project = canonicalize_name(distribution.name)
-        is_named = not self.unread.isdisjoint({project, self.holdings.names.native_name(project)})
+        is_named = not self.unread.isdisjoint({project, self.records.names.native_name(project)})
         return bool(self.unread) and (is_named or names_conda(distribution.installer))
 
     def is_linked(self, path: str) -> bool:
@@ -113,32 +112,32 @@ class View:
 
 
 def make_view(
-    holdings: Holdings,
+    records: PrefixRecords,
     observed: Mapping[str, Observed],
     interrupted: str | None = None,
-    readings: Readings | None = None,
+    inspection: Inspection | None = None,
 ) -> View:
     """Hold every claim against what was observed."""
-    readings = readings or Readings()
-    observed = Observation.of(observed, holdings.claims.by_path)
+    inspection = inspection or Inspection()
+    observed = Observation.of(observed, records.claims.by_path)
     # A file with another prefix in it is what its package has: the prefix is told, and not the hash.
     discrepancies = tuple(
         each
-        for each in _discrepancies(holdings.state, holdings.claims, observed, readings.caches)
-        if each.kind != "different" or each.claim.entry.path not in readings.placed
+        for each in _discrepancies(records.state, records.claims, observed, inspection.caches)
+        if each.kind != "different" or each.claim.entry.path not in inspection.embedded
     )
-    stale = stale_distributions(holdings.state, holdings.claims, (each.claim.owner for each in discrepancies))
-    behind = {id(holdings.claims.answering[path]) for path, kept in stale.items() if _is_of_pip(holdings.claims, kept)}
+    stale = stale_distributions(records.state, records.claims, (each.claim.owner for each in discrepancies))
+    behind = {id(records.claims.answering[path]) for path, kept in stale.items() if _is_of_pip(records.claims, kept)}
     return View(
-        holdings=holdings,
+        records=records,
         observed=observed,
         interrupted=interrupted,
         # Of a dist-info that pip left behind, only who wrote over its files is worth telling.
         discrepancies=tuple(each for each in discrepancies if each.by or id(each.claim.owner) not in behind),
-        intruders=_intruders(holdings.claims),
-        unowned=unowned(holdings.state, holdings.claims, observed),
-        readings=readings,
-        unread=unread_names(holdings.state),
+        overwriters=_overwriters(records.claims),
+        unowned=unowned(records.state, records.claims, observed),
+        inspection=inspection,
+        unread=unread_names(records.state),
         stale=stale,
     )
 
@@ -147,7 +146,7 @@ def _is_of_pip(claims: Claims, distribution: Distribution) -> bool:
     return not claims.coverage[distribution.path]
 
 
-def _intruders(claims: Claims) -> Mapping[Owner, Owner]:
+def _overwriters(claims: Claims) -> Mapping[Owner, Owner]:
     found: dict[Owner, Owner] = {}
     for _, group in claims.by_path.shared:
         last = group[-1]  # Those without a record come last in a group.
@@ -175,16 +174,17 @@ def _discrepancies(
     replaced = _replaced(state, claims, observed) if differing else {}
     upgraded = _upgraded(claims) if broken else {}
     for claim, kind, found in broken:
-        by, twin = None, None
+        by, same_content = None, None
         digest = found.fingerprint.sha256 if found else None
         is_link = claim.entry.fingerprint.kind == "symlink"
         if kind == "different" and digest is not None and not is_link:
             by = _writer(claim, digest, claims, replaced) or _cached_writer(claim, caches.owners.get(digest, ()))
             if by is None and "-info/" not in claim.entry.path:  # INSTALLER says `pip` in many.
-                twin = _twin(claim, promised.get(digest, [])) or _cached_twin(claim, caches.owners.get(digest, ()))
+                cached = caches.owners.get(digest, ())
+                same_content = _same_content(claim, promised.get(digest, [])) or _cached_same_content(claim, cached)
         elif kind == "missing":
             by = upgraded.get(claim.owner)
-        yield Discrepancy(claim=claim, kind=kind, observed=found, by=by, twin=twin)
+        yield Discrepancy(claim=claim, kind=kind, observed=found, by=by, same_content=same_content)
 
 
 def _judge(promised: Fingerprint, found: Observed | None) -> Literal["missing", "different", "unreadable"] | None:
@@ -274,12 +274,12 @@ def _promised(claims: Claims, wanted: set[str]) -> Mapping[str, list[Claim]]:
     return found
 
 
-def _twin(claim: Claim, same: Sequence[Claim]) -> Twin | None:
+def _same_content(claim: Claim, same: Sequence[Claim]) -> SameContent | None:
     """The one owner that promises the bytes for another path; where several do, the one of a file of that name."""
     others = [each for each in same if each.entry.path != claim.entry.path]
     for candidates in (others, [each for each in others if _name(each.entry.path) == _name(claim.entry.path)]):
         if candidates and len({id(each.owner) for each in candidates}) == 1:
-            return Twin(owner=candidates[0].owner, path=candidates[0].entry.path)
+            return SameContent(owner=candidates[0].owner, path=candidates[0].entry.path)
     return None
 
 
@@ -290,9 +290,12 @@ def _cached_writer(claim: Claim, found: Sequence[tuple[str, str]]) -> Owner | No
     return _of_cache(labels.pop()) if len(labels) == 1 else None
 
 
-def _cached_twin(claim: Claim, found: Sequence[tuple[str, str]]) -> Twin | None:
-    labels = {label: path for label, path in found if label != claim.owner.label}
-    return Twin(owner=_of_cache(next(iter(labels))), path=next(iter(labels.values()))) if len(labels) == 1 else None
+def _cached_same_content(claim: Claim, found: Sequence[tuple[str, str]]) -> SameContent | None:
+    paths = {label: path for label, path in found if label != claim.owner.label}
+    if len(paths) != 1:
+        return None
+    ((label, path),) = paths.items()
+    return SameContent(owner=_of_cache(label), path=path)
 
 
 def _of_cache(label: str) -> Owner:

@@ -19,7 +19,7 @@ from bridge.errors import BridgeError, UsageError
 from converters.compression import DEFAULT_LEVEL
 
 if TYPE_CHECKING:
-    from bridge.audit import Level
+    from bridge.audit.finding import Level
     from bridge.cli.run import Run
     from bridge.convert.wheel import Format
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-    from bridge.audit import Finding, Report
-    from bridge.audit.inventory import Inventory, Ownership, Reasons
+    from bridge.audit.finding import Finding, Report
+    from bridge.audit.queries import Ownership, PackageList, Reasons
     from bridge.cache.prune import Inspection
     from bridge.cli.commands.conversion import Conversion
     from bridge.fetch.answers import Progress as ProgressPort
@@ -254,7 +254,7 @@ class Renderer:
         if first.repair:
             self._out.print(f"  repair: {safe(shlex.join(first.repair))}")
 
-    def inventory(self, found: Inventory) -> None:
+    def inventory(self, found: PackageList) -> None:
         """Every package of a prefix with its origin."""
         table = _table("package", "version", "build", "from", "origin", "asked for", "carries")
         for row in found.rows:

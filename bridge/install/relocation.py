@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge import fs
-from bridge.audit import Placed, begin
+from bridge.audit.look.inspection import EmbeddedPrefix
+from bridge.audit.run import start
 from bridge.errors import UnsafeInputError
 from bridge.fs import Tree
 from bridge.install.provenance import record_bytes, record_hash
@@ -68,13 +69,13 @@ class Relocation:
         return tuple(changes)
 
 
-def look(prefix: Path) -> Mapping[str, Placed]:
+def look(prefix: Path) -> Mapping[str, EmbeddedPrefix]:
     """Path → the prefix in it, where that is not what it should be. Reads the environment as an audit does."""
-    with begin(prefix) as begun:
-        return begun.placed()
+    with start(prefix) as running:
+        return running.placed()
 
 
-def relocate(state: PrefixState, placed: Mapping[str, Placed], *, without: Collection[str] = ()) -> Relocation:
+def relocate(state: PrefixState, placed: Mapping[str, EmbeddedPrefix], *, without: Collection[str] = ()) -> Relocation:
     """What is to be written so that each of these files names `state.prefix`, and each record has its hash.
 
     :param without: the labels of packages that are left alone, for they are installed again.
@@ -89,7 +90,7 @@ def relocate(state: PrefixState, placed: Mapping[str, Placed], *, without: Colle
 
 
 class _Work:
-    def __init__(self, state: PrefixState, placed: Mapping[str, Placed]) -> None:
+    def __init__(self, state: PrefixState, placed: Mapping[str, EmbeddedPrefix]) -> None:
         self._state, self._placed = state, placed
         self._here = str(state.prefix)
         self._former = sorted({each.prefix for each in placed.values() if not each.is_here})

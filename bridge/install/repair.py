@@ -13,8 +13,7 @@ from pathlib import Path
 
 from bridge import prefix as prefixes
 from bridge.archive import check_wheel
-from bridge.audit import Report
-from bridge.audit.finding import is_fixable
+from bridge.audit.finding import Report, is_fixable
 from bridge.errors import NetworkError, UsageError
 from bridge.fs import Tree
 from bridge.install.fetching import fetch_archive

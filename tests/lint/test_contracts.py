@@ -27,7 +27,7 @@ BREACHES = {
         "No two modules",
     ),
     "pure code opens a process": ("bridge/install/plan.py", "import subprocess\n", "Pure code"),
-    "click below the command line": ("bridge/audit/checks.py", "import click\n", "click stays"),
+    "click below the command line": ("bridge/audit/checks/__init__.py", "import click\n", "click stays"),
     "requests outside fetch": ("bridge/index/simple_api.py", "import requests\n", "requests and cachecontrol"),
     "rattler outside its adapter": ("bridge/install/apply.py", "import rattler\n", "rattler stays"),
     "conda outside the plugin": ("bridge/prefix/origin.py", "import conda\n", "Only the plugin"),

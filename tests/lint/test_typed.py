@@ -10,7 +10,8 @@ USER = """
 from pathlib import Path
 
 from bridge import prefix
-from bridge.audit import Report, audit
+from bridge.audit.finding import Report
+from bridge.audit.run import audit
 from bridge.model import PrefixState
 from converters.names import NameMap
 from converters.target import Target

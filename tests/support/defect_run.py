@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.audit import audit
+from bridge.audit.run import audit
 from bridge.channels._rattler import detect_virtual_packages
 from converters.names import NameMap
 from converters.target import Target

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bridge.audit.dependencies import edges, holdings_of
+from bridge.audit.dependencies import edges, prefix_records
 from bridge.audit.finding import Report
-from bridge.audit.inventory import Row, inventory
+from bridge.audit.queries import PackageRow, package_list
 from bridge.model import PrefixState
 from converters.names import NameMap
 from converters.target import Target
@@ -33,7 +33,7 @@ class Facts:
     """
 
     report: Report
-    rows: tuple[Row, ...]
+    rows: tuple[PackageRow, ...]
     dependencies: tuple[Dependency, ...]
     paths: Mapping[str, Sequence[str]]
     platform: str
@@ -42,19 +42,19 @@ class Facts:
 
 def gather(state: PrefixState, target: Target, names: NameMap, report: Report) -> Facts:
     """Turn the records round once. Costs about 10 µs a path."""
-    holdings = holdings_of(state, target, names)
-    paths: dict[str, list[str]] = {owner.label: [] for owner in holdings.claims.owners}
-    for path, group in holdings.claims.by_path.items():
+    records = prefix_records(state, target, names)
+    paths: dict[str, list[str]] = {owner.label: [] for owner in records.claims.owners}
+    for path, group in records.claims.by_path.items():
         for label in dict.fromkeys(claim.owner.label for claim in group):
             paths[label].append(path)
     asked = dict.fromkeys(
         Dependency(dependant=edge.dependant.label, text=edge.text, dependency=edge.dependency.label)
-        for edge in edges(holdings)
+        for edge in edges(records)
         if edge.dependant is not edge.dependency
     )
     return Facts(
         report=report,
-        rows=inventory(state, names).rows,
+        rows=package_list(state, names).rows,
         dependencies=tuple(asked),
         paths={label: sorted(found) for label, found in paths.items()},
         platform=target.subdir,

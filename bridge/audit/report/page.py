@@ -42,7 +42,7 @@ def _document(facts: Facts) -> dict[str, object]:
                 },
                 "origin": row.origin,
                 "distributions": [f"{each.name} {each.version}" for each in row.distributions],
-                "asked": list(row.requested),
+                "applicable_requirements": list(row.requested),
                 "at": places[row.owner],
                 "files": _folders(facts.paths.get(row.owner, ())),
             }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bridge import __version__
-from bridge.audit.inventory import Row
+from bridge.audit.queries import PackageRow
 from bridge.audit.report.facts import Facts
 from bridge.errors import UsageError
 from bridge.fetch.urls import masked
@@ -48,7 +48,7 @@ def bill_of_materials(facts: Facts, filename: str, when: datetime) -> bytes:
         ) from error
 
 
-def purls(row: Row) -> tuple[str, ...]:
+def purls(row: PackageRow) -> tuple[str, ...]:
     """The package URLs of a package, its own first: `pkg:conda/…` with build and subdir, `pkg:pypi/…`.
 
     A conda package that carries distributions has those of the projects besides (CEP 63's `purls`).
@@ -63,7 +63,7 @@ def purls(row: Row) -> tuple[str, ...]:
     return projects or (f"pkg:pypi/{quote((row.pypi_names or (row.name,))[0])}@{quote(row.version)}",)
 
 
-def _named(facts: Facts) -> list[Row]:
+def _named(facts: Facts) -> list[PackageRow]:
     """Each package once that says what it is: the rest of a dist-info may not, and the audit tells of it."""
     return list({row.owner: row for row in facts.rows if row.name and row.version}.values())
 
@@ -153,7 +153,7 @@ def _spdx(facts: Facts, filename: str, when: datetime) -> bytes:
     return _written(Document(information, packages=packages, relationships=relationships), filename)
 
 
-def _spdx_package(row: Row, identifier: str) -> Package:
+def _spdx_package(row: PackageRow, identifier: str) -> Package:
     from spdx_tools.spdx.model.checksum import Checksum, ChecksumAlgorithm  # noqa: PLC0415 - of an extra
     from spdx_tools.spdx.model.package import ExternalPackageRef, ExternalPackageRefCategory, Package  # noqa: PLC0415
     from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion  # noqa: PLC0415

@@ -22,7 +22,7 @@ from bridge.paths import META
 from bridge.prefix.claims import leaving
 
 if TYPE_CHECKING:
-    from bridge.audit import Report
+    from bridge.audit.finding import Report
     from bridge.install.repair import Repair
 
 __all__ = ["adopt", "create", "install", "recover", "remove", "repair", "update"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bridge import __version__, transaction
 from bridge.audit.finding import INTERRUPTED, Report
-from bridge.audit.memory import Memory
+from bridge.audit.report_cache import ReportCache
 from bridge.cli.session import Session
 from bridge.errors import BridgeError, UsageError
 from bridge.fetch.urls import local_path
@@ -21,11 +21,11 @@ from bridge.paths import NAMES_FILE
 from bridge.transaction.sharing import share
 
 if TYPE_CHECKING:
-    from bridge.audit.inventory import Inventory, Ownership, Reasons
+    from bridge.audit.queries import Ownership, PackageList, Reasons
     from bridge.model import PrefixState
     from converters.names import NameMap
 
-# What is looked up in the process's environment (`bridge.audit.reading`, `bridge.audit.caches`).
+# What is looked up in the process's environment (`bridge.audit.look.inspect`, `bridge.audit.look.caches`).
 _ENVIRONMENT = frozenset(
     """HOME PYTHONPATH PYTHONUSERBASE PYTHONNOUSERSITE LD_LIBRARY_PATH CONDA_PKGS_DIRS MAMBA_ROOT_PREFIX
     RATTLER_CACHE_DIR PIXI_CACHE_DIR UV_CACHE_DIR PIP_CACHE_DIR XDG_CACHE_HOME""".split()  # noqa: SIM905
@@ -41,10 +41,10 @@ def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bo
     :param is_online: ask the indexes which of the installed versions were yanked; nothing is remembered then.
     """
     with share(path, session.settings.lock_timeout):
-        memory = Memory(session.settings.cache_dir / "audit", path, _circumstances(session))
+        memory = ReportCache(session.settings.cache_dir / "audit", path, _circumstances(session))
 
         def prepare() -> None:
-            import bridge.audit.examination  # noqa: F401 - a remembered audit needs none of it
+            import bridge.audit.run  # noqa: F401 - a remembered audit needs none of it
 
             with suppress(BridgeError):  # It is told where it is asked for.
                 session.target  # noqa: B018 - found out once, and kept
@@ -54,17 +54,19 @@ def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bo
                 memory.look(prepare)
             elif (remembered := memory.recall(prepare)) is not None:
                 return remembered
-        from bridge.audit import begin
+        from bridge.audit.run import start
 
         # What the names and the target are is found out while the files are read.
-        with begin(path, tree=memory.tree) as begun:
-            channels = session.channels(begun.state)
-            names = session.names(channels, begun.state)
+        with start(path, tree=memory.tree) as running:
+            channels = session.channels(running.state)
+            names = session.names(channels, running.state)
             watched = {str(Path(folder) / NAMES_FILE) for url in channels.urls if (folder := local_path(url))}
             watched |= {session.settings.name_map} if session.settings.name_map else set()
             cache = session.settings.cache_dir
             asked = session.index if is_online else None
-            report = begun.report(session.target, names, environ=os.environ, cache=cache, watched=watched, index=asked)
+            report = running.report(
+                session.target, names, environ=os.environ, cache=cache, watched=watched, index=asked
+            )
         if watched and not is_online and not any(finding.id == INTERRUPTED for finding in report.findings):
             memory.keep(report, watched)
         return report
@@ -117,19 +119,19 @@ def write_audit(
     return tuple(targets)
 
 
-def inventory(path: Path, session: Session) -> Inventory:
+def inventory(path: Path, session: Session) -> PackageList:
     """What is installed, and from where."""
     from bridge import prefix
-    from bridge.audit.inventory import inventory as list_inventory
+    from bridge.audit.queries import package_list
 
     state = prefix.require(path)
-    return list_inventory(state, _local_names(session, state))
+    return package_list(state, _local_names(session, state))
 
 
 def why(path: Path, name: str, session: Session) -> Reasons:
     """Why a package is there. Raises `UsageError` (`not-installed`)."""
     from bridge import prefix
-    from bridge.audit.inventory import why as give_reasons
+    from bridge.audit.queries import why as give_reasons
 
     state = prefix.require(path)
     return give_reasons(state, session.target, _local_names(session, state), name)
@@ -141,7 +143,7 @@ def owner(path: Path, wanted: str) -> Ownership:
     Raises `UsageError` (`outside-environment`) where it names nothing in the prefix.
     """
     from bridge import prefix
-    from bridge.audit.inventory import ownership
+    from bridge.audit.queries import ownership
 
     state = prefix.require(path)
     relative = _in_prefix(path, wanted)

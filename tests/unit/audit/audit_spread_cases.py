@@ -9,9 +9,10 @@ from unittest import mock
 
 import pytest
 
-from bridge import audit, prefix
-from bridge.audit.observe import observe
-from bridge.audit.tree import read_tree
+from bridge import prefix
+from bridge.audit.look.observe import observe
+from bridge.audit.look.tree import read_tree
+from bridge.audit.run import audit
 from bridge.prefix import processes
 from bridge.prefix.entries import Entries
 from tests.support.audit_cases import LINUX, NAMES
@@ -65,10 +66,10 @@ def copies() -> Iterator[mock.Mock]:
 
 def test_an_audit_by_copies_finds_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
     """MUST: how many processes read changes nothing of what is found."""
-    alone = audit.audit(made.root, LINUX, NAMES, jobs=1)
+    alone = audit(made.root, LINUX, NAMES, jobs=1)
     assert not copies.called
     assert len({finding.id for finding in alone.findings}) >= 12
-    assert audit.audit(made.root, LINUX, NAMES, jobs=3) == alone
+    assert audit(made.root, LINUX, NAMES, jobs=3) == alone
     assert copies.call_count == 3  # the tree, the records, the files
 
 
@@ -98,8 +99,8 @@ def test_a_tree_read_by_copies_is_the_same(made: PrefixBuilder, copies: mock.Moc
 def test_without_copies_nothing_is_missing(made: PrefixBuilder) -> None:
     """MUST: where no process can be started, the audit takes longer, and finds the same."""
     with mock.patch("os.fork", side_effect=BlockingIOError):
-        report = audit.audit(made.root, LINUX, NAMES, jobs=3)
-    assert report == audit.audit(made.root, LINUX, NAMES, jobs=1)
+        report = audit(made.root, LINUX, NAMES, jobs=3)
+    assert report == audit(made.root, LINUX, NAMES, jobs=1)
 
 
 def test_an_environment_of_one_folder_is_walked_whole(tmp_path: Path) -> None:

@@ -15,10 +15,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bridge import audit, prefix
-from bridge.audit import CHECKS, LEVELS, Report
-from bridge.audit.finding import grouped
-from bridge.audit.observe import observe
+from bridge import prefix
+from bridge.audit.checks import CHECKS
+from bridge.audit.dependencies import prefix_records
+from bridge.audit.finding import LEVELS, Level, Report, grouped
+from bridge.audit.look.observe import observe
+from bridge.audit.run import audit, judge
+from bridge.audit.view import make_view
 from bridge.errors import FindingsError, InterruptedPrefixError
 from bridge.model import IndexFile, PrefixState
 from bridge.transaction import change, recover
@@ -33,7 +36,7 @@ CASES = [*CLEAN, *FILES, *UNOWNED, *RECORDS, *REQUIREMENTS, *NATIVE, *PROGRAMS, 
 
 
 def examined(made: PrefixBuilder, target: Target = LINUX, environ: Mapping[str, str] | None = None) -> Report:
-    return audit.audit(made.root, target, NAMES, environ=environ)
+    return audit(made.root, target, NAMES, environ=environ)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -126,7 +129,7 @@ def test_every_kind_of_finding_has_a_case_within_its_level() -> None:
 
 
 @pytest.mark.parametrize("fail_on", ["error", "warning", "info", None])
-def test_fail_on(fail_on: audit.Level | None, tmp_path: Path) -> None:
+def test_fail_on(fail_on: Level | None, tmp_path: Path) -> None:
     made = PrefixBuilder(tmp_path / "env")
     made.write("mine", b"")
     failure = examined(made).failure(fail_on)
@@ -243,7 +246,7 @@ def test_a_yanked_version_is_found_where_an_index_is_asked(tmp_path: Path) -> No
     made.wheel("half", "1.0")
     made.wheel("kept", "1.0")
     assert examined(made).findings == ()
-    (finding,) = audit.audit(made.root, LINUX, NAMES, index=Yanked()).findings
+    (finding,) = audit(made.root, LINUX, NAMES, index=Yanked()).findings
     assert (finding.id, finding.level, finding.owner) == ("yanked-version", "warning", "wheel:rich-13.0.0")
     assert "broken" in finding.evidence
 
@@ -277,16 +280,16 @@ def test_what_belongs_together_is_told_together(tmp_path: Path) -> None:
     assert sorted((group[0].id, len(group)) for group in groups) == [("missing-file", 3), ("modified-file", 1)]
 
 
-def test_examining_is_pure(tmp_path: Path) -> None:
-    """MUST: `examine` needs only its arguments: the same values, with the prefix gone, give the same report."""
+def test_judging_is_pure(tmp_path: Path) -> None:
+    """MUST: `judge` needs only its arguments: the same values, with the prefix gone, give the same report."""
     made = PrefixBuilder(tmp_path / "env")
     numpy(made)
     made.write(NP, b"flipped")
     state: PrefixState = prefix.read(made.root)
     observed = observe(state)
-    before = audit.examine(state, observed, LINUX, names=NAMES)
+    before = judge(make_view(prefix_records(state, LINUX, NAMES), observed))
     made.root.rename(tmp_path / "elsewhere")
-    assert audit.examine(state, observed, LINUX, names=NAMES) == before
+    assert judge(make_view(prefix_records(state, LINUX, NAMES), observed)) == before
     assert before.findings
 
 
@@ -301,7 +304,7 @@ def test_retargeted_link_is_found_where_a_record_says_where_it_leads(tmp_path: P
     )
     others = tuple(each for each in state.installed if each is not package)
     state = replace(state, installed=(*others, replace(package, entries=promised)))
-    report = audit.examine(state, observe(state), LINUX, names=NAMES)
+    report = judge(make_view(prefix_records(state, LINUX, NAMES), observe(state)))
     (finding,) = report.findings
     assert (finding.id, finding.level, finding.path) == ("modified-file", "error", "lib/a.so")
     assert "'a.so.1'" in finding.evidence

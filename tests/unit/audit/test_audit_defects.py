@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge import prefix
-from bridge.audit import audit
-from bridge.audit.inventory import inventory
+from bridge.audit.queries import package_list
 from bridge.audit.report.facts import gather
 from bridge.audit.report.page import page
 from bridge.audit.report.sbom import bill_of_materials
+from bridge.audit.run import audit
 from tests.support.audit_cases import LINUX, NAMES, numpy
 from tests.support.defect_run import Outcome, run_defects
 from tests.support.defects import KINDS
@@ -126,7 +126,7 @@ def test_a_prefix_of_oddities_is_audited_and_reported(tmp_path: Path) -> None:
     assert len(set(report.findings)) == len(report.findings) > 10
     assert all(each.repair[-1][-2:] != "==" for each in report.findings if each.repair), "a command that cannot run"
     state = prefix.read(made.root)
-    assert inventory(state, NAMES).rows
+    assert package_list(state, NAMES).rows
     facts = gather(state, LINUX, NAMES, report)
     assert page(facts)
     for name in ("bill.json", "bill.xml", "bill.spdx.json", "bill.spdx"):

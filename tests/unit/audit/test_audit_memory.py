@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge import audit
-from bridge.audit import Report
-from bridge.audit.memory import Memory
+from bridge.audit.finding import Report
+from bridge.audit.report_cache import ReportCache
+from bridge.audit.run import audit
 from tests.support.audit_cases import LINUX, NAMES, NP, numpy
 from tests.support.prefixes import SITE, PrefixBuilder
 
@@ -30,18 +30,18 @@ def made(tmp_path: Path) -> PrefixBuilder:
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock goes ten seconds after what the tests write."""
     now = time.time_ns
-    monkeypatch.setattr("bridge.audit.memory.time.time_ns", lambda: now() + LATER)
+    monkeypatch.setattr("bridge.audit.report_cache.time.time_ns", lambda: now() + LATER)
 
 
-def remembered(made: PrefixBuilder, context: str = "") -> tuple[Memory, Report | None]:
-    memory = Memory(made.root.parent / "cache", made.root, context)
+def remembered(made: PrefixBuilder, context: str = "") -> tuple[ReportCache, Report | None]:
+    memory = ReportCache(made.root.parent / "cache", made.root, context)
     return memory, memory.recall()
 
 
 def keep(made: PrefixBuilder, *outside: str) -> Report:
     memory, nothing = remembered(made)
     assert nothing is None
-    report = audit.audit(made.root, LINUX, NAMES)
+    report = audit(made.root, LINUX, NAMES)
     memory.keep(report, outside)
     return report
 

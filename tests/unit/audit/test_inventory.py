@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from bridge import prefix
-from bridge.audit.inventory import Ownership, Reasons, inventory, ownership, why
+from bridge.audit.queries import Ownership, Reasons, ownership, package_list, why
 from bridge.errors import UsageError
 from bridge.fs import fingerprint
 from bridge.model import PrefixState
@@ -42,9 +42,9 @@ def validate(document: dict[str, object], name: str) -> None:
 
 
 def test_list_has_every_package_once(state: PrefixState) -> None:
-    document = inventory(state, NAMES).to_json()
+    document = package_list(state, NAMES).to_json()
     validate(document, "list")
-    rows = inventory(state, NAMES).rows
+    rows = package_list(state, NAMES).rows
     assert [(row.name, row.version, row.build, row.source, row.is_requested, row.pypi_names) for row in rows] == [
         ("black", "24.1", None, "unmanaged", True, ("black",)),
         ("markdown", "3.6", "py3_none_any_0", "wheel", False, ("markdown",)),
@@ -58,7 +58,7 @@ def test_list_has_every_package_once(state: PrefixState) -> None:
 
 
 def test_list_says_where_from(state: PrefixState) -> None:
-    packages = {str(row["name"]): row for row in _packages(inventory(state, NAMES).to_json())}
+    packages = {str(row["name"]): row for row in _packages(package_list(state, NAMES).to_json())}
     assert packages["numpy"] == {
         "name": "numpy",
         "version": "1.26.4",
@@ -229,7 +229,7 @@ def test_why_ends_where_packages_ask_for_each_other(tmp_path: Path) -> None:
 def test_requested_of_a_conda_package_was_written_where_it_was_built(tmp_path: Path) -> None:
     made = PrefixBuilder(tmp_path / "env")
     made.conda_python("a", "1", requested=True)
-    assert [row.is_requested for row in inventory(prefix.read(made.root), NAMES).rows] == [False, False]
+    assert [row.is_requested for row in package_list(prefix.read(made.root), NAMES).rows] == [False, False]
 
 
 def test_what_another_installer_replaced_or_removed_is_marked(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_what_another_installer_replaced_or_removed_is_marked(tmp_path: Path) ->
         shutil.rmtree(made.root / SITE / f"{gone}.dist-info")
     made.distribution("rich", "14.0")
     state = prefix.read(made.root)
-    document = inventory(state, NAMES).to_json()
+    document = package_list(state, NAMES).to_json()
     validate(document, "list")
     found = {row["owner"]: (row["displaced"], row["displaced_by"]) for row in _packages(document)}
     assert found["wheel:rich-13.0"] == ("replaced", "pip:rich-14.0")

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from spdx_tools.spdx.parser.json.json_parser import parse_from_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-from bridge import audit, prefix
+from bridge import prefix
 from bridge.audit.report.facts import Facts, gather
 from bridge.audit.report.graph import positions
 from bridge.audit.report.page import page
 from bridge.audit.report.sbom import bill_of_materials, purls
+from bridge.audit.run import audit
 from tests.support.audit_cases import LINUX, NAMES, NP, numpy
 from tests.support.prefixes import SITE, PrefixBuilder, digest
 
@@ -33,7 +34,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def facts_of(made: PrefixBuilder) -> Facts:
-    report = audit.audit(made.root, LINUX, NAMES)
+    report = audit(made.root, LINUX, NAMES)
     return gather(prefix.read(made.root), LINUX, NAMES, report)
 
 

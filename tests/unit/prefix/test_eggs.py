@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge import prefix
-from bridge.audit import audit
+from bridge.audit.run import audit
 from bridge.model import Distribution
 from bridge.prefix import distinfo
 from converters.names import NameMap

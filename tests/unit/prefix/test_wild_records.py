@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge import prefix
-from bridge.audit import Report, audit
+from bridge.audit.finding import Report
+from bridge.audit.run import audit
 from bridge.model import Installed, PrefixState
 from bridge.prefix import condameta
 from bridge.prefix.entries import paths_of

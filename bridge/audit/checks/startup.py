@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
 
-from bridge.audit import repair
+from bridge.audit.checks import repair
 from bridge.audit.claims import Owner
 from bridge.audit.finding import Finding, Level, at_path
 from bridge.audit.view import View
@@ -51,7 +51,7 @@ _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))\Z")
 
 def pth_runs_code(view: View) -> Iterator[Finding]:
     """A `.pth` with a line that every start of python executes: the way by which malicious wheels have come to stay."""
-    for path, found in view.readings.path_files.items():
+    for path, found in view.inspection.path_files.items():
         unusual = [line for line in found.code if not _USUAL.match(line)]
         if not found.code:
             continue
@@ -78,11 +78,11 @@ def pth_outside(view: View) -> Iterator[Finding]:
 
     What an editable distribution accounts for is no surprise.
     """
-    known = {source for editable in view.readings.editables for source in editable.sources}
+    known = {source for editable in view.inspection.editables for source in editable.sources}
     inside = (f"{view.state.prefix}/", f"{view.real_prefix}/")
-    for path, found in view.readings.path_files.items():
+    for path, found in view.inspection.path_files.items():
         for folder in found.folders if path.endswith(".pth") else ():
-            is_there = view.readings.outside.get(folder, "")
+            is_there = view.inspection.outside.get(folder, "")
             is_inside = f"{folder}/".startswith(inside)
             if is_there and (is_inside or any(f"{source}/".startswith(f"{folder}/") for source in known)):
                 continue
@@ -95,8 +95,8 @@ def pth_outside(view: View) -> Iterator[Finding]:
 
 def broken_editable(view: View) -> Iterator[Finding]:
     """A distribution that is imported from a working copy which is not there any more."""
-    for editable in view.readings.editables:
-        gone = [source for source in editable.sources if not view.readings.outside.get(source)]
+    for editable in view.inspection.editables:
+        gone = [source for source in editable.sources if not view.inspection.outside.get(source)]
         if not gone:
             continue
         owner = view.claims.answering.get(editable.distribution)
@@ -113,11 +113,11 @@ def broken_editable(view: View) -> Iterator[Finding]:
 
 def user_site_shadow(view: View) -> Iterator[Finding]:
     """A package of this environment that loses against one in the user's own site directory, which comes first."""
-    around = view.readings.surroundings
+    around = view.inspection.surroundings
     if around.user_site is None:
         return
     told: set[int] = set()
-    for distribution in view.holdings.importable:
+    for distribution in view.records.importable:
         version = around.user_projects.get(canonicalize_name(distribution.name))
         holder = view.claims.answering[distribution.path]
         if version is None:
@@ -144,7 +144,7 @@ def user_site_shadow(view: View) -> Iterator[Finding]:
 def python_path_shadow(view: View) -> Iterator[Finding]:
     """A module of this environment, or of the standard library, that a folder of PYTHONPATH hides."""
     own, standard = _top_level(view), standard_library(view.state.python.minor if view.state.python else None)
-    for folder, modules in view.readings.surroundings.python_path:
+    for folder, modules in view.inspection.surroundings.python_path:
         for module in modules:
             path, holder = own.get(module, (None, None))
             if path is None and module not in standard:
@@ -201,7 +201,7 @@ def unseen_distribution(view: View) -> Iterator[Finding]:
     site = view.state.site_packages
     if site is None or not view.is_environment:
         return
-    importable = {distribution.path for distribution in view.holdings.importable}
+    importable = {distribution.path for distribution in view.records.importable}
     for distribution in view.state.distributions:
         folder = posixpath.dirname(distribution.path)
         if distribution.path in importable or not re.search(r"(?:python|pypy)\d", folder):

@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from bridge.audit import repair
+from bridge.audit.checks import repair
 from bridge.audit.claims import Owner
-from bridge.audit.dependencies import Asked, Provider, asked, providers_by_name, providers_by_project
+from bridge.audit.dependencies import (
+    InstalledProvider,
+    RequiresDist,
+    applicable_requirements,
+    providers_by_name,
+    providers_by_project,
+)
 from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
 from bridge.errors import UsageError
@@ -26,20 +32,20 @@ __all__ = ["requires_python", "unmet_requirement", "wheel_tag", "yanked_version"
 # Newer than any glibc: of a Linux target that does not say its own, no wheel is refused for it.
 _ANY_GLIBC = ("__glibc", "2.99", "0")
 
-Providers = Mapping[str, list[Provider]]
+Providers = Mapping[str, list[InstalledProvider]]
 
 
 def unmet_requirement(view: View) -> Iterator[Finding]:
     """A requirement of an installed package that no installed package meets, or that one of them contradicts."""
-    named = providers_by_name(view.holdings)
+    named = providers_by_name(view.records)
     for owner in view.claims.recorded:
         if owner.installed is not None and owner.source == "conda":
             for text in owner.installed.record.requirements:
                 yield from _judge_spec(view, owner, text, named, is_needed=True)
             for text in owner.installed.record.constraints:
                 yield from _judge_spec(view, owner, text, named, is_needed=False)
-    projects = providers_by_project(view.holdings)
-    for each in asked(view.holdings):
+    projects = providers_by_project(view.records)
+    for each in applicable_requirements(view.records):
         if not _is_stale(view, each.distribution):
             yield from _judge_asked(view, each, projects)
 
@@ -52,7 +58,7 @@ def _is_stale(view: View, distribution: Distribution | None) -> bool:
 def requires_python(view: View) -> Iterator[Finding]:
     """A distribution whose Requires-Python the prefix's python does not meet."""
     python = view.target.python
-    for distribution in view.holdings.importable if python else ():
+    for distribution in view.records.importable if python else ():
         specifier = algebra.python_specifier(distribution.requires_python or "")
         if python is None or specifier is None or algebra.specifier_accepts(specifier, python.version):
             continue
@@ -72,7 +78,7 @@ def wheel_tag(view: View) -> Iterator[Finding]:
     """An installed wheel none of whose tags fits the platform and the python (conda packages have a subdir instead)."""
     target = _taggable(view.target)
     fitting = {str(tag) for tag in target.tags()} if target.python else set()
-    for distribution in view.holdings.importable if fitting else ():
+    for distribution in view.records.importable if fitting else ():
         owner = view.claims.answering[distribution.path]
         tags = {str(tag) for tag in written_tags(distribution.tags)}
         if owner.source == "conda" or not tags or tags & fitting or target.python is None:
@@ -92,7 +98,7 @@ def wheel_tag(view: View) -> Iterator[Finding]:
 def yanked_version(view: View) -> Iterator[Finding]:
     """A version that its project took back from the index (PEP 592). Found only where an index was asked."""
     for distribution in view.state.distributions:
-        reason = view.readings.yanked.get(distribution.path)
+        reason = view.inspection.yanked.get(distribution.path)
         if reason is None:
             continue
         owner = view.claims.answering[distribution.path]
@@ -159,7 +165,7 @@ def _holds(condition: CondaSpec, named: Providers) -> bool:
     return any(_accepts(condition, provider) for provider in named.get(condition.name, ()))
 
 
-def _accepts(spec: CondaSpec, provider: Provider) -> bool:
+def _accepts(spec: CondaSpec, provider: InstalledProvider) -> bool:
     """Judge version and build by conda's order. From which channel it came binds a solver, not an environment."""
     if not spec.accepts_version(provider.version):
         return False
@@ -171,7 +177,7 @@ def _accepts(spec: CondaSpec, provider: Provider) -> bool:
 # --- what dist-infos ask ----------------------------------------------------------------------------------------------
 
 
-def _judge_asked(view: View, each: Asked, named: Providers) -> Iterator[Finding]:
+def _judge_asked(view: View, each: RequiresDist, named: Providers) -> Iterator[Finding]:
     """Judge a Requires-Dist. A conda package is bound by its `depends`: what its dist-info says besides is no fault."""
     owner = view.claims.answering[each.distribution.path]
     requirement = each.requirement
@@ -182,7 +188,7 @@ def _judge_asked(view: View, each: Asked, named: Providers) -> Iterator[Finding]
     said = f"it requires {each.text!r}" + (f", for its extra {each.extra!r} that was asked for" if each.extra else "")
     command = repair.satisfy_wheel(view, _without_marker(requirement))
     providers = named.get(requirement.name, [])
-    native = view.holdings.names.native_name(requirement.name)
+    native = view.records.names.native_name(requirement.name)
     if not providers and view.unread.isdisjoint({requirement.name, native}):
         where = _elsewhere(view, requirement.name)
         level: Level = "error" if is_binding and not where else "info"
@@ -198,9 +204,9 @@ def _judge_asked(view: View, each: Asked, named: Providers) -> Iterator[Finding]
 
 def _elsewhere(view: View, project: str) -> str:
     """Where python may find a project that is not installed here; empty: nowhere."""
-    if view.readings.venv.get("include-system-site-packages", "").lower() == "true":
+    if view.inspection.venv.get("include-system-site-packages", "").lower() == "true":
         return "; it may be among the packages of the python that this environment leans on"
-    around = view.readings.surroundings
+    around = view.inspection.surroundings
     return f"; {around.user_site} has one" if project in around.user_projects else ""
 
 

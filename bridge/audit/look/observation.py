@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from bridge.audit.claims import ClaimTable
-from bridge.audit.layout import EMPTY_LAYOUT, Layout
+from bridge.audit.look.path_table import EMPTY_TABLE, PathTable
 from bridge.model import Fingerprint, PathKind
 
 __all__ = ["Observation", "Observed", "kind_of"]
@@ -42,7 +42,7 @@ class Observation(Mapping[str, Observed]):
     Who goes through many paths takes them from `noted`, `names`, `below`, `plain` or `writable`, which make nothing.
     """
 
-    def __init__(self, layout: Layout, claims: ClaimTable, noted: Mapping[str, Observed]) -> None:
+    def __init__(self, layout: PathTable, claims: ClaimTable, noted: Mapping[str, Observed]) -> None:
         """:param noted: what is not as promised or promised by nobody: links, pipes, what is reached through linked
         folders, what could not be read, and files with other bytes than some claim on them promises.
         """
@@ -56,7 +56,7 @@ class Observation(Mapping[str, Observed]):
         """An observation that was made one by one."""
         if isinstance(observed, cls):
             return observed
-        return cls(EMPTY_LAYOUT, claims, observed)
+        return cls(EMPTY_TABLE, claims, observed)
 
     @cached_property
     def files(self) -> int:

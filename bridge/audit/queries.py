@@ -12,7 +12,7 @@ from typing import Literal
 from packaging.utils import canonicalize_name
 
 from bridge.audit.claims import Claims, Owner, claims_of
-from bridge.audit.dependencies import Edge, Holdings, edges, holdings_of, projects_of
+from bridge.audit.dependencies import Edge, PrefixRecords, edges, prefix_records, projects_of
 from bridge.audit.finding import Source
 from bridge.errors import UsageError
 from bridge.model import Distribution, Fingerprint, PathKind, PrefixState
@@ -21,13 +21,23 @@ from bridge.requirements import foreign
 from converters.names import NameMap
 from converters.target import Target
 
-__all__ = ["Inventory", "Ownership", "PathOwner", "Reason", "Reasons", "Row", "inventory", "ownership", "why"]
+__all__ = [
+    "Ownership",
+    "PackageList",
+    "PackageRow",
+    "PathOwner",
+    "Reason",
+    "Reasons",
+    "ownership",
+    "package_list",
+    "why",
+]
 
 Role = Literal["file", "record", "bytecode", "directory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class PackageRow:
     """One installed package. `origin` is the channel's or the index's URL; `installer` is INSTALLER's word.
 
     :param requested: the specs it was asked for with; `is_requested` also counts PEP 376's REQUESTED, which has none.
@@ -84,11 +94,11 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inventory:
+class PackageList:
     """All installed packages, sorted by name."""
 
     prefix: Path
-    rows: tuple[Row, ...]
+    rows: tuple[PackageRow, ...]
 
     def to_json(self) -> dict[str, object]:
         """The document of `bridge list --json` (`bridge/schemas/list.json`)."""
@@ -161,7 +171,7 @@ class Reason:
     :param because: why it comes from that ecosystem, as far as the records prove it.
     """
 
-    row: Row
+    row: PackageRow
     required_by: tuple[Edge, ...]
     chains: tuple[tuple[Edge, ...], ...]
     rests_on: str
@@ -190,14 +200,16 @@ class Reasons:
         return {"prefix": str(self.prefix), "packages": [reason.to_json() for reason in self.packages]}
 
 
-def inventory(state: PrefixState, names: NameMap) -> Inventory:
+def package_list(state: PrefixState, names: NameMap) -> PackageList:
     """Every record of conda-meta and every dist-info that none of them covers, sorted by name."""
     claims = claims_of(state)
     rows = _told(state, [_row(owner, claims, state, names) for owner in claims.owners])
-    return Inventory(prefix=state.prefix, rows=tuple(sorted(rows, key=lambda row: (row.name, row.version, row.owner))))
+    return PackageList(
+        prefix=state.prefix, rows=tuple(sorted(rows, key=lambda row: (row.name, row.version, row.owner)))
+    )
 
 
-def _told(state: PrefixState, rows: Iterable[Row]) -> tuple[Row, ...]:
+def _told(state: PrefixState, rows: Iterable[PackageRow]) -> tuple[PackageRow, ...]:
     """The rows, with what other installers did to the packages of conda-meta."""
     known = tuple(rows)
     gone = {each.record.label: foreign.projects_of(state, each) for each in foreign.displaced(state)}
@@ -232,10 +244,10 @@ def why(state: PrefixState, target: Target, names: NameMap, name: str) -> Reason
 
     Raises `UsageError` (`not-installed`) where there is none.
     """
-    holdings = holdings_of(state, target, names)
+    records = prefix_records(state, target, names)
     project = canonicalize_name(name)
-    owners = [owner for owner in holdings.claims.owners if owner.package == name.lower()] or [
-        owner for owner in holdings.claims.owners if project in projects_of(owner, names)
+    owners = [owner for owner in records.claims.owners if owner.package == name.lower()] or [
+        owner for owner in records.claims.owners if project in projects_of(owner, names)
     ]
     if not owners:
         raise UsageError(
@@ -243,24 +255,24 @@ def why(state: PrefixState, target: Target, names: NameMap, name: str) -> Reason
             f"no installed package is called {name!r} or carries a project of that name",
             hint=f"see what there is: bridge list -p {state.prefix}",
         )
-    known = list(edges(holdings))
-    return Reasons(prefix=state.prefix, packages=tuple(_reason(holdings, owner, known) for owner in owners))
+    known = list(edges(records))
+    return Reasons(prefix=state.prefix, packages=tuple(_reason(records, owner, known) for owner in owners))
 
 
-def _reason(holdings: Holdings, owner: Owner, known: list[Edge]) -> Reason:
+def _reason(records: PrefixRecords, owner: Owner, known: list[Edge]) -> Reason:
     direct = [edge for edge in known if edge.dependency is owner and edge.dependant is not owner]
-    rows = inventory(holdings.state, holdings.names).rows
-    row, rests_on = next(each for each in rows if each.owner == owner.label), _evidence(owner, holdings)
+    rows = package_list(records.state, records.names).rows
+    row, rests_on = next(each for each in rows if each.owner == owner.label), _evidence(owner, records)
     return Reason(
         row=row,
         required_by=tuple(sorted(direct, key=lambda edge: (edge.dependant.label, edge.text))),
-        chains=tuple(_chains(holdings, owner, known)),
+        chains=tuple(_chains(records, owner, known)),
         rests_on=rests_on,
-        because=_why_from_there(row, holdings.names, rests_on),
+        because=_why_from_there(row, records.names, rests_on),
     )
 
 
-def _why_from_there(row: Row, names: NameMap, rests_on: str) -> str:
+def _why_from_there(row: PackageRow, names: NameMap, rests_on: str) -> str:
     """A sentence that claims no more than the records prove: what a solver preferred stands in none of them."""
     project = row.pypi_names[0] if row.pypi_names else row.name
     if row.untrue:
@@ -283,7 +295,7 @@ def _why_from_there(row: Row, names: NameMap, rests_on: str) -> str:
     return f"a wheel was taken; no other conda name is known to carry {project}, and no record says what channels had"
 
 
-def _chains(holdings: Holdings, owner: Owner, known: list[Edge]) -> list[tuple[Edge, ...]]:
+def _chains(records: PrefixRecords, owner: Owner, known: list[Edge]) -> list[tuple[Edge, ...]]:
     """Breadth first from the package upwards: the first way found to each package that was asked for is a shortest."""
     above: dict[Owner, list[Edge]] = {}
     for edge in known:
@@ -297,29 +309,29 @@ def _chains(holdings: Holdings, owner: Owner, known: list[Edge]) -> list[tuple[E
                 chains[edge.dependant] = (edge, *chains[here])
                 pending.append(edge.dependant)
     return sorted(
-        (chain for root, chain in chains.items() if chain and _is_requested(root, holdings.claims, holdings.state)),
+        (chain for root, chain in chains.items() if chain and _is_requested(root, records.claims, records.state)),
         key=lambda chain: (len(chain), chain[0].dependant.label),
     )
 
 
-def _evidence(owner: Owner, holdings: Holdings) -> str:
-    if any(answering is owner for answering in holdings.claims.answering.values()):
+def _evidence(owner: Owner, records: PrefixRecords) -> str:
+    if any(answering is owner for answering in records.claims.answering.values()):
         return "dist-info"
     record = owner.installed.record if owner.installed else None
     if record is None or record.pypi_names:
         return "purl"
     is_python = projects_of(owner, NameMap.empty()) != ()
-    return holdings.names.provides(record.name, is_python=is_python).evidence
+    return records.names.provides(record.name, is_python=is_python).evidence
 
 
-def _row(owner: Owner, claims: Claims, state: PrefixState, names: NameMap) -> Row:
+def _row(owner: Owner, claims: Claims, state: PrefixState, names: NameMap) -> PackageRow:
     distributions = _distributions(owner, claims, state)
     installer = next((each.installer for each in distributions if each.installer), None)
     is_requested = _is_requested(owner, claims, state)
     if owner.installed is None:
         distribution = distributions[0]
         url = (distribution.direct_url or {}).get("url")
-        return Row(
+        return PackageRow(
             owner=owner.label,
             name=distribution.name,
             version=distribution.version,
@@ -331,7 +343,7 @@ def _row(owner: Owner, claims: Claims, state: PrefixState, names: NameMap) -> Ro
             installer=installer,
         )
     record = owner.installed.record
-    return Row(
+    return PackageRow(
         owner=owner.label,
         name=record.name,
         version=record.version,

@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bridge.audit.readings import CacheEvidence
+from bridge.audit.look.inspection import CacheEvidence
 from bridge.prefix import distinfo
 
 __all__ = ["cache_roots", "search_caches"]

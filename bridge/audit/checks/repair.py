@@ -48,9 +48,9 @@ def restore(view: View, owner: Owner) -> tuple[str, ...]:
     """
     if owner.distribution is not None and owner.distribution.path in view.stale:
         return delete(view, owner.distribution.path)  # Its files are another version's now.
-    intruder = view.intruders.get(owner)
-    if intruder is not None:
-        return pip(view, "uninstall", "--yes", intruder.package)
+    overwriter = view.overwriters.get(owner)
+    if overwriter is not None:
+        return pip(view, "uninstall", "--yes", overwriter.package)
     if owner.distribution is not None:
         return _from_index(view, owner.distribution, "--force-reinstall")
     record = owner.installed.record if owner.installed else None
@@ -137,7 +137,7 @@ def pip(view: View, *words: str) -> tuple[str, ...]:
     """Run the pip of the prefix's own python; where it has none (uv makes such), whatever pip there is, on it."""
     python = "python.exe" if view.target.is_windows else "bin/python"
     path = str(view.state.prefix / python)
-    has_pip = any(distribution.name == "pip" for distribution in view.holdings.importable)
+    has_pip = any(distribution.name == "pip" for distribution in view.records.importable)
     return (path, "-m", "pip", *words) if has_pip else ("pip", "--python", path, *words)
 
 

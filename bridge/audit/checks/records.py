@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from bridge.audit import repair
+from bridge.audit.checks import repair
 from bridge.audit.claims import Owner
-from bridge.audit.doubt import named_record, names_conda
 from bridge.audit.finding import INTERRUPTED, Finding, Level, at_path
+from bridge.audit.policy import named_record, names_conda
 from bridge.audit.view import View
 from bridge.model import Defect, Distribution
 from bridge.paths import META
@@ -94,7 +94,7 @@ def distribution_without_record(view: View) -> Iterator[Finding]:
     for distribution in view.state.distributions:
         path = distribution.path
         is_told = bool(broken & {path, f"{path}/RECORD", f"{path}/METADATA", f"{path}/PKG-INFO"})
-        if distribution.entries is not None or is_told or view.holdings.is_of_conda(distribution):
+        if distribution.entries is not None or is_told or view.records.is_of_conda(distribution):
             continue
         is_egg = path.endswith(".egg-info")
         yield _of_distribution(
@@ -114,7 +114,7 @@ def duplicate_distribution(view: View) -> Iterator[Finding]:
     for path, first in view.stale.items():
         distribution = next(each for each in view.state.distributions if each.path == path)
         owner = view.claims.answering[first.path]
-        is_built = owner.source == "conda" and view.holdings.is_of_conda(distribution)
+        is_built = owner.source == "conda" and view.records.is_of_conda(distribution)
         is_clear = not view.claims.coverage[path] and (owner.source != "unmanaged" or bool(first.entries))
         yield _of_distribution(
             view,
@@ -285,9 +285,9 @@ def unmanaged_distribution(view: View) -> Iterator[Finding]:
     """A distribution that no conda-meta record covers: conda and bridge know nothing of its files, and the next change
     may write over them. Where no record is at all, pip answers for everything, and nothing is amiss.
     """
-    corpses = view.holdings.corpses
+    nameless = view.records.nameless
     for owner in view.claims.unmanaged if view.has_records else ():
-        if owner.distribution is None or owner.distribution.path in corpses:
+        if owner.distribution is None or owner.distribution.path in nameless:
             continue
         if not view.is_of_unread(owner.distribution):
             who = owner.label.partition(":")[0]
@@ -334,7 +334,7 @@ def tolerated_archive(view: View) -> Iterator[Finding]:
             continue
         path = owner.installed.meta_path
         for name in _REMARKED:
-            told = [each for each in view.readings.archives.get(path, ()) if each[0] == name]
+            told = [each for each in view.inspection.archives.get(path, ()) if each[0] == name]
             if told:
                 more = f", and {len(told) - 1} more" if len(told) > 1 else ""
                 evidence = f"its archive: {told[0][1]}{more}: {told[0][2]}"

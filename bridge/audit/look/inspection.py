@@ -12,9 +12,9 @@ __all__ = [
     "Binary",
     "CacheEvidence",
     "Editable",
+    "EmbeddedPrefix",
+    "Inspection",
     "PathFile",
-    "Placed",
-    "Readings",
     "Script",
     "Surroundings",
     "search_folder",
@@ -79,7 +79,7 @@ class PathFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class EmbeddedPrefix:
     """A file of a package into which another prefix is written, or this one against what the record promises.
 
     :param prefix: the absolute path that the file holds.
@@ -134,7 +134,7 @@ class CacheEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readings:
+class Inspection:
     """All of it.
 
     :param real_prefix: the prefix without links on the way to it; `""`: nobody looked.
@@ -146,7 +146,7 @@ class Readings:
         `""`: it leads nowhere.
     :param yanked: dist-info → the reason for which an index took the version back (PEP 592), where one was asked.
     :param archives: conda-meta record → what bridge remarked of the package's archive, as `(id, path, detail)`.
-    :param placed: prefix-relative path → the prefix in it, where that is not what it should be.
+    :param embedded: prefix-relative path → the prefix in it, where that is not what it should be.
     :param outside: absolute path that something above names → what is there: `file`, `directory`, or `""` for nothing.
     """
 
@@ -157,7 +157,7 @@ class Readings:
     editables: tuple[Editable, ...] = ()
     venv: Mapping[str, str] = field(default_factory=dict)
     interpreters: Mapping[str, str] = field(default_factory=dict)
-    placed: Mapping[str, Placed] = field(default_factory=dict)
+    embedded: Mapping[str, EmbeddedPrefix] = field(default_factory=dict)
     outside: Mapping[str, str] = field(default_factory=dict)
     surroundings: Surroundings = field(default_factory=Surroundings)
     caches: CacheEvidence = field(default_factory=CacheEvidence)

@@ -18,18 +18,18 @@ from contextlib import suppress
 from pathlib import Path
 
 from bridge.audit.finding import Finding, Report
-from bridge.audit.tree import Tree, read_tree, signature_of
+from bridge.audit.look.tree import Tree, read_tree, signature_of
 from bridge.errors import BridgeError, FaultError
 from bridge.fs import publish_file, read_regular
 
-__all__ = ["Memory"]
+__all__ = ["ReportCache"]
 
 _FORMAT = 2
 _RACY = 2_000_000_000  # ns
 _MAX_SIZE = 64 << 20  # bytes of a report that is kept
 
 
-class Memory:
+class ReportCache:
     """The report of one prefix under one set of circumstances.
 
     :param folder: where reports are kept: a folder of the cache.

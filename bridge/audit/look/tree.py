@@ -35,7 +35,7 @@ _WORD = (1 << 64) - 1
 _DEPTH = 4  # `lib/python3.12/site-packages/NAME`: what lies below one such folder is one task
 _MANY = 64  # tasks from which copies of this process are worth their start
 
-Row = tuple[str, str, bytes]  # a folder, the names in it, sorted and parted by NUL, and their numbers
+PackageRow = tuple[str, str, bytes]  # a folder, the names in it, sorted and parted by NUL, and their numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Tree:
     :param groups: the rows of each task.
     """
 
-    def __init__(self, groups: Sequence[Sequence[Row]]) -> None:
+    def __init__(self, groups: Sequence[Sequence[PackageRow]]) -> None:
         self._groups = groups
 
     @cached_property
@@ -115,7 +115,7 @@ def _looking(task: Callable[[int], T], count: int, jobs: int | None) -> Abstract
     return spread(task, count, (jobs or processors()) if count >= _MANY else 1)
 
 
-def _digest(rows: Iterable[Row]) -> bytes:
+def _digest(rows: Iterable[PackageRow]) -> bytes:
     digest = hashlib.blake2b(digest_size=32)
     for folder, names, numbers in rows:
         digest.update(f"{folder}\0{names}\0\0".encode("utf-8", "surrogatepass"))
@@ -137,7 +137,7 @@ class _Reader:
     def __len__(self) -> int:
         return len(self._tops) + len(self._roots)
 
-    def __call__(self, number: int) -> list[Row]:
+    def __call__(self, number: int) -> list[PackageRow]:
         if number < len(self._tops):
             return [_read_folder(self._prefix, self._tops[number])[0]]
         pending, found = [self._roots[number - len(self._tops)]], []
@@ -162,7 +162,7 @@ def _plan(prefix: str) -> tuple[list[str], list[str]]:
     return tops, level
 
 
-def _read_folder(prefix: str, folder: str) -> tuple[Row, list[str]]:
+def _read_folder(prefix: str, folder: str) -> tuple[PackageRow, list[str]]:
     """A folder's row, and the folders in it."""
     try:
         descriptor = os.open(f"{prefix}/{folder}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -234,7 +234,7 @@ def _numbers(row: bytes) -> array[int]:
     return numbers
 
 
-def _ordered(found: dict[str, Row]) -> Iterator[Row]:
+def _ordered(found: dict[str, PackageRow]) -> Iterator[PackageRow]:
     """Preorder: all that lies in a folder, then each folder in it, by name."""
     below: dict[str, list[str]] = {}
     for folder in found:

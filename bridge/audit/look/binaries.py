@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from bridge.audit.readings import Binary
+from bridge.audit.look.inspection import Binary
 
 if TYPE_CHECKING:
     from elftools.elf.structs import ELFStructs

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from bridge.audit import repair
-from bridge.audit.doubt import is_kept_aside
+from bridge.audit.checks import repair
 from bridge.audit.finding import Finding
-from bridge.audit.territory import leftovers
+from bridge.audit.policy import is_kept_aside, leftovers
 from bridge.audit.view import View
 
 __all__ = ["leftover", "unowned_file"]

@@ -14,23 +14,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bridge.audit.binaries import is_binary_name
-from bridge.audit.observed import Observation
-from bridge.audit.readings import (
+from bridge.audit.look.binaries import is_binary_name
+from bridge.audit.look.inspection import (
     PROGRAMS,
     Binary,
     Editable,
+    Inspection,
     PathFile,
-    Readings,
     Script,
     Surroundings,
     search_folder,
 )
+from bridge.audit.look.observation import Observation
 from bridge.model import PrefixState
 from bridge.prefix import distinfo
 from bridge.prefix.shebangs import by_shell
 
-__all__ = ["needs_numpy", "read", "scripts_of"]
+__all__ = ["inspect", "needs_numpy", "scripts_of"]
 
 _MAX_TEXT = 1 << 20  # bytes of a .pth, a finder or pyvenv.cfg; `site` itself reads the whole of a .pth
 _PYTHON = re.compile(r"python(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
@@ -38,14 +38,14 @@ _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))?\Z")
 _NUMPY = re.compile(r"numpy(?![\w.-])", re.IGNORECASE)
 
 
-def read(
+def inspect(
     state: PrefixState,
     observed: Observation,
     sites: tuple[str, ...],
     environ: Mapping[str, str],
     binaries: Mapping[str, Binary],
-) -> Readings:
-    """All of `Readings` but what caches say.
+) -> Inspection:
+    """All of `Inspection` but what caches say.
 
     :param sites: the folders that hold dist-infos, prefix-relative.
     :param environ: where `HOME`, `PYTHONPATH`, `PYTHONUSERBASE`, `PYTHONNOUSERSITE`, `LD_LIBRARY_PATH` are looked up.
@@ -61,7 +61,7 @@ def read(
     outside |= {folder for found in path_files.values() for folder in found.folders}
     outside |= {source for editable in editables for source in editable.sources}
     outside |= {venv[key] for key in ("home", "executable", "base-executable") if venv.get(key)}
-    return Readings(
+    return Inspection(
         real_prefix=os.path.realpath(root),
         binaries=binaries,
         scripts=scripts,

@@ -1,7 +1,6 @@
-"""Reading an environment and judging it.
+"""Audit an environment: read it, compare it with its records, run the checks.
 
-`examine` is pure: the records, what was observed on disk and a target go in, a `Report` comes out. `audit` reads,
-observes and examines.
+`audit` does all of it. `judge` is pure: a `View` goes in, a `Report` comes out.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from typing import Protocol
 from packaging.version import InvalidVersion, Version
 
 from bridge import prefix as prefixes
-from bridge.audit import caches, observe, reading
 from bridge.audit.checks import CHECKS
 from bridge.audit.claims import Claims, claims_of
-from bridge.audit.dependencies import holdings_of, importable
+from bridge.audit.dependencies import importable, prefix_records
 from bridge.audit.finding import LEVELS, Finding, Report, Source
-from bridge.audit.layout import Layout, layout_of
-from bridge.audit.observed import Observation, Observed
-from bridge.audit.placed import read_placed
-from bridge.audit.readings import CacheEvidence, Placed, Readings
-from bridge.audit.tree import Tree, read_tree
+from bridge.audit.look import caches, inspect, observe
+from bridge.audit.look.embedded import read_embedded
+from bridge.audit.look.inspection import CacheEvidence, EmbeddedPrefix
+from bridge.audit.look.observation import Observation
+from bridge.audit.look.path_table import PathTable, path_table_of
+from bridge.audit.look.tree import Tree, read_tree
 from bridge.audit.view import View, make_view
 from bridge.cache.remarks import Remarks
 from bridge.model import IndexFile, PrefixState
@@ -35,7 +34,7 @@ from bridge.transaction import pending
 from converters.names import NameMap
 from converters.target import Target
 
-__all__ = ["Begun", "audit", "begin", "examine", "judge"]
+__all__ = ["RunningAudit", "audit", "judge", "start"]
 
 
 class YankedPort(Protocol):
@@ -59,26 +58,25 @@ def audit(
 ) -> Report:
     """Read, hash and judge the environment at `prefix`, an unsettled transaction of bridge's included.
 
-    It takes no lock: who audits while others change the prefix holds it for the time. The parameters are those of
-    `begin` and of `Begun.report`. Raises `UsageError` (`not-an-environment`) and `FaultError` (the prefix, or a folder
-    of it, cannot be read).
+    Takes no lock; the caller holds one where others may change the prefix. The parameters are those of `start` and of
+    `RunningAudit.report`. Raises `UsageError` (`not-an-environment`) and `FaultError` (a directory cannot be read).
     """
-    with begin(prefix, jobs=jobs) as begun:
-        return begun.report(target, names, environ=environ, cache=cache, watched=watched, index=index)
+    with start(prefix, jobs=jobs) as running:
+        return running.report(target, names, environ=environ, cache=cache, watched=watched, index=index)
 
 
-class Begun:
+class RunningAudit:
     """An audit whose files are being read, while this process does what else there is to do."""
 
-    def __init__(self, state: PrefixState, claims: Claims, looking: observe.Looking) -> None:
+    def __init__(self, state: PrefixState, claims: Claims, observation: observe.RunningObservation) -> None:
         self.state = state
         self._claims = claims
-        self._looking = looking
+        self._observation = observation
 
-    def placed(self) -> Mapping[str, Placed]:
+    def placed(self) -> Mapping[str, EmbeddedPrefix]:
         """Wait for what is read; path → the prefix in it, where that is not what it should be. Judges nothing else."""
-        observed, _ = self._looking.results()
-        return read_placed(self.state.prefix, self._claims, observed, reading.scripts_of(self.state.prefix, observed))
+        observed, _ = self._observation.results()
+        return read_embedded(self.state.prefix, self._claims, observed, inspect.scripts_of(self.state.prefix, observed))
 
     def report(
         self,
@@ -102,33 +100,33 @@ class Begun:
         state = self.state
         identifier = pending(state.prefix)
         interrupted = identifier and f"transaction {identifier} was interrupted, and is neither undone nor finished"
-        holdings = holdings_of(state, target, names, self._claims)
+        records = prefix_records(state, target, names, self._claims)
         sites = prefixes.site_directories(state.prefix, state.site_packages)
         yanked = _yanked(state, index) if index is not None else {}
-        observed, binaries = self._looking.results()
-        readings = reading.read(state, observed, sites, environ or {}, binaries)
-        placed = read_placed(state.prefix, self._claims, observed, readings.scripts)
-        readings = replace(
-            readings,
+        observed, binaries = self._observation.results()
+        inspection = inspect.inspect(state, observed, sites, environ or {}, binaries)
+        placed = read_embedded(state.prefix, self._claims, observed, inspection.scripts)
+        inspection = replace(
+            inspection,
             yanked=yanked,
-            placed=placed,
+            embedded=placed,
             archives=_archives(state, cache) if cache is not None else {},
         )
-        view = make_view(holdings, observed, interrupted, readings)
+        view = make_view(records, observed, interrupted, inspection)
         evidence = _ask_caches(view, caches.cache_roots(state.prefix, environ, cache)) if environ is not None else None
         if watched is not None:
-            watched |= {*readings.outside, *readings.surroundings.looked_at, *_led_out(observed)}
-            watched |= {real for real in readings.interpreters.values() if real}
+            watched |= {*inspection.outside, *inspection.surroundings.looked_at, *_led_out(observed)}
+            watched |= {real for real in inspection.interpreters.values() if real}
             watched |= {each.prefix for each in placed.values() if not each.is_here}
         if evidence is not None:
             if watched is not None:
                 watched.clear()
-            view = make_view(holdings, observed, interrupted, replace(readings, caches=evidence))
+            view = make_view(records, observed, interrupted, replace(inspection, caches=evidence))
         return judge(view)
 
 
 @contextmanager
-def begin(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) -> Iterator[Begun]:
+def start(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) -> Iterator[RunningAudit]:
     """Read the records of the environment at `prefix`, and begin to read its files.
 
     :param tree: what lies there, where somebody has looked already.
@@ -136,16 +134,16 @@ def begin(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) ->
     Raises as `audit`. Costs, with `report`, about the time that plain hashing of the owned files takes.
     """
     jobs = jobs or processors()
-    laid: list[Layout] = []
+    laid: list[PathTable] = []
 
     def lay_out() -> None:
-        laid.append(layout_of(tree or read_tree(os.path.abspath(prefix), jobs)))
+        laid.append(path_table_of(tree or read_tree(os.path.abspath(prefix), jobs)))
 
     state = prefixes.require(prefix, in_columns=True, jobs=jobs, meanwhile=lay_out)
     claims = claims_of(state)
     numpy = frozenset(_built_on_numpy(state, claims))
-    with observe.looking(state, claims, layout=laid[0] if laid else None, numpy=numpy, jobs=jobs) as looking:
-        yield Begun(state, claims, looking)
+    with observe.start(state, claims, layout=laid[0] if laid else None, numpy=numpy, jobs=jobs) as observation:
+        yield RunningAudit(state, claims, observation)
 
 
 def _archives(state: PrefixState, cache: Path) -> dict[str, tuple[tuple[str, str, str], ...]]:
@@ -194,9 +192,9 @@ def _built_on_numpy(state: PrefixState, claims: Claims) -> Iterator[str]:
     asking = {
         id(owner)
         for owner in claims.owners
-        if owner.installed is not None and reading.needs_numpy(owner.installed.record.requirements)
+        if owner.installed is not None and inspect.needs_numpy(owner.installed.record.requirements)
     }
-    asking |= {id(claims.answering[each.path]) for each in importable(state) if reading.needs_numpy(each.requires_dist)}
+    asking |= {id(claims.answering[each.path]) for each in importable(state) if inspect.needs_numpy(each.requires_dist)}
     for path in claims.by_path if asking else ():
         if path.endswith((".so", ".pyd")) and any(id(each.owner) in asking for each in claims.by_path[path]):
             yield path
@@ -216,24 +214,6 @@ def _ask_caches(view: View, roots: tuple[Path, ...]) -> CacheEvidence | None:
         if each.observed is not None and each.observed.links > 1
     }
     return caches.search_caches(roots, wanted, changed) if (wanted or changed) and roots else None
-
-
-def examine(
-    state: PrefixState,
-    observed: Mapping[str, Observed],
-    target: Target,
-    *,
-    names: NameMap,
-    interrupted: str | None = None,
-    readings: Readings | None = None,
-) -> Report:
-    """Judge what was read. Pure: the same values give the same report.
-
-    :param observed: prefix-relative path → what lies there, for every path of the prefix but bridge's own folder.
-    :param interrupted: the sentence about a transaction that is neither undone nor finished; `None`: there is none.
-    :param target: the machine; its python is replaced by that of `state`, where it has one.
-    """
-    return judge(make_view(holdings_of(state, target, names), observed, interrupted, readings))
 
 
 def judge(view: View) -> Report:

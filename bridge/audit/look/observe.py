@@ -1,5 +1,4 @@
-"""Looking at a prefix: what lies at every path, whether it is what the records promise, and what programs say of
-themselves. Reads only.
+"""Observe a prefix: what is at every path, whether it is what the records promise, and what binaries need.
 
 Files are opened, hashed and compared by copies of this process, which know what is promised: what comes back is only
 what is not as promised.
@@ -14,18 +13,18 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from bridge.audit.binaries import read_binary
 from bridge.audit.claims import Claims, ClaimTable, claims_of
-from bridge.audit.layout import Layout, layout_of
-from bridge.audit.observed import Observation, Observed, kind_of
-from bridge.audit.readings import Binary
-from bridge.audit.tree import read_tree
+from bridge.audit.look.binaries import read_binary
+from bridge.audit.look.inspection import Binary
+from bridge.audit.look.observation import Observation, Observed, kind_of
+from bridge.audit.look.path_table import PathTable, path_table_of
+from bridge.audit.look.tree import read_tree
 from bridge.errors import FaultError
 from bridge.fs.tree import check_content
 from bridge.model import Fingerprint, PrefixState
 from bridge.prefix.processes import Spread, processors, spread
 
-__all__ = ["Looking", "looking", "observe"]
+__all__ = ["RunningObservation", "observe", "start"]
 
 _BLOCK = 1 << 18  # bytes read at a time
 _BIG = 1 << 20  # bytes of a file that is a task by itself; those come first
@@ -50,18 +49,18 @@ def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | Non
     :param jobs: processes that read; `None`: one for each processor.
     Raises `FaultError` (`prefix-unreadable`) where a directory may not be listed.
     """
-    with looking(state, claims or claims_of(state), jobs=jobs) as begun:
-        return begun.results()[0]
+    with start(state, claims or claims_of(state), jobs=jobs) as running:
+        return running.results()[0]
 
 
-class Looking:
+class RunningObservation:
     """A look that is under way, in copies of this process."""
 
     def __init__(
         self,
         root: int,
         claims: ClaimTable,
-        layout: Layout,
+        layout: PathTable,
         linked: Mapping[str, tuple[os.stat_result, str]],
         running: Spread[Answers],
     ) -> None:
@@ -98,14 +97,14 @@ class Looking:
 
 
 @contextmanager
-def looking(
+def start(
     state: PrefixState,
     claims: Claims,
     *,
-    layout: Layout | None = None,
+    layout: PathTable | None = None,
     numpy: frozenset[str] = frozenset(),
     jobs: int | None = None,
-) -> Iterator[Looking]:
+) -> Iterator[RunningObservation]:
     """Begin to look. What `observe` says holds.
 
     :param layout: what lies in the prefix, where somebody has looked already.
@@ -113,7 +112,7 @@ def looking(
     """
     jobs = jobs or processors()
     if layout is None:
-        layout = layout_of(read_tree(str(state.prefix), jobs))
+        layout = path_table_of(read_tree(str(state.prefix), jobs))
     root = _open_root(state)
     try:
         linked = _through_links(root, state, claims.by_path, layout.rows)
@@ -127,7 +126,7 @@ def looking(
             return [], list(_binaries(state, tasks[number], numpy))
 
         with spread(look, len(tasks), jobs if len(tasks) >= _MANY else 1) as running:
-            yield Looking(root, claims.by_path, layout, linked, running)
+            yield RunningObservation(root, claims.by_path, layout, linked, running)
     finally:
         os.close(root)
 
@@ -163,7 +162,7 @@ def _through_links(
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _hashing(claims: ClaimTable, layout: Layout, linked: Mapping[str, object]) -> list[Sequence[str]]:
+def _hashing(claims: ClaimTable, layout: PathTable, linked: Mapping[str, object]) -> list[Sequence[str]]:
     """What is to be hashed, in tasks; a large file is a task of its own, and the largest come first."""
     wanted: Mapping[str, None] = claims.hashed()
     if not wanted.keys() <= layout.rows.keys():
@@ -183,7 +182,7 @@ def _batched(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 class _Hasher:
     """Hashes files, and passes over those that hold what every claim on them promises."""
 
-    def __init__(self, root: int, claims: ClaimTable, layout: Layout) -> None:
+    def __init__(self, root: int, claims: ClaimTable, layout: PathTable) -> None:
         self._root = root
         self._claims = claims
         self._rows, self._modes, self._sizes = layout.rows, layout.modes, layout.sizes

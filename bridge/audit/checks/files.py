@@ -6,10 +6,10 @@ import posixpath
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from bridge.audit import repair
+from bridge.audit.checks import repair
 from bridge.audit.claims import Claim, Owner
 from bridge.audit.finding import Finding, Level
-from bridge.audit.observed import Observed
+from bridge.audit.look.observation import Observed
 from bridge.audit.view import Discrepancy, View
 
 __all__ = [
@@ -43,9 +43,10 @@ def modified_file(view: View) -> Iterator[Finding]:
     for found in view.discrepancies:
         if found.kind == "different" and found.by is None:
             said = _contrast(found)
-            if found.twin is not None:
-                said += f"; these are the bytes that {found.twin.owner.label} promises for {found.twin.path}"
-            yield _broken(view, "modified-file", found, said, by=found.twin.owner if found.twin else None)
+            same = found.same_content
+            if same is not None:
+                said += f"; these are the bytes that {same.owner.label} promises for {same.path}"
+            yield _broken(view, "modified-file", found, said, by=same.owner if same else None)
 
 
 def clobbered_file(view: View) -> Iterator[Finding]:
@@ -156,7 +157,7 @@ def edited_through_link(view: View) -> Iterator[Finding]:
     """
     for found in view.discrepancies:
         path = found.claim.entry.path
-        there = view.readings.caches.linked.get(path)
+        there = view.inspection.caches.linked.get(path)
         if found.kind == "different" and there is not None:
             owner = found.claim.owner
             said = f"it is the same inode as {there}, so what changed it changed the cache too"

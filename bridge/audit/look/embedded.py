@@ -17,15 +17,15 @@ from pathlib import Path
 
 from bridge import fs
 from bridge.audit.claims import Claim, Claims
-from bridge.audit.observed import Observation
-from bridge.audit.readings import Placed, Script
+from bridge.audit.look.inspection import EmbeddedPrefix, Script
+from bridge.audit.look.observation import Observation
 from bridge.model import Entry, Installed
 from bridge.paths import META
 from bridge.prefix.entries import Entries
 from bridge.prefix.placed import Placeholder, candidates, fill, holds, restore, swap
 from bridge.prefix.placeholders import placeholders_of
 
-__all__ = ["former_prefixes", "read_placed"]
+__all__ = ["former_prefixes", "read_embedded"]
 
 _MAX_GUESSES = 48  # directories of one file that are tried
 _MAX_TEXT = 4 << 20  # bytes of a file without a placeholder that is looked into where it was changed
@@ -48,9 +48,9 @@ class _File:
     placeholder: Placeholder | None
 
 
-def read_placed(
+def read_embedded(
     root: Path, claims: Claims, observed: Observation, scripts: Mapping[str, Script]
-) -> Mapping[str, Placed]:
+) -> Mapping[str, EmbeddedPrefix]:
     """Path → the prefix in it, of files that hold another one, or this one against what their record promises."""
     search = _Search(root, claims, observed, scripts)
     return {**dict(search.moved_scripts()), **dict(search.found())}
@@ -65,7 +65,7 @@ class _Search:
         self._scripts = scripts
         self._known: list[str] = []  # former prefixes, the likeliest first
 
-    def found(self) -> Iterator[tuple[str, Placed]]:
+    def found(self) -> Iterator[tuple[str, EmbeddedPrefix]]:
         files = sorted(self._files(), key=lambda each: len(each.data))
         if not files:
             return
@@ -80,7 +80,7 @@ class _Search:
                 yield from self._told(file, prefix)
         yield from self._without_proof(unproved)
 
-    def moved_scripts(self) -> Iterator[tuple[str, Placed]]:
+    def moved_scripts(self) -> Iterator[tuple[str, EmbeddedPrefix]]:
         """Scripts of installers that run with the python of the place where the environment was before."""
         for path, script in self._scripts.items():
             prefix = _prefix_of(script, self._observed)
@@ -89,7 +89,7 @@ class _Search:
             digest = self._observed[path].fingerprint.sha256
             promised = {claim.entry.fingerprint.sha256 for claim in self._claims.by_path[path]}
             if promised <= {None, digest}:
-                yield path, Placed(prefix=prefix, is_here=False, is_recorded=True)
+                yield path, EmbeddedPrefix(prefix=prefix, is_here=False, is_recorded=True)
 
     # --- which files --------------------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class _Search:
                 return guess
         return None
 
-    def _without_proof(self, files: Sequence[_File]) -> Iterator[tuple[str, Placed]]:
+    def _without_proof(self, files: Sequence[_File]) -> Iterator[tuple[str, EmbeddedPrefix]]:
         recorded = [file for file in files if file.is_recorded]
         known = [*self._known, *(each for each in _common(recorded, self._names) if self._is_elsewhere(each))]
         for file in files:
@@ -164,7 +164,7 @@ class _Search:
                 if prefix is not None:
                     yield from self._told(file, prefix)
             elif len(file.data) <= _MAX_TEXT and any(self._is_rewritten(file, each) for each in known):
-                yield file.path, Placed(prefix=self._here[0], is_here=True, is_recorded=False)
+                yield file.path, EmbeddedPrefix(prefix=self._here[0], is_here=True, is_recorded=False)
 
     def _is_rewritten(self, file: _File, former: str) -> bool:
         """Whether the file is what was promised but for this prefix in the place of a former one."""
@@ -174,10 +174,10 @@ class _Search:
                 return True
         return False
 
-    def _told(self, file: _File, prefix: str) -> Iterator[tuple[str, Placed]]:
+    def _told(self, file: _File, prefix: str) -> Iterator[tuple[str, EmbeddedPrefix]]:
         is_here = prefix in self._here
         if is_here or self._is_elsewhere(prefix):
-            yield file.path, Placed(prefix=prefix, is_here=is_here, is_recorded=file.is_recorded)
+            yield file.path, EmbeddedPrefix(prefix=prefix, is_here=is_here, is_recorded=file.is_recorded)
 
     def _is_elsewhere(self, prefix: str) -> bool:
         """Whether it is another directory than this environment: it may be reached by several paths."""

@@ -7,17 +7,17 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bridge.audit.binaries import is_binary_name, may_be_binary
-from bridge.audit.readings import PROGRAMS
-from bridge.audit.tree import Tree
+from bridge.audit.look.binaries import is_binary_name, may_be_binary
+from bridge.audit.look.inspection import PROGRAMS
+from bridge.audit.look.tree import Tree
 
-__all__ = ["EMPTY_LAYOUT", "Layout", "layout_of"]
+__all__ = ["EMPTY_TABLE", "PathTable", "path_table_of"]
 
 _FORMAT = 0o170000  # what `stat.S_IFMT` leaves of a mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class PathTable:
     """Every path of a prefix, with what `lstat` says of it.
 
     :param rows: path → its place in the three columns; a folder comes before what lies below it.
@@ -36,10 +36,12 @@ class Layout:
     binaries: Sequence[str]
 
 
-EMPTY_LAYOUT = Layout(rows={}, modes=array("q"), sizes=array("q"), links=array("q"), folders={}, other=(), binaries=())
+EMPTY_TABLE = PathTable(
+    rows={}, modes=array("q"), sizes=array("q"), links=array("q"), folders={}, other=(), binaries=()
+)
 
 
-def layout_of(tree: Tree) -> Layout:
+def path_table_of(tree: Tree) -> PathTable:
     """The tree by path. Costs about 0.5 µs a path."""
     paths: list[str] = []
     binaries: list[str] = []
@@ -62,7 +64,7 @@ def layout_of(tree: Tree) -> Layout:
         modes += folder.modes
         sizes += folder.sizes
         links += folder.links
-    return Layout(
+    return PathTable(
         rows=dict(zip(paths, range(len(paths)), strict=True)),
         modes=modes,
         sizes=sizes,

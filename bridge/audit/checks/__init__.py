@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bridge.audit import files, moved, native, programs, records, requirements, startup, unowned
+from bridge.audit.checks import files, native, prefixes, programs, records, requirements, startup, unowned
 from bridge.audit.finding import INTERRUPTED, Finding, Level
 from bridge.audit.view import View
 
@@ -53,8 +53,8 @@ CHECKS: tuple[Check, ...] = (
     _check("not-executable", "warning", "a package's script may not be run", programs.not_executable),
     _check("world-writable", "warning", "everybody may change a package's file", programs.world_writable),
     _check("foreign-shebang", "error", "a script's interpreter is gone, or another's", programs.foreign_shebang),
-    _check("foreign-prefix", "error", "a file names the prefix of another environment", moved.foreign_prefix),
-    _check("rewritten-prefix", "info", "a file names this prefix, its record another", moved.rewritten_prefix),
+    _check("foreign-prefix", "error", "a file names the prefix of another environment", prefixes.foreign_prefix),
+    _check("rewritten-prefix", "info", "a file names this prefix, its record another", prefixes.rewritten_prefix),
     _check("broken-interpreter", "error", "python is gone, or another one", programs.broken_interpreter),
     _check("unowned-file", "warning", "no record claims a file or a directory", unowned.unowned_file),
     _check("leftover", "error", "an interrupted pip left what it had moved aside", unowned.leftover),

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 
 from packaging.version import InvalidVersion, Version
 
-from bridge.audit import repair
+from bridge.audit.checks import repair
 from bridge.audit.claims import Owner
 from bridge.audit.finding import Finding, Level
-from bridge.audit.readings import Binary, search_folder
+from bridge.audit.look.inspection import Binary, search_folder
 from bridge.audit.view import View
 
 __all__ = [
@@ -48,7 +48,7 @@ _FAMILIES = {
 
 def broken_binary(view: View) -> Iterator[Finding]:
     """A file that says it is a program or a library, and cannot be read as one: truncated, or mangled."""
-    for path, binary in view.readings.binaries.items():
+    for path, binary in view.inspection.binaries.items():
         if binary.problem and view.owner(path) is not None:
             yield _of(view, "broken-binary", path, binary.problem)
 
@@ -57,7 +57,7 @@ def foreign_binary(view: View) -> Iterator[Finding]:
     """An extension module, or a library beside the programs, for another system, processor or C library."""
     system, _, architecture = view.target.subdir.partition("-")
     wanted, machine = _FORMATS.get(system), _MACHINES.get(architecture, architecture)
-    for path, binary in view.readings.binaries.items():
+    for path, binary in view.inspection.binaries.items():
         if binary.problem or not _is_loaded(view, path):
             continue
         if binary.format != wanted:
@@ -80,7 +80,7 @@ def extension_tag(view: View) -> Iterator[Finding]:
         return
     site = f"{view.state.site_packages}/"
     modules: dict[tuple[str, str], list[tuple[str, re.Match[str]]]] = {}
-    for path in view.readings.binaries:
+    for path in view.inspection.binaries:
         folder, _, name = path.rpartition("/")
         match = _EXTENSION.match(name) if path.startswith(site) else None
         if match is not None:
@@ -110,7 +110,7 @@ def glibc_too_old(view: View) -> Iterator[Finding]:
     """A program or library that needs symbols of a newer glibc than this machine has."""
     version = view.target.virtual("__glibc")
     here = _pair(version) if version else None
-    for path, binary in view.readings.binaries.items() if here else ():
+    for path, binary in view.inspection.binaries.items() if here else ():
         if here is not None and binary.glibc > here and view.owner(path) is not None:
             said = f"it needs symbols of glibc {binary.glibc[0]}.{binary.glibc[1]}; this machine has {version}"
             yield _of(view, "glibc-too-old", path, said, level="error" if _is_loaded(view, path) else "warning")
@@ -122,12 +122,12 @@ def numpy_abi(view: View) -> Iterator[Finding]:
     One built for numpy 1 fails with numpy 2 (numpy's own migration guide); one built for 2.x runs with the oldest
     version that it was told to support, and with none before.
     """
-    numpy = next((each for each in view.holdings.importable if each.name == "numpy"), None)
+    numpy = next((each for each in view.records.importable if each.name == "numpy"), None)
     installed = _pair(numpy.version) if numpy else None
     if numpy is None or installed is None:
         return
     provider = view.claims.answering[numpy.path]
-    for path, binary in view.readings.binaries.items():
+    for path, binary in view.inspection.binaries.items():
         built_for = _pair(binary.numpy) if "." in binary.numpy else None
         if view.owner(path) is provider:
             continue
@@ -148,7 +148,7 @@ def outside_rpath(view: View) -> Iterator[Finding]:
     search path that counts: where they are not there, they are no finding.
     """
     inside = (f"{view.state.prefix}/", f"{view.real_prefix}/")
-    for path, binary in view.readings.binaries.items():
+    for path, binary in view.inspection.binaries.items():
         owner = view.owner(path)
         if owner is None:
             continue
@@ -159,7 +159,7 @@ def outside_rpath(view: View) -> Iterator[Finding]:
                 leaving.append((folder, resolved))
         if not leaving:
             continue
-        there = [each for each in leaving if view.readings.outside.get(each[1])]
+        there = [each for each in leaving if view.inspection.outside.get(each[1])]
         if not there and all(_BUILD_FOLDER.search(folder) for folder, _ in leaving):
             continue
         folder, resolved = (there or leaving)[0]
@@ -170,10 +170,12 @@ def outside_rpath(view: View) -> Iterator[Finding]:
 
 def missing_library(view: View) -> Iterator[Finding]:
     """An extension module that needs a library which is neither in the environment nor among the system's."""
-    known = view.readings.surroundings.libraries | {each.name for each in view.readings.binaries.values() if each.name}
-    if not view.target.subdir.startswith("linux-") or not view.readings.surroundings.libraries:
+    known = view.inspection.surroundings.libraries | {
+        each.name for each in view.inspection.binaries.values() if each.name
+    }
+    if not view.target.subdir.startswith("linux-") or not view.inspection.surroundings.libraries:
         return
-    for path, binary in view.readings.binaries.items():
+    for path, binary in view.inspection.binaries.items():
         match = _EXTENSION.match(path.rpartition("/")[2])
         if binary.format != "elf" or match is None or match["tag"] is None or not _is_extension(view, path):
             continue
@@ -213,7 +215,7 @@ def duplicate_library(view: View) -> Iterator[Finding]:
 
 def _loaded(view: View) -> set[str]:
     """The libraries of the prefix that its extension modules bring in, by what they name and where they look."""
-    binaries = view.readings.binaries
+    binaries = view.inspection.binaries
     by_name: dict[str, list[str]] = {}
     for path, binary in binaries.items():
         for name in {posixpath.basename(path), binary.name} - {""}:

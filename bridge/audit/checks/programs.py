@@ -6,10 +6,10 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from bridge.audit import repair
-from bridge.audit.doubt import is_kept_aside
+from bridge.audit.checks import repair
 from bridge.audit.finding import Finding, Level, at_path
-from bridge.audit.readings import Script
+from bridge.audit.look.inspection import Script
+from bridge.audit.policy import is_kept_aside
 from bridge.audit.view import View
 
 __all__ = ["broken_interpreter", "foreign_shebang", "is_foreign", "not_executable", "world_writable"]
@@ -23,12 +23,12 @@ def foreign_shebang(view: View) -> Iterator[Finding]:
 
     The system's own programs (`/bin/sh`, `/usr/bin/env`, `/usr/bin/perl`) are nobody's fault.
     """
-    for path, script in view.readings.scripts.items():
+    for path, script in view.inspection.scripts.items():
         said = _wrong_with(view, script)
         owner = view.owner(path)
         if said is None or (owner is None and (not view.is_environment or is_kept_aside(path))):
             continue
-        is_moved = owner is not None and path in view.readings.placed
+        is_moved = owner is not None and path in view.inspection.embedded
         repairs = repair.relocate(view, owner) if is_moved and owner is not None else ()
         level: Level = "error" if owner is not None else "warning"
         yield _of_path(view, "foreign-shebang", path, said, level=level, repairs=repairs or None)
@@ -36,7 +36,7 @@ def foreign_shebang(view: View) -> Iterator[Finding]:
 
 def is_foreign(view: View, path: str) -> bool:
     """Whether `foreign_shebang` tells of the script at a path."""
-    script = view.readings.scripts.get(path)
+    script = view.inspection.scripts.get(path)
     return script is not None and _wrong_with(view, script) is not None
 
 
@@ -45,16 +45,16 @@ def _wrong_with(view: View, script: Script) -> str | None:
     if script.is_inside:
         path = script.interpreter
         found = view.observed.get(path)
-        if found is not None and not found.is_dangling and view.readings.interpreters.get(path, "there") != "":
+        if found is not None and not found.is_dangling and view.inspection.interpreters.get(path, "there") != "":
             return None
         # It may be reached through a linked folder, which was not walked.
         is_hidden = found is None and any(view.is_linked(parent) for parent in _parents(path))
         return None if is_hidden else f"its interpreter {view.state.prefix / path} is not there"
     if not script.interpreter.startswith("/"):
         return f"its first line names {script.interpreter!r}, which is no path: it was not written for this prefix"
-    if not view.readings.outside.get(script.interpreter):
+    if not view.inspection.outside.get(script.interpreter):
         return f"its interpreter {script.interpreter} is not there"
-    if _PYTHON.match(name) and view.is_environment and script.interpreter not in view.readings.interpreters.values():
+    if _PYTHON.match(name) and view.is_environment and script.interpreter not in view.inspection.interpreters.values():
         return f"it runs with {script.interpreter}, which is the python of another environment"
     return None
 
@@ -70,7 +70,7 @@ def not_executable(view: View) -> Iterator[Finding]:
 
     pip leaves those so that a wheel brings in `.data/scripts` without the permission: a warning.
     """
-    for path in view.readings.scripts:
+    for path in view.inspection.scripts:
         owner, found = view.owner(path), view.observed.get(path)
         mode = found.fingerprint.mode if found else None
         if owner is None or mode is None or mode & 0o111 or view.target.is_windows:
@@ -107,10 +107,10 @@ def broken_interpreter(view: View) -> Iterator[Finding]:
 
     A virtual environment leans on an interpreter elsewhere: that may be removed, or become another minor version.
     """
-    for path, real in view.readings.interpreters.items():
+    for path, real in view.inspection.interpreters.items():
         if real == "":
             yield _of_path(view, "broken-interpreter", path, "it leads to no program: what it leans on is gone")
-    venv, outside = view.readings.venv, view.readings.outside
+    venv, outside = view.inspection.venv, view.inspection.outside
     home = venv.get("home")
     if home and not outside.get(home):
         said = f"its home {home} is not there: the python that it was made with was removed"
@@ -118,7 +118,7 @@ def broken_interpreter(view: View) -> Iterator[Finding]:
     python = view.state.python
     if not venv or python is None:
         return
-    for path, real in view.readings.interpreters.items():
+    for path, real in view.inspection.interpreters.items():
         match = _MINOR.match(posixpath.basename(real))
         site = view.state.site_packages or ""
         if path in {"bin/python", "bin/python3"} and match and f"/python{match[1]}" not in f"/{site}":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.audit import repair
+from bridge.audit.checks import repair
+from bridge.audit.checks.programs import is_foreign
 from bridge.audit.finding import Finding, at_path
-from bridge.audit.programs import is_foreign
 from bridge.audit.view import View
 
 __all__ = ["foreign_prefix", "rewritten_prefix"]
@@ -14,7 +14,7 @@ __all__ = ["foreign_prefix", "rewritten_prefix"]
 
 def foreign_prefix(view: View) -> Iterator[Finding]:
     """A file of a package that names the prefix the environment was moved or copied from."""
-    for path, placed in view.readings.placed.items():
+    for path, placed in view.inspection.embedded.items():
         owner = view.owner(path)
         if placed.is_here or owner is None or is_foreign(view, path):  # Of a script's first line that is told already.
             continue
@@ -27,7 +27,7 @@ def rewritten_prefix(view: View) -> Iterator[Finding]:
 
     conda-pack writes the new prefix into the files and leaves the records as they were.
     """
-    for path, placed in view.readings.placed.items():
+    for path, placed in view.inspection.embedded.items():
         owner = view.owner(path)
         if not placed.is_here or owner is None:
             continue
