@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bridge.requirements import algebra
     from bridge.requirements.wanted import Wanted
     from bridge.resolve import Catalog, Options
-    from bridge.resolve.present import Present
+    from bridge.resolve.installed import InstalledCandidates
     from bridge.resolve.recording import Recorder
     from converters.names import NameMap
     from converters.target import Target
@@ -231,16 +231,16 @@ class Session:
         self,
         channels: Channels,
         names: NameMap,
-        there: Present | None = None,
+        offered: InstalledCandidates | None = None,
         hashes: Mapping[str, frozenset[str]] | None = None,
     ) -> Catalog:
         """What the resolver asks: the channels and the index, and what is installed already."""
         from bridge.resolve import Catalog
-        from bridge.resolve.present import Present, PresentIndex, PresentRecords
+        from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates, RecordsWithInstalled
 
-        there = there or Present()
-        index = PresentIndex(self.index, there, hashes) if self._has_index or there.has_wheels else None
-        return Catalog(PresentRecords(channels, there.records), index, self.target, names, self.options())
+        offered = offered or InstalledCandidates()
+        index = IndexWithInstalled(self.index, offered, hashes) if self._has_index or offered.has_wheels else None
+        return Catalog(RecordsWithInstalled(channels, offered.records), index, self.target, names, self.options())
 
     def resolve(
         self,
@@ -248,30 +248,30 @@ class Session:
         channels: Channels,
         names: NameMap,
         *,
-        present: Sequence[algebra.Requirement] = (),
-        there: Present | None = None,
+        retained: Sequence[algebra.Requirement] = (),
+        offered: InstalledCandidates | None = None,
         kept: Mapping[str, str] | None = None,
         pins: Sequence[algebra.Requirement] = (),
         recorder: Recorder | None = None,
     ) -> Resolution:
         """One joint solve. Raises `NoSolutionError` and `NetworkError`.
 
-        :param present: names that are to stay, in some version; `there`: what the environment offers.
+        :param retained: names that must stay installed, in some version; `offered`: the installed candidates.
         :param recorder: records the solve.
         """
         from bridge.resolve import resolve
+        from bridge.resolve.installed import IndexWithInstalled
         from bridge.resolve.preflight import cautions, check_solution
-        from bridge.resolve.present import PresentIndex
 
-        self.check(wanted.requirements, channels, there)
-        others = there.staying if there is not None else ()
-        catalog = self.catalog(channels, names, there, wanted.hashes)
+        self.check(wanted.requirements, channels, offered)
+        others = offered.staying if offered is not None else ()
+        catalog = self.catalog(channels, names, offered, wanted.hashes)
         try:
             found = (resolve if recorder is None else recorder.resolve)(
                 wanted.requirements,
                 catalog,
                 foreign=[each.requirement for each in others],
-                present=present,
+                retained=retained,
                 constraints=(*wanted.constraints, *self._configured_constraints),
                 requires_python=wanted.requires_python,
                 kept=kept,
@@ -283,11 +283,11 @@ class Session:
                     raise failure from error
                 error.context = (*error.context, f"{failure.message}; the environment has packages of it")
             raise self.explained(error, wanted.requirements) from error
-        if isinstance(catalog.index, PresentIndex):
+        if isinstance(catalog.index, IndexWithInstalled):
             self.warnings += [
                 f"{name} stays: {masked(url)} does not answer" for name, url in catalog.index.gone.items()
             ]
-        installed, foreign = (there.records, there.foreign) if there is not None else ((), ())
+        installed, foreign = (offered.records, offered.foreign) if offered is not None else ((), ())
         kept_urls = {each.file.url for each in foreign} | {record.url for record in installed}
         check_solution(found, wanted, kept_urls, requires_hashes=wanted.requires_hashes or self.settings.require_hashes)
         statuses = self.index.statuses if "index" in self.__dict__ else {}
@@ -304,12 +304,15 @@ class Session:
         return tuple(each for path in self.settings.constraints for each in read_constraints(Path(path), os.environ))
 
     def check(
-        self, requirements: Sequence[algebra.Requirement], channels: Channels, there: Present | None = None
+        self,
+        requirements: Sequence[algebra.Requirement],
+        channels: Channels,
+        offered: InstalledCandidates | None = None,
     ) -> None:
         """What can be refused without a solve: channels that are not configured, damaged files of this machine."""
         from bridge.resolve.preflight import check_channels, check_local_files
 
-        origins = {record.origin: record.origin for record in (there.records if there is not None else ())}
+        origins = {record.origin: record.origin for record in (offered.records if offered is not None else ())}
         check_channels(requirements, origins | dict(zip(channels.urls, channels.texts, strict=True)))
         check_local_files(requirements)
 

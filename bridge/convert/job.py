@@ -26,7 +26,7 @@ from bridge.fetch.urls import local_path
 from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.resolve.candidates.packages import Project
-from bridge.resolve.ports import Run
+from bridge.resolve.ports import RunPort
 from converters.tags import targets_of
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
@@ -45,7 +45,7 @@ class ConversionTask:
     """
 
     settings: Settings
-    opens: Callable[[Settings], Run]
+    opens: Callable[[Settings], RunPort]
     output: Path
     archive_format: conversions.Format = "conda"
     level: int
@@ -116,7 +116,7 @@ def perform_all(jobs: Sequence[Job], task: ConversionTask) -> list[JobResult]:
 class Converter:
     """Does the jobs of one task over one session."""
 
-    def __init__(self, task: ConversionTask, session: Run) -> None:
+    def __init__(self, task: ConversionTask, session: RunPort) -> None:
         self.task = task
         self._session = session
         self._names = session.names(session.local_channels())
@@ -209,7 +209,7 @@ def _origin(file: IndexFile, archive: Path) -> WheelInfo:
     )
 
 
-def newest_file(requirement: algebra.Requirement, session: Run) -> IndexFile:
+def newest_file(requirement: algebra.Requirement, session: RunPort) -> IndexFile:
     """The best file of a project that meets a requirement on the target. Raises `NoSolutionError`."""
     if requirement.url is not None:
         return session.index.file_of_url(requirement.url, requirement.name)
@@ -224,7 +224,7 @@ def newest_file(requirement: algebra.Requirement, session: Run) -> IndexFile:
     raise NoSolutionError(
         "no-solution",
         f"no file of {requirement.name} meets `{requirement.text}` on {session.target.subdir}",
-        context=[f"{reason}: {len(files)} files" for reason, files in project.barred.items()],
+        context=[f"{reason}: {len(files)} files" for reason, files in project.excluded.items()],
         objects={"derivation": []},
     )
 
@@ -241,7 +241,7 @@ def running_python() -> Python:
 class _Lookup:
     """The metadata of other projects, for the extras that a wheel asks of them; `None` where no index has them."""
 
-    def __init__(self, session: Run) -> None:
+    def __init__(self, session: RunPort) -> None:
         self._session = session
         self._known: dict[tuple[str, str], CoreMetadata | None] = {}
 

@@ -52,7 +52,7 @@ from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.resolve.ports import Run
+    from bridge.resolve.ports import RunPort
 
 __all__ = ["adopt"]
 
@@ -70,7 +70,7 @@ class _Whole:
 def adopt(
     prefix: Path,
     names: Sequence[str],
-    session: Run,
+    session: RunPort,
     supply: Callable[[PrefixState], Supply],
     *,
     is_dry_run: bool = False,
@@ -100,7 +100,7 @@ def _distributions(whole: Mapping[str, _Whole]) -> dict[str, Distribution]:
     return {identity: each.distribution for identity, each in whole.items()}
 
 
-def _plan(state: PrefixState, names: Sequence[str], session: Run, supply: Supply) -> tuple[Plan, dict[str, _Whole]]:
+def _plan(state: PrefixState, names: Sequence[str], session: RunPort, supply: Supply) -> tuple[Plan, dict[str, _Whole]]:
     """The records to write, and by their identity what they are of."""
     found: list[_Whole] = []
     problems: list[str] = []

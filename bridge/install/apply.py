@@ -16,7 +16,7 @@ from bridge import fs, transaction
 from bridge.cache.prune import in_use
 from bridge.install.ports import Supply, command_line
 from bridge.model import Fingerprint, PathChange, Plan, PrefixState
-from bridge.resolve.ports import Run
+from bridge.resolve.ports import RunPort
 
 if TYPE_CHECKING:
     from bridge.install.staging import Staged
@@ -76,7 +76,7 @@ def create_prefix(plan: Plan, supply: Supply) -> Outcome:
 def change_prefix(
     prefix: Path,
     planned: Callable[[], tuple[PrefixState, Plan, Supply]],
-    session: Run,
+    session: RunPort,
     *,
     besides: Callable[[Path], tuple[PathChange, ...]] = lambda staging: (),  # noqa: ARG005 - nothing besides
 ) -> Outcome:
@@ -124,7 +124,7 @@ def change_prefix(
 
 
 @contextmanager
-def _shown(session: Run, step: str) -> Iterator[None]:
+def _shown(session: RunPort, step: str) -> Iterator[None]:
     """A step of unknown length, for whoever watches."""
     if session.progress is None:
         yield
@@ -136,7 +136,7 @@ def _shown(session: Run, step: str) -> Iterator[None]:
         session.progress.finish(step)
 
 
-def _warn(session: Run, staged: Staged) -> None:
+def _warn(session: RunPort, staged: Staged) -> None:
     if staged.problem:
         session.warnings.append(f"modules are not compiled to bytecode: {staged.problem}")
 

@@ -33,7 +33,7 @@ from bridge.install.ports import Supply, command_line
 from bridge.install.staging import Task, Unpacking
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.prefix.claims import incoming
-from bridge.resolve.ports import Run
+from bridge.resolve.ports import RunPort
 from bridge.transaction.journal import now
 from converters.record import Record
 from converters.translate import translate
@@ -273,7 +273,7 @@ def remarks_of(cargo: Cargo) -> tuple[str, ...]:
 class Scripts:
     """The link scripts of one change: run where they are allowed, else named."""
 
-    def __init__(self, prefix: Path, cargo: Cargo, session: Run) -> None:
+    def __init__(self, prefix: Path, cargo: Cargo, session: RunPort) -> None:
         self._prefix, self._session = prefix, session
         found = scripts_of(cargo.plan, cargo.manifests)
         # No package of today needs a script before it is linked, and there is nothing yet that could be undone.

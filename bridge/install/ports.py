@@ -11,7 +11,7 @@ from bridge.secrets import masked
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
-    from bridge.resolve.ports import Run
+    from bridge.resolve.ports import RunPort
     from converters.names import NameMap
 
 __all__ = ["Supply", "command_line"]
@@ -21,7 +21,7 @@ __all__ = ["Supply", "command_line"]
 class Supply:
     """Where a plan's archives come from: the session, its channels, and the names it was solved with."""
 
-    session: Run
+    session: RunPort
     channels: Channels
     names: NameMap
 

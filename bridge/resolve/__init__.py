@@ -15,9 +15,9 @@ from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
-from bridge.resolve.search.conflict import Conflict
+from bridge.resolve.search.conflict import RefutedRequest
 from bridge.resolve.search.joint import Reporter, Unsolvable, Watcher, run
-from bridge.resolve.search.request import Request
+from bridge.resolve.search.request import SolveRequest
 from bridge.resolve.search.solution import solution
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 
@@ -30,7 +30,7 @@ def resolve(
     requirements: Sequence[Requirement],
     catalog: Catalog,
     *,
-    present: Sequence[Requirement] = (),
+    retained: Sequence[Requirement] = (),
     constraints: Sequence[Requirement] = (),
     requires_python: str | None = None,
     pins: Sequence[Requirement] = (),
@@ -54,9 +54,9 @@ def resolve(
     `NoSolutionError` with a derivation, and `NetworkError` where a channel or an index does not answer.
     """
     started = time.perf_counter()
-    request = Request(
+    request = SolveRequest(
         requirements=tuple(requirements),
-        present=tuple(present),
+        retained=tuple(retained),
         constraints=tuple(constraints),
         requires_python=requires_python,
         pins=tuple(pins),
@@ -72,7 +72,7 @@ def resolve(
 
 
 def _resolve(
-    request: Request, catalog: Catalog, kept: Mapping[str, str], watcher: Watcher | None, started: float
+    request: SolveRequest, catalog: Catalog, kept: Mapping[str, str], watcher: Watcher | None, started: float
 ) -> Resolution:
     space = Space(catalog, _kept_candidates(catalog, kept))
     encoder, reporter = Encoder(space), Reporter(space, watcher)
@@ -80,7 +80,7 @@ def _resolve(
     try:
         pins = run(loader, request.encode(encoder), reporter, MAX_ROUNDS)
     except Unsolvable as verdict:
-        raise Conflict(request, space, verdict.proof, reporter.rounds).explained() from None
+        raise RefutedRequest(request, space, verdict.proof, reporter.rounds).explained() from None
     except ResolutionTooDeep:
         raise NoSolutionError("too-deep", f"no solution was found in {MAX_ROUNDS} rounds") from None
     return solution(loader, pins, reporter, started)
@@ -97,7 +97,7 @@ def _kept_candidates(catalog: Catalog, kept: Mapping[str, str]) -> dict[str, int
                     masks[name] = 2 << place
             for carrier in catalog.carriers(project):
                 conda = catalog.conda(carrier)
-                if conda.standin == project:
+                if conda.wheel_project == project:
                     masks[carrier] = conda.wheel_bit
         else:
             for place, record in enumerate(catalog.conda(name).records):

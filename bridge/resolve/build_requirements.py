@@ -62,8 +62,8 @@ class BuildRequirements:
         settings = self._settings
         options = Options(prefer="wheel", exclude_newer=settings.exclude_newer, builds=settings.builds.formats)
         catalog = Catalog(_RunningPython(target.subdir), self._index, target, NameMap({}, "no channel"), options)
-        asked = [parse_pypi(f"pypi:{requirement}") for requirement in dict.fromkeys(requirements)]
-        found = resolve(asked, catalog)
+        requested = [parse_pypi(f"pypi:{requirement}") for requirement in dict.fromkeys(requirements)]
+        found = resolve(requested, catalog)
         return [IndexFile.of_record(each.record) for each in found.packages if each.record.ecosystem == "wheel"]
 
 

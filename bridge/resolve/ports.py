@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from bridge.requirements.algebra import Requirement
     from bridge.requirements.wanted import Wanted
     from bridge.resolve import Options
-    from bridge.resolve.present import Present
+    from bridge.resolve.installed import InstalledCandidates
     from converters.names import NameMap
     from converters.target import Target
 
-__all__ = ["Run"]
+__all__ = ["RunPort"]
 
 
-class Run(Protocol):
+class RunPort(Protocol):
     """One run of bridge, as `install` and `convert` see it. `bridge.cli.session` makes it."""
 
     settings: Settings
@@ -54,8 +54,8 @@ class Run(Protocol):
         channels: Channels,
         names: NameMap,
         *,
-        present: Sequence[Requirement] = (),
-        there: Present | None = None,
+        retained: Sequence[Requirement] = (),
+        offered: InstalledCandidates | None = None,
         kept: Mapping[str, str] | None = None,
         pins: Sequence[Requirement] = (),
     ) -> Resolution: ...

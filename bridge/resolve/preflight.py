@@ -51,13 +51,13 @@ def _check_url(text: str, url: str, origins: Mapping[str, str]) -> None:
         raise _unconfigured(masked(text), "is a package of a channel that", masked(channel), origins)
 
 
-def _unconfigured(asked: str, what: str, channel: str, origins: Mapping[str, str]) -> NoSolutionError:
+def _unconfigured(requested: str, what: str, channel: str, origins: Mapping[str, str]) -> NoSolutionError:
     """The error for a request that only a channel can serve which is not among this run's."""
     there = ", ".join(dict.fromkeys(map(masked, origins.values()))) or "none"
-    facts = [f"you ask for `{asked}`", f"the channel {channel} is not configured"]
+    facts = [f"you ask for `{requested}`", f"the channel {channel} is not configured"]
     return NoSolutionError(
         "no-solution",
-        f"`{asked}` {what} is not configured",
+        f"`{requested}` {what} is not configured",
         context=(f"channels: {there}",),
         hint=f"add it with -c {channel}",
         objects={"derivation": [{"because": facts, "so": "there is no solution"}]},

@@ -52,7 +52,7 @@ class Recorder:
         requirements: Sequence[Requirement],
         catalog: Catalog,
         *,
-        present: Sequence[Requirement] = (),
+        retained: Sequence[Requirement] = (),
         constraints: Sequence[Requirement] = (),
         requires_python: str | None = None,
         pins: Sequence[Requirement] = (),
@@ -60,7 +60,7 @@ class Recorder:
         kept: Mapping[str, str] | None = None,
     ) -> Resolution:
         """`bridge.resolve.resolve`, recorded; the catalog must be fresh, for what it knows already is not seen."""
-        groups = {"requirements": requirements, "present": present, "constraints": constraints}
+        groups = {"requirements": requirements, "present": retained, "constraints": constraints}
         groups |= {"pins": pins, "foreign": foreign}
         self._request = {name: [_requirement(each) for each in group] for name, group in groups.items()}
         self._request |= {"requires_python": requires_python, "kept": dict(kept or {})}
@@ -70,7 +70,7 @@ class Recorder:
         return resolve(
             requirements,
             watched,
-            present=present,
+            retained=retained,
             constraints=constraints,
             requires_python=requires_python,
             pins=pins,

@@ -55,7 +55,7 @@ def replay(document: object, source: str) -> Resolution:
     return resolve(
         groups["requirements"],
         catalog,
-        present=groups["present"],
+        retained=groups["present"],
         constraints=groups["constraints"],
         requires_python=requires_python,
         pins=groups["pins"],

@@ -32,16 +32,16 @@ class Clause:
     Two terms of one variable (a package that speaks of itself) are one: the domain would have to lie in both masks.
     """
 
-    __slots__ = ("fact", "marks", "parents", "terms")
+    __slots__ = ("assumptions", "fact", "parents", "terms")
 
     def __init__(
-        self, terms: Sequence[Term], fact: object = None, marks: int = 0, parents: Sequence[Clause] = ()
+        self, terms: Sequence[Term], fact: object = None, assumptions: int = 0, parents: Sequence[Clause] = ()
     ) -> None:
         # Almost every clause has two terms of two variables.
         is_plain = len(terms) == 2 and terms[0][0] != terms[1][0]
         self.terms = tuple(terms) if is_plain or len(dict(terms)) == len(terms) else _united(terms)
         self.fact = fact
-        self.marks = marks
+        self.assumptions = assumptions
         self.parents = tuple(parents)
 
 
@@ -167,10 +167,10 @@ class Store:
             if self._conflict is None:
                 self._conflict = clause
         elif domains[open_term[0]] & open_term[1]:
-            self._strike(open_term[0], open_term[1], clause)
+            self._prune(open_term[0], open_term[1], clause)
         return True
 
-    def _strike(self, variable: int, mask: int, reason: Clause | None) -> None:
+    def _prune(self, variable: int, mask: int, reason: Clause | None) -> None:
         before = self.domains[variable]
         self._entries[variable].append(len(self._trail))
         self._trail.append((variable, before, reason))
@@ -191,7 +191,7 @@ class Store:
         """Open a level in which `variable` is the one candidate `bit`."""
         assert self.domains[variable] & bit, "only what is left can be taken"
         self._starts.append(len(self._trail))
-        self._strike(variable, self.domains[variable] & ~bit, None)
+        self._prune(variable, self.domains[variable] & ~bit, None)
 
     def propagate(self) -> Clause | None:
         """Draw all consequences. Returns the violated clause, or `None`."""
@@ -209,7 +209,7 @@ class Store:
                         if not left & ~other_mask:
                             self._conflict = clause
                             break
-                        self._strike(other, other_mask, clause)
+                        self._prune(other, other_mask, clause)
             else:
                 for clause in longer[variable]:
                     self._check(clause)
@@ -239,8 +239,8 @@ class Store:
         highest = max((self._satisfied_at(variable, mask) for variable, mask in conflict.terms), default=0)
         if highest < self.level:
             self._undo(highest)  # it held before the last decisions, and only came to light now
-        terms, marks, parents, pivot = self._resolve_back(conflict)
-        learned = Clause(sorted(terms.items()), marks=marks, parents=parents)
+        terms, assumptions, parents, pivot = self._analyze(conflict)
+        learned = Clause(sorted(terms.items()), assumptions=assumptions, parents=parents)
         if pivot is None:
             self.refutation = learned
             return None
@@ -254,9 +254,9 @@ class Store:
             level = self.level - 1
         return learned, level
 
-    def _resolve_back(self, conflict: Clause) -> tuple[dict[int, int], int, list[Clause], int | None]:
+    def _analyze(self, conflict: Clause) -> tuple[dict[int, int], int, list[Clause], int | None]:
         terms = dict(conflict.terms)
-        marks, parents = conflict.marks, [conflict]
+        assumptions, parents = conflict.assumptions, [conflict]
         start = self._starts[-1] if self._starts else 0
         at_start: dict[int, int] = {}  # domains at the beginning of this level, of what changed in it
         for position in range(len(self._trail) - 1, start - 1, -1):
@@ -268,16 +268,16 @@ class Store:
             if variable not in open_here or not before & self.full[variable] & ~terms[variable]:
                 continue
             if self._starts and len(open_here) == 1:
-                return terms, marks, parents, variable
+                return terms, assumptions, parents, variable
             if reason is None:
                 raise AssertionError("a decision is the last implication point of its level")
-            marks |= reason.marks
+            assumptions |= reason.assumptions
             parents.append(reason)
-            self._merge(terms, variable, reason)
+            self._resolve(terms, variable, reason)
             open_here = {v for v, mask in terms.items() if v in at_start and at_start[v] & ~mask}
-        return terms, marks, parents, None
+        return terms, assumptions, parents, None
 
-    def _merge(self, terms: dict[int, int], pivot: int, reason: Clause) -> None:
+    def _resolve(self, terms: dict[int, int], pivot: int, reason: Clause) -> None:
         """Resolve `terms` with `reason` on `pivot`: unite the pivot's masks, intersect the others'."""
         for variable, mask in reason.terms:
             if variable == pivot:
@@ -322,10 +322,10 @@ class Store:
             self.unpinned.add(variable)
         del self._trail[start:], self._levels[start:], self._starts[level:]
 
-    def lift(self, marks: int) -> None:
+    def lift(self, assumptions: int) -> None:
         """Drop every clause that rests on one of these assumptions and start again from level 0."""
         has_grown, self._has_grown = self._has_grown, False
-        kept = [c for c in self._clauses if not c.marks & marks and not (has_grown and c.parents)]
+        kept = [c for c in self._clauses if not c.assumptions & assumptions and not (has_grown and c.parents)]
         self._trail.clear()
         self._levels.clear()
         self._starts.clear()

@@ -26,7 +26,7 @@ class Problem:
     fulls: tuple[int, ...]
     clauses: tuple[Terms, ...]
     delays: tuple[int, ...]
-    marks: tuple[int, ...]
+    assumptions: tuple[int, ...]
     late: frozenset[int] = frozenset()  # variables whose candidates are known only when they are looked at
 
 
@@ -38,9 +38,9 @@ def random_problem(chance: Random) -> Problem:
     clauses = tuple(_random_terms(chance, fulls) for _ in range(size))
     delay, has_marks = chance.choice((0, 0, 4)), chance.random() < 0.25
     delays = tuple(chance.randint(0, delay) for _ in clauses)
-    marks = tuple(chance.choice((0, 0, 1, 2)) if has_marks else 0 for _ in clauses)
+    assumptions = tuple(chance.choice((0, 0, 1, 2)) if has_marks else 0 for _ in clauses)
     late = frozenset(v for v in range(count) if chance.random() < 0.3) if chance.random() < 0.3 else frozenset()
-    return Problem(fulls, clauses, delays, marks, late)
+    return Problem(fulls, clauses, delays, assumptions, late)
 
 
 def _random_terms(chance: Random, fulls: Sequence[int]) -> Terms:
@@ -104,10 +104,10 @@ class Search:
                 if learned is None:
                     refutation = self.store.refutation
                     assert refutation is not None
-                    if not refutation.marks:
+                    if not refutation.assumptions:
                         return None
-                    self.lifted |= refutation.marks
-                    self.store.lift(refutation.marks)
+                    self.lifted |= refutation.assumptions
+                    self.store.lift(refutation.assumptions)
                     continue
                 self.store.backjump(learned[1])
                 self.store.add(learned[0])
@@ -138,6 +138,6 @@ class Search:
         shown = [place for place in self._hidden if self.problem.delays[place] <= decisions]
         self._hidden = [place for place in self._hidden if place not in shown]
         for place in shown:
-            marks = self.problem.marks[place]
-            if not marks & self.lifted:
-                self.store.add(Clause(self.problem.clauses[place], place, marks))
+            assumptions = self.problem.assumptions[place]
+            if not assumptions & self.lifted:
+                self.store.add(Clause(self.problem.clauses[place], place, assumptions))

@@ -16,7 +16,7 @@ from bridge.model import Installed, Plan, PrefixState, Resolution, Resolved
 from bridge.prefix.claims import incoming, label
 from bridge.requirements import algebra
 from bridge.requirements.foreign import Foreign, displaced, foreign
-from bridge.resolve.present import Present
+from bridge.resolve.installed import InstalledCandidates
 from converters.record import Record
 
 __all__ = ["plan_change"]
@@ -225,22 +225,22 @@ def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution
     session, channels, names = case.supply.session, case.supply.channels, case.supply.names
     there, kept, pinned = _present(case, again), _kept(case), pins(left.prefix)
     try:
-        return session.resolve(everything, channels, names, present=presence, there=there, kept=kept, pins=pinned)
+        return session.resolve(everything, channels, names, retained=presence, offered=there, kept=kept, pins=pinned)
     except NoSolutionError:
-        return session.resolve(everything, channels, names, present=strays, there=there, kept=kept, pins=pinned)
+        return session.resolve(everything, channels, names, retained=strays, offered=there, kept=kept, pins=pinned)
 
 
-def _present(case: _Case, again: Collection[str]) -> Present:
+def _present(case: _Case, again: Collection[str]) -> InstalledCandidates:
     """What the environment offers; a wheel that is to be installed again has to come from where it came from."""
     moving = [each.record for each in case.state.installed if each.meta_path in case.moving]
-    return Present(
+    return InstalledCandidates(
         records=tuple(
             each.record
             for each in case.state.installed
             if each.meta_path not in again or each.record.ecosystem == "conda"
         ),
         foreign=case.others,
-        asked=case.names,
+        requested=case.names,
         direct=frozenset(each.name for each in case.state.distributions if each.direct_url is not None) - case.names,
         urls=frozenset(each.url for each in case.wanted.requirements if each.url is not None),
         updated=frozenset(name for record in moving for name in record.pypi_names[:1]),

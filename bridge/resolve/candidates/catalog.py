@@ -9,7 +9,7 @@ from packaging.version import Version
 from bridge.requirements.algebra import pep440_version
 from bridge.resolve.candidates.packages import CondaName, Project
 from bridge.resolve.candidates.provides import canonical
-from bridge.resolve.candidates.pythons import Pythons
+from bridge.resolve.candidates.pythons import PythonMasks
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 from converters.names import NameMap
 from converters.target import Target
@@ -31,13 +31,13 @@ class Catalog:
         self._conda: dict[str, CondaName] = {}
         self._projects: dict[str, Project] = {}
         self._carriers: dict[str, tuple[str, ...]] = {}
-        self._pythons: Pythons | None = None
+        self._pythons: PythonMasks | None = None
 
     @property
-    def pythons(self) -> Pythons:
+    def pythons(self) -> PythonMasks:
         """The interpreters of the channels, as masks."""
         if self._pythons is None:
-            self._pythons = Pythons(self.conda("python").pythons(), self.target)
+            self._pythons = PythonMasks(self.conda("python").pythons(), self.target)
         return self._pythons
 
     def prefetch(self, names: Iterable[str]) -> None:
@@ -72,7 +72,7 @@ class Catalog:
             carrying.sort(key=lambda name: (canonical(name) != project, name))
             carrying.sort(key=lambda name: self._newest(name, project), reverse=True)
             # Sorting is stable: among equals in what they lean on, the one with the newest version stays first.
-            known = tuple(sorted(carrying, key=lambda name: self._leans_on(name, carrying)))
+            known = tuple(sorted(carrying, key=lambda name: self._dependencies_among(name, carrying)))
             self._carriers[project] = known
         return known
 
@@ -86,13 +86,13 @@ class Catalog:
         ]
         return max((version for version in carried if version is not None), default=Version("0"))
 
-    def namesakes(self, project: str) -> tuple[str, ...]:
+    def related_names(self, project: str) -> tuple[str, ...]:
         """The carriers of `project`, then the names without records for which its wheel stands in all the same."""
         carriers = self.carriers(project)
         others = (name for name in self.names.providers(project) if name not in carriers)
-        return (*carriers, *(name for name in others if self.conda(name).standin == project))
+        return (*carriers, *(name for name in others if self.conda(name).wheel_project == project))
 
-    def _leans_on(self, name: str, others: Sequence[str]) -> int:
+    def _dependencies_among(self, name: str, others: Sequence[str]) -> int:
         """How many of `others` the records of `name` depend on: a metapackage comes after what it stands for."""
         needed = {text.split(" ", 1)[0] for text in self.conda(name).depends}
         return len(needed.intersection(others) - {name})

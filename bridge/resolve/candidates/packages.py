@@ -19,7 +19,7 @@ from bridge.errors import UnsafeInputError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import CondaSpec, pep440_version, pins, specifier_accepts
 from bridge.resolve.candidates.needs import Need, needs
-from bridge.resolve.candidates.provides import canonical, provided_by, standin_of
+from bridge.resolve.candidates.provides import canonical, provided_by, wheel_project_of
 from bridge.resolve.candidates.ranks import file_rank, record_rank
 from bridge.resolve.sources import Options
 from converters.names import NameMap
@@ -36,8 +36,18 @@ class CondaName:
     """The records of one conda name, best first, and the masks of what they meet."""
 
     __slots__ = (
-        "_carrying", "_masks", "_needs", "_pypi_masks", "depends", "everything", "name", "projects", "provided",
-        "records", "standin", "too_new"
+        "_carrying",
+        "_masks",
+        "_needs",
+        "_pypi_masks",
+        "depends",
+        "everything",
+        "name",
+        "projects",
+        "provided",
+        "records",
+        "too_new",
+        "wheel_project"
     )  # fmt: skip
 
     def __init__(self, name: str, records: Sequence[Record], names: NameMap, options: Options) -> None:
@@ -48,7 +58,7 @@ class CondaName:
         self.records = tuple(ranked)
         self.provided = tuple(provided_by(record, names) for record in self.records)
         self.projects = frozenset(project for provided in self.provided for project in provided.projects)
-        self.standin = standin_of(name, self.provided, names)
+        self.wheel_project = wheel_project_of(name, self.provided, names)
         self.depends = _group(record.requirements for record in self.records)
         self.everything = (1 << len(self.records) + 1) - 2  # the bits of all records
         self.too_new = _too_new([record.timestamp for record in self.records], options)
@@ -150,11 +160,11 @@ class CondaName:
 class Project:
     """The files of one PyPI project that can run on the target, best first, and the masks of what they meet."""
 
-    __slots__ = ("_conda_masks", "_masks", "barred", "by_python", "by_tags", "files", "name", "prereleases", "yanked")
+    __slots__ = ("_conda_masks", "_masks", "by_python", "by_tags", "excluded", "files", "name", "prereleases", "yanked")
 
     def __init__(self, name: str, files: Sequence[IndexFile], target: Target, options: Options) -> None:
         self.name = name
-        self.barred: dict[str, list[IndexFile]] = {}  # why no file of a group is a candidate
+        self.excluded: dict[str, list[IndexFile]] = {}  # why no file of a group is a candidate
         usable = [file for file in files if self._is_usable(file, target, options)]
         self.files: list[IndexFile] = sorted(usable, key=file_rank(target, has_early=options.pre), reverse=True)
         self.prereleases = 0
@@ -172,9 +182,9 @@ class Project:
         return (1 << len(self.files) + 1) - 2
 
     def _is_usable(self, file: IndexFile, target: Target, options: Options) -> bool:
-        reason = _bar(file, target, options)
+        reason = _exclusion(file, target, options)
         if reason is not None:
-            self.barred.setdefault(reason, []).append(file)
+            self.excluded.setdefault(reason, []).append(file)
         return reason is None
 
     def _index(self, position: int, file: IndexFile) -> None:
@@ -230,7 +240,7 @@ class Project:
     def of_version(self, version: str) -> list[IndexFile]:
         """Files of one version, equal by PEP 440: those that run here first, for all of them say the same of extras."""
         wanted = pep440_version(version)
-        others = (file for files in self.barred.values() for file in files if file.is_wheel)
+        others = (file for files in self.excluded.values() for file in files if file.is_wheel)
         return [f for f in (*self.files, *others) if wanted is not None and pep440_version(f.version) == wanted]
 
     def _judge(self, accepts: Callable[[str], bool]) -> int:
@@ -264,7 +274,7 @@ def _too_new(times: Sequence[int | None], options: Options) -> int:
     return mask
 
 
-def _bar(file: IndexFile, target: Target, options: Options) -> str | None:
+def _exclusion(file: IndexFile, target: Target, options: Options) -> str | None:
     """Why a file can be no candidate on this target whatever python it has; `None` where it can."""
     if pep440_version(file.version) is None:
         return "version"

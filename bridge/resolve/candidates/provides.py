@@ -9,7 +9,7 @@ from functools import lru_cache
 from converters.names import NameMap, Provided
 from converters.record import Record
 
-__all__ = ["canonical", "is_python_record", "is_python_text", "provided_by", "standin_of"]
+__all__ = ["canonical", "is_python_record", "is_python_text", "provided_by", "wheel_project_of"]
 
 _PYTHON_NAMES = frozenset(
     {"python", "python_abi", "cpython", "_python_abi3_support", "python-gil", "python-freethreading"}
@@ -48,15 +48,15 @@ def provided_by(record: Record, names: NameMap) -> Provided:
         return provided
     is_other = not is_python and names.row(record.name) == ()
     own = None if is_other else canonical(record.name)
-    leans_on = {_NAME_END.split(text, maxsplit=1)[0] for text in record.requirements}
-    believed = tuple(
+    dependencies = {_NAME_END.split(text, maxsplit=1)[0] for text in record.requirements}
+    accepted = tuple(
         project
         for project in provided.projects
         if project == own
         or (is_python and not _is_vendored(project, provided.projects, record.name, names))
-        or leans_on.intersection(names.providers(project))
+        or dependencies.intersection(names.providers(project))
     )
-    return Provided(projects=believed, evidence=provided.evidence if believed else "none")
+    return Provided(projects=accepted, evidence=provided.evidence if accepted else "none")
 
 
 def _is_vendored(project: str, row: Sequence[str], name: str, names: NameMap) -> bool:
@@ -69,7 +69,7 @@ def _is_vendored(project: str, row: Sequence[str], name: str, names: NameMap) ->
     )
 
 
-def standin_of(name: str, provided: Sequence[Provided], names: NameMap) -> str | None:
+def wheel_project_of(name: str, provided: Sequence[Provided], names: NameMap) -> str | None:
     """The project whose wheel may stand in for this conda name: its only one, or the one of its own name.
 
     Of several records the best that carries a project speaks: a name of which any is a python package may be one.

@@ -11,10 +11,10 @@ from packaging.tags import Tag
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
 from converters.target import Python, Target, python_tags
 
-__all__ = ["Pythons"]
+__all__ = ["PythonMasks"]
 
 
-class Pythons:
+class PythonMasks:
     """The records of the conda name `python` on one target. Builds of another implementation fit no wheel.
 
     `interpreters`: what each record is, best first; `None` for another implementation than CPython.

@@ -28,33 +28,33 @@ class Assumptions:
         self._prereleases: dict[VariableId, int] = {}  # project → the mark of what bars its pre-releases
         self._yanked: dict[VariableId, tuple[int, int]] = {}  # project → the files barred as yanked, and the mark
 
-    def mark(self, *, liftable: bool = False) -> int:
+    def new(self, *, liftable: bool = False) -> int:
         """A new assumption; a liftable one gives way where no solution exists otherwise."""
         made, self._next = self._next, self._next << 1
         self._liftable |= made if liftable else 0
         return made
 
-    def hold_back(self, variable: VariableId, project: Project) -> None:
+    def restrict(self, variable: VariableId, project: Project) -> None:
         """Bar yanked files, and pre-releases as long as a final release may do; both as assumptions."""
         early, yanked = project.prereleases, project.yanked
         for demand in self._space.onto[variable]:
             requirement = self._space.demands[demand].requirement
             if requirement is not None:
                 yanked &= ~project.pinned(requirement.specifier)
-                if early and self._asks_prerelease(variable, requirement):
+                if early and self._requests_prerelease(variable, requirement):
                     early = 0
         if yanked:
-            self._bar_yanked(variable, yanked)
+            self._forbid_yanked(variable, yanked)
         if early and not self._space.catalog.options.pre:
-            self._prereleases[variable] = mark = self.mark(liftable=True)
-            self._space.bar(variable, early, Prerelease("", variable, early), mark)
+            self._prereleases[variable] = assumption = self.new(liftable=True)
+            self._space.forbid(variable, early, Prerelease("", variable, early), assumption)
 
-    def _bar_yanked(self, variable: VariableId, bits: int) -> None:
-        mark = self.mark()
-        self._yanked[variable] = bits, mark
-        self._space.bar(variable, bits, Yanked("", variable, bits), mark)
+    def _forbid_yanked(self, variable: VariableId, bits: int) -> None:
+        assumption = self.new()
+        self._yanked[variable] = bits, assumption
+        self._space.forbid(variable, bits, Yanked("", variable, bits), assumption)
 
-    def _asks_prerelease(self, variable: VariableId, requirement: Requirement) -> bool:
+    def _requests_prerelease(self, variable: VariableId, requirement: Requirement) -> bool:
         """Whether a requirement names a pre-release, or no final release of either ecosystem could ever meet it."""
         project, specifier = self._space.meanings[variable].project, requirement.specifier
         assert project is not None
@@ -73,21 +73,23 @@ class Assumptions:
         """A demand that came after the project was read may ask for what was held back."""
         project = self._space.meanings[variable].project
         assert project is not None
-        if variable in self._prereleases and self._asks_prerelease(variable, requirement):
+        if variable in self._prereleases and self._requests_prerelease(variable, requirement):
             self.lifting |= self._prereleases.pop(variable)
-        yanked, mark = self._yanked.get(variable, (0, 0))
-        pinned = project.pinned(requirement.specifier) & yanked if mark else 0
+        yanked, assumption = self._yanked.get(variable, (0, 0))
+        pinned = project.pinned(requirement.specifier) & yanked if assumption else 0
         if pinned:
-            self.lifting |= mark
-            self._bar_yanked(variable, yanked & ~pinned)
+            self.lifting |= assumption
+            self._forbid_yanked(variable, yanked & ~pinned)
 
-    def lift(self, marks: int) -> bool:
+    def lift(self, assumptions: int) -> bool:
         """Lift what is to be lifted, and what may be among `marks`; then the store is at level 0 again."""
-        liftable = self.lifting | (marks & self._liftable)
+        liftable = self.lifting | (assumptions & self._liftable)
         self.lifting = 0
         if liftable:
             self._space.store.lift(liftable)
-            self._prereleases = {v: mark for v, mark in self._prereleases.items() if not mark & liftable}
+            self._prereleases = {
+                v: assumption for v, assumption in self._prereleases.items() if not assumption & liftable
+            }
         return bool(liftable)
 
 

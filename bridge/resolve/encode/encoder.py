@@ -14,18 +14,18 @@ from bridge.resolve.candidates.packages import CondaName
 from bridge.resolve.candidates.provides import canonical
 from bridge.resolve.encode.assumptions import Assumptions, meeting_files
 from bridge.resolve.encode.facts import (
-    Asked,
     Constrains,
     Constraint,
     Depends,
     Fact,
-    Foreign,
+    KeptForeign,
+    KeptInstalled,
     NeedsPython,
     Only,
-    Owner,
     Pinned,
-    Present,
     Provides,
+    Requested,
+    SameProject,
     Serves,
     TooNew,
 )
@@ -49,29 +49,29 @@ class Encoder:
 
     # Requirements of the person and of the environment
 
-    def ask(self, requirement: Requirement) -> list[DemandId]:
+    def require(self, requirement: Requirement) -> list[DemandId]:
         """Add a requirement of the person; returns the demands that stand for it at the root."""
         space = self.space
-        made = self.demand((), requirement, Asked(requirement.text))
+        made = self.demand((), requirement, Requested(requirement.text))
         is_undecided = requirement.marker is not None and space.catalog.pythons.is_missing(requirement.marker)
         if requirement.kind == "pep508" and (made or is_undecided):
             made.append(self._require_python(NeedsPython(requirement.text)))
         for demand in made[:1]:
             target = space.demands[demand].target
-            space.asked.setdefault(target, set()).add(requirement.kind)
+            space.requested.setdefault(target, set()).add(requirement.kind)
             meaning = space.meanings[target]
             for related in (meaning.wheels, *meaning.carriers):
                 if related is not None:
-                    space.asked.setdefault(related, set())
+                    space.requested.setdefault(related, set())
         return made
 
-    def stay(self, requirement: Requirement) -> list[DemandId]:
+    def retain(self, requirement: Requirement) -> list[DemandId]:
         """Keep what is installed, in some version: a root like a request, but nobody asked for it."""
-        return self.demand((), requirement, Present(requirement.text))
+        return self.demand((), requirement, KeptInstalled(requirement.text))
 
-    def leave(self, requirement: Requirement) -> list[DemandId]:
+    def retain_foreign(self, requirement: Requirement) -> list[DemandId]:
         """Leave what another installer put there as it is: a root, like what is present."""
-        return self.demand((), requirement, Foreign(requirement.text))
+        return self.demand((), requirement, KeptForeign(requirement.text))
 
     def constrain(self, requirement: Requirement) -> None:
         """Add what must hold of a project if it is installed at all (pip's constraints)."""
@@ -88,18 +88,18 @@ class Encoder:
             fact = Pinned(requirement.text, target=wheels)
             self.space.attach(Demand((), wheels, requirement, fact, is_optional=True))
 
-    def bound_python(self, text: str) -> list[DemandId]:
+    def restrict_python(self, text: str) -> list[DemandId]:
         """Require a python that the request's Requires-Python admits; an unreadable one is ignored, with a warning."""
         fits = self.space.catalog.pythons.for_requires(text)
         if fits is None:
             self.space.warnings[f"Requires-Python {text!r} cannot be read and is ignored"] = None
             return []
-        python = self.know(self.space.python)
-        return [self.space.imply((), python, Asked(f"python {text}", target=python), fits)]
+        python = self.read_candidates(self.space.python)
+        return [self.space.imply((), python, Requested(f"python {text}", target=python), fits)]
 
     def _require_python(self, fact: Fact) -> DemandId:
         """A wheel, or a request for one, needs a conda python."""
-        python = self.know(self.space.python)
+        python = self.read_candidates(self.space.python)
         return self.space.imply((), python, fact.onto(python), PRESENT)
 
     # Requirements in general
@@ -122,7 +122,7 @@ class Encoder:
             if not holds:
                 return []
             if holds != catalog.pythons.everything:
-                source = (*source, (self.know(self.space.python), holds))
+                source = (*source, (self.read_candidates(self.space.python), holds))
         return self.demand_pypi(source, requirement, fact, is_optional=is_optional)
 
     def virtual_holds(self, spec: CondaSpec, *, is_optional: bool) -> bool:
@@ -142,7 +142,7 @@ class Encoder:
         fact = fact.onto(target)
         demand = space.attach(Demand(source, target, requirement, fact, is_optional))
         if space.is_known[target]:
-            self._emit_conda(demand)
+            self._encode_conda(demand)
         elif not is_optional:
             # Only that it is needed is stated now; which of its records will do is stated when they are read.
             space.store.add(Clause((*source, (target, ABSENT)), fact))
@@ -151,7 +151,7 @@ class Encoder:
                 space.imply(source, space.record_extra(requirement.conda.name, extra), fact, ON)
         return demand
 
-    def state(self, variable: VariableId, need: Need, requirement: Requirement) -> None:
+    def add_need(self, variable: VariableId, need: Need, requirement: Requirement) -> None:
         """Add what some records state without a condition.
 
         What they constrain counts from when its name is known; until then it is only remembered.
@@ -179,7 +179,7 @@ class Encoder:
         fact = fact.onto(owner)
         demand = space.attach(Demand(source, owner, requirement, fact, is_optional))
         if space.is_known[owner]:
-            self._emit(demand)
+            self._encode(demand)
         elif not is_optional:
             space.store.add(Clause((*source, (owner, ABSENT)), fact))
         if is_optional:
@@ -188,61 +188,61 @@ class Encoder:
             demand, *(space.imply(source, space.extra(project, extra), fact, ON) for extra in requirement.extras)
         ]  # fmt: skip
 
-    def _emit(self, demand: DemandId) -> None:
+    def _encode(self, demand: DemandId) -> None:
         """Turn a demand on a known variable into clauses."""
         target, requirement = self.space.demands[demand].target, self.space.demands[demand].requirement
         kind = self.space.variables[target].kind
         if requirement is None or kind == "extra":
             return
         if kind == "conda":
-            self._emit_conda(demand)
-        elif kind == "slot":
-            self._emit_slot(demand, requirement)
+            self._encode_conda(demand)
+        elif kind == "selector":
+            self._encode_selector(demand, requirement)
         else:
-            self._emit_wheels(demand, requirement)
+            self._encode_wheels(demand, requirement)
 
-    def _emit_conda(self, demand: DemandId) -> None:
+    def _encode_conda(self, demand: DemandId) -> None:
         target, requirement = self.space.demands[demand].target, self.space.demands[demand].requirement
         meaning = self.space.meanings[target]
         conda = meaning.conda
         assert conda is not None
         assert requirement is not None
-        allowed = _meeting_records(conda, conda.standin or conda.name, requirement)
+        allowed = _meeting_records(conda, conda.wheel_project or conda.name, requirement)
         if meaning.wheels is not None and requirement.bound != "conda":
             allowed |= meaning.wheel_bit
-            self._pass_on(demand, meaning)
-        self._strike_others(demand, allowed)
+            self._forward_to_wheels(demand, meaning)
+        self._add_clause(demand, allowed)
 
-    def _emit_slot(self, demand: DemandId, requirement: Requirement) -> None:
+    def _encode_selector(self, demand: DemandId, requirement: Requirement) -> None:
         space = self.space
         source, target, _, fact, _ = space.demands[demand]
         meaning, project = space.meanings[target], space.variables[target].key
-        self._strike_others(demand, PRESENT)
+        self._add_clause(demand, PRESENT)
         for position, carrier in enumerate(meaning.carriers):
             conda = space.meanings[carrier].conda
             assert conda is not None
             meets = _meeting_records(conda, project, requirement)
             served = Serves(fact.text, fact.subject, fact.bits, carrier)
             space.imply((*source, (target, 2 << position)), carrier, served, meets)
-        self._pass_on(demand, meaning)
+        self._forward_to_wheels(demand, meaning)
 
-    def _pass_on(self, demand: DemandId, meaning: Meaning) -> None:
+    def _forward_to_wheels(self, demand: DemandId, meaning: Meaning) -> None:
         """Demand the same of the project's wheels, for the case that a wheel is taken."""
         source, target, requirement, fact, is_optional = self.space.demands[demand]
         assert meaning.wheels is not None
         source = (*source, (target, meaning.wheel_bit))
         onward = self.space.attach(Demand(source, meaning.wheels, requirement, fact, is_optional))
         if self.space.is_known[meaning.wheels]:
-            self._emit(onward)
+            self._encode(onward)
 
-    def _emit_wheels(self, demand: DemandId, requirement: Requirement) -> None:
+    def _encode_wheels(self, demand: DemandId, requirement: Requirement) -> None:
         target = self.space.demands[demand].target
         project = self.space.meanings[target].project
         assert project is not None
         self.assumptions.release(target, requirement)
-        self._strike_others(demand, meeting_files(project, requirement))
+        self._add_clause(demand, meeting_files(project, requirement))
 
-    def _strike_others(self, demand: DemandId, allowed: int) -> None:
+    def _add_clause(self, demand: DemandId, allowed: int) -> None:
         source, target, _, fact, is_optional = self.space.demands[demand]
         if is_optional:
             allowed |= ABSENT
@@ -260,108 +260,108 @@ class Encoder:
             return self.space.wheels(project)
         if len(carriers) == 1:
             conda = self.space.catalog.conda(carriers[0])
-            if conda.standin == project and conda.owns(project) == conda.everything:
-                return self.know(self.space.conda(carriers[0]))
-        return self._slot(project, carriers)
+            if conda.wheel_project == project and conda.owns(project) == conda.everything:
+                return self.read_candidates(self.space.conda(carriers[0]))
+        return self._selector(project, carriers)
 
-    def know(self, variable: VariableId) -> VariableId:
+    def read_candidates(self, variable: VariableId) -> VariableId:
         """Read a variable's candidates, unless they were read before."""
         if not self.space.is_known[variable]:
             self.space.is_known[variable] = True
             if self.space.variables[variable].kind == "conda":
-                self._know_conda(variable)
+                self._read_conda(variable)
             else:
-                self._know_wheels(variable)
+                self._read_wheels(variable)
         return variable
 
     def _only(self, *names: str | None) -> str | None:
         only = self.space.catalog.options.only
         return next((only[name] for name in names if name is not None and name in only), None)
 
-    def _tie(self, variable: VariableId, bit: int, target: VariableId, allowed: int) -> None:
+    def _imply_choice(self, variable: VariableId, bit: int, target: VariableId, allowed: int) -> None:
         self.space.imply(((variable, bit),), target, Provides("", variable, bit, target), allowed)
 
-    def _slot(self, project: str, carriers: Sequence[str]) -> VariableId:
+    def _selector(self, project: str, carriers: Sequence[str]) -> VariableId:
         space = self.space
-        slot = space.slot(project)
-        if space.is_known[slot]:
-            return slot
-        space.is_known[slot] = True
-        known = tuple(self.know(space.conda(carrier)) for carrier in carriers)
+        selector = space.selector(project)
+        if space.is_known[selector]:
+            return selector
+        space.is_known[selector] = True
+        known = tuple(self.read_candidates(space.conda(carrier)) for carrier in carriers)
         wheel_bit = 2 << len(known)
         full = (wheel_bit << 1) - 1
         if self._only(project) == "conda" or space.catalog.index is None:
             full &= ~wheel_bit
-        space.store.set_full(slot, full)
+        space.store.set_full(selector, full)
         wheels = space.wheels(project)
-        space.meanings[slot] = Meaning(carriers=known, wheels=wheels, wheel_bit=wheel_bit)
+        space.meanings[selector] = Meaning(carriers=known, wheels=wheels, wheel_bit=wheel_bit)
         for position, carrier in enumerate(known):
             conda = space.meanings[carrier].conda
             assert conda is not None
-            self._tie(slot, 2 << position, carrier, conda.meets_pypi(project, None))
-        self._tie(slot, wheel_bit, wheels, PRESENT)
+            self._imply_choice(selector, 2 << position, carrier, conda.meets_pypi(project, None))
+        self._imply_choice(selector, wheel_bit, wheels, PRESENT)
         for position, carrier in enumerate(known):
             # One source: where a wheel of the project is, it answers for the project, whoever else carries it.
-            fact = Owner(project, wheels, PRESENT, carrier)
-            space.store.add(Clause(((wheels, PRESENT), (slot, 2 << position)), fact))
+            fact = SameProject(project, wheels, PRESENT, carrier)
+            space.store.add(Clause(((wheels, PRESENT), (selector, 2 << position)), fact))
         if self._only(project) == "wheel":
             carried = wheel_bit - 2
-            space.bar(slot, carried, Only("wheel", slot, carried))
-        return slot
+            space.forbid(selector, carried, Only("wheel", selector, carried))
+        return selector
 
-    def _know_conda(self, variable: VariableId) -> None:
+    def _read_conda(self, variable: VariableId) -> None:
         space = self.space
         conda = space.catalog.conda(space.variables[variable].key)
         meaning = Meaning(conda=conda)
         full = ABSENT | conda.everything
-        only = self._only(conda.name, conda.standin)
-        has_wheels = conda.standin is not None and space.catalog.index is not None and variable != space.python
-        if has_wheels and only != "conda" and conda.standin is not None:
-            wheels = space.wheels(conda.standin)
+        only = self._only(conda.name, conda.wheel_project)
+        has_wheels = conda.wheel_project is not None and space.catalog.index is not None and variable != space.python
+        if has_wheels and only != "conda" and conda.wheel_project is not None:
+            wheels = space.wheels(conda.wheel_project)
             meaning = Meaning(conda=conda, wheel_bit=conda.wheel_bit, wheels=wheels)
-            if variable in space.asked:
-                space.asked.setdefault(wheels, set())
+            if variable in space.requested:
+                space.requested.setdefault(wheels, set())
             full |= conda.wheel_bit
         space.meanings[variable] = meaning
         space.store.set_full(variable, full)
         if meaning.wheels is not None:
-            self._tie(variable, meaning.wheel_bit, meaning.wheels, PRESENT)
+            self._imply_choice(variable, meaning.wheel_bit, meaning.wheels, PRESENT)
             if only == "wheel":
-                space.bar(variable, conda.everything, Only("wheel", variable, conda.everything))
-        space.bar(variable, conda.too_new, TooNew("", variable, conda.too_new))
+                space.forbid(variable, conda.everything, Only("wheel", variable, conda.everything))
+        space.forbid(variable, conda.too_new, TooNew("", variable, conda.too_new))
         for project in conda.projects:
             if (other := space.find(f"pypi:{project}")) is not None:
                 self._exclude(other, variable)
         for demand in tuple(space.onto[variable]):
-            self._emit(demand)
+            self._encode(demand)
         for subject, need, requirement in self._constraining.pop(conda.name, ()):
-            self.state(subject, need, requirement)
+            self.add_need(subject, need, requirement)
 
-    def _know_wheels(self, variable: VariableId) -> None:
+    def _read_wheels(self, variable: VariableId) -> None:
         space, name = self.space, self.space.variables[variable].key
         project = space.meanings[variable].project or space.catalog.project(name)
         space.meanings[variable] = replace(space.meanings[variable], project=project)
         space.store.set_full(variable, ABSENT | project.everything)
-        python = self.know(space.python)
+        python = self.read_candidates(space.python)
         needs = NeedsPython("", variable, project.everything, python)
         space.imply(((variable, PRESENT),), python, needs, PRESENT)
         if self._only(name) == "conda":
-            space.bar(variable, project.everything, Only("conda", variable, project.everything))
+            space.forbid(variable, project.everything, Only("conda", variable, project.everything))
         bind_to_pythons(space, variable, project, project.everything)
-        for carrier in space.catalog.namesakes(name):
-            conda = self.know(space.conda(carrier))
+        for carrier in space.catalog.related_names(name):
+            conda = self.read_candidates(space.conda(carrier))
             meaning = space.meanings[conda]
             if meaning.wheels == variable:
                 # The wheel stands for the conda name: what constrains the name binds the wheel.
                 assert meaning.conda is not None
-                fact = Owner(name, variable, PRESENT, conda)
+                fact = SameProject(name, variable, PRESENT, conda)
                 others = meaning.conda.everything & ~meaning.conda.owns(name)  # of another thing of this name
                 space.imply(((variable, PRESENT),), conda, fact, meaning.wheel_bit | others)
             else:
                 self._exclude(variable, conda)
-        self.assumptions.hold_back(variable, project)
+        self.assumptions.restrict(variable, project)
         for demand in tuple(space.onto[variable]):
-            self._emit(demand)
+            self._encode(demand)
 
     def _exclude(self, wheels: VariableId, variable: VariableId) -> None:
         """One owner: a wheel, and a record that carries its project alone or bears its name, exclude each other."""
@@ -371,7 +371,7 @@ class Encoder:
         self._excluded.add((wheels, variable))
         project = self.space.variables[wheels].key
         if owned := conda.owns(project):
-            fact = Owner(project, wheels, PRESENT, variable)
+            fact = SameProject(project, wheels, PRESENT, variable)
             self.space.store.add(Clause(((wheels, PRESENT), (variable, owned)), fact))
 
 

@@ -11,21 +11,21 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 __all__ = [
-    "Asked",
     "Constrains",
     "Constraint",
     "Depends",
     "Fact",
-    "Foreign",
+    "KeptForeign",
+    "KeptInstalled",
     "NeedsPython",
     "NoExtra",
     "Only",
-    "Owner",
     "Pinned",
     "Prerelease",
-    "Present",
     "Provides",
+    "Requested",
     "RequiresPython",
+    "SameProject",
     "Serves",
     "Tags",
     "TooNew",
@@ -59,19 +59,19 @@ class Fact(_Fields):
         return self if self.target is not None else type(self)(self.text, self.subject, self.bits, target)
 
 
-class Asked(Fact):
+class Requested(Fact):
     """The person asks for a requirement. In SAT terms: (t in T)."""
 
     __slots__ = ()
 
 
-class Present(Fact):
+class KeptInstalled(Fact):
     """What is installed is to stay, in some version. In SAT terms: (t in T)."""
 
     __slots__ = ()
 
 
-class Foreign(Fact):
+class KeptForeign(Fact):
     """What another installer put there stays as it is. In SAT terms: (t in T), with one candidate in T."""
 
     __slots__ = ()
@@ -119,7 +119,7 @@ class Serves(Fact):
     __slots__ = ()
 
 
-class Owner(Fact):
+class SameProject(Fact):
     """A wheel and what carries the same project exclude each other. In SAT terms: (not s or not t in T)."""
 
     __slots__ = ()

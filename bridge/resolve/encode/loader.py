@@ -43,7 +43,7 @@ class Loader:
         self._loaded_python: dict[VariableId, int] = {}  # the records whose facts about python are in the store
         self._unread_python: dict[VariableId, Sequence[Need]] = {}  # what records state of python and was not added
         self._unread: dict[VariableId, Sequence[Need]] = {}  # the same, of all else
-        self._served: dict[tuple[VariableId, VariableId], int] = {}  # (extra, owner) → the candidates read for it
+        self._extras_read: dict[tuple[VariableId, VariableId], int] = {}  # (extra, owner) → the candidates read for it
 
     @property
     def is_lifting(self) -> bool:
@@ -62,7 +62,7 @@ class Loader:
         required = [variable for variable in sorted(store.touched) if store.is_required(variable)]
         unknown = [variable for variable in required if not space.is_known[variable]]
         if unknown:
-            self._know(unknown)
+            self._read_candidates(unknown)
             return True
         store.touched.clear()
         has_loaded = False
@@ -74,14 +74,14 @@ class Loader:
         has_loaded |= self._load_decided_wheels(required)
         return self._load_extras() or has_loaded
 
-    def _know(self, unknown: Sequence[VariableId]) -> None:
+    def _read_candidates(self, unknown: Sequence[VariableId]) -> None:
         catalog = self.space.catalog
         variables = [self.space.variables[variable] for variable in unknown]
         catalog.prefetch(variable.key for variable in variables if variable.kind == "conda")
         if catalog.index is not None:
             catalog.index.prefetch_files(variable.key for variable in variables if variable.kind == "wheels")
         for variable in unknown:
-            self.encoder.know(variable)
+            self.encoder.read_candidates(variable)
 
     # Conda records
 
@@ -123,7 +123,7 @@ class Loader:
         for need in wanted:
             requirement = plain(need.text)
             if requirement is not None:
-                self.encoder.state(variable, need, requirement)
+                self.encoder.add_need(variable, need, requirement)
             else:
                 self._load_text(variable, need)
         return bool(wanted)
@@ -137,7 +137,7 @@ class Loader:
         except UsageError as error:
             name = self.space.variables[variable].key
             self.space.warnings[f"conda:{name}: {error.message}; records that say so are left out"] = None
-            self.space.bar(variable, bits, Unreadable(text, variable, bits))
+            self.space.forbid(variable, bits, Unreadable(text, variable, bits))
             return
         sources = [((variable, bits), *further, *terms) for terms in conditions]
         if spec.name.startswith("__"):
@@ -166,7 +166,7 @@ class Loader:
                 if not self.encoder.virtual_holds(spec, is_optional=False):
                     return None
                 continue
-            variable = self.encoder.know(self.space.conda(spec.name))
+            variable = self.encoder.read_candidates(self.space.conda(spec.name))
             conda = self.space.meanings[variable].conda
             assert conda is not None
             meets = conda.meets(spec)
@@ -221,7 +221,7 @@ class Loader:
     def _leave_out(self, variable: VariableId, bit: int, filename: str, error: BridgeError) -> None:
         self.space.warnings[f"{filename} is left out: {error.message}"] = None
         self.space.failures[filename] = error
-        self.space.bar(variable, bit, Unreadable(filename, variable, bit))
+        self.space.forbid(variable, bit, Unreadable(filename, variable, bit))
 
     def _requirements(self, metadata: CoreMetadata, source: str) -> Iterator[Requirement]:
         for text in metadata.requires_dist:
@@ -248,25 +248,25 @@ class Loader:
         """What an extra adds to the records of a conda name that offer it (CEP 44)."""
         owner = self.space.conda(extra.key)
         conda = self.space.meanings[owner].conda
-        if conda is None or (extra.id, owner) in self._served:
+        if conda is None or (extra.id, owner) in self._extras_read:
             return False
         offering, texts = conda.extra_depends(extra.extra)
-        self._served[extra.id, owner] = offering
+        self._extras_read[extra.id, owner] = offering
         for text, bits in texts.items():
             self._load_text(owner, Need(text, bits, is_optional=False), further=((extra.id, ON),))
         if others := conda.everything & ~offering:
             # A record that does not offer the extra comes after all that do.
-            mark = self.encoder.assumptions.mark(liftable=True)
+            assumption = self.encoder.assumptions.new(liftable=True)
             fact = NoExtra(f"{extra.key}[{extra.extra}]", owner, others)
-            self._store.add(Clause(((extra.id, ON), (owner, others)), fact, mark))
+            self._store.add(Clause(((extra.id, ON), (owner, others)), fact, assumption))
         return True
 
     def _load_wheel_extra(self, extra: Variable) -> bool:
         wheels = self.space.wheels(extra.key)
-        served = self._served.get((extra.id, wheels), 0)
+        served = self._extras_read.get((extra.id, wheels), 0)
         fresh = [(bit, metadata) for bit, metadata in self.metadata.get(wheels, {}).items() if not bit & served]
         for bit, metadata in fresh:
-            self._served[extra.id, wheels] = self._served.get((extra.id, wheels), 0) | bit
+            self._extras_read[extra.id, wheels] = self._extras_read.get((extra.id, wheels), 0) | bit
             if extra.extra not in metadata.provides_extra:
                 self.space.warnings[f"{metadata.name} {metadata.version} has no extra {extra.extra!r}"] = None
             self._add_extra(wheels, bit, metadata, extra)
@@ -282,7 +282,7 @@ class Loader:
             if holds:
                 terms: tuple[Term, ...] = ((owner, bits), (extra.id, ON))
                 if holds != pythons.everything:
-                    terms = (*terms, (self.encoder.know(self.space.python), holds))
+                    terms = (*terms, (self.encoder.read_candidates(self.space.python), holds))
                 self.encoder.demand_pypi(terms, requirement, Depends(requirement.text, owner, bits))
 
     def _load_conda_extra(self, extra: Variable) -> bool:
@@ -292,26 +292,26 @@ class Loader:
             return False
         source, owner, bit = served
         conda = self.space.meanings[owner].conda
-        before = self._served.get((extra.id, owner), 0)
+        before = self._extras_read.get((extra.id, owner), 0)
         if conda is None or bit & before:
             return False
         offering, texts = conda.extra_depends(extra.extra)
         if bit & offering:
-            self._served[extra.id, owner] = before | offering
+            self._extras_read[extra.id, owner] = before | offering
             for text, bits in texts.items():
                 self._load_text(owner, Need(text, bits, is_optional=False), further=((extra.id, ON),))
             return True
         version = conda.records[bit.bit_length() - 2].version
         bits = sum(2 << place for place, record in enumerate(conda.records) if record.version == version)
-        self._served[extra.id, owner] = before | bits
+        self._extras_read[extra.id, owner] = before | bits
         metadata = self._metadata_of_version(extra.key, version)
         if metadata is not None and extra.extra in metadata.provides_extra:
             self._add_extra(owner, bits, metadata, extra)
             return True
         # A wheel without the extra settles it; no wheel of this version leaves it open, as a last resort.
-        mark = self.encoder.assumptions.mark(liftable=True) if metadata is None else 0
+        assumption = self.encoder.assumptions.new(liftable=True) if metadata is None else 0
         fact: Fact = NoExtra(f"{extra.key}[{extra.extra}]", owner, bits)
-        self._store.add(Clause((*source, (owner, bits)), fact, mark))
+        self._store.add(Clause((*source, (owner, bits)), fact, assumption))
         return True
 
     def _deciding_record(self, extra: Variable) -> tuple[tuple[Term, ...], VariableId, int] | None:
@@ -319,7 +319,7 @@ class Loader:
         store, owner = self._store, self.encoder.owner(extra.key)
         source: tuple[Term, ...] = ((extra.id, ON),)
         meaning = self.space.meanings[owner]
-        if self.space.variables[owner].kind == "slot":
+        if self.space.variables[owner].kind == "selector":
             bit = store.domains[owner]
             if not store.is_decided(owner) or bit == meaning.wheel_bit:
                 return None

@@ -38,7 +38,7 @@ class Space:
         self.allowed: list[int] = []  # of each demand, what of its target meets it
         self.onto: list[list[DemandId]] = []  # the demands on each variable
         self.extras: list[VariableId] = []
-        self.asked: dict[VariableId, set[str]] = {}  # what the person asks for → the kinds of the requirements
+        self.requested: dict[VariableId, set[str]] = {}  # what the person asks for → the kinds of the requirements
         self.warnings: dict[str, None] = {}
         self.failures: dict[str, BridgeError] = {}  # file name → why it cannot be used
         self._by_name: dict[str, VariableId] = {}
@@ -73,10 +73,10 @@ class Space:
         known = self._by_name.get(f"pypi:{project}")
         return self._new(f"pypi:{project}", "wheels", project) if known is None else known
 
-    def slot(self, project: str) -> VariableId:
+    def selector(self, project: str) -> VariableId:
         """The variable of a project for which no conda name of its own stands."""
         known = self._by_name.get(f"project:{project}")
-        return self._new(f"project:{project}", "slot", project) if known is None else known
+        return self._new(f"project:{project}", "selector", project) if known is None else known
 
     def extra(self, project: str, extra: str) -> VariableId:
         """The variable of `project[extra]`."""
@@ -86,8 +86,8 @@ class Space:
     def record_extra(self, name: str, extra: str) -> VariableId:
         """The variable of an extra that a MatchSpec asks for: of the records that offer it, else of the project."""
         conda = self.catalog.conda(name)
-        if conda.standin is not None and not conda.extra_depends(extra)[0]:
-            return self.extra(conda.standin, canonical(extra))
+        if conda.wheel_project is not None and not conda.extra_depends(extra)[0]:
+            return self.extra(conda.wheel_project, canonical(extra))
         known = self._by_name.get(f"conda:{name}[{canonical(extra)}]")
         if known is not None:
             return known
@@ -108,10 +108,10 @@ class Space:
 
     # Clauses and demands
 
-    def bar(self, variable: VariableId, bits: int, fact: Fact, marks: int = 0) -> None:
+    def forbid(self, variable: VariableId, bits: int, fact: Fact, assumptions: int = 0) -> None:
         """Exclude these candidates, under the assumptions `marks`."""
         if bits:
-            self.store.add(Clause(((variable, bits),), fact, marks))
+            self.store.add(Clause(((variable, bits),), fact, assumptions))
 
     def attach(self, demand: Demand, allowed: int = PRESENT) -> DemandId:
         """Register a demand with its target; its clauses are the caller's to add."""

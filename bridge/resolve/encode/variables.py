@@ -17,7 +17,7 @@ from bridge.resolve.store import Term
 __all__ = ["Candidate", "Demand", "DemandId", "Meaning", "Variable", "VariableId", "VariableKind"]
 
 DemandId: TypeAlias = int
-VariableKind = Literal["conda", "wheels", "slot", "extra"]
+VariableKind = Literal["conda", "wheels", "selector", "extra"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

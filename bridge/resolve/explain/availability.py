@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.candidates.packages import CondaName, Project
-from bridge.resolve.encode.facts import Asked, Constrains, Depends, Fact, Foreign, NeedsPython, Serves
+from bridge.resolve.encode.facts import Constrains, Depends, Fact, KeptForeign, NeedsPython, Requested, Serves
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import DemandId, VariableId
 from bridge.resolve.explain.sentences import Sentences, listed, version_range, virtual_name
@@ -22,13 +22,13 @@ class Availability:
     def __init__(self, space: Space, sentences: Sentences) -> None:
         self._space = space
         self._sentences = sentences
-        self.bars: set[str] = set()
+        self.exclusions: set[str] = set()
 
     def of(self, facts: Sequence[Fact]) -> list[str]:
         """For each name asked for or needed: what channels and indexes have of it, and what bars their files."""
         lines: dict[str, None] = {}
         for fact in facts:
-            if isinstance(fact, Asked) and fact.target is None and (name := virtual_name(fact.text)):
+            if isinstance(fact, Requested) and fact.target is None and (name := virtual_name(fact.text)):
                 lines[self._sentences.virtual(name)] = None
             if fact.target is not None and self._names_a_need(fact):
                 for demand in self._space.onto[fact.target]:
@@ -39,7 +39,7 @@ class Availability:
     def _names_a_need(self, fact: Fact) -> bool:
         if isinstance(fact, NeedsPython):
             return not self._sentences.has_python
-        return isinstance(fact, (Asked, Depends, Constrains, Serves))
+        return isinstance(fact, (Requested, Depends, Constrains, Serves))
 
     def _available(self, variable: VariableId, demand: DemandId) -> Iterable[str]:
         meaning, requirement = self._space.meanings[variable], self._space.demands[demand].requirement
@@ -76,25 +76,25 @@ class Availability:
         self, variable: VariableId, project: Project, requirement: Requirement | None
     ) -> Iterable[str]:
         facts = (self._space.demands[demand].fact for demand in self._space.onto[variable])
-        left_alone = next((fact for fact in facts if isinstance(fact, Foreign)), None)
+        left_alone = next((fact for fact in facts if isinstance(fact, KeptForeign)), None)
         name = self._space.variables[variable].key
         if left_alone is not None:
-            self.bars.add("foreign")
+            self.exclusions.add("foreign")
             yield self._sentences.of(left_alone)
         elif project.files:
             versions = [file.version for file in project.files]
             yield f"{_index(project.files[0])} has {version_range(name, versions, 0)}"
-        elif not project.barred:
+        elif not project.excluded:
             yield f"no index has a file of {name}"
         served = {file.version for file in project.files}  # by another file, which may be a candidate
-        for reason, files in project.barred.items():
+        for reason, files in project.excluded.items():
             others = [file for file in files if file.version not in served]
             meeting = [file for file in others if requirement is None or _meets(requirement, file)]
             if meeting:
-                self.bars.add(reason)
-                yield self._barred(reason, meeting)
+                self.exclusions.add(reason)
+                yield self._excluded_files(reason, meeting)
 
-    def _barred(self, reason: str, files: Sequence[IndexFile]) -> str:
+    def _excluded_files(self, reason: str, files: Sequence[IndexFile]) -> str:
         what = version_range(files[0].project, [file.version for file in files], 0)
         target = self._space.catalog.target
         if reason == "platform":

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from bridge.errors import BuildError, NoSolutionError
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.encode.facts import (
-    Asked,
     Depends,
     Fact,
-    Foreign,
+    KeptForeign,
     NoExtra,
     Only,
     Pinned,
+    Requested,
     Tags,
     TooNew,
     Unreadable,
@@ -63,7 +63,7 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
     context += _build_output(facts, space)
     derivation = [{"because": list(step.because), "so": step.so} for step in steps]
     objects = {"derivation": derivation, "requests": [request.text for request in requests]}
-    hint = _hint(facts, space, availability.bars)
+    hint = _hint(facts, space, availability.exclusions)
     return NoSolutionError("no-solution", message, context=context, hint=hint, objects=objects)
 
 
@@ -137,14 +137,14 @@ def _united(facts: list[Fact]) -> list[Fact]:
     return [first if len(facts) == 1 else type(first)(ONE_OF.join(texts), first.subject, bits, first.target)]
 
 
-def _hint(facts: Sequence[Fact], space: Space, bars: Iterable[str]) -> str:
+def _hint(facts: Sequence[Fact], space: Space, exclusions: Iterable[str]) -> str:
     """What the person can change, by the kinds of facts the proof rests on, and by what bars files that would do."""
     kinds = {type(fact) for fact in facts}
-    asked = [fact.text for fact in facts if isinstance(fact, Asked)]
+    requested = [fact.text for fact in facts if isinstance(fact, Requested)]
     ways = []
-    if asked:
-        ways.append(f"loosen or leave out {' or '.join(f'`{text}`' for text in dict.fromkeys(asked))}")
-    if Virtual in kinds or "platform" in bars or any(map(virtual_name, asked)):
+    if requested:
+        ways.append(f"loosen or leave out {' or '.join(f'`{text}`' for text in dict.fromkeys(requested))}")
+    if Virtual in kinds or "platform" in exclusions or any(map(virtual_name, requested)):
         ways.append("name the real target with --virtual-package or --platform")
     if TooNew in kinds or space.catalog.options.exclude_newer is not None:
         ways.append("move --exclude-newer")
@@ -154,7 +154,7 @@ def _hint(facts: Sequence[Fact], space: Space, bars: Iterable[str]) -> str:
         ways.append(
             "name an index that has files for this python with --index-url (the first that has a project serves it)"
         )
-    if Foreign in kinds or "foreign" in bars:
+    if KeptForeign in kinds or "foreign" in exclusions:
         ways.append("let bridge own what other installers put there, so that it can be replaced: bridge adopt")
     if Pinned in kinds:
         ways.append("change conda-meta/pinned")

@@ -6,20 +6,20 @@ import re
 from collections.abc import Callable, Sequence
 
 from bridge.resolve.encode.facts import (
-    Asked,
     Constrains,
     Constraint,
     Depends,
     Fact,
-    Foreign,
+    KeptForeign,
+    KeptInstalled,
     NeedsPython,
     NoExtra,
     Only,
-    Owner,
     Pinned,
     Prerelease,
-    Present,
+    Requested,
     RequiresPython,
+    SameProject,
     Serves,
     Tags,
     TooNew,
@@ -62,12 +62,12 @@ class Sentences:
         """What a learned clause says."""
         parts = [self._term(variable, mask) for variable, mask in clause.terms]
         needed = [part.removeprefix("no ") for part in parts if part.startswith("no ")]
-        barred = [part for part in parts if not part.startswith("no ")]
-        if not barred:
+        excluded = [part for part in parts if not part.startswith("no ")]
+        if not excluded:
             return listed([f"{name} is needed" for name in needed]) or "this leads nowhere"
-        if len(barred) == 1 and not needed:
-            return f"{barred[0]} is out of the question"
-        return f"{listed(barred)} cannot be taken" + (f" without {listed(needed)}" if needed else " together")
+        if len(excluded) == 1 and not needed:
+            return f"{excluded[0]} is out of the question"
+        return f"{listed(excluded)} cannot be taken" + (f" without {listed(needed)}" if needed else " together")
 
     def _term(self, variable: VariableId, mask: int) -> str:
         if mask == ABSENT:
@@ -100,7 +100,7 @@ class Sentences:
             if records:
                 names[version_range(key, [record.version for record in records], len(every)) + " (conda)"] = None
             if bits & meaning.wheel_bit:
-                names[f"a wheel of {meaning.conda.standin}"] = None
+                names[f"a wheel of {meaning.conda.wheel_project}"] = None
         elif meaning.project is not None:
             files = [file for place, file in enumerate(meaning.project.files) if bits >> place + 1 & 1]
             if files:
@@ -139,15 +139,15 @@ class Sentences:
 
 
 _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
-    Asked: lambda _, fact: f"you ask for `{fact.text}`",
+    Requested: lambda _, fact: f"you ask for `{fact.text}`",
     Constraint: lambda _, fact: f"a constraint of yours says `{fact.text}`",
     Pinned: lambda _, fact: f"conda-meta/pinned of the environment says `{fact.text}`",
-    Present: lambda _, fact: f"{fact.text} is installed and is to stay",
-    Foreign: lambda _, fact: f"{fact.text} was put there by another installer, and bridge leaves it alone",
+    KeptInstalled: lambda _, fact: f"{fact.text} is installed and is to stay",
+    KeptForeign: lambda _, fact: f"{fact.text} was put there by another installer, and bridge leaves it alone",
     Depends: Sentences.depends,
     Constrains: lambda say, fact: f"{say.who(fact)} allows only `{plain(fact.text)}` beside it",
     Serves: Sentences.serves,
-    Owner: lambda say, fact: f"the wheel {fact.text} and conda's {say.name(fact.target)} are the same project",
+    SameProject: lambda say, fact: f"the wheel {fact.text} and conda's {say.name(fact.target)} are the same project",
     NeedsPython: Sentences.needs_python,
     Tags: Sentences.tags,
     RequiresPython: lambda say, fact: f"{say.who(fact)} requires python {fact.text}",

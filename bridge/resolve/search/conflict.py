@@ -9,25 +9,25 @@ from resolvelib import ResolutionTooDeep
 from bridge.errors import NoSolutionError
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.encode.encoder import Encoder
-from bridge.resolve.encode.facts import Asked
+from bridge.resolve.encode.facts import Requested
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.derivation import facts_of, no_solution
 from bridge.resolve.search.joint import Reporter, Unsolvable, run
-from bridge.resolve.search.request import Request
+from bridge.resolve.search.request import SolveRequest
 from bridge.resolve.store import Clause
 
-__all__ = ["Conflict"]
+__all__ = ["RefutedRequest"]
 
 MORE_ROUNDS = 4  # than the refutation took, until what is tried in its place counts as solvable
 ALONE_ROUNDS = 30  # the same for one request alone: that it is impossible by itself is worth knowing
 ALL_ROUNDS = 120  # of all attempts together
 
 
-class Conflict:
+class RefutedRequest:
     """A refuted request. `explained` cuts it down by short searches, each in a space of its own."""
 
-    def __init__(self, request: Request, space: Space, proof: Clause, rounds: int) -> None:
+    def __init__(self, request: SolveRequest, space: Space, proof: Clause, rounds: int) -> None:
         self._left = ALL_ROUNDS
         self._take(request, space, proof, rounds)
 
@@ -41,11 +41,11 @@ class Conflict:
                 self._is_refuted(fewer)
         return no_solution(self._space, self._proof, self._core or self._request.requirements)
 
-    def _take(self, request: Request, space: Space, proof: Clause, rounds: int) -> None:
+    def _take(self, request: SolveRequest, space: Space, proof: Clause, rounds: int) -> None:
         """Go on from this refutation. `_core` are the requests that its proof rests on."""
         self._request, self._space, self._proof, self._rounds = request, space, proof, rounds
-        asked = {fact.text for fact in facts_of(proof) if isinstance(fact, Asked)}
-        self._core = tuple(r for r in request.requirements if r.text in asked)
+        requested = {fact.text for fact in facts_of(proof) if isinstance(fact, Requested)}
+        self._core = tuple(r for r in request.requirements if r.text in requested)
 
     def _is_refuted(self, fewer: tuple[Requirement, ...]) -> bool:
         """Whether a short search refutes these requests too: then they, and its proof, take the place of the others."""

@@ -18,12 +18,12 @@ from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, Demand, DemandId, VariableId
 from bridge.resolve.search.preference import (
-    WEIGHED_MINORS,
+    COMPARED_MINORS,
     best_version,
     choose,
+    compares_versions,
     decision_order,
     newest_of_minors,
-    weighs_versions,
 )
 from bridge.resolve.store import Clause
 
@@ -64,7 +64,7 @@ class Reporter(BaseReporter[Demand, Candidate, VariableId]):
             self._watcher(self._space.variables[candidate.variable].name, self.rounds)
 
 
-class Provider(AbstractProvider[Demand, Candidate, VariableId]):
+class StoreProvider(AbstractProvider[Demand, Candidate, VariableId]):
     """What `Joint` asks of a provider: what a demand or a candidate is about, and what to decide next.
 
     resolvelib's own `Resolver` also asks for matches, dependencies and whether a candidate satisfies a requirement;
@@ -91,7 +91,7 @@ class Provider(AbstractProvider[Demand, Candidate, VariableId]):
         return (min(identifiers, key=lambda variable: decision_order(self.space, variable)),)
 
 
-class _Mark(NamedTuple):
+class _Checkpoint(NamedTuple):
     """How far the search was when a level of the store was open: the lengths of its two tables."""
 
     level: int
@@ -104,7 +104,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
 
     base_exception = ResolverException
 
-    def __init__(self, provider: Provider, reporter: Reporter, loader: Loader, max_rounds: int) -> None:
+    def __init__(self, provider: StoreProvider, reporter: Reporter, loader: Loader, max_rounds: int) -> None:
         super().__init__(provider, reporter)
         self._max_rounds = max_rounds
         self._space = provider.space
@@ -112,7 +112,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         # Tables in the order of insertion, cut back to a mark by a jump. What is pinned may not be in `_required`.
         self._required: dict[VariableId, None] = {}
         self._pins: dict[VariableId, Candidate] = {}
-        self._marks: list[_Mark] = []
+        self._checkpoints: list[_Checkpoint] = []
 
     def resolve(self, requirements: Iterable[Demand], **kwargs: object) -> Result[Demand, Candidate, VariableId]:
         """Pin every variable that is required, and return the pins as `mapping`; the rest of it is empty.
@@ -121,14 +121,14 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         """
         self.reporter.starting()
         self._required = {self.provider.identify(requirement): None for requirement in requirements}
-        self._mark()
+        self._checkpoint()
         for index in range(self._max_rounds):
             self.reporter.starting_round(index=index)
             undecided = [variable for variable in self._required if variable not in self._pins]
             if not undecided:
                 return Result(self._pins, DirectedGraph(), {})
             if self._pin(self._next(undecided)):
-                self._mark()
+                self._checkpoint()
             else:
                 self.reporter.resolving_conflicts(causes=())
                 self._jump_back()
@@ -140,8 +140,8 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         (chosen,) = self.provider.narrow_requirement_selection(undecided, self._pins, {}, {}, ())
         return chosen
 
-    def _mark(self) -> None:
-        self._marks.append(_Mark(self._space.store.level, len(self._pins), len(self._required)))
+    def _checkpoint(self) -> None:
+        self._checkpoints.append(_Checkpoint(self._space.store.level, len(self._pins), len(self._required)))
 
     def _pin(self, variable: VariableId) -> bool:
         """Decide a variable and draw what follows. A conflict waits in the store for `_jump_back`."""
@@ -159,21 +159,21 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
 
     def _decide(self, variable: VariableId) -> Clause | None:
         space, store, loader = self._space, self._space.store, self._loader
-        loader.encoder.know(variable)
+        loader.encoder.read_candidates(variable)
         wheels = space.meanings[variable].wheels
-        if wheels is not None and not space.is_known[wheels] and weighs_versions(space, variable):
-            loader.encoder.know(wheels)  # what is known of them may bar what would have been taken
+        if wheels is not None and not space.is_known[wheels] and compares_versions(space, variable):
+            loader.encoder.read_candidates(wheels)  # what is known of them may bar what would have been taken
             conflict = loader.settle()
             if not self._goes_on(variable, conflict):
                 return conflict
         chosen = choose(space, variable)
-        if variable == space.python and variable in space.asked:
-            weighed = self._weigh_pythons(chosen.bit)
+        if variable == space.python and variable in space.requested:
+            compared = self._compare_pythons(chosen.bit)
             conflict = loader.settle()  # what was read for one python may bar another
             if not self._goes_on(variable, conflict):
                 return conflict
-            is_left = store.domains[variable] & weighed
-            chosen = Candidate(variable, weighed) if is_left else choose(space, variable)
+            is_left = store.domains[variable] & compared
+            chosen = Candidate(variable, compared) if is_left else choose(space, variable)
         if space.variables[chosen.variable].kind == "wheels" and not loader.has_metadata(*chosen):
             # What a wheel needs is known from METADATA alone: read before the level opens, for it holds at any level.
             loader.load_wheel(*chosen)
@@ -184,18 +184,18 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         store.decide(*chosen)
         return loader.settle()
 
-    def _weigh_pythons(self, newest: int) -> int:
+    def _compare_pythons(self, newest: int) -> int:
         """Of the newest pythons of a few minors the one that costs least of what else was asked.
 
         First it is to leave a record of most names, then most of them at the version they could have. Each is tried:
         taken, its consequences drawn, and taken back. Of equals, and where nothing is lost, the newest is taken.
         """
         space, store, python = self._space, self._space.store, self._space.python
-        minors = newest_of_minors(space, WEIGHED_MINORS)
+        minors = newest_of_minors(space, COMPARED_MINORS)
         if len(minors) == 1:
             return newest
-        asked = [v for v in sorted(space.asked) if space.variables[v].kind == "conda" and store.is_required(v)]
-        before = {variable: best_version(space, variable) for variable in asked if variable != python}
+        requested = [v for v in sorted(space.requested) if space.variables[v].kind == "conda" and store.is_required(v)]
+        before = {variable: best_version(space, variable) for variable in requested if variable != python}
         least, chosen = (len(before) + 1, 0), newest
         for bit in minors:
             if not store.domains[python] & bit:
@@ -264,14 +264,14 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
     def _drop_pins(self, level: int) -> None:
         """Cut the tables back to the last mark that holds at `level`; the first, which has no pins, always does."""
         known = self._required.keys() | self._pins.keys()
-        while len(self._marks) > 1 and self._marks[-1].level > level:
-            self._marks.pop()
-        _, pins, required = self._marks.pop()
+        while len(self._checkpoints) > 1 and self._checkpoints[-1].level > level:
+            self._checkpoints.pop()
+        _, pins, required = self._checkpoints.pop()
         while len(self._pins) > pins:
             self._pins.popitem()
         while len(self._required) > required:
             self._required.popitem()
-        self._mark()
+        self._checkpoint()
         # What the dropped levels had pinned may hold at a lower level too: it is looked at again.
         self._space.store.unpinned |= known - self._pins.keys()
 
@@ -280,7 +280,7 @@ def lift_or_give_up(loader: Loader) -> None:
     """No solution at level 0: lift the assumptions it rests on. Raises `Unsolvable` where it rests on none."""
     refutation = loader.space.store.refutation
     assert refutation is not None
-    if not loader.encoder.assumptions.lift(refutation.marks):
+    if not loader.encoder.assumptions.lift(refutation.assumptions):
         raise Unsolvable(refutation)
 
 
@@ -300,4 +300,4 @@ def run(
             assert learned is None, "nothing was decided yet"
             lift_or_give_up(loader)
     always = [demand for demand in map(space.demands.__getitem__, roots) if not demand.source]  # no marker of python
-    return Joint(Provider(space), reporter, loader, max_rounds).resolve(always).mapping
+    return Joint(StoreProvider(space), reporter, loader, max_rounds).resolve(always).mapping

@@ -20,15 +20,15 @@ from bridge.resolve.encode.variables import Candidate, VariableId
 from bridge.resolve.masks import PRESENT
 from bridge.resolve.store import Term
 
-__all__ = ["WEIGHED_MINORS", "best_version", "choose", "decision_order", "newest_of_minors", "weighs_versions"]
+__all__ = ["COMPARED_MINORS", "best_version", "choose", "compares_versions", "decision_order", "newest_of_minors"]
 
-WEIGHED_MINORS = 3  # of python, where it was asked for and several would do
+COMPARED_MINORS = 3  # of python, where it was asked for and several would do
 
 
 def decision_order(space: Space, variable: VariableId) -> tuple[object, ...]:
     """The preference of a variable; the smallest is decided first. O(1)."""
     python_first = (0, 2) if variable == space.python else (1, 3)
-    group = python_first[0 if variable in space.asked else 1]
+    group = python_first[0 if variable in space.requested else 1]
     count = space.store.domains[variable].bit_count()
     return (group, count, -space.store.activity[variable], space.variables[variable].name)
 
@@ -56,10 +56,10 @@ def best_version(space: Space, variable: VariableId) -> str | None:
     return meaning.conda.records[(left & -left).bit_length() - 2].version
 
 
-def weighs_versions(space: Space, variable: VariableId) -> bool:
+def compares_versions(space: Space, variable: VariableId) -> bool:
     """Whether the versions of a record and of a wheel decide between them: both have to be known then."""
     prefer = space.catalog.options.prefer
-    if prefer == "conda" and space.asked.get(variable) == {"pep508"}:
+    if prefer == "conda" and space.requested.get(variable) == {"pep508"}:
         prefer = "newest"
     domain = space.store.domains[variable]
     wheel = domain & space.meanings[variable].wheel_bit
@@ -82,7 +82,7 @@ def choose(space: Space, variable: VariableId) -> Candidate:
         return Candidate(variable, domain & -domain)
     if space.catalog.options.prefer == "wheel":
         return Candidate(variable, wheel)
-    return _newest(space, variable) if weighs_versions(space, variable) else Candidate(variable, others & -others)
+    return _newest(space, variable) if compares_versions(space, variable) else Candidate(variable, others & -others)
 
 
 def _newest(space: Space, variable: VariableId) -> Candidate:

@@ -8,15 +8,15 @@ from bridge.requirements.algebra import Requirement
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.variables import DemandId
 
-__all__ = ["Request"]
+__all__ = ["SolveRequest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class SolveRequest:
     """The requirements of the person, and what the environment adds to them; `resolve` says what each is."""
 
     requirements: tuple[Requirement, ...]
-    present: tuple[Requirement, ...] = ()
+    retained: tuple[Requirement, ...] = ()
     constraints: tuple[Requirement, ...] = ()
     requires_python: str | None = None
     pins: tuple[Requirement, ...] = ()
@@ -28,7 +28,7 @@ class Request:
             encoder.constrain(constraint)
         for pin in self.pins:
             encoder.pin(pin)
-        roots = [root for requirement in self.requirements for root in encoder.ask(requirement)]
-        roots += [root for requirement in self.present for root in encoder.stay(requirement)]
-        roots += [root for requirement in self.foreign for root in encoder.leave(requirement)]
-        return roots + (encoder.bound_python(self.requires_python) if self.requires_python else [])
+        roots = [root for requirement in self.requirements for root in encoder.require(requirement)]
+        roots += [root for requirement in self.retained for root in encoder.retain(requirement)]
+        roots += [root for requirement in self.foreign for root in encoder.retain_foreign(requirement)]
+        return roots + (encoder.restrict_python(self.requires_python) if self.requires_python else [])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bridge.model import Resolution, Resolved, Statistics
-from bridge.resolve.encode.facts import Asked
+from bridge.resolve.encode.facts import Requested
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, Variable, VariableId
@@ -61,11 +61,11 @@ def _packages(loader: Loader, pins: Pins, target: Target) -> tuple[Resolved, ...
         if record.ecosystem == "wheel" and record.name in taken:
             # A conda package of this name was chosen too, so it is another thing: two records never share a name.
             chosen[variable] = replace(record, name=f"pypi-{record.pypi_names[0]}")
-    needs, asked, extras = _edges(space, pins, chosen)
+    needs, requested, extras = _edges(space, pins, chosen)
     packages = [
         Resolved(
             record=record,
-            requested=tuple(asked.get(variable, ())),
+            requested=tuple(requested.get(variable, ())),
             required_by=tuple(sorted(needs.get(variable, set()) - {record.name})),
             extras=tuple(sorted(extras.get(variable, ()))),
             evidence=_evidence(space, pins[variable]),
@@ -108,7 +108,7 @@ def _edges(
 ) -> tuple[dict[VariableId, set[str]], dict[VariableId, list[str]], dict[VariableId, set[str]]]:
     """Who needs whom, what the person asked of it, and which extras, by the variable of the chosen package."""
     needs: dict[VariableId, set[str]] = {}
-    asked: dict[VariableId, list[str]] = {}
+    requested: dict[VariableId, list[str]] = {}
     extras: dict[VariableId, set[str]] = {}
     for pin in pins.values():
         variable = space.variables[pin.variable]
@@ -121,12 +121,12 @@ def _edges(
             if demand.is_optional or not space.store.satisfied(demand.source):
                 continue
             fact = demand.fact
-            if isinstance(fact, Asked) and fact.text not in asked.setdefault(package, []):
-                asked[package].append(fact.text)
+            if isinstance(fact, Requested) and fact.text not in requested.setdefault(package, []):
+                requested[package].append(fact.text)
             parent = _package_of(space, space.variables[fact.subject], pins) if fact.subject is not None else None
             if parent is not None and parent != package and parent in chosen:
                 needs.setdefault(package, set()).add(chosen[parent].name)
-    return needs, {variable: texts for variable, texts in asked.items() if texts}, extras
+    return needs, {variable: texts for variable, texts in requested.items() if texts}, extras
 
 
 def _package_of(space: Space, variable: Variable, pins: Pins) -> VariableId | None:
@@ -136,19 +136,19 @@ def _package_of(space: Space, variable: Variable, pins: Pins) -> VariableId | No
             owner = space.find(name)
             if owner is not None and owner in pins:
                 return _package_of(space, space.variables[owner], pins)
-        return next(_serving(space, variable, pins), None)
+        return next(_providing(space, variable, pins), None)
     pin = pins.get(variable.id)
     if pin is None:
         return None
     meaning = space.meanings[variable.id]
     if pin.bit == meaning.wheel_bit and meaning.wheels is not None:
         return meaning.wheels
-    if variable.kind == "slot":
+    if variable.kind == "selector":
         return meaning.carriers[pin.bit.bit_length() - 2]
     return variable.id
 
 
-def _serving(space: Space, extra: Variable, pins: Pins) -> Iterator[VariableId]:
+def _providing(space: Space, extra: Variable, pins: Pins) -> Iterator[VariableId]:
     """The conda names among the pins that carry an extra's project."""
     for pin in pins.values():
         meaning = space.meanings[pin.variable]

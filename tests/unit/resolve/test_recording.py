@@ -50,7 +50,7 @@ def test_what_the_environment_adds_is_recorded_too() -> None:
     )
     recorder = Recorder()
     given: dict[str, Any] = {
-        "present": requests(["tool"]),
+        "retained": requests(["tool"]),
         "constraints": requests(pypi=["rich<13.9"]),
         "requires_python": "<3.12",
         "pins": requests(["tool <2"]),

@@ -252,12 +252,12 @@ def test_clauses_added_deeper_hold_after_a_backjump() -> None:
 def test_an_assumption_is_lifted_with_all_that_was_learned_from_it() -> None:
     store = store_of(A | B, A | B)
     store.add(Clause(((0, A), (1, A)), "fact"))
-    store.add(Clause(((0, A), (1, B)), "assumed", marks=1))
+    store.add(Clause(((0, A), (1, B)), "assumed", assumptions=1))
     store.add(Clause(((0, B),), "fact"))
     conflict_of(store)
     assert store.learn() is None
     assert store.refutation is not None
-    assert store.refutation.marks == 1
+    assert store.refutation.assumptions == 1
     store.lift(1)
     assert store.propagate() is None
     assert store.domains == [A, B]
@@ -289,7 +289,7 @@ def test_a_wider_domain_takes_back_what_rested_on_its_being_narrow() -> None:
 
 
 @st.composite
-def problems(draw: st.DrawFn, *, max_delay: int = 0, max_mark: int = 0, has_late: bool = False) -> Problem:
+def problems(draw: st.DrawFn, *, max_delay: int = 0, max_assumption: int = 0, has_late: bool = False) -> Problem:
     count = draw(st.integers(2, 5))
     fulls = tuple(draw(st.integers(1, 2 ** draw(st.integers(1, 4)) - 1)) | ABSENT for _ in range(count))
     size = draw(st.integers(1, 24))
@@ -299,15 +299,17 @@ def problems(draw: st.DrawFn, *, max_delay: int = 0, max_mark: int = 0, has_late
         masks = [draw(st.integers(1, 15) | st.sampled_from([ABSENT, PRESENT])) for _ in variables]
         clauses.append(tuple(zip(variables, masks, strict=True)))
     delays = tuple(draw(st.integers(0, max_delay)) for _ in range(size))
-    marks = tuple(draw(st.sampled_from([0, 0, 1, 2][: 2 + max_mark])) for _ in range(size))
+    assumptions = tuple(draw(st.sampled_from([0, 0, 1, 2][: 2 + max_assumption])) for _ in range(size))
     late = draw(st.frozensets(st.integers(0, count - 1))) if has_late else frozenset()
-    return Problem(fulls, tuple(clauses), delays, marks, late)
+    return Problem(fulls, tuple(clauses), delays, assumptions, late)
 
 
 def check_against_exhaustive_search(problem: Problem) -> None:
     search = Search(problem)
     found = search.run()
-    firm = [clause for clause, mark in zip(problem.clauses, problem.marks, strict=True) if not mark & search.lifted]
+    firm = [
+        clause for clause, mark in zip(problem.clauses, problem.assumptions, strict=True) if not mark & search.lifted
+    ]
     assert (found is not None) == has_solution(problem.fulls, firm)
     if found is not None:
         assert all(value & full and not value & (value - 1) for value, full in zip(found, problem.fulls, strict=True))
@@ -315,9 +317,9 @@ def check_against_exhaustive_search(problem: Problem) -> None:
         return
     proof = search.store.refutation
     assert proof is not None
-    assert proof.marks == 0
+    assert proof.assumptions == 0
     rests_on = leaves(proof)
-    assert all(leaf.fact is not None and not leaf.marks for leaf in rests_on)
+    assert all(leaf.fact is not None and not leaf.assumptions for leaf in rests_on)
     assert not has_solution(problem.fulls, [leaf.terms for leaf in rests_on])
 
 
@@ -336,7 +338,7 @@ def test_facts_that_come_to_light_late_change_no_verdict(problem: Problem) -> No
 
 
 @settings(max_examples=80, deadline=None)
-@given(problems(max_delay=3, max_mark=2))
+@given(problems(max_delay=3, max_assumption=2))
 def test_assumptions_are_lifted_only_where_no_solution_rests_on_them(problem: Problem) -> None:
     """MUST: an answer never depends on an assumption that was lifted, and none is lifted in vain."""
     check_against_exhaustive_search(problem)

@@ -28,7 +28,9 @@ def mistake_of(problem: Problem) -> str | None:
     """What is wrong with the store's answer; `None` where the SAT solver agrees."""
     search = Search(problem)
     found = search.run()
-    firm = [clause for clause, mark in zip(problem.clauses, problem.marks, strict=True) if not mark & search.lifted]
+    firm = [
+        clause for clause, mark in zip(problem.clauses, problem.assumptions, strict=True) if not mark & search.lifted
+    ]
     if search.lifted and is_satisfiable(problem.fulls, problem.clauses):
         return "an assumption was lifted though there is a solution with it"
     if found is not None:

@@ -16,11 +16,11 @@ from bridge.resolve.sources import IndexPort, RecordPort
 from converters.record import Record
 from converters.wheel import CoreMetadata
 
-__all__ = ["Present", "PresentIndex", "PresentRecords"]
+__all__ = ["IndexWithInstalled", "InstalledCandidates", "RecordsWithInstalled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Present:
+class InstalledCandidates:
     """What an environment offers the resolver.
 
     :param records: of the installed packages; a wheel's METADATA is what was installed.
@@ -35,7 +35,7 @@ class Present:
 
     records: tuple[Record, ...] = ()
     foreign: tuple[Foreign, ...] = ()
-    asked: frozenset[str] = frozenset()
+    requested: frozenset[str] = frozenset()
     direct: frozenset[str] = frozenset()
     urls: frozenset[str] = frozenset()
     updated: frozenset[str] = frozenset()
@@ -43,14 +43,14 @@ class Present:
     @property
     def staying(self) -> tuple[Foreign, ...]:
         """The foreign distributions that are facts: nobody asks for their projects."""
-        return tuple(each for each in self.foreign if each.project not in self.asked)
+        return tuple(each for each in self.foreign if each.project not in self.requested)
 
     @property
     def has_wheels(self) -> bool:
         return bool(self.foreign) or any(record.ecosystem == "wheel" for record in self.records)
 
 
-class PresentRecords:
+class RecordsWithInstalled:
     """A `RecordPort` that also knows the installed conda records."""
 
     def __init__(self, source: RecordPort, installed: Sequence[Record]) -> None:
@@ -69,13 +69,15 @@ class PresentRecords:
         return (*found, present)
 
 
-class PresentIndex:
+class IndexWithInstalled:
     """An `IndexPort` that also knows the installed wheels, metadata included, and the foreign distributions.
 
     `gone` names the URLs that were to be read again for an update, and do not answer.
     """
 
-    def __init__(self, source: IndexPort, present: Present, hashes: Mapping[str, frozenset[str]] | None = None) -> None:
+    def __init__(
+        self, source: IndexPort, present: InstalledCandidates, hashes: Mapping[str, frozenset[str]] | None = None
+    ) -> None:
         """:param hashes: project → the sha256 that its files may have; other projects may have any."""
         self._source = source
         self._present = present
