@@ -95,10 +95,10 @@ def _kept_candidates(catalog: Catalog, kept: Mapping[str, str]) -> dict[str, int
             for place, file in enumerate(catalog.project(project).files):
                 if file.filename == identity:
                     masks[name] = 2 << place
-            for carrier in catalog.carriers(project):
-                conda = catalog.conda(carrier)
+            for provider in catalog.providers(project):
+                conda = catalog.conda(provider)
                 if conda.wheel_project == project:
-                    masks[carrier] = conda.wheel_bit
+                    masks[provider] = conda.wheel_bit
         else:
             for place, record in enumerate(catalog.conda(name).records):
                 if record.identity == identity:

@@ -30,7 +30,7 @@ class Catalog:
         self.source = records
         self._conda: dict[str, CondaName] = {}
         self._projects: dict[str, Project] = {}
-        self._carriers: dict[str, tuple[str, ...]] = {}
+        self._providers: dict[str, tuple[str, ...]] = {}
         self._pythons: PythonMasks | None = None
 
     @property
@@ -61,19 +61,19 @@ class Catalog:
             self._projects[name] = known
         return known
 
-    def carriers(self, project: str) -> tuple[str, ...]:
+    def providers(self, project: str) -> tuple[str, ...]:
         """The conda names that carry `project`: what others depend on first, then what has the newest version of it."""
-        known = self._carriers.get(project)
+        known = self._providers.get(project)
         if known is None:
             spelled = (project, project.replace("-", "_"), project.replace("-", "."))
             names = dict.fromkeys((*self.names.providers(project), *spelled))
             self.prefetch(names)
-            carrying = [name for name in names if project in self.conda(name).projects]
-            carrying.sort(key=lambda name: (canonical(name) != project, name))
-            carrying.sort(key=lambda name: self._newest(name, project), reverse=True)
+            providing = [name for name in names if project in self.conda(name).projects]
+            providing.sort(key=lambda name: (canonical(name) != project, name))
+            providing.sort(key=lambda name: self._newest(name, project), reverse=True)
             # Sorting is stable: among equals in what they lean on, the one with the newest version stays first.
-            known = tuple(sorted(carrying, key=lambda name: self._dependencies_among(name, carrying)))
-            self._carriers[project] = known
+            known = tuple(sorted(providing, key=lambda name: self._dependencies_among(name, providing)))
+            self._providers[project] = known
         return known
 
     def _newest(self, name: str, project: str) -> Version:
@@ -88,9 +88,9 @@ class Catalog:
 
     def related_names(self, project: str) -> tuple[str, ...]:
         """The carriers of `project`, then the names without records for which its wheel stands in all the same."""
-        carriers = self.carriers(project)
-        others = (name for name in self.names.providers(project) if name not in carriers)
-        return (*carriers, *(name for name in others if self.conda(name).wheel_project == project))
+        providers = self.providers(project)
+        others = (name for name in self.names.providers(project) if name not in providers)
+        return (*providers, *(name for name in others if self.conda(name).wheel_project == project))
 
     def _dependencies_among(self, name: str, others: Sequence[str]) -> int:
         """How many of `others` the records of `name` depend on: a metapackage comes after what it stands for."""

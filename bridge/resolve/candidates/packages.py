@@ -36,10 +36,10 @@ class CondaName:
     """The records of one conda name, best first, and the masks of what they meet."""
 
     __slots__ = (
-        "_carrying",
         "_masks",
         "_needs",
         "_pypi_masks",
+        "_with_projects",
         "depends",
         "everything",
         "name",
@@ -62,17 +62,17 @@ class CondaName:
         self.depends = _group(record.requirements for record in self.records)
         self.everything = (1 << len(self.records) + 1) - 2  # the bits of all records
         self.too_new = _too_new([record.timestamp for record in self.records], options)
-        self._carrying: dict[int, Record] = {}
+        self._with_projects: dict[int, Record] = {}
         self._masks: dict[str, int] = {}
         self._needs: tuple[tuple[Need, ...], tuple[Need, ...]] | None = None
         self._pypi_masks: dict[tuple[str, str], int] = {}
 
     def record(self, position: int) -> Record:
         """A record, with the projects that it is believed to carry."""
-        known = self._carrying.get(position)
+        known = self._with_projects.get(position)
         if known is None:
             known = replace(self.records[position], pypi_names=self.provided[position].projects)
-            self._carrying[position] = known
+            self._with_projects[position] = known
         return known
 
     @property

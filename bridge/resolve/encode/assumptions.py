@@ -66,7 +66,7 @@ class Assumptions:
         if any(bits & meeting and catalog.pythons.for_tags(tags) for tags, bits in project.by_tags.items()):
             return False
         return requirement.bound == "wheel" or not any(
-            catalog.conda(carrier).meets_pypi(name, specifier) for carrier in catalog.carriers(name)
+            catalog.conda(provider).meets_pypi(name, specifier) for provider in catalog.providers(name)
         )
 
     def release(self, variable: VariableId, requirement: Requirement) -> None:

@@ -60,7 +60,7 @@ class Encoder:
             target = space.demands[demand].target
             space.requested.setdefault(target, set()).add(requirement.kind)
             meaning = space.meanings[target]
-            for related in (meaning.wheels, *meaning.carriers):
+            for related in (meaning.wheels, *meaning.providers):
                 if related is not None:
                     space.requested.setdefault(related, set())
         return made
@@ -218,12 +218,12 @@ class Encoder:
         source, target, _, fact, _ = space.demands[demand]
         meaning, project = space.meanings[target], space.variables[target].key
         self._add_clause(demand, PRESENT)
-        for position, carrier in enumerate(meaning.carriers):
-            conda = space.meanings[carrier].conda
+        for position, provider in enumerate(meaning.providers):
+            conda = space.meanings[provider].conda
             assert conda is not None
             meets = _meeting_records(conda, project, requirement)
-            served = Serves(fact.text, fact.subject, fact.bits, carrier)
-            space.imply((*source, (target, 2 << position)), carrier, served, meets)
+            served = Serves(fact.text, fact.subject, fact.bits, provider)
+            space.imply((*source, (target, 2 << position)), provider, served, meets)
         self._forward_to_wheels(demand, meaning)
 
     def _forward_to_wheels(self, demand: DemandId, meaning: Meaning) -> None:
@@ -255,14 +255,14 @@ class Encoder:
 
     def owner(self, project: str) -> VariableId:
         """The variable that answers for a project: its conda name's, a slot, or its wheels alone."""
-        carriers = self.space.catalog.carriers(project)
-        if not carriers:
+        providers = self.space.catalog.providers(project)
+        if not providers:
             return self.space.wheels(project)
-        if len(carriers) == 1:
-            conda = self.space.catalog.conda(carriers[0])
+        if len(providers) == 1:
+            conda = self.space.catalog.conda(providers[0])
             if conda.wheel_project == project and conda.owns(project) == conda.everything:
-                return self.read_candidates(self.space.conda(carriers[0]))
-        return self._selector(project, carriers)
+                return self.read_candidates(self.space.conda(providers[0]))
+        return self._selector(project, providers)
 
     def read_candidates(self, variable: VariableId) -> VariableId:
         """Read a variable's candidates, unless they were read before."""
@@ -281,28 +281,28 @@ class Encoder:
     def _imply_choice(self, variable: VariableId, bit: int, target: VariableId, allowed: int) -> None:
         self.space.imply(((variable, bit),), target, Provides("", variable, bit, target), allowed)
 
-    def _selector(self, project: str, carriers: Sequence[str]) -> VariableId:
+    def _selector(self, project: str, providers: Sequence[str]) -> VariableId:
         space = self.space
         selector = space.selector(project)
         if space.is_known[selector]:
             return selector
         space.is_known[selector] = True
-        known = tuple(self.read_candidates(space.conda(carrier)) for carrier in carriers)
+        known = tuple(self.read_candidates(space.conda(provider)) for provider in providers)
         wheel_bit = 2 << len(known)
         full = (wheel_bit << 1) - 1
         if self._only(project) == "conda" or space.catalog.index is None:
             full &= ~wheel_bit
         space.store.set_full(selector, full)
         wheels = space.wheels(project)
-        space.meanings[selector] = Meaning(carriers=known, wheels=wheels, wheel_bit=wheel_bit)
-        for position, carrier in enumerate(known):
-            conda = space.meanings[carrier].conda
+        space.meanings[selector] = Meaning(providers=known, wheels=wheels, wheel_bit=wheel_bit)
+        for position, provider in enumerate(known):
+            conda = space.meanings[provider].conda
             assert conda is not None
-            self._imply_choice(selector, 2 << position, carrier, conda.meets_pypi(project, None))
+            self._imply_choice(selector, 2 << position, provider, conda.meets_pypi(project, None))
         self._imply_choice(selector, wheel_bit, wheels, PRESENT)
-        for position, carrier in enumerate(known):
+        for position, provider in enumerate(known):
             # One source: where a wheel of the project is, it answers for the project, whoever else carries it.
-            fact = SameProject(project, wheels, PRESENT, carrier)
+            fact = SameProject(project, wheels, PRESENT, provider)
             space.store.add(Clause(((wheels, PRESENT), (selector, 2 << position)), fact))
         if self._only(project) == "wheel":
             carried = wheel_bit - 2
@@ -348,8 +348,8 @@ class Encoder:
         if self._only(name) == "conda":
             space.forbid(variable, project.everything, Only("conda", variable, project.everything))
         bind_to_pythons(space, variable, project, project.everything)
-        for carrier in space.catalog.related_names(name):
-            conda = self.read_candidates(space.conda(carrier))
+        for provider in space.catalog.related_names(name):
+            conda = self.read_candidates(space.conda(provider))
             meaning = space.meanings[conda]
             if meaning.wheels == variable:
                 # The wheel stands for the conda name: what constrains the name binds the wheel.

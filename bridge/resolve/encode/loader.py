@@ -324,7 +324,7 @@ class Loader:
             if not store.is_decided(owner) or bit == meaning.wheel_bit:
                 return None
             source = (*source, (owner, bit))
-            owner = meaning.carriers[bit.bit_length() - 2]
+            owner = meaning.providers[bit.bit_length() - 2]
         bit = store.domains[owner]
         if not store.is_decided(owner) or bit == self.space.meanings[owner].wheel_bit:
             return None

@@ -44,14 +44,14 @@ class Meaning:
 
     :param conda: the records of a conda name.
     :param project: the files of a project.
-    :param carriers: the variables of the conda names behind a slot, one a bit.
+    :param providers: the variables of the conda names behind a slot, one a bit.
     :param wheels: the variable of the wheels behind `wheel_bit`.
     :param wheel_bit: "the wheel of this project", after all other candidates.
     """
 
     conda: CondaName | None = None
     project: Project | None = None
-    carriers: tuple[VariableId, ...] = ()
+    providers: tuple[VariableId, ...] = ()
     wheels: VariableId | None = None
     wheel_bit: int = 0
 

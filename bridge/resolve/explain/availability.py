@@ -43,8 +43,8 @@ class Availability:
 
     def _available(self, variable: VariableId, demand: DemandId) -> Iterable[str]:
         meaning, requirement = self._space.meanings[variable], self._space.demands[demand].requirement
-        for carrier in meaning.carriers:
-            yield from self._available(carrier, demand)
+        for provider in meaning.providers:
+            yield from self._available(provider, demand)
         if meaning.conda is not None:
             is_met = bool(self._space.allowed[demand] & meaning.conda.everything) and requirement is not None
             if not is_met:  # else it is not for want of versions

@@ -86,7 +86,7 @@ def choose(space: Space, variable: VariableId) -> Candidate:
 
 
 def _newest(space: Space, variable: VariableId) -> Candidate:
-    """Of the best record (of the first carrier that has any) and the best wheel the newer; of equals the record.
+    """Of the best record (of the first provider that has any) and the best wheel the newer; of equals the record.
 
     What is returned is the record or the file itself, so that another is weighed where this one cannot be had.
     """
@@ -95,7 +95,7 @@ def _newest(space: Space, variable: VariableId) -> Candidate:
     file = _left(space, meaning.wheels, (variable, meaning.wheel_bit)) & PRESENT
     theirs = pep440_version(space.file(meaning.wheels, file & -file).version) if file > 0 else None
     chosen, own = Candidate(meaning.wheels, file & -file), meaning.wheel_bit
-    for place, owner in enumerate(meaning.carriers or (variable,)):
+    for place, owner in enumerate(meaning.providers or (variable,)):
         of_owner = space.meanings[owner]
         left = _left(space, owner, (variable, 2 << place)) & PRESENT & ~of_owner.wheel_bit
         if left > 0 and (owner == variable or store.domains[variable] & 2 << place):

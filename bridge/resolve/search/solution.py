@@ -144,7 +144,7 @@ def _package_of(space: Space, variable: Variable, pins: Pins) -> VariableId | No
     if pin.bit == meaning.wheel_bit and meaning.wheels is not None:
         return meaning.wheels
     if variable.kind == "selector":
-        return meaning.carriers[pin.bit.bit_length() - 2]
+        return meaning.providers[pin.bit.bit_length() - 2]
     return variable.id
 
 
