@@ -31,7 +31,7 @@ from typing import Any, Literal
 import conda_package_streaming.package_streaming as streaming
 from conda_package_streaming.package_streaming import CondaComponent
 
-from bridge.archive import WheelManifest, check_wheel
+from bridge.archive.wheels import WheelManifest, check_wheel
 from bridge.channels.host import HostChannel
 from bridge.cli.run import Run
 from bridge.convert.channel_index import write_index

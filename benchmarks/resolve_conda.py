@@ -33,7 +33,7 @@ from zstandard import ZstdDecompressor
 from bridge.channels.repodata import Repodata
 from bridge.config import Settings
 from bridge.errors import NoSolutionError
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.model import Resolution
 from bridge.requirements.algebra import conda_requirement
 from bridge.resolve import Catalog, Options, resolve

@@ -36,7 +36,7 @@ _CHILD = """
 import json, os, re, resource, statistics, sys, time
 from pathlib import Path
 from bridge.config import Settings
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.channels.repodata import Repodata
 from bridge.requirements.algebra import conda_requirement
 from bridge.resolve import Catalog, Options, resolve

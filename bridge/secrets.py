@@ -7,7 +7,7 @@ Three parts of a URL may be secret:
 * query parameters that sign or authorise a request, by their name or by the look of their value.
 
 `public` removes them. A URL enters bridge through `Secrets.learn`, which keeps them in memory, and is passed on, stored
-and shown in its public form; `bridge.fetch.wire` asks `Secrets` for what belongs to a request. Other secrets in a path
+and shown in its public form; `bridge.fetch.http` asks `Secrets` for what belongs to a request. Other secrets in a path
 cannot be told from names, and stay.
 """
 

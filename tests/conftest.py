@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from bridge import config
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.secrets import SECRETS
 from tests.support.builders import make_wheel
 from tests.support.clients import MakeClient, clients

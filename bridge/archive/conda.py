@@ -10,7 +10,7 @@ from typing import Literal
 
 from bridge.archive.bzip2 import bzip2_content
 from bridge.archive.conda_layout import read_conda
-from bridge.archive.conda_paths import PATH_DOCUMENTS, Listing, read_listing
+from bridge.archive.conda_paths import PATH_DOCUMENTS, ListedPath, read_listing
 from bridge.archive.documents import parse_object
 from bridge.archive.entry_points import parse_entry_point
 from bridge.archive.limits import DEFAULT_LIMITS, Limits
@@ -220,7 +220,7 @@ def _read_command(text: str, name: str) -> str:
 
 
 def _reconcile(
-    members: Mapping[str, TarMember], listing: Mapping[str, Listing] | None, name: str
+    members: Mapping[str, TarMember], listing: Mapping[str, ListedPath] | None, name: str
 ) -> Iterator[CondaPath]:
     """Hold the payload against the package's own list (CA19); yield the paths that are installed, sorted.
 
@@ -228,7 +228,7 @@ def _reconcile(
     """
     payload = {path: member for path, member in members.items() if not is_info(path)}
     if listing is None:
-        listing = {path: Listing(path=path) for path, member in payload.items() if member.kind != "directory"}
+        listing = {path: ListedPath(path=path) for path, member in payload.items() if member.kind != "directory"}
     parents = {path.rpartition("/")[0] for path in payload}
     for path in sorted(listing):
         known = payload.get(path)
@@ -241,7 +241,7 @@ def _reconcile(
             yield _reconcile_path(known, listing[path], name)
 
 
-def _reconcile_path(member: TarMember, listed: Listing, name: str) -> CondaPath:
+def _reconcile_path(member: TarMember, listed: ListedPath, name: str) -> CondaPath:
     kind: PathKind = "file" if member.kind == "hardlink" else member.kind
     # Fidelity: an empty file in place of a library's link installs, and nothing that needs the library starts.
     if listed.kind not in {None, kind}:
@@ -268,7 +268,7 @@ def _reconcile_path(member: TarMember, listed: Listing, name: str) -> CondaPath:
     )
 
 
-def _other_cautions(members: Mapping[str, TarMember], listing: Mapping[str, Listing] | None) -> Iterator[Caution]:
+def _other_cautions(members: Mapping[str, TarMember], listing: Mapping[str, ListedPath] | None) -> Iterator[Caution]:
     for path, member in members.items():
         if member.kind == "file" and member.mode & _LOOSE_BITS:
             yield Caution(id="loose-mode", path=path, detail=f"packed with mode {member.mode:o}, which is masked")

@@ -12,7 +12,7 @@ from bridge.archive.limits import Limits
 from bridge.archive.paths import check_path
 from bridge.archive.refusal import refused, shown
 
-__all__ = ["PATH_DOCUMENTS", "Listing", "read_listing"]
+__all__ = ["PATH_DOCUMENTS", "ListedPath", "read_listing"]
 
 PATH_DOCUMENTS = ("info/paths.json", "info/files", "info/has_prefix", "info/no_link")
 _PATHS_JSON, _FILES, _HAS_PREFIX, _NO_LINK = PATH_DOCUMENTS
@@ -29,7 +29,7 @@ _QUOTED = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class ListedPath:
     """One path as the package lists it. `None`: the list does not say (`info/files` has paths only)."""
 
     path: str
@@ -41,7 +41,7 @@ class Listing:
     no_link: bool = False
 
 
-def read_listing(documents: Mapping[str, bytes], archive: str, limits: Limits) -> Mapping[str, Listing] | None:
+def read_listing(documents: Mapping[str, bytes], archive: str, limits: Limits) -> Mapping[str, ListedPath] | None:
     """Path → what the package says of it, from paths.json where there is one; `None`: it lists nothing at all.
 
     Raises `UnsafeInputError`: `conda-layout` (malformed, a path twice, an impossible placeholder), `path-escape`,
@@ -53,7 +53,7 @@ def read_listing(documents: Mapping[str, bytes], archive: str, limits: Limits) -
         listings = _read_files(documents, archive)
     else:
         return None
-    found: dict[str, Listing] = {}
+    found: dict[str, ListedPath] = {}
     for listing in listings:
         check_path(listing.path, archive, "conda-layout", limits)
         if (
@@ -66,7 +66,7 @@ def read_listing(documents: Mapping[str, bytes], archive: str, limits: Limits) -
     return found
 
 
-def _read_paths_json(data: bytes, archive: str, limits: Limits) -> Iterator[Listing]:
+def _read_paths_json(data: bytes, archive: str, limits: Limits) -> Iterator[ListedPath]:
     document = parse_object(data, archive, _PATHS_JSON, limits)
     entries = document.get("paths")
     # conda and rattler know version 1 only.
@@ -76,7 +76,7 @@ def _read_paths_json(data: bytes, archive: str, limits: Limits) -> Iterator[List
         yield _read_entry(entry, archive)
 
 
-def _read_entry(entry: object, archive: str) -> Listing:
+def _read_entry(entry: object, archive: str) -> ListedPath:
     path = entry.get("_path") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or not isinstance(path, str):
         raise refused("conda-layout", archive, "an entry without _path", member=_PATHS_JSON)
@@ -91,7 +91,7 @@ def _read_entry(entry: object, archive: str) -> Listing:
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
         raise refused("conda-layout", archive, "its size in paths.json is none", member=path)
     placeholder, mode = _read_placeholder(entry.get("prefix_placeholder"), entry.get("file_mode"), path, archive)
-    return Listing(
+    return ListedPath(
         path=path,
         kind=kind,
         sha256=sha256,
@@ -120,13 +120,13 @@ def _read_placeholder(
     raise refused("conda-layout", archive, f"its file_mode is {shown(str(mode))}, not text or binary", member=path)
 
 
-def _read_files(documents: Mapping[str, bytes], archive: str) -> Iterator[Listing]:
+def _read_files(documents: Mapping[str, bytes], archive: str) -> Iterator[ListedPath]:
     placeholders = dict(_read_has_prefix(documents.get(_HAS_PREFIX, b""), archive))
     copied = set(_lines(documents.get(_NO_LINK, b""), archive, _NO_LINK))
     for path in _lines(documents[_FILES], archive, _FILES):
         text, how = placeholders.get(path, (None, None))
         placeholder, mode = _read_placeholder(text, how, path, archive)
-        yield Listing(path=path, prefix_placeholder=placeholder, file_mode=mode, no_link=path in copied)
+        yield ListedPath(path=path, prefix_placeholder=placeholder, file_mode=mode, no_link=path in copied)
 
 
 def _lines(data: bytes, archive: str, member: str) -> Iterator[str]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from bridge.archive.bounded_stream import BoundedStream
 from bridge.archive.limits import DEFAULT_LIMITS, Limits
 from bridge.archive.links import check_links
 from bridge.archive.refusal import refused
 from bridge.archive.tars import scan_tar
-from bridge.archive.unpacked import Unpacked
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
 from bridge.archive.zips import read_directory
@@ -90,7 +90,7 @@ def read_members(path: Path, manifest: SdistManifest) -> Iterator[tuple[SdistMem
                 if member.entry is not None and member.kind == "file":
                     yield member, read_member(stream, member.entry, name)
             return
-        content = Unpacked(gzip_content(stream, name), path.stat().st_size, name, DEFAULT_LIMITS)
+        content = BoundedStream(gzip_content(stream, name), path.stat().st_size, name, DEFAULT_LIMITS)
         for member in manifest.members:
             if member.kind == "file":
                 for _ in content.views(member.offset - content.position):

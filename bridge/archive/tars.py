@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from bridge.archive.bounded_stream import BoundedStream
 from bridge.archive.limits import Limits
 from bridge.archive.paths import Caution, check_path, check_tree, find_control, parent_folders
 from bridge.archive.refusal import refused, shown
 from bridge.archive.tar_header import BLOCK, Header, parse_header, parse_pax
-from bridge.archive.unpacked import Unpacked
 from converters.errors import UnsafeInputError
 
 __all__ = ["TarContents", "TarKind", "TarMember", "check_members", "is_info", "scan_tar"]
@@ -85,7 +85,7 @@ def scan_tar(
     Raises `UnsafeInputError`: `tar-type`, `tar-pax`, `conda-layout`, `path-escape`, `path-symlink`, `path-collision`,
     `limit-*`.
     """
-    scan = _Scan(Unpacked(blocks, packed_size, archive, limits), wanted)
+    scan = _Scan(BoundedStream(blocks, packed_size, archive, limits), wanted)
     entries = 0
     while scan.read_header():
         entries += 1
@@ -101,7 +101,7 @@ class _Scan:
 
     __slots__ = ("archive", "contents", "limits", "long_infos", "offset", "pending", "unpacked", "wanted")
 
-    def __init__(self, unpacked: Unpacked, wanted: Mapping[str, int]) -> None:
+    def __init__(self, unpacked: BoundedStream, wanted: Mapping[str, int]) -> None:
         self.unpacked = unpacked
         self.archive = unpacked.archive
         self.limits = unpacked.limits

@@ -26,7 +26,7 @@ from bridge.audit.look.observation import Observation
 from bridge.audit.look.path_table import PathTable, path_table_of
 from bridge.audit.look.tree import Tree, read_tree
 from bridge.audit.view import View, make_view
-from bridge.cache.remarks import Remarks
+from bridge.cache.cautions import CautionStore
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY
 from bridge.prefix.processes import processors
@@ -148,7 +148,7 @@ def start(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) ->
 
 def _archives(state: PrefixState, cache: Path) -> dict[str, tuple[tuple[str, str, str], ...]]:
     """What bridge's cache knows of the archives of conda packages. That never changes: an archive has one sha256."""
-    remarks = Remarks(cache / "judged", root=cache)
+    remarks = CautionStore(cache / "judged", root=cache)
     found = {}
     for each in state.installed:
         if each.record.ecosystem == "conda" and each.record.sha256 is not None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from bridge import fs
 from bridge.errors import BridgeError, FaultError
 
-__all__ = ["BlobStore", "sha256_of", "told_as_cache"]
+__all__ = ["BlobStore", "cache_faults", "sha256_of"]
 
 _BLOCK = 1 << 20
 _DIGEST = 64
@@ -35,7 +35,7 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def told_as_cache() -> Iterator[None]:
+def cache_faults() -> Iterator[None]:
     """What the system refuses in the block is told as a fault of the cache, with the way to another one."""
     try:
         yield

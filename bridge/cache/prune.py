@@ -20,7 +20,7 @@ from bridge import fs
 from bridge.errors import BridgeError, FaultError, PrefixLockedError
 from bridge.faults import faults
 
-__all__ = ["Inspection", "Part", "in_use", "inspect", "prune"]
+__all__ = ["CachePart", "Inspection", "in_use", "inspect", "prune"]
 
 _LOCK = ".lock"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.bridge-tmp\Z")
@@ -43,7 +43,7 @@ _WHAT = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class CachePart:
     """One folder of the cache: what it holds, in how many files, of how many bytes."""
 
     name: str
@@ -59,7 +59,7 @@ class Inspection:
     """
 
     folder: Path
-    parts: tuple[Part, ...]
+    parts: tuple[CachePart, ...]
     damaged: tuple[str, ...] = ()
     removed: int = 0
     freed: int = 0
@@ -112,7 +112,7 @@ def inspect(folder: Path, *, verifies: bool = False) -> Inspection:
         if verifies and _is_damaged(folder, path):
             damaged.append(path)
     parts = (
-        Part(name=name or ".", what=_WHAT.get(name, "other files"), files=count, size=size)
+        CachePart(name=name or ".", what=_WHAT.get(name, "other files"), files=count, size=size)
         for name, (count, size) in sorted(counted.items())
     )
     return Inspection(folder=folder, parts=tuple(parts), damaged=tuple(damaged))

@@ -24,8 +24,11 @@ from types import TracebackType
 from typing import IO, Any, BinaryIO, Protocol
 
 from bridge import __version__, fs
-from bridge.archive import Caution, EntryPoint, WheelManifest, WheelMember, ZipMember, check_wheel
+from bridge.archive.entry_points import EntryPoint
+from bridge.archive.paths import Caution
 from bridge.archive.wheel_contents import as_stream
+from bridge.archive.wheels import WheelManifest, WheelMember, check_wheel
+from bridge.archive.zip_member import ZipMember
 from bridge.errors import FaultError, IntegrityError
 from converters.native import NativeFile
 from converters.wheel import CoreMetadata

@@ -18,8 +18,8 @@ from converters.record import Record
 
 if TYPE_CHECKING:
     from bridge.channels.host import HostChannel
-    from bridge.fetch import Client
-    from bridge.fetch.answers import Progress
+    from bridge.fetch.client import Client
+    from bridge.fetch.responses import Progress
 
 __all__ = ["Channels", "same_package"]
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bridge.audit.queries import Ownership, PackageList, Reasons
     from bridge.cache.prune import Inspection
     from bridge.cli.commands.conversion import Conversion
-    from bridge.fetch.answers import Progress as ProgressPort
+    from bridge.fetch.responses import Progress as ProgressPort
     from bridge.install.apply import Outcome
     from bridge.install.repair import Repair
     from bridge.model import Plan, Resolution

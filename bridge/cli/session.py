@@ -18,8 +18,8 @@ from bridge.prefix.origin import is_channel
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
-    from bridge.fetch import Client
-    from bridge.fetch.answers import Progress
+    from bridge.fetch.client import Client
+    from bridge.fetch.responses import Progress
     from bridge.index import Index
     from bridge.model import IndexFile, PrefixState, Resolution
     from bridge.requirements import algebra
@@ -80,7 +80,7 @@ class Session:
 
     @cached_property
     def client(self) -> Client:
-        from bridge.fetch import Client
+        from bridge.fetch.client import Client
 
         return Client(self.settings)
 

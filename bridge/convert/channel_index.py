@@ -15,7 +15,7 @@ import zstandard
 from packaging.utils import canonicalize_name
 
 from bridge import fs
-from bridge.archive import check_conda
+from bridge.archive.conda import check_conda
 from bridge.errors import UnsafeInputError
 from bridge.faults import faults
 from bridge.index.strict_json import parse_json

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from bridge import fs
-from bridge.archive import WheelContents, WheelManifest, check_wheel
+from bridge.archive.wheel_contents import WheelContents
+from bridge.archive.wheels import WheelManifest, check_wheel
 from bridge.convert.channel_index import digests
 from bridge.errors import IntegrityError
 from bridge.faults import faults

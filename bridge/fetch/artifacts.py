@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bridge import fs
-from bridge.cache.blobs import BlobStore, sha256_of, told_as_cache
+from bridge.cache.blobs import BlobStore, cache_faults, sha256_of
 from bridge.errors import FaultError, IntegrityError, NetworkError
 from bridge.faults import faults
-from bridge.fetch.answers import Network, Progress, offline_error, status_error
+from bridge.fetch.responses import Network, Progress, offline_error, status_error
 from bridge.fetch.transfer import Transfer, check_hash, check_size
 from bridge.fetch.urls import masked
 
@@ -45,7 +45,7 @@ class ArtifactStore:
         self._root = root or folder
         self._network = network
         self._notes = BlobStore(folder / "notes", root=self._root)
-        self._typed: dict[tuple[str, str], Path] = {}  # (sha256, name) of what was asked for by URL in this run
+        self._by_url: dict[tuple[str, str], Path] = {}  # (sha256, name) of what was asked for by URL in this run
         self._verified: dict[tuple[str, int, int, int], str] = {}
 
     def path(self, sha256: str, name: str) -> Path:
@@ -54,7 +54,7 @@ class ArtifactStore:
 
     def find(self, sha256: str, name: str) -> Path | None:
         """The artifact of that hash, where it lies in the cache and is whole."""
-        for path in (self.path(sha256, name), self._typed.get((sha256, name))):
+        for path in (self.path(sha256, name), self._by_url.get((sha256, name))):
             if path is not None and self._hash(path, root=self._root) == sha256:
                 return path
         return None
@@ -69,7 +69,7 @@ class ArtifactStore:
                 check_hash(name, url, sha256, self._hash(path) or "")
         return path
 
-    def promised(self, url: str, *, sha256: str, size: int | None, name: str, progress: Progress | None) -> Path:
+    def by_hash(self, url: str, *, sha256: str, size: int | None, name: str, progress: Progress | None) -> Path:
         """The artifact of that hash. Raises as `Client.download`."""
         whole = self.find(sha256, name)
         if whole is not None:
@@ -99,7 +99,7 @@ class ArtifactStore:
         self._hash(path, root=self._root, known=sha256)
         return path
 
-    def typed(self, url: str, *, size: int | None, name: str, progress: Progress | None) -> Path:
+    def by_url(self, url: str, *, size: int | None, name: str, progress: Progress | None) -> Path:
         """What a person named by its URL alone. It is asked for again each time, unless the server says "unchanged"."""
         key = hashlib.sha256(url.encode()).hexdigest()
         path = self._folder / "url" / key[:2] / key / name
@@ -107,13 +107,13 @@ class ArtifactStore:
         found = self._hash(path, root=self._root)
         is_whole = found is not None and found == note.get("sha256")
         if is_whole and (self._network is None or self._is_unchanged(self._network, url, note.get("validator"))):
-            self._typed[str(found), name] = path
+            self._by_url[str(found), name] = path
             return path
         network = self._online(url)
         with self._publishing(path) as stream:
             transfer = Transfer(network, url, stream, name=name, sha256=None, size=size, progress=progress)
             found = transfer.run()
-        self._typed[found, name] = path
+        self._by_url[found, name] = path
         self._notes.set(url, json.dumps({"sha256": found, "validator": transfer.validator}).encode())
         return path
 
@@ -139,7 +139,7 @@ class ArtifactStore:
 
     @contextmanager
     def _publishing(self, path: Path) -> Iterator[BinaryIO]:
-        with told_as_cache(), fs.publish_stream(path, root=self._root) as stream:
+        with cache_faults(), fs.publish_stream(path, root=self._root) as stream:
             yield stream
 
     def _keep(self, stream: BinaryIO, path: Path) -> None:

@@ -1,6 +1,6 @@
 """The client for indexes, channels and artifacts: what is local, what is cached, what is retried, who is trusted.
 
-* Artifacts are cached by their hash, pages by HTTP's rules (`bridge.fetch.wire`).
+* Artifacts are cached by their hash, pages by HTTP's rules (`bridge.fetch.http`).
 * A failing request is tried again where that can help (connection, timeout, 408, 429, 5xx), never after a TLS error.
 * Secrets come from URLs that a person gave or from netrc, go where they are for, and are shown to nobody (`secrets`).
 """
@@ -21,15 +21,15 @@ from bridge.cache.blobs import BlobStore
 from bridge.config import Settings
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.faults import faults
-from bridge.fetch.answers import Again, Answer, Page, Progress, invalid_url
 from bridge.fetch.artifacts import ArtifactStore
 from bridge.fetch.pool import Pool
 from bridge.fetch.ranged import open_ranged
+from bridge.fetch.responses import Page, Progress, Response, RetryableError, invalid_url
 from bridge.fetch.urls import check_file_name, local_path, origin
 from bridge.secrets import SECRETS
 
 if TYPE_CHECKING:
-    from bridge.fetch.wire import Wire
+    from bridge.fetch.http import HttpSession
 
 __all__ = ["Client"]
 
@@ -67,7 +67,7 @@ class Client(Pool):
                 self._learn(url)
         self._rangeless: set[tuple[str, str, int]] = set()
         self._opening = threading.Lock()
-        self._opened: Wire | None = None
+        self._opened: HttpSession | None = None
         self._artifacts = ArtifactStore(
             settings.cache_dir / "artifacts", None if settings.offline else self, root=settings.cache_dir
         )
@@ -87,13 +87,13 @@ class Client(Pool):
         return 0 if self._opened is None else self._opened.requests
 
     @property
-    def _wire(self) -> Wire:
+    def _wire(self) -> HttpSession:
         """What speaks HTTP. It comes, with its libraries, for the first URL that is no local one."""
         with self._opening:
             if self._opened is None:
-                from bridge.fetch.wire import Wire  # noqa: PLC0415 - a run without a network starts without it
+                from bridge.fetch.http import HttpSession  # noqa: PLC0415 - a run without a network starts without it
 
-                self._opened = Wire(self.settings, self._closed)
+                self._opened = HttpSession(self.settings, self._closed)
             return self._opened
 
     def get(
@@ -151,15 +151,15 @@ class Client(Pool):
             return self._artifacts.local(path, url, sha256=sha256, size=size, name=name)
         url = self._learn(url)
         if sha256 is None:
-            return self._artifacts.typed(url, size=size, name=name, progress=on_progress)
-        return self._artifacts.promised(url, sha256=sha256, size=size, name=name, progress=on_progress)
+            return self._artifacts.by_url(url, size=size, name=name, progress=on_progress)
+        return self._artifacts.by_hash(url, sha256=sha256, size=size, name=name, progress=on_progress)
 
     def cached(self, sha256: str | None, name: str) -> Path | None:
         """The artifact of that hash, where the cache holds it whole."""
         return None if sha256 is None else self._artifacts.find(sha256, name)
 
     def retrying(self, attempt: Callable[[], Result]) -> Result:
-        """Call `attempt` until it raises no `Again`; see `bridge.fetch.answers.Network`.
+        """Call `attempt` until it raises no `RetryableError`; see `bridge.fetch.responses.Network`.
 
         A server that said nothing for `PATIENCE` is not asked again: it would take that long once more.
         """
@@ -167,15 +167,15 @@ class Client(Pool):
         for number in itertools.count():
             try:
                 return attempt()
-            except Again as again:
+            except RetryableError as again:
                 delay = self._backoff * 2**number * random.uniform(0.5, 1.5) if again.wait is None else again.wait
                 late = again.is_idle and time.monotonic() - begun >= PATIENCE
                 if late or number >= self.settings.retries or delay > MAX_WAIT or self._closed.wait(delay):
                     raise again.error from again.__cause__
         raise AssertionError("unreachable")
 
-    def exchange(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[Answer]:
-        """Ask once; see `bridge.fetch.answers.Network`."""
+    def exchange(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[Response]:
+        """Ask once; see `bridge.fetch.responses.Network`."""
         return self._wire.exchange(url, headers)
 
     def credential(self, url: str) -> str:

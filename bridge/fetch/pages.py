@@ -21,10 +21,10 @@ from cachecontrol.cache import BaseCache
 from cachecontrol.controller import CacheController
 
 from bridge.cache.blobs import BlobStore
-from bridge.fetch.answers import REDIRECTS, make_storable
+from bridge.fetch.responses import REDIRECTS, make_storable
 from bridge.secrets import Address, bears_secret, public
 
-__all__ = ["Entry", "PageCache"]
+__all__ = ["PageCache", "PageEntry"]
 
 Found = TypeVar("Found")
 
@@ -43,12 +43,12 @@ class PageCache:
         self._lock = threading.Lock()
         self._salt: bytes | None = None
 
-    def entry(self, request: requests.PreparedRequest, place: Address) -> Entry:
+    def entry(self, request: requests.PreparedRequest, place: Address) -> PageEntry:
         """The entry for a request; its URL is stored in its public form, and no header that bears a secret."""
         bare = request.copy()
         bare.url = place.public
         user = str(bare.headers.pop("Authorization", ""))
-        return Entry(bare, _Blobs(self._blobs, self.credential(user, place)))
+        return PageEntry(bare, _Blobs(self._blobs, self.credential(user, place)))
 
     def credential(self, user: str, place: Address) -> str:
         """A keyed hash of all that is secret in a request; `""` where nothing is."""
@@ -66,7 +66,7 @@ class PageCache:
         return hmac.new(self._salt, "\0".join(secret).encode(), hashlib.sha256).hexdigest()
 
 
-class Entry:
+class PageEntry:
     """One page in the cache. What CacheControl cannot make sense of (odd header fields) is not in the cache."""
 
     def __init__(self, request: requests.PreparedRequest, blobs: BaseCache) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bridge.errors import NetworkError, UnsafeInputError
-from bridge.fetch.answers import Network, content_range, status_error, truncated, validator
+from bridge.fetch.responses import Network, content_range, status_error, truncated, validator
 from bridge.fetch.urls import masked
 
 __all__ = ["RangedFile", "open_ranged"]
@@ -130,14 +130,14 @@ def open_ranged(network: Network, url: str, size: int | None) -> RangedFile | No
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
+class _Range:
     start: int
     total: int
     data: bytes
     validator: str | None
 
 
-def _ask(network: Network, url: str, asked: str, known: str | None) -> _Part | None:
+def _ask(network: Network, url: str, asked: str, known: str | None) -> _Range | None:
     """One range; `None` where the answer is none, or not one plain range."""
     headers = {"Range": f"bytes={asked}", "Accept-Encoding": "identity"}
     if known is not None:
@@ -158,4 +158,4 @@ def _ask(network: Network, url: str, asked: str, known: str | None) -> _Part | N
                 return None
     if len(data) < stop - start:
         raise truncated(url, len(data), stop - start)
-    return _Part(start=start, total=total, data=bytes(data), validator=validator(answer.headers))
+    return _Range(start=start, total=total, data=bytes(data), validator=validator(answer.headers))

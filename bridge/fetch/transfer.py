@@ -8,7 +8,16 @@ from typing import BinaryIO
 
 from bridge.errors import IntegrityError, NetworkError
 from bridge.faults import failpoint, faults
-from bridge.fetch.answers import Again, Answer, Network, Progress, content_range, status_error, truncated, validator
+from bridge.fetch.responses import (
+    Network,
+    Progress,
+    Response,
+    RetryableError,
+    content_range,
+    status_error,
+    truncated,
+    validator,
+)
 from bridge.fetch.urls import masked
 
 __all__ = ["MAX_ARTIFACT", "Transfer", "check_hash", "check_size"]
@@ -132,13 +141,15 @@ class Transfer:
                 headers["If-Range"] = self.validator
         return headers
 
-    def _expected(self, answer: Answer) -> int | None:
+    def _expected(self, answer: Response) -> int | None:
         """The length the file is to have after this answer; starts over where the answer is not the rest of it."""
         if answer.status == 206 and self.length:
             part = content_range(answer.headers)
             if part is None or part[0] != self.length:
                 self._restart()
-                raise Again(NetworkError("truncated", f"another range than asked for came: {masked(self._url)}"))
+                raise RetryableError(
+                    NetworkError("truncated", f"another range than asked for came: {masked(self._url)}")
+                )
             return self._size if self._size is not None else part[2]
         if answer.status == 416 and self.length:
             if answer.headers.get("content-range", "").strip() == f"bytes */{self.length}":

@@ -22,8 +22,9 @@ from urllib.parse import urlsplit, urlunsplit
 from bridge.cache.blobs import sha256_of
 from bridge.errors import BuildError, IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.faults import faults
-from bridge.fetch import Client, Page, Progress
+from bridge.fetch.client import Client
 from bridge.fetch.memo import Memo
+from bridge.fetch.responses import Page, Progress
 from bridge.fetch.urls import local_path, masked
 from bridge.index.naming import normal, page_url
 from bridge.index.simple_api import ACCEPT, MAX_PAGE, Listing, Source, Status, file_of_link, folder_listing, parse_page

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from bridge import __version__, transaction
 from bridge import prefix as prefixes
-from bridge.archive import check_wheel
+from bridge.archive.wheels import check_wheel
 from bridge.cache.blobs import sha256_of
 from bridge.errors import BridgeError, OwnershipError, UsageError
 from bridge.install.apply import Outcome

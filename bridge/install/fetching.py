@@ -16,10 +16,11 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from bridge import __version__, transaction
-from bridge.archive import Caution, WheelManifest, check_wheel
+from bridge.archive.paths import Caution
 from bridge.archive.refusal import shown
+from bridge.archive.wheels import WheelManifest, check_wheel
 from bridge.cache.blobs import sha256_of
-from bridge.cache.judgements import Judgements
+from bridge.cache.conda_manifests import CondaManifests
 from bridge.cache.wheels import WheelStore
 from bridge.channels._rattler import current_subdir
 from bridge.channels.sources import same_package
@@ -68,7 +69,7 @@ class _Judges:
     """What judges archives, and remembers."""
 
     wheels: WheelStore
-    packages: Judgements
+    packages: CondaManifests
 
 
 def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Cargo:
@@ -81,7 +82,7 @@ def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Car
     judging: dict[str, Future[_Judged]] = {}
     cache = supply.session.settings.cache_dir
     judges = _Judges(
-        wheels=WheelStore(cache / "unpacked", root=cache), packages=Judgements(cache / "judged", root=cache)
+        wheels=WheelStore(cache / "unpacked", root=cache), packages=CondaManifests(cache / "judged", root=cache)
     )
 
     def judge_one(resolved: Resolved, path: Path) -> _Judged:

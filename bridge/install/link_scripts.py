@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bridge import fs
 from bridge import prefix as prefixes
-from bridge.archive import CondaManifest
+from bridge.archive.conda import CondaManifest
 from bridge.errors import FaultError
 from bridge.install.manifest import Manifest
 from bridge.model import Plan

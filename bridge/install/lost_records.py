@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
 
-from bridge.archive import check_conda
+from bridge.archive.conda import check_conda
 from bridge.audit.finding import Report, is_fixable
 from bridge.errors import UsageError
 from bridge.install.fetching import fetch_archive

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bridge.archive import CondaManifest, WheelManifest, WheelMember
+from bridge.archive.conda import CondaManifest
+from bridge.archive.wheels import WheelManifest, WheelMember
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.install.provenance import is_direct, meta_path
 from bridge.model import Entry, Fingerprint, Plan, PrefixState

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from bridge.archive import CondaManifest, WheelManifest
+from bridge.archive.conda import CondaManifest
 from bridge.archive.paths import fold_case
 from bridge.archive.refusal import shown
+from bridge.archive.wheels import WheelManifest
 from bridge.errors import UnsafeInputError
 from bridge.install.manifest import Manifest
 from bridge.model import Entry, Plan, PrefixState

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge import prefix as prefixes
-from bridge.archive import check_wheel
+from bridge.archive.wheels import check_wheel
 from bridge.audit.finding import Report, is_fixable
 from bridge.errors import NetworkError, UsageError
 from bridge.fs import Tree

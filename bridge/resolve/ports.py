@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
     from bridge.config import Settings
-    from bridge.fetch import Client
-    from bridge.fetch.answers import Progress
+    from bridge.fetch.client import Client
+    from bridge.fetch.responses import Progress
     from bridge.index import Index
     from bridge.model import PrefixState, Resolution
     from bridge.requirements.algebra import Requirement

@@ -75,7 +75,7 @@ def check_local_files(requirements: Iterable[Requirement]) -> None:
             continue
         with faults(path):
             if path.suffix == ".whl":
-                from bridge.archive import check_wheel  # noqa: PLC0415 - few requests name a file
+                from bridge.archive.wheels import check_wheel  # noqa: PLC0415 - few requests name a file
 
                 check_wheel(path)
             elif path.name.endswith((".tar.gz", ".zip")):

@@ -1,6 +1,6 @@
 """A source distribution on the disk: unpacked safely, and what it says of itself without being built (PEP 643).
 
-Most who import this ask for a file's name only; what opens archives is imported where one is opened.
+Most who import this ask for a file's name only; what opens archives is imported where one is open_output.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bridge.archive import CondaManifest, WheelManifest, check_conda, check_wheel
+from bridge.archive.conda import CondaManifest, check_conda
 from bridge.archive.sdists import check_sdist
+from bridge.archive.wheels import WheelManifest, check_wheel
 from bridge.install.manifest import conda_paths, wheel_paths
 from converters.names import NameMap
 from converters.record import conda_record

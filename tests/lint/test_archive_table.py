@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "archives.md").read_text("utf-8")
 REFUSED = PAGE.split("## Refused")[1]
 FAMILIES = "conda|entry|limit|metadata|path|record|reserved|sdist|tar|wheel|zip"
-# Remarks of wheels, and names that are no ids.
+# CautionStore of wheels, and names that are no ids.
 OTHERS = {"conda-meta", "record-encoding", "wheel-version", "path-data"}
 
 

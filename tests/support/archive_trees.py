@@ -19,7 +19,7 @@ from rattler import PackageRecord, RepoDataRecord, install
 from rattler.package_streaming import extract
 
 from bridge import prefix
-from bridge.archive import CondaManifest
+from bridge.archive.conda import CondaManifest
 from bridge.errors import BridgeError
 from bridge.install import manifest, ownership
 from bridge.install import staging as link

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config import Settings
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 
 __all__ = ["MakeClient", "cached_files", "clients"]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge import fs, prefix, transaction
-from bridge.archive import check_conda, check_wheel
+from bridge.archive.conda import check_conda
+from bridge.archive.wheels import check_wheel
 from bridge.install import manifest, ownership
 from bridge.install import staging as link
 from bridge.install.staging import Staged, Task

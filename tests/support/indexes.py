@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bridge import index
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.resolve.build_requirements import BuildRequirements
 
 __all__ = ["Index"]

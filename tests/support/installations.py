@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bridge.channels.host import Layout
+from bridge.channels.host import Interpreter
 
 
-def small_installation(folder: Path) -> Layout:
+def small_installation(folder: Path) -> Interpreter:
     """Write it below `folder/opt/python`. It has something of all that is packed, and of all that is not."""
     prefix = folder / "opt" / "python"
     stdlib = prefix / "lib" / "python3.12"
@@ -36,7 +36,7 @@ def small_installation(folder: Path) -> Layout:
         path.write_bytes(data)
     (prefix / "bin" / "python3.12").chmod(0o755)
     (stdlib / "_sysconfigdata__other_.py").symlink_to("_sysconfigdata__linux_.py")
-    return Layout(
+    return Interpreter(
         version="3.12.4",
         minor=(3, 12),
         free_threaded=False,

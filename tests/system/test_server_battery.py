@@ -18,7 +18,7 @@ import pytest
 from bridge.channels.sources import Channels
 from bridge.config import Settings
 from bridge.errors import BridgeError
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.index import Index
 from bridge.model import IndexFile
 from tests.support.builders import make_wheel
@@ -196,7 +196,7 @@ from pathlib import Path
 from bridge.channels.sources import Channels
 from bridge.config import Settings
 from bridge.errors import BridgeError
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.index import Index
 from bridge.model import IndexFile
 what, url, cache = sys.argv[1:]

@@ -5,6 +5,6 @@ With it an environment can be made where no conda channel can be reached. It off
 """
 
 from bridge.channels.host.channel import HostChannel
-from bridge.channels.host.layout import Layout
+from bridge.channels.host.layout import Interpreter
 
-__all__ = ["HostChannel", "Layout"]
+__all__ = ["HostChannel", "Interpreter"]

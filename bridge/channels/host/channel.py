@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bridge import fs
-from bridge.cache.blobs import told_as_cache
-from bridge.channels.host.layout import Layout
+from bridge.cache.blobs import cache_faults
+from bridge.channels.host.layout import Interpreter
 from bridge.errors import FaultError, IntegrityError
 from converters.errors import UnsafeInputError
 from converters.record import Record, conda_record
@@ -55,14 +55,14 @@ class HostChannel:
         """
         if name not in ("python", "python_abi"):
             return ()
-        layout = Layout.of_running()
+        layout = Interpreter.of_running()
         path = self._path(layout, name)
         with self._lock:
             if path in self._packing:
                 return (self._packing[path][0],)
             record = self._read(path)
             if record is None and self._packs_late and name == "python":
-                return (self._begin(layout, path),)
+                return (self._start_packing(layout, path),)
             return (record if record is not None else self._pack(layout, name, path),)
 
     def archive(self, record: Record) -> Path:
@@ -78,7 +78,7 @@ class HostChannel:
         with self._lock:
             if record.sha256 is not None and self._hash(path) == record.sha256:
                 return path
-        layout = Layout.of_running()
+        layout = Interpreter.of_running()
         if path != self._path(layout, record.name):
             raise _changed(record)
         with self._lock:
@@ -86,7 +86,7 @@ class HostChannel:
                 raise _changed(record)
         return path
 
-    def _path(self, layout: Layout, name: str) -> Path:
+    def _path(self, layout: Interpreter, name: str) -> Path:
         """Where the archive of this very installation lies."""
         if name == "python_abi":
             return self._cache / "noarch" / f"python_abi-{layout.minor[0]}.{layout.minor[1]}-0_{layout.abi}.conda"
@@ -95,7 +95,7 @@ class HostChannel:
     def _read(self, path: Path) -> Record | None:
         """The record that lies beside an archive; `None` where either is missing, or is seen to be damaged."""
         try:
-            document = json.loads(fs.read_regular(_beside(path), root=self._root))
+            document = json.loads(fs.read_regular(_record_path(path), root=self._root))
             content = document["record"]
             found = fs.lstat_regular(path, root=self._root)
             if document["sha256"] != _digest(content) or found.st_size != content["size"]:
@@ -114,38 +114,38 @@ class HostChannel:
         """What a record says of where its archive lies: the folder may have been moved since it was written."""
         return {"fn": path.name, "url": path.as_uri()}
 
-    def _pack(self, layout: Layout, name: str, path: Path) -> Record:
+    def _pack(self, layout: Interpreter, name: str, path: Path) -> Record:
         from bridge.channels.host import pack  # noqa: PLC0415 - read only when something is packed
 
         write = pack.write_python if name == "python" else pack.write_python_abi
-        return self._keep(path, lambda stream: write(stream, layout))
+        return self._publish(path, lambda stream: write(stream, layout))
 
-    def _begin(self, layout: Layout, path: Path) -> Record:
+    def _start_packing(self, layout: Interpreter, path: Path) -> Record:
         from bridge.channels.host import pack  # noqa: PLC0415
 
         try:
             prepared = pack.PreparedPython(layout)
         except OSError as error:
-            raise _unpacked(error) from error
+            raise _pack_failed(error) from error
         record = conda_record(dict(prepared.index) | self._place(path), origin=self.url)
-        self._packing[path] = record, self._packer.submit(self._keep, path, prepared.write)
+        self._packing[path] = record, self._packer.submit(self._publish, path, prepared.write)
         return record
 
-    def _keep(self, path: Path, write: Callable[[BinaryIO], Mapping[str, object]]) -> Record:
+    def _publish(self, path: Path, write: Callable[[BinaryIO], Mapping[str, object]]) -> Record:
         """Write an archive and the record beside it."""
         try:
-            with told_as_cache(), fs.publish_stream(path, root=self._root) as stream:
+            with cache_faults(), fs.publish_stream(path, root=self._root) as stream:
                 index = write(stream)
         except OSError as error:
-            raise _unpacked(error) from error
+            raise _pack_failed(error) from error
         size = fs.lstat_regular(path, root=self._root).st_size
         content = dict(index) | {"sha256": fs.hash_regular(path, root=self._root), "size": size}
-        beside = _beside(path)
+        beside = _record_path(path)
         fs.publish_file(beside, [json.dumps({"record": content, "sha256": _digest(content)}).encode()], root=self._root)
         return conda_record(content | self._place(path), origin=self.url)
 
 
-def _beside(path: Path) -> Path:
+def _record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
@@ -163,7 +163,7 @@ def _changed(record: Record) -> IntegrityError:
     )
 
 
-def _unpacked(error: OSError) -> FaultError:
+def _pack_failed(error: OSError) -> FaultError:
     return FaultError(
         "host-fault",
         f"the interpreter bridge runs on could not be packed: {error.strerror}",

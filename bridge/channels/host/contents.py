@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bridge.channels.host.layout import Layout
+from bridge.channels.host.layout import Interpreter
 
-__all__ = ["SHARED", "Part", "collect", "is_packed"]
+__all__ = ["SHARED", "PackagePath", "collect", "is_packed"]
 
 SHARED = frozenset({"/", "/usr", "/usr/local", "/opt/local"})
 """Prefixes that python shares with other software: what lies there is not python's by lying there."""
@@ -26,7 +26,7 @@ _TCL = ("tcl[0-9]*", "tk[0-9]*", "itcl[0-9]*", "thread[0-9]*", "tdbc*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class PackagePath:
     """One path of the package: a symlink (`link`), or a file.
 
     A file's bytes are `data` where they are known already, else those of `source` with each of `patches` (offset in
@@ -53,7 +53,7 @@ def is_packed(path: str) -> bool:
     return not name.endswith((".pyc", ".pyo", ".a")) and not _SKIPPED_MODULES.match(path)
 
 
-def collect(layout: Layout) -> tuple[Part, ...]:
+def collect(layout: Interpreter) -> tuple[PackagePath, ...]:
     """Every path of the package with its source, as it lies there: nothing is relocated yet."""
     sources: dict[str, Path] = {}
     library = f"lib/{layout.name}"
@@ -72,7 +72,7 @@ def collect(layout: Layout) -> tuple[Part, ...]:
     sources.update((f"lib/{source.name}", source) for source in layout.libraries)
     sources.update(_for_compiling(layout))
     sources.update(_data(layout))
-    readme = Part(path=f"{layout.site_packages}/README.txt", data=_README)
+    readme = PackagePath(path=f"{layout.site_packages}/README.txt", data=_README)
     return (*_parts(sources), *_links(layout, sources), readme)
 
 
@@ -88,7 +88,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield entry.name, path
 
 
-def _for_compiling(layout: Layout) -> Iterator[tuple[str, Path]]:
+def _for_compiling(layout: Interpreter) -> Iterator[tuple[str, Path]]:
     """pkg-config's files and `python3.11-config`, of this version only: a shared folder may hold those of others."""
     version = layout.name.removeprefix("python")
     for folder in (layout.prefix / "lib" / "pkgconfig", layout.prefix / "lib" / layout.multiarch / "pkgconfig"):
@@ -100,7 +100,7 @@ def _for_compiling(layout: Layout) -> Iterator[tuple[str, Path]]:
         yield f"bin/{layout.name}-config", Path(os.path.realpath(script))
 
 
-def _data(layout: Layout) -> Iterator[tuple[str, Path]]:
+def _data(layout: Interpreter) -> Iterator[tuple[str, Path]]:
     """Tcl's, Tk's and the terminals' data, where the installation brings its own."""
     if str(layout.prefix) in SHARED:
         return
@@ -113,17 +113,17 @@ def _data(layout: Layout) -> Iterator[tuple[str, Path]]:
             yield from ((f"{base}/{path}", source) for path, source in _files(folder))
 
 
-def _parts(sources: dict[str, Path]) -> Iterator[Part]:
+def _parts(sources: dict[str, Path]) -> Iterator[PackagePath]:
     """Files as they are; a symlink stays one where what it points to is packed too, else it becomes that file."""
     real = {path: _real(source) for path, source in sources.items()}
     places = {real[path]: path for path, source in sources.items() if not source.is_symlink()}
     for path, source in sources.items():
         target = places.get(real[path])
         if source.is_symlink() and target is not None and target != path:
-            yield Part(path=path, link=posixpath.relpath(target, posixpath.dirname(path)))
+            yield PackagePath(path=path, link=posixpath.relpath(target, posixpath.dirname(path)))
         else:
             is_executable = bool(source.stat().st_mode & 0o111)
-            yield Part(path=path, source=Path(real[path]), is_executable=is_executable)
+            yield PackagePath(path=path, source=Path(real[path]), is_executable=is_executable)
 
 
 def _real(source: Path) -> str:
@@ -138,10 +138,10 @@ def _real_folder(path: str) -> str:
     return os.path.realpath(path)
 
 
-def _links(layout: Layout, sources: dict[str, Path]) -> Iterator[Part]:
+def _links(layout: Interpreter, sources: dict[str, Path]) -> Iterator[PackagePath]:
     """`python3.13`, `python3` and `python`; a script's shebang may name any of them."""
     names = {f"python{layout.minor[0]}.{layout.minor[1]}", f"python{layout.minor[0]}", "python"} - {layout.name}
     for name in sorted(names):
-        yield Part(path=f"bin/{name}", link=layout.name)
+        yield PackagePath(path=f"bin/{name}", link=layout.name)
     if f"bin/{layout.name}-config" in sources:
-        yield Part(path=f"bin/python{layout.minor[0]}-config", link=f"{layout.name}-config")
+        yield PackagePath(path=f"bin/python{layout.minor[0]}-config", link=f"{layout.name}-config")

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
-from bridge.channels.host.layout import unpackable
+from bridge.channels.host.layout import not_packable
 
 __all__ = ["CHANGED", "FROZEN_SINCE", "is_changed", "undo", "undo_frozen"]
 
@@ -66,11 +66,11 @@ def undo(module: str, source: bytes) -> bytes:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
-        raise unpackable(f"its {module} cannot be parsed", context=(str(error),)) from error
+        raise not_packable(f"its {module} cannot be parsed", context=(str(error),)) from error
     changed = _apply(source, find(tree))
     left = sorted(_named(ast.parse(changed)))
     if left:
-        raise unpackable(
+        raise not_packable(
             f"its {module} is changed in a way that is not known here, so modules would be looked for elsewhere",
             context=[f"{module}, line {line}: {_WORD}" for line in left],
         )
@@ -114,7 +114,7 @@ def _function(tree: ast.Module, name: str, module: str) -> ast.FunctionDef:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return node
-    raise unpackable(f"its {module} names {_WORD} but has no function {name}")
+    raise not_packable(f"its {module} names {_WORD} but has no function {name}")
 
 
 def _schemes(tree: ast.Module) -> Iterator[Edit]:

@@ -1,4 +1,4 @@
-"""`Layout`: what the interpreter that bridge runs on consists of, and where it lies.
+"""`Interpreter`: what the interpreter that bridge runs on consists of, and where it lies.
 
 It is read from `sys` and `sysconfig`; nothing is run. Inside a venv it is the real installation behind it. What cannot
 become a relocatable package is refused here with the reason (`host-layout`), as far as it shows without opening a
@@ -19,7 +19,7 @@ from pathlib import Path
 from bridge.errors import UsageError
 from converters.target import SUBDIRS, Python
 
-__all__ = ["FORMAT", "Layout", "unpackable"]
+__all__ = ["FORMAT", "Interpreter", "not_packable"]
 
 FORMAT = 1
 """Raised by one whenever the same interpreter is to give another package: it is part of an interpreter's identity."""
@@ -28,7 +28,7 @@ _LEVELS = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}
 _32_BIT = {"x86_64": "i686", "AMD64": "x86", "aarch64": "armv7l"}  # a 32-bit python on a 64-bit kernel
 
 
-def unpackable(reason: str, *, context: Iterable[str] = ()) -> UsageError:
+def not_packable(reason: str, *, context: Iterable[str] = ()) -> UsageError:
     """The error `host-layout`: this interpreter cannot be packed, and why."""
     return UsageError(
         "host-layout",
@@ -39,7 +39,7 @@ def unpackable(reason: str, *, context: Iterable[str] = ()) -> UsageError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Interpreter:
     """One installed CPython. Paths are absolute and exist; `None` and `()`: this installation has none.
 
     `version` is conda's text (`3.14.0rc2`); `prefix` is `sys.base_prefix` as python spells it; `pyconfig` is the header
@@ -61,7 +61,7 @@ class Layout:
     deployment_target: str
 
     @classmethod
-    def of_running(cls) -> Layout:
+    def of_running(cls) -> Interpreter:
         """The running interpreter's layout. Raises `UsageError` (`host-layout`) where it cannot be packed."""
         _refuse_other_kinds()
         prefix = Path(sys.base_prefix)
@@ -118,21 +118,21 @@ class Layout:
 
 def _refuse_other_kinds() -> None:
     if sys.implementation.name != "cpython":
-        raise unpackable(f"it is {sys.implementation.name}, not CPython")
+        raise not_packable(f"it is {sys.implementation.name}, not CPython")
     if os.name != "posix":
-        raise unpackable(f"this is only done on Linux and macOS, not on {sys.platform}")
+        raise not_packable(f"this is only done on Linux and macOS, not on {sys.platform}")
     if getattr(sys, "frozen", False):
-        raise unpackable("it is embedded in a frozen application")
+        raise not_packable("it is embedded in a frozen application")
     if "d" in sys.abiflags:
-        raise unpackable("it is a debug build, for which no wheel and no conda package is made")
+        raise not_packable("it is a debug build, for which no wheel and no conda package is made")
     if sysconfig.is_python_build():
-        raise unpackable("it runs from its build directory and is not installed")
+        raise not_packable("it runs from its build directory and is not installed")
     if getattr(sys, "_framework", ""):
-        raise unpackable("it is a macOS framework build, which finds its parts by absolute paths")
+        raise not_packable("it is a macOS framework build, which finds its parts by absolute paths")
     if sys.base_prefix == "/":
-        raise unpackable("it is installed in the root folder, so that no path tells what is python's")
+        raise not_packable("it is installed in the root folder, so that no path tells what is python's")
     if sys.platlibdir != "lib":
-        raise unpackable(f"it keeps its modules in {sys.platlibdir!r}, where conda packages have 'lib'")
+        raise not_packable(f"it keeps its modules in {sys.platlibdir!r}, where conda packages have 'lib'")
 
 
 def _version() -> str:
@@ -148,7 +148,7 @@ def _subdir() -> str:
     for subdir, (sys_platform, _, _, known, _) in SUBDIRS.items():
         if (sys_platform, known) == (sys.platform, machine):
             return subdir
-    raise unpackable(f"conda has no platform for {sys.platform} on {machine}")
+    raise not_packable(f"conda has no platform for {sys.platform} on {machine}")
 
 
 def _stdlib(prefix: Path) -> Path:
@@ -157,9 +157,9 @@ def _stdlib(prefix: Path) -> Path:
     expected = prefix / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}{sys.abiflags}"
     context = (f"found: {found}", f"expected: {expected}")
     if not os.path.isfile(os.path.join(found, "os.py")):
-        raise unpackable("its standard library is not a folder of modules", context=context)
+        raise not_packable("its standard library is not a folder of modules", context=context)
     if found != os.path.realpath(expected):
-        raise unpackable("its standard library is not where a conda package has it", context=context)
+        raise not_packable("its standard library is not where a conda package has it", context=context)
     return Path(found)
 
 
@@ -171,7 +171,7 @@ def _binary(prefix: Path) -> Path:
     for candidate in (*candidates, Path(base)):
         if candidate.is_file():
             return Path(os.path.realpath(candidate))
-    raise unpackable("its executable was not found", context=(f"looked for: {candidates[0]}",))
+    raise not_packable("its executable was not found", context=(f"looked for: {candidates[0]}",))
 
 
 def _pyconfig(include: Path, multiarch: str) -> Path | None:

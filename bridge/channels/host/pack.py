@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from bridge.channels.host.contents import Part, collect
-from bridge.channels.host.layout import Layout
+from bridge.channels.host.contents import PackagePath, collect
+from bridge.channels.host.layout import Interpreter
 from bridge.channels.host.relocate import relocate
 from bridge.errors import FaultError
 from converters.package import Member, write_conda
@@ -25,7 +25,7 @@ Index = Mapping[str, object]
 """An index.json (CEP 34), as the record is read from it."""
 
 
-def abi_index(layout: Layout) -> Index:
+def abi_index(layout: Interpreter) -> Index:
     """The index.json of `python_abi`: it ties what was built for this ABI to a python that has it."""
     version = f"{layout.minor[0]}.{layout.minor[1]}"
     return {
@@ -41,7 +41,7 @@ def abi_index(layout: Layout) -> Index:
     }
 
 
-def python_index(layout: Layout, glibc: tuple[int, int]) -> Index:
+def python_index(layout: Interpreter, glibc: tuple[int, int]) -> Index:
     """The index.json of `python`. :param glibc: the newest version that anything in it needs; `(0, 0)`: none."""
     version = f"{layout.minor[0]}.{layout.minor[1]}"
     depends = [f"python_abi {version}.* *_{layout.abi}"]
@@ -65,14 +65,14 @@ def python_index(layout: Layout, glibc: tuple[int, int]) -> Index:
     return index
 
 
-def write_python_abi(stream: BinaryIO, layout: Layout) -> Index:
+def write_python_abi(stream: BinaryIO, layout: Interpreter) -> Index:
     """Write `python_abi` and return its index.json. It has no files."""
     index = abi_index(layout)
     write_conda(stream, _stem(index), _info(index, "The ABI of a CPython", []), (), level=LEVEL)
     return index
 
 
-def write_python(stream: BinaryIO, layout: Layout) -> Index:
+def write_python(stream: BinaryIO, layout: Interpreter) -> Index:
     """Write `python` and return its index.json. Raises `UsageError` (`host-layout`), `OSError`."""
     return PreparedPython(layout).write(stream)
 
@@ -83,11 +83,11 @@ class PreparedPython:
     Making one takes a third of the time, and raises `UsageError` (`host-layout`), `OSError`.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Interpreter) -> None:
         self._layout = layout
         parts, self._glibc = relocate(layout, collect(layout))
         self.index = python_index(layout, self._glibc)
-        self._payload = [_Payload(part) for part in parts]
+        self._payload = [_PackedPath(part) for part in parts]
 
     def write(self, stream: BinaryIO) -> Index:
         """Write it and return its index.json. Raises `FaultError` (`host-changed`), `OSError`."""
@@ -124,10 +124,10 @@ def _json(document: object) -> bytes:
     return json.dumps(document, indent=2, sort_keys=True).encode()
 
 
-class _Payload:
+class _PackedPath:
     """One path on its way into the archive: its entry of paths.json is known once it went through."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: PackagePath) -> None:
         self._part = part
         self._sha256 = hashlib.sha256(b"").hexdigest()
         self._size = 0

@@ -18,30 +18,30 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from bridge.channels.host import debian, macho
-from bridge.channels.host.contents import SHARED, Part
+from bridge.channels.host.contents import SHARED, PackagePath
 from bridge.channels.host.elf import Elf, Text, inspect
-from bridge.channels.host.layout import Layout, unpackable
+from bridge.channels.host.layout import Interpreter, not_packable
 
-__all__ = ["PLACEHOLDER", "Spelling", "is_generated", "relocate"]
+__all__ = ["PLACEHOLDER", "PrefixRewriter", "is_generated", "relocate"]
 
 PLACEHOLDER = "/prefix-of-the-host-channel"
 _ROOTS = frozenset({"", "bin", "lib", "include", "share", "share/man"})
 _CONFIGURED_PREFIX = re.compile(rb"""^\s*\{?\s*['"]prefix['"]:\s*['"]([^'"]+)['"]""", re.MULTILINE)
 
 
-def relocate(layout: Layout, parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[int, int]]:
+def relocate(layout: Interpreter, parts: Iterable[PackagePath]) -> tuple[tuple[PackagePath, ...], tuple[int, int]]:
     """The parts as they are to be packed, sorted by path, and the newest glibc they need (`(0, 0)`: none).
 
     Everything but executables and libraries is held in memory from here on (about 25 MB). Raises `UsageError`
     (`host-layout`) where a path into the installation cannot be written over, `OSError` where a file cannot be read.
     """
     parts = tuple(parts)
-    natives = _Natives(layout, parts)
+    natives = _Binaries(layout, parts)
     rest = [part for part in parts if not _may_be_native(part)]
     found = _frozen(layout, natives.relocated())
     known = {part.path for part in (*found, *rest)}
     read = [part if part.source is None else replace(part, data=part.source.read_bytes()) for part in rest]
-    spelling = Spelling(layout, known, _configured(read))
+    spelling = PrefixRewriter(layout, known, _configured(read))
     texts = [_text(layout, spelling, part) for part in read]
     return tuple(sorted((*found, *texts), key=lambda part: part.path)), natives.glibc
 
@@ -56,28 +56,28 @@ def is_generated(path: str) -> bool:
     return folder == "lib/pkgconfig" or (folder == "bin" and name.endswith("-config"))
 
 
-def _may_be_native(part: Part) -> bool:
+def _may_be_native(part: PackagePath) -> bool:
     if part.source is None or part.link is not None:
         return False
     name = posixpath.basename(part.path)
     return ".so" in name or name.endswith(".dylib") or (part.path.startswith("bin/") and not name.endswith("-config"))
 
 
-def _frozen(layout: Layout, parts: list[Part]) -> list[Part]:
+def _frozen(layout: Interpreter, parts: list[PackagePath]) -> list[PackagePath]:
     """Debian's changes undone where they are compiled in."""
     if layout.minor < debian.FROZEN_SINCE or not debian.is_changed((layout.stdlib / "site.py").read_bytes()):
         return parts
     hosts = {part.path: debian.undo_frozen(_source(part).read_bytes()) for part in parts if _is_interpreter(part)}
     if not any(hosts.values()):
-        raise unpackable("its site module is Debian's, and the copy frozen into the binary was not found")
+        raise not_packable("its site module is Debian's, and the copy frozen into the binary was not found")
     return [replace(part, patches=(*part.patches, *hosts.get(part.path, ()))) for part in parts]
 
 
-def _is_interpreter(part: Part) -> bool:
+def _is_interpreter(part: PackagePath) -> bool:
     return part.path.startswith(("bin/", "lib/libpython"))
 
 
-def _configured(parts: Sequence[Part]) -> str | None:
+def _configured(parts: Sequence[PackagePath]) -> str | None:
     """The prefix that python was configured with, which its texts may still name (`/install`)."""
     for part in parts:
         is_configuration = posixpath.basename(part.path).startswith("_sysconfigdata_")
@@ -86,7 +86,7 @@ def _configured(parts: Sequence[Part]) -> str | None:
     return None
 
 
-def _text(layout: Layout, spelling: Spelling, part: Part) -> Part:
+def _text(layout: Interpreter, spelling: PrefixRewriter, part: PackagePath) -> PackagePath:
     data = part.data
     if data is None:
         return part
@@ -100,10 +100,10 @@ def _text(layout: Layout, spelling: Spelling, part: Part) -> Part:
     return replace(part, data=data)
 
 
-class Spelling:
+class PrefixRewriter:
     """How the installation's prefix is spelled in its texts, and which of the paths below it are the package's."""
 
-    def __init__(self, layout: Layout, known: Iterable[str], configured: str | None) -> None:
+    def __init__(self, layout: Interpreter, known: Iterable[str], configured: str | None) -> None:
         """:param known: the package's paths. :param configured: the prefix of `configure`, where it is another one."""
         spelled = {str(layout.prefix), os.path.realpath(layout.prefix)}
         self.is_shared = bool(SHARED & spelled)
@@ -133,10 +133,10 @@ class Spelling:
         return os.fsencode(PLACEHOLDER + rest)
 
 
-class _Natives:
+class _Binaries:
     """Executables and libraries. `glibc` is the newest version that any of them needs."""
 
-    def __init__(self, layout: Layout, parts: Iterable[Part]) -> None:
+    def __init__(self, layout: Interpreter, parts: Iterable[PackagePath]) -> None:
         self._layout = layout
         self._parts = [part for part in parts if _may_be_native(part)]
         self._known = {part.path for part in parts}
@@ -146,7 +146,7 @@ class _Natives:
         self._library_folders = {os.path.realpath(path.parent) for path in layout.libraries}
         self.glibc = (0, 0)
 
-    def relocated(self) -> list[Part]:
+    def relocated(self) -> list[PackagePath]:
         """The parts with their patches; and, behind them, libraries of the installation that they need."""
         found = []
         for part in self._parts:  # grows while it is walked
@@ -163,18 +163,18 @@ class _Natives:
                 self._refuse_unless_complete(part, elf)
         return found
 
-    def _inspect(self, part: Part) -> Elf | None:
+    def _inspect(self, part: PackagePath) -> Elf | None:
         source = _source(part)
         if self._layout.subdir.startswith("osx-"):
             if paths := macho.paths_below(source, {self._prefix, str(self._layout.prefix)}):
-                raise unpackable("its binaries name its own libraries by absolute paths", context=sorted(paths))
+                raise not_packable("its binaries name its own libraries by absolute paths", context=sorted(paths))
             return None
         try:
             return inspect(source)
         except ValueError as error:
-            raise unpackable("one of its binaries cannot be read", context=(str(error),)) from error
+            raise not_packable("one of its binaries cannot be read", context=(str(error),)) from error
 
-    def _patches(self, part: Part, elf: Elf) -> Iterator[tuple[int, bytes]]:
+    def _patches(self, part: PackagePath, elf: Elf) -> Iterator[tuple[int, bytes]]:
         for text in elf.search:
             entries = [self._relative(part, entry) for entry in text.value.split(":")]
             yield from self._patch(part, text, ":".join(dict.fromkeys(entries)))
@@ -183,18 +183,18 @@ class _Natives:
                 folder, name = posixpath.split(text.value)
                 yield from self._patch(part, text, f"{self._relative(part, folder)}/{name}")
 
-    def _patch(self, part: Part, text: Text, written: str) -> Iterator[tuple[int, bytes]]:
+    def _patch(self, part: PackagePath, text: Text, written: str) -> Iterator[tuple[int, bytes]]:
         if written == text.value:
             return
         old, new = text.value.encode(), written.encode()
         if text.is_shared or len(new) > len(old):
-            raise unpackable(
+            raise not_packable(
                 "a library search path that leads into the installation cannot be made relative in place",
                 context=(f"file: {part.source}", f"search path: {text.value}", f"needed instead: {written}"),
             )
         yield text.offset, new.ljust(len(old), b"\0")
 
-    def _relative(self, part: Part, entry: str) -> str:
+    def _relative(self, part: PackagePath, entry: str) -> str:
         """A search path's entry as it is to be in the package: relative to the file where it is the package's."""
         folder = self._folder(part, entry)
         place = None if folder is None else self._place(folder)
@@ -208,7 +208,7 @@ class _Natives:
         return entry if same else written
 
     @staticmethod
-    def _folder(part: Part, entry: str) -> str | None:
+    def _folder(part: PackagePath, entry: str) -> str | None:
         """The real folder that an entry means, where it is an absolute one."""
         origin = posixpath.dirname(str(_source(part)))
         path = entry.replace("${ORIGIN}", origin).replace("$ORIGIN", origin)
@@ -222,7 +222,7 @@ class _Natives:
             return posixpath.relpath(folder, self._prefix)
         return None
 
-    def _companions(self, part: Part, elf: Elf) -> Iterator[Part]:
+    def _companions(self, part: PackagePath, elf: Elf) -> Iterator[PackagePath]:
         for text in elf.needed:
             folder, name = posixpath.split(text.value)
             entries = [folder] if folder else [entry for value in elf.search for entry in value.value.split(":")]
@@ -234,12 +234,12 @@ class _Natives:
                 path = posixpath.normpath(f"{place}/{name}")
                 if path not in self._known:
                     source = Path(os.path.realpath(posixpath.join(real, name)))
-                    yield Part(path=path, source=source, is_executable=True)
+                    yield PackagePath(path=path, source=source, is_executable=True)
                 break
 
-    def _refuse_unless_complete(self, part: Part, elf: Elf) -> None:
+    def _refuse_unless_complete(self, part: PackagePath, elf: Elf) -> None:
         if "musl" in elf.loader:
-            raise unpackable(
+            raise not_packable(
                 "it is built for musl, for which conda has no platform", context=(f"loader: {elf.loader}",)
             )
         for text in elf.needed:
@@ -248,13 +248,13 @@ class _Natives:
             if name.startswith("libpython") and not any(
                 (real := self._folder(part, entry)) and self._place(real) == "lib" for entry in entries
             ):
-                raise unpackable(
+                raise not_packable(
                     "the system's loader decides where its library is found, so a copy would keep using the original's",
                     context=(f"{part.source} needs {name} and has no search path to it",),
                 )
 
 
-def _source(part: Part) -> Path:
+def _source(part: PackagePath) -> Path:
     if part.source is None:
         raise ValueError(f"{part.path} has no source")
     return part.source

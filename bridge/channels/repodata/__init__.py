@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bridge.channels._rattler import WholeRepodata
-from bridge.channels.repodata.places import check_bases, is_plain
+from bridge.channels.repodata.base_urls import check_bases, is_plain
 from bridge.errors import NetworkError, UnsafeInputError
-from bridge.fetch.answers import offline_error
+from bridge.fetch.responses import offline_error
 from bridge.fetch.urls import check_link, local_path
 from bridge.secrets import SECRETS, public
 from converters.record import Record, conda_record
 
 if TYPE_CHECKING:
-    from bridge.fetch import Client
+    from bridge.fetch.client import Client
 
 __all__ = ["Repodata"]
 
 Json = Mapping[str, object]
 
 
-class _Source(Protocol):
+class _SubdirRecords(Protocol):
     """One subdir of one channel. For many threads at once."""
 
     def load(self, name: str) -> Sequence[Json]: ...
@@ -34,7 +34,7 @@ class _Source(Protocol):
     def close(self) -> None: ...
 
 
-class _Place(NamedTuple):
+class _Subdir(NamedTuple):
     """A subdir of a channel; `url` is public and has no slash at its end."""
 
     channel: str
@@ -62,9 +62,9 @@ class Repodata:
         self._cache = cache
         self._is_offline = offline
         self._places = tuple(
-            _Place(channel, each) for channel in channels for each in dict.fromkeys((subdir, "noarch"))
+            _Subdir(channel, each) for channel in channels for each in dict.fromkeys((subdir, "noarch"))
         )
-        self._sources: dict[_Place, _Source] | None = None
+        self._sources: dict[_Subdir, _SubdirRecords] | None = None
         self._found: dict[str, tuple[Record, ...]] = {}
         self.rejected: list[str] = []
 
@@ -86,7 +86,7 @@ class Repodata:
         if self._sources is None:
             self._sources = self._opened()
         jobs = [(place, source, name) for place, source in self._sources.items() for name in wanted]
-        is_local = all(isinstance(source, _Whole) for _, source, _ in jobs)
+        is_local = all(isinstance(source, _WholeSubdir) for _, source, _ in jobs)
         answers = list(map(_load, jobs)) if is_local or len(jobs) == 1 else self._client().map(_load, jobs)
         collected: dict[str, list[Record]] = {name: [] for name in wanted}
         for (place, _, name), answer in zip(jobs, answers, strict=True):
@@ -103,7 +103,7 @@ class Repodata:
         """The records of a name that was asked for before; of others `()`."""
         return self._found.get(name, ())
 
-    def _records(self, place: _Place, name: str, answer: Iterable[Json]) -> Iterable[Record]:
+    def _records(self, place: _Subdir, name: str, answer: Iterable[Json]) -> Iterable[Record]:
         for data in answer:
             filename = data.get("fn")
             if not isinstance(filename, str) or not is_plain(filename):
@@ -119,9 +119,9 @@ class Repodata:
 
     # Sources
 
-    def _opened(self) -> dict[_Place, _Source]:
+    def _opened(self) -> dict[_Subdir, _SubdirRecords]:
         local = [place for place in self._places if local_path(place.channel) is not None]
-        found: dict[_Place, _Source | None] = {place: _open_folder(place) for place in local}
+        found: dict[_Subdir, _SubdirRecords | None] = {place: _open_folder(place) for place in local}
         remote = [place for place in self._places if place not in found]
         if remote:
             found |= dict(zip(remote, self._client().map(self._open, remote), strict=True))
@@ -130,7 +130,7 @@ class Repodata:
                 raise _missing(place)
         return {place: source for place in self._places if (source := found[place]) is not None}
 
-    def _open(self, place: _Place) -> _Source | None:
+    def _open(self, place: _Subdir) -> _SubdirRecords | None:
         try:
             if self._is_offline and not self._client().settings.offline:
                 raise offline_error(place.url)
@@ -141,12 +141,12 @@ class Repodata:
             if shards is not None:
                 return shards
             path = remote.whole_file(place.url, client, self._cache)
-            return None if path is None else _Whole(place, path, client.settings.trusted_hosts)
+            return None if path is None else _WholeSubdir(place, path, client.settings.trusted_hosts)
         except NetworkError as error:
             raise _unreachable(place, error) from error
 
 
-def _load(job: tuple[_Place, _Source, str]) -> Sequence[Json]:
+def _load(job: tuple[_Subdir, _SubdirRecords, str]) -> Sequence[Json]:
     place, source, name = job
     try:
         return source.load(name)
@@ -154,10 +154,10 @@ def _load(job: tuple[_Place, _Source, str]) -> Sequence[Json]:
         raise _unreachable(place, error) from error
 
 
-class _Whole:
+class _WholeSubdir:
     """A subdir whose repodata lies in one file."""
 
-    def __init__(self, place: _Place, path: Path, trusted_hosts: tuple[str, ...] = ()) -> None:
+    def __init__(self, place: _Subdir, path: Path, trusted_hosts: tuple[str, ...] = ()) -> None:
         self._place, self._trusted = place, trusted_hosts
         self._file = WholeRepodata(path, place.channel, place.subdir)
 
@@ -174,7 +174,7 @@ class _Whole:
         self._file.close()
 
 
-def _open_folder(place: _Place) -> _Source | None:
+def _open_folder(place: _Subdir) -> _SubdirRecords | None:
     """The repodata of a folder on this machine; `None` where the subdir has none."""
     folder = Path(local_path(place.channel) or "")
     if not folder.is_dir():
@@ -184,10 +184,10 @@ def _open_folder(place: _Place) -> _Source | None:
     if not path.is_file():
         return None
     check_bases(path, f"{place.url}/", ())
-    return _Whole(place, path)
+    return _WholeSubdir(place, path)
 
 
-def _missing(place: _Place) -> NetworkError:
+def _missing(place: _Subdir) -> NetworkError:
     folder = local_path(place.channel)
     where = public(place.channel) if folder is None else folder
     hint = "check the name or URL given with -c; `-c host` needs no channel at all"
@@ -198,7 +198,7 @@ def _missing(place: _Place) -> NetworkError:
     )
 
 
-def _unreachable(place: _Place, error: NetworkError) -> NetworkError:
+def _unreachable(place: _Subdir, error: NetworkError) -> NetworkError:
     """The error of a request, told as one of the channel."""
     if error.id == "offline":
         return NetworkError(

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.cache.blobs import BlobStore
-from bridge.channels.repodata.places import check_bases
+from bridge.channels.repodata.base_urls import check_bases
 from bridge.channels.repodata.shards import INDEX_NAME, MAGIC, MAX_INDEX, MAX_SHARD, ShardIndex, read_index, read_shard
 from bridge.channels.repodata.whole import WholeStore
 from bridge.errors import NetworkError
 from bridge.secrets import SECRETS, public
 
 if TYPE_CHECKING:
-    from bridge.fetch import Client
+    from bridge.fetch.client import Client
 
 __all__ = ["Shards", "open_shards", "whole_file"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgpack
 import zstandard
 
-from bridge.channels.repodata.places import check_base, invalid
+from bridge.channels.repodata.base_urls import check_base, invalid
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.secrets import masked
 

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 import zstandard
 
 from bridge import fs
-from bridge.cache.blobs import BlobStore, told_as_cache
-from bridge.channels.repodata.places import invalid
+from bridge.cache.blobs import BlobStore, cache_faults
+from bridge.channels.repodata.base_urls import invalid
 from bridge.errors import NetworkError, UnsafeInputError
-from bridge.fetch.answers import Answer, offline_error, status_error, truncated, validator
+from bridge.fetch.responses import Response, offline_error, status_error, truncated, validator
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
-    from bridge.fetch import Client
+    from bridge.fetch.client import Client
 
 __all__ = ["MAX_WHOLE", "WholeStore"]
 
@@ -107,7 +107,7 @@ class WholeStore:
             first = next(blocks, b"")
             if name.endswith(".zst") and not first:
                 return None  # a page for browsers, as servers send that know no "not found"
-            with told_as_cache(), fs.publish_stream(path, mode=0o600, root=self._root) as stream:
+            with cache_faults(), fs.publish_stream(path, mode=0o600, root=self._root) as stream:
                 sha256 = _copy(first, blocks, stream.write, place)
             return _Note(name, validator(answer.headers), until, sha256)
 
@@ -124,13 +124,13 @@ def _copy(first: bytes, blocks: Iterator[bytes], write: Callable[[bytes], int], 
     return digest.hexdigest()
 
 
-def _age(answer: Answer) -> float:
+def _age(answer: Response) -> float:
     policy = answer.headers.get("cache-control", "").lower()
     match = _MAX_AGE.search(policy)
     return 0.0 if match is None or "no-cache" in policy or "no-store" in policy else min(float(match[1]), 86400.0)
 
 
-def _decoded(answer: Answer, url: str, *, is_zstd: bool) -> Iterator[bytes]:
+def _decoded(answer: Response, url: str, *, is_zstd: bool) -> Iterator[bytes]:
     """The JSON of an answer, block by block; nothing where it should be zstd and is not."""
     encoding = answer.headers.get("content-encoding", "").strip().lower()
     if encoding in {"gzip", "x-gzip"}:
@@ -144,7 +144,7 @@ def _decoded(answer: Answer, url: str, *, is_zstd: bool) -> Iterator[bytes]:
         raise NetworkError("encoding", f"the content is not encoded as was asked: {masked(url)}", context=(shown,))
 
 
-def _inflated(answer: Answer, url: str) -> Iterator[bytes]:
+def _inflated(answer: Response, url: str) -> Iterator[bytes]:
     decoder = zlib.decompressobj(31)
     try:
         for block in answer.blocks():
@@ -158,7 +158,7 @@ def _inflated(answer: Answer, url: str) -> Iterator[bytes]:
         raise truncated(url, 0, None)
 
 
-def _unpacked(answer: Answer, url: str) -> Iterator[bytes]:
+def _unpacked(answer: Response, url: str) -> Iterator[bytes]:
     reader = _Reader(answer.blocks())
     try:
         unpacked = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(

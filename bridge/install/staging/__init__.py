@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import fs
-from bridge.archive import CondaManifest, WheelContents, WheelManifest
+from bridge.archive.conda import CondaManifest
+from bridge.archive.wheel_contents import WheelContents
+from bridge.archive.wheels import WheelManifest
 from bridge.cache.blobs import sha256_of
 from bridge.cache.wheels import unpacked_contents
 from bridge.errors import FaultError, IntegrityError, UnsafeInputError, UsageError

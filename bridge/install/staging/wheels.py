@@ -23,7 +23,7 @@ from installer.sources import WheelSource
 from installer.utils import Scheme
 
 from bridge import fs
-from bridge.archive import WheelManifest
+from bridge.archive.wheels import WheelManifest
 from bridge.cache.wheels import Contents
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.install.manifest import place, wheel_members

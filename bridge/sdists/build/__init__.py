@@ -17,17 +17,17 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from bridge import fs
-from bridge.archive import check_wheel
+from bridge.archive.wheels import check_wheel
 from bridge.config import Settings
 from bridge.errors import BuildError, UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.sdists.build import confinement
 from bridge.sdists.build.environment import build_environment, hidden_paths, kept_paths
-from bridge.sdists.build.leavings import names, opened
-from bridge.sdists.build.process import Ended, run
+from bridge.sdists.build.outputs import names, open_output
+from bridge.sdists.build.process import BuildResult, run
 from bridge.sdists.build.project import build_requirements, check_requirements
 from bridge.sdists.build.requirements import Requirements
-from bridge.sdists.confine.request import HAS_REQUIREMENTS, Request
+from bridge.sdists.confine.request import HAS_REQUIREMENTS, SandboxRequest
 from bridge.sdists.metadata import parse_sdist_name, unpack
 from converters.target import Target
 from converters.wheel import parse_wheel_name
@@ -143,11 +143,13 @@ class _Build:
             ended = self._run(tree, (*needed, *further), mechanisms, asks=False)
         return self._collect(ended)
 
-    def _run(self, tree: Path, needed: Sequence[Requirement], mechanisms: tuple[str, ...], *, asks: bool) -> Ended:
+    def _run(
+        self, tree: Path, needed: Sequence[Requirement], mechanisms: tuple[str, ...], *, asks: bool
+    ) -> BuildResult:
         wheels = [self._give(path) for path in self._requirements.wheels(needed, self._label)]
         environment = build_environment(self._settings, self._scratch, os.environ)
         kept = kept_paths(environment)
-        request = Request(
+        request = SandboxRequest(
             mechanisms=mechanisms,
             writable=str(self._scratch),
             parent=os.getpid(),
@@ -176,7 +178,7 @@ class _Build:
 
     def _answer(self) -> list[str]:
         """What the backend requires besides: text of a process that nobody trusts. Raises `BuildError`."""
-        with opened(self._scratch, "requirements.json") as stream:
+        with open_output(self._scratch, "requirements.json") as stream:
             data = b"" if stream is None else stream.read(_MAX_ANSWER + 1)
         try:
             found = json.loads(data) if len(data) <= _MAX_ANSWER else None
@@ -188,7 +190,7 @@ class _Build:
             )
         return found
 
-    def _collect(self, ended: Ended) -> Path:
+    def _collect(self, ended: BuildResult) -> Path:
         """The wheel that was made, judged and copied to where the build could not write."""
         made = names(self._scratch, "output") if ended.status == 0 and ended.cut is None else []
         plain = [name for name in made if name.endswith(".whl") and self._is_plain(name)]
@@ -197,15 +199,15 @@ class _Build:
         parse_wheel_name(plain[0])
         place = self._work / "built" / plain[0]
         fs.make_directories(place.parent)
-        with faults(place), opened(self._scratch, "output", plain[0]) as stream:
+        with faults(place), open_output(self._scratch, "output", plain[0]) as stream:
             fs.publish_file(place, stream if stream is not None else ())
         return place
 
     def _is_plain(self, name: str) -> bool:
-        with opened(self._scratch, "output", name) as stream:
+        with open_output(self._scratch, "output", name) as stream:
             return stream is not None
 
-    def _failed(self, ended: Ended, count: int) -> BuildError:
+    def _failed(self, ended: BuildResult, count: int) -> BuildError:
         lines = list(ended.lines)
         said = lines[-1] if lines else f"it ended with status {ended.status}"
         problem = ended.cut or (said if ended.status else f"it made {count} wheels")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import bridge
 from bridge.errors import BuildError
-from bridge.sdists.confine.request import LANDLOCK, MECHANISMS, NAMESPACES, SECCOMP, SUBREAPER, Request
+from bridge.sdists.confine.request import LANDLOCK, MECHANISMS, NAMESPACES, SECCOMP, SUBREAPER, SandboxRequest
 
 __all__ = ["available", "check", "command", "gaps"]
 
@@ -46,7 +46,7 @@ def available(mechanisms: tuple[str, ...] | None = None, *, network: bool = Fals
 
 def _works(mechanisms: tuple[str, ...], *, network: bool) -> bool:
     with tempfile.TemporaryDirectory(prefix="bridge-probe-") as folder:
-        request = Request(mechanisms=mechanisms, writable=folder, parent=os.getpid(), network=network)
+        request = SandboxRequest(mechanisms=mechanisms, writable=folder, parent=os.getpid(), network=network)
         try:
             done = subprocess.run(
                 command("probe"),

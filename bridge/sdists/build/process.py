@@ -15,10 +15,10 @@ from pathlib import Path
 
 from bridge.faults import faults
 from bridge.sdists.build.confinement import command
-from bridge.sdists.confine.request import Request
+from bridge.sdists.confine.request import SandboxRequest
 from bridge.secrets import hidden
 
-__all__ = ["Ended", "run"]
+__all__ = ["BuildResult", "run"]
 
 _LAST_LINES = 20
 _LONGEST_LINE = 300  # characters
@@ -32,7 +32,7 @@ _GRACE = 6.0  # seconds for the sandbox to end what is left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class BuildResult:
     """How a build ended; `cut`: why it was ended from here, if it was."""
 
     status: int
@@ -40,7 +40,7 @@ class Ended:
     cut: str | None = None
 
 
-def run(request: Request, environment: Mapping[str, str], *, folder: Path, timeout: float) -> Ended:
+def run(request: SandboxRequest, environment: Mapping[str, str], *, folder: Path, timeout: float) -> BuildResult:
     """Run one request in the sandbox. Nothing that it says is written to the disk, and only its end is kept.
 
     :param folder: the working directory; its file system must keep some free space.
@@ -70,7 +70,7 @@ def run(request: Request, environment: Mapping[str, str], *, folder: Path, timeo
         _end(process)
     status = process.wait()
     _end_group(process)
-    return Ended(status=status, lines=tuple(_last_lines(bytes(said))), cut=cut)
+    return BuildResult(status=status, lines=tuple(_last_lines(bytes(said))), cut=cut)
 
 
 def _listen(process: subprocess.Popen[bytes], said: bytearray, folder: Path, deadline: float | None) -> str | None:

@@ -22,7 +22,7 @@ from bridge.sdists.confine.kernel import (
     capabilities_dropped,
     prctl,
 )
-from bridge.sdists.confine.request import LANDLOCK, NAMESPACES, NOT_CONFINED, SECCOMP, SUBREAPER, Request
+from bridge.sdists.confine.request import LANDLOCK, NAMESPACES, NOT_CONFINED, SECCOMP, SUBREAPER, SandboxRequest
 
 __all__ = ["build", "main", "probe"]
 
@@ -30,9 +30,9 @@ _LARGEST_FILE = 16 << 30  # bytes
 _MOST_PROCESSES = 4096  # of a user other than root, in a user namespace
 
 
-def main(text: str, body: Callable[[Request], int]) -> None:
+def main(text: str, body: Callable[[SandboxRequest], int]) -> None:
     """Run `body` as the request says, and exit with its status."""
-    request = Request.of(text)
+    request = SandboxRequest.of(text)
     if sys.platform == "linux":
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != request.parent:
@@ -46,7 +46,7 @@ def main(text: str, body: Callable[[Request], int]) -> None:
     os._exit(status)
 
 
-def _confined(request: Request, body: Callable[[Request], int]) -> int:
+def _confined(request: SandboxRequest, body: Callable[[SandboxRequest], int]) -> int:
     _set_limits(request)
     if NAMESPACES in request.mechanisms:
         hidden = (*request.hidden, *namespaces.listening_sockets())
@@ -68,7 +68,7 @@ def _end_all(*_: object) -> None:
     os._exit(1)
 
 
-def _set_limits(request: Request) -> None:
+def _set_limits(request: SandboxRequest) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, _LARGEST_FILE)
     if NAMESPACES in request.mechanisms and os.geteuid() != 0:
@@ -82,7 +82,7 @@ def _limit(which: int, value: int) -> None:
     resource.setrlimit(which, (value, value))
 
 
-def _first_process(request: Request, body: Callable[[Request], int]) -> int:
+def _first_process(request: SandboxRequest, body: Callable[[SandboxRequest], int]) -> int:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     namespaces.isolate_files([request.writable], request.hidden, request.kept)
     capabilities_dropped()
@@ -90,7 +90,7 @@ def _first_process(request: Request, body: Callable[[Request], int]) -> int:
     return reaper.wait_for(_fork(lambda: _restricted(request, body)))
 
 
-def _restricted(request: Request, body: Callable[[Request], int]) -> int:
+def _restricted(request: SandboxRequest, body: Callable[[SandboxRequest], int]) -> int:
     if sys.platform == "linux":
         capabilities_dropped()
     has_namespaces = NAMESPACES in request.mechanisms
@@ -123,12 +123,12 @@ def _wait(child: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def probe(_: Request) -> int:
+def probe(_: SandboxRequest) -> int:
     """Nothing: that it is reached shows that every mechanism works."""
     return 0
 
 
-def build(request: Request) -> int:
+def build(request: SandboxRequest) -> int:
     """Build a wheel."""
     from bridge.sdists.confine.driver import run  # noqa: PLC0415 - a probe needs none of it
 

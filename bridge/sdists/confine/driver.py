@@ -14,7 +14,7 @@ import venv
 from collections.abc import Sequence
 from pathlib import Path
 
-from bridge.sdists.confine.request import HAS_REQUIREMENTS, Request
+from bridge.sdists.confine.request import HAS_REQUIREMENTS, SandboxRequest
 
 __all__ = ["run"]
 
@@ -51,7 +51,7 @@ class _Environment:
                 install(source=source, destination=destination, additional_metadata={"INSTALLER": b"bridge\n"})
 
 
-def run(request: Request) -> int:
+def run(request: SandboxRequest) -> int:
     """Build a wheel as the request says. What is said goes to the standard streams; returns an exit status."""
     sys.path[:] = [*sys.path, *(entry for entry in request.path if entry not in sys.path)]
     from build import BuildBackendException, BuildException, ProjectBuilder  # noqa: PLC0415

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["HAS_REQUIREMENTS", "MECHANISMS", "NOT_CONFINED", "Request"]
+__all__ = ["HAS_REQUIREMENTS", "MECHANISMS", "NOT_CONFINED", "SandboxRequest"]
 
 # Exit statuses: the backend asks for requirements, which stand in `answer`; a mechanism to be used does not work.
 HAS_REQUIREMENTS, NOT_CONFINED = 96, 97
@@ -16,7 +16,7 @@ MECHANISMS = (NAMESPACES, LANDLOCK, SECCOMP, SUBREAPER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class SandboxRequest:
     """One use of the sandbox.
 
     :param mechanisms: those to use; each must work.
@@ -47,7 +47,7 @@ class Request:
         return json.dumps(asdict(self))
 
     @classmethod
-    def of(cls, text: str) -> Request:
+    def of(cls, text: str) -> SandboxRequest:
         loaded: dict[str, Any] = json.loads(text)
         fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in loaded.items()}
         return cls(**fields)

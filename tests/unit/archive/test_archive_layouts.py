@@ -11,7 +11,7 @@ import conda_package_streaming.extract as streaming
 import pytest
 from rattler.package_streaming import extract as rattler_extract
 
-from bridge.archive import CondaManifest, check_conda
+from bridge.archive.conda import CondaManifest, check_conda
 from bridge.convert.channel_index import write_index
 from converters.errors import BridgeError
 from tests.support.command_line import Bridge

@@ -23,7 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rattler.package_streaming import extract as rattler_extract
 
-from bridge.archive import DEFAULT_LIMITS, Limits, check_conda
+from bridge.archive.conda import check_conda
+from bridge.archive.limits import DEFAULT_LIMITS, Limits
 from bridge.archive.tars import TarContents, scan_tar
 from bridge.archive.zstd import check_frames, zstd_content
 from converters.errors import BridgeError, UnsafeInputError

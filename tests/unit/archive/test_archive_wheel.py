@@ -21,9 +21,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.archive import EntryPoint, check_wheel
-from bridge.archive.entry_points import parse_entry_point
+from bridge.archive.entry_points import EntryPoint, parse_entry_point
 from bridge.archive.record import read_record
+from bridge.archive.wheels import check_wheel
 from converters.errors import BridgeError, UnsafeInputError
 from tests.support.builders import make_wheel, metadata_text, record_hash, tree_digest, wheel_members
 from tests.support.hostile import Entry, assert_refused, nothing_changes, zip_of

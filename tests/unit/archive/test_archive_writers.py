@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.archive import check_conda
+from bridge.archive.conda import check_conda
 from tests.support.archive_trees import Trees, archives
 from tests.support.archive_writers import KINDS, WRITERS
 

@@ -17,7 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.archive import Limits, ZipMember, check_zip, read_directory, read_member
+from bridge.archive.limits import Limits
+from bridge.archive.zip_contents import read_member
+from bridge.archive.zip_member import ZipMember
+from bridge.archive.zips import check_zip, read_directory
 from converters.errors import BridgeError, IntegrityError, UnsafeInputError
 from tests.support.hostile import (
     DESCRIPTOR,

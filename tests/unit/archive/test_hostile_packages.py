@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.archive import CondaManifest, WheelManifest, check_conda, check_wheel
+from bridge.archive.conda import CondaManifest, check_conda
+from bridge.archive.wheels import WheelManifest, check_wheel
 from bridge.convert.wheel import convert_wheel
 from bridge.errors import BridgeError, UnsafeInputError
 from bridge.install.manifest import conda_paths, wheel_paths

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.archive import WheelManifest, check_wheel
+from bridge.archive.wheels import WheelManifest, check_wheel
 from bridge.cache import prune as caches
 from bridge.cache import wheels as wheel_store
 from bridge.cache.wheels import WheelStore, unpacked_contents

@@ -11,7 +11,7 @@ import pytest
 from bridge.channels.sources import Channels, same_package
 from bridge.config import Settings
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.resolve.candidates.packages import CondaName
 from bridge.resolve.sources import Options
 from converters.names import NameMap

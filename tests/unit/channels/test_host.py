@@ -17,7 +17,7 @@ from typing import Any
 import conda_package_streaming.package_streaming as streaming
 import pytest
 
-from bridge.channels.host import HostChannel, Layout
+from bridge.channels.host import HostChannel, Interpreter
 from bridge.channels.host.relocate import PLACEHOLDER
 from bridge.errors import BridgeError, FaultError, IntegrityError
 from converters.record import Record
@@ -28,10 +28,10 @@ NAME = f"python{sys.version_info[0]}.{sys.version_info[1]}{sys.abiflags}"
 
 
 @pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Interpreter:
     """An installation of a few files that stands in for the running one."""
     layout = small_installation(tmp_path)
-    monkeypatch.setattr(Layout, "of_running", classmethod(lambda cls: layout))
+    monkeypatch.setattr(Interpreter, "of_running", classmethod(lambda cls: layout))
     return layout
 
 
@@ -50,7 +50,7 @@ def unpacked(archive: Path) -> tuple[dict[str, bytes], dict[str, str], dict[str,
     return files, links, info
 
 
-def test_only_what_belongs_to_python_is_packed(small: Layout, tmp_path: Path) -> None:
+def test_only_what_belongs_to_python_is_packed(small: Interpreter, tmp_path: Path) -> None:
     channel = HostChannel(tmp_path / "cache")
     files, links, info = unpacked(channel.archive(channel.records("python")[0]))
     assert sorted(files) == [
@@ -84,7 +84,7 @@ def test_only_what_belongs_to_python_is_packed(small: Layout, tmp_path: Path) ->
     assert str(small.prefix).encode() not in b"".join([*files.values(), *info.values()])
 
 
-def test_the_records_match_the_specs_that_name_an_abi(small: Layout, tmp_path: Path) -> None:
+def test_the_records_match_the_specs_that_name_an_abi(small: Interpreter, tmp_path: Path) -> None:
     channel = HostChannel(tmp_path / "cache")
     (python,), (abi,) = channel.records("python"), channel.records("python_abi")
     assert (python.name, python.version, python.subdir, python.noarch) == ("python", "3.12.4", "linux-64", None)
@@ -104,10 +104,10 @@ def test_the_records_match_the_specs_that_name_an_abi(small: Layout, tmp_path: P
 
 
 def test_a_free_threaded_build_says_where_its_modules_are(
-    small: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Interpreter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = dataclasses.replace(small, free_threaded=True, version="3.14.0rc2", minor=(3, 14))
-    monkeypatch.setattr(Layout, "of_running", classmethod(lambda cls: layout))
+    monkeypatch.setattr(Interpreter, "of_running", classmethod(lambda cls: layout))
     channel = HostChannel(tmp_path / "cache")
     (record,) = channel.records("python")
     assert record.build.endswith("_cp314t")
@@ -119,7 +119,7 @@ def test_a_free_threaded_build_says_where_its_modules_are(
     assert "lib/python3.14t/site-packages/README.txt" in files
 
 
-def test_packed_once(small: Layout, tmp_path: Path) -> None:
+def test_packed_once(small: Interpreter, tmp_path: Path) -> None:
     first = HostChannel(tmp_path / "cache").records("python")[0]
     inode = Path(tmp_path, "cache", "linux-64", first.filename).stat().st_ino
     again = HostChannel(tmp_path / "cache")
@@ -127,12 +127,12 @@ def test_packed_once(small: Layout, tmp_path: Path) -> None:
     assert again.archive(first).stat().st_ino == inode
 
 
-def test_equal_bytes_wherever_it_is_packed(small: Layout, tmp_path: Path) -> None:
+def test_equal_bytes_wherever_it_is_packed(small: Interpreter, tmp_path: Path) -> None:
     records = [HostChannel(tmp_path / folder).records("python")[0] for folder in ("one", "two")]
     assert records[0].sha256 == records[1].sha256
 
 
-def test_an_upgrade_in_place_is_packed_anew(small: Layout, tmp_path: Path) -> None:
+def test_an_upgrade_in_place_is_packed_anew(small: Interpreter, tmp_path: Path) -> None:
     channel = HostChannel(tmp_path / "cache")
     (before,) = channel.records("python")
     small.binary.write_bytes(b"#!/bin/sh\nexit 1\n")
@@ -158,7 +158,7 @@ def cut(path: Path) -> None:
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
 @pytest.mark.parametrize("suffix", ["", ".json"])
 def test_damage_in_the_cache_is_noticed_and_mended(
-    small: Layout, tmp_path: Path, damage: types.FunctionType, suffix: str
+    small: Interpreter, tmp_path: Path, damage: types.FunctionType, suffix: str
 ) -> None:
     good = HostChannel(tmp_path / "cache").records("python")[0]
     archive = tmp_path / "cache" / "linux-64" / good.filename
@@ -168,7 +168,7 @@ def test_damage_in_the_cache_is_noticed_and_mended(
     assert hashlib.sha256(channel.archive(good).read_bytes()).hexdigest() == good.sha256
 
 
-def test_many_at_once_get_the_same(small: Layout, tmp_path: Path) -> None:
+def test_many_at_once_get_the_same(small: Interpreter, tmp_path: Path) -> None:
     def take(_: int) -> tuple[Record, bytes]:
         channel = HostChannel(tmp_path / "cache")
         (record,) = channel.records("python")
@@ -181,7 +181,9 @@ def test_many_at_once_get_the_same(small: Layout, tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").rglob("*.bridge-tmp"))
 
 
-def test_a_file_that_cannot_be_read_is_named(small: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_named(
+    small: Interpreter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = small.stdlib / "json" / "__init__.py"
     original = Path.read_bytes
 
@@ -198,7 +200,7 @@ def test_a_file_that_cannot_be_read_is_named(small: Layout, tmp_path: Path, monk
     assert not list((tmp_path / "cache").rglob("*.conda*"))
 
 
-def test_a_cache_that_cannot_be_written(small: Layout, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written(small: Interpreter, tmp_path: Path) -> None:
     (tmp_path / "cache").write_bytes(b"a file")
     with pytest.raises(BridgeError):
         HostChannel(tmp_path / "cache").records("python")
@@ -210,7 +212,7 @@ def test_a_cache_that_cannot_be_written(small: Layout, tmp_path: Path) -> None:
 def system_python() -> str | None:
     """The distribution's python, where it is of this version and can run the modules installed for this one."""
     found = f"/usr/bin/{NAME}"
-    if not os.path.isfile(found) or os.path.realpath(found) == os.path.realpath(Layout.of_running().binary):
+    if not os.path.isfile(found) or os.path.realpath(found) == os.path.realpath(Interpreter.of_running().binary):
         return None
     return found
 
@@ -219,7 +221,7 @@ PACK_AND_LINK = """
 import json, os, sys
 from pathlib import Path
 from bridge.channels import _rattler
-from bridge.channels.host import HostChannel, Layout
+from bridge.channels.host import HostChannel, Interpreter
 folder = Path(sys.argv[1])
 channel = HostChannel(folder / "cache")
 records = [channel.records(name)[0] for name in ("python", "python_abi")]
@@ -229,7 +231,7 @@ unpacked = {record.identity: folder / "unpacked" / record.identity for record in
 _rattler.extract({channel.archive(record): unpacked[record.identity] for record in records})
 _rattler.link(records, unpacked, folder / "env", folder / "env", folder / "rattler")
 (again,) = HostChannel(folder / "again").records("python")
-layout = Layout.of_running()
+layout = Interpreter.of_running()
 own = [str(path) for path in (layout.binary, layout.stdlib, *layout.libraries)]
 print(json.dumps({
     "archive": str(channel.archive(records[0])),
@@ -358,7 +360,7 @@ def test_packing_it_again_gives_equal_bytes(linked: tuple[Path, dict[str, Any]])
     assert linked[1]["again"] == linked[1]["sha256"]
 
 
-def test_it_is_packed_while_others_go_on(small: Layout, tmp_path: Path) -> None:
+def test_it_is_packed_while_others_go_on(small: Interpreter, tmp_path: Path) -> None:
     """The record comes first, without a hash; the archive is the same as ever, and waited for."""
     (expected,) = HostChannel(tmp_path / "one").records("python")
     late = HostChannel(tmp_path / "two", packs_late=True)
@@ -373,7 +375,7 @@ def test_it_is_packed_while_others_go_on(small: Layout, tmp_path: Path) -> None:
     assert again.sha256 == expected.sha256
 
 
-def test_what_goes_wrong_while_it_is_packed_is_told_by_the_archive(small: Layout, tmp_path: Path) -> None:
+def test_what_goes_wrong_while_it_is_packed_is_told_by_the_archive(small: Interpreter, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("no folder")
     late = HostChannel(tmp_path / "cache", packs_late=True)
     (draft,) = late.records("python")
@@ -382,7 +384,7 @@ def test_what_goes_wrong_while_it_is_packed_is_told_by_the_archive(small: Layout
     late.close()
 
 
-def test_closing_waits_for_the_packing(small: Layout, tmp_path: Path) -> None:
+def test_closing_waits_for_the_packing(small: Interpreter, tmp_path: Path) -> None:
     late = HostChannel(tmp_path / "cache", packs_late=True)
     (draft,) = late.records("python")
     late.close()

@@ -19,17 +19,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.channels.host import Layout, macho
-from bridge.channels.host.contents import Part, collect, is_packed
+from bridge.channels.host import Interpreter, macho
+from bridge.channels.host.contents import PackagePath, collect, is_packed
 from bridge.channels.host.elf import inspect
-from bridge.channels.host.layout import unpackable
-from bridge.channels.host.relocate import PLACEHOLDER, Spelling, is_generated, relocate
+from bridge.channels.host.layout import not_packable
+from bridge.channels.host.relocate import PLACEHOLDER, PrefixRewriter, is_generated, relocate
 from bridge.errors import UsageError
 from tests.support.installations import small_installation
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Layout:
+def small(tmp_path: Path) -> Interpreter:
     """An installation of a few files."""
     return small_installation(tmp_path)
 
@@ -79,9 +79,9 @@ def test_is_generated(path: str, generated: bool) -> None:
     assert is_generated(path) == generated
 
 
-def spelling(small: Layout, prefix: str, configured: str | None = None, multiarch: str = "") -> Spelling:
+def spelling(small: Interpreter, prefix: str, configured: str | None = None, multiarch: str = "") -> PrefixRewriter:
     known = ["bin/python3.12", "lib/python3.12/os.py", "include/python3.12/Python.h", "lib/pkgconfig/python3.pc"]
-    return Spelling(dataclasses.replace(small, prefix=Path(prefix), multiarch=multiarch), known, configured)
+    return PrefixRewriter(dataclasses.replace(small, prefix=Path(prefix), multiarch=multiarch), known, configured)
 
 
 P = PLACEHOLDER
@@ -104,19 +104,19 @@ REWRITTEN = [
 
 
 @pytest.mark.parametrize(("prefix", "multiarch", "text", "written"), REWRITTEN)
-def test_rewriting_texts(small: Layout, prefix: str, multiarch: str, text: str, written: str | None) -> None:
+def test_rewriting_texts(small: Interpreter, prefix: str, multiarch: str, text: str, written: str | None) -> None:
     found = spelling(small, prefix, multiarch=multiarch).rewrite(text.encode()).decode()
     assert found == (text if written is None else written)
 
 
-def test_the_configured_prefix_counts_too(small: Layout) -> None:
+def test_the_configured_prefix_counts_too(small: Interpreter) -> None:
     text = b"LIBDIR = /install/lib, INSTALL = /usr/bin/install -c, at /opt/py/bin"
     assert spelling(small, "/opt/py", "/install").rewrite(text) == (
         f"LIBDIR = {P}/lib, INSTALL = /usr/bin/install -c, at {P}/bin".encode()
     )
 
 
-LAYOUT = Layout(
+LAYOUT = Interpreter(
     version="3.12.4",
     minor=(3, 12),
     free_threaded=False,
@@ -140,8 +140,8 @@ def test_text_files_that_contain_the_old_prefix_get_a_placeholder(found: list[tu
     paths = ["".join(f"/{segment}" for segment in segments) for _, segments in found]
     old = "".join(f"{before or ' '}/opt/py{path}" for (before, _), path in zip(found, paths, strict=True))
     new = "".join(f"{before or ' '}{PLACEHOLDER}{path}" for (before, _), path in zip(found, paths, strict=True))
-    assert Spelling(LAYOUT, [], None).rewrite(old.encode()).decode() == new
-    assert Spelling(LAYOUT, [], None).rewrite(new.encode()).decode() == new
+    assert PrefixRewriter(LAYOUT, [], None).rewrite(old.encode()).decode() == new
+    assert PrefixRewriter(LAYOUT, [], None).rewrite(new.encode()).decode() == new
 
 
 def mach_o(*texts: str) -> bytes:
@@ -161,13 +161,13 @@ def test_mach_o_paths(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def compiled(small: Layout) -> Callable[..., Layout]:
+def compiled(small: Interpreter) -> Callable[..., Interpreter]:
     """A function that compiles a program and its libpython into the small installation, with linker flags."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("needs a C compiler on Linux")
 
-    def build(flags: Sequence[str], *, symbol: str = "answer", library_flags: Sequence[str] = ()) -> Layout:
+    def build(flags: Sequence[str], *, symbol: str = "answer", library_flags: Sequence[str] = ()) -> Interpreter:
         source = small.prefix / "source.c"
         library = small.prefix / "lib" / "libpython3.12.so.1.0"
         source.write_text(f"int {symbol}(void) {{ return 42; }}")
@@ -181,7 +181,7 @@ def compiled(small: Layout) -> Callable[..., Layout]:
     return build
 
 
-def write_parts(parts: Sequence[Part], target: Path) -> None:
+def write_parts(parts: Sequence[PackagePath], target: Path) -> None:
     """Write files and links as they would be linked from the package."""
     for part in parts:
         path = target / part.path
@@ -207,7 +207,7 @@ def write_parts(parts: Sequence[Part], target: Path) -> None:
     ],
 )
 def test_the_moved_binary_runs_with_the_moved_library(
-    compiled: Callable[..., Layout], tmp_path: Path, flags: list[str], search: str
+    compiled: Callable[..., Interpreter], tmp_path: Path, flags: list[str], search: str
 ) -> None:
     layout = compiled(flags)
     parts, glibc = relocate(layout, collect(layout))
@@ -221,7 +221,7 @@ def test_the_moved_binary_runs_with_the_moved_library(
     assert [text.value for text in found.search] == [search]
 
 
-def test_a_library_of_the_installation_comes_along(compiled: Callable[..., Layout], tmp_path: Path) -> None:
+def test_a_library_of_the_installation_comes_along(compiled: Callable[..., Interpreter], tmp_path: Path) -> None:
     folder = tmp_path / "opt" / "python" / "openssl" / "lib"
     folder.mkdir(parents=True)
     (folder / "ssl.c").write_text("int ssl(void) { return 1; }")
@@ -246,7 +246,7 @@ def test_a_library_of_the_installation_comes_along(compiled: Callable[..., Layou
     ],
 )
 def test_search_paths_that_cannot_be_moved_are_refused(
-    compiled: Callable[..., Layout], flags: list[str], symbol: str, is_behind_a_link: bool, reason: str
+    compiled: Callable[..., Interpreter], flags: list[str], symbol: str, is_behind_a_link: bool, reason: str
 ) -> None:
     library_flags = ["-Wl,-rpath,$ORIGIN"] if is_behind_a_link else []
     layout = compiled(flags, symbol=symbol, library_flags=library_flags)
@@ -261,7 +261,7 @@ def test_search_paths_that_cannot_be_moved_are_refused(
     assert reason in caught.value.message
 
 
-def test_debian_s_site_is_undone_where_it_is_frozen_too(small: Layout) -> None:
+def test_debian_s_site_is_undone_where_it_is_frozen_too(small: Interpreter) -> None:
     (small.stdlib / "site.py").write_text("def getsitepackages(): return ['lib/dist-packages']")
     with pytest.raises(UsageError, match="frozen into the binary was not found"):
         relocate(small, collect(small))
@@ -271,7 +271,7 @@ def test_debian_s_site_is_undone_where_it_is_frozen_too(small: Layout) -> None:
     assert b"dist-packages" not in (parts["lib/python3.12/site.py"].data or b"")
 
 
-def test_a_damaged_binary_is_refused(small: Layout) -> None:
+def test_a_damaged_binary_is_refused(small: Interpreter) -> None:
     small.binary.write_bytes(b"\x7fELF and nothing else")
     with pytest.raises(UsageError) as caught:
         relocate(small, collect(small))
@@ -300,7 +300,7 @@ def test_what_cannot_be_packed_says_so(
     with monkeypatch.context() as patch:  # `os.name` must be right again before pytest goes on
         patch.setattr(owner, attribute, value, raising=False)
         with pytest.raises(UsageError) as caught:
-            Layout.of_running()
+            Interpreter.of_running()
     assert caught.value.id == "host-layout"
     assert reason in caught.value.message
     assert caught.value.hint is not None
@@ -308,7 +308,7 @@ def test_what_cannot_be_packed_says_so(
 
 
 def test_the_error_names_the_interpreter() -> None:
-    error = unpackable("of a reason", context=("more",))
+    error = not_packable("of a reason", context=("more",))
     assert error.context == (f"interpreter: {sys.executable}", f"installation: {sys.base_prefix}", "more")
     assert error.exit_code == 2
 

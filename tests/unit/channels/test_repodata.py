@@ -17,7 +17,7 @@ from bridge.channels.repodata import whole
 from bridge.channels.sources import Channels
 from bridge.convert.channel_index import write_index
 from bridge.errors import BridgeError, IntegrityError, NetworkError, UnsafeInputError
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from tests.support.builders import make_conda
 from tests.support.clients import MakeClient
 from tests.support.servers import Server, tls_files

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.archive import check_conda
+from bridge.archive.conda import check_conda
 from bridge.convert.wheel import ConvertedPackage, convert_wheel
 from bridge.errors import BridgeError, UnsafeInputError
 from converters.names import NameMap

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
-from bridge.archive import check_conda
+from bridge.archive.conda import check_conda
 from bridge.channels.host import HostChannel
 from bridge.convert.channel_index import write_index
 from bridge.convert.wheel import ConvertedPackage, Format, convert_wheel

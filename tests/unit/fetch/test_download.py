@@ -18,7 +18,7 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from bridge.errors import IntegrityError, NetworkError
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.fetch.ranged import RangedFile
 from tests.support.builders import make_wheel
 from tests.support.clients import MakeClient, cached_files
@@ -191,7 +191,8 @@ def test_x23_many_processes_fill_one_key(server: Server, tmp_path: Path) -> None
     """X23: "exactly one published, sha256 right; no reader sees partial", and one process is killed on the way."""
     server.add("/x.whl", BIG)
     program = (
-        "import sys; from pathlib import Path; from bridge.config import Settings; from bridge.fetch import Client\n"
+        "import sys; from pathlib import Path; from bridge.config import Settings\n"
+        "from bridge.fetch.client import Client\n"
         "with Client(Settings(cache_dir=Path(sys.argv[1]))) as client:\n"
         "    path = client.download(sys.argv[2], sha256=sys.argv[3], size=None, name='x.whl')\n"
         "    print(path)\n"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import NetworkError, UnsafeInputError, UsageError
-from bridge.fetch import Client
-from bridge.fetch.answers import make_storable
+from bridge.fetch.client import Client
+from bridge.fetch.responses import make_storable
 from tests.support.clients import MakeClient, cached_files
 from tests.support.servers import Server
 

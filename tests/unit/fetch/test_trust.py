@@ -12,7 +12,7 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.fetch.urls import check_file_name, masked, split_credentials
 from tests.support.clients import MakeClient
 from tests.support.servers import Server, tls_files

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.archive import check_wheel
+from bridge.archive.wheels import check_wheel
 from bridge.config.builds import Formats
 from bridge.errors import BuildError, IntegrityError, NoSolutionError, UnsafeInputError, UsageError
 from bridge.model import IndexFile

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.archive import check_conda, check_wheel
+from bridge.archive.conda import check_conda
+from bridge.archive.wheels import check_wheel
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.install import manifest
 from bridge.model import Fingerprint, Install, Plan, PrefixState, Resolved

@@ -17,7 +17,7 @@ import pytest
 from bridge.channels.sources import Channels
 from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.index import Index
 from bridge.model import Resolution
 from bridge.resolve import Catalog, Options, resolve
@@ -349,7 +349,7 @@ _MANY = textwrap.dedent(
     from bridge.channels.sources import Channels
     from bridge.config import Settings
     from bridge.errors import NoSolutionError
-    from bridge.fetch import Client
+    from bridge.fetch.client import Client
     from bridge.index import Index
     from bridge.resolve import Catalog, Options, resolve
     from converters.names import NameMap

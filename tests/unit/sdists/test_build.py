@@ -19,12 +19,12 @@ import pytest
 from packaging.requirements import Requirement
 
 import bridge
-from bridge.archive import check_wheel
+from bridge.archive.wheels import check_wheel
 from bridge.cache.blobs import sha256_of
 from bridge.config import Settings
 from bridge.config.builds import BuildSettings
 from bridge.errors import BuildError, UnsafeInputError
-from bridge.fetch import Client
+from bridge.fetch.client import Client
 from bridge.sdists.build import build_wheel, check_runs
 from bridge.sdists.build.environment import build_environment, hidden_paths
 from bridge.sdists.build.wheels import BuiltWheels

@@ -142,23 +142,23 @@ def services(folder: Path) -> Iterator[dict[str, Any]]:
         "unix": (socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "s")),
         "abstract": (socket.AF_UNIX, socket.SOCK_STREAM, f"\0{mark}"),
     }
-    opened: dict[str, socket.socket] = {}
+    open_output: dict[str, socket.socket] = {}
     for name, (family, kind, address) in kinds.items():
-        opened[name] = socket.socket(family, kind)
-        opened[name].bind(address)
+        open_output[name] = socket.socket(family, kind)
+        open_output[name].bind(address)
         if kind == socket.SOCK_STREAM:
-            opened[name].listen(5)
+            open_output[name].listen(5)
     try:
         yield {
-            "port": opened["port"].getsockname()[1],
-            "udp": opened["udp"].getsockname()[1],
+            "port": open_output["port"].getsockname()[1],
+            "udp": open_output["udp"].getsockname()[1],
             "unix": str(folder / "s"),
             "abstract": mark,
             "mark": mark,
-            "opened": opened,
+            "opened": open_output,
         }
     finally:
-        for each in opened.values():
+        for each in open_output.values():
             each.close()
 
 
@@ -182,7 +182,7 @@ def attempts(
     device = next((path for path in ("/dev/vda", "/dev/sda", "/dev/mem") if os.path.exists(path)), "")
     try:
         with services(tmp_path) as facts:
-            opened = facts.pop("opened")
+            open_output = facts.pop("opened")
             facts |= {"prefix": str(prefix), "home": str(home), "cache": str(cache), "pid": os.getpid()}
             facts |= {"secret": secret, "seconds": seconds, "device": device}
             sdist = make_sdist(tmp_path / "sdists", "x", "1.0", hook=reported(ATTEMPTS.format(facts=facts)))
@@ -190,9 +190,9 @@ def attempts(
             work = tmp_path / "work"
             wheel = build_wheel(sdist, work=work, settings=settings, requirements=NoRequirements(), tell=told.append)
             found: dict[str, str] = json.loads(made(wheel))
-            opened["udp"].setblocking(False)
+            open_output["udp"].setblocking(False)
             try:
-                opened["udp"].recv(100)
+                open_output["udp"].recv(100)
             except BlockingIOError:  # sent, if at all, to a network of its own
                 found["udp"] = "lost" if found["udp"] == "done" else found["udp"]
             left = Path("/dev/shm", facts["mark"])
@@ -315,11 +315,11 @@ def test_a_machine_without_user_namespaces() -> None:
 PROBE = """
 import os, subprocess, sys, tempfile
 sys.path.insert(0, sys.argv[1])
-from bridge.sdists.confine.request import Request
+from bridge.sdists.confine.request import SandboxRequest
 code = "import sys; sys.path.insert(0, sys.argv[1]); from bridge.sdists.confine import child; "
 code += "child.main(sys.stdin.read(), child.probe)"
 with tempfile.TemporaryDirectory() as folder:
-    request = Request(mechanisms=("namespaces", "landlock", "seccomp"), writable=folder, parent=os.getpid())
+    request = SandboxRequest(mechanisms=("namespaces", "landlock", "seccomp"), writable=folder, parent=os.getpid())
     command = [sys.executable, "-I", "-B", "-c", code, sys.argv[1]]
     sys.exit(subprocess.run(command, input=request.text().encode()).returncode)
 """

@@ -28,29 +28,29 @@ from bridge import __version__
 from bridge.cache.blobs import BlobStore
 from bridge.config import Settings
 from bridge.errors import NetworkError, UnsafeInputError
-from bridge.fetch.answers import (
+from bridge.fetch.pages import PageCache
+from bridge.fetch.pool import THREADS
+from bridge.fetch.responses import (
     REDIRECTS,
-    Again,
     Page,
+    RetryableError,
     invalid_url,
     offline_error,
     reason,
     status_error,
 )
-from bridge.fetch.pages import PageCache
-from bridge.fetch.pool import THREADS
 from bridge.fetch.urls import check_link, is_trusted, origin
 from bridge.fetch.watchdog import Watchdog
 from bridge.secrets import SECRETS, Address, masked
 
-__all__ = ["Wire"]
+__all__ = ["HttpSession"]
 
 MAXREDIRECTS = 10
 _BLOCK = 64 << 10
 _ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})  # one of them: each further one multiplies
 
 
-class Wire:
+class HttpSession:
     """One session of HTTP, for many threads at once. `requests` counts what was sent, redirects and retries included.
 
     :param closed: set when all transfers are to be given up.
@@ -85,7 +85,7 @@ class Wire:
         self._session.close()
 
     def page(self, url: str, headers: Mapping[str, str], max_bytes: int, is_page: bool) -> Page | None:
-        """The content at a URL; `None` where there is none (404). Raises as `Client.get`, and `Again`."""
+        """The content at a URL; `None` where there is none (404). Raises as `Client.get`, and `RetryableError`."""
         with self.exchange(url, headers, is_page=is_page) as answer:
             if answer.status not in {200, 404}:
                 raise status_error(answer)
@@ -100,8 +100,8 @@ class Wire:
         return Page(url=answer.url, base=answer.base, headers=answer.headers, content=content)
 
     @contextmanager
-    def exchange(self, url: str, headers: Mapping[str, str], *, is_page: bool = False) -> Iterator[_Answer]:
-        """Ask once, and the page cache first if it is for a page; see `bridge.fetch.answers.Network`."""
+    def exchange(self, url: str, headers: Mapping[str, str], *, is_page: bool = False) -> Iterator[_Response]:
+        """Ask once, and the page cache first if it is for a page; see `bridge.fetch.responses.Network`."""
         with told(url):
             answer = self._follow(url, headers, is_page)
         try:
@@ -117,7 +117,7 @@ class Wire:
         user = place.user or self._by_netrc(place, place)
         return self._cache.credential(":".join(user) if user else "", place)
 
-    def _follow(self, url: str, headers: Mapping[str, str], is_page: bool) -> _Answer:
+    def _follow(self, url: str, headers: Mapping[str, str], is_page: bool) -> _Response:
         """Follow redirects by hand: requests would read their bodies without a limit, and follow them anywhere."""
         first = place = SECRETS.address(url)
         for _ in range(MAXREDIRECTS + 1):
@@ -155,25 +155,25 @@ class Wire:
             SECRETS.add_word(found[1])
         return found
 
-    def _ask(self, request: requests.PreparedRequest, place: Address, is_page: bool) -> _Answer:
+    def _ask(self, request: requests.PreparedRequest, place: Address, is_page: bool) -> _Response:
         """The cache's answer where it is good enough, else the network's."""
         entry = self._cache.entry(request, place) if is_page else None
         if entry is not None:
             known = entry.stored() if self.settings.offline else entry.fresh()
             if known is not None:
-                return _Answer(place, known, self._closed)
+                return _Response(place, known, self._closed)
             request.headers.update(entry.conditions())
         if self.settings.offline:
             raise offline_error(place.public)
         raw = self._send(request)
         if entry is None:
-            return _Answer(place, raw, self._closed)
+            return _Response(place, raw, self._closed)
         entry.prepare(raw)
         if raw.status == 304:
             known = entry.confirmed(raw)
             raw.close()
-            return _Answer(place, known, self._closed)
-        return _Answer(place, raw, self._closed, partial(entry.keep, raw))
+            return _Response(place, known, self._closed)
+        return _Response(place, raw, self._closed, partial(entry.keep, raw))
 
     def _send(self, request: requests.PreparedRequest) -> urllib3.HTTPResponse:
         settings = self.settings
@@ -233,8 +233,8 @@ def _unzipped(content: bytes) -> Iterator[bytes]:
         rest = decoder.unused_data
 
 
-class _Answer:
-    """`bridge.fetch.answers.Answer` over urllib3's; `keep` stores its body in the page cache, if it is a page's."""
+class _Response:
+    """`bridge.fetch.responses.Response` over urllib3's; `keep` stores its body in the page cache, if it is a page's."""
 
     def __init__(
         self,
@@ -267,7 +267,7 @@ class _Answer:
 
 @contextmanager
 def told(url: str, *, is_idle: bool = True) -> Iterator[None]:
-    """The one place where what requests and urllib3 raise becomes `Again`, or an error that no retry mends.
+    """The one place where what requests and urllib3 raise becomes `RetryableError`, or an error that no retry mends.
 
     :param is_idle: nothing of the answer's body had come before the block.
     """
@@ -279,7 +279,7 @@ def told(url: str, *, is_idle: bool = True) -> Iterator[None]:
         raise NetworkError("tls", f"no trusted connection to {shown}", context=(reason(error),), hint=hint) from error
     except (requests.exceptions.InvalidHeader, urllib3.exceptions.InvalidHeader) as error:
         message = f"the answer of {shown} cannot be read"
-        raise Again(NetworkError("not-reached", message, context=(reason(error),))) from error
+        raise RetryableError(NetworkError("not-reached", message, context=(reason(error),))) from error
     except ValueError as error:  # MissingSchema, InvalidSchema, InvalidURL and InvalidProxyURL are of them
         raise invalid_url(url, error) from error
     except urllib3.exceptions.LocationValueError as error:  # a host that no name can be: an empty or too long label
@@ -289,11 +289,11 @@ def told(url: str, *, is_idle: bool = True) -> Iterator[None]:
     except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
         hint = "try again, or allow more time with BRIDGE_TIMEOUT (seconds)"
         late = NetworkError("timed-out", f"no answer in time from {shown}", context=(reason(error),), hint=hint)
-        raise Again(late, is_idle=is_idle) from error
+        raise RetryableError(late, is_idle=is_idle) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
         hint = "check the URL, the network and the proxy settings"
         lost = NetworkError("not-reached", f"no connection to {shown}", context=(reason(error),), hint=hint)
-        raise Again(lost) from error
+        raise RetryableError(lost) from error
 
 
 class _Adapter(HTTPAdapter):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bridge.cache.blobs import BlobStore
 
-__all__ = ["Remarks"]
+__all__ = ["CautionStore"]
 
 
-class Remarks:
+class CautionStore:
     """The remarks in a folder of the cache. A package without any has no file there."""
 
     def __init__(self, folder: Path, *, root: Path | None = None) -> None:

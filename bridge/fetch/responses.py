@@ -20,11 +20,11 @@ from bridge.secrets import hidden, masked
 
 __all__ = [
     "REDIRECTS",
-    "Again",
-    "Answer",
     "Network",
     "Page",
     "Progress",
+    "Response",
+    "RetryableError",
     "content_range",
     "invalid_url",
     "make_storable",
@@ -66,7 +66,7 @@ class Progress(Protocol):
         """The task has ended, well or not."""
 
 
-class Answer(Protocol):
+class Response(Protocol):
     """One answer, whose body was not read yet. `headers` has lower-case names; `url` is free of credentials."""
 
     @property
@@ -79,20 +79,23 @@ class Answer(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
     def blocks(self) -> Iterator[bytes]:
-        """The body as it was sent. Raises `Again` where it breaks off or comes too slowly."""
+        """The body as it was sent. Raises `RetryableError` where it breaks off or comes too slowly."""
 
 
 class Network(Protocol):
     """What a transfer needs of the client."""
 
-    def exchange(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[Answer]:
-        """Ask once, following redirects. Raises `Again`, `NetworkError`, `UnsafeInputError` (`url-refused`)."""
+    def exchange(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[Response]:
+        """Send one request and follow redirects.
+
+        Raises `RetryableError`, `NetworkError`, `UnsafeInputError` (`url-refused`).
+        """
 
     def retrying(self, attempt: Callable[[], Result]) -> Result:
-        """Call `attempt` until it raises no `Again`, or the retries are used up: then raise the error it carries."""
+        """Call `attempt` until it raises no `RetryableError`; after the last retry raise the error it carries."""
 
 
-class Again(Exception):  # noqa: N818 - it is no error until the retries are used up
+class RetryableError(Exception):
     """An attempt failed in a way that another may not.
 
     `wait`: seconds that the server asks for; `is_idle`: nothing came in the time that was allowed for it.
@@ -124,15 +127,15 @@ def invalid_url(url: str, error: Exception) -> UsageError:
     return UsageError("url-invalid", f"not a URL to fetch from: {masked(url)}", context=(reason(error),))
 
 
-def status_error(answer: Answer) -> Exception:
-    """What to raise for a status that is no success: `Again` for 408, 429 and 5xx, else `NetworkError`."""
+def status_error(answer: Response) -> Exception:
+    """What to raise for a status that is no success: `RetryableError` for 408, 429 and 5xx, else `NetworkError`."""
     status = answer.status
     name = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else "unknown status"
     hint = _HINTS.get(status, _SERVER_HINT if status >= 500 else None)
     url = masked(answer.url)
     error = NetworkError("http-status", f"{status} {name}: {url}", hint=hint, objects={"status": status, "url": url})
     if status in _AGAIN or status >= 500:
-        return Again(error, retry_after(answer.headers.get("retry-after")))
+        return RetryableError(error, retry_after(answer.headers.get("retry-after")))
     return error
 
 
@@ -148,10 +151,10 @@ def retry_after(text: str | None) -> float | None:
         return None
 
 
-def truncated(url: str, got: int, expected: int | None) -> Again:
+def truncated(url: str, got: int, expected: int | None) -> RetryableError:
     """The body ended early."""
     of = "" if expected is None else f" of {expected}"
-    return Again(NetworkError("truncated", f"the transfer broke off after {got}{of} bytes: {masked(url)}"))
+    return RetryableError(NetworkError("truncated", f"the transfer broke off after {got}{of} bytes: {masked(url)}"))
 
 
 def content_range(headers: Mapping[str, str]) -> tuple[int, int, int] | None:

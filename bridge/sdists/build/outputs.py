@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["names", "opened"]
+__all__ = ["names", "open_output"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -23,7 +23,7 @@ def names(root: Path, folder: str) -> list[str]:
 
 
 @contextmanager
-def opened(root: Path, *parts: str) -> Iterator[BinaryIO | None]:
+def open_output(root: Path, *parts: str) -> Iterator[BinaryIO | None]:
     """The regular file at `parts` below `root`; `None` for anything else that lies there."""
     *folders, name = parts
     with _folder(root, folders) as descriptor:

@@ -13,23 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from bridge import __version__
-from bridge.archive import Caution, CondaManifest, CondaPath, check_conda
+from bridge.archive.conda import CondaManifest, CondaPath, check_conda
+from bridge.archive.paths import Caution
 from bridge.cache.blobs import BlobStore
-from bridge.cache.remarks import Remarks
+from bridge.cache.cautions import CautionStore
 
-__all__ = ["Judgements"]
+__all__ = ["CondaManifests"]
 
 _FORMAT = 2
 _COLUMNS = tuple(field.name for field in fields(CondaPath))
 _row = attrgetter(*_COLUMNS)
 
 
-class Judgements:
+class CondaManifests:
     """The judgements in a folder of the cache. For many threads and processes at once."""
 
     def __init__(self, folder: Path, *, root: Path | None = None) -> None:
         self._blobs = BlobStore(folder, root=root)
-        self._remarks = Remarks(folder, root=root)
+        self._remarks = CautionStore(folder, root=root)
 
     def judge(
         self, archive: Path, *, sha256: str | None, filename: str, allow_external_symlinks: bool = False

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from bridge.archive.limits import Limits
 from bridge.archive.refusal import refused
 
-__all__ = ["Unpacked"]
+__all__ = ["BoundedStream"]
 
 
-class Unpacked:
+class BoundedStream:
     """A stream of unpacked bytes; one block of it is held at a time.
 
     :param blocks: the bytes, in blocks of any size; an empty block ends them.
