@@ -1,4 +1,4 @@
-"""The values that travel: Candidate → Resolution → Plan → Staged, and what a prefix holds (PrefixState).
+"""The values that travel: Candidate → Resolution → Plan → StagedPlan, and what a prefix holds (PrefixState).
 
 All are frozen, slotted and keyword-only. Paths below a prefix are POSIX text relative to it (`lib/python3.12/…`), never
 absolute, never with `..`; hashes are lower-case hex.
@@ -16,7 +16,6 @@ from converters.target import Python, Target
 
 __all__ = [
     "EGGS",
-    "Change",
     "Defect",
     "Distribution",
     "Entry",
@@ -31,6 +30,7 @@ __all__ = [
     "PrefixState",
     "Reinstall",
     "Remove",
+    "Replace",
     "Resolution",
     "Resolved",
     "Statistics",
@@ -200,7 +200,7 @@ class Install:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Replace:
     """Another version, build or ecosystem of an installed package (it may bear another name there)."""
 
     old: Installed
@@ -222,7 +222,7 @@ class Remove:
     old: Installed
 
 
-Operation = Install | Change | Reinstall | Remove
+Operation = Install | Replace | Reinstall | Remove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import NewType
 from bridge.errors import UnsafeInputError
 
 __all__ = [
-    "EMPTY",
+    "EMPTY_SHA256",
     "META",
     "NAMES_FILE",
     "NO_CHANNEL",
@@ -37,7 +37,7 @@ NAMES_FILE = "names.json"
 NO_CHANNEL = "<develop>"
 """The channel of a record that came from no channel: conda's placeholder for that, see decision 0011."""
 
-EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the SHA-256 of no bytes
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the SHA-256 of no bytes
 
 _ODD_SEGMENT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")
 

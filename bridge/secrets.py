@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-__all__ = ["SECRETS", "Address", "Secrets", "bears_secret", "hidden", "masked", "public", "without_fragment"]
+__all__ = ["SECRETS", "Address", "Secrets", "has_secret", "hidden", "masked", "public", "without_fragment"]
 
 _USER_INFORMATION = re.compile(r"(?<=://)[^/?#\s]*@")
 # `https://user:pa/ss@host`: what follows the colon is no port, so the `/` is one of the password.
@@ -119,7 +119,7 @@ def _may_be_secret(url: str) -> bool:
     return "@" in url or "?" in url or "/t/" in url
 
 
-def bears_secret(text: str) -> bool:
+def has_secret(text: str) -> bool:
     """Whether a page holds a URL with a secret, absolute or relative to its own."""
     text = text.replace("&amp;", "&").replace("\\/", "/")
     if masked(text) != text:

@@ -28,7 +28,7 @@ from bridge.audit.look.tree import Tree, read_tree
 from bridge.audit.view import View, make_view
 from bridge.cache.cautions import CautionStore
 from bridge.model import IndexFile, PrefixState
-from bridge.paths import EMPTY
+from bridge.paths import EMPTY_SHA256
 from bridge.prefix.processes import processors
 from bridge.transaction import pending
 from converters.names import NameMap
@@ -207,7 +207,7 @@ def _ask_caches(view: View, roots: tuple[Path, ...]) -> CacheEvidence | None:
         each.observed.fingerprint.sha256
         for each in different
         if each.by is None and each.observed and each.observed.fingerprint.sha256
-    } - {EMPTY}
+    } - {EMPTY_SHA256}
     changed = {
         each.claim.entry.path: (view.state.prefix / each.claim.entry.path, each.observed.fingerprint.sha256)
         for each in different

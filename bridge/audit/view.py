@@ -17,7 +17,7 @@ from bridge.audit.look.inspection import CacheEvidence, Inspection
 from bridge.audit.look.observation import Observation, Observed
 from bridge.audit.policy import names_conda, stale_distributions, unowned, unread_names
 from bridge.model import Distribution, Fingerprint, PrefixState
-from bridge.paths import EMPTY
+from bridge.paths import EMPTY_SHA256
 from bridge.prefix.claims import bytecode_source
 from converters.target import Target
 
@@ -170,7 +170,7 @@ def _discrepancies(
         if kind is not None
     ]
     differing = [found.fingerprint.sha256 for _, kind, found in broken if kind == "different" and found is not None]
-    promised = _promised(claims, {digest for digest in differing if digest is not None and digest != EMPTY})
+    promised = _promised(claims, {digest for digest in differing if digest is not None and digest != EMPTY_SHA256})
     replaced = _replaced(state, claims, observed) if differing else {}
     upgraded = _upgraded(claims) if broken else {}
     for claim, kind, found in broken:

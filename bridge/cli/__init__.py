@@ -167,7 +167,7 @@ def adopt(names: Sequence[str], dry_run: bool, **options: object) -> None:
     _show_outcome(run, done, dry_run)
 
 
-def _show_outcome(run: Run, done: commands.Outcome, dry_run: bool) -> None:
+def _show_outcome(run: Run, done: commands.AppliedPlan, dry_run: bool) -> None:
     run.show(
         lambda: run.documents.outcome(done, is_dry_run=dry_run),
         lambda: run.render.plan(done.plan, is_dry_run=True) if dry_run else run.render.outcome(done),

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.errors import BridgeError
-from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution, Resolved
+from bridge.model import Install, Plan, Reinstall, Remove, Replace, Resolution, Resolved
 from converters.record import Record
 
 if TYPE_CHECKING:
     from bridge.convert.job import Conversion
-    from bridge.install.apply import Outcome
+    from bridge.install.apply import AppliedPlan
 
 __all__ = ["conversion", "error", "outcome", "package", "plan", "resolution"]
 
@@ -63,15 +63,15 @@ def plan(planned: Plan) -> dict[str, object]:
     operations = []
     for operation in planned.operations:
         entry: dict[str, object] = {"operation": type(operation).__name__.lower()}
-        if isinstance(operation, (Change, Reinstall, Remove)):
+        if isinstance(operation, (Replace, Reinstall, Remove)):
             entry["old"] = _named(operation.old.record)
-        if isinstance(operation, (Install, Change, Reinstall)):
+        if isinstance(operation, (Install, Replace, Reinstall)):
             entry["new"] = package(operation.new)
         operations.append(entry)
     return {"prefix": str(planned.prefix), "platform": planned.target.subdir, "operations": operations}
 
 
-def outcome(done: Outcome, *, is_dry_run: bool = False) -> dict[str, object]:
+def outcome(done: AppliedPlan, *, is_dry_run: bool = False) -> dict[str, object]:
     """The document of `create`, `install`, `update` and `remove`."""
     staged = done.staged
     return {

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bridge.cache.prune import Inspection
     from bridge.cli.commands.conversion import Conversion
     from bridge.fetch.responses import Progress as ProgressPort
-    from bridge.install.apply import Outcome
+    from bridge.install.apply import AppliedPlan
     from bridge.install.repair import Repair
     from bridge.model import Plan, Resolution
     from converters.record import Record
@@ -144,7 +144,7 @@ class Renderer:
         if self._quiet:
             return
         table = _table()
-        from bridge.model import Change, Install, Reinstall, Remove
+        from bridge.model import Install, Reinstall, Remove, Replace
 
         for operation in planned.operations:
             if isinstance(operation, Install):
@@ -153,14 +153,14 @@ class Renderer:
                 table.add_row("[red]-[/]", *_cells(operation.old.record))
             elif isinstance(operation, Reinstall):
                 table.add_row("[cyan]=[/]", *_cells(operation.new.record))
-            elif isinstance(operation, Change):
+            elif isinstance(operation, Replace):
                 name, version, build, source = _cells(operation.new.record)
                 table.add_row("[yellow]~[/]", name, f"{safe(operation.old.record.version)} → {version}", build, source)
         self._err.print(table)
         if is_dry_run:
             self.note(f"{planned.prefix}: nothing was changed (--dry-run)")
 
-    def outcome(self, done: Outcome) -> None:
+    def outcome(self, done: AppliedPlan) -> None:
         """The plan that was carried out, and what a person should know of it."""
         self.plan(done.plan, is_dry_run=False)
         for kept in done.staged.kept_aside if done.staged else ():
@@ -182,7 +182,7 @@ class Renderer:
         if planned.gone:
             self.note(f"to be cleared away: {few(planned.gone, 8)}")
 
-    def repaired(self, done: Outcome, *, is_dry_run: bool) -> None:
+    def repaired(self, done: AppliedPlan, *, is_dry_run: bool) -> None:
         """What a repair did."""
         for kept in done.staged.kept_aside if done.staged else ():
             self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])

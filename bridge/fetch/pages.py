@@ -22,7 +22,7 @@ from cachecontrol.controller import CacheController
 
 from bridge.cache.blobs import BlobStore
 from bridge.fetch.responses import REDIRECTS, make_storable
-from bridge.secrets import Address, bears_secret, public
+from bridge.secrets import Address, has_secret, public
 
 __all__ = ["PageCache", "PageEntry"]
 
@@ -100,7 +100,7 @@ class PageEntry:
         :param body: as it was sent; `content` is the same without its Content-Encoding.
         """
         location = raw.headers.get("location", "")
-        if public(location) != location or _bears_secret(content):
+        if public(location) != location or _has_secret(content):
             return
         # A permanent redirect as well only until the next run: it may have come from a network's login page.
         raw.status = 302 if raw.status in REDIRECTS else raw.status
@@ -115,9 +115,9 @@ def _attempt(ask: Callable[[], Found]) -> Found | None:
         return None
 
 
-def _bears_secret(content: bytes) -> bool:
+def _has_secret(content: bytes) -> bool:
     may = b"?" in content or b"@" in content or b"/t/" in content or b"\\/t" in content
-    return may and bears_secret(content.decode("utf-8", "replace"))
+    return may and has_secret(content.decode("utf-8", "replace"))
 
 
 class _Blobs(BaseCache):

@@ -120,7 +120,7 @@ class WritableTree(Tree):
             os.fchmod(self._directory(path), mode)
 
     def open_lock(self, path: str) -> int:
-        """A descriptor of the lock file `path`, made where it is missing; its folder must be there. Not locked yet."""
+        """Open the lock file `path`, or create it; its directory must exist. Does not lock."""
         with faults(self.root, path):
             above, name = self._locate(path)
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -285,10 +285,10 @@ def make_directories(path: Path) -> tuple[Path, ...]:
         missing.append(path)
         path = path.parent
     made: list[Path] = []
-    for folder in reversed(missing):
-        with faults(folder), suppress(FileExistsError):
-            os.mkdir(folder)
-            made.append(folder)
+    for directory in reversed(missing):
+        with faults(directory), suppress(FileExistsError):
+            os.mkdir(directory)
+            made.append(directory)
     return tuple(made)
 
 

@@ -41,11 +41,11 @@ def sync(root: Path, durability: Durability) -> None:
         _sync_each(root)
 
 
-def sync_staged(tree: Tree, folder: str, durability: Durability) -> None:
-    """Put what was written below `folder` on the disk, and the directories that it lies in. Raises as `sync`."""
+def sync_staged(tree: Tree, directory: str, durability: Durability) -> None:
+    """Put what was written below `directory` on the disk, and the directories that it lies in. Raises as `sync`."""
     if durability == "full" or (durability == "batched" and not _sync_file_system(tree.root)):
-        _sync_each(tree.root / folder)
-        parts = folder.split("/")
+        _sync_each(tree.root / directory)
+        parts = directory.split("/")
         tree.sync("/".join(parts[:end]) for end in range(len(parts)))
 
 
@@ -74,9 +74,9 @@ def _sync_file_system(root: Path) -> bool:
 
 
 def _sync_each(root: Path) -> None:
-    for folder, _, names in os.walk(root, topdown=False, onerror=_raise):
+    for directory, _, names in os.walk(root, topdown=False, onerror=_raise):
         for name in [*names, "."]:
-            path = os.path.join(folder, name)
+            path = os.path.join(directory, name)
             with faults(path):
                 if not os.path.islink(path):
                     sync_one(path)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from bridge.errors import OwnershipError
 from bridge.faults import failpoint, faults
-from bridge.fs.regular import open_folder
+from bridge.fs.regular import open_directory
 
 __all__ = ["publish_file", "publish_stream", "remove_regular"]
 
@@ -41,13 +41,13 @@ def _place(path: Path, root: Path | None) -> Iterator[tuple[int, str]]:
             target = Path(os.path.realpath(path))
             if target.exists() and not target.is_file():
                 raise OwnershipError("path-special", f"{path} is there and is no file; it is not replaced")
-            folder, name = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), target.name
+            directory, name = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), target.name
         else:
-            folder, name = open_folder(path.parent, root=root, make=True), path.name
+            directory, name = open_directory(path.parent, root=root, make=True), path.name
     try:
-        yield folder, name
+        yield directory, name
     finally:
-        os.close(folder)
+        os.close(directory)
 
 
 @contextmanager
@@ -60,16 +60,16 @@ def publish_stream(
     content is on the disk before it appears.
 
     :param root: `None`: an output file of the user's choice. A symlink at `path` stays, and what it points to is
-        replaced; the folder must be there. Else `path` is a file of bridge's own below `root`, such as a cache entry:
+        replaced; its directory must exist. Else `path` is a file of bridge's own below `root`, such as a cache entry:
         missing directories are made, no symlink is followed, and a symlink, pipe or device at `path` is replaced.
     :raises FaultError: the system refused.
     :raises OwnershipError: `path-special`: without `root`, `path` is a directory or a device.
     """
     told = faults(path)
-    with _place(path, root) as (folder, name):
+    with _place(path, root) as (directory, name):
         temporary = f".{os.urandom(8).hex()}.bridge-tmp"
         with told:
-            raw = _File(os.open(temporary, _NEW, mode, dir_fd=folder), "r+b")
+            raw = _File(os.open(temporary, _NEW, mode, dir_fd=directory), "r+b")
         raw.told = told
         stream = io.BufferedRandom(raw)
         try:
@@ -82,16 +82,16 @@ def publish_stream(
                 if sync:
                     os.fsync(raw.fileno())
                 stream.close()
-                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             with suppress(Exception):
                 raw.close()
             with suppress(OSError):
-                os.unlink(temporary, dir_fd=folder)
+                os.unlink(temporary, dir_fd=directory)
             raise
         with told:
             if sync:
-                os.fsync(folder)
+                os.fsync(directory)
             failpoint("cache.published")
 
 
@@ -121,8 +121,8 @@ def remove_regular(path: Path, *, root: Path) -> None:
     :raises FaultError: the system refused.
     """
     with faults(path), suppress(FileNotFoundError):
-        folder = open_folder(path.parent, root=root)
+        directory = open_directory(path.parent, root=root)
         try:
-            os.unlink(path.name, dir_fd=folder)
+            os.unlink(path.name, dir_fd=directory)
         finally:
-            os.close(folder)
+            os.close(directory)

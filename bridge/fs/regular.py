@@ -1,6 +1,6 @@
 """Reading files that somebody else may have replaced: regular files only, reached without following a symlink.
 
-A cache, and bridge's own folder in an environment, may hold a symlink, a named pipe or a device in place of a file.
+A cache, and bridge's own directory in an environment, may hold a symlink, a named pipe or a device in place of a file.
 Opening a pipe waits for a writer, a device may be read without end, and a symlink leads to a file outside. So these
 functions open each directory below a trusted root with `O_NOFOLLOW`, accept regular files only, and accept an owner
 only if it is this account, root, or the owner of the trusted root (CWE-59, CWE-61).
@@ -22,7 +22,7 @@ __all__ = [
     "check_regular",
     "hash_regular",
     "lstat_regular",
-    "open_folder",
+    "open_directory",
     "open_regular",
     "read_content",
     "read_regular",
@@ -34,7 +34,7 @@ _BLOCK = 1 << 20  # bytes read at a time
 _MOST = 256 << 20  # bytes of a file that is read into memory
 
 
-def open_folder(path: Path, *, root: Path, make: bool = False) -> int:
+def open_directory(path: Path, *, root: Path, make: bool = False) -> int:
     """A descriptor of the directory `path`, which is `root` or lies below it.
 
     :param root: a directory that the person chose; it may itself be reached through symlinks.
@@ -88,15 +88,15 @@ def _check_owner(found: os.stat_result, owners: frozenset[int], path: Path) -> N
 def open_regular(path: Path, *, root: Path) -> BinaryIO:
     """An unbuffered stream of the regular file `path`, which lies below `root`.
 
-    :raises OSError: as `open_folder`; `ELOOP` where `path` is a symlink, `EISDIR` a directory, `ENXIO` a pipe, a socket
-        or a device.
+    :raises OSError: as `open_directory`; `ELOOP` for a symlink, `EISDIR` for a directory, `ENXIO` for a pipe, a
+        socket or a device.
     """
-    folder = open_folder(path.parent, root=root)
+    directory = open_directory(path.parent, root=root)
     try:
-        check_regular(os.stat(path.name, dir_fd=folder, follow_symlinks=False), path)
-        descriptor = os.open(path.name, _READ, dir_fd=folder)
+        check_regular(os.stat(path.name, dir_fd=directory, follow_symlinks=False), path)
+        descriptor = os.open(path.name, _READ, dir_fd=directory)
     finally:
-        os.close(folder)
+        os.close(directory)
     stream = open(descriptor, "rb", buffering=0)  # noqa: SIM115 - the caller closes it
     try:
         found = os.fstat(descriptor)

@@ -20,17 +20,16 @@ from bridge import prefix as prefixes
 from bridge.archive.wheels import check_wheel
 from bridge.cache.blobs import sha256_of
 from bridge.errors import BridgeError, OwnershipError, UsageError
-from bridge.install.apply import Outcome
+from bridge.install.apply import AppliedPlan
 from bridge.install.manifest import GENERATED, wheel_members
 from bridge.install.ownership import judge
-from bridge.install.ports import Supply, command_line
 from bridge.install.provenance import meta_path
-from bridge.install.staging import Task
-from bridge.install.staging.linked import content_fingerprint
-from bridge.install.staging.present import stage_present
+from bridge.install.sources import Sources, command_line
+from bridge.install.staging import StageInputs
+from bridge.install.staging.adopted import stage_adopted
+from bridge.install.staging.cache_links import content_fingerprint
 from bridge.model import (
     EGGS,
-    Change,
     Distribution,
     Entry,
     Fingerprint,
@@ -39,6 +38,7 @@ from bridge.model import (
     Installed,
     Plan,
     PrefixState,
+    Replace,
     Resolved,
 )
 from bridge.prefix.claims import Claim, bytecode_source, claims, incoming, is_bytecode, unmanaged
@@ -71,10 +71,10 @@ def adopt(
     prefix: Path,
     names: Sequence[str],
     session: RunPort,
-    supply: Callable[[PrefixState], Supply],
+    sources_of: Callable[[PrefixState], Sources],
     *,
     is_dry_run: bool = False,
-) -> Outcome:
+) -> AppliedPlan:
     """Adopt the distributions of these projects; without names all, and those that cannot be are warned of.
 
     Raises `UsageError` (`not-unmanaged`) for a project that pip did not put there; `OwnershipError` (`not-adoptable`)
@@ -83,24 +83,26 @@ def adopt(
     started = time.perf_counter()
     if is_dry_run:
         state = prefixes.require(prefix)
-        return Outcome(plan=_plan(state, names, session, supply(state))[0])
+        return AppliedPlan(plan=_plan(state, names, session, sources_of(state))[0])
     settings = session.settings
     with transaction.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
         state = prefixes.require(prefix)
-        supplied = supply(state)
-        plan, whole = _plan(state, names, session, supplied)
+        sources = sources_of(state)
+        plan, whole = _plan(state, names, session, sources)
         if plan.is_empty:
-            return Outcome(plan=plan, seconds=time.perf_counter() - started)
-        staged = stage_present(_task(state, plan, whole, supplied), running.staging, _distributions(whole))
+            return AppliedPlan(plan=plan, seconds=time.perf_counter() - started)
+        staged = stage_adopted(_inputs(state, plan, whole, sources), running.staging, _distributions(whole))
         running.commit(staged.changes, plan={"command": command_line()})
-    return Outcome(plan=plan, staged=staged, seconds=time.perf_counter() - started)
+    return AppliedPlan(plan=plan, staged=staged, seconds=time.perf_counter() - started)
 
 
 def _distributions(whole: Mapping[str, _Whole]) -> dict[str, Distribution]:
     return {identity: each.distribution for identity, each in whole.items()}
 
 
-def _plan(state: PrefixState, names: Sequence[str], session: RunPort, supply: Supply) -> tuple[Plan, dict[str, _Whole]]:
+def _plan(
+    state: PrefixState, names: Sequence[str], session: RunPort, sources: Sources
+) -> tuple[Plan, dict[str, _Whole]]:
     """The records to write, and by their identity what they are of."""
     found: list[_Whole] = []
     problems: list[str] = []
@@ -125,16 +127,16 @@ def _plan(state: PrefixState, names: Sequence[str], session: RunPort, supply: Su
         )
     session.warnings += [f"not adopted: {problem}" for problem in problems]
     target = session.target if state.python is None else session.target.with_python(state.python)
-    steps: list[Install | Change] = []
+    steps: list[Install | Replace] = []
     whole: dict[str, _Whole] = {}
     replaced: set[str] = set()
     for each in found:
-        record = _record(each, state, supply)
+        record = _record(each, state, sources)
         requested = (f"pypi:{each.distribution.name}",) if each.distribution.requested else ()
         new = Resolved(record=record, requested=requested)
         old = _superseded(state, each.distribution)
         replaced |= {old.meta_path} if old is not None else set()
-        steps.append(Install(new=new) if old is None else Change(old=old, new=new))
+        steps.append(Install(new=new) if old is None else Replace(old=old, new=new))
         whole[record.identity] = each
     keep = tuple(installed for installed in state.installed if installed.meta_path not in replaced)
     return Plan(prefix=state.prefix, target=target, operations=tuple(steps), keep=keep, python=state.python), whole
@@ -206,9 +208,9 @@ def _superseded(state: PrefixState, distribution: Distribution) -> Installed | N
 # --- where it came from -----------------------------------------------------------------------------------------------
 
 
-def _record(whole: _Whole, state: PrefixState, supply: Supply) -> Record:
+def _record(whole: _Whole, state: PrefixState, sources: Sources) -> Record:
     distribution = whole.distribution
-    target = supply.session.target if state.python is None else supply.session.target.with_python(state.python)
+    target = sources.session.target if state.python is None else sources.session.target.with_python(state.python)
     metadata = CoreMetadata(
         name=distribution.name,
         version=distribution.version,
@@ -224,15 +226,15 @@ def _record(whole: _Whole, state: PrefixState, supply: Supply) -> Record:
     )
     if distribution.direct_url is None:
         try:
-            found = _served(whole, state, supply)
+            found = _served(whole, state, sources)
         except BridgeError as error:
-            supply.session.warnings.append(f"where {distribution.name} came from is not known: {error.message}")
+            sources.session.warnings.append(f"where {distribution.name} came from is not known: {error.message}")
             found = None
         if found is not None:
             info = replace(
                 info, filename=found.filename, url=found.url, origin=found.origin, sha256=found.sha256, size=found.size
             )
-    return translate(info, target, supply.names)
+    return translate(info, target, sources.names)
 
 
 def _wheel_name(distribution: Distribution) -> str:
@@ -243,13 +245,13 @@ def _wheel_name(distribution: Distribution) -> str:
     return f"{stem}-{tag}.whl"
 
 
-def _served(whole: _Whole, state: PrefixState, supply: Supply) -> IndexFile | None:
+def _served(whole: _Whole, state: PrefixState, sources: Sources) -> IndexFile | None:
     """The wheel of an index that has the very bytes that lie there."""
-    settings = supply.session.settings
+    settings = sources.session.settings
     if not settings.index_urls and not settings.find_links:
         return None
     expected = parse_wheel_name(_wheel_name(whole.distribution))
-    for file in supply.session.index.files(whole.distribution.name):
+    for file in sources.session.index.files(whole.distribution.name):
         if not file.is_wheel:
             continue
         try:
@@ -257,7 +259,7 @@ def _served(whole: _Whole, state: PrefixState, supply: Supply) -> IndexFile | No
         except UnsafeInputError:
             continue
         if (named.version, named.tags) == (expected.version, expected.tags):
-            path = supply.session.index.fetch(file, supply.session.progress)
+            path = sources.session.index.fetch(file, sources.session.progress)
             if _is_equal(path, file.filename, whole, state):
                 return replace(file, sha256=file.sha256 or sha256_of(path), size=path.stat().st_size)
     return None
@@ -276,20 +278,20 @@ def _is_equal(archive: Path, filename: str, whole: _Whole, state: PrefixState) -
     )
 
 
-def _task(state: PrefixState, plan: Plan, whole: Mapping[str, _Whole], supply: Supply) -> Task:
+def _inputs(state: PrefixState, plan: Plan, whole: Mapping[str, _Whole], sources: Sources) -> StageInputs:
     predicted = {
         step.record.identity: tuple(_predicted(step.record, whole[step.record.identity])) for step in incoming(plan)
     }
     judgement = judge(state, plan, predicted, lambda path: content_fingerprint(state.prefix, path), adopt=True)
-    return Task(
+    return StageInputs(
         plan=plan,
         state=state,
         archives={},
         manifests={},
         predicted=predicted,
         judgement=judgement,
-        names=supply.names,
-        cache=supply.session.settings.cache_dir,
+        names=sources.names,
+        cache=sources.session.settings.cache_dir,
         command=command_line(),
         when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
         version=__version__,

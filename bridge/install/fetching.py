@@ -1,4 +1,4 @@
-"""What a plan brings: its archives fetched, verified and judged, and the task of staging them; its link scripts.
+"""What a plan brings: its archives fetched, verified and judged, and the inputs of staging them; its link scripts.
 
 The order is that of decision 0001: every archive is fetched and hashed (exit 5), its structure judged (3), a wheel's
 metadata compared with what was solved (5), every path of the plan judged against the prefix and the plan itself (4).
@@ -30,8 +30,8 @@ from bridge.install.link_scripts import Traces, run_scripts, scripts_of
 from bridge.install.manifest import Manifest, predict, site_packages_after
 from bridge.install.notices import notices, refuse_startup_code
 from bridge.install.ownership import judge
-from bridge.install.ports import Supply, command_line
-from bridge.install.staging import Task, Unpacking
+from bridge.install.sources import Sources, command_line
+from bridge.install.staging import StageInputs, Unpacking
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.prefix.claims import incoming
 from bridge.resolve.ports import RunPort
@@ -40,13 +40,13 @@ from converters.record import Record
 from converters.translate import translate
 from converters.wheel import WheelInfo
 
-__all__ = ["Cargo", "Scripts", "fetch", "fetch_archive", "remarks_of", "task_of"]
+__all__ = ["FetchedPlan", "Scripts", "fetch", "fetch_archive", "remarks_of", "stage_inputs"]
 
 _MANY_BYTES = 1 << 40  # of what nobody knows the size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cargo:
+class FetchedPlan:
     """A plan whose archives are here: sdists became the wheels that were built of them."""
 
     plan: Plan
@@ -72,7 +72,7 @@ class _Judges:
     packages: CondaManifests
 
 
-def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Cargo:
+def fetch(plan: Plan, sources: Sources, unpacking: Unpacking | None = None) -> FetchedPlan:
     """Every archive, verified, and what each was judged to hold: each is judged when it is there, errors come in order.
 
     :param unpacking: begins with the conda packages, each when it was judged; what bridge packed itself, as its hash
@@ -80,21 +80,21 @@ def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Car
     """
     packages = incoming(plan)
     judging: dict[str, Future[_Judged]] = {}
-    cache = supply.session.settings.cache_dir
+    cache = sources.session.settings.cache_dir
     judges = _Judges(
         wheels=WheelStore(cache / "unpacked", root=cache), packages=CondaManifests(cache / "judged", root=cache)
     )
 
     def judge_one(resolved: Resolved, path: Path) -> _Judged:
-        judged = _judged(resolved, path, plan, supply, judges)
+        judged = _judged(resolved, path, plan, sources, judges)
         record = judged.record
-        if unpacking is not None and record.ecosystem == "conda" and not supply.channels.packed(record):
+        if unpacking is not None and record.ecosystem == "conda" and not sources.channels.packed(record):
             unpacking.begin({record.identity: path})
         return judged
 
     def bring(resolved: Resolved) -> Path:
-        path = fetch_archive(resolved.record, supply)
-        if unpacking is not None and supply.channels.packed(resolved.record):
+        path = fetch_archive(resolved.record, sources)
+        if unpacking is not None and sources.channels.packed(resolved.record):
             unpacking.begin({resolved.record.identity: path})
         judging[resolved.record.identity] = threads.submit(judge_one, resolved, path)
         return path
@@ -103,7 +103,7 @@ def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Car
         try:
             # The largest first: what takes longest to judge, and is to be unpacked.
             large = sorted(packages, key=lambda resolved: resolved.record.size or _MANY_BYTES, reverse=True)
-            brought = supply.session.client.map(bring, large)
+            brought = sources.session.client.map(bring, large)
             judged = [judging[resolved.record.identity].result() for resolved in packages]
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
@@ -115,7 +115,7 @@ def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Car
         else replace(step, new=replace(step.new, record=records[step.new.record.identity]))
         for step in plan.operations
     )
-    return Cargo(
+    return FetchedPlan(
         plan=replace(plan, operations=operations),
         archives={records[each.record.identity].identity: path for each, path in zip(large, brought, strict=True)},
         manifests={each.record.identity: each.manifest for each in judged},
@@ -123,7 +123,7 @@ def fetch(plan: Plan, supply: Supply, unpacking: Unpacking | None = None) -> Car
     )
 
 
-def fetch_archive(record: Record, supply: Supply) -> Path:
+def fetch_archive(record: Record, sources: Sources) -> Path:
     """The verified archive of a record: conda's from its channel, a wheel from its index or built of an sdist.
 
     Raises what fetching it raises; `NetworkError` (`no-archive`) for a wheel that was adopted and that no index had.
@@ -134,18 +134,18 @@ def fetch_archive(record: Record, supply: Supply) -> Path:
             f"{record.name} {record.version} has to be installed again, and there is no archive of it: it was adopted "
             "as it lay there, and no index had it",
             hint="name a wheel of it with the command, or take it away first: "
-            f"bridge remove -p {supply.session.settings.prefix} {record.name}",
+            f"bridge remove -p {sources.session.settings.prefix} {record.name}",
         )
     if record.ecosystem == "conda":
-        return supply.channels.archive(record, supply.session.progress)
+        return sources.channels.archive(record, sources.session.progress)
     is_built = not record.url.split("#")[0].endswith(".whl")
     file = IndexFile.of_record(record)
     if is_built:
         file = replace(file, filename=file_name(record.url))
-    return supply.session.index.fetch(file, supply.session.progress)
+    return sources.session.index.fetch(file, sources.session.progress)
 
 
-def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply, judges: _Judges) -> _Judged:
+def _judged(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, judges: _Judges) -> _Judged:
     """The record to install, and what its archive holds.
 
     The record is another than what was solved with for an sdist, and for a local file whose index promised no hash.
@@ -159,7 +159,7 @@ def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply, judge
             archive,
             sha256=record.sha256,
             filename=archive.name,
-            allow_external_symlinks=supply.session.settings.allow_external_symlinks,
+            allow_external_symlinks=sources.session.settings.allow_external_symlinks,
         )
         same_package(record, manifest.index)
         return _Judged(record=record, manifest=manifest)
@@ -171,7 +171,7 @@ def _judged(resolved: Resolved, archive: Path, plan: Plan, supply: Supply, judge
 
         check_runs(archive, plan.target, record.filename)
     info = WheelInfo.of_record(record, wheel.metadata, filename)
-    fetched = replace(translate(info, plan.target, supply.names), name=record.name)
+    fetched = replace(translate(info, plan.target, sources.names), name=record.name)
     _same_metadata(record, fetched, is_sdist=is_sdist)
     return _Judged(record=fetched if is_sdist else record, manifest=wheel, unpacked=unpacked)
 
@@ -217,18 +217,20 @@ def _spelled(texts: Iterable[str]) -> set[str]:
     return found
 
 
-def task_of(state: PrefixState, supply: Supply, cargo: Cargo, exists: Callable[[str], Fingerprint | None]) -> Task:
+def stage_inputs(
+    state: PrefixState, sources: Sources, fetched: FetchedPlan, exists: Callable[[str], Fingerprint | None]
+) -> StageInputs:
     """What staging needs to know, every path judged against the prefix and the plan; a person is told of the rest.
 
     :param exists: what lies at a path of the prefix.
 
     Raises `OwnershipError` (exit 4), and `UnsafeInputError` (`startup-code`) where a person refuses that.
     """
-    settings, plan = supply.session.settings, cargo.plan
+    settings, plan = sources.session.settings, fetched.plan
     site_packages = site_packages_after(plan, state)
-    predicted = predict(plan, cargo.manifests, site_packages=site_packages)
+    predicted = predict(plan, fetched.manifests, site_packages=site_packages)
     if settings.refuse_startup_code:
-        refuse_startup_code(plan, cargo.manifests, predicted, site_packages or "")
+        refuse_startup_code(plan, fetched.manifests, predicted, site_packages or "")
     judgement = judge(
         state,
         plan,
@@ -238,19 +240,19 @@ def task_of(state: PrefixState, supply: Supply, cargo: Cargo, exists: Callable[[
         set_aside=settings.set_aside,
         allow_clobber=settings.allow_clobber,
     )
-    for notice in notices(state, plan, cargo.manifests, predicted, site_packages or ""):
-        supply.session.tell(notice)
-    return Task(
+    for notice in notices(state, plan, fetched.manifests, predicted, site_packages or ""):
+        sources.session.tell(notice)
+    return StageInputs(
         plan=plan,
         state=state,
-        archives=cargo.archives,
-        manifests=cargo.manifests,
+        archives=fetched.archives,
+        manifests=fetched.manifests,
         predicted=predicted,
         judgement=judgement,
-        names=supply.names,
-        unpacked=cargo.unpacked,
+        names=sources.names,
+        unpacked=fetched.unpacked,
         cache=settings.cache_dir,
-        channel_records=supply.channels.known(each.record for each in plan.keep),
+        channel_records=sources.channels.known(each.record for each in plan.keep),
         command=command_line(),
         when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
         version=__version__,
@@ -258,10 +260,10 @@ def task_of(state: PrefixState, supply: Supply, cargo: Cargo, exists: Callable[[
     )
 
 
-def remarks_of(cargo: Cargo) -> tuple[str, ...]:
+def remarks_of(fetched: FetchedPlan) -> tuple[str, ...]:
     """What was tolerated in the archives, one line for each package and kind (`docs/archives.md`)."""
     lines = []
-    for manifest in cargo.manifests.values():
+    for manifest in fetched.manifests.values():
         kinds: dict[str, list[Caution]] = {}
         for caution in manifest.cautions:
             kinds.setdefault(caution.id, []).append(caution)
@@ -274,9 +276,9 @@ def remarks_of(cargo: Cargo) -> tuple[str, ...]:
 class Scripts:
     """The link scripts of one change: run where they are allowed, else named."""
 
-    def __init__(self, prefix: Path, cargo: Cargo, session: RunPort) -> None:
+    def __init__(self, prefix: Path, fetched: FetchedPlan, session: RunPort) -> None:
         self._prefix, self._session = prefix, session
-        found = scripts_of(cargo.plan, cargo.manifests)
+        found = scripts_of(fetched.plan, fetched.manifests)
         # No package of today needs a script before it is linked, and there is nothing yet that could be undone.
         is_allowed = session.settings.allow_link_scripts
         self._run = tuple(script for script in found if is_allowed and script.action != "pre-link")

@@ -25,7 +25,7 @@ from bridge.model import Plan
 from bridge.prefix.claims import incoming, leaving
 from converters.record import Record
 
-__all__ = ["Script", "Traces", "run_scripts", "scripts_of"]
+__all__ = ["LinkScript", "Traces", "run_scripts", "scripts_of"]
 
 _MESSAGES = ".messages.txt"  # below the prefix: what scripts say to the person
 _SHOWN = 20  # last lines of a script that failed
@@ -33,7 +33,7 @@ _NAME_END = re.compile(r"[ =<>!~\[;(@]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
+class LinkScript:
     """A link script: `action` is conda's (`post-link`), `path` where it lies, prefix-relative."""
 
     record: Record
@@ -44,14 +44,14 @@ class Script:
         return f"{self.record.identity}: {self.path}"
 
 
-def scripts_of(plan: Plan, manifests: Mapping[str, Manifest]) -> tuple[Script, ...]:
+def scripts_of(plan: Plan, manifests: Mapping[str, Manifest]) -> tuple[LinkScript, ...]:
     """Every link script that a plan touches: `pre-unlink` of what goes, then those of what comes.
 
     What comes is in the order in which packages need each other.
     """
     going = [old for old in leaving(plan) if old.record.ecosystem == "conda"]
     found = [
-        Script(record=old.record, action="pre-unlink", path=entry.path)
+        LinkScript(record=old.record, action="pre-unlink", path=entry.path)
         for old in sorted(going, key=lambda old: old.record.name)
         for entry in old.entries
         if entry.path == f"bin/.{old.record.name}-pre-unlink.sh"
@@ -62,7 +62,7 @@ def scripts_of(plan: Plan, manifests: Mapping[str, Manifest]) -> tuple[Script, .
             name = path.rpartition("/")[2]
             action = next((each for each in ("post-link", "pre-link") if name == f".{record.name}-{each}.sh"), "")
             if action:
-                found.append(Script(record=record, action=action, path=f"bin/{name}"))
+                found.append(LinkScript(record=record, action=action, path=f"bin/{name}"))
     return tuple(found)
 
 
@@ -84,7 +84,7 @@ def _in_order(records: Sequence[Record]) -> list[Record]:
     return list(done.values())
 
 
-def run_scripts(prefix: Path, scripts: Iterable[Script], action: str) -> tuple[str, ...]:
+def run_scripts(prefix: Path, scripts: Iterable[LinkScript], action: str) -> tuple[str, ...]:
     """Run the scripts of one action in the order given; returns what they left to be said.
 
     Raises `FaultError` (`link-script-failed`) for the first that fails. Scripts run with PREFIX, PKG_NAME, PKG_VERSION
@@ -98,7 +98,7 @@ def run_scripts(prefix: Path, scripts: Iterable[Script], action: str) -> tuple[s
     return tuple(said)
 
 
-def _run(prefix: Path, script: Script) -> None:
+def _run(prefix: Path, script: LinkScript) -> None:
     record = script.record
     environment = {
         **os.environ,

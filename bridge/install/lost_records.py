@@ -17,7 +17,7 @@ from bridge.audit.finding import Report, is_fixable
 from bridge.errors import UsageError
 from bridge.install.fetching import fetch_archive
 from bridge.install.manifest import conda_paths
-from bridge.install.ports import Supply
+from bridge.install.sources import Sources
 from bridge.model import Installed, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import unmanaged
@@ -35,14 +35,14 @@ def damaged_records(state: PrefixState, report: Report) -> dict[str, _Named]:
     read = {each.meta_path for each in state.installed}
     found = {}
     for finding in report.findings:
-        folder, _, name = (finding.path or "").rpartition("/")
+        directory, _, name = (finding.path or "").rpartition("/")
         named = named_package(name)
-        if finding.id == "broken-record" and folder == META and named is not None and is_fixable(finding):
+        if finding.id == "broken-record" and directory == META and named is not None and is_fixable(finding):
             found[f"{META}/{name}"] = named
     return {path: named for path, named in found.items() if path not in read}
 
 
-def found_again(state: PrefixState, report: Report, supply: Supply) -> Iterator[Installed]:
+def found_again(state: PrefixState, report: Report, sources: Sources) -> Iterator[Installed]:
     """The packages of damaged records as their channel has them.
 
     A wheel is left out: its dist-info says what its record said, and `bridge adopt` writes it anew. Raises `UsageError`
@@ -52,9 +52,9 @@ def found_again(state: PrefixState, report: Report, supply: Supply) -> Iterator[
         installers = _installers(state, named)
         if "bridge" in installers:
             continue
-        record = _in_channels(named, supply)
+        record = _in_channels(named, sources)
         if record is not None:
-            yield _installed(state, path, record, supply)
+            yield _installed(state, path, record, sources)
         elif not installers:
             raise UsageError(
                 "no-origin",
@@ -64,13 +64,13 @@ def found_again(state: PrefixState, report: Report, supply: Supply) -> Iterator[
             )
 
 
-def _in_channels(named: _Named, supply: Supply) -> Record | None:
+def _in_channels(named: _Named, sources: Sources) -> Record | None:
     identity = "-".join(named)
-    return next((each for each in supply.channels.records(named[0]) if each.identity == identity), None)
+    return next((each for each in sources.channels.records(named[0]) if each.identity == identity), None)
 
 
-def _installed(state: PrefixState, path: str, record: Record, supply: Supply) -> Installed:
-    manifest = check_conda(fetch_archive(record, supply), filename=record.filename)
+def _installed(state: PrefixState, path: str, record: Record, sources: Sources) -> Installed:
+    manifest = check_conda(fetch_archive(record, sources), filename=record.filename)
     is_python = record.name == "python"
     python = Python(version=record.version) if is_python and state.python is None else state.python
     entries = conda_paths(manifest, python, site_packages=state.site_packages)

@@ -232,8 +232,8 @@ def _check_reserved(path: str, archive: str) -> None:
 
 
 def _check_command(path: str, manifest: WheelManifest) -> None:
-    folder, _, name = path.rpartition("/")
-    if folder != "bin":
+    directory, _, name = path.rpartition("/")
+    if directory != "bin":
         return
     if name in _COMMANDS and _COMMANDS[name] != manifest.metadata.name:
         raise UnsafeInputError(

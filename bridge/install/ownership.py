@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from packaging.utils import canonicalize_name
 
 from bridge.errors import OwnershipError
-from bridge.install.spelling import Spelling, compose, fold
+from bridge.install.folded_paths import FoldedPaths, compose, fold
 from bridge.model import Distribution, Entry, Fingerprint, Plan, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import Claim, bytecode_source, claims, incoming, label, leaving, owned_entries, unmanaged
@@ -279,17 +279,17 @@ class _Case:
 
     def _judge_spelling(self) -> None:
         """Two files, or a file and a directory, that are one name however it is spelled; two directories are merged."""
-        spelling = Spelling(fold if self.is_case_insensitive else compose)
+        spelling = FoldedPaths(fold if self.is_case_insensitive else compose)
         for path, held in self.standing.items():
-            spelling.add(path, is_folder=held[0].entry.fingerprint.kind == "directory")
+            spelling.add(path, is_directory=held[0].entry.fingerprint.kind == "directory")
         for path in sorted(self.wanted):
             record, entry = self.wanted[path][0]
-            is_folder = entry.fingerprint.kind == "directory"
-            other = spelling.other(path, is_folder=is_folder)
+            is_directory = entry.fingerprint.kind == "directory"
+            other = spelling.other(path, is_directory=is_directory)
             if other is not None:
                 text = f"{path} of {record.label} and {other} of {self._owner(other)} are one name on this file system"
                 self._refuse("path-collision", path, record, self._owner(other), text)
-            spelling.add(path, is_folder=is_folder)
+            spelling.add(path, is_directory=is_directory)
 
     def _owner(self, path: str) -> str:
         """Whose a path is, or what lies below it."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from bridge.errors import NoSolutionError, UsageError
 from bridge.model import (
     EGGS,
-    Change,
     Entry,
     Fingerprint,
     Install,
@@ -20,6 +19,7 @@ from bridge.model import (
     PrefixState,
     Reinstall,
     Remove,
+    Replace,
     Resolution,
     Resolved,
 )
@@ -56,7 +56,7 @@ def diff(state: PrefixState, resolution: Resolution, prefix: Path, *, again: Col
             continue
         del left[old.meta_path]
         if not _is_same(old.record, package.record):
-            operations.append(Change(old=old, new=package))
+            operations.append(Replace(old=old, new=package))
         elif (
             (moved and _is_of_python(package.record))
             or (package.requested and not old.requested)
@@ -161,7 +161,7 @@ def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:
         return NoSolutionError(
             "still-needed",
             f"{name} cannot be removed: {shown} and {rest} more need it",
-            hint="an environment that is not needed any more is deleted as a folder" if name == "python" else None,
+            hint="to give up the whole environment, delete the directory" if name == "python" else None,
             objects={"users": tuple(users)},
         )
     return NoSolutionError(

@@ -84,7 +84,7 @@ def conda_meta(
     :param entries: every path of the package but this file, with its hash; written in the order of the paths.
     :param depends: MatchSpecs (`depends`); the record's own requirements are PEP 508.
     :param requested: the texts that a person asked for it with.
-    :param source: a folder that describes the package to conda-pack; empty: none.
+    :param source: a directory that describes the package to conda-pack; empty: none.
 
     Raises `ValueError` for a record without a URL: conda's and rattler's need one.
     """
@@ -161,8 +161,8 @@ def conda_package(record: Record, requested: Sequence[str] = ()) -> dict[str, ob
 
 def _purls(record: Record) -> list[str]:
     first, *others = record.pypi_names or (record.name,)
-    folder = public(record.url).partition("#")[0].rpartition("/")[0]
-    is_index = "://" in record.origin and record.origin.rstrip("/") != folder  # Who reads finds the folder by itself.
+    directory = public(record.url).partition("#")[0].rpartition("/")[0]
+    is_index = "://" in record.origin and record.origin.rstrip("/") != directory  # Readers derive the directory.
     index = public(record.origin) if is_index else ""
     own = wheel_purl(first, record.version, record.filename, index)
     return [own, *(wheel_purl(name, record.version) for name in others)]

@@ -18,8 +18,8 @@ from bridge.errors import NetworkError, UsageError
 from bridge.fs import Tree
 from bridge.install.fetching import fetch_archive
 from bridge.install.lost_records import damaged_records, found_again
-from bridge.install.ports import Supply
 from bridge.install.relocation import RELOCATED, Relocation, look, relocate
+from bridge.install.sources import Sources
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Remove, Resolved
 from converters.record import Record
 from converters.target import Target
@@ -31,7 +31,7 @@ __all__ = ["CLEARED", "Repair", "plan_repair"]
 CLEARED = frozenset({"leftover", "distribution-without-metadata", "foreign-file"})
 """The findings whose path no package owns, and that are repaired by taking it away."""
 
-_WHOLE = frozenset({"leftover", "foreign-file"})  # of the others, the folder that the path lies in
+_WHOLE = frozenset({"leftover", "foreign-file"})  # of the others, the directory that the path lies in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Repair:
 
     state: PrefixState
     plan: Plan
-    supply: Supply
+    sources: Sources
     relocation: Relocation
     cleared: tuple[PathChange, ...]
 
@@ -57,7 +57,7 @@ class Repair:
         return (*self.relocation.stage(staging, is_alone=self.plan.is_empty), *self.cleared)
 
 
-def plan_repair(path: Path, report: Report, supply: Callable[[PrefixState], Supply]) -> Repair:
+def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], Sources]) -> Repair:
     """Rewrite the files that name another prefix, and reinstall the owners of what is damaged otherwise.
 
     Fetches the wheels among them: their records are made from METADATA; and the packages whose records cannot be read:
@@ -66,7 +66,7 @@ def plan_repair(path: Path, report: Report, supply: Callable[[PrefixState], Supp
     `UnsafeInputError` (`prefix-too-long`), as `bridge.install.relocation`.
     """
     state = prefixes.require(path)
-    supplied = supply(state)
+    sources = sources_of(state)
     fixable = [finding for finding in report.findings if is_fixable(finding)]
     misplaced = [finding for finding in fixable if finding.id in RELOCATED]
     placed = look(path) if misplaced else {}
@@ -82,7 +82,7 @@ def plan_repair(path: Path, report: Report, supply: Callable[[PrefixState], Supp
     if relocation.left:
         relocation = relocate(state, placed, without=damaged)
     state = relocation.state
-    lost = tuple(found_again(state, report, supplied))
+    lost = tuple(found_again(state, report, sources))
     unreadable = damaged_records(state, report)
     state = replace(
         state,
@@ -93,10 +93,10 @@ def plan_repair(path: Path, report: Report, supply: Callable[[PrefixState], Supp
     broken = [
         each for each in state.installed if each not in superfluous and (each.record.label in damaged or each in lost)
     ]
-    target = supplied.session.target
+    target = sources.session.target
     if state.python is not None:
         target = target.with_python(state.python)
-    brought, missed = _brought(broken, target, supplied)
+    brought, missed = _brought(broken, target, sources)
     operations: tuple[Reinstall | Remove, ...] = (
         *(Reinstall(old=old, new=new) for old, new in brought),
         *(Remove(old=old) for old in superfluous),
@@ -112,8 +112,8 @@ def plan_repair(path: Path, report: Report, supply: Callable[[PrefixState], Supp
     cleared = _leftovers(path, report, plan)
     if missed and not (operations or cleared or relocation.files):
         raise next(iter(missed.values()))
-    supplied.session.warnings += [f"{name} is not repaired: {why.message}; {why.hint}" for name, why in missed.items()]
-    return Repair(state=state, plan=plan, supply=supplied, relocation=relocation, cleared=cleared)
+    sources.session.warnings += [f"{name} is not repaired: {why.message}; {why.hint}" for name, why in missed.items()]
+    return Repair(state=state, plan=plan, sources=sources, relocation=relocation, cleared=cleared)
 
 
 def _leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]:
@@ -137,7 +137,7 @@ def _leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]
 
 
 def _below(tree: Tree, root: str) -> list[str]:
-    """The files of a folder, deepest first, or the file itself; the folder, where it is empty."""
+    """The files of a directory, deepest first, or the file itself; the directory, where it is empty."""
     status = tree.lstat(root)
     if status is None or not stat.S_ISDIR(status.st_mode):
         return [root]
@@ -145,43 +145,43 @@ def _below(tree: Tree, root: str) -> list[str]:
 
 
 def _brought(
-    broken: Iterable[Installed], target: Target, supply: Supply
+    broken: Iterable[Installed], target: Target, sources: Sources
 ) -> tuple[list[tuple[Installed, Resolved]], dict[str, NetworkError]]:
     """The packages whose archives can be had, and by name why others cannot: one that is gone blocks no other."""
     found: list[tuple[Installed, Resolved]] = []
     missed: dict[str, NetworkError] = {}
     for old in broken:
         try:
-            new = _again(old, target, supply)
-            fetch_archive(new.record, supply)
+            new = _again(old, target, sources)
+            fetch_archive(new.record, sources)
         except NetworkError as error:
-            other = _elsewhere(old.record, supply)
+            other = _elsewhere(old.record, sources)
             if other is None:
-                missed[old.record.name] = _unavailable(old.record, error, supply)
+                missed[old.record.name] = _unavailable(old.record, error, sources)
                 continue
             new = Resolved(record=other, requested=old.requested)
         found.append((old, new))
     return found, missed
 
 
-def _elsewhere(record: Record, supply: Supply) -> Record | None:
+def _elsewhere(record: Record, sources: Sources) -> Record | None:
     """The same archive in another channel of the environment, or in one that was named."""
     if record.ecosystem != "conda":
         return None
     try:
-        known = supply.channels.records(record.name)
+        known = sources.channels.records(record.name)
         found = next((each for each in known if each.sha256 == record.sha256 and each.url != record.url), None)
         if found is not None:
-            fetch_archive(found, supply)
+            fetch_archive(found, sources)
     except NetworkError:
         return None
     return found
 
 
-def _unavailable(record: Record, error: NetworkError, supply: Supply) -> NetworkError:
+def _unavailable(record: Record, error: NetworkError, sources: Sources) -> NetworkError:
     """The error, with what to do."""
     where = "name a channel that has it with --channel" if record.ecosystem == "conda" else "make it available again"
-    prefix = supply.session.settings.prefix
+    prefix = sources.session.settings.prefix
     return NetworkError(
         error.id,
         f"the archive of {record.name} {record.version} cannot be had: {error.message}",
@@ -190,7 +190,7 @@ def _unavailable(record: Record, error: NetworkError, supply: Supply) -> Network
     )
 
 
-def _again(old: Installed, target: Target, supply: Supply) -> Resolved:
+def _again(old: Installed, target: Target, sources: Sources) -> Resolved:
     record = old.record
     if not record.url or record.sha256 is None:
         raise UsageError(
@@ -199,13 +199,13 @@ def _again(old: Installed, target: Target, supply: Supply) -> Resolved:
             hint=f"remove it and install it anew: bridge remove {record.name}",
         )
     if record.ecosystem == "wheel":
-        record = _of_archive(old.record, target, supply)
+        record = _of_archive(old.record, target, sources)
     return Resolved(record=record, requested=old.requested)
 
 
-def _of_archive(record: Record, target: Target, supply: Supply) -> Record:
+def _of_archive(record: Record, target: Target, sources: Sources) -> Record:
     """The record of a wheel out of the wheel itself: what is installed of its METADATA may be what is damaged."""
-    manifest = check_wheel(fetch_archive(record, supply), filename=record.filename)
+    manifest = check_wheel(fetch_archive(record, sources), filename=record.filename)
     info = WheelInfo.of_record(record, manifest.metadata, record.filename)
-    fresh = translate(info, target, supply.names)
+    fresh = translate(info, target, sources.names)
     return replace(fresh, name=record.name, build=record.build, subdir=record.subdir)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bridge.model import Entry
-from bridge.paths import EMPTY, inside
+from bridge.paths import EMPTY_SHA256, inside
 from bridge.prefix.entries import Entries
 
 __all__ = ["conda_paths", "record_rows"]
@@ -148,4 +148,4 @@ def _from_hex(texts: Sequence[str]) -> bytes | None:
 
 def _is_hash(new: object, old: object) -> bool:
     """Whether both may be a sha256. That of no bytes says nothing where it is not what was promised."""
-    return type(new) is type(old) is str and len(new) == len(old) == 64 and (old != EMPTY or new == EMPTY)
+    return type(new) is type(old) is str and len(new) == len(old) == 64 and (old != EMPTY_SHA256 or new == EMPTY_SHA256)

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from packaging.utils import canonicalize_name
 
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
-from bridge.paths import EMPTY, META, NO_CHANNEL, SITE_PACKAGES, RelativePath, inside, path_below
+from bridge.paths import EMPTY_SHA256, META, NO_CHANNEL, SITE_PACKAGES, RelativePath, inside, path_below
 from bridge.prefix.columns import conda_paths
 from bridge.prefix.entries import Entries
 from bridge.prefix.locations import located
@@ -181,8 +181,8 @@ def _entry(item: Mapping[str, object], path: str) -> Entry:
     return Entry(
         path=path,
         fingerprint=fingerprint,
-        packed=packed if packed not in {fingerprint.sha256, EMPTY} else None,
-        placed=placed if placed not in {packed, EMPTY} else None,
+        packed=packed if packed not in {fingerprint.sha256, EMPTY_SHA256} else None,
+        placed=placed if placed not in {packed, EMPTY_SHA256} else None,
     )
 
 

@@ -13,7 +13,7 @@ from bridge.faults import failpoint, fault, faults
 from bridge.fs import Durability, WritableTree, publish_file
 from bridge.fs.durability import sync_one, sync_renames, sync_staged
 from bridge.model import PathChange
-from bridge.transaction.examine import directories, examine
+from bridge.transaction.examine import changed_directories, examine
 from bridge.transaction.guard import Reserve, Signals, hold
 from bridge.transaction.journal import FORMAT, State, line, new_identifier, now, write_swap
 from bridge.transaction.recovery import Recovery, clear, settle, settle_all
@@ -32,8 +32,8 @@ class Transaction:
     """
 
     __slots__ = (
+        "_directory",
         "_durability",
-        "_folder",
         "_is_over",
         "_reserve",
         "_signals",
@@ -47,7 +47,7 @@ class Transaction:
     def __init__(self, tree: WritableTree, durability: Durability, signals: Signals, reserve: Reserve) -> None:
         self.id = new_identifier()
         self.staging = tree.root / TRANSACTIONS / self.id / "new"
-        self._folder = f"{TRANSACTIONS}/{self.id}"
+        self._directory = f"{TRANSACTIONS}/{self.id}"
         self._tree, self._durability, self._signals, self._reserve = tree, durability, signals, reserve
         self._is_over = False
         self.outcome: Literal["nothing", "restored", "finished"] | None = None
@@ -95,7 +95,7 @@ class Transaction:
     def _commit(
         self, changes: Sequence[PathChange], plan: Mapping[str, object], swapped: Callable[[], None] | None
     ) -> None:
-        tree, root = self._tree, self._tree.root / self._folder
+        tree, root = self._tree, self._tree.root / self._directory
         with WritableTree(self.staging) as new:
             swap = examine(tree, new, changes)
             if not swap.steps:
@@ -106,10 +106,10 @@ class Transaction:
                 [write_swap(swap, id=self.id, time=now(), durability=self._durability, plan=plan)],
             )
             failpoint("plan.written")
-            tree.make_directory(f"{self._folder}/old")
+            tree.make_directory(f"{self._directory}/old")
             with WritableTree(root / "old") as old:
                 unlinked = backup(tree, old, swap)
-                sync_staged(tree, self._folder, self._durability)
+                sync_staged(tree, self._directory, self._durability)
                 failpoint("stage.synced")
                 failpoint("plan.synced")
                 self._log("STAGED", is_synced=True)
@@ -122,7 +122,7 @@ class Transaction:
             finally:
                 tree.forget("")  # Who was called may have put other directories in the place of those held open.
         failpoint("commit.pre_sync")
-        sync_renames(tree, sorted(directories(swap)), self._durability)
+        sync_renames(tree, sorted(changed_directories(swap)), self._durability)
         self._seal()
 
     def _seal(self) -> None:
@@ -141,12 +141,12 @@ class Transaction:
         """Append to the journal; `None` appends nothing, and syncs."""
         if state:
             data = line(state, format=FORMAT, id=self.id, time=now())
-            self._tree.append(f"{self._folder}/journal", data, sync=is_synced and self._durability != "none")
+            self._tree.append(f"{self._directory}/journal", data, sync=is_synced and self._durability != "none")
         elif self._durability != "none":
-            sync_one(self._tree.root / self._folder / "journal")
+            sync_one(self._tree.root / self._directory / "journal")
 
     def begin(self) -> None:
-        self._tree.make_directory(f"{self._folder}/new")
+        self._tree.make_directory(f"{self._directory}/new")
 
     def end(self) -> Literal["nothing", "restored", "finished"]:
         """Undo or finish whatever there is, and remove the transaction's directory. Called by `change`; idempotent.
@@ -158,7 +158,7 @@ class Transaction:
         self._is_over = True
         self._reserve.close()
         tree, settled = self._tree, Recovery(state="nothing", transaction=self.id)
-        if tree.has_directory(self._folder):
+        if tree.has_directory(self._directory):
             try:
                 state = settle(tree, self.id, self._durability)
             except InterruptedPrefixError:

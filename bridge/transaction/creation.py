@@ -117,8 +117,8 @@ def create(prefix: Path, *, durability: Durability = "batched") -> Iterator[Crea
 def _taken(prefix: Path) -> OwnershipError:
     return OwnershipError(
         "prefix-exists",
-        f"{prefix} is there already; a new environment takes the place of nothing but an empty folder",
-        hint=f"choose another folder, or change that environment: bridge install -p {prefix}",
+        f"{prefix} is there already; a new environment takes the place of nothing but an empty directory",
+        hint=f"choose another directory, or change that environment: bridge install -p {prefix}",
         objects={"path": prefix},
     )
 
@@ -137,9 +137,9 @@ def _parents(prefix: Path) -> Iterator[None]:
         made = make_directories(prefix.parent)
         yield
     finally:
-        for folder in reversed(made):
-            with suppress(FaultError), WritableTree(folder.parent) as tree:
-                tree.remove_directory(folder.name)
+        for directory in reversed(made):
+            with suppress(FaultError), WritableTree(directory.parent) as tree:
+                tree.remove_directory(directory.name)
 
 
 def _begin(prefix: Path, signals: Signals, held: ExitStack) -> tuple[Path, Reserve]:
@@ -174,7 +174,7 @@ def clear_killed(prefix: Path) -> tuple[str, ...]:
     """Remove what killed creations of `prefix` left beside it; the ids of these. One that is at work stays.
 
     :raises PrefixLockedError: one is at work, and nothing else was there to be removed.
-    :raises FaultError: the folder that `prefix` lies in cannot be read.
+    :raises FaultError: the directory that `prefix` lies in cannot be read.
     """
     prefix = Path(os.path.abspath(prefix))
     if not prefix.parent.is_dir():

@@ -12,7 +12,7 @@ from bridge.model import Fingerprint, PathChange
 from bridge.paths import META, OWN
 from bridge.transaction.journal import Identity, Step, Swap
 
-__all__ = ["ancestors", "changed", "directories", "examine", "folders_of", "is_leaf"]
+__all__ = ["ancestors", "changed", "changed_directories", "examine", "is_leaf", "parent_directories"]
 
 
 def is_leaf(found: Fingerprint | None) -> bool:
@@ -27,18 +27,18 @@ def ancestors(path: str) -> Iterator[str]:
         yield path
 
 
-def folders_of(paths: Iterable[str]) -> set[str]:
+def parent_directories(paths: Iterable[str]) -> set[str]:
     """All the directories that the paths lie in, without the root."""
     found: set[str] = set()
     for path in paths:
-        for folder in ancestors(path):
-            if folder in found:
+        for directory in ancestors(path):
+            if directory in found:
                 break  # and with it all that it lies in
-            found.add(folder)
+            found.add(directory)
     return found
 
 
-def directories(swap: Swap) -> set[str]:
+def changed_directories(swap: Swap) -> set[str]:
     """Every directory whose names the swap changes."""
     paths = [*(step.change.path for step in swap.steps), *(path for path, _ in swap.made), *swap.prunable]
     return {path.rpartition("/")[0] for path in paths}
@@ -65,9 +65,9 @@ class _Request:
             if path in (META, OWN) or path.startswith((f"{OWN}/txn/", f"{OWN}/lock")) or path == f"{OWN}/txn":
                 raise ValueError(f"reserved: {path}")
         wanted = frozenset(path for path, change in by_path.items() if change.after is not None)
-        for folder in folders_of(wanted) & by_path.keys():
-            if is_leaf(by_path[folder].after):
-                raise ValueError(f"{folder} is to be no directory, and something is to lie below it")
+        for directory in parent_directories(wanted) & by_path.keys():
+            if is_leaf(by_path[directory].after):
+                raise ValueError(f"{directory} is to be no directory, and something is to lie below it")
         return _Request(
             changes=by_path,
             wanted=wanted,
@@ -94,7 +94,7 @@ def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange]) -> Swap:
         for change in changes
         if change.before is not None or change.after is not None
     )
-    missing = {folder for folder in folders_of(request.wanted) if not _exists(prefix, folder, request)}
+    missing = {directory for directory in parent_directories(request.wanted) if not _exists(prefix, directory, request)}
     made = dict.fromkeys(missing) | {
         step.change.path: step.change.after.mode
         for step in steps
@@ -115,11 +115,11 @@ def _examine_one(prefix: Tree, new: Tree, change: PathChange, request: _Request)
     path = change.path
     covered = None
     if request.vanishing:
-        covered = next((folder for folder in ancestors(path) if folder in request.vanishing), None)
+        covered = next((directory for directory in ancestors(path) if directory in request.vanishing), None)
     if covered is not None and change.before is not None:
         raise changed(path, f"{covered} is said to be no directory")
-    folder = path.rpartition("/")[0]
-    is_absent = covered is not None or not (not folder or _exists(prefix, folder, request))
+    directory = path.rpartition("/")[0]
+    is_absent = covered is not None or not (not directory or _exists(prefix, directory, request))
     found = None if is_absent else _find(prefix, path, change.before)
     _compare(change, found)
     emptied: tuple[tuple[str, int], ...] = ()
@@ -173,10 +173,10 @@ def changed(path: str, how: str) -> OwnershipError:
 
 def _emptied(prefix: Tree, path: str, request: _Request) -> Iterator[tuple[str, int]]:
     """The directory `path` and those below, outermost first, with their modes, if all else below is to go."""
-    folders = [path]
+    directories = [path]
     for entry, is_directory in prefix.walk(path):
         if is_directory:
-            folders.append(entry)
+            directories.append(entry)
         elif entry not in request.removed and not is_kept_open(entry.rpartition("/")[2]):
             raise OwnershipError(
                 "unowned-path",
@@ -184,10 +184,10 @@ def _emptied(prefix: Tree, path: str, request: _Request) -> Iterator[tuple[str, 
                 hint="move it away and run the command again",
                 objects={"path": entry},
             )
-    for folder in sorted(folders):
-        found = prefix.lstat(folder)
+    for directory in sorted(directories):
+        found = prefix.lstat(directory)
         if found is not None:
-            yield folder, stat.S_IMODE(found.st_mode)
+            yield directory, stat.S_IMODE(found.st_mode)
 
 
 def _examine_staged(new: Tree, path: str, after: Fingerprint) -> Identity:
@@ -212,14 +212,14 @@ def _mismatch(path: str, how: str) -> IntegrityError:
     return IntegrityError("staged-mismatch", message, context=(how,), objects={"path": path})
 
 
-def _exists(prefix: Tree, folder: str, request: _Request) -> bool:
-    """Whether the directory `folder` is there when the swap makes directories."""
-    known = request.exists.get(folder)
+def _exists(prefix: Tree, directory: str, request: _Request) -> bool:
+    """Whether the directory `directory` is there when the swap makes directories."""
+    known = request.exists.get(directory)
     if known is None:
-        parent = folder.rpartition("/")[0]
+        parent = directory.rpartition("/")[0]
         is_below = not parent or _exists(prefix, parent, request)
-        known = is_below and folder not in request.vanishing and prefix.has_directory(folder)
-        request.exists[folder] = known
+        known = is_below and directory not in request.vanishing and prefix.has_directory(directory)
+        request.exists[directory] = known
     return known
 
 
@@ -227,20 +227,22 @@ def _prunable(steps: Iterable[Step], request: _Request) -> Iterator[str]:
     """Directories that may be empty after the swap and are not to stay: what removed paths lie in."""
     if not request.removed:
         return
-    kept = {META, OWN, *request.wanted, *folders_of(request.wanted)}
-    switched = {folder for step in steps for folder, _ in step.emptied}
+    kept = {META, OWN, *request.wanted, *parent_directories(request.wanted)}
+    switched = {directory for step in steps for directory, _ in step.emptied}
     for path in request.removed:
         before = request.changes[path].before
         own = [path] if before is not None and before.kind == "directory" else []
-        yield from (folder for folder in (*own, *ancestors(path)) if folder not in kept and folder not in switched)
+        yield from (
+            directory for directory in (*own, *ancestors(path)) if directory not in kept and directory not in switched
+        )
 
 
 def _require_writable(prefix: Tree, swap: Swap) -> None:
-    for folder in sorted(directories(swap).difference(path for path, _ in swap.made)):
-        if prefix.has_directory(folder) and not prefix.is_writable(folder):
+    for directory in sorted(changed_directories(swap).difference(path for path, _ in swap.made)):
+        if prefix.has_directory(directory) and not prefix.is_writable(directory):
             raise FaultError(
                 "permission-denied",
-                f"{prefix.root / folder} cannot be written; nothing was changed",
+                f"{prefix.root / directory} cannot be written; nothing was changed",
                 hint="check who owns it and may write there",
-                objects={"path": folder},
+                objects={"path": directory},
             )

@@ -20,7 +20,7 @@ from bridge.fs import Durability, Tree, WritableTree, read_regular, remove_tree
 from bridge.fs.durability import sync_one, sync_renames
 from bridge.model import Fingerprint
 from bridge.paths import META, OWN
-from bridge.transaction.examine import directories, is_leaf
+from bridge.transaction.examine import changed_directories, is_leaf
 from bridge.transaction.guard import Signals, confirm, hold, is_provisional
 from bridge.transaction.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_prunable, read_swap
 from bridge.transaction.waiting import (
@@ -110,18 +110,18 @@ def settle(tree: WritableTree, identifier: str, durability: Durability) -> Liter
 
     :raises InterruptedPrefixError: as `recover`.
     """
-    folder = f"{TRANSACTIONS}/{identifier}"
+    directory = f"{TRANSACTIONS}/{identifier}"
     try:
         with faults(tree.root):
-            return _settle(tree, identifier, folder, durability)
+            return _settle(tree, identifier, directory, durability)
     except (FaultError, OwnershipError, UnsafeInputError) as error:
         raise _unsettled(
-            "recovery-failed", tree, error.message, *error.context, f"kept: {tree.root / folder}"
+            "recovery-failed", tree, error.message, *error.context, f"kept: {tree.root / directory}"
         ) from error
 
 
 def _settle(
-    tree: WritableTree, identifier: str, folder: str, durability: Durability
+    tree: WritableTree, identifier: str, directory: str, durability: Durability
 ) -> Literal["restored", "finished"]:
     for ended in _ENDS:
         if tree.has_directory(_waste(Recovery(state=ended, transaction=identifier))):
@@ -129,28 +129,28 @@ def _settle(
             if ended == "finished":
                 confirm(tree, durability)
             return ended
-    journal = read_journal(_read(tree.root / folder / "journal", tree.root))
+    journal = read_journal(_read(tree.root / directory / "journal", tree.root))
     if journal.format > FORMAT:
         raise _unsettled("journal-newer", tree, "a newer version of bridge began it; recover with that version")
-    plan = _read(tree.root / folder / "plan.json", tree.root)
+    plan = _read(tree.root / directory / "plan.json", tree.root)
     state: Literal["restored", "finished"] = "finished" if journal.state == "COMMITTED" else "restored"
     if state == "finished":
-        _finish(tree, folder, read_prunable(plan), durability)
+        _finish(tree, directory, read_prunable(plan), durability)
     else:
         swap = read_swap(plan)
-        if _may_be_swapped(tree, folder, journal, swap) and swap is not None:
-            _undo(tree, folder, swap)
-            sync_renames(tree, [folder, *sorted(directories(swap))], durability)
-    tree.forget(folder)
-    tree.rename(folder, tree, _waste(Recovery(state=state, transaction=identifier)))
+        if _may_be_swapped(tree, directory, journal, swap) and swap is not None:
+            _undo(tree, directory, swap)
+            sync_renames(tree, [directory, *sorted(changed_directories(swap))], durability)
+    tree.forget(directory)
+    tree.rename(directory, tree, _waste(Recovery(state=state, transaction=identifier)))
     if durability != "none":
         tree.sync([TRANSACTIONS])
     return state
 
 
-def _finish(tree: WritableTree, folder: str, prunable: Sequence[str], durability: Durability) -> None:
+def _finish(tree: WritableTree, directory: str, prunable: Sequence[str], durability: Durability) -> None:
     if durability != "none":
-        sync_one(tree.root / folder / "journal")
+        sync_one(tree.root / directory / "journal")
     for path in prunable:
         with suppress(OwnershipError):  # It lies below what is no directory any more, so it is not there.
             tree.remove_directory(path)
@@ -176,30 +176,30 @@ def _unsettled(identifier: str, tree: Tree, *context: str) -> InterruptedPrefixE
     )
 
 
-def _may_be_swapped(tree: Tree, folder: str, journal: Journal, swap: Swap | None) -> bool:
+def _may_be_swapped(tree: Tree, directory: str, journal: Journal, swap: Swap | None) -> bool:
     """Whether the prefix may have been touched: `old/` is made after the plan is there, and before that.
 
     The journal's word for it is not enough: its tail may be lost, and undoing what was not done does nothing. Only
     where there is no plan to undo by, it is believed if it is whole and `old/` holds no inode that has no other name.
     """
-    has_old = tree.has_directory(f"{folder}/old")
-    is_whole = swap is not None and has_old and tree.has_directory(f"{folder}/new")
+    has_old = tree.has_directory(f"{directory}/old")
+    is_whole = swap is not None and has_old and tree.has_directory(f"{directory}/new")
     if journal.state in {None, "PLANNED"} and not is_whole:
         if not has_old:
             return False
         if not journal.is_damaged:
-            saved = [tree.lstat(path) for path, _ in tree.entries(f"{folder}/old")]
+            saved = [tree.lstat(path) for path, _ in tree.entries(f"{directory}/old")]
             if all(found is not None and not stat.S_ISDIR(found.st_mode) and found.st_nlink > 1 for found in saved):
                 return False
     if not is_whole:
         missing = "plan.json is damaged" if swap is None else "old/ or new/ is missing"
-        raise _unsettled("journal-damaged", tree, f"{missing}: {tree.root / folder}")
+        raise _unsettled("journal-damaged", tree, f"{missing}: {tree.root / directory}")
     return True
 
 
-def _undo(tree: WritableTree, folder: str, swap: Swap) -> None:
+def _undo(tree: WritableTree, directory: str, swap: Swap) -> None:
     with ExitStack() as opened:
-        new, old = (opened.enter_context(WritableTree(tree.root / folder / name)) for name in ("new", "old"))
+        new, old = (opened.enter_context(WritableTree(tree.root / directory / name)) for name in ("new", "old"))
         undoing = _Undoing(tree, new, old, swap)
         conflicts = list(undoing.conflicts())
         if conflicts:
@@ -207,8 +207,8 @@ def _undo(tree: WritableTree, folder: str, swap: Swap) -> None:
             named = [f"changed since, neither as before nor as planned: {path}" for path in conflicts[:10]]
             raise _unsettled("recovery-conflict", tree, *named, *more)
         with suppress(FaultError):
-            tree.make_directory(f"{folder}/undone")
-            undoing.aside = opened.enter_context(WritableTree(tree.root / folder / "undone"))
+            tree.make_directory(f"{directory}/undone")
+            undoing.aside = opened.enter_context(WritableTree(tree.root / directory / "undone"))
         undoing.run()
 
 
@@ -253,7 +253,11 @@ class _Undoing:
                     continue
                 if is_directory and path in self._made:
                     below = self._prefix.walk(path)
-                    yield from (entry for entry, is_folder in below if not is_folder and entry not in self._added)
+                    yield from (
+                        entry
+                        for entry, is_inner_directory in below
+                        if not is_inner_directory and entry not in self._added
+                    )
                 elif not self._is_known(number, step, current):
                     yield path
             elif path in self._added and not self._is_known(number, step, current):
@@ -307,9 +311,9 @@ class _Undoing:
             self._old.rename(saved, self._prefix, path)
             failpoint("recover.undo_one")
         before = step.change.before
-        for folder, mode in step.emptied or ((path, before.mode if before else None),):
-            if self._look(folder) is None:
-                self._prefix.make_directory(folder, mode)
+        for directory, mode in step.emptied or ((path, before.mode if before else None),):
+            if self._look(directory) is None:
+                self._prefix.make_directory(directory, mode)
 
     def _restore(self, number: int, step: Step) -> None:
         path, saved = step.change.path, self._old.lstat(str(number))

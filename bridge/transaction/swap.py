@@ -16,7 +16,7 @@ from bridge.errors import FaultError
 from bridge.faults import failpoint
 from bridge.fs import Tree, WritableTree, is_kept_open
 from bridge.paths import META
-from bridge.transaction.examine import ancestors, changed, folders_of, is_leaf
+from bridge.transaction.examine import ancestors, changed, is_leaf, parent_directories
 from bridge.transaction.journal import Step, Swap
 
 __all__ = ["backup", "perform"]
@@ -45,29 +45,29 @@ def perform(prefix: WritableTree, new: WritableTree, old: WritableTree, swap: Sw
     :raises OwnershipError: `changed-meanwhile`: a directory that was to be empty is not.
     """
     whole = _whole(prefix, new, swap)
-    below: dict[str, list[Step]] = {folder: [] for folder in whole}
+    below: dict[str, list[Step]] = {directory: [] for directory in whole}
     apart: list[tuple[int, Step]] = []
     for number, step in enumerate(swap.steps):
         if is_leaf(step.change.after):
-            folder = next((folder for folder in ancestors(step.change.path) if folder in whole), None)
-            if folder is None:
+            directory = next((directory for directory in ancestors(step.change.path) if directory in whole), None)
+            if directory is None:
                 apart.append((number, step))
             else:
-                below[folder].append(step)
+                below[directory].append(step)
     goes = _make_room(prefix, old, swap, whole)
     for is_record in (False, True):
-        for folder, steps in sorted(below.items(), key=_records_last):
+        for directory, steps in sorted(below.items(), key=_records_last):
             if any(step.change.is_record for step in steps) is is_record:
-                _place_whole(prefix, new, swap, folder, steps)
+                _place_whole(prefix, new, swap, directory, steps)
         _place_each(prefix, new, old, [each for each in apart if each[1].change.is_record is is_record], unlinked)
         for number, step in goes:
             if step.change.is_record is is_record:
                 _remove(prefix, old, step, number)
 
 
-def _records_last(folder: tuple[str, Sequence[Step]]) -> tuple[bool, str]:
+def _records_last(directory: tuple[str, Sequence[Step]]) -> tuple[bool, str]:
     """Directories that hold records alone come last: what they tell of may lie in another."""
-    path, steps = folder
+    path, steps = directory
     return all(step.change.is_record for step in steps), path
 
 
@@ -75,7 +75,7 @@ def _whole(prefix: Tree, new: Tree, swap: Swap) -> frozenset[str]:
     """The outermost directories that the swap makes, and that may come as they were staged."""
     planned = {step.change.path for step in swap.steps}
     made = {path for path, _ in swap.made}
-    plain = made - planned - folders_of(made & planned)  # without what has a mode of its own, or has it below
+    plain = made - planned - parent_directories(made & planned)  # without what has a mode of its own, or has it below
     found: set[str] = set()
     for path in sorted(plain):
         if found.isdisjoint(ancestors(path)) and _is_whole(prefix, new, path, planned, plain):
@@ -83,18 +83,20 @@ def _whole(prefix: Tree, new: Tree, swap: Swap) -> frozenset[str]:
     return frozenset(found)
 
 
-def _is_whole(prefix: Tree, new: Tree, folder: str, planned: AbstractSet[str], plain: AbstractSet[str]) -> bool:
-    """Whether nothing was staged in `folder` that is not planned, and it is as it would be if it were made there."""
-    staged = new.lstat(folder)
+def _is_whole(prefix: Tree, new: Tree, directory: str, planned: AbstractSet[str], plain: AbstractSet[str]) -> bool:
+    """Whether nothing was staged in `directory` that is not planned, and it is as it would be if it were made there."""
+    staged = new.lstat(directory)
     if staged is None or not stat.S_ISDIR(staged.st_mode):
         return False
-    above = next((found for path in (*ancestors(folder), "") if (found := _directory(prefix, path)) is not None), None)
+    above = next(
+        (found for path in (*ancestors(directory), "") if (found := _directory(prefix, path)) is not None), None
+    )
     # A directory hands its group on where it has the set-group-id bit: to what is made in it, not to what is moved.
     if above is None or (above.st_mode ^ staged.st_mode) & stat.S_ISGID:
         return False
     if above.st_mode & stat.S_ISGID and above.st_gid != staged.st_gid:
         return False
-    return all(path in (plain if is_directory else planned) for path, is_directory in new.walk(folder))
+    return all(path in (plain if is_directory else planned) for path, is_directory in new.walk(directory))
 
 
 def _directory(tree: Tree, path: str) -> os.stat_result | None:
@@ -110,7 +112,7 @@ def _make_room(prefix: WritableTree, old: WritableTree, swap: Swap, whole: froze
     :param whole: directories that come as they were staged, and are not made.
     """
     made = {path for path, _ in swap.made}
-    switched = {folder for step in swap.steps for folder, _ in step.emptied}
+    switched = {directory for step in swap.steps for directory, _ in step.emptied}
     later: list[tuple[int, Step]] = []
     for number, step in enumerate(swap.steps):
         if is_leaf(step.change.before) and not is_leaf(step.change.after):
@@ -127,19 +129,19 @@ def _make_room(prefix: WritableTree, old: WritableTree, swap: Swap, whole: froze
     return later
 
 
-def _place_whole(prefix: WritableTree, new: WritableTree, swap: Swap, folder: str, steps: Sequence[Step]) -> None:
+def _place_whole(prefix: WritableTree, new: WritableTree, swap: Swap, directory: str, steps: Sequence[Step]) -> None:
     """Rename a directory, with all that was staged in it, to where nothing lies.
 
     Where it cannot be moved (some layered file systems move no directories), what is in it comes one by one.
     """
-    new.forget(folder)
+    new.forget(directory)
     try:
-        new.rename(folder, prefix, folder)
+        new.rename(directory, prefix, directory)
     except FaultError as error:
         if error.objects["errno"] != errno.EXDEV:
             raise
         for path, mode in swap.made:
-            if path == folder or folder in ancestors(path):
+            if path == directory or directory in ancestors(path):
                 prefix.make_directory(path, mode)
         for step in steps:
             new.rename(step.change.path, prefix, step.change.path)
@@ -187,7 +189,7 @@ def _set_aside(prefix: WritableTree, old: WritableTree, step: Step, number: int)
     except FaultError as error:
         if error.objects["errno"] != errno.EXDEV:
             raise
-        is_empty = all(prefix.remove_directory(folder) for folder, _ in reversed(step.emptied))
+        is_empty = all(prefix.remove_directory(directory) for directory, _ in reversed(step.emptied))
     else:
         left = (entry.rpartition("/")[2] for entry, is_directory in old.walk(saved) if not is_directory)
         is_empty = all(map(is_kept_open, left))

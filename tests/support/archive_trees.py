@@ -23,7 +23,7 @@ from bridge.archive.conda import CondaManifest
 from bridge.errors import BridgeError
 from bridge.install import manifest, ownership
 from bridge.install import staging as link
-from bridge.install.staging import Task
+from bridge.install.staging import StageInputs
 from bridge.model import Install, Plan, PrefixState, Resolved
 from converters.names import NameMap
 from tests.support.builders import make_python
@@ -77,7 +77,7 @@ class Trees:
             python=PYTHON,
         )
         predicted = manifest.predict(plan, {record.identity: found}, site_packages=SITE)
-        task = Task(
+        task = StageInputs(
             plan=plan,
             state=state,
             archives={record.identity: archive},

@@ -16,9 +16,8 @@ from bridge.archive.conda import check_conda
 from bridge.archive.wheels import check_wheel
 from bridge.install import manifest, ownership
 from bridge.install import staging as link
-from bridge.install.staging import Staged, Task
+from bridge.install.staging import StagedPlan, StageInputs
 from bridge.model import (
-    Change,
     Install,
     Installed,
     Operation,
@@ -27,6 +26,7 @@ from bridge.model import (
     PrefixState,
     Reinstall,
     Remove,
+    Replace,
     Resolved,
 )
 from bridge.prefix import ledger
@@ -68,7 +68,7 @@ class Environment:
         requested: Mapping[str, tuple[str, ...]] | None = None,
         python: Python = PYTHON,
         **options: Any,  # noqa: ANN401 - those of `judge`
-    ) -> Task:
+    ) -> StageInputs:
         """Install, change or reinstall `archives`, and remove packages by name, as a plan would."""
         state = self.state
         old = {each.record.name: each for each in state.installed}
@@ -82,12 +82,12 @@ class Environment:
             elif old[record.name].record.identity == record.identity:
                 steps.append(Reinstall(old=old[record.name], new=new))
             else:
-                steps.append(Change(old=old[record.name], new=new))
+                steps.append(Replace(old=old[record.name], new=new))
             paths[record.identity], manifests[record.identity] = path, found
         plan = Plan(prefix=self.root, target=TARGET, operations=tuple(steps), python=python)
         predicted = manifest.predict(plan, manifests, site_packages=manifest.site_packages_after(plan, state))
         judgement = ownership.judge(state, plan, predicted, lambda path: fs.fingerprint(self.root, path), **options)
-        return Task(
+        return StageInputs(
             plan=plan,
             state=state,
             archives=paths,
@@ -100,14 +100,14 @@ class Environment:
             version="1.0",
         )
 
-    def stage(self, archives: Sequence[Path], **options: Any) -> tuple[Path, Staged]:  # noqa: ANN401
+    def stage(self, archives: Sequence[Path], **options: Any) -> tuple[Path, StagedPlan]:  # noqa: ANN401
         """Stage only; the staging directory is the caller's to look at."""
         staging = self.work / "new"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         return staging, link.stage(self.task(archives, **options), staging, self.work / "scratch")
 
-    def apply(self, archives: Sequence[Path], **options: Any) -> Staged:  # noqa: ANN401
+    def apply(self, archives: Sequence[Path], **options: Any) -> StagedPlan:  # noqa: ANN401
         """Stage and swap in, in one transaction; the environment is consistent afterwards, or the test fails."""
         task = self.task(archives, **options)
         with transaction.change(self.root, durability="none") as opened:

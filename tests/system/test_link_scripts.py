@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.install.link_scripts import Script, scripts_of
+from bridge.install.link_scripts import LinkScript, scripts_of
 from bridge.model import Install, Plan, Resolved
 from converters.record import Record
 from tests.support.builders import make_conda, make_repodata, tree_digest
@@ -149,5 +149,5 @@ def test_only_the_script_of_its_own_name_is_a_package_s(tmp_path: Path) -> None:
     record, manifest = describe(path)
     plan = Plan(prefix=tmp_path, target=TARGET, operations=(Install(new=Resolved(record=record)),))
     found = scripts_of(plan, {record.identity: manifest})
-    assert [(type(each), each.action) for each in found] == [(Script, "pre-link")]
+    assert [(type(each), each.action) for each in found] == [(LinkScript, "pre-link")]
     assert isinstance(found[0].record, Record)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.secrets import Secrets, bears_secret, masked, public
+from bridge.secrets import Secrets, has_secret, masked, public
 
 SPLIT = [
     ("https://me:pw@h.example/simple/", "https://h.example/simple/"),
@@ -99,7 +99,7 @@ def test_known_words_are_hidden_in_texts_of_others() -> None:
     ],
 )
 def test_pages_that_bear_secrets(text: str, expected: bool) -> None:
-    assert bears_secret(text) is expected
+    assert has_secret(text) is expected
 
 
 SEGMENT = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=6, max_size=20)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from bridge.cli.commands.reading import audit, inventory, owner, why, write_audit
     from bridge.cli.commands.request import Asked, asked
     from bridge.cli.commands.solving import replay, resolve, resolve_batch
-    from bridge.install.apply import Outcome
+    from bridge.install.apply import AppliedPlan
 
 __all__ = [
+    "AppliedPlan",
     "Asked",
     "Conversion",
-    "Outcome",
     "Workers",
     "adopt",
     "asked",
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "bridge.install.apply": ("Outcome",),
+    "bridge.install.apply": ("AppliedPlan",),
     ".caching": ("cache",),
     ".changes": ("adopt", "create", "install", "recover", "remove", "repair", "update"),
     ".conversion": ("Conversion", "Workers", "convert", "readable", "write_report"),

@@ -14,9 +14,9 @@ from bridge.cli.commands.request import Asked
 from bridge.cli.session import Session
 from bridge.errors import OwnershipError, UsageError
 from bridge.install import plan as plans
-from bridge.install.apply import Outcome, change_prefix, create_prefix
-from bridge.install.marks import check_not_frozen
-from bridge.install.ports import Supply
+from bridge.install.apply import AppliedPlan, change_prefix, create_prefix
+from bridge.install.frozen_and_pinned import check_not_frozen
+from bridge.install.sources import Sources
 from bridge.model import Plan, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import leaving
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["adopt", "create", "install", "recover", "remove", "repair", "update"]
 
-_Planned = Callable[[], tuple[PrefixState, Plan, Supply]]
+_Planned = Callable[[], tuple[PrefixState, Plan, Sources]]
 
 
-def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> Outcome:
+def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """A new environment. Raises `OwnershipError` (`prefix-exists`), `UsageError` (`prefix-parent`) before all else."""
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise OwnershipError(
@@ -51,16 +51,16 @@ def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = Fa
     session.warnings += resolution.warnings
     planned = plans.diff(PrefixState(prefix=path), resolution, path)
     if is_dry_run:
-        return Outcome(plan=planned)
-    return create_prefix(planned, Supply(session=session, channels=channels, names=names))
+        return AppliedPlan(plan=planned)
+    return create_prefix(planned, Sources(session=session, channels=channels, names=names))
 
 
-def install(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> Outcome:
+def install(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """Add requirements. What is installed is kept where it can be, and never dropped silently for want of a root."""
     return _solved(path, wanted, session, lambda state: (), is_dry_run=is_dry_run)  # noqa: ARG005 - nothing moves
 
 
-def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
+def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """Bring packages to the newest that fits; without names, all of them."""
 
     def moving(state: PrefixState) -> Collection[str]:
@@ -70,10 +70,10 @@ def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bo
     return _solved(path, Asked(requirements=()), session, moving, is_dry_run=is_dry_run)
 
 
-def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
+def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """Take packages away, and what came only for their sake; what pip put there too. Needs no network."""
 
-    def planned() -> tuple[PrefixState, Plan, Supply]:
+    def planned() -> tuple[PrefixState, Plan, Sources]:
         found = prefix.require(path, is_brief=True)
         plan = plans.removal(plans.with_unmanaged(found), session.target, names)
         going = [old for old in leaving(plan) if old not in found.installed]
@@ -81,18 +81,18 @@ def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bo
         return (
             state,
             replace(plan, keep=tuple(each for each in plan.keep if each in found.installed)),
-            _supply(session, found),
+            _sources(session, found),
         )
 
     return _run(path, planned, session, is_dry_run=is_dry_run)
 
 
-def adopt(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> Outcome:
+def adopt(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """Give records to what pip put there on its own."""
     from bridge.install.adopt import adopt as adopt_present
 
     _check_changeable(path, session)
-    return adopt_present(path, names, session, lambda state: _supply(session, state), is_dry_run=is_dry_run)
+    return adopt_present(path, names, session, lambda state: _sources(session, state), is_dry_run=is_dry_run)
 
 
 def repair(
@@ -102,7 +102,7 @@ def repair(
     *,
     is_dry_run: bool = False,
     show: Callable[[Repair], None] = lambda repair: None,  # noqa: ARG005 - nobody watches
-) -> Outcome:
+) -> AppliedPlan:
     """Install again what an audit found damaged, write this prefix into what names another, and clear away what is
     left over, in one transaction.
 
@@ -113,16 +113,16 @@ def repair(
     _check_changeable(path, session)
     repairs: list[Repair] = []
 
-    def planned() -> tuple[PrefixState, Plan, Supply]:
-        planned = plan_repair(path, found, lambda state: _supply(session, state))
+    def planned() -> tuple[PrefixState, Plan, Sources]:
+        planned = plan_repair(path, found, lambda state: _sources(session, state))
         repairs.append(planned)
         show(planned)
-        return planned.state, planned.plan, planned.supply
+        return planned.state, planned.plan, planned.sources
 
     if is_dry_run:
-        return Outcome(plan=planned()[1])
+        return AppliedPlan(plan=planned()[1])
     if not any(finding.repair and "--fix" in finding.repair for finding in found.findings):
-        return Outcome(plan=Plan(prefix=path, target=session.target))
+        return AppliedPlan(plan=Plan(prefix=path, target=session.target))
     return change_prefix(path, planned, session, besides=lambda staging: repairs[0].stage(staging))  # noqa: PLW0108 - there is none yet
 
 
@@ -139,21 +139,21 @@ def recover(path: Path) -> transaction.Recovery:
 
 def _solved(
     path: Path, wanted: Asked, session: Session, moving: Callable[[PrefixState], Collection[str]], *, is_dry_run: bool
-) -> Outcome:
+) -> AppliedPlan:
     """Change the environment into what solves what was asked of it before, and what is wanted now."""
 
-    def planned() -> tuple[PrefixState, Plan, Supply]:
+    def planned() -> tuple[PrefixState, Plan, Sources]:
         state = prefix.require(path, is_brief=True)
-        supply = _supply(session, state)
-        return state, plan_change(state, wanted, supply, moving(state)), supply
+        sources = _sources(session, state)
+        return state, plan_change(state, wanted, sources, moving(state)), sources
 
     return _run(path, planned, session, is_dry_run=is_dry_run)
 
 
-def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -> Outcome:
+def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -> AppliedPlan:
     _check_changeable(path, session)
     if is_dry_run:
-        return Outcome(plan=planned()[1])
+        return AppliedPlan(plan=planned()[1])
     return change_prefix(path, planned, session)
 
 
@@ -167,6 +167,6 @@ def _check_changeable(path: Path, session: Session) -> None:
         check_not_frozen(path)
 
 
-def _supply(session: Session, state: PrefixState) -> Supply:
+def _sources(session: Session, state: PrefixState) -> Sources:
     channels = session.channels(state)
-    return Supply(session=session, channels=channels, names=session.names(channels, state))
+    return Sources(session=session, channels=channels, names=session.names(channels, state))

@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 from bridge.cli.commands.request import Asked
 from bridge.errors import NoSolutionError, OwnershipError
 from bridge.install import plan as plans
-from bridge.install.marks import pins
-from bridge.install.ports import Supply
+from bridge.install.frozen_and_pinned import pins
+from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolution, Resolved
 from bridge.prefix.claims import incoming, label
 from bridge.requirements import algebra
@@ -33,7 +33,7 @@ class _Case:
 
     state: PrefixState
     wanted: Asked
-    supply: Supply
+    sources: Sources
     others: tuple[Foreign, ...]
     moving: frozenset[str]
     untrue: frozenset[str]
@@ -45,7 +45,7 @@ class _Case:
         return frozenset(canonicalize_name(each.name) for each in self.wanted.requirements)
 
 
-def plan_change(state: PrefixState, wanted: Asked, supply: Supply, moving: Collection[str] = ()) -> Plan:
+def plan_change(state: PrefixState, wanted: Asked, sources: Sources, moving: Collection[str] = ()) -> Plan:
     """The plan that meets `wanted` and brings `moving` (meta paths) up to date.
 
     What was installed is kept where it can be. A package that another installer removed is installed again where it is
@@ -53,7 +53,7 @@ def plan_change(state: PrefixState, wanted: Asked, supply: Supply, moving: Colle
     as it is. Raises `NoSolutionError`, `NetworkError`; `OwnershipError` (`foreign-distribution`) where `moving` names
     what another installer replaced.
     """
-    case = _case(state, wanted, supply, frozenset(moving))
+    case = _case(state, wanted, sources, frozenset(moving))
     again = frozenset(each.meta_path for each in case.state.installed if _is_wanted(each, case))
     while True:
         found = _resolve(case, again)
@@ -68,15 +68,15 @@ def plan_change(state: PrefixState, wanted: Asked, supply: Supply, moving: Colle
         again |= lacking
     _check_replaced(plan, case)
     _tell_dropped(case)
-    supply.session.warnings += found.warnings
-    supply.session.warnings += [_warning(each) for each in case.others if each.replaces is not None]
+    sources.session.warnings += found.warnings
+    sources.session.warnings += [_warning(each) for each in case.others if each.replaces is not None]
     return replace(plan, keep=(*plan.keep, *case.replaced))
 
 
-def _case(state: PrefixState, wanted: Asked, supply: Supply, moving: frozenset[str]) -> _Case:
-    others = foreign(state, supply.session.target)
+def _case(state: PrefixState, wanted: Asked, sources: Sources, moving: frozenset[str]) -> _Case:
+    others = foreign(state, sources.session.target)
     names = {canonicalize_name(each.name) for each in wanted.requirements}
-    if supply.session.settings.adopt:  # What is asked for takes the place of what another installer put there.
+    if sources.session.settings.adopt:  # What is asked for takes the place of what another installer put there.
         others = tuple(each for each in others if each.project not in names)
     if len(moving) < len(state.installed):
         for each in others:
@@ -87,7 +87,7 @@ def _case(state: PrefixState, wanted: Asked, supply: Supply, moving: frozenset[s
     return _Case(
         state=true,
         wanted=wanted,
-        supply=supply,
+        sources=sources,
         others=others,
         moving=moving,
         untrue=frozenset(each.meta_path for each in displaced(true)),
@@ -105,7 +105,7 @@ def _check_replaced(plan: Plan, case: _Case) -> None:
 
 def _tell_dropped(case: _Case) -> None:
     """Warn of the environment's channels that did not answer. An update that could ask none of them was none."""
-    channels, session = case.supply.channels, case.supply.session
+    channels, session = case.sources.channels, case.sources.session
     remote = [url for url, text in zip(channels.urls, channels.texts, strict=True) if text != "host"]
     if case.moving and channels.dropped and len(channels.dropped) == len(remote):
         raise next(iter(channels.dropped.values()))
@@ -219,10 +219,10 @@ def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution
         if algebra.parse(text).name not in fresh
     ]
     presence = [_presence(each.record) for each in left.installed]
-    target = case.supply.session.target
+    target = case.sources.session.target
     strays = [_presence(each.record) for each in plans.unaccounted(left, target)]
     everything = replace(case.wanted, requirements=(*case.wanted.requirements, *before))
-    session, channels, names = case.supply.session, case.supply.channels, case.supply.names
+    session, channels, names = case.sources.session, case.sources.channels, case.sources.names
     there, kept, pinned = _present(case, again), _kept(case), pins(left.prefix)
     try:
         return session.resolve(everything, channels, names, retained=presence, offered=there, kept=kept, pins=pinned)

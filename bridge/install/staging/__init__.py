@@ -25,24 +25,24 @@ from bridge.install.manifest import Manifest, site_packages_after
 from bridge.install.provenance import conda_depends, meta_path
 from bridge.install.staging import conda
 from bridge.install.staging.bytecode import Compiled
+from bridge.install.staging.compilation import compile_staged
 from bridge.install.staging.conda import Unpacking
-from bridge.install.staging.modules import compile_staged
+from bridge.install.staging.history import stage_history, state_after
+from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
 from bridge.install.staging.originals import Originals
-from bridge.install.staging.own import stage_own, state_after
 from bridge.install.staging.renewal import renew_records
 from bridge.install.staging.replacement import KeptAside, replace_paths
-from bridge.install.staging.task import Laid, Task, differs
 from bridge.install.staging.wheels import Placement, place_wheel, record_wheel
 from bridge.model import Entry, PathChange, PrefixState, Resolved
 from bridge.paths import OWN
 from bridge.prefix.claims import incoming
 from bridge.prefix.shebangs import unfit
 
-__all__ = ["Staged", "Task", "Unpacking", "check_prefix", "stage"]
+__all__ = ["StageInputs", "StagedPlan", "Unpacking", "check_prefix", "stage"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Staged:
+class StagedPlan:
     """What `bridge.transaction` swaps in, what was kept of a person's changes, and the prefix as it is to be.
 
     `problem` says why modules that should have been compiled were not; empty: they were.
@@ -55,14 +55,14 @@ class Staged:
 
 
 def stage(
-    task: Task,
+    inputs: StageInputs,
     staging: Path,
     scratch: Path,
     *,
     executor: Executor | None = None,
     unpacking: Unpacking | None = None,
-) -> Staged:
-    """Write all that is new into `staging`, as if it were `task.plan.prefix`.
+) -> StagedPlan:
+    """Write all that is new into `staging`, as if it were `inputs.plan.prefix`.
 
     :param staging: a directory of ours, empty but for `conda-meta/.bridge`.
     :param scratch: an absent directory, best on the same file system; it is removed in the end.
@@ -73,49 +73,53 @@ def stage(
     `UnsafeInputError` (`prefix-too-long`), `UsageError` (`prefix-name`, `no-python`), `FaultError` (the system, or
     rattler, refused; `staged-differs`: something else was written than the archives hold). The prefix is only read.
     """
-    check_prefix(task.plan.prefix, task.manifests.values())
+    check_prefix(inputs.plan.prefix, inputs.manifests.values())
     try:
-        return _stage(task, staging, scratch, executor, unpacking)
+        return _stage(inputs, staging, scratch, executor, unpacking)
     except IntegrityError as error:
-        if error.id != "staged-differs" or not _are_as_judged(task):
+        if error.id != "staged-differs" or not _are_as_judged(inputs):
             raise
         # rattler goes on where the system refuses it a link, and writes something else: that is the system's fault.
         raise FaultError(error.id, error.message, context=error.context, hint=error.hint) from error
 
 
-def _are_as_judged(task: Task) -> bool:
+def _are_as_judged(inputs: StageInputs) -> bool:
     """Whether the archives are still those whose hashes were verified."""
-    hashes = {resolved.record.identity: resolved.record.sha256 for resolved in incoming(task.plan)}
+    hashes = {resolved.record.identity: resolved.record.sha256 for resolved in incoming(inputs.plan)}
     with suppress(OSError):
-        return all(hashes[identity] in {None, sha256_of(path)} for identity, path in task.archives.items())
+        return all(hashes[identity] in {None, sha256_of(path)} for identity, path in inputs.archives.items())
     return False
 
 
-def _stage(task: Task, staging: Path, scratch: Path, executor: Executor | None, unpacking: Unpacking | None) -> Staged:
+def _stage(
+    inputs: StageInputs, staging: Path, scratch: Path, executor: Executor | None, unpacking: Unpacking | None
+) -> StagedPlan:
     # Beside this thread, packages are unpacked while the wheels are placed, and what is left over is removed while the
     # records are made.
     with ThreadPoolExecutor(max_workers=1) as beside, ExitStack() as held:
         held.callback(fs.remove_tree, scratch)
         unpacking = held.enter_context(unpacking or conda.Unpacking(scratch))
-        unpacked = beside.submit(unpacking.finish, task)
+        unpacked = beside.submit(unpacking.finish, inputs)
         held.callback(wait, [unpacked])
-        to, placed = _stage_wheels(task, staging, conda.paths_of(task), executor)
-        conda.link(task, staging, scratch, unpacked.result())
-        sources = beside.submit(Originals(task.cache).keep, task, unpacked.result())
+        to, placed = _stage_wheels(inputs, staging, conda.paths_of(inputs), executor)
+        conda.link(inputs, staging, scratch, unpacked.result())
+        sources = beside.submit(Originals(inputs.cache).keep, inputs, unpacked.result())
         removed = beside.submit(held.pop_all().close)
-        compiled = compile_staged(task, staging)
+        compiled = compile_staged(inputs, staging)
         staged = _record_wheels(placed, to, compiled) if to is not None else {}
-        staged |= conda.record(task, staging, compiled, sources.result())
+        staged |= conda.record(inputs, staging, compiled, sources.result())
         removed.result()
-    renewed = renew_records(task, staging)
+    renewed = renew_records(inputs, staging)
     _check_tree(staging, staged.keys() | renewed.keys())
-    after = state_after(task, staging)
-    labels = {resolved.record.identity: resolved.record.label for resolved in incoming(task.plan)}
+    after = state_after(inputs, staging)
+    labels = {resolved.record.identity: resolved.record.label for resolved in incoming(inputs.plan)}
     found = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
     found |= renewed
-    found |= {path: (fingerprint, "") for path, fingerprint in stage_own(task, staging, after).items()}
-    replacement = replace_paths(task.state, task.plan, found, staging, task.judgement)
-    return Staged(changes=replacement.changes, kept_aside=replacement.kept_aside, state=after, problem=compiled.problem)
+    found |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging, after).items()}
+    replacement = replace_paths(inputs.state, inputs.plan, found, staging, inputs.judgement)
+    return StagedPlan(
+        changes=replacement.changes, kept_aside=replacement.kept_aside, state=after, problem=compiled.problem
+    )
 
 
 def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
@@ -163,35 +167,35 @@ class _Placed:
 
 
 def _stage_wheels(
-    task: Task, staging: Path, present: Collection[str], executor: Executor | None
+    inputs: StageInputs, staging: Path, present: Collection[str], executor: Executor | None
 ) -> tuple[Placement | None, Sequence[_Placed]]:
     """Place the wheels, and say where; without any, or without a python, nowhere.
 
     :param present: paths that conda packages of the plan bring; with the same bytes, or it was refused.
     """
-    plan = task.plan
-    manifests = {identity: each for identity, each in task.manifests.items() if isinstance(each, WheelManifest)}
+    plan = inputs.plan
+    manifests = {identity: each for identity, each in inputs.manifests.items() if isinstance(each, WheelManifest)}
     wheels = [each for each in incoming(plan) if each.record.identity in manifests]
     if not wheels or plan.python is None:
         return None, ()
     target = plan.target.with_python(plan.python)
     specs = {
-        each.record.identity: conda_depends(each.record, target, task.names, extras=each.extras) for each in wheels
+        each.record.identity: conda_depends(each.record, target, inputs.names, extras=each.extras) for each in wheels
     }
     to = Placement(
         staging=staging,
         final=plan.prefix,
         python=plan.python,
-        site_packages=site_packages_after(plan, task.state) or plan.python.site_packages,
+        site_packages=site_packages_after(plan, inputs.state) or plan.python.site_packages,
         depends=specs,
-        source=Originals(task.cache).plain(),
-        yielded=task.judgement.yielded,
-        shared=_shared(task, wheels, present),
+        source=Originals(inputs.cache).plain(),
+        yielded=inputs.judgement.yielded,
+        shared=_shared(inputs, wheels, present),
     )
 
     def place(each: Resolved) -> tuple[Entry, ...]:
         identity = each.record.identity
-        manifest, unpacked = manifests[identity], task.unpacked.get(identity)
+        manifest, unpacked = manifests[identity], inputs.unpacked.get(identity)
         if unpacked is not None:
             try:
                 with unpacked_contents(manifest, unpacked) as contents:
@@ -199,19 +203,19 @@ def _stage_wheels(
             except IntegrityError:
                 with suppress(FaultError):  # The cache lost a bit. The wheel itself is here.
                     fs.remove_tree(unpacked)
-        with WheelContents(task.archives[identity], manifest) as packed:
+        with WheelContents(inputs.archives[identity], manifest) as packed:
             return place_wheel(each, packed, manifest, to)
 
     placed = []
     for each, entries in zip(wheels, _each(place, wheels, executor), strict=True):
-        _check_wheel(task, each, manifests[each.record.identity], entries, to)
+        _check_wheel(inputs, each, manifests[each.record.identity], entries, to)
         placed.append(_Placed(resolved=each, manifest=manifests[each.record.identity], entries=entries))
     return to, placed
 
 
-def _record_wheels(placed: Iterable[_Placed], to: Placement, compiled: Compiled) -> Laid:
+def _record_wheels(placed: Iterable[_Placed], to: Placement, compiled: Compiled) -> StagedPaths:
     """Write the records of the wheels; all that is theirs."""
-    found: Laid = {}
+    found: StagedPaths = {}
     for each in placed:
         bytecode = compiled.of(entry.path for entry in each.entries)
         records = record_wheel(each.resolved, each.manifest, each.entries, bytecode, to)
@@ -221,13 +225,13 @@ def _record_wheels(placed: Iterable[_Placed], to: Placement, compiled: Compiled)
     return found
 
 
-def _shared(task: Task, wheels: Sequence[Resolved], present: Collection[str]) -> dict[str, frozenset[str]]:
+def _shared(inputs: StageInputs, wheels: Sequence[Resolved], present: Collection[str]) -> dict[str, frozenset[str]]:
     """Identity → paths that another package of the plan writes, with the same bytes."""
     taken = set(present)
     found = {}
     for each in wheels:
-        paths = {entry.path for entry in task.predicted[each.record.identity]}
-        paths -= task.judgement.yielded.get(each.record.identity, frozenset())
+        paths = {entry.path for entry in inputs.predicted[each.record.identity]}
+        paths -= inputs.judgement.yielded.get(each.record.identity, frozenset())
         found[each.record.identity] = frozenset(paths & taken)
         taken |= paths
     return found
@@ -245,12 +249,14 @@ def _each(
 
 
 def _check_wheel(
-    task: Task, resolved: Resolved, manifest: WheelManifest, entries: Sequence[Entry], to: Placement
+    inputs: StageInputs, resolved: Resolved, manifest: WheelManifest, entries: Sequence[Entry], to: Placement
 ) -> None:
     identity = resolved.record.identity
-    yielded = task.judgement.yielded.get(identity, frozenset())
+    yielded = inputs.judgement.yielded.get(identity, frozenset())
     own = {f"{to.site_packages}/{manifest.dist_info}/RECORD", meta_path(resolved.record)}
-    predicted = {entry.path: entry.fingerprint for entry in task.predicted[identity] if entry.path not in yielded | own}
+    predicted = {
+        entry.path: entry.fingerprint for entry in inputs.predicted[identity] if entry.path not in yielded | own
+    }
     written = {entry.path: entry.fingerprint for entry in entries}
     odd = sorted(predicted.keys() ^ written.keys())
     odd += [

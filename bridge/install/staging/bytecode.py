@@ -146,8 +146,8 @@ class _Work:
 
 def _cached(path: str, tag: str) -> str:
     """Where the bytecode of a source goes (PEP 3147)."""
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/__pycache__/{name[: -len('.py')]}.{tag}.pyc"
+    directory, _, name = path.rpartition("/")
+    return f"{directory}/__pycache__/{name[: -len('.py')]}.{tag}.pyc"
 
 
 @final

@@ -16,9 +16,9 @@ from bridge.errors import UsageError
 from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import HARD_LINK, conda_package, meta_path, record_bytes
 from bridge.install.staging.bytecode import Compiled
-from bridge.install.staging.task import Laid, Task, differs
+from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
 from bridge.model import Fingerprint, Resolved
-from bridge.paths import EMPTY, META
+from bridge.paths import EMPTY_SHA256, META
 from bridge.prefix import condameta
 from bridge.prefix.claims import incoming, leaving
 
@@ -34,18 +34,18 @@ _UNPACKING = 2  # at a time; each uses several threads of its own
 _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone: never taken from an archive
 
 
-def packages_of(task: Task) -> list[Resolved]:
+def packages_of(inputs: StageInputs) -> list[Resolved]:
     """The conda packages that the plan brings."""
-    return [each for each in incoming(task.plan) if each.record.ecosystem == "conda"]
+    return [each for each in incoming(inputs.plan) if each.record.ecosystem == "conda"]
 
 
-def paths_of(task: Task) -> set[str]:
+def paths_of(inputs: StageInputs) -> set[str]:
     """The paths that these packages bring, but for those that they yield."""
     found: set[str] = set()
-    for each in packages_of(task):
+    for each in packages_of(inputs):
         identity = each.record.identity
-        paths = {entry.path for entry in task.predicted[identity] if entry.fingerprint.kind != "directory"}
-        found |= paths - task.judgement.yielded.get(identity, frozenset())
+        paths = {entry.path for entry in inputs.predicted[identity] if entry.fingerprint.kind != "directory"}
+        found |= paths - inputs.judgement.yielded.get(identity, frozenset())
     return found
 
 
@@ -58,7 +58,7 @@ class Unpacking:
     """
 
     def __init__(self, scratch: Path) -> None:
-        self._folder = scratch / "packages"
+        self._directory = scratch / "packages"
         self._pool = ThreadPoolExecutor(_UNPACKING, thread_name_prefix="bridge-unpack")
         self._begun: dict[str, Future[None]] = {}
 
@@ -70,54 +70,54 @@ class Unpacking:
 
     def begin(self, archives: Mapping[str, Path]) -> None:
         """Unpack archives that were judged, in the background: `Record.identity` → archive. For any thread."""
-        fs.make_directories(self._folder)
-        job = self._pool.submit(_rattler.extract, {path: self._folder / name for name, path in archives.items()})
+        fs.make_directories(self._directory)
+        job = self._pool.submit(_rattler.extract, {path: self._directory / name for name, path in archives.items()})
         self._begun |= dict.fromkeys(archives, job)
 
-    def finish(self, task: Task) -> dict[str, Path]:
+    def finish(self, inputs: StageInputs) -> dict[str, Path]:
         """Unpack what is left, and wait for all: `Record.identity` → directory. Raises as `_rattler.extract`."""
-        wanted = [each.record.identity for each in packages_of(task)]
-        left = {identity: task.archives[identity] for identity in wanted if identity not in self._begun}
+        wanted = [each.record.identity for each in packages_of(inputs)]
+        left = {identity: inputs.archives[identity] for identity in wanted if identity not in self._begun}
         if left:
             self.begin(left)
         for identity in wanted:
             self._begun[identity].result()
-        return {identity: self._folder / identity for identity in wanted}
+        return {identity: self._directory / identity for identity in wanted}
 
 
-def link(task: Task, staging: Path, scratch: Path, unpacked: Mapping[str, Path]) -> None:
+def link(inputs: StageInputs, staging: Path, scratch: Path, unpacked: Mapping[str, Path]) -> None:
     """Link the unpacked packages into `staging`."""
-    resolved = packages_of(task)
+    resolved = packages_of(inputs)
     if not resolved:
         return
-    python, site = _live_python(task, resolved), site_packages_after(task.plan, task.state)
-    together, apart = _groups(task, resolved)
+    python, site = _live_python(inputs, resolved), site_packages_after(inputs.plan, inputs.state)
+    together, apart = _groups(inputs, resolved)
     for number, group in enumerate([together, *([each] for each in apart)]):
         if not group:
             continue
         # rattler wants a directory of its own (beside records that it did not write it panics): what it links is moved.
         linked = scratch / f"linked-{number}"
-        support = python if python is not None else _staged_python(task, staging, group)
+        support = python if python is not None else _staged_python(inputs, staging, group)
         records = [each.record for each in group]
         _rattler.link(
-            records, unpacked, linked, task.plan.prefix, scratch / "packages", python=support, site_packages=site
+            records, unpacked, linked, inputs.plan.prefix, scratch / "packages", python=support, site_packages=site
         )
-        yielded = task.judgement.yielded.get(group[0].record.identity, frozenset()) if number else frozenset()
-        _move(linked, staging, yielded, _foreseen(task, group))
+        yielded = inputs.judgement.yielded.get(group[0].record.identity, frozenset()) if number else frozenset()
+        _move(linked, staging, yielded, _foreseen(inputs, group))
 
 
-def record(task: Task, staging: Path, compiled: Compiled, sources: Mapping[str, str]) -> Laid:
+def record(inputs: StageInputs, staging: Path, compiled: Compiled, sources: Mapping[str, str]) -> StagedPaths:
     """Hold what was linked against what was foreseen, and complete the records; all that is theirs.
 
     :param sources: `Record.identity` → the record's `link.source`.
     """
-    found: Laid = {}
-    for each in packages_of(task):
-        found |= _finish_conda(task, staging, each, compiled, sources.get(each.record.identity, ""))
+    found: StagedPaths = {}
+    for each in packages_of(inputs):
+        found |= _finish_conda(inputs, staging, each, compiled, sources.get(each.record.identity, ""))
     return found
 
 
-def _groups(task: Task, resolved: Sequence[Resolved]) -> tuple[list[Resolved], list[Resolved]]:
+def _groups(inputs: StageInputs, resolved: Sequence[Resolved]) -> tuple[list[Resolved], list[Resolved]]:
     """The packages that are linked together, no two of them with one path, python among them; and the others.
 
     rattler would move the one of two equal paths away, by a rule of its own. So who shares or yields a path is linked
@@ -126,24 +126,26 @@ def _groups(task: Task, resolved: Sequence[Resolved]) -> tuple[list[Resolved], l
     together: list[Resolved] = []
     apart: list[Resolved] = []
     taken: set[str] = set()
-    yielded = task.judgement.yielded
+    yielded = inputs.judgement.yielded
     for each in sorted(resolved, key=lambda each: (each.record.identity in yielded, each.record.name != "python")):
-        paths = {entry.path for entry in task.predicted[each.record.identity] if entry.fingerprint.kind != "directory"}
+        paths = {
+            entry.path for entry in inputs.predicted[each.record.identity] if entry.fingerprint.kind != "directory"
+        }
         is_alone = each.record.identity not in yielded and taken.isdisjoint(paths)
         (together if is_alone else apart).append(each)
         taken |= paths
     return together, apart
 
 
-def _live_python(task: Task, resolved: Sequence[Resolved]) -> Path | None:
+def _live_python(inputs: StageInputs, resolved: Sequence[Resolved]) -> Path | None:
     """The record of the python that stays; `None` where one is staged, or none is needed."""
     if any(each.record.name == "python" for each in resolved):
         return None
-    gone = {old.meta_path for old in leaving(task.plan)}
-    for installed in task.state.installed:
+    gone = {old.meta_path for old in leaving(inputs.plan)}
+    for installed in inputs.state.installed:
         record = installed.record
         if record.name == "python" and record.ecosystem == "conda" and installed.meta_path not in gone:
-            return task.state.prefix / installed.meta_path
+            return inputs.state.prefix / installed.meta_path
     needing = [each.record.label for each in resolved if each.record.noarch == "python"]
     if needing:
         raise UsageError(
@@ -154,50 +156,52 @@ def _live_python(task: Task, resolved: Sequence[Resolved]) -> Path | None:
     return None
 
 
-def _staged_python(task: Task, staging: Path, group: Sequence[Resolved]) -> Path | None:
+def _staged_python(inputs: StageInputs, staging: Path, group: Sequence[Resolved]) -> Path | None:
     """The record of a python that was linked with an earlier group."""
-    for each in incoming(task.plan):
+    for each in incoming(inputs.plan):
         if each.record.name == "python" and each not in group and each.record.ecosystem == "conda":
             return staging / meta_path(each.record)
     return None
 
 
-def _foreseen(task: Task, group: Iterable[Resolved]) -> set[str]:
-    """What lies at the top of the prefix of the packages of a group: files and folders."""
-    return {entry.path.partition("/")[0] for each in group for entry in task.predicted[each.record.identity]}
+def _foreseen(inputs: StageInputs, group: Iterable[Resolved]) -> set[str]:
+    """What lies at the top of the prefix of the packages of a group: files and directories."""
+    return {entry.path.partition("/")[0] for each in group for entry in inputs.predicted[each.record.identity]}
 
 
 def _move(source: Path, staging: Path, yielded: Collection[str], foreseen: Collection[str]) -> None:
     """Move what was linked, but for what its package yields and what is there already: the same bytes.
 
-    A folder that is not there yet, and of which nothing stays, is moved whole.
+    A directory that is not there yet, and of which nothing stays, is moved whole.
     """
     left = {*yielded, *(path for path in _OF_RATTLER if path not in foreseen)}
-    split = {folder.as_posix() for path in left for folder in PurePosixPath(path).parents}
+    split = {directory.as_posix() for path in left for directory in PurePosixPath(path).parents}
 
-    def move(folder: str) -> None:
-        for path, is_directory in list(tree.entries(folder)):
+    def move(directory: str) -> None:
+        for path, is_directory in list(tree.entries(directory)):
             is_there = target.lstat(path) is not None
             if _PROBE.match(path) and path not in foreseen:
                 continue
             if is_directory and (is_there or path in split):
                 move(path)
             elif path not in left and not is_there:
-                if folder:
-                    target.make_directory(folder)
+                if directory:
+                    target.make_directory(directory)
                 tree.rename(path, target, path)
 
     with fs.WritableTree(source) as tree, fs.WritableTree(staging) as target:
         move("")
 
 
-def _finish_conda(task: Task, staging: Path, resolved: Resolved, compiled: Compiled, source: str) -> Laid:
+def _finish_conda(
+    inputs: StageInputs, staging: Path, resolved: Resolved, compiled: Compiled, source: str
+) -> StagedPaths:
     """Complete the record that rattler wrote, and hold the package's files against what was predicted."""
     record = resolved.record
-    yielded = task.judgement.yielded.get(record.identity, frozenset())
+    yielded = inputs.judgement.yielded.get(record.identity, frozenset())
     path = meta_path(record)
     predicted = {
-        entry.path: entry.fingerprint for entry in task.predicted[record.identity] if entry.path not in yielded
+        entry.path: entry.fingerprint for entry in inputs.predicted[record.identity] if entry.path not in yielded
     }
     bytecode = compiled.of(predicted) if record.noarch == "python" else {}
     with fs.WritableTree(staging) as tree:
@@ -233,20 +237,20 @@ def _completed(
 ) -> bytes:
     """The record of a package in this prefix: what its channel says of it, and its files as they were staged.
 
-    Of rattler's record, the files count: it takes the rest from the archive. A link has the sha256 of the file that it
-    was packed to lead to, as conda and mamba write it; `conda doctor` compares `sha256_in_prefix` with what a link
-    leads to, and rattler writes that of the link's text, which only a link to a folder keeps: doctor passes those by.
-    Bytecode has no hash, as conda writes it: the interpreter may write it anew at any time.
+    Only the paths of rattler's record are used; it takes the rest from the archive. A link gets the sha256 of its
+    packed target, as in conda and mamba: `conda doctor` compares `sha256_in_prefix` with the target's content, while
+    rattler hashes the link's text. Only links to directories keep that hash, for doctor skips them.
+    Bytecode has no hash, as in conda: the interpreter may rewrite it at any time.
     """
     paths = [dict(entry) for entry in document["paths_data"]["paths"] if entry["_path"] not in yielded]
     for entry in paths:
         found = staged.get(entry["_path"])
         if found is not None and found.kind == "file":
             entry |= {"sha256_in_prefix": found.sha256, "size_in_bytes": found.size}
-        elif found is not None and found.kind == "symlink" and not _leads_to_folder(entry["_path"], found, staged):
+        elif found is not None and found.kind == "symlink" and not _leads_to_directory(entry["_path"], found, staged):
             entry.pop("sha256_in_prefix", None)
             led_to = _led_to(entry["_path"], staged)
-            if led_to is not None and entry.get("sha256") in {None, EMPTY}:
+            if led_to is not None and entry.get("sha256") in {None, EMPTY_SHA256}:
                 # Not every builder says what a link leads to; a link that is changed later is found by it.
                 entry |= {"sha256": led_to.sha256, "size_in_bytes": led_to.size}
     paths += [{"_path": path, "path_type": "pyc_file"} for path in sorted(bytecode)]
@@ -271,8 +275,8 @@ def _led_to(path: str, staged: Mapping[str, Fingerprint]) -> Fingerprint | None:
     return None
 
 
-def _leads_to_folder(path: str, link: Fingerprint, staged: Collection[str]) -> bool:
-    """Whether a link leads to a folder of the same package."""
+def _leads_to_directory(path: str, link: Fingerprint, staged: Collection[str]) -> bool:
+    """Whether a link leads to a directory of the same package."""
     target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link.link or ""))
     return any(other.startswith(f"{target}/") for other in staged)
 

@@ -1,10 +1,10 @@
 """What conda-pack needs of a package cache: the files with a prefix placeholder as they were packed (decision 0011).
 
 conda-pack takes a package's files from where its record's `link.source` points, which is conda's unpacked package, and
-writes the new prefix into them when the archive is unpacked. Where that folder is missing it warns, and prefixes in
-binary files keep the old place. bridge keeps no unpacked packages, so a folder of its cache has what conda-pack reads:
+writes the new prefix into them when the archive is unpacked. Where that directory is missing it warns, and prefixes in
+binary files keep the old place. bridge keeps no unpacked packages, so its cache keeps what conda-pack reads:
 `info/paths.json` with the files that have a placeholder, these files, and an `info/link.json` that makes conda-pack
-take all others from the environment. Packages without a placeholder, and wheels, share one such folder.
+take all others from the environment. Packages without a placeholder, and wheels, share one such directory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import final
 from bridge import fs
 from bridge.archive.conda import CondaManifest, CondaPath
 from bridge.errors import FaultError
-from bridge.install.staging.task import Task
+from bridge.install.staging.inputs import StageInputs
 from bridge.prefix.claims import incoming
 
 __all__ = ["Originals", "is_of_bridge"]
@@ -33,27 +33,27 @@ _OF_NOARCH = ("site-packages/", "python-scripts/")  # what conda-pack places els
 
 @final
 class Originals:
-    """The folders of the cache; without a cache, or where it cannot be written, a record has no source."""
+    """The directories of the cache; without a cache, or where it cannot be written, a record has no source."""
 
     def __init__(self, cache: Path | None) -> None:
-        self._folder = cache / _PART if cache is not None else None
+        self._directory = cache / _PART if cache is not None else None
 
     def plain(self) -> str:
-        """The folder of what has no placeholder; empty where there is none."""
+        """The directory of what has no placeholder; empty where there is none."""
         return self._kept(_PLAIN, (), None)
 
-    def keep(self, task: Task, unpacked: Mapping[str, Path]) -> dict[str, str]:
+    def keep(self, inputs: StageInputs, unpacked: Mapping[str, Path]) -> dict[str, str]:
         """Copy the files with a placeholder of the plan's conda packages: `Record.identity` -> `link.source`.
 
         :param unpacked: `Record.identity` -> its unpacked archive, whose files rattler has linked already: it replaces
             placeholders in copies.
         """
         found = {}
-        for each in incoming(task.plan):
-            manifest = task.manifests.get(each.record.identity)
+        for each in incoming(inputs.plan):
+            manifest = inputs.manifests.get(each.record.identity)
             if not isinstance(manifest, CondaManifest):
                 continue
-            yielded = task.judgement.yielded.get(each.record.identity, frozenset())
+            yielded = inputs.judgement.yielded.get(each.record.identity, frozenset())
             paths = [path for path in manifest.paths if _has_placeholder(path, manifest) and path.path not in yielded]
             name = f"{each.record.identity}-{(each.record.sha256 or '')[:16]}"
             if not paths:
@@ -63,12 +63,12 @@ class Originals:
         return found
 
     def _kept(self, name: str, paths: Sequence[CondaPath], source: Path | None) -> str:
-        if self._folder is None:
+        if self._directory is None:
             return ""
-        target = self._folder / name
+        target = self._directory / name
         if (target / "info/paths.json").is_file():
             return str(target)
-        aside = self._folder / f"{name}.{secrets.token_hex(8)}.bridge-tmp"
+        aside = self._directory / f"{name}.{secrets.token_hex(8)}.bridge-tmp"
         try:
             fs.make_directories(aside)
             with fs.WritableTree(aside) as tree:
@@ -89,7 +89,7 @@ class Originals:
 
 
 def is_of_bridge(source: object) -> bool:
-    """Whether a record's `link.source` is one that bridge writes: none, or a folder of its cache."""
+    """Whether a record's `link.source` is one that bridge writes: none, or a directory of its cache."""
     return isinstance(source, str) and (source == "" or Path(source).parent.name == _PART)
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from bridge import fs
 from bridge.install.provenance import conda_package, record_bytes, wheel_package
+from bridge.install.staging.inputs import StageInputs
 from bridge.install.staging.originals import Originals, is_of_bridge
-from bridge.install.staging.task import Task
 from bridge.model import Fingerprint, Installed
 from bridge.prefix.claims import leaving
 from converters.record import Record
@@ -24,18 +24,18 @@ from converters.record import Record
 __all__ = ["renew_records"]
 
 
-def renew_records(task: Task, staging: Path) -> dict[str, tuple[Fingerprint, str]]:
+def renew_records(inputs: StageInputs, staging: Path) -> dict[str, tuple[Fingerprint, str]]:
     """Stage the records of kept packages that are renewed: path -> fingerprint and the owner's label.
 
     Raises `FaultError` where the system refuses to write. A record that cannot be read is left to the audit.
     """
-    gone = {old.meta_path for old in leaving(task.plan)}
+    gone = {old.meta_path for old in leaving(inputs.plan)}
     found = {}
-    source = Originals(task.cache).plain()
-    for installed in task.state.installed:
-        if installed.meta_path in gone or not _may_be_old(installed, task.channel_records):
+    source = Originals(inputs.cache).plain()
+    for installed in inputs.state.installed:
+        if installed.meta_path in gone or not _may_be_old(installed, inputs.channel_records):
             continue
-        data = _renewed(task.state.prefix, installed, task.channel_records.get(installed.record.identity), source)
+        data = _renewed(inputs.state.prefix, installed, inputs.channel_records.get(installed.record.identity), source)
         if data is not None:
             written = fs.write_file(staging, installed.meta_path, [data])
             found[installed.meta_path] = written, installed.record.label
@@ -77,7 +77,7 @@ def _is_one(known: Record, record: Record) -> bool:
 
 
 def _paths(prefix: Path, entries: Iterable[Any]) -> Iterator[Any]:
-    """The entries of a record, links without the hash of their own text (rattler's), but for links to folders."""
+    """The entries of a record, links without the hash of their own text (rattler's), but for links to directories."""
     for entry in entries:
         path = entry.get("_path") if isinstance(entry, dict) else None
         if path is None or entry.get("path_type") != "softlink" or "sha256_in_prefix" not in entry:

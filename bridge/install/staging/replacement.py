@@ -15,7 +15,7 @@ from bridge import fs
 from bridge.faults import faults
 from bridge.install.manifest import GENERATED, site_packages_after
 from bridge.install.ownership import Judgement
-from bridge.install.staging.linked import content_fingerprint
+from bridge.install.staging.cache_links import content_fingerprint
 from bridge.model import Entry, Fingerprint, PathChange, Plan, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import bytecode_source, claims, is_bytecode, label, leaving, owned_entries, superseded
@@ -116,8 +116,8 @@ class _Work:
 
     def _is_behind_leaving_link(self, path: str) -> bool:
         """Whether a link that leaves lies on the way: what it leads to lies at other paths, and stays there."""
-        folder = next((each for each in ancestors(path) if each in self.leaving_links), None)
-        found = None if folder is None else fs.fingerprint(self.prefix, folder, hash=False)
+        directory = next((each for each in ancestors(path) if each in self.leaving_links), None)
+        found = None if directory is None else fs.fingerprint(self.prefix, directory, hash=False)
         return found is not None and found.kind == "symlink"
 
     def going(self) -> Iterator[PathChange]:
@@ -147,11 +147,11 @@ class _Work:
         taken = {change.path for change in changes} | set(self.staged)
         modules: dict[str, dict[str, str]] = {}
         for change in changes:
-            folder, _, name = change.path.rpartition("/")
+            directory, _, name = change.path.rpartition("/")
             if name.endswith(".py") and change.before is not None:
-                modules.setdefault(folder, {})[name[: -len(".py")]] = change.owner
-        for folder, owners in modules.items():
-            cache = f"{folder}/__pycache__" if folder else "__pycache__"
+                modules.setdefault(directory, {})[name[: -len(".py")]] = change.owner
+        for directory, owners in modules.items():
+            cache = f"{directory}/__pycache__" if directory else "__pycache__"
             for name in _names(self.prefix / cache):
                 path = f"{cache}/{name}"
                 module = name.split(".", 1)[0]
@@ -168,13 +168,13 @@ class _Work:
         """
         taken = {change.path for change in changes} | set(self.staged)
         for change in changes:
-            folder, _, name = change.path.rpartition("/")
+            directory, _, name = change.path.rpartition("/")
             is_gone = name == "METADATA" and change.after is None
             is_restored = name == "RECORD" and change.before is not None and change.after is not None
-            if not (is_gone or is_restored) or not folder.endswith(".dist-info"):
+            if not (is_gone or is_restored) or not directory.endswith(".dist-info"):
                 continue
             for left in GENERATED:
-                path = f"{folder}/{left}"
+                path = f"{directory}/{left}"
                 before = None if path in taken or path in self.standing else fs.fingerprint(self.prefix, path)
                 if before is not None and before.kind != "directory":
                     yield PathChange(path=path, before=before, after=None, owner=change.owner, is_record=True)
@@ -208,9 +208,9 @@ class _Work:
     def _free_name(self, path: str) -> str:
         """A name beside `path` that is free, or beside the directory it lies in, where a file is to take its place."""
         base = path
-        for folder in ancestors(path):
-            if folder in self.staged and self.staged[folder][0].kind != "directory":
-                base = folder
+        for directory in ancestors(path):
+            if directory in self.staged and self.staged[directory][0].kind != "directory":
+                base = directory
         for number in count(1):
             name = f"{base}.bridge-saved-{number}"
             is_new = name not in self.staged and all(change.path != name for change in self.saved)
@@ -232,9 +232,9 @@ def _is_record(path: str) -> bool:
     return path.startswith(f"{META}/") or path.endswith(_RECORDS)
 
 
-def _names(folder: Path) -> Collection[str]:
-    with faults(folder):
+def _names(directory: Path) -> Collection[str]:
+    with faults(directory):
         try:
-            return sorted(os.listdir(folder))
+            return sorted(os.listdir(directory))
         except (FileNotFoundError, NotADirectoryError):
             return ()

@@ -60,13 +60,13 @@ class TestDiff:
     def test_another_version_or_build_is_a_change(self) -> None:
         for other in (record("rich", "2.0", wheel=True), record("rich", wheel=True, sha256="other")):
             assert kinds(state(PY, installed(RICH)), solution(Resolved(record=PY.record), Resolved(record=other))) == [
-                ("Change", "rich")
+                ("Replace", "rich")
             ]
 
     def test_a_project_that_changes_its_ecosystem_and_its_name_is_a_change(self) -> None:
         before = state(PY, installed(record("torch", wheel=True)))
         after = solution(Resolved(record=PY.record), Resolved(record=record("pytorch", pypi_names=("torch",))))
-        assert kinds(before, after) == [("Change", "pytorch")]
+        assert kinds(before, after) == [("Replace", "pytorch")]
 
     def test_what_is_in_no_solution_is_removed(self) -> None:
         assert kinds(state(PY, installed(RICH)), solution(Resolved(record=PY.record))) == [("Remove", "rich")]
@@ -84,7 +84,7 @@ class TestDiff:
         rest = [Resolved(record=found) for found in (RICH, noarch, compiled)]
         after = solution(Resolved(record=record("python", version)), *rest, python=version)
         assert kinds(before, after) == sorted(
-            [("Change", "python"), *(("Reinstall", name) for name in again)], key=lambda each: each[1]
+            [("Replace", "python"), *(("Reinstall", name) for name in again)], key=lambda each: each[1]
         )
 
 
@@ -120,7 +120,7 @@ class TestRemoval:
         with pytest.raises(NoSolutionError, match=r"needs09 and 20 more need it$") as caught:
             removal(state(PY, *many), TARGET, ["python"])
         assert len(caught.value.objects["users"]) == 30  # type: ignore[arg-type]
-        assert "deleted as a folder" in str(caught.value.hint)
+        assert "delete the directory" in str(caught.value.hint)
 
     def test_several_at_once_may_need_each_other(self) -> None:
         assert self.gone(self.farm("barn", "grass"), "barn", "cow") == {"barn", "cow", "bucket"}

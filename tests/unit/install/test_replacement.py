@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bridge import fs, transaction
 from bridge.errors import OwnershipError
-from bridge.install.staging import Staged
+from bridge.install.staging import StagedPlan
 from converters.target import Python
 from tests.support.builders import install_record, make_conda, make_wheel, tree_digest
 from tests.support.environments import SITE, Environment
@@ -35,7 +35,7 @@ def tree(environment: Environment) -> dict[str, tuple[str, str]]:
     return {path: seen for path, seen in tree_digest(environment.root).items() if not path.startswith(own)}
 
 
-def changed(staged: Staged) -> dict[str, str]:
+def changed(staged: StagedPlan) -> dict[str, str]:
     """Path → what becomes of it, without the records, which always change."""
     return {
         change.path: "new" if change.before is None else "gone" if change.after is None else "replaced"

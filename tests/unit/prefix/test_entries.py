@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.model import Entry, Fingerprint
-from bridge.paths import EMPTY
+from bridge.paths import EMPTY_SHA256
 from bridge.prefix import condameta, distinfo
 from bridge.prefix.entries import Entries
 from tests.support.prefixes import SITE
 
 HEX = st.binary(min_size=32, max_size=32).map(bytes.hex)
-DIGESTS = st.one_of(st.none(), HEX, st.sampled_from([EMPTY, "0" * 64, "A" * 64, "x"]))
+DIGESTS = st.one_of(st.none(), HEX, st.sampled_from([EMPTY_SHA256, "0" * 64, "A" * 64, "x"]))
 SIZES = st.one_of(st.none(), st.integers(0, 1 << 70))
 FILES = st.builds(Fingerprint, kind=st.just("file"), sha256=DIGESTS, size=SIZES)
 LINKS = st.builds(Fingerprint, kind=st.sampled_from(["symlink", "directory"]), link=st.one_of(st.none(), st.just("x")))
@@ -127,7 +127,7 @@ def test_well_formed_listings_are_read_in_bulk(rows: list[tuple[str, ...]]) -> N
 # --- conda-meta -------------------------------------------------------------------------------------------------------
 
 VALUES = st.one_of(
-    st.none(), HEX, st.sampled_from([EMPTY, "A" * 64, "f" * 63, "", "hardlink", "softlink", "directory"]),
+    st.none(), HEX, st.sampled_from([EMPTY_SHA256, "A" * 64, "f" * 63, "", "hardlink", "softlink", "directory"]),
     st.integers(-1, 1 << 70), st.just([]), st.just(True),
 )  # fmt: skip
 ITEMS = st.fixed_dictionaries(

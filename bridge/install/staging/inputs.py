@@ -13,14 +13,14 @@ from bridge.model import Entry, Fingerprint, Plan, PrefixState
 from converters.names import NameMap
 from converters.record import Record
 
-__all__ = ["Laid", "Task", "differs"]
+__all__ = ["StageInputs", "StagedPaths", "differs"]
 
-Laid = dict[str, tuple[Fingerprint, str]]
+StagedPaths = dict[str, tuple[Fingerprint, str]]
 """Path → what was staged, and the identity of whose it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class StageInputs:
     """All that staging needs to know.
 
     :param state: the prefix as it is; for a new one, an empty state.

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from bridge.resolve.ports import RunPort
     from converters.names import NameMap
 
-__all__ = ["Supply", "command_line"]
+__all__ = ["Sources", "command_line"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Supply:
+class Sources:
     """Where a plan's archives come from: the session, its channels, and the names it was solved with."""
 
     session: RunPort

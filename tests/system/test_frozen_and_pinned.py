@@ -10,7 +10,7 @@ import pytest
 
 from bridge import prefix
 from bridge.errors import UsageError
-from bridge.install.marks import pins
+from bridge.install.frozen_and_pinned import pins
 from tests.support.builders import install_distribution, make_conda, make_repodata, make_wheel, tree_digest
 from tests.support.command_line import Bridge
 from tests.support.environments import SITE, Environment

@@ -9,46 +9,46 @@ from bridge import fs
 from bridge.faults import faults
 from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import history, meta_path
-from bridge.install.staging.task import Task
+from bridge.install.staging.inputs import StageInputs
 from bridge.model import Fingerprint, PrefixState, Reinstall, Remove
 from bridge.paths import META
 from bridge.prefix import condameta, ledger
 from bridge.prefix.claims import incoming, leaving, owned_entries, superseded, unmanaged
 
-__all__ = ["stage_own", "state_after"]
+__all__ = ["stage_history", "state_after"]
 
 _HISTORY = f"{META}/history"
 
 
-def state_after(task: Task, staging: Path) -> PrefixState:
+def state_after(inputs: StageInputs, staging: Path) -> PrefixState:
     """The prefix's own records as they will be, for the ledger."""
-    gone = {old.meta_path for old in leaving(task.plan)}
-    installed = [each for each in task.state.installed if each.meta_path not in gone]
+    gone = {old.meta_path for old in leaving(inputs.plan)}
+    installed = [each for each in inputs.state.installed if each.meta_path not in gone]
     # What was staged for a kept package is its record in today's form.
-    paths = [meta_path(resolved.record) for resolved in incoming(task.plan)]
+    paths = [meta_path(resolved.record) for resolved in incoming(inputs.plan)]
     renewed = [each.meta_path for each in installed if (staging / each.meta_path).is_file()]
     installed = [each for each in installed if each.meta_path not in renewed]
     for path in (*paths, *renewed):
         installed.append(condameta.parse((staging / path).read_bytes(), path)[0])
     taken = {entry.path for each in installed for entry in owned_entries(each)}
-    going = {each.path for each in superseded(task.state, task.plan)}
+    going = {each.path for each in superseded(inputs.state, inputs.plan)}
     return replace(
-        task.state,
-        prefix=task.plan.prefix,
+        inputs.state,
+        prefix=inputs.plan.prefix,
         installed=tuple(sorted(installed, key=lambda each: (each.record.name, each.meta_path))),
         distributions=tuple(
             each
-            for each in unmanaged(task.state)
+            for each in unmanaged(inputs.state)
             if each.path not in going or not any(entry.path in taken for entry in each.entries or ())
         ),
-        python=task.plan.python,
-        site_packages=site_packages_after(task.plan, task.state),
+        python=inputs.plan.python,
+        site_packages=site_packages_after(inputs.plan, inputs.state),
     )
 
 
-def stage_own(task: Task, staging: Path, after: PrefixState) -> dict[str, Fingerprint]:
+def stage_history(inputs: StageInputs, staging: Path, after: PrefixState) -> dict[str, Fingerprint]:
     """The history, as conda keeps it, and the ledger."""
-    plan = task.plan
+    plan = inputs.plan
     repeated = {step.new.record.identity for step in plan.operations if isinstance(step, Reinstall)}
     added = [each for each in incoming(plan) if each.record.identity not in repeated]
     kept = {each.record.identity for each in incoming(plan)} & repeated
@@ -57,14 +57,14 @@ def stage_own(task: Task, staging: Path, after: PrefixState) -> dict[str, Finger
     found = {ledger.PATH: fs.write_file(staging, ledger.PATH, [ledger.build(after)])}
     if not (added or removed):
         return found  # What is only repaired is no revision.
-    path = task.state.prefix / _HISTORY
+    path = inputs.state.prefix / _HISTORY
     with faults(path):
         old = fs.read_content(path) if path.is_file() else b""
     data = history(
         old,
-        when=task.when,
-        command=task.command,
-        version=task.version,
+        when=inputs.when,
+        command=inputs.command,
+        version=inputs.version,
         added=added,
         removed=removed,
         removed_specs=[old.record.name for old in unwanted],
