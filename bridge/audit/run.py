@@ -30,7 +30,7 @@ from bridge.cache.cautions import CautionStore
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY_SHA256
 from bridge.prefix.processes import processors
-from bridge.transaction import pending
+from bridge.transaction.waiting import pending
 from converters.names import NameMap
 from converters.target import Target
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from bridge import __version__, transaction
+from bridge import __version__
 from bridge import prefix as prefixes
 from bridge.archive.wheels import check_wheel
 from bridge.cache.blobs import sha256_of
@@ -43,6 +43,7 @@ from bridge.model import (
 )
 from bridge.prefix.claims import Claim, bytecode_source, claims, incoming, is_bytecode, unmanaged
 from bridge.requirements.foreign import displaced, projects_of
+from bridge.transaction import commit
 from bridge.transaction.journal import now
 from converters.errors import UnsafeInputError
 from converters.record import Record
@@ -85,7 +86,7 @@ def adopt(
         state = prefixes.require(prefix)
         return AppliedPlan(plan=_plan(state, names, session, sources_of(state))[0])
     settings = session.settings
-    with transaction.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
+    with commit.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
         state = prefixes.require(prefix)
         sources = sources_of(state)
         plan, whole = _plan(state, names, session, sources)

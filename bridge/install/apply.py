@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge import fs, transaction
+from bridge import fs
 from bridge.cache.prune import in_use
 from bridge.install.sources import Sources, command_line
 from bridge.model import Fingerprint, PathChange, Plan, PrefixState
 from bridge.resolve.ports import RunPort
+from bridge.transaction import commit
+from bridge.transaction.creation import create
 
 if TYPE_CHECKING:
     from bridge.install.staging import StagedPlan
@@ -51,7 +53,7 @@ def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
 
     started = time.perf_counter()
     settings = sources.session.settings
-    with in_use(settings.cache_dir), transaction.create(plan.prefix, durability=settings.durability) as creation:
+    with in_use(settings.cache_dir), create(plan.prefix, durability=settings.durability) as creation:
         scratch = creation.root / "conda-meta" / ".bridge" / "scratch"
         # All of it lies aside until it is published, so a package is unpacked as soon as it was judged.
         with Unpacking(scratch) as unpacking:
@@ -87,7 +89,7 @@ def change_prefix(
     """
     started = time.perf_counter()
     settings = session.settings
-    with transaction.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
+    with commit.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
         state, plan, sources = planned()
         if plan.is_empty:
             more = besides(running.staging)

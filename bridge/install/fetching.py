@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from bridge import __version__, transaction
+from bridge import __version__
 from bridge.archive.paths import Caution
 from bridge.archive.refusal import shown
 from bridge.archive.wheels import WheelManifest, check_wheel
@@ -35,6 +35,7 @@ from bridge.install.staging import StageInputs, Unpacking
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.prefix.claims import incoming
 from bridge.resolve.ports import RunPort
+from bridge.transaction.commit import Transaction
 from bridge.transaction.journal import now
 from converters.record import Record
 from converters.translate import translate
@@ -294,7 +295,7 @@ class Scripts:
         self._session.warnings += [f"a link script says: {message}" for message in messages]
 
     @contextmanager
-    def undone(self, running: transaction.Transaction) -> Iterator[None]:
+    def undone(self, running: Transaction) -> Iterator[None]:
         """Where the change is undone, what scripts made goes as well, and what they changed is named."""
         traces = Traces(self._prefix) if self._run else None
         try:

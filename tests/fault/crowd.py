@@ -22,7 +22,7 @@ from bridge import fs
 from bridge import prefix as prefixes
 from bridge.prefix import ledger
 from bridge.prefix.claims import claims
-from bridge.transaction import recover
+from bridge.transaction.recovery import recover
 from tests.fault.commands import BASE, environment, make_packages
 from tests.fault.running import run_command
 

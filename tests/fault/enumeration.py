@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.transaction import pending, recover
 from bridge.transaction.journal import read_journal
+from bridge.transaction.recovery import recover
+from bridge.transaction.waiting import pending
 from tests.fault.server import Outcome, Server
 from tests.fault.workloads import WORKLOADS, Workload, build, observe, own
 

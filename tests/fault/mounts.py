@@ -14,7 +14,8 @@ from pathlib import Path
 
 from bridge import faults
 from bridge.errors import FaultError
-from bridge.transaction import pending, recover
+from bridge.transaction.recovery import recover
+from bridge.transaction.waiting import pending
 from tests.fault.workloads import NEW, OLD, Workload, build, observe, own, run
 
 PAGE = 4096

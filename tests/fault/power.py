@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import BridgeError
-from bridge.transaction import recover
+from bridge.transaction.recovery import recover
 from tests.fault.enumeration import Bench, Tree, difference, plain
 from tests.fault.workloads import build, observe
 

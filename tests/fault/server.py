@@ -17,7 +17,7 @@ from typing import Any, final
 
 from bridge import faults
 from bridge.errors import BridgeError
-from bridge.transaction import recover
+from bridge.transaction.recovery import recover
 from tests.fault.running import run_command
 from tests.fault.workloads import WORKLOADS, run
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from bridge import faults, fs
 from bridge.model import Fingerprint, PathChange
-from bridge.transaction import change, recover
+from bridge.transaction.commit import change
+from bridge.transaction.recovery import recover
 
 
 def paths(count: int) -> list[str]:

@@ -20,7 +20,7 @@ import pytest
 
 from bridge.errors import FaultError
 from bridge.faults import FAILPOINTS
-from bridge.transaction import recover
+from bridge.transaction.recovery import recover
 from tests.fault.commands import COMMANDS, CommandBench, environment, make_packages
 from tests.fault.enumeration import ERRNOS, Bench, Tally, kill, kill_recovery, recovery_points, refuse, stick
 from tests.fault.power import lose_power, lose_power_in_recovery

@@ -14,11 +14,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge import faults, fs, transaction
+from bridge import faults, fs
 from bridge import prefix as prefixes
 from bridge.errors import FaultError, OwnershipError
 from bridge.install import staging as link
 from bridge.prefix import ledger
+from bridge.transaction import commit
 from tests.fault.workloads import MEMORY
 from tests.support.builders import make_conda, tree_digest
 from tests.support.environments import Environment
@@ -62,7 +63,7 @@ class Life(RuleBasedStateMachine):
         faults.arm(fault)
         try:
             task = self.environment.task(archives, remove=remove, adopt=adopt)
-            with transaction.change(self.root, durability="none") as opened:
+            with commit.change(self.root, durability="none") as opened:
                 staged = link.stage(task, opened.staging, opened.staging.parent / "scratch")
                 opened.commit(staged.changes)
         except (OwnershipError, FaultError):

@@ -15,7 +15,8 @@ from pathlib import Path
 from bridge import fs
 from bridge.model import Fingerprint, PathChange
 from bridge.paths import OWN
-from bridge.transaction import change, create
+from bridge.transaction.commit import change
+from bridge.transaction.creation import create
 
 Node = bytes | str | None
 Nodes = Mapping[str, Node]

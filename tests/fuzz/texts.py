@@ -16,7 +16,7 @@ from bridge.channels.repodata.shards import read_index, read_shard
 from bridge.index.simple_api import Source, parse_page
 from bridge.prefix.records import Reader as RecordReader
 from bridge.requirements import algebra
-from bridge.requirements.files import read
+from bridge.requirements.files.reading import read
 from bridge.transaction.journal import line, read_journal, read_prunable, read_swap
 from converters.record import conda_record
 from converters.wheel import parse_metadata, parse_wheel_name

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge import fs, prefix, transaction
+from bridge import fs, prefix
 from bridge.archive.conda import check_conda
 from bridge.archive.wheels import check_wheel
 from bridge.install import manifest, ownership
@@ -30,6 +30,7 @@ from bridge.model import (
     Resolved,
 )
 from bridge.prefix import ledger
+from bridge.transaction import commit
 from converters.names import NameMap
 from converters.record import Record, conda_record
 from converters.target import Python, Target
@@ -110,7 +111,7 @@ class Environment:
     def apply(self, archives: Sequence[Path], **options: Any) -> StagedPlan:  # noqa: ANN401
         """Stage and swap in, in one transaction; the environment is consistent afterwards, or the test fails."""
         task = self.task(archives, **options)
-        with transaction.change(self.root, durability="none") as opened:
+        with commit.change(self.root, durability="none") as opened:
             staged = link.stage(task, opened.staging, opened.staging.parent / "scratch")
             opened.commit(staged.changes)
         state = self.state

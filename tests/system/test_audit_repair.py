@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bridge.transaction import change
+from bridge.transaction.commit import change
 from tests.support.builders import record_hash, tree_digest
 from tests.support.command_line import clean_environment
 from tests.support.defect_environments import EXTENSION, Environment, environments

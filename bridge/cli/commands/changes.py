@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge import prefix, transaction
+from bridge import prefix
 from bridge.cli.commands.replanning import plan_change
 from bridge.cli.commands.request import Asked
 from bridge.cli.session import Session
@@ -20,6 +20,8 @@ from bridge.install.sources import Sources
 from bridge.model import Plan, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import leaving
+from bridge.transaction import recovery
+from bridge.transaction.creation import clear_killed
 
 if TYPE_CHECKING:
     from bridge.audit.finding import Report
@@ -126,14 +128,14 @@ def repair(
     return change_prefix(path, planned, session, besides=lambda staging: repairs[0].stage(staging))  # noqa: PLW0108 - there is none yet
 
 
-def recover(path: Path) -> transaction.Recovery:
+def recover(path: Path) -> recovery.Recovery:
     """Settle an interrupted transaction, and remove what killed creations of this environment left beside it."""
-    killed = transaction.clear_killed(path)
-    undone = transaction.Recovery(state="restored", transaction=killed[-1] if killed else None)
+    killed = clear_killed(path)
+    undone = recovery.Recovery(state="restored", transaction=killed[-1] if killed else None)
     if killed and not os.path.lexists(path):
         return undone
     prefix.check(path)
-    found = transaction.recover(path)
+    found = recovery.recover(path)
     return undone if killed and found.state == "nothing" else found
 
 

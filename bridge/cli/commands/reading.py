@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge import __version__, transaction
+from bridge import __version__
 from bridge.audit.finding import INTERRUPTED, Report
 from bridge.audit.report_cache import ReportCache
 from bridge.cli.session import Session
@@ -19,6 +19,7 @@ from bridge.fetch.urls import local_path
 from bridge.fs import fingerprint, publish_file
 from bridge.paths import NAMES_FILE
 from bridge.transaction.sharing import share
+from bridge.transaction.waiting import pending
 
 if TYPE_CHECKING:
     from bridge.audit.queries import Ownership, PackageList, Reasons
@@ -74,7 +75,7 @@ def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bo
 
 def pending_in(path: Path) -> bool:
     """Whether a transaction of the prefix waits to be settled; `False` where there is no prefix."""
-    return path.is_dir() and transaction.pending(path) is not None
+    return path.is_dir() and pending(path) is not None
 
 
 def _circumstances(session: Session) -> str:

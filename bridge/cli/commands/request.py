@@ -10,7 +10,6 @@ from bridge.config import Settings
 from bridge.errors import UsageError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
-from bridge.requirements import files as requirement_files
 from bridge.requirements.files.local import local_requirement
 from bridge.requirements.files.values import FileRequirements
 from bridge.secrets import SECRETS, masked
@@ -100,6 +99,8 @@ def asked(texts: Sequence[str], files: Sequence[str], extras: Sequence[str], gro
 
 def _read(path: Path, extras: Sequence[str], groups: Sequence[str]) -> FileRequirements:
     """A file of requirements; extras and groups are for those that have them."""
+    from bridge.requirements.files.reading import read
+
     if path.suffix.lower() != ".toml":
-        return requirement_files.read(path)
-    return requirement_files.read(path, extras=extras, groups=groups)
+        return read(path)
+    return read(path, extras=extras, groups=groups)

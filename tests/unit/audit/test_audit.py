@@ -24,7 +24,8 @@ from bridge.audit.run import audit, judge
 from bridge.audit.view import make_view
 from bridge.errors import FindingsError, InterruptedPrefixError
 from bridge.model import IndexFile, PrefixState
-from bridge.transaction import change, recover
+from bridge.transaction.commit import change
+from bridge.transaction.recovery import recover
 from converters.target import Target
 from tests.support.audit_cases import CLEAN, FILES, LINUX, NAMES, NP, NUMPY, UNOWNED, Case, numpy
 from tests.support.audit_doubt_cases import DOUBT

@@ -22,13 +22,14 @@ import pytest
 from installer.scripts import Script
 from rattler import PrefixRecord
 
-from bridge import fs, prefix, transaction
+from bridge import fs, prefix
 from bridge.errors import FaultError, IntegrityError, UnsafeInputError, UsageError
 from bridge.install import manifest
 from bridge.install import staging as link
 from bridge.install.ownership import Judgement
 from bridge.model import Install, Plan, PrefixState, Resolved
 from bridge.prefix.shebangs import for_python
+from bridge.transaction.creation import create
 from tests.support.builders import make_conda, make_wheel, tree_digest, zip_bytes
 from tests.support.environments import MINOR, PYTHON, SITE, TARGET, VERSION, Environment, describe
 
@@ -463,7 +464,7 @@ def test_a_new_prefix_is_staged_whole_and_published(tmp_path: Path) -> None:
         predicted=predicted,
         judgement=Judgement(),
     )
-    with transaction.create(final, durability="none") as creation:
+    with create(final, durability="none") as creation:
         staged = link.stage(task, creation.root, tmp_path / "scratch")
         creation.publish()
     assert all(change.before is None for change in staged.changes)

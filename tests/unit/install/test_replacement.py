@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge import fs, transaction
+from bridge import fs
 from bridge.errors import OwnershipError
 from bridge.install.staging import StagedPlan
+from bridge.transaction import commit
 from converters.target import Python
 from tests.support.builders import install_record, make_conda, make_wheel, tree_digest
 from tests.support.environments import SITE, Environment
@@ -297,7 +298,7 @@ def test_a_file_changed_between_staging_and_swapping_stops_it(environment: Envir
     _, staged = environment.stage([conda(tmp_path, "2", {"etc/x.conf": b"newer"})])
     environment.write("etc/x.conf", b"mine, just now")
     before = tree(environment)
-    with transaction.change(environment.root, durability="none") as opened:
+    with commit.change(environment.root, durability="none") as opened:
         for change in staged.changes:
             if change.after is not None and change.after.kind == "file":
                 with (environment.work / "new" / change.path).open("rb") as stream:

@@ -17,7 +17,9 @@ from packaging.requirements import Requirement as Pep508
 
 from bridge.config.builds import Formats
 from bridge.errors import BridgeError, UnsafeInputError, UsageError
-from bridge.requirements.files import FileRequirements, local_requirement, read, url_requirement
+from bridge.requirements.files.local import local_requirement, url_requirement
+from bridge.requirements.files.reading import read
+from bridge.requirements.files.values import FileRequirements
 from tests.support.builders import make_wheel
 from tests.support.sdists import make_sdist
 

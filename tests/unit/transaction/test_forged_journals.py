@@ -21,7 +21,8 @@ import pytest
 
 from bridge.errors import BridgeError
 from bridge.paths import OWN
-from bridge.transaction import pending, recover
+from bridge.transaction.recovery import recover
+from bridge.transaction.waiting import pending
 from tests.fault.workloads import MEMORY, OLD, build
 from tests.support.builders import tree_digest
 
@@ -119,7 +120,8 @@ def test_a_file_of_the_transaction_that_is_none_is_not_waited_for(name: str, kin
         path.mkdir()
     else:
         path.symlink_to("/dev/zero" if kind == "endless" else outside)
-    code = f"from pathlib import Path; from bridge.transaction import pending, recover\np = Path({str(prefix)!r})\n"
+    code = "from bridge.transaction.recovery import recover\nfrom bridge.transaction.waiting import pending\n"
+    code += f"from pathlib import Path\np = Path({str(prefix)!r})\n"
     code += "pending(p)\nrecover(p, lock_timeout=0.0)\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode not in {0, -signal.SIGKILL}, done.stderr

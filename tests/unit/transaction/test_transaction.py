@@ -32,7 +32,10 @@ from bridge.errors import (
 )
 from bridge.model import Fingerprint, PathChange
 from bridge.paths import OWN
-from bridge.transaction import change, create, pending, recover
+from bridge.transaction.commit import change
+from bridge.transaction.creation import create
+from bridge.transaction.recovery import recover
+from bridge.transaction.waiting import pending
 from tests.fault.workloads import (
     MEMORY,
     NEW,
@@ -654,7 +657,7 @@ def test_recovering_nothing_writes_nothing(tmp_path: Path) -> None:
 def held(prefix: Path) -> Iterator[int]:
     """Another process that is within a transaction; its process id."""
     code = (
-        "import sys, time; from pathlib import Path; from bridge.transaction import change\n"
+        "import sys, time; from pathlib import Path; from bridge.transaction.commit import change\n"
         f"with change(Path({str(prefix)!r}), durability='none') as transaction:\n"
         "    (transaction.staging / 'x').write_bytes(b'')\n"
         "    print('held', flush=True)\n"

@@ -10,7 +10,10 @@ import pytest
 
 from bridge import fs
 from bridge.errors import FaultError, PrefixLockedError
-from bridge.transaction import change, clear_killed, create, pending, recover
+from bridge.transaction.commit import change
+from bridge.transaction.creation import clear_killed, create
+from bridge.transaction.recovery import recover
+from bridge.transaction.waiting import pending
 from tests.fault.workloads import NEW, OLD, SITE, WORKLOADS, build, changes, observe, run, write
 from tests.support.command_line import Bridge
 from tests.unit.transaction.test_transaction import killed
