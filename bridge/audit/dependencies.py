@@ -7,7 +7,6 @@ by a conda package that is known to carry it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,6 +17,7 @@ from bridge.errors import UsageError
 from bridge.model import Distribution, PrefixState
 from bridge.requirements import algebra
 from bridge.requirements.algebra import Requirement
+from bridge.requirements.names import name_of
 from converters.names import NameMap
 from converters.target import Target
 
@@ -34,8 +34,6 @@ __all__ = [
     "providers_by_name",
     "providers_by_project",
 ]
-
-_NEEDS_PYTHON = re.compile(r"python(?![\w.-])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +154,7 @@ def projects_of(owner: Owner, names: NameMap) -> tuple[str, ...]:
     record = owner.installed.record
     if record.pypi_names or record.ecosystem == "wheel":
         return record.pypi_names
-    is_python = any(_NEEDS_PYTHON.match(text) for text in record.requirements)
+    is_python = any(name_of(text) == "python" for text in record.requirements)
     return names.provides(record.name, purls=record.purls, is_python=is_python).projects
 
 

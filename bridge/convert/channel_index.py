@@ -20,6 +20,7 @@ from bridge.errors import UnsafeInputError
 from bridge.faults import faults
 from bridge.index.strict_json import parse_json
 from bridge.paths import NAMES_FILE
+from bridge.requirements.names import name_of
 from converters.names import NameMap, projects_of_purls
 from converters.repodata import RepodataEntry, repodata, shards
 from converters.target import SUBDIRS
@@ -161,7 +162,7 @@ def write_names(folder: Path, names: NameMap) -> None:
                 continue
             known[record["name"]] = list(projects)
             for text in record["depends"]:
-                name = text.split(" ", 1)[0].split("[", 1)[0]
+                name = name_of(text)
                 if not name.startswith("_") and name not in _INTERPRETER:
                     known.setdefault(name, list(names.row(name) or (canonicalize_name(name),)))
     fs.publish_file(folder / NAMES_FILE, [json.dumps(known, sort_keys=True, indent=2).encode() + b"\n"])

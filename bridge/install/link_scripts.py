@@ -7,7 +7,6 @@ the commit: one that fails undoes the whole change.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import stat
 import subprocess
@@ -23,13 +22,13 @@ from bridge.errors import FaultError
 from bridge.install.manifest import Manifest
 from bridge.model import Plan
 from bridge.prefix.claims import incoming, leaving
+from bridge.requirements.names import name_of
 from converters.record import Record
 
 __all__ = ["LinkScript", "Traces", "run_scripts", "scripts_of"]
 
 _MESSAGES = ".messages.txt"  # below the prefix: what scripts say to the person
 _SHOWN = 20  # last lines of a script that failed
-_NAME_END = re.compile(r"[ =<>!~\[;(@]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +77,7 @@ def _in_order(records: Sequence[Record]) -> list[Record]:
             done.setdefault(name, by_name[name])
         elif name not in begun:
             begun.add(name)
-            needs = {_NAME_END.split(text.strip(), maxsplit=1)[0] for text in by_name[name].requirements}
+            needs = set(map(name_of, by_name[name].requirements))
             agenda.append((name, True))
             agenda += [(need, False) for need in sorted(needs & by_name.keys(), reverse=True)]
     return list(done.values())

@@ -22,6 +22,7 @@ from bridge.model import Installed, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import unmanaged
 from bridge.prefix.strays import named_package
+from bridge.requirements.names import name_of
 from converters.record import Record
 from converters.target import Python
 
@@ -74,7 +75,7 @@ def _installed(state: PrefixState, path: str, record: Record, sources: Sources) 
     is_python = record.name == "python"
     python = Python(version=record.version) if is_python and state.python is None else state.python
     entries = conda_paths(manifest, python, site_packages=state.site_packages)
-    is_needed = any(record.name == text.split()[0] for each in state.installed for text in each.record.requirements)
+    is_needed = any(record.name == name_of(text) for each in state.installed for text in each.record.requirements)
     # Nobody knows any more whether it was asked for; what nothing needs must not go with the next removal.
     return Installed(record=record, meta_path=path, entries=entries, requested=() if is_needed else (record.name,))
 

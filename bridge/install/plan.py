@@ -26,12 +26,13 @@ from bridge.model import (
 from bridge.paths import META
 from bridge.prefix.claims import unmanaged
 from bridge.requirements.algebra import marker_holds, parse_pypi
+from bridge.requirements.names import name_of
 from converters.record import Record
 from converters.target import Python, Target
 
 __all__ = ["diff", "matching", "removal", "unaccounted", "with_unmanaged"]
 
-_NAME_END = re.compile(r"[ =<>!~\[;(@]")
+
 _SHOWN = 10  # names in one message
 
 
@@ -226,7 +227,7 @@ class _Graph:
     def _needs(self, installed: Installed, extra: str) -> list[tuple[Installed, str]]:
         record = installed.record
         if record.ecosystem == "conda":
-            names = {_canonical(_NAME_END.split(text.strip(), maxsplit=1)[0]) for text in record.requirements}
+            names = {_canonical(name_of(text)) for text in record.requirements}
             return [(self._by_name[name], "") for name in names if name in self._by_name]
         found: list[tuple[str, str]] = [("python", "")]
         for text in record.requirements:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from packaging.version import Version
 
 from bridge.requirements.algebra import pep440_version
+from bridge.requirements.names import name_of
 from bridge.resolve.candidates.packages import CondaName, Project
 from bridge.resolve.candidates.provides import canonical
 from bridge.resolve.candidates.pythons import PythonMasks
@@ -94,5 +95,5 @@ class Catalog:
 
     def _dependencies_among(self, name: str, others: Sequence[str]) -> int:
         """How many of `others` the records of `name` depend on: a metapackage comes after what it stands for."""
-        needed = {text.split(" ", 1)[0] for text in self.conda(name).depends}
+        needed = set(map(name_of, self.conda(name).depends))
         return len(needed.intersection(others) - {name})

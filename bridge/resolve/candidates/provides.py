@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from bridge.requirements.names import name_of
 from converters.names import NameMap, Provided
 from converters.record import Record
 
@@ -14,7 +15,6 @@ __all__ = ["canonical", "is_python_record", "is_python_text", "provided_by", "wh
 _PYTHON_NAMES = frozenset(
     {"python", "python_abi", "cpython", "_python_abi3_support", "python-gil", "python-freethreading"}
 )
-_NAME_END = re.compile(r"[ =<>!~\[]")
 
 
 @lru_cache(maxsize=65536)
@@ -25,14 +25,12 @@ def canonical(name: str) -> str:
 
 def is_python_text(text: str) -> bool:
     """Whether a MatchSpec text speaks of the interpreter or its ABI."""
-    return text.split(" ", 1)[0] in _PYTHON_NAMES
+    return name_of(text) in _PYTHON_NAMES
 
 
 def is_python_record(record: Record) -> bool:
     """Whether a record is a python package: it depends on the interpreter, or is linked for it."""
-    return record.noarch == "python" or any(
-        _NAME_END.split(text, maxsplit=1)[0] in _PYTHON_NAMES for text in record.requirements
-    )
+    return record.noarch == "python" or any(map(is_python_text, record.requirements))
 
 
 def provided_by(record: Record, names: NameMap) -> Provided:
@@ -48,7 +46,7 @@ def provided_by(record: Record, names: NameMap) -> Provided:
         return provided
     is_other = not is_python and names.row(record.name) == ()
     own = None if is_other else canonical(record.name)
-    dependencies = {_NAME_END.split(text, maxsplit=1)[0] for text in record.requirements}
+    dependencies = set(map(name_of, record.requirements))
     accepted = tuple(
         project
         for project in provided.projects

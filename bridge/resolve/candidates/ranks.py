@@ -15,6 +15,7 @@ from packaging.tags import Tag
 
 from bridge.model import IndexFile
 from bridge.requirements.algebra import conda_version, pep440_version
+from bridge.requirements.names import name_of
 from converters.record import Record
 from converters.target import Target
 from converters.wheel import parse_wheel_name
@@ -42,7 +43,7 @@ def _newest_python(record: Record) -> tuple[int, int]:
     """The python minor a build is made for; what is made for none in particular counts as the newest."""
     if record.noarch is None:
         for text in record.requirements:
-            if text.startswith(("python_abi ", "python ")) and (minor := _MINOR.search(text)):
+            if name_of(text) in {"python_abi", "python"} and (minor := _MINOR.search(text)):
                 return int(minor[1]), int(minor[2])
     return 99, 0
 

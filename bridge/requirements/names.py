@@ -1,0 +1,17 @@
+"""The name in the text of a requirement, without parsing the rest: for texts that are read by the hundred thousand."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+__all__ = ["name_of"]
+
+_NAME = re.compile(r"\s*(?:[^\s\[]*::)?([^\s=<>!~\[;(@]*)")
+
+
+@lru_cache(maxsize=1 << 18)
+def name_of(text: str) -> str:
+    """Return the name in a MatchSpec or PEP 508 text as it is written, without a channel before it; `""` for none."""
+    match = _NAME.match(text)
+    return match[1] if match else ""
