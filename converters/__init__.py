@@ -1,1 +1,1 @@
-"""Wheels and conda packages, translated: pure, and without any knowledge of `bridge`."""
+"""Translate wheels to conda packages. Pure; imports nothing of `bridge`."""

@@ -1,9 +1,9 @@
-"""How hard packages are compressed: zstd's levels, 1 to 22."""
+"""Compression levels of packages (zstd, 1 to 22)."""
 
 __all__ = ["BEST_LEVEL", "DEFAULT_LEVEL", "HIGHEST_LEVEL"]
 
 DEFAULT_LEVEL = 11
-"""The level at which packages are about as small as others' at their highest, in a tenth of the time."""
+"""Packages are about as small as those of other tools at level 19, in a tenth of the time."""
 BEST_LEVEL = 19
-"""Smaller than those, in their time."""
+"""Smaller packages than those of other tools, in the same time."""
 HIGHEST_LEVEL = 22

@@ -1,12 +1,11 @@
-"""A wheel becomes a conda package: what it is called, what it needs, where its files lie, and what its records say.
+"""Convert an open wheel to a conda package in memory: its record, its `info/` documents and its files.
 
-Pure, but for reading the wheel that is given open. Whether the wheel is sound (its zip, its RECORD, its names) is
-judged before, by the caller. Equal input gives equal output: no clock, no locale, no order of a set plays a part.
+The caller validates the wheel first (zip structure, RECORD, names). Equal input gives equal output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from packaging.version import Version
@@ -31,11 +30,10 @@ __all__ = ["Converted", "Described", "convert", "describe"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """What a wheel is in conda's terms, whatever form it comes in. `index` is an index.json.
+    """A wheel described as a conda package: `index` is its index.json, `hash_input` its hash_input.json.
 
-    :param hash_input: what the build string is the hash of.
-    :param notes: what a person should know of it, one sentence each.
-    :param other_pythons: pythons that the wheel fits on this platform and this does not, ascending (3.9 to 3.14).
+    :param notes: remarks for the user, one sentence each.
+    :param other_pythons: pythons (3.9 to 3.14, ascending) that the wheel supports on this platform and this does not.
     """
 
     named: WheelName
@@ -50,12 +48,11 @@ class Described:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
-    """A conda package, not written yet. `record` is of ecosystem `conda`; its file name, hash and size are not known.
+    """A conda package that is not written yet; `record` lacks file name, hash and size.
 
-    :param info: file name below `info/` → content.
+    :param info: file name in `info/` → content.
     :param members: the payload, sorted by path; opened only while it is written.
-    :param notes: what a person should know of this package, one sentence each.
-    :param other_pythons: as in `Described`.
+    :param notes: as in `Described`, like `other_pythons`.
     """
 
     record: Record
@@ -68,9 +65,9 @@ class Converted:
 def describe(
     wheel: Manifest, info: WheelInfo, *, target: Target | None, names: NameMap, lookup: MetadataLookup | None = None
 ) -> Described:
-    """The record of a wheel, without its files. As `convert`, and raises as it, but for `path-collision`."""
+    """Describe a wheel without its files. Parameters and errors are those of `convert`, except `path-collision`."""
     if not info.sha256:
-        raise ValueError(f"{info.filename}: a package says which wheel it was made from; the sha256 is missing")
+        raise ValueError(f"{info.filename}: the sha256 is missing, which the package must state")
     named = parse_wheel_name(info.filename)
     check_name(named, wheel.metadata, info.filename)
     fit = choose_fit(info.filename, named.tags, target)
@@ -100,47 +97,47 @@ def convert(
     names: NameMap,
     lookup: MetadataLookup | None = None,
 ) -> Converted:
-    """The conda package of a wheel.
+    """Convert a wheel to a conda package.
 
-    :param archive: the wheel, open; it must stay open until the members are written.
-    :param wheel: its manifest, as judged.
+    :param archive: the wheel; it must stay open until the members are written.
+    :param wheel: its validated manifest.
     :param info: its provenance; `sha256` must be set.
-    :param target: the platform, and the python where the wheel leaves that open; `None`: it must fit everywhere.
-    :param lookup: the metadata of other projects, for the extras that the wheel asks of them.
+    :param target: the platform, and the python if the wheel supports several; `None`: the package must fit everywhere.
+    :param lookup: the metadata of other projects, whose extras the wheel requires.
 
     Raises `UnsafeInputError`: `wheel-name`, `wheel-tag`, `not-portable`, `requires-python`, `requirement-invalid`,
     `requirement-untranslatable`, `version-untranslatable`, `package-name`, `reserved-path`, `path-collision`; and
     `ValueError` without a sha256.
     """
-    known = describe(wheel, info, target=target, names=names, lookup=lookup)
-    _refuse_names(wheel, known.shape)
-    payload = arrange(archive, wheel, known.shape.layout)
+    described = describe(wheel, info, target=target, names=names, lookup=lookup)
+    _refuse_names(wheel, described.shape)
+    payload = arrange(archive, wheel, described.shape.layout)
     return Converted(
-        record=replace(conda_record(known.index), pypi_names=(known.named.project,), extras=known.extras),
+        record=replace(conda_record(described.index), pypi_names=(described.named.project,), extras=described.extras),
         info=info_files(
-            wheel, info, payload, layout=known.shape.layout, index=known.index, hash_input=known.hash_input
+            wheel, info, payload, layout=described.shape.layout, index=described.index, hash_input=described.hash_input
         ),
         members=tuple(file.member for file in payload.files),
-        notes=(*known.notes, *_notes_on_files(wheel, known.named, known.shape, known.natives, payload)),
-        other_pythons=known.other_pythons,
+        notes=(*described.notes, *_notes_on_files(wheel, described, payload)),
+        other_pythons=described.other_pythons,
     )
 
 
 def _other_pythons(named: WheelName, shape: Shape, requirements: WheelRequirements) -> tuple[str, ...]:
-    """The pythons that other packages of the same wheel would serve."""
+    """Return the pythons that other packages of the same wheel would serve."""
     at = microversions(requirements.lines.all)
-    found = {
+    versions = {
         version
         for fit in fits(named.tags)
         if fit.is_portable or fit.subdir == shape.subdir
         for version in PythonVersions.admitted(requirements.requires_python & fit.pythons, at).window()
         if not shape.pythons.contains(version, prereleases=True)
     }
-    return tuple(sorted(found, key=Version))
+    return tuple(sorted(versions, key=Version))
 
 
 def _refuse_names(wheel: Manifest, shape: Shape) -> None:
-    """File names that the package's platform cannot hold (W40, W44)."""
+    """Refuse file names that are impossible on the package's platform (W40, W44)."""
     unfit = {"win": {"windows-name", "case-collision"}, "osx": {"case-collision"}}.get(
         shape.subdir.split("-")[0], set()
     )
@@ -155,10 +152,10 @@ def _refuse_names(wheel: Manifest, shape: Shape) -> None:
 def _notes_on_fit(
     wheel: Manifest, named: WheelName, shape: Shape, fit: Fit, requirements: WheelRequirements
 ) -> Iterator[str]:
-    """Where the package is narrower than the wheel, and why; where the wheel contradicts itself."""
+    """Say where and why the package serves less than the wheel, and where the wheel contradicts itself."""
     is_narrow = fit.is_portable and shape.subdir != "noarch"
     if not shape.layout.is_portable and fit.is_portable:
-        yield f"made for {shape.subdir} and {shape.layout.include}, where its headers lie"
+        yield f"made for {shape.subdir} and {shape.layout.include}, where its headers are installed"
     elif is_narrow or shape.span.pythons:
         admitted = PythonVersions.admitted(
             requirements.requires_python & fit.pythons, microversions(requirements.lines.all)
@@ -172,31 +169,30 @@ def _notes_on_fit(
     if fit.abi == "abi3":
         yield f"built for the stable ABI: one package for every python {fit.pythons} with a GIL"
     if fit.python is not None and len({tag.interpreter for tag in named.tags}) > 1:
-        yield f"made for python {fit.python.minor[0]}.{fit.python.minor[1]}, one of those that the wheel fits"
+        yield f"made for python {fit.python.minor[0]}.{fit.python.minor[1]}, one of those that the wheel supports"
     if named.tags != written_tags(wheel.tags):
-        yield "the tags in the wheel are not those of its file name, which was believed"
+        yield "the tags in the wheel differ from those in its file name, which were used"
     if any("linux_" in tag.platform and not tag.platform.startswith("manylinux") for tag in named.tags):
         yield "its tag does not say which glibc it needs"
 
 
-def _notes_on_files(
-    wheel: Manifest, named: WheelName, shape: Shape, natives: Sequence[NativeFile], payload: Payload
-) -> Iterator[str]:
-    """Files that are out of the ordinary."""
-    site = f"{shape.layout.site_packages}/"
+def _notes_on_files(wheel: Manifest, described: Described, payload: Payload) -> Iterator[str]:
+    """Report unusual files."""
+    layout, natives = described.shape.layout, described.natives
+    site = f"{layout.site_packages}/"
     modules = [file.member.path.removeprefix(site) for file in payload.files if file.member.path.startswith(site)]
-    for name in junk_of(modules, named.project):
-        yield f"{name} lies at the top of site-packages, where other packages may have one too"
+    for name in junk_of(modules, described.named.project):
+        yield f"{name} is at the top of site-packages, where other packages may have one too"
     for path in modules:
         if "/" not in path and path.endswith(".pth"):
-            yield f"{path} is read by python whenever it starts, and may run code then"
+            yield f"{path} is read by python at every start, and can run code then"
         elif path in ("sitecustomize.py", "usercustomize.py"):
-            yield f"{path} is run by python whenever it starts"
+            yield f"{path} is run by python at every start"
     if natives:
         systems = ", ".join(sorted({native.system for native in natives}))
-        yield f"holds native code for {systems} although its tag says that it runs anywhere: {natives[0].path}"
+        yield f"has native code for {systems} although it is tagged for any platform: {natives[0].path}"
     if caches := [path for path in payload.dropped if path.endswith(".pyc")]:
         yield f"{len(caches)} compiled modules (.pyc) were left out; python makes them again"
-    if shape.layout.is_portable and any(command.group == "gui_scripts" for command in wheel.entry_points):
+    if layout.is_portable and any(command.group == "gui_scripts" for command in wheel.entry_points):
         yield "its graphical commands become console commands, the only kind that conda makes"
     yield from (f"{caution.path}: {caution.detail}" for caution in wheel.cautions)

@@ -1,9 +1,8 @@
-"""What a written package depends on: a wheel's Requires-Dist and Requires-Python, said in MatchSpecs.
+"""Write a wheel's Requires-Dist and Requires-Python as the MatchSpecs of a package.
 
-No meaning is lost, or it is refused: markers are evaluated (`converters.markers`), versions rewritten
-(`converters.versions`), an extra that is asked of another project brings that extra's own requirements, and a URL never
-becomes a name. The wheel's own extras become `extra_depends` (CEP 44), on which nothing rests: who does not know them
-installs the base.
+Markers are evaluated (`converters.markers`), versions rewritten (`converters.versions`), and extras of other projects
+replaced by their requirements. What has no equivalent, such as a URL, is refused. The wheel's own extras become
+`extra_depends` (CEP 44); clients that do not support it install the base.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ __all__ = [
 ]
 
 MetadataLookup = Callable[[str, SpecifierSet], CoreMetadata | None]
-"""The metadata of a project's best version within a specifier set; `None` where it is not known. Called repeatedly."""
+"""Returns the metadata of a project's best version within a specifier set; `None`: unknown. Called repeatedly."""
 
-# Forms that PEP 440 and 508 do not allow, that have been published, and that have one reading only (as uv reads them).
 _OPERATOR = r"(?:===|[<>=!~]=|[<>])"
 _LONGEST_LINE = 8192  # characters
 _MOST_LINES = 5000  # the longest real list is a fifth of it
 _MOST_EXTRAS = 1000
 
+# Published forms that PEP 440 and 508 do not allow, but that have only one meaning; uv repairs them too.
 _REPAIRS = (
     (re.compile(rf"({_OPERATOR}\s*[^\s,;()<>=!~]+)\s*(?={_OPERATOR})"), r"\1,"),  # >=7.2.0<8.0.0
     (re.compile(r"(>=|<)(\s*[0-9][0-9.]*)\.\*"), r"\1\2"),  # >=3.6.*
@@ -54,7 +53,7 @@ _REPAIRS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequiredProject:
-    """A project that is needed at a place, by its normalised name. `extras` are those that were not followed."""
+    """A required project, by its normalised name. `extras`: those not replaced by their requirements."""
 
     project: str
     specifier: SpecifierSet = field(default_factory=SpecifierSet)
@@ -62,7 +61,7 @@ class RequiredProject:
     extras: tuple[str, ...] = ()
 
     def requirement(self) -> Requirement:
-        """The same in PEP 508's terms."""
+        """Return the PEP 508 requirement."""
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
         versions = f" @ {self.url}" if self.url else str(self.specifier)
         return Requirement(f"{self.project}{extras}{versions}")
@@ -70,29 +69,29 @@ class RequiredProject:
 
 @dataclass(frozen=True, slots=True)
 class RequirementLines:
-    """A project's requirements, and those of them that an extra may bring into force."""
+    """The requirements of a project, indexed by extra."""
 
     all: tuple[RequirementLine, ...]
     _naming: Mapping[str, tuple[RequirementLine, ...]]
 
     @classmethod
     def of(cls, lines: Iterable[RequirementLine]) -> RequirementLines:
-        """Sort out `lines` by the extras that they speak of."""
-        found = tuple(lines)
-        naming: dict[str, list[RequirementLine]] = {extra: [] for line in found for extra in line.extras}
-        for line in found:
+        """Index `lines` by the extras in their markers."""
+        ordered = tuple(lines)
+        naming: dict[str, list[RequirementLine]] = {extra: [] for line in ordered for extra in line.extras}
+        for line in ordered:
             for extra in naming if line.by_any_extra else set(line.extras):
                 naming[extra].append(line)
-        return cls(found, {extra: tuple(group) for extra, group in naming.items()})
+        return cls(ordered, {extra: tuple(group) for extra, group in naming.items()})
 
     def naming(self, extra: str) -> tuple[RequirementLine, ...]:
-        """In order, the lines that could be in force for `extra` and not without it."""
+        """Return, in order, the lines that `extra` can activate."""
         return self._naming.get(extra) or tuple(line for line in self.all if line.by_any_extra)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelRequirements:
-    """A project's own requirements, parsed. `notes` say what had to be repaired to read them."""
+    """The parsed requirements of a project. `notes`: the repairs made to parse them."""
 
     project: str
     lines: RequirementLines
@@ -102,30 +101,30 @@ class WheelRequirements:
     notes: tuple[str, ...] = ()
 
     def at(self, place: Place, extra: str = "") -> tuple[RequiredProject, ...]:
-        """What is needed at `place`; with `extra`, what that extra adds.
+        """Return the projects required at `place`; with `extra`, those that the extra adds.
 
-        Extras of the project's own are followed, each once; those of others only for the base, where `lookup` knows
-        their metadata.
+        The project's own extras are replaced by their requirements; those of other projects only for the base, if
+        `lookup` knows their metadata.
         """
         lookup = None if extra else self.lookup
         return tuple(dict.fromkeys(_follow(self.project, self.lines, extra, place, lookup)))
 
     def deciding(self) -> tuple[RequirementLine, ...]:
-        """The lines by which places differ; those of other projects whose extras are asked for among them."""
-        found, waiting, seen = [], list(self.lines.all), set()
+        """Return the lines whose value depends on the place, including those of projects whose extras are required."""
+        deciding, waiting, seen = [], list(self.lines.all), set()
         while waiting:
             line = waiting.pop()
-            found += [line] if line.by_platform or line.by_python else []
-            asked = (canonicalize_name(line.requirement.name), str(line.requirement.specifier))
-            if line.requirement.extras and asked not in seen and asked[0] != self.project:
-                seen.add(asked)
+            deciding += [line] if line.by_platform or line.by_python else []
+            key = (canonicalize_name(line.requirement.name), str(line.requirement.specifier))
+            if line.requirement.extras and key not in seen and key[0] != self.project:
+                seen.add(key)
                 others = _lines_of(line.requirement, self.lookup)
                 waiting += others.all if others is not None else ()
-        return tuple(found)
+        return tuple(deciding)
 
 
 def _in_force(lines: RequirementLines, extra: str, place: Place) -> Iterator[Requirement]:
-    """What an extra adds at a place; the base, where `extra` is empty."""
+    """Yield what an extra adds at a place; without an extra, the base requirements."""
     for line in lines.naming(extra) if extra else lines.all:
         if line.holds(place, extra) and not (extra and line.holds(place)):
             yield line.requirement
@@ -134,7 +133,7 @@ def _in_force(lines: RequirementLines, extra: str, place: Place) -> Iterator[Req
 def _follow(
     owner: str, lines: RequirementLines, extra: str, place: Place, lookup: MetadataLookup | None
 ) -> Iterator[RequiredProject]:
-    """What `owner` needs at a place, and what the extras that it asks for need, each in its place and once."""
+    """Yield the projects that `owner` requires at a place, in order, each extra replaced once by its requirements."""
     seen = {(owner, extra)}
     waiting = [(owner, lines, _in_force(lines, extra, place))]
     while waiting:
@@ -146,18 +145,18 @@ def _follow(
         project = canonicalize_name(requirement.name)
         extras = sorted(map(canonicalize_name, requirement.extras))
         is_own = project == owner  # name[all] → name[a,b]
-        found = lines if is_own else _lines_of(requirement, lookup) if extras else None
+        known = lines if is_own else _lines_of(requirement, lookup) if extras else None
         if not is_own:
-            unknown = () if found else tuple(extras)
+            unknown = () if known else tuple(extras)
             yield RequiredProject(project=project, specifier=requirement.specifier, url=requirement.url, extras=unknown)
-        for asked in reversed(extras) if found else ():
-            if found and (project, asked) not in seen:
-                seen.add((project, asked))
-                waiting.append((project, found, _in_force(found, asked, place)))
+        for name in reversed(extras) if known else ():
+            if known and (project, name) not in seen:
+                seen.add((project, name))
+                waiting.append((project, known, _in_force(known, name, place)))
 
 
 def _lines_of(requirement: Requirement, lookup: MetadataLookup | None) -> RequirementLines | None:
-    """The requirements of another project, where somebody knows them."""
+    """Return the requirements of another project; `None`: unknown."""
     if lookup is None or requirement.url is not None:
         return None
     metadata = lookup(canonicalize_name(requirement.name), requirement.specifier)
@@ -171,7 +170,7 @@ def _line(text: str) -> RequirementLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """MatchSpecs: `depends` without python, and by extra what it adds (CEP 44). `notes`: what a person should know."""
+    """MatchSpecs: `depends` without python, and extra → what it adds (CEP 44). `notes`: remarks for the user."""
 
     depends: tuple[str, ...]
     extra_depends: Mapping[str, tuple[str, ...]]
@@ -179,9 +178,9 @@ class Dependencies:
 
 
 def parse_requirement(text: str) -> tuple[Requirement, bool]:
-    """A Requires-Dist line, and whether it had to be repaired (`>=7.2.0<8.0.0`).
+    """Parse a Requires-Dist line; also return whether it was repaired (`>=7.2.0<8.0.0`).
 
-    Raises `UnsafeInputError` (`requirement-invalid`) where no single reading is left.
+    Raises `UnsafeInputError` (`requirement-invalid`, `limit-size`).
     """
     if len(text) > _LONGEST_LINE:
         raise UnsafeInputError("limit-size", f"a requirement of {len(text)} characters: {text[:80]}…")
@@ -196,11 +195,11 @@ def parse_requirement(text: str) -> tuple[Requirement, bool]:
             problem = str(error).splitlines()[0]
         except RecursionError:
             problem = "its marker is nested too deeply"
-    raise UnsafeInputError("requirement-invalid", f"not a requirement as PEP 508 has it: {text}", context=(problem,))
+    raise UnsafeInputError("requirement-invalid", f"not a valid PEP 508 requirement: {text}", context=(problem,))
 
 
 def parse_requires_python(text: str | None) -> tuple[SpecifierSet, bool]:
-    """Requires-Python, and whether it had to be repaired (`>=3.6.*`). Raises `UnsafeInputError` (`requires-python`)."""
+    """Parse Requires-Python; also return whether it was repaired. Raises `UnsafeInputError` (`requires-python`)."""
     for candidate in _repaired(text or ""):
         try:
             specifier = SpecifierSet(candidate)
@@ -209,12 +208,14 @@ def parse_requires_python(text: str | None) -> tuple[SpecifierSet, bool]:
         except InvalidSpecifier:
             pass
     raise UnsafeInputError(
-        "requires-python", f"Requires-Python is no version specifier: {text}", hint="correct it in the wheel's METADATA"
+        "requires-python",
+        f"Requires-Python is not a version specifier: {text}",
+        hint="correct it in the wheel's METADATA",
     )
 
 
 def _repaired(text: str) -> Iterator[str]:
-    """`text`, and then as it is after each repair."""
+    """Yield `text`, then the result of each repair."""
     yield text
     for pattern, replacement in _REPAIRS:
         if (repaired := pattern.sub(replacement, text)) != text:
@@ -223,10 +224,7 @@ def _repaired(text: str) -> Iterator[str]:
 
 
 def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = None) -> WheelRequirements:
-    """The requirements of a wheel's metadata.
-
-    Raises `UnsafeInputError`: `requirement-invalid`, `requires-python`, and `limit-size` for what no real one has.
-    """
+    """Parse requirements. Raises `UnsafeInputError`: `requirement-invalid`, `requires-python`, `limit-size`."""
     if len(metadata.requires_dist) > _MOST_LINES:
         raise UnsafeInputError("limit-size", f"{metadata.name} has {len(metadata.requires_dist)} requirements")
     parsed = [(text, *parse_requirement(text)) for text in metadata.requires_dist]
@@ -251,27 +249,27 @@ def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = No
 def span_of(
     requirements: WheelRequirements, pythons: SpecifierSet, subdirs: Sequence[str], target: Target | None
 ) -> Span:
-    """Where the base requirements are the same (`converters.markers.find_span`).
+    """Return the span with the same base requirements (`converters.markers.find_span`).
 
-    :param pythons: Requires-Python and what the wheel's tags say.
+    :param pythons: Requires-Python combined with the wheel's tags.
 
-    Raises `UnsafeInputError`: `not-portable` where they are the same nowhere wide enough, naming the markers;
-    `requires-python` where no python is left.
+    Raises `UnsafeInputError`: `not-portable` if there is no such span, naming the requirements; `requires-python` if no
+    python is left.
     """
     admitted = PythonVersions.admitted(pythons, microversions(requirements.deciding()))
     if not admitted.versions:
-        raise UnsafeInputError("requires-python", f"no python fits {requirements.project}: {pythons}")
-    judge = _Judge(requirements)
+        raise UnsafeInputError("requires-python", f"no python version fits {requirements.project}: {pythons}")
+    evaluator = _Evaluator(requirements)
 
     @cache
     def required_at(place: Place) -> object:
         try:
-            return frozenset(judge.at(place))
-        except UnsafeInputError as error:  # not decided there; that need not be where the package goes
+            return frozenset(evaluator.at(place))
+        except UnsafeInputError as error:  # undecidable there; the package may be for other places
             return error.message
 
     def required(place: Place) -> object:
-        return required_at(judge.representative(place))
+        return required_at(evaluator.representative(place))
 
     span = find_span(required, admitted, subdirs, target)
     if span is not None:
@@ -279,52 +277,51 @@ def span_of(
     everywhere = admitted.places(subdirs)
     raise UnsafeInputError(
         "not-portable",
-        f"{requirements.project} requires other packages on other platforms or pythons; no one package fits all",
-        context=varying(requirements.lines.all, everywhere)
-        or ("the requirements of an extra that it asks for differ",),
-        hint="name the platform and the python to convert for, one package for each",
+        f"the requirements of {requirements.project} differ by platform or python; no single package fits all",
+        context=varying(requirements.lines.all, everywhere) or ("the requirements of a required extra differ",),
+        hint="choose the platform and the python to convert for, one package for each",
     )
 
 
-class _Judge:
-    """`WheelRequirements.at`, computed once for all places that no marker tells apart."""
+class _Evaluator:
+    """Evaluates `WheelRequirements.at` once for all places with equal marker values."""
 
     def __init__(self, requirements: WheelRequirements) -> None:
         self._requirements = requirements
         self._deciding = requirements.deciding()
-        self._classes: dict[tuple[tuple[bool | None, ...], ...], Place] = {}
-        self._needed: dict[tuple[Place, str], tuple[RequiredProject, ...]] = {}
-        self._outcomes: dict[Place, Place] = {}
+        self._by_outcome: dict[tuple[tuple[bool | None, ...], ...], Place] = {}
+        self._required: dict[tuple[Place, str], tuple[RequiredProject, ...]] = {}
+        self._representatives: dict[Place, Place] = {}
 
     def representative(self, place: Place) -> Place:
-        """One place for all at which the same is needed."""
-        if place not in self._outcomes:
+        """Return one place for all that have the same requirements."""
+        if place not in self._representatives:
             outcome = tuple(line.outcome(place) for line in self._deciding)
-            self._outcomes[place] = self._classes.setdefault(outcome, place)
-        return self._outcomes[place]
+            self._representatives[place] = self._by_outcome.setdefault(outcome, place)
+        return self._representatives[place]
 
     def at(self, place: Place, extra: str = "") -> tuple[RequiredProject, ...]:
-        """As `WheelRequirements.at`, and raises as it."""
+        """Return `WheelRequirements.at`, from the cache if possible."""
         key = (self.representative(place), extra)
-        if key not in self._needed:
-            self._needed[key] = self._requirements.at(*key)
-        return self._needed[key]
+        if key not in self._required:
+            self._required[key] = self._requirements.at(*key)
+        return self._required[key]
 
 
 def dependencies(requirements: WheelRequirements, span: Span, names: NameMap) -> Dependencies:
-    """The requirements within `span` as MatchSpecs.
+    """Return the requirements within `span` as MatchSpecs.
 
-    Raises `UnsafeInputError` (`requirement-untranslatable`) for a base requirement that cannot be said: a URL, an extra
-    of a project whose metadata nobody knows. An extra of the wheel's own is left out instead, with a note; one that
-    asks for extras of others does so in MatchSpec's own words, which who reads `extra_depends` understands.
+    Raises `UnsafeInputError` (`requirement-untranslatable`) if a base requirement has no equivalent: a URL, or an extra
+    of a project whose metadata is unknown. If one of the wheel's own extras has none, the extra is omitted with a note.
+    `extra_depends` may require extras of other projects, since clients that read it support them.
     """
-    judge = _Judge(requirements)
-    base = judge.at(span.places[0])
-    places = set(map(judge.representative, span.places))
-    notes = [*requirements.notes, *_borrowed(requirements, span.places[0])]
+    evaluator = _Evaluator(requirements)
+    base = evaluator.at(span.places[0])
+    places = set(map(evaluator.representative, span.places))
+    notes = [*requirements.notes, *_notes_on_extras(requirements, span.places[0])]
     groups: dict[str, tuple[str, ...]] = {}
     for extra in requirements.extras:
-        added = {judge.at(place, extra) for place in places}
+        added = {evaluator.at(place, extra) for place in places}
         try:
             if len(added) > 1:
                 raise UnsafeInputError("not-portable", "its requirements differ by platform or python")
@@ -334,31 +331,31 @@ def dependencies(requirements: WheelRequirements, span: Span, names: NameMap) ->
     return Dependencies(depends=_matchspecs(requirements, base, names), extra_depends=groups, notes=tuple(notes))
 
 
-def _borrowed(requirements: WheelRequirements, place: Place) -> Iterator[str]:
-    """Whose extras were followed, and as which version has them: another version might require something else."""
+def _notes_on_extras(requirements: WheelRequirements, place: Place) -> Iterator[str]:
+    """Say from which version the requirements of other projects' extras are, since other versions may differ."""
     for line in requirements.lines.all:
         project = canonicalize_name(line.requirement.name)
         extras = sorted(map(canonicalize_name, line.requirement.extras))
         if extras and project != requirements.project and requirements.lookup is not None and line.holds(place):
-            found = requirements.lookup(project, line.requirement.specifier)
-            if found is not None:
-                yield f"what {project}[{','.join(extras)}] requires was taken from {project} {found.version}"
-                for extra in extras:
-                    if extra not in found.provides_extra:
-                        yield f"{project} {found.version} has no extra `{extra}`"
+            metadata = requirements.lookup(project, line.requirement.specifier)
+            if metadata is not None:
+                version = metadata.version
+                yield f"the requirements of {project}[{','.join(extras)}] were taken from {project} {version}"
+                missing = [extra for extra in extras if extra not in metadata.provides_extra]
+                yield from (f"{project} {version} has no extra `{extra}`" for extra in missing)
 
 
 def _matchspecs(
     requirements: WheelRequirements, needed: Iterable[RequiredProject], names: NameMap, *, allow_extras: bool = False
 ) -> tuple[str, ...]:
-    """One MatchSpec for each native name: what several requirements say of it holds together."""
+    """Return one MatchSpec for each native name, which combines all requirements of it."""
     merged: dict[str, RequiredProject] = {}
     for need in needed:
         if need.extras and not allow_extras:
             raise UnsafeInputError(
                 "requirement-untranslatable",
-                f"{requirements.project} requires {need.requirement()}, and what that extra requires is not known",
-                hint="let the index be asked for its metadata, or convert that project along with this one",
+                f"{requirements.project} requires {need.requirement()}, and the requirements of that extra are unknown",
+                hint="allow the index to be read for its metadata, or convert that project together with this one",
             )
         name = names.native_name(need.project) if need.url is None else need.project
         known = merged.setdefault(name, need)
@@ -373,7 +370,7 @@ def _matchspecs(
 
 
 def _with_extras(text: str, extras: tuple[str, ...]) -> str:
-    """A MatchSpec that asks for extras (CEP 44): `name[version='>=2',extras=[a,b]]`."""
+    """Return a MatchSpec with extras (CEP 44): `name[version='>=2',extras=[a,b]]`."""
     if not extras:
         return text
     name, _, versions = text.partition(" ")

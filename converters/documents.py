@@ -1,7 +1,7 @@
-"""The documents below `info/` of a converted package (CEP 34, CEP 44): index.json, paths.json, about.json, link.json.
+"""Make the documents in `info/` of a converted package (CEP 34, CEP 44): index.json, paths.json, about.json, link.json.
 
-Everything in them follows from the wheel, its provenance and the target. `timestamp` is the wheel's upload time, and is
-left out where nobody said it: a made-up one would lie to whoever waits for packages to be some days old.
+They depend only on the wheel, its provenance and the target. `timestamp` is the wheel's upload time; if that is not
+known it is omitted, because clients that wait until packages have a minimum age rely on it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from converters.wheel import WheelInfo, WheelName
 __all__ = ["LAYOUT_VERSION", "index_of", "info_files"]
 
 LAYOUT_VERSION = 1
-"""Raised by one whenever the same wheel is to give other bytes: it is part of the build string's hash."""
+"""Part of the hash in the build string. Increment it whenever the same wheel gives other bytes than before."""
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9]*([._-][a-z0-9]+)*\Z")  # CEP 26
 _LONGEST_NAME = 64
@@ -36,12 +36,11 @@ Index = dict[str, object]
 def index_of(
     named: WheelName, wheel: Manifest, info: WheelInfo, *, shape: Shape, fit: Fit, needs: Dependencies, names: NameMap
 ) -> tuple[Index, Mapping[str, str]]:
-    """index.json, and the hash_input.json that its build string is the hash of (C29).
+    """Return index.json and hash_input.json, whose hash is in the build string (C29).
 
-    Two packages of one wheel differ in their build string if they differ in anything that decides where they fit: the
-    subdir, what they depend on. `extra_depends` does not raise `schema_version`, which would hide the package from
-    older clients: one that does not know it installs the base, and that is right. Raises `UnsafeInputError`
-    (`package-name`, `version-untranslatable`, `requirement-untranslatable`).
+    Packages of one wheel with different subdirs or dependencies get different build strings. `extra_depends` does not
+    raise `schema_version`, which would hide the package from older clients; those install the base, as they should.
+    Raises `UnsafeInputError` (`package-name`, `version-untranslatable`, `requirement-untranslatable`).
     """
     python = to_version_spec(shape.pythons)
     depends = ["python" if python is None else f"python {python}", *fit.depends, *needs.depends]
@@ -80,9 +79,9 @@ def _package_name(name: str, filename: str) -> str:
     if not _NAME.match(name) or len(name) > _LONGEST_NAME:
         raise UnsafeInputError(
             "package-name",
-            f"{filename}: a conda package cannot be called {name}",
+            f"{filename}: {name} is not a valid name of a conda package",
             context=(f"CEP 26: at most {_LONGEST_NAME} lower-case letters, digits and single separators",),
-            hint="give it another name with --name-map",
+            hint="set another name with --name-map",
         )
     return name
 
@@ -96,7 +95,7 @@ def info_files(
     index: Mapping[str, object],
     hash_input: Mapping[str, str],
 ) -> dict[str, bytes]:
-    """All files below info/: name → content."""
+    """Return all files of `info/` as name → content."""
     documents: dict[str, object] = {
         "index.json": index,
         "paths.json": {"paths_version": 1, "paths": [_path_entry(file) for file in payload.files]},
@@ -127,7 +126,7 @@ def _path_entry(file: File) -> dict[str, object]:
 
 
 def _about(wheel: Manifest, info: WheelInfo, payload: Payload) -> dict[str, object]:
-    """What the package is, and which wheel it was made from (C50). Facts that are not known are left out."""
+    """Return about.json: the description and the source wheel (C50), without unknown values."""
     source = {
         "filename": info.filename,
         "sha256": info.sha256,
@@ -152,7 +151,7 @@ def _about(wheel: Manifest, info: WheelInfo, payload: Payload) -> dict[str, obje
 
 
 def _public(url: str) -> str:
-    """A URL without what may be secret in it: user, password, query and fragment; nothing of a place on a machine."""
+    """Return a URL without credentials, query and fragment; an empty string for a local path."""
     parts = urlsplit(url)
     if parts.scheme == "file" or not parts.netloc:
         return ""

@@ -1,14 +1,10 @@
-"""The base of every error, and the ones a conversion can raise.
-
-An error carries objects, not prose alone: a kebab-case id that is stable, the sentence for the person, the facts
-under it, a hint, and the exit status of the command line. One place (`bridge.cli.render`) prints it. This module
-imports nothing of ours.
-"""
+"""The base class of all errors, and the errors that a conversion raises. `bridge.cli.render` prints them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import ClassVar
 
 __all__ = ["BridgeError", "IntegrityError", "UnsafeInputError"]
@@ -17,12 +13,12 @@ _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 
 
 class BridgeError(Exception):
-    """An error for a person: `id` names the kind, `message` says what happened, `context` and `hint` what to do.
+    """An error for the user. `exit_code` is the exit status of the command line.
 
-    :param id: kebab-case and stable (`zip-duplicate`); scripts may match on it.
-    :param message: one sentence, without a trailing full stop being required; control characters are escaped on output.
+    :param id: the kind of error, in kebab case (`zip-duplicate`); stable, so that scripts can match on it.
+    :param message: one sentence that says what happened; control characters are escaped on output.
     :param context: facts, one per line: the member, the offset, the two hashes.
-    :param hint: what to do next, where there is something to do.
+    :param hint: what to do next, if anything.
     :param objects: the values concerned, for callers and for `--json`.
     """
 
@@ -30,7 +26,7 @@ class BridgeError(Exception):
 
     def __init__(
         self,
-        id: str,  # noqa: A002 - the contract of the command line calls it so
+        id: str,  # noqa: A002 - the key in JSON documents
         message: str,
         *,
         context: Iterable[str] = (),
@@ -47,28 +43,18 @@ class BridgeError(Exception):
         self.objects: Mapping[str, object] = dict(objects or {})
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Errors cross processes whole: an exception's own way would pass the message alone."""
-        return _again, (type(self), self.id, self.message, self.context, self.hint, self.objects)
-
-
-def _again(
-    kind: type[BridgeError],
-    id: str,  # noqa: A002 - as above
-    message: str,
-    context: tuple[str, ...],
-    hint: str | None,
-    objects: Mapping[str, object],
-) -> BridgeError:
-    return kind(id, message, context=context, hint=hint, objects=objects)
+        """Pickle all fields; `Exception` would pass the message only."""
+        again = partial(type(self), context=self.context, hint=self.hint, objects=self.objects)
+        return again, (self.id, self.message)
 
 
 class UnsafeInputError(BridgeError):
-    """Malformed or hostile input that was refused before anything was written (exit 3)."""
+    """Malformed or hostile input, refused before anything is written (exit 3)."""
 
     exit_code = 3
 
 
 class IntegrityError(BridgeError):
-    """A hash, a size or a piece of metadata is not what was promised (exit 5)."""
+    """A hash, a size or metadata differs from the expected value (exit 5)."""
 
     exit_code = 5

@@ -1,9 +1,9 @@
-"""Where each file of a wheel lies in a conda package, and where it will lie once installed (PEP 427, CEP 20, CEP 34).
+"""The path of each wheel file in a conda package, and once installed (PEP 427, CEP 20, CEP 34).
 
-Two layouts. A *portable* one (`noarch: python`, in `noarch` or in a platform's subdir): modules in `site-packages/`,
-scripts in `python-scripts/`; the installer moves both to where its python has them, and makes the commands of entry
-points from link.json. A *pinned* one, for one python minor: the final paths themselves, with real scripts in `bin/`.
-Windows' packages are always portable, for only an installer can make its launchers.
+There are two layouts. A *portable* package (`noarch: python`, in any subdir) has modules in `site-packages/` and
+scripts in `python-scripts/`; the installer moves both, and makes the commands of entry points from link.json. A
+*pinned* package, for one python minor version, has the final paths, with scripts in `bin/`. Windows packages are always
+portable, since only an installer can make the launchers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _RESERVED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(etc/)?ssl/", "the certificates of the environment"),
     )
 )  # fmt: skip
-_ON_WINDOWS = re.compile(r"lib/(?!site-packages/)")  # the standard library, where case does not count
+_ON_WINDOWS = re.compile(r"lib/(?!site-packages/)")  # the standard library
 _JUNK = re.compile(
     r"(tests?|docs?|examples?|scripts|tools|benchmarks|src|conftest\.py|setup\.(py|cfg)|pyproject\.toml|"
     r"(readme|licen[cs]e|copying|changelog|changes|history|authors|notice|requirements)(\.\w+)?)\Z",
@@ -52,7 +52,7 @@ _JUNK = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageLayout:
-    """Folders in the package; `include` is `None` where headers have no place. `is_windows`: the target is Windows."""
+    """Directories in the package. `include` is `None` if headers cannot be placed."""
 
     site_packages: str
     scripts: str
@@ -62,19 +62,19 @@ class PackageLayout:
 
     @classmethod
     def portable(cls, subdir: str) -> PackageLayout:
-        """The layout whose files an installer places for any python of `subdir`."""
+        """Return the layout for any python of `subdir`."""
         is_windows = subdir.startswith("win-")
-        include = "include" if is_windows else None  # Windows' headers lie below no python's own folder
+        include = "include" if is_windows else None  # on Windows the directory does not name the python
         return cls(site_packages="site-packages", scripts="python-scripts", include=include, is_windows=is_windows)
 
     @classmethod
     def pinned(cls, python: Python) -> PackageLayout:
-        """The layout for one python minor of a POSIX platform."""
-        folder = python.site_packages.removeprefix("lib/").removesuffix("/site-packages")
-        return cls(site_packages=python.site_packages, scripts="bin", include=f"include/{folder}", is_portable=False)
+        """Return the layout for one python minor version of a POSIX platform."""
+        name = python.site_packages.removeprefix("lib/").removesuffix("/site-packages")
+        return cls(site_packages=python.site_packages, scripts="bin", include=f"include/{name}", is_portable=False)
 
     def path(self, scheme: Scheme, rest: str, project: str) -> str:
-        """The path in the package of a file of `scheme`. Raises `ValueError` for headers without a place."""
+        """Return the path in the package of a file of `scheme`. Raises `ValueError` for headers if portable."""
         if scheme in ("purelib", "platlib"):
             return f"{self.site_packages}/{rest}"
         if scheme == "scripts":
@@ -82,20 +82,20 @@ class PackageLayout:
         if scheme == "data":
             return rest
         if self.include is None:
-            raise ValueError(f"{rest}: headers lie below the folder of one python minor")
+            raise ValueError(f"{rest}: the directory of headers depends on the python minor version")
         return f"{self.include}/{project}/{rest}"
 
     def installed(self, path: str) -> str:
-        """Where a path of the package lies below the prefix once installed; modules keep a `site-packages/`."""
+        """Return the installed path, relative to the prefix; modules keep a `site-packages/`."""
         if path.startswith("python-scripts/") and self.is_portable:
             return f"{'Scripts' if self.is_windows else 'bin'}/{path.removeprefix('python-scripts/')}"
         return path
 
     def record_path(self, path: str) -> str:
-        """A path of the package as RECORD has it once installed: relative to site-packages (PEP 376).
+        """Return the path in the installed RECORD, relative to site-packages (PEP 376).
 
         site-packages is two levels deep on Windows (`Lib/site-packages`) and three elsewhere. A package in `noarch` is
-        written for POSIX: on Windows its RECORD is off by one level for what lies outside of site-packages.
+        written for POSIX; on Windows its RECORD is off by one level for files outside site-packages.
         """
         if path.startswith(f"{self.site_packages}/"):
             return path.removeprefix(f"{self.site_packages}/")
@@ -103,17 +103,17 @@ class PackageLayout:
 
 
 def scheme_of(member: str, data_dir: str | None) -> tuple[Scheme, str]:
-    """A wheel member's scheme, and its path within it. Files outside of the data directory are modules."""
+    """Return a wheel member's scheme and its path there. Files outside the data directory are modules."""
     if data_dir is not None and member.startswith(f"{data_dir}/"):
         _, scheme, rest = member.split("/", 2)
-        return scheme, rest  # type: ignore[return-value] # the validator lets these five pass only
+        return scheme, rest  # type: ignore[return-value] # the validator accepts these five only
     return "purelib", member
 
 
 def refuse_reserved(filename: str, member: str, path: str, *, is_windows: bool) -> None:
-    """Raise `UnsafeInputError` (`reserved-path`) where a file outside of site-packages would lie where others' do.
+    """Raise `UnsafeInputError` (`reserved-path`) for a path that belongs to conda, python or a package python needs.
 
-    :param path: below the prefix, once installed. Case does not count: on some systems it is the same file.
+    :param path: the installed path, relative to the prefix; compared without case, as some file systems do.
     """
     folded = path.lower()
     owner = next((owner for pattern, owner in _RESERVED if pattern.match(folded)), None)
@@ -128,11 +128,11 @@ def refuse_reserved(filename: str, member: str, path: str, *, is_windows: bool) 
 
 
 def is_cache(path: str) -> bool:
-    """Whether a file is compiled code that every python makes again for itself."""
+    """Return whether a file is bytecode that every python generates again."""
     return "__pycache__" in path.split("/") and path.endswith(".pyc")
 
 
 def junk_of(modules: list[str], project: str) -> tuple[str, ...]:
-    """Top-level names in site-packages that look like a project's leavings (`tests`, `README.md`), sorted."""
+    """Return top-level names in site-packages that were probably packaged by mistake (`tests`, `README.md`), sorted."""
     names = {path.split("/", 1)[0] for path in modules}
     return tuple(sorted(name for name in names if _JUNK.match(name) and name.lower() != project.replace("-", "_")))

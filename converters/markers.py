@@ -1,8 +1,7 @@
-"""PEP 508 markers, evaluated for a place: never dropped, never widened (peers' defects C1 to C7).
+"""Evaluate PEP 508 markers over places (a subdir and a python version), never dropping or widening one.
 
-A written package has no markers. So it must be known where a wheel's requirements are the same: over which subdirs, and
-from which python minor to which. Both are found by evaluating, not by reading the marker's text: every form of marker
-(reversed, `in`, nested, with a microversion) is judged by `packaging` alone.
+A written package has no markers, so a conversion needs the subdirs and the range of pythons with the same requirements.
+Both are found by evaluating markers with `packaging`, not by analysing their text, so every form of marker is covered.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ __all__ = ["Place", "PythonVersions", "RequirementLine", "Span", "find_span", "m
 
 Minor = tuple[int, int]
 Place = tuple[str, str]
-"""A subdir and a full python version: all that a marker may depend on in a package that is written."""
+"""A subdir and a full python version."""
 
-# A package that is to be portable must have one set of requirements over these at least; beyond them it may be bounded.
+# A portable package has the same requirements for at least these pythons.
 _WINDOW = tuple((3, minor) for minor in range(9, 15))
 _KNOWN = ((2, 7), *((3, minor) for minor in range(21)))
-_MICROS = (0, 99)  # the ends of a minor: markers may name a microversion
+_MICROS = (0, 99)  # stand for the first and last release of a minor version, since markers can name microversions
 
 _OF_PYTHON = re.compile(r"\b(python_version|python_full_version|implementation_version)\b")
 _OF_PLATFORM = re.compile(r"\b(sys_platform|os_name|platform_(system|machine|release|version))\b")
@@ -39,7 +38,7 @@ _MICROVERSION = re.compile(r"[\"'](\d+)\.(\d+)\.(\d+)")
 _MINOR_VERSION = re.compile(r"[\"'](\d+)\.(\d+)(?![.\d])")
 _OF_FULL_VERSION = re.compile(r"\b(python_full_version|implementation_version)\b")
 _OF_MACHINE = ("platform_release", "platform_version")
-_MACHINES = ("0", "9999")  # versions of no kernel; what the marker itself names is tried too
+_MACHINES = ("0", "9999")  # below and above every kernel version
 _MICROVERSION_TEXT = re.compile(r"\d+\.\d+\.\d+\Z")
 _EXTRA = re.compile(r"\bextra [=!]= \"([^\"]*)\"|\"([^\"]*)\" [=!]= extra\b")
 _QUOTED = re.compile(r"\"[^\"]*\"")
@@ -48,9 +47,9 @@ _LITERAL = re.compile(r"\"([^\"]*)\"")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Where one set of requirements holds: on these subdirs, at these places.
+    """Subdirs and places with the same requirements.
 
-    `pythons` bounds the versions beyond what Requires-Python says; empty: no bound is needed.
+    `pythons`: bounds needed in addition to Requires-Python; may be empty.
     """
 
     subdirs: tuple[str, ...]
@@ -60,9 +59,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementLine:
-    """A requirement with its marker taken apart: its text (`""`: none), what it depends on, and the extras it names.
+    """A Requires-Dist line with an analysed marker: its text (`""`: none), its variables, and the extras it names.
 
-    `by_any_extra`: it compares extras otherwise than by `==` and `!=`, so that any extra may decide.
+    `by_any_extra`: the marker compares `extra` by other operators than `==` and `!=`, so any extra can matter.
     """
 
     requirement: Requirement
@@ -74,7 +73,7 @@ class RequirementLine:
 
     @classmethod
     def of(cls, requirement: Requirement) -> RequirementLine:
-        """Take the marker apart, once for all places."""
+        """Analyse the marker of a requirement."""
         if requirement.marker is None:
             return cls(requirement=requirement)
         text = str(requirement.marker)
@@ -89,22 +88,23 @@ class RequirementLine:
         )
 
     def holds(self, place: Place, extra: str = "") -> bool:
-        """Whether the requirement is in force at `place`, for the extra (normalised), or without any.
+        """Return whether the marker is true at `place` with `extra` (normalised), or without an extra.
 
-        Raises `UnsafeInputError` (`requirement-untranslatable`) for a marker that asks for the machine's kernel: a
-        package is written for a platform, not for one machine.
+        Raises `UnsafeInputError` (`requirement-untranslatable`) if the marker depends on the machine's kernel, since a
+        package is made for a platform.
         """
         if not self.marker:
             return True
+        # Ignore what the marker does not read, for more hits in the cache.
         subdir, python = place
-        known = (subdir if self.by_platform else "linux-64", python if self.by_python else "3.12.0")
-        return _evaluate(self.marker, known, extra if self.by_any_extra or extra in self.extras else "")
+        relevant = (subdir if self.by_platform else "linux-64", python if self.by_python else "3.12.0")
+        return _evaluate(self.marker, relevant, extra if self.by_any_extra or extra in self.extras else "")
 
     def outcome(self, place: Place) -> tuple[bool | None, ...]:
-        """All that the place decides of this line; `None`: it cannot be decided. Equal outcomes, equal requirements."""
-        return tuple(self._known(place, extra) for extra in ("", *self.extras))
+        """Return the marker's value without and with each extra; `None`: undecidable."""
+        return tuple(self._value(place, extra) for extra in ("", *self.extras))
 
-    def _known(self, place: Place, extra: str) -> bool | None:
+    def _value(self, place: Place, extra: str) -> bool | None:
         try:
             return self.holds(place, extra)
         except UnsafeInputError:
@@ -116,18 +116,18 @@ def _evaluate(text: str, place: Place, extra: str) -> bool:
     environment = {**_environment(place), "extra": extra}
     if not any(name in text for name in _OF_MACHINE):
         return _outcome(text, environment)
-    # Of a kernel nothing is known: it is tried as some versions, and as what the marker itself names.
-    found = set()
+    # The kernel is unknown: the value must be the same for extreme versions and for those that the marker names.
+    values = set()
     for machine in (*_MACHINES, *_LITERAL.findall(text)):
-        with suppress(InvalidVersion):  # a name, where the marker compares versions
-            found.add(_outcome(text, {**environment, **dict.fromkeys(_OF_MACHINE, machine)}))
-    if len(found) > 1:
+        with suppress(InvalidVersion):  # the literal is a name, and the marker compares versions
+            values.add(_outcome(text, {**environment, **dict.fromkeys(_OF_MACHINE, machine)}))
+    if len(values) > 1:
         raise UnsafeInputError(
             "requirement-untranslatable",
-            f"the marker `{text}` depends on one machine's kernel; a package is written for a platform",
-            hint="install the wheel itself with bridge install, which judges the marker on the machine",
+            f"the marker `{text}` depends on the kernel of one machine, and a package is for a platform",
+            hint="install the wheel itself with bridge install, which evaluates the marker on the machine",
         )
-    return found.pop()
+    return values.pop()
 
 
 def _outcome(text: str, environment: dict[str, str]) -> bool:
@@ -135,8 +135,8 @@ def _outcome(text: str, environment: dict[str, str]) -> bool:
         return _parse(text).evaluate(environment)
     except InvalidVersion:
         if any(name in text for name in _OF_MACHINE):
-            raise  # The name of a machine was tried where the marker compares versions.
-        raise _undecidable(text, "it compares versions with a text that is none") from None
+            raise  # Handled in `_evaluate`.
+        raise _undecidable(text, "it compares a version with a text that is not one") from None
     except (UndefinedComparison, UndefinedEnvironmentName, ValueError, RecursionError) as error:
         raise _undecidable(text, str(error)) from error
 
@@ -157,11 +157,11 @@ def _environment(place: Place) -> dict[str, str]:
 
 
 def microversions(lines: Iterable[RequirementLine]) -> tuple[str, ...]:
-    """The microversions that markers name (`3.8.5`), and those that follow them: where a minor may be cut in two.
+    """Return the microversions that markers name (`3.8.5`), each with its successor: boundaries within a minor version.
 
-    Where a full version is compared, `3.11` is 3.11.0: `python_full_version <= "3.11"` leaves 3.11.1 out.
+    In a comparison of full versions `3.11` is 3.11.0: `python_full_version <= "3.11"` excludes 3.11.1.
     """
-    found = set()
+    boundaries = set()
     for line in lines:
         if not line.by_python:
             continue
@@ -169,19 +169,19 @@ def microversions(lines: Iterable[RequirementLine]) -> tuple[str, ...]:
         if _OF_FULL_VERSION.search(line.marker):
             named += [(major, minor, "0") for major, minor in _MINOR_VERSION.findall(line.marker)]
         for major, minor, micro in named:
-            found |= {f"{major}.{minor}.{int(micro) + step}" for step in (0, 1)}
-    return tuple(sorted(found))
+            boundaries |= {f"{major}.{minor}.{int(micro) + step}" for step in (0, 1)}
+    return tuple(sorted(boundaries))
 
 
 @dataclass(frozen=True, slots=True)
 class PythonVersions:
-    """Versions of python to judge by, ascending: no marker tells one of them from those between it and the next."""
+    """Python versions at which to evaluate markers, ascending; between two of them no marker changes its value."""
 
     versions: tuple[str, ...]
 
     @classmethod
     def admitted(cls, requires_python: SpecifierSet, at: Iterable[str] = ()) -> PythonVersions:
-        """The ends of each known minor, and what `at` and Requires-Python name: those that Requires-Python admits."""
+        """Return the ends of each known minor version and the versions in `at` that Requires-Python admits."""
         ends = [f"{major}.{minor}.{micro}" for major, minor in _KNOWN for micro in _MICROS]
         named = [
             after
@@ -193,12 +193,12 @@ class PythonVersions:
         return cls(tuple(requires_python.filter(candidates, prereleases=True)))
 
     def window(self) -> list[str]:
-        """Those that a portable package should serve; all, where none of them is admitted."""
+        """Return the versions that a portable package must serve; all versions, if none of those is admitted."""
         inside = [version for version in self.versions if _minor(version) in _WINDOW]
         return inside or list(self.versions)
 
     def nearest(self, python: Python | None) -> str | None:
-        """The version that stands for `python`; `None` where it is not admitted."""
+        """Return the version that represents `python`; `None`: not admitted."""
         if python is None:
             return None
         below = [
@@ -209,7 +209,7 @@ class PythonVersions:
         return below[-1] if below else None
 
     def places(self, subdirs: Iterable[str], versions: Iterable[str] | None = None) -> list[Place]:
-        """Every place to evaluate at; of all versions, where none are given."""
+        """Return the places of `subdirs` and `versions` (default: all)."""
         chosen = self.versions if versions is None else tuple(versions)
         return [(subdir, version) for subdir in subdirs for version in chosen]
 
@@ -227,15 +227,14 @@ def _minor(version: str) -> Minor:
 def find_span(
     required: Callable[[Place], object], pythons: PythonVersions, subdirs: Sequence[str], target: Target | None
 ) -> Span | None:
-    """The widest span over which `required` gives one value; `None`: there is none.
+    """Return the best span over which `required` has one value; `None`: there is none.
 
-    A span that holds python 3.9 to 3.14 (as far as they are admitted), the target's python and all `subdirs` is
-    preferred; then one around the target's python on all `subdirs`; then one around it on the target's subdir. Where
-    the target's python is not admitted, or it has none, the newest that is stands for it. Without a target only the
-    first will do.
+    In this order: python 3.9 to 3.14 (those admitted), including the target's, on all `subdirs`; the target's python on
+    all `subdirs`; the target's python on its subdir; each extended to neighbouring versions. If the target has no
+    python, or it is not admitted, the newest admitted one is used. Without a target only the first is tried.
 
-    :param required: what is required at a place, in a form that compares.
-    :param subdirs: those on which the package could run; a single one: it is built for that one.
+    :param required: returns the requirements at a place, as a comparable value.
+    :param subdirs: those on which the package could run.
     """
     window = pythons.window()
     at = (pythons.nearest(target.python) if target is not None else None) or window[-1]
@@ -252,7 +251,7 @@ def find_span(
 def _run(
     required: Callable[[Place], object], pythons: PythonVersions, subdirs: Sequence[str], core: Sequence[str]
 ) -> list[str]:
-    """The consecutive versions around `core` with one value on all subdirs; none where `core` itself has several."""
+    """Return the consecutive versions around `core` with one value on all subdirs; empty if `core` has several."""
     versions = pythons.versions
     value = required((subdirs[0], core[0]))
 
@@ -282,5 +281,5 @@ def _span(run: Sequence[str], pythons: PythonVersions, subdirs: Sequence[str]) -
 
 
 def varying(lines: Iterable[RequirementLine], at: Collection[Place]) -> tuple[str, ...]:
-    """The requirements (as text) in force at some of the places and not at others: what a message names."""
+    """Return the requirements (as text) whose markers are true at some of the places and false at others."""
     return tuple(str(line.requirement) for line in lines if len({line.outcome(place)[0] for place in at}) > 1)

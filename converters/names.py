@@ -1,7 +1,6 @@
-"""Names across the two ecosystems, by evidence: which PyPI projects a conda package carries, and the reverse.
+"""Map conda package names to the PyPI projects they provide, and back (docs/decisions/0002-identity.md).
 
-The relation is n:m. Every answer says on what it rests, and "unknown" is an answer: a name that nobody vouches for is
-never guessed (docs/decisions/0002-identity.md).
+The relation is n:m. Each answer names its evidence; without evidence the answer is "unknown", never a guess.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ __all__ = ["Evidence", "NameMap", "Provided", "projects_of_purls"]
 Evidence = Literal["purl", "name-map", "default-map", "same-name-python", "none", "unknown"]
 
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
-_CONDA_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")  # CEP 26, and what old channels hold
+_CONDA_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")  # CEP 26, and names of old channels
 _HASH_LIKE = re.compile(r"[0-9a-f]{40,}\Z")
 _MAX_PROJECT = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provided:
-    """PyPI projects that a conda package carries (normalised), and on what the answer rests.
+    """The PyPI projects that a conda package provides (normalised), with the evidence.
 
-    `none`: known to carry no project. `unknown`: nobody says anything, and the package does not depend on python.
+    `none`: the package is known to provide no project. `unknown`: no evidence, and no dependency on python.
     """
 
     projects: tuple[str, ...]
@@ -38,18 +37,18 @@ class Provided:
 
 
 class NameMap:
-    """conda name → PyPI names, as a table with its origin. Immutable."""
+    """An immutable table of conda name → PyPI names. `source` says where it was read."""
 
     __slots__ = ("_defaults", "_providers", "_rows", "rejected", "source")
 
     def __init__(
         self, table: Mapping[str, object], source: str, *, defaults: Mapping[str, Sequence[str]] | None = None
     ) -> None:
-        """Take `table` as the JSON of `--name-map` has it: a list of names, `None` or `[]` for "known to have none".
+        """Read `table`, in the form of `--name-map`: lists of names, `None` or `[]` for "provides no project".
 
-        Rows that make no sense (a name of the wrong form, a list of numbers, a name that is a hash) are left out and
-        named in `rejected`. `defaults` are rows for names of which the table has none. Raises `UnsafeInputError`
-        (`name-map`) if `table` is no mapping.
+        Invalid rows (a malformed name, a list of numbers, a hash as a name) are skipped and listed in `rejected`.
+        `defaults` are rows for names that the table lacks. Raises `UnsafeInputError` (`name-map`) if `table` is not a
+        mapping.
         """
         if not isinstance(table, Mapping):
             raise UnsafeInputError("name-map", f"{source}: a name map is an object of conda name -> list of PyPI names")
@@ -76,33 +75,33 @@ class NameMap:
     def part(
         self, names: Collection[str], projects: Collection[str]
     ) -> tuple[dict[str, Sequence[str]], dict[str, Sequence[str]]]:
-        """The rows of these names and those that list one of these projects: of the table, and of its defaults."""
+        """Return the rows of these names and the rows that list these projects, as (table, defaults)."""
         rows = {name: row for name, row in self._rows.items() if name in names or not set(row).isdisjoint(projects)}
         table: dict[str, Sequence[str]] = {name: row for name, row in rows.items() if name not in self._defaults}
         return table, {name: row for name, row in rows.items() if name in self._defaults}
 
     @classmethod
     def empty(cls) -> NameMap:
-        """The map that knows nothing."""
+        """Return a map without rows."""
         return cls({}, "no name map")
 
     def digest(self) -> str:
-        """A hash of all rows: equal maps have equal ones."""
+        """Return a hash of all rows."""
         return hashlib.sha256(repr(sorted(self._rows.items())).encode()).hexdigest()
 
     def row(self, conda_name: str) -> tuple[str, ...] | None:
-        """The projects the table gives for a conda name; `()`: known to have none; `None`: no row."""
+        """Return the projects listed for a conda name; `()`: known to provide none; `None`: no row."""
         return self._rows.get(conda_name)
 
     def providers(self, project: str) -> tuple[str, ...]:
-        """The conda names whose row names `project` (normalised), sorted."""
+        """Return the conda names whose row lists `project` (normalised), sorted."""
         return self._providers.get(project, ())
 
     def provides(self, conda_name: str, *, purls: Iterable[str] | None = None, is_python: bool) -> Provided:
-        """What a conda record carries. The artifact's purls beat the table; the table beats the equal name.
+        """Return what a conda record provides, by the artifact's purls, else the table, else the equal name.
 
-        :param purls: of the artifact itself, where its record has any.
-        :param is_python: whether the record depends on `python`: without a row, only then is its own name a project.
+        :param purls: those in the artifact's own record.
+        :param is_python: whether the record depends on `python`; only then can the equal name be evidence.
         """
         named = projects_of_purls(purls or ())
         if named:
@@ -116,31 +115,31 @@ class NameMap:
         return Provided(projects=(), evidence="unknown")
 
     def native_name(self, project: str) -> str:
-        """The conda name under which a wheel of `project` is recorded.
+        """Return the conda name under which a wheel of `project` is recorded.
 
-        It is the one conda package that carries this project and nothing else; else the project's own name, unless the
-        table says that this conda name is something else: then `pypi-PROJECT`, so that two things never share a name.
+        This is the one conda package that provides only this project; otherwise the project's own name; otherwise, if
+        the table maps that name to other projects, `pypi-PROJECT`, since a name must have one meaning.
         """
-        alone = [name for name in self.providers(project) if len(self._rows[name]) == 1]
-        if len(alone) == 1:
-            return alone[0]
+        exclusive = [name for name in self.providers(project) if len(self._rows[name]) == 1]
+        if len(exclusive) == 1:
+            return exclusive[0]
         row = self._rows.get(project)
         return project if row is None or project in row else f"pypi-{project}"
 
 
 def projects_of_purls(purls: Iterable[str]) -> tuple[str, ...]:
-    """The PyPI projects named by package URLs (`pkg:pypi/NAME@VERSION?…`), normalised and sorted."""
-    found = set()
+    """Return the PyPI projects of package URLs (`pkg:pypi/NAME@VERSION?…`), normalised and sorted."""
+    projects = set()
     for purl in purls:
         if purl.startswith("pkg:pypi/"):
             name = purl.removeprefix("pkg:pypi/").split("?")[0].split("#")[0].split("@")[0]
             if _is_project(name):
-                found.add(canonicalize_name(name))
-    return tuple(sorted(found))
+                projects.add(canonicalize_name(name))
+    return tuple(sorted(projects))
 
 
 def _row(value: object) -> tuple[str, ...] | None:
-    """A table's value as normalised names; `None` where it makes no sense."""
+    """Return a table's value as normalised names; `None`: invalid."""
     if value is None:
         return ()
     if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) and _is_project(name) for name in value):

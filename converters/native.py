@@ -1,8 +1,4 @@
-"""Native code, told by its first bytes: ELF, Mach-O and PE. A file's suffix and a wheel's tag may lie; these do not.
-
-A wheel tagged `none-any` may hold such files in good faith: one for each platform, chosen at run time, or Windows'
-launchers. What may not pass as portable is a wheel whose native files are all for one system.
-"""
+"""Detect native code (ELF, Mach-O, PE) by its first bytes, since a file's suffix and a wheel's tag can be wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["HEAD", "NativeFile", "is_extension_module", "read_native", "runs_on"]
 
-HEAD = 1024  # bytes of a file that `read_native` wants to see
+HEAD = 1024  # bytes that `read_native` needs
 
 _ELF = {
     3: "linux-32",
@@ -31,7 +27,7 @@ _MODULE = re.compile(r"\.(cpython-[0-9]+\w*-[\w-]+|abi3)\.so\Z|\.pyd\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NativeFile:
-    """A file of native code. `subdirs` are those it runs on; empty where the architecture is none of conda's."""
+    """A file of native code. `subdirs`: where it runs; empty if conda has no such architecture."""
 
     path: str
     system: str
@@ -43,7 +39,7 @@ class NativeFile:
 
 
 def read_native(path: str, head: bytes) -> NativeFile | None:
-    """What a file's first bytes say; `None`: no native code. `head` holds up to `HEAD` of them."""
+    """Return the system and subdirs of a native file, `None` for any other. `head`: its first `HEAD` bytes."""
     if head.startswith(b"\x7fELF"):
         order = "big" if head[5:6] == b"\x02" else "little"
         return _native(path, "linux", _ELF, [int.from_bytes(head[18:20], order)])  # type: ignore[arg-type]
@@ -51,7 +47,7 @@ def read_native(path: str, head: bytes) -> NativeFile | None:
         return _native(path, "osx", _MACH_O, [int.from_bytes(head[4:8], "little")])
     if head[:4] == b"\xca\xfe\xba\xbe":
         count = int.from_bytes(head[4:8], "big")
-        if not 0 < count < 20:  # Java's classes begin with the same bytes, and a version of at least 45 there
+        if not 0 < count < 20:  # Java classes start with the same bytes, followed by a version of at least 45
             return None
         return _native(
             path, "osx", _MACH_O, [int.from_bytes(head[8 + 20 * i : 12 + 20 * i], "big") for i in range(count)]
@@ -69,20 +65,20 @@ def _native(path: str, system: str, known: dict[int, str], machines: Iterable[in
 
 
 def is_extension_module(path: str) -> bool:
-    """Whether a path is named like an extension module, which one python ABI of one platform can import."""
+    """Return whether a path has the suffix of an extension module, which only one ABI on one platform can import."""
     return _MODULE.search(path) is not None
 
 
 def runs_on(files: Iterable[NativeFile]) -> frozenset[str] | None:
-    """The subdirs to which native files tie a wheel that says it runs anywhere; `None`: they do not tie it.
+    """Return the only subdirs on which a wheel tagged `any` can run, given its native files; `None`: no restriction.
 
-    Files for several systems are a bundle, chosen from at run time. Windows' alone are launchers or .NET assemblies, as
-    setuptools and pythonnet carry them, unless they are extension modules.
+    A wheel with files for several systems chooses among them at run time. Files for Windows only are launchers or .NET
+    assemblies (setuptools, pythonnet), unless one is an extension module.
     """
-    found = list(files)
-    systems = {file.system for file in found}
+    natives = list(files)
+    systems = {file.system for file in natives}
     if len(systems) != 1:
         return None
-    if systems == {"Windows"} and not any(is_extension_module(file.path) for file in found):
+    if systems == {"Windows"} and not any(is_extension_module(file.path) for file in natives):
         return None
-    return frozenset().union(*(file.subdirs for file in found))
+    return frozenset().union(*(file.subdirs for file in natives))

@@ -1,10 +1,8 @@
-"""The files of a converted package: every member of the wheel in its place, and the records that speak of them.
+"""Lay out the files of a converted package.
 
-Kept byte for byte: all modules, data and METADATA. Made anew: RECORD (what it said was true of the wheel, not of what
-is installed), INSTALLER, commands of entry points in a pinned package, and the first line of scripts that say
-`#!python`. INSTALLER says `conda`, as in every conda package: conda, whichever client, owns and removes these
-files; what bridge installs itself from a wheel says so there. REQUESTED is kept where the wheel has one: who asked is
-not known here.
+Modules, data and METADATA are kept byte for byte. RECORD is generated for the installed paths; so are INSTALLER, the
+commands of entry points in a pinned package, and the first line of scripts with `#!python`. INSTALLER is `conda`, as in
+every conda package, since a conda client owns these files. REQUESTED is kept, since only the wheel's author knows it.
 """
 
 from __future__ import annotations
@@ -28,11 +26,11 @@ from converters.wheel import CoreMetadata
 __all__ = ["PLACEHOLDER", "Archive", "File", "Manifest", "Payload", "arrange"]
 
 PLACEHOLDER = "/opt/bridge_prefix_placeholder"
-"""Stands for the prefix in the first line of scripts; an installer puts the real one there (paths.json, `text`)."""
+"""Stands for the prefix in the first line of scripts; installers replace it (paths.json, file mode `text`)."""
 
 _SHEBANG = re.compile(rb"#!python(w?)(?:[ \t][^\r\n]{0,500})?(\r?\n|\Z)")
-_LONGEST_SCRIPT = 1 << 24  # bytes; only a script with such a first line is read whole
-_STALE = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "direct_url.json")  # true of the wheel, or of elsewhere
+_LONGEST_SCRIPT = 1 << 24  # bytes; only a script with such a first line is read into memory
+_STALE = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "direct_url.json")  # wrong for the installed files
 _LICENSE = re.compile(r"(licenses/.+|(licen[cs]e|copying|notice|authors)[^/]*)\Z", re.IGNORECASE)
 
 _COMMAND = """\
@@ -49,7 +47,7 @@ if __name__ == "__main__":
 
 
 class Archive(Protocol):
-    """An open wheel, which gives members by name, as `zipfile.ZipFile` does."""
+    """An open wheel; the interface is that of `zipfile.ZipFile`."""
 
     def open(self, name: str) -> IO[bytes]: ...
     def read(self, name: str) -> bytes: ...
@@ -89,7 +87,7 @@ class _Caution(Protocol):
 
 
 class Manifest(Protocol):
-    """What is known of a wheel that was judged: its files with their hashes, and what its documents say."""
+    """A validated wheel: its files with their hashes, and the contents of its dist-info."""
 
     @property
     def filename(self) -> str: ...
@@ -111,7 +109,7 @@ class Manifest(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """One file of the package. `is_patched`: it holds the placeholder, so its bytes are others once installed."""
+    """A file of the package. `is_patched`: it contains the placeholder, so installation changes its bytes."""
 
     member: Member
     sha256: str
@@ -120,7 +118,7 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """All files, sorted by path. `licenses`: path below info/licenses → content. `sboms`: paths (PEP 770)."""
+    """All files, sorted by path. `licenses`: path in info/licenses, content. `sboms`: paths (PEP 770)."""
 
     files: tuple[File, ...]
     licenses: tuple[tuple[str, bytes], ...]
@@ -129,12 +127,12 @@ class Payload:
 
 
 def arrange(archive: Archive, wheel: Manifest, layout: PackageLayout) -> Payload:
-    """Place every file of the wheel, and make what is to be made.
+    """Place every file of the wheel and generate the others.
 
-    Raises `UnsafeInputError`: `reserved-path` for what would lie on others' files, `path-collision` for two files in
-    one place.
+    Raises `UnsafeInputError`: `reserved-path` for a path that belongs to another package, `path-collision` for two
+    files with one path.
     """
-    taken: dict[str, File] = {}  # by the path where it will lie once installed
+    taken: dict[str, File] = {}  # by installed path
     dropped = []
     for member in wheel.members:
         if _is_stale(member.path, wheel) or is_cache(member.path):
@@ -154,8 +152,8 @@ def arrange(archive: Archive, wheel: Manifest, layout: PackageLayout) -> Payload
     rows += [_row(layout, installer), (f"{wheel.dist_info}/RECORD", "", "")]
     for made in (installer, _made(f"{info}/RECORD", _record(rows)), *commands):
         _take(taken, made, layout, wheel)
-    _refuse_file_as_folder(taken, wheel)
-    # Commands of a portable package are made by the installer; here their places were only taken.
+    _refuse_file_as_directory(taken, wheel)
+    # The installer makes the commands of a portable package; here they only reserve their paths.
     left_out = set(map(_path, commands)) if layout.is_portable else set()
     files = [file for file in taken.values() if _path(file) not in left_out]
     return Payload(
@@ -171,31 +169,31 @@ def _path(file: File) -> str:
 
 
 def _is_stale(path: str, wheel: Manifest) -> bool:
-    folder, _, name = path.rpartition("/")
-    return folder == wheel.dist_info and name in _STALE
+    parent, _, name = path.rpartition("/")
+    return parent == wheel.dist_info and name in _STALE
 
 
 def _take(taken: dict[str, File], file: File, layout: PackageLayout, wheel: Manifest) -> None:
-    place = layout.installed(file.member.path)
-    if place in taken:
-        raise UnsafeInputError("path-collision", f"{wheel.filename} would install two files as {place}")
-    taken[place] = file
+    installed = layout.installed(file.member.path)
+    if installed in taken:
+        raise UnsafeInputError("path-collision", f"{wheel.filename} would install two files as {installed}")
+    taken[installed] = file
 
 
-def _refuse_file_as_folder(taken: dict[str, File], wheel: Manifest) -> None:
-    """Two schemes may name one path as a file and as a folder (`scripts/x`, `data/bin/x/y`)."""
-    folders: set[str] = set()
+def _refuse_file_as_directory(taken: dict[str, File], wheel: Manifest) -> None:
+    """Refuse a path that is a file in one scheme and a directory in another (`scripts/x`, `data/bin/x/y`)."""
+    directories: set[str] = set()
     for path in taken:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    for path in sorted(folders & taken.keys()):
-        raise UnsafeInputError("path-collision", f"{wheel.filename} would make {path} both a file and a folder")
+        parent = path.rpartition("/")[0]
+        while parent and parent not in directories:
+            directories.add(parent)
+            parent = parent.rpartition("/")[0]
+    for path in sorted(directories & taken.keys()):
+        raise UnsafeInputError("path-collision", f"{wheel.filename} would make {path} both a file and a directory")
 
 
 def _place(archive: Archive, member: _WheelFile, wheel: Manifest, layout: PackageLayout) -> File:
-    """A member of the wheel as a file of the package: streamed, unless its first line is to be rewritten."""
+    """Return a wheel member as a file of the package, streamed unless its first line changes."""
     scheme, rest = scheme_of(member.path, wheel.data_dir)
     project = wheel.dist_info.removesuffix(".dist-info").rpartition("-")[0]
     path = layout.path(scheme, rest, project)
@@ -215,22 +213,22 @@ def _place(archive: Archive, member: _WheelFile, wheel: Manifest, layout: Packag
 
 
 def _script(archive: Archive, member: _WheelFile, layout: PackageLayout) -> bytes | None:
-    """A script with the placeholder in its first line; `None` where that names neither `#!python` nor `#!pythonw`.
+    """Return a script with the placeholder in its first line; `None` unless that starts with `#!python`.
 
-    Arguments after it (`#!python -u`) are dropped, as pip and bridge drop them where they install the wheel.
+    Arguments (`#!python -u`) are dropped, as pip and bridge do when they install the wheel.
     """
     with archive.open(member.path) as stream:
         head = stream.read(1024)
-        found = _SHEBANG.match(head)
-        if found is None or member.size > _LONGEST_SCRIPT:
+        shebang = _SHEBANG.match(head)
+        if shebang is None or member.size > _LONGEST_SCRIPT:
             return None
-        rest = (head + stream.read())[found.end() :]
-    name = f"python{found.group(1).decode()}.exe" if layout.is_windows else "bin/python"
-    return b"#!" + f"{PLACEHOLDER}/{name}".encode() + (found.group(2) or b"\n") + rest
+        rest = (head + stream.read())[shebang.end() :]
+    name = f"python{shebang.group(1).decode()}.exe" if layout.is_windows else "bin/python"
+    return b"#!" + f"{PLACEHOLDER}/{name}".encode() + (shebang.group(2) or b"\n") + rest
 
 
 def _command(command: _Command) -> bytes:
-    """The script of an entry point, as pip makes it. A dotted attribute is imported by its first part (C46)."""
+    """Return the script of an entry point, like pip's. Only the first part of a dotted attribute is imported (C46)."""
     imported = command.attribute.split(".", 1)[0]
     text = _COMMAND.format(
         placeholder=PLACEHOLDER, module=command.module, imported=imported, attribute=command.attribute
@@ -239,7 +237,7 @@ def _command(command: _Command) -> bytes:
 
 
 def _commands_of(layout: PackageLayout, command: _Command) -> Iterator[str]:
-    """The files that an entry point becomes, as RECORD has them."""
+    """Yield the paths in RECORD of an entry point's commands."""
     path = layout.record_path(f"{layout.scripts}/{command.name}")
     if layout.is_windows:
         yield f"{path}-script.py"
@@ -254,7 +252,7 @@ def _made(path: str, data: bytes, *, is_executable: bool = False, is_patched: bo
 
 
 def _row(layout: PackageLayout, file: File) -> tuple[str, str, str]:
-    """A record entry. What is patched at installation has no hash: none could be right for every prefix."""
+    """Return a record entry, without a hash for a patched file, whose bytes depend on the prefix."""
     path = layout.record_path(file.member.path)
     if file.is_patched:
         return path, "", ""
@@ -263,14 +261,14 @@ def _row(layout: PackageLayout, file: File) -> tuple[str, str, str]:
 
 
 def _record(rows: list[tuple[str, str, str]]) -> bytes:
-    """RECORD, sorted; of the data directory's names nothing is left (PEP 376, PEP 427)."""
+    """Return the sorted RECORD (PEP 376, PEP 427)."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(sorted(rows))
     return out.getvalue().encode()
 
 
 def _licenses(archive: Archive, wheel: Manifest) -> Iterator[tuple[str, bytes]]:
-    """Copies for info/licenses: PEP 639's folder, or the files named like licences beside METADATA."""
+    """Yield copies for info/licenses: PEP 639's directory, or files named like licences beside METADATA."""
     for member in sorted(wheel.members, key=lambda member: member.path):
         rest = member.path.removeprefix(f"{wheel.dist_info}/")
         if rest != member.path and _LICENSE.match(rest) and member.size <= _LONGEST_SCRIPT:

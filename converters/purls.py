@@ -1,8 +1,4 @@
-"""Package URLs (purl) of wheels: the project and version, the file's name, and the index that served it.
-
-The qualifiers `file_name` and `repository_url` are those of the purl specification (its list of known qualifiers, and
-its `pypi` type).
-"""
+"""Package URLs of wheels. The qualifiers `file_name` and `repository_url` are those of the purl specification."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ __all__ = ["WheelOrigin", "origin_of_wheel", "wheel_purl"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelOrigin:
-    """What a purl says of one wheel. `index` is the URL of the Simple API, or empty."""
+    """The project and file name in a wheel's purl. `index`: the URL of the Simple API, or empty."""
 
     project: str
     filename: str
@@ -23,17 +19,17 @@ class WheelOrigin:
 
 
 def wheel_purl(project: str, version: str, filename: str = "", index: str = "") -> str:
-    """`pkg:pypi/PROJECT@VERSION?file_name=…&repository_url=…`; qualifiers without a value are left out.
+    """Return `pkg:pypi/PROJECT@VERSION?file_name=…&repository_url=…`, without qualifiers that have no value.
 
-    The qualifiers are in the order of their names, as the purl specification demands of the canonical form.
+    The qualifiers are sorted by name, as the canonical form requires.
     """
-    said = {"file_name": filename, "repository_url": index.rstrip("/")}  # as records of channels are read
-    qualifiers = "&".join(f"{key}={quote(value, safe=':/')}" for key, value in said.items() if value)
+    values = {"file_name": filename, "repository_url": index.rstrip("/")}
+    qualifiers = "&".join(f"{key}={quote(value, safe=':/')}" for key, value in values.items() if value)
     return f"pkg:pypi/{project}@{quote(version, safe='')}{'?' if qualifiers else ''}{qualifiers}"
 
 
 def origin_of_wheel(purls: Iterable[str]) -> WheelOrigin | None:
-    """What the first purl says that names a wheel's file; `None` where none does."""
+    """Return the origin in the first purl that names a wheel file; `None`: no purl does."""
     for purl in purls:
         head, _, rest = purl.partition("?")
         qualifiers = dict(parse_qsl(rest.partition("#")[0].replace("+", "%2B")))

@@ -1,4 +1,4 @@
-"""`Record`: the metadata of one package, conda's or a wheel's, in one shape."""
+"""`Record`: the metadata of one package, from a conda channel or a wheel."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ Ecosystem = Literal["conda", "wheel"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a package is and where it comes from.
+    """The metadata and origin of a package.
 
-    `name` is the native name: a conda package name. A wheel bears the name of the conda package that provides its
-    project, else its normalised project name (docs/decisions/0002-identity.md). `requirements` stay in the syntax of
-    their ecosystem: MatchSpecs of a conda record (`depends`), PEP 508 of a wheel (`Requires-Dist`), so that each is
-    judged by its own version order. `constraints` are conda's `constrains`, `extra_requirements` its
-    `extra_depends` (CEP 44: extra → MatchSpecs). `purls` are what the artifact's own record says of itself. `timestamp`
-    counts milliseconds since the epoch (upload time of a wheel). `origin` is the channel's or the index's URL. `yanked`
-    is the reason (PEP 592; `""` where none was given), `None` for a file that is not yanked. `others` are the keys of a
-    conda record that bridge does not interpret (`license_family`, `features`, ...), with their values, so that
-    conda-meta keeps what the channel says.
+    :param name: the native name; for a wheel see `NameMap.native_name`.
+    :param requirements: MatchSpecs of a conda record (`depends`), PEP 508 of a wheel (Requires-Dist), so that each is
+        evaluated by its own version order.
+    :param constraints: conda's `constrains`.
+    :param extra_requirements: conda's `extra_depends`, extra → MatchSpecs (CEP 44).
+    :param purls: those in the artifact's own record.
+    :param timestamp: milliseconds since the epoch; for a wheel the upload time.
+    :param origin: the URL of the channel or index.
+    :param yanked: the reason (PEP 592), `""` if none is given; `None`: not yanked.
+    :param others: keys of a conda record that bridge does not interpret, kept for conda-meta.
     """
 
     ecosystem: Ecosystem
@@ -59,75 +60,44 @@ class Record:
 
     @property
     def identity(self) -> str:
-        """`name-version-build`: the stem of the file in conda-meta."""
+        """`name-version-build`: the stem of the file name in conda-meta."""
         return f"{self.name}-{self.version}-{self.build}"
 
     @property
     def label(self) -> str:
-        """`conda:name-version-build` or `wheel:name-version`: the owner as the audit and the ledger spell it."""
+        """`conda:name-version-build` or `wheel:name-version`: how the audit and the ledger name an owner."""
         if self.ecosystem == "conda":
             return f"conda:{self.identity}"
         return f"wheel:{self.pypi_names[0] if self.pypi_names else self.name}-{self.version}"
 
 
 _LAST_SECOND = 253_402_300_799
-# CEP 26; the pattern of names also admits what old channels hold (a leading underscore, upper case is folded).
+# CEP 26, plus the names of old channels: a leading underscore; upper case is folded.
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,127}\Z")
 _VERSION = re.compile(r"[A-Za-z0-9_.+!~-]{1,128}\Z")
 _BUILD = re.compile(r"[A-Za-z0-9_.+-]{0,128}\Z")
-# What `conda_record` reads, and what belongs to one prefix only (conda's `PrefixRecord`).
-_READ = frozenset(
-    {
-        "name",
-        "version",
-        "build",
-        "build_string",
-        "build_number",
-        "subdir",
-        "noarch",
-        "depends",
-        "constrains",
-        "extra_depends",
-        "track_features",
-        "purls",
-        "timestamp",
-        "fn",
-        "url",
-        "channel",
-        "sha256",
-        "md5",
-        "size",
-        "license",
-        "python_site_packages_path",
-    }
-)
-_OF_PREFIX = frozenset(
-    {
-        "files",
-        "paths_data",
-        "link",
-        "requested_spec",
-        "requested_specs",
-        "extracted_package_dir",
-        "package_tarball_full_path",
-        "package_type",
-        "auth",
-    }
-)
+# The keys that `conda_record` reads, and those that describe one prefix (conda's `PrefixRecord`).
+_READ = """
+    name version build build_string build_number subdir noarch depends constrains extra_depends track_features purls
+    timestamp fn url channel sha256 md5 size license python_site_packages_path
+"""
+_OF_PREFIX = """
+    files paths_data link requested_spec requested_specs extracted_package_dir package_tarball_full_path package_type
+    auth
+"""
+_NOT_OTHERS = frozenset(f"{_READ} {_OF_PREFIX}".split())
 
 
 def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = "noarch") -> Record:
-    """A record of repodata, index.json or conda-meta (JSON, CEP 34 and 36) as ours.
+    """Read a record of repodata, index.json or conda-meta (CEP 34, CEP 36).
 
-    Keys that are not interpreted become `others`.
-
-    Raises `UnsafeInputError` (`record-invalid`) where name, version or build could leave a directory (R01), or where a
-    field has the wrong type.
+    Raises `UnsafeInputError` (`record-invalid`) if a field has the wrong type, or if name, version or build, which
+    become a file name, could point outside a directory.
     """
     name, version, build = _text(data, "name").lower(), _text(data, "version"), _text(data, "build")
     if not _NAME.match(name) or ".." in name or not _VERSION.match(version) or not _BUILD.match(build):
         raise UnsafeInputError(
-            "record-invalid", f"a record of an unsafe name, version or build: {name} {version} {build}"
+            "record-invalid", f"a record has an unsafe name, version or build: {name} {version} {build}"
         )
     noarch = data.get("noarch")
     features = data.get("track_features") or ()
@@ -163,25 +133,23 @@ def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = 
 
 
 def _others(data: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
-    found = tuple(
-        (key, value) for key, value in data.items() if key not in _READ and key not in _OF_PREFIX and value is not None
-    )
+    items = tuple((key, value) for key, value in data.items() if key not in _NOT_OTHERS and value is not None)
     try:
-        return _shared(found)
-    except TypeError:  # A value that is a list or an object has no hash.
-        return found
+        return _shared(items)
+    except TypeError:  # A list or an object has no hash.
+        return items
 
 
 @lru_cache(maxsize=4096)
 def _shared(items: tuple[tuple[str, object], ...]) -> tuple[tuple[str, object], ...]:
-    """One value for the many records of a channel that say the same."""
+    """Share one value among the many records with equal items, to save memory."""
     return items
 
 
 def _text(data: Mapping[str, object], key: str) -> str:
     value = data.get(key)
     if not isinstance(value, str):
-        raise UnsafeInputError("record-invalid", f"a record whose {key} is no text: {value!r}")
+        raise UnsafeInputError("record-invalid", f"the {key} of a record is not a string: {value!r}")
     return value
 
 
@@ -190,24 +158,24 @@ def _number(data: Mapping[str, object], key: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int):
-        raise UnsafeInputError("record-invalid", f"a record whose {key} is no whole number: {value!r}")
+        raise UnsafeInputError("record-invalid", f"the {key} of a record is not an integer: {value!r}")
     return value
 
 
 def _milliseconds(timestamp: int | None) -> int | None:
-    """A timestamp in milliseconds; conda takes one up to the year 9999 in seconds for seconds (`TimestampField`)."""
+    """Return a timestamp in milliseconds. As conda's `TimestampField`, read values up to the year 9999 as seconds."""
     return timestamp * 1000 if timestamp is not None and 0 <= timestamp <= _LAST_SECOND else timestamp
 
 
 def _extras(data: Mapping[str, object]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     extras = data.get("extra_depends") or {}
     if not isinstance(extras, Mapping):
-        raise UnsafeInputError("record-invalid", "a record whose extra_depends is no object of extra -> MatchSpecs")
+        raise UnsafeInputError("record-invalid", "the extra_depends of a record is not an object")
     return tuple((str(extra), _texts(extras, str(extra))) for extra in extras)
 
 
 def _texts(data: Mapping[str, object], key: str) -> tuple[str, ...]:
     value = data.get(key) or ()
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
-        raise UnsafeInputError("record-invalid", f"a record whose {key} is no list of texts")
+        raise UnsafeInputError("record-invalid", f"the {key} of a record is not a list of strings")
     return tuple(value)

@@ -1,7 +1,6 @@
-"""Repodata of a channel's subdir: the whole document (CEP 36, CEP 48) and one document for each name (CEP 16).
+"""Build the repodata of a subdir: the whole document (CEP 36, CEP 48) and a shard for each name (CEP 16). Pure.
 
-Pure. What older clients may see stands in `packages` and `packages.conda`; records of revision 3, and records that
-point to wheels, stand below `v3`, which older clients do not read.
+Records of revision 3 and records that point to wheels go below `v3`, which older clients do not read.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 
 __all__ = ["RepodataEntry", "bracketed_matchspec", "repodata", "shards"]
 
-_FIRST_REVISION = 3  # of index.json, from which on older clients may not see a package (CEP 43)
+_FIRST_REVISION = 3  # of index.json; older clients must not see packages of this or a later revision (CEP 43)
 _SECTIONS = {"conda": "packages.conda", "tar.bz2": "packages"}
 _DIGESTS = ("sha256", "md5")
 _BRACKETS = re.compile(r"\s*([^\s\[\]=<>!~,|]+)\s*\[(.*)\]\s*\Z", re.DOTALL)
@@ -22,7 +21,7 @@ Document = dict[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepodataEntry:
-    """One package of a subdir. `extension`: `conda`, `tar.bz2` or `whl`; `record`: index.json with hashes and size."""
+    """A package of a subdir. `extension`: `conda`, `tar.bz2` or `whl`; `record`: index.json with hashes and size."""
 
     stem: str
     extension: str
@@ -30,16 +29,16 @@ class RepodataEntry:
 
     @property
     def is_later(self) -> bool:
-        """Whether older clients must not see it."""
+        """Whether the entry must be hidden from older clients."""
         revision = self.record.get("schema_version")
         return self.extension == "whl" or (isinstance(revision, int) and revision >= _FIRST_REVISION)
 
 
 def repodata(subdir: str, entries: Iterable[RepodataEntry]) -> Document:
-    """The document of a subdir. It depends on the entries alone, not on their order."""
-    found = sorted(entries, key=_place)
-    document: Document = {"info": {"subdir": subdir}, **_sections(found), "removed": [], "repodata_version": 1}
-    later = _later(found)
+    """Return repodata.json of a subdir. The order of `entries` does not matter."""
+    ordered = sorted(entries, key=_file)
+    document: Document = {"info": {"subdir": subdir}, **_sections(ordered), "removed": [], "repodata_version": 1}
+    later = _later(ordered)
     if later:
         count = sum(len(section) for section in later.values())
         document["info"] = {"subdir": subdir, "repodata_revisions": {"v3": {"n_packages": count}}}
@@ -48,24 +47,24 @@ def repodata(subdir: str, entries: Iterable[RepodataEntry]) -> Document:
 
 
 def shards(entries: Iterable[RepodataEntry]) -> dict[str, Document]:
-    """Package name → its shard: the same records, their hashes as bytes."""
+    """Return package name → shard. A shard has the records of `repodata`, with hashes as bytes."""
     groups: dict[str, list[RepodataEntry]] = {}
-    for entry in sorted(entries, key=_place):
+    for entry in sorted(entries, key=_file):
         record = dict(entry.record)
         for digest in _DIGESTS:
             if isinstance(text := record.get(digest), str):
                 record[digest] = bytes.fromhex(text)
         group = groups.setdefault(str(record["name"]), [])
         group.append(RepodataEntry(stem=entry.stem, extension=entry.extension, record=record))
-    found: dict[str, Document] = {}
+    documents: dict[str, Document] = {}
     for name, group in sorted(groups.items()):
         later = _later(group)
         shard: Document = {**_sections(group), "removed": []}
-        found[name] = shard | {"v3": later} if later else shard
-    return found
+        documents[name] = shard | {"v3": later} if later else shard
+    return documents
 
 
-def _place(entry: RepodataEntry) -> tuple[str, str]:
+def _file(entry: RepodataEntry) -> tuple[str, str]:
     return entry.stem, entry.extension
 
 
@@ -78,7 +77,7 @@ def _sections(entries: Iterable[RepodataEntry]) -> dict[str, dict[str, object]]:
 
 
 def _later(entries: Iterable[RepodataEntry]) -> dict[str, dict[str, object]]:
-    """The records of revision 3, by extension and stem; their MatchSpecs in brackets, as CEP 48 has it."""
+    """Return extension → stem → record of revision 3, with MatchSpecs in the bracket form of CEP 48."""
     later: dict[str, dict[str, object]] = {}
     for entry in entries:
         if entry.is_later:
@@ -99,9 +98,9 @@ def _texts(value: object) -> list[str]:
 
 
 def bracketed_matchspec(text: str) -> str:
-    """A MatchSpec of name, version and build in brackets: `numpy >=2` → `numpy[version=">=2"]` (CEP 29, CEP 48).
+    """Return a MatchSpec in bracket form: `numpy >=2` → `numpy[version=">=2"]` (CEP 29, CEP 48).
 
-    What has brackets already, or is a bare name, stays as it is.
+    A bare name, or a MatchSpec that has brackets already, is returned as it is.
     """
     if _BRACKETS.match(text):
         return text.strip()

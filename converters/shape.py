@@ -1,8 +1,8 @@
-"""What kind of conda package a wheel becomes: for which subdir, for which pythons, in which layout.
+"""Choose the subdir, the python versions and the layout of the package that a wheel becomes.
 
-Pure wheels are `noarch` where their requirements are the same on all platforms and on python 3.9 to 3.14. Where a
-marker makes them differ, the package is for the target: bounded to the pythons on which the requirements are what they
-are there, and in the target's subdir if only that will do. It is `noarch: python` in either place (CEP 20).
+The package of a pure wheel is `noarch` if its requirements are the same on all platforms and python 3.9 to 3.14. If
+markers make them differ, it is made for the target: limited to the pythons with the same requirements, and placed in
+the target's subdir only if needed. It is `noarch: python` in both cases (CEP 20).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ __all__ = ["Shape", "shape_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Where a package goes, and for whom it is.
+    """The subdir, layout and pythons of a package.
 
-    `pythons` is all that bounds python: Requires-Python, tags, markers, headers. `label` begins the build string.
+    `pythons` combines Requires-Python, tags, markers and headers. `label` is the start of the build string.
     """
 
     subdir: str
@@ -41,7 +41,7 @@ class Shape:
 def shape_of(
     wheel: Manifest, fit: Fit, natives: Sequence[NativeFile], requirements: WheelRequirements, target: Target | None
 ) -> Shape:
-    """Decide subdir, layout and pythons. `natives` matter for a wheel that says it runs anywhere.
+    """Decide subdir, layout and pythons. `natives`: the native files of a wheel whose platform tag is `any`.
 
     Raises `UnsafeInputError`: `wheel-tag`, `not-portable`, `requires-python`.
     """
@@ -73,16 +73,16 @@ def _subdir(fit: Fit, span: Span, target: Target | None) -> str:
 
 
 def _has_headers(wheel: Manifest) -> bool:
-    folder = f"{wheel.data_dir}/headers/"
-    return wheel.data_dir is not None and any(member.path.startswith(folder) for member in wheel.members)
+    headers = f"{wheel.data_dir}/headers/"
+    return wheel.data_dir is not None and any(member.path.startswith(headers) for member in wheel.members)
 
 
 def _python_of(filename: str, target: Target | None) -> Python:
     if target is None or target.python is None:
         raise UnsafeInputError(
             "not-portable",
-            f"{filename} has headers, which lie below the folder of one python minor",
-            hint="name the platform and the python to convert for",
+            f"{filename} has headers, which are installed in the directory of one python minor version",
+            hint="choose the platform and the python to convert for",
         )
     return target.python
 
@@ -93,25 +93,25 @@ def _only(python: Python) -> SpecifierSet:
 
 
 def _subdirs(filename: str, fit: Fit, natives: Sequence[NativeFile], target: Target | None) -> list[str]:
-    """Where the package could run: what the tags say, and what native files in a wheel for "any" platform add (C32)."""
+    """Return the subdirs on which the package could run, by its tags, or by its native files if the tag is `any`."""
     if not fit.is_portable:
         return [fit.subdir]
     tied = runs_on(natives)
     if tied is None:
         return sorted(SUBDIRS)
-    where = ", ".join(sorted(tied)) or f"an architecture of {natives[0].system} that conda does not have"
+    where = ", ".join(sorted(tied)) or f"an architecture of {natives[0].system} that conda does not support"
     modules = [native.path for native in natives if is_extension_module(native.path)]
     if modules:
         raise UnsafeInputError(
             "wheel-tag",
-            f"{filename} says that it runs anywhere, and holds extension modules that run on {where} alone",
+            f"{filename} is tagged for any platform, but has extension modules that run only on {where}",
             context=tuple(f"extension module: {path}" for path in modules[:5]),
-            hint="rebuild it with its true tags, or correct them with `wheel tags`",
+            hint="rebuild the wheel with the right tags, or correct them with `wheel tags`",
         )
     if target is None or target.subdir not in tied:
         raise UnsafeInputError(
             "wheel-tag",
-            f"{filename} says that it runs anywhere, and holds native code that runs on {where} alone",
+            f"{filename} is tagged for any platform, but has native code that runs only on {where}",
             context=tuple(f"native code: {native.path}" for native in natives[:5]),
             hint=f"convert it for that platform: --platform {min(tied)}" if tied else None,
         )
@@ -119,7 +119,7 @@ def _subdirs(filename: str, fit: Fit, natives: Sequence[NativeFile], target: Tar
 
 
 def _label(python: Python | None, span: Span) -> str:
-    """`py`; `py312` (`py313t`) for one python; `py311` where markers bound python below, or above, at 3.11."""
+    """Return `py`; `py312` (`py313t`) for one python; `py311` if markers set a lower or upper bound at 3.11."""
     if python is not None:
         return f"py{python.minor[0]}{python.minor[1]}{'t' if python.free_threaded else ''}"
     if not span.pythons:

@@ -1,20 +1,8 @@
-"""Wheel tags in conda's terms: which subdirs, which pythons, which floors (PEP 425, 600, 656, 703; CEP 20).
+"""Map wheel tags to subdirs, pythons and virtual packages (PEP 425, 600, 656, 703; CEP 20).
 
-| wheel tag | package |
-|---|---|
-| `py3-none-any` | `noarch`, python >=3.0 |
-| `py37-none-any` | `noarch`, python >=3.7: a `py` tag fits that version and all later ones of the same major |
-| `cp312-none-any` | `noarch`, python 3.12 only |
-| `py3-none-manylinux_2_17_x86_64` | `linux-64`, any python, `__glibc >=2.17` |
-| `cp312-cp312-…` | one subdir, python 3.12, `python_abi 3.12.* *_cp312` |
-| `cp313-cp313t-…` | one subdir, python 3.13, `python_abi 3.13.* *_cp313t` |
-| `cp39-abi3-…` | one subdir, python >=3.9, and a `python_abi` that is not free-threaded |
-| `macosx_10_13_universal2` | `osx-64` or `osx-arm64`: one package for each |
-| `musllinux_…` | refused: no conda subdir is musl |
-
-Of an abi3 wheel one package is made for all minors, in the layout of CEP 20 (`noarch: python` in a platform's subdir),
-as conda-forge does (149 such records in a snapshot of its linux-64). It asks for `python_abi` rather than for
-conda-forge's own helper packages, so that it can be installed from channels that do not have those.
+docs/conversion.md has the table of tags and packages. A `py37` tag fits python 3.7 and all later minor versions. An
+abi3 wheel becomes one package for all minor versions (CEP 20), as in conda-forge. The package depends on `python_abi`
+and not on conda-forge's helper packages, which other channels do not have.
 """
 
 from __future__ import annotations
@@ -41,19 +29,19 @@ _LEGACY = re.compile(r"(manylinux1|manylinux2010|manylinux2014)_(\w+)\Z")
 _MACOSX = re.compile(r"macosx_([0-9]+)_([0-9]+)_(\w+)\Z")
 _PYTHON = re.compile(r"(py|cp)([23])([0-9]*)\Z")
 _ABI = re.compile(r"cp([23])([0-9]+)(t|mu|m|)\Z")
-_OLDEST_ARM64 = (11, 0)  # no macOS on arm64 is older, whatever the tag says
+_OLDEST_ARM64 = (11, 0)  # the oldest macOS on arm64
 
-# Any build of python_abi but a free-threaded one: abi3 is not the ABI of those (PEP 703). A build string is matched as
-# a regular expression where it begins with ^ and ends with $ (CEP 29).
+# Any build of python_abi except the free-threaded ones, which do not support abi3 (PEP 703). MatchSpecs treat a build
+# string that starts with ^ and ends with $ as a regular expression (CEP 29).
 _GIL = r"python_abi[build='^.*_cp\d+m?$']"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """One way in which a wheel fits: where it runs, on which pythons, and what it needs there.
+    """A subdir and range of pythons that a wheel supports.
 
-    `abi` is `none`, `abi3`, or that of one minor (`cp312`, `cp313t`); `python` is that minor, where it is only one.
-    `depends` are MatchSpecs on virtual packages and on `python_abi`.
+    `abi` is `none`, `abi3`, or the ABI of one minor version (`cp312`, `cp313t`); then `python` is that version.
+    `depends` are MatchSpecs of virtual packages and `python_abi`.
     """
 
     subdir: str
@@ -75,10 +63,9 @@ class _Pythons:
 
 
 def fits(tags: Iterable[Tag]) -> tuple[Fit, ...]:
-    """Every way in which a wheel of these tags fits a conda package, in a fixed order; none: no conda python runs it.
+    """Return all fits of a wheel with these tags, in a fixed order; none if no conda python can run it.
 
-    Tags that differ in their floor only (`manylinux_2_17` and `manylinux_2_28`) are one way, with the lower floor: the
-    wheel says that it runs there.
+    Tags that differ only in the platform version (`manylinux_2_17`, `manylinux_2_28`) give one fit, with the lower one.
     """
     floors: dict[tuple[str, _Pythons], tuple[str, tuple[int, int]] | None] = {}
     for tag in sorted(tags, key=str):
@@ -88,22 +75,21 @@ def fits(tags: Iterable[Tag]) -> tuple[Fit, ...]:
         for subdir, floor in _platforms(tag.platform):
             known = floors.get((subdir, pythons), floor)
             floors[subdir, pythons] = None if known is None or floor is None else min(known, floor, key=_version)
-    found = [_fit(subdir, pythons, floor) for (subdir, pythons), floor in floors.items()]
-    return tuple(sorted(found, key=lambda fit: (fit.subdir, fit.abi, str(fit.pythons))))
+    unordered = [_fit(subdir, pythons, floor) for (subdir, pythons), floor in floors.items()]
+    return tuple(sorted(unordered, key=lambda fit: (fit.subdir, fit.abi, str(fit.pythons))))
 
 
 def choose_fit(filename: str, tags: Iterable[Tag], target: Target | None) -> Fit:
-    """The way that suits `target` best: its own minor's ABI, then abi3, then none; the only one, where there is one.
+    """Return the best fit for `target`: an ABI of its python, then abi3, then none.
 
-    A wheel that fits one python only is a package for that python, whatever python the target has. Raises
-    `UnsafeInputError` (`wheel-tag`) where the wheel does not run on the target's platform, or where it fits several
-    pythons and the target's is none of them.
+    A single fit is returned even if the target has another python. Raises `UnsafeInputError` (`wheel-tag`) if the wheel
+    does not run on the target's platform, or if it has several fits and none is for the target's python.
     """
     tags = frozenset(tags)
-    found = fits(tags)
-    here = [fit for fit in found if fit.is_portable or (target is not None and fit.subdir == target.subdir)]
+    everywhere = fits(tags)
+    here = [fit for fit in everywhere if fit.is_portable or (target is not None and fit.subdir == target.subdir)]
     if not here:
-        raise _misfit(filename, tags, found, target)
+        raise _misfit(filename, tags, everywhere, target)
     minor = target.python.minor if target is not None and target.python is not None else None
     suitable = [fit for fit in here if minor is None or fit.pythons.contains(f"{minor[0]}.{minor[1]}.99")]
     if len(here) == 1:
@@ -112,33 +98,32 @@ def choose_fit(filename: str, tags: Iterable[Tag], target: Target | None) -> Fit
         pythons = ", ".join(sorted({str(fit.pythons) for fit in here}))
         raise UnsafeInputError(
             "wheel-tag",
-            f"{filename} fits several pythons, and which one is meant is not said",
+            f"{filename} supports several pythons, and none is chosen",
             context=(f"pythons: {pythons}",),
-            hint="name the python to convert for",
+            hint="choose the python to convert for",
         )
     free = bool(target and target.python and target.python.free_threaded)
     return min(suitable, key=lambda fit: (_is_free_threaded(fit) != free, _rank(fit), str(fit.pythons)))
 
 
 def targets_of(tags: Iterable[Tag], default: Target) -> tuple[Target, ...]:
-    """The targets to convert a wheel for: `default` where it runs there, else one for each platform it is made for.
+    """Return the targets to convert a wheel for: `default` if the wheel runs there, else one for each of its platforms.
 
-    Where it is made for several pythons, and that of `default` is none of them, the newest takes its place. Raises
-    nothing: without any fit it is `default`, and `choose_fit` says why not.
+    If the wheel is for several pythons other than `default`'s, the target has the newest of them. Without any fit the
+    result is `default`, for which `choose_fit` raises the error.
     """
-    found = fits(tags)
-    if not found:
+    everywhere = fits(tags)
+    if not everywhere:
         return (default,)
     targets = [default]
-    if not any(fit.subdir in ("noarch", default.subdir) for fit in found):
-        targets = [
-            Target(subdir=subdir, python=default.python) for subdir in dict.fromkeys(fit.subdir for fit in found)
-        ]
-    return tuple(_with_a_python(target, found) for target in targets)
+    if not any(fit.subdir in ("noarch", default.subdir) for fit in everywhere):
+        subdirs = dict.fromkeys(fit.subdir for fit in everywhere)
+        targets = [Target(subdir=subdir, python=default.python) for subdir in subdirs]
+    return tuple(_with_supported_python(target, everywhere) for target in targets)
 
 
-def _with_a_python(target: Target, found: Iterable[Fit]) -> Target:
-    here = [fit for fit in found if fit.is_portable or fit.subdir == target.subdir]
+def _with_supported_python(target: Target, everywhere: Iterable[Fit]) -> Target:
+    here = [fit for fit in everywhere if fit.is_portable or fit.subdir == target.subdir]
     pythons = [fit.python for fit in here if fit.python is not None]
     if target.python is None or len(here) < 2 or len(pythons) < len(here):
         return target
@@ -180,15 +165,15 @@ def _fit(subdir: str, pythons: _Pythons, floor: tuple[str, tuple[int, int]] | No
 
 
 def _pythons(tag: Tag) -> _Pythons | None:
-    """What a tag's first two parts say of python; `None`: nothing that conda's CPython 3 is."""
+    """Return the pythons and ABI of a tag; `None`: not for CPython 3."""
     named = _PYTHON.match(tag.interpreter)
     if named is None or (tag.abi != "none" and tag.platform == "any"):
-        return None  # no installer knows an ABI on any platform
+        return None  # no installer supports an ABI on any platform
     kind, major, minor = named.group(1), int(named.group(2)), int(named.group(3) or 0)
     if kind == "py":
         return _Pythons("none", None, (major, minor)) if tag.abi == "none" and major == 3 else None
     if not named.group(3):
-        return None  # `cp3` names no interpreter that any installer knows
+        return None  # no installer supports `cp3`
     if tag.abi == "abi3":
         return _Pythons("abi3", None, (major, minor)) if major == 3 else None
     abi = _ABI.match(tag.abi)
@@ -197,20 +182,20 @@ def _pythons(tag: Tag) -> _Pythons | None:
 
 
 def _platforms(platform: str) -> list[tuple[str, tuple[str, tuple[int, int]] | None]]:
-    """Subdirs and floors (virtual package and version) of a platform tag; none: conda has no such platform."""
+    """Return (subdir, (virtual package, lowest version)) for a platform tag; empty: conda has no such platform."""
     if platform == "any":
         return [("noarch", None)]
     if platform in _WINDOWS:
         return [(_WINDOWS[platform], None)]
-    if found := _MANYLINUX.match(platform):
-        return _on_linux(found.group(3), (int(found.group(1)), int(found.group(2))))
-    if found := _LEGACY.match(platform):
-        return _on_linux(found.group(2), _LEGACY_GLIBC[found.group(1)])
-    if found := _MACOSX.match(platform):
-        floor = (int(found.group(1)), int(found.group(2)))
+    if match := _MANYLINUX.match(platform):
+        return _on_linux(match.group(3), (int(match.group(1)), int(match.group(2))))
+    if match := _LEGACY.match(platform):
+        return _on_linux(match.group(2), _LEGACY_GLIBC[match.group(1)])
+    if match := _MACOSX.match(platform):
+        floor = (int(match.group(1)), int(match.group(2)))
         return [
             (subdir, ("__osx", max(floor, _OLDEST_ARM64) if subdir == "osx-arm64" else floor))
-            for subdir in _MACOS.get(found.group(3), [])
+            for subdir in _MACOS.get(match.group(3), [])
         ]
     if platform.startswith("linux_") and platform.removeprefix("linux_") in _LINUX:
         return [(_LINUX[platform.removeprefix("linux_")], None)]
@@ -221,9 +206,9 @@ def _on_linux(architecture: str, glibc: tuple[int, int]) -> list[tuple[str, tupl
     return [(_LINUX[architecture], ("__glibc", glibc))] if architecture in _LINUX else []
 
 
-def _misfit(filename: str, tags: frozenset[Tag], found: Iterable[Fit], target: Target | None) -> UnsafeInputError:
-    """Why a wheel has no fit on the target, in the person's words."""
-    subdirs = sorted({fit.subdir for fit in found})
+def _misfit(filename: str, tags: frozenset[Tag], everywhere: Iterable[Fit], target: Target | None) -> UnsafeInputError:
+    """Return the error for a wheel without a fit on the target."""
+    subdirs = sorted({fit.subdir for fit in everywhere})
     platforms = sorted({tag.platform for tag in tags})
     if subdirs:
         place = f"not on {target.subdir}" if target is not None else "on one platform only"
@@ -233,7 +218,7 @@ def _misfit(filename: str, tags: frozenset[Tag], found: Iterable[Fit], target: T
         problem = f"{filename} is built for musl, and every conda platform of Linux has glibc"
         hint = "take the manylinux wheel of the same version"
     elif not any(map(_pythons, tags)):
-        problem = f"{filename} is for no python that conda packages are made for here (CPython 3)"
+        problem = f"{filename} is not for CPython 3, the only python that bridge makes packages for"
         hint = None
     else:
         problem = f"{filename} is for a platform that conda does not have"

@@ -1,4 +1,4 @@
-"""`Target`: where a package is to run, and what follows from it (PEP 425, 508, 600, 656; conda's subdirs)."""
+"""`Target`: the platform and python a package is chosen for, with its wheel tags and marker environment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUBDIRS: dict[str, tuple[str, str, str, str, str]] = {
     "win-arm64": ("win32", "nt", "Windows", "ARM64", "arm64"),
 }
 
-# PEP 600's aliases: the glibc they stand for.
+# glibc version → legacy alias (PEP 600).
 _LEGACY_MANYLINUX = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
 _OLDEST_GLIBC_MINOR = {"x86_64": 5, "i686": 5}  # PEP 600; manylinux2014 and later elsewhere
 _DEFAULT_GLIBC_MINOR = 17
@@ -37,7 +37,7 @@ _DEFAULT_GLIBC_MINOR = 17
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Python:
-    """The CPython of a target: its full version (conda's text) and whether it is a free-threaded build (PEP 703)."""
+    """The CPython of a target: its full version (conda's text) and whether the build is free-threaded (PEP 703)."""
 
     version: str
     free_threaded: bool = False
@@ -49,7 +49,7 @@ class Python:
 
     @property
     def site_packages(self) -> str:
-        """The prefix-relative folder of pure modules on a POSIX target (CEP 17 for free-threaded builds)."""
+        """The prefix-relative site-packages directory on a POSIX target (CEP 17 for free-threaded builds)."""
         return f"lib/python{self.minor[0]}.{self.minor[1]}{'t' if self.free_threaded else ''}/site-packages"
 
 
@@ -58,13 +58,13 @@ def _minor(version: str) -> tuple[int, int]:
     try:
         release = Version(version).release
     except InvalidVersion as error:
-        raise ValueError(f"python's version {version!r} is not a PEP 440 version") from error
+        raise ValueError(f"the python version {version!r} is not a PEP 440 version") from error
     return release[0], release[1] if len(release) > 1 else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A conda subdir, its virtual packages as `(name, version, build)`, and a python once one is chosen."""
+    """A conda subdir, its virtual packages as `(name, version, build)`, and the python once it is chosen."""
 
     subdir: str
     virtual_packages: tuple[tuple[str, str, str], ...] = ()
@@ -75,34 +75,35 @@ class Target:
             raise ValueError(f"unknown platform {self.subdir!r}; known: {', '.join(sorted(SUBDIRS))}")
 
     def with_python(self, python: Python) -> Target:
-        """The same target with another python."""
+        """Return the same target with another python."""
         return replace(self, python=python)
 
     def virtual(self, name: str) -> str | None:
-        """The version of a virtual package (`__glibc`), or `None` where the target has none."""
-        return next((version for found, version, _ in self.virtual_packages if found == name), None)
+        """Return the version of a virtual package (`__glibc`), or `None` if the target lacks it."""
+        return next((version for virtual, version, _ in self.virtual_packages if virtual == name), None)
 
     @property
     def is_windows(self) -> bool:
         return self.subdir.startswith("win-")
 
     def platform_tags(self) -> tuple[str, ...]:
-        """Wheel platform tags that run here, best first (PEP 600, PEP 656; `__glibc` and `__osx` are the floors).
+        """Return the wheel platform tags that run on this target, best first (PEP 600).
 
-        A Linux target without `__glibc` takes no manylinux wheel at all. musllinux never fits: no conda subdir is musl.
+        The version of `__glibc` or `__osx` limits them; without `__glibc` no manylinux tag fits. musllinux (PEP 656)
+        never fits, since no conda subdir uses musl.
         """
         return _platform_tags(self.subdir, self.virtual("__glibc"), self.virtual("__osx"))
 
     def tags(self) -> tuple[Tag, ...]:
-        """All wheel tags that fit the chosen python, best first (PEP 425). Raises `ValueError` without a python."""
+        """Return all wheel tags of the chosen python, best first (PEP 425). Raises `ValueError` without a python."""
         if self.python is None:
             raise ValueError("a target's wheel tags need a python")
         return python_tags(self.python.minor, self.python.free_threaded, self.platform_tags())
 
     def marker_environment(self, python: Python | None = None) -> dict[str, str]:
-        """The PEP 508 environment of this target. Raises `ValueError` without a python.
+        """Return the PEP 508 environment of this target. Raises `ValueError` without a python.
 
-        `platform_release` and `platform_version` are those of no machine in particular: empty, as a target is not one.
+        `platform_release` and `platform_version` are empty: they describe a machine, and a target is a platform.
         """
         chosen = python or self.python
         if chosen is None:
@@ -126,8 +127,8 @@ class Target:
 
 @lru_cache(maxsize=64)
 def python_tags(minor: tuple[int, int], free_threaded: bool, platforms: tuple[str, ...]) -> tuple[Tag, ...]:
-    """Tags of CPython `minor` on `platforms`, best first. A free-threaded build knows neither `cp3xx` nor `abi3`."""
-    from packaging.tags import compatible_tags, cpython_tags  # noqa: PLC0415 - most commands ask for no tags
+    """Return the tags of CPython `minor` on `platforms`, best first; a free-threaded build takes no `abi3`."""
+    from packaging.tags import compatible_tags, cpython_tags  # noqa: PLC0415 - most commands need no tags
 
     nodot = f"cp{minor[0]}{minor[1]}"
     abi = nodot + ("t" if free_threaded else "")

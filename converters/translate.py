@@ -1,7 +1,7 @@
-"""The one translation: a wheel's file name and METADATA become a native record.
+"""Translate a wheel's file name and METADATA to a native record.
 
-The resolver (from `.metadata`), `convert` and the installer (from the fetched wheel) call this same function; what the
-installer reads must equal what was solved with.
+The resolver (with the index's METADATA) and the installer (with that of the fetched wheel) call the same function, and
+their results must be equal.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ _MAX_BUILD = 64  # CEP 26
 
 
 def translate(info: WheelInfo, target: Target, names: NameMap) -> Record:
-    """`info` as a record for `target`.
+    """Return the record of a wheel or sdist for `target`.
 
-    Requirements stay PEP 508, unevaluated: their markers are judged by whoever solves or writes. The build string is
-    made of the tag that fits best (`py3-none-any` → `py3_none_any_0`; no hyphen: conda splits file names there).
-    An sdist is recorded as what it will become, with the build `sdist_0`; its wheel is translated again once built.
-    Raises `UnsafeInputError` where the file name and METADATA contradict each other.
+    Requirements stay PEP 508 with their markers. The build string is the best tag, without hyphens, at which conda
+    splits file names (`py3-none-any` → `py3_none_any_0`). An sdist gets the build `sdist_0`; its wheel is translated
+    once it is built. Raises `UnsafeInputError` if file name and METADATA contradict each other.
     """
     if not info.filename.endswith(".whl"):
         return _record(info, names.native_name(info.metadata.name), info.metadata.name, "sdist_0", 0, "noarch", None)
@@ -80,7 +79,7 @@ def _record(
 
 
 def best_tag(tags: frozenset[Tag], target: Target) -> Tag:
-    """The tag that fits `target` best; without a python on the target, or where none fits, the first by text."""
+    """Return the best tag for `target`; if none fits, or the target has no python, the first in text order."""
     if target.python is not None:
         for tag in target.tags():
             if tag in tags:
@@ -89,7 +88,7 @@ def best_tag(tags: frozenset[Tag], target: Target) -> Tag:
 
 
 def build_string(tag: Tag, build_tag: tuple[int, str] | None) -> str:
-    """A conda build string for a wheel tag: letters, digits, `_`, `.` and `+` only, at most 64 characters (CEP 26)."""
+    """Return the conda build string of a tag: letters, digits, `_`, `.`, `+`, at most 64 characters (CEP 26)."""
     number = f"{build_tag[0]}{build_tag[1]}" if build_tag else "0"
     text = f"{tag.interpreter}_{tag.abi}_{tag.platform}"
     text = re.sub(r"[^A-Za-z0-9_.+]", "_", text)

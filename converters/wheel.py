@@ -1,4 +1,4 @@
-"""Wheel file names and core metadata, parsed once (PEP 427, PEP 440, PEP 508, PEP 566, PEP 643)."""
+"""Parse wheel file names and core metadata (PEP 427, PEP 440, PEP 508, PEP 566, PEP 643)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from packaging.metadata import parse_email
 from packaging.tags import Tag, parse_tag
-from packaging.utils import (
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_wheel_filename,
-)
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from converters.errors import UnsafeInputError
@@ -36,22 +32,21 @@ __all__ = [
     "parse_metadata",
     "parse_wheel_name",
     "read_metadata",
-    "read_wheel",
     "written_tags",
 ]
 
 MAX_METADATA = 1 << 20  # bytes; real ones stay below 300 kB
 MAX_FILENAME = 1024
-MAX_TAGS = 4096  # that one compressed set stands for; real ones have a dozen
+MAX_TAGS = 4096  # in one compressed set; real ones have a dozen
 
-# Where `str.splitlines` breaks a line and RFC 822 does not, in UTF-8; and what would be a field there.
+# Characters (in UTF-8) at which `str.splitlines` breaks a line and RFC 822 does not, and a field that follows one.
 _SEPARATORS = (b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 _HIDDEN_FIELD = re.compile(b"(?:%s)[!-9;-~]+[ \t]*:" % b"|".join(_SEPARATORS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelName:
-    """What a wheel's file name says: normalised project, PEP 440 version, build tag, and all of its tags."""
+    """A parsed wheel file name: normalised project, PEP 440 version, build tag and the expanded tags."""
 
     project: str
     version: Version
@@ -61,9 +56,9 @@ class WheelName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreMetadata:
-    """The fields of METADATA that decide something. `name` is normalised, `version` is PEP 440's canonical text.
+    """The fields of METADATA that bridge uses. `name` is normalised, `version` is PEP 440's canonical text.
 
-    `requires_dist` holds the requirements as they are written, in order: they stay PEP 508 until a package is written.
+    `requires_dist` holds the requirements as written, in order.
     """
 
     name: str
@@ -79,7 +74,7 @@ class CoreMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelInfo:
-    """One wheel: its file name, its metadata, and where it comes from."""
+    """A wheel: its file name, its metadata and its origin."""
 
     filename: str
     metadata: CoreMetadata
@@ -92,7 +87,7 @@ class WheelInfo:
 
     @classmethod
     def of_record(cls, record: Record, metadata: CoreMetadata, filename: str) -> WheelInfo:
-        """A wheel from where its record says; of one that was built of an sdist, `filename` is its own."""
+        """Return the wheel of a record. `filename` is the wheel's, also if the record describes its sdist."""
         return cls(
             filename=filename,
             metadata=metadata,
@@ -106,9 +101,9 @@ class WheelInfo:
 
 
 def count_tags(text: str) -> int:
-    """How many tags a compressed set (`py2.py3-none-any`), or the name of a wheel that ends in one, stands for.
+    """Return the number of tags in a compressed set (`py2.py3-none-any`), or in a wheel's file name.
 
-    PEP 425 expands a set to every combination of its parts: a name of 1,000 characters can stand for five million tags.
+    PEP 425 expands a set to every combination of its parts, so 1,000 characters can stand for five million tags.
     """
     return _count_of_set("-".join(text.removesuffix(".whl").rsplit("-", 3)[-3:]))
 
@@ -119,33 +114,33 @@ def _count_of_set(text: str) -> int:
 
 
 def written_tags(lines: Iterable[str]) -> frozenset[Tag]:
-    """The tags of the Tag lines of a WHEEL file; lines that are none, and sets beyond `MAX_TAGS`, are passed over."""
-    found: set[Tag] = set()
+    """Return the tags in the Tag lines of a WHEEL file. Malformed lines and sets beyond `MAX_TAGS` are skipped."""
+    tags: set[Tag] = set()
     for line in lines:
-        if line.count("-") == 2 and len(found) + count_tags(line) <= MAX_TAGS:
+        if line.count("-") == 2 and len(tags) + count_tags(line) <= MAX_TAGS:
             with suppress(ValueError):  # packaging's `InvalidTag`
-                found |= parse_tag(line)
-    return frozenset(found)
+                tags |= parse_tag(line)
+    return frozenset(tags)
 
 
 @lru_cache(maxsize=65536)
 def parse_wheel_name(filename: str) -> WheelName:
-    """Parse a wheel's file name. Raises `UnsafeInputError` (`wheel-name`) where PEP 427 does not allow it."""
+    """Parse a wheel's file name. Raises `UnsafeInputError` (`wheel-name`) if it is invalid by PEP 427."""
     if len(filename) > MAX_FILENAME:
         raise UnsafeInputError("wheel-name", f"the wheel's file name is {len(filename)} characters long")
     if not filename.isprintable():
-        raise UnsafeInputError("wheel-name", f"the wheel's file name holds a control character: {filename!a}")
+        raise UnsafeInputError("wheel-name", f"the wheel's file name has a control character: {filename!a}")
     if count_tags(filename) > MAX_TAGS:
-        raise UnsafeInputError("wheel-name", f"the wheel's file name stands for more than {MAX_TAGS} tags: {filename}")
+        raise UnsafeInputError("wheel-name", f"the wheel's file name expands to more than {MAX_TAGS} tags: {filename}")
     try:
         project, version, build_tag, tags = parse_wheel_filename(filename)
     except (InvalidWheelFilename, InvalidVersion) as error:
         is_variant = filename.count("-") > 4  # PEP 825 adds a label after the platform
         raise UnsafeInputError(
             "wheel-name",
-            f"not a wheel's file name: {filename}",
+            f"not a valid wheel file name: {filename}",
             context=(str(error),),
-            hint="variant wheels are not understood; take the one without a variant label" if is_variant else None,
+            hint="variant wheels are not supported; use the wheel without a variant label" if is_variant else None,
         ) from error
     return WheelName(project=project, version=version, build_tag=build_tag or None, tags=tags)
 
@@ -153,23 +148,23 @@ def parse_wheel_name(filename: str) -> WheelName:
 def parse_metadata(data: bytes, source: str) -> CoreMetadata:
     """Parse a METADATA or PKG-INFO file; `source` names it in errors.
 
-    Raises `UnsafeInputError`: `limit-size` above 1 MiB, `metadata-invalid` where name or version are missing, given
-    twice or malformed, where the text is not UTF-8, or of a newer major version of the specification. Requirements that
-    PEP 508 does not allow are kept as text: who reads them decides, as pip does.
+    Raises `UnsafeInputError`: `limit-size` above 1 MiB; `metadata-invalid` if name or version are missing, repeated or
+    malformed, if the text is not UTF-8, or if the metadata version has a newer major version. Requirements are kept as
+    text even if PEP 508 does not allow them; the reader decides, as in pip.
     """
     if len(data) > MAX_METADATA:
         raise UnsafeInputError("limit-size", f"{source}: METADATA is larger than {MAX_METADATA} bytes")
-    if any(mark in data for mark in (b"\x00", *_SEPARATORS)) and _smuggles(data):
+    if any(separator in data for separator in (b"\x00", *_SEPARATORS)) and _has_hidden_field(data):
         raise UnsafeInputError("metadata-invalid", f"{source}: METADATA has control characters among its fields")
     raw, unparsed = parse_email(data)
     for field in ("name", "version"):
         if field in unparsed or not raw.get(field):
-            problem = "not readable or given twice" if field in unparsed else "missing"
+            problem = "unreadable or repeated" if field in unparsed else "missing"
             raise UnsafeInputError("metadata-invalid", f"{source}: the field {field.title()} is {problem}")
     if raw.get("metadata_version", "1").split(".")[0] not in {"1", "2"}:
-        # "MUST fail if metadata_version has a greater major version than the highest version they support"
+        # The specification: tools must fail if metadata_version has a greater major version than they support.
         version = raw["metadata_version"][:40]
-        raise UnsafeInputError("metadata-invalid", f"{source}: METADATA of version {version!r} is not understood")
+        raise UnsafeInputError("metadata-invalid", f"{source}: METADATA of version {version!r} is not supported")
     broken = sorted(set(unparsed) & {"requires-python", "requires-dist", "provides-extra"})
     if broken:
         raise UnsafeInputError("metadata-invalid", f"{source}: unreadable or repeated: {', '.join(broken)}")
@@ -192,34 +187,23 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
     )
 
 
-def _smuggles(data: bytes) -> bool:
-    """Whether the header block has a NUL, or one more field for readers that break lines at a control character (W64).
+def _has_hidden_field(data: bytes) -> bool:
+    """Return whether the header has a NUL, or a field that only some readers see after a control character (W64).
 
-    A form feed in the text of a licence, which real projects have, begins no field for anybody.
+    Real projects have a form feed in the text of a licence, which no reader takes for the start of a field.
     """
     head = data.replace(b"\r\n", b"\n").split(b"\n\n", 1)[0]
     return b"\x00" in head or _HIDDEN_FIELD.search(head) is not None
 
 
 def _short(text: str | None) -> str | None:
-    """A License field is often the whole licence; a record wants its name."""
+    """Return the first line of a License field, which often has the whole text."""
     line = (text or "").strip().splitlines()[:1]
     return line[0][:200] if line else None
 
 
-def read_wheel(filename: str, stream: BinaryIO) -> CoreMetadata:
-    """Read METADATA out of an open wheel and hold it against the file name.
-
-    The archive's structure is the caller's to judge (`bridge.archive`). Raises `UnsafeInputError` (`wheel-dist-info`,
-    `metadata-invalid`, and `wheel-name` where name or version differ from the file name's).
-    """
-    metadata = parse_metadata(read_metadata(filename, stream), filename)
-    check_name(parse_wheel_name(filename), metadata, filename)
-    return metadata
-
-
 def read_metadata(filename: str, stream: BinaryIO) -> bytes:
-    """The bytes of METADATA in an open wheel. Raises `UnsafeInputError` (`wheel-dist-info`, `limit-size`)."""
+    """Return METADATA of an open wheel. Raises `UnsafeInputError` (`wheel-dist-info`, `limit-size`)."""
     with zipfile.ZipFile(stream) as archive:
         member = dist_info_member(archive.namelist(), filename, "METADATA")
         info = archive.getinfo(member)
@@ -229,7 +213,7 @@ def read_metadata(filename: str, stream: BinaryIO) -> bytes:
 
 
 def check_name(named: WheelName, metadata: CoreMetadata, filename: str) -> None:
-    """Raise `UnsafeInputError` (`wheel-name`, W59 and W60) where METADATA contradicts the file name."""
+    """Raise `UnsafeInputError` (`wheel-name`, W59 and W60) if METADATA contradicts the file name."""
     if metadata.name != named.project or Version(metadata.version) != named.version:
         raise UnsafeInputError(
             "wheel-name",
@@ -239,11 +223,11 @@ def check_name(named: WheelName, metadata: CoreMetadata, filename: str) -> None:
 
 
 def dist_info_member(names: list[str], filename: str, member: str) -> str:
-    """The archive's name of `member` in the one dist-info directory. Raises `UnsafeInputError` (`wheel-dist-info`)."""
+    """Return the path of `member` in the only dist-info directory. Raises `UnsafeInputError` (`wheel-dist-info`)."""
     roots = sorted({name.split("/", 1)[0] for name in names if name.split("/", 1)[0].endswith(".dist-info")})
     if len(roots) != 1:
-        said = ", ".join(roots) or "none"
-        raise UnsafeInputError("wheel-dist-info", f"{filename}: a wheel has one dist-info directory; found: {said}")
+        listed = ", ".join(roots) or "none"
+        raise UnsafeInputError("wheel-dist-info", f"{filename}: a wheel has one dist-info directory; found: {listed}")
     wanted = f"{roots[0]}/{member}"
     if wanted not in names:
         raise UnsafeInputError("wheel-dist-info", f"{filename}: {wanted} is missing")

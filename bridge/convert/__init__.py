@@ -1,1 +1,1 @@
-"""Wheels as conda packages: one wheel, many jobs, resuming, and the index of a channel."""
+"""Convert wheels to conda packages: one wheel, many jobs, resuming, and the index of a channel."""

@@ -1,6 +1,6 @@
-"""A folder of packages becomes a channel: repodata, its compressed and its sharded form, and what its names are.
+"""Index a directory of packages as a channel: plain, compressed and sharded repodata, and a name map.
 
-Every package is judged and read again, whoever put it there, so that the index says what lies there now.
+Every package is validated and read again, so the index describes the files that are there now.
 """
 
 from __future__ import annotations
@@ -30,82 +30,81 @@ __all__ = ["digests", "write_index", "write_names"]
 _BLOCK = 1 << 20
 _LEVEL = 19  # repodata is read far more often than it is written
 _SHARDS = "shards"
+_SHARD_SUFFIX = ".msgpack.zst"
 _INTERPRETER = frozenset({"python", "python_abi", "cpython"})
 _EXTENSIONS = ("conda", "tar.bz2")
 
 
-def write_index(folder: Path, wheels: Iterable[RepodataEntry] = ()) -> None:
-    """Make a channel of `folder`: the index of each subdir that it has, or that `wheels` go to, and of `noarch`.
+def write_index(channel: Path, wheels: Iterable[RepodataEntry] = ()) -> None:
+    """Write the index of each subdir that `channel` has or `wheels` need, and of `noarch`.
 
-    An index is `repodata.json`, `repodata.json.zst` and shards (`repodata_shards.msgpack.zst`). It depends on the
-    packages, and on the records of wheels, alone: equal folders get equal indexes.
+    An index is `repodata.json`, `repodata.json.zst` and shards (`repodata_shards.msgpack.zst`). Equal packages and
+    records give equal indexes.
 
-    :param wheels: records that point to wheels; those of an earlier index stay, unless one has the same stem.
+    :param wheels: records that point to wheels; records of an earlier index stay, unless one has the same stem.
 
-    Raises `UnsafeInputError` and `IntegrityError` for a package that is no sound one, `FaultError`; the indexes of the
-    subdirs before it are written then, its own is as it was.
+    Raises `FaultError`, and `UnsafeInputError` or `IntegrityError` for an invalid package; then the index of its subdir
+    and of those after it are unchanged.
     """
-    fs.make_directories(folder)
-    with faults(folder):
-        subdirs = {path.name for path in folder.iterdir() if path.name in SUBDIRS and path.is_dir()}
-    pointing: dict[str, list[RepodataEntry]] = {}
+    fs.make_directories(channel)
+    with faults(channel):
+        subdirs = {path.name for path in channel.iterdir() if path.name in SUBDIRS and path.is_dir()}
+    added: dict[str, list[RepodataEntry]] = {}
     for entry in wheels:
-        pointing.setdefault(str(entry.record["subdir"]), []).append(entry)
-    for subdir in dict.fromkeys(["noarch", *sorted(subdirs | pointing.keys())]):
-        place = folder / subdir
-        fs.make_directories(place)
-        known = {entry.stem: entry for entry in (*_known_wheels(place), *pointing.get(subdir, ()))}
-        _write(place, [*_packages(place), *known.values()])
+        added.setdefault(str(entry.record["subdir"]), []).append(entry)
+    for name in dict.fromkeys(["noarch", *sorted(subdirs | added.keys())]):
+        subdir = channel / name
+        fs.make_directories(subdir)
+        pointers = {entry.stem: entry for entry in (*_indexed_wheels(subdir), *added.get(name, ()))}
+        _write(subdir, [*_packages(subdir), *pointers.values()])
 
 
-def _write(place: Path, entries: Sequence[RepodataEntry]) -> None:
-    text = json.dumps(repodata(place.name, entries), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    # Shards before the list that names them: who reads in between finds what the list says.
-    folder = place / _SHARDS
-    fs.make_directories(folder)
-    named: dict[str, bytes] = {}
+def _write(subdir: Path, entries: Sequence[RepodataEntry]) -> None:
+    document = repodata(subdir.name, entries)
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    # Write shards before the index that names them, so that a concurrent reader finds them.
+    directory = subdir / _SHARDS
+    fs.make_directories(directory)
+    digests_by_name: dict[str, bytes] = {}
     for name, shard in shards(entries).items():
-        packed = _packed(msgpack.packb(shard))
-        named[name] = hashlib.sha256(packed).digest()
-        fs.publish_file(folder / f"{named[name].hex()}.msgpack.zst", [packed])
-    fs.publish_file(place / "repodata.json", [text])
-    fs.publish_file(place / "repodata.json.zst", [_packed(text)])
-    info = {"subdir": place.name, "base_url": "./", "shards_base_url": f"./{_SHARDS}/"}
-    fs.publish_file(
-        place / "repodata_shards.msgpack.zst",
-        [_packed(msgpack.packb({"version": 1, "info": info, "shards": named}))],
-    )
-    _forget(folder, named.values())
-
-
-def _packed(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
-
-
-def _forget(folder: Path, kept: Iterable[bytes]) -> None:
-    """Remove the shards that no list names any more."""
-    names = {f"{digest.hex()}.msgpack.zst" for digest in kept}
-    with faults(folder):
-        stale = [path for path in folder.iterdir() if path.name.endswith(".msgpack.zst") and path.name not in names]
+        packed = _compressed(msgpack.packb(shard))
+        digests_by_name[name] = hashlib.sha256(packed).digest()
+        fs.publish_file(directory / _shard_file(digests_by_name[name]), [packed])
+    fs.publish_file(subdir / "repodata.json", [text])
+    fs.publish_file(subdir / "repodata.json.zst", [_compressed(text)])
+    info = {"subdir": subdir.name, "base_url": "./", "shards_base_url": f"./{_SHARDS}/"}
+    index = msgpack.packb({"version": 1, "info": info, "shards": digests_by_name})
+    fs.publish_file(subdir / "repodata_shards.msgpack.zst", [_compressed(index)])
+    named = set(map(_shard_file, digests_by_name.values()))
+    with faults(directory):
+        stale = [path for path in directory.iterdir() if path.name.endswith(_SHARD_SUFFIX) and path.name not in named]
     for path in stale:
         fs.remove_tree(path)
 
 
-def _packages(place: Path) -> list[RepodataEntry]:
-    """The packages that lie in a subdir, each judged."""
-    with faults(place):
-        files = sorted(place.iterdir())
-    found = []
+def _compressed(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
+
+
+def _shard_file(digest: bytes) -> str:
+    return f"{digest.hex()}{_SHARD_SUFFIX}"
+
+
+def _packages(subdir: Path) -> list[RepodataEntry]:
+    """Validate and read the packages in a subdir."""
+    with faults(subdir):
+        files = sorted(subdir.iterdir())
+    entries = []
     for path in files:
         extension = next((extension for extension in _EXTENSIONS if path.name.endswith(f".{extension}")), None)
         if extension is not None and not path.name.startswith("."):
             stem = path.name.removesuffix(f".{extension}")
-            found.append(RepodataEntry(stem=stem, extension=extension, record=_record(path)))
-    return found
+            entries.append(RepodataEntry(stem=stem, extension=extension, record=_record(path)))
+    return entries
 
 
 def _record(path: Path) -> Mapping[str, object]:
-    """A package's record: its index.json, and the hashes and size of the archive."""
+    """Return a package's index.json with the hashes and the size of the archive."""
     with faults(path):
         index = check_conda(path).index
     sha256, md5, size = digests(path)
@@ -113,7 +112,7 @@ def _record(path: Path) -> Mapping[str, object]:
 
 
 def digests(path: Path) -> tuple[str, str, int]:
-    """sha256 and md5 (hex) and size of a file, read once. Raises `FaultError`."""
+    """Return sha256 and md5 (hex) and the size of a file. Raises `FaultError`."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with faults(path), path.open("rb") as stream:
         while block := stream.read(_BLOCK):
@@ -123,9 +122,9 @@ def digests(path: Path) -> tuple[str, str, int]:
     return sha256.hexdigest(), md5.hexdigest(), size
 
 
-def _known_wheels(place: Path) -> list[RepodataEntry]:
-    """The records of wheels that the index of before has; none where there was no index, or none that can be read."""
-    path = place / "repodata.json"
+def _indexed_wheels(subdir: Path) -> list[RepodataEntry]:
+    """Return the records of wheels in the existing index; empty if it is missing or unreadable."""
+    path = subdir / "repodata.json"
     if not path.is_file():
         return []
     try:
@@ -143,15 +142,15 @@ def _known_wheels(place: Path) -> list[RepodataEntry]:
     ]
 
 
-def write_names(folder: Path, names: NameMap) -> None:
-    """Write what is known of the names in a channel of converted packages, as `--name-map` reads it.
+def write_names(channel: Path, names: NameMap) -> None:
+    """Write the name map of a channel of converted packages, in the form of `--name-map`.
 
-    A converted package knows which project it is (its purl), and its `depends` were translated from projects: without
-    this a name that no other channel has would be unknown, and never taken from an index. Raises `FaultError`.
+    The names are those in the packages' purls and `depends`. Without the map, a name that no other channel has would be
+    unknown, and never be resolved from an index. Raises `FaultError`.
     """
-    known: dict[str, list[str]] = {}
-    with faults(folder):
-        repodata_files = sorted(folder.glob("*/repodata.json"))
+    rows: dict[str, list[str]] = {}
+    with faults(channel):
+        repodata_files = sorted(channel.glob("*/repodata.json"))
     for path in repodata_files:
         with faults(path):
             document = json.loads(path.read_bytes())
@@ -160,9 +159,9 @@ def write_names(folder: Path, names: NameMap) -> None:
             projects = projects_of_purls(record.get("purls") or ())
             if not projects:
                 continue
-            known[record["name"]] = list(projects)
+            rows[record["name"]] = list(projects)
             for text in record["depends"]:
                 name = name_of(text)
                 if not name.startswith("_") and name not in _INTERPRETER:
-                    known.setdefault(name, list(names.row(name) or (canonicalize_name(name),)))
-    fs.publish_file(folder / NAMES_FILE, [json.dumps(known, sort_keys=True, indent=2).encode() + b"\n"])
+                    rows.setdefault(name, list(names.row(name) or (canonicalize_name(name),)))
+    fs.publish_file(channel / NAMES_FILE, [json.dumps(rows, sort_keys=True, indent=2).encode() + b"\n"])

@@ -1,7 +1,7 @@
-"""One wheel to convert, as a value that crosses processes and machines, and how it is done there.
+"""Jobs that convert one wheel each, as values that can be sent to other processes and machines.
 
-A job names a file, or a requirement to find one for; whoever does it opens its own session with the same settings. On
-a cluster the output folder, and wheels that are given as files, must be reachable under the same paths.
+A job names a file, or a requirement to find one for; each worker opens its own session with the same settings. On a
+cluster the output directory and local wheels must have the same paths on all machines.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 
 __all__ = ["Conversion", "ConversionTask", "Converter", "Job", "JobResult", "perform", "perform_all"]
 
-_MOST_THREADS = 4  # of zstd; each holds tables and pieces of its own in memory
+_MOST_THREADS = 4  # of zstd; each needs memory of its own
 _Made = ConvertedPackage | DescribedWheel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionTask:
-    """What all jobs of one command have in common. `as_records`: nothing is repacked, records point to the wheels.
+    """What all jobs of a command share.
 
-    :param opens: makes a run of the settings, in the process that does a job; it has to pickle by its name.
+    :param opens: opens a session in the worker; must be picklable.
+    :param as_records: write records that point to the wheels, and no packages.
+    :param is_alone: whether this is the only process, which may use several threads.
     """
 
     settings: Settings
@@ -55,7 +57,7 @@ class ConversionTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A wheel to convert. `text` is what led to it; `file` is known where a solve chose it, and `python` with it."""
+    """A wheel to convert. `text` is the user's request; `file` and `python` are set if a solve chose them."""
 
     text: str
     file: IndexFile | None = None
@@ -64,9 +66,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """What became of a job: packages, or records that point to its wheel, or an error.
+    """The result of a job: packages, or records that point to its wheel, or an error.
 
-    `is_reused`: an earlier run had done it, and all of it is there. `notes` concern none of the packages alone.
+    `is_reused`: the packages are from an earlier run. `notes` are about the job, not about one package.
     """
 
     text: str
@@ -80,7 +82,7 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """What became of all jobs, in the order of what was asked."""
+    """The results of all jobs, in the order of the requests."""
 
     done: tuple[JobResult, ...]
     seconds: float
@@ -98,23 +100,23 @@ class Conversion:
         return {done.text: done.error for done in self.done if done.error is not None}
 
 
-_CONVERTERS: list[Converter] = []  # of this process: the last one, as its session may know much already
+_CONVERTERS: list[Converter] = []  # the last one of this process, kept for the caches of its session
 
 
 def perform(job: Job, task: ConversionTask) -> JobResult:
-    """Do a job in a process of its own. Raises nothing that a wheel could bring about."""
+    """Do a job in a worker process. An invalid wheel gives a result with an error; nothing is raised."""
     if not _CONVERTERS or _CONVERTERS[0].task != task:
         _CONVERTERS[:] = [Converter(task, task.opens(task.settings))]
     return _CONVERTERS[0].perform(job)
 
 
 def perform_all(jobs: Sequence[Job], task: ConversionTask) -> list[JobResult]:
-    """Several jobs, as `perform` does each."""
+    """Perform several jobs."""
     return [perform(job, task) for job in jobs]
 
 
 class Converter:
-    """Does the jobs of one task over one session."""
+    """Does the jobs of a task in one session."""
 
     def __init__(self, task: ConversionTask, session: RunPort) -> None:
         self.task = task
@@ -124,17 +126,17 @@ class Converter:
         self._log = ConversionLog(task.output, (task.archive_format, str(task.level), self._names.digest()))
 
     def perform(self, job: Job) -> JobResult:
-        """One job, done or failed: one bad wheel never stops the others."""
+        """Do a job. Errors become part of the result, so that one bad wheel never stops the others."""
         started = time.perf_counter()
         try:
             done = self._done(job)
         except BridgeError as error:
             done = JobResult(text=job.text, error=error)
-        except Exception as error:  # noqa: BLE001 - a defect of ours is no reason to lose the other wheels
+        except Exception as error:  # noqa: BLE001 - a defect of bridge must not stop the other wheels
             unexpected = BridgeError(
                 "internal",
                 f"{job.text} could not be converted: {type(error).__name__}: {error}",
-                hint="this is a defect of bridge; the other wheels are not concerned",
+                hint="this is a defect of bridge; the other wheels are not affected",
             )
             done = JobResult(text=job.text, error=unexpected)
         return replace(done, seconds=time.perf_counter() - started)
@@ -142,8 +144,8 @@ class Converter:
     def _done(self, job: Job) -> JobResult:
         file = job.file or newest_file(algebra.parse_pypi(job.text), self._session)
         default = self._session.target.with_python(job.python or running_python())
-        if not self.task.as_records and (known := self._log.find(file, default)) is not None:
-            return JobResult(text=job.text, packages=known, is_reused=True)
+        if not self.task.as_records and (existing := self._log.find(file, default)) is not None:
+            return JobResult(text=job.text, packages=existing, is_reused=True)
         archive = self._session.index.fetch(file, self._session.progress)
         origin = _origin(file, archive)
         notes: list[str] = []
@@ -159,7 +161,7 @@ class Converter:
         return JobResult(text=job.text, packages=packages, wheels=wheels, notes=tuple(notes))
 
     def _for_every_python(self, archive: Path, origin: WheelInfo, target: Target, notes: list[str]) -> Iterator[_Made]:
-        """The package for the target, and those for the pythons that it does not serve and the wheel does."""
+        """Yield the package for the target, and those for other pythons that the wheel supports."""
         first = made = self._convert(archive, origin, target)
         yield made
         waiting = made.other_pythons
@@ -196,10 +198,10 @@ class Converter:
 
 
 def _origin(file: IndexFile, archive: Path) -> WheelInfo:
-    """Where a wheel comes from. Of one that was built here the name is its own, and nobody promised its hash."""
+    """Return the origin of a wheel. If it was built from an sdist, the name is its own and no hash is expected."""
     return WheelInfo(
         filename=file.filename if file.is_wheel else archive.name,
-        metadata=CoreMetadata(name=file.project, version=file.version),  # the wheel's own takes its place
+        metadata=CoreMetadata(name=file.project, version=file.version),  # replaced by the wheel's own
         url=file.url,
         origin=file.origin,
         sha256=file.sha256 if file.is_wheel else None,
@@ -210,7 +212,7 @@ def _origin(file: IndexFile, archive: Path) -> WheelInfo:
 
 
 def newest_file(requirement: algebra.Requirement, session: RunPort) -> IndexFile:
-    """The best file of a project that meets a requirement on the target. Raises `NoSolutionError`."""
+    """Return the best file of a project that meets a requirement on the target. Raises `NoSolutionError`."""
     if requirement.url is not None:
         return session.index.file_of_url(requirement.url, requirement.name)
     project = Project(requirement.name, session.index.files(requirement.name), session.target, session.options())
@@ -234,12 +236,12 @@ def _runs(file: IndexFile, tags: frozenset[Tag]) -> bool:
 
 
 def running_python() -> Python:
-    """The interpreter bridge runs on: the python for which a wheel's open markers are judged."""
+    """Return the interpreter that runs bridge, for which markers are evaluated by default."""
     return Python(version=platform.python_version(), free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
 
 
 class _Lookup:
-    """The metadata of other projects, for the extras that a wheel asks of them; `None` where no index has them."""
+    """A `MetadataLookup` that asks the index, and caches the answers."""
 
     def __init__(self, session: RunPort) -> None:
         self._session = session

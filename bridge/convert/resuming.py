@@ -1,7 +1,7 @@
-"""What earlier runs converted into a folder, so that nothing is done twice.
+"""Reuse the packages that earlier runs wrote to a directory.
 
-For every file that was converted a small document lies in `.converted/`, written once its packages are there. It is
-believed only where each of them still has the hash that it names.
+For every converted file, `.converted/` has a document, written after its packages. It is used only if all packages
+still have the hashes in it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from converters.target import Target
 
 __all__ = ["ConversionLog"]
 
-_FOLDER = ".converted"
+_DIRECTORY = ".converted"
+_RECORDED = ("name", "version", "build", "build_number", "subdir", "purls", "sha256", "md5", "size")
 
 
 class ConversionLog:
-    """The documents of one output folder. `options`: what else decides the bytes of a package."""
+    """The documents of an output directory. `options`: what else determines the bytes of a package."""
 
     def __init__(self, output: Path, options: Sequence[str]) -> None:
         self._output = output
         self._options = (str(LAYOUT_VERSION), *options)
 
     def find(self, file: IndexFile, target: Target) -> tuple[ConvertedPackage, ...] | None:
-        """The packages that `file` became, where all of them are there; `None` where it is to be converted."""
+        """Return the packages made from `file`; `None` if it must be converted."""
         path = self._path(file, target)
         if path is None or not path.is_file():
             return None
@@ -47,7 +48,7 @@ class ConversionLog:
             return None
 
     def keep(self, file: IndexFile, target: Target, packages: Sequence[ConvertedPackage]) -> None:
-        """Note what `file` became. Raises `FaultError`."""
+        """Record the packages made from `file`. Raises `FaultError`."""
         path = self._path(file, target)
         if path is None:
             return
@@ -55,19 +56,8 @@ class ConversionLog:
         rows = [
             {
                 "path": package.path.relative_to(self._output).as_posix(),
-                "record": {
-                    "name": package.record.name,
-                    "version": package.record.version,
-                    "build": package.record.build,
-                    "build_number": package.record.build_number,
-                    "subdir": package.record.subdir,
-                    "depends": package.record.requirements,
-                    "purls": package.record.purls,
-                    "fn": package.record.filename,
-                    "sha256": package.record.sha256,
-                    "md5": package.record.md5,
-                    "size": package.record.size,
-                },
+                "record": {key: getattr(package.record, key) for key in _RECORDED}
+                | {"depends": package.record.requirements, "fn": package.record.filename},
                 "notes": package.notes,
             }
             for package in packages
@@ -76,13 +66,13 @@ class ConversionLog:
         fs.publish_file(path, [text.encode() + b"\n"])
 
     def _path(self, file: IndexFile, target: Target) -> Path | None:
-        """Where the document of `file` lies; `None` for a file without a hash, which could be another one next time."""
+        """Return the path of the document of `file`; `None` for a file without a hash, whose content can change."""
         if file.sha256 is None:
             return None
         python = "" if target.python is None else ".".join(map(str, target.python.minor))
         parts = (*self._options, file.filename, file.sha256, file.url, file.origin, target.subdir, python)
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-        return self._output / _FOLDER / f"{key}.json"
+        return self._output / _DIRECTORY / f"{key}.json"
 
     def _package(self, row: Mapping[str, object]) -> ConvertedPackage:
         described = row["record"]
@@ -97,4 +87,4 @@ class ConversionLog:
 
 
 class _ChangedError(Exception):
-    """A package is not there, or is another one."""
+    """A package is missing or changed."""

@@ -1,8 +1,7 @@
-"""`bridge convert`: wheels become conda packages in a folder, and the folder becomes a channel.
+"""Convert one wheel file to a conda package file.
 
-A wheel is judged as a whole before it is converted (`bridge.archive`), so nothing is written of one that is unsafe.
-What is written appears whole or not at all. All arguments and results are plain values, so that many conversions can
-be spread over threads, processes or machines.
+The whole wheel is validated first (`bridge.archive`), and packages are written atomically. Arguments and results are
+picklable.
 """
 
 from __future__ import annotations
@@ -35,10 +34,9 @@ Format = Literal["conda", "tar.bz2"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertedPackage:
-    """A conda package that was written. `record` has its file name, size and hashes; `notes`: one sentence each.
+    """A written conda package. `record` has its file name, size and hashes; `notes`: one sentence each.
 
-    `other_pythons`: pythons that the wheel fits and this package does not; they want packages of their own. `payload`:
-    equal in packages of one wheel that hold the same files.
+    `other_pythons`: pythons that the wheel supports and this package does not. `payload`: a hash of the list of files.
     """
 
     path: Path
@@ -73,15 +71,14 @@ def convert_wheel(
     """Convert the wheel at `path` into `OUTPUT/SUBDIR/NAME-VERSION-BUILD.FORMAT`, in place of what is there.
 
     :param target: the platform and the python to convert for; `None`: the package must fit everywhere.
-    :param origin: where the wheel comes from, and its own file name where `path` has another one (a cache's).
-    :param lookup: metadata of other projects, for the extras that the wheel asks of them; cached by the caller.
-    :param level: zstd's, 1 to 22; `.tar.bz2` has none.
-    :param threads: zstd's; the bytes do not depend on them.
-    :param reuse: a package that this wheel became at this level; what is the same in it is not compressed again.
+    :param origin: the wheel's origin, and its file name if `path` has another (in a cache).
+    :param lookup: metadata of other projects, whose extras the wheel requires; cached by the caller.
+    :param level: zstd's, 1 to 22; ignored for `.tar.bz2`.
+    :param threads: zstd's; they do not change the bytes.
+    :param reuse: a package made from this wheel at this level; an equal payload is copied from it.
 
-    Equal wheels, targets and origins give equal bytes. Raises `UnsafeInputError` (exit 3) for a wheel that is unsafe,
-    or whose meaning no conda package can have, `IntegrityError` (exit 5), `FaultError` (exit 7); then nothing is
-    written.
+    Equal wheels, targets and origins give equal bytes. Raises `UnsafeInputError` (exit 3) for a wheel that is unsafe or
+    has no equivalent as a conda package, `IntegrityError` (exit 5), `FaultError` (exit 7); then nothing is written.
     """
     with faults(path):
         manifest, info = _judged(path, origin)
@@ -106,7 +103,7 @@ def describe_wheel(
     origin: WheelInfo | None = None,
     lookup: MetadataLookup | None = None,
 ) -> DescribedWheel:
-    """The record that points to the wheel at `path`, which `url` serves. As `convert_wheel`; nothing is written."""
+    """Return the record that points to the wheel at `path`, served at `url`; otherwise like `convert_wheel`."""
     with faults(path):
         manifest, info = _judged(path, origin)
     known = describe(manifest, info, target=target, names=names, lookup=lookup)
@@ -117,14 +114,14 @@ def describe_wheel(
 
 
 def _judged(path: Path, origin: WheelInfo | None) -> tuple[WheelManifest, WheelInfo]:
-    """The wheel at `path`, judged whole, and where it comes from."""
+    """Validate the wheel at `path`; return its manifest and origin."""
     sha256, _, size = digests(path)
     filename = origin.filename if origin is not None else path.name
     if origin is not None and origin.sha256 not in (None, sha256):
         raise IntegrityError(
             "hash-mismatch",
-            f"{filename} is not the file that was promised: its sha256 differs",
-            context=(f"promised: {origin.sha256}", f"found: {sha256}"),
+            f"the sha256 of {filename} differs from the expected value",
+            context=(f"expected: {origin.sha256}", f"actual: {sha256}"),
         )
     manifest = check_wheel(path, filename=filename)
     info = origin or WheelInfo(filename=filename, metadata=manifest.metadata)
@@ -139,10 +136,10 @@ def _write(
     format: Format,  # noqa: A002 - as above
     known: Path | None,
 ) -> Path:
-    folder = output / converted.record.subdir
-    fs.make_directories(folder)
+    subdir = output / converted.record.subdir
+    fs.make_directories(subdir)
     stem = converted.record.identity
-    path = folder / f"{stem}.{format}"
+    path = subdir / f"{stem}.{format}"
     with fs.publish_stream(path) as stream:
         if format == "tar.bz2":
             write_tar_bz2(stream, converted.info, converted.members)

@@ -1,7 +1,4 @@
-"""Where many tasks are done: here, in processes of this machine, or on a Dask cluster, behind one Executor.
-
-`concurrent.futures.Executor` is the interface of all three. What is submitted, and what comes back, crosses processes.
-"""
+"""Executors for many jobs: this process, processes on this machine, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -16,37 +13,37 @@ from bridge.errors import NetworkError, UsageError
 __all__ = ["executor"]
 
 _Result = TypeVar("_Result")
-_PATIENCE = "10s"  # to wait for a cluster's scheduler
+_TIMEOUT = "10s"  # for the connection to a scheduler
 
 
-class _Here(Executor):
-    """Does each task when it is submitted, in this thread."""
+class _InlineExecutor(Executor):
+    """Runs each task in this thread when it is submitted."""
 
     def submit(self, task: Callable[..., _Result], /, *args: object, **options: object) -> Future[_Result]:
         future: Future[_Result] = Future()
         try:
             future.set_result(task(*args, **options))
-        except Exception as error:  # noqa: BLE001 - a future holds whatever its task raised
+        except Exception as error:  # noqa: BLE001 - a future holds any exception of its task
             future.set_exception(error)
         return future
 
 
 @contextmanager
 def executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
-    """The executor for a command's tasks; when the block is left, tasks that have not begun never do.
+    """Yield the executor of a command; pending tasks are cancelled when the block ends.
 
-    :param jobs: processes on this machine; 1: none but this one.
-    :param dask: a scheduler's address (`tcp://host:8786`); it decides how many workers there are.
+    :param jobs: processes on this machine; 1: this process only.
+    :param dask: a scheduler's address (`tcp://host:8786`), which determines the number of workers.
 
     Raises `UsageError` (`dask-missing`) and `NetworkError` (`dask-unreachable`).
     """
     if dask is not None:
-        with _dask(dask) as found:
-            yield found
+        with _dask(dask) as cluster:
+            yield cluster
     elif jobs == 1:
-        yield _Here()
+        yield _InlineExecutor()
     else:
-        # Fresh interpreters: a copy of this one would hold locks of threads that it does not have.
+        # Spawn: a fork would copy locks that are held by threads.
         pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
         try:
             yield pool
@@ -63,13 +60,13 @@ def _dask(address: str) -> Iterator[Executor]:
             "dask-missing", "--dask needs the package `distributed`", hint="pip install 'conda-bridge[dask]'"
         ) from error
     try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(address, timeout=_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise NetworkError(
             "dask-unreachable",
             f"no Dask scheduler answers at {address}",
             context=(str(error),),
-            hint="an address looks like tcp://host:8786; `dask scheduler` prints its own",
+            hint="an address looks like tcp://host:8786; `dask scheduler` prints it",
         ) from error
     with client:
         yield cast("Executor", client.get_executor(pure=False))  # type: ignore[no-untyped-call]

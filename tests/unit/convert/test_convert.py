@@ -147,7 +147,7 @@ def test_the_record(
 @pytest.mark.parametrize(
     ("case", "error_id", "says"),
     [
-        ("direct", "requirement-untranslatable", "asks for one file by URL"),
+        ("direct", "requirement-untranslatable", "requires one file by URL"),
         ("abi3-musl", "wheel-tag", "musl"),
         ("univ2", "wheel-tag", "runs on osx-64, osx-arm64, not on linux-64"),
         ("lying", "wheel-tag", "extension modules"),
@@ -159,7 +159,7 @@ def test_the_record(
         ("link-script", "reserved-path", "post-link"),
         ("command", "reserved-path", "bin/python3"),
         ("twice", "path-collision", "two files as bin/tw"),
-        ("folder", "path-collision", "bin/fo both a file and a folder"),
+        ("folder", "path-collision", "bin/fo both a file and a directory"),
         ("shadowed", "path-collision", "two files as bin/sh"),
         ("long", "package-name", "nnnn"),
     ],
@@ -179,10 +179,10 @@ def test_what_cannot_be_converted_is_refused_and_nothing_is_written(
         ("markers", LINUX, "made for linux-64 and python >=3.11: elsewhere it requires other packages (tomli>=2; "),
         ("abi3", LINUX, "every python >=3.9 with a GIL"),
         ("ep", None, "graphical commands become console commands"),
-        ("carrying", LINUX, "native code for Linux although its tag says that it runs anywhere: carry/lib/x.so"),
+        ("carrying", LINUX, "native code for Linux although it is tagged for any platform: carry/lib/x.so"),
         ("bundle", None, "native code for Linux, Windows"),
-        ("junk", None, "README.md lies at the top of site-packages"),
-        ("pth", None, "pt.pth is read by python whenever it starts"),
+        ("junk", None, "README.md is at the top of site-packages"),
+        ("pth", None, "pt.pth is read by python at every start"),
         ("cache", None, "1 compiled modules (.pyc) were left out"),
     ],
 )  # fmt: skip
@@ -372,7 +372,7 @@ def test_nothing_is_made_up_where_the_origin_is_not_known(tmp_path: Path) -> Non
 def test_another_file_than_the_promised_one_is_refused(tmp_path: Path) -> None:
     wheel = build_case(tmp_path, "data")
     origin = WheelInfo(filename=wheel.name, metadata=CoreMetadata(name="dt", version="1.0"), sha256="0" * 64)
-    with pytest.raises(IntegrityError, match="not the file that was promised"):
+    with pytest.raises(IntegrityError, match="differs from the expected value"):
         convert_wheel(wheel, tmp_path / "out", target=LINUX, names=NameMap.empty(), origin=origin)
     assert not (tmp_path / "out").exists()
 

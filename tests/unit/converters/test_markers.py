@@ -244,7 +244,7 @@ def test_an_extra_of_another_project_brings_its_own_requirements() -> None:
     assert depends("requests[socks]>=2", lookup=requests_metadata, target=WINDOWS) == (*expected, "win-inet-pton")
     span, needs = solve(metadata("requests[socks]>=2"), LINUX, requests_metadata)
     assert span.subdirs == ("linux-64",), "the extra's marker counts"
-    assert needs.notes == ("what requests[socks] requires was taken from requests 2.32.3",)
+    assert needs.notes == ("the requirements of requests[socks] were taken from requests 2.32.3",)
 
 
 def test_an_extra_that_nobody_knows_is_refused() -> None:

@@ -138,9 +138,9 @@ def test_the_best_fit_is_chosen(filename: str, at: Target | None, expected: str)
         ("x-1-cp312-cp312-win_amd64.whl", target(), "runs on win-64, not on linux-64"),
         ("x-1-cp312-cp312-win_amd64.whl", None, "on one platform only"),
         ("x-1-cp313-cp313-ios_13_0_arm64_iphoneos.whl", target(), "platform that conda does not have"),
-        ("x-1-py2-none-any.whl", target(), "no python"),
-        ("x-1-cp311.cp312-cp311.cp312-win_amd64.whl", target("win-64", "3.9.0"), "fits several pythons"),
-        ("x-1-cp311.cp312-cp311.cp312-win_amd64.whl", target("win-64", None), "fits several pythons"),
+        ("x-1-py2-none-any.whl", target(), "not for CPython 3"),
+        ("x-1-cp311.cp312-cp311.cp312-win_amd64.whl", target("win-64", "3.9.0"), "supports several pythons"),
+        ("x-1-cp311.cp312-cp311.cp312-win_amd64.whl", target("win-64", None), "supports several pythons"),
     ],
 )
 def test_a_wheel_that_does_not_fit_is_refused_with_the_reason(filename: str, at: Target | None, says: str) -> None:
