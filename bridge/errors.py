@@ -1,17 +1,17 @@
-"""The error tree: one class per exit status of the command-line contract, and one more for failed builds.
+"""The error classes: one per exit status of the command line, and one for failed builds.
 
 ```
 BridgeError
-├── UsageError              2  the command line or a file of requirements is wrong
+├── UsageError              2  the command line or a requirements file is wrong
 ├── UnsafeInputError        3  unsafe or malformed input refused
-├── OwnershipError          4  a path belongs to another package, or to nobody
+├── OwnershipError          4  a path belongs to another package, or to none
 ├── IntegrityError          5  a hash, size or signature is wrong
 ├── NoSolutionError         6  no solution
-├── BuildError              6  a source distribution cannot become a wheel: the candidate it would be is none
+├── BuildError              6  a source distribution cannot be built
 ├── FaultError              7  I/O fault; rolled back
-├── PrefixLockedError       8  the prefix is locked by another process
+├── PrefixLockedError       8  another process holds the lock of the prefix
 ├── InterruptedPrefixError  9  an interrupted transaction is present, or recovery failed
-├── NetworkError           10  a channel or an index did not answer
+├── NetworkError           10  a channel or an index failed to answer
 └── FindingsError          11  audit: findings at or above --fail-on
 ```
 """
@@ -37,36 +37,35 @@ __all__ = [
 
 
 class UsageError(BridgeError):
-    """The command line, or a file it names, asks for something that cannot be understood."""
+    """The command line, or a file it names, is wrong."""
 
     exit_code = 2
 
 
 class OwnershipError(BridgeError):
-    """A path belongs to another package, to nobody, or to the interpreter; nothing was written."""
+    """A path belongs to another package, to none, or to the interpreter; nothing was written."""
 
     exit_code = 4
 
 
 class NoSolutionError(BridgeError):
-    """No set of candidates meets every requirement. `objects["derivation"]` holds the steps of the proof."""
+    """No set of candidates meets every requirement. `objects["derivation"]` has the steps of the proof."""
 
     exit_code = 6
 
 
 class BuildError(BridgeError):
-    """A source distribution cannot become a wheel here: its build failed, is not allowed, or made another thing.
+    """A source distribution cannot be built here: the build failed, is not allowed, or produced something else.
 
-    That candidate cannot be used, which another one may make good: so the status is that of "no solution" (6). It is
-    no malformed input (3), for a sound sdist fails to build where a compiler is missing, and nothing was to be put
-    back (7). The resolver strikes the candidate and goes on.
+    The resolver drops the candidate and tries others, so the status is that of "no solution" (6): a sound sdist fails
+    too if a compiler is missing.
     """
 
     exit_code = 6
 
 
 class FaultError(BridgeError):
-    """The system refused a read or a write; what had been changed was put back."""
+    """The system refused a read or a write; all changes were rolled back."""
 
     exit_code = 7
 
@@ -78,18 +77,18 @@ class PrefixLockedError(BridgeError):
 
 
 class InterruptedPrefixError(BridgeError):
-    """An earlier transaction was interrupted and is not settled, or settling it failed."""
+    """An earlier transaction was interrupted and not recovered, or its recovery failed."""
 
     exit_code = 9
 
 
 class NetworkError(BridgeError):
-    """A channel or an index could not be reached, or answered with an error."""
+    """A channel or an index is unreachable, or returned an error."""
 
     exit_code = 10
 
 
 class FindingsError(BridgeError):
-    """`audit` found something at or above `--fail-on`. The findings are on standard output already."""
+    """`audit` reported findings at or above `--fail-on`; they are on standard output already."""
 
     exit_code = 11

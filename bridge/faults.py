@@ -1,8 +1,8 @@
-"""Faults: how the system's refusals are told to a person, and how a test brings one about at a named place.
+"""Faults: the `FaultError` for each refusal of the system, and failpoints that let tests cause one.
 
-`faults` is the one place where an `OSError` becomes a `FaultError`. A failpoint is armed by the environment,
-`BRIDGE_FAILPOINT=<name>[:n]=<action>`, or by `arm`; it acts once, when its name is passed for the n-th time (n from 1).
-Unarmed it costs one comparison.
+`faults` is the only place that turns an `OSError` into a `FaultError`. A failpoint is armed by
+`BRIDGE_FAILPOINT=<name>[:n]=<action>` or by `arm`; it acts once, at its n-th pass (n from 1). Unarmed it costs one
+comparison.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ FAILPOINTS = frozenset(
 ACTIONS = frozenset({"kill", "sleep", "exit", "enospc", "eacces", "eio", "sigint", "sigterm", "sighup"})
 
 # errno → (error id, what happened, what to do next).
-_TOLD: dict[int, tuple[str, str, str | None]] = {
+_MESSAGES: dict[int, tuple[str, str, str | None]] = {
     errno.ENOSPC: ("no-space", "no space is left on the device for", "free some space and run the command again"),
     errno.EDQUOT: ("no-space", "the disk quota is used up; cannot write", "free some space and run the command again"),
     errno.EACCES: ("permission-denied", "permission denied for", "check who owns it and may write there"),
@@ -64,26 +64,26 @@ _TOLD: dict[int, tuple[str, str, str | None]] = {
     errno.ENOENT: ("not-found", "there is no", None),
     errno.EMFILE: ("too-many-open-files", "too many open files; cannot open", "raise the limit (ulimit -n)"),
     errno.ENFILE: ("too-many-open-files", "the system has too many open files; cannot open", None),
-    errno.ENAMETOOLONG: ("name-too-long", "the file system does not take so long a name as", None),
-    errno.EFBIG: ("file-too-large", "the file system or a limit (ulimit -f) does not take so large a file as", None),
+    errno.ENAMETOOLONG: ("name-too-long", "the name is too long for the file system:", None),
+    errno.EFBIG: ("file-too-large", "the file exceeds a limit of the file system or of ulimit -f:", None),
     errno.ENOMEM: ("no-memory", "the system has no memory left for", None),
-    errno.EXDEV: ("cross-device", "another file system is mounted at", "an environment must lie on one file system"),
-    errno.EEXIST: ("exists", "something is there already:", None),
+    errno.EXDEV: ("cross-device", "another file system is mounted at", "an environment must be on one file system"),
+    errno.EEXIST: ("exists", "already exists:", None),
     errno.ENOTEMPTY: ("exists", "the directory is not empty:", None),
-    errno.ENOTDIR: ("wrong-kind", "not a directory, or below something that is none:", None),
+    errno.ENOTDIR: ("wrong-kind", "not a directory, or not below one:", None),
     errno.EISDIR: ("wrong-kind", "a directory is in the way:", None),
     errno.ELOOP: ("wrong-kind", "a symlink is in the way:", None),
-    errno.ENXIO: ("wrong-kind", "a pipe, socket or device is in the place of the file", "remove it"),
+    errno.ENXIO: ("wrong-kind", "a pipe, socket or device is in place of the file", "remove it"),
     errno.EBUSY: ("busy", "in use:", "end what uses it and run the command again"),
     errno.ETXTBSY: ("busy", "in use:", "end what runs from it and run the command again"),
 }
 
 
 def fault(error: OSError, path: str | os.PathLike[str]) -> FaultError:
-    """The `FaultError` that tells of `error` at `path`. `objects`: `errno` and `path`."""
+    """Return the `FaultError` for `error` at `path`. `objects`: `errno` and `path`."""
     code = error.errno or 0
     default = ("io-error", f"the system reported {os.strerror(code)!r} for", None)
-    identifier, sentence, hint = _TOLD.get(code, default)
+    identifier, sentence, hint = _MESSAGES.get(code, default)
     return FaultError(
         identifier,
         f"{sentence} {os.fspath(path)}",
@@ -94,9 +94,9 @@ def fault(error: OSError, path: str | os.PathLike[str]) -> FaultError:
 
 
 class faults:  # noqa: N801 - it is read as a statement: `with faults(path):`
-    """A context in which an `OSError` with an errno becomes a `FaultError` about the path joined from `parts`.
+    """Context manager that turns an `OSError` with an errno into a `FaultError` about the path joined from `parts`.
 
-    An `OSError` without one is no answer of the system (requests' exceptions are of that kind) and passes unchanged.
+    An `OSError` without errno does not come from the system (those of requests, for example) and passes unchanged.
     """
 
     __slots__ = ("_parts",)
@@ -115,7 +115,7 @@ class faults:  # noqa: N801 - it is read as a statement: `with faults(path):`
 
 
 class _Armed:
-    """One failpoint that is to act, and how often it is to be passed until then."""
+    """The armed failpoint, and the number of passes left until it acts."""
 
     __slots__ = ("action", "left", "name")
 
@@ -124,16 +124,16 @@ class _Armed:
 
 
 _armed: _Armed | None = None
-_is_asked = True  # whether the environment is still to be asked
+_is_unread = True  # whether BRIDGE_FAILPOINT was not read yet
 
 
 def arm(text: str | None) -> None:
-    """Arm the failpoint that `text` (`<name>[:n]=<action>`) describes, in place of any other; `None` disarms.
+    """Arm the failpoint that `text` (`<name>[:n]=<action>`) describes instead of any other; `None` disarms.
 
-    :raises UsageError: `failpoint-unknown`, where the text names no failpoint or no action.
+    :raises UsageError: `failpoint-unknown` if the text names no failpoint or no action.
     """
-    global _armed, _is_asked  # noqa: PLW0603 - there is one failpoint a process, as there is one environment
-    _armed, _is_asked = None, False
+    global _armed, _is_unread  # noqa: PLW0603 - one failpoint per process
+    _armed, _is_unread = None, False
     if not text:
         return
     place, _, action = text.partition("=")
@@ -148,12 +148,12 @@ def arm(text: str | None) -> None:
 
 
 def failpoint(name: str) -> None:
-    """Pass the failpoint `name`; if it is armed and its turn has come, act.
+    """Pass the failpoint `name`; act if it is armed and this is its n-th pass.
 
-    :raises OSError: with the errno of the action, to be told by whatever tells the real one.
-    :raises UsageError: at the first failpoint of a process whose environment names none of them.
+    :raises OSError: with the errno of the action.
+    :raises UsageError: at the first pass in a process, if BRIDGE_FAILPOINT is invalid.
     """
-    if _is_asked:
+    if _is_unread:
         arm(os.environ.get("BRIDGE_FAILPOINT"))
     if _armed is not None and _armed.name == name:
         _armed.left -= 1

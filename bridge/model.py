@@ -1,7 +1,7 @@
-"""The values that travel: Candidate → Resolution → Plan → StagedPlan, and what a prefix holds (PrefixState).
+"""Values passed between wings: Candidate → Resolution → Plan → StagedPlan, and what a prefix contains (PrefixState).
 
-All are frozen, slotted and keyword-only. Paths below a prefix are POSIX text relative to it (`lib/python3.12/…`), never
-absolute, never with `..`; hashes are lower-case hex.
+All are frozen, slotted and keyword-only. Paths below a prefix are relative POSIX text (`lib/python3.12/…`) without
+`..`; hashes are lower-case hex.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ __all__ = [
 
 
 EGGS = (".egg", ".egg-link")
-"""How the path of a distribution ends that python finds by a line of a `.pth` (setuptools)."""
+"""Suffixes of distributions that python finds through a line in a `.pth` file (setuptools)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexFile:
-    """One file of a project's page on a package index (PEP 503, 691, 700, 714). `upload_time`: ms since the epoch."""
+    """One file on a project's page of a package index (PEP 503, 691, 700, 714). `upload_time`: ms since the epoch."""
 
     project: str
     filename: str
@@ -64,7 +64,7 @@ class IndexFile:
 
     @classmethod
     def of_record(cls, record: Record) -> IndexFile:
-        """The file that a wheel's record, or that of an sdist, came from."""
+        """Return the file that the record of a wheel or an sdist came from."""
         return cls(
             project=record.pypi_names[0] if record.pypi_names else record.name,
             filename=record.filename,
@@ -81,9 +81,8 @@ class IndexFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """One package of a solution: its record, whether it was asked for, by whom it is needed, and why it is this one.
-
-    `requested` holds the texts of the person's requirements that it meets. `extras` are those asked of it.
+    """One package of a solution. `requested`: texts of the user's requirements it meets; `extras`: extras requested of
+    it; `evidence`: why this candidate was chosen.
     """
 
     record: Record
@@ -95,7 +94,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """What a solve cost. `seconds` is wall time, fetching included."""
+    """The cost of a solve. `seconds` is wall time, fetching included."""
 
     rounds: int = 0
     backtracks: int = 0
@@ -116,12 +115,12 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One path that an installed package claims, with what its records promise to lie there.
+    """One path that an installed package claims, with what its records state about it.
 
-    :param packed: the sha256 it had in its archive, where a record says so and it is another than that of the
-        fingerprint: before the prefix was written in; for a link, that of the file it was packed to lead to.
-    :param placed: of a link: its `sha256_in_prefix`, where that is not `packed`. rattler hashes the text of the link;
-        mamba hashes the file that it leads to, and records no `packed`.
+    :param packed: sha256 in the archive, if a record gives one that differs from the fingerprint's (before the prefix
+        was written in); for a link, the hash of its packed target.
+    :param placed: for a link, its `sha256_in_prefix` unless equal to `packed`. rattler hashes the link's text; mamba
+        hashes the target and records no `packed`.
     """
 
     path: str
@@ -132,9 +131,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """One dist-info directory (or `.egg-info`, or an egg). `entries` is `None` where RECORD is missing or unreadable.
-
-    `path` is the dist-info's prefix-relative path. `direct_url` is the parsed direct_url.json (PEP 610).
+    """One dist-info directory, `.egg-info` or egg. `entries` is `None` if RECORD is missing or unreadable; `direct_url`
+    is the parsed direct_url.json (PEP 610).
     """
 
     path: str
@@ -152,9 +150,9 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """One installed package, as its conda-meta record says: conda's, or a wheel's that bridge recorded.
+    """One installed package according to its conda-meta record: conda's, or a wheel recorded by bridge.
 
-    `meta_path` is the record's own prefix-relative path. `requested` are the specs it was asked for with.
+    `meta_path` is the path of the record; `requested` are the specs it was requested with.
     """
 
     record: Record
@@ -165,9 +163,9 @@ class Installed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """Something in a prefix that could not be read as what it claims to be. `id` is an audit finding's id.
+    """A file of the prefix that cannot be read as what it should be. `id` is the id of an audit finding.
 
-    :param package: NAME-VERSION-BUILD of the package that a record of conda-meta describes under another's name.
+    :param package: NAME-VERSION-BUILD, if a conda-meta record describes another package than its name says.
     """
 
     id: str
@@ -178,10 +176,9 @@ class Defect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixState:
-    """What a prefix says of itself: its conda-meta records and its dist-infos. Nothing here was hashed yet.
+    """The conda-meta records and dist-infos of a prefix; no file was hashed.
 
-    `python` is the installed interpreter, from its conda-meta record, else from the layout; `None`: no python.
-    `virtual_packages` play no part: they belong to the target.
+    `python` is the interpreter according to its record, else to the layout; `None` if there is none.
     """
 
     prefix: Path
@@ -194,14 +191,14 @@ class PrefixState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Install:
-    """A package that is not there yet."""
+    """Install a package that is not installed."""
 
     new: Resolved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replace:
-    """Another version, build or ecosystem of an installed package (it may bear another name there)."""
+    """Replace a package by another version, build or ecosystem; the name may change with the ecosystem."""
 
     old: Installed
     new: Resolved
@@ -209,7 +206,7 @@ class Replace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reinstall:
-    """The same package again: python's minor changed, or its files are to be repaired."""
+    """Install the same package again: python's minor version changed, or its files need repair."""
 
     old: Installed
     new: Resolved
@@ -217,7 +214,7 @@ class Reinstall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remove:
-    """An installed package that is to go."""
+    """Remove an installed package."""
 
     old: Installed
 
@@ -227,10 +224,7 @@ Operation = Install | Replace | Reinstall | Remove
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to happen to a prefix. Pure data: `--dry-run` prints it, `link` stages it.
-
-    `keep` are the packages left alone; `python` is the interpreter after the change.
-    """
+    """The operations on a prefix, as pure data. `keep`: packages left alone; `python`: the interpreter afterwards."""
 
     prefix: Path
     target: Target
@@ -245,10 +239,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathChange:
-    """One path of a transaction: what lies there before (`None`: nothing) and after (`None`: nothing).
+    """One path of a transaction: its fingerprint before and after; `None` means absent.
 
-    A change with `after` finds its new inode at the same relative path below the transaction's `new/` directory.
-    `is_record` marks the records (conda-meta JSON, dist-info, history), which are swapped in last.
+    The new inode is staged at the same relative path below the transaction's `new/` directory. `is_record` marks
+    records (conda-meta JSON, dist-info, history), which are swapped last.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Names of places, and prefix-relative paths: which texts are one."""
+"""Names of places in a prefix, and normal forms of prefix-relative paths."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ __all__ = [
 ]
 
 SITE_PACKAGES = "python_site_packages_path"
-"""The key of a python's record that says where noarch packages and wheels go (CEP 17)."""
+"""Key of a python record: the directory for noarch packages and wheels (CEP 17)."""
 
 RelativePath = NewType("RelativePath", str)
-"""A path below a prefix: POSIX text in normal form. `path_below` makes it of a path that metadata gives."""
+"""A path below a prefix: POSIX text in normal form, as `path_below` returns it."""
 
 META = "conda-meta"
-OWN = "conda-meta/.bridge"  # the lock, the ledger and the transactions: no package's
+OWN = "conda-meta/.bridge"  # the lock, the ledger and the transactions
 NAMES_FILE = "names.json"
-"""A channel's own name map, beside its subdirs: what its converted packages, and what they depend on, are on PyPI."""
+"""A channel's name map, beside its subdirs: the PyPI names of its converted packages and their dependencies."""
 
 NO_CHANNEL = "<develop>"
-"""The channel of a record that came from no channel: conda's placeholder for that, see decision 0011."""
+"""conda's placeholder for the channel of a record that came from no channel (decision 0011)."""
 
-EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the SHA-256 of no bytes
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # of empty content
 
 _ODD_SEGMENT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")
 
 
 def inside(path: str, base: str = "") -> str | None:
-    """`path`, relative to `base`, as a prefix-relative path; `None` where it leaves the prefix or is bridge's own.
+    """Return `path`, relative to `base`, as a prefix-relative path; `None` if it leaves the prefix or is bridge's own.
 
-    A path without a base may not hold `..` at all: through a linked directory it would not mean what it says. With a
-    base (RECORD's rows are relative to site-packages) it is normalised as text, as pip does.
+    Without a base, `..` is refused: through a symlinked directory it would change its meaning. With a base (RECORD's
+    rows are relative to site-packages) the path is normalised as text, as pip does.
     """
     if base:
         path = f"{base}/{path}" if not path.startswith("/") else path
@@ -64,28 +64,27 @@ def inside(path: str, base: str = "") -> str | None:
     return None if path == OWN or path.startswith(f"{OWN}/") else path
 
 
-_LONGEST, _LONGEST_COMPONENT, _DEEPEST = 1024, 255, 64  # bytes, bytes, components: as of members of archives
+_LONGEST, _LONGEST_COMPONENT, _DEEPEST = 1024, 255, 64  # bytes, bytes, components
 _DRIVE = re.compile(r"[A-Za-z]:")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def path_below(text: object, source: str, what: str) -> RelativePath:
-    """Return a path that metadata gives as a path below the prefix. A slash at its end is dropped.
+    """Return a path from metadata as a path below the prefix; a trailing slash is dropped.
 
-    :param source: whose metadata it is, for the error; `what`: which field.
-
-    Raises `UnsafeInputError` (`path-escape`) for anything but a plain relative POSIX path: an absolute path, `..`, a
-    drive, a backslash, empty or dotted components, control characters, half a surrogate pair, another type than text,
-    or more than 1,024 bytes. rattler joins such a path as it is; an absolute one makes it panic.
+    :param source: origin of the metadata, for the error; `what`: the field.
+    :raises UnsafeInputError: `path-escape` for anything but a plain relative POSIX path of at most 1,024 bytes:
+        absolute paths, `..`, drives, backslashes, empty or dotted components, control characters, lone surrogates,
+        other types. rattler joins such paths unchecked and panics on an absolute one.
     """
-    problem = _problem(text) if isinstance(text, str) else f"a {type(text).__name__} is no path"
+    problem = _problem(text) if isinstance(text, str) else f"{type(text).__name__} instead of text"
     if not isinstance(text, str) or problem is not None:
         shown = str(text)[:200].encode("unicode_escape").decode()
         raise UnsafeInputError(
             "path-escape",
-            f"{source}: {what} does not lead to a place in the environment: {shown}",
+            f"{source}: {what} is not a path inside the environment: {shown}",
             context=(str(problem),),
-            hint="nothing was written; the package is broken or hostile: report it to its publisher",
+            hint="nothing was written; the package is broken or malicious: report it to its publisher",
         )
     return RelativePath(text.removesuffix("/"))
 
@@ -93,9 +92,9 @@ def path_below(text: object, source: str, what: str) -> RelativePath:
 def _problem(text: str) -> str | None:
     parts = text.removesuffix("/").split("/")
     if leaves_tree(text) or _DRIVE.match(text) or "\\" in text:
-        return "it leads out of the environment"
+        return "it leaves the environment"
     if control := find_control(text):
-        return f"it holds the control character {control}"
+        return f"it contains the control character {control}"
     if "" in parts or "." in parts:
         return "it is not in normal form"
     sizes = [len(part.encode()) for part in parts]
@@ -105,7 +104,7 @@ def _problem(text: str) -> str | None:
 
 
 def leaves_tree(path: str) -> bool:
-    """Whether any operating system could read `path` as a place outside the folder that it is relative to."""
+    """Whether any operating system could read `path` as a location outside its base directory."""
     if ".." not in path and path[:1] not in {"/", "\\"} and path[1:2] != ":":
         return False
     is_absolute = path.startswith(("/", "\\")) or (_DRIVE.match(path) is not None and path[2:3] in {"/", "\\"})
@@ -113,10 +112,10 @@ def leaves_tree(path: str) -> bool:
 
 
 def find_control(text: str) -> str | None:
-    """The first control character, as `U+202E`: C0 and C1, line and paragraph breaks, and what turns text around."""
+    """Return the first control character as `U+202E`: C0, C1, line and paragraph breaks, bidirectional controls."""
     if text.isascii() and text.isprintable():
         return None
-    for mark in text:
-        if mark in _BIDI or unicodedata.category(mark) in {"Cc", "Cs", "Zl", "Zp"}:
-            return f"U+{ord(mark):04X}"
+    for character in text:
+        if character in _BIDI or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+            return f"U+{ord(character):04X}"
     return None

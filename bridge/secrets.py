@@ -1,4 +1,4 @@
-"""URLs without their secrets: what may be stored and shown, and the memory that gives the secrets back to a request.
+"""URLs without their secrets for storing and showing, and an in-memory store of the secrets for requests.
 
 Three parts of a URL may be secret:
 
@@ -6,9 +6,9 @@ Three parts of a URL may be secret:
 * the token of an Anaconda-style channel: `/t/TOKEN/` in the path (conda, `split_anaconda_token`);
 * query parameters that sign or authorise a request, by their name or by the look of their value.
 
-`public` removes them. A URL enters bridge through `Secrets.learn`, which keeps them in memory, and is passed on, stored
-and shown in its public form; `bridge.fetch.http` asks `Secrets` for what belongs to a request. Other secrets in a path
-cannot be told from names, and stay.
+`public` removes them. A URL enters bridge through `Secrets.learn`, which keeps them in memory; it is passed on, stored
+and shown in its public form. `bridge.fetch.http` gets the secrets of a request from `Secrets`. Other secrets in a path
+cannot be distinguished from names, and stay.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-__all__ = ["SECRETS", "Address", "Secrets", "has_secret", "hidden", "masked", "public", "without_fragment"]
+__all__ = ["SECRETS", "Address", "Secrets", "has_secret", "hidden", "masked", "public"]
 
 _USER_INFORMATION = re.compile(r"(?<=://)[^/?#\s]*@")
-# `https://user:pa/ss@host`: what follows the colon is no port, so the `/` is one of the password.
-# A number before it could be a port: then a host without a dot, and one with a dot behind the `@`, tell.
+# `https://user:pa/ss@host`: no port follows the colon, so the `/` belongs to the password. A number could be a port:
+# then it is user information only if no dot precedes the colon and one follows the `@`.
 _BROKEN_USER_INFORMATION = re.compile(
     r"(?<=://)(?:[^/?#\s@:\[\]]*:(?![0-9]*(?:[/?#\s'\"]|\Z))[^\s'\"<>]*@"
     r"|[^/?#\s@:.\[\]]+:[0-9]+[/?#][^\s'\"<>]*@(?=[^/?#\s'\"<>]+\.[^/?#\s'\"<>]*))"
@@ -41,15 +41,16 @@ _SECRET_NAME = re.compile(
 )
 _DIGEST_NAME = re.compile(r"(?:sha\d+|md5|hash|digest|checksum|blake2b)\Z", re.IGNORECASE)
 _RANDOM = re.compile(r"(?=[^.]*[0-9])(?=[^.]*[A-Za-z])[A-Za-z0-9_+/=%~-]{20,}\Z|eyJ", re.ASCII)
-_SHORTEST = 4  # characters of a secret that is looked for in texts of others; shorter ones occur by chance
+_SHORTEST = 4  # characters of a secret to hide in foreign texts; shorter ones occur by chance
 _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """A URL in its two forms: `public` may be stored and shown, `full` is what a server is asked for.
+    """A URL in two forms: `public` may be stored and shown, `full` is requested from the server; neither has a
+    fragment.
 
-    Neither has user information, which is `user`: (name, password), percent-decoded. Both keep no fragment.
+    `user` is the percent-decoded (name, password), which neither form contains.
     """
 
     public: str
@@ -58,11 +59,15 @@ class Address:
 
     @classmethod
     def of(cls, url: str) -> Address:
-        """Split a URL. Raises `ValueError` for a text that is no URL, as `urllib.parse.urlsplit` does."""
+        """Split a URL.
+
+        :raises ValueError: the text is no URL (`urllib.parse.urlsplit`), or its user information is not
+            percent-encoded.
+        """
         if _BROKEN_USER_INFORMATION.search(_USER_INFORMATION.sub("", url, count=1)):
-            raise ValueError("its user or password holds a `/`, `?` or `#`: percent-encode them (%2F, %3F, %23)")
+            raise ValueError("its user or password contains `/`, `?` or `#`: percent-encode them (%2F, %3F, %23)")
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises ValueError for a port that is none
+        parts.port  # noqa: B018 - raises ValueError for an invalid port
         information, at, host = parts.netloc.rpartition("@")
         name, _, password = information.partition(":")
         full = urlunsplit(parts._replace(netloc=host, fragment=""))
@@ -77,7 +82,10 @@ class Address:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """(scheme, host, port). Raises `ValueError` where the URL has no host, or a port that is none."""
+    """Return (scheme, host, port).
+
+    :raises ValueError: the URL has no host or an invalid port.
+    """
     parts = urlsplit(url)
     if not parts.hostname:
         raise ValueError(f"a URL without a host: {masked(url)}")
@@ -85,12 +93,12 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def without_fragment(url: str) -> str:
-    """The URL up to its `#`."""
+    """Return the URL up to its `#`."""
     return url.partition("#")[0]
 
 
 def public(url: str) -> str:
-    """A URL without its secrets, its fragment kept; a text that is no URL is returned masked."""
+    """Return a URL without its secrets, with its fragment; a text that is no URL is returned masked."""
     if "://" not in url or not _may_be_secret(url):
         return url
     try:
@@ -102,7 +110,7 @@ def public(url: str) -> str:
 
 
 def masked(text: str) -> str:
-    """`text` with the secrets of every URL in it replaced by `***`, for messages, records and logs."""
+    """Replace the secrets of every URL in `text` by `***`."""
     if "://" not in text:
         return text
     text = _USER_INFORMATION.sub("***@", text)
@@ -111,7 +119,7 @@ def masked(text: str) -> str:
 
 
 def hidden(text: str) -> str:
-    """A text of others (a library's message, a traceback, a build's output): masked, and without any secret known."""
+    """Mask a foreign text (a library's message, a traceback, build output), and replace every known secret."""
     return SECRETS.hide(masked(text))
 
 
@@ -120,13 +128,13 @@ def _may_be_secret(url: str) -> bool:
 
 
 def has_secret(text: str) -> bool:
-    """Whether a page holds a URL with a secret, absolute or relative to its own."""
+    """Whether a page contains a URL with a secret, absolute or relative."""
     text = text.replace("&amp;", "&").replace("\\/", "/")
     if masked(text) != text:
         return True
-    if "?" in text and any(_is_secret(*found) for found in _ANY_PARAMETER.findall(text)):
+    if "?" in text and any(_is_secret(*match) for match in _ANY_PARAMETER.findall(text)):
         return True
-    return "/t/" in text and any(_token(f"http://any/{found}") for found in _ANY_TOKEN.findall(text))
+    return "/t/" in text and any(_token(f"http://any/{match}") for match in _ANY_TOKEN.findall(text))
 
 
 def _masked_url(url: str) -> str:
@@ -139,14 +147,14 @@ def _masked_url(url: str) -> str:
         path = f"{path[: match.start(1)]}***{path[match.end(1) :]}"
     if question:
         query = _PARAMETER.sub(
-            lambda found: f"{found[1]}=***" if _is_secret(*found.groups()) else found[0], "?" + query
+            lambda parameter: f"{parameter[1]}=***" if _is_secret(*parameter.groups()) else parameter[0], "?" + query
         )
         query = query[1:]
     return f"{path}{question}{query}{hash_}{fragment}"
 
 
 def _public_place(url: str) -> str:
-    """A URL without token and secret parameters; it has neither user information nor fragment."""
+    """Remove token and secret parameters from a URL without user information and fragment."""
     path, question, query = url.partition("?")
     match = _token(path)
     if match is not None:
@@ -158,30 +166,32 @@ def _public_place(url: str) -> str:
 
 
 def _token(path: str) -> re.Match[str] | None:
-    """Where `/t/TOKEN` stands in a URL; folders by first letter (`…/t/tomli/tomli-1.0.tar.gz`) are no tokens."""
+    """Match `/t/TOKEN` in a URL; directories by first letter (`…/t/tomli/tomli-1.0.tar.gz`) are no tokens."""
     if not path.startswith(("http://", "https://")):
         return None
     start = path.find("/", path.index("://") + 3)
     match = _TOKEN.search(path, start) if start >= 0 else None
     if match is None:
         return None
-    folder, last = match[1].lower(), path.rpartition("/")[2].lower()
-    is_shelf = folder.startswith("t") and re.sub(r"[-_.]+", "-", last).startswith(re.sub(r"[-_.]+", "-", folder) + "-")
-    return None if is_shelf else match
+    directory, last = match[1].lower(), path.rpartition("/")[2].lower()
+    is_letter = directory.startswith("t") and re.sub(r"[-_.]+", "-", last).startswith(
+        re.sub(r"[-_.]+", "-", directory) + "-"
+    )
+    return None if is_letter else match
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Whether a query parameter signs or authorises: by its name, or because its value looks random."""
+    """Whether a query parameter signs or authorises, by its name or because its value looks random."""
     if _DIGEST_NAME.search(name) or not value or value == "***":
         return False
     return bool(_SECRET_NAME.search(unquote(name)) or _RANDOM.match(value))
 
 
 class Secrets:
-    """What URLs held of secrets in this process, and what they are for. For many threads at once.
+    """The secrets of URLs seen in this process, with their scope. Thread-safe.
 
-    User and password are for one scheme, host and port; a token for what lies below the URL it was typed in; a query
-    for exactly its URL. What a page or a redirect brings is for exactly its own URL.
+    User and password apply to one scheme, host and port; a token to everything below the URL it was typed in; a query
+    to its exact URL. Secrets from a page or a redirect apply to their exact URL.
     """
 
     def __init__(self) -> None:
@@ -192,9 +202,10 @@ class Secrets:
         self._words: set[str] = set()
 
     def learn(self, url: str, *, is_typed: bool = True) -> str:
-        """Remember the secrets of `url`, and return it without them and without its fragment. Raises `ValueError`.
+        """Remember the secrets of `url`, and return it without them and without its fragment.
 
-        :param is_typed: a person gave the URL (command line, configuration, requirement); else a server did.
+        :param is_typed: the user gave the URL (command line, configuration, requirement), not a server.
+        :raises ValueError: as `Address.of`.
         """
         if not _may_be_secret(url):
             return without_fragment(url)
@@ -214,7 +225,7 @@ class Secrets:
         return address.public
 
     def kept_public(self, url: str) -> str:
-        """As `learn`, for a text that keeps its fragment and may be no URL at all; that is returned masked."""
+        """Like `learn`, but keep the fragment; a text that is no URL is returned masked."""
         if "://" not in url or not _may_be_secret(url):
             return url
         try:
@@ -224,7 +235,7 @@ class Secrets:
         return public(url)
 
     def learn_all(self, text: str) -> str:
-        """Learn every URL in a text that a person gave; returns it with their public forms. Raises `ValueError`."""
+        """Learn every URL in a text from the user, and return it with their public forms. Raises as `learn`."""
         if "://" not in text or not _may_be_secret(text):
             return text
 
@@ -236,7 +247,7 @@ class Secrets:
         return _URL.sub(learned, text)
 
     def address(self, url: str) -> Address:
-        """What to ask a server for, for a URL in its public form (or one with secrets of its own)."""
+        """Return what to request from a server for a URL, in its public form or with secrets of its own."""
         own = Address.of(url)
         if own.full != own.public:
             return own if own.user else Address(public=own.public, full=own.full, user=self.user(own.public))
@@ -251,23 +262,14 @@ class Secrets:
         return Address(public=own.public, full=full, user=user)
 
     def user(self, url: str) -> tuple[str, str] | None:
-        """User and password typed for the URL's origin; of several, those of the longest common beginning."""
+        """Return user and password typed for the URL's origin; of several, those with the longest common path."""
         with self._lock:
             known = self._users.get(origin(url), {})
             best = max(known, key=lambda typed: len(posixpath.commonpath([typed, url])), default=None)
             return None if best is None else known[best]
 
-    def with_user(self, url: str) -> str:
-        """A public URL as other programs take it: with its user information, token and query. Never to be stored."""
-        address = self.address(url)
-        if address.user is None:
-            return address.full
-        parts = urlsplit(address.full)
-        name, password = (quote(part, safe="") for part in address.user)
-        return urlunsplit(parts._replace(netloc=f"{name}:{password}@{parts.netloc}"))
-
     def hide(self, text: str) -> str:
-        """`text` without the secrets that are known, wherever they stand in it."""
+        """Replace every known secret in `text` by `***`."""
         with self._lock:
             words = sorted(self._words, key=len, reverse=True)
         for word in words:
@@ -275,25 +277,25 @@ class Secrets:
         return text
 
     def add_word(self, word: str) -> None:
-        """Remember a secret that stands in no URL."""
+        """Remember a secret that is part of no URL."""
         if len(word) >= _SHORTEST:
             with self._lock:
                 self._words.add(word)
 
     def forget(self) -> None:
-        """Forget everything; for tests, whose servers take each other's ports."""
+        """Forget everything; for tests, whose servers reuse ports."""
         with self._lock:
             for known in (self._users, self._own, self._tokens, self._words):
                 known.clear()
 
     def _remember_words(self, address: Address) -> None:
-        found = [address.user[1]] if address.user and address.user[1] else list(address.user or ())
+        words = [address.user[1]] if address.user and address.user[1] else list(address.user or ())
         path, _, query = address.full.partition("?")
         if (match := _token(path)) is not None:
-            found.append(match[1])
-        found += [value for name, value in _PARAMETER.findall(f"?{query}") if _is_secret(name, value)]
-        found += [form(word) for word in tuple(found) for form in (unquote, partial(quote, safe=""))]
-        self._words.update(word for word in found if len(word) >= _SHORTEST)
+            words.append(match[1])
+        words += [value for name, value in _PARAMETER.findall(f"?{query}") if _is_secret(name, value)]
+        words += [form(word) for word in tuple(words) for form in (unquote, partial(quote, safe=""))]
+        self._words.update(word for word in words if len(word) >= _SHORTEST)
 
 
 SECRETS = Secrets()

@@ -1,9 +1,9 @@
-"""Every change to a prefix, a cache or an output file: no other module of bridge changes the disk.
+"""All writes to a prefix, a cache or an output file: no other module of bridge changes the disk.
 
-* Below a prefix, paths are walked from an open directory, one component at a time, and no symlink is followed on the
-  way (`WritableTree`). A new path is always a new inode; an existing one is never opened for writing.
-* A cache entry or an output file appears whole or not at all (`publish_file`, `publish_stream`).
-* What the system refuses is told as a `FaultError` (`bridge.faults`); places where tests let it fail are named there.
+* Below a prefix, paths are walked from an open directory without following symlinks (`WritableTree`). A new path is
+  always a new inode; an existing one is never opened for writing.
+* Cache entries and output files are published atomically (`publish_file`, `publish_stream`).
+* Every function raises `FaultError` if the system refuses (`bridge.faults`, which also names the failpoints).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 
 
 class WritableTree(Tree):
-    """A `Tree` below which paths are made, renamed and removed. Paths it makes it never makes through a symlink."""
+    """A `Tree` below which paths are created, renamed and removed, never through a symlink."""
 
     __slots__ = ()
 
@@ -73,7 +73,7 @@ class WritableTree(Tree):
             failpoint("stage.mkdir")
 
     def open_new(self, path: str) -> int:
-        """A descriptor that writes a new file, mode 0600 for now; missing parents are made.
+        """Create a file, mode 0600 for now, and its missing parents; return a descriptor that writes.
 
         :raises OwnershipError: `path-exists`.
         """
@@ -85,7 +85,7 @@ class WritableTree(Tree):
                 raise _exists(self.root, path) from None
 
     def symlink(self, path: str, target: str) -> None:
-        """Make the symlink `path` to the text `target`; missing parents are made.
+        """Create the symlink `path` with the text `target`, and missing parents.
 
         :raises OwnershipError: `path-exists`.
         """
@@ -97,10 +97,9 @@ class WritableTree(Tree):
                 raise _exists(self.root, path) from None
 
     def make_directory(self, path: str, mode: int | None = None, *, provisional: bool = False) -> bool:
-        """Make the directory `path` and missing parents; `False`, and its mode left alone, where it is there.
+        """Create the directory `path` and missing parents; `False` if it exists, with its mode unchanged.
 
-        Without `mode` the umask decides. `provisional` sets the sticky bit from the first moment on, as a mark, and
-        makes no parents, which would bear none.
+        Without `mode` the umask decides. `provisional` creates it with the sticky bit as a mark, and no parents.
         """
         with faults(self.root, path):
             above, name = self._locate(path, make=not provisional)
@@ -120,7 +119,7 @@ class WritableTree(Tree):
             os.fchmod(self._directory(path), mode)
 
     def open_lock(self, path: str) -> int:
-        """Open the lock file `path`, or create it; its directory must exist. Does not lock."""
+        """Open the lock file `path`, or create it in its existing directory. Does not lock."""
         with faults(self.root, path):
             above, name = self._locate(path)
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -133,7 +132,7 @@ class WritableTree(Tree):
             return descriptor
 
     def append(self, path: str, data: bytes, *, sync: bool) -> None:
-        """Append to a log of bridge's own, made where it is missing. Where it fails, a part may have been written."""
+        """Append to a log of bridge's own, created if missing. On failure a part may have been written."""
         with faults(self.root, path):
             above, name = self._locate(path)
             descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644, dir_fd=above)
@@ -145,14 +144,14 @@ class WritableTree(Tree):
                 os.close(descriptor)
 
     def rename(self, path: str, target: WritableTree, target_path: str) -> None:
-        """Rename `path` to `target_path` below `target`, over a file or symlink there. No parents are made."""
+        """Rename `path` to `target_path` below `target`, replacing a file or symlink. Creates no parents."""
         with faults(target.root, target_path):
             above, name = self._locate(path)
             target_above, target_name = target._locate(target_path, beside=path if target is self else "")
             os.rename(name, target_name, src_dir_fd=above, dst_dir_fd=target_above)
 
     def link(self, path: str, target: WritableTree, target_path: str) -> bool:
-        """Hard-link the file or symlink `path` to `target_path` below `target`; `False`: this file system cannot."""
+        """Hard-link the file or symlink `path` to `target_path` below `target`; `False` if the file system cannot."""
         with faults(target.root, target_path):
             above, name = self._locate(path)
             target_above, target_name = target._locate(target_path, beside=path if target is self else "")
@@ -171,7 +170,7 @@ class WritableTree(Tree):
             os.unlink(name, dir_fd=above)
 
     def remove_directory(self, path: str) -> bool:
-        """Remove the directory `path` if it is empty; `False` where it is not, or is none, or is not there."""
+        """Remove the directory `path`; `False` if it is not empty, no directory, or missing."""
         self.forget(path)
         with faults(self.root, path):
             try:
@@ -187,7 +186,7 @@ class WritableTree(Tree):
 
 
 def _exists(root: Path, path: str) -> OwnershipError:
-    message = f"{path} is there already, and nothing is ever written over"
+    message = f"{path} already exists, and existing files are never overwritten"
     return OwnershipError("path-exists", message, context=(f"below: {root}",), objects={"path": path})
 
 
@@ -206,7 +205,7 @@ def _blocks(blocks: Iterable[bytes] | BinaryIO) -> Iterable[bytes]:
 
 
 def _write(descriptor: int, block: bytes) -> None:
-    """All of `block`: the system may take less than it is given."""
+    """Write all of `block`: `write(2)` may take less."""
     view = memoryview(block)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -215,12 +214,10 @@ def _write(descriptor: int, block: bytes) -> None:
 def write_file(
     root: Path | WritableTree, path: str, blocks: Iterable[bytes] | BinaryIO, *, mode: int = 0o644
 ) -> Fingerprint:
-    """Write a new file below `root` and return its fingerprint, hashed on the way; missing parents are made.
+    """Write a new file below `root`, create missing parents, and return its fingerprint.
 
-    `mode` is set as it is, whatever the umask. Who writes many files passes a `WritableTree`. Where it fails, the file
-    is gone again.
+    `mode` is set regardless of the umask. To write many files, pass a `WritableTree`. On failure the file is removed.
 
-    :raises FaultError: the system refused.
     :raises OwnershipError: `path-exists`; `path-symlink` or `path-not-directory` on the way.
     :raises UnsafeInputError: `path-escape`.
     """
@@ -237,30 +234,30 @@ def write_file(
     return written
 
 
-def _fill(descriptor: int, blocks: Iterable[bytes] | BinaryIO, told: faults, mode: int) -> Fingerprint:
-    """Write the blocks and the mode, and close. Only the system's refusals are `told`, not what the blocks raise."""
+def _fill(descriptor: int, blocks: Iterable[bytes] | BinaryIO, refusals: faults, mode: int) -> Fingerprint:
+    """Write the blocks and the mode, and close. Errors of `blocks` itself pass unchanged."""
     digest, size = hashlib.sha256(), 0
     try:
-        with told:
+        with refusals:
             failpoint("stage.file_open")
         for block in _blocks(blocks):
             digest.update(block)
             size += len(block)
-            with told:
+            with refusals:
                 _write(descriptor, block)
                 failpoint("stage.file_write")
-        with told:
+        with refusals:
             os.fchmod(descriptor, mode)
     finally:
-        with told:
+        with refusals:
             os.close(descriptor)
-    with told:
+    with refusals:
         failpoint("stage.file_done")
     return Fingerprint(kind="file", sha256=digest.hexdigest(), size=size, mode=mode)
 
 
 def write_symlink(root: Path | WritableTree, path: str, target: str) -> Fingerprint:
-    """Make the symlink `path` below `root`, to the text `target`; missing parents are made. Raises as `write_file`."""
+    """Create the symlink `path` below `root` with the text `target`, and missing parents. Raises as `write_file`."""
     with _opened(root) as tree:
         tree.symlink(path, target)
     return Fingerprint(kind="symlink", link=target)
@@ -274,12 +271,9 @@ def make_directory(root: Path | WritableTree, path: str, *, mode: int | None = N
 
 
 def make_directories(path: Path) -> tuple[Path, ...]:
-    """Make the directory `path` and what it lies in. Returns those that were missing, outermost first.
-
-    :raises FaultError: the system refused; what had been made stays.
-    """
+    """Create the directory `path` and its missing parents, kept on failure; return those created, outermost first."""
     with faults(path), suppress(FileNotFoundError):
-        os.stat(path)  # A path that is too long is refused before a part of it is made.
+        os.stat(path)  # Refuse a path that is too long before creating a part of it.
     missing: list[Path] = []
     while not path.is_dir() and path != path.parent:
         missing.append(path)
@@ -293,10 +287,7 @@ def make_directories(path: Path) -> tuple[Path, ...]:
 
 
 def publish_directory(path: Path, target: Path) -> bool:
-    """Rename the directory `path` onto `target`; `False` where that is there and no empty directory.
-
-    :raises FaultError: the system refused.
-    """
+    """Rename the directory `path` to `target`; `False` if that exists and is no empty directory."""
     with faults(target):
         try:
             os.rename(path, target)

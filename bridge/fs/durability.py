@@ -1,4 +1,4 @@
-"""How much of what was written is put on the disk before going on: `--durability full|batched|none`."""
+"""Sync written data to the disk: `--durability full|batched|none`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Durability = Literal["full", "batched", "none"]
 
 @functools.cache
 def _syncfs() -> Callable[[int], int] | None:
-    """The system's `syncfs(2)`, which Python does not offer; `None` where there is none (macOS)."""
+    """The system's `syncfs(2)`, which Python does not offer; `None` if there is none (macOS)."""
     import ctypes  # noqa: PLC0415 - only a change syncs
 
     try:
@@ -30,19 +30,17 @@ def _syncfs() -> Callable[[int], int] | None:
 
 
 def sync(root: Path, durability: Durability) -> None:
-    """Put what was written below `root` on the disk.
+    """Sync everything below `root` to the disk.
 
-    "full": `fsync` of each file and directory. "batched": one `syncfs` of the file system (measured at a quarter of the
-    time for 2,000 files); where the system has none, as "full". "none": nothing.
-
-    :raises FaultError: the system could not write all of it.
+    "full": `fsync` each file and directory. "batched": one `syncfs` of the file system (a quarter of the time for 2,000
+    files); without that call, as "full". "none": nothing.
     """
     if durability == "full" or (durability == "batched" and not _sync_file_system(root)):
         _sync_each(root)
 
 
 def sync_staged(tree: Tree, directory: str, durability: Durability) -> None:
-    """Put what was written below `directory` on the disk, and the directories that it lies in. Raises as `sync`."""
+    """Sync everything below `directory`, and its parent directories."""
     if durability == "full" or (durability == "batched" and not _sync_file_system(tree.root)):
         _sync_each(tree.root / directory)
         parts = directory.split("/")
@@ -50,13 +48,13 @@ def sync_staged(tree: Tree, directory: str, durability: Durability) -> None:
 
 
 def sync_renames(tree: Tree, directories: Iterable[str], durability: Durability) -> None:
-    """Put the names in the directories of `tree` on the disk; what they name is there already. Raises as `sync`."""
+    """Sync the names in these directories of `tree`; the files themselves are synced already."""
     if durability == "full" or (durability == "batched" and not _sync_file_system(tree.root)):
         tree.sync(directories)
 
 
 def _sync_file_system(root: Path) -> bool:
-    """`syncfs` of the file system of `root`; `False` where there is no such call."""
+    """Call `syncfs` for the file system of `root`; `False` if there is no such call."""
     syncfs = _syncfs()
     if syncfs is None:
         return False
@@ -83,7 +81,7 @@ def _sync_each(root: Path) -> None:
 
 
 def sync_one(path: str | Path) -> None:
-    """`fsync` of the file or directory `path`. A file that its owner may not read is left to the next full sync."""
+    """`fsync` the file or directory `path`; if its owner may not read it, sync all file systems."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""What lies at a path, or is to lie there: all that reading a prefix needs of the values of a change."""
+"""The fingerprint of a path: kind, content and mode."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ PathKind = Literal["file", "symlink", "directory"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """What lies (or is to lie) at a path. `link` is a symlink's target text; `mode` is `st_mode & 0o7777`.
+    """What is (or will be) at a path. `link` is a symlink's target text; `mode` is `st_mode & 0o7777`.
 
-    `sha256`, `size` and `mode` are `None` where a record does not say.
+    `sha256`, `size` and `mode` are `None` where unknown.
     """
 
     kind: PathKind

@@ -1,6 +1,6 @@
-"""Files that appear whole or not at all: cache entries, and output files of the user's choice.
+"""Publish files atomically: cache entries, and output files of the user's choice.
 
-The content goes to a temporary file in the same directory, which one rename then puts in place (POSIX `rename`).
+The content is written to a temporary file in the same directory, which is then renamed (POSIX `rename`).
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class _File(io.FileIO):
-    """A file whose failing writes are told with its path, whatever block of a caller they fail in."""
+    """A file whose failed writes raise a `FaultError` with its path."""
 
-    told: faults
+    refusals: faults
 
     def write(self, data: object, /) -> int:
-        with self.told:
+        with self.refusals:
             return super().write(data)  # type: ignore[arg-type] # any buffer, as FileIO.write takes
 
 
 @contextmanager
 def _place(path: Path, root: Path | None) -> Iterator[tuple[int, str]]:
-    """The open directory in which the file is to appear, and its name there."""
+    """Yield a descriptor of the parent directory, and the file's name in it."""
     with faults(path):
         if root is None:
             target = Path(os.path.realpath(path))
             if target.exists() and not target.is_file():
-                raise OwnershipError("path-special", f"{path} is there and is no file; it is not replaced")
+                raise OwnershipError("path-special", f"{path} exists and is no regular file; it is not replaced")
             directory, name = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), target.name
         else:
             directory, name = open_directory(path.parent, root=root, make=True), path.name
@@ -54,29 +54,28 @@ def _place(path: Path, root: Path | None) -> Iterator[tuple[int, str]]:
 def publish_stream(
     path: Path, *, mode: int = 0o644, sync: bool = False, root: Path | None = None
 ) -> Iterator[BinaryIO]:
-    """A seekable stream whose content appears at `path` when the block ends, in place of what was there.
+    """Open a seekable stream whose content replaces `path` when the block ends.
 
-    Where the block raises, or the process dies, `path` is as it was. `mode` is subject to the umask. With `sync` the
-    content is on the disk before it appears.
+    If the block raises, or the process dies, `path` is unchanged. `mode` is subject to the umask. With `sync` the
+    content is synced before the rename.
 
-    :param root: `None`: an output file of the user's choice. A symlink at `path` stays, and what it points to is
-        replaced; its directory must exist. Else `path` is a file of bridge's own below `root`, such as a cache entry:
-        missing directories are made, no symlink is followed, and a symlink, pipe or device at `path` is replaced.
-    :raises FaultError: the system refused.
-    :raises OwnershipError: `path-special`: without `root`, `path` is a directory or a device.
+    :param root: `None` for an output file of the user's choice: a symlink at `path` is followed, and the directory must
+        exist. Otherwise `path` is a file of bridge's own below `root`, such as a cache entry: missing directories are
+        created, no symlink is followed, and a symlink, pipe or device at `path` is replaced.
+    :raises OwnershipError: `path-special` if, without `root`, `path` is a directory or a device.
     """
-    told = faults(path)
+    refusals = faults(path)
     with _place(path, root) as (directory, name):
         temporary = f".{os.urandom(8).hex()}.bridge-tmp"
-        with told:
+        with refusals:
             raw = _File(os.open(temporary, _NEW, mode, dir_fd=directory), "r+b")
-        raw.told = told
+        raw.refusals = refusals
         stream = io.BufferedRandom(raw)
         try:
-            with told:
+            with refusals:
                 failpoint("cache.tmp_created")
             yield stream
-            with told:
+            with refusals:
                 stream.flush()
                 failpoint("cache.verified")
                 if sync:
@@ -89,7 +88,7 @@ def publish_stream(
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=directory)
             raise
-        with told:
+        with refusals:
             if sync:
                 os.fsync(directory)
             failpoint("cache.published")
@@ -103,7 +102,7 @@ def publish_file(
     sync: bool = False,
     root: Path | None = None,
 ) -> str:
-    """Write `blocks` to `path`, whole or not at all, and return their sha256. As `publish_stream`, and raises as it."""
+    """Write `blocks` to `path` atomically, and return their sha256. Parameters and errors as `publish_stream`."""
     digest = hashlib.sha256()
     read = getattr(blocks, "read", None)
     with publish_stream(path, mode=mode, sync=sync, root=root) as stream:
@@ -116,10 +115,7 @@ def publish_file(
 
 
 def remove_regular(path: Path, *, root: Path) -> None:
-    """Remove whatever lies at `path` below `root`, unless it is a directory; that nothing is there is no error.
-
-    :raises FaultError: the system refused.
-    """
+    """Remove `path` below `root` unless it is a directory; a missing path is no error."""
     with faults(path), suppress(FileNotFoundError):
         directory = open_directory(path.parent, root=root)
         try:

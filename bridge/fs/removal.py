@@ -1,4 +1,4 @@
-"""Removing whole trees: by directory descriptors, by several threads, and past files that NFS keeps open."""
+"""Remove directory trees by descriptor, with several threads, and past files that NFS keeps open."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ _KEPT_OPEN = re.compile(r"\.(?:nfs|fuse_hidden)[0-9A-Fa-f.]{4,}\Z")
 
 
 def is_kept_open(name: str) -> bool:
-    """Whether a file of this name is one that was removed, and that NFS or FUSE keeps while a process has it open."""
+    """Whether a name is that of a removed file which NFS or FUSE keeps while a process has it open."""
     return _KEPT_OPEN.match(name) is not None
 
 
 def remove_tree(path: Path) -> bool:
-    """Remove `path` and what lies below; symlinks are removed, not followed. That it is not there is no error.
+    """Remove `path` and everything below it, without following symlinks; a missing path is no error.
 
-    Returns `False` where all that is left are files that NFS or FUSE keeps, under names of its own, until the processes
-    that have them open end (`is_kept_open`), and the directories they lie in.
-
-    Directories that their owner may not write are made writable first. Many files in one directory go by several
-    threads: where freeing blocks waits for the device, eight removed 4,000 files in a tenth of the time of one.
+    Return `False` if only files remain that NFS or FUSE keeps until the processes that opened them end
+    (`is_kept_open`), and their directories. Directories that their owner may not write are made writable first. Several
+    threads share the files of a large directory: where freeing blocks waits for the device, eight removed 4,000 files
+    in a tenth of the time.
 
     :raises FaultError: the system refused; some of it may be gone.
     """
@@ -47,7 +46,7 @@ def remove_tree(path: Path) -> bool:
             return True
         above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only who removes much needs it
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - imported late for a quick start
 
             with ThreadPoolExecutor(_REMOVERS) as pool:
                 _remove_below(path.name, above, pool)
@@ -58,7 +57,7 @@ def remove_tree(path: Path) -> bool:
 
 
 def _remove_emptied(name: str, above: int) -> bool:
-    """Remove an emptied directory; `False` where only files that are kept open are left in it."""
+    """Remove an emptied directory; `False` if only files that are kept open remain in it."""
     try:
         os.rmdir(name, dir_fd=above)
     except OSError as error:
@@ -68,21 +67,27 @@ def _remove_emptied(name: str, above: int) -> bool:
     return True
 
 
+def _entries(descriptor: int) -> list[tuple[str, bool]]:
+    """The names in a directory, and whether each is a directory."""
+    with os.scandir(descriptor) as entries:
+        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+
+
 def _holds_kept_open(name: str, above: int) -> bool:
     descriptor = os.open(name, BELOW, dir_fd=above)
     try:
-        with os.scandir(descriptor) as found:
-            entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
         return all(
             _holds_kept_open(entry, descriptor) if is_directory else is_kept_open(entry)
-            for entry, is_directory in entries
+            for entry, is_directory in _entries(descriptor)
         )
     finally:
         os.close(descriptor)
 
 
 def _remove_below(name: str, above: int, pool: ThreadPoolExecutor, *, top: int | None = None, depth: int = 0) -> None:
-    """Empty a directory. What lies deeper than `_DEEPEST` is moved up to `top` first: no nesting exhausts the stack."""
+    """Empty a directory. Directories below `_DEEPEST` levels are first moved up to `top`: nesting cannot exhaust the
+    stack.
+    """
     try:
         descriptor = os.open(name, BELOW, dir_fd=above)
     except PermissionError:
@@ -93,10 +98,9 @@ def _remove_below(name: str, above: int, pool: ThreadPoolExecutor, *, top: int |
             os.fchmod(descriptor, 0o700)
         seen: list[tuple[str, bool]] = []
         while True:
-            with os.scandir(descriptor) as found:
-                entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+            entries = _entries(descriptor)
             if entries == seen:
-                return  # only what is kept open is left
+                return  # only files that are kept open remain
             seen = entries
             for entry in (entry for entry, is_directory in entries if is_directory):
                 if depth >= _DEEPEST and top is not None:
@@ -111,7 +115,7 @@ def _remove_below(name: str, above: int, pool: ThreadPoolExecutor, *, top: int |
             else:
                 list(pool.map(_unlink_each, [files[n::_REMOVERS] for n in range(_REMOVERS)], [descriptor] * _REMOVERS))
             if top is not None or not entries:
-                return  # only at the top something may have been moved in meanwhile
+                return  # directories are moved up to the top level only
     finally:
         os.close(descriptor)
 

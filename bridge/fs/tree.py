@@ -1,4 +1,4 @@
-"""Reading below a directory without following a symlink on the way, and the fingerprint of what lies there."""
+"""Read below a directory without following symlinks, and take fingerprints of paths."""
 
 from __future__ import annotations
 
@@ -29,22 +29,21 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 BELOW = _DIRECTORY | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LARGE = 256 << 20  # bytes
-_DEEPEST = 256  # directories; a directory is opened for each, and its parent first
-_ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")  # a segment that is empty, "." or "..", or a NUL
+_DEEPEST = 256  # directories, each of which is held open
+_ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")  # an empty, "." or ".." segment, or a NUL
 
 
-def check_content(found: os.stat_result) -> None:
-    """Raise `OSError` (`EFBIG`) where a file of more than 256 MiB is mostly a hole: it may claim any size."""
-    if found.st_size > _LARGE and found.st_blocks * 512 < found.st_size // 2:
+def check_content(status: os.stat_result) -> None:
+    """Raise `OSError` (`EFBIG`) for a file of more than 256 MiB that is mostly a hole: it may claim any size."""
+    if status.st_size > _LARGE and status.st_blocks * 512 < status.st_size // 2:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
 
 @lru_cache(maxsize=8192)
 def split(path: str) -> tuple[str, str]:
-    """(parent, name) of a path below a root; the parent of the topmost is "".
+    """Split a path below a root into (parent, name); the parent of a topmost name is "".
 
-    :raises UnsafeInputError: `path-escape`, where the path is absolute, not normal, deeper than 256 directories, or
-        could leave the root.
+    :raises UnsafeInputError: `path-escape` for a path that is absolute, not normal or deeper than 256 directories.
     """
     if path.count("/") > _DEEPEST or _ODD.search(path):
         raise UnsafeInputError(
@@ -57,11 +56,11 @@ def split(path: str) -> tuple[str, str]:
 class Tree:
     """A directory held open, below which paths are reached without following a symlink.
 
-    Directories on the way are kept open, the least recently used closed beyond a limit that respects `ulimit -n`. Not
-    for two threads at once. `root` itself may be reached through symlinks: it is the user's choice.
+    Directories on the way stay open, up to a limit derived from `ulimit -n` (least recently used). Not thread-safe.
+    `root` itself may be reached through symlinks: it is the user's choice.
 
-    Every method raises `FaultError` for what the system refuses, `OwnershipError` (`path-symlink`,
-    `path-not-directory`) where something that is no directory lies on the way, and `UnsafeInputError` (`path-escape`).
+    Every method raises `FaultError` if the system refuses, `OwnershipError` (`path-symlink`, `path-not-directory`) if a
+    component on the way is no directory, and `UnsafeInputError` (`path-escape`).
     """
 
     __slots__ = ("_limit", "_open", "_pinned", "root")
@@ -84,7 +83,7 @@ class Tree:
             os.close(self._open.popitem()[1])
 
     def _trim(self) -> None:
-        """Close what is beyond the limit. Called before an operation, never within: no descriptor in use is closed."""
+        """Close descriptors beyond the limit. Called before an operation only, so none in use is closed."""
         while len(self._open) > self._limit:
             path, descriptor = self._open.popitem(last=False)
             if path:
@@ -93,7 +92,7 @@ class Tree:
                 self._open[path] = descriptor
 
     def _directory(self, path: str, *, make: bool = False) -> int:
-        """The open directory `path`; where it is missing and to be made, `_make` makes it and what it lies in."""
+        """Return a descriptor of the directory `path`; with `make`, create it and its parents."""
         descriptor = self._open.get(path)
         if descriptor is not None:
             self._open.move_to_end(path)
@@ -109,7 +108,7 @@ class Tree:
                 self._make(name, above)
                 descriptor = self._step(name, above)
         except OSError as error:
-            # Which of the two a symlink gives differs between systems.
+            # Systems differ in which of the two a symlink gives.
             if error.errno in {errno.ENOTDIR, errno.ELOOP}:
                 raise self._in_the_way(path, above, name) from None
             raise
@@ -117,7 +116,7 @@ class Tree:
         return descriptor
 
     def _step(self, name: str, above: int) -> int:
-        """Open the directory `name` in `above`; where descriptors run out, with none held that is not in use."""
+        """Open the directory `name` in `above`; if descriptors run out, close those not in use and try again."""
         try:
             return os.open(name, BELOW, dir_fd=above)
         except OSError as error:
@@ -134,29 +133,26 @@ class Tree:
         is_link = stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
         return OwnershipError(
             "path-symlink" if is_link else "path-not-directory",
-            f"{path} is {'a symlink' if is_link else 'no directory'}; nothing is reached through it",
+            f"{path} is {'a symlink' if is_link else 'no directory'}; it is not followed",
             context=(f"below: {self.root}",),
             objects={"path": path},
         )
 
     def _locate(self, path: str, *, make: bool = False, beside: str = "") -> tuple[int, str]:
-        """The open parent directory of `path`, and its name there; that of `beside` is kept open."""
+        """Return a descriptor of the parent of `path`, and its name there; keep the parent of `beside` open."""
         parent, name = split(path)
         self._trim()
         self._pinned = split(beside)[0] if beside else ""
         return self._directory(parent, make=make), name
 
     def forget(self, path: str) -> None:
-        """Close what is held open at and below `path`: it is about to be another directory, or none.
-
-        `""` closes all but the root itself.
-        """
+        """Close what is held open at and below `path`, which is about to be replaced; `""` closes all but the root."""
         below = f"{path}/" if path else ""
         for held in [held for held in self._open if held and (held == path or held.startswith(below))]:
             os.close(self._open.pop(held))
 
     def lstat(self, path: str) -> os.stat_result | None:
-        """`lstat` of `path`; `None` where there is nothing."""
+        """`lstat` of `path`; `None` if it does not exist."""
         with faults(self.root, path):
             try:
                 above, name = self._locate(path)
@@ -171,10 +167,7 @@ class Tree:
         hash: bool = True,  # noqa: A002 - as the function's
         size: int | None = None,
     ) -> Fingerprint | None:
-        """As the function `fingerprint`, but no directory on the way may be a symlink.
-
-        With `size`, a file of another size is not hashed: that it is another is known already.
-        """
+        """Like the function `fingerprint`, without following symlinks; a file of another size is not hashed."""
         with faults(self.root, path):
             try:
                 above, name = self._locate(path)
@@ -183,13 +176,13 @@ class Tree:
             return _fingerprint(name, above, hash=hash, size=size)
 
     def read_link(self, path: str) -> str:
-        """The text of the symlink `path`."""
+        """Return the text of the symlink `path`."""
         with faults(self.root, path):
             above, name = self._locate(path)
             return os.readlink(name, dir_fd=above)
 
     def has_directory(self, path: str) -> bool:
-        """Whether `path` is a directory; `False`: there is nothing. Anything else there is in the way, and raises."""
+        """Whether the directory `path` exists. Raises `OwnershipError` if it is something else."""
         with faults(self.root, path):
             self._trim()
             try:
@@ -199,29 +192,29 @@ class Tree:
             return True
 
     def entries(self, path: str) -> list[tuple[str, bool]]:
-        """What lies in the directory `path`, sorted: (path, whether it is a directory and no symlink)."""
+        """Return the entries of the directory `path`, sorted: (path, whether it is a directory and no symlink)."""
         with faults(self.root, path):
             self._trim()
-            with os.scandir(self._directory(path)) as found:
+            with os.scandir(self._directory(path)) as children:
                 base = f"{path}/" if path else ""
-                return sorted((base + entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+                return sorted((base + entry.name, entry.is_dir(follow_symlinks=False)) for entry in children)
 
     def walk(self, path: str) -> Iterator[tuple[str, bool]]:
-        """All that lies below the directory `path`, each directory after what it holds."""
+        """Yield everything below the directory `path`, each directory after its content."""
         for entry, is_directory in self.entries(path):
             if is_directory:
                 yield from self.walk(entry)
             yield entry, is_directory
 
     def is_writable(self, path: str) -> bool:
-        """Whether names may be made and removed in the directory `path`, as far as the system tells beforehand."""
+        """Whether names may be added to and removed from the directory `path`, according to `access(2)`."""
         with faults(self.root, path):
             self._trim()
             above = self._directory(path)
             return os.access(".", os.W_OK | os.X_OK, dir_fd=above, effective_ids=os.access in os.supports_effective_ids)
 
     def sync(self, directories: Iterable[str]) -> None:
-        """`fsync` each of the directories that is there, and is one."""
+        """`fsync` each of the directories that exists."""
         for path in directories:
             with faults(self.root, path), suppress(FileNotFoundError, OwnershipError):
                 self._trim()
@@ -229,12 +222,12 @@ class Tree:
 
 
 def fingerprint(root: Path, path: str, *, hash: bool = True) -> Fingerprint | None:  # noqa: A002 - plain to callers
-    """What lies at `path` below `root`, by `lstat`; `None`: nothing. A directory on the way may be a symlink here.
+    """Return the fingerprint of `path` below `root` by `lstat`; `None` if it does not exist. Parents may be symlinks.
 
-    A file has sha256 (with `hash`), size and mode; a directory its mode; a symlink its target's text.
+    A file has sha256 (with `hash`), size and mode; a directory its mode; a symlink its text.
 
     :raises FaultError: it cannot be read.
-    :raises OwnershipError: `path-special`: a device, a FIFO or a socket.
+    :raises OwnershipError: `path-special` for a device, a FIFO or a socket.
     """
     with faults(root, path):
         return _fingerprint(os.path.join(root, path), None, hash=hash)
@@ -248,16 +241,16 @@ def _fingerprint(
     size: int | None = None,
 ) -> Fingerprint | None:
     try:
-        found = os.stat(name, dir_fd=above, follow_symlinks=False)
-        mode = stat.S_IMODE(found.st_mode)
-        if stat.S_ISDIR(found.st_mode):
+        status = os.stat(name, dir_fd=above, follow_symlinks=False)
+        mode = stat.S_IMODE(status.st_mode)
+        if stat.S_ISDIR(status.st_mode):
             return Fingerprint(kind="directory", mode=mode)
-        if stat.S_ISLNK(found.st_mode):
+        if stat.S_ISLNK(status.st_mode):
             return Fingerprint(kind="symlink", link=os.readlink(name, dir_fd=above))
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise OwnershipError("path-special", f"{name} is neither a file, a directory nor a symlink")
-        digest = _sha256(name, above) if hash and size in {None, found.st_size} else None
-        return Fingerprint(kind="file", sha256=digest, size=found.st_size, mode=mode)
+        digest = _sha256(name, above) if hash and size in {None, status.st_size} else None
+        return Fingerprint(kind="file", sha256=digest, size=status.st_size, mode=mode)
     except (FileNotFoundError, NotADirectoryError):
         return None
 

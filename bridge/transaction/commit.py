@@ -1,4 +1,4 @@
-"""One change of a prefix: staged aside, compared, swapped in, recorded."""
+"""One change of a prefix: stage, compare, swap, record."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["Transaction", "change"]
 
 
 class Transaction:
-    """One change of a prefix. Made by `change`.
+    """One change of a prefix, created by `change`.
 
-    `staging` is a directory of the prefix's file system; what is to come to `PATH` is written to `staging / PATH`.
-    `outcome` says how it ended, as `Recovery.state` does; `None` until then, and where that failed. `keeps_open`:
-    replaced files are left that a file server keeps while processes have them open.
+    `staging` is a directory on the prefix's file system; the new content of `PATH` is written to `staging / PATH`.
+    `outcome` is the final state, as `Recovery.state`; `None` until then or if ending failed. `keeps_open`: a file
+    server keeps replaced files that processes have open.
     """
 
     __slots__ = (
@@ -60,19 +60,19 @@ class Transaction:
         plan: Mapping[str, object] | None = None,
         swapped: Callable[[], None] | None = None,
     ) -> None:
-        """Make all of `changes`, or none. A transaction commits once; with nothing to change it changes nothing.
+        """Make all of `changes`, or none. A transaction commits once; without changes it does nothing.
 
-        Every `before` is compared with the disk: the kind, and the sha256 or the link text where it has one; a path
-        without `before` must be absent (directories are shared: one that is there already will do). What is staged is
-        compared with `after` by kind, size and mode only: whoever staged it hashed it on the way. Paths may change
-        their kind; directories that removed paths lay in are removed where nothing is left in them.
+        Every `before` is compared with the disk: kind, and sha256 or link text if given; a path without `before` must
+        be absent (an existing directory will do, for directories are shared). Staged files are compared with `after` by
+        kind, size and mode only, for staging hashed them. Paths may change their kind; directories emptied by removals
+        are removed.
 
-        :param plan: facts for `plan.json`, for people who look into an interrupted transaction.
-        :param swapped: called when all is in its place and nothing is committed; where it raises, all is undone.
+        :param plan: facts for `plan.json`, for people who inspect an interrupted transaction.
+        :param swapped: called after the swap, before the commit; if it raises, everything is undone.
         :raises OwnershipError: `changed-meanwhile`, `unowned-path`, `path-symlink`; nothing was changed.
         :raises IntegrityError: `staged-mismatch`; nothing was changed.
-        :raises FaultError: the system refused; the prefix was put back as it was.
-        :raises InterruptedPrefixError: the system refused, and putting it back failed.
+        :raises FaultError: the system refused; the prefix was restored.
+        :raises InterruptedPrefixError: the system refused, and restoring failed.
         :raises ValueError: the changes contradict each other, or this transaction is over.
         """
         if self._is_over:
@@ -85,7 +85,7 @@ class Transaction:
             state = self.end()
             if isinstance(error, FaultError):
                 error.context = (*error.context, f"{self._tree.root} is as it was before")
-            # Past the point of no return it is finished, and only a signal is still to be heeded.
+            # A committed transaction is finished regardless; only signals still propagate.
             if state != "finished" or not isinstance(error, Exception):
                 raise
         else:
@@ -120,7 +120,7 @@ class Transaction:
             try:
                 swapped()
             finally:
-                tree.forget("")  # Who was called may have put other directories in the place of those held open.
+                tree.forget("")  # The callback may have replaced directories that are held open.
         failpoint("commit.pre_sync")
         sync_renames(tree, sorted(changed_directories(swap)), self._durability)
         self._seal()
@@ -131,14 +131,14 @@ class Transaction:
             failpoint("commit.written")
             self._log(None, is_synced=True)
         except (FaultError, OSError):
-            # The line may be there, but not for certain on the disk: it is taken back before anything is undone.
+            # The line may have reached the disk or not: revoke it before anything is undone.
             with suppress(FaultError):
                 self._log("ABORTED", is_synced=True)
             raise
         failpoint("commit.synced")
 
     def _log(self, state: State | None, *, is_synced: bool = False) -> None:
-        """Append to the journal; `None` appends nothing, and syncs."""
+        """Append to the journal; `None` only syncs."""
         if state:
             data = line(state, format=FORMAT, id=self.id, time=now())
             self._tree.append(f"{self._directory}/journal", data, sync=is_synced and self._durability != "none")
@@ -149,9 +149,9 @@ class Transaction:
         self._tree.make_directory(f"{self._directory}/new")
 
     def end(self) -> Literal["nothing", "restored", "finished"]:
-        """Undo or finish whatever there is, and remove the transaction's directory. Called by `change`; idempotent.
+        """Undo or finish the transaction, and remove its directory; called by `change`, idempotent.
 
-        What failed once is tried once more. Waste that still cannot be removed is left to the next change.
+        Each step is tried twice. What still cannot be removed is left to the next change.
 
         :raises InterruptedPrefixError: it can neither be undone nor finished.
         """
@@ -174,12 +174,12 @@ class Transaction:
 
 @contextmanager
 def change(prefix: Path, *, lock_timeout: float = 300.0, durability: Durability = "batched") -> Iterator[Transaction]:
-    """A transaction on `prefix`, which no other process changes in the meantime. See the package.
+    """Open a transaction on `prefix` under its lock; see the package.
 
     :param lock_timeout: seconds to wait for another process.
     :raises PrefixLockedError: it did not end in time.
-    :raises FaultError: the system refused, there or (an `OSError`) in the block; the prefix is as it was.
-    :raises InterruptedPrefixError: what was interrupted before cannot be settled.
+    :raises FaultError: the system refused, here or (an `OSError`) in the block; the prefix is unchanged.
+    :raises InterruptedPrefixError: an earlier interrupted transaction cannot be settled.
     """
     with (
         WritableTree(Path(os.path.abspath(prefix))) as tree,

@@ -1,4 +1,4 @@
-"""A new prefix, built in a sibling directory and published by one rename."""
+"""Create a prefix in a sibling directory, and publish it by one rename."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ __all__ = ["Creation", "clear_killed", "create"]
 
 
 class Creation:
-    """A prefix that is being made. Made by `create`; its files are written to `root` until `publish`.
+    """A prefix being created, by `create`: files are written to `root` until `publish`.
 
-    What needs to know its final path in the meantime is told `prefix`.
+    Use `prefix` wherever the final path is embedded.
     """
 
     __slots__ = ("_durability", "prefix", "root")
@@ -39,12 +39,12 @@ class Creation:
         self.root, self.prefix, self._durability = root, prefix, durability
 
     def publish(self, *, published: Callable[[], None] | None = None) -> None:
-        """Make it the prefix, by one rename: from then on it is there, whole.
+        """Publish the prefix by one rename.
 
-        :param published: called when it is there; where it raises, the rename is taken back.
-        :raises OwnershipError: `prefix-exists`: meanwhile something came to lie there.
+        :param published: called after the rename; if it raises, the rename is undone.
+        :raises OwnershipError: `prefix-exists`: something else appeared there.
         :raises FaultError: the system refused; there is no prefix.
-        :raises InterruptedPrefixError: it refused to sync the rename, and then to take it back; the prefix is there.
+        :raises InterruptedPrefixError: the rename could neither be synced nor undone; the prefix exists.
         """
         with faults(self.prefix):
             failpoint("commit.pre_sync")
@@ -68,30 +68,30 @@ class Creation:
                 raise
 
     def _take_back(self, mode: int | None, cause: BaseException) -> None:
-        """Undo the rename, and make the empty directory again (with `mode`) whose place it took."""
+        """Undo the rename, and recreate the empty directory (with `mode`) that it replaced."""
         try:
-            publish_directory(self.prefix, self.root)  # What it was renamed from is free.
+            publish_directory(self.prefix, self.root)
             if mode is not None:
                 with WritableTree(self.prefix.parent) as tree:
                     tree.make_directory(self.prefix.name, mode)
         except BridgeError as error:
             raise InterruptedPrefixError(
                 "publish-unsynced",
-                f"{self.prefix} is complete, but it is not confirmed that it is on the disk, nor can it be taken back: "
+                f"{self.prefix} is complete, but it could neither be synced to the disk nor removed again: "
                 f"{getattr(cause, 'strerror', None) or cause}",
                 context=(error.message,),
-                hint="check the disk, then look at it with: bridge audit -p " + os.fspath(self.prefix),
+                hint=f"check the disk, then run: bridge audit -p {self.prefix}",
             ) from cause
 
 
 @contextmanager
 def create(prefix: Path, *, durability: Durability = "batched") -> Iterator[Creation]:
-    """A new prefix. Where it is not published, by error, signal or omission, nothing is left, nor of its parents.
+    """Create a prefix. If it is not published, by error, signal or omission, nothing remains, nor of its parents.
 
-    What creations of the same prefix left when they were killed is removed first.
+    Remains of killed creations of the same prefix are removed first.
 
-    :raises OwnershipError: `prefix-exists`: something that is not an empty directory is there.
-    :raises FaultError: the system refused, there or (an `OSError`) in the block; there is no prefix.
+    :raises OwnershipError: `prefix-exists`: the path exists and is no empty directory.
+    :raises FaultError: the system refused, here or (an `OSError`) in the block; there is no prefix.
     """
     prefix = Path(os.path.abspath(prefix))
     _require_free(prefix)
@@ -107,7 +107,7 @@ def create(prefix: Path, *, durability: Durability = "batched") -> Iterator[Crea
             raise fault(error, error.filename or root) from error
         finally:
             reserve.close()
-            # Published, it is no longer there. What cannot be removed is left to the next creation.
+            # Gone if published. What cannot be removed is left to the next creation.
             for _ in range(2):
                 with suppress(FaultError):
                     remove_tree(root)
@@ -117,7 +117,7 @@ def create(prefix: Path, *, durability: Durability = "batched") -> Iterator[Crea
 def _taken(prefix: Path) -> OwnershipError:
     return OwnershipError(
         "prefix-exists",
-        f"{prefix} is there already; a new environment takes the place of nothing but an empty directory",
+        f"{prefix} already exists; a new environment needs an absent or empty directory",
         hint=f"choose another directory, or change that environment: bridge install -p {prefix}",
         objects={"path": prefix},
     )
@@ -131,7 +131,7 @@ def _require_free(prefix: Path) -> None:
 
 @contextmanager
 def _parents(prefix: Path) -> Iterator[None]:
-    """Make what the prefix is to lie in, and take away what was made and is empty in the end."""
+    """Create the parents of the prefix; finally remove those that were created and are empty."""
     made: tuple[Path, ...] = ()
     try:
         made = make_directories(prefix.parent)
@@ -143,7 +143,7 @@ def _parents(prefix: Path) -> Iterator[None]:
 
 
 def _begin(prefix: Path, signals: Signals, held: ExitStack) -> tuple[Path, Reserve]:
-    """A new sibling directory, held by a lock within it, as a prefix is: so that its owner is seen to live."""
+    """Create a sibling directory and lock it as a prefix, which shows that its creator is alive."""
     while True:
         root = prefix.with_name(f".{prefix.name}.bridge-new-{new_identifier()}")
         spare, made = Reserve(prefix.parent), ExitStack()
@@ -161,7 +161,7 @@ def _begin(prefix: Path, signals: Signals, held: ExitStack) -> tuple[Path, Reser
             made.close()
             spare.close()
             if isinstance(error, PrefixLockedError) or (is_made and not os.path.lexists(root)):
-                # Another creation took it for abandoned before it was locked, and removes it: another name, then.
+                # Another creation took it for abandoned before it was locked, and removes it: use another name.
                 continue
             with suppress(FaultError):
                 remove_tree(root)
@@ -171,32 +171,29 @@ def _begin(prefix: Path, signals: Signals, held: ExitStack) -> tuple[Path, Reser
 
 
 def clear_killed(prefix: Path) -> tuple[str, ...]:
-    """Remove what killed creations of `prefix` left beside it; the ids of these. One that is at work stays.
+    """Remove what killed creations of `prefix` left beside it, and return their ids; a live one stays.
 
-    :raises PrefixLockedError: one is at work, and nothing else was there to be removed.
-    :raises FaultError: the directory that `prefix` lies in cannot be read.
+    :raises PrefixLockedError: one is at work, and there was nothing else to remove.
+    :raises FaultError: the parent directory of `prefix` cannot be read.
     """
     prefix = Path(os.path.abspath(prefix))
     if not prefix.parent.is_dir():
         return ()
     with Signals() as signals:
-        found = _remove_abandoned(prefix, signals)
-    at_work = [name for name, is_gone in found.items() if not is_gone]
-    if at_work and len(at_work) == len(found):
+        removed = _remove_abandoned(prefix, signals)
+    at_work = [name for name, is_gone in removed.items() if not is_gone]
+    if at_work and len(at_work) == len(removed):
         raise PrefixLockedError(
             "prefix-locked",
             f"another process is making {prefix}",
             context=(f"in {prefix.parent / at_work[0]}",),
             hint="wait for it to end",
         )
-    return tuple(name.rpartition("bridge-new-")[2] for name, is_gone in found.items() if is_gone)
+    return tuple(name.rpartition("bridge-new-")[2] for name, is_gone in removed.items() if is_gone)
 
 
 def _remove_abandoned(prefix: Path, signals: Signals) -> dict[str, bool]:
-    """Remove the siblings that killed creations of `prefix` left. Whose lock is held is at work and stays.
-
-    Returns the name of each, with whether it is gone.
-    """
+    """Remove the siblings that killed creations left, unless locked; return name → whether it is gone."""
     pattern = re.compile(rf"\.{re.escape(prefix.name)}\.bridge-new-[A-Za-z0-9_-]+\Z")
     with faults(prefix.parent):
         names = [name for name in os.listdir(prefix.parent) if pattern.match(name)]
@@ -206,7 +203,7 @@ def _remove_abandoned(prefix: Path, signals: Signals) -> dict[str, bool]:
                 with hold(tree, 0.0, signals):
                     remove_tree(tree.root)
             else:
-                # It was not locked yet. Only what is empty goes, so that one that is just beginning loses no file.
+                # Not locked yet: remove only what is empty, for another creation may just be starting.
                 for path in (OWN, META):
                     tree.remove_directory(path)
                 with WritableTree(prefix.parent) as parent:

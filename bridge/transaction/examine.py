@@ -1,4 +1,4 @@
-"""Examining what a commit is to do: every path compared with the disk and with what was staged. Nothing is changed."""
+"""Check a commit before it starts: compare every path with the disk and with what was staged. Changes nothing."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from bridge.transaction.journal import Identity, Step, Swap
 __all__ = ["ancestors", "changed", "changed_directories", "examine", "is_leaf", "parent_directories"]
 
 
-def is_leaf(found: Fingerprint | None) -> bool:
-    """Whether it is a file or a symlink: something with a name of its own that a rename replaces."""
-    return found is not None and found.kind != "directory"
+def is_leaf(fingerprint: Fingerprint | None) -> bool:
+    """Whether it is a file or a symlink, which a rename replaces."""
+    return fingerprint is not None and fingerprint.kind != "directory"
 
 
 def ancestors(path: str) -> Iterator[str]:
-    """The directories that `path` lies in, innermost first, without the root."""
+    """Yield the parent directories of `path`, innermost first, without the root."""
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
 
 
 def parent_directories(paths: Iterable[str]) -> set[str]:
-    """All the directories that the paths lie in, without the root."""
-    found: set[str] = set()
+    """Return all parent directories of the paths, without the root."""
+    parents: set[str] = set()
     for path in paths:
         for directory in ancestors(path):
-            if directory in found:
-                break  # and with it all that it lies in
-            found.add(directory)
-    return found
+            if directory in parents:
+                break  # its parents are known too
+            parents.add(directory)
+    return parents
 
 
 def changed_directories(swap: Swap) -> set[str]:
-    """Every directory whose names the swap changes."""
+    """Return every directory whose names the swap changes."""
     paths = [*(step.change.path for step in swap.steps), *(path for path, _ in swap.made), *swap.prunable]
     return {path.rpartition("/")[0] for path in paths}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """The changes by path, and the paths by what becomes of them."""
+class _ChangeSet:
+    """The changes by path, and the paths grouped by what happens to them."""
 
     changes: Mapping[str, PathChange]
     wanted: frozenset[str]
     removed: frozenset[str]
     vanishing: frozenset[str]
-    """Files and symlinks after which nothing or a directory is to lie there."""
+    """Files and symlinks that are removed or replaced by a directory."""
     exists: dict[str, bool] = field(default_factory=dict)
-    """Directories that were looked up: whether they are there before the swap."""
+    """Cache: directory → whether it exists before the swap."""
 
     @staticmethod
-    def of(changes: Sequence[PathChange]) -> _Request:
+    def of(changes: Sequence[PathChange]) -> _ChangeSet:
         by_path = {change.path: change for change in changes}
         if len(by_path) != len(changes):
             raise ValueError("one path is changed twice")
@@ -67,8 +67,8 @@ class _Request:
         wanted = frozenset(path for path, change in by_path.items() if change.after is not None)
         for directory in parent_directories(wanted) & by_path.keys():
             if is_leaf(by_path[directory].after):
-                raise ValueError(f"{directory} is to be no directory, and something is to lie below it")
-        return _Request(
+                raise ValueError(f"{directory} is planned as no directory, but a path below it is planned")
+        return _ChangeSet(
             changes=by_path,
             wanted=wanted,
             removed=frozenset(path for path, change in by_path.items() if change.after is None),
@@ -79,16 +79,16 @@ class _Request:
 
 
 def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange]) -> Swap:
-    """What a commit of `changes` has to do, after every `before` was compared with the disk. Nothing is changed.
+    """Return what a commit of `changes` has to do, after comparing every `before` with the disk. Changes nothing.
 
-    What is staged in `new` is compared with `after` by kind, size, mode and link text only: who staged it hashed it.
+    What is staged in `new` is compared with `after` by kind, size, mode and link text only: staging hashed it.
 
     :raises OwnershipError: `changed-meanwhile`, `unowned-path`, `path-symlink`, `path-not-directory`, `path-special`.
     :raises IntegrityError: `staged-mismatch`.
-    :raises FaultError: something cannot be read, or a directory cannot be written (`permission-denied`).
-    :raises ValueError: two changes contradict each other, or name what is bridge's own.
+    :raises FaultError: a path cannot be read, or a directory cannot be written (`permission-denied`).
+    :raises ValueError: two changes contradict each other, or name bridge's own files.
     """
-    request = _Request.of(changes)
+    request = _ChangeSet.of(changes)
     steps = tuple(
         _examine_one(prefix, new, change, request)
         for change in changes
@@ -111,13 +111,13 @@ def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange]) -> Swap:
     return swap
 
 
-def _examine_one(prefix: Tree, new: Tree, change: PathChange, request: _Request) -> Step:
+def _examine_one(prefix: Tree, new: Tree, change: PathChange, request: _ChangeSet) -> Step:
     path = change.path
     covered = None
     if request.vanishing:
         covered = next((directory for directory in ancestors(path) if directory in request.vanishing), None)
     if covered is not None and change.before is not None:
-        raise changed(path, f"{covered} is said to be no directory")
+        raise changed(path, f"{covered} is recorded as no directory")
     directory = path.rpartition("/")[0]
     is_absent = covered is not None or not (not directory or _exists(prefix, directory, request))
     found = None if is_absent else _find(prefix, path, change.before)
@@ -131,7 +131,7 @@ def _examine_one(prefix: Tree, new: Tree, change: PathChange, request: _Request)
 
 
 def _find(prefix: Tree, path: str, expected: Fingerprint | None) -> Fingerprint | None:
-    """What lies there, hashed only where that can still tell it from what is expected."""
+    """Return the fingerprint at `path`, hashed only if that can still decide whether it is the expected one."""
     if expected is None or expected.kind != "file" or expected.sha256 is None:
         return prefix.fingerprint(path, hash=False)
     return prefix.fingerprint(path, size=expected.size)
@@ -140,13 +140,12 @@ def _find(prefix: Tree, path: str, expected: Fingerprint | None) -> Fingerprint 
 def _compare(change: PathChange, found: Fingerprint | None) -> None:
     path, before, after = change.path, change.before, change.after
     if before is None:
-        # A directory is shared: that it is there already is no conflict. One in the place of which a file is to come
-        # must be empty of all but what goes, which `_emptied` sees to.
+        # Directories are shared, so an existing one is no conflict. `_emptied` checks one that a file replaces.
         if found is not None and (found.kind != "directory" or after is None):
             raise OwnershipError(
                 "unowned-path",
-                f"{path} is there already, and no package owns it",
-                hint="move it away, or say what is to become of it: --adopt or --set-aside",
+                f"{path} exists, and no package owns it",
+                hint="move it away, or use --adopt or --set-aside",
                 objects={"path": path},
             )
     elif found is None:
@@ -157,22 +156,22 @@ def _compare(change: PathChange, found: Fingerprint | None) -> None:
     elif before.kind == "symlink" and before.link not in {None, found.link}:
         raise changed(path, f"it pointed to {before.link} and points to {found.link}")
     elif before.kind == "file" and before.sha256 not in {None, found.sha256}:
-        raise changed(path, "its content is another")
+        raise changed(path, "its content differs")
 
 
 def changed(path: str, how: str) -> OwnershipError:
-    """The error for a path that is not as it was said to be."""
+    """Return the error for a path that differs from the records."""
     return OwnershipError(
         "changed-meanwhile",
-        f"{path} is not as the environment's records say: {how}",
+        f"{path} differs from the environment's records: {how}",
         context=("nothing was changed",),
-        hint="see what changed it with bridge audit, then run the command again",
+        hint="run bridge audit to see what changed, then run the command again",
         objects={"path": path},
     )
 
 
-def _emptied(prefix: Tree, path: str, request: _Request) -> Iterator[tuple[str, int]]:
-    """The directory `path` and those below, outermost first, with their modes, if all else below is to go."""
+def _emptied(prefix: Tree, path: str, request: _ChangeSet) -> Iterator[tuple[str, int]]:
+    """Yield the directory `path` and those below, outermost first, with modes, if all else below is removed."""
     directories = [path]
     for entry, is_directory in prefix.walk(path):
         if is_directory:
@@ -180,7 +179,7 @@ def _emptied(prefix: Tree, path: str, request: _Request) -> Iterator[tuple[str, 
         elif entry not in request.removed and not is_kept_open(entry.rpartition("/")[2]):
             raise OwnershipError(
                 "unowned-path",
-                f"{entry} lies in {path}, in the place of which something else is to come, and no package owns it",
+                f"{entry} is in {path}, which is to be replaced, and no package owns it",
                 hint="move it away and run the command again",
                 objects={"path": entry},
             )
@@ -194,7 +193,7 @@ def _examine_staged(new: Tree, path: str, after: Fingerprint) -> Identity:
     staged = new.lstat(path)
     is_kind = stat.S_ISLNK if after.kind == "symlink" else stat.S_ISREG
     if staged is None or not is_kind(staged.st_mode):
-        raise _mismatch(path, "nothing, or something of another kind, was staged")
+        raise _mismatch(path, "nothing or another kind was staged")
     if after.kind == "symlink":
         if after.link is not None and (link := new.read_link(path)) != after.link:
             raise _mismatch(path, f"link: planned {after.link!r}, staged {link!r}")
@@ -208,12 +207,12 @@ def _examine_staged(new: Tree, path: str, after: Fingerprint) -> Identity:
 
 
 def _mismatch(path: str, how: str) -> IntegrityError:
-    message = f"{path} was not staged as it was planned; nothing was changed"
+    message = f"{path} was not staged as planned; nothing was changed"
     return IntegrityError("staged-mismatch", message, context=(how,), objects={"path": path})
 
 
-def _exists(prefix: Tree, directory: str, request: _Request) -> bool:
-    """Whether the directory `directory` is there when the swap makes directories."""
+def _exists(prefix: Tree, directory: str, request: _ChangeSet) -> bool:
+    """Whether `directory` exists when the swap creates directories."""
     known = request.exists.get(directory)
     if known is None:
         parent = directory.rpartition("/")[0]
@@ -223,8 +222,8 @@ def _exists(prefix: Tree, directory: str, request: _Request) -> bool:
     return known
 
 
-def _prunable(steps: Iterable[Step], request: _Request) -> Iterator[str]:
-    """Directories that may be empty after the swap and are not to stay: what removed paths lie in."""
+def _prunable(steps: Iterable[Step], request: _ChangeSet) -> Iterator[str]:
+    """Yield directories that may be empty after the swap and should go: parents of removed paths."""
     if not request.removed:
         return
     kept = {META, OWN, *request.wanted, *parent_directories(request.wanted)}

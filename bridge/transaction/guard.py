@@ -1,9 +1,8 @@
-"""What guards a change: one process at a time in a prefix, and signals that wait until the prefix is whole again.
+"""Guard a change: a lock per prefix, and signals deferred until the prefix is consistent.
 
-The lock is `flock` on `conda-meta/.bridge/lock`: the kernel releases it when its owner dies, and nothing is believed
-of a file that merely exists. Directories that are made for it bear the sticky bit as a mark until something is
-committed: whoever releases the lock, or recovers, sees from the mark alone that they were not there before, and takes
-them away again.
+The lock is `flock` on `conda-meta/.bridge/lock`: the kernel releases it when its owner dies; the file's existence means
+nothing. Directories created for it carry the sticky bit until something is committed: whoever releases the lock, or
+recovers, recognises and removes them by that mark alone.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ __all__ = ["LOCK", "Interrupted", "Reserve", "Signals", "confirm", "hold", "is_h
 
 LOCK = f"{OWN}/lock"
 
-_RESERVE = 16  # descriptors: three trees, two directories on the way in each, a journal; the rest for depth
+_RESERVE = 16  # descriptors: three trees with two directories each, a journal, and depth
 _POLL = 0.02  # seconds between two attempts to take the lock
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal came while a prefix was being changed. It is raised to undo the change, never seen outside."""
+    """A signal arrived during a change. Raised to undo it; never leaves `Signals`."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
@@ -45,10 +44,10 @@ class Interrupted(BaseException):
 
 @final
 class Signals:
-    """SIGINT, SIGTERM and SIGHUP, held back while this context lasts, then delivered to whoever handled them before.
+    """Defer SIGINT, SIGTERM and SIGHUP during this context, then deliver them to their previous handlers.
 
-    Within `interruptible()` they raise `Interrupted` at once, elsewhere they wait. A signal that is ignored stays so.
-    Outside the main thread, where Python delivers none, this does nothing.
+    Within `interruptible()` they raise `Interrupted` at once. Ignored signals stay ignored. Outside the main thread, to
+    which Python delivers signals, this does nothing.
     """
 
     __slots__ = ("_before", "_is_open", "pending")
@@ -74,7 +73,7 @@ class Signals:
             return
         signal.raise_signal(self.pending)
         if error is not None:
-            # The handler returned, but the work it interrupted is undone and cannot go on.
+            # The handler returned, but the interrupted work is undone and cannot continue.
             raise SystemExit(128 + self.pending) from None
 
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
@@ -85,12 +84,12 @@ class Signals:
             raise Interrupted(self.pending)
 
     def shield(self) -> None:
-        """From here on signals wait."""
+        """Defer signals from here on."""
         self._is_open = False
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A block that a signal ends at once."""
+        """A block that a signal interrupts at once."""
         self.check()
         try:
             self._is_open = True
@@ -99,14 +98,14 @@ class Signals:
             self._is_open = False
 
     def check(self) -> None:
-        """Raise `Interrupted` where a signal waits."""
+        """Raise `Interrupted` if a signal is pending."""
         if self.pending is not None:
             raise Interrupted(self.pending)
 
 
 @final
 class Reserve:
-    """File descriptors kept from all other use until a change is to be undone: to undo must not fail for want of them.
+    """File descriptors reserved until a change must be undone, which must not fail for want of them.
 
     :raises FaultError: `too-many-open-files`; nothing was changed yet.
     """
@@ -124,35 +123,35 @@ class Reserve:
             raise
 
     def close(self) -> None:
-        """Give them back; idempotent."""
+        """Release them; idempotent."""
         while self._held:
             os.close(self._held.pop())
 
 
 def is_provisional(tree: Tree, path: str) -> bool:
-    """Whether the directory `path` bears the mark: it was made for a change of which nothing is committed."""
-    found = tree.lstat(path)
-    return found is not None and stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
+    """Whether the directory `path` has the mark: it was created for a change of which nothing is committed."""
+    status = tree.lstat(path)
+    return status is not None and stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)
 
 
 def confirm(tree: WritableTree, durability: Durability) -> None:
-    """Take the mark off: something is committed, and the directories stay."""
+    """Remove the mark: something is committed, and the directories stay."""
     for path in (META, OWN):
-        found = tree.lstat(path)
-        if found is not None and found.st_mode & stat.S_ISVTX:
-            tree.set_mode(path, stat.S_IMODE(found.st_mode) & ~stat.S_ISVTX)
+        status = tree.lstat(path)
+        if status is not None and status.st_mode & stat.S_ISVTX:
+            tree.set_mode(path, stat.S_IMODE(status.st_mode) & ~stat.S_ISVTX)
             if durability != "none":
                 tree.sync([path])
 
 
 @contextmanager
 def hold(tree: WritableTree, timeout: float, signals: Signals) -> Iterator[Reserve]:
-    """The prefix `tree` for this process alone. Waits up to `timeout` seconds, in which a signal ends the waiting.
+    """Lock the prefix `tree` for this process. A signal ends the wait of up to `timeout` seconds.
 
-    What it gives is to be closed before anything is undone.
+    Close the yielded reserve before undoing anything.
 
-    :raises PrefixLockedError: another process holds it still.
-    :raises FaultError: the prefix cannot be written, or its file system knows no locks (`lock-unsupported`).
+    :raises PrefixLockedError: another process still holds it.
+    :raises FaultError: the prefix cannot be written, or its file system has no locks (`lock-unsupported`).
     """
     with closing(Reserve(tree.root)) as reserve:
         descriptor = _acquire(tree, timeout, signals, reserve)
@@ -163,7 +162,7 @@ def hold(tree: WritableTree, timeout: float, signals: Signals) -> Iterator[Reser
         finally:
             reserve.close()
             _withdraw(tree, is_ours=True)
-            with suppress(OSError):  # What was done is done, whatever the closing of an empty file says.
+            with suppress(OSError):  # The result does not depend on closing an empty file.
                 os.close(descriptor)
                 failpoint("lock.released")
 
@@ -191,7 +190,7 @@ def _acquire(tree: WritableTree, timeout: float, signals: Signals, reserve: Rese
 
 
 def _attempt(tree: WritableTree) -> int | None:
-    """The lock file, locked; `None` where another process holds it, or takes it away at this moment."""
+    """Open and lock the lock file; `None` if another process holds or is removing it."""
     tree.forget(META)
     try:
         for path in (META, OWN):
@@ -220,7 +219,7 @@ def _try(tree: Tree, descriptor: int, kind: int) -> bool:
     except OSError as error:
         raise FaultError(
             "lock-unsupported",
-            f"the file system of {tree.root} gives no locks, so it cannot be changed safely",
+            f"the file system of {tree.root} does not support locks, so it cannot be changed safely",
             context=(f"system error: {os.strerror(error.errno or 0)}",),
             objects={"errno": error.errno, "path": os.fspath(tree.root / LOCK)},
         ) from error
@@ -228,17 +227,17 @@ def _try(tree: Tree, descriptor: int, kind: int) -> bool:
 
 
 def _is_current(tree: Tree, descriptor: int) -> bool:
-    """Whether the locked file is still the one at its path: its last owner may have taken it away."""
+    """Whether the locked file is still the one at its path: its last owner may have removed it."""
     tree.forget(META)
-    found, held = tree.lstat(LOCK), os.fstat(descriptor)
-    return found is not None and os.path.samestat(found, held)
+    current, held = tree.lstat(LOCK), os.fstat(descriptor)
+    return current is not None and os.path.samestat(current, held)
 
 
 def _withdraw(tree: WritableTree, *, is_ours: bool) -> None:
-    """Take away what was made for the lock, where nothing is committed and nothing else has come to lie there.
+    """Remove what was created for the lock, if nothing is committed and nothing else was added.
 
-    The lock file goes only by the hand that holds it (`is_ours`). What cannot be removed, after a second attempt, is
-    left: it bears the mark, and the next change or recovery takes it away.
+    Only the lock's holder (`is_ours`) removes the lock file. What cannot be removed at the second attempt keeps the
+    mark, and the next change or recovery removes it.
     """
     for _ in range(2):
         try:
@@ -255,7 +254,7 @@ def _withdraw(tree: WritableTree, *, is_ours: bool) -> None:
 
 
 def is_held(tree: Tree) -> bool:
-    """Whether a process holds the prefix now. Takes nothing and makes nothing; needs read access only."""
+    """Whether a process holds the prefix now. Creates and locks nothing; needs read access only."""
     try:
         stream = open_regular(tree.root / LOCK, root=tree.root)
     except OSError:

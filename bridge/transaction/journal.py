@@ -1,14 +1,14 @@
-"""What a transaction writes down of itself, so that whoever comes after a crash can undo or finish it.
+"""The journal and plan of a transaction, from which it can be undone or finished after a crash.
 
 Below `conda-meta/.bridge/txn/<id>/`:
 
-* `plan.json` holds every step with the fingerprints before and after. Its first line carries the crc32 of the rest. It
-  is there, whole, before the prefix is touched.
-* `journal` is append-only: a line is the crc32 of a JSON text, a blank, the text. The last line that is whole counts.
-* `new/` holds what is to come, by path; `old/<n>` what was there before step n.
+* `plan.json` has every step with the fingerprints before and after; its first line has the crc32 of the rest. It is
+  complete before the prefix is touched.
+* `journal` is append-only: a line is the crc32 of a JSON text, a blank, the text. The last intact line counts.
+* `new/` has the staged inodes by path; `old/<n>` what step n replaced.
 
-The state CLEAN is no line: the directory is renamed to `<id>.after` (or `<id>.before`, once undone) in one step, and
-from then on it is only waste. So `old/` is whole for as long as a directory bears the bare id.
+The state CLEAN is no line: the directory is renamed to `<id>.after` (or `<id>.before`, once undone), and is waste from
+then on. So `old/` is complete as long as the directory has the bare id.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 FORMAT = 1
-"""The version of these files. A higher one was written by a newer bridge and is left to it."""
+"""The version of these files. Higher ones are left to the newer bridge that wrote them."""
 
 State = Literal["PLANNED", "STAGED", "SWAPPING", "COMMITTED", "ABORTED"]
 _STATES = frozenset({"PLANNED", "STAGED", "SWAPPING", "COMMITTED", "ABORTED"})
@@ -53,41 +53,41 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 
 
 def now() -> float:
-    """Seconds since the epoch: `BRIDGE_NOW`, where a run is to be reproduced, else the clock."""
+    """Return seconds since the epoch: `BRIDGE_NOW` for reproducible runs, else the clock."""
     try:
         return float(os.environ.get("BRIDGE_NOW") or time.time())
     except ValueError:
-        raise UsageError("clock-invalid", "BRIDGE_NOW is to be a number of seconds since 1970") from None
+        raise UsageError("clock-invalid", "BRIDGE_NOW must be a number of seconds since 1970") from None
 
 
 def new_identifier() -> str:
-    """The id of a transaction: `BRIDGE_TXN_ID`, where a run is to be reproduced, else its time and a random part."""
+    """Return a transaction id: `BRIDGE_TXN_ID` for reproducible runs, else the time and a random part."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now()))
     text = os.environ.get("BRIDGE_TXN_ID") or f"{stamp}-{secrets.token_hex(4)}"
     if not _IDENTIFIER.match(text):
-        raise UsageError("transaction-id-invalid", "BRIDGE_TXN_ID is to be up to 64 letters, digits, '-' and '_'")
+        raise UsageError("transaction-id-invalid", "BRIDGE_TXN_ID must be up to 64 letters, digits, '-' and '_'")
     return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Which inode it is, in which content: `mtime` in ns. A rename keeps it, a write does not."""
+    """An inode and its content: `mtime` in ns. A rename keeps it, a write does not."""
 
     inode: int
     size: int
     mtime: int
 
     @staticmethod
-    def of(found: os.stat_result) -> Identity:
-        return Identity(inode=found.st_ino, size=found.st_size, mtime=found.st_mtime_ns)
+    def of(status: os.stat_result) -> Identity:
+        return Identity(inode=status.st_ino, size=status.st_size, mtime=status.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One path of a transaction, as examined: `change.before` is what lay there, completed from the disk.
+    """One path of a transaction after examination; `change.before` is completed from the disk.
 
-    `staged` is the new inode. `emptied` lists, for a directory that a file or symlink replaces, itself and the
-    directories below, outermost first, with their modes.
+    `staged` is the new inode. `emptied`, for a directory that a file or symlink replaces, lists it and the directories
+    below, outermost first, with their modes.
     """
 
     change: PathChange
@@ -97,10 +97,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swap:
-    """All that a commit does. The n of `old/<n>` is the position in `steps`.
+    """Everything a commit does. The n of `old/<n>` is the position in `steps`.
 
-    `made` are the directories the swap makes, outermost first, with the mode that is asked for (`None`: the umask's);
-    `prunable` those that go if they turn out empty, innermost first.
+    `made`: directories to create, outermost first, with their mode (`None`: the umask's); `prunable`: directories to
+    remove if empty, innermost first.
     """
 
     steps: tuple[Step, ...]
@@ -110,7 +110,7 @@ class Swap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """What could be read of a journal. `is_damaged`: some of it could not. `format` is 0 where it does not say."""
+    """A parsed journal. `is_damaged`: a line was unreadable. `format` is 0 if not given."""
 
     state: State | None
     format: int
@@ -118,13 +118,13 @@ class Journal:
 
 
 def line(state: State, **facts: object) -> bytes:
-    """One line of a journal. It begins with a line feed, so that one torn before it stays alone."""
+    """Return one line of a journal. It begins with a line feed, so that a torn line before it stays separate."""
     text = json.dumps({"state": state, **facts}, sort_keys=True).encode()
     return b"\n%08x %s\n" % (zlib.crc32(text), text)
 
 
 def read_journal(data: bytes) -> Journal:
-    """The last state that is written whole; lines that are torn or changed are left out and reported."""
+    """Parse a journal up to its last intact state; torn or changed lines are skipped and reported."""
     state: State | None = None
     version, is_damaged = 0, False
     for text in data.split(b"\n"):
@@ -142,7 +142,7 @@ def read_journal(data: bytes) -> Journal:
 
 
 def write_swap(swap: Swap, **facts: object) -> bytes:
-    """The text of `plan.json`. What JSON has no type for in `facts` is written as text."""
+    """Return the text of `plan.json`. Values in `facts` without a JSON type are written as text."""
     steps = [_step_json(step) for step in swap.steps]
     document = {"format": FORMAT, **facts, "made": swap.made, "prunable": swap.prunable, "steps": steps}
     body = json.dumps(document, default=str, separators=(",", ":"))[1:].encode()
@@ -150,7 +150,7 @@ def write_swap(swap: Swap, **facts: object) -> bytes:
 
 
 def read_swap(data: bytes) -> Swap | None:
-    """The swap that a `plan.json` holds; `None` where it is torn or changed."""
+    """Parse a `plan.json`; `None` if it is torn or changed."""
     document = _read_plan(data)
     if document is None:
         return None
@@ -161,11 +161,11 @@ def read_swap(data: bytes) -> Swap | None:
             prunable=tuple(_text(path) for path in document["prunable"]),
         )
     except (LookupError, TypeError, ValueError, AttributeError):
-        return None  # Its checksum is right, so somebody else wrote it: it is believed no more than a torn one.
+        return None  # The checksum is right, so it was forged: treat it like a torn one.
 
 
 def read_prunable(data: bytes) -> tuple[str, ...]:
-    """What `read_swap` has as `prunable`, at a tenth of its time; nothing where it has nothing."""
+    """Return `read_swap(data).prunable` in a tenth of the time; empty if unreadable."""
     document = _read_plan(data)
     prunable = document.get("prunable") if document else None
     return tuple(path for path in prunable if isinstance(path, str)) if isinstance(prunable, list) else ()
@@ -182,7 +182,7 @@ def _read_plan(data: bytes) -> Mapping[str, Any] | None:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("a path is a text")
+        raise TypeError("a path must be text")
     return value
 
 
@@ -208,8 +208,14 @@ def _step_json(step: Step) -> Mapping[str, object]:
     return text
 
 
-def _fingerprint_json(found: Fingerprint) -> Mapping[str, object]:
-    text = {"kind": found.kind, "sha256": found.sha256, "size": found.size, "mode": found.mode, "link": found.link}
+def _fingerprint_json(fingerprint: Fingerprint) -> Mapping[str, object]:
+    text = {
+        "kind": fingerprint.kind,
+        "sha256": fingerprint.sha256,
+        "size": fingerprint.size,
+        "mode": fingerprint.mode,
+        "link": fingerprint.link,
+    }
     return {key: value for key, value in text.items() if value is not None}
 
 

@@ -1,7 +1,7 @@
-"""Settling a transaction that did not end: not COMMITTED → as before, COMMITTED → finished.
+"""Settle an interrupted transaction: undo it unless it is COMMITTED, else finish it.
 
-What is to be done is found from the disk and the plan, never from a note of how far the swap came, so a recovery that
-is itself cut short is simply done again. Undoing is renames, unlinks and `rmdir`s: it needs no free space.
+Both work from the disk and the plan alone, not from logged progress, so an interrupted recovery is simply repeated.
+Undoing consists of renames, unlinks and `rmdir`s: it needs no free space.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _ENDS: tuple[Literal["restored", "finished"], ...] = ("restored", "finished")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """What a recovery found: nothing to do, a transaction that was undone, or one whose end was finished."""
+    """The result of a recovery: nothing to do, a transaction undone, or one finished."""
 
     state: Literal["nothing", "restored", "finished"]
     transaction: str | None = None
 
 
 def recover(prefix: Path, *, lock_timeout: float = 300.0, durability: Durability = "batched") -> Recovery:
-    """Undo or finish what was interrupted in `prefix`. Idempotent; where there is nothing, nothing is written.
+    """Undo or finish an interrupted transaction of `prefix`. Idempotent; writes nothing if there is none.
 
     :param lock_timeout: seconds to wait for a process that is changing the prefix.
     :raises InterruptedPrefixError: it cannot be settled (`recovery-conflict`, `journal-damaged`, `recovery-failed`);
@@ -64,7 +64,7 @@ def recover(prefix: Path, *, lock_timeout: float = 300.0, durability: Durability
 
 
 def settle_all(tree: WritableTree, durability: Durability) -> Recovery:
-    """Settle all that lies in `txn/`. The caller holds the prefix. Raises as `recover`."""
+    """Settle everything in `txn/`. The caller holds the lock. Raises as `recover`."""
     result = Recovery(state="nothing")
     names = names_waiting(tree)
     with faults(tree.root):
@@ -84,10 +84,10 @@ def settle_all(tree: WritableTree, durability: Durability) -> Recovery:
 
 
 def clear(tree: WritableTree, settled: Recovery) -> bool:
-    """Remove what a settled transaction left; raises `FaultError`, and then it is left to the next recovery.
+    """Remove the directory of a settled transaction; on `FaultError` it is left to the next recovery.
 
-    `False`: files are left that a file server keeps while processes have them open. They stay, under a name that says
-    so, for the next change or recovery to remove: the transaction is over all the same.
+    Return `False` if files remain that a file server keeps open: they stay under a name for the next change or recovery
+    to remove, and the transaction is over.
     """
     is_gone = True
     with faults(tree.root):
@@ -106,7 +106,7 @@ def _waste(settled: Recovery) -> str:
 
 
 def settle(tree: WritableTree, identifier: str, durability: Durability) -> Literal["restored", "finished"]:
-    """Undo or finish one transaction, and rename its directory to say so. The caller holds the prefix.
+    """Undo or finish one transaction, and rename its directory accordingly. The caller holds the lock.
 
     :raises InterruptedPrefixError: as `recover`.
     """
@@ -125,13 +125,13 @@ def _settle(
 ) -> Literal["restored", "finished"]:
     for ended in _ENDS:
         if tree.has_directory(_waste(Recovery(state=ended, transaction=identifier))):
-            # It was settled before, up to what comes after the renaming.
+            # An earlier recovery got as far as the rename.
             if ended == "finished":
                 confirm(tree, durability)
             return ended
     journal = read_journal(_read(tree.root / directory / "journal", tree.root))
     if journal.format > FORMAT:
-        raise _unsettled("journal-newer", tree, "a newer version of bridge began it; recover with that version")
+        raise _unsettled("journal-newer", tree, "a newer version of bridge started it; recover with that version")
     plan = _read(tree.root / directory / "plan.json", tree.root)
     state: Literal["restored", "finished"] = "finished" if journal.state == "COMMITTED" else "restored"
     if state == "finished":
@@ -152,7 +152,7 @@ def _finish(tree: WritableTree, directory: str, prunable: Sequence[str], durabil
     if durability != "none":
         sync_one(tree.root / directory / "journal")
     for path in prunable:
-        with suppress(OwnershipError):  # It lies below what is no directory any more, so it is not there.
+        with suppress(OwnershipError):  # Its parent is no directory any more.
             tree.remove_directory(path)
     confirm(tree, durability)
     if prunable:
@@ -170,17 +170,17 @@ def _read(path: Path, root: Path) -> bytes:
 def _unsettled(identifier: str, tree: Tree, *context: str) -> InterruptedPrefixError:
     return InterruptedPrefixError(
         identifier,
-        f"an interrupted change of {tree.root} could not be undone or finished; nothing of it was deleted",
+        f"an interrupted change of {tree.root} could neither be undone nor finished; nothing was deleted",
         context=context,
-        hint=f"see to what is named above, then run: bridge recover -p {tree.root}",
+        hint=f"resolve the problem named above, then run: bridge recover -p {tree.root}",
     )
 
 
 def _may_be_swapped(tree: Tree, directory: str, journal: Journal, swap: Swap | None) -> bool:
-    """Whether the prefix may have been touched: `old/` is made after the plan is there, and before that.
+    """Whether the prefix may have been touched; `old/` is created after the plan is written, and before the swap.
 
-    The journal's word for it is not enough: its tail may be lost, and undoing what was not done does nothing. Only
-    where there is no plan to undo by, it is believed if it is whole and `old/` holds no inode that has no other name.
+    The journal's state alone does not prove it: its tail may be lost, and undoing an undone step does nothing. Only
+    without a usable plan is an undamaged journal believed, if every inode in `old/` has another name.
     """
     has_old = tree.has_directory(f"{directory}/old")
     is_whole = swap is not None and has_old and tree.has_directory(f"{directory}/new")
@@ -189,7 +189,7 @@ def _may_be_swapped(tree: Tree, directory: str, journal: Journal, swap: Swap | N
             return False
         if not journal.is_damaged:
             saved = [tree.lstat(path) for path, _ in tree.entries(f"{directory}/old")]
-            if all(found is not None and not stat.S_ISDIR(found.st_mode) and found.st_nlink > 1 for found in saved):
+            if all(status is not None and not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1 for status in saved):
                 return False
     if not is_whole:
         missing = "plan.json is damaged" if swap is None else "old/ or new/ is missing"
@@ -204,7 +204,7 @@ def _undo(tree: WritableTree, directory: str, swap: Swap) -> None:
         conflicts = list(undoing.conflicts())
         if conflicts:
             more = [f"and {len(conflicts) - 10} more"] if len(conflicts) > 10 else []
-            named = [f"changed since, neither as before nor as planned: {path}" for path in conflicts[:10]]
+            named = [f"changed since, neither the old nor the planned content: {path}" for path in conflicts[:10]]
             raise _unsettled("recovery-conflict", tree, *named, *more)
         with suppress(FaultError):
             tree.make_directory(f"{directory}/undone")
@@ -212,17 +212,17 @@ def _undo(tree: WritableTree, directory: str, swap: Swap) -> None:
         undoing.run()
 
 
-def _content(found: Fingerprint | None) -> tuple[str, str] | None:
-    """What tells one file or symlink from another; `None` where that is not known, or it is neither."""
-    text = None if found is None else found.link if found.kind == "symlink" else found.sha256
-    return None if found is None or text is None else (found.kind, text)
+def _content(fingerprint: Fingerprint | None) -> tuple[str, str] | None:
+    """Return kind and content of a file or symlink; `None` if unknown, or for other kinds."""
+    text = None if fingerprint is None else fingerprint.link if fingerprint.kind == "symlink" else fingerprint.sha256
+    return None if fingerprint is None or text is None else (fingerprint.kind, text)
 
 
 class _Undoing:
-    """One swap being undone. How far it came is read from `new` (what is gone from there was placed) and from `old`.
+    """Undo one swap. Its progress is read from `new` (missing inodes were placed) and from `old`.
 
-    Where there is space for names in `aside`, what was placed is kept there until all is undone: it is then removed as
-    waste, by several threads. Where there is none, it goes at once.
+    Placed inodes are moved to `aside` until the end and then removed as waste by several threads; if there is no space
+    for names in `aside`, they are removed at once.
     """
 
     __slots__ = ("_added", "_made", "_old", "_placed", "_prefix", "_steps", "aside")
@@ -233,7 +233,7 @@ class _Undoing:
         self._steps = tuple(enumerate(swap.steps))
         self._made = tuple(path for path, _ in swap.made)
         self._placed = {step.change.path for step in swap.steps if step.staged and not new.lstat(step.change.path)}
-        # What came where there was no file or symlink to be replaced has to be removed by itself.
+        # Paths that replaced no file or symlink must be removed explicitly.
         self._added = {
             step.change.path: number
             for number, step in self._steps
@@ -241,7 +241,7 @@ class _Undoing:
         }
 
     def conflicts(self) -> Iterator[str]:
-        """Paths whose content is neither what was there before nor what the swap put there."""
+        """Yield paths whose content is neither the old one nor the planned one."""
         for number, step in self._steps:
             path = step.change.path
             current, saved = self._look(path), self._old.lstat(str(number))
@@ -287,24 +287,24 @@ class _Undoing:
         try:
             return self._prefix.lstat(path)
         except OwnershipError:
-            return None  # Below what is no directory there is nothing.
+            return None  # A parent is no directory.
 
     def _is_untouched(self, step: Step, saved: os.stat_result, current: os.stat_result) -> bool:
-        """Whether what is to replace the path has not done so yet; inodes do not tell that on every file system."""
+        """Whether the path was not replaced yet; inodes alone do not show that on every file system."""
         return os.path.samestat(saved, current) or (step.staged is not None and step.change.path not in self._placed)
 
     def _is_known(self, number: int, step: Step, current: os.stat_result) -> bool:
-        """Whether it is the inode that was staged, untouched, or else has the bytes of before or after."""
+        """Whether it is the staged inode, unmodified, or has the old or the new content."""
         if Identity.of(current) == step.staged:
             return True
         if stat.S_ISDIR(current.st_mode):
             return False
-        found = _content(self._prefix.fingerprint(step.change.path))
+        content = _content(self._prefix.fingerprint(step.change.path))
         known = (step.change.before, step.change.after, self._old.fingerprint(str(number)))
-        return found is not None and found in {_content(one) for one in known}
+        return content is not None and content in {_content(one) for one in known}
 
     def _restore_directory(self, number: int, step: Step) -> None:
-        """Put a directory back that was moved away, or make again what was removed in its place."""
+        """Restore a directory that was moved away, or recreate one that was removed."""
         path, saved = step.change.path, str(number)
         if self._look(path) is None and self._old.lstat(saved) is not None:
             self._old.forget(saved)
@@ -324,7 +324,7 @@ class _Undoing:
         if parent and self._look(parent) is None:
             self._prefix.make_directory(parent)
         if self.aside is not None and current is not None:
-            with suppress(FaultError):  # Else the new inode goes with the renaming.
+            with suppress(FaultError):  # Otherwise the rename below drops the new inode.
                 self._prefix.link(path, self.aside, str(number))
         self._old.rename(str(number), self._prefix, path)
         failpoint("recover.undo_one")

@@ -1,4 +1,4 @@
-"""Reading a prefix that others may change: the shared side of the lock that changes take."""
+"""Read a prefix that others may change: the shared side of the lock that changes take."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _POLL = 0.05  # seconds
 
 @contextmanager
 def share(prefix: Path, timeout: float) -> Iterator[None]:
-    """Keep bridge from changing `prefix` for the time of the block; many may share it. Writes nothing.
+    """Keep bridge from changing `prefix` during the block; many readers may share it. Writes nothing.
 
-    A prefix that bridge never changed has no lock file, and gets none: there it is looked at the end whether a change
-    has begun meanwhile.
+    A prefix that bridge never changed has no lock file, and gets none: the end of the block checks whether a change
+    began.
 
     :param timeout: seconds to wait for a change that is under way.
-    :raises PrefixLockedError: it still is, or one began in the block, and what was read may be half of each.
+    :raises PrefixLockedError: it did not end in time, or one began during the block, so that the state read may be
+        mixed.
     """
     descriptor = _shared(prefix, timeout)
     try:
@@ -42,7 +43,7 @@ def share(prefix: Path, timeout: float) -> Iterator[None]:
 
 
 def _shared(prefix: Path, timeout: float) -> int | None:
-    """The lock file, locked for reading; `None` where there is none, or its file system knows no locks."""
+    """Open and lock the lock file for reading; `None` if there is none, or its file system has no locks."""
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -62,10 +63,10 @@ def _shared(prefix: Path, timeout: float) -> int | None:
         time.sleep(_POLL)
 
 
-def _locked(prefix: Path, said: str) -> PrefixLockedError:
+def _locked(prefix: Path, reason: str) -> PrefixLockedError:
     return PrefixLockedError(
         "prefix-locked",
         f"another process is changing {prefix}",
-        context=(said,),
+        context=(reason,),
         hint="wait for it to end, or give it longer with --lock-timeout SECONDS",
     )

@@ -1,7 +1,6 @@
-"""Doing what a commit is to do, step by step; `bridge.transaction.examine` has found that it can be done.
+"""Execute a commit step by step, after `bridge.transaction.examine` has checked it.
 
-Every step of `perform` leaves a state from which `bridge.transaction.recovery` finds back, from the disk and the plan
-alone.
+Every step of `perform` leaves a state that `bridge.transaction.recovery` can undo from the disk and the plan.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ __all__ = ["backup", "perform"]
 
 
 def backup(prefix: WritableTree, old: WritableTree, swap: Swap) -> frozenset[int]:
-    """Link what is to be replaced to `old`, so that its path is never without it. Nothing in the prefix changes.
+    """Hard-link what will be replaced into `old`, so that its path always exists. The prefix does not change.
 
-    Returns the steps for which the file system makes no such link: theirs are moved there at the swap instead.
+    Return the steps for which the file system refused: their files are moved during the swap instead.
     """
     unlinked: set[int] = set()
     for number, step in enumerate(swap.steps):
@@ -37,61 +36,63 @@ def backup(prefix: WritableTree, old: WritableTree, swap: Swap) -> frozenset[int
 
 
 def perform(prefix: WritableTree, new: WritableTree, old: WritableTree, swap: Swap, unlinked: frozenset[int]) -> None:
-    """Do the steps: what makes room first, then what comes, then what goes; records after all else in that order.
+    """Execute the steps: make room, place, remove; records last within each.
 
-    A new directory comes whole where all that was staged below it is to come: one rename instead of one for each file.
+    A new directory is renamed as a whole if everything staged below it is planned: one rename instead of one per file.
 
     :raises FaultError: the system refused; some steps are done.
-    :raises OwnershipError: `changed-meanwhile`: a directory that was to be empty is not.
+    :raises OwnershipError: `changed-meanwhile`: a directory that should be empty is not.
     """
     whole = _whole(prefix, new, swap)
     below: dict[str, list[Step]] = {directory: [] for directory in whole}
-    apart: list[tuple[int, Step]] = []
+    single: list[tuple[int, Step]] = []
     for number, step in enumerate(swap.steps):
         if is_leaf(step.change.after):
             directory = next((directory for directory in ancestors(step.change.path) if directory in whole), None)
             if directory is None:
-                apart.append((number, step))
+                single.append((number, step))
             else:
                 below[directory].append(step)
-    goes = _make_room(prefix, old, swap, whole)
+    removals = _make_room(prefix, old, swap, whole)
     for is_record in (False, True):
         for directory, steps in sorted(below.items(), key=_records_last):
             if any(step.change.is_record for step in steps) is is_record:
                 _place_whole(prefix, new, swap, directory, steps)
-        _place_each(prefix, new, old, [each for each in apart if each[1].change.is_record is is_record], unlinked)
-        for number, step in goes:
+        _place_each(prefix, new, old, [each for each in single if each[1].change.is_record is is_record], unlinked)
+        for number, step in removals:
             if step.change.is_record is is_record:
                 _remove(prefix, old, step, number)
 
 
 def _records_last(directory: tuple[str, Sequence[Step]]) -> tuple[bool, str]:
-    """Directories that hold records alone come last: what they tell of may lie in another."""
+    """Sort directories of records only last: the files they list may be in another."""
     path, steps = directory
     return all(step.change.is_record for step in steps), path
 
 
 def _whole(prefix: Tree, new: Tree, swap: Swap) -> frozenset[str]:
-    """The outermost directories that the swap makes, and that may come as they were staged."""
+    """Return the outermost created directories that can be renamed as staged."""
     planned = {step.change.path for step in swap.steps}
     made = {path for path, _ in swap.made}
-    plain = made - planned - parent_directories(made & planned)  # without what has a mode of its own, or has it below
-    found: set[str] = set()
+    plain = (
+        made - planned - parent_directories(made & planned)
+    )  # without directories that have, or contain one with, a mode of their own
+    whole: set[str] = set()
     for path in sorted(plain):
-        if found.isdisjoint(ancestors(path)) and _is_whole(prefix, new, path, planned, plain):
-            found.add(path)
-    return frozenset(found)
+        if whole.isdisjoint(ancestors(path)) and _is_whole(prefix, new, path, planned, plain):
+            whole.add(path)
+    return frozenset(whole)
 
 
 def _is_whole(prefix: Tree, new: Tree, directory: str, planned: AbstractSet[str], plain: AbstractSet[str]) -> bool:
-    """Whether nothing was staged in `directory` that is not planned, and it is as it would be if it were made there."""
+    """Whether everything staged in `directory` is planned, and its mode and group equal those of a new one."""
     staged = new.lstat(directory)
     if staged is None or not stat.S_ISDIR(staged.st_mode):
         return False
     above = next(
         (found for path in (*ancestors(directory), "") if (found := _directory(prefix, path)) is not None), None
     )
-    # A directory hands its group on where it has the set-group-id bit: to what is made in it, not to what is moved.
+    # With the set-group-id bit, new entries inherit the group of a directory, moved ones do not.
     if above is None or (above.st_mode ^ staged.st_mode) & stat.S_ISGID:
         return False
     if above.st_mode & stat.S_ISGID and above.st_gid != staged.st_gid:
@@ -102,14 +103,14 @@ def _is_whole(prefix: Tree, new: Tree, directory: str, planned: AbstractSet[str]
 def _directory(tree: Tree, path: str) -> os.stat_result | None:
     if not path:
         return os.stat(tree.root)
-    found = tree.lstat(path)
-    return found if found is not None and stat.S_ISDIR(found.st_mode) else None
+    status = tree.lstat(path)
+    return status if status is not None and stat.S_ISDIR(status.st_mode) else None
 
 
 def _make_room(prefix: WritableTree, old: WritableTree, swap: Swap, whole: frozenset[str]) -> list[tuple[int, Step]]:
-    """Remove, records too, where a directory or its successor is to come; make directories. Returns what goes later.
+    """Remove what a directory or its successor replaces, and create directories; return the removals left.
 
-    :param whole: directories that come as they were staged, and are not made.
+    :param whole: directories that are renamed as staged, and not created.
     """
     made = {path for path, _ in swap.made}
     switched = {directory for step in swap.steps for directory, _ in step.emptied}
@@ -130,9 +131,9 @@ def _make_room(prefix: WritableTree, old: WritableTree, swap: Swap, whole: froze
 
 
 def _place_whole(prefix: WritableTree, new: WritableTree, swap: Swap, directory: str, steps: Sequence[Step]) -> None:
-    """Rename a directory, with all that was staged in it, to where nothing lies.
+    """Rename a staged directory to an absent path.
 
-    Where it cannot be moved (some layered file systems move no directories), what is in it comes one by one.
+    If it cannot be moved (some layered file systems move no directories), its entries are moved one by one.
     """
     new.forget(directory)
     try:
@@ -156,7 +157,7 @@ def _place_each(
     steps: Iterable[tuple[int, Step]],
     unlinked: AbstractSet[int],
 ) -> None:
-    """Rename each new inode over its path, which is moved to `old` before that where it has no link there."""
+    """Rename each new inode over its path; a file without a backup link is moved to `old` first."""
     for number, step in steps:
         path = step.change.path
         if number in unlinked:
@@ -181,7 +182,7 @@ def _remove(prefix: WritableTree, old: WritableTree, step: Step, number: int) ->
 
 
 def _set_aside(prefix: WritableTree, old: WritableTree, step: Step, number: int) -> None:
-    """Move an emptied directory to `old`. Where it cannot be moved (a lower layer of an overlay), it is removed."""
+    """Move an emptied directory to `old`; remove it if it cannot be moved (a lower layer of an overlay)."""
     path, saved = step.change.path, str(number)
     prefix.forget(path)
     try:
@@ -195,4 +196,4 @@ def _set_aside(prefix: WritableTree, old: WritableTree, step: Step, number: int)
         is_empty = all(map(is_kept_open, left))
     failpoint("swap.rmdir_one")
     if not is_empty:
-        raise changed(path, "something came to lie in it")
+        raise changed(path, "something was added to it")

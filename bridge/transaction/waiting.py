@@ -1,4 +1,4 @@
-"""Whether a transaction waits to be undone or finished, for those who only read."""
+"""Find interrupted transactions, for commands that only read."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["AFTER", "BEFORE", "KEPT", "TRANSACTIONS", "identifier_of", "names_ke
 TRANSACTIONS = f"{OWN}/txn"
 AFTER, BEFORE = ".after", ".before"
 KEPT = ".kept"
-"""Ends the name of what was settled, and of which only files are left that NFS keeps while a process has them open."""
+"""Suffix of a settled transaction whose only remains are files that NFS keeps while a process has them open."""
 
 
 def pending(prefix: Path) -> str | None:
-    """The id of a transaction that was interrupted in `prefix`; `None`: there is none, or it is under way.
+    """Return the id of a transaction that was interrupted in `prefix`; `None` if there is none, or it is under way.
 
     Takes no lock and writes nothing.
 
@@ -29,20 +29,20 @@ def pending(prefix: Path) -> str | None:
 
 
 def names_waiting(tree: Tree) -> list[str]:
-    """The names of the directories in `txn/` that are to be settled, or to be removed."""
+    """The names of the directories in `txn/` that are to be settled or removed."""
     return [name for name in _names(tree) if not name.endswith(KEPT)]
 
 
 def names_kept(tree: Tree) -> list[str]:
-    """The names of those of which only files are left that are kept open."""
+    """The names of those with only files left that are kept open."""
     return [name for name in _names(tree) if name.endswith(KEPT)]
 
 
 def _names(tree: Tree) -> list[str]:
-    found = tree.entries(TRANSACTIONS) if tree.has_directory(TRANSACTIONS) else []
-    return [path.rpartition("/")[2] for path, is_directory in found if is_directory]
+    entries = tree.entries(TRANSACTIONS) if tree.has_directory(TRANSACTIONS) else []
+    return [path.rpartition("/")[2] for path, is_directory in entries if is_directory]
 
 
 def identifier_of(name: str) -> str:
-    """The id of the transaction that a directory of `txn/` is named for."""
+    """Return the transaction id in the name of a directory of `txn/`."""
     return name.removesuffix(AFTER).removesuffix(BEFORE)
