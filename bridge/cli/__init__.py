@@ -1,8 +1,10 @@
-"""The command line: parse, call, render, exit (the contract is in `docs/command-line.md`)."""
+"""The command line: parse, call, render, exit. `docs/command-line.md` is its contract.
+
+Each command imports its module when it runs: help and usage errors load no library that only a command needs.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +14,8 @@ import click
 
 from bridge import __version__
 from bridge.channels.panics import is_panic
-from bridge.cli import commands
-from bridge.cli.failure import Exit, misused, told, unforeseen
-from bridge.cli.options import changing, level_of, lock, output, prefix, requirements, sources
+from bridge.cli.failure import Exit, misused, report, unforeseen
+from bridge.cli.options import Words, changing, level_of, lock, output, prefix, requirements, sources
 from bridge.errors import BridgeError, UsageError
 from converters.compression import DEFAULT_LEVEL
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bridge.audit.finding import Level
     from bridge.cli.run import Run
     from bridge.convert.wheel import Format
+    from bridge.install.apply import AppliedPlan
 
 __all__ = ["main"]
 
@@ -31,14 +33,15 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @click.group(context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="bridge")
 def cli() -> None:
-    """Conda packages and PyPI wheels in one environment: one solve, one transaction, one audit.
+    """Install conda packages and PyPI wheels into one environment: one solve, one transaction, one audit.
 
-    A requirement is a conda MatchSpec (`numpy >=2`) or PEP 508 (`torch[opt-einsum]>=2`); `conda:` and `pypi:` bind it.
+    A requirement is a conda MatchSpec (`numpy >=2`) or PEP 508 (`torch[opt-einsum]>=2`). Prefix it with `conda:` or
+    `pypi:` to choose the ecosystem.
     """
 
 
 def _run(options: Mapping[str, object]) -> Run:
-    """The run of one command. With it come the settings and all that prints."""
+    """The settings and the renderer of one command."""
     from bridge.cli.run import Run
 
     return Run(options)
@@ -49,37 +52,32 @@ def _run(options: Mapping[str, object]) -> Run:
 @sources
 @output
 @click.option("--batch", metavar="FILE.jsonl", type=click.Path(), help="Solve many requests, one per line.")
-@click.option("--record", metavar="FILE", type=click.Path(), help="Also write all that the solve saw, for a report.")
-@click.option("--replay", metavar="FILE", type=click.Path(), help="Repeat a recorded solve, from FILE alone.")
-def resolve(
-    requirements: Sequence[str],
-    batch: str | None,
-    record: str | None,
-    replay: str | None,
-    files: Sequence[str],
-    file_extras: Sequence[str],
-    file_groups: Sequence[str],
-    **options: object,
-) -> None:
+@click.option("--record", metavar="FILE", type=click.Path(), help="Also write the inputs of the solve, for a bug"
+              " report.")  # fmt: skip
+@click.option("--replay", metavar="FILE", type=click.Path(), help="Repeat a recorded solve, offline.")
+def resolve(words: Words, batch: str | None, record: str | None, replay: str | None, **options: object) -> None:
     """Print the joint solution of REQ…; write nothing."""
+    from bridge.cli.commands import solving
+    from bridge.cli.commands.request import read_request
+
     run = _run(options)
     for option, path in (("--batch", batch), ("--replay", replay)):
-        if path is not None and (requirements or files or record or (batch and replay)):
-            message = f"{option} takes its requests from its file, and no others beside them"
-            raise UsageError("usage", message, hint="give that option alone")
+        if path is not None and (words.requirements or words.files or record or (batch and replay)):
+            message = f"{option} reads its requests from its file and cannot be combined with others"
+            raise UsageError("usage", message, hint=f"give {option} alone")
     if batch is not None:
         with run.session() as session:
-            for document in commands.resolve_batch(Path(batch), session):
+            for document in solving.resolve_batch(Path(batch), session):
                 run.render.line(document)
         return
     if replay is not None:
-        solved = commands.replay(Path(replay))
+        solution = solving.replay(Path(replay))
     else:
-        asked = commands.asked(requirements, files, file_extras, file_groups)
-        with run.session(asked) as session:
-            solved = commands.resolve(asked, session, Path(record) if record is not None else None)
-    run.render.warn(solved.warnings)
-    run.show(lambda: run.documents.resolution(solved), lambda: run.render.resolution(solved))
+        request = read_request(words)
+        with run.session(request) as session:
+            solution = solving.resolve(request, session, Path(record) if record is not None else None)
+    run.render.warn(solution.warnings)
+    run.show(lambda: run.documents.resolution(solution), lambda: run.render.resolution(solution))
 
 
 @cli.command()
@@ -88,20 +86,16 @@ def resolve(
 @sources
 @changing
 @output
-def create(
-    requirements: Sequence[str],
-    files: Sequence[str],
-    file_extras: Sequence[str],
-    file_groups: Sequence[str],
-    dry_run: bool,
-    **options: object,
-) -> None:
-    """Make a new environment with REQ… in it, aside, and publish it by one rename."""
+def create(words: Words, dry_run: bool, **options: object) -> None:
+    """Create an environment with REQ… in it; it appears complete or not at all."""
+    from bridge.cli.commands import changes
+    from bridge.cli.commands.request import read_request
+
     run = _run(options)
-    asked = commands.asked(requirements, files, file_extras, file_groups)
-    with run.session(asked) as session:
-        done = commands.create(run.prefix, asked, session, is_dry_run=dry_run)
-    _show_outcome(run, done, dry_run)
+    request = read_request(words)
+    with run.session(request) as session:
+        applied = changes.create(run.prefix, request, session, is_dry_run=dry_run)
+    _show_applied(run, applied, dry_run)
 
 
 @cli.command()
@@ -110,20 +104,16 @@ def create(
 @sources
 @changing
 @output
-def install(
-    requirements: Sequence[str],
-    files: Sequence[str],
-    file_extras: Sequence[str],
-    file_groups: Sequence[str],
-    dry_run: bool,
-    **options: object,
-) -> None:
-    """Add REQ… to an environment, in one transaction. What is there is kept where it can be."""
+def install(words: Words, dry_run: bool, **options: object) -> None:
+    """Add REQ… to an environment in one transaction. Installed packages keep their versions where possible."""
+    from bridge.cli.commands import changes
+    from bridge.cli.commands.request import read_request
+
     run = _run(options)
-    asked = commands.asked(requirements, files, file_extras, file_groups)
-    with run.session(asked) as session:
-        done = commands.install(run.prefix, asked, session, is_dry_run=dry_run)
-    _show_outcome(run, done, dry_run)
+    request = read_request(words)
+    with run.session(request) as session:
+        applied = changes.install(run.prefix, request, session, is_dry_run=dry_run)
+    _show_applied(run, applied, dry_run)
 
 
 @cli.command()
@@ -133,11 +123,13 @@ def install(
 @changing
 @output
 def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
-    """Bring NAME…, or everything that was asked for, to the newest that fits together."""
+    """Update NAME…, or every package, to the newest versions that fit together."""
+    from bridge.cli.commands import changes
+
     run = _run(options)
     with run.session() as session:
-        done = commands.update(run.prefix, names, session, is_dry_run=dry_run)
-    _show_outcome(run, done, dry_run)
+        applied = changes.update(run.prefix, names, session, is_dry_run=dry_run)
+    _show_applied(run, applied, dry_run)
 
 
 @cli.command()
@@ -146,11 +138,13 @@ def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
 @changing
 @output
 def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
-    """Take NAME… away, and what came only for their sake."""
+    """Remove NAME… and the packages that were installed only for them."""
+    from bridge.cli.commands import changes
+
     run = _run(options)
     with run.session() as session:
-        done = commands.remove(run.prefix, names, session, is_dry_run=dry_run)
-    _show_outcome(run, done, dry_run)
+        applied = changes.remove(run.prefix, names, session, is_dry_run=dry_run)
+    _show_applied(run, applied, dry_run)
 
 
 @cli.command()
@@ -160,38 +154,41 @@ def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
 @changing
 @output
 def adopt(names: Sequence[str], dry_run: bool, **options: object) -> None:
-    """Write records for NAME…, or for all that pip put there on its own; no file of it is changed."""
+    """Write records for NAME…, or for everything that pip installed; their files do not change."""
+    from bridge.cli.commands import changes
+
     run = _run(options)
     with run.session() as session:
-        done = commands.adopt(run.prefix, names, session, is_dry_run=dry_run)
-    _show_outcome(run, done, dry_run)
+        applied = changes.adopt(run.prefix, names, session, is_dry_run=dry_run)
+    _show_applied(run, applied, dry_run)
 
 
-def _show_outcome(run: Run, done: commands.AppliedPlan, dry_run: bool) -> None:
+def _show_applied(run: Run, applied: AppliedPlan, dry_run: bool) -> None:
     run.show(
-        lambda: run.documents.outcome(done, is_dry_run=dry_run),
-        lambda: run.render.plan(done.plan, is_dry_run=True) if dry_run else run.render.outcome(done),
+        lambda: run.documents.outcome(applied, is_dry_run=dry_run),
+        lambda: run.render.plan(applied.plan, is_dry_run=True) if dry_run else run.render.outcome(applied),
     )
 
 
 @cli.command()
 @requirements
-@click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Where the packages go.")
+@click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Write the packages to DIR.")
 @click.option("--index", is_flag=True, help="Also write the channel's repodata.")
-@click.option("--with-deps", is_flag=True, help="Also convert what they need and no channel has, by one solve.")
-@click.option("--wheels-as-records", is_flag=True, help="Repack nothing: write repodata v3 that points to the wheels.")
+@click.option("--with-deps", is_flag=True, help="Also convert the dependencies that no channel has (one joint solve).")
+@click.option("--wheels-as-records", is_flag=True, help="Do not repack: write repodata v3 that points to the wheels.")
 @click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda", show_default=True,
-              help="The archive's format.")  # fmt: skip
+              help="Archive format.")  # fmt: skip
 @click.option("--compression", metavar="LEVEL|best", default=str(DEFAULT_LEVEL), show_default=True,
-              help="zstd's level, 1 to 22, or `best`, for what is downloaded often.")  # fmt: skip
+              help="zstd level, 1 to 22, or `best` for packages that are downloaded often.")  # fmt: skip
 @click.option("-j", "--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Processes that convert at the same time.")  # fmt: skip
+              help="Number of processes.")  # fmt: skip
 @click.option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler.")
-@click.option("--report", metavar="FILE", type=click.Path(), help="Also write the JSON document to FILE.")
+@click.option("--report", "report_file", metavar="FILE", type=click.Path(), help="Also write the JSON document to"
+              " FILE.")  # fmt: skip
 @sources
 @output
 def convert(
-    requirements: Sequence[str],
+    words: Words,
     output: str,
     index: bool,
     with_deps: bool,
@@ -200,57 +197,48 @@ def convert(
     compression: str,
     jobs: int,
     dask: str | None,
-    report: str | None,
-    files: Sequence[str],
-    file_extras: Sequence[str],
-    file_groups: Sequence[str],
+    report_file: str | None,
     **options: object,
 ) -> None:
-    """Write the conda packages of wheels: files, folders of projects, requirements that the index serves."""
+    """Convert wheels to conda packages. REQ is a wheel, an sdist, a project directory or a requirement."""
+    from bridge.cli.commands import conversion
+
     run = _run(options)
     level = level_of(compression)
-    projects = [Path(text) for text in requirements if Path(text).is_dir() and os.path.basename(text) != text]
-    others = [text for text in requirements if Path(text) not in projects]
-    others, unread = ([*others], ()) if with_deps or len(requirements) == 1 else commands.readable(others)
-    if (projects or unread) and not others and not files:
-        asked = commands.Asked(requirements=())
-    else:
-        asked = commands.asked(others, files, file_extras, file_groups)
-    with run.session(asked) as session:
-        found = commands.convert(
-            asked,
+    inputs = conversion.read_inputs(words, is_joint=with_deps)
+    with run.session(inputs.request) as session:
+        converted = conversion.convert(
+            inputs,
             Path(output),
             session,
             has_index=index,
             archive_format=cast("Format", archive_format),
             level=level,
-            workers=commands.Workers(jobs=jobs, dask=dask),
+            workers=conversion.Workers(jobs=jobs, dask=dask),
             with_deps=with_deps,
             as_records=wheels_as_records,
-            projects=projects,
-            unread=unread,
         )
-        if report is not None:
-            commands.write_report(Path(report), run.documents.conversion(found))
-    run.show(lambda: run.documents.conversion(found), lambda: run.render.conversion(found))
-    for failure in found.failures.values():
+        if report_file is not None:
+            conversion.write_report(Path(report_file), run.documents.conversion(converted))
+    run.show(lambda: run.documents.conversion(converted), lambda: run.render.conversion(converted))
+    for failure in converted.failures.values():
         run.render.error(failure)
-    if found.failures:
-        raise Exit(max(failure.exit_code for failure in found.failures.values()))
+    if converted.failures:
+        raise Exit(max(failure.exit_code for failure in converted.failures.values()))
 
 
 @cli.command()
 @prefix
 @click.option("--fail-on", type=click.Choice(["error", "warning", "info", "never"]), default="error",
-              show_default=True, help="The level from which findings end with exit 11.")  # fmt: skip
-@click.option("--fix", is_flag=True, help="Repair what is safe to repair, in one transaction, after showing the plan.")
+              show_default=True, help="Exit with 11 for findings of this level or above.")  # fmt: skip
+@click.option("--fix", is_flag=True, help="Show a plan, then repair in one transaction what is safe to repair.")
 @click.option("--dry-run", is_flag=True, help="With --fix: print the plan and change nothing.")
 @click.option("--override-frozen", is_flag=True, help="With --fix: repair an environment that is marked as frozen.")
-@click.option("--html", metavar="FILE", type=click.Path(), help="Write a page that shows all of it, self-contained.")
+@click.option("--html", metavar="FILE", type=click.Path(), help="Write a self-contained HTML report.")
 @click.option("--sbom", "bills", multiple=True, metavar="FILE", type=click.Path(),
               help="Write a bill of materials: *.spdx.json is SPDX, *.json and *.xml are CycloneDX.")  # fmt: skip
 @click.option("--online", is_flag=True, help="Also ask the package indexes which installed versions were yanked.")
-@click.option("--rehash", is_flag=True, help="Read everything again, whatever is remembered of the last audit.")
+@click.option("--rehash", is_flag=True, help="Read and hash every file again; ignore the results of the last audit.")
 @lock
 @sources
 @output
@@ -264,15 +252,17 @@ def audit(
     online: bool,
     **options: object,
 ) -> None:
-    """Tell who owns what in an environment, what is broken, who broke it, and the command that repairs it."""
+    """Check an environment: what is broken, which package or tool did it, and the command that repairs it."""
+    from bridge.cli.commands import changes, reading
+
     run = _run(options)
     with run.session() as session:
-        found = commands.audit(run.prefix, session, is_fresh=rehash, is_online=online)
+        found = reading.audit(run.prefix, session, is_fresh=rehash, is_online=online)
         if fix:
-            done = commands.repair(run.prefix, found, session, is_dry_run=dry_run, show=run.render.repair)
-            run.render.repaired(done, is_dry_run=dry_run)
-            found = found if dry_run else commands.audit(run.prefix, session)
-        written = commands.write_audit(run.prefix, found, session, html=html, bills=bills)
+            applied = changes.repair(run.prefix, found, session, is_dry_run=dry_run, show=run.render.repair)
+            run.render.repaired(applied, is_dry_run=dry_run)
+            found = found if dry_run else reading.audit(run.prefix, session)
+        written = reading.write_audit(run.prefix, found, session, html=html, bills=bills)
     run.show(found.to_json, lambda: run.render.report(found))
     for path in written:
         run.render.note(f"written: {path}")
@@ -288,11 +278,13 @@ def audit(
 @sources
 @output
 def list_(**options: object) -> None:
-    """List what is installed, and from where."""
+    """List the installed packages and where they came from."""
+    from bridge.cli.commands import reading
+
     run = _run(options)
     with run.session() as session:
-        found = commands.inventory(run.prefix, session)
-    run.show(found.to_json, lambda: run.render.inventory(found))
+        packages = reading.inventory(run.prefix, session)
+    run.show(packages.to_json, lambda: run.render.inventory(packages))
 
 
 @cli.command()
@@ -300,10 +292,12 @@ def list_(**options: object) -> None:
 @prefix
 @output
 def owner(path: str, **options: object) -> None:
-    """Tell who owns a file of an environment."""
+    """Show which packages own PATH."""
+    from bridge.cli.commands import reading
+
     run = _run(options)
-    found = commands.owner(run.prefix, path)
-    run.show(found.to_json, lambda: run.render.ownership(found))
+    ownership = reading.owner(run.prefix, path)
+    run.show(ownership.to_json, lambda: run.render.ownership(ownership))
 
 
 @cli.command()
@@ -312,26 +306,28 @@ def owner(path: str, **options: object) -> None:
 @sources
 @output
 def why(name: str, **options: object) -> None:
-    """Tell why a package is installed, and why from there."""
+    """Show why NAME is installed and why from its source."""
+    from bridge.cli.commands import reading
+
     run = _run(options)
     with run.session() as session:
-        found = commands.why(run.prefix, name, session)
-    run.show(found.to_json, lambda: run.render.reasons(found))
+        reasons = reading.why(run.prefix, name, session)
+    run.show(reasons.to_json, lambda: run.render.reasons(reasons))
 
 
 @cli.command()
-@click.option("--verify", is_flag=True, help="Read every archive and name those that are damaged.")
-@click.option(
-    "--prune", is_flag=True, help="Remove what was not used for some time, is damaged, or was left half done."
-)
+@click.option("--verify", is_flag=True, help="Read every archive and report damaged ones.")
+@click.option("--prune", is_flag=True, help="Remove entries that are old, damaged or incomplete.")
 @click.option("--older-than", metavar="DURATION", default="30d", show_default=True,
-              help="With --prune: how long ago it was last used (7d, 2 weeks; 0d: everything).")  # fmt: skip
+              help="With --prune: time since the last use (7d, 2 weeks; 0d: everything).")  # fmt: skip
 @output
 def cache(verify: bool, prune: bool, older_than: str, **options: object) -> None:
-    """Tell where the caches are and how large; --prune makes them smaller."""
+    """Show the location and size of the caches; --prune makes them smaller."""
+    from bridge.cli.commands import caching
+
     run = _run(options)
-    found = commands.cache(run.settings, verifies=verify, prunes=prune, older_than=older_than)
-    run.show(found.to_json, lambda: run.render.cache(found, is_pruned=prune))
+    inspection = caching.cache(run.settings, verifies=verify, prunes=prune, older_than=older_than)
+    run.show(inspection.to_json, lambda: run.render.cache(inspection, is_pruned=prune))
 
 
 @cli.command()
@@ -339,38 +335,42 @@ def cache(verify: bool, prune: bool, older_than: str, **options: object) -> None
 @output
 def recover(**options: object) -> None:
     """Finish or undo an interrupted transaction."""
+    from bridge.cli.commands import changes
+
     run = _run(options)
-    found = commands.recover(run.prefix)
-    said = {
+    recovery = changes.recover(run.prefix)
+    messages = {
         "nothing": f"{run.prefix}: no transaction was interrupted",
-        "restored": f"{run.prefix}: transaction {found.transaction} was undone; it is as it was before",
-        "finished": f"{run.prefix}: transaction {found.transaction} had been committed; it was finished",
+        "restored": f"{run.prefix}: undid transaction {recovery.transaction}; the environment is as it was before",
+        "finished": f"{run.prefix}: finished transaction {recovery.transaction}, which had been committed",
     }
     run.show(
-        lambda: {"prefix": str(run.prefix), "state": found.state, "transaction": found.transaction},
-        lambda: run.render.note(said[found.state]),
+        lambda: {"prefix": str(run.prefix), "state": recovery.state, "transaction": recovery.transaction},
+        lambda: run.render.note(messages[recovery.state]),
     )
 
 
 @cli.command()
 @click.argument("command", metavar="COMMAND")
 def schema(command: str) -> None:
-    """Print the JSON schema of what COMMAND prints with --json."""
+    """Print the JSON schema of the output of COMMAND --json."""
     from importlib import resources
 
     from bridge.cli.render import Renderer
 
-    folder = resources.files("bridge") / "schemas"
     name = "change" if command in {"adopt", "create", "install", "remove", "update"} else command
-    found = folder / f"{name}.json"
-    if not found.is_file():
-        known = sorted(cli.commands)
-        raise UsageError("unknown-command", f"no command is called {command!r}", hint=f"one of {', '.join(known)}")
-    Renderer(is_json=True, quiet=False, verbose=False, progress=False, color="never").text(found.read_text("utf-8"))
+    path = resources.files("bridge") / "schemas" / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(cli.commands))
+        raise UsageError("unknown-command", f"there is no command {command!r}", hint=f"one of {known}")
+    Renderer(is_json=True, quiet=False, verbose=False, progress=False, color="never").text(path.read_text("utf-8"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit status of the contract. Never raises but for `BRIDGE_DEBUG=1`."""
+    """Run one command line and return its exit status. Reports every error instead of raising it.
+
+    Only what ends the process passes through: `KeyboardInterrupt` and `SystemExit`.
+    """
     words = list(arguments) if arguments is not None else None
     is_json = "--json" in (words if words is not None else sys.argv)
     try:
@@ -384,11 +384,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return misused(error, is_json)
     except BridgeError as error:
-        return told(error, is_json)
+        return report(error, is_json)
     except BrokenPipeError:
-        return 141  # the reader went away: as a program that SIGPIPE ended
+        return 141  # The reader has closed the pipe; 128 + SIGPIPE.
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise
-        return told(unforeseen(error), is_json)  # whatever it is, a person gets one clear error
+        return report(unforeseen(error), is_json)
     return 0

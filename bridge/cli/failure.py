@@ -12,7 +12,7 @@ from bridge.cli.streams import flush
 from bridge.errors import BridgeError, FaultError, UsageError
 from bridge.faults import fault
 
-__all__ = ["Exit", "finish", "misused", "told", "unforeseen"]
+__all__ = ["Exit", "finish", "misused", "report", "unforeseen"]
 
 _NO_THREAD = "can't start new thread"  # what `threading` raises
 
@@ -51,7 +51,7 @@ def unforeseen(error: BaseException) -> FaultError:
     return failure
 
 
-def told(error: BridgeError, is_json: bool) -> int:
+def report(error: BridgeError, is_json: bool) -> int:
     """Tell an error; returns the exit status."""
     from bridge.cli import documents
     from bridge.cli.render import Renderer
@@ -80,7 +80,7 @@ def misused(error: click.ClickException, is_json: bool) -> int:
     context = getattr(error, "ctx", None)
     if context is not None:
         hint = f"see `{context.command_path} --help`"
-    return told(UsageError("usage", error.format_message(), hint=hint), is_json)
+    return report(UsageError("usage", error.format_message(), hint=hint), is_json)
 
 
 def finish(status: int) -> int:
@@ -91,6 +91,6 @@ def finish(status: int) -> int:
     try:
         flush()
     except BridgeError as error:
-        told(error, is_json=False)
+        report(error, is_json=False)
         return status or error.exit_code
     return status

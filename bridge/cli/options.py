@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import click
 
 from bridge.errors import UsageError
 from converters.compression import BEST_LEVEL, HIGHEST_LEVEL
 
-__all__ = ["changing", "level_of", "lock", "output", "prefix", "requirements", "sources"]
+__all__ = ["Words", "changing", "level_of", "lock", "output", "prefix", "requirements", "sources"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The requirements of a command line as typed: texts, files of requirements, and what to take from the files."""
+
+    requirements: Sequence[str] = ()
+    files: Sequence[str] = ()
+    extras: Sequence[str] = ()
+    groups: Sequence[str] = ()
 
 
 def prefix(command: Command) -> Command:
@@ -91,7 +102,19 @@ def output(command: Command) -> Command:
 
 
 def requirements(command: Command) -> Command:
-    """What is asked for: words and files."""
+    """Requirements as arguments and from files; the command takes them as `words`."""
+
+    @functools.wraps(command)
+    def with_words(
+        requirements: Sequence[str],
+        files: Sequence[str],
+        file_extras: Sequence[str],
+        file_groups: Sequence[str],
+        **options: object,
+    ) -> object:
+        words = Words(requirements=requirements, files=files, extras=file_extras, groups=file_groups)
+        return command(words=words, **options)
+
     options = (
         click.argument("requirements", nargs=-1, metavar="REQ…"),
         click.option("-r", "--requirements-file", "files", multiple=True, metavar="FILE", type=click.Path(),
@@ -99,7 +122,7 @@ def requirements(command: Command) -> Command:
         click.option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pyproject.toml."),
         click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Its dependency groups."),
     )  # fmt: skip
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+    return functools.reduce(lambda made, option: option(made), reversed(options), cast("Command", with_words))
 
 
 def level_of(text: str) -> int:

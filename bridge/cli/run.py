@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bridge import config
-from bridge.cli import commands
+from bridge.cli.commands.request import Request
 from bridge.cli.render import Renderer
 from bridge.cli.session import Session
 from bridge.errors import UsageError
@@ -33,7 +33,7 @@ class Run:
         )
 
     @contextmanager
-    def session(self, asked: commands.Asked | None = None) -> Iterator[Session]:
+    def session(self, asked: Request | None = None) -> Iterator[Session]:
         """The ports of this run; its warnings are printed when it ends.
 
         :param asked: what files say of channels and indexes counts where no option says otherwise.

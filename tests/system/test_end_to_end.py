@@ -326,7 +326,7 @@ class TestBadInput:
             "import sys\n"
             "class Interrupting:\n"
             "    def find_spec(self, name, path, target=None):\n"
-            "        if name == 'bridge.cli.commands':\n"
+            "        if name == 'bridge.cli.failure':\n"
             "            raise KeyboardInterrupt\n"
             "sys.meta_path.insert(0, Interrupting())\n"
             "from bridge.__main__ import run\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bridge import prefix
 from bridge.cli.commands.replanning import plan_change
-from bridge.cli.commands.request import Asked
+from bridge.cli.commands.request import Request
 from bridge.cli.session import Session
 from bridge.errors import OwnershipError, UsageError
 from bridge.install import plan as plans
@@ -32,7 +32,7 @@ __all__ = ["adopt", "create", "install", "recover", "remove", "repair", "update"
 _Planned = Callable[[], tuple[PrefixState, Plan, Sources]]
 
 
-def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
+def create(path: Path, wanted: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """A new environment. Raises `OwnershipError` (`prefix-exists`), `UsageError` (`prefix-parent`) before all else."""
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise OwnershipError(
@@ -57,7 +57,7 @@ def create(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = Fa
     return create_prefix(planned, Sources(session=session, channels=channels, names=names))
 
 
-def install(path: Path, wanted: Asked, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
+def install(path: Path, wanted: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """Add requirements. What is installed is kept where it can be, and never dropped silently for want of a root."""
     return _solved(path, wanted, session, lambda state: (), is_dry_run=is_dry_run)  # noqa: ARG005 - nothing moves
 
@@ -69,7 +69,7 @@ def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bo
         chosen = [each for name in names for each in plans.matching(state, name)] if names else state.installed
         return {each.meta_path for each in chosen}
 
-    return _solved(path, Asked(requirements=()), session, moving, is_dry_run=is_dry_run)
+    return _solved(path, Request(requirements=()), session, moving, is_dry_run=is_dry_run)
 
 
 def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
@@ -140,7 +140,7 @@ def recover(path: Path) -> recovery.Recovery:
 
 
 def _solved(
-    path: Path, wanted: Asked, session: Session, moving: Callable[[PrefixState], Collection[str]], *, is_dry_run: bool
+    path: Path, wanted: Request, session: Session, moving: Callable[[PrefixState], Collection[str]], *, is_dry_run: bool
 ) -> AppliedPlan:
     """Change the environment into what solves what was asked of it before, and what is wanted now."""
 

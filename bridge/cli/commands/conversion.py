@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge import fs
-from bridge.cli.commands.request import Asked, asked
+from bridge.cli.commands.request import Request, read_request
+from bridge.cli.options import Words
 from bridge.cli.session import Session
 from bridge.convert import channel_index
 from bridge.convert import wheel as conversions
@@ -25,7 +27,7 @@ from bridge.secrets import masked
 from converters.record import Record
 from converters.wheel import parse_wheel_name
 
-__all__ = ["Conversion", "Workers", "convert", "readable", "write_report"]
+__all__ = ["Conversion", "Inputs", "Workers", "convert", "read_inputs", "write_report"]
 
 _LARGEST_BATCH = 8  # jobs handed over at once
 _FEWEST_BATCHES = 32  # before any has more than one
@@ -44,8 +46,37 @@ class Workers:
         return self.dask is None and self.jobs == 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What to convert. `unreadable` are results for the arguments that are no requirements."""
+
+    request: Request
+    projects: tuple[Path, ...] = ()
+    unreadable: tuple[JobResult, ...] = ()
+
+
+def read_inputs(words: Words, *, is_joint: bool) -> Inputs:
+    """Sort the arguments of a command line into project directories and requirements.
+
+    :param is_joint: all requirements go into one solve, so each must be readable. Otherwise one that cannot be read
+        does not stop the others. Raises `UsageError`.
+    """
+    projects = tuple(
+        Path(text) for text in words.requirements if Path(text).is_dir() and os.path.basename(text) != text
+    )
+    texts: Sequence[str] = [text for text in words.requirements if Path(text) not in projects]
+    unreadable: tuple[JobResult, ...] = ()
+    if not is_joint and len(words.requirements) > 1:
+        texts, unreadable = _readable(texts)
+    if (projects or unreadable) and not texts and not words.files:
+        request = Request(requirements=())
+    else:
+        request = read_request(replace(words, requirements=texts))
+    return Inputs(request=request, projects=projects, unreadable=unreadable)
+
+
 def convert(
-    wanted: Asked,
+    inputs: Inputs,
     output: Path,
     session: Session,
     *,
@@ -55,18 +86,14 @@ def convert(
     workers: Workers,
     with_deps: bool = False,
     as_records: bool = False,
-    projects: Sequence[Path] = (),
-    unread: Sequence[JobResult] = (),
 ) -> Conversion:
-    """Convert wheel files, and requirements that the index serves.
+    """Convert wheel files, projects (built first) and requirements that the index serves.
 
-    :param projects: folders of projects, which are built first.
-    :param unread: what was asked for and cannot be read: rows of the result as well.
-    :param with_deps: one joint solve first; everything that it takes from the index is converted.
-    :param as_records: nothing is repacked: the channel's repodata points to the wheels.
+    :param with_deps: solve jointly first, and convert every wheel of the solution.
+    :param as_records: repack nothing; the channel's repodata points to the wheels.
     """
     started = time.perf_counter()
-    output = output.absolute()
+    output, request = output.absolute(), inputs.request
     task = ConversionTask(
         opens=Session,
         settings=session.settings,
@@ -77,11 +104,11 @@ def convert(
         is_alone=workers.is_here,
     )
     with tempfile.TemporaryDirectory() as scratch:
-        jobs = _closure(wanted, session) if with_deps else [Job(text=each.text) for each in wanted.requirements]
-        built, unbuilt = _build(projects, Path(scratch), session)
+        jobs = _closure(request, session) if with_deps else [Job(text=each.text) for each in request.requirements]
+        built, unbuilt = _build(inputs.projects, Path(scratch), session)
         jobs = list({job.text: job for job in [*jobs, *built]}.values())
         found = {done.text: done for done in _run(jobs, task, session, workers)}
-    done = (*(found[job.text] for job in jobs), *unbuilt, *unread)
+    done = (*(found[job.text] for job in jobs), *unbuilt, *inputs.unreadable)
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
         channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
@@ -89,12 +116,12 @@ def convert(
     return replace(conversion, seconds=time.perf_counter() - started)
 
 
-def readable(texts: Sequence[str]) -> tuple[list[str], tuple[JobResult, ...]]:
-    """The texts that can be read as requirements, and a row for each that cannot: one bad name stops no other."""
+def _readable(texts: Sequence[str]) -> tuple[list[str], tuple[JobResult, ...]]:
+    """The texts that are requirements, and a failed result for each that is not."""
     good, bad = [], []
     for text in texts:
         try:
-            asked([text], (), (), ())
+            read_request(Words(requirements=[text]))
             good.append(text)
         except BridgeError as error:
             bad.append(JobResult(text=text, error=error))
@@ -178,7 +205,7 @@ def _died(job: Job, error: BaseException) -> JobResult:
     return JobResult(text=job.text, error=failure)
 
 
-def _closure(wanted: Asked, session: Session) -> list[Job]:
+def _closure(wanted: Request, session: Session) -> list[Job]:
     """The wheels of one joint solution: what was asked for, and what no channel has. Raises `NoSolutionError`."""
     roots = [algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}") for each in wanted.requirements]
     channels = session.channels()

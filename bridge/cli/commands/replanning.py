@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from packaging.utils import canonicalize_name
 
-from bridge.cli.commands.request import Asked
+from bridge.cli.commands.request import Request
 from bridge.errors import NoSolutionError, OwnershipError
 from bridge.install import plan as plans
 from bridge.install.frozen_and_pinned import pins
@@ -32,7 +32,7 @@ class _Case:
     """
 
     state: PrefixState
-    wanted: Asked
+    wanted: Request
     sources: Sources
     others: tuple[Foreign, ...]
     moving: frozenset[str]
@@ -45,7 +45,7 @@ class _Case:
         return frozenset(canonicalize_name(each.name) for each in self.wanted.requirements)
 
 
-def plan_change(state: PrefixState, wanted: Asked, sources: Sources, moving: Collection[str] = ()) -> Plan:
+def plan_change(state: PrefixState, wanted: Request, sources: Sources, moving: Collection[str] = ()) -> Plan:
     """The plan that meets `wanted` and brings `moving` (meta paths) up to date.
 
     What was installed is kept where it can be. A package that another installer removed is installed again where it is
@@ -73,7 +73,7 @@ def plan_change(state: PrefixState, wanted: Asked, sources: Sources, moving: Col
     return replace(plan, keep=(*plan.keep, *case.replaced))
 
 
-def _case(state: PrefixState, wanted: Asked, sources: Sources, moving: frozenset[str]) -> _Case:
+def _case(state: PrefixState, wanted: Request, sources: Sources, moving: frozenset[str]) -> _Case:
     others = foreign(state, sources.session.target)
     names = {canonicalize_name(each.name) for each in wanted.requirements}
     if sources.session.settings.adopt:  # What is asked for takes the place of what another installer put there.

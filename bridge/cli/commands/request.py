@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bridge.cli.options import Words
 from bridge.config import Settings
 from bridge.errors import UsageError
 from bridge.model import IndexFile
@@ -14,11 +15,11 @@ from bridge.requirements.files.local import local_requirement
 from bridge.requirements.files.values import FileRequirements
 from bridge.secrets import SECRETS, masked
 
-__all__ = ["Asked", "asked"]
+__all__ = ["Request", "read_request"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Request:
     """What a command line and its files ask for; what the files say of channels and indexes is in `files`."""
 
     requirements: tuple[algebra.Requirement, ...]
@@ -86,21 +87,21 @@ def _known(urls: Iterable[str]) -> tuple[str, ...]:
         raise UsageError("url-invalid", f"not a URL to fetch from: {shown}", context=(str(error),)) from error
 
 
-def asked(texts: Sequence[str], files: Sequence[str], extras: Sequence[str], groups: Sequence[str]) -> Asked:
-    """The requirements of a command line, typed and from files. Raises `UsageError`."""
-    typed = [algebra.parse(local_requirement(text, Path.cwd()) or text) for text in texts]
-    found = tuple(_read(Path(file), extras, groups) for file in files)
-    requirements = (*typed, *(requirement for file in found for requirement in file.requirements))
+def read_request(words: Words) -> Request:
+    """Parse the requirements of a command line and read its files. Raises `UsageError`."""
+    typed = [algebra.parse(local_requirement(text, Path.cwd()) or text) for text in words.requirements]
+    files = tuple(_read(Path(file), words) for file in words.files)
+    requirements = (*typed, *(requirement for file in files for requirement in file.requirements))
     if not requirements:
-        where = f" in {', '.join(files)}" if files else ""
-        raise UsageError("no-requirements", f"nothing is asked for{where}", hint="name requirements, or a file with -r")
-    return Asked(requirements=requirements, files=found)
+        where = f" in {', '.join(words.files)}" if words.files else ""
+        raise UsageError("no-requirements", f"no requirements{where}", hint="name requirements, or a file with -r")
+    return Request(requirements=requirements, files=files)
 
 
-def _read(path: Path, extras: Sequence[str], groups: Sequence[str]) -> FileRequirements:
-    """A file of requirements; extras and groups are for those that have them."""
+def _read(path: Path, words: Words) -> FileRequirements:
+    """A file of requirements; extras and groups apply to TOML files only."""
     from bridge.requirements.files.reading import read
 
     if path.suffix.lower() != ".toml":
         return read(path)
-    return read(path, extras=extras, groups=groups)
+    return read(path, extras=words.extras, groups=words.groups)

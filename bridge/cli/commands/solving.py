@@ -9,7 +9,7 @@ from pathlib import Path
 from bridge import fs
 from bridge import resolve as resolver
 from bridge.cli import documents
-from bridge.cli.commands.request import Asked
+from bridge.cli.commands.request import Request
 from bridge.cli.session import Session
 from bridge.config.files import read_named
 from bridge.errors import BridgeError, UnsafeInputError, UsageError
@@ -22,7 +22,7 @@ _MAX_BATCH = 256 << 20  # bytes
 _MAX_RECORDING = 1 << 30
 
 
-def resolve(wanted: Asked, session: Session, record: Path | None = None) -> Resolution:
+def resolve(wanted: Request, session: Session, record: Path | None = None) -> Resolution:
     """One joint solve on the session's target. `record`: the file to which it is written, whatever comes of it."""
     channels = session.channels()
     names = session.names(channels)
