@@ -261,7 +261,7 @@ class Session:
         """
         from bridge.resolve import resolve
         from bridge.resolve.installed import IndexWithInstalled
-        from bridge.resolve.preflight import cautions, check_solution
+        from bridge.resolve.preflight import check_solution, solution_warnings
 
         self.check(wanted.requirements, channels, offered)
         others = offered.staying if offered is not None else ()
@@ -291,7 +291,7 @@ class Session:
         kept_urls = {each.file.url for each in foreign} | {record.url for record in installed}
         check_solution(found, wanted, kept_urls, requires_hashes=wanted.requires_hashes or self.settings.require_hashes)
         statuses = self.index.statuses if "index" in self.__dict__ else {}
-        self.warnings += [each for each in cautions(found, statuses, installed) if each not in self.warnings]
+        self.warnings += [each for each in solution_warnings(found, statuses, installed) if each not in self.warnings]
         return found
 
     @cached_property

@@ -73,6 +73,12 @@ class Requirement:
     marker: Marker | None = None
     url: str | None = None
 
+    def accepts(self, version: str) -> bool:
+        """Return whether a version meets the specifier, or the MatchSpec if there is none."""
+        if self.specifier is not None:
+            return specifier_accepts(self.specifier, version)
+        return self.conda is None or self.conda.accepts_version(version)
+
 
 def parse_pypi(text: str) -> Requirement:
     """Parse a PEP 508 requirement (`pypi:NAME…` binds it to wheels). Raises `UsageError` (`invalid-requirement`).

@@ -1,4 +1,4 @@
-"""The joint resolver: conda packages and wheels as one candidate space (decision 0004)."""
+"""The joint resolver: conda packages and wheels in one candidate space (decision 0004)."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def resolve(
 ) -> Resolution:
     """Find the preferred set of candidates that meets all `requirements` on the catalog's target.
 
-    :param catalog: what is known of names and projects; may be shared by many calls.
-    :param present: names that are installed and are to stay, in some version, though nobody asks for them.
-    :param constraints: what must hold of a project if it is installed at all.
+    :param catalog: the known names and projects; several calls may share it.
+    :param retained: names that must stay installed, in some version, though nobody requests them.
+    :param constraints: conditions on projects that apply only if the project is installed (pip's constraints).
     :param requires_python: a PEP 440 specifier that python must meet.
-    :param pins: MatchSpecs of an environment's `conda-meta/pinned`: constraints that the explanation names as such.
-    :param foreign: wheels that another installer put there, and that stay; `text` is how the explanation calls them.
-    :param kept: installed packages, to be kept where they do: conda name → build identity (`name-version-build`), or
+    :param pins: MatchSpecs of `conda-meta/pinned`: constraints that the explanation names as pins.
+    :param foreign: distributions of other installers, which stay; the explanation calls each by its `text`.
+    :param kept: installed packages to keep where possible: conda name → build identity (`name-version-build`), or
         `pypi:PROJECT` → wheel file name.
     :param watcher: called with every pin.
 
-    Costs one query a batch of names, one page a project that conda does not serve, METADATA of few wheels. Raises
-    `NoSolutionError` with a derivation, and `NetworkError` where a channel or an index does not answer.
+    Costs one query per batch of names, one page per project without conda records, and METADATA of few wheels. Raises
+    `NoSolutionError` with a derivation, and `NetworkError` if a channel or an index does not answer.
     """
     started = time.perf_counter()
     request = SolveRequest(
@@ -63,7 +63,7 @@ def resolve(
         foreign=tuple(foreign),
     )
     collecting = gc.isenabled()
-    gc.disable()  # a search makes no cycles, and scanning its clauses for them would take as long again as half of it
+    gc.disable()  # a search makes no cycles; scanning its clauses for them would add half of its time
     try:
         return _resolve(request, catalog, kept or {}, watcher, started)
     finally:
@@ -87,7 +87,7 @@ def _resolve(
 
 
 def _kept_candidates(catalog: Catalog, kept: Mapping[str, str]) -> dict[str, int]:
-    """Installed packages as candidates of their variables; a wheel also keeps its conda name on the wheel."""
+    """Map variable names to the masks of installed candidates; a wheel is kept in its own and in its conda variable."""
     masks: dict[str, int] = {}
     for name, identity in kept.items():
         if name.startswith("pypi:"):

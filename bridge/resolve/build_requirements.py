@@ -1,7 +1,7 @@
-"""What a build requires, found by bridge's own resolver, fetched and verified: a build asks no index itself.
+"""Build requirements, found by bridge's own resolver, fetched and verified: a build queries no index itself.
 
-So the rules for what is installed hold here too (the first index that has a project serves it alone, hashes, cooldown,
-`--offline`), and no credential of an index comes near the code of a backend.
+The rules of an install apply (the first index that has a project serves it alone; hashes, cooldown, `--offline`), and
+no index credential reaches the code of a backend.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ __all__ = ["BuildRequirements"]
 class BuildRequirements:
     """Build requirements from the indexes of a run.
 
-    :param index: one for this build alone: it may itself have to build what has no wheel.
+    :param index: for this build only: it may have to build further sdists itself.
     """
 
     def __init__(self, index: Index, settings: Settings) -> None:
         self._index, self._settings = index, settings
 
     def wheels(self, requirements: Sequence[Requirement], label: str) -> Sequence[Path]:
-        """The wheels of a joint solution, verified; what has no wheel is built first.
+        """Return the verified wheels of a joint solution; sdists are built first.
 
-        Raises `BuildError` (`build-failed`) where there is no solution, or a file is not in the cache and `--offline`
-        forbids fetching it; `NetworkError`, and what `Index.fetch` raises.
+        Raises `BuildError` (`build-failed`) if there is no solution, or if `--offline` forbids fetching a file that is
+        not in the cache; `NetworkError`, and whatever `Index.fetch` raises.
         """
         if not requirements:
             return ()
@@ -75,13 +75,13 @@ def _this_machine() -> Target:
 
 
 class _RunningPython:
-    """A channel with the interpreter that bridge runs on, by which everything is built, and nothing else."""
+    """A channel that holds only the interpreter that runs bridge: it runs every build."""
 
     def __init__(self, subdir: str) -> None:
         self._subdir = subdir
 
     def prefetch(self, names: object) -> None:
-        """It is all here."""
+        """Do nothing: all records are known."""
 
     def records(self, name: str) -> Sequence[Record]:
         if name != "python":

@@ -1,7 +1,4 @@
-"""One run of bridge as the wings see it: its settings, its sources, one joint solve, and a way to tell a person.
-
-`bridge.cli.session` makes it; whoever needs more than a value or two of it takes this port.
-"""
+"""What `install` and `convert` see of one run of bridge; `bridge.cli.session` implements it."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ __all__ = ["RunPort"]
 
 
 class RunPort(Protocol):
-    """One run of bridge, as `install` and `convert` see it. `bridge.cli.session` makes it."""
+    """One run of bridge: its settings, its sources, a joint solve, and a way to notify the user."""
 
     settings: Settings
     progress: Progress | None

@@ -1,4 +1,4 @@
-"""What is known of a request without solving it: before the solve, what cannot be right; after it, who else has it."""
+"""Checks of a request before the solve, and of its solution or error after it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from converters.record import Record
 if TYPE_CHECKING:
     from bridge.index.simple_api import Status
 
-__all__ = ["cautions", "check_channels", "check_local_files", "check_solution", "with_other_indexes"]
+__all__ = ["check_channels", "check_local_files", "check_solution", "solution_warnings", "with_other_indexes"]
 
 _MANY = 3
 
 
 def check_channels(requirements: Iterable[Requirement], origins: Mapping[str, str]) -> None:
-    """Whether each channel that is asked for by name is one of this run's.
+    """Check that each channel named in a requirement is configured.
 
-    :param origins: URL → how it is called, of the channels and of those that installed packages came from.
+    :param origins: URL → display name, of the channels and of the origins of installed packages.
 
     Raises `NoSolutionError` (`no-solution`).
     """
@@ -45,29 +45,29 @@ def check_channels(requirements: Iterable[Requirement], origins: Mapping[str, st
 
 
 def _check_url(text: str, url: str, origins: Mapping[str, str]) -> None:
-    """Whether a conda package that is named by its URL is one of this run's channels': its record has to be read."""
+    """Check that a conda package given by its URL is from a configured channel: its record has to be read."""
     channel = url.rsplit("/", 2)[0]
     if not any(channel == origin.rstrip("/") for origin in origins):
         raise _unconfigured(masked(text), "is a package of a channel that", masked(channel), origins)
 
 
 def _unconfigured(requested: str, what: str, channel: str, origins: Mapping[str, str]) -> NoSolutionError:
-    """The error for a request that only a channel can serve which is not among this run's."""
-    there = ", ".join(dict.fromkeys(map(masked, origins.values()))) or "none"
+    """The error for a requirement that needs a channel which is not configured."""
+    configured = ", ".join(dict.fromkeys(map(masked, origins.values()))) or "none"
     facts = [f"you ask for `{requested}`", f"the channel {channel} is not configured"]
     return NoSolutionError(
         "no-solution",
         f"`{requested}` {what} is not configured",
-        context=(f"channels: {there}",),
+        context=(f"channels: {configured}",),
         hint=f"add it with -c {channel}",
         objects={"derivation": [{"because": facts, "so": "there is no solution"}]},
     )
 
 
 def check_local_files(requirements: Iterable[Requirement]) -> None:
-    """Judge the wheels and sdists of this machine that a person names, so that a damaged one is told as what it is.
+    """Check the local wheels and sdists that the user names, so that a damaged one gets a specific error.
 
-    One that is not there is left to the index. Raises `UnsafeInputError` and `IntegrityError` as `bridge.archive`.
+    A missing file is left to the index. Raises `UnsafeInputError` and `IntegrityError` as `bridge.archive`.
     """
     for requirement in requirements:
         location = None if requirement.url is None else local_path(requirement.url.partition("#")[0])
@@ -90,17 +90,17 @@ def with_other_indexes(
     urls: Sequence[str],
     files_of: Callable[[str, str], Sequence[IndexFile]],
 ) -> NoSolutionError:
-    """The error, and beside it which folder has what is asked for, where an index before it serves the project.
+    """Add to an error which index has the requested versions, if an earlier index serves the project.
 
-    The first index that has a project serves it alone; a person who meets that for the first time sees no reason. An
-    index on the network is not asked for what one before it has, not even to explain: the name may be private.
+    The first index that has a project serves it alone, which surprises new users. A project that one index has is not
+    looked up in a later one on the network, not even to explain: the name may be private.
 
-    :param files_of: (URL of an index, project) → what that index has.
+    :param files_of: (URL of an index, project) → the files of that index.
     """
     facts = list(_elsewhere(requirements, urls, files_of))
     if not facts:
         return error
-    hint = "where you want the file of another index, name the file: NAME @ URL"
+    hint = "to use the file of another index, require it by its URL: NAME @ URL"
     return NoSolutionError(
         error.id,
         error.message,
@@ -113,22 +113,22 @@ def with_other_indexes(
 def _elsewhere(
     requirements: Iterable[Requirement], urls: Sequence[str], files_of: Callable[[str, str], Sequence[IndexFile]]
 ) -> Iterator[str]:
-    """What to say of each project that an index serves without the versions that are asked for."""
+    """Yield one sentence per project whose serving index lacks the requested versions while a later one has them."""
     for requirement in requirements:
         if requirement.bound == "conda" or requirement.kind == "matchspec" or requirement.url is not None:
             continue
         name, first = requirement.name, ""
         for url in urls:
             if first and local_path(url) is None:
-                continue  # the name may be a private one: nobody else is to learn of it
+                continue  # the name may be private: do not send it to another index
             files: Sequence[IndexFile] = ()
-            with suppress(BridgeError):  # what one index does not answer is no reason to hide why there is no solution
+            with suppress(BridgeError):  # a failing index must not hide the original error
                 files = files_of(url, name)
-            versions = list(dict.fromkeys(file.version for file in files if _meets(requirement, file)))
+            versions = list(dict.fromkeys(file.version for file in files if requirement.accepts(file.version)))
             if versions and first:
                 yield (
-                    f"{_shown(url)} has {name} {_few(versions)}, but {_shown(first)} has {name} too and comes first: it"
-                    " alone serves it"
+                    f"{_shown(url)} has {name} {_range(versions)}, but {_shown(first)} comes first and has {name}, so"
+                    " only that index is used"
                 )
                 break
             if versions:
@@ -136,36 +136,32 @@ def _elsewhere(
             first = first or (url if files else "")
 
 
-def _meets(requirement: Requirement, file: IndexFile) -> bool:
-    if requirement.specifier is not None:
-        return requirement.specifier.contains(file.version, prereleases=True)
-    return requirement.conda is None or requirement.conda.accepts_version(file.version)
+def solution_warnings(
+    found: Resolution, statuses: Mapping[str, Status], installed: Iterable[Record] = ()
+) -> Iterator[str]:
+    """Yield warnings: yanked files that a pin requests (PEP 592), and archived projects (PEP 792).
 
-
-def cautions(found: Resolution, statuses: Mapping[str, Status], installed: Iterable[Record] = ()) -> Iterator[str]:
-    """What to warn of: yanked files that a pin asks for (PEP 592), and projects that are archived (PEP 792).
-
-    :param statuses: project -> what its index says of it; `installed`: what is there already, which is not told again.
+    :param statuses: project → its status on the index; `installed`: packages for which no warning is repeated.
     """
-    there = {record.identity for record in installed}
+    known = {record.identity for record in installed}
     for package in found.packages:
         record = package.record
-        if record.ecosystem != "wheel" or record.identity in there:
+        if record.ecosystem != "wheel" or record.identity in known:
             continue
         if record.yanked is not None:
             reason = record.yanked or "no reason given"
             yield f"{record.label.removeprefix('wheel:')} was yanked by its publisher: {reason}"
         status = statuses.get(record.pypi_names[0]) if record.pypi_names else None
         if status is not None:
-            yield f"{record.pypi_names[0]} is {status.word}, says its index: {status.reason}"
+            yield f"{record.pypi_names[0]} is {status.word} on its index: {status.reason}"
 
 
 def check_solution(
     found: Resolution, wanted: Wanted, kept: Collection[str] = (), *, requires_hashes: bool = False
 ) -> None:
-    """What files say of the whole solution: the environments of a lock (PEP 751), and hashes for all (pip).
+    """Check a whole solution: the environments of a lock (PEP 751), and required hashes (pip).
 
-    :param kept: URLs of what is in the environment, which is not fetched.
+    :param kept: URLs of installed packages, which are not fetched.
 
     Raises `NoSolutionError` (`lock-environment`) and `UnsafeInputError` (`hash-missing`).
     """
@@ -187,15 +183,13 @@ def check_solution(
         if missing:
             raise UnsafeInputError(
                 "hash-missing",
-                f"hashes are required, and none is given for {', '.join(missing[:5])}",
-                hint="list every package with its --hash, those that others need included",
+                f"hashes are required, but none is given for {', '.join(missing[:5])}",
+                hint="list every package with its --hash, dependencies included",
             )
 
 
-def _few(versions: Sequence[str]) -> str:
-    if len(versions) <= _MANY:
-        return ", ".join(versions)
-    return f"{versions[-1]} to {versions[0]}"
+def _range(versions: Sequence[str]) -> str:
+    return ", ".join(versions) if len(versions) <= _MANY else f"{versions[-1]} to {versions[0]}"
 
 
 def _shown(url: str) -> str:

@@ -1,6 +1,6 @@
-"""A solve as a document: all that it was asked and all that it saw, so that it can be repeated elsewhere, offline.
+"""A solve as a document: its request and all its input, so that it can be repeated elsewhere, offline.
 
-`Recorder` stands between the resolver and its sources and keeps what passes, URLs without their secrets;
+`Recorder` wraps the resolver's sources and records their answers, with secrets removed from URLs;
 `bridge.resolve.replay` reads the document.
 """
 
@@ -27,7 +27,7 @@ from converters.wheel import CoreMetadata
 __all__ = ["FORMAT", "Recorder"]
 
 FORMAT = 1
-_UNRECORDED = frozenset({"others"})  # of a record: keys that bridge does not interpret
+_UNRECORDED = frozenset({"others"})  # keys of a record that bridge does not interpret
 _T = TypeVar("_T")
 
 
@@ -59,7 +59,7 @@ class Recorder:
         foreign: Sequence[Requirement] = (),
         kept: Mapping[str, str] | None = None,
     ) -> Resolution:
-        """`bridge.resolve.resolve`, recorded; the catalog must be fresh, for what it knows already is not seen."""
+        """`bridge.resolve.resolve`, recorded; the catalog must be new, because what it read before is not recorded."""
         groups = {"requirements": requirements, "present": retained, "constraints": constraints}
         groups |= {"pins": pins, "foreign": foreign}
         self._request = {name: [_requirement(each) for each in group] for name, group in groups.items()}
@@ -79,7 +79,7 @@ class Recorder:
         )
 
     def document(self, answer: Mapping[str, object]) -> dict[str, object]:
-        """What was recorded, as JSON; `answer` is what came of it, for whoever compares."""
+        """Return the recording as JSON; `answer` is the result, for comparison."""
         catalog = self._catalog
         assert catalog is not None, "nothing was recorded"
         index = {
@@ -100,7 +100,7 @@ class Recorder:
         }
 
     def _names(self, names: NameMap) -> dict[str, object]:
-        """The part of the name map that can matter: rows of names that were read, and of the projects these carry."""
+        """Return the relevant part of the name map: rows of names that were read, and of their projects."""
         projects = {*self._files, *map(canonical, self._records)}
         for name, records in self._records.items():
             projects.update(names.row(name) or ())
@@ -149,7 +149,7 @@ class _RecordedRecords:
 
 
 class _RecordedIndex:
-    """An `IndexPort` whose answers are recorded, refusals among them."""
+    """An `IndexPort` whose answers and errors are recorded."""
 
     def __init__(self, source: IndexPort, recorder: Recorder) -> None:
         self._source, self._recorder = source, recorder
@@ -173,7 +173,7 @@ class _RecordedIndex:
 
 
 def _values(value: Record | IndexFile | CoreMetadata) -> dict[str, object]:
-    """The fields of a value that are not their defaults, URLs without their secrets."""
+    """Return the fields that differ from their defaults, with secrets removed from URLs."""
     made: dict[str, object] = {}
     for field in fields(value):
         content = getattr(value, field.name)
@@ -191,7 +191,7 @@ def _outcome(read: Record | IndexFile | CoreMetadata | BridgeError) -> dict[str,
 
 
 def _requirement(requirement: Requirement) -> dict[str, object]:
-    """A requirement by its parts: its text alone does not say in which syntax it was read."""
+    """Return a requirement by its parts: its text alone does not determine its syntax."""
     return {
         "text": masked(requirement.text),
         "name": requirement.name,

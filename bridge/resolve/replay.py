@@ -1,7 +1,7 @@
-"""A recorded solve, repeated: the sources answer from the document alone, and nothing is asked of any network.
+"""Repeats a recorded solve: the sources answer from the document alone, without network access.
 
-The document may come from a stranger. It is data and stays data: its texts are judged by the same code as those of a
-channel, and whatever it lacks does not exist.
+The document may come from a stranger. Its texts are parsed by the same code as those of a channel, and whatever it
+lacks does not exist.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _T = TypeVar("_T", Record, IndexFile, CoreMetadata)
 def replay(document: object, source: str) -> Resolution:
     """Repeat the solve of a document of `Recorder`; `source` names it in errors.
 
-    Raises `UnsafeInputError` (`recording`) for what is none, and what the recorded solve raises.
+    Raises `UnsafeInputError` (`recording`) for an invalid document, and whatever the recorded solve raises.
     """
     try:
         assert isinstance(document, dict), "it is no JSON object"
@@ -88,20 +88,19 @@ def _catalog(document: Mapping[str, Any]) -> Catalog:
 
 
 class _Records:
-    """A `RecordPort` of what was recorded."""
+    """A `RecordPort` over recorded records."""
 
     def __init__(self, records: Mapping[str, Sequence[Record]]) -> None:
         self._records = records
 
-    def prefetch(self, names: Iterable[str]) -> None:
-        """It is all here."""
+    def prefetch(self, names: Iterable[str]) -> None: ...
 
     def records(self, name: str) -> Sequence[Record]:
         return self._records.get(name, ())
 
 
 class _Index:
-    """An `IndexPort` of what was recorded; a refusal that was recorded is raised again."""
+    """An `IndexPort` over recorded answers; a recorded error is raised again."""
 
     def __init__(self, index: Mapping[str, Any]) -> None:
         self._files = {
@@ -110,14 +109,12 @@ class _Index:
         self._metadata = {str(url): _outcome(CoreMetadata, read) for url, read in index["metadata"].items()}
         self._urls = {str(url): _outcome(IndexFile, read) for url, read in index["urls"].items()}
 
-    def prefetch_files(self, projects: Iterable[str]) -> None:
-        """It is all here."""
+    def prefetch_files(self, projects: Iterable[str]) -> None: ...
 
     def files(self, project: str) -> Sequence[IndexFile]:
         return self._files.get(project, ())
 
-    def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
-        """It is all here."""
+    def prefetch_metadata(self, files: Iterable[IndexFile]) -> None: ...
 
     def metadata(self, file: IndexFile) -> CoreMetadata:
         return self._recorded(self._metadata, file.url)
@@ -132,7 +129,7 @@ class _Index:
 
 
 def _outcome(kind: type[_T], data: Mapping[str, Any]) -> Callable[[], _T]:
-    """What reading gave: a value, or an error to be raised."""
+    """Return a function that returns the recorded value, or raises the recorded error."""
     if "error" not in data:
         value = _value(kind, data)
         if pep440_version(value.version) is None:
@@ -150,7 +147,7 @@ def _outcome(kind: type[_T], data: Mapping[str, Any]) -> Callable[[], _T]:
 
 
 def _value(kind: type[_T], data: Mapping[str, Any]) -> _T:
-    """A frozen value from its fields. Raises `TypeError` for a field that it does not have, or of another type."""
+    """Make a frozen value from its fields. Raises `TypeError` for an unknown field or a wrong type."""
     types = {field.name: str(field.type) for field in fields(kind)}
     unknown = data.keys() - types.keys()
     if unknown:
@@ -162,7 +159,7 @@ def _value(kind: type[_T], data: Mapping[str, Any]) -> _T:
 
 
 def _checked(where: str, declared: str, value: object) -> object:
-    """A value of the declared type of a field. Raises `TypeError` and `ValueError` for another."""
+    """Return a value that has the declared type of its field. Raises `TypeError` or `ValueError`."""
     if declared == "tuple[str, ...]":
         return _texts(value)
     if declared.startswith("tuple") and isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What the resolver is given: where records and files come from, and what the person prefers."""
+"""The resolver's inputs: the ports that serve records and files, and the user's preferences."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["IndexPort", "Options", "RecordPort"]
 
 
 class RecordPort(Protocol):
-    """Where conda records come from. `prefetch` costs one query, `records` nothing after it."""
+    """Serves conda records. `prefetch` costs one query; `records` costs nothing after it."""
 
     def prefetch(self, names: Iterable[str]) -> None: ...
 
     def records(self, name: str) -> Sequence[Record]:
-        """The records of `name` on the target's subdirs that may be chosen (channel priority is judged here)."""
+        """Return the selectable records of `name` on the target's subdirs, channel priority applied."""
         ...
 
 
 class IndexPort(Protocol):
-    """Where wheels come from. A page costs a request, METADATA one or more; both are asked for only when needed."""
+    """Serves wheels and sdists. A page costs one request, METADATA one or more; call both only when needed."""
 
     def prefetch_files(self, projects: Iterable[str]) -> None: ...
 
@@ -40,7 +40,10 @@ class IndexPort(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the person prefers. `only` maps a conda name or project to its one ecosystem; `exclude_newer` is in ms."""
+    """The user's preferences.
+
+    `only` maps a conda name or project to its only ecosystem; `exclude_newer` is in milliseconds.
+    """
 
     prefer: str = "conda"
     only: dict[str, str] = field(default_factory=dict)

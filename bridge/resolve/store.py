@@ -1,15 +1,18 @@
-"""The store: one bitmask domain per variable, clauses over masks, propagation and learning.
+"""The store: one bitmask domain per variable, clauses over masks, propagation and clause learning (CDCL).
 
 A variable's domain is an `int`: bit 0 means "absent", bit i+1 the i-th candidate, best first. A *clause* is a tuple of
-`(variable, mask)` terms and says: not all of these variables may lie inside these masks at once. A term is *satisfied*
-when the domain is a subset of its mask; a clause with all terms but one satisfied strikes the mask of that one.
+`(variable, mask)` terms, of which at least one must not hold. A term *holds*, or is satisfied, when the domain is a
+subset of its mask. When all terms but one hold, the mask of that one is pruned from its domain (unit propagation).
 
-On a conflict the clause is resolved backwards along the trail to the first unique implication point, with masks in the
-place of literals: the terms of the pivot are united, those of one other variable intersected. What is learned is a
-clause like any other (Marques-Silva and Sakallah 1996; Zhang et al. 2001, carried over to finite domains).
+A conflict is resolved backwards along the trail to the first unique implication point, with masks instead of literals:
+the masks of the pivot are united, those of any other variable intersected. The learned clause is a clause like any
+other (Marques-Silva and Sakallah 1996; Zhang et al. 2001, applied to finite domains).
 
-Clauses may rest on *assumptions* (bits of `marks`). What is learned from them carries their marks; when "no solution"
-rests on an assumption it can be lifted: its clauses are dropped and the search starts again from level 0.
+Clauses may rest on *assumptions* (a bit set). Learned clauses inherit the assumptions of their parents; if a
+refutation rests on an assumption, it can be lifted: its clauses are dropped and the search restarts at level 0.
+
+Example: `((a, 0b010), (b, 0b101))` forbids the first candidate of `a` with any of `b` but its first. Once `a` is
+decided as `0b010`, the domain of `b` becomes `0b010`.
 
 Pure: integers and tuples only.
 """
@@ -22,14 +25,14 @@ __all__ = ["Clause", "Store"]
 
 Term = tuple[int, int]
 
-_LONG_JUMP = 10  # levels; a longer jump is made one level at a time, for the pins between are mostly found again
+_LONG_JUMP = 10  # levels; a longer jump goes back one level only, because most pins between would be made again
 _ACTIVITY_GROWTH = 1.05
 
 
 class Clause:
-    """Not all terms may be satisfied at once. `fact` is the reason in words; a learned clause has `parents`.
+    """At least one term must not hold. `fact` is the reason in words; a learned clause has `parents`.
 
-    Two terms of one variable (a package that speaks of itself) are one: the domain would have to lie in both masks.
+    Two terms of one variable (a package that depends on itself) are merged: the domain would have to be in both masks.
     """
 
     __slots__ = ("assumptions", "fact", "parents", "terms")
@@ -68,14 +71,14 @@ class Store:
         self._levels: list[int] = []  # level of each trail entry
         self._queue: list[int] = []
         self._queued: list[bool] = []
-        self._narrowed: set[int] = set()  # queued since their candidates became known, which no jump back undoes
+        self._narrowed: set[int] = set()  # queued because their candidates were read; a backjump does not undo that
         self._conflict: Clause | None = None
         self._clauses: list[Clause] = []
-        self._recent: list[tuple[int, Clause]] = []  # added above level 0, and acted: checked again after a backjump
+        self._recent: list[tuple[int, Clause]] = []  # (level, clause) to check again after a backjump
         self._bump = 1.0
         self._has_grown = False
         self.refutation: Clause | None = None
-        # Variables whose domain changed since the one who loads, and the one who pins, last looked.
+        # Variables whose domain changed since the loader, and since the search, last cleared the set.
         self.touched: set[int] = set()
         self.unpinned: set[int] = set()
 
@@ -85,7 +88,7 @@ class Store:
         return len(self._starts)
 
     def new_variable(self) -> int:
-        """A variable whose candidates are not known yet: every bit but what is struck."""
+        """Add a variable with unknown candidates: its domain is every bit that is not pruned."""
         self.domains.append(-1)
         self.full.append(-1)
         self.activity.append(0.0)
@@ -96,21 +99,20 @@ class Store:
         return len(self.domains) - 1
 
     def set_full(self, variable: int, full: int) -> None:
-        """Declare the candidates of a variable (bit 0 included). They may grow later: `extend`."""
+        """Set the candidates of a variable (bit 0 included). `extend` may add to them later."""
         self.full[variable] = full
         self.domains[variable] &= full
         self._enqueue(variable)
         self._narrowed.add(variable)
         if not self.domains[variable] and self._conflict is None:
-            # It was required before it was known to be empty: the clause that required it is the conflict.
+            # It was required before its candidates were read: the clause that required it is the conflict.
             position = self._entries[variable][-1]
             self._conflict = self._trail[position][2]
 
     def extend(self, variable: int, bits: int) -> None:
-        """Add candidates. Their own clauses are the caller's to add at once.
+        """Add candidates; the caller adds their clauses at once.
 
-        What was learned while they were missing may not hold with them: `lift` is to be called before the search goes
-        on, and forgets it.
+        Clauses learned before may not hold with them: call `lift` before the search continues; it drops them.
         """
         self._has_grown = True
         self.full[variable] |= bits
@@ -123,12 +125,12 @@ class Store:
         return not self.domains[variable] & 1
 
     def is_decided(self, variable: int) -> bool:
-        """Required, known, and with one candidate left."""
+        """Return whether the variable is required, known, and has one candidate left."""
         domain = self.domains[variable]
         return domain > 0 and not domain & 1 and not domain & (domain - 1)
 
     def satisfied(self, terms: Iterable[Term]) -> bool:
-        """Whether every term holds already."""
+        """Return whether all terms hold."""
         domains = self.domains
         for variable, mask in terms:  # noqa: SIM110 - as a generator it takes twice as long
             if domains[variable] & ~mask:
@@ -138,7 +140,7 @@ class Store:
     # Clauses -------------------------------------------------------------------------------------------------------
 
     def add(self, clause: Clause) -> None:
-        """Add a clause and draw what follows from it at once; a conflict is kept for `propagate` to report."""
+        """Add a clause and apply it at once; `propagate` reports a conflict."""
         self._register(clause)
         if self._check(clause) and self._starts:
             self._recent.append((len(self._starts), clause))
@@ -155,7 +157,7 @@ class Store:
                 self._longer[variable].append(clause)
 
     def _check(self, clause: Clause) -> bool:
-        """Draw what follows from a clause. Returns whether it is down to one term, so that something may follow."""
+        """Apply a clause. Returns whether at most one term does not hold."""
         domains = self.domains
         open_term: Term | None = None
         for term in clause.terms:
@@ -188,13 +190,13 @@ class Store:
     # Search --------------------------------------------------------------------------------------------------------
 
     def decide(self, variable: int, bit: int) -> None:
-        """Open a level in which `variable` is the one candidate `bit`."""
-        assert self.domains[variable] & bit, "only what is left can be taken"
+        """Open a level and set `variable` to the candidate `bit`."""
+        assert self.domains[variable] & bit, "the candidate is not in the domain"
         self._starts.append(len(self._trail))
         self._prune(variable, self.domains[variable] & ~bit, None)
 
     def propagate(self) -> Clause | None:
-        """Draw all consequences. Returns the violated clause, or `None`."""
+        """Apply unit propagation until nothing follows. Returns the violated clause, or `None`."""
         domains, binary, longer = self.domains, self._binary, self._longer
         queue, queued, narrowed = self._queue, self._queued, self._narrowed
         while queue and self._conflict is None:
@@ -228,7 +230,7 @@ class Store:
             self._queue.append(variable)
 
     def learn(self) -> tuple[Clause, int] | None:
-        """Resolve the present conflict into a new clause and the level to go back to.
+        """Analyse the current conflict; returns a learned clause and the level to jump back to.
 
         `None`: the conflict holds at level 0, so there is no solution; `refutation` is its proof.
         """
@@ -238,7 +240,7 @@ class Store:
         self.conflicts += 1
         highest = max((self._satisfied_at(variable, mask) for variable, mask in conflict.terms), default=0)
         if highest < self.level:
-            self._undo(highest)  # it held before the last decisions, and only came to light now
+            self._undo(highest)  # the conflict does not depend on the last decisions
         terms, assumptions, parents, pivot = self._analyze(conflict)
         learned = Clause(sorted(terms.items()), assumptions=assumptions, parents=parents)
         if pivot is None:
@@ -258,7 +260,7 @@ class Store:
         terms = dict(conflict.terms)
         assumptions, parents = conflict.assumptions, [conflict]
         start = self._starts[-1] if self._starts else 0
-        at_start: dict[int, int] = {}  # domains at the beginning of this level, of what changed in it
+        at_start: dict[int, int] = {}  # domains at the start of this level, if changed in it
         for position in range(len(self._trail) - 1, start - 1, -1):
             variable, before, _ = self._trail[position]
             at_start[variable] = before & self.full[variable]
@@ -285,10 +287,10 @@ class Store:
             else:
                 terms[variable] = terms[variable] & mask if variable in terms else mask
         if self.full[pivot] >= 0 and not self.full[pivot] & ~terms[pivot]:
-            del terms[pivot]  # every candidate is inside: the term says nothing any more
+            del terms[pivot]  # the term always holds: its mask has every candidate
 
     def _satisfied_at(self, variable: int, mask: int) -> int:
-        """The level at which the variable's domain became a subset of `mask`."""
+        """Return the level at which the variable's domain became a subset of `mask`."""
         for position in reversed(self._entries[variable]):
             if self._trail[position][1] & self.full[variable] & ~mask:
                 return self._levels[position]
@@ -297,8 +299,8 @@ class Store:
     def backjump(self, level: int) -> None:
         """Undo every decision above `level`.
 
-        What followed from clauses added above it is drawn again where it still follows. A clause from which nothing
-        could follow then has no more to say now, when more is open.
+        Clauses added above it are applied again if they were unit or violated when they were added; no other can be
+        now.
         """
         self._undo(level)
         self._conflict = None
@@ -323,7 +325,7 @@ class Store:
         del self._trail[start:], self._levels[start:], self._starts[level:]
 
     def lift(self, assumptions: int) -> None:
-        """Drop every clause that rests on one of these assumptions and start again from level 0."""
+        """Drop every clause that rests on one of these assumptions and restart at level 0."""
         has_grown, self._has_grown = self._has_grown, False
         kept = [c for c in self._clauses if not c.assumptions & assumptions and not (has_grown and c.parents)]
         self._trail.clear()

@@ -159,7 +159,7 @@ def test_one_that_does_not_is_named_and_nothing_is_written(lab: Lab) -> None:
     before = tree_digest(lab.root)
     done = lab("install", "user")
     assert done.status == 6
-    assert "pip:need-1.0 was put there by another installer" in done.err
+    assert "pip:need-1.0 was installed by another installer" in done.err
     assert "bridge adopt" in done.err
     after = tree_digest(lab.root)
     assert {path: after[path] for path in before} == before
@@ -261,5 +261,5 @@ def test_what_nobody_recorded_a_request_for_is_not_dropped(lab: Lab, tmp_path: P
     before = lab.versions()
     done = lab("install", "rival")
     assert done.status == 6
-    assert "dual is installed and is to stay" in done.err
+    assert "dual is installed and must stay" in done.err
     assert lab.versions() == before

@@ -83,7 +83,7 @@ def test_a_wheel_is_pinned_by_its_name_too(bridge: Bridge, root: Path) -> None:
     assert versions(root) == {"tool": "2.0", "other": "2.0", "leaf": "1.0"}
     refused = bridge("install", "-p", root, "leaf==2.0")
     assert refused.status == 6
-    assert "conda-meta/pinned of the environment says `leaf 1.*`" in refused.err
+    assert "conda-meta/pinned of the environment requires `leaf 1.*`" in refused.err
 
 
 def test_a_pin_of_what_is_not_installed_is_no_request(bridge: Bridge, root: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_request_that_contradicts_a_pin_is_explained(bridge: Bridge, root: Pat
     before = tree_digest(root)
     done = bridge("install", "-p", root, "tool=2")
     assert done.status == 6
-    assert "conda-meta/pinned of the environment says `tool 1.*`" in done.err
+    assert "conda-meta/pinned of the environment requires `tool 1.*`" in done.err
     assert tree_digest(root) == before
 
 

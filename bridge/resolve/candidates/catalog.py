@@ -1,4 +1,4 @@
-"""What is known of names and projects, ready to be asked by mask: read once, shared by every solve of a process."""
+"""Known conda names and projects, ready for queries by mask; every solve of a process shares what was read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Catalog"]
 
 
 class Catalog:
-    """Names and projects of one target, by the ports that serve them. Shared by all solves with the same options."""
+    """The names and projects of one target, from the ports that serve them, for all solves with the same options."""
 
     def __init__(
         self, records: RecordPort, index: IndexPort | None, target: Target, names: NameMap, options: Options
@@ -36,7 +36,7 @@ class Catalog:
 
     @property
     def pythons(self) -> PythonMasks:
-        """The interpreters of the channels, as masks."""
+        """The channels' interpreters, as masks."""
         if self._pythons is None:
             self._pythons = PythonMasks(self.conda("python").pythons(), self.target)
         return self._pythons
@@ -46,7 +46,7 @@ class Catalog:
         self.source.prefetch([name for name in names if name not in self._conda])
 
     def conda(self, name: str) -> CondaName:
-        """The records of a conda name; none where no channel has it."""
+        """Return the records of a conda name; empty if no channel has it."""
         known = self._conda.get(name)
         if known is None:
             known = CondaName(name, self.source.records(name), self.names, self.options)
@@ -54,7 +54,7 @@ class Catalog:
         return known
 
     def project(self, name: str) -> Project:
-        """The files of a project; none where no index has it or wheels are barred for it."""
+        """Return the files of a project; empty if no index has it or wheels are excluded for it."""
         known = self._projects.get(name)
         if known is None:
             files = self.index.files(name) if self.index is not None else ()
@@ -63,7 +63,7 @@ class Catalog:
         return known
 
     def providers(self, project: str) -> tuple[str, ...]:
-        """The conda names that carry `project`: what others depend on first, then what has the newest version of it."""
+        """Return the conda names that provide `project`: dependencies first, then the newest version."""
         known = self._providers.get(project)
         if known is None:
             spelled = (project, project.replace("-", "_"), project.replace("-", "."))
@@ -72,13 +72,13 @@ class Catalog:
             providing = [name for name in names if project in self.conda(name).projects]
             providing.sort(key=lambda name: (canonical(name) != project, name))
             providing.sort(key=lambda name: self._newest(name, project), reverse=True)
-            # Sorting is stable: among equals in what they lean on, the one with the newest version stays first.
+            # Sorting is stable: names with equal dependencies stay in the order of their newest versions.
             known = tuple(sorted(providing, key=lambda name: self._dependencies_among(name, providing)))
             self._providers[project] = known
         return known
 
     def _newest(self, name: str, project: str) -> Version:
-        """The newest version at which a name's records carry a project: old names are left behind with old packages."""
+        """Return the newest version at which a name provides a project: renamed packages leave old versions behind."""
         conda = self.conda(name)
         carried = [
             pep440_version(record.version)
@@ -88,12 +88,12 @@ class Catalog:
         return max((version for version in carried if version is not None), default=Version("0"))
 
     def related_names(self, project: str) -> tuple[str, ...]:
-        """The carriers of `project`, then the names without records for which its wheel stands in all the same."""
+        """Return the providers of `project`, then the names without records that its wheel may replace."""
         providers = self.providers(project)
         others = (name for name in self.names.providers(project) if name not in providers)
         return (*providers, *(name for name in others if self.conda(name).wheel_project == project))
 
     def _dependencies_among(self, name: str, others: Sequence[str]) -> int:
-        """How many of `others` the records of `name` depend on: a metapackage comes after what it stands for."""
+        """Return how many of `others` the records of `name` depend on: a metapackage sorts after its parts."""
         needed = set(map(name_of, self.conda(name).depends))
         return len(needed.intersection(others) - {name})

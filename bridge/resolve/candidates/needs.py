@@ -1,4 +1,4 @@
-"""What the records of one conda name state, and each MatchSpec text as a requirement, read once."""
+"""The requirements that the records of one conda name state; each MatchSpec text is parsed once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Need", "needs", "plain", "read"]
 
 
 class Need(NamedTuple):
-    """One text among `depends`, or among `constrains` (`is_optional`), and the bits of the records that state it."""
+    """One text of `depends`, or of `constrains` (`is_optional`), and the bits of the records that state it."""
 
     text: str
     bits: int
@@ -22,7 +22,7 @@ class Need(NamedTuple):
 
 
 def needs(depends: Mapping[str, int], constrains: Mapping[str, int]) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
-    """All that is stated, what the records depend on first: what speaks of python, and the rest."""
+    """Return the requirements on python, and all others; in each, `depends` come before `constrains`."""
     stated = [
         *(Need(text, bits, False) for text, bits in depends.items()),
         *(Need(text, bits, True) for text, bits in constrains.items()),
@@ -33,7 +33,7 @@ def needs(depends: Mapping[str, int], constrains: Mapping[str, int]) -> tuple[tu
 
 @lru_cache(maxsize=1 << 18)
 def plain(text: str) -> Requirement | None:
-    """A text that can be read, names no virtual package, and counts without a condition (CEP 43); `None` for others."""
+    """Return a text as a requirement; `None` if it is unreadable, conditional (CEP 43) or names a virtual package."""
     try:
         spec = parse_conda(text)
     except UsageError:
@@ -43,7 +43,7 @@ def plain(text: str) -> Requirement | None:
 
 @lru_cache(maxsize=1 << 18)
 def read(text: str) -> Requirement:
-    """A record's MatchSpec as a requirement. Raises `UsageError` (`invalid-matchspec`)."""
+    """Return a record's MatchSpec as a requirement. Raises `UsageError` (`invalid-matchspec`)."""
     spec = parse_conda(text)
     return Requirement(
         text=text,

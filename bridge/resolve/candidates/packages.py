@@ -1,7 +1,7 @@
-"""The candidates of one conda name, and of one PyPI project: a list each, best first, and the masks of what they meet.
+"""The candidates of one conda name or one PyPI project: a list, best first, and the masks that meet requirements.
 
-Bit 0 of a mask means "absent", bit i+1 the i-th candidate. Every distinct requirement text becomes a mask once; every
-distinct version is judged once a text.
+Bit 0 of a mask means "absent", bit i+1 the i-th candidate. Each distinct requirement text becomes a mask once, and each
+distinct version is compared once per text.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FREE_THREADED = re.compile(r"cp3\d+t\Z")
 
 
 class CondaName:
-    """The records of one conda name, best first, and the masks of what they meet."""
+    """The records of one conda name, best first, and the masks that meet requirements."""
 
     __slots__ = (
         "_masks",
@@ -52,7 +52,7 @@ class CondaName:
 
     def __init__(self, name: str, records: Sequence[Record], names: NameMap, options: Options) -> None:
         self.name = name
-        # Where several channels serve a name (flexible priority), the first one's records come before the others'.
+        # If several channels serve a name (flexible priority), records of the first channel come first.
         channels = {origin: -place for place, origin in enumerate(dict.fromkeys(r.origin for r in records))}
         ranked = sorted(records, key=lambda record: (channels[record.origin], *record_rank(record)), reverse=True)
         self.records = tuple(ranked)
@@ -68,7 +68,7 @@ class CondaName:
         self._pypi_masks: dict[tuple[str, str], int] = {}
 
     def record(self, position: int) -> Record:
-        """A record, with the projects that it is believed to carry."""
+        """Return a record with the projects that it provides."""
         known = self._with_projects.get(position)
         if known is None:
             known = replace(self.records[position], pypi_names=self.provided[position].projects)
@@ -77,18 +77,18 @@ class CondaName:
 
     @property
     def needs(self) -> tuple[tuple[Need, ...], tuple[Need, ...]]:
-        """What the records depend on and constrain: what speaks of python, and the rest."""
+        """The requirements and constraints of the records: those on python, and all others."""
         if self._needs is None:
             self._needs = needs(self.depends, _group(record.constraints for record in self.records))
         return self._needs
 
     @property
     def wheel_bit(self) -> int:
-        """The bit of "the wheel of the project that this name carries", after all records."""
+        """The bit after all records: "the wheel of the project that this name provides"."""
         return 1 << len(self.records) + 1
 
     def meets(self, spec: CondaSpec) -> int:
-        """The records that meet a MatchSpec, by conda's order."""
+        """Return the records that meet a MatchSpec, by conda's version order."""
         known = self._masks.get(spec.text)
         if known is None:
             known = 0
@@ -109,7 +109,7 @@ class CondaName:
         return known
 
     def meets_pypi(self, project: str, specifier: SpecifierSet | None) -> int:
-        """The records that carry `project` at a version that PEP 440 accepts."""
+        """Return the records that provide `project` at a version that the specifier accepts (PEP 440)."""
         key = (project, str(specifier or ""))
         known = self._pypi_masks.get(key)
         if known is None:
@@ -126,7 +126,7 @@ class CondaName:
         return known
 
     def owns(self, project: str) -> int:
-        """The records beside which a wheel of `project` may not stand: they carry it alone, or bear its name."""
+        """Return the records that exclude a wheel of `project`: they provide only that project, or have its name."""
         mask = 0
         for position, provided in enumerate(self.provided):
             if project in provided.projects and (len(provided.projects) == 1 or canonical(self.name) == project):
@@ -134,7 +134,7 @@ class CondaName:
         return mask
 
     def extra_depends(self, extra: str) -> tuple[int, dict[str, int]]:
-        """The records that offer an extra themselves (CEP 44), and what it adds: MatchSpec text → bits of records."""
+        """Return the records that define an extra (CEP 44), and its requirements: MatchSpec text → bits of records."""
         offering = 0
         texts: dict[str, int] = {}
         for position, record in enumerate(self.records):
@@ -146,25 +146,25 @@ class CondaName:
         return offering, texts
 
     def python(self, position: int) -> Python | None:
-        """What interpreter a record of the name `python` is; `None` for another implementation than CPython."""
+        """Return the interpreter in a record of the name `python`; `None` if it is not CPython."""
         record = self.records[position]
         if "pypy" in record.build or pep440_version(record.version) is None:
             return None
         return Python(version=record.version, free_threaded=bool(_FREE_THREADED.search(record.build)))
 
     def pythons(self) -> tuple[Python | None, ...]:
-        """The interpreter that each record is."""
+        """Return the interpreter of each record."""
         return tuple(self.python(position) for position in range(len(self.records)))
 
 
 class Project:
-    """The files of one PyPI project that can run on the target, best first, and the masks of what they meet."""
+    """The files of one PyPI project that can run on the target, best first, and the masks that meet requirements."""
 
     __slots__ = ("_conda_masks", "_masks", "by_python", "by_tags", "excluded", "files", "name", "prereleases", "yanked")
 
     def __init__(self, name: str, files: Sequence[IndexFile], target: Target, options: Options) -> None:
         self.name = name
-        self.excluded: dict[str, list[IndexFile]] = {}  # why no file of a group is a candidate
+        self.excluded: dict[str, list[IndexFile]] = {}  # reason → files that are no candidates
         usable = [file for file in files if self._is_usable(file, target, options)]
         self.files: list[IndexFile] = sorted(usable, key=file_rank(target, has_early=options.pre), reverse=True)
         self.prereleases = 0
@@ -200,7 +200,7 @@ class Project:
             self.by_python[file.requires_python] = self.by_python.get(file.requires_python, 0) | bit
 
     def with_file(self, file: IndexFile) -> tuple[Project, int]:
-        """The same project with the file of a URL requirement behind all others, and that file's bit."""
+        """Return the project with the file of a URL requirement appended, and that file's bit."""
         for position, known in enumerate(self.files):
             if known.url == file.url:
                 return self, 2 << position
@@ -213,11 +213,11 @@ class Project:
 
     @classmethod
     def of_file(cls, file: IndexFile, target: Target, options: Options) -> Project:
-        """A project of one file only, given by its URL: no index is asked, and nothing but its tags can bar it."""
+        """Make a project of one file, given by its URL: no index is read, and only its tags can exclude it."""
         return cls(file.project, (), target, options).with_file(file)[0]
 
     def meets(self, specifier: SpecifierSet | None) -> int:
-        """The files whose version PEP 440 accepts."""
+        """Return the files whose version the specifier accepts (PEP 440)."""
         key = str(specifier or "")
         known = self._masks.get(key)
         if known is None:
@@ -226,7 +226,7 @@ class Project:
         return known
 
     def meets_conda(self, spec: CondaSpec) -> int:
-        """The files whose version a MatchSpec accepts, by conda's order."""
+        """Return the files whose version a MatchSpec accepts, by conda's order."""
         known = self._conda_masks.get(spec.text)
         if known is None:
             known = self._judge(spec.accepts_version)
@@ -234,11 +234,11 @@ class Project:
         return known
 
     def pinned(self, specifier: SpecifierSet | None) -> int:
-        """The files of exactly the version that a clause asks for."""
+        """Return the files with the exact version that a clause pins."""
         return 0 if specifier is None else self._judge(lambda version: pins(specifier, version))
 
     def of_version(self, version: str) -> list[IndexFile]:
-        """Files of one version, equal by PEP 440: those that run here first, for all of them say the same of extras."""
+        """Return the files of one version, equal by PEP 440, files that run here first."""
         wanted = pep440_version(version)
         others = (file for files in self.excluded.values() for file in files if file.is_wheel)
         return [f for f in (*self.files, *others) if wanted is not None and pep440_version(f.version) == wanted]
@@ -255,7 +255,7 @@ class Project:
 
 
 def _group(texts_of_records: Iterable[Sequence[str]]) -> dict[str, int]:
-    """Requirement text → bits of the records that state it."""
+    """Map each requirement text to the bits of the records that state it."""
     groups: dict[str, int] = {}
     for position, texts in enumerate(texts_of_records):
         bit = 2 << position
@@ -275,7 +275,7 @@ def _too_new(times: Sequence[int | None], options: Options) -> int:
 
 
 def _exclusion(file: IndexFile, target: Target, options: Options) -> str | None:
-    """Why a file can be no candidate on this target whatever python it has; `None` where it can."""
+    """Return why a file is no candidate on this target with any python; `None` if it is one."""
     if pep440_version(file.version) is None:
         return "version"
     if options.exclude_newer is not None and (file.upload_time is None or file.upload_time > options.exclude_newer):

@@ -1,4 +1,4 @@
-"""Which PyPI projects a conda record carries, as far as the evidence is to be believed."""
+"""The PyPI projects that a conda record provides, as far as the evidence is reliable."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ _PYTHON_NAMES = frozenset(
 
 @lru_cache(maxsize=65536)
 def canonical(name: str) -> str:
-    """A name as PEP 503 normalises it."""
+    """Normalise a name by PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def is_python_text(text: str) -> bool:
-    """Whether a MatchSpec text speaks of the interpreter or its ABI."""
+    """Return whether a MatchSpec text names the interpreter or its ABI."""
     return name_of(text) in _PYTHON_NAMES
 
 
 def is_python_record(record: Record) -> bool:
-    """Whether a record is a python package: it depends on the interpreter, or is linked for it."""
+    """Return whether a record is a python package: it depends on the interpreter or is linked for it."""
     return record.noarch == "python" or any(map(is_python_text, record.requirements))
 
 
 def provided_by(record: Record, names: NameMap) -> Provided:
-    """What a record carries, as far as it is to be believed.
+    """Return the projects of a record with sufficient evidence.
 
-    A row that lists a project which is another conda package's own is a vendored copy, not a provider; a record that
-    is no python package carries only a project of its own name, or one of a package it depends on (a metapackage); and
-    its own name not where a map knows that this name is something else, whatever the purl of some build says.
+    In a row of the name map, a project that another conda package provides under its own name is a vendored copy. A
+    record that is no python package provides only the project of its own name, or of a package it depends on (a
+    metapackage); its own name does not count if the map knows that name as something else, whatever a build's purl
+    says.
     """
     is_python = is_python_record(record)
     provided = names.provides(record.name, purls=record.purls, is_python=is_python)
@@ -58,7 +59,7 @@ def provided_by(record: Record, names: NameMap) -> Provided:
 
 
 def _is_vendored(project: str, row: Sequence[str], name: str, names: NameMap) -> bool:
-    """Whether one project among several of a row is the sole or own project of another conda package."""
+    """Return whether one of several projects of a row is the only or eponymous project of another conda package."""
     if len(row) == 1:
         return False
     return any(
@@ -68,9 +69,9 @@ def _is_vendored(project: str, row: Sequence[str], name: str, names: NameMap) ->
 
 
 def wheel_project_of(name: str, provided: Sequence[Provided], names: NameMap) -> str | None:
-    """The project whose wheel may stand in for this conda name: its only one, or the one of its own name.
+    """Return the project whose wheel may replace records of this conda name: its only one, or the one of the same name.
 
-    Of several records the best that carries a project speaks: a name of which any is a python package may be one.
+    The best record that provides any project decides, so one python package among the records suffices.
     """
     row = names.row(name)
     if provided:

@@ -1,4 +1,4 @@
-"""Which pythons of the channels a marker, a Requires-Python or a set of wheel tags holds for: masks, made once."""
+"""The channels' pythons that satisfy a marker, a Requires-Python or a set of wheel tags: masks, each computed once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["PythonMasks"]
 
 
 class PythonMasks:
-    """The records of the conda name `python` on one target. Builds of another implementation fit no wheel.
+    """Masks over the records of the conda name `python` on one target.
 
-    `interpreters`: what each record is, best first; `None` for another implementation than CPython.
+    :param interpreters: of each record, best first; `None` for one that is not CPython: no wheel fits it.
     """
 
     def __init__(self, interpreters: Sequence[Python | None], target: Target) -> None:
@@ -41,25 +41,25 @@ class PythonMasks:
         return known
 
     def for_marker(self, marker: Marker, extra: str = "") -> int:
-        """The pythons for which a marker holds with this extra chosen."""
+        """Return the pythons for which a marker holds with this extra."""
         environment = self._target.marker_environment
         return self._where((str(marker), extra), lambda python: marker_holds(marker, environment(python), extra))
 
     def is_missing(self, marker: Marker) -> bool:
-        """Whether a marker cannot be judged for want of any python, and is not false on this platform with all."""
+        """Return whether no python exists and the marker may hold on this platform with some python."""
         environment = self._target.marker_environment
         pythons = (Python(version=f"3.{minor}.0") for minor in range(6, 15))
         return not self._groups and any(marker_holds(marker, environment(python)) for python in pythons)
 
     def for_requires(self, text: str) -> int | None:
-        """The pythons that a Requires-Python admits; `None` where it is not readable."""
+        """Return the pythons that a Requires-Python admits; `None` if it is unreadable."""
         specifier = python_specifier(text)
         if specifier is None:
             return None
         return self._where(("requires", text), lambda python: specifier_accepts(specifier, python.version))
 
     def for_tags(self, tags: frozenset[Tag]) -> int:
-        """The pythons that run a wheel of these tags; an empty set (an sdist) runs on all."""
+        """Return the pythons that run a wheel with these tags; an empty set (an sdist) runs on all."""
         if not tags:
             return self.everything
         return self._where(

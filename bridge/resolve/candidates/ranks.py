@@ -1,8 +1,8 @@
-"""Which candidate of one list is the better one: records of a conda name, files of a project.
+"""The order of candidates within one list.
 
-Among the records of a conda name: fewer `track_features`, then the version, the build number, the newer python, the
-time (the order of conda and rattler). Among the files of a project: files that are not yanked, final releases, the
-version; a wheel before an sdist; a tag of one python before abi3 before none; the nearest platform tag.
+Records of a conda name: fewer `track_features`, then version, build number, newer python, timestamp (the order of conda
+and rattler). Files of a project: not yanked, final releases, version; a wheel before an sdist; a tag of one python
+before abi3 before none; the nearest platform tag.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MINOR = re.compile(r"(\d+)\.(\d+)")
 
 
 def record_rank(record: Record) -> tuple[object, ...]:
-    """How good a conda record is among those of its name; larger is better."""
+    """Return the sort key of a conda record among those of its name; larger is better."""
     version = conda_version(record.version)
     return (
         -len(record.track_features),
@@ -40,7 +40,7 @@ def record_rank(record: Record) -> tuple[object, ...]:
 
 
 def _newest_python(record: Record) -> tuple[int, int]:
-    """The python minor a build is made for; what is made for none in particular counts as the newest."""
+    """Return the python minor that a build is made for; a build for none in particular counts as the newest."""
     if record.noarch is None:
         for text in record.requirements:
             if name_of(text) in {"python_abi", "python"} and (minor := _MINOR.search(text)):
@@ -49,12 +49,12 @@ def _newest_python(record: Record) -> tuple[int, int]:
 
 
 def file_rank(target: Target, *, has_early: bool = False) -> Callable[[IndexFile], tuple[object, ...]]:
-    """How good a file is among those of its project; larger is better. `has_early`: pre-releases compete (`--pre`)."""
+    """Return a sort key for the files of a project; larger is better. `has_early`: pre-releases compete (`--pre`)."""
     order = {platform: position for position, platform in enumerate(reversed(target.platform_tags()))}
 
     def rank(file: IndexFile) -> tuple[object, ...]:
         version = pep440_version(file.version)
-        assert version is not None, "files without a version are barred before"
+        assert version is not None, "files without a version are excluded before"
         usable = (file.yanked is None, has_early or not version.is_prerelease, version)
         if not file.is_wheel:
             return (*usable, False, (0, 0, 0), (), -1, file.filename)

@@ -1,7 +1,7 @@
-"""What is barred as long as something better may do: pre-releases and yanked files (PEP 440, PEP 592).
+"""Candidates that are excluded under an assumption: pre-releases and yanked files (PEP 440, PEP 592).
 
-An assumption is a bit; a clause that rests on it carries the bit, and so does what is learned from it. A liftable one
-gives way where no solution exists otherwise.
+An assumption is a bit. Clauses that rest on it carry the bit, and so do the clauses learned from them. A liftable
+assumption is dropped if no solution exists otherwise.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from bridge.resolve.encode.variables import VariableId
 
 __all__ = ["GROWN", "Assumptions", "meeting_files"]
 
-GROWN = 1  # no clause has this mark: lifting it restarts the search because a variable gained candidates
+GROWN = 1  # carried by no clause: lifting it restarts the search because a variable gained candidates
 
 
 class Assumptions:
-    """The assumptions of one space. `lifting` are those that must go before the search goes on."""
+    """The assumptions of one space. `lifting` are those to drop before the search continues."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -29,13 +29,13 @@ class Assumptions:
         self._yanked: dict[VariableId, tuple[int, int]] = {}  # project → the files barred as yanked, and the mark
 
     def new(self, *, liftable: bool = False) -> int:
-        """A new assumption; a liftable one gives way where no solution exists otherwise."""
+        """Return a new assumption; a liftable one is dropped if no solution exists otherwise."""
         made, self._next = self._next, self._next << 1
         self._liftable |= made if liftable else 0
         return made
 
     def restrict(self, variable: VariableId, project: Project) -> None:
-        """Bar yanked files, and pre-releases as long as a final release may do; both as assumptions."""
+        """Exclude yanked files, and pre-releases while a final release may do, under assumptions."""
         early, yanked = project.prereleases, project.yanked
         for demand in self._space.onto[variable]:
             requirement = self._space.demands[demand].requirement
@@ -55,7 +55,7 @@ class Assumptions:
         self._space.forbid(variable, bits, Yanked("", variable, bits), assumption)
 
     def _requests_prerelease(self, variable: VariableId, requirement: Requirement) -> bool:
-        """Whether a requirement names a pre-release, or no final release of either ecosystem could ever meet it."""
+        """Return whether a requirement names a pre-release, or no final release of either ecosystem could meet it."""
         project, specifier = self._space.meanings[variable].project, requirement.specifier
         assert project is not None
         if requirement.url or (specifier is not None and names_prerelease(specifier)):
@@ -70,7 +70,7 @@ class Assumptions:
         )
 
     def release(self, variable: VariableId, requirement: Requirement) -> None:
-        """A demand that came after the project was read may ask for what was held back."""
+        """Lift the assumptions on files that a demand requests after the project was read."""
         project = self._space.meanings[variable].project
         assert project is not None
         if variable in self._prereleases and self._requests_prerelease(variable, requirement):
@@ -82,7 +82,7 @@ class Assumptions:
             self._forbid_yanked(variable, yanked & ~pinned)
 
     def lift(self, assumptions: int) -> bool:
-        """Lift what is to be lifted, and what may be among `marks`; then the store is at level 0 again."""
+        """Lift the assumptions in `lifting`, and the liftable ones in `assumptions`; the store is then at level 0."""
         liftable = self.lifting | (assumptions & self._liftable)
         self.lifting = 0
         if liftable:
@@ -94,7 +94,7 @@ class Assumptions:
 
 
 def meeting_files(project: Project, requirement: Requirement) -> int:
-    """The files of a project that meet a requirement, in the requirement's own order."""
+    """Return the files of a project that meet a requirement, by the requirement's version order."""
     if requirement.url:
         return next((2 << place for place, file in enumerate(project.files) if file.url == requirement.url), 0)
     if requirement.kind == "matchspec":

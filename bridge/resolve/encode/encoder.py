@@ -1,6 +1,6 @@
 """Requirements as clauses over the variables of a `Space`.
 
-What records and wheels require is read by `bridge.resolve.encode.loader`, late, and only for candidates still alive.
+`bridge.resolve.encode.loader` reads the requirements of records and wheels, late, and only for candidates still alive.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["Encoder"]
 
 
 class Encoder:
-    """Turns requirements on the variables of one space into clauses of its store."""
+    """Adds requirements on the variables of one space as clauses of its store."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
@@ -50,7 +50,7 @@ class Encoder:
     # Requirements of the person and of the environment
 
     def require(self, requirement: Requirement) -> list[DemandId]:
-        """Add a requirement of the person; returns the demands that stand for it at the root."""
+        """Add a requirement of the user; returns its demands at the root."""
         space = self.space
         made = self.demand((), requirement, Requested(requirement.text))
         is_undecided = requirement.marker is not None and space.catalog.pythons.is_missing(requirement.marker)
@@ -66,19 +66,19 @@ class Encoder:
         return made
 
     def retain(self, requirement: Requirement) -> list[DemandId]:
-        """Keep what is installed, in some version: a root like a request, but nobody asked for it."""
+        """Keep an installed package, in some version: a root that nobody requested."""
         return self.demand((), requirement, KeptInstalled(requirement.text))
 
     def retain_foreign(self, requirement: Requirement) -> list[DemandId]:
-        """Leave what another installer put there as it is: a root, like what is present."""
+        """Keep a distribution of another installer as it is: a root too."""
         return self.demand((), requirement, KeptForeign(requirement.text))
 
     def constrain(self, requirement: Requirement) -> None:
-        """Add what must hold of a project if it is installed at all (pip's constraints)."""
+        """Add a constraint on a project that applies only if it is installed (pip's constraints)."""
         self.demand((), requirement, Constraint(requirement.text), is_optional=True)
 
     def pin(self, requirement: Requirement) -> None:
-        """Add what the environment pins (`conda-meta/pinned`): it must hold of the name, as a record or as a wheel.
+        """Add a pin of `conda-meta/pinned`; it applies to the name's records and to its wheel.
 
         A name that no channel has is pinned as the project of that name.
         """
@@ -89,7 +89,7 @@ class Encoder:
             self.space.attach(Demand((), wheels, requirement, fact, is_optional=True))
 
     def restrict_python(self, text: str) -> list[DemandId]:
-        """Require a python that the request's Requires-Python admits; an unreadable one is ignored, with a warning."""
+        """Require a python that the request's Requires-Python admits; an unreadable one is ignored with a warning."""
         fits = self.space.catalog.pythons.for_requires(text)
         if fits is None:
             self.space.warnings[f"Requires-Python {text!r} cannot be read and is ignored"] = None
@@ -98,7 +98,6 @@ class Encoder:
         return [self.space.imply((), python, Requested(f"python {text}", target=python), fits)]
 
     def _require_python(self, fact: Fact) -> DemandId:
-        """A wheel, or a request for one, needs a conda python."""
         python = self.read_candidates(self.space.python)
         return self.space.imply((), python, fact.onto(python), PRESENT)
 
@@ -107,7 +106,7 @@ class Encoder:
     def demand(
         self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
     ) -> list[DemandId]:
-        """If `source` holds, `requirement` must be met; an optional one, where its name is installed at all."""
+        """Add: if `source` holds, `requirement` is met. An optional one applies only if its name is installed."""
         catalog = self.space.catalog
         if requirement.conda is not None and requirement.name.startswith("__"):
             if not self.virtual_holds(requirement.conda, is_optional=is_optional):
@@ -126,7 +125,7 @@ class Encoder:
         return self.demand_pypi(source, requirement, fact, is_optional=is_optional)
 
     def virtual_holds(self, spec: CondaSpec, *, is_optional: bool) -> bool:
-        """Whether the target has what a MatchSpec of a virtual package demands (`__glibc >=2.17`)."""
+        """Return whether the target meets a MatchSpec on a virtual package (`__glibc >=2.17`)."""
         for name, version, build in self.space.catalog.target.virtual_packages:
             if name == spec.name:
                 return spec.accepts_version(version) and (spec.build is None or bool(spec.build(build)))
@@ -135,7 +134,7 @@ class Encoder:
     def demand_conda(
         self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
     ) -> DemandId:
-        """Demand a MatchSpec of its conda name."""
+        """Add a demand for a MatchSpec on its conda name."""
         assert requirement.conda is not None
         space = self.space
         target = space.conda(requirement.conda.name)
@@ -144,7 +143,7 @@ class Encoder:
         if space.is_known[target]:
             self._encode_conda(demand)
         elif not is_optional:
-            # Only that it is needed is stated now; which of its records will do is stated when they are read.
+            # Only require the name for now; which of its records are allowed follows when they are read.
             space.store.add(Clause((*source, (target, ABSENT)), fact))
         if requirement.conda.extras and not is_optional:
             for extra in requirement.conda.extras:
@@ -152,9 +151,9 @@ class Encoder:
         return demand
 
     def add_need(self, variable: VariableId, need: Need, requirement: Requirement) -> None:
-        """Add what some records state without a condition.
+        """Add an unconditional requirement of some records.
 
-        What they constrain counts from when its name is known; until then it is only remembered.
+        A constraint takes effect only when its name is known; until then it is only stored.
         """
         name, is_optional = requirement.name, need.is_optional
         if is_optional:
@@ -169,7 +168,7 @@ class Encoder:
     def demand_pypi(
         self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
     ) -> list[DemandId]:
-        """Demand a PEP 508 requirement, whose marker was judged, of the variable that answers for its project."""
+        """Add a demand for a PEP 508 requirement, whose marker was evaluated, on the variable of its project."""
         space = self.space
         project = canonical(requirement.name)
         is_wheel = requirement.bound == "wheel" or requirement.url is not None
@@ -189,7 +188,7 @@ class Encoder:
         ]  # fmt: skip
 
     def _encode(self, demand: DemandId) -> None:
-        """Turn a demand on a known variable into clauses."""
+        """Add the clauses of a demand on a known variable."""
         target, requirement = self.space.demands[demand].target, self.space.demands[demand].requirement
         kind = self.space.variables[target].kind
         if requirement is None or kind == "extra":
@@ -227,7 +226,7 @@ class Encoder:
         self._forward_to_wheels(demand, meaning)
 
     def _forward_to_wheels(self, demand: DemandId, meaning: Meaning) -> None:
-        """Demand the same of the project's wheels, for the case that a wheel is taken."""
+        """Add the same demand on the project's wheels, for the case that a wheel is taken."""
         source, target, requirement, fact, is_optional = self.space.demands[demand]
         assert meaning.wheels is not None
         source = (*source, (target, meaning.wheel_bit))
@@ -254,7 +253,7 @@ class Encoder:
     # Names and projects as a whole
 
     def owner(self, project: str) -> VariableId:
-        """The variable that answers for a project: its conda name's, a slot, or its wheels alone."""
+        """Return the variable that answers for a project: of its conda name, a selector, or of its wheels alone."""
         providers = self.space.catalog.providers(project)
         if not providers:
             return self.space.wheels(project)
@@ -265,7 +264,7 @@ class Encoder:
         return self._selector(project, providers)
 
     def read_candidates(self, variable: VariableId) -> VariableId:
-        """Read a variable's candidates, unless they were read before."""
+        """Read the candidates of a variable, once."""
         if not self.space.is_known[variable]:
             self.space.is_known[variable] = True
             if self.space.variables[variable].kind == "conda":
@@ -301,7 +300,7 @@ class Encoder:
             self._imply_choice(selector, 2 << position, provider, conda.meets_pypi(project, None))
         self._imply_choice(selector, wheel_bit, wheels, PRESENT)
         for position, provider in enumerate(known):
-            # One source: where a wheel of the project is, it answers for the project, whoever else carries it.
+            # One source: a wheel of the project, if taken, answers for the project, whatever else provides it.
             fact = SameProject(project, wheels, PRESENT, provider)
             space.store.add(Clause(((wheels, PRESENT), (selector, 2 << position)), fact))
         if self._only(project) == "wheel":
@@ -352,10 +351,10 @@ class Encoder:
             conda = self.read_candidates(space.conda(provider))
             meaning = space.meanings[conda]
             if meaning.wheels == variable:
-                # The wheel stands for the conda name: what constrains the name binds the wheel.
+                # The wheel replaces the conda name: constraints on the name apply to the wheel.
                 assert meaning.conda is not None
                 fact = SameProject(name, variable, PRESENT, conda)
-                others = meaning.conda.everything & ~meaning.conda.owns(name)  # of another thing of this name
+                others = meaning.conda.everything & ~meaning.conda.owns(name)  # another package of this name
                 space.imply(((variable, PRESENT),), conda, fact, meaning.wheel_bit | others)
             else:
                 self._exclude(variable, conda)
@@ -364,7 +363,7 @@ class Encoder:
             self._encode(demand)
 
     def _exclude(self, wheels: VariableId, variable: VariableId) -> None:
-        """One owner: a wheel, and a record that carries its project alone or bears its name, exclude each other."""
+        """Add that a wheel and the records that own its project exclude each other (`CondaName.owns`)."""
         conda = self.space.meanings[variable].conda
         if conda is None or (wheels, variable) in self._excluded:
             return
@@ -376,7 +375,7 @@ class Encoder:
 
 
 def _meeting_records(conda: CondaName, project: str, requirement: Requirement) -> int:
-    """The records of a conda name that meet a requirement in the requirement's own order, or in conda's for either."""
+    """Return the records that meet a requirement by its own version order (by conda's for `either`)."""
     if requirement.kind == "pep508":
         return conda.meets_pypi(project, requirement.specifier)
     assert requirement.conda is not None

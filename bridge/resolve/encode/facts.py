@@ -1,9 +1,9 @@
-"""The kinds of clauses: why one holds, as a value. Each kind is a type; its docstring has its sentence in SAT terms.
+"""The kinds of clauses: each is a type whose value is the reason for one clause; its docstring states it in SAT terms.
 
 In these sentences `s` is "the subject is one of `bits`", `T` a set of candidates of the target, `t in T` that the
 target is one of them, `absent(t)` that it is not installed; a clause is a disjunction. The store keeps the negation of
 a conjunction: `not s or t in T` is the pair of terms `(s, bits)` and `(t, everything but T)`.
-What a clause rests on beside the subject (a marker's python, an extra that is on) is a further negated term.
+A further condition (a marker's python, an extra that is on) is one more negated term.
 """
 
 from __future__ import annotations
@@ -46,39 +46,39 @@ class _Fields(NamedTuple):
 
 
 class Fact(_Fields):
-    """Why a clause holds, in terms a person knows.
+    """Why a clause holds, in the user's terms.
 
-    `text` is what was written; `subject` the variable whose candidates `bits` state it; `target` the variable that it
-    is about.
+    `text` is the text of the requirement; `subject` the variable whose candidates `bits` state it; `target` the
+    variable that it restricts.
     """
 
     __slots__ = ()
 
     def onto(self, target: VariableId) -> Fact:
-        """The same about this target, unless it is about one already."""
+        """Return the same fact about this target, unless it already has one."""
         return self if self.target is not None else type(self)(self.text, self.subject, self.bits, target)
 
 
 class Requested(Fact):
-    """The person asks for a requirement. In SAT terms: (t in T)."""
+    """A requirement of the user. In SAT terms: (t in T)."""
 
     __slots__ = ()
 
 
 class KeptInstalled(Fact):
-    """What is installed is to stay, in some version. In SAT terms: (t in T)."""
+    """An installed package must stay, in some version. In SAT terms: (t in T)."""
 
     __slots__ = ()
 
 
 class KeptForeign(Fact):
-    """What another installer put there stays as it is. In SAT terms: (t in T), with one candidate in T."""
+    """A distribution of another installer stays as it is. In SAT terms: (t in T), with one candidate in T."""
 
     __slots__ = ()
 
 
 class Constraint(Fact):
-    """What must hold of a project that is installed (pip's constraints). In SAT terms: (absent(t) or t in T)."""
+    """A constraint on a project, if it is installed (pip's constraints). In SAT terms: (absent(t) or t in T)."""
 
     __slots__ = ()
 
@@ -102,25 +102,25 @@ class Constrains(Fact):
 
 
 class Provides(Fact):
-    """A candidate stands for one of another variable: a slot's "carried by NAME", a name's "the wheel of its project".
+    """A candidate selects one of another variable: a selector's provider, or a name's "the wheel of its project".
 
-    In SAT terms: (not s or t in T), T being the records that carry the project, or every file of it.
+    In SAT terms: (not s or t in T), T being the records that provide the project, or all its files.
     """
 
     __slots__ = ()
 
 
 class Serves(Fact):
-    """A requirement on a project, met by the records of a conda name. In SAT terms: (not s or not slot = c or c in T).
+    """A requirement on a project, met by records of a provider. In SAT terms: (not s or not selector = c or c in T).
 
-    `target` is the conda name c that the slot takes.
+    `target` is the conda name c that the selector takes.
     """
 
     __slots__ = ()
 
 
 class SameProject(Fact):
-    """A wheel and what carries the same project exclude each other. In SAT terms: (not s or not t in T)."""
+    """A wheel and a record that provides the same project exclude each other. In SAT terms: (not s or not t in T)."""
 
     __slots__ = ()
 
@@ -144,7 +144,7 @@ class RequiresPython(Fact):
 
 
 class Virtual(Fact):
-    """Records need a virtual package that the target does not have. In SAT terms: (not s)."""
+    """Records need a virtual package that the target lacks. In SAT terms: (not s)."""
 
     __slots__ = ()
 
@@ -174,12 +174,12 @@ class Only(Fact):
 
 
 class Unreadable(Fact):
-    """Candidates whose metadata cannot be read. In SAT terms: (not s)."""
+    """Candidates with unreadable metadata. In SAT terms: (not s)."""
 
     __slots__ = ()
 
 
 class NoExtra(Fact):
-    """Records of which nothing says what an extra adds. In SAT terms: (not extra or not s or not assumption)."""
+    """Records whose requirements for an extra are unknown. In SAT terms: (not extra or not s or not assumption)."""
 
     __slots__ = ()

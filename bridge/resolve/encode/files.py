@@ -1,4 +1,4 @@
-"""On which pythons the files of a project run, as clauses; and files that come by their URL."""
+"""Clauses on the pythons that the files of a project run on; and files given by their URL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["add_url", "bind_to_pythons", "require_pythons"]
 
 
 def bind_to_pythons(space: Space, variable: VariableId, project: Project, among: int) -> None:
-    """Files run on the pythons that their tags and their Requires-Python admit."""
+    """Restrict files to the pythons that their tags and their Requires-Python admit."""
     pythons, python = space.catalog.pythons, space.python
     for tags, bits in project.by_tags.items():
         fits = pythons.for_tags(tags)
@@ -30,10 +30,10 @@ def bind_to_pythons(space: Space, variable: VariableId, project: Project, among:
 
 
 def require_pythons(space: Space, variable: VariableId, bits: int, text: str) -> None:
-    """Files that state a Requires-Python run on these pythons only.
+    """Restrict files to the pythons that a Requires-Python admits.
 
-    An unreadable one is ignored without a warning, as pip does: a person could do nothing about it, and a popular
-    project may have dozens.
+    An unreadable one is ignored without a warning, as in pip: the user could do nothing about it, and a popular project
+    may have dozens.
     """
     fits = space.catalog.pythons.for_requires(text)
     if fits is not None and fits != space.catalog.pythons.everything:
@@ -44,10 +44,10 @@ def require_pythons(space: Space, variable: VariableId, bits: int, text: str) ->
 def add_url(
     space: Space, assumptions: Assumptions, variable: VariableId, requirement: Requirement, *, is_root: bool
 ) -> None:
-    """The file of a URL joins its project; asked for by the person, it is the only candidate.
+    """Add the file of a URL to its project; if the user requests it, it is the only candidate.
 
-    Raises `UsageError` (`no-index`) without an index, and `UnsafeInputError` (`url-refused`) where a package, not the
-    person, names a file of this machine.
+    Raises `UsageError` (`no-index`) without an index, and `UnsafeInputError` (`url-refused`) if a package, not the
+    user, names a local file.
     """
     assert requirement.url is not None
     catalog = space.catalog

@@ -1,7 +1,7 @@
-"""Feeding the store: facts are read late, in the order of their cost, and only for candidates still alive.
+"""Loads facts into the store late, in the order of their cost, and only for candidates still alive.
 
-First what records need of python, so that builds for other pythons are never read; the rest when python is decided;
-METADATA of a wheel when it is the one that is left or about to be taken.
+First the records' requirements on python, so that builds for other pythons are never read; the rest when python is
+decided; METADATA of a wheel when it is the only one left or about to be taken.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _ALWAYS: list[tuple[Term, ...]] = [()]
 
 
 class Loader:
-    """Reads facts for one `Space` until nothing new follows from them.
+    """Loads facts into one `Space` until nothing new follows from them.
 
-    `metadata` is what was read of a project's files (variable → bit → METADATA); `loaded` the records of a conda name
-    whose facts are in the store.
+    `metadata` is the METADATA read so far (variable → bit → METADATA); `loaded` are the records of a conda name whose
+    facts are in the store.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -40,18 +40,18 @@ class Loader:
         self.metadata_read = 0
         self._store = encoder.space.store
         self._waiting: set[VariableId] = set()
-        self._loaded_python: dict[VariableId, int] = {}  # the records whose facts about python are in the store
-        self._unread_python: dict[VariableId, Sequence[Need]] = {}  # what records state of python and was not added
-        self._unread: dict[VariableId, Sequence[Need]] = {}  # the same, of all else
+        self._loaded_python: dict[VariableId, int] = {}  # records whose requirements on python are loaded
+        self._unread_python: dict[VariableId, Sequence[Need]] = {}  # requirements on python not yet loaded
+        self._unread: dict[VariableId, Sequence[Need]] = {}  # all other requirements not yet loaded
         self._extras_read: dict[tuple[VariableId, VariableId], int] = {}  # (extra, owner) → the candidates read for it
 
     @property
     def is_lifting(self) -> bool:
-        """Whether an assumption must be lifted before the search goes on."""
+        """Whether an assumption must be lifted before the search continues."""
         return bool(self.encoder.assumptions.lifting)
 
     def settle(self) -> Clause | None:
-        """Propagate and load until nothing new follows, or an assumption must go. Returns the violated clause."""
+        """Propagate and load until nothing new follows or an assumption must be lifted. Returns the violated clause."""
         while True:
             conflict = self._store.propagate()
             if conflict is not None or self.encoder.assumptions.lifting or not self._advance():
@@ -129,14 +129,14 @@ class Loader:
         return bool(wanted)
 
     def _load_text(self, variable: VariableId, need: Need, further: tuple[Term, ...] = ()) -> None:
-        """Add what one MatchSpec of some records demands; `further` terms must hold too (an extra that is on)."""
+        """Add one MatchSpec of some records; it applies only if the `further` terms hold (an extra that is on)."""
         text, bits = need.text, need.bits
         try:
             spec = parse_conda(text)
             conditions = self._conditions(spec) if spec.condition is not None else _ALWAYS
         except UsageError as error:
             name = self.space.variables[variable].key
-            self.space.warnings[f"conda:{name}: {error.message}; records that say so are left out"] = None
+            self.space.warnings[f"conda:{name}: {error.message}; records with this text are left out"] = None
             self.space.forbid(variable, bits, Unreadable(text, variable, bits))
             return
         sources = [((variable, bits), *further, *terms) for terms in conditions]
@@ -151,10 +151,9 @@ class Loader:
             self.encoder.demand_conda(source, read(text), fact, is_optional=need.is_optional)
 
     def _conditions(self, spec: CondaSpec) -> list[tuple[Term, ...]]:
-        """When a MatchSpec counts (`when`, CEP 43): alternatives, of which each holds if all of its terms do.
+        """Return when a MatchSpec applies (`when`, CEP 43): alternatives, each a conjunction of terms.
 
-        Where no virtual package of the target fits there is none.
-        Raises `UsageError` (`invalid-matchspec`).
+        The list is empty if no virtual package of the target fits. Raises `UsageError` (`invalid-matchspec`).
         """
         alternatives = map(self._terms, conditions_of(spec))
         return [terms for terms in alternatives if terms is not None]
@@ -188,13 +187,13 @@ class Loader:
         return bool(fresh)
 
     def has_metadata(self, variable: VariableId, bit: int) -> bool:
-        """Whether METADATA of a file was read."""
+        """Return whether METADATA of a file was read."""
         return bit in self.metadata.get(variable, ())
 
     def load_wheel(self, variable: VariableId, bit: int) -> None:
-        """Read METADATA of one file and add what it needs. A file that cannot be used is barred, with a warning.
+        """Read METADATA of one file and add its requirements. An unusable file is excluded with a warning.
 
-        Costs a request or more the first time; raises `NetworkError` where the index does not answer.
+        Costs at least one request the first time; raises `NetworkError` if the index does not answer.
         """
         index = self.space.catalog.index
         if self.has_metadata(variable, bit) or index is None:
@@ -214,7 +213,7 @@ class Loader:
             fact = Depends(requirement.text, variable, bit)
             try:
                 self.encoder.demand(((variable, bit),), requirement, fact)
-            except (UnsafeInputError, UsageError) as error:  # a URL that leads to nothing usable
+            except (UnsafeInputError, UsageError) as error:  # an unusable URL
                 self._leave_out(variable, bit, file.filename, error)
                 return
 
@@ -245,7 +244,7 @@ class Loader:
         return has_loaded
 
     def _load_record_extra(self, extra: Variable) -> bool:
-        """What an extra adds to the records of a conda name that offer it (CEP 44)."""
+        """Add the requirements of an extra for the records that define it (CEP 44)."""
         owner = self.space.conda(extra.key)
         conda = self.space.meanings[owner].conda
         if conda is None or (extra.id, owner) in self._extras_read:
@@ -255,7 +254,7 @@ class Loader:
         for text, bits in texts.items():
             self._load_text(owner, Need(text, bits, is_optional=False), further=((extra.id, ON),))
         if others := conda.everything & ~offering:
-            # A record that does not offer the extra comes after all that do.
+            # Records without the extra are a last resort.
             assumption = self.encoder.assumptions.new(liftable=True)
             fact = NoExtra(f"{extra.key}[{extra.extra}]", owner, others)
             self._store.add(Clause(((extra.id, ON), (owner, others)), fact, assumption))
@@ -273,7 +272,7 @@ class Loader:
         return bool(fresh)
 
     def _add_extra(self, owner: VariableId, bits: int, metadata: CoreMetadata, extra: Variable) -> None:
-        """Add what `project[extra]` adds to the requirements of these candidates."""
+        """Add the requirements of `project[extra]` for these candidates."""
         pythons = self.space.catalog.pythons
         for requirement in self._requirements(metadata, metadata.name):
             if requirement.marker is None:
@@ -286,7 +285,7 @@ class Loader:
                 self.encoder.demand_pypi(terms, requirement, Depends(requirement.text, owner, bits))
 
     def _load_conda_extra(self, extra: Variable) -> bool:
-        """The extra of a project that a decided conda record serves: read from the wheel of the same version."""
+        """Add an extra of a project that a decided record provides, from the wheel of the same version."""
         served = self._deciding_record(extra)
         if served is None:
             return False
@@ -308,14 +307,14 @@ class Loader:
         if metadata is not None and extra.extra in metadata.provides_extra:
             self._add_extra(owner, bits, metadata, extra)
             return True
-        # A wheel without the extra settles it; no wheel of this version leaves it open, as a last resort.
+        # If the wheel lacks the extra, exclude the records; if there is no wheel, allow them as a last resort.
         assumption = self.encoder.assumptions.new(liftable=True) if metadata is None else 0
         fact: Fact = NoExtra(f"{extra.key}[{extra.extra}]", owner, bits)
         self._store.add(Clause((*source, (owner, bits)), fact, assumption))
         return True
 
     def _deciding_record(self, extra: Variable) -> tuple[tuple[Term, ...], VariableId, int] | None:
-        """The decided record that answers for an extra's project, and the terms under which it does."""
+        """Return the decided record that answers for an extra's project, and the terms under which it does."""
         store, owner = self._store, self.encoder.owner(extra.key)
         source: tuple[Term, ...] = ((extra.id, ON),)
         meaning = self.space.meanings[owner]
@@ -348,7 +347,7 @@ class Loader:
 
 
 def _split(unread: Sequence[Need], fresh: int) -> tuple[list[Need], list[Need]]:
-    """What these candidates state too, and what they do not."""
+    """Split requirements into those that these candidates state, and the others."""
     wanted: list[Need] = []
     others: list[Need] = []
     for need in unread:

@@ -1,6 +1,6 @@
-"""The joint candidate space of one request: tables of variables, of what their bits stand for, and of demands.
+"""The joint candidate space of one request: tables of variables, of the meaning of their bits, and of demands.
 
-Everything refers to everything else by id, so nothing refers to itself: a space is freed when its last user is gone.
+All references are ids, so there are no reference cycles: a space is freed with its last user.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Space:
         self.meanings: list[Meaning] = []
         self.is_known: list[bool] = []  # whether the candidates were read
         self.demands: list[Demand] = []
-        self.allowed: list[int] = []  # of each demand, what of its target meets it
+        self.allowed: list[int] = []  # per demand: the candidates of its target that meet it
         self.onto: list[list[DemandId]] = []  # the demands on each variable
         self.extras: list[VariableId] = []
-        self.requested: dict[VariableId, set[str]] = {}  # what the person asks for → the kinds of the requirements
+        self.requested: dict[VariableId, set[str]] = {}  # → the kinds of the user's requirements
         self.warnings: dict[str, None] = {}
         self.failures: dict[str, BridgeError] = {}  # file name → why it cannot be used
         self._by_name: dict[str, VariableId] = {}
@@ -60,31 +60,31 @@ class Space:
         return made
 
     def find(self, name: str) -> VariableId | None:
-        """A variable by its name, if there is one."""
+        """Return the variable of this name, if there is one."""
         return self._by_name.get(name)
 
     def conda(self, name: str) -> VariableId:
-        """The variable of a conda name; its records are read when it becomes required."""
+        """Return the variable of a conda name; its records are read when it becomes required."""
         known = self._by_name.get(name)
         return self._new(name, "conda", name) if known is None else known
 
     def wheels(self, project: str) -> VariableId:
-        """The variable of a project's files; the index is asked when it becomes required."""
+        """Return the variable of a project's files; the index is read when it becomes required."""
         known = self._by_name.get(f"pypi:{project}")
         return self._new(f"pypi:{project}", "wheels", project) if known is None else known
 
     def selector(self, project: str) -> VariableId:
-        """The variable of a project for which no conda name of its own stands."""
+        """Return the variable that selects what provides a project."""
         known = self._by_name.get(f"project:{project}")
         return self._new(f"project:{project}", "selector", project) if known is None else known
 
     def extra(self, project: str, extra: str) -> VariableId:
-        """The variable of `project[extra]`."""
+        """Return the variable of `project[extra]`."""
         known = self._by_name.get(f"{project}[{extra}]")
         return self._extra(f"{project}[{extra}]", project, extra) if known is None else known
 
     def record_extra(self, name: str, extra: str) -> VariableId:
-        """The variable of an extra that a MatchSpec asks for: of the records that offer it, else of the project."""
+        """Return the variable of an extra in a MatchSpec: of the records that define it, else of the project."""
         conda = self.catalog.conda(name)
         if conda.wheel_project is not None and not conda.extra_depends(extra)[0]:
             return self.extra(conda.wheel_project, canonical(extra))
@@ -101,7 +101,7 @@ class Space:
         return made
 
     def file(self, variable: VariableId, bit: int) -> IndexFile:
-        """The file behind a candidate of a project."""
+        """Return the file behind a candidate of a project."""
         project = self.meanings[variable].project
         assert project is not None
         return project.files[bit.bit_length() - 2]
@@ -109,12 +109,12 @@ class Space:
     # Clauses and demands
 
     def forbid(self, variable: VariableId, bits: int, fact: Fact, assumptions: int = 0) -> None:
-        """Exclude these candidates, under the assumptions `marks`."""
+        """Exclude these candidates, under the given assumptions."""
         if bits:
             self.store.add(Clause(((variable, bits),), fact, assumptions))
 
     def attach(self, demand: Demand, allowed: int = PRESENT) -> DemandId:
-        """Register a demand with its target; its clauses are the caller's to add."""
+        """Register a demand with its target; the caller adds its clauses."""
         made = len(self.demands)
         self.demands.append(demand)
         self.allowed.append(allowed)
@@ -122,10 +122,10 @@ class Space:
         return made
 
     def imply(self, source: tuple[Term, ...], target: VariableId, fact: Fact, allowed: int) -> DemandId:
-        """If `source` holds, `target` is one of `allowed`."""
+        """Add: if `source` holds, `target` is one of `allowed`."""
         self.store.add(Clause((*source, (target, ~allowed)), fact))
         return self.attach(Demand(source, target, None, fact), allowed)
 
     def decided(self, variable: VariableId) -> Candidate | None:
-        """The one candidate left of a required variable."""
+        """Return the only candidate left of a required variable."""
         return Candidate(variable, self.store.domains[variable]) if self.store.is_decided(variable) else None

@@ -1,7 +1,7 @@
-"""The values of one search: variables, what their bits stand for, and demands. All are immutable and refer by id.
+"""The immutable values of one search: variables, the meaning of their bits, and demands.
 
-A variable and a demand are known by their ids, their places in the tables of a `Space`. What changes during a search
-lives in tables of whoever changes it: domains in the store, what was read in the loader, assumptions in theirs.
+Variables and demands are referred to by id, their place in the tables of a `Space`. State that changes during a search
+is in the store (domains), the loader (what was read) and `Assumptions`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ class Variable:
     """One identifier of the resolver (`docs/decisions/0004-resolver.md`). `id` is its place in the store.
 
     * `conda`: `key` is a conda name; its candidates are the records, then "the wheel of its project".
-    * `wheels`: `key` is a project; its candidates are files. Read only when a wheel is to be taken.
-    * `slot`: a project that several conda names carry, or one among many of a name: "carried by NAME", then "a wheel".
-    * `extra`: `key[extra]`, on or absent; where it `is_of_records`, `key` is a conda name.
+    * `wheels`: `key` is a project; its candidates are files, which are read only when a wheel may be taken.
+    * `selector`: selects what provides a project that has several providers, or shares one with other projects:
+      one candidate per provider, then "a wheel".
+    * `extra`: `key[extra]`, on or absent; with `is_of_records`, `key` is a conda name.
     """
 
     id: VariableId
@@ -44,7 +45,7 @@ class Meaning:
 
     :param conda: the records of a conda name.
     :param project: the files of a project.
-    :param providers: the variables of the conda names behind a slot, one a bit.
+    :param providers: the conda variables behind a selector, one per bit.
     :param wheels: the variable of the wheels behind `wheel_bit`.
     :param wheel_bit: "the wheel of this project", after all other candidates.
     """
@@ -57,9 +58,9 @@ class Meaning:
 
 
 class Demand(NamedTuple):
-    """If all `source` terms hold, the target must be one of the candidates that the demand allows (`Space.allowed`).
+    """An implication: if all `source` terms hold, the target is one of its allowed candidates (`Space.allowed`).
 
-    An optional one also allows that the target is absent (`constrains`).
+    An optional demand also allows an absent target (`constrains`).
     """
 
     source: tuple[Term, ...]

@@ -1,4 +1,4 @@
-"""What there is to choose from: what channels and indexes have of each name that nothing could serve."""
+"""What channels and indexes offer of each name that nothing could meet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Availability"]
 
 
 class Availability:
-    """Says what there is of the names that a proof is about. `bars` are the reasons why files are no candidates."""
+    """Describes the candidates of the names in a proof. `exclusions` are the reasons why files are no candidates."""
 
     def __init__(self, space: Space, sentences: Sentences) -> None:
         self._space = space
@@ -25,7 +25,7 @@ class Availability:
         self.exclusions: set[str] = set()
 
     def of(self, facts: Sequence[Fact]) -> list[str]:
-        """For each name asked for or needed: what channels and indexes have of it, and what bars their files."""
+        """Return, for each requested or required name, what channels and indexes have, and why files are excluded."""
         lines: dict[str, None] = {}
         for fact in facts:
             if isinstance(fact, Requested) and fact.target is None and (name := virtual_name(fact.text)):
@@ -47,7 +47,7 @@ class Availability:
             yield from self._available(provider, demand)
         if meaning.conda is not None:
             is_met = bool(self._space.allowed[demand] & meaning.conda.everything) and requirement is not None
-            if not is_met:  # else it is not for want of versions
+            if not is_met:  # else the versions are not the reason
                 yield from self._available_records(variable, meaning.conda, requirement)
         elif meaning.project is not None:
             yield from self._available_files(variable, meaning.project, requirement)
@@ -70,7 +70,7 @@ class Availability:
         if wheels is not None:
             yield from self._files_behind(wheels, requirement)
         elif conda.records and variable != self._space.python:
-            yield f"{conda.name} is no PyPI project as far as anything vouches for, so the index is not asked"
+            yield f"nothing links {conda.name} to a PyPI project, so the index is not searched"
 
     def _available_files(
         self, variable: VariableId, project: Project, requirement: Requirement | None
@@ -86,10 +86,10 @@ class Availability:
             yield f"{_index(project.files[0])} has {version_range(name, versions, 0)}"
         elif not project.excluded:
             yield f"no index has a file of {name}"
-        served = {file.version for file in project.files}  # by another file, which may be a candidate
+        served = {file.version for file in project.files}  # another file of the version may be a candidate
         for reason, files in project.excluded.items():
             others = [file for file in files if file.version not in served]
-            meeting = [file for file in others if requirement is None or _meets(requirement, file)]
+            meeting = [file for file in others if requirement is None or requirement.accepts(file.version)]
             if meeting:
                 self.exclusions.add(reason)
                 yield self._excluded_files(reason, meeting)
@@ -107,19 +107,13 @@ class Availability:
         if reason == "sdist":
             return f"{what} would have to be built, which --no-build or pip's only-binary forbids"
         if reason == "no-binary":
-            return f"{what} is there as wheels only, which pip's no-binary forbids"
+            return f"{what} is available as wheels only, which pip's no-binary forbids"
         if reason == "too-new":
-            return f"the files of {what} are newer than --exclude-newer allows, or have no time"
+            return f"the files of {what} are newer than --exclude-newer allows, or have no upload time"
         return f"the files of {what} have no readable {reason}"
 
 
 def _index(file: IndexFile) -> str:
-    """An index by its URL, without credentials: the first that has a project serves it alone."""
+    """Name an index by its URL, without credentials: the first that has a project serves it alone."""
     origin = re.sub(r"(?<=://)[^/@]*@", "***@", file.origin)
     return f"the index {origin}" if "://" in origin else "the index"
-
-
-def _meets(requirement: Requirement, file: IndexFile) -> bool:
-    if requirement.specifier is not None:
-        return requirement.specifier.contains(file.version, prereleases=True)
-    return requirement.conda is None or requirement.conda.accepts_version(file.version)

@@ -1,8 +1,8 @@
-"""Why there is no solution, in words that a person can act on.
+"""The explanation of a request without a solution.
 
-The refutation is a tree: at its leaves stand facts (a record depends on, you ask for, a wheel runs on), in between what
-was learned from them. The requests are first cut down to a set of which none can be left out; then each learned clause
-is a step (*because* these facts, *so* this), and the last step is the verdict.
+The refutation is a tree: its leaves are facts (a record depends on, you ask for, a wheel runs on), its inner nodes the
+clauses learned from them. The requests are first reduced to a minimal conflicting set; then each learned clause is a
+step (*because* these facts, *so* this), and the last step is the verdict.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Step:
 
 
 def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) -> NoSolutionError:
-    """The error for a refuted request. `requests` are those that exclude each other, none of them in vain."""
+    """Return the error for a refuted request. `requests` are a minimal conflicting set."""
     sentences = Sentences(space)
     steps = [step for clause in _lemmas(proof) if (step := _step(sentences, clause, is_last=clause is proof))]
     facts = list(facts_of(proof))
@@ -53,7 +53,7 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
     if available and len(steps) == 1:
         steps = [_Step((*available, *steps[0].because), steps[0].so)]
     elif available:
-        steps.insert(0, _Step(tuple(available), "that is all there is to choose from"))
+        steps.insert(0, _Step(tuple(available), "there are no other candidates"))
     if len(steps) > _MAX_STEPS:
         left = len(steps) - _MAX_STEPS
         steps = [*steps[: _MAX_STEPS - 1], _Step((f"{left} more steps",), "…"), steps[-1]]
@@ -68,7 +68,7 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
 
 
 def _step(sentences: Sentences, clause: Clause, *, is_last: bool) -> _Step | None:
-    """A learned clause as a step; `None` where it only says what its name says."""
+    """Return a learned clause as a step; `None` if it adds nothing to its name."""
     facts = [p.fact for p in clause.parents if isinstance(p.fact, Fact) and sentences.says(p.fact)]
     because = list(dict.fromkeys(map(sentences.of, _alternatives(facts))))
     if not because and not is_last:
@@ -80,18 +80,18 @@ def _step(sentences: Sentences, clause: Clause, *, is_last: bool) -> _Step | Non
 
 
 def _build_output(facts: Sequence[Fact], space: Space) -> list[str]:
-    """The last lines of the builds that failed, of which the messages hold one only."""
+    """Return the last output lines of failed builds; their messages hold only one line."""
     lines: list[str] = []
     for fact in facts:
         error = space.failures.get(fact.text) if isinstance(fact, Unreadable) else None
         if isinstance(error, BuildError) and error.context and len(lines) < _MAX_STEPS:
-            lines.append(f"the build of {fact.text} said last:")
+            lines.append(f"last output of the build of {fact.text}:")
             lines += [f"  {line}" for line in error.context[-_MAX_LINES:]]
     return lines
 
 
 def _lemmas(proof: Clause) -> list[Clause]:
-    """The learned clauses of a proof, each after those it rests on."""
+    """Return the learned clauses of a proof in topological order, parents first."""
     ordered: list[Clause] = []
     seen: set[int] = set()
     agenda: list[tuple[Clause, bool]] = [(proof, False)]
@@ -107,7 +107,7 @@ def _lemmas(proof: Clause) -> list[Clause]:
 
 
 def facts_of(proof: Clause) -> Iterable[Fact]:
-    """The facts that a proof rests on."""
+    """Yield the facts that a proof rests on."""
     seen: set[int] = set()
     for lemma in _lemmas(proof):
         for parent in lemma.parents:
@@ -117,9 +117,9 @@ def facts_of(proof: Clause) -> Iterable[Fact]:
 
 
 def _alternatives(facts: Iterable[Fact]) -> list[Fact]:
-    """The facts, where several that candidates of one name state of another are one: each states one of its texts.
+    """Merge facts of different candidates of one name on the same target: each candidate states one of the texts.
 
-    Where a candidate states two of them, both hold, and each has a sentence of its own.
+    Facts of the same candidate all hold, so they stay separate sentences.
     """
     groups: dict[object, list[Fact]] = {}
     for fact in facts:
@@ -138,7 +138,7 @@ def _united(facts: list[Fact]) -> list[Fact]:
 
 
 def _hint(facts: Sequence[Fact], space: Space, exclusions: Iterable[str]) -> str:
-    """What the person can change, by the kinds of facts the proof rests on, and by what bars files that would do."""
+    """Return what the user can change, by the kinds of facts in the proof and the reasons why files are excluded."""
     kinds = {type(fact) for fact in facts}
     requested = [fact.text for fact in facts if isinstance(fact, Requested)]
     ways = []
@@ -155,7 +155,7 @@ def _hint(facts: Sequence[Fact], space: Space, exclusions: Iterable[str]) -> str
             "name an index that has files for this python with --index-url (the first that has a project serves it)"
         )
     if KeptForeign in kinds or "foreign" in exclusions:
-        ways.append("let bridge own what other installers put there, so that it can be replaced: bridge adopt")
+        ways.append("let bridge own the packages of other installers, so that it can replace them: bridge adopt")
     if Pinned in kinds:
         ways.append("change conda-meta/pinned")
     if NoExtra in kinds:

@@ -1,4 +1,4 @@
-"""Sentences for the facts and clauses of one space: a fact about many candidates is one, with their versions' range."""
+"""Sentences for the facts and clauses of one space; a fact about many candidates is one sentence."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MAX_TEXTS = 6  # of one fact
 
 
 class Sentences:
-    """Says facts and clauses of one space in words that a person can act on."""
+    """Words the facts and clauses of one space."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -48,26 +48,26 @@ class Sentences:
         self.has_python = python is None or bool(python.records)
 
     def says(self, fact: Fact) -> bool:
-        """Whether a fact is worth a sentence: the others follow from what names mean.
+        """Return whether a fact deserves a sentence: the others follow from the names.
 
-        That a python is needed goes without saying where there is one to choose from.
+        That a python is needed goes without saying if there are pythons to choose from.
         """
         return type(fact) in _SENTENCES and not (isinstance(fact, NeedsPython) and self.has_python)
 
     def of(self, fact: Fact) -> str:
-        """The sentence of a fact."""
+        """Return the sentence of a fact."""
         return _SENTENCES[type(fact)](self, fact)
 
     def consequence(self, clause: Clause) -> str:
-        """What a learned clause says."""
+        """Return what a learned clause means."""
         parts = [self._term(variable, mask) for variable, mask in clause.terms]
         needed = [part.removeprefix("no ") for part in parts if part.startswith("no ")]
         excluded = [part for part in parts if not part.startswith("no ")]
         if not excluded:
-            return listed([f"{name} is needed" for name in needed]) or "this leads nowhere"
+            return listed([f"{name} is needed" for name in needed]) or "there is a contradiction"
         if len(excluded) == 1 and not needed:
-            return f"{excluded[0]} is out of the question"
-        return f"{listed(excluded)} cannot be taken" + (f" without {listed(needed)}" if needed else " together")
+            return f"{excluded[0]} cannot be used"
+        return f"{listed(excluded)} cannot be used" + (f" without {listed(needed)}" if needed else " together")
 
     def _term(self, variable: VariableId, mask: int) -> str:
         if mask == ABSENT:
@@ -75,22 +75,22 @@ class Sentences:
         return self._versions(variable, mask & ~ABSENT)
 
     def name(self, variable: VariableId | None) -> str:
-        """What a person calls a variable."""
+        """Return the user's name for a variable."""
         if variable is None:
             return "?"
         return self._space.variables[variable].name.removeprefix("project:").removeprefix("pypi:")
 
     def virtual(self, name: str) -> str:
-        """What the target has of a virtual package."""
+        """Describe a virtual package of the target."""
         version = self._space.catalog.target.virtual(name)
         return f"the target has {name} {version}" if version is not None else f"the target has no {name}"
 
     def who(self, fact: Fact) -> str:
-        """The candidates that state a fact."""
+        """Describe the candidates that state a fact."""
         return self._versions(fact.subject, fact.bits) if fact.subject is not None else "the request"
 
     def _versions(self, variable: VariableId, bits: int) -> str:
-        """Some candidates of a variable in words: `numpy 1.24.0 to 1.26.4 (conda)`."""
+        """Describe candidates of a variable: `numpy 1.24.0 to 1.26.4 (conda)`."""
         names: dict[str, None] = {}
         bits &= self._space.store.full[variable]
         key, meaning = self._space.variables[variable].key, self._space.meanings[variable]
@@ -128,7 +128,7 @@ class Sentences:
 
     def needs_python(self, fact: Fact) -> str:
         who = f"`{fact.text}`" if fact.text else f"a wheel of {self.name(fact.subject)}"
-        return f"{who} needs a python that comes as a conda package"
+        return f"{who} needs python as a conda package"
 
     def unreadable(self, fact: Fact) -> str:
         error = self._space.failures.get(fact.text)
@@ -140,10 +140,10 @@ class Sentences:
 
 _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     Requested: lambda _, fact: f"you ask for `{fact.text}`",
-    Constraint: lambda _, fact: f"a constraint of yours says `{fact.text}`",
-    Pinned: lambda _, fact: f"conda-meta/pinned of the environment says `{fact.text}`",
-    KeptInstalled: lambda _, fact: f"{fact.text} is installed and is to stay",
-    KeptForeign: lambda _, fact: f"{fact.text} was put there by another installer, and bridge leaves it alone",
+    Constraint: lambda _, fact: f"your constraints require `{fact.text}`",
+    Pinned: lambda _, fact: f"conda-meta/pinned of the environment requires `{fact.text}`",
+    KeptInstalled: lambda _, fact: f"{fact.text} is installed and must stay",
+    KeptForeign: lambda _, fact: f"{fact.text} was installed by another installer, and bridge does not change it",
     Depends: Sentences.depends,
     Constrains: lambda say, fact: f"{say.who(fact)} allows only `{plain(fact.text)}` beside it",
     Serves: Sentences.serves,
@@ -154,11 +154,11 @@ _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     Virtual: Sentences.lacks_virtual,
     Yanked: lambda say, fact: f"{say.who(fact)} is yanked, and only a pin on exactly that version asks for it",
     Prerelease: lambda say, fact: f"{say.who(fact)} is a pre-release",
-    TooNew: lambda say, fact: f"{say.who(fact)} is newer than --exclude-newer allows, or has no time",
+    TooNew: lambda say, fact: f"{say.who(fact)} is newer than --exclude-newer allows, or has no timestamp",
     Only: lambda say, fact: f"--only takes {say.name(fact.subject)} as a {fact.text} package",
     Unreadable: Sentences.unreadable,
-    NoExtra: lambda say, fact: f"no wheel says what the extra {fact.text} of {say.who(fact)} needs",
-}  # `Provides` has none: it follows from what the names mean
+    NoExtra: lambda say, fact: f"no wheel defines what the extra {fact.text} of {say.who(fact)} requires",
+}  # `Provides` has none: it follows from the names
 
 
 def version_range(name: str, versions: Sequence[str], total: int) -> str:
@@ -172,7 +172,7 @@ def version_range(name: str, versions: Sequence[str], total: int) -> str:
 
 
 def listed(parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; nothing for none."""
+    """Join as `a`, `a and b`, `a, b and c`; empty for none."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
 
 
@@ -182,11 +182,11 @@ def _few(texts: Sequence[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """A text with its spaces made single."""
+    """Collapse runs of spaces."""
     return " ".join(text.split())
 
 
 def virtual_name(text: str) -> str:
-    """The virtual package that a MatchSpec is about, or `""`."""
+    """Return the virtual package of a MatchSpec, or `""`."""
     match = re.match(r"\s*(?:conda:)?(__\w+)", text)
     return match[1] if match else ""

@@ -1,4 +1,4 @@
-"""Which of the requests exclude each other, for an explanation that names only requests that matter."""
+"""A minimal conflicting subset of the requests, so that the explanation names only requests that matter."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from bridge.resolve.store import Clause
 
 __all__ = ["RefutedRequest"]
 
-MORE_ROUNDS = 4  # than the refutation took, until what is tried in its place counts as solvable
-ALONE_ROUNDS = 30  # the same for one request alone: that it is impossible by itself is worth knowing
+MORE_ROUNDS = 4  # beyond the rounds of the refutation, until a subset counts as solvable
+ALONE_ROUNDS = 30  # the same for a single request: worth more effort, because it may be impossible by itself
 ALL_ROUNDS = 120  # of all attempts together
 
 
 class RefutedRequest:
-    """A refuted request. `explained` cuts it down by short searches, each in a space of its own."""
+    """A request without a solution. `explained` reduces it by short searches, each in a space of its own."""
 
     def __init__(self, request: SolveRequest, space: Space, proof: Clause, rounds: int) -> None:
         self._left = ALL_ROUNDS
         self._take(request, space, proof, rounds)
 
     def explained(self) -> NoSolutionError:
-        """The error, for a small conflicting subset of the requests: those that the proof rests on, as far as cut."""
+        """Return the error for a small conflicting subset of the requests."""
         while 0 < len(self._core) < len(self._request.requirements) and self._is_refuted(self._core):
             pass
         for requirement in self._core:
@@ -42,13 +42,13 @@ class RefutedRequest:
         return no_solution(self._space, self._proof, self._core or self._request.requirements)
 
     def _take(self, request: SolveRequest, space: Space, proof: Clause, rounds: int) -> None:
-        """Go on from this refutation. `_core` are the requests that its proof rests on."""
+        """Continue with this refutation. `_core` are the requests that its proof rests on."""
         self._request, self._space, self._proof, self._rounds = request, space, proof, rounds
         requested = {fact.text for fact in facts_of(proof) if isinstance(fact, Requested)}
         self._core = tuple(r for r in request.requirements if r.text in requested)
 
     def _is_refuted(self, fewer: tuple[Requirement, ...]) -> bool:
-        """Whether a short search refutes these requests too: then they, and its proof, take the place of the others."""
+        """Return whether a short search refutes these requests; then they and its proof replace the previous ones."""
         most = self._rounds + (ALONE_ROUNDS if len(fewer) == 1 else MORE_ROUNDS)
         if most > self._left:
             return False

@@ -1,8 +1,8 @@
 """The search: an `AbstractResolver` of resolvelib over the store (`docs/decisions/0004-resolver.md`).
 
-resolvelib gives the contract: the resolver's and the reporter's classes, `Result`, and the exceptions. The loop is
-here: what is required and not pinned yet is decided one by one in the order of the policy, each in a level of the
-store; a conflict is learned from, and the pins above the level that is kept are dropped.
+resolvelib defines the interface: the resolver and reporter classes, `Result`, and the exceptions. The loop is here:
+required variables are decided one by one in the order of the policy, each in a level of the store; after a conflict a
+clause is learned, and the pins above the level it jumps back to are dropped.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class Reporter(BaseReporter[Demand, Candidate, VariableId]):
 
 
 class StoreProvider(AbstractProvider[Demand, Candidate, VariableId]):
-    """What `Joint` asks of a provider: what a demand or a candidate is about, and what to decide next.
+    """The part of a provider that `Joint` uses: identifiers, and what to decide next.
 
-    resolvelib's own `Resolver` also asks for matches, dependencies and whether a candidate satisfies a requirement;
-    here the store has propagated all three before anything is decided, so these methods are not defined.
+    resolvelib's own `Resolver` also needs matches, dependencies and satisfaction; here the store has propagated all
+    three before any decision, so these methods are undefined.
     """
 
     def __init__(self, space: Space) -> None:
@@ -87,12 +87,12 @@ class StoreProvider(AbstractProvider[Demand, Candidate, VariableId]):
         information: Mapping[VariableId, Iterator[RequirementInformation[Demand, Candidate]]],
         backtrack_causes: Sequence[RequirementInformation[Demand, Candidate]],
     ) -> Iterable[VariableId]:
-        """The one to decide first, by the policy."""
+        """Return the variable to decide first, by the policy."""
         return (min(identifiers, key=lambda variable: decision_order(self.space, variable)),)
 
 
 class _Checkpoint(NamedTuple):
-    """How far the search was when a level of the store was open: the lengths of its two tables."""
+    """The lengths of the search's two tables when a level of the store was opened."""
 
     level: int
     pins: int
@@ -100,7 +100,7 @@ class _Checkpoint(NamedTuple):
 
 
 class Joint(AbstractResolver[Demand, Candidate, VariableId]):
-    """The resolver of the joint space. One open level of the store per decision."""
+    """The resolver of the joint space, with one open level of the store per decision."""
 
     base_exception = ResolverException
 
@@ -109,13 +109,13 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         self._max_rounds = max_rounds
         self._space = provider.space
         self._loader = loader
-        # Tables in the order of insertion, cut back to a mark by a jump. What is pinned may not be in `_required`.
+        # Tables in insertion order; a backjump cuts them back to a checkpoint. A pin may be missing in `_required`.
         self._required: dict[VariableId, None] = {}
         self._pins: dict[VariableId, Candidate] = {}
         self._checkpoints: list[_Checkpoint] = []
 
     def resolve(self, requirements: Iterable[Demand], **kwargs: object) -> Result[Demand, Candidate, VariableId]:
-        """Pin every variable that is required, and return the pins as `mapping`; the rest of it is empty.
+        """Pin every required variable; the result's `mapping` holds the pins, the rest of it is empty.
 
         Raises `Unsolvable`, and `ResolutionTooDeep` after `max_rounds` decisions.
         """
@@ -144,7 +144,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         self._checkpoints.append(_Checkpoint(self._space.store.level, len(self._pins), len(self._required)))
 
     def _pin(self, variable: VariableId) -> bool:
-        """Decide a variable and draw what follows. A conflict waits in the store for `_jump_back`."""
+        """Decide a variable and propagate. A conflict stays in the store for `_jump_back`."""
         conflict = self._loader.settle()
         if self._goes_on(variable, conflict):
             conflict = self._decide(variable)
@@ -154,7 +154,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         return True
 
     def _goes_on(self, variable: VariableId, conflict: Clause | None) -> bool:
-        """Whether a variable is still to be decided, after the store has settled."""
+        """Return whether a variable is still to be decided after the store has settled."""
         return conflict is None and not self._loader.is_lifting and not self._space.store.is_decided(variable)
 
     def _decide(self, variable: VariableId) -> Clause | None:
@@ -162,20 +162,20 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         loader.encoder.read_candidates(variable)
         wheels = space.meanings[variable].wheels
         if wheels is not None and not space.is_known[wheels] and compares_versions(space, variable):
-            loader.encoder.read_candidates(wheels)  # what is known of them may bar what would have been taken
+            loader.encoder.read_candidates(wheels)  # their facts may exclude the current choice
             conflict = loader.settle()
             if not self._goes_on(variable, conflict):
                 return conflict
         chosen = choose(space, variable)
         if variable == space.python and variable in space.requested:
             compared = self._compare_pythons(chosen.bit)
-            conflict = loader.settle()  # what was read for one python may bar another
+            conflict = loader.settle()  # facts read for one python may exclude another
             if not self._goes_on(variable, conflict):
                 return conflict
             is_left = store.domains[variable] & compared
             chosen = Candidate(variable, compared) if is_left else choose(space, variable)
         if space.variables[chosen.variable].kind == "wheels" and not loader.has_metadata(*chosen):
-            # What a wheel needs is known from METADATA alone: read before the level opens, for it holds at any level.
+            # Read METADATA before the level opens, because its requirements hold at any level.
             loader.load_wheel(*chosen)
             conflict = loader.settle()
             if not self._goes_on(variable, conflict):
@@ -185,10 +185,10 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         return loader.settle()
 
     def _compare_pythons(self, newest: int) -> int:
-        """Of the newest pythons of a few minors the one that costs least of what else was asked.
+        """Return the python, among the newest of a few minors, with the lowest cost to the other requests.
 
-        First it is to leave a record of most names, then most of them at the version they could have. Each is tried:
-        taken, its consequences drawn, and taken back. Of equals, and where nothing is lost, the newest is taken.
+        The cost is the number of requested names without a record left, then of names below their best version. Each
+        python is decided, propagated and undone. The newest wins among equals, and at once if it costs nothing.
         """
         space, store, python = self._space, self._space.store, self._space.python
         minors = newest_of_minors(space, COMPARED_MINORS)
@@ -199,14 +199,14 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         least, chosen = (len(before) + 1, 0), newest
         for bit in minors:
             if not store.domains[python] & bit:
-                continue  # what was read for another bars it
+                continue  # facts read for another python exclude it
             level = store.level
             store.decide(python, bit)
             conflict = self._loader.settle()
             after = {variable: best_version(space, variable) for variable in before}
             store.backjump(level)
             if self._loader.is_lifting or store.propagate() is not None:
-                return newest  # the caller settles first, and sees it
+                return newest  # the caller settles again and handles the conflict
             lost = [variable for variable in before if after[variable] != before[variable]]
             cost = (sum(after[variable] is None for variable in lost), len(lost))
             if conflict is None and cost < least:
@@ -216,10 +216,10 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         return chosen
 
     def _pin_decided(self) -> None:
-        """Bring the tables up to what the store knows: every variable that is required, and its pin where it has one.
+        """Add every variable that the store requires to the tables, and its pin if it is decided.
 
-        What is required may come to light after its parent was pinned (facts are read late), so the store is asked for
-        all of it, not only for what the last candidate needs.
+        Facts are read late, so a variable may become required after its parent was pinned: check all variables, not
+        only those that the last candidate requires.
         """
         space, store, pins = self._space, self._space.store, self._pins
         changed, store.unpinned = store.unpinned, set()
@@ -229,7 +229,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
             candidate = space.decided(variable)
             if variable not in self._required:
                 if not self._is_demanded(variable):
-                    store.unpinned.add(variable)  # only a learned clause asks for it as yet: its parent comes later
+                    store.unpinned.add(variable)  # only a learned clause requires it yet: its parent comes later
                     continue
                 if candidate is None:
                     self._required[variable] = None
@@ -245,7 +245,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         return False
 
     def _jump_back(self) -> None:
-        """Learn from the conflict in the store, and drop the pins above the level that is kept."""
+        """Learn from the conflict in the store, and drop the pins above the level it jumps back to."""
         assumptions, store = self._loader.encoder.assumptions, self._space.store
         if assumptions.lifting:
             assumptions.lift(0)
@@ -262,7 +262,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         self._drop_pins(level)
 
     def _drop_pins(self, level: int) -> None:
-        """Cut the tables back to the last mark that holds at `level`; the first, which has no pins, always does."""
+        """Cut the tables back to the last checkpoint at or below `level`; the first, without pins, always qualifies."""
         known = self._required.keys() | self._pins.keys()
         while len(self._checkpoints) > 1 and self._checkpoints[-1].level > level:
             self._checkpoints.pop()
@@ -272,12 +272,12 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         while len(self._required) > required:
             self._required.popitem()
         self._checkpoint()
-        # What the dropped levels had pinned may hold at a lower level too: it is looked at again.
+        # Pins of the dropped levels may hold at a lower level too: check them again.
         self._space.store.unpinned |= known - self._pins.keys()
 
 
 def lift_or_give_up(loader: Loader) -> None:
-    """No solution at level 0: lift the assumptions it rests on. Raises `Unsolvable` where it rests on none."""
+    """Lift the assumptions that a refutation at level 0 rests on. Raises `Unsolvable` if it rests on none."""
     refutation = loader.space.store.refutation
     assert refutation is not None
     if not loader.encoder.assumptions.lift(refutation.assumptions):
@@ -287,7 +287,7 @@ def lift_or_give_up(loader: Loader) -> None:
 def run(
     loader: Loader, roots: Iterable[DemandId], reporter: Reporter, max_rounds: int
 ) -> Mapping[VariableId, Candidate]:
-    """Resolve; returns the pins. Raises `Unsolvable` and resolvelib's `ResolutionTooDeep`."""
+    """Resolve and return the pins. Raises `Unsolvable` and resolvelib's `ResolutionTooDeep`."""
     space, assumptions = loader.space, loader.encoder.assumptions
     while True:
         conflict = loader.settle()

@@ -1,15 +1,14 @@
-"""Which candidate comes first across conda and PyPI, and what is decided first: the whole policy, in one place.
+"""The policy, in one place: which candidate is preferred across conda and PyPI, and what is decided first.
 
-The order within one list (the records of a conda name, the files of a project) is that of `candidates/ranks.py`.
-Between the ecosystems: `--prefer conda` takes a record where any is left, even an older one; `wheel` turns it around;
-`newest` takes the higher version, and conda where they are equal. What was asked for by PEP 508 requirements alone is
-taken by `newest` unless wheels are preferred: who asks PyPI's way means the newest there is. What is installed is kept
-while it meets what is asked.
+The order within one list (the records of a conda name, the files of a project) is in `candidates/ranks.py`. Between the
+ecosystems, `--prefer conda` takes a record if any is left, even an older one; `wheel` does the opposite; `newest` takes
+the higher version, and conda if they are equal. Projects that only PEP 508 requirements request are taken by `newest`
+unless wheels are preferred: on PyPI a requirement means the newest version. Installed packages are kept while they meet
+the requirements.
 
-What is decided first: python where it was asked for, in the minor that costs least of what else was asked (of the
-newest three: one for which a name is left without a record counts most, then one that holds a name at an older
-version; of equals the newest); then everything else that was asked for, then python, then the identifier with the
-fewest candidates left.
+Decision order: a requested python first, in the minor with the lowest cost to the other requests (of the newest three:
+a name without any record left counts most, then a name at an older version; the newest of equals); then all other
+requests; then python; then the variable with the fewest candidates left.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from bridge.resolve.store import Term
 
 __all__ = ["COMPARED_MINORS", "best_version", "choose", "compares_versions", "decision_order", "newest_of_minors"]
 
-COMPARED_MINORS = 3  # of python, where it was asked for and several would do
+COMPARED_MINORS = 3  # of a requested python
 
 
 def decision_order(space: Space, variable: VariableId) -> tuple[object, ...]:
-    """The preference of a variable; the smallest is decided first. O(1)."""
+    """Return the decision order of a variable; the smallest is decided first. O(1)."""
     python_first = (0, 2) if variable == space.python else (1, 3)
     group = python_first[0 if variable in space.requested else 1]
     count = space.store.domains[variable].bit_count()
@@ -34,7 +33,7 @@ def decision_order(space: Space, variable: VariableId) -> tuple[object, ...]:
 
 
 def newest_of_minors(space: Space, most: int) -> list[int]:
-    """The best python left of each of the newest minors, at most so many."""
+    """Return the best python left of each of the newest minors, at most `most`."""
     conda = space.meanings[space.python].conda
     assert conda is not None
     domain = space.store.domains[space.python]
@@ -48,7 +47,7 @@ def newest_of_minors(space: Space, most: int) -> list[int]:
 
 
 def best_version(space: Space, variable: VariableId) -> str | None:
-    """The version of the best record left; `None` where only wheels are, or nothing is known yet."""
+    """Return the version of the best record left; `None` if only wheels are left or nothing was read."""
     meaning = space.meanings[variable]
     left = space.store.domains[variable] & PRESENT & ~meaning.wheel_bit
     if meaning.conda is None or left <= 0:
@@ -57,7 +56,7 @@ def best_version(space: Space, variable: VariableId) -> str | None:
 
 
 def compares_versions(space: Space, variable: VariableId) -> bool:
-    """Whether the versions of a record and of a wheel decide between them: both have to be known then."""
+    """Return whether the versions of a record and of a wheel decide between them, so that both must be known."""
     prefer = space.catalog.options.prefer
     if prefer == "conda" and space.requested.get(variable) == {"pep508"}:
         prefer = "newest"
@@ -68,9 +67,9 @@ def compares_versions(space: Space, variable: VariableId) -> bool:
 
 
 def choose(space: Space, variable: VariableId) -> Candidate:
-    """The best candidate left of a required, known variable: its own, or one that a bit of it stands for.
+    """Return the best candidate left of a required, known variable: its own, or one that a bit of it stands for.
 
-    Where `weighs_versions`, its wheels must be known.
+    If `compares_versions`, its wheels must be known.
     """
     domain = space.store.domains[variable]
     kept = domain & space.kept.get(space.variables[variable].name, 0)
@@ -86,9 +85,9 @@ def choose(space: Space, variable: VariableId) -> Candidate:
 
 
 def _newest(space: Space, variable: VariableId) -> Candidate:
-    """Of the best record (of the first provider that has any) and the best wheel the newer; of equals the record.
+    """Return the newer of the best record (of the first provider that has any) and the best wheel; the record if equal.
 
-    What is returned is the record or the file itself, so that another is weighed where this one cannot be had.
+    The result is the record or the file itself, so that the next best is compared if it turns out to be unusable.
     """
     store, meaning = space.store, space.meanings[variable]
     assert meaning.wheels is not None
@@ -109,7 +108,7 @@ def _newest(space: Space, variable: VariableId) -> Candidate:
 
 
 def _left(space: Space, target: VariableId, term: Term) -> int:
-    """What would be left of a variable if one more term held, by the demands on it."""
+    """Return what one more term would leave of a variable, by the demands on it."""
     left = space.store.domains[target]
     for demand in space.onto[target]:
         source = space.demands[demand].source

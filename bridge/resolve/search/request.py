@@ -1,4 +1,4 @@
-"""What one solve is asked, beside the catalog."""
+"""The input of one solve, beside the catalog."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["SolveRequest"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolveRequest:
-    """The requirements of the person, and what the environment adds to them; `resolve` says what each is."""
+    """The user's requirements and those of the environment; `bridge.resolve.resolve` describes each."""
 
     requirements: tuple[Requirement, ...]
     retained: tuple[Requirement, ...] = ()
@@ -23,7 +23,7 @@ class SolveRequest:
     foreign: tuple[Requirement, ...] = ()
 
     def encode(self, encoder: Encoder) -> list[DemandId]:
-        """Add all of it to a space; returns the demands that stand at the root."""
+        """Add all of it to a space; returns the demands at the root."""
         for constraint in self.constraints:
             encoder.constrain(constraint)
         for pin in self.pins:

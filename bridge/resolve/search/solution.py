@@ -1,4 +1,4 @@
-"""The pins of a search as a `Resolution`: packages, who needs whom, and on what the links between names rest."""
+"""The pins of a search as a `Resolution`: packages, their dependents, and the evidence for their PyPI names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Pins = Mapping[VariableId, Candidate]
 
 
 def solution(loader: Loader, pins: Pins, reporter: Reporter, started: float) -> Resolution:
-    """What a search found; `started` is of `time.perf_counter`."""
+    """Return the result of a search; `started` is from `time.perf_counter`."""
     space = loader.space
     statistics = Statistics(
         rounds=reporter.rounds,
@@ -38,7 +38,7 @@ def solution(loader: Loader, pins: Pins, reporter: Reporter, started: float) -> 
 
 
 def _target(space: Space, pins: Pins) -> Target:
-    """The target with the python that was chosen."""
+    """Return the target with the chosen python."""
     pin = pins.get(space.python)
     python = _python(space, pin) if pin is not None else None
     return space.catalog.target.with_python(python) if python is not None else space.catalog.target
@@ -59,7 +59,7 @@ def _packages(loader: Loader, pins: Pins, target: Target) -> tuple[Resolved, ...
     taken = {record.name for record in chosen.values() if record.ecosystem == "conda"}
     for variable, record in chosen.items():
         if record.ecosystem == "wheel" and record.name in taken:
-            # A conda package of this name was chosen too, so it is another thing: two records never share a name.
+            # Another package of this name was chosen from conda; two records never share a name.
             chosen[variable] = replace(record, name=f"pypi-{record.pypi_names[0]}")
     needs, requested, extras = _edges(space, pins, chosen)
     packages = [
@@ -98,7 +98,7 @@ def _record(loader: Loader, pin: Candidate, target: Target) -> Record | None:
 
 
 def _evidence(space: Space, pin: Candidate) -> str:
-    """On what the link between this package and its PyPI names rests."""
+    """Return the kind of evidence that links this package to its PyPI names."""
     conda = space.meanings[pin.variable].conda
     return "index" if conda is None else conda.provided[pin.bit.bit_length() - 2].evidence
 
@@ -130,7 +130,7 @@ def _edges(
 
 
 def _package_of(space: Space, variable: Variable, pins: Pins) -> VariableId | None:
-    """The variable whose candidate is the package behind an identifier."""
+    """Return the variable whose candidate is the package behind an identifier."""
     if variable.kind == "extra":
         for name in (f"project:{variable.key}", f"pypi:{variable.key}", variable.key):
             owner = space.find(name)
@@ -149,7 +149,7 @@ def _package_of(space: Space, variable: Variable, pins: Pins) -> VariableId | No
 
 
 def _providing(space: Space, extra: Variable, pins: Pins) -> Iterator[VariableId]:
-    """The conda names among the pins that carry an extra's project."""
+    """Yield the pinned conda names that provide an extra's project."""
     for pin in pins.values():
         meaning = space.meanings[pin.variable]
         if meaning.conda is None or pin.bit == meaning.wheel_bit:
