@@ -259,26 +259,14 @@ def span_of(
     admitted = PythonVersions.admitted(pythons, microversions(requirements.deciding()))
     if not admitted.versions:
         raise UnsafeInputError("requires-python", f"no python version fits {requirements.project}: {pythons}")
-    evaluator = _Evaluator(requirements)
-
-    @cache
-    def required_at(place: Place) -> object:
-        try:
-            return frozenset(evaluator.at(place))
-        except UnsafeInputError as error:  # undecidable there; the package may be for other places
-            return error.message
-
-    def required(place: Place) -> object:
-        return required_at(evaluator.representative(place))
-
-    span = find_span(required, admitted, subdirs, target)
+    span = find_span(_Evaluator(requirements).comparable, admitted, subdirs, target)
     if span is not None:
         return span
-    everywhere = admitted.places(subdirs)
+    changing = varying(requirements.lines.all, admitted.places(subdirs))
     raise UnsafeInputError(
         "not-portable",
         f"the requirements of {requirements.project} differ by platform or python; no single package fits all",
-        context=varying(requirements.lines.all, everywhere) or ("the requirements of a required extra differ",),
+        context=changing or ("the requirements of a required extra differ",),
         hint="choose the platform and the python to convert for, one package for each",
     )
 
@@ -290,22 +278,26 @@ class _Evaluator:
         self._requirements = requirements
         self._deciding = requirements.deciding()
         self._by_outcome: dict[tuple[tuple[bool | None, ...], ...], Place] = {}
-        self._required: dict[tuple[Place, str], tuple[RequiredProject, ...]] = {}
-        self._representatives: dict[Place, Place] = {}
+        self._comparable: dict[Place, object] = {}
+        self.representative = cache(self._representative)
 
-    def representative(self, place: Place) -> Place:
+    def _representative(self, place: Place) -> Place:
         """Return one place for all that have the same requirements."""
-        if place not in self._representatives:
-            outcome = tuple(line.outcome(place) for line in self._deciding)
-            self._representatives[place] = self._by_outcome.setdefault(outcome, place)
-        return self._representatives[place]
+        return self._by_outcome.setdefault(tuple(line.outcome(place) for line in self._deciding), place)
 
     def at(self, place: Place, extra: str = "") -> tuple[RequiredProject, ...]:
-        """Return `WheelRequirements.at`, from the cache if possible."""
-        key = (self.representative(place), extra)
-        if key not in self._required:
-            self._required[key] = self._requirements.at(*key)
-        return self._required[key]
+        """Return `WheelRequirements.at`."""
+        return self._requirements.at(self.representative(place), extra)
+
+    def comparable(self, place: Place) -> object:
+        """Return the base requirements in any order; the error's message if they are undecidable there."""
+        place = self.representative(place)
+        if place not in self._comparable:
+            try:
+                self._comparable[place] = frozenset(self._requirements.at(place))
+            except UnsafeInputError as error:  # the package may be for other places
+                self._comparable[place] = error.message
+        return self._comparable[place]
 
 
 def dependencies(requirements: WheelRequirements, span: Span, names: NameMap) -> Dependencies:

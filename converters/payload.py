@@ -230,20 +230,14 @@ def _script(archive: Archive, member: _WheelFile, layout: PackageLayout) -> byte
 def _command(command: _Command) -> bytes:
     """Return the script of an entry point, like pip's. Only the first part of a dotted attribute is imported (C46)."""
     imported = command.attribute.split(".", 1)[0]
-    text = _COMMAND.format(
-        placeholder=PLACEHOLDER, module=command.module, imported=imported, attribute=command.attribute
-    )
-    return text.encode()
+    values = {"module": command.module, "imported": imported, "attribute": command.attribute}
+    return _COMMAND.format(placeholder=PLACEHOLDER, **values).encode()
 
 
-def _commands_of(layout: PackageLayout, command: _Command) -> Iterator[str]:
-    """Yield the paths in RECORD of an entry point's commands."""
+def _commands_of(layout: PackageLayout, command: _Command) -> list[str]:
+    """Return the paths in RECORD of an entry point's commands."""
     path = layout.record_path(f"{layout.scripts}/{command.name}")
-    if layout.is_windows:
-        yield f"{path}-script.py"
-        yield f"{path}.exe"
-    else:
-        yield path
+    return [f"{path}-script.py", f"{path}.exe"] if layout.is_windows else [path]
 
 
 def _made(path: str, data: bytes, *, is_executable: bool = False, is_patched: bool = False) -> File:

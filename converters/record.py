@@ -100,8 +100,7 @@ def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = 
             "record-invalid", f"a record has an unsafe name, version or build: {name} {version} {build}"
         )
     noarch = data.get("noarch")
-    features = data.get("track_features") or ()
-    purls = _texts(data, "purls")
+    features = data.get("track_features")
     return Record(
         ecosystem="conda",
         name=name,
@@ -116,18 +115,16 @@ def conda_record(data: Mapping[str, object], *, origin: str = "", subdir: str = 
         track_features=tuple(features.replace(",", " ").split())
         if isinstance(features, str)
         else _texts(data, "track_features"),
-        purls=purls,
+        purls=_texts(data, "purls"),
         timestamp=_milliseconds(_number(data, "timestamp")),
         filename=str(data.get("fn") or ""),
         url=str(data.get("url") or ""),
         origin=str(data.get("channel") or origin).rstrip("/"),
-        sha256=_text(data, "sha256") if data.get("sha256") else None,
-        md5=_text(data, "md5") if data.get("md5") else None,
+        sha256=_optional_text(data, "sha256"),
+        md5=_optional_text(data, "md5"),
         size=_number(data, "size"),
         license=str(data["license"]) if data.get("license") else None,
-        python_site_packages_path=_text(data, "python_site_packages_path")
-        if data.get("python_site_packages_path")
-        else None,
+        python_site_packages_path=_optional_text(data, "python_site_packages_path"),
         others=_others(data),
     )
 
@@ -153,11 +150,13 @@ def _text(data: Mapping[str, object], key: str) -> str:
     return value
 
 
+def _optional_text(data: Mapping[str, object], key: str) -> str | None:
+    return _text(data, key) if data.get(key) else None
+
+
 def _number(data: Mapping[str, object], key: str) -> int | None:
     value = data.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, int):
+    if value is not None and not isinstance(value, int):
         raise UnsafeInputError("record-invalid", f"the {key} of a record is not an integer: {value!r}")
     return value
 

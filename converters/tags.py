@@ -30,6 +30,7 @@ _MACOSX = re.compile(r"macosx_([0-9]+)_([0-9]+)_(\w+)\Z")
 _PYTHON = re.compile(r"(py|cp)([23])([0-9]*)\Z")
 _ABI = re.compile(r"cp([23])([0-9]+)(t|mu|m|)\Z")
 _OLDEST_ARM64 = (11, 0)  # the oldest macOS on arm64
+_ABI_RANK = {"none": 2, "abi3": 1}  # the ABI of one minor version is best
 
 # Any build of python_abi except the free-threaded ones, which do not support abi3 (PEP 703). MatchSpecs treat a build
 # string that starts with ^ and ends with $ as a regular expression (CEP 29).
@@ -74,7 +75,7 @@ def fits(tags: Iterable[Tag]) -> tuple[Fit, ...]:
             continue
         for subdir, floor in _platforms(tag.platform):
             known = floors.get((subdir, pythons), floor)
-            floors[subdir, pythons] = None if known is None or floor is None else min(known, floor, key=_version)
+            floors[subdir, pythons] = None if known is None or floor is None else min(known, floor)
     unordered = [_fit(subdir, pythons, floor) for (subdir, pythons), floor in floors.items()]
     return tuple(sorted(unordered, key=lambda fit: (fit.subdir, fit.abi, str(fit.pythons))))
 
@@ -103,7 +104,7 @@ def choose_fit(filename: str, tags: Iterable[Tag], target: Target | None) -> Fit
             hint="choose the python to convert for",
         )
     free = bool(target and target.python and target.python.free_threaded)
-    return min(suitable, key=lambda fit: (_is_free_threaded(fit) != free, _rank(fit), str(fit.pythons)))
+    return min(suitable, key=lambda fit: (fit.abi.endswith("t") != free, _ABI_RANK.get(fit.abi, 0), str(fit.pythons)))
 
 
 def targets_of(tags: Iterable[Tag], default: Target) -> tuple[Target, ...]:
@@ -131,18 +132,6 @@ def _with_supported_python(target: Target, everywhere: Iterable[Fit]) -> Target:
     if any(fit.pythons.contains(f"{major}.{minor}.99") for fit in here):
         return target
     return target.with_python(max(pythons, key=lambda python: (python.minor, not python.free_threaded)))
-
-
-def _rank(fit: Fit) -> int:
-    return {"none": 2, "abi3": 1}.get(fit.abi, 0)
-
-
-def _is_free_threaded(fit: Fit) -> bool:
-    return fit.abi.endswith("t")
-
-
-def _version(floor: tuple[str, tuple[int, int]]) -> tuple[int, int]:
-    return floor[1]
 
 
 def _fit(subdir: str, pythons: _Pythons, floor: tuple[str, tuple[int, int]] | None) -> Fit:

@@ -7,7 +7,6 @@ their results must be equal.
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from packaging.tags import Tag
 
@@ -28,45 +27,27 @@ def translate(info: WheelInfo, target: Target, names: NameMap) -> Record:
     splits file names (`py3-none-any` → `py3_none_any_0`). An sdist gets the build `sdist_0`; its wheel is translated
     once it is built. Raises `UnsafeInputError` if file name and METADATA contradict each other.
     """
-    if not info.filename.endswith(".whl"):
-        return _record(info, names.native_name(info.metadata.name), info.metadata.name, "sdist_0", 0, "noarch", None)
-    named = parse_wheel_name(info.filename)
-    check_name(named, info.metadata, info.filename)
-    number = named.build_tag[0] if named.build_tag else 0
-    tag = best_tag(named.tags, target)
-    is_portable = tag.platform == "any"
-    return _record(
-        info,
-        names.native_name(named.project),
-        named.project,
-        build_string(tag, named.build_tag),
-        number,
-        "noarch" if is_portable else target.subdir,
-        "python" if is_portable and tag.abi == "none" else None,
-    )
-
-
-def _record(
-    info: WheelInfo,
-    name: str,
-    project: str,
-    build: str,
-    build_number: int,
-    subdir: str,
-    noarch: Literal["python"] | None,
-) -> Record:
+    build, number, subdir, noarch = "sdist_0", 0, "noarch", False
+    if info.filename.endswith(".whl"):
+        named = parse_wheel_name(info.filename)
+        check_name(named, info.metadata, info.filename)
+        tag = best_tag(named.tags, target)
+        build, number = build_string(tag, named.build_tag), named.build_tag[0] if named.build_tag else 0
+        if tag.platform != "any":
+            subdir = target.subdir
+        noarch = tag.platform == "any" and tag.abi == "none"
     return Record(
         ecosystem="wheel",
-        name=name,
+        name=names.native_name(info.metadata.name),
         version=info.metadata.version,
         build=build,
-        build_number=build_number,
+        build_number=number,
         subdir=subdir,
-        noarch=noarch,
+        noarch="python" if noarch else None,
         requirements=info.metadata.requires_dist,
         requires_python=info.metadata.requires_python,
         extras=info.metadata.provides_extra,
-        pypi_names=(project,),
+        pypi_names=(info.metadata.name,),
         timestamp=info.upload_time,
         filename=info.filename,
         url=info.url,

@@ -12,6 +12,7 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
@@ -27,6 +28,7 @@ from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.resolve.candidates.packages import Project
 from bridge.resolve.ports import RunPort
+from converters.dependencies import MetadataLookup
 from converters.tags import targets_of
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
@@ -122,7 +124,7 @@ class Converter:
         self.task = task
         self._session = session
         self._names = session.names(session.local_channels())
-        self._lookup = _Lookup(session)
+        self._lookup = _metadata_lookup(session)
         self._log = ConversionLog(task.output, (task.archive_format, str(task.level), self._names.digest()))
 
     def perform(self, job: Job) -> JobResult:
@@ -240,22 +242,15 @@ def running_python() -> Python:
     return Python(version=platform.python_version(), free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
 
 
-class _Lookup:
-    """A `MetadataLookup` that asks the index, and caches the answers."""
+def _metadata_lookup(session: RunPort) -> MetadataLookup:
+    """Return a lookup that asks the index, and caches the answers."""
 
-    def __init__(self, session: RunPort) -> None:
-        self._session = session
-        self._known: dict[tuple[str, str], CoreMetadata | None] = {}
-
-    def __call__(self, project: str, specifier: SpecifierSet) -> CoreMetadata | None:
-        key = (project, str(specifier))
-        if key not in self._known:
-            self._known[key] = self._find(project, specifier)
-        return self._known[key]
-
-    def _find(self, project: str, specifier: SpecifierSet) -> CoreMetadata | None:
+    @cache
+    def lookup(project: str, specifier: SpecifierSet) -> CoreMetadata | None:
         try:
             requirement = algebra.parse_pypi(f"{project}{specifier}")
-            return self._session.index.metadata(newest_file(requirement, self._session))
+            return session.index.metadata(newest_file(requirement, session))
         except NoSolutionError:
             return None
+
+    return lookup

@@ -44,7 +44,7 @@ class ConversionLog:
             with faults(path):
                 document = parse_json(path.read_bytes(), str(path))
             return tuple(map(self._package, document["packages"]))  # type: ignore[index]
-        except (BridgeError, KeyError, TypeError, _ChangedError):
+        except (BridgeError, KeyError, TypeError, ValueError):
             return None
 
     def keep(self, file: IndexFile, target: Target, packages: Sequence[ConvertedPackage]) -> None:
@@ -75,16 +75,11 @@ class ConversionLog:
         return self._output / _DIRECTORY / f"{key}.json"
 
     def _package(self, row: Mapping[str, object]) -> ConvertedPackage:
-        described = row["record"]
-        if not isinstance(described, dict):
-            raise _ChangedError
+        described, notes = row["record"], row["notes"]
+        if not isinstance(described, dict) or not isinstance(notes, list):
+            raise TypeError("not a document of this class")
         record = conda_record(described)
         path = self._output / str(row["path"])
         if not path.is_file() or digests(path)[0] != record.sha256:
-            raise _ChangedError
-        notes = row["notes"]
-        return ConvertedPackage(path=path, record=record, notes=tuple(notes) if isinstance(notes, list) else ())
-
-
-class _ChangedError(Exception):
-    """A package is missing or changed."""
+            raise ValueError("the package is missing or changed")
+        return ConvertedPackage(path=path, record=record, notes=tuple(notes))
