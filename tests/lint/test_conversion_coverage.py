@@ -1,9 +1,4 @@
-"""Which test holds which edge case of conversion (C1 to C52), and which reproduced defect of peers.
-
-The rows are those of the list of edge cases: dependency metadata C1 to C19, tags and ABI C20 to C31, files C32 to C42,
-entry points C43 to C48, provenance C49 to C52; E-CP and E-WC are defects that were reproduced in conda-pypi 0.13 and
-whl2conda 26.7. A row without a test that exists fails here.
-"""
+"""The tests of each conversion case (C1 to C52) and each defect of other converters (E-CP, E-WC) in docs/cases.md."""
 
 from __future__ import annotations
 

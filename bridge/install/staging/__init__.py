@@ -126,7 +126,7 @@ def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
     """Whether the prefix's own path can be written into the packages.
 
     Raises `UsageError` (`prefix-name`) for a path with a line break (W74), or that breaks the first lines of scripts;
-    `UnsafeInputError` (`prefix-too-long`) where a binary file of a conda package has no room for it (P14).
+    `UnsafeInputError` (`prefix-too-long`) where a binary file of a conda package has no room for it.
     """
     text = str(prefix)
     if any(mark < " " or mark == "\x7f" for mark in text):

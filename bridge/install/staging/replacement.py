@@ -164,7 +164,7 @@ class _Work:
     def leftover_records(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
         """What other installers wrote into a dist-info that goes, or that comes back as it was.
 
-        Left there, it would break pip for good (B5).
+        Left there, it would break pip for good.
         """
         taken = {change.path for change in changes} | set(self.staged)
         for change in changes:

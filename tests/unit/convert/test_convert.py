@@ -652,7 +652,7 @@ print(json.dumps(found))
 @pytest.mark.skipif(sys.platform != "linux", reason="installed here")
 @pytest.mark.parametrize("case", ["ep", "data"])
 def test_the_files_are_those_of_another_installer(tmp_path: Path, host: str, case: str) -> None:
-    """D4: install-tree equivalence with pypa/installer, which knows nothing of conda."""
+    """Install-tree equivalence with pypa/installer, which knows nothing of conda."""
     from installer import install as install_wheel
     from installer.destinations import SchemeDictionaryDestination
     from installer.sources import WheelFile

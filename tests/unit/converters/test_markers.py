@@ -307,7 +307,7 @@ def test_requirements_on_one_native_name_hold_together() -> None:
 
 
 def test_a_url_never_becomes_a_name() -> None:
-    """C9, B22: whoever registers the name would be installed."""
+    """C9: whoever registers the name would be installed."""
     with pytest.raises(UnsafeInputError) as caught:
         depends("direct @ https://example.invalid/direct-1.0-py3-none-any.whl")
     assert (caught.value.id, caught.value.exit_code) == ("requirement-untranslatable", 3)

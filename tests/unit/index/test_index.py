@@ -148,7 +148,7 @@ def test_what_is_no_project(make_client: MakeClient, name: str) -> None:
 
 
 def test_credentials_of_an_index(make_client: MakeClient, server: IndexServer, tmp_path: Path) -> None:
-    """B21: they serve for the index's files too, and are in no record."""
+    """They serve for the index's files too, and are in no record."""
     server.publish(make_wheel(tmp_path, "x", "1.0"), credentials=("me", "secret"), core_metadata=False)
     url = server.simple.replace("//", "//me:secret@")
     index = Index(make_client(), (url,))

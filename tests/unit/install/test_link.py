@@ -116,7 +116,7 @@ def test_the_scripts_of_a_wheel_run(environment: Environment, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["with space", "with'quote", "with\"both' $x", "x" * 140, "é"])
 def test_scripts_run_from_an_odd_prefix(tmp_path: Path, name: str) -> None:
-    """W74, P14: a path that no kernel reads goes through /bin/sh."""
+    """W74: a path that no kernel reads goes through /bin/sh."""
     environment = Environment(tmp_path / name)
     package = make_conda(
         tmp_path / "channel", "thing", "1.0", noarch="python", files={"site-packages/thing.py": HELLO},
@@ -206,7 +206,7 @@ def test_what_nobody_asked_for_is_not_requested(environment: Environment, tmp_pa
 
 @pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="no pip to read with")
 def test_pip_reads_and_removes_what_bridge_installed(environment: Environment, tmp_path: Path) -> None:
-    """B4, B5: RECORD is right, so pip neither complains nor leaves a file."""
+    """RECORD is right, so pip neither complains nor leaves a file."""
     before = tree_digest(environment.root)
     environment.apply([full_wheel(tmp_path)])
     pip = [sys.executable, "-m", "pip", "--python", str(environment.root / "bin/python"), "--disable-pip-version-check"]
@@ -324,7 +324,7 @@ def test_rattler_reads_every_record(environment: Environment, tmp_path: Path) ->
 def test_a_prefix_that_has_no_room_is_refused_before_anything_is_staged(
     environment: Environment, tmp_path: Path, file_mode: str, length: int, is_refused: bool
 ) -> None:
-    """P14."""
+    """A binary has no room for a longer prefix."""
     placeholder = "/opt/" + "p" * (length - 5)
     package = make_conda(
         tmp_path / "channel", "x", "1.0", files={"share/x": placeholder.encode() + b"\0"},

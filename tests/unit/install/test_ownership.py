@@ -171,7 +171,7 @@ def test_equal_bytes_count_on_the_disk_not_in_the_record(environment: Environmen
 
 
 def test_what_the_plan_frees_is_not_in_the_way(environment: Environment) -> None:
-    """B3: the order of unlinking and linking does not matter, for both are judged as one."""
+    """The order of unlinking and linking does not matter, for both are judged as one."""
     install_record(environment.root, "x", "0.9", files={"bin/x": b"old", f"{SITE}/x.py": b"old"})
     install_record(environment.root, "y", "2.0", files={"bin/y": b"old"})
     new = [file("bin/x"), file(f"{SITE}/x.py"), file("bin/y")]
@@ -414,7 +414,7 @@ def test_all_conflicts_are_told_at_once_in_ten_lines_at_most(environment: Enviro
 
 @pytest.mark.parametrize("data", [b"", b'{"name": "x', b"\xff"])
 def test_a_record_that_cannot_be_read_stops_every_change(environment: Environment, data: bytes) -> None:
-    """P01, P02, P03: who owns what is not known."""
+    """Who owns what is not known."""
     (environment.root / "conda-meta" / "x-1-0.json").write_bytes(data)
     with pytest.raises(OwnershipError) as caught:
         environment.judge({package("y"): [file("share/y")]})

@@ -133,7 +133,7 @@ def test_a_path_goes_with_its_last_owner(environment: Environment, tmp_path: Pat
 
 
 def test_from_a_wheel_to_a_conda_package_and_back(environment: Environment, tmp_path: Path) -> None:
-    """B3: whatever the order, the files of the new one are there in the end, and none of the old one."""
+    """Whatever the order, the files of the new one are there in the end, and none of the old one."""
     files = {"x/__init__.py": b"VERSION = 1\n", "x/only_wheel.py": b""}
     packed = {"site-packages/x/__init__.py": b"VERSION = 1\n", "site-packages/x/only_conda.py": b""}
     package = make_conda(tmp_path / "channel", "x", "1.0", noarch="python", files=packed, depends=["python"])
@@ -232,7 +232,7 @@ def test_what_is_kept_out_of_a_directory_that_becomes_a_file(environment: Enviro
 
 
 def test_the_records_of_installers_are_nobody_s_changes(environment: Environment, tmp_path: Path) -> None:
-    """B5: a copy in a dist-info would leave a distribution without metadata behind, which breaks pip."""
+    """A copy in a dist-info would leave a distribution without metadata behind, which breaks pip."""
     environment.apply([wheel(tmp_path, "1.0", {"x.py": b""})])
     environment.write(f"{INFO}/INSTALLER", b"somebody\n")
     environment.write(f"{INFO}/REQUESTED", b"")
@@ -309,7 +309,7 @@ def test_a_file_changed_between_staging_and_swapping_stops_it(environment: Envir
 
 
 def test_an_entry_behind_a_linked_directory_is_not_removed_through_it(environment: Environment, tmp_path: Path) -> None:
-    """W46, P08: nothing outside is touched, and nothing is changed."""
+    """W46: nothing outside is touched, and nothing is changed."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_bytes(b"mine")

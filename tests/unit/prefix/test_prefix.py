@@ -200,7 +200,7 @@ def test_a_broken_record_is_a_defect_and_the_others_are_read(tmp_path: Path, cas
     "path", ["../../x", "/etc/passwd", "a/../../x", "lib/../x", "..", "a\0b", "conda-meta/.bridge/lock", "\ud800"]
 )
 def test_a_path_that_no_package_may_have_is_no_entry(tmp_path: Path, path: str) -> None:
-    """P08: uninstalling deletes nothing outside, for there is nothing to delete."""
+    """Uninstalling deletes nothing outside, for there is nothing to delete."""
     paths = [{"_path": path}, {"_path": "share/x"}]
     install_record(tmp_path, "x", "1", paths_data={"paths": paths, "paths_version": 1})
     state = prefix.read(tmp_path)
