@@ -1,8 +1,8 @@
-"""Who asks what of whom, across both ecosystems, as far as the records tell. Pure.
+"""The dependencies between installed packages of both ecosystems, from the records. Pure.
 
-A name that a conda record asks for is met by the record of that name, a wheel's included, and by a dist-info that no
-record covers whose project has that native name. A project that a dist-info asks for is met by a dist-info of it, else
-by a conda package that is known to carry it.
+The records of a name (wheels included), and dist-infos without a record whose project has that native name, satisfy a
+conda record's dependency. The dist-infos of a project, or else the conda packages that provide it, satisfy a
+dist-info's.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixRecords:
-    """What a prefix holds by its records. `target` has the python of the prefix, where there is one."""
+    """The records of a prefix. `target` has the prefix's python, if it has one."""
 
     state: PrefixState
     claims: Claims
@@ -47,27 +47,26 @@ class PrefixRecords:
 
     @property
     def importable(self) -> Iterator[Distribution]:
-        """The distributions that the prefix's python finds (another python minor may have left its own)."""
         return importable(self.state)
 
     @property
     def nameless(self) -> frozenset[str]:
-        """The dist-infos that say neither what they are nor what they installed: they provide nothing."""
-        nameless = {each.path for each in self.state.defects if each.id == "distribution-without-metadata"}
+        """The dist-infos with neither METADATA nor files: they provide nothing."""
+        without_metadata = {each.path for each in self.state.defects if each.id == "distribution-without-metadata"}
         return frozenset(
             each.path
             for each in self.state.distributions
-            if f"{each.path}/METADATA" in nameless and not each.entries and not self.claims.coverage[each.path]
+            if f"{each.path}/METADATA" in without_metadata and not each.entries and not self.claims.coverage[each.path]
         )
 
     def is_of_conda(self, distribution: Distribution) -> bool:
-        """Whether a conda package installed this dist-info, so that conda's `depends` are what binds."""
+        """Whether a conda package installed the dist-info, so that its `depends` bind."""
         return self.claims.answering[distribution.path].source == "conda"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledProvider:
-    """One installed package under a name, with the version it has there. `build` is conda's only."""
+    """An installed package under one of its names, with the version under it. Only conda packages have a build."""
 
     owner: Owner
     label: str
@@ -82,7 +81,7 @@ class InstalledProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequiresDist:
-    """A Requires-Dist that applies here, and the extra that brought it. `requirement` is `None`: it cannot be read."""
+    """A Requires-Dist that applies here, and the extra it belongs to. `requirement` is `None`: it cannot be parsed."""
 
     distribution: Distribution
     text: str
@@ -92,7 +91,7 @@ class RequiresDist:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """`dependant` asks for `text`, and `dependency` goes by that name (whether its version fits is another matter)."""
+    """`dependant` requires `text`, and `dependency` has that name; its version may not fit."""
 
     dependant: Owner
     text: str
@@ -100,13 +99,13 @@ class Edge:
 
 
 def importable(state: PrefixState) -> Iterator[Distribution]:
-    """The distributions that the prefix's python finds (another python minor may have left its own)."""
+    """The distributions that the prefix's python finds; another python minor may have left others."""
     site = state.site_packages
     return (each for each in state.distributions if site is None or each.path.rpartition("/")[0] == site)
 
 
 def prefix_records(state: PrefixState, target: Target, names: NameMap, claims: Claims | None = None) -> PrefixRecords:
-    """The records of `state`, turned round unless they were; its python takes the place of the target's."""
+    """The records of `state`; its python replaces the target's."""
     return PrefixRecords(
         state=state,
         claims=claims or claims_of(state),
@@ -116,39 +115,39 @@ def prefix_records(state: PrefixState, target: Target, names: NameMap, claims: C
 
 
 def providers_by_name(records: PrefixRecords) -> Mapping[str, list[InstalledProvider]]:
-    """Native name → what goes by it: records, and importable dist-infos that no record covers."""
-    found: dict[str, list[InstalledProvider]] = {}
+    """Native name → records, and importable dist-infos that no record covers."""
+    providers: dict[str, list[InstalledProvider]] = {}
     for owner in records.claims.recorded:
-        found.setdefault(owner.package, []).append(_provider(owner))
+        providers.setdefault(owner.package, []).append(_provider(owner))
     importable = {distribution.path for distribution in records.importable} - records.nameless
     for owner in records.claims.unmanaged:
         if owner.distribution is not None and owner.distribution.path in importable:
             name = records.names.native_name(canonicalize_name(owner.distribution.name))
-            found.setdefault(name, []).append(_provider(owner))
-    return found
+            providers.setdefault(name, []).append(_provider(owner))
+    return providers
 
 
 def providers_by_project(records: PrefixRecords) -> Mapping[str, list[InstalledProvider]]:
-    """Project → the importable dist-infos of it; where there is none, the conda packages known to carry it."""
-    carried: dict[str, list[InstalledProvider]] = {}
+    """Project → its importable dist-infos, or else the conda packages that provide it."""
+    provided: dict[str, list[InstalledProvider]] = {}
     for owner in records.claims.recorded:
         for project in projects_of(owner, records.names) if owner.source == "conda" else ():
-            carried.setdefault(project, []).append(_provider(owner))
+            provided.setdefault(project, []).append(_provider(owner))
     found: dict[str, list[InstalledProvider]] = {}
     nameless = records.nameless
     for distribution in records.importable:
         if distribution.path in nameless:
             continue
         owner = records.claims.answering[distribution.path]
-        # A conda package may carry several projects, each with its own version.
+        # A conda package may provide several projects, each with its own version.
         label = f"{distribution.name} {distribution.version} of {owner.label}" if owner.installed else owner.label
         provider = InstalledProvider(owner=owner, label=label, version=distribution.version)
         found.setdefault(canonicalize_name(distribution.name), []).append(provider)
-    return {**carried, **found}
+    return {**provided, **found}
 
 
 def projects_of(owner: Owner, names: NameMap) -> tuple[str, ...]:
-    """The projects an owner carries: by its own record and dist-infos, else by the name map."""
+    """The projects that an owner provides: by its record, or else by the name map."""
     if owner.installed is None:
         return (canonicalize_name(owner.package),)
     record = owner.installed.record
@@ -159,7 +158,7 @@ def projects_of(owner: Owner, names: NameMap) -> tuple[str, ...]:
 
 
 def applicable_requirements(records: PrefixRecords) -> list[RequiresDist]:
-    """Every Requires-Dist that applies on the target, those of requested extras too. Extras bring others along."""
+    """Every Requires-Dist that applies on the target, including those of requested extras, transitively."""
     if records.target.python is None:
         return []
     environment = records.target.marker_environment()
@@ -187,7 +186,7 @@ def applicable_requirements(records: PrefixRecords) -> list[RequiresDist]:
 
 
 def edges(records: PrefixRecords) -> Iterator[Edge]:
-    """Which installed package asks for which other: conda's `depends`, and Requires-Dist of everything else."""
+    """Which installed package requires which: by conda's `depends`, and Requires-Dist of everything else."""
     by_name, by_project = providers_by_name(records), providers_by_project(records)
     for owner in records.claims.recorded:
         if owner.installed is not None and owner.source == "conda":
@@ -210,7 +209,7 @@ def _applying(distribution: Distribution, extra: str, environment: dict[str, str
                 yield RequiresDist(distribution=distribution, text=text, requirement=None)
             continue
         marker = requirement.marker
-        # With an extra only what it adds, for the rest was yielded without it.
+        # With an extra, only what it adds: the rest was yielded without it.
         is_plain = marker is None or algebra.marker_holds(marker, environment)
         if is_plain != bool(extra) and (marker is None or algebra.marker_holds(marker, environment, extra)):
             yield RequiresDist(distribution=distribution, text=text, requirement=requirement, extra=extra)
@@ -221,7 +220,7 @@ def _requested_extras(state: PrefixState) -> Iterator[tuple[str, str]]:
         for text in package.requested:
             try:
                 requirement = algebra.parse_pypi(text)
-            except UsageError:  # conda's own syntax has no extras that concern a dist-info
+            except UsageError:  # A MatchSpec has no extras of a dist-info.
                 continue
             yield from ((requirement.name, extra) for extra in requirement.extras)
 

@@ -1,4 +1,4 @@
-"""What an audit says: findings, and the report that holds them."""
+"""Findings, and the report that holds them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ __all__ = [
     "Level",
     "Report",
     "Source",
-    "at_path",
     "grouped",
-    "is_at_least",
     "is_fixable",
 ]
 
@@ -29,22 +27,17 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
 INTERRUPTED = "interrupted-transaction"
 
 
-def is_at_least(level: Level, floor: Level) -> bool:
-    """Whether `level` is as bad as `floor`, or worse."""
-    return LEVELS.index(level) <= LEVELS.index(floor)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is not as the records say, with the evidence and the command that repairs it.
+    """One contradiction between a prefix and its records, with the evidence and the command that repairs it.
 
-    :param id: kebab-case and stable; one of `bridge.audit.CHECKS`.
-    :param package: the native name of the package concerned; `None` where it concerns none.
+    :param id: kebab-case and stable; one of `bridge.audit.checks.CHECKS`.
+    :param package: the native name of the package concerned; `None`: no package is.
     :param path: prefix-relative.
-    :param owner: whose promise is broken, as `conda:NAME-VERSION-BUILD`, `wheel:NAME-VERSION`, or the INSTALLER's word
-        in place of `wheel` for what no conda-meta record covers (`pip:NAME-VERSION`).
-    :param by: who is the cause, spelled the same way, where the records tell.
-    :param repair: the words of a command line; empty where there is nothing that a command could know to be right.
+    :param owner: the package whose record is contradicted: `conda:NAME-VERSION-BUILD`, `wheel:NAME-VERSION`, or without
+        a conda-meta record INSTALLER's word in place of `wheel` (`pip:NAME-VERSION`).
+    :param by: the package that caused it, if known; same spelling.
+    :param repair: the words of a command line; empty where no command is certain to be right.
     """
 
     id: str
@@ -56,8 +49,32 @@ class Finding:
     by: str | None = None
     repair: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        owner: Owner | None,
+        name: str,
+        level: Level,
+        path: str | None,
+        evidence: str,
+        *,
+        by: Owner | None = None,
+        repair: tuple[str, ...] = (),
+    ) -> Finding:
+        """The finding `name` about a path of `owner`; `None`: the path is unowned."""
+        return cls(
+            id=name,
+            level=level,
+            package=owner.package if owner else None,
+            path=path,
+            owner=owner.label if owner else None,
+            by=by.label if by else None,
+            evidence=evidence,
+            repair=repair,
+        )
+
     def to_json(self) -> dict[str, object]:
-        """The finding as an item of `findings` in `bridge/schemas/audit.json`; what does not apply is `null`."""
+        """An item of `findings` in `bridge/schemas/audit.json`."""
         return {
             "id": self.id,
             "level": self.level,
@@ -70,25 +87,17 @@ class Finding:
         }
 
 
-def at_path(
-    owner: Owner | None, path: str, name: str, level: Level, evidence: str, repair: tuple[str, ...] = ()
-) -> Finding:
-    """The finding `name` about one path, whose owner may be nobody."""
-    package, label = (owner.package, owner.label) if owner is not None else (None, None)
-    return Finding(id=name, level=level, package=package, path=path, owner=label, evidence=evidence, repair=repair)
-
-
 def is_fixable(finding: Finding) -> bool:
-    """Whether `bridge audit --fix` repairs it: its repair is that very command."""
+    """Whether `bridge audit --fix` repairs it: that is the command it names."""
     return finding.repair[:2] == ("bridge", "audit") and "--fix" in finding.repair
 
 
 def grouped(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], ...]:
-    """Findings of one kind, level, owner, culprit and repair together, in the order of the first of each."""
+    """Group findings of one id, level, owner, cause and repair, in the order of their first."""
     groups: dict[object, list[Finding]] = {}
     for each in findings:
-        whose = each.owner or each.package or (each.path or "").rpartition("/")[0]
-        groups.setdefault((each.level, each.id, whose, each.by, each.repair), []).append(each)
+        subject = each.owner or each.package or (each.path or "").rpartition("/")[0]
+        groups.setdefault((each.level, each.id, subject, each.by, each.repair), []).append(each)
     return tuple(tuple(group) for group in groups.values())
 
 
@@ -96,9 +105,9 @@ def grouped(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], ...]:
 class Report:
     """The outcome of an audit. Findings are sorted: worst first, then by package, path and id.
 
-    :param packages: how many packages there are of each source.
-    :param files: how many files and links lie in the prefix, bridge's own bookkeeping excepted.
-    :param unowned: how many of them belong to nobody, also where that is no finding (a prefix without conda-meta).
+    :param packages: source → number of packages.
+    :param files: number of files and links in the prefix, without bridge's own.
+    :param unowned: how many of them are unowned, even where that is no finding (a prefix without conda-meta).
     """
 
     prefix: Path
@@ -108,31 +117,31 @@ class Report:
     findings: tuple[Finding, ...]
 
     def count(self, level: Level) -> int:
-        """How many findings are of exactly this level."""
+        """The number of findings of exactly this level."""
         return sum(finding.level == level for finding in self.findings)
 
     def failure(self, fail_on: Level | None = "error") -> BridgeError | None:
-        """The error that the command line ends with, or `None` for success.
+        """The error that ends the command, or `None` for success.
 
-        An interrupted transaction is `InterruptedPrefixError` (exit 9) whatever `fail_on` says: such a prefix is never
-        clean. Findings at or above `fail_on` are a `FindingsError` (exit 11). The default is `error`: warnings tell of
-        files that nobody vouches for, which people put there on purpose. `None`: findings never fail.
+        An interrupted transaction is `InterruptedPrefixError` (exit 9) whatever `fail_on` is. Findings at or above
+        `fail_on` are a `FindingsError` (exit 11); `None`: findings never fail. The default is `error` because most
+        warnings are about unowned files, which people add on purpose.
         """
         interrupted = next((finding for finding in self.findings if finding.id == INTERRUPTED), None)
         if interrupted is not None:
             return InterruptedPrefixError(
                 INTERRUPTED,
-                f"{self.prefix} holds a transaction that was interrupted",
+                f"{self.prefix} has an interrupted transaction",
                 context=(interrupted.evidence,),
-                hint=f"settle it with: {' '.join(interrupted.repair)}",
+                hint=f"finish or undo it with: {' '.join(interrupted.repair)}",
             )
         if fail_on is None:
             return None
-        bad = [finding for finding in self.findings if is_at_least(finding.level, fail_on)]
+        bad = [each for each in self.findings if LEVELS.index(each.level) <= LEVELS.index(fail_on)]
         if not bad:
             return None
-        said = f"{len(bad)} finding{'s' if len(bad) > 1 else ''} at or above {fail_on!r}"
-        return FindingsError("audit-findings", f"{self.prefix}: {said}", objects={"findings": tuple(bad)})
+        message = f"{self.prefix}: {len(bad)} finding{'s' if len(bad) > 1 else ''} at or above {fail_on!r}"
+        return FindingsError("audit-findings", message, objects={"findings": tuple(bad)})
 
     def to_json(self) -> dict[str, object]:
         """The document of `bridge audit --json` (`bridge/schemas/audit.json`)."""

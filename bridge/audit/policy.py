@@ -17,93 +17,79 @@ from bridge.prefix.claims import bytecode_source
 
 __all__ = [
     "is_kept_aside",
+    "is_same_version",
     "leftovers",
     "named_record",
     "names_conda",
+    "release",
     "stale_distributions",
     "unowned",
     "unread_names",
 ]
 
-_KEPT = re.compile(r"\.bridge-saved-\d+\Z")
-_CONDAS = ("conda", "bridge", "rattler", "pixi", "mamba")
-# Written by conda, mamba, pixi, rattler and constructor for themselves: no package lists these.
+_KEPT_ASIDE = re.compile(r"\.bridge-saved-\d+\Z")
+_CONDA_CLIENTS = ("conda", "bridge", "rattler", "pixi", "mamba")
+
+# Files of conda, mamba, pixi, rattler and constructor themselves: no package lists these.
 _BOOKKEEPING = frozenset(
     {
-        ".condarc",
-        ".mambarc",
-        ".messages.txt",
-        ".nonadmin",
-        "CACHEDIR.TAG",
-        "condarc",
-        *(
-            f"{META}/{name}"
-            for name in (
-                ".condarc",
-                ".nonadmin",
-                "condarc",
-                "created_at",
-                "explicit.txt",
-                "frozen",
-                "history",
-                "initial-state.explicit.txt",
-                "nonadmin",
-                "pinned",
-                "pixi",
-                "pixi_env_prefix",
-                "state",
-            )
-        ),
+        *(".condarc", ".mambarc", ".messages.txt", ".nonadmin", "CACHEDIR.TAG", "condarc"),
+        *(f"{META}/{name}" for name in (".condarc", ".nonadmin", "condarc", "created_at", "explicit.txt", "frozen")),
+        *(f"{META}/{name}" for name in ("history", "initial-state.explicit.txt", "nonadmin", "pinned", "state")),
+        *(f"{META}/{name}" for name in ("pixi", "pixi_env_prefix")),
     }
 )
 
 
+# --- unowned files ----------------------------------------------------------------------------------------------------
+
+
 def leftovers(state: PrefixState, observed: Observation) -> tuple[str, ...]:
-    """The `~name`s that pip left directly below a directory of dist-infos, sorted."""
+    """The `~name`s that pip left directly in a directory of dist-infos, sorted."""
     sites = {each.path.rpartition("/")[0] for each in state.distributions}
     sites |= {state.site_packages} if state.site_packages else set()
-    below = (path for site in sites for path in observed.below(site))
-    return tuple(sorted(path for path in below if path.rpartition("/")[2].startswith("~")))
+    paths = (path for site in sites for path in observed.below(site))
+    return tuple(sorted(path for path in paths if path.rpartition("/")[2].startswith("~")))
 
 
 def unowned(state: PrefixState, claims: Claims, observed: Observation) -> Mapping[str, int]:
-    """Path → how many files it stands for: each unowned file, or the topmost directory that holds nothing owned.
+    """Each unowned file, or the topmost directory that has nothing owned in it → the number of files.
 
-    Owned is what a record claims or mentions, records and bookkeeping, bytecode of an owned module, what lies in a
-    dist-info that no record covers, pip's leftovers (they are findings by themselves), and other environments inside
-    this one. Bytecode of an unowned module goes with its module.
+    Owned is what a record claims or mentions, records and bookkeeping, bytecode of an owned module, the content of a
+    dist-info without a record, pip's leftovers (findings of their own), and other environments inside this one.
+    Bytecode of an unowned module counts with its module.
     """
     claimed = claims.by_path.keys()
     owned = _owned(state, claims, observed)
-    apart = tuple(f"{folder}/" for folder in _owned_folders(state, claims, observed))
+    owned_below = tuple(f"{directory}/" for directory in _owned_directories(state, claims, observed))
     free: list[str] = []
-    spoken: list[str] = []
+    unclaimed: list[str] = []  # owned, but by no claim
     for path in [path for path in observed.plain if path not in claimed]:
         source = bytecode_source(path)
-        if path in owned or source in owned or source in claimed or path.startswith(apart):
-            spoken.append(path)
+        if path in owned or source in owned or source in claimed or path.startswith(owned_below):
+            unclaimed.append(path)
         elif source not in observed:
             free.append(path)
-    above: set[str] = set()
-    for path in (*claimed, *spoken) if free else ():
-        _add_parents(path, above)
-    return _collapse(free, above)
+    parents: set[str] = set()
+    for path in (*claimed, *unclaimed) if free else ():
+        _add_parents(path, parents)
+    return _collapse(free, parents)
 
 
 def _collapse(paths: Iterable[str], owned_directories: set[str]) -> Mapping[str, int]:
     counted: Counter[str] = Counter()
     for path in paths:
-        top, folder = path, path.rpartition("/")[0]
-        while folder and folder not in owned_directories:
-            top, folder = folder, folder.rpartition("/")[0]
+        top, directory = path, path.rpartition("/")[0]
+        while directory and directory not in owned_directories:
+            top, directory = directory, directory.rpartition("/")[0]
         counted[top] += 1
     return dict(sorted(counted.items()))
 
 
 def _owned(state: PrefixState, claims: Claims, observed: Observation) -> set[str]:
-    """What is spoken for without being claimed."""
+    """Paths that are owned without being claimed."""
     owned = {*claims.mentioned, *_BOOKKEEPING, *leftovers(state, observed)}
-    # setuptools names its eggs there.
+    # setuptools lists its eggs there.
     owned |= {
         f"{each.path.rpartition('/')[0]}/easy-install.pth" for each in state.distributions if each.path.endswith(EGGS)
     }
@@ -113,57 +99,57 @@ def _owned(state: PrefixState, claims: Claims, observed: Observation) -> set[str
     return owned
 
 
-def _owned_folders(state: PrefixState, claims: Claims, observed: Observation) -> Iterator[str]:
-    """Folders all of whose content is spoken for."""
+def _owned_directories(state: PrefixState, claims: Claims, observed: Observation) -> Iterator[str]:
+    """Directories whose whole content is owned."""
     yield from leftovers(state, observed)
     yield from (owner.distribution.path for owner in claims.unmanaged if owner.distribution is not None)
     # Environments inside this one (a base's `envs/…`) and conda's package cache are not this prefix.
-    yield from (
-        folder.removesuffix("/conda-meta")
-        for folder in observed.folders_with("history")
-        if folder.endswith("/conda-meta")
-    )
+    inside = (path for path in observed.directories_with("history") if path.endswith("/conda-meta"))
+    yield from (path.removesuffix("/conda-meta") for path in inside)
     if "pkgs/urls.txt" in observed:
         yield "pkgs"
 
 
-def _add_parents(path: str, above: set[str]) -> None:
-    folder = path.rpartition("/")[0]
-    while folder and folder not in above:
-        above.add(folder)
-        folder = folder.rpartition("/")[0]
+def _add_parents(path: str, parents: set[str]) -> None:
+    directory = path.rpartition("/")[0]
+    while directory and directory not in parents:
+        parents.add(directory)
+        directory = directory.rpartition("/")[0]
 
 
 def is_kept_aside(path: str) -> bool:
-    """Whether bridge keeps a file there that it found changed (`bridge.install.staging.replacement`)."""
-    return _KEPT.search(path) is not None
+    """Whether it is a changed file that bridge kept aside (`bridge.install.staging.replacement`)."""
+    return _KEPT_ASIDE.search(path) is not None
+
+
+# --- records and dist-infos -------------------------------------------------------------------------------------------
 
 
 def names_conda(installer: str | None) -> bool:
-    """Whether an INSTALLER names one of those who keep records in conda-meta."""
-    return (installer or "").lower().startswith(_CONDAS)
+    """Whether INSTALLER names a tool that writes conda-meta records."""
+    return (installer or "").lower().startswith(_CONDA_CLIENTS)
 
 
 def unread_names(state: PrefixState) -> frozenset[str]:
-    """The native names of the records of conda-meta that could not be read, as their file names say them."""
+    """The native names of the conda-meta records that could not be read, from their file names."""
     read = {package.meta_path for package in state.installed}
     broken = {each.path for each in state.defects if each.id == "broken-record" and each.path.startswith(f"{META}/")}
     return frozenset(name for path in broken - read if (name := named_record(path)) is not None)
 
 
 def named_record(path: str) -> str | None:
-    """The native name that the file name of a conda-meta record gives; `None` where it is none."""
-    folder, _, name = path.rpartition("/")
+    """The native name in the file name of a conda-meta record; `None`: the path is not that of a record."""
+    directory, _, name = path.rpartition("/")
     stem = name.removesuffix(".json")
-    return stem.rsplit("-", 2)[0] if folder == META and stem != name else None
+    return stem.rsplit("-", 2)[0] if directory == META and stem != name else None
 
 
 def stale_distributions(state: PrefixState, claims: Claims, broken: Iterable[Owner]) -> Mapping[str, Distribution]:
-    """Path of a dist-info that an upgrade left behind → the one of the same project that is to be kept.
+    """Path of a dist-info that an upgrade left behind → the one of the same project to keep.
 
-    To be kept is what a record covers; else what has a RECORD of which most is true; else the newest version.
+    Kept is the one that a record covers; otherwise the one whose RECORD matches most files; otherwise the newest.
 
-    :param broken: the owner of each claim that the disk does not keep.
+    :param broken: the owner of each claim that the disk contradicts.
     """
     groups: dict[tuple[str, str], list[Distribution]] = {}
     for each in state.distributions:
@@ -173,15 +159,24 @@ def stale_distributions(state: PrefixState, claims: Claims, broken: Iterable[Own
 
     def rank(each: Distribution) -> tuple[bool, float, tuple[int, ...]]:
         count = len(each.entries or ())
-        kept = 1 - wrong[id(claims.answering[each.path])] / count if count else -1.0
-        return bool(claims.coverage[each.path]), kept, _release(each.version)
+        matching = 1 - wrong[id(claims.answering[each.path])] / count if count else -1.0
+        return bool(claims.coverage[each.path]), matching, release(each.version)
 
     best = [(max(same, key=rank), same) for same in several]
-    return {each.path: first for first, same in best for each in same if each is not first}
+    return {each.path: kept for kept, same in best for each in same if each is not kept}
 
 
-def _release(version: str) -> tuple[int, ...]:
+def release(version: str) -> tuple[int, ...]:
+    """The release segment of a PEP 440 version, for ordering; `()`: it is none."""
     try:
         return Version(version).release
     except InvalidVersion:
         return ()
+
+
+def is_same_version(first: str, second: str) -> bool:
+    """Whether two versions are equal by PEP 440, or the same text."""
+    try:
+        return first == second or Version(first) == Version(second)
+    except InvalidVersion:
+        return False

@@ -1,10 +1,10 @@
-"""What `bridge list`, `bridge owner` and `bridge why` answer, from the records alone. Pure."""
+"""The answers of `bridge list`, `bridge owner` and `bridge why`, from the records alone. Pure."""
 
 from __future__ import annotations
 
 import posixpath
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -38,11 +38,11 @@ Role = Literal["file", "record", "bytecode", "directory"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageRow:
-    """One installed package. `origin` is the channel's or the index's URL; `installer` is INSTALLER's word.
+    """One installed package. `origin` is the URL of the channel or index; `installer` is the content of INSTALLER.
 
-    :param requested: the specs it was asked for with; `is_requested` also counts PEP 376's REQUESTED, which has none.
-    :param displaced: another installer removed or replaced it, so that its record is no longer true.
-    :param displaced_by: the owner of what lies in its place.
+    :param requested: the requested specs; `is_requested` is also true for PEP 376's REQUESTED, which has no spec.
+    :param displaced: what another installer did to it, so that its record is no longer true.
+    :param displaced_by: the owner of the files in its place.
     """
 
     owner: str
@@ -63,14 +63,14 @@ class PackageRow:
     displaced_by: str | None = None
 
     @property
-    def untrue(self) -> str | None:
-        """Why its record is not true, for a person."""
+    def displacement(self) -> str | None:
+        """`displaced` and `displaced_by` in words."""
         if self.displaced == "replaced":
             return f"replaced by {self.displaced_by}"
         return "removed by another installer" if self.displaced else None
 
     def to_json(self) -> dict[str, object]:
-        """The row as an item of `packages` in `bridge/schemas/list.json`: a wheel has an `index`, else a `channel`."""
+        """An item of `packages` in `bridge/schemas/list.json`: a wheel has an `index`, other packages a `channel`."""
         return {
             "name": self.name,
             "version": self.version,
@@ -107,10 +107,10 @@ class PackageList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathOwner:
-    """One owner of a path, what it promises there, and the archive it came in.
+    """One owner of a path, what it promises there, and its archive.
 
-    :param role: `file`: listed by its record; `record`: the record itself; `bytecode`: the cache of its module;
-        `directory`: it has `files` below the path.
+    :param role: `file`: its record lists the path; `record`: the path is its record; `bytecode`: the path is bytecode
+        of its module; `directory`: it has `files` below the path.
     """
 
     owner: str
@@ -123,7 +123,7 @@ class PathOwner:
     sha256: str | None = None
 
     def to_json(self) -> dict[str, object]:
-        """The owner as an item of `owners` in `bridge/schemas/owner.json`."""
+        """An item of `owners` in `bridge/schemas/owner.json`."""
         return {
             "owner": self.owner,
             "package": self.package,
@@ -139,16 +139,16 @@ class PathOwner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ownership:
-    """Who owns a path; `owners` is empty where nobody does. `found` is what lies there, where somebody looked."""
+    """The owners of a path; empty: it is unowned. `actual` is what is there, if it was read."""
 
     prefix: Path
     path: str
     owners: tuple[PathOwner, ...]
-    found: Fingerprint | None = None
+    actual: Fingerprint | None = None
 
     @property
     def kind(self) -> PathKind | None:
-        return self.found.kind if self.found else None
+        return self.actual.kind if self.actual else None
 
     def to_json(self) -> dict[str, object]:
         """The document of `bridge owner --json` (`bridge/schemas/owner.json`)."""
@@ -156,7 +156,7 @@ class Ownership:
             "prefix": str(self.prefix),
             "path": self.path,
             "kind": self.kind,
-            "sha256": self.found.sha256 if self.found else None,
+            "sha256": self.actual.sha256 if self.actual else None,
             "owners": [owner.to_json() for owner in self.owners],
         }
 
@@ -165,10 +165,10 @@ class Ownership:
 class Reason:
     """Why a package is installed.
 
-    :param required_by: who asks for it directly, with the text of the requirement.
-    :param chains: for each package that was asked for and leads here, the shortest way, from it to this one.
-    :param rests_on: what says that the package carries its projects (`converters.names.Evidence`, or `dist-info`).
-    :param because: why it comes from that ecosystem, as far as the records prove it.
+    :param required_by: its direct dependants, with the text of the requirement.
+    :param chains: for each requested package that depends on it, the shortest path from that to this one.
+    :param rests_on: the evidence that it provides its projects (`converters.names.Evidence`, or `dist-info`).
+    :param because: why it is from that ecosystem, as far as the records prove it.
     """
 
     row: PackageRow
@@ -178,7 +178,7 @@ class Reason:
     because: str
 
     def to_json(self) -> dict[str, object]:
-        """The reason as an item of `packages` in `bridge/schemas/why.json`."""
+        """An item of `packages` in `bridge/schemas/why.json`."""
         return {
             **self.row.to_json(),
             "evidence": self.rests_on,
@@ -201,30 +201,29 @@ class Reasons:
 
 
 def package_list(state: PrefixState, names: NameMap) -> PackageList:
-    """Every record of conda-meta and every dist-info that none of them covers, sorted by name."""
+    """Every conda-meta record and every dist-info that none of them covers, sorted by name."""
     claims = claims_of(state)
-    rows = _told(state, [_row(owner, claims, state, names) for owner in claims.owners])
+    rows = _with_displacement(state, [_row(owner, claims, state, names) for owner in claims.owners])
     return PackageList(
         prefix=state.prefix, rows=tuple(sorted(rows, key=lambda row: (row.name, row.version, row.owner)))
     )
 
 
-def _told(state: PrefixState, rows: Iterable[PackageRow]) -> tuple[PackageRow, ...]:
+def _with_displacement(state: PrefixState, rows: Sequence[PackageRow]) -> tuple[PackageRow, ...]:
     """The rows, with what other installers did to the packages of conda-meta."""
-    known = tuple(rows)
     gone = {each.record.label: foreign.projects_of(state, each) for each in foreign.displaced(state)}
-    others = {project: row.owner for row in known if row.source == "unmanaged" for project in row.pypi_names}
+    others = {project: row.owner for row in rows if row.source == "unmanaged" for project in row.pypi_names}
     by = {label: sorted(others[each] for each in projects if each in others) for label, projects in gone.items()}
     return tuple(
         replace(row, displaced="replaced" if by[row.owner] else "removed", displaced_by=next(iter(by[row.owner]), None))
         if row.owner in by
         else row
-        for row in known
+        for row in rows
     )
 
 
-def ownership(state: PrefixState, path: str, found: Fingerprint | None = None) -> Ownership:
-    """The owners of a prefix-relative path. Bytecode belongs to its module; a directory, to whoever has files in it."""
+def ownership(state: PrefixState, path: str, actual: Fingerprint | None = None) -> Ownership:
+    """The owners of a prefix-relative path. Bytecode has those of its module; a directory, those of its files."""
     claims = claims_of(state)
     path = posixpath.normpath(path)
     owners = [_path_owner(claim.owner, "file", claim.entry.fingerprint) for claim in claims.by_path.get(path, ())]
@@ -236,13 +235,13 @@ def ownership(state: PrefixState, path: str, found: Fingerprint | None = None) -
     source = bytecode_source(path)
     if not owners and source is not None:
         owners = [_path_owner(claim.owner, "bytecode") for claim in claims.by_path.get(source, ())]
-    return Ownership(prefix=state.prefix, path=path, found=found, owners=tuple(owners) or _owners_below(claims, path))
+    return Ownership(prefix=state.prefix, path=path, actual=actual, owners=tuple(owners) or _owners_below(claims, path))
 
 
 def why(state: PrefixState, target: Target, names: NameMap, name: str) -> Reasons:
-    """Why the package of this conda name, or the packages that carry this PyPI project, are installed.
+    """Why the package of this conda name, or else the packages that provide this PyPI project, are installed.
 
-    Raises `UsageError` (`not-installed`) where there is none.
+    Raises `UsageError` (`not-installed`).
     """
     records = prefix_records(state, target, names)
     project = canonicalize_name(name)
@@ -252,8 +251,8 @@ def why(state: PrefixState, target: Target, names: NameMap, name: str) -> Reason
     if not owners:
         raise UsageError(
             "not-installed",
-            f"no installed package is called {name!r} or carries a project of that name",
-            hint=f"see what there is: bridge list -p {state.prefix}",
+            f"no installed package has the name {name!r} or provides a project of that name",
+            hint=f"list the installed packages: bridge list -p {state.prefix}",
         )
     known = list(edges(records))
     return Reasons(prefix=state.prefix, packages=tuple(_reason(records, owner, known) for owner in owners))
@@ -268,35 +267,35 @@ def _reason(records: PrefixRecords, owner: Owner, known: list[Edge]) -> Reason:
         required_by=tuple(sorted(direct, key=lambda edge: (edge.dependant.label, edge.text))),
         chains=tuple(_chains(records, owner, known)),
         rests_on=rests_on,
-        because=_why_from_there(row, records.names, rests_on),
+        because=_because(row, records.names, rests_on),
     )
 
 
-def _why_from_there(row: PackageRow, names: NameMap, rests_on: str) -> str:
-    """A sentence that claims no more than the records prove: what a solver preferred stands in none of them."""
+def _because(row: PackageRow, names: NameMap, rests_on: str) -> str:
+    """A sentence that claims no more than the records prove; no record has what a solver preferred."""
     project = row.pypi_names[0] if row.pypi_names else row.name
-    if row.untrue:
-        return f"its record is no longer true: it was {row.untrue}"
+    if row.displacement:
+        return f"its record is no longer true: it was {row.displacement}"
     if row.source == "unmanaged":
-        return "another tool put it there, and no record of a conda package covers it"
+        return "another tool installed it, and no conda package's record covers it"
     prefix = "conda:" if row.source == "conda" else "pypi:"
     bound = next((text for text in row.requested if text.startswith(prefix)), None)
     if bound is not None:
-        return f"it was asked for as `{bound}`, which binds it to {row.source}"
+        return f"it was requested as `{bound}`, which binds it to {row.source}"
     if row.source == "conda":
         if not row.pypi_names:
-            return "nothing vouches that it is a PyPI project, so only a channel could have it"
-        return f"a channel has it; it carries the project {project} ({rests_on}), so it stands for the wheel too"
-    carriers = [name for name in names.providers(project) if name != project]
-    if carriers:
-        return (
-            f"a wheel was taken; conda's {', '.join(carriers)} carries {project} too, and no record says why not that"
-        )
-    return f"a wheel was taken; no other conda name is known to carry {project}, and no record says what channels had"
+            return "nothing says that it is a PyPI project, so only a channel could have it"
+        return f"a channel has it; it provides the project {project} ({rests_on}), so it replaces the wheel too"
+    providers = [name for name in names.providers(project) if name != project]
+    if providers:
+        return f"a wheel was chosen; conda's {', '.join(providers)} provides {project} too, and no record says why"
+    return (
+        f"a wheel was chosen; no other conda name is known to provide {project}, and no record says what channels had"
+    )
 
 
 def _chains(records: PrefixRecords, owner: Owner, known: list[Edge]) -> list[tuple[Edge, ...]]:
-    """Breadth first from the package upwards: the first way found to each package that was asked for is a shortest."""
+    """Breadth first from the package to its dependants, so the first path to each requested package is a shortest."""
     above: dict[Owner, list[Edge]] = {}
     for edge in known:
         above.setdefault(edge.dependency, []).append(edge)
@@ -366,7 +365,7 @@ def _distributions(owner: Owner, claims: Claims, state: PrefixState) -> tuple[Di
 
 
 def _is_requested(owner: Owner, claims: Claims, state: PrefixState) -> bool:
-    """A conda package's REQUESTED was written where it was built, and says nothing here."""
+    """A conda package's REQUESTED was written when it was built, and means nothing here."""
     if owner.installed is not None and owner.installed.requested:
         return True
     return owner.source != "conda" and any(each.requested for each in _distributions(owner, claims, state))
@@ -387,9 +386,9 @@ def _path_owner(owner: Owner, role: Role, promised: Fingerprint | None = None, f
 
 
 def _owners_below(claims: Claims, path: str) -> tuple[PathOwner, ...]:
-    folder = "" if path == "." else f"{path}/"
+    directory = "" if path == "." else f"{path}/"
     counted = Counter(
-        claim.owner for below in claims.by_path if below.startswith(folder) for claim in claims.by_path[below]
+        claim.owner for below in claims.by_path if below.startswith(directory) for claim in claims.by_path[below]
     )
     return tuple(_path_owner(owner, "directory", files=count) for owner, count in counted.most_common())
 

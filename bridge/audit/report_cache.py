@@ -1,10 +1,9 @@
-"""What the last audit of a prefix found, for as long as nothing it looked at has changed.
+"""Keep the report of the last audit of a prefix, and reuse it until something it read has changed.
 
-The stat cache: one digest over the name, inode, mode, size, times and link count of every path of the prefix, and the
-same of each path outside that the audit looked at. Where both are as they were, so is the report. A change of content
-changes `ctime`, which no program can set; a file that was changed within the two seconds before it was looked at might
-change again within one tick of the clock, so such a report is not kept (git's "racy" problem). It lies in bridge's
-cache, never in the prefix: an audit writes nothing there, and works where it may not.
+The key is one digest of the name, inode, mode, size, times and link count of every path of the prefix, and the same of
+each path outside that the audit read. A change of content changes `ctime`, which no program can set; a file changed
+less than two seconds before the audit may change again within one tick of the clock, so such a report is not kept
+(git's "racy" problem). Reports are in bridge's cache: an audit writes nothing to the prefix.
 """
 
 from __future__ import annotations
@@ -30,26 +29,26 @@ _MAX_SIZE = 64 << 20  # bytes of a report that is kept
 
 
 class ReportCache:
-    """The report of one prefix under one set of circumstances.
+    """The cached report of one prefix.
 
-    :param folder: where reports are kept: a folder of the cache.
-    :param context: all else that the findings depend on: versions, the target, settings, the environment.
-    `tree` is what `look` saw in the prefix; `None`: nobody looked, or it could not be read.
+    :param directory: where reports are kept: a directory of the cache.
+    :param context: everything else that the findings depend on: versions, target, settings, environment variables.
+    `tree` is what `look` read; `None`: it was not called, or failed.
     """
 
-    def __init__(self, folder: Path, prefix: Path, context: str) -> None:
+    def __init__(self, directory: Path, prefix: Path, context: str) -> None:
         name = hashlib.sha256(os.fsencode(os.path.realpath(prefix))).hexdigest()[:32]
-        self._path = folder / f"{name}.json"
-        self._root = folder.parent
+        self._path = directory / f"{name}.json"
+        self._root = directory.parent
         self._prefix = prefix
         self._context = hashlib.sha256(context.encode("utf-8", "surrogateescape")).hexdigest()
         self._started = time.time_ns()
         self.tree: Tree | None = None
 
     def recall(self, meanwhile: Callable[[], object] | None = None) -> Report | None:
-        """The report that is kept, where it is still true; else `look`.
+        """The cached report, if it is still valid; otherwise `look`.
 
-        :param meanwhile: what may be done while others look, where there is nothing to be recalled.
+        :param meanwhile: called by `look` while other processes read.
         """
         report = self._recalled()
         if report is None:
@@ -57,8 +56,8 @@ class ReportCache:
         return report
 
     def look(self, meanwhile: Callable[[], object] | None = None) -> None:
-        """See what is there, for an audit whose report is to be kept."""
-        with suppress(FaultError):  # Who reads it for the audit tells why.
+        """Read the paths of the prefix, for an audit whose report will be kept."""
+        with suppress(FaultError):  # The audit reads them again and reports the error.
             self.tree = read_tree(os.path.abspath(self._prefix), meanwhile=meanwhile)
 
     def _recalled(self) -> Report | None:
@@ -79,7 +78,7 @@ class ReportCache:
             return None
 
     def keep(self, report: Report, outside: Iterable[str]) -> None:
-        """Keep a report that was made after `look`, with the paths outside that it rests on. Failing is no fault."""
+        """Keep a report made after `look`, with the paths outside that it depends on. Errors are ignored."""
         if self.tree is None or self.tree.newest > self._started - _RACY:
             return
         watched = {path: _of_outside(path) for path in sorted(set(outside))}
@@ -97,7 +96,7 @@ class ReportCache:
             return
         try:
             publish_file(self._path, [data], root=self._root)
-        except BridgeError:  # A cache that cannot be written makes the next audit slower, and this one no worse.
+        except BridgeError:  # Without a cache the next audit is only slower.
             return
 
     def _read(self) -> Mapping[str, object] | None:
@@ -119,7 +118,7 @@ def _of_outside(path: str) -> list[int] | None:
 def _report(document: Mapping[str, object], prefix: Path) -> Report:
     summary, findings = document["summary"], document["findings"]
     if not isinstance(summary, dict) or not isinstance(findings, list):
-        raise TypeError("no report")
+        raise TypeError("not a report")
     return Report(
         prefix=prefix,
         packages=summary["packages"],

@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from packaging.version import InvalidVersion, Version
-
 from bridge import prefix as prefixes
 from bridge.audit.checks import CHECKS
 from bridge.audit.claims import Claims, claims_of
@@ -25,6 +23,7 @@ from bridge.audit.look.inspection import CacheEvidence, EmbeddedPrefix
 from bridge.audit.look.observation import Observation
 from bridge.audit.look.path_table import PathTable, path_table_of
 from bridge.audit.look.tree import Tree, read_tree
+from bridge.audit.policy import is_same_version
 from bridge.audit.view import View, make_view
 from bridge.cache.cautions import CautionStore
 from bridge.model import IndexFile, PrefixState
@@ -38,7 +37,7 @@ __all__ = ["RunningAudit", "audit", "judge", "start"]
 
 
 class YankedPort(Protocol):
-    """What is asked of an index (`bridge.index.Index`)."""
+    """The part of `bridge.index.Index` that says which versions were yanked."""
 
     def files(self, project: str) -> tuple[IndexFile, ...]: ...
 
@@ -56,7 +55,7 @@ def audit(
     watched: set[str] | None = None,
     index: YankedPort | None = None,
 ) -> Report:
-    """Read, hash and judge the environment at `prefix`, an unsettled transaction of bridge's included.
+    """Read, hash and judge the environment at `prefix`, including an interrupted transaction.
 
     Takes no lock; the caller holds one where others may change the prefix. The parameters are those of `start` and of
     `RunningAudit.report`. Raises `UsageError` (`not-an-environment`) and `FaultError` (a directory cannot be read).
@@ -66,15 +65,15 @@ def audit(
 
 
 class RunningAudit:
-    """An audit whose files are being read, while this process does what else there is to do."""
+    """An audit whose files are being read by other processes."""
 
     def __init__(self, state: PrefixState, claims: Claims, observation: observe.RunningObservation) -> None:
         self.state = state
         self._claims = claims
         self._observation = observation
 
-    def placed(self) -> Mapping[str, EmbeddedPrefix]:
-        """Wait for what is read; path → the prefix in it, where that is not what it should be. Judges nothing else."""
+    def embedded_prefixes(self) -> Mapping[str, EmbeddedPrefix]:
+        """Wait for the files; return path → the prefix in it, if that is wrong. Runs no checks."""
         observed, _ = self._observation.results()
         return read_embedded(self.state.prefix, self._claims, observed, inspect.scripts_of(self.state.prefix, observed))
 
@@ -88,36 +87,37 @@ class RunningAudit:
         watched: set[str] | None = None,
         index: YankedPort | None = None,
     ) -> Report:
-        """Wait for what is read, and judge it.
+        """Wait for the files and run the checks.
 
-        :param environ: where the user's own packages, PYTHONPATH and the caches of installers are looked up; `None`:
-            nowhere.
-        :param cache: bridge's own cache, looked into like those of others.
-        :param watched: takes up the paths outside the prefix that the report rests on; it is emptied where caches were
-            asked, for those change by themselves.
-        :param index: where to ask which versions were yanked; `None`: nobody is asked.
+        :param environ: variables that locate the user's site directory, PYTHONPATH and the caches of installers;
+            `None`: these are not read.
+        :param cache: bridge's own cache, searched like those of other installers.
+        :param watched: receives the paths outside the prefix that the report depends on; emptied if caches were
+            searched, because those change at any time.
+        :param index: reports yanked versions; `None`: they are not checked.
         """
         state = self.state
         identifier = pending(state.prefix)
-        interrupted = identifier and f"transaction {identifier} was interrupted, and is neither undone nor finished"
+        interrupted = identifier and f"transaction {identifier} was interrupted, and neither finished nor undone"
         records = prefix_records(state, target, names, self._claims)
         sites = prefixes.site_directories(state.prefix, state.site_packages)
         yanked = _yanked(state, index) if index is not None else {}
         observed, binaries = self._observation.results()
         inspection = inspect.inspect(state, observed, sites, environ or {}, binaries)
-        placed = read_embedded(state.prefix, self._claims, observed, inspection.scripts)
+        embedded = read_embedded(state.prefix, self._claims, observed, inspection.scripts)
         inspection = replace(
             inspection,
             yanked=yanked,
-            embedded=placed,
+            embedded=embedded,
             archives=_archives(state, cache) if cache is not None else {},
         )
         view = make_view(records, observed, interrupted, inspection)
-        evidence = _ask_caches(view, caches.cache_roots(state.prefix, environ, cache)) if environ is not None else None
+        roots = caches.cache_roots(state.prefix, environ, cache) if environ is not None else ()
+        evidence = _search_caches(view, roots)
         if watched is not None:
-            watched |= {*inspection.outside, *inspection.surroundings.looked_at, *_led_out(observed)}
+            watched |= {*inspection.outside, *inspection.surroundings.looked_at, *_absolute_targets(observed)}
             watched |= {real for real in inspection.interpreters.values() if real}
-            watched |= {each.prefix for each in placed.values() if not each.is_here}
+            watched |= {each.prefix for each in embedded.values() if not each.is_here}
         if evidence is not None:
             if watched is not None:
                 watched.clear()
@@ -127,81 +127,74 @@ class RunningAudit:
 
 @contextmanager
 def start(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) -> Iterator[RunningAudit]:
-    """Read the records of the environment at `prefix`, and begin to read its files.
+    """Read the records of the environment at `prefix`, and start to read its files.
 
-    :param tree: what lies there, where somebody has looked already.
+    :param tree: its paths, if they were read before.
     :param jobs: processes that read; `None`: one for each processor.
-    Raises as `audit`. Costs, with `report`, about the time that plain hashing of the owned files takes.
+    Raises as `audit`. With `report`, takes about the time of hashing the owned files.
     """
     jobs = jobs or processors()
-    laid: list[PathTable] = []
+    tables: list[PathTable] = []
 
-    def lay_out() -> None:
-        laid.append(path_table_of(tree or read_tree(os.path.abspath(prefix), jobs)))
+    def read_paths() -> None:
+        tables.append(path_table_of(tree or read_tree(os.path.abspath(prefix), jobs)))
 
-    state = prefixes.require(prefix, in_columns=True, jobs=jobs, meanwhile=lay_out)
+    state = prefixes.require(prefix, in_columns=True, jobs=jobs, meanwhile=read_paths)
     claims = claims_of(state)
     numpy = frozenset(_built_on_numpy(state, claims))
-    with observe.start(state, claims, layout=laid[0] if laid else None, numpy=numpy, jobs=jobs) as observation:
+    with observe.start(state, claims, table=tables[0] if tables else None, numpy=numpy, jobs=jobs) as observation:
         yield RunningAudit(state, claims, observation)
 
 
 def _archives(state: PrefixState, cache: Path) -> dict[str, tuple[tuple[str, str, str], ...]]:
-    """What bridge's cache knows of the archives of conda packages. That never changes: an archive has one sha256."""
-    remarks = CautionStore(cache / "judged", root=cache)
-    found = {}
-    for each in state.installed:
-        if each.record.ecosystem == "conda" and each.record.sha256 is not None:
-            found[each.meta_path] = tuple(remarks.recall(each.record.sha256))
-    return {path: told for path, told in found.items() if told}
+    """conda-meta record → the cautions in bridge's cache about the archive (which the sha256 identifies)."""
+    cautions = CautionStore(cache / "judged", root=cache)
+    return {
+        each.meta_path: found
+        for each in state.installed
+        if each.record.ecosystem == "conda" and each.record.sha256 is not None
+        if (found := tuple(cautions.recall(each.record.sha256)))
+    }
 
 
 def _yanked(state: PrefixState, index: YankedPort) -> dict[str, str]:
-    """The distributions whose version an index has taken back. All files of it must be yanked: one may be a bad build.
-
-    A project that no index has was never there to be yanked.
-    """
+    """dist-info → the reason for which its version was yanked: all of its files are, not only a bad build."""
     wanted = [each for each in state.distributions if each.direct_url is None]
     index.prefetch_files(sorted({each.name for each in wanted}))
     found = {}
     for distribution in wanted:
-        same = [file for file in index.files(distribution.name) if _is_version(file.version, distribution.version)]
+        same = [file for file in index.files(distribution.name) if is_same_version(file.version, distribution.version)]
         reasons = [file.yanked for file in same]
         if same and all(reason is not None for reason in reasons):
             found[distribution.path] = reasons[0] or ""
     return found
 
 
-def _is_version(first: str, second: str) -> bool:
-    try:
-        return Version(first) == Version(second)
-    except InvalidVersion:
-        return first == second
-
-
-def _led_out(observed: Observation) -> Iterator[str]:
-    """The targets of links that are absolute: what they lead to decides whether they are broken."""
+def _absolute_targets(observed: Observation) -> Iterator[str]:
+    """The absolute targets of links, on which it depends whether these are broken."""
     links = (found.fingerprint.link for found in observed.noted.values())
     return (link for link in links if link is not None and link.startswith("/"))
 
 
 def _built_on_numpy(state: PrefixState, claims: Claims) -> Iterator[str]:
-    """The extension modules of packages that ask for numpy, where there is one."""
+    """The extension modules of packages that require numpy, if it is installed."""
     if not any(distribution.name == "numpy" for distribution in importable(state)):
         return
-    asking = {
+    requiring = {
         id(owner)
         for owner in claims.owners
         if owner.installed is not None and inspect.needs_numpy(owner.installed.record.requirements)
     }
-    asking |= {id(claims.answering[each.path]) for each in importable(state) if inspect.needs_numpy(each.requires_dist)}
-    for path in claims.by_path if asking else ():
-        if path.endswith((".so", ".pyd")) and any(id(each.owner) in asking for each in claims.by_path[path]):
+    requiring |= {
+        id(claims.answering[each.path]) for each in importable(state) if inspect.needs_numpy(each.requires_dist)
+    }
+    for path in claims.by_path if requiring else ():
+        if path.endswith((".so", ".pyd")) and any(id(each.owner) in requiring for each in claims.by_path[path]):
             yield path
 
 
-def _ask_caches(view: View, roots: tuple[Path, ...]) -> CacheEvidence | None:
-    """What caches know of bytes that nothing installed explains; `None` where there is nothing to ask."""
+def _search_caches(view: View, roots: tuple[Path, ...]) -> CacheEvidence | None:
+    """What caches know about bytes that no installed package promises; `None`: there is nothing to search."""
     different = [each for each in view.discrepancies if each.kind == "different" and each.observed is not None]
     wanted = {
         each.observed.fingerprint.sha256
@@ -217,7 +210,7 @@ def _ask_caches(view: View, roots: tuple[Path, ...]) -> CacheEvidence | None:
 
 
 def judge(view: View) -> Report:
-    """Every check on one view."""
+    """Run every check on one view."""
     findings = [finding for check in CHECKS for finding in check.run(view)]
     packages: dict[Source, int] = {"conda": 0, "wheel": 0, "unmanaged": 0}
     for owner in view.claims.owners:

@@ -271,14 +271,14 @@ class Renderer:
                 source,
                 safe(origin),
                 safe(asked),
-                safe(row.untrue or ("" if is_plain else few(carried))),
+                safe(row.displacement or ("" if is_plain else few(carried))),
             )
         self._out.print(table)
 
     def ownership(self, found: Ownership) -> None:
         """Who owns a path."""
         if not found.owners:
-            there = "nobody owns it" if found.found is not None else "there is no such path, and nobody owns one"
+            there = "nobody owns it" if found.actual is not None else "there is no such path, and nobody owns one"
             self._out.print(f"{safe(found.path)}: {there}")
         shown = found.owners if self._verbose else found.owners[:_MAX_OWNERS]
         for owner in shown:

@@ -72,7 +72,7 @@ class Relocation:
 def look(prefix: Path) -> Mapping[str, EmbeddedPrefix]:
     """Path → the prefix in it, where that is not what it should be. Reads the environment as an audit does."""
     with start(prefix) as running:
-        return running.placed()
+        return running.embedded_prefixes()
 
 
 def relocate(state: PrefixState, placed: Mapping[str, EmbeddedPrefix], *, without: Collection[str] = ()) -> Relocation:

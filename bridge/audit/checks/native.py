@@ -1,4 +1,4 @@
-"""Checks of programs and libraries: made for this machine and this python, with what they need, each once. Pure."""
+"""Checks of programs and libraries: do they fit this machine and python, and find what they need? Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from bridge.audit.checks import repair
 from bridge.audit.claims import Owner
 from bridge.audit.finding import Finding, Level
-from bridge.audit.look.inspection import Binary, search_folder
+from bridge.audit.look.inspection import Binary, search_directory
 from bridge.audit.view import View
 
 __all__ = [
@@ -32,9 +32,9 @@ _EXTENSION = re.compile(
 _FORMATS = {"linux": "elf", "osx": "macho", "win": "pe"}
 _MACHINES = {"64": "x86_64", "32": "i686"}
 _PRIVATE = re.compile(r"-[0-9a-f]{8,}(?=\.)")
-# Drivers of a device, which the machine has or has not; musl is told by `foreign-binary`.
-_ELSEWHERE = re.compile(r"libc\.musl-|libcuda\.so|libnvidia-|libnvcuvid\.so|libamdhip|libze_loader\.so")
-_BUILD_FOLDER = re.compile(
+# Drivers of a device, which only some machines have; `foreign-binary` reports musl.
+_OF_MACHINE = re.compile(r"libc\.musl-|libcuda\.so|libnvidia-|libnvcuvid\.so|libamdhip|libze_loader\.so")
+_BUILD_DIRECTORY = re.compile(
     r"/(?:feedstock_root/build_artifacts|conda-bld|rattler-build_[^/]+|bld/rattler-build_[^/]+)/"
 )
 _FAMILIES = {
@@ -47,53 +47,54 @@ _FAMILIES = {
 
 
 def broken_binary(view: View) -> Iterator[Finding]:
-    """A file that says it is a program or a library, and cannot be read as one: truncated, or mangled."""
+    """A truncated or damaged program or library."""
     for path, binary in view.inspection.binaries.items():
         if binary.problem and view.owner(path) is not None:
-            yield _of(view, "broken-binary", path, binary.problem)
+            yield _finding(view, "broken-binary", path, binary.problem)
 
 
 def foreign_binary(view: View) -> Iterator[Finding]:
-    """An extension module, or a library beside the programs, for another system, processor or C library."""
+    """An extension module, or a library in `lib` or `bin`, for another system, processor or C library."""
     system, _, architecture = view.target.subdir.partition("-")
     wanted, machine = _FORMATS.get(system), _MACHINES.get(architecture, architecture)
     for path, binary in view.inspection.binaries.items():
         if binary.problem or not _is_loaded(view, path):
             continue
         if binary.format != wanted:
-            said = f"it is made for {_system_of(binary)}; here is {view.target.subdir}"
+            evidence = f"it is built for {_system_of(binary)}; this environment is {view.target.subdir}"
         elif binary.machines and machine not in binary.machines:
-            said = f"it is made for {', '.join(binary.machines)}; here is {machine}"
+            evidence = f"it is built for {', '.join(binary.machines)}; this environment is {machine}"
         elif system == "linux" and any(name.startswith("libc.musl-") for name in binary.needed):
             if view.target.virtual("__glibc") is None:
                 continue
-            said = "it is linked with musl; here is glibc"
+            evidence = "it is linked with musl; this environment has glibc"
         else:
             continue
-        yield _of(view, "foreign-binary", path, said)
+        yield _finding(view, "foreign-binary", path, evidence)
 
 
 def extension_tag(view: View) -> Iterator[Finding]:
-    """An extension module that this python does not even look at: its name is that of another version or build."""
+    """An extension module that this python never imports: the tag in its name is of another version or build."""
     python = view.state.python
     if python is None:
         return
     site = f"{view.state.site_packages}/"
     modules: dict[tuple[str, str], list[tuple[str, re.Match[str]]]] = {}
     for path in view.inspection.binaries:
-        folder, _, name = path.rpartition("/")
+        directory, _, name = path.rpartition("/")
         match = _EXTENSION.match(name) if path.startswith(site) else None
         if match is not None:
-            modules.setdefault((folder, match["stem"]), []).append((path, match))
+            modules.setdefault((directory, match["stem"]), []).append((path, match))
     digits = f"{python.minor[0]}{python.minor[1]}"
-    for (folder, stem), found in modules.items():
-        is_python = f"{folder}/{stem}.py" in view.observed or f"{folder}/{stem}/__init__.py" in view.observed
+    for (directory, stem), found in modules.items():
+        is_python = f"{directory}/{stem}.py" in view.observed or f"{directory}/{stem}/__init__.py" in view.observed
         if any(_fits(match, digits, python.free_threaded) for _, match in found):
             continue
         for path, match in found:
-            said = f"python {python.version}{' free-threaded' if python.free_threaded else ''} does not import a module"
+            build = f"{python.version}{' free-threaded' if python.free_threaded else ''}"
+            evidence = f"python {build} does not import modules with the tag {match['tag']}"
             level: Level = "info" if is_python else "error"
-            yield _of(view, "extension-tag", path, f"{said} of the tag {match['tag']}", level=level)
+            yield _finding(view, "extension-tag", path, evidence, level=level)
 
 
 def _fits(match: re.Match[str], digits: str, free_threaded: bool) -> bool:
@@ -107,20 +108,22 @@ def _fits(match: re.Match[str], digits: str, free_threaded: bool) -> bool:
 
 
 def glibc_too_old(view: View) -> Iterator[Finding]:
-    """A program or library that needs symbols of a newer glibc than this machine has."""
+    """A program or library that needs symbols of a newer glibc than this machine's."""
     version = view.target.virtual("__glibc")
     here = _pair(version) if version else None
     for path, binary in view.inspection.binaries.items() if here else ():
         if here is not None and binary.glibc > here and view.owner(path) is not None:
-            said = f"it needs symbols of glibc {binary.glibc[0]}.{binary.glibc[1]}; this machine has {version}"
-            yield _of(view, "glibc-too-old", path, said, level="error" if _is_loaded(view, path) else "warning")
+            evidence = f"it needs symbols of glibc {binary.glibc[0]}.{binary.glibc[1]}; this machine has {version}"
+            yield _finding(
+                view, "glibc-too-old", path, evidence, level="error" if _is_loaded(view, path) else "warning"
+            )
 
 
 def numpy_abi(view: View) -> Iterator[Finding]:
-    """An extension that was built for another numpy than the one that is here.
+    """An extension that was built for another numpy than the installed one.
 
-    One built for numpy 1 fails with numpy 2 (numpy's own migration guide); one built for 2.x runs with the oldest
-    version that it was told to support, and with none before.
+    One built for numpy 1 fails with numpy 2 (numpy's migration guide); one built for 2.x needs the oldest version that
+    its build asked for, or a newer one.
     """
     numpy = next((each for each in view.records.importable if each.name == "numpy"), None)
     installed = _pair(numpy.version) if numpy else None
@@ -132,44 +135,42 @@ def numpy_abi(view: View) -> Iterator[Finding]:
         if view.owner(path) is provider:
             continue
         if binary.numpy == "1" and installed >= (2, 0):
-            said = f"it was built for numpy 1, whose C API numpy {numpy.version} no longer has"
+            evidence = f"it was built for the C API of numpy 1, which numpy {numpy.version} no longer has"
         elif built_for is not None and built_for > installed:
-            said = f"it was built for numpy {binary.numpy} or newer; here is numpy {numpy.version}"
+            evidence = f"it was built for numpy {binary.numpy} or newer; numpy {numpy.version} is installed"
         else:
             continue
-        yield _of(view, "numpy-abi", path, said, by=provider)
+        yield _finding(view, "numpy-abi", path, evidence, by=provider)
 
 
 def outside_rpath(view: View) -> Iterator[Finding]:
-    """A library that is told to look for others outside the environment.
+    """A library whose search path (RPATH, RUNPATH) names a directory outside the environment.
 
-    A warning where something is there to be found, for it decides what is loaded; else a trace of the machine it was
-    built on. The folders in which conda-build and rattler-build work are in thousands of published packages, beside the
-    search path that counts: where they are not there, they are no finding.
+    A warning if the directory exists, for it decides what is loaded; otherwise a trace of the build machine. The build
+    directories of conda-build and rattler-build are in thousands of published packages beside the effective search
+    path: they are no finding unless they exist.
     """
     inside = (f"{view.state.prefix}/", f"{view.real_prefix}/")
     for path, binary in view.inspection.binaries.items():
         owner = view.owner(path)
         if owner is None:
             continue
-        leaving = []
-        for folder in binary.search:
-            resolved = search_folder(str(view.state.prefix), path, folder)
+        outside = []
+        for written in binary.search:
+            resolved = search_directory(str(view.state.prefix), path, written)
             if resolved.startswith("/") and not f"{resolved}/".startswith(inside):
-                leaving.append((folder, resolved))
-        if not leaving:
+                outside.append((written, resolved))
+        existing = [each for each in outside if view.inspection.outside.get(each[1])]
+        if not existing and all(_BUILD_DIRECTORY.search(written) for written, _ in outside):
             continue
-        there = [each for each in leaving if view.inspection.outside.get(each[1])]
-        if not there and all(_BUILD_FOLDER.search(folder) for folder, _ in leaving):
-            continue
-        folder, resolved = (there or leaving)[0]
-        said = f"its search path names {folder}" + (f", that is {resolved}" if folder != resolved else "")
-        said += ", which lies outside this environment" if there else ", which is not there"
-        yield _of(view, "outside-rpath", path, said, level="warning" if there else "info")
+        written, resolved = (existing or outside)[0]
+        evidence = f"its search path has {written}" + (f" ({resolved})" if written != resolved else "")
+        evidence += ", outside this environment" if existing else ", which does not exist"
+        yield _finding(view, "outside-rpath", path, evidence, level="warning" if existing else "info")
 
 
 def missing_library(view: View) -> Iterator[Finding]:
-    """An extension module that needs a library which is neither in the environment nor among the system's."""
+    """An extension module that needs a library which neither the environment nor the system has."""
     known = view.inspection.surroundings.libraries | {
         each.name for each in view.inspection.binaries.values() if each.name
     }
@@ -179,19 +180,20 @@ def missing_library(view: View) -> Iterator[Finding]:
         match = _EXTENSION.match(path.rpartition("/")[2])
         if binary.format != "elf" or match is None or match["tag"] is None or not _is_extension(view, path):
             continue
-        gone = [name for name in binary.needed if posixpath.basename(name) not in known and not _ELSEWHERE.match(name)]
-        gone = [name for name in gone if posixpath.basename(name) not in view.observed.names] if gone else []
-        if gone:
-            said = f"it needs {', '.join(gone[:4])}, which is neither here nor among the system's libraries"
-            yield _of(view, "missing-library", path, said, level="warning", repairs=())
+        absent = [
+            each for each in binary.needed if posixpath.basename(each) not in known and not _OF_MACHINE.match(each)
+        ]
+        absent = [each for each in absent if posixpath.basename(each) not in view.observed.names] if absent else []
+        if absent:
+            evidence = f"it needs {', '.join(absent[:4])}, which neither this environment nor the system has"
+            yield _finding(view, "missing-library", path, evidence, level="warning", is_replaceable=False)
 
 
 def duplicate_library(view: View) -> Iterator[Finding]:
     """Two copies of OpenMP, BLAS or libstdc++ that extension modules of this environment load into one process.
 
-    OpenMP runtimes of LLVM and Intel abort when they meet a second one, and mixing two kinds oversubscribes; a second
-    BLAS doubles the threads. Wheels that carry copies under names of their own, which is how they are meant to be
-    built, are told as a fact.
+    The OpenMP runtimes of LLVM and Intel abort when they meet a second one, and two kinds oversubscribe the processors;
+    a second BLAS doubles the threads. info for wheels whose copies have unique names, as auditwheel makes them.
     """
     reached = _loaded(view)
     for family, pattern in _FAMILIES.items():
@@ -206,21 +208,21 @@ def duplicate_library(view: View) -> Iterator[Finding]:
         for path, (other, holder) in others:
             if holder is owner:
                 continue
-            is_meant = kind == other and _PRIVATE.search(path) and _PRIVATE.search(first) and family != "OpenMP"
+            is_renamed = kind == other and _PRIVATE.search(path) and _PRIVATE.search(first) and family != "OpenMP"
             is_of_wheels = all(each.source != "conda" for each in (owner, holder))
-            said = f"{family} is loaded twice into one process: from here, and from {first} of {owner.label}"
-            level: Level = "info" if (is_meant or (family != "OpenMP" and is_of_wheels)) else "warning"
-            yield _of(view, "duplicate-library", path, said, level=level, by=owner, repairs=())
+            evidence = f"one process loads {family} twice: this file, and {first} of {owner.label}"
+            level: Level = "info" if (is_renamed or (family != "OpenMP" and is_of_wheels)) else "warning"
+            yield _finding(view, "duplicate-library", path, evidence, level=level, by=owner, is_replaceable=False)
 
 
 def _loaded(view: View) -> set[str]:
-    """The libraries of the prefix that its extension modules bring in, by what they name and where they look."""
+    """The extension modules, and the libraries of the prefix that the loader loads with them."""
     binaries = view.inspection.binaries
     by_name: dict[str, list[str]] = {}
     for path, binary in binaries.items():
         for name in {posixpath.basename(path), binary.name} - {""}:
             by_name.setdefault(name, []).append(path)
-    for path, found in view.observed.noted.items():  # `libx.so.1` is often a link to `libx.so.1.2`
+    for path, found in view.observed.noted.items():  # `libx.so.1` is often a link to `libx.so.1.2`.
         if found.fingerprint.link and "/" not in found.fingerprint.link:
             target = posixpath.join(posixpath.dirname(path), found.fingerprint.link)
             if target in binaries:
@@ -231,23 +233,23 @@ def _loaded(view: View) -> set[str]:
         path = pending.pop()
         binary = binaries[path]
         for name in binary.needed:
-            found_at = _resolve(view, path, binary, posixpath.basename(name), by_name)
-            if found_at is not None and found_at not in seen:
-                seen.add(found_at)
-                pending.append(found_at)
+            library = _resolve(view, path, binary, posixpath.basename(name), by_name)
+            if library is not None and library not in seen:
+                seen.add(library)
+                pending.append(library)
     return seen
 
 
 def _resolve(view: View, path: str, binary: Binary, name: str, by_name: Mapping[str, list[str]]) -> str | None:
-    there = by_name.get(name, ())
-    base = f"{view.state.prefix}/"
-    folders = [search_folder(str(view.state.prefix), path, folder).removeprefix(base) for folder in binary.search]
-    for folder in [*folders, "lib", posixpath.dirname(path)]:
-        if (found := next((each for each in there if posixpath.dirname(each) == folder), None)) is not None:
+    candidates = by_name.get(name, ())
+    prefix = str(view.state.prefix)
+    searched = [search_directory(prefix, path, each).removeprefix(f"{prefix}/") for each in binary.search]
+    for directory in [*searched, "lib", posixpath.dirname(path)]:
+        if (found := next((each for each in candidates if posixpath.dirname(each) == directory), None)) is not None:
             return found
-    # A wheel may load it by its own code before; one of its own is meant, where there is one.
+    # A wheel's own code may load its copy first.
     owner = view.owner(path)
-    return next((each for each in there if view.owner(each) is owner), None)
+    return next((each for each in candidates if view.owner(each) is owner), None)
 
 
 def _is_extension(view: View, path: str) -> bool:
@@ -256,7 +258,7 @@ def _is_extension(view: View, path: str) -> bool:
 
 
 def _is_loaded(view: View, path: str) -> bool:
-    """Whether this prefix's python or loader would take the file: others are data (a wheel may carry many systems')."""
+    """Whether this prefix's python or loader uses the file; others are data (a wheel may have them for many)."""
     owner = view.owner(path)
     if owner is None:
         return False
@@ -284,7 +286,7 @@ def _pair(version: str) -> tuple[int, int] | None:
     return release[0], release[1] if len(release) > 1 else 0
 
 
-def _of(
+def _finding(
     view: View,
     name: str,
     path: str,
@@ -292,16 +294,9 @@ def _of(
     *,
     level: Level = "error",
     by: Owner | None = None,
-    repairs: tuple[str, ...] | None = None,
+    is_replaceable: bool = True,
 ) -> Finding:
     owner = view.owner(path)
-    return Finding(
-        id=name,
-        level=level if owner is not None or level != "error" else "warning",
-        package=owner.package if owner else None,
-        path=path,
-        owner=owner.label if owner else None,
-        by=by.label if by else None,
-        evidence=evidence,
-        repair=repairs if repairs is not None else (repair.replace_build(view, owner) if owner else ()),
-    )
+    commands = repair.replace_build(view, owner) if owner is not None and is_replaceable else ()
+    level = "warning" if owner is None and level == "error" else level
+    return Finding.of(owner, name, level, path, evidence, by=by, repair=commands)

@@ -1,4 +1,4 @@
-"""Checks of the prefixes that are written into files: an environment that was moved, copied or unpacked elsewhere."""
+"""Checks of the prefix that is written into files: was the environment moved, copied or unpacked elsewhere? Pure."""
 
 from __future__ import annotations
 
@@ -6,30 +6,29 @@ from collections.abc import Iterator
 
 from bridge.audit.checks import repair
 from bridge.audit.checks.programs import is_foreign
-from bridge.audit.finding import Finding, at_path
+from bridge.audit.finding import Finding
 from bridge.audit.view import View
 
 __all__ = ["foreign_prefix", "rewritten_prefix"]
 
 
 def foreign_prefix(view: View) -> Iterator[Finding]:
-    """A file of a package that names the prefix the environment was moved or copied from."""
-    for path, placed in view.inspection.embedded.items():
+    """A file of a package with the prefix from which the environment was moved or copied."""
+    for path, embedded in view.inspection.embedded.items():
         owner = view.owner(path)
-        if placed.is_here or owner is None or is_foreign(view, path):  # Of a script's first line that is told already.
+        if embedded.is_here or owner is None or is_foreign(view, path):  # `foreign_shebang` reports the first lines.
             continue
-        said = f"it names {placed.prefix}, where this environment was made; it is {view.state.prefix} now"
-        yield at_path(owner, path, "foreign-prefix", "error", said, repair.relocate(view, owner))
+        evidence = f"it contains {embedded.prefix}, where the environment was created; now it is {view.state.prefix}"
+        yield Finding.of(owner, "foreign-prefix", "error", path, evidence, repair=repair.relocate(view, owner))
 
 
 def rewritten_prefix(view: View) -> Iterator[Finding]:
-    """A file that is what its package has with this prefix written in, whose record has the hash for another prefix.
+    """A file that has this prefix, and whose record has the hash for another prefix.
 
-    conda-pack writes the new prefix into the files and leaves the records as they were.
+    conda-pack rewrites the prefix in the files and not the records.
     """
-    for path, placed in view.inspection.embedded.items():
+    for path, embedded in view.inspection.embedded.items():
         owner = view.owner(path)
-        if not placed.is_here or owner is None:
-            continue
-        said = "this prefix was written into it since; but for the prefix it is what its package has"
-        yield at_path(owner, path, "rewritten-prefix", "info", said, repair.relocate(view, owner))
+        if embedded.is_here and owner is not None:
+            evidence = "this prefix was written into it after installation; the rest is what its package has"
+            yield Finding.of(owner, "rewritten-prefix", "info", path, evidence, repair=repair.relocate(view, owner))

@@ -1,4 +1,4 @@
-"""Checks of what is run: scripts and their interpreters, permissions, and the python itself. Pure."""
+"""Checks of what is run: scripts and their interpreters, permissions, and python itself. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from bridge.audit.checks import repair
-from bridge.audit.finding import Finding, Level, at_path
+from bridge.audit.finding import Finding, Level
 from bridge.audit.look.inspection import Script
 from bridge.audit.policy import is_kept_aside
 from bridge.audit.view import View
@@ -19,43 +19,44 @@ _MINOR = re.compile(r"python(\d+\.\d+)t?\Z")
 
 
 def foreign_shebang(view: View) -> Iterator[Finding]:
-    """A script whose interpreter is not there, or is a python of another environment.
+    """A script whose interpreter does not exist, or is the python of another environment.
 
-    The system's own programs (`/bin/sh`, `/usr/bin/env`, `/usr/bin/perl`) are nobody's fault.
+    The system's own programs (`/bin/sh`, `/usr/bin/env`, `/usr/bin/perl`) are no finding.
     """
     for path, script in view.inspection.scripts.items():
-        said = _wrong_with(view, script)
-        owner = view.owner(path)
-        if said is None or (owner is None and (not view.is_environment or is_kept_aside(path))):
+        evidence, owner = _shebang_problem(view, script), view.owner(path)
+        if evidence is None or (owner is None and (not view.is_environment or is_kept_aside(path))):
             continue
-        is_moved = owner is not None and path in view.inspection.embedded
-        repairs = repair.relocate(view, owner) if is_moved and owner is not None else ()
+        commands: tuple[str, ...] = ()
+        if owner is not None:
+            is_moved = path in view.inspection.embedded
+            commands = (repair.relocate(view, owner) if is_moved else ()) or repair.restore(view, owner)
         level: Level = "error" if owner is not None else "warning"
-        yield _of_path(view, "foreign-shebang", path, said, level=level, repairs=repairs or None)
+        yield Finding.of(owner, "foreign-shebang", level, path, evidence, repair=commands)
 
 
 def is_foreign(view: View, path: str) -> bool:
-    """Whether `foreign_shebang` tells of the script at a path."""
+    """Whether `foreign_shebang` reports the script at `path`."""
     script = view.inspection.scripts.get(path)
-    return script is not None and _wrong_with(view, script) is not None
+    return script is not None and _shebang_problem(view, script) is not None
 
 
-def _wrong_with(view: View, script: Script) -> str | None:
-    name = posixpath.basename(script.interpreter)
+def _shebang_problem(view: View, script: Script) -> str | None:
+    interpreter, interpreters = script.interpreter, view.inspection.interpreters
     if script.is_inside:
-        path = script.interpreter
-        found = view.observed.get(path)
-        if found is not None and not found.is_dangling and view.inspection.interpreters.get(path, "there") != "":
+        found = view.observed.get(interpreter)
+        if found is not None and not found.is_dangling and interpreters.get(interpreter, "exists") != "":
             return None
-        # It may be reached through a linked folder, which was not walked.
-        is_hidden = found is None and any(view.is_linked(parent) for parent in _parents(path))
-        return None if is_hidden else f"its interpreter {view.state.prefix / path} is not there"
-    if not script.interpreter.startswith("/"):
-        return f"its first line names {script.interpreter!r}, which is no path: it was not written for this prefix"
-    if not view.inspection.outside.get(script.interpreter):
-        return f"its interpreter {script.interpreter} is not there"
-    if _PYTHON.match(name) and view.is_environment and script.interpreter not in view.inspection.interpreters.values():
-        return f"it runs with {script.interpreter}, which is the python of another environment"
+        # It may be below a linked directory, which was not walked.
+        is_hidden = found is None and any(view.is_linked(parent) for parent in _parents(interpreter))
+        return None if is_hidden else f"its interpreter {view.state.prefix / interpreter} does not exist"
+    if not interpreter.startswith("/"):
+        return f"its first line has the interpreter {interpreter!r}, which is no path: it was not written for a prefix"
+    if not view.inspection.outside.get(interpreter):
+        return f"its interpreter {interpreter} does not exist"
+    is_python = _PYTHON.match(posixpath.basename(interpreter)) is not None
+    if is_python and view.is_environment and interpreter not in interpreters.values():
+        return f"its interpreter {interpreter} is the python of another environment"
     return None
 
 
@@ -66,71 +67,53 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def not_executable(view: View) -> Iterator[Finding]:
-    """A script of a package, in the folder of programs, that the system will not run.
+    """A package's script in a directory of programs that the system will not run.
 
-    pip leaves those so that a wheel brings in `.data/scripts` without the permission: a warning.
+    A warning: pip leaves `.data/scripts` without the permission where the wheel has none.
     """
     for path in view.inspection.scripts:
         owner, found = view.owner(path), view.observed.get(path)
         mode = found.fingerprint.mode if found else None
-        if owner is None or mode is None or mode & 0o111 or view.target.is_windows:
-            continue
-        yield _of_path(
-            view,
-            "not-executable",
-            path,
-            f"it begins with #!, and its mode {mode:04o} lets nobody run it",
-            level="warning",
-            repairs=repair.make_executable(view, path),
-        )
+        if owner is not None and mode is not None and not mode & 0o111 and not view.target.is_windows:
+            evidence = f"it begins with #!, but its mode {mode:04o} lets nobody run it"
+            commands = repair.make_executable(view, path)
+            yield Finding.of(owner, "not-executable", "warning", path, evidence, repair=commands)
 
 
 def world_writable(view: View) -> Iterator[Finding]:
-    """A file of a package that everybody on the machine may change."""
+    """A package's file that every user of the machine may change."""
     for path in view.observed.writable:
         owner, mode = view.claims.by_path.owner(path), view.observed[path].fingerprint.mode
         if owner is not None:
-            said = f"its mode {mode:04o} lets everybody on this machine change it"
-            yield Finding(
-                id="world-writable",
-                level="warning",
-                package=owner.package,
-                path=path,
-                owner=owner.label,
-                evidence=said,
-                repair=repair.forbid_others(view, path),
-            )
+            evidence = f"its mode {mode:04o} lets every user of this machine change it"
+            commands = repair.forbid_others(view, path)
+            yield Finding.of(owner, "world-writable", "warning", path, evidence, repair=commands)
 
 
 def broken_interpreter(view: View) -> Iterator[Finding]:
-    """A python that cannot run, or is another than the one whose packages lie here.
+    """A python that cannot run, or has another version than the site-packages.
 
-    A virtual environment leans on an interpreter elsewhere: that may be removed, or become another minor version.
+    A virtual environment depends on an interpreter elsewhere, which may be removed or become another minor version.
     """
     for path, real in view.inspection.interpreters.items():
         if real == "":
-            yield _of_path(view, "broken-interpreter", path, "it leads to no program: what it leans on is gone")
-    venv, outside = view.inspection.venv, view.inspection.outside
+            yield _interpreter(view, path, "its target does not exist: the python that it depends on was removed")
+    venv = view.inspection.venv
     home = venv.get("home")
-    if home and not outside.get(home):
-        said = f"its home {home} is not there: the python that it was made with was removed"
-        yield _of_path(view, "broken-interpreter", "pyvenv.cfg", said)
-    python = view.state.python
-    if not venv or python is None:
+    if home and not view.inspection.outside.get(home):
+        evidence = f"its home {home} does not exist: the python that it was created with was removed"
+        yield _interpreter(view, "pyvenv.cfg", evidence)
+    if not venv or view.state.python is None:
         return
+    site = view.state.site_packages or ""
     for path, real in view.inspection.interpreters.items():
         match = _MINOR.match(posixpath.basename(real))
-        site = view.state.site_packages or ""
         if path in {"bin/python", "bin/python3"} and match and f"/python{match[1]}" not in f"/{site}":
-            said = f"it runs python {match[1]}; the packages lie in {site}, which that does not read"
-            yield _of_path(view, "broken-interpreter", path, said)
+            yield _interpreter(view, path, f"it runs python {match[1]}, which does not read the packages in {site}")
             return
 
 
-def _of_path(
-    view: View, name: str, path: str, evidence: str, *, level: Level = "error", repairs: tuple[str, ...] | None = None
-) -> Finding:
+def _interpreter(view: View, path: str, evidence: str) -> Finding:
     owner = view.owner(path)
-    if repairs is None:
-        repairs = repair.restore(view, owner) if owner is not None else ()
-    return at_path(owner, path, name, level, evidence, repairs)
+    commands = repair.restore(view, owner) if owner is not None else ()
+    return Finding.of(owner, "broken-interpreter", "error", path, evidence, repair=commands)

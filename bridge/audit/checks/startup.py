@@ -1,4 +1,4 @@
-"""Checks of what python reads before anybody's program: `.pth` files, the user's packages, PYTHONPATH. Pure."""
+"""Checks of what python reads at its start: `.pth` files, the user's packages, PYTHONPATH. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from bridge.audit.checks import repair
 from bridge.audit.claims import Owner
-from bridge.audit.finding import Finding, Level, at_path
+from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
 
 __all__ = [
@@ -24,8 +24,8 @@ __all__ = [
     "user_site_shadow",
 ]
 
-# Lines that installers themselves write: namespace packages (setuptools, wheel), virtualenv's and uv's patches, the
-# finders of editable installs, setuptools' own distutils, coverage's start in subprocesses.
+# Lines that installers write: namespace packages (setuptools, wheel), patches of virtualenv and uv, finders of editable
+# installs, setuptools' distutils, coverage in subprocesses.
 _USUAL = re.compile(
     r"import sys, ?types, ?os;.*(?:nspkg|\bmodule_from_spec\b|sys\.modules\.setdefault|\bsetdefault\()"
     r"|import _virtualenv\Z"
@@ -34,70 +34,59 @@ _USUAL = re.compile(
     r"|import sys; ?exec\(.*coverage|import coverage; ?coverage\.process_startup\(\)"
     r"|import _?distutils_hack"
 )
-# The one line of setuptools' own distutils-precedence.pth, since version 60.
+# The only line of distutils-precedence.pth, of setuptools since version 60.
 _OF_SETUPTOOLS = (
     "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "
     "enabled and __import__('_distutils_hack').add_shim();"
 )
-# What the standard library gained and lost; `sys.stdlib_module_names` is that of the python that runs bridge.
-_LOST = {
+# Changes of the standard library; `sys.stdlib_module_names` is of the python that runs bridge.
+_REMOVED = {
     (3, 12): "asynchat asyncore distutils imp smtpd",
     (3, 13): "aifc audioop cgi cgitb chunk crypt imghdr mailcap msilib nis nntplib ossaudiodev pipes sndhdr spwd sunau"
     " telnetlib uu xdrlib lib2to3",
 }
-_GAINED = {(3, 11): "tomllib", (3, 14): "annotationlib compression string.templatelib concurrent"}
+_ADDED = {(3, 11): "tomllib", (3, 14): "annotationlib compression string.templatelib concurrent"}
 _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))\Z")
 
 
 def pth_runs_code(view: View) -> Iterator[Finding]:
-    """A `.pth` with a line that every start of python executes: the way by which malicious wheels have come to stay."""
+    """A `.pth` with a line that python executes at every start, which malicious wheels have used."""
     for path, found in view.inspection.path_files.items():
-        unusual = [line for line in found.code if not _USUAL.match(line)]
-        if not found.code:
+        owner, lines = view.owner(path), [line.strip() for line in found.code]
+        is_setuptools = owner is not None and owner.package == "setuptools" and lines == [_OF_SETUPTOOLS]
+        if not lines or is_setuptools:  # Every environment with setuptools has its file.
             continue
-        owner = view.owner(path)
-        if (
-            owner is not None
-            and owner.package == "setuptools"
-            and [line.strip() for line in found.code] == [_OF_SETUPTOOLS]
-        ):
-            continue  # Every environment with setuptools has this file.
+        unusual = [line for line in found.code if not _USUAL.match(line)]
         is_usual = not unusual and (owner is not None or posixpath.basename(path) == "_virtualenv.pth")
-        shown = (unusual or found.code)[0]
-        yield _finding(
-            view,
-            "pth-runs-code",
-            path,
-            f"every start of python executes: {shown[:160]}" + ("; no record claims it" if owner is None else ""),
-            level="info" if is_usual else "warning",
-        )
+        evidence = f"python executes at every start: {(unusual or found.code)[0][:160]}"
+        evidence += "; no record claims it" if owner is None else ""
+        yield Finding.of(owner, "pth-runs-code", "info" if is_usual else "warning", path, evidence)
 
 
 def pth_outside(view: View) -> Iterator[Finding]:
-    """A `.pth` that puts a folder on `sys.path` which lies outside the prefix, or is not there.
+    """A `.pth` that adds to `sys.path` a directory outside the prefix, or one that does not exist.
 
-    What an editable distribution accounts for is no surprise.
+    The directories of editable distributions are no finding.
     """
     known = {source for editable in view.inspection.editables for source in editable.sources}
     inside = (f"{view.state.prefix}/", f"{view.real_prefix}/")
     for path, found in view.inspection.path_files.items():
-        for folder in found.folders if path.endswith(".pth") else ():
-            is_there = view.inspection.outside.get(folder, "")
-            is_inside = f"{folder}/".startswith(inside)
-            if is_there and (is_inside or any(f"{source}/".startswith(f"{folder}/") for source in known)):
+        for directory in found.directories if path.endswith(".pth") else ():
+            exists = bool(view.inspection.outside.get(directory))
+            is_inside = f"{directory}/".startswith(inside)
+            if exists and (is_inside or any(f"{source}/".startswith(f"{directory}/") for source in known)):
                 continue
-            said = f"it puts {folder} on sys.path, which " + (
-                "lies outside this environment" if is_there else "is not there"
-            )
-            is_told = folder in known  # `broken-editable` says more of it.
-            yield _finding(view, "pth-outside", path, said, level="info" if is_told else "warning")
+            where = "is outside this environment" if exists else "does not exist"
+            evidence = f"it adds {directory} to sys.path, which {where}"
+            level: Level = "info" if directory in known else "warning"  # `broken-editable` reports it in detail.
+            yield Finding.of(view.owner(path), "pth-outside", level, path, evidence)
 
 
 def broken_editable(view: View) -> Iterator[Finding]:
-    """A distribution that is imported from a working copy which is not there any more."""
+    """An editable distribution whose working copy does not exist."""
     for editable in view.inspection.editables:
-        gone = [source for source in editable.sources if not view.inspection.outside.get(source)]
-        if not gone:
+        absent = [source for source in editable.sources if not view.inspection.outside.get(source)]
+        if not absent:
             continue
         owner = view.claims.answering.get(editable.distribution)
         yield Finding(
@@ -106,67 +95,52 @@ def broken_editable(view: View) -> Iterator[Finding]:
             package=owner.package if owner else posixpath.basename(editable.distribution).partition(".")[0],
             path=editable.distribution,
             owner=owner.label if owner else None,
-            evidence=f"it is imported from {gone[0]}, which is not there",
+            evidence=f"python imports it from {absent[0]}, which does not exist",
             repair=repair.pip(view, "uninstall", "--yes", owner.package) if owner else (),
         )
 
 
 def user_site_shadow(view: View) -> Iterator[Finding]:
-    """A package of this environment that loses against one in the user's own site directory, which comes first."""
+    """A package of this environment that one in the user's site directory hides, which python searches first."""
     around = view.inspection.surroundings
     if around.user_site is None:
         return
-    told: set[int] = set()
+    reported: set[int] = set()
     for distribution in view.records.importable:
         version = around.user_projects.get(canonicalize_name(distribution.name))
-        holder = view.claims.answering[distribution.path]
+        owner = view.claims.answering[distribution.path]
         if version is None:
             continue
-        told.add(id(holder))
-        yield Finding(
-            id="user-site-shadow",
-            level="warning",
-            package=holder.package,
-            path=distribution.path,
-            owner=holder.label,
-            evidence=f"python imports {distribution.name} {version} from {around.user_site} instead of "
-            f"{distribution.version}; PYTHONNOUSERSITE=1 keeps it out",
-            repair=repair.pip(view, "uninstall", "--yes", distribution.name),
-        )
-    for module, (path, owner) in _top_level(view).items():
-        if module in around.user_modules and id(owner) not in told:
-            said = (
-                f"python imports {module} from {around.user_modules[module]} instead; PYTHONNOUSERSITE=1 keeps it out"
-            )
-            yield _finding(view, "user-site-shadow", path, said, level="warning", owner=owner)
+        reported.add(id(owner))
+        evidence = f"python imports {distribution.name} {version} from {around.user_site}"
+        evidence += f" instead of {distribution.version}; PYTHONNOUSERSITE=1 prevents it"
+        commands = repair.pip(view, "uninstall", "--yes", distribution.name)
+        yield Finding.of(owner, "user-site-shadow", "warning", distribution.path, evidence, repair=commands)
+    for module, (path, holder) in _top_level(view).items():
+        if module in around.user_modules and id(holder) not in reported:
+            evidence = f"python imports {module} from {around.user_modules[module]} instead"
+            evidence += "; PYTHONNOUSERSITE=1 prevents it"
+            yield Finding.of(holder or view.owner(path), "user-site-shadow", "warning", path, evidence)
 
 
 def python_path_shadow(view: View) -> Iterator[Finding]:
-    """A module of this environment, or of the standard library, that a folder of PYTHONPATH hides."""
+    """A module of this environment or of the standard library that a directory of PYTHONPATH hides."""
     own, standard = _top_level(view), standard_library(view.state.python.minor if view.state.python else None)
-    for folder, modules in view.inspection.surroundings.python_path:
+    for directory, modules in view.inspection.surroundings.python_path:
         for module in modules:
-            path, holder = own.get(module, (None, None))
+            path, owner = own.get(module, (None, None))
             if path is None and module not in standard:
                 continue
-            whose = "the standard library's" if module in standard else "this environment's"
-            said = f"PYTHONPATH names {folder}, whose {module} hides {whose}"
-            yield Finding(
-                id="python-path-shadow",
-                level="warning",
-                package=holder.package if holder else None,
-                path=path,
-                owner=holder.label if holder else None,
-                evidence=said,
-                repair=("unset", "PYTHONPATH"),
-            )
+            hidden = "the standard library's" if module in standard else "this environment's"
+            evidence = f"PYTHONPATH has {directory}, whose module {module} hides {hidden}"
+            commands = ("unset", "PYTHONPATH")
+            yield Finding.of(owner, "python-path-shadow", "warning", path, evidence, repair=commands)
 
 
 def standard_library_shadow(view: View) -> Iterator[Finding]:
-    """A module with the name of one of the standard library's.
+    """A module named like one of the standard library.
 
-    In site-packages the standard library's wins, and whoever meant this one gets the other; beside a script, this one
-    wins for all scripts there.
+    In site-packages the standard library's hides it; beside a script, it hides the standard library's.
     """
     python = view.state.python
     if python is None:
@@ -174,21 +148,21 @@ def standard_library_shadow(view: View) -> Iterator[Finding]:
     standard = standard_library(python.minor)
     for module, (path, owner) in _top_level(view).items():
         if module in standard:
-            said = f"python has a module {module} of its own, and imports that: this one is hidden, or hides it"
-            yield _finding(view, "standard-library-shadow", path, said, level="warning", owner=owner)
-    for path in (path for folder in ("bin", "Scripts") for path in view.observed.below(folder)):
+            evidence = f"the standard library has a module {module}, which hides this one, or is hidden by it"
+            yield Finding.of(owner or view.owner(path), "standard-library-shadow", "warning", path, evidence)
+    for path in (path for directory in ("bin", "Scripts") for path in view.observed.below(directory)):
         match = _MODULE.match(path.rpartition("/")[2]) if view.observed.kind(path) == "file" else None
         if match and match[1] in standard:
-            said = f"every script beside it imports this instead of the standard library's {match[1]}"
-            yield _finding(view, "standard-library-shadow", path, said, level="warning")
+            evidence = f"the scripts beside it import this instead of the standard library's {match[1]}"
+            yield Finding.of(view.owner(path), "standard-library-shadow", "warning", path, evidence)
 
 
 def standard_library(minor: tuple[int, int] | None) -> frozenset[str]:
-    """The top-level modules of the standard library of a python, private ones left out."""
+    """The public top-level modules of the standard library of a python version; `None`: of any version."""
     found = {name for name in sys.stdlib_module_names if not name.startswith("_")} - {"this", "antigravity"}
-    for version, names in _LOST.items():
+    for version, names in _REMOVED.items():
         found = found - set(names.split()) if minor and minor >= version else found | set(names.split())
-    for version, names in _GAINED.items():
+    for version, names in _ADDED.items():
         if minor and minor >= version:
             found |= {name for name in names.split() if "." not in name}
         elif minor:
@@ -197,30 +171,22 @@ def standard_library(minor: tuple[int, int] | None) -> frozenset[str]:
 
 
 def unseen_distribution(view: View) -> Iterator[Finding]:
-    """A distribution in the folder of another python: what pip had put there before this one came."""
+    """A distribution in the site-packages of another python version."""
     site = view.state.site_packages
     if site is None or not view.is_environment:
         return
     importable = {distribution.path for distribution in view.records.importable}
     for distribution in view.state.distributions:
-        folder = posixpath.dirname(distribution.path)
-        if distribution.path in importable or not re.search(r"(?:python|pypy)\d", folder):
-            continue
-        owner = view.claims.answering[distribution.path]
-        said = f"this environment's python reads {site}, not {folder}"
-        yield Finding(
-            id="unseen-distribution",
-            level="warning",
-            package=owner.package,
-            path=distribution.path,
-            owner=owner.label,
-            evidence=said,
-            repair=repair.install_again(view, distribution),
-        )
+        path = distribution.path
+        directory = posixpath.dirname(path)
+        if path not in importable and re.search(r"(?:python|pypy)\d", directory):
+            evidence, commands = f"python reads {site}, not {directory}", repair.install_again(view, distribution)
+            owner = view.claims.answering[path]
+            yield Finding.of(owner, "unseen-distribution", "warning", path, evidence, repair=commands)
 
 
 def _top_level(view: View) -> dict[str, tuple[str, Owner | None]]:
-    """Top-level module of the prefix's site-packages → its path, and whose it is."""
+    """Top-level module in site-packages → its path and owner."""
     site = view.state.site_packages
     found: dict[str, tuple[str, Owner | None]] = {}
     for path in view.observed.below(site) if site else ():
@@ -232,7 +198,3 @@ def _top_level(view: View) -> dict[str, tuple[str, Owner | None]]:
         elif match := _MODULE.match(name):
             found[match[1]] = (path, view.owner(path))
     return found
-
-
-def _finding(view: View, name: str, path: str, evidence: str, *, level: Level, owner: Owner | None = None) -> Finding:
-    return at_path(owner or view.owner(path), path, name, level, evidence)

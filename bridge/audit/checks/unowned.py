@@ -1,4 +1,4 @@
-"""Checks of paths that no record claims, and of what pip leaves behind."""
+"""Checks of paths without an owner, and of what pip leaves behind. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bridge.audit.checks import repair
-from bridge.audit.finding import Finding
+from bridge.audit.finding import Finding, Level
 from bridge.audit.policy import is_kept_aside, leftovers
 from bridge.audit.view import View
 
@@ -14,61 +14,52 @@ __all__ = ["leftover", "unowned_file"]
 
 # conda-pack writes these into every archive (conda_pack.core), conda before 4.4 `activate` and `deactivate` too.
 _OF_CONDA_PACK = frozenset(
-    f"{folder}/{name}"
-    for folder, names in {
-        "bin": ("conda-unpack", "conda_unpack_progress.py", "activate", "activate.fish", "deactivate"),
-        "Scripts": (
-            "conda-unpack.exe",
-            "conda-unpack-script.py",
-            "conda_unpack_progress.py",
-            "activate.bat",
-            "deactivate.bat",
-        ),
-    }.items()
-    for name in names
+    {
+        *(f"bin/{name}" for name in ("conda-unpack", "conda_unpack_progress.py")),
+        *(f"bin/{name}" for name in ("activate", "activate.fish", "deactivate")),
+        *(f"Scripts/{name}" for name in ("conda-unpack.exe", "conda-unpack-script.py", "conda_unpack_progress.py")),
+        *(f"Scripts/{name}" for name in ("activate.bat", "deactivate.bat")),
+    }
 )
-# What virtualenv, uv and setuptools write beside the distributions for themselves, and what people keep there.
+# Files that virtualenv, uv and setuptools write beside the distributions, and that people keep there.
 _OF_VENV = re.compile(r"(?:_virtualenv\.(?:py|pth)|easy-install\.pth|.*\.egg-link|README\.txt|\.\w*|__pycache__)\Z")
 
 
 def unowned_file(view: View) -> Iterator[Finding]:
-    """A file that no record claims; a whole directory of such files counts once.
+    """A file that no record claims, or a whole directory of such files.
 
-    Without conda-meta nobody claims the interpreter's own files, nor a virtual environment's scripts: there only what
-    lies beside the distributions is told, and of an interpreter's home nothing.
+    Without conda-meta nothing claims the interpreter's own files or a virtual environment's scripts: in a venv only
+    site-packages is reported, for a base interpreter nothing.
     """
     unread = len(view.unread)
-    doubt = f"; {unread} record(s) of conda-meta that cannot be read may claim it" if unread else ""
     unlisted = _unlisted(view)
     kept = [path for path in view.observed.plain if is_kept_aside(path)] if view.unowned else []
-    sites = {each.path.rpartition("/")[0] for each in view.state.distributions}
+    sites = tuple({f"{each.path.rpartition('/')[0]}/" for each in view.state.distributions})
     for path, count in view.unowned.items() if view.is_environment else ():
-        folder, _, name = path.rpartition("/")
+        name = path.rpartition("/")[2]
         if f"{path}/".casefold().startswith(unlisted):
             continue
-        if not view.has_records and (
-            _OF_VENV.match(name) or not f"{folder}/".startswith(tuple(f"{s}/" for s in sites))
-        ):
+        if not view.has_records and (_OF_VENV.match(name) or not path.startswith(sites)):
             continue
         found = view.observed.get(path)
         is_directory = found is None or found.fingerprint.kind == "directory"
-        files = "1 file" if count == 1 else f"{count} files"
-        said = f"a directory of {files} that no record claims" if is_directory else "no record claims it"
         is_kept = is_kept_aside(name) or (is_directory and sum(each.startswith(f"{path}/") for each in kept) == count)
         is_of_conda_pack = path in _OF_CONDA_PACK
+        evidence = "no record claims it"
         if is_of_conda_pack:
-            said = "conda-pack put it there for its archive; no package needs it"
-        said += "; bridge kept it aside when it restored the file, and nobody else needs it" if is_kept else doubt
-        yield Finding(
-            id="unowned-file",
-            level="info" if unread or is_kept or is_of_conda_pack else "warning",
-            path=path,
-            evidence=said,
-        )
+            evidence = "conda-pack added it to its archive; no package needs it"
+        elif is_directory:
+            evidence = f"a directory of {count} file{'s' if count > 1 else ''} that no record claims"
+        if is_kept:
+            evidence += "; bridge kept it aside when it restored the file, and no package needs it"
+        elif unread:
+            evidence += f"; {unread} conda-meta record(s) that cannot be read may claim it"
+        level: Level = "info" if unread or is_kept or is_of_conda_pack else "warning"
+        yield Finding.of(None, "unowned-file", level, path, evidence)
 
 
 def _unlisted(view: View) -> tuple[str, ...]:
-    """What goes by the name of a distribution beside it that does not say, or not whole, which files are its own."""
+    """Beginnings of paths named like a distribution whose RECORD is missing or damaged: they may be its files."""
     broken = {defect.path for defect in view.state.defects}
     names = (
         (each.path.rpartition("/")[0], each.name.replace("-", "_"))
@@ -79,12 +70,7 @@ def _unlisted(view: View) -> tuple[str, ...]:
 
 
 def leftover(view: View) -> Iterator[Finding]:
-    """A `~name` in site-packages: what pip moved aside when an uninstall or an upgrade of it was interrupted."""
+    """A `~name` in site-packages: pip moved it aside, and its uninstall or upgrade was interrupted."""
     for path in leftovers(view.state, view.observed):
-        yield Finding(
-            id="leftover",
-            level="error",
-            path=path,
-            evidence="pip moves a package aside under such a name, and was interrupted before it could finish",
-            repair=repair.clear(view, path),
-        )
+        evidence = "pip moves packages aside under such names, and was interrupted before it finished"
+        yield Finding.of(None, "leftover", "error", path, evidence, repair=repair.clear(view, path))

@@ -1,8 +1,7 @@
-"""Reading programs and shared libraries: what they are made for, what they need, and where they look for it.
+"""Read programs and shared libraries: their platform, the libraries they need, and their search path.
 
-ELF by pyelftools, Mach-O by macholib, PE by pefile; nothing is executed, and no more is read than the loader reads.
-pyelftools parses an entry of a table in some 50 microseconds; tables of fixed records are unpacked with `struct`, which
-makes a large environment a matter of a second.
+ELF by pyelftools, Mach-O by macholib, PE by pefile; only what the loader reads is read. pyelftools takes 50 µs for an
+entry of a table, so tables of fixed records are unpacked with `struct`.
 """
 
 from __future__ import annotations
@@ -36,31 +35,31 @@ _ELF_NUMBERS = {
 _MACH_MACHINES = {0x01000007: "x86_64", 0x0100000C: "arm64", 7: "i686"}
 _PE_MACHINES = {0x8664: "x86_64", 0x14C: "i686", 0xAA64: "arm64"}
 _GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)(?:\.\d+)?\Z")
-_SAYS_NUMPY = re.compile(rb"\(NumPy (?:>=)?(\d+\.\d+)\) but the running NumPy")
+_BUILT_FOR_NUMPY = re.compile(rb"\(NumPy (?:>=)?(\d+\.\d+)\) but the running NumPy")
 _BLOCK = 1 << 20
-_MAX_TABLE = 1 << 20  # bytes of a table that is read at once; of a longer one, only what is asked for
+_MAX_TABLE = 1 << 20  # bytes of a table that is read at once; longer ones are read piecewise
 _MAX_STRING = 4096  # bytes of one name
 _MAX_NEEDED = 4096
 _MAX_SEGMENTS = 512
 
 
 def is_binary_name(name: str) -> bool:
-    """Whether a file of this name should be a program or a library for the loader."""
-    # Most names are others, and a search costs more than to look for the endings.
+    """Whether a file of this name should be a program or library."""
+    # Most names are not, and substring tests cost less than a regular expression.
     return may_be_binary(name) and NAMES.search(name) is not None
 
 
 def may_be_binary(text: str) -> bool:
-    """Whether the name, or one of several in one text, has to be looked at."""
+    """Whether a name, or one of several in one text, may be that of a library."""
     return ".so" in text or ".dylib" in text or ".pyd" in text or ".dll" in text
 
 
 def read_binary(path: Path, *, with_numpy: bool = False) -> Binary | None:
-    """What `path` is; `None` where it is no ELF, Mach-O or PE file (a linker script is a `.so` too).
+    """Read a binary; `None`: it is no ELF, Mach-O or PE file (a linker script is a `.so` too).
 
-    One that says it is, and cannot be read, is a `Binary` with a `problem`. Raises `OSError`.
+    One that cannot be parsed is a `Binary` with a `problem`. Raises `OSError`.
 
-    :param with_numpy: look for what numpy's C API leaves in an extension. Reads the whole file.
+    :param with_numpy: search for traces of numpy's C API. Reads the whole file.
     """
     with path.open("rb") as stream:
         magic = stream.read(4)
@@ -85,9 +84,9 @@ def _guarded(kind: str, read: object, stream: BinaryIO) -> Binary:
         return read(stream)  # type: ignore[no-any-return, operator]
     except OSError:
         raise
-    except Exception as error:  # noqa: BLE001 - the libraries raise whatever a mangled file leads them to
-        said = str(error) or type(error).__name__
-        return Binary(format=kind, problem=f"it cannot be read as {kind.upper()}: {said[:200]}")  # type: ignore[arg-type]
+    except Exception as error:  # noqa: BLE001 - the libraries raise anything on a damaged file
+        reason = str(error) or type(error).__name__
+        return Binary(format=kind, problem=f"it cannot be read as {kind.upper()}: {reason[:200]}")  # type: ignore[arg-type]
 
 
 # --- ELF --------------------------------------------------------------------------------------------------------------
@@ -95,7 +94,7 @@ def _guarded(kind: str, read: object, stream: BinaryIO) -> Binary:
 
 @cache
 def _structs(is_little: bool, word: int) -> ELFStructs:
-    """The description by pyelftools of the tables, which takes longer to make than a file to read."""
+    """Pyelftools' description of the tables; making it takes longer than reading a file."""
     from elftools.elf.structs import ELFStructs  # noqa: PLC0415 - read only where there is one
 
     structs = ELFStructs(little_endian=is_little, elfclass=word)
@@ -106,7 +105,7 @@ def _structs(is_little: bool, word: int) -> ELFStructs:
 
 @dataclass(frozen=True, slots=True)
 class _Segments:
-    """Of an ELF file: the processor in conda's words, where the dynamic table lies, and what is loaded from where."""
+    """The processor of an ELF file in conda's words, and its segments."""
 
     machine: str
     dynamic: tuple[int, int] | None  # offset, size
@@ -114,7 +113,7 @@ class _Segments:
 
 
 def _segments(stream: BinaryIO, order: str, is_64: bool) -> _Segments | None:
-    """Of a file as linkers make them; `None` for any other, which pyelftools reads, or says what is wrong with it."""
+    """The segments of a file as linkers make them; `None`: leave it to pyelftools, which reports errors."""
     header = struct.Struct(order + ("16xHHIQQQIHHHHHH" if is_64 else "16xHHIIIIIHHHHHH"))
     entry = struct.Struct(order + ("IIQQQQQQ" if is_64 else "IIIIIIII"))
     stream.seek(0)
@@ -159,7 +158,7 @@ def _parsed_segments(stream: BinaryIO, is_little: bool, is_64: bool) -> _Segment
 def _read_elf(stream: BinaryIO) -> Binary:
     identity = stream.read(16)
     if len(identity) < 16 or identity[4] not in {1, 2} or identity[5] not in {1, 2}:
-        raise ValueError("its first bytes name no class or no byte order")
+        raise ValueError("its first bytes have no class or no byte order")
     is_64, is_little = identity[4] == 2, identity[5] == 1
     order = "<" if is_little else ">"
     found = _segments(stream, order, is_64) or _parsed_segments(stream, is_little, is_64)
@@ -172,7 +171,7 @@ def _read_elf(stream: BinaryIO) -> Binary:
     def offset(address: int) -> int:
         return next((a - v + address for v, size, a in loads if v <= address < v + size), address)
 
-    # The string table has every symbol's name: of a library of C++ that is a hundred megabytes.
+    # The string table has the name of every symbol: up to 100 MB in a C++ library.
     strings = _Strings(stream, offset(values.get(5, 0)), values.get(10, 0))  # DT_STRTAB, DT_STRSZ
 
     def text(start: int) -> str:
@@ -182,7 +181,7 @@ def _read_elf(stream: BinaryIO) -> Binary:
     if 0x6FFFFFFE in values:  # DT_VERNEED
         table = _at(stream, offset(values[0x6FFFFFFE]), _MAX_TABLE)
         versions = _glibc(table, order, values.get(0x6FFFFFFF, 0), strings)
-    search = [folder for tag, value in tags if tag in {15, 29} for folder in text(value).split(":") if folder]
+    search = [directory for tag, value in tags if tag in {15, 29} for directory in text(value).split(":") if directory]
     return Binary(
         format="elf",
         machines=(machine,),
@@ -199,21 +198,21 @@ def _at(stream: BinaryIO, offset: int, size: int) -> bytes:
 
 
 class _Strings:
-    """A string table: a short one is read once, of a long one each name where it lies."""
+    """A string table: a short one is read once, a long one name by name."""
 
     def __init__(self, stream: BinaryIO, offset: int, size: int) -> None:
         self._stream, self._offset, self._size = stream, offset, size
         self._all = _at(stream, offset, size) if size <= _MAX_TABLE else None
 
     def at(self, start: int) -> bytes:
-        """The bytes up to the next NUL; none where there is no such string."""
+        """The bytes up to the next NUL; empty: there is no such string."""
         if not 0 <= start < self._size:
             return b""
         if self._all is not None:
             end = self._all.find(b"\0", start)
             return self._all[start:end] if end >= 0 else b""
-        found, mark, _ = _at(self._stream, self._offset + start, _MAX_STRING).partition(b"\0")
-        return found if mark else b""
+        name, end_of_name, _ = _at(self._stream, self._offset + start, _MAX_STRING).partition(b"\0")
+        return name if end_of_name else b""
 
 
 def _dynamic(table: bytes, order: str, is_64: bool) -> Iterator[tuple[int, int]]:
@@ -236,7 +235,7 @@ def _glibc(table: bytes, order: str, count: int, strings: _Strings) -> tuple[int
             text = strings.at(name)
             if match := _GLIBC.match(text):
                 newest = max(newest, (int(match[1]), int(match[2])))
-            elif text == b"GLIBC_ABI_DT_RELR":  # Packed relocations, which no older version can read.
+            elif text == b"GLIBC_ABI_DT_RELR":  # Packed relocations, new in 2.36.
                 newest = max(newest, (2, 36))
             here += step
         at += following
@@ -251,7 +250,7 @@ def _read_macho(stream: BinaryIO) -> Binary:
     from macholib.MachO import MachO  # noqa: PLC0415 - read only where there is one
 
     class Opened(MachO):  # type: ignore[misc]
-        """macholib reads from a path; here is an open file already, and nothing may be looked up by name."""
+        """MachO of an open file: macholib itself opens a path."""
 
         def __init__(self) -> None:
             self.graphident = self.filename = self.loader_path = ""
@@ -308,20 +307,20 @@ def _read_pe(stream: BinaryIO) -> Binary:
 def _numpy(stream: BinaryIO) -> str:
     """What `import_array()` left in an extension: the module it imports, and the oldest numpy it was built for.
 
-    numpy 1's header imports `numpy.core._multiarray_umath` (`numpy.core.multiarray` before 1.16) by that very string;
-    numpy 2's tries `numpy._core._multiarray_umath` first, and says in its message which version it was built for.
-    (numpy, `numpy/_core/code_generators/generate_numpy_api.py`.)
+    numpy 1's header imports `numpy.core._multiarray_umath` (`numpy.core.multiarray` before 1.16); numpy 2's tries
+    `numpy._core._multiarray_umath` first, and its error message has the version it was built for
+    (numpy, `numpy/_core/code_generators/generate_numpy_api.py`).
     """
     stream.seek(0, io.SEEK_SET)
-    tail, has_old, has_new, said = b"", False, False, ""
+    tail, has_old, has_new, version = b"", False, False, ""
     while block := stream.read(_BLOCK):
         window = tail + block
         if b"_multiarray_umath\0" in window:
             has_new = has_new or b"numpy._core._multiarray_umath\0" in window
             has_old = has_old or b"\0numpy.core._multiarray_umath\0" in window
-        if not said and (match := _SAYS_NUMPY.search(window)):
-            said = match[1].decode()
+        if not version and (match := _BUILT_FOR_NUMPY.search(window)):
+            version = match[1].decode()
         tail = block[-256:]
     if has_new:
-        return said or "2"
+        return version or "2"
     return "1" if has_old else ""

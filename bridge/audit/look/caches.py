@@ -1,8 +1,8 @@
-"""What the caches of installers know of bytes that no installed package promises.
+"""Search the caches of installers for bytes that no installed package promises.
 
-A conda package cache has each package unpacked, with its `info/paths.json`; uv's has each wheel unpacked, with its
-RECORD; pip's and bridge's have the wheels themselves. They are looked into only where a file is not what its record
-promises and nothing installed explains what is there. Reads only; the search is bounded.
+A conda package cache has unpacked packages with `info/paths.json`; uv's has unpacked wheels with RECORD; pip's and
+bridge's have wheels. They are searched only if a file differs from its record and no installed package explains its
+bytes. The search is bounded.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from bridge.prefix import distinfo
 
 __all__ = ["cache_roots", "search_caches"]
 
-_SECONDS = 10.0  # a search ends after this time, with what it has found
+_SECONDS = 10.0  # a search ends after this time, with what it has
 _MAX_LISTING = 64 << 20  # bytes of one paths.json or RECORD
-_MAX_CHANGED = 4096  # files whose inode is looked for
+_MAX_CHANGED = 4096  # files whose inode is searched
 
 Owners = dict[str, dict[tuple[str, str], None]]
 
 
 def cache_roots(prefix: Path, environ: Mapping[str, str], own: Path | None = None) -> tuple[Path, ...]:
-    """The folders where conda, mamba, rattler, pixi, uv, pip and bridge keep packages, as far as they exist.
+    """The existing package caches of conda, mamba, rattler, pixi, uv, pip and bridge.
 
     :param own: bridge's own cache.
     """
@@ -48,33 +48,32 @@ def cache_roots(prefix: Path, environ: Mapping[str, str], own: Path | None = Non
     found.append(Path(environ.get("UV_CACHE_DIR") or cache / "uv", "archive-v0"))
     found.append(Path(environ.get("PIP_CACHE_DIR") or cache / "pip"))
     found += [own / "artifacts", own / "built"] if own is not None else []
-    return tuple(folder for folder in dict.fromkeys(found) if folder.is_dir())
+    return tuple(directory for directory in dict.fromkeys(found) if directory.is_dir())
 
 
 def search_caches(
     roots: Iterable[Path], wanted: Collection[str], changed: Mapping[str, tuple[Path, str | None]]
 ) -> CacheEvidence:
-    """Who has files with these bytes, and which changed files are the very inodes of a cache.
+    """Which packages have files with these bytes, and which changed files are hard links to a cache.
 
-    :param wanted: sha256 of files that nothing installed promises.
-    :param changed: prefix-relative path → the file there, which has further hard links, and its sha256.
+    :param wanted: sha256 of files that no installed package promises.
+    :param changed: prefix-relative path → a file with further hard links, and its sha256.
     """
     owners: Owners = {}
     linked: dict[str, str] = {}
     deadline = time.monotonic() + _SECONDS
     inodes = dict(_inodes(changed))
     for root in roots:
-        for folder, listing in _listings(root, deadline):
-            label, rows = listing
+        for directory, (label, rows) in _listings(root, deadline):
             kept: set[str] = set()
             for path, digest in rows:
                 kept.add(digest)
                 if digest in wanted:
                     owners.setdefault(digest, {})[label, path] = None
-            if folder is not None and inodes:
-                # What the cache has as it should is no edit: it was linked from there over another package's file.
-                edited = {path: found for path, found in changed.items() if found[1] not in kept}
-                _look_for(folder, inodes, edited, linked)
+            if directory is not None and inodes:
+                # Bytes that the cache lists are no edit: they were linked from there over another package's file.
+                edited = [path for path, (_, digest) in changed.items() if digest not in kept]
+                _find_links(directory, inodes, edited, linked)
     return CacheEvidence(owners={digest: tuple(found) for digest, found in owners.items()}, linked=linked)
 
 
@@ -87,35 +86,32 @@ def _inodes(changed: Mapping[str, tuple[Path, str | None]]) -> Iterator[tuple[tu
         yield (found.st_dev, found.st_ino), path
 
 
-def _look_for(
-    folder: Path,
-    inodes: Mapping[tuple[int, int], str],
-    changed: Mapping[str, tuple[Path, str | None]],
-    linked: dict[str, str],
+def _find_links(
+    directory: Path, inodes: Mapping[tuple[int, int], str], paths: Iterable[str], linked: dict[str, str]
 ) -> None:
-    """A cached package has its files at the same path, or, where it is noarch or a wheel, below its own root."""
-    for path in changed:
+    """A cached package has its files at the same path, or, if noarch or a wheel, relative to site-packages."""
+    for path in paths:
         if path in linked:
             continue
         tail = path.partition("site-packages/")[2]
-        for there in (folder / path, *((folder / tail, folder / "site-packages" / tail) if tail else ())):
+        for cached in (directory / path, *((directory / tail, directory / "site-packages" / tail) if tail else ())):
             try:
-                found = there.stat(follow_symlinks=False)
+                status = cached.stat(follow_symlinks=False)
             except (OSError, ValueError):
                 continue
-            if inodes.get((found.st_dev, found.st_ino)) == path:
-                linked[path] = str(there)
+            if inodes.get((status.st_dev, status.st_ino)) == path:
+                linked[path] = str(cached)
 
 
 Rows = Iterable[tuple[str, str]]
 
 
 def _listings(root: Path, deadline: float) -> Iterator[tuple[Path | None, tuple[str, Rows]]]:
-    """(folder it is unpacked in, (label, its rows)) of each package in a cache; of an archive, no folder."""
-    for folder, names, files in os.walk(root):
+    """(directory, (label, rows)) of each package in a cache; for an archive, the directory is `None`."""
+    for directory, names, files in os.walk(root):
         if time.monotonic() > deadline:
             return
-        here = Path(folder)
+        here = Path(directory)
         if "info" in names and (here / "info/paths.json").is_file():
             names.clear()
             yield here, _conda_listing(here)
@@ -135,11 +131,11 @@ def _listings(root: Path, deadline: float) -> Iterator[tuple[Path | None, tuple[
                     yield None, listing
 
 
-def _conda_listing(folder: Path) -> tuple[str, Rows]:
-    index = _object(_read(folder / "info/index.json"))
+def _conda_listing(directory: Path) -> tuple[str, Rows]:
+    index = _object(_read(directory / "info/index.json"))
     named = [index.get(key) for key in ("name", "version", "build")]
-    label = "-".join(each for each in named if isinstance(each, str)) or folder.name
-    listed = _object(_read(folder / "info/paths.json")).get("paths")
+    label = "-".join(each for each in named if isinstance(each, str)) or directory.name
+    listed = _object(_read(directory / "info/paths.json")).get("paths")
     rows = [
         (str(each.get("_path")), str(each.get("sha256"))) for each in listed or () if isinstance(each, dict)
     ] if isinstance(listed, list) else []  # fmt: skip
@@ -162,8 +158,8 @@ def _archive_listing(path: Path) -> tuple[str, Rows] | None:
         return None
 
 
-def _wheel_label(folder: str) -> str:
-    named = distinfo.name_of(folder)
+def _wheel_label(directory: str) -> str:
+    named = distinfo.name_of(directory)
     return f"wheel:{named.name}-{named.version}"
 
 

@@ -1,8 +1,8 @@
-"""Reading which prefix is written into the files of packages: that of this environment, or of where it was before.
+"""Find which prefix is written into the files of packages: this one, or the environment's former one.
 
-Reads only. A file of a package that holds a prefix has two hashes in its record: as packed, and as installed. Where
-the record has the placeholder too, the prefix that is found is proved by the hash of the packed file; else it is one
-that other files, scripts or conda's history name, and that the file holds.
+A file with a prefix has two hashes in its record: as packed, and as installed. If the record has the placeholder too,
+the hash of the packed file proves the prefix; otherwise it is one that the file contains and that other files, scripts
+or conda's history name (docs/decisions/0014-prefixes-in-files.md).
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from bridge.prefix.placeholders import placeholders_of
 
 __all__ = ["former_prefixes", "read_embedded"]
 
-_MAX_GUESSES = 48  # directories of one file that are tried
-_MAX_TEXT = 4 << 20  # bytes of a file without a placeholder that is looked into where it was changed
+_MAX_GUESSES = 48  # directories that are tried for one file
+_MAX_TEXT = 4 << 20  # bytes of a changed file without a placeholder that is searched
 _OPTION = re.compile(r"(?:\s-p|\s--prefix)(?:\s+|=)('[^'\n]+'|\"[^\"\n]+\"|/\S+)")
 _SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/etc/", "/dev/", "/proc/", "/System/", "/Library/")
 _SHARED = frozenset({"/", "/opt", "/home", "/root", "/tmp", "/var", "/srv", "/mnt"})
-_CODE = 8  # files of bytecode that are asked where they were compiled
+_CODE = 8  # files of bytecode that are searched for their source path
 _MAX_PATH = 4096  # bytes of a path
 _MAX_HISTORY = 64 << 20  # bytes of the history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    """A file to be explained. `is_recorded`: its bytes are those that the record promises for the installed file."""
+    """A file to explain. `is_recorded`: it has the sha256 of its record."""
 
     path: str
     data: bytes
@@ -51,9 +51,9 @@ class _File:
 def read_embedded(
     root: Path, claims: Claims, observed: Observation, scripts: Mapping[str, Script]
 ) -> Mapping[str, EmbeddedPrefix]:
-    """Path → the prefix in it, of files that hold another one, or this one against what their record promises."""
+    """Path → the prefix in it, of files with another prefix, or with this one although their record differs."""
     search = _Search(root, claims, observed, scripts)
-    return {**dict(search.moved_scripts()), **dict(search.found())}
+    return {**dict(search.moved_scripts()), **dict(search.files())}
 
 
 class _Search:
@@ -63,10 +63,10 @@ class _Search:
         self._here = tuple(dict.fromkeys((str(root), self._real)))
         self._names = [os.fsencode(path) for path in observed.below("")]
         self._scripts = scripts
-        self._known: list[str] = []  # former prefixes, the likeliest first
+        self._known: list[str] = []  # former prefixes, the most likely first
 
-    def found(self) -> Iterator[tuple[str, EmbeddedPrefix]]:
-        files = sorted(self._files(), key=lambda each: len(each.data))
+    def files(self) -> Iterator[tuple[str, EmbeddedPrefix]]:
+        files = sorted(self._suspects(), key=lambda each: len(each.data))
         if not files:
             return
         seeds = former_prefixes(self._root, self._observed, self._scripts)
@@ -77,11 +77,11 @@ class _Search:
             if prefix is None and (file.placeholder is None or not file.is_recorded):
                 unproved.append(file)
             elif prefix is not None and not (file.is_recorded and prefix in self._here):
-                yield from self._told(file, prefix)
+                yield from self._embedded(file, prefix)
         yield from self._without_proof(unproved)
 
     def moved_scripts(self) -> Iterator[tuple[str, EmbeddedPrefix]]:
-        """Scripts of installers that run with the python of the place where the environment was before."""
+        """Scripts of installers that run with the python of the former prefix."""
         for path, script in self._scripts.items():
             prefix = _prefix_of(script, self._observed)
             if prefix is None or not self._is_elsewhere(prefix) or path not in self._claims.by_path:
@@ -93,7 +93,7 @@ class _Search:
 
     # --- which files --------------------------------------------------------------------------------------------------
 
-    def _files(self) -> Iterator[_File]:
+    def _suspects(self) -> Iterator[_File]:
         by_owner: dict[str, list[tuple[str, bytes, Claim, bool]]] = {}
         for claim, is_recorded in (*self._filled(), *self._different()):
             path = claim.entry.path
@@ -113,7 +113,7 @@ class _Search:
                 )
 
     def _filled(self) -> Iterator[tuple[Claim, bool]]:
-        """The files whose two hashes say that a prefix was written in, and that hold what was promised."""
+        """The files whose two hashes prove that a prefix was written in, and that are as promised."""
         for owner in self._claims.recorded:
             is_of_conda = owner.source == "conda"  # No wheel has a placeholder.
             for path in _changed(owner.installed) if owner.installed is not None and is_of_conda else ():
@@ -125,7 +125,7 @@ class _Search:
                     yield claim, True
 
     def _different(self) -> Iterator[tuple[Claim, bool]]:
-        """The files that are not what was promised."""
+        """The files that are not as promised."""
         for path, found in self._observed.noted.items():
             digest = found.fingerprint.sha256
             if found.fingerprint.kind != "file" or digest is None or path not in self._claims.by_path:
@@ -137,14 +137,14 @@ class _Search:
     # --- which prefix -------------------------------------------------------------------------------------------------
 
     def _proved(self, file: _File) -> str | None:
-        """The prefix for which a file was made of the packed one, proved by the hash of that."""
+        """The prefix that was written into a file, proved by the hash of the packed file."""
         placeholder = file.placeholder
         if placeholder is None:
             return None
         for prefix in (*self._here, *self._known):
             if os.fsencode(prefix) in file.data and restore(file.data, placeholder, prefix) is not None:
                 return prefix
-        # A first line that is too long for the kernel names no prefix any more.
+        # A first line that is too long for the kernel was replaced, and has no prefix.
         packed = None if placeholder.is_binary else restore(file.data, placeholder, self._here[0])
         if packed is not None:
             made = (each for each in (*self._here, *self._known) if fill(packed, placeholder, each) == file.data)
@@ -162,31 +162,31 @@ class _Search:
             if file.is_recorded:
                 prefix = next((each for each in known if holds(file.data, each)), None)
                 if prefix is not None:
-                    yield from self._told(file, prefix)
+                    yield from self._embedded(file, prefix)
             elif len(file.data) <= _MAX_TEXT and any(self._is_rewritten(file, each) for each in known):
                 yield file.path, EmbeddedPrefix(prefix=self._here[0], is_here=True, is_recorded=False)
 
     def _is_rewritten(self, file: _File, former: str) -> bool:
-        """Whether the file is what was promised but for this prefix in the place of a former one."""
+        """Whether the file is as promised, except that this prefix replaces a former one."""
         for here in self._here:
-            was = swap(file.data, here, former, binary=b"\0" in file.data)
-            if was is not None and hashlib.sha256(was).hexdigest() == file.entry.fingerprint.sha256:
+            original = swap(file.data, here, former, binary=b"\0" in file.data)
+            if original is not None and hashlib.sha256(original).hexdigest() == file.entry.fingerprint.sha256:
                 return True
         return False
 
-    def _told(self, file: _File, prefix: str) -> Iterator[tuple[str, EmbeddedPrefix]]:
+    def _embedded(self, file: _File, prefix: str) -> Iterator[tuple[str, EmbeddedPrefix]]:
         is_here = prefix in self._here
         if is_here or self._is_elsewhere(prefix):
             yield file.path, EmbeddedPrefix(prefix=prefix, is_here=is_here, is_recorded=file.is_recorded)
 
     def _is_elsewhere(self, prefix: str) -> bool:
-        """Whether it is another directory than this environment: it may be reached by several paths."""
+        """Whether it is another directory than this environment, which may have several paths."""
         is_system = prefix in _SHARED or f"{prefix}/".startswith(_SYSTEM)
         return not is_system and os.path.realpath(prefix) != self._real
 
 
 def former_prefixes(root: Path, observed: Observation, scripts: Mapping[str, Script]) -> Iterator[str]:
-    """Where the environment may have been before, as scripts, conda's history and bytecode name it."""
+    """The former prefixes that scripts, conda's history and bytecode name."""
     seen = set()
     for each in (*_of_scripts(observed, scripts), *_of_history(root), *_of_bytecode(root, observed)):
         if each not in seen:
@@ -200,9 +200,9 @@ def _of_scripts(observed: Observation, scripts: Mapping[str, Script]) -> Iterato
 
 
 def _prefix_of(script: Script, observed: Observation) -> str | None:
-    """The other prefix whose program runs a script, where this one has a program of that name in the same folder."""
-    folder, _, name = script.interpreter.rpartition("/")
-    prefix, _, programs = folder.rpartition("/")
+    """The other prefix whose program runs a script, if this one has the same program."""
+    directory, _, name = script.interpreter.rpartition("/")
+    prefix, _, programs = directory.rpartition("/")
     is_there = prefix.startswith("/") and observed.kind(f"{programs}/{name}") is not None
     return prefix if is_there and not script.is_inside else None
 
@@ -221,17 +221,17 @@ def _of_history(root: Path) -> Iterator[str]:
 
 
 def _of_bytecode(root: Path, observed: Observation) -> Iterator[str]:
-    """The directory that bytecode was compiled in: it holds the path of its module."""
-    asked = 0
-    for folder in observed.folders_with("__pycache__"):
-        if "site-packages" not in folder or asked >= _CODE:
+    """The prefix in which bytecode was compiled: it contains the path of its module."""
+    searched = 0
+    for directory in observed.directories_with("__pycache__"):
+        if "site-packages" not in directory or searched >= _CODE:
             continue
-        for path in observed.below(f"{folder}/__pycache__"):
+        for path in observed.below(f"{directory}/__pycache__"):
             name = path.rpartition("/")[2]
             if not name.endswith(".pyc"):
                 continue
-            asked += 1
-            prefix = _compiled_in(root / path, f"/{folder}/{name.partition('.')[0]}.py")
+            searched += 1
+            prefix = _compiled_in(root / path, f"/{directory}/{name.partition('.')[0]}.py")
             if prefix is not None:
                 yield prefix
             break
@@ -243,7 +243,7 @@ def _compiled_in(path: Path, module: str) -> str | None:
     except OSError:
         return None
     end = data.find(os.fsencode(module))
-    # Marshal writes the length of a text before it: in one byte, or in four.
+    # Marshal writes the length of a string before it, in one byte or four.
     for start in range(end - 1, max(end - _MAX_PATH, 4), -1) if end > 0 else ():
         length = end + len(module) - start
         if data[start] == 47 and (
@@ -254,7 +254,7 @@ def _compiled_in(path: Path, module: str) -> str | None:
 
 
 def _common(files: Iterable[_File], names: Sequence[bytes]) -> Iterator[str]:
-    """The directories that most of the files may hold as their prefix, the commonest first."""
+    """The directories that most files may have as their prefix, the shortest first."""
     counted: Counter[str] = Counter()
     known = frozenset(names)
     for file in files:
@@ -264,7 +264,7 @@ def _common(files: Iterable[_File], names: Sequence[bytes]) -> Iterator[str]:
 
 
 def _leads(data: bytes, prefix: str, names: frozenset[bytes]) -> bool:
-    """Whether a name of the environment's own follows the directory somewhere."""
+    """Whether a top-level name of this environment follows the directory somewhere."""
     return any(os.fsencode(prefix) + b"/" + name in data for name in names)
 
 

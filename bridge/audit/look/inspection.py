@@ -1,4 +1,4 @@
-"""What was read of a prefix, and of what surrounds it, beyond names and hashes. Values only."""
+"""What files of a prefix contain, and what surrounds the prefix: values only. Pure."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ __all__ = [
     "PathFile",
     "Script",
     "Surroundings",
-    "search_folder",
+    "search_directory",
 ]
 
-PROGRAMS = ("bin", "Scripts", "condabin")  # the folders of programs, prefix-relative
+PROGRAMS = ("bin", "Scripts", "condabin")  # directories of programs, prefix-relative
 
 Format = Literal["elf", "macho", "pe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binary:
-    """An ELF, Mach-O or PE file, as far as the loader and an audit care.
+    """What the loader reads of an ELF, Mach-O or PE file.
 
     :param machines: the processors it runs on, in conda's words (`x86_64`, `aarch64`, `arm64`, …); a universal Mach-O
         has several.
-    :param needed: the libraries it names, as it names them.
-    :param search: where it has them looked for (DT_RPATH, DT_RUNPATH, LC_RPATH), as written.
-    :param glibc: the newest version of glibc's symbols that it needs.
-    :param numpy: `1`: it knows numpy's C API only where numpy 1 had it; else the oldest numpy it says it runs with
-        (`1.22`); `""`: it says nothing of numpy.
-    :param problem: why it could not be read as what its first bytes say.
+    :param needed: the names of the libraries it needs, as written.
+    :param search: its search path (DT_RPATH, DT_RUNPATH, LC_RPATH), as written.
+    :param glibc: the newest glibc symbol version it needs.
+    :param numpy: `1`: it uses the C API of numpy 1 only; otherwise the oldest numpy it was built for (`1.22`); `""`: it
+        does not use numpy's C API.
+    :param problem: why it could not be read.
     """
 
     format: Format
@@ -51,9 +51,9 @@ class Binary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """A text in the prefix's folder of programs that begins with `#!`.
+    """A file in a directory of programs that begins with `#!`.
 
-    :param interpreter: what runs it: prefix-relative where it lies in the prefix, else as written.
+    :param interpreter: prefix-relative if it is in the prefix, otherwise as written.
     :param is_inside: whether `interpreter` is prefix-relative.
     """
 
@@ -63,7 +63,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathFile:
-    """A `.pth` (or `.egg-link`) of a site directory: the lines that count, without blanks and comments."""
+    """A `.pth` (or `.egg-link`) of a site directory; its lines without blank ones and comments."""
 
     lines: tuple[str, ...]
 
@@ -73,18 +73,18 @@ class PathFile:
         return tuple(line for line in self.lines if line.startswith(("import ", "import\t")))
 
     @property
-    def folders(self) -> tuple[str, ...]:
-        """The lines that `site` puts on `sys.path`."""
+    def directories(self) -> tuple[str, ...]:
+        """The lines that `site` adds to `sys.path`."""
         return tuple(line for line in self.lines if not line.startswith(("import ", "import\t")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedPrefix:
-    """A file of a package into which another prefix is written, or this one against what the record promises.
+    """A file of a package that contains another prefix, or this one although its record has another's hash.
 
-    :param prefix: the absolute path that the file holds.
-    :param is_here: whether that is this environment.
-    :param is_recorded: whether the file has the sha256 of its record; else it is what the package has, with `prefix`.
+    :param prefix: absolute.
+    :param is_here: whether `prefix` is this environment.
+    :param is_recorded: whether the file has the sha256 of its record; otherwise it is the package's file with `prefix`.
     """
 
     prefix: str
@@ -94,7 +94,7 @@ class EmbeddedPrefix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Editable:
-    """A distribution that is imported from a working copy, and the paths it is imported from."""
+    """A distribution that python imports from a working copy, and the paths it imports."""
 
     distribution: str
     sources: tuple[str, ...]
@@ -102,14 +102,14 @@ class Editable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What python would import besides the prefix's own packages, and what the system offers to the loader.
+    """What python would import besides the prefix's own packages, and the libraries of the system.
 
-    :param user_site: the folder of the user's own packages that this prefix's python would read; `None`: it reads none.
-    :param user_modules: top-level module → where it lies in `user_site`.
-    :param user_projects: normalised project → version, of the dist-infos in `user_site`.
-    :param python_path: each folder of PYTHONPATH, and the top-level modules in it.
-    :param libraries: the names of the shared libraries in the loader's own folders.
-    :param looked_at: the folders that all this was read from, and those that were looked for.
+    :param user_site: the user's site directory (PEP 370) that this prefix's python reads; `None`: it reads none.
+    :param user_modules: top-level module in `user_site` → its path.
+    :param user_projects: normalised project in `user_site` → version.
+    :param python_path: each directory of PYTHONPATH, and the top-level modules in it.
+    :param libraries: the names of the shared libraries in the loader's directories.
+    :param looked_at: the directories that were read or found absent.
     """
 
     user_site: str | None = None
@@ -122,10 +122,9 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheEvidence:
-    """What the caches of installers say of files that are not what their records promise.
+    """What the caches of installers know about files that are not what their records promise.
 
-    :param owners: sha256 → the packages in whose unpacked copy or archive a file with these bytes lies, each as its
-        label and the path there.
+    :param owners: sha256 → the packages that have such a file, each as its label and the path in it.
     :param linked: prefix-relative path → a file of a cache that is the same inode.
     """
 
@@ -135,19 +134,15 @@ class CacheEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """All of it.
+    """Everything that was read beyond paths and hashes. Keys are prefix-relative paths unless stated.
 
-    :param real_prefix: the prefix without links on the way to it; `""`: nobody looked.
-    :param binaries: prefix-relative path → the program or library there.
-    :param scripts: prefix-relative path → the script there.
-    :param path_files: prefix-relative path → the `.pth` or `.egg-link` there.
-    :param venv: the keys of pyvenv.cfg (PEP 405), lower-case; empty where there is none.
-    :param interpreters: prefix-relative path of a python in the folder of programs → the file it leads to, absolute;
-        `""`: it leads nowhere.
-    :param yanked: dist-info → the reason for which an index took the version back (PEP 592), where one was asked.
-    :param archives: conda-meta record → what bridge remarked of the package's archive, as `(id, path, detail)`.
-    :param embedded: prefix-relative path → the prefix in it, where that is not what it should be.
-    :param outside: absolute path that something above names → what is there: `file`, `directory`, or `""` for nothing.
+    :param real_prefix: the prefix with links resolved; `""`: unknown.
+    :param venv: the keys of pyvenv.cfg (PEP 405), lower-case; empty: no virtual environment.
+    :param interpreters: a python in a directory of programs → its real path, absolute; `""`: that does not exist.
+    :param embedded: the prefix in a file, if it is wrong.
+    :param outside: absolute path that one of the above names → `file`, `directory`, or `""` if it does not exist.
+    :param yanked: dist-info → the reason for which its version was yanked (PEP 592), if an index was asked.
+    :param archives: conda-meta record → bridge's cautions about the package's archive, as `(id, path, detail)`.
     """
 
     real_prefix: str = ""
@@ -165,9 +160,9 @@ class Inspection:
     archives: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
 
 
-def search_folder(prefix: str, path: str, folder: str) -> str:
-    """A search path of the binary at `path`, with `$ORIGIN` or `@loader_path` put in: absolute, unless it cannot be."""
+def search_directory(prefix: str, path: str, directory: str) -> str:
+    """A search path of the binary at `path`, with `$ORIGIN` and `@loader_path` replaced; absolute where possible."""
     here = posixpath.join(prefix, posixpath.dirname(path))
     for word in ("$ORIGIN", "${ORIGIN}", "@loader_path"):
-        folder = folder.replace(word, here)
-    return posixpath.normpath(folder) if folder.startswith("/") else folder
+        directory = directory.replace(word, here)
+    return posixpath.normpath(directory) if directory.startswith("/") else directory

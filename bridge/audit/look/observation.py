@@ -1,4 +1,4 @@
-"""What was found at the paths of a prefix. Values only."""
+"""What is at the paths of a prefix: values only. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _KINDS: Mapping[int, PathKind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What lies at one path.
+    """What is at one path.
 
-    :param fingerprint: of the path itself; its size is there where some record claims the path. `sha256` is that of the
-        content (for a link: of the file it leads to), and only there where some record promises one.
-    :param is_dangling: a link that leads nowhere.
-    :param problem: why it could not be read, or what it is if it is neither a file, a link nor a directory.
-    :param links: how many names the inode has, where some record claims the path.
-    :param real: the same path without linked directories (`lib64/…` → `lib/…`), where it differs.
+    :param fingerprint: of the path itself; with a size if a record claims the path. `sha256` is that of the content
+        (for a link, of its target), and set only if a record promises one.
+    :param is_dangling: a link whose target does not exist.
+    :param problem: why it could not be read, or what it is if it is no file, link or directory.
+    :param links: the link count of the inode, if a record claims the path.
+    :param real: the path without linked directories (`lib64/…` → `lib/…`), if it differs.
     """
 
     fingerprint: Fingerprint
@@ -37,53 +37,53 @@ class Observed:
 
 
 class Observation(Mapping[str, Observed]):
-    """Path → what lies there. Most paths hold just what is promised of them: their value is made when it is looked at.
+    """Path → what is there. Most paths are as promised; their value is made on access.
 
-    Who goes through many paths takes them from `noted`, `names`, `below`, `plain` or `writable`, which make nothing.
+    To go through many paths use `noted`, `names`, `below`, `plain` or `writable`, which make no values.
     """
 
-    def __init__(self, layout: PathTable, claims: ClaimTable, noted: Mapping[str, Observed]) -> None:
-        """:param noted: what is not as promised or promised by nobody: links, pipes, what is reached through linked
-        folders, what could not be read, and files with other bytes than some claim on them promises.
+    def __init__(self, table: PathTable, claims: ClaimTable, noted: Mapping[str, Observed]) -> None:
+        """:param noted: links, special files, paths below linked directories, what could not be read, and files that
+        differ from a claim on them.
         """
-        self._layout = layout
-        self._rows, self._modes, self._sizes, self._links = layout.rows, layout.modes, layout.sizes, layout.links
+        self._table = table
+        self._rows, self._modes, self._sizes, self._links = table.rows, table.modes, table.sizes, table.links
         self._claims = claims
         self.noted = noted
 
     @classmethod
     def of(cls, observed: Mapping[str, Observed], claims: ClaimTable) -> Observation:
-        """An observation that was made one by one."""
+        """`observed` as an observation."""
         if isinstance(observed, cls):
             return observed
         return cls(EMPTY_TABLE, claims, observed)
 
     @cached_property
     def files(self) -> int:
-        """How many files and links there are; what is reached by two names counts once."""
-        apart = (self.noted[path] for path in self._apart)
-        within = sum(count for mode, count in self._kinds.items() if not stat.S_ISDIR(mode))
-        return within + sum(found.fingerprint.kind != "directory" and found.real is None for found in apart)
+        """The number of files and links; a path reached by two names counts once."""
+        unwalked = (self.noted[path] for path in self._unwalked)
+        walked = sum(count for mode, count in self._modes_count.items() if not stat.S_ISDIR(mode))
+        return walked + sum(found.fingerprint.kind != "directory" and found.real is None for found in unwalked)
 
     @cached_property
     def plain(self) -> Sequence[str]:
-        """Every path that is no folder."""
-        folders = {path for path in self._layout.other if stat.S_ISDIR(self._modes[self._rows[path]])}
-        found = [path for path in self._rows if path not in folders]
-        return [*found, *(path for path in self._apart if self.noted[path].fingerprint.kind != "directory")]
+        """Every path that is not a directory."""
+        directories = {path for path in self._table.other if stat.S_ISDIR(self._modes[self._rows[path]])}
+        walked = [path for path in self._rows if path not in directories]
+        return [*walked, *(path for path in self._unwalked if self.noted[path].fingerprint.kind != "directory")]
 
     @cached_property
-    def _kinds(self) -> Mapping[int, int]:
-        """`st_mode` → how many paths have it. There are few."""
+    def _modes_count(self) -> Mapping[int, int]:
+        """`st_mode` → number of paths."""
         return Counter(self._modes)
 
     @property
     def writable(self) -> Iterator[str]:
-        """The files that everybody may change."""
-        modes = {mode for mode in self._kinds if mode & 0o002 and kind_of(mode) in {"file", None}}
+        """The files that every user may change."""
+        modes = {mode for mode in self._modes_count if mode & 0o002 and kind_of(mode) in {"file", None}}
         if modes:
             yield from (path for path, mode in zip(self._rows, self._modes, strict=True) if mode in modes)
-        for path in self._apart:
+        for path in self._unwalked:
             found = self.noted[path].fingerprint
             if found.kind == "file" and (found.mode or 0) & 0o002:
                 yield path
@@ -91,46 +91,46 @@ class Observation(Mapping[str, Observed]):
     @cached_property
     def names(self) -> frozenset[str]:
         """The last part of every path."""
-        within = (name for names in self._layout.folders.values() for name in names)
-        return frozenset((*within, *(path.rpartition("/")[2] for path in self._apart)))
+        walked = (name for names in self._table.directories.values() for name in names)
+        return frozenset((*walked, *(path.rpartition("/")[2] for path in self._unwalked)))
 
     def size(self, path: str) -> int | None:
-        """The size of a file that holds what is promised; `None` for what is noted, and for what is not there."""
+        """The size of a file that is as promised; `None` for anything else."""
         row = None if path in self.noted else self._rows.get(path)
         return None if row is None or stat.S_IFMT(self._modes[row]) != stat.S_IFREG else self._sizes[row]
 
-    def below(self, folder: str) -> Iterator[str]:
-        """The paths directly in a folder."""
-        yield from (f"{folder}/{name}" if folder else name for name in self._layout.folders.get(folder, ()))
-        yield from (path for path in self._apart if path.rpartition("/")[0] == folder)
+    def below(self, directory: str) -> Iterator[str]:
+        """The paths directly in a directory."""
+        yield from (f"{directory}/{name}" if directory else name for name in self._table.directories.get(directory, ()))
+        yield from (path for path in self._unwalked if path.rpartition("/")[0] == directory)
 
     @property
     def is_ascii(self) -> bool:
-        """Whether all paths are."""
-        within = all("".join(names).isascii() for names in self._layout.folders.values())
-        return within and all(path.isascii() for path in self._apart)
+        """Whether all paths are ASCII."""
+        walked = all("".join(names).isascii() for names in self._table.directories.values())
+        return walked and all(path.isascii() for path in self._unwalked)
 
-    def folders_with(self, name: str) -> Iterator[str]:
-        """The folders in which something has this name."""
-        yield from (folder for folder, names in self._layout.folders.items() if name in names)
-        yield from (path.rpartition("/")[0] for path in self._apart if path.rpartition("/")[2] == name)
+    def directories_with(self, name: str) -> Iterator[str]:
+        """The directories that have an entry of this name."""
+        yield from (directory for directory, names in self._table.directories.items() if name in names)
+        yield from (path.rpartition("/")[0] for path in self._unwalked if path.rpartition("/")[2] == name)
 
     @cached_property
-    def _apart(self) -> Sequence[str]:
-        """What is noted and was not walked."""
+    def _unwalked(self) -> Sequence[str]:
+        """The noted paths that the walk did not find."""
         return [path for path in self.noted if path not in self._rows]
 
     def kind(self, path: str) -> PathKind | None:
-        """What lies at a path; `None`: nothing."""
+        """`None`: the path does not exist."""
         if (row := self._rows.get(path)) is not None:
             return kind_of(self._modes[row]) or "file"
         found = self.noted.get(path)
         return None if found is None else found.fingerprint.kind
 
     def suspects(self) -> list[str]:
-        """The claimed paths of which some claim may be broken; every other path holds what is promised."""
-        gone = self._claims.keys() - self._rows.keys()
-        wanted = {*gone, *self.noted, *self._claims.unusual(), *self._layout.other}
+        """The claimed paths that may differ from a claim; every other path is as promised."""
+        absent = self._claims.keys() - self._rows.keys()
+        wanted = {*absent, *self.noted, *self._claims.unusual(), *self._table.other}
         return self._claims.ordered(wanted)
 
     def __getitem__(self, path: str) -> Observed:
@@ -140,7 +140,7 @@ class Observation(Mapping[str, Observed]):
         mode = self._modes[row]
         kind = kind_of(mode) or "file"
         if path not in self._claims:
-            return _alike(kind, stat.S_IMODE(mode))
+            return _unclaimed(kind, stat.S_IMODE(mode))
         fingerprint = Fingerprint(
             kind=kind,
             sha256=self._claims.promise(path) if kind == "file" else None,
@@ -154,10 +154,10 @@ class Observation(Mapping[str, Observed]):
 
     def __iter__(self) -> Iterator[str]:
         yield from self._rows
-        yield from self._apart
+        yield from self._unwalked
 
     def __len__(self) -> int:
-        return len(self._rows) + len(self._apart)
+        return len(self._rows) + len(self._unwalked)
 
 
 def kind_of(mode: int) -> PathKind | None:
@@ -166,6 +166,6 @@ def kind_of(mode: int) -> PathKind | None:
 
 
 @cache
-def _alike(kind: PathKind, mode: int) -> Observed:
-    """What nobody claims, of which only the kind will matter. Most files are alike, and share one value."""
+def _unclaimed(kind: PathKind, mode: int) -> Observed:
+    """Shared value for unclaimed paths, of which only the kind matters."""
     return Observed(fingerprint=Fingerprint(kind=kind, mode=mode))

@@ -1,7 +1,6 @@
 """Observe a prefix: what is at every path, whether it is what the records promise, and what binaries need.
 
-Files are opened, hashed and compared by copies of this process, which know what is promised: what comes back is only
-what is not as promised.
+Forked processes hash files and compare them with the claims; they return only what differs.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ from bridge.prefix.processes import Spread, processors, spread
 __all__ = ["RunningObservation", "observe", "start"]
 
 _BLOCK = 1 << 18  # bytes read at a time
-_BIG = 1 << 20  # bytes of a file that is a task by itself; those come first
+_BIG = 1 << 20  # bytes from which a file is a task by itself
 _BATCH = 128  # files of one task
 _BINARIES = 32  # programs and libraries of one task
-_MANY = 8  # tasks from which copies of this process are worth their start
+_MANY = 8  # tasks from which forking pays
 
-_FORMAT = 0o170000  # what `stat.S_IFMT` leaves of a mode
-# Without O_NONBLOCK, opening a pipe that nobody writes to would never return.
+_FORMAT = 0o170000  # the mask of `stat.S_IFMT`
+# Without O_NONBLOCK, opening a pipe that nobody writes to never returns.
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 Digest = tuple[str | None, str]  # the sha256, or why there is none
@@ -41,59 +40,53 @@ Answers = tuple[list[tuple[str, Digest]], list[tuple[str, Binary]]]
 
 
 def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | None = None) -> Observation:
-    """Every path of the prefix but bridge's own folder, and claimed paths that are reached through linked directories.
+    """Observe every path of the prefix except bridge's own directory, and claimed paths below linked directories.
 
-    Content is read only where a record promises a sha256. A file that cannot be read has a `problem`, never an
-    exception.
+    Content is read only where a record promises a sha256. A file that cannot be read has a `problem`.
 
     :param jobs: processes that read; `None`: one for each processor.
-    Raises `FaultError` (`prefix-unreadable`) where a directory may not be listed.
+    Raises `FaultError` (`prefix-unreadable`) where a directory cannot be listed.
     """
     with start(state, claims or claims_of(state), jobs=jobs) as running:
         return running.results()[0]
 
 
 class RunningObservation:
-    """A look that is under way, in copies of this process."""
+    """An observation in progress, in forked processes."""
 
     def __init__(
         self,
         root: int,
         claims: ClaimTable,
-        layout: PathTable,
+        table: PathTable,
         linked: Mapping[str, tuple[os.stat_result, str]],
         running: Spread[Answers],
     ) -> None:
         self._root = root
         self._claims = claims
-        self._layout = layout
+        self._table = table
         self._linked = linked
         self._running = running
 
     def results(self) -> tuple[Observation, dict[str, Binary]]:
-        """What lies there, and path → the program or library there."""
-        layout = self._layout
-        odd = layout.other
-        told = {path: _followed(self._root, path) for path in odd if stat.S_ISLNK(layout.modes[layout.rows[path]])}
+        """Wait for the observation, and for path → the program or library there."""
+        table = self._table
+        links = [path for path in table.other if stat.S_ISLNK(table.modes[table.rows[path]])]
+        targets = {path: _followed(self._root, path) for path in links}
         answers = self._running.results()
-        digests = {path: digest for found, _ in answers for path, digest in found}
+        digests = {path: digest for pairs, _ in answers for path, digest in pairs}
         noted = {}
-        for path in sorted({*odd, *digests}.intersection(layout.rows), key=layout.rows.__getitem__):
-            row = layout.rows[path]
-            if not stat.S_ISDIR(layout.modes[row]) or path in digests:
-                noted[path] = _observed(
-                    layout.modes[row],
-                    layout.sizes[row],
-                    layout.links[row],
-                    digests.get(path),
-                    told.get(path),
-                )
+        for path in sorted({*table.other, *digests}.intersection(table.rows), key=table.rows.__getitem__):
+            row = table.rows[path]
+            mode, size, count = table.modes[row], table.sizes[row], table.links[row]
+            if not stat.S_ISDIR(mode) or path in digests:
+                noted[path] = _observed(mode, size, count, digests.get(path), targets.get(path))
         for path, (status, real) in self._linked.items():
             target = _followed(self._root, path) if stat.S_ISLNK(status.st_mode) else None
             noted[path] = _observed(status.st_mode, status.st_size, status.st_nlink, digests.get(path), target, real)
-        found = Observation(layout, self._claims, noted)
-        read = {path: binary for _, pairs in answers for path, binary in pairs}
-        return found, {path: read[path] for path in layout.binaries if path in read}
+        binaries = {path: binary for _, pairs in answers for path, binary in pairs}
+        ordered = {path: binaries[path] for path in table.binaries if path in binaries}
+        return Observation(table, self._claims, noted), ordered
 
 
 @contextmanager
@@ -101,32 +94,33 @@ def start(
     state: PrefixState,
     claims: Claims,
     *,
-    layout: PathTable | None = None,
+    table: PathTable | None = None,
     numpy: frozenset[str] = frozenset(),
     jobs: int | None = None,
 ) -> Iterator[RunningObservation]:
-    """Begin to look. What `observe` says holds.
+    """Start an observation; the contract is that of `observe`.
 
-    :param layout: what lies in the prefix, where somebody has looked already.
-    :param numpy: the paths of extension modules that may say something of numpy.
+    :param table: the paths of the prefix, if they were read before.
+    :param numpy: the paths of extension modules that may use numpy's C API.
     """
     jobs = jobs or processors()
-    if layout is None:
-        layout = path_table_of(read_tree(str(state.prefix), jobs))
+    if table is None:
+        table = path_table_of(read_tree(str(state.prefix), jobs))
     root = _open_root(state)
     try:
-        linked = _through_links(root, state, claims.by_path, layout.rows)
-        tasks = [*_hashing(claims.by_path, layout, linked), *_batched(layout.binaries, _BINARIES)]
-        first_binary = len(tasks) - -(-len(layout.binaries) // _BINARIES)
-        hasher = _Hasher(root, claims.by_path, layout)
+        linked = _through_links(root, state, claims.by_path, table.rows)
+        files = [*_hashing(claims.by_path, table, linked)]
+        binaries = [*_batched(table.binaries, _BINARIES)]
+        hasher = _Hasher(root, claims.by_path, table)
 
-        def look(number: int) -> Answers:
-            if number < first_binary:
-                return list(hasher.look(tasks[number])), []
-            return [], list(_binaries(state, tasks[number], numpy))
+        def run(number: int) -> Answers:
+            if number < len(files):
+                return list(hasher.differing(files[number])), []
+            return [], list(_binaries(state, binaries[number - len(files)], numpy))
 
-        with spread(look, len(tasks), jobs if len(tasks) >= _MANY else 1) as running:
-            yield RunningObservation(root, claims.by_path, layout, linked, running)
+        count = len(files) + len(binaries)
+        with spread(run, count, jobs if count >= _MANY else 1) as running:
+            yield RunningObservation(root, claims.by_path, table, linked, running)
     finally:
         os.close(root)
 
@@ -141,20 +135,20 @@ def _open_root(state: PrefixState) -> int:
 def _through_links(
     root: int, state: PrefixState, claims: ClaimTable, rows: Mapping[str, int]
 ) -> Mapping[str, tuple[os.stat_result, str]]:
-    """Claimed paths that the walk did not meet and that exist, with their path without links.
+    """Claimed paths that the walk did not find but that exist, with their path without links.
 
-    venv makes `lib64` a link to `lib`; a file system that ignores case knows a path by several spellings.
+    venv makes `lib64` a link to `lib`; a file system that ignores case accepts several spellings.
     """
     linked = {}
     base = os.path.realpath(state.prefix)
-    gone = claims.keys() - rows.keys()
-    for path in (path for path in claims if path in gone) if gone else ():
+    absent = claims.keys() - rows.keys()
+    for path in (path for path in claims if path in absent) if absent else ():
         try:
             status = os.stat(path, dir_fd=root, follow_symlinks=False)
         except OSError:
             continue
-        folder, _, name = path.rpartition("/")
-        real = os.path.relpath(os.path.join(os.path.realpath(os.path.join(base, folder)), name), base)
+        directory, _, name = path.rpartition("/")
+        real = os.path.relpath(os.path.join(os.path.realpath(os.path.join(base, directory)), name), base)
         linked[path] = (status, real.replace(os.sep, "/"))
     return linked
 
@@ -162,14 +156,14 @@ def _through_links(
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _hashing(claims: ClaimTable, layout: PathTable, linked: Mapping[str, object]) -> list[Sequence[str]]:
-    """What is to be hashed, in tasks; a large file is a task of its own, and the largest come first."""
+def _hashing(claims: ClaimTable, table: PathTable, linked: Mapping[str, object]) -> list[Sequence[str]]:
+    """The paths to hash, in tasks. Each large file is a task of its own; the largest come first."""
     wanted: Mapping[str, None] = claims.hashed()
-    if not wanted.keys() <= layout.rows.keys():
-        wanted = dict.fromkeys(path for path in wanted if path in layout.rows or path in linked)
+    if not wanted.keys() <= table.rows.keys():
+        wanted = dict.fromkeys(path for path in wanted if path in table.rows or path in linked)
     large: dict[str, int] = {}
-    if max(layout.sizes, default=0) > _BIG:
-        large = {path: -size for path, size in zip(layout.rows, layout.sizes, strict=True) if size > _BIG}
+    if max(table.sizes, default=0) > _BIG:
+        large = {path: -size for path, size in zip(table.rows, table.sizes, strict=True) if size > _BIG}
     first = sorted((path for path in large if path in claims), key=large.__getitem__)
     tasks = [[path] for path in first if path in wanted]
     return [*tasks, *_batched([path for path in wanted if path not in large], _BATCH)]
@@ -180,16 +174,16 @@ def _batched(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 class _Hasher:
-    """Hashes files, and passes over those that hold what every claim on them promises."""
+    """Hashes files, and skips those that are what every claim on them promises."""
 
-    def __init__(self, root: int, claims: ClaimTable, layout: PathTable) -> None:
+    def __init__(self, root: int, claims: ClaimTable, table: PathTable) -> None:
         self._root = root
         self._claims = claims
-        self._rows, self._modes, self._sizes = layout.rows, layout.modes, layout.sizes
+        self._rows, self._modes, self._sizes = table.rows, table.modes, table.sizes
         self._buffer = memoryview(bytearray(_BLOCK))
         self._buffers = [self._buffer]
 
-    def look(self, paths: Iterable[str]) -> Iterator[tuple[str, Digest]]:
+    def differing(self, paths: Iterable[str]) -> Iterator[tuple[str, Digest]]:
         for path in paths:
             row = self._rows.get(path)
             try:
@@ -203,8 +197,8 @@ class _Hasher:
                 yield path, (None, f"it cannot be read: {error.strerror}")
 
     def _file(self, path: str, size: int) -> bytes:
-        """The digest of what was seen to be a file of this size."""
-        # What became a link since is not followed: it might lead to a device that never ends.
+        """The digest of a path that was a file of this size."""
+        # It may have become a link since, to a device without an end.
         file = os.open(path, _OPEN | os.O_NOFOLLOW, dir_fd=self._root)
         try:
             read = os.readv(file, self._buffers)
@@ -216,19 +210,19 @@ class _Hasher:
             os.close(file)
 
     def _other(self, path: str) -> Digest:
-        """That of the file a link leads to, or of what is reached through linked folders."""
+        """The digest of the file that a link points to, or of a file below a linked directory."""
         file = os.open(path, _OPEN, dir_fd=self._root)
         try:
-            found = os.fstat(file)
-            if not stat.S_ISREG(found.st_mode):
-                return None, "it is no regular file"
-            check_content(found)
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                return None, "it is not a regular file"
+            check_content(status)
             return self._digest(file, os.readv(file, self._buffers)).hex(), ""
         finally:
             os.close(file)
 
     def _digest(self, file: int, size: int) -> bytes:
-        """:param size: of what was read into the buffer."""
+        """:param size: bytes that are in the buffer already."""
         digest = hashlib.sha256()
         while size:
             digest.update(self._buffer[:size])
@@ -240,7 +234,7 @@ def _binaries(state: PrefixState, paths: Iterable[str], numpy: frozenset[str]) -
     for path in paths:
         try:
             binary = read_binary(state.prefix / path, with_numpy=path in numpy)
-        except OSError:  # It is told where its hash was to be compared.
+        except OSError:  # Hashing it reports the error.
             continue
         if binary is not None:
             yield path, binary
@@ -273,11 +267,11 @@ def _observed(
 
 
 def _followed(root: int, path: str) -> tuple[str | None, bool]:
-    """A link's text, and whether it leads nowhere (or round in a circle)."""
+    """A link's text, and whether its target does not exist (or is itself, round in a circle)."""
     try:
         link = os.readlink(path, dir_fd=root)
     except OSError:
-        return None, False  # It went, or became something else, while we were looking.
+        return None, False  # It was removed or replaced meanwhile.
     try:
         os.stat(path, dir_fd=root)
     except OSError as error:

@@ -44,7 +44,7 @@ def _document(facts: Facts) -> dict[str, object]:
                 "distributions": [f"{each.name} {each.version}" for each in row.distributions],
                 "applicable_requirements": list(row.requested),
                 "at": places[row.owner],
-                "files": _folders(facts.paths.get(row.owner, ())),
+                "files": _directories(facts.paths.get(row.owner, ())),
             }
             for row in facts.rows
         ],
@@ -57,10 +57,10 @@ def _document(facts: Facts) -> dict[str, object]:
     }
 
 
-def _folders(paths: Sequence[str]) -> dict[str, list[str]]:
-    """Paths by folder: half the text of a list of them."""
+def _directories(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Paths by directory: half the text of a list of them."""
     found: dict[str, list[str]] = {}
     for path in paths:
-        folder, _, name = path.rpartition("/")
-        found.setdefault(folder, []).append(name)
+        directory, _, name = path.rpartition("/")
+        found.setdefault(directory, []).append(name)
     return found

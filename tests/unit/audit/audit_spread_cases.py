@@ -92,7 +92,7 @@ def test_a_tree_read_by_copies_is_the_same(made: PrefixBuilder, copies: mock.Moc
     alone, together = read_tree(str(made.root), 1), read_tree(str(made.root), 2)
     assert copies.call_count == 1
     assert (together.signature, together.newest) == (alone.signature, alone.newest)
-    walked = [f"{folder.path}/{name}".lstrip("/") for folder in together.folders() for name in folder.names]
+    walked = [f"{folder.path}/{name}".lstrip("/") for folder in together.directories() for name in folder.names]
     assert walked == [path for path, _ in prefix.walk(made.root)]
 
 
@@ -108,5 +108,5 @@ def test_an_environment_of_one_folder_is_walked_whole(tmp_path: Path) -> None:
     (tmp_path / "conda-meta/.bridge/txn").mkdir(parents=True)
     for path in ("x", "a/b/c/d/e/f/y", "conda-meta/history", "conda-meta/.bridge/lock"):
         (tmp_path / path).write_bytes(b"")
-    walked = [f"{f.path}/{name}".lstrip("/") for f in read_tree(str(tmp_path)).folders() for name in f.names]
+    walked = [f"{f.path}/{name}".lstrip("/") for f in read_tree(str(tmp_path)).directories() for name in f.names]
     assert walked == [path for path, _ in prefix.walk(tmp_path)]

@@ -191,8 +191,8 @@ def test_why_says_on_what_the_names_rest(name: str, label: str, evidence: str, s
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("opencv-python", "carries the project opencv-python (name-map)"),
-        ("torch", "another tool put it there"),
+        ("opencv-python", "provides the project opencv-python (name-map)"),
+        ("torch", "another tool installed it"),
         ("zlib", "only a channel could have it"),
         ("rich", "no record says what channels had"),
     ],
@@ -207,7 +207,7 @@ def test_why_of_what_was_bound_to_an_ecosystem(tmp_path: Path) -> None:
     made = PrefixBuilder(tmp_path / "env")
     made.wheel("a", "1", specs=["pypi:a>=1"])
     (reason,) = reasons(prefix.read(made.root), "a").packages
-    assert reason.because == "it was asked for as `pypi:a>=1`, which binds it to wheel"
+    assert reason.because == "it was requested as `pypi:a>=1`, which binds it to wheel"
 
 
 def test_why_of_what_is_not_there(state: PrefixState) -> None:
@@ -249,4 +249,4 @@ def test_what_another_installer_replaced_or_removed_is_marked(tmp_path: Path) ->
     assert found["pip:rich-14.0"] == found[NUMPY] == (None, None)
     reasons = {each.row.owner: each.because for each in why(state, LINUX, NAMES, "rich").packages}
     assert reasons["wheel:rich-13.0"] == "its record is no longer true: it was replaced by pip:rich-14.0"
-    assert "another tool put it there" in reasons["pip:rich-14.0"]
+    assert "another tool installed it" in reasons["pip:rich-14.0"]

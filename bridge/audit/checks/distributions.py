@@ -1,0 +1,119 @@
+"""Checks of dist-infos: are they complete, unique, and whose are they? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.utils import canonicalize_name
+
+from bridge.audit.checks import repair
+from bridge.audit.finding import Finding
+from bridge.audit.policy import is_same_version, names_conda
+from bridge.audit.view import View
+from bridge.prefix import distinfo
+
+__all__ = [
+    "distribution_without_record",
+    "duplicate_distribution",
+    "installer_lies",
+    "misnamed_distribution",
+    "unmanaged_distribution",
+]
+
+
+def distribution_without_record(view: View) -> Iterator[Finding]:
+    """A dist-info without a list of its files: pip can neither upgrade nor remove it.
+
+    Not reported for conda packages, whose files conda-meta lists. A legacy egg never had one; pip can remove it.
+    """
+    broken = {defect.path for defect in view.state.defects}
+    for distribution in view.state.distributions:
+        path = distribution.path
+        is_reported = bool(broken & {path, f"{path}/RECORD", f"{path}/METADATA", f"{path}/PKG-INFO"})
+        if distribution.entries is not None or is_reported or view.records.is_of_conda(distribution):
+            continue
+        owner = view.claims.answering[path]
+        is_egg = path.endswith(".egg-info")
+        yield Finding.of(
+            owner,
+            "distribution-without-record",
+            "warning" if is_egg else "error",
+            path,
+            "the legacy format lists no files" if is_egg else "it has no RECORD, so its files are unknown",
+            repair=repair.record_anew(view, owner),
+        )
+
+
+def duplicate_distribution(view: View) -> Iterator[Finding]:
+    """Two dist-infos of one project in one directory: which one importlib.metadata finds is undefined."""
+    for path, kept in view.stale.items():
+        distribution = next(each for each in view.state.distributions if each.path == path)
+        owner = view.claims.answering[kept.path]
+        is_built = owner.source == "conda" and view.records.is_of_conda(distribution)
+        is_certain = not view.claims.coverage[path] and (owner.source != "unmanaged" or bool(kept.entries))
+        yield Finding.of(
+            view.claims.answering[path],
+            "duplicate-distribution",
+            # A conda package that ships two was built so; Debian keeps its own beside pip's.
+            "info" if is_built or "/dist-packages/" in path else "error",
+            path,
+            f"{kept.path} of {owner.label} is the same project",
+            by=owner,
+            repair=repair.delete(view, path) if is_certain else (),
+        )
+
+
+def misnamed_distribution(view: View) -> Iterator[Finding]:
+    """A dist-info directory named after another project or version than its METADATA: lookups by name miss it."""
+    for distribution in view.state.distributions:
+        path = distribution.path
+        if not path.endswith(".dist-info"):
+            continue
+        named = distinfo.name_of(path)
+        is_same = canonicalize_name(named.name) == canonicalize_name(distribution.name)
+        if is_same and (not named.version or is_same_version(named.version, distribution.version)):
+            continue
+        evidence = f"its METADATA is of {distribution.name} {distribution.version}"
+        yield Finding.of(view.claims.answering[path], "misnamed-distribution", "warning", path, evidence)
+
+
+def unmanaged_distribution(view: View) -> Iterator[Finding]:
+    """A distribution without a conda-meta record: conda and bridge do not know its files, and may overwrite them.
+
+    Not reported where conda-meta has no record at all: pip manages everything there.
+    """
+    nameless = view.records.nameless
+    for owner in view.claims.unmanaged if view.has_records else ():
+        distribution = owner.distribution
+        if distribution is None or distribution.path in nameless or view.is_of_unread(distribution):
+            continue
+        installer = owner.label.partition(":")[0]
+        yield Finding.of(
+            owner,
+            "unmanaged-distribution",
+            "warning",
+            distribution.path,
+            "no conda-meta record covers it"
+            + (f"; INSTALLER says {installer}" if distribution.installer else ", and it has no INSTALLER"),
+            repair=repair.adopt(view, distribution),
+        )
+
+
+def installer_lies(view: View) -> Iterator[Finding]:
+    """An INSTALLER that names another tool than the owner of the files.
+
+    pip would upgrade what a conda package installed; or INSTALLER names conda, and conda has no record.
+    """
+    for distribution in view.state.distributions:
+        installer = (distribution.installer or "").lower()
+        owner = view.claims.answering[distribution.path]
+        is_conda = names_conda(installer)
+        if not installer:
+            continue
+        if owner.source == "conda" and not is_conda:
+            evidence = f"INSTALLER says {installer}; the files are those of {owner.label}"
+        elif owner.source == "unmanaged" and is_conda and not view.is_of_unread(distribution):
+            evidence = f"INSTALLER says {installer}; no conda-meta record covers it"
+        else:
+            continue
+        yield Finding.of(owner, "installer-lies", "info", distribution.path, evidence)
