@@ -14,7 +14,7 @@ import pytest
 from bridge.cli import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 COMMANDS = sorted(cli.commands)
 
 
@@ -57,6 +57,20 @@ def test_the_architecture_says_what_each_module_is_for() -> None:
         modules = {path.stem for path in (ROOT / package).glob("*.py")}
         folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
         assert {name for name in modules | folders if not name.startswith("__")} - named == set()
+
+
+def test_ten_questions_lead_to_one_directory_each() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|") and "?" in line]
+    directories = [re.findall(r"`([a-z_/]+)`", row[1]) for row in rows]
+    assert len(rows) == 10
+    assert all(len(named) == 1 and (ROOT / named[0]).is_dir() for named in directories), directories
+
+
+def test_the_readme_is_one_page() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 100
+    assert re.findall(r"<!-- ci: (\w+) -->\n```sh\n", text) == ["install", "test"]
 
 
 def test_every_kind_of_finding_is_documented_with_its_level() -> None:
