@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import io
 import tarfile
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -127,6 +128,12 @@ def _tar() -> bytes:
     return made.getvalue()
 
 
+def _payload() -> bytes:
+    """The tar of the payload of a valid package."""
+    with zipfile.ZipFile(io.BytesIO(_PLAIN.build())) as package:
+        return next(package.read(name) for name in package.namelist() if name.startswith("pkg-"))
+
+
 def _sdist(folder: Path) -> bytes:
     return make_sdist(folder, "demo", "1.0").read_bytes()
 
@@ -139,7 +146,9 @@ ARCHIVES = (
     Reader("wheel-entry-points", _wheel_with("entry_points.txt"), (_members()[f"{_INFO}/entry_points.txt"],)),
     Reader("conda", _judge_conda, (Conda().build(), Conda(payload=[tar_file("lib/demo.txt")]).build())),
     Reader(
-        "conda-zstd", lambda data, scratch: _judge_conda(Conda(tars={"pkg": data}).build(), scratch), (zstd(_tar()),)
+        "conda-zstd",
+        lambda data, scratch: _judge_conda(Conda(tars={"pkg": data}).build(), scratch),
+        (_payload(), zstd(_tar())),
     ),
     Reader("conda-bz2", _judge_bz2, (Conda().build_bz2(),)),
     Reader("conda-tar", _judge_tar, (_tar(),)),

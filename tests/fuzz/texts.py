@@ -54,7 +54,8 @@ def _requirement(data: bytes, scratch: Path) -> None:
         found.conda.accepts_version("1.0")
         found.conda.accepts_build("py312_0", 0)
         found.conda.accepts_artifact(record)
-        algebra.conditions_of(found.conda)
+        if found.conda.condition is not None:
+            algebra.conditions_of(found.conda)
 
 
 def _wheel_name(data: bytes, scratch: Path) -> None:
@@ -226,9 +227,16 @@ conda = ["d >=1"]
 _PIP = (
     b"# c\na==1.0 --hash=sha256:"
     + b"a" * 64
-    + b"\nb[c]>=2 ; python_version<'4' \\\n  # d\n--index-url https://u:p@h/s\n"
-    b"-e ./x\n./y.whl\nz @ https://h/z-1-py3-none-any.whl\n--no-binary :all:\n${HOME}\n"
+    + b"\nb[c]==2 ; python_version<'4' \\\n  --hash=sha256:"
+    + b"b" * 64
+    + b" # d\n"
 )
+_PIP_REFUSED = (
+    _PIP
+    + b"z @ https://h/z-1-py3-none-any.whl\n--index-url https://u:p@h/s\n-e ./x\n./y.whl\n--no-binary :all:\n${HOME}\n"
+)
+_PIP_MALFORMED = (b"http://[x\n", b"a @ file://[x\n", b"./" + b"a" * 300 + b".whl\n", b"a @ ./x\0.whl\n")
+_ROWS = b'"a,b.py",sha256=' + b"a" * 43 + b",10\nRECORD,,\n"
 _YAML = (
     b"name: x\nchannels: [conda-forge, nodefaults]\ndependencies:\n - python >=3.8\n - a=1=*_0\n - pip:\n   - b==1\n"
     b"variables: {A: b}\nprefix: /x\n"
@@ -268,13 +276,13 @@ TEXTS = (
         lambda data, scratch: parse_metadata(data, "METADATA"),
         (metadata_text("demo", "1.0", requires=["a>=1; extra == 'x'"], extras=["x"], headers=["License: MIT"]),),
     ),
-    Reader("record", _record_rows, (b'"a,b.py",sha256=' + b"a" * 43 + b",10\nb.py,sha512=,\nRECORD,,\n",)),
+    Reader("record", _record_rows, (_ROWS, b"b.py,sha512=,\n" + _ROWS)),
     Reader("repodata-record", _repodata, (_TEXT_RECORD,)),
     Reader("shard", _shards, (msgpack.packb(_SHARD),)),
     Reader("shard-index", _shard_index, (msgpack.packb(_SHARDS),)),
     Reader("page-json", _page("application/vnd.pypi.simple.v1+json"), (_JSON_PAGE,)),
     Reader("page-html", _page("text/html; charset=utf-8"), (_HTML,)),
-    Reader("requirements.txt", _file("requirements.txt"), (_PIP,)),
+    Reader("requirements.txt", _file("requirements.txt"), (_PIP, _PIP_REFUSED, *_PIP_MALFORMED)),
     Reader("environment.yml", _file("environment.yml"), (_YAML,)),
     Reader("pyproject.toml", _file("pyproject.toml"), (_PYPROJECT,)),
     Reader("pylock.toml", _file("pylock.toml"), (_PYLOCK,)),

@@ -120,8 +120,11 @@ def test_nothing_is_taken_from_under_another_process(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_is_used_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
+    entered = False
     with caches.in_use(tmp_path / "file" / "cache"):
-        pass
+        entered = True
+    assert entered
+    assert (tmp_path / "file").read_bytes() == b""
 
 
 def test_a_damaged_archive_is_fetched_again(bridge: Bridge, index: IndexServer, tmp_path: Path) -> None:

@@ -123,17 +123,29 @@ def test_a_scheduler_that_is_not_there(convert: Bridge, many: list[Path], monkey
     assert caught.value.id == "dask-unreachable"
 
 
-def _die() -> None:
-    os._exit(9)
+# Run at the start of each interpreter: a process of a pool ends at once when it opens the wheel `killer`.
+DEADLY = """
+import multiprocessing, os, sys
+
+def end(event, arguments):
+    if event == "open" and "killer-1.0" in str(arguments[0]) and multiprocessing.parent_process() is not None:
+        os._exit(9)
+
+sys.addaudithook(end)
+"""
 
 
-def test_a_worker_that_dies_is_a_failure_of_its_wheel_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from concurrent.futures import BrokenExecutor
-
-    with executor(2) as pool:
-        future = pool.submit(_die)
-        with pytest.raises(BrokenExecutor):
-            future.result()
+def test_a_worker_that_dies_is_a_failure_of_its_wheel_alone(convert: Bridge, many: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "start").mkdir()
+    (tmp_path / "start/sitecustomize.py").write_text(DEADLY)
+    killer = make_wheel(tmp_path / "wheels", "killer", "1.0")
+    environ = {"PYTHONPATH": str(tmp_path / "start")}
+    ran = convert("convert", many[0], killer, *many[1:], "-o", "out", "-j", "2", "--json", environ=environ)
+    assert ran.status == 7
+    assert summary(ran) == {"wheels": len(CASES) + 1, "converted": len(CASES), "reused": 0, "failed": 1}
+    (failure,) = ran.document["failures"]
+    assert (failure["error"]["id"], Path(failure["wheel"]).name) == ("worker-died", killer.name)
+    assert len(packages(tmp_path / "out")) == len(ran.document["packages"])
 
 
 def test_many_jobs_are_handed_over_several_at_a_time() -> None:

@@ -42,10 +42,13 @@ def local_requirement(text: str, base: Path) -> str | None:
     location, extras = (named["location"], named["extras"]) if named else _split_extras(body)
     if not _is_path(location) or _MATCHSPEC.match(location):
         return None
-    path = _resolve(location, base)
+    try:
+        path = _resolve(location, base)
+    except ValueError as error:
+        raise _wrong(text, f"{masked(location)} is no URL: {error}") from error
     fragment = urlsplit(location).fragment if location.startswith("file:") else ""
     url = path.as_uri() + (f"#{fragment}" if fragment else "")
-    if path.is_file() and _PACKAGE.match(path.name) and not (named or marker or extras):
+    if os.path.isfile(path) and _PACKAGE.match(path.name) and not (named or marker or extras):
         return url
     project = _project_of(path, text)
     if named and re.sub(r"[-_.]+", "-", named["name"]).lower() != project:
@@ -64,11 +67,9 @@ def url_requirement(text: str) -> str | None:
         return None
     try:
         project = _archive_project(file_name(url))
-    except UnsafeInputError as error:
+    except (UnsafeInputError, ValueError) as error:
         hint = "write NAME @ URL, with the URL of a wheel or of a source distribution"
-        raise UsageError(
-            "local-file", f"{masked(url)} names no archive", context=(error.message,), hint=hint
-        ) from error
+        raise UsageError("local-file", f"{masked(url)} names no archive", context=(str(error),), hint=hint) from error
     return f"{project}{extras or ''} @ {url}" + (f" ; {marker}" if marker else "")
 
 
@@ -90,19 +91,22 @@ def _is_path(location: str) -> bool:
 
 
 def _resolve(location: str, base: Path) -> Path:
-    """The absolute path; of a `file:` URL that is relative (`file:dist/x.whl`), from `base` as well."""
-    parts = urlsplit(location)
+    """The absolute path; of a `file:` URL that is relative (`file:dist/x.whl`), from `base` as well.
+
+    Raises `ValueError` for a malformed URL.
+    """
     if location.startswith("file:"):
+        parts = urlsplit(location)
         found = local_path(location) if parts.path.startswith("/") else unquote(parts.path)
         location = found or ""
     return Path(os.path.abspath(base / os.path.expanduser(location)))
 
 
 def _project_of(path: Path, text: str) -> str:
-    if path.is_dir():
+    if os.path.isdir(path):  # False for a name that is too long; `Path.is_dir` raises before Python 3.13
         hint = f"build a wheel of it first: python -m build --wheel {path}"
         raise _wrong(text, f"{path} is a folder; bridge installs wheels and source distributions", hint)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise _wrong(text, f"there is no file {path}")
     if path.name.endswith(_PACKAGES):
         hint = "name it by its path alone, below the folder of its channel: CHANNEL/SUBDIR/NAME-VERSION-BUILD.conda"

@@ -87,5 +87,7 @@ def test_what_is_accepted_is_converted_or_refused(tmp_path: Path, case: Case) ->
 def test_mutated_input_brings_documented_errors_only(tmp_path: Path, name: str) -> None:
     """A short run with a fixed seed; `python -m tests.fuzz` goes on for as long as it is asked to."""
     reader = READERS[name]
-    for data in mutations(reader.corpus(), seed=11, count=60):
+    corpus = reader.corpus()
+    assert {reader.is_kept(data, tmp_path) for data in corpus} >= {True}, "the reader accepts nothing"
+    for data in mutations(corpus, seed=11, count=60):
         reader.is_kept(data, tmp_path)

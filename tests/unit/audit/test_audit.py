@@ -312,13 +312,6 @@ def test_retargeted_link_is_found_where_a_record_says_where_it_leads(tmp_path: P
     assert "'/etc/passwd'" in finding.evidence
 
 
-def test_jobs_do_not_change_what_is_observed(tmp_path: Path) -> None:
-    made = PrefixBuilder(tmp_path / "env")
-    made.conda("many", "1", {f"share/many/{number}": bytes([number % 256]) * number for number in range(600)})
-    state = prefix.read(made.root)
-    assert observe(state, jobs=1) == observe(state, jobs=5)
-
-
 # --- random environments ----------------------------------------------------------------------------------------------
 
 KINDS = ("conda", "conda_python", "wheel", "pip")

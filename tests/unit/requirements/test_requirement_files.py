@@ -768,6 +768,8 @@ def test_what_is_no_path(tmp_path: Path, text: str) -> None:
         ("./dist", ("a folder", "python -m build")),
         ("./dist/x.conda", ("x.conda",)),
         ("y @ ./dist/x-2.0.tar.gz", ("a file of x, not of y",)),
+        ("file://[x/y-1.0-py3-none-any.whl", ("is no URL",)),
+        (f"./{'y' * 300}.whl", ("there is no file",)),
     ],
 )
 def test_paths_that_lead_to_nothing(dist: Path, text: str, words: tuple[str, ...]) -> None:
@@ -791,3 +793,9 @@ def test_paths_that_lead_to_nothing(dist: Path, text: str, words: tuple[str, ...
 )
 def test_a_url_without_a_name(text: str, expected: str | None) -> None:
     assert url_requirement(text) == expected
+
+
+def test_a_malformed_url_names_no_archive() -> None:
+    with pytest.raises(UsageError) as caught:
+        url_requirement("https://[x/y-1.0-py3-none-any.whl")
+    assert caught.value.id == "local-file"
