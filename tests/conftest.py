@@ -31,6 +31,14 @@ settings.register_profile("fixed", derandomize=True)
 settings.register_profile("search", derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """A failure may depend on the order of the tests: say how to run them in it again."""
+    seed = config.getoption("randomly_seed", None)
+    if terminalreporter.stats.keys() & {"failed", "error"} and seed is not None:
+        terminalreporter.write_line(f"the same order again: pytest --randomly-seed={seed}")
+
+
 SHARED = Path(os.environ.get("BRIDGE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
@@ -54,9 +62,18 @@ def real_index() -> None:
 
 
 @pytest.fixture(scope="session")
-def bridge_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run that all processes of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def bridge_cache(run_folder: Path) -> Path:
     """One cache for all commands of a run: the interpreter is packed once."""
-    return tmp_path_factory.mktemp("cache")
+    folder = run_folder / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -237,12 +237,12 @@ def test_channels_are_read_with_the_tls_settings_of_the_run(opened: Open, tmp_pa
 @pytest.mark.parametrize("form", ["repodata.json", "repodata.json.zst", "repodata_shards.msgpack.zst"])
 def test_a_channel_that_drips_or_never_answers(opened: Open, server: Server, where: str, form: str) -> None:
     slow: dict[str, object] = {"head": {"drip_head": 0.05}, "body": {"drip": 0.05}, "never": {"stall": 0}}[where]  # type: ignore[assignment]
-    server.add(f"/chan/noarch/{form}", packed(document(record("a"))) + b"x" * 100, **slow)
+    server.add(f"/chan/noarch/{form}", packed(document(record("a"))) + b"x" * 1000, **slow)
     begin = time.monotonic()
     with pytest.raises(NetworkError) as caught:
         opened(f"{server.url}/chan", timeout=0.4).records("a")
     assert caught.value.id == "channel-unreachable"
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 20
 
 
 def test_repodata_is_bounded(opened: Open, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -374,6 +374,6 @@ def test_hostile_metadata_is_refused_or_judged_in_a_moment() -> None:
     with pytest.raises(UnsafeInputError, match="6000 requirements"):
         depends(*(f"a{n}" for n in range(6000)))
     chain = [f'pkg[e{n + 1}]; extra=="e{n}"' for n in range(300)]
-    started = time.monotonic()
+    started = time.process_time()
     assert solve(metadata(*chain, 'end; extra=="e300"'))[1].extra_depends["e0"] == ("end",)
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20

@@ -125,7 +125,7 @@ def test_x28_a_byte_now_and_then_is_no_answer(make_client: MakeClient, server: S
     with pytest.raises(NetworkError) as caught:
         client.get(f"{server.url}/page", max_bytes=LIMIT)
     assert caught.value.id == "timed-out"
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 20  # 500 bytes take 25 s, twice
     assert server.count("/page") == 2
 
 

@@ -378,7 +378,7 @@ def test_a_small_file_is_no_large_value(tmp_path: Path, case: str) -> None:
     started = time.process_time()
     refuse(path, "more than 20000 values")
     if path.stat().st_size < 5000:
-        assert time.process_time() - started < 0.1
+        assert time.process_time() - started < 2
 
 
 # pyproject.toml
