@@ -204,22 +204,21 @@ def package_list(state: PrefixState, names: NameMap) -> PackageList:
     """Every conda-meta record and every dist-info that none of them covers, sorted by name."""
     claims = claims_of(state)
     rows = _with_displacement(state, [_row(owner, claims, state, names) for owner in claims.owners])
-    return PackageList(
-        prefix=state.prefix, rows=tuple(sorted(rows, key=lambda row: (row.name, row.version, row.owner)))
-    )
+    rows = tuple(sorted(rows, key=lambda row: (row.name, row.version, row.owner)))
+    return PackageList(prefix=state.prefix, rows=rows)
 
 
 def _with_displacement(state: PrefixState, rows: Sequence[PackageRow]) -> tuple[PackageRow, ...]:
     """The rows, with what other installers did to the packages of conda-meta."""
-    gone = {each.record.label: foreign.projects_of(state, each) for each in foreign.displaced(state)}
+    displaced = {each.record.label: foreign.projects_of(state, each) for each in foreign.displaced(state)}
     others = {project: row.owner for row in rows if row.source == "unmanaged" for project in row.pypi_names}
-    by = {label: sorted(others[each] for each in projects if each in others) for label, projects in gone.items()}
-    return tuple(
-        replace(row, displaced="replaced" if by[row.owner] else "removed", displaced_by=next(iter(by[row.owner]), None))
-        if row.owner in by
-        else row
-        for row in rows
-    )
+    result = []
+    for row in rows:
+        if row.owner in displaced:
+            by = min((others[each] for each in displaced[row.owner] if each in others), default=None)
+            row = replace(row, displaced="replaced" if by else "removed", displaced_by=by)  # noqa: PLW2901
+        result.append(row)
+    return tuple(result)
 
 
 def ownership(state: PrefixState, path: str, actual: Fingerprint | None = None) -> Ownership:
@@ -254,14 +253,15 @@ def why(state: PrefixState, target: Target, names: NameMap, name: str) -> Reason
             f"no installed package has the name {name!r} or provides a project of that name",
             hint=f"list the installed packages: bridge list -p {state.prefix}",
         )
+    rows = {row.owner: row for row in package_list(state, names).rows}
     known = list(edges(records))
-    return Reasons(prefix=state.prefix, packages=tuple(_reason(records, owner, known) for owner in owners))
+    reasons = tuple(_reason(records, owner, rows[owner.label], known) for owner in owners)
+    return Reasons(prefix=state.prefix, packages=reasons)
 
 
-def _reason(records: PrefixRecords, owner: Owner, known: list[Edge]) -> Reason:
+def _reason(records: PrefixRecords, owner: Owner, row: PackageRow, known: list[Edge]) -> Reason:
     direct = [edge for edge in known if edge.dependency is owner and edge.dependant is not owner]
-    rows = package_list(records.state, records.names).rows
-    row, rests_on = next(each for each in rows if each.owner == owner.label), _evidence(owner, records)
+    rests_on = _evidence(owner, records)
     return Reason(
         row=row,
         required_by=tuple(sorted(direct, key=lambda edge: (edge.dependant.label, edge.text))),
@@ -289,9 +289,7 @@ def _because(row: PackageRow, names: NameMap, rests_on: str) -> str:
     providers = [name for name in names.providers(project) if name != project]
     if providers:
         return f"a wheel was chosen; conda's {', '.join(providers)} provides {project} too, and no record says why"
-    return (
-        f"a wheel was chosen; no other conda name is known to provide {project}, and no record says what channels had"
-    )
+    return f"a wheel was chosen; no other conda name provides {project}, and no record says what channels had"
 
 
 def _chains(records: PrefixRecords, owner: Owner, known: list[Edge]) -> list[tuple[Edge, ...]]:

@@ -1,4 +1,4 @@
-"""The checks: each kind of finding is one function, and one row of `CHECKS`."""
+"""The checks: each kind of finding is one function, and one row of `CHECKS`, the only export."""
 
 from __future__ import annotations
 

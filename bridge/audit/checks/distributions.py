@@ -12,14 +12,6 @@ from bridge.audit.policy import is_same_version, names_conda
 from bridge.audit.view import View
 from bridge.prefix import distinfo
 
-__all__ = [
-    "distribution_without_record",
-    "duplicate_distribution",
-    "installer_lies",
-    "misnamed_distribution",
-    "unmanaged_distribution",
-]
-
 
 def distribution_without_record(view: View) -> Iterator[Finding]:
     """A dist-info without a list of its files: pip can neither upgrade nor remove it.

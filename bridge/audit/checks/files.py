@@ -12,19 +12,6 @@ from bridge.audit.finding import Finding, Level
 from bridge.audit.look.observation import Observed
 from bridge.audit.view import Discrepancy, View
 
-__all__ = [
-    "broken_link",
-    "case_collision",
-    "clobbered_file",
-    "double_owner",
-    "edited_through_link",
-    "missing_file",
-    "modified_file",
-    "outside_link",
-    "unicode_collision",
-    "unreadable_file",
-]
-
 
 def missing_file(view: View) -> Iterator[Finding]:
     """A listed path that does not exist. Bytecode compiled after installation may be deleted at any time."""

@@ -14,17 +14,6 @@ from bridge.audit.finding import Finding, Level
 from bridge.audit.look.inspection import Binary, search_directory
 from bridge.audit.view import View
 
-__all__ = [
-    "broken_binary",
-    "duplicate_library",
-    "extension_tag",
-    "foreign_binary",
-    "glibc_too_old",
-    "missing_library",
-    "numpy_abi",
-    "outside_rpath",
-]
-
 _EXTENSION = re.compile(
     r"(?P<stem>[A-Za-z_]\w*)(?:\.(?P<tag>cpython-(?P<minor>\d+)(?P<flags>[a-z]*)(?P<platform>(?:-[\w.-]+)?)|abi3t?"
     r"|cp(?P<windows>\d+)(?P<threads>t?)-\w+))?\.(?:so|pyd)\Z"

@@ -9,8 +9,6 @@ from bridge.audit.checks.programs import is_foreign
 from bridge.audit.finding import Finding
 from bridge.audit.view import View
 
-__all__ = ["foreign_prefix", "rewritten_prefix"]
-
 
 def foreign_prefix(view: View) -> Iterator[Finding]:
     """A file of a package with the prefix from which the environment was moved or copied."""

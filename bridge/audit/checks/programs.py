@@ -12,8 +12,6 @@ from bridge.audit.look.inspection import Script
 from bridge.audit.policy import is_kept_aside
 from bridge.audit.view import View
 
-__all__ = ["broken_interpreter", "foreign_shebang", "is_foreign", "not_executable", "world_writable"]
-
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*t?w?\Z")
 _MINOR = re.compile(r"python(\d+\.\d+)t?\Z")
 

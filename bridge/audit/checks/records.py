@@ -17,16 +17,6 @@ from bridge.paths import META
 from bridge.prefix.entries import Entries
 from bridge.prefix.strays import FOREIGN, named_package
 
-__all__ = [
-    "broken_record",
-    "distribution_without_metadata",
-    "duplicate_record",
-    "foreign_file",
-    "interrupted_transaction",
-    "record_lies",
-    "tolerated_archive",
-]
-
 # Cautions about an archive that may mean another package. Odd layouts of old writers are not among them.
 _CAUTIONS = ("misnamed-archive", "unlisted-member")
 

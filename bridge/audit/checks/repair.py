@@ -14,26 +14,6 @@ from bridge.model import Distribution
 
 _VERSION = re.compile(r"[0-9][\w.!+-]*\Z")
 
-__all__ = [
-    "adopt",
-    "clear",
-    "delete",
-    "forbid_others",
-    "install_again",
-    "make_executable",
-    "pip",
-    "record_anew",
-    "record_of_package",
-    "recover",
-    "relocate",
-    "rename",
-    "replace_build",
-    "restore",
-    "satisfy_conda",
-    "satisfy_wheel",
-    "update",
-]
-
 
 def recover(view: View) -> tuple[str, ...]:
     """Finish or undo an interrupted transaction."""

@@ -28,8 +28,6 @@ from bridge.requirements.algebra import CondaSpec, Requirement
 from converters.target import Target
 from converters.wheel import written_tags
 
-__all__ = ["requires_python", "unmet_requirement", "wheel_tag", "yanked_version"]
-
 # Newer than any glibc: if the glibc of a Linux target is unknown, it fails no wheel.
 _ANY_GLIBC = ("__glibc", "2.99", "0")
 

@@ -14,16 +14,6 @@ from bridge.audit.claims import Owner
 from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
 
-__all__ = [
-    "broken_editable",
-    "pth_outside",
-    "pth_runs_code",
-    "python_path_shadow",
-    "standard_library_shadow",
-    "unseen_distribution",
-    "user_site_shadow",
-]
-
 # Lines that installers write: namespace packages (setuptools, wheel), patches of virtualenv and uv, finders of editable
 # installs, setuptools' distutils, coverage in subprocesses.
 _USUAL = re.compile(

@@ -10,8 +10,6 @@ from bridge.audit.finding import Finding, Level
 from bridge.audit.policy import is_kept_aside, leftovers
 from bridge.audit.view import View
 
-__all__ = ["leftover", "unowned_file"]
-
 # conda-pack writes these into every archive (conda_pack.core), conda before 4.4 `activate` and `deactivate` too.
 _OF_CONDA_PACK = frozenset(
     {

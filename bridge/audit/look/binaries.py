@@ -10,20 +10,20 @@ import contextlib
 import io
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from bridge.audit.look.inspection import Binary
+from bridge.audit.look.inspection import Binary, Format
 
 if TYPE_CHECKING:
     from elftools.elf.structs import ELFStructs
 
-__all__ = ["NAMES", "is_binary_name", "may_be_binary", "read_binary"]
+__all__ = ["is_binary_name", "may_be_binary", "read_binary"]
 
-NAMES = re.compile(r"\.(?:so(?:\.[0-9A-Za-z_.]+)?|dylib|pyd|dll)\Z")
+_LIBRARY = re.compile(r"\.(?:so(?:\.[0-9A-Za-z_.]+)?|dylib|pyd|dll)\Z")
 _MACH = {b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xfe\xed\xfa\xce", b"\xca\xfe\xba\xbe"}
 _ELF_MACHINES = {
     "EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i686", "EM_PPC64": "ppc64le", "EM_S390": "s390x",
@@ -46,7 +46,7 @@ _MAX_SEGMENTS = 512
 def is_binary_name(name: str) -> bool:
     """Whether a file of this name should be a program or library."""
     # Most names are not, and substring tests cost less than a regular expression.
-    return may_be_binary(name) and NAMES.search(name) is not None
+    return may_be_binary(name) and _LIBRARY.search(name) is not None
 
 
 def may_be_binary(text: str) -> bool:
@@ -65,28 +65,24 @@ def read_binary(path: Path, *, with_numpy: bool = False) -> Binary | None:
         magic = stream.read(4)
         stream.seek(0)
         if magic == b"\x7fELF":
-            found = _guarded("elf", _read_elf, stream)
+            binary = _guarded("elf", _read_elf, stream)
         elif magic in _MACH:
-            found = _guarded("macho", _read_macho, stream)
+            binary = _guarded("macho", _read_macho, stream)
         elif magic[:2] == b"MZ":
-            found = _guarded("pe", _read_pe, stream)
+            binary = _guarded("pe", _read_pe, stream)
         else:
             return None
-        if with_numpy and not found.problem:
-            numpy = _numpy(stream)
-            if numpy:
-                found = replace(found, numpy=numpy)
-        return found
+        return replace(binary, numpy=_numpy(stream)) if with_numpy and not binary.problem else binary
 
 
-def _guarded(kind: str, read: object, stream: BinaryIO) -> Binary:
+def _guarded(kind: Format, read: Callable[[BinaryIO], Binary], stream: BinaryIO) -> Binary:
     try:
-        return read(stream)  # type: ignore[no-any-return, operator]
+        return read(stream)
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 - the libraries raise anything on a damaged file
         reason = str(error) or type(error).__name__
-        return Binary(format=kind, problem=f"it cannot be read as {kind.upper()}: {reason[:200]}")  # type: ignore[arg-type]
+        return Binary(format=kind, problem=f"it cannot be read as {kind.upper()}: {reason[:200]}")
 
 
 # --- ELF --------------------------------------------------------------------------------------------------------------

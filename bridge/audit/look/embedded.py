@@ -25,7 +25,7 @@ from bridge.prefix.entries import Entries
 from bridge.prefix.placed import Placeholder, candidates, fill, holds, restore, swap
 from bridge.prefix.placeholders import placeholders_of
 
-__all__ = ["former_prefixes", "read_embedded"]
+__all__ = ["read_embedded"]
 
 _MAX_GUESSES = 48  # directories that are tried for one file
 _MAX_TEXT = 4 << 20  # bytes of a changed file without a placeholder that is searched
@@ -69,7 +69,7 @@ class _Search:
         files = sorted(self._suspects(), key=lambda each: len(each.data))
         if not files:
             return
-        seeds = former_prefixes(self._root, self._observed, self._scripts)
+        seeds = _former_prefixes(self._root, self._observed, self._scripts)
         self._known = [each for each in seeds if self._is_elsewhere(each)]
         unproved = []
         for file in files:
@@ -185,7 +185,7 @@ class _Search:
         return not is_system and os.path.realpath(prefix) != self._real
 
 
-def former_prefixes(root: Path, observed: Observation, scripts: Mapping[str, Script]) -> Iterator[str]:
+def _former_prefixes(root: Path, observed: Observation, scripts: Mapping[str, Script]) -> Iterator[str]:
     """The former prefixes that scripts, conda's history and bytecode name."""
     seen = set()
     for each in (*_of_scripts(observed, scripts), *_of_history(root), *_of_bytecode(root, observed)):

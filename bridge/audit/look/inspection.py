@@ -13,6 +13,7 @@ __all__ = [
     "CacheEvidence",
     "Editable",
     "EmbeddedPrefix",
+    "Format",
     "Inspection",
     "PathFile",
     "Script",

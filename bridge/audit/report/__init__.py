@@ -1,5 +1,1 @@
-"""What an audit leaves in files: a page that a person can look through, and bills of materials for other tools."""
-
-from __future__ import annotations
-
-__all__: list[str] = []
+"""The files that an audit can write: a page for people, and bills of materials for other tools."""

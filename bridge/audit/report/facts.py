@@ -1,4 +1,4 @@
-"""Everything that the page and the bills of materials show, gathered from the records and the findings. Pure."""
+"""The data of the page and the bills of materials, from the records and the findings. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Dependency", "Facts", "gather"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependency:
-    """`dependant` asks for `text`, which `dependency` answers; both are labels of rows."""
+    """`dependant` requires `text`, which `dependency` provides; both are labels of rows."""
 
     dependant: str
     text: str
@@ -41,13 +41,13 @@ class Facts:
 
 
 def gather(state: PrefixState, target: Target, names: NameMap, report: Report) -> Facts:
-    """Turn the records round once. Costs about 10 µs a path."""
+    """Costs about 10 µs a path."""
     records = prefix_records(state, target, names)
     paths: dict[str, list[str]] = {owner.label: [] for owner in records.claims.owners}
     for path, group in records.claims.by_path.items():
         for label in dict.fromkeys(claim.owner.label for claim in group):
             paths[label].append(path)
-    asked = dict.fromkeys(
+    dependencies = dict.fromkeys(
         Dependency(dependant=edge.dependant.label, text=edge.text, dependency=edge.dependency.label)
         for edge in edges(records)
         if edge.dependant is not edge.dependency
@@ -55,7 +55,7 @@ def gather(state: PrefixState, target: Target, names: NameMap, report: Report) -
     return Facts(
         report=report,
         rows=package_list(state, names).rows,
-        dependencies=tuple(asked),
+        dependencies=tuple(dependencies),
         paths={label: sorted(found) for label, found in paths.items()},
         platform=target.subdir,
         python=state.python.version if state.python else None,

@@ -1,6 +1,6 @@
-"""One self-contained page of an environment: packages of both ecosystems, their graph, the findings, each path.
+"""One self-contained page of an environment: its packages, their graph, the findings, each path.
 
-The page asks nothing of any network: its content security policy allows none, and what it shows is in it as JSON.
+The page contains its data as JSON, and its content security policy allows no network access.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["page"]
 
 
 def page(facts: Facts) -> bytes:
-    """The page, UTF-8. Nothing of what packages say of themselves is read as markup."""
+    """The page, UTF-8. No text of a package is interpreted as markup."""
     template = (resources.files("bridge") / "data" / "report.html").read_text("utf-8")
     text = masked(json.dumps(_document(facts), ensure_ascii=True, separators=(",", ":")))
-    # Within a script element only `</` and `<!--` could end the data.
+    # In a script element only `</` and `<!--` could end the data.
     return template.replace("{{data}}", text.replace("<", "\\u003c")).encode("utf-8")
 
 
@@ -58,7 +58,7 @@ def _document(facts: Facts) -> dict[str, object]:
 
 
 def _directories(paths: Sequence[str]) -> dict[str, list[str]]:
-    """Paths by directory: half the text of a list of them."""
+    """Paths by directory, which takes half the space of a list."""
     found: dict[str, list[str]] = {}
     for path in paths:
         directory, _, name = path.rpartition("/")

@@ -1,6 +1,6 @@
-"""Bills of materials: CycloneDX and SPDX, through the libraries that their projects keep, with purls and hashes.
+"""Bills of materials with purls and hashes: CycloneDX and SPDX, written by the libraries of these projects.
 
-Both libraries are of the extra `sbom`, and read only when a bill is asked for.
+The libraries are of the extra `sbom`, and imported only when a bill is written.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["bill_of_materials", "purls"]
 
-_NAMESPACE = uuid.UUID("6f5b3f1e-6a0c-5b7e-9d0c-3a0f3b1f7c11")  # of the identifiers that are made of contents
+_NAMESPACE = uuid.UUID("6f5b3f1e-6a0c-5b7e-9d0c-3a0f3b1f7c11")  # of the identifiers derived from contents
 
 
 def bill_of_materials(facts: Facts, filename: str, when: datetime) -> bytes:
-    """The bill in the format that the name of the file says.
+    """The bill, in the format of the file name.
 
     `.spdx.json`, `.spdx.yaml` and `.spdx` are SPDX 2.3; `.xml` is CycloneDX 1.6 as XML, anything else CycloneDX as
     JSON. The same facts and the same time give the same bytes.
 
-    Raises `UsageError` (`sbom-library`) where the extra is not installed.
+    Raises `UsageError` (`sbom-library`): the extra is not installed.
     """
     try:
         if ".spdx" in filename.lower():
@@ -51,20 +51,20 @@ def bill_of_materials(facts: Facts, filename: str, when: datetime) -> bytes:
 def purls(row: PackageRow) -> tuple[str, ...]:
     """The package URLs of a package, its own first: `pkg:conda/…` with build and subdir, `pkg:pypi/…`.
 
-    A conda package that carries distributions has those of the projects besides (CEP 63's `purls`).
+    A conda package with distributions has those of their projects too (CEP 63's `purls`).
     """
     projects = tuple(
         f"pkg:pypi/{quote(each.name.lower().replace('_', '-'))}@{quote(each.version)}" for each in row.distributions
     )
     if row.source == "conda":
         words = {"build": row.build, "channel": masked(row.origin) if row.origin else None, "subdir": row.subdir}
-        said = "&".join(f"{key}={quote(value, safe='')}" for key, value in words.items() if value)
-        return (f"pkg:conda/{quote(row.name)}@{quote(row.version)}{'?' + said if said else ''}", *projects)
+        qualifiers = "&".join(f"{key}={quote(value, safe='')}" for key, value in words.items() if value)
+        return (f"pkg:conda/{quote(row.name)}@{quote(row.version)}{'?' + qualifiers if qualifiers else ''}", *projects)
     return projects or (f"pkg:pypi/{quote((row.pypi_names or (row.name,))[0])}@{quote(row.version)}",)
 
 
 def _named(facts: Facts) -> list[PackageRow]:
-    """Each package once that says what it is: the rest of a dist-info may not, and the audit tells of it."""
+    """Each package once, if it has a name and a version: the remains of a dist-info may not, and are a finding."""
     return list({row.owner: row for row in facts.rows if row.name and row.version}.values())
 
 
