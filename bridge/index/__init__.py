@@ -1,8 +1,8 @@
-"""Package indexes: which files a project has, and what a file says of itself, at the least cost in requests.
+"""Package indexes: the files of a project and their METADATA, with as few requests as possible.
 
-Among indexes the first that has a project serves it, alone (dependency confusion). Only "not found" leads to the next
-one: an index that cannot be reached, or refuses, is an error. What `find_links` holds is offered beside that index's
-files, as pip and uv have it.
+The first index that has a project serves it alone (dependency confusion). Only "not found" leads to the next index: one
+that cannot be reached, or refuses, is an error. Files of `find_links` are added to those of that index, as in pip and
+uv.
 """
 
 from __future__ import annotations
@@ -27,7 +27,16 @@ from bridge.fetch.memo import Memo
 from bridge.fetch.responses import Page, Progress
 from bridge.fetch.urls import local_path, masked
 from bridge.index.naming import normal, page_url
-from bridge.index.simple_api import ACCEPT, MAX_PAGE, Listing, Source, Status, file_of_link, folder_listing, parse_page
+from bridge.index.simple_api import (
+    ACCEPT,
+    MAX_PAGE,
+    PageListing,
+    Source,
+    Status,
+    directory_listing,
+    file_of_link,
+    parse_page,
+)
 from bridge.index.typed import check_promises, check_supported
 from bridge.model import IndexFile
 from bridge.sdists.metadata import check_sdist_name, is_static, read_pkg_info
@@ -41,30 +50,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Index", "IndexStatistics"]
 
-# Before METADATA that is kept: whether it was read from a wheel whose hash had been verified.
+# Prefix of kept METADATA: whether it was read from a wheel with a verified hash.
 _UNCONFIRMED, _CONFIRMED = b"?", b"!"
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexStatistics:
-    """What was read so far: pages of indexes, and METADATA that was not in the cache."""
+    """The pages of indexes read so far, and METADATA that was not in the cache."""
 
     pages: int = 0
     metadata_fetched: int = 0
 
 
 class Index:
-    """The package indexes of one run, as one. For many threads at once.
+    """The package indexes of one run, as one. Safe for many threads.
 
-    :param urls: of Simple APIs, highest priority first; `file:` URLs and paths of folders too.
-    :param find_links: folders of archives, or pages that link to archives.
-    :param locked: project → its files, where a lock names them: no index is asked for these projects.
-    :param tell: is given what a person should know before an sdist is built.
+    :param urls: of Simple APIs, highest priority first; `file:` URLs and paths of directories too.
+    :param find_links: directories of archives, or pages that link to archives.
+    :param locked: project → its files, if a lock names them: no index is read for these projects.
+    :param tell: called with notices for the user before an sdist is built.
     :param building: the builds for which this index finds requirements.
-    :param solver: finds what a build requires, given an index and the settings; without it nothing can be built.
+    :param solver: finds the requirements of a build, given an index and the settings; without it nothing can be built.
 
-    `skipped` maps the names of files that were passed over to the reason, `statuses` projects to what PEP 792 says.
+    `skipped` maps the names of dropped files to the reason, `statuses` projects to their status (PEP 792).
     """
 
     def __init__(
@@ -99,33 +108,33 @@ class Index:
             return IndexStatistics(pages=self._pages, metadata_fetched=self._fetched)
 
     def files(self, project: str) -> tuple[IndexFile, ...]:
-        """The wheels and sdists of a project, by any spelling of its name; `()` where no index has it.
+        """Return the wheels and sdists of a project, by any spelling of its name; `()` if no index has it.
 
-        Raises `NetworkError` where an index fails otherwise than by 404, `UnsafeInputError` for a page that cannot be
-        trusted (see `simple_api.parse_page`), `UsageError` (`project-name`).
+        Raises `NetworkError` if an index fails other than with 404, `UnsafeInputError` for an untrusted page (see
+        `simple_api.parse_page`), `UsageError` (`project-name`).
         """
         return self._files.get(normal(project))
 
     def prefetch_files(self, projects: Iterable[str]) -> None:
-        """Begin to fetch the pages of `projects`; errors are raised by `files`."""
+        """Start to fetch the pages of `projects`; `files` raises the errors."""
         for project in projects:
             self._files.begin(normal(project))
 
     def metadata(self, file: IndexFile) -> CoreMetadata:
-        """The METADATA of a file, held against its file name.
+        """Return the METADATA of a file, checked against its file name.
 
         Of a wheel, in this order: what an earlier run kept, the wheel if it is local or in the cache, the PEP 658 file,
-        the wheel's end by Range requests, the whole wheel. Read by Range it is not covered by the wheel's hash until
-        the wheel is fetched, when it is to be compared. Of an sdist: the PEP 658 file, or the PKG-INFO in it, if that
-        is static (PEP 643); else that of the wheel which is built now.
+        the wheel's end by Range requests, the whole wheel. METADATA read by Range is not covered by the wheel's hash;
+        it is compared when the wheel is fetched. Of an sdist: the PEP 658 file, or its PKG-INFO, if that is static (PEP
+        643); else that of the wheel, which is built now.
 
         Raises `IntegrityError` (`hash-mismatch`), `UnsafeInputError` (`metadata-invalid`, `wheel-name`,
-        `wheel-dist-info`, `zip-frame`, `hash-missing`; of an sdist also `sdist-*`), `NetworkError`, `BuildError`.
+        `wheel-dist-info`, `zip-frame`, `hash-missing`; for an sdist also `sdist-*`), `NetworkError`, `BuildError`.
         """
         return self._metadata.get(file)
 
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
-        """Begin to fetch the METADATA of wheels; errors are raised by `metadata`."""
+        """Start to fetch the METADATA of wheels; `metadata` raises the errors."""
         for file in files:
             if file.is_wheel:
                 self._metadata.begin(file)
@@ -137,12 +146,12 @@ class Index:
         return BuiltWheels(self._client.settings, self.build_requirements, self._tell, building=self._building)
 
     def build_requirements(self, key: str = "") -> Requirements:
-        """What finds the requirements of builds on these indexes; `key` names the one build, if there is one.
+        """Return what finds the requirements of builds on these indexes; `key` names a single build.
 
-        Raises `BuildError` (`build-failed`) where this index was made without a solver.
+        Raises `BuildError` (`build-failed`) if this index was made without a solver.
         """
         if self._solver is None:
-            raise BuildError("build-failed", "this index has nothing that finds what a build requires")
+            raise BuildError("build-failed", "this index has no solver for the requirements of a build")
         building = (*self._building, key) if key else self._building
         index = Index(
             self._client, self._urls, self._find_links, tell=self._tell, building=building, solver=self._solver
@@ -150,7 +159,7 @@ class Index:
         return self._solver(index, self._client.settings)
 
     def fetch(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
-        """The wheel, verified: the file itself, or what is built of a verified sdist (with another name, and hash).
+        """Return the verified wheel: the file itself, or one built from a verified sdist (with another name and hash).
 
         Raises `UnsafeInputError` (`hash-missing`), `BuildError`, else as `Client.download`.
         """
@@ -161,11 +170,11 @@ class Index:
         return self._wheel(file, path)
 
     def _archive(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
-        """The file itself, verified."""
+        """Return the file itself, verified."""
         if file.sha256 is None and local_path(file.url) is None:
             raise UnsafeInputError(
                 "hash-missing",
-                f"the index gives no sha256 for {file.filename}, so nothing would tell what it sends",
+                f"the index gives no sha256 for {file.filename}, so the download could not be verified",
                 context=(f"index: {file.origin}",),
                 hint="ask whoever runs the index to publish hashes, or download the file and require it by its path",
             )
@@ -178,13 +187,13 @@ class Index:
             return self._built.wheel(sdist, file.sha256 or sha256_of(sdist))
 
     def file_of_url(self, url: str, project: str) -> IndexFile:
-        """The file that a requirement names by URL or path (`name @ URL`). `url` is the given text, `origin` is empty.
+        """Return the file that a requirement names by URL or path (`name @ URL`), with that `url` and no `origin`.
 
-        A hash may stand in the fragment (`#sha256=…`). Without one the file is fetched now, and the hash is that of
-        what came: whoever typed the URL vouches for it.
+        The fragment may hold a hash (`#sha256=…`). Without one the file is fetched now and hashed: the user who typed
+        the URL vouches for it.
 
-        Raises `UsageError`: `file-url` where it is no wheel's or sdist's, or another project's, `url-unsupported` for
-        sources under version control; else as `fetch`.
+        Raises `UsageError`: `file-url` if it is no wheel or sdist of the project, `url-unsupported` for sources under
+        version control; else as `fetch`.
         """
         return self._typed.get((url, normal(project)))
 
@@ -204,7 +213,7 @@ class Index:
         return (*linked, *(file for file in served if file.filename not in named))
 
     def _serve(self, project: str) -> tuple[IndexFile, ...]:
-        """The files of the first index that has the project."""
+        """Return the files of the first index that has the project."""
         for base in self._urls:
             path = local_path(base)
             if path is None:
@@ -224,45 +233,45 @@ class Index:
 
     def _parse(self, page: Page, origin: str, project: str | None) -> tuple[IndexFile, ...]:
         content_type = page.headers.get("content-type", "")
-        return self._taken(
+        return self._accept(
             parse_page(page.content, content_type, self._source(page.base or page.url, origin, project)), project
         )
 
-    def _taken(self, listing: Listing, project: str | None = None) -> tuple[IndexFile, ...]:
+    def _accept(self, listing: PageListing, project: str | None = None) -> tuple[IndexFile, ...]:
         self.skipped.update(listing.dropped)
         if project is not None and listing.status is not None:
             self.statuses[project] = listing.status
         return listing.files
 
     def _local_files(self, root: Path, origin: str, project: str) -> tuple[IndexFile, ...] | None:
-        """A project's files below a folder: by `<project>/index.html`, else what lies in `<project>/`."""
+        """Return a project's files below a directory: by `<project>/index.html`, else the files of `<project>/`."""
         if not root.is_dir():
-            hint = "name an index that is there, or take it out of the configuration: else the next one would be asked"
+            hint = "correct the path or remove the index from the configuration; bridge does not skip to the next index"
             raise NetworkError("index-missing", f"there is no package index at {root}", hint=hint)
-        folder = root.resolve() / project
-        page = self._client.get((folder / "index.html").as_uri(), max_bytes=MAX_PAGE)
+        directory = root.resolve() / project
+        page = self._client.get((directory / "index.html").as_uri(), max_bytes=MAX_PAGE)
         if page is not None:
             return self._parse(page, origin, project)
-        if not folder.is_dir():
+        if not directory.is_dir():
             return None
-        return self._taken(folder_listing(folder, self._source(folder.as_uri(), origin, project)))
+        return self._accept(directory_listing(directory, self._source(directory.as_uri(), origin, project)))
 
     def _read_flat(self, location: str) -> dict[str, tuple[IndexFile, ...]]:
-        """A find-links location, by project. One that is not there is noted in `skipped`, as pip has it."""
+        """Read a find-links location, by project. A missing one is noted in `skipped`, as in pip."""
         local = local_path(location)
         path = None if local is None else Path(local).resolve()
         if path is not None and path.is_dir():
-            files = self._taken(folder_listing(path, self._source(path.as_uri(), location, None)))
+            files = self._accept(directory_listing(path, self._source(path.as_uri(), location, None)))
         else:
             page = self._client.get(location if path is None else path.as_uri(), max_bytes=MAX_PAGE)
             if page is None:
-                self.skipped[masked(location)] = "there is no such folder or page"
+                self.skipped[masked(location)] = "there is no such directory or page"
                 return {}
             files = self._parse(page, location, None)
-        found: dict[str, list[IndexFile]] = {}
+        groups: dict[str, list[IndexFile]] = {}
         for file in files:
-            found.setdefault(file.project, []).append(file)
-        return {project: tuple(group) for project, group in found.items()}
+            groups.setdefault(file.project, []).append(file)
+        return {project: tuple(group) for project, group in groups.items()}
 
     def _read_url(self, key: tuple[str, str]) -> IndexFile:
         url, project = SECRETS.kept_public(key[0]), key[1]
@@ -275,7 +284,7 @@ class Index:
             hint = (
                 "a URL requirement names an archive of the project, as in NAME @ https://HOST/NAME-1.0-py3-none-any.whl"
             )
-            raise UsageError("file-url", f"{masked(url)} is no file of {project}: {error}", hint=hint) from error
+            raise UsageError("file-url", f"{masked(url)} is not a file of {project}: {error}", hint=hint) from error
         if path is None and file.sha256 is not None:
             return replace(file, url=url)
         artifact = self._client.download(url, sha256=file.sha256, size=None, name=file.filename)
@@ -305,7 +314,7 @@ class Index:
         return metadata
 
     def _sdist_metadata(self, file: IndexFile) -> CoreMetadata:
-        """What is static is kept for later runs; what a build says may differ from machine to machine."""
+        """Return the METADATA of an sdist. Only static METADATA is kept: another machine may build another."""
         name = file.filename
         kept = self._client.metadata.get(file.sha256) if file.sha256 else None
         data = None if kept is None else kept[1:]
@@ -326,24 +335,24 @@ class Index:
         return metadata
 
     def _keep(self, file: IndexFile, data: bytes, mark: bytes) -> None:
-        """Keep METADATA for later runs, but for the description: of no use to a solver, and most of the text."""
+        """Keep METADATA for later runs, without the description, which a solver does not need."""
         if file.sha256 and local_path(file.url) is None:
             head = data[: data.find(b"\n\n") + 2] if b"\n\n" in data else data
             is_same = parse_metadata(head, file.filename) == parse_metadata(data, file.filename)
             self._client.metadata.set(file.sha256, mark + (head if is_same else data))
 
     def _confirm(self, file: IndexFile, path: Path) -> None:
-        """Put what the verified wheel says in the place of what was read without its hash, for the next run."""
+        """Replace METADATA that was read without its hash by that of the verified wheel."""
         kept = self._client.metadata.get(file.sha256) if file.sha256 else None
         if kept is not None and kept.startswith(_UNCONFIRMED):
-            with suppress(UnsafeInputError):  # who opens the wheel tells what is wrong with it
+            with suppress(UnsafeInputError):  # reported when the wheel is opened
                 self._keep(file, _metadata_of(path, file.filename), _CONFIRMED)
 
     def _metadata_bytes(self, file: IndexFile) -> bytes:
         local = local_path(file.url)
         path = Path(local) if local is not None else self._client.cached(file.sha256, file.filename)
         if path is None and self._client.settings.offline:
-            path = self.fetch(file)  # which says that it is not there
+            path = self.fetch(file)  # raises that it is missing
         if path is not None:
             return _metadata_of(path, file.filename)
         with self._counting:
@@ -354,23 +363,23 @@ class Index:
         return _metadata_of(self.fetch(file), file.filename) if data is None else data
 
     def _published_metadata(self, file: IndexFile) -> bytes | None:
-        """The file beside the wheel (PEP 658); `None` where it is missing in spite of what the index says."""
+        """Return the file beside the wheel (PEP 658); `None` if it is missing although the index announces it."""
         parts = urlsplit(SECRETS.address(file.url).full)
         url = urlunsplit(parts._replace(path=parts.path + ".metadata"))
         page = self._client.get(url, max_bytes=MAX_METADATA, is_page=False)
         if page is None:
             return None
-        found = hashlib.sha256(page.content).hexdigest()
-        if file.metadata_sha256 not in {None, found}:
+        digest = hashlib.sha256(page.content).hexdigest()
+        if file.metadata_sha256 not in {None, digest}:
             raise IntegrityError(
                 "hash-mismatch",
-                f"the metadata file of {file.filename} is not the one that the index promised",
-                context=(f"expected: {file.metadata_sha256}", f"found: {found}", masked(url)),
+                f"the metadata file of {file.filename} does not match the hash of the index",
+                context=(f"expected: {file.metadata_sha256}", f"found: {digest}", masked(url)),
             )
         return page.content
 
     def _ranged_metadata(self, file: IndexFile) -> bytes | None:
-        """METADATA out of a wheel that stays where it is; `None` where that cannot be done."""
+        """Read METADATA by Range requests; `None` if that is impossible."""
         try:
             remote = self._client.open_remote(file.url, file.size)
             if remote is None:
@@ -381,7 +390,7 @@ class Index:
             if error.id != "range-refused":
                 raise
         except _BROKEN_ZIP:
-            pass  # the whole file will tell whether it is the archive or the server
+            pass  # the whole file shows whether the archive or the server is at fault
         return None
 
 

@@ -13,13 +13,13 @@ __all__ = ["normal", "page_url"]
 
 
 def page_url(base: str, project: str) -> str:
-    """The URL of a project's page; a query of the index's URL, which may hold its secret, is kept."""
+    """Return the URL of a project's page; a query in the index's URL, which may hold a secret, is kept."""
     parts = urlsplit(SECRETS.address(base).full)
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{project}/"))
 
 
 def normal(project: str) -> str:
-    """The normalised name of a project. Raises `UsageError` (`project-name`)."""
+    """Normalise the name of a project. Raises `UsageError` (`project-name`)."""
     try:
         return canonicalize_name(project, validate=True)
     except InvalidName as error:

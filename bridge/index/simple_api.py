@@ -1,4 +1,4 @@
-"""The pages of the Simple API, as text: PEP 503, 592, 629, 658, 691, 700 and 714. Fetches nothing."""
+"""Parses the pages of the Simple API: PEP 503, 592, 629, 658, 691, 700 and 714. Does not fetch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bridge.model import IndexFile
 from bridge.secrets import SECRETS
 from converters.wheel import MAX_TAGS, count_tags
 
-__all__ = ["ACCEPT", "MAX_PAGE", "Listing", "Source", "Status", "file_of_link", "folder_listing", "parse_page"]
+__all__ = ["ACCEPT", "MAX_PAGE", "PageListing", "Source", "Status", "directory_listing", "file_of_link", "parse_page"]
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 MAX_PAGE = 48 << 20  # bytes; the largest of the public index has some MiB
@@ -31,7 +31,7 @@ _SECONDS = 10
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z", re.ASCII)
 _NEAR = ("https://localhost", "https://127.", "https://169.254.", "https://0.")
 _ABSOLUTE = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,4})?/[A-Za-z0-9/._+%~-]*\Z", re.ASCII)
-# Name and version are parsed by `packaging`, once a release; this tells that the rest has the form of PEP 427.
+# `packaging` parses name and version once per release; this checks that the rest has the form of PEP 427.
 _WHEEL = re.compile(
     r"([A-Za-z0-9._]+-[A-Za-z0-9._!+]+)(?:-[0-9][A-Za-z0-9._]*)?(?:-[A-Za-z0-9._]+){3}\.whl\Z", re.ASCII
 )
@@ -42,21 +42,21 @@ _MAX_TEXT = 1000  # characters of a Requires-Python
 _MAX_SIZE = 1 << 50  # bytes
 _MAX_TOKENS = 4_000_000  # of a JSON page; 200,000 links have some 3,000,000
 _MAX_CONTAINERS = 1_000_000
-# Other codecs are slow, or no text encodings at all; browsers know few more, and pages have ASCII where it matters.
+# Other codecs are slow or not text encodings; browsers know few more, and the relevant parts of pages are ASCII.
 _CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "cp1252"}
 _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._-]+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What an index says of a whole project (PEP 792): `archived`, `quarantined` or `deprecated`, and why."""
+    """The status of a project on its index (PEP 792): `archived`, `quarantined` or `deprecated`, and the reason."""
 
     word: str
     reason: str
 
     @classmethod
     def of(cls, word: object, reason: object) -> Status | None:
-        """The status that a page gives; `None` for "active" and for words that the PEP does not know."""
+        """Parse the status of a page; `None` for "active" and words that the PEP does not define."""
         if not isinstance(word, str) or word not in {"archived", "quarantined", "deprecated"}:
             return None
         return cls(
@@ -65,10 +65,10 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """The wheels and sdists of a page, in its order, and what was passed over: (name, reason).
+class PageListing:
+    """The wheels and sdists of a page, in its order, and the dropped links: (name, reason).
 
-    `status` is that of the project (PEP 792), where it is another than "active"; a quarantined one offers no files.
+    `status` is the project's (PEP 792) unless it is "active"; a quarantined project has no files.
     """
 
     files: tuple[IndexFile, ...]
@@ -78,9 +78,9 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a page comes from: `url`, with its secrets, against which links are resolved; `origin`, the index, without.
+    """Where a page comes from: `url`, with its secrets, is the base of links; `origin` is the index without secrets.
 
-    `project` is the normalised name that each file must bear; `None`: a page of many projects.
+    `project` is the normalised name that each file must have; `None`: a page of many projects.
     """
 
     url: str = field(repr=False)
@@ -89,14 +89,14 @@ class Source:
     trusted_hosts: tuple[str, ...] = ()
 
 
-class _Dropped(Exception):  # noqa: N818 - a link that is passed over is no error
-    """The link makes no sense; the page may."""
+class _Dropped(Exception):  # noqa: N818 - a dropped link is no error
+    """The link is dropped; the page may still be valid."""
 
 
-def parse_page(content: bytes, content_type: str, source: Source) -> Listing:
-    """The files that a page lists; those that are neither wheels nor sdists are left out without a word.
+def parse_page(content: bytes, content_type: str, source: Source) -> PageListing:
+    """Return the files that a page lists; files that are neither wheels nor sdists are silently dropped.
 
-    :param content_type: of the answer; a page from the disk has none (`""`) and is HTML.
+    :param content_type: of the response; a page from the disk has none (`""`) and is HTML.
 
     Raises `UnsafeInputError`: `json-invalid`, `limit-size`, `limit-entries` above 200,000 links, `page-unreadable` for
     another content type or a newer major version of the API (PEP 629), `url-refused` for a link from https to http or
@@ -126,13 +126,13 @@ def parse_page(content: bytes, content_type: str, source: Source) -> Listing:
     if status is not None and status.word == "quarantined":
         dropped += [(file.filename, f"its project is quarantined by the index ({status.reason})") for file in files]
         files = []
-    return Listing(files=tuple(files), dropped=tuple(dropped), status=status)
+    return PageListing(files=tuple(files), dropped=tuple(dropped), status=status)
 
 
-def folder_listing(folder: Path, source: Source) -> Listing:
-    """The archives in a folder, by name. Their hashes are computed when they are used."""
+def directory_listing(directory: Path, source: Source) -> PageListing:
+    """Return the archives in a directory, by name. Their hashes are computed when they are used."""
     files, dropped = [], []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(directory.iterdir()):
         if path.name.endswith(_SUFFIXES) and path.is_file():
             try:
                 project, version = _named(path.name, source)
@@ -144,11 +144,11 @@ def folder_listing(folder: Path, source: Source) -> Listing:
                 project=project, version=version, filename=path.name, url=path.as_uri(), origin=source.origin, size=size
             )
             files.append(file)
-    return Listing(files=tuple(files), dropped=tuple(dropped))
+    return PageListing(files=tuple(files), dropped=tuple(dropped))
 
 
 def file_of_link(url: str, source: Source) -> IndexFile:
-    """The file that one URL leads to, a hash in its fragment included. Raises `ValueError` with what is wrong."""
+    """Return the file that a URL names, with the hash in its fragment. Raises `ValueError` with the reason."""
     try:
         file = _html_file({"href": url}, url, source)
     except _Dropped as error:
@@ -159,16 +159,16 @@ def file_of_link(url: str, source: Source) -> IndexFile:
 
 
 def _named(filename: str, source: Source) -> tuple[str, str]:
-    """(normalised project, canonical version) of a wheel's or an sdist's file name. Raises `_Dropped`."""
+    """Return (normalised project, canonical version) from a file name. Raises `_Dropped`."""
     if len(filename) > 255:
         raise _Dropped("a file name longer than 255 characters")
     match = _WHEEL.match(filename)
     if match is None and not _PLAIN.match(filename):
         raise _Dropped("not a plain file name")
     if filename.endswith(".whl") and count_tags(filename) > MAX_TAGS:
-        raise _Dropped(f"its name stands for more than {MAX_TAGS} tags")
+        raise _Dropped(f"its name has more than {MAX_TAGS} tags")
     try:
-        # The files of one release differ in their tags only, which whoever chooses among them parses anyway.
+        # The files of one release differ only in their tags, which are parsed when one is chosen.
         project, version = _release(match[1]) if match else _parsed(filename)
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion) as error:
         raise _Dropped(str(error)) from error
@@ -204,9 +204,9 @@ def _too_many(url: str) -> UnsafeInputError:
 
 
 def _check_version(version: object, url: str) -> None:
-    """PEP 629: a newer major version is not to be read on."""
+    """Refuse a newer major version of the API (PEP 629)."""
     if version is not None and not str(version).startswith("1."):
-        raise _unreadable(url, f"it is of version {str(version)[:20]!r} of the API; bridge reads version 1")
+        raise _unreadable(url, f"its API version is {str(version)[:20]!r}; bridge reads version 1")
 
 
 def _json_entries(content: bytes, url: str) -> tuple[list[dict[str, object]], Status | None]:
@@ -220,8 +220,7 @@ def _json_entries(content: bytes, url: str) -> tuple[list[dict[str, object]], St
     meta = document.get("meta") if isinstance(document, dict) else None
     _check_version(meta.get("api-version") if isinstance(meta, dict) else None, url)
     status = document.get("project-status") if isinstance(document, dict) else None
-    told = Status.of(status.get("status"), status.get("reason")) if isinstance(status, dict) else None
-    return files, told
+    return files, Status.of(status.get("status"), status.get("reason")) if isinstance(status, dict) else None
 
 
 def _json_file(entry: dict[str, object], base: str, source: Source) -> IndexFile | None:
@@ -254,13 +253,13 @@ def _size(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         return None
     if value > _MAX_SIZE:
-        raise _Dropped("its size is none that a file can have")
+        raise _Dropped("its size is larger than any file")
     return value
 
 
 def _requires_python(text: str | None) -> str | None:
     if text is not None and len(text) > _MAX_TEXT:
-        raise _Dropped("its Requires-Python is too long to be one")
+        raise _Dropped("its Requires-Python is too long")
     return text or None
 
 
@@ -283,14 +282,14 @@ class _Anchors(HTMLParser):
         self._late = time.monotonic() + _SECONDS
 
     def parse_starttag(self, i: int) -> int:
-        """As `HTMLParser`; what makes each tag as long as the rest of the page ends in time."""
+        """As in `HTMLParser`, with a time limit: markup can make each tag as long as the rest of the page."""
         if time.monotonic() > self._late:
             raise _unreadable(self.url, f"its markup takes more than {_SECONDS} s to read")
         return super().parse_starttag(i)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
-            # Of an attribute that is given twice, the first counts (HTML, section 13.2.5.33).
+            # The first of duplicate attributes counts (HTML, section 13.2.5.33).
             self.found.append(dict(reversed(attrs)))
             if len(self.found) > MAX_LINKS:
                 raise _too_many(self.url)
@@ -312,12 +311,12 @@ def _html_entries(content: bytes, charset: str, url: str) -> tuple[list[dict[str
         parser.close()
         status = Status.of(parser.status.get("pypi:project-status"), parser.status.get("pypi:project-status-reason"))
         return parser.found, urljoin(url, parser.base.strip()) if parser.base else url, status
-    except (AssertionError, ValueError) as error:  # what HTMLParser makes of markup it cannot read
+    except (AssertionError, ValueError) as error:  # from HTMLParser, for unreadable markup
         raise _unreadable(url, str(error)[:200]) from error
 
 
 def _without_comments(text: str) -> str:
-    """A page without its comments, up to its last `>`: `HTMLParser` reads on to the end for each that is not closed."""
+    """Return a page without comments, up to its last `>`: `HTMLParser` scans to the end for each unclosed one."""
     kept, position = [], 0
     while (start := text.find("<!--", position)) >= 0:
         kept.append(text[position:start])
@@ -360,9 +359,9 @@ def _html_file(entry: dict[str, object], base: str, source: Source) -> IndexFile
 
 
 def _resolved(base: str, link: str, source: Source) -> tuple[str, str]:
-    """(URL, fragment) of a link. Raises `_Dropped` for what is no place of a file, `ValueError` for what is no URL."""
+    """Return (URL, fragment) of a link. Raises `_Dropped` if it cannot be a file, `ValueError` if it is no URL."""
     if _ABSOLUTE.match(link) and "/t/" not in link and not link.startswith(_NEAR):
-        return link, ""  # most links are, everybody may lead to them, and parsing them takes half of a page's time
+        return link, ""  # most links; allowed from every page, and parsing them would take half of a page's time
     if _CONTROL.search(link.strip()):
         raise _Dropped("a link with control characters")
     url, fragment = urldefrag(urljoin(base, link.strip()))
@@ -371,7 +370,7 @@ def _resolved(base: str, link: str, source: Source) -> tuple[str, str]:
         raise _Dropped("not a link to a file")
     check_link(source.url, url, source.trusted_hosts)
     if parts.scheme != "file":
-        parts.port  # noqa: B018 - raises ValueError for a port that is none
+        parts.port  # noqa: B018 - raises ValueError for an invalid port
         url = SECRETS.learn(url, is_typed=False)
     return url, fragment
 
@@ -380,5 +379,5 @@ def _hash(text: object) -> str | None:
     if text is None:
         return None
     if not isinstance(text, str) or not _SHA256.match(text):
-        raise _Dropped("its sha256 is none")
+        raise _Dropped("its sha256 is invalid")
     return text.lower()

@@ -1,4 +1,4 @@
-"""URLs that a person typed: what bridge takes, and the hashes that stand in their fragments."""
+"""URLs that a user typed: which are supported, and the hashes in their fragments."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _OTHER_HASHES = ("md5", "sha1", "sha224", "sha384", "sha512")
 
 
 def check_supported(url: str) -> None:
-    """Raise `UsageError` (`url-unsupported`) for what needs a version control system, or a part of an archive."""
+    """Raise `UsageError` (`url-unsupported`) if a URL needs a version control system, or names a part of an archive."""
     fragment = urlsplit(url).fragment
     if _VERSION_CONTROL.match(url) or "subdirectory" in parse_qs(fragment):
         raise UsageError(
             "url-unsupported",
-            f"bridge installs archives, not sources under version control or folders of them: {masked(url)}",
+            f"bridge installs archives, not sources under version control or parts of archives: {masked(url)}",
             hint="build a wheel of it (python -m build --wheel) and require that by its path or URL",
         )
 
 
 def check_promises(url: str, artifact: Path) -> None:
-    """Hold a file against the hashes other than sha256 in the fragment of its URL. Raises `IntegrityError`."""
+    """Check a file against the hashes other than sha256 in the fragment of its URL. Raises `IntegrityError`."""
     for algorithm, promised in parse_qs(urlsplit(url).fragment).items():
         if algorithm in _OTHER_HASHES:
             digest = hashlib.new(algorithm, usedforsecurity=False)
@@ -38,6 +38,6 @@ def check_promises(url: str, artifact: Path) -> None:
             if {value.lower() for value in promised} != {digest.hexdigest()}:
                 raise IntegrityError(
                     "hash-mismatch",
-                    f"{artifact.name} is not the file that was promised: its {algorithm} differs",
+                    f"{artifact.name} does not match its URL: its {algorithm} differs",
                     context=(f"expected: {', '.join(promised)}", f"found: {digest.hexdigest()}", masked(url)),
                 )

@@ -1,1 +1,1 @@
-"""What somebody asks: MatchSpecs and PEP 508, each judged by its own order, and the files that hold them."""
+"""Requirements: MatchSpecs and PEP 508, each with its own version order, and the files that hold them."""

@@ -1,8 +1,8 @@
-"""Two algebras, never mixed: a MatchSpec is judged by conda's version order, a PEP 508 requirement by PEP 440.
+"""Requirements in two syntaxes, never mixed: MatchSpecs use conda's version order, PEP 508 requirements PEP 440.
 
-Each judges either kind of candidate: what it needs of one is the version's text (and the build, where it has one). A
-version that an algebra cannot parse satisfies only a requirement without a version clause. Parsing and judging are
-memoised by text; nothing here touches the world (rattler's `MatchSpec`, `Version` and `VersionSpec` are pure).
+Either kind is matched against either kind of candidate, by the version's text (and the build, if it has one). A version
+that an order cannot parse meets only a requirement without a version clause. Parsing and matching are memoised by text;
+nothing here does I/O (rattler's `MatchSpec`, `Version` and `VersionSpec` are pure).
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ Kind = Literal["matchspec", "pep508", "either"]
 
 @cache
 def pep440_version(text: str) -> Pep440Version | None:
-    """`text` in PEP 440's order; `None` where it is no PEP 440 version, or has more digits than python converts."""
+    """Parse a PEP 440 version; `None` if it is none, or has more digits than python converts."""
     try:
         return Pep440Version(text)
-    except ValueError:  # `InvalidVersion` is one; so is "Exceeds the limit (4300 digits) for integer string conversion"
+    except ValueError:  # `InvalidVersion`, or "Exceeds the limit (4300 digits) for integer string conversion"
         return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """What someone asks, in either syntax.
+    """A requirement in either syntax.
 
-    `name` is a conda name (`matchspec`), a normalised project (`pep508`), or what the joint space makes of it
-    (`either`: the text reads in both syntaxes, and each ecosystem's order judges its own candidates). `bound` limits
-    it to one ecosystem. `specifier` and `marker` are PEP 508's.
+    `name` is a conda name (`matchspec`), a normalised project (`pep508`), or either (`either`: the text is valid in
+    both syntaxes, and each ecosystem's order applies to its own candidates). `bound` limits it to one ecosystem.
+    `specifier` and `marker` are PEP 508's.
     """
 
     text: str
@@ -83,7 +83,7 @@ class Requirement:
 def parse_pypi(text: str) -> Requirement:
     """Parse a PEP 508 requirement (`pypi:NAME…` binds it to wheels). Raises `UsageError` (`invalid-requirement`).
 
-    Secrets in its URL are remembered for requests, and are in no part of the result.
+    Secrets in its URL are stored for requests and removed from the result.
     """
     return _parse_pypi(_without_secrets(text))
 
@@ -102,16 +102,16 @@ def _parse_pypi(text: str) -> Requirement:
     if text.startswith("pypi:"):
         bound, body = "wheel", text.removeprefix("pypi:")
     if len(body) > MAX_TEXT:
-        raise UsageError("invalid-requirement", f"a requirement of {len(body)} characters is not read")
+        raise UsageError("invalid-requirement", f"a requirement of {len(body)} characters is too long to be read")
     try:
         parsed = Pep508(body)
         urlsplit(parsed.url or "")
-    except (ValueError, RecursionError) as error:  # `InvalidRequirement` is a ValueError, and so is what is no URL
+    except (ValueError, RecursionError) as error:  # `InvalidRequirement` and `urlsplit`
         raise UsageError(
             "invalid-requirement", f"not a PEP 508 requirement: {text!r}", context=(str(error),)
         ) from error
     if "\0" in (parsed.url or ""):
-        raise UsageError("invalid-requirement", f"not a URL, for it holds a NUL byte: {text!r}")
+        raise UsageError("invalid-requirement", f"not a URL, because it contains a NUL byte: {text!r}")
     return Requirement(
         text=text,
         name=canonicalize_name(parsed.name),
@@ -125,7 +125,7 @@ def _parse_pypi(text: str) -> Requirement:
 
 
 def conda_requirement(text: str) -> Requirement:
-    """A MatchSpec as a requirement (`conda:NAME…` binds it to conda). Raises `UsageError` (`invalid-matchspec`)."""
+    """Parse a MatchSpec (`conda:NAME…` binds it to conda). Raises `UsageError` (`invalid-matchspec`)."""
     bound: Literal["conda", "wheel"] | None = None
     body = text = _without_secrets(text)
     if text.startswith("conda:"):
@@ -137,10 +137,10 @@ def conda_requirement(text: str) -> Requirement:
 
 
 def parse(text: str) -> Requirement:
-    """Parse what a person typed: `conda:` and `pypi:` decide the syntax, else both are tried.
+    """Parse a requirement that a user typed: `conda:` and `pypi:` select the syntax, else both are tried.
 
-    A text that reads in only one syntax keeps it; one that reads in both is judged in the candidate's own ecosystem.
-    Raises `UsageError` (`invalid-requirement`) naming both complaints.
+    A text that is valid in both syntaxes is matched in the candidate's own ecosystem. Raises `UsageError`
+    (`invalid-requirement`) with the errors of both.
     """
     body = _without_secrets(text.strip())
     if body.startswith("conda:"):
@@ -157,9 +157,9 @@ def parse(text: str) -> Requirement:
             hint="write `numpy >=2` (conda) or `torch[extra]>=2` (PyPI); `conda:` and `pypi:` bind to one of them",
         )
     if as_conda is None or as_pypi is None:
-        found = as_conda or as_pypi
-        assert found is not None
-        return found
+        valid = as_conda or as_pypi
+        assert valid is not None
+        return valid
     if as_conda.bound == "conda" or as_pypi.url or as_pypi.extras or as_pypi.marker:
         return as_conda if as_conda.bound == "conda" else as_pypi
     return Requirement(text=body, name=as_conda.name, kind="either", conda=as_conda.conda, specifier=as_pypi.specifier)
@@ -173,18 +173,18 @@ def _attempt(read: Callable[[str], Requirement], text: str) -> tuple[Requirement
 
 
 def specifier_accepts(specifier: SpecifierSet, version: str) -> bool:
-    """Judge a version by PEP 440. Pre-releases are not held back here: that is the project's policy, not a clause's."""
-    found = pep440_version(version)
-    if found is None:
+    """Match a version by PEP 440. Pre-releases are accepted: excluding them is the resolver's policy."""
+    parsed = pep440_version(version)
+    if parsed is None:
         return not len(specifier) or any(s.operator == "===" and s.version == version for s in specifier)
     try:
-        return specifier.contains(found, prereleases=True)
-    except ValueError:  # a clause whose version has more digits than python converts: no version can be that one
+        return specifier.contains(parsed, prereleases=True)
+    except ValueError:  # a clause with more digits than python converts: no version meets it
         return False
 
 
 def names_prerelease(specifier: SpecifierSet) -> bool:
-    """Whether a clause names a pre-release or development release (PEP 440: it asks for them)."""
+    """Return whether a clause names a pre-release or development release, which PEP 440 takes as opting in."""
     try:
         return bool(specifier.prereleases)
     except ValueError:  # more digits than python converts
@@ -192,21 +192,21 @@ def names_prerelease(specifier: SpecifierSet) -> bool:
 
 
 def pins(specifier: SpecifierSet, version: str) -> bool:
-    """Whether a clause asks for exactly this version: `==` without a wildcard, or `===` (PEP 592)."""
-    found = pep440_version(version)
+    """Return whether a clause requests exactly this version: `==` without a wildcard, or `===` (PEP 592)."""
+    parsed = pep440_version(version)
     for clause in specifier:
         if clause.operator == "===" and clause.version == version:
             return True
         if clause.operator == "==" and not clause.version.endswith(".*"):
-            asked = pep440_version(clause.version)
-            if asked is not None and found is not None and asked.public == found.public:
+            pinned = pep440_version(clause.version)
+            if pinned is not None and parsed is not None and pinned.public == parsed.public:
                 return True
     return False
 
 
 @cache
 def python_specifier(text: str) -> SpecifierSet | None:
-    """A Requires-Python; `None` where PEP 440 cannot read it (pip ignores such a field)."""
+    """Parse a Requires-Python; `None` if PEP 440 cannot read it (pip ignores such a field)."""
     try:
         return SpecifierSet(text)
     except ValueError:
@@ -214,9 +214,8 @@ def python_specifier(text: str) -> SpecifierSet | None:
 
 
 def marker_holds(marker: Marker, environment: dict[str, str], extra: str = "") -> bool:
-    """Evaluate a marker on a target's environment with one extra chosen (`""`: none)."""
+    """Evaluate a marker on a target's environment with one extra (`""`: none)."""
     try:
         return marker.evaluate({**environment, "extra": extra})
     except (UndefinedEnvironmentName, UndefinedComparison, ValueError, RecursionError):
-        # A name that is not there, `~=` on a text, or a version of more digits than python converts: it does not hold.
-        return False
+        return False  # an unknown name, `~=` on a text, or a version with more digits than python converts

@@ -1,15 +1,14 @@
-"""What other installers made of an environment: records they made untrue, and distributions that count as installed.
+"""The effects of other installers on an environment: displaced records, and foreign distributions.
 
-pip and uv know nothing of conda-meta. Where they replace or remove what a record is of, that record is *displaced*: the
-dist-info it lists is gone. What they put there on their own is *foreign*: it meets needs, and bridge leaves it alone.
-Pure.
+pip and uv ignore conda-meta. If they replace or remove the files of a record, the record is *displaced*: its dist-info
+is gone. A distribution that they installed on their own is *foreign*: it meets requirements, and bridge leaves it
+alone. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from packaging.utils import canonicalize_name
 
@@ -36,10 +35,10 @@ _ANCHORS = (".dist-info/METADATA", ".egg-info/PKG-INFO")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """A distribution that another installer put there, as a candidate of the resolver.
+    """A distribution of another installer, as a candidate of the resolver.
 
-    :param file: stands for it in the resolver; its URL is that of the dist-info, which no index has.
-    :param replaces: the installed package whose record it made untrue.
+    :param file: represents it in the resolver; the URL is that of the dist-info, so no index has it.
+    :param replaces: the installed package whose record it displaced.
     """
 
     distribution: Distribution
@@ -53,32 +52,32 @@ class Foreign:
 
     @property
     def requirement(self) -> Requirement:
-        """That it stays as it is, in the words of the label."""
+        """The requirement that it stays as it is; its text is the label."""
         return replace(parse_pypi(f"pypi:{self.project}"), text=label(self.distribution))
 
 
 def displaced(state: PrefixState) -> tuple[Installed, ...]:
-    """The installed packages of which a dist-info is gone: another installer replaced or removed it.
+    """Return the installed packages whose dist-info another installer replaced or removed.
 
-    Costs one look at each path; nothing is read.
+    Looks at each path of the records once; reads no file.
     """
-    there = {each.path for each in state.distributions}
+    known = {each.path for each in state.distributions}
     sites = _sites(state)
-    return tuple(each for each in state.installed if any(info not in there for info in _infos(each, sites)))
+    return tuple(each for each in state.installed if any(info not in known for info in _infos(each, sites)))
 
 
 def projects_of(state: PrefixState, installed: Installed) -> frozenset[str]:
-    """The PyPI projects of a package: as its record says, and by the dist-infos that it lists, gone or not."""
+    """Return the PyPI projects of a package: of its record, and of the dist-infos that it lists, present or not."""
     infos = _infos(installed, _sites(state))
     listed = (canonicalize_name(info.rpartition("/")[2].partition("-")[0]) for info in infos)
     return frozenset((*installed.record.pypi_names, *listed))
 
 
 def foreign(state: PrefixState, target: Target) -> tuple[Foreign, ...]:
-    """The distributions of other installers, but for those of a project that a true record has.
+    """Return the distributions of other installers whose project no undisplaced record has.
 
-    One that violates what an installed package needs is left out: the environment is broken already, and the solver is
-    to find what would mend it. Where two distributions of a project are there, the first counts.
+    A distribution that violates the requirements of an installed package is left out: the environment is already
+    broken, and the solver should find a repair. Of several distributions of a project the first counts.
     """
     python = state.python
     if python is None or not any(each.record.name == "python" for each in state.installed):
@@ -91,15 +90,15 @@ def foreign(state: PrefixState, target: Target) -> tuple[Foreign, ...]:
     }
     replaced = {each.meta_path for each in single.values()}
     recorded = {name for each in state.installed if each.meta_path not in replaced for name in projects_of(state, each)}
-    found: dict[str, Distribution] = {}
+    distributions: dict[str, Distribution] = {}
     for each in unmanaged(state):
         if each.name not in recorded and pep440_version(each.version) is not None:
-            found.setdefault(each.name, each)
+            distributions.setdefault(each.name, each)
     versions = {name: each.record.version for each in state.installed for name in each.record.pypi_names}
-    versions |= {name: each.version for name, each in found.items()}
+    versions |= {name: each.version for name, each in distributions.items()}
     environment = target.marker_environment(python)
     staying = [each for each in state.installed if each.meta_path not in replaced]
-    unfit = _violated(staying, found, environment)
+    unfit = _violated(staying, distributions, environment)
     return tuple(
         Foreign(
             distribution=each,
@@ -107,15 +106,14 @@ def foreign(state: PrefixState, target: Target) -> tuple[Foreign, ...]:
             metadata=_metadata(each, versions, environment, python),
             replaces=single.get(name),
         )
-        for name, each in sorted(found.items())
+        for name, each in sorted(distributions.items())
         if name not in unfit
     )
 
 
 def _sites(state: PrefixState) -> frozenset[str]:
-    """The folders whose dist-infos were read; those that packages vendor lie elsewhere."""
-    found = {each.path.rpartition("/")[0] for each in state.distributions}
-    return frozenset(found | {state.site_packages or ""})
+    """Return the directories whose dist-infos were read; vendored dist-infos are elsewhere."""
+    return frozenset({each.path.rpartition("/")[0] for each in state.distributions} | {state.site_packages or ""})
 
 
 def _infos(installed: Installed, sites: Collection[str]) -> set[str]:
@@ -124,19 +122,19 @@ def _infos(installed: Installed, sites: Collection[str]) -> set[str]:
 
 
 def _violated(
-    installed: Sequence[Installed], found: Mapping[str, Distribution], environment: dict[str, str]
+    installed: Sequence[Installed], distributions: Mapping[str, Distribution], environment: dict[str, str]
 ) -> frozenset[str]:
-    """The projects among `found` whose version does not meet what an installed package needs."""
+    """Return the projects among `versions` that do not meet a requirement of an installed package."""
     return frozenset(
         name
         for each in installed
         for name, accepts in _needs(each, environment)
-        if name in found and not accepts(found[name].version)
+        if name in distributions and not accepts(distributions[name].version)
     )
 
 
 def _needs(installed: Installed, environment: dict[str, str]) -> Iterator[tuple[str, Callable[[str], bool]]]:
-    """(project or conda name, whether a version of it will do) for each need that holds here."""
+    """Yield (project or conda name, predicate on its version) for each requirement that applies here."""
     for text in installed.record.requirements:
         try:
             if installed.record.ecosystem == "conda":
@@ -145,15 +143,15 @@ def _needs(installed: Installed, environment: dict[str, str]) -> Iterator[tuple[
                 continue
             requirement = parse_pypi(text)
         except UsageError:
-            continue  # the resolver passes it over too
+            continue  # the resolver ignores it too
         if requirement.marker is None or marker_holds(requirement.marker, environment):
-            yield requirement.name, partial(_accepts, requirement)
+            yield requirement.name, requirement.accepts
 
 
 def _metadata(
     distribution: Distribution, versions: Mapping[str, str], environment: dict[str, str], python: Python
 ) -> CoreMetadata:
-    """Its METADATA, without the needs that are unmet today: they are its user's trouble, and block nothing else."""
+    """Return its METADATA without requirements that are unmet today: they must not block anything else."""
     pythons = python_specifier(distribution.requires_python or "")
     runs = pythons is not None and specifier_accepts(pythons, python.version)
     return CoreMetadata(
@@ -166,7 +164,7 @@ def _metadata(
 
 
 def _is_met(text: str, versions: Mapping[str, str], environment: dict[str, str]) -> bool:
-    """Whether a requirement holds today, or asks for nothing unless an extra is asked for."""
+    """Return whether a requirement is met today, or applies only with an extra."""
     try:
         requirement = parse_pypi(text)
     except UsageError:
@@ -174,17 +172,11 @@ def _is_met(text: str, versions: Mapping[str, str], environment: dict[str, str])
     if requirement.marker is not None and not marker_holds(requirement.marker, environment):
         return True
     version = versions.get(requirement.name)
-    if version is None or requirement.url is not None:
-        return False
-    return _accepts(requirement, version)
-
-
-def _accepts(requirement: Requirement, version: str) -> bool:
-    return requirement.specifier is None or specifier_accepts(requirement.specifier, version)
+    return version is not None and requirement.url is None and requirement.accepts(version)
 
 
 def _file(distribution: Distribution, python: Python, state: PrefixState) -> IndexFile:
-    """A wheel for this minor of python alone: its files lie in the site-packages of that one."""
+    """Return a wheel for this minor of python only: its files are in that python's site-packages."""
     major, minor = python.minor
     stem = f"{distribution.name.replace('-', '_')}-{pep440_version(distribution.version)}"
     return IndexFile(

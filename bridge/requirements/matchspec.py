@@ -1,6 +1,6 @@
-"""MatchSpecs, parsed once and judged by conda's version order (`conda.models.match_spec`, CEP 29, CEP 43).
+"""MatchSpecs, parsed once and matched by conda's version order (`conda.models.match_spec`, CEP 29, CEP 43).
 
-rattler's `MatchSpec`, `Version` and `VersionSpec` are pure; nothing here touches the world.
+rattler's `MatchSpec`, `Version` and `VersionSpec` are pure; nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_TEXT = 4096  # characters of one requirement; real ones stay below 500
 
 @cache
 def conda_version(text: str) -> Version | None:
-    """`text` in conda's order; `None` where rattler cannot read it."""
+    """Parse a version in conda's order; `None` if rattler cannot read it."""
     try:
         with as_value_error():
             return Version(text)
@@ -36,7 +36,7 @@ def conda_version(text: str) -> Version | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CondaSpec:
-    """A MatchSpec, taken apart once. `versions` is rattler's; `build` and `build_number` judge a record's."""
+    """A parsed MatchSpec. `versions` is rattler's; `build` and `build_number` are predicates on a record's."""
 
     text: str
     name: str
@@ -56,18 +56,18 @@ class CondaSpec:
 
     @property
     def url(self) -> str | None:
-        """The URL of the one package that can meet it, where it names one."""
+        """The URL of the only package that can meet it, if it names one."""
         return dict(self.artifact).get("url")
 
     def accepts_version(self, version: str) -> bool:
-        """Judge a version, of a conda record or of a wheel, by conda's order."""
+        """Match the version of a conda record or of a wheel, by conda's order."""
         if self.versions is None:
             return True
-        found = conda_version(version)
-        return found is not None and self.versions.matches(found)
+        parsed = conda_version(version)
+        return parsed is not None and self.versions.matches(parsed)
 
     def accepts_build(self, build: str, build_number: int, origin: str = "", subdir: str = "") -> bool:
-        """Judge the other clauses. `origin` is the channel's URL: a channel clause names its last part or the whole."""
+        """Match the other clauses. `origin` is the channel's URL; a channel clause names its last part or all of it."""
         if self.build is not None and not self.build(build):
             return False
         if self.build_number is not None and not self.build_number(build_number):
@@ -77,7 +77,7 @@ class CondaSpec:
         return self.channel is None or self.channel in _channel_names(origin)
 
     def accepts_artifact(self, record: Record) -> bool:
-        """Judge what is asked of the file itself. A record that does not say it does not meet it."""
+        """Match the clauses on the file itself. A record without the field does not match."""
         return all(_ARTIFACT[field](record, value) for field, value in self.artifact)
 
 
@@ -96,19 +96,19 @@ _NO_BUILD = re.compile(r"""[\s;,"'@\[\]]""")
 
 
 def _artifact(spec: MatchSpec, text: str) -> tuple[tuple[str, str], ...]:
-    """What brackets, or a URL, ask of the file. Raises `ValueError` for a field that nothing here can judge."""
+    """Return the clauses on the file, from brackets or a URL. Raises `ValueError` for an unsupported field."""
     if "[" not in text and "://" not in text:
         return ()
     fields: dict[str, str] = dict(_FIELD.findall(spec.to_canonical_string().partition("[")[2]))
     if unknown := sorted(fields.keys() - _JUDGED):
-        raise ValueError(f"bridge cannot judge `{unknown[0]}` of a package")
+        raise ValueError(f"bridge does not support the field `{unknown[0]}`")
     if "url" in fields and "#" in text:
         fields |= _hash(text.rpartition("#")[2])
     return tuple((field, value) for field, value in fields.items() if field in _ARTIFACT)
 
 
 def _hash(fragment: str) -> dict[str, str]:
-    """The hash behind a URL, as explicit lock files have it: an md5, or a sha256 with or without that word."""
+    """Parse the hash behind a URL as in explicit lock files: an md5, or a sha256 with or without that prefix."""
     value = fragment.removeprefix("sha256:").lower()
     kind = {32: "md5", 64: "sha256"}.get(len(value))
     if kind is None or not set(value) <= set("0123456789abcdef"):
@@ -120,7 +120,7 @@ def _hash(fragment: str) -> dict[str, str]:
 def parse_conda(text: str) -> CondaSpec:
     """Parse a MatchSpec. Raises `UsageError` (`invalid-matchspec`)."""
     if len(text) > MAX_TEXT:
-        raise UsageError("invalid-matchspec", f"a MatchSpec of {len(text)} characters is not read")
+        raise UsageError("invalid-matchspec", f"a MatchSpec of {len(text)} characters is too long to be read")
     try:
         with as_value_error():
             spec = MatchSpec(_readable(text))
@@ -152,69 +152,69 @@ _Alternatives = list[tuple[CondaSpec, ...]]
 
 
 def conditions_of(spec: CondaSpec) -> _Alternatives:
-    """The condition of a MatchSpec (`when`, CEP 43) as alternatives, each a set of MatchSpecs that hold together.
+    """Parse the condition of a MatchSpec (`when`, CEP 43) into alternatives, each a conjunction of MatchSpecs.
 
-    Raises `UsageError` (`invalid-matchspec`) for what is no condition, or has more than 64 alternatives.
+    Raises `UsageError` (`invalid-matchspec`) for an invalid condition, or one with more than 64 alternatives.
     """
     tokens = [token.strip() for token in _CONDITION.findall(spec.condition or "")]
     tokens = [token for token in tokens if token]
-    found = _any_of(tokens, spec)
+    alternatives = _any_of(tokens, spec)
     if tokens:
         raise _no_condition(spec)
-    return found
+    return alternatives
 
 
 def _no_condition(spec: CondaSpec) -> UsageError:
-    return UsageError("invalid-matchspec", f"not a condition that is understood: {spec.text!r}")
+    return UsageError("invalid-matchspec", f"not a readable condition: {spec.text!r}")
 
 
 def _any_of(tokens: list[str], spec: CondaSpec) -> _Alternatives:
-    found = _all_of(tokens, spec)
+    alternatives = _all_of(tokens, spec)
     while tokens and tokens[0] == "or":
         tokens.pop(0)
-        found = found + _all_of(tokens, spec)
-    return found
+        alternatives = alternatives + _all_of(tokens, spec)
+    return alternatives
 
 
 def _all_of(tokens: list[str], spec: CondaSpec) -> _Alternatives:
-    found = _one_of(tokens, spec)
+    alternatives = _one_of(tokens, spec)
     while tokens and tokens[0] == "and":
         tokens.pop(0)
         others = _one_of(tokens, spec)
-        found = [one + other for one in found for other in others]
-        if len(found) > _MAX_ALTERNATIVES:
+        alternatives = [one + other for one in alternatives for other in others]
+        if len(alternatives) > _MAX_ALTERNATIVES:
             raise _no_condition(spec)
-    return found
+    return alternatives
 
 
 def _one_of(tokens: list[str], spec: CondaSpec) -> _Alternatives:
     token = tokens.pop(0) if tokens else ")"
     if token == "(":
-        found = _any_of(tokens, spec)
+        alternatives = _any_of(tokens, spec)
         if not tokens or tokens.pop(0) != ")":
             raise _no_condition(spec)
-        return found
+        return alternatives
     if token in {")", "and", "or"}:
         raise _no_condition(spec)
     return [(parse_conda(token),)]
 
 
 def _readable(text: str) -> str:
-    """`text`, unless rattler would panic over it. Raises `ValueError`."""
+    """Return `text` unless rattler would panic on it. Raises `ValueError`."""
     if "build_number" in text and _NUMBER.search(text):
         raise ValueError("a build number has at most 18 digits")
     return text
 
 
 def _build_matcher(build: str | None) -> Callable[[str], object] | None:
-    """A judge of build strings: a glob, or `^regex$`. Raises `ValueError` for what is neither."""
+    """Return a predicate on build strings for a glob or `^regex$`. Raises `ValueError` for anything else."""
     if build is None or build == "*":
         return None
     if not (build.startswith("^") and build.endswith("$")):
         if not build.startswith("^") and _NO_BUILD.search(build):
             raise ValueError(f"{build!r} is no build string")
         return re.compile(fnmatch.translate(build)).match
-    # A channel wrote the regex: python's engine may backtrack for ever. rattler's gives up after a number of steps.
+    # The regex is a channel's: python's engine may backtrack for ever; rattler's stops after a number of steps.
     _regex_matches(build, "probe")
     return partial(_accepts_by_regex, build)
 
@@ -228,7 +228,7 @@ def _accepts_by_regex(regex: str, build: str) -> bool:
 
 
 def _regex_matches(regex: str, build: str) -> bool:
-    """Whether rattler's engine finds that `regex` matches. Raises `ValueError` where it cannot read either."""
+    """Return whether `regex` matches by rattler's engine. Raises `ValueError` if it cannot read either."""
     with as_value_error():
         record = PackageRecord(
             name="x", version="1", build=BuildString(build), build_number=0, subdir="noarch",
@@ -244,17 +244,17 @@ _OPERATORS: dict[str, Callable[[int, int], bool]] = {
 
 
 def _number_matcher(text: str) -> Callable[[int], bool]:
-    """A judge of build numbers, of rattler's canonical text (`>=3`). Raises `UsageError` (`invalid-matchspec`)."""
-    found = _COMPARISON.fullmatch(text)
-    if found is None:
+    """Return a predicate for rattler's canonical text (`>=3`). Raises `UsageError` (`invalid-matchspec`)."""
+    match = _COMPARISON.fullmatch(text)
+    if match is None:
         raise UsageError("invalid-matchspec", f"not a comparison of build numbers: {text!r}")
-    compare, asked = _OPERATORS[found[1]], int(found[2])
-    return lambda number: compare(number, asked)
+    compare, bound = _OPERATORS[match[1]], int(match[2])
+    return lambda number: compare(number, bound)
 
 
 @lru_cache(maxsize=1024)
 def _channel_names(origin: str) -> tuple[str, ...]:
-    """How a channel may be called: its URL, its name (the last part), `owner/name` of nested ones."""
+    """Return the names of a channel: its URL, its last part, `owner/name` of nested ones."""
     url = origin.rstrip("/")
     parts = url.split("/")
     return (url, parts[-1], "/".join(parts[-2:]))

@@ -1,4 +1,4 @@
-"""What a solve is asked: requirements of any syntax, and what else must hold."""
+"""The input of a solve: requirements of either syntax, and further conditions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Wanted"]
 
 
 class Wanted(Protocol):
-    """What is to be solved for: requirements, and what else must hold."""
+    """Requirements to solve for, and further conditions."""
 
     @property
     def requirements(self) -> Sequence[Requirement]: ...

@@ -11,7 +11,7 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from bridge.errors import UnsafeInputError
-from bridge.index.simple_api import MAX_LINKS, Listing, Source, parse_page
+from bridge.index.simple_api import MAX_LINKS, PageListing, Source, parse_page
 from bridge.index.strict_json import MAX_DEPTH, parse_json
 from bridge.model import IndexFile
 
@@ -20,7 +20,7 @@ JSON = "application/vnd.pypi.simple.v1+json"
 PAGE = "https://h.example/simple/x/"
 
 
-def html(text: str, *, url: str = PAGE, project: str | None = "x") -> Listing:
+def html(text: str, *, url: str = PAGE, project: str | None = "x") -> PageListing:
     return parse_page(text.encode(), "text/html", Source(url=url, origin="o", project=project))
 
 
@@ -100,7 +100,7 @@ def test_r19_what_makes_no_sense_is_passed_over_and_noted(text: str, project: st
 
 @pytest.mark.parametrize("name", ["x-1.0.egg", "x-1.0.exe", "x-1.0.tar.bz2", "x-1.0.whl.asc", "../"])
 def test_what_is_neither_a_wheel_nor_an_sdist_is_left_out(name: str) -> None:
-    assert html(f'<a href="{name}">') == Listing(files=())
+    assert html(f'<a href="{name}">') == PageListing(files=())
 
 
 @pytest.mark.parametrize(
