@@ -8,12 +8,11 @@ uv.
 from __future__ import annotations
 
 import hashlib
-import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,19 +47,11 @@ if TYPE_CHECKING:
     from bridge.sdists.build.requirements import Requirements
     from bridge.sdists.build.wheels import BuiltWheels
 
-__all__ = ["Index", "IndexStatistics"]
+__all__ = ["Index"]
 
 # Prefix of kept METADATA: whether it was read from a wheel with a verified hash.
 _UNCONFIRMED, _CONFIRMED = b"?", b"!"
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexStatistics:
-    """The pages of indexes read so far, and METADATA that was not in the cache."""
-
-    pages: int = 0
-    metadata_fetched: int = 0
 
 
 class Index:
@@ -94,18 +85,11 @@ class Index:
         self._locked = dict(locked or {})
         self.skipped: dict[str, str] = {}
         self.statuses: dict[str, Status] = {}
-        self._counting = threading.Lock()
-        self._pages = 0
-        self._fetched = 0
+
         self._files: Memo[str, tuple[IndexFile, ...]] = Memo(self._find, client)
         self._flat: Memo[str, dict[str, tuple[IndexFile, ...]]] = Memo(self._read_flat, client)
         self._typed: Memo[tuple[str, str], IndexFile] = Memo(self._read_url, client)
         self._metadata: Memo[IndexFile, CoreMetadata] = Memo(self._read_metadata, client)
-
-    @property
-    def statistics(self) -> IndexStatistics:
-        with self._counting:
-            return IndexStatistics(pages=self._pages, metadata_fetched=self._fetched)
 
     def files(self, project: str) -> tuple[IndexFile, ...]:
         """Return the wheels and sdists of a project, by any spelling of its name; `()` if no index has it.
@@ -170,7 +154,6 @@ class Index:
         return self._wheel(file, path)
 
     def _archive(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
-        """Return the file itself, verified."""
         if file.sha256 is None and local_path(file.url) is None:
             raise UnsafeInputError(
                 "hash-missing",
@@ -222,8 +205,6 @@ class Index:
             else:
                 files = self._local_files(Path(path), base, project)
             if files is not None:
-                with self._counting:
-                    self._pages += 1
                 return files
         return ()
 
@@ -328,8 +309,6 @@ class Index:
             else:
                 wheel = self._wheel(file, sdist)
                 data = _metadata_of(wheel, wheel.name)
-            with self._counting:
-                self._fetched += 1
         metadata = parse_metadata(data, name)
         check_sdist_name(metadata, name)
         return metadata
@@ -355,8 +334,6 @@ class Index:
             path = self.fetch(file)  # raises that it is missing
         if path is not None:
             return _metadata_of(path, file.filename)
-        with self._counting:
-            self._fetched += 1
         data = self._published_metadata(file) if file.has_metadata else None
         if data is None:
             data = self._ranged_metadata(file)

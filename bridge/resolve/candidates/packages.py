@@ -10,7 +10,7 @@ import copy
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
@@ -91,20 +91,13 @@ class CondaName:
         """Return the records that meet a MatchSpec, by conda's version order."""
         known = self._masks.get(spec.text)
         if known is None:
-            known = 0
-            judged: dict[str, bool] = {}
-            for position, record in enumerate(self.records):
-                version = record.version
-                if version not in judged:
-                    judged[version] = spec.accepts_version(version)
-                if judged[version] and (
-                    not spec.names_a_build
-                    or (
-                        spec.accepts_build(record.build, record.build_number, record.origin, record.subdir)
-                        and spec.accepts_artifact(record)
-                    )
-                ):
-                    known |= 2 << position
+            known = _meeting(self.records, spec.accepts_version)
+            if spec.names_a_build:
+                known &= _mask(
+                    spec.accepts_build(record.build, record.build_number, record.origin, record.subdir)
+                    and spec.accepts_artifact(record)
+                    for record in self.records
+                )
             self._masks[spec.text] = known
         return known
 
@@ -113,25 +106,16 @@ class CondaName:
         key = (project, str(specifier or ""))
         known = self._pypi_masks.get(key)
         if known is None:
-            known = 0
-            judged: dict[str, bool] = {}
-            for position, record in enumerate(self.records):
-                if project in self.provided[position].projects:
-                    version = record.version
-                    if version not in judged:
-                        judged[version] = specifier is None or specifier_accepts(specifier, version)
-                    if judged[version]:
-                        known |= 2 << position
+            known = _mask(project in provided.projects for provided in self.provided)
+            if known and specifier is not None:
+                known &= _meeting(self.records, partial(specifier_accepts, specifier))
             self._pypi_masks[key] = known
         return known
 
     def owns(self, project: str) -> int:
         """Return the records that exclude a wheel of `project`: they provide only that project, or have its name."""
-        mask = 0
-        for position, provided in enumerate(self.provided):
-            if project in provided.projects and (len(provided.projects) == 1 or canonical(self.name) == project):
-                mask |= 2 << position
-        return mask
+        is_eponymous = canonical(self.name) == project
+        return _mask(project in each.projects and (is_eponymous or len(each.projects) == 1) for each in self.provided)
 
     def extra_depends(self, extra: str) -> tuple[int, dict[str, int]]:
         """Return the records that define an extra (CEP 44), and its requirements: MatchSpec text → bits of records."""
@@ -221,7 +205,9 @@ class Project:
         key = str(specifier or "")
         known = self._masks.get(key)
         if known is None:
-            known = self._judge(lambda version: specifier is None or specifier_accepts(specifier, version))
+            known = (
+                self.everything if specifier is None else _meeting(self.files, partial(specifier_accepts, specifier))
+            )
             self._masks[key] = known
         return known
 
@@ -229,13 +215,13 @@ class Project:
         """Return the files whose version a MatchSpec accepts, by conda's order."""
         known = self._conda_masks.get(spec.text)
         if known is None:
-            known = self._judge(spec.accepts_version)
+            known = _meeting(self.files, spec.accepts_version)
             self._conda_masks[spec.text] = known
         return known
 
     def pinned(self, specifier: SpecifierSet | None) -> int:
         """Return the files with the exact version that a clause pins."""
-        return 0 if specifier is None else self._judge(lambda version: pins(specifier, version))
+        return 0 if specifier is None else _meeting(self.files, partial(pins, specifier))
 
     def of_version(self, version: str) -> list[IndexFile]:
         """Return the files of one version, equal by PEP 440, files that run here first."""
@@ -243,15 +229,24 @@ class Project:
         others = (file for files in self.excluded.values() for file in files if file.is_wheel)
         return [f for f in (*self.files, *others) if wanted is not None and pep440_version(f.version) == wanted]
 
-    def _judge(self, accepts: Callable[[str], bool]) -> int:
-        mask = 0
-        judged: dict[str, bool] = {}
-        for position, file in enumerate(self.files):
-            if file.version not in judged:
-                judged[file.version] = accepts(file.version)
-            if judged[file.version]:
-                mask |= 2 << position
-        return mask
+
+def _mask(holds: Iterable[bool]) -> int:
+    """Return the bits of the candidates for which a condition holds."""
+    return sum(2 << position for position, is_met in enumerate(holds) if is_met)
+
+
+def _meeting(candidates: Iterable[Record | IndexFile], accepts: Callable[[str], bool]) -> int:
+    """Return the bits of the candidates with an accepted version; each distinct version is matched once."""
+    verdicts: dict[str, bool] = {}
+    mask = 0
+    for position, candidate in enumerate(candidates):
+        version = candidate.version
+        verdict = verdicts.get(version)
+        if verdict is None:
+            verdict = verdicts[version] = accepts(version)
+        if verdict:
+            mask |= 2 << position
+    return mask
 
 
 def _group(texts_of_records: Iterable[Sequence[str]]) -> dict[str, int]:
@@ -267,11 +262,7 @@ def _group(texts_of_records: Iterable[Sequence[str]]) -> dict[str, int]:
 def _too_new(times: Sequence[int | None], options: Options) -> int:
     if options.exclude_newer is None:
         return 0
-    mask = 0
-    for position, time in enumerate(times):
-        if time is None or time > options.exclude_newer:
-            mask |= 2 << position
-    return mask
+    return _mask(time is None or time > options.exclude_newer for time in times)
 
 
 def _exclusion(file: IndexFile, target: Target, options: Options) -> str | None:

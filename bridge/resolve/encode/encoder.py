@@ -12,23 +12,9 @@ from bridge.requirements.algebra import CondaSpec, Requirement
 from bridge.resolve.candidates.needs import Need
 from bridge.resolve.candidates.packages import CondaName
 from bridge.resolve.candidates.provides import canonical
+from bridge.resolve.encode import facts
 from bridge.resolve.encode.assumptions import Assumptions, meeting_files
-from bridge.resolve.encode.facts import (
-    Constrains,
-    Constraint,
-    Depends,
-    Fact,
-    KeptForeign,
-    KeptInstalled,
-    NeedsPython,
-    Only,
-    Pinned,
-    Provides,
-    Requested,
-    SameProject,
-    Serves,
-    TooNew,
-)
+from bridge.resolve.encode.facts import Fact
 from bridge.resolve.encode.files import add_url, bind_to_pythons
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Demand, DemandId, Meaning, VariableId
@@ -52,10 +38,10 @@ class Encoder:
     def require(self, requirement: Requirement) -> list[DemandId]:
         """Add a requirement of the user; returns its demands at the root."""
         space = self.space
-        made = self.demand((), requirement, Requested(requirement.text))
+        made = self.demand((), requirement, facts.Requested(requirement.text))
         is_undecided = requirement.marker is not None and space.catalog.pythons.is_missing(requirement.marker)
         if requirement.kind == "pep508" and (made or is_undecided):
-            made.append(self._require_python(NeedsPython(requirement.text)))
+            made.append(self._require_python(facts.NeedsPython(requirement.text)))
         for demand in made[:1]:
             target = space.demands[demand].target
             space.requested.setdefault(target, set()).add(requirement.kind)
@@ -67,25 +53,25 @@ class Encoder:
 
     def retain(self, requirement: Requirement) -> list[DemandId]:
         """Keep an installed package, in some version: a root that nobody requested."""
-        return self.demand((), requirement, KeptInstalled(requirement.text))
+        return self.demand((), requirement, facts.KeptInstalled(requirement.text))
 
     def retain_foreign(self, requirement: Requirement) -> list[DemandId]:
         """Keep a distribution of another installer as it is: a root too."""
-        return self.demand((), requirement, KeptForeign(requirement.text))
+        return self.demand((), requirement, facts.KeptForeign(requirement.text))
 
     def constrain(self, requirement: Requirement) -> None:
         """Add a constraint on a project that applies only if it is installed (pip's constraints)."""
-        self.demand((), requirement, Constraint(requirement.text), is_optional=True)
+        self.demand((), requirement, facts.Constraint(requirement.text), is_optional=True)
 
     def pin(self, requirement: Requirement) -> None:
         """Add a pin of `conda-meta/pinned`; it applies to the name's records and to its wheel.
 
         A name that no channel has is pinned as the project of that name.
         """
-        self.demand((), requirement, Pinned(requirement.text), is_optional=True)
+        self.demand((), requirement, facts.Pinned(requirement.text), is_optional=True)
         if requirement.bound != "conda" and not self.space.catalog.conda(requirement.name).records:
             wheels = self.space.wheels(canonical(requirement.name))
-            fact = Pinned(requirement.text, target=wheels)
+            fact = facts.Pinned(requirement.text, target=wheels)
             self.space.attach(Demand((), wheels, requirement, fact, is_optional=True))
 
     def restrict_python(self, text: str) -> list[DemandId]:
@@ -95,7 +81,7 @@ class Encoder:
             self.space.warnings[f"Requires-Python {text!r} cannot be read and is ignored"] = None
             return []
         python = self.read_candidates(self.space.python)
-        return [self.space.imply((), python, Requested(f"python {text}", target=python), fits)]
+        return [self.space.imply((), python, facts.Requested(f"python {text}", target=python), fits)]
 
     def _require_python(self, fact: Fact) -> DemandId:
         python = self.read_candidates(self.space.python)
@@ -161,7 +147,7 @@ class Encoder:
             if known is None or not self.space.is_known[known]:
                 self._constraining.setdefault(name, []).append((variable, need, requirement))
                 return
-        kind = Constrains if is_optional else Depends
+        kind = facts.Constrains if is_optional else facts.Depends
         fact = kind(need.text, variable, need.bits, self.space.conda(name))
         self.demand_conda(((variable, need.bits),), requirement, fact, is_optional=is_optional)
 
@@ -221,7 +207,7 @@ class Encoder:
             conda = space.meanings[provider].conda
             assert conda is not None
             meets = _meeting_records(conda, project, requirement)
-            served = Serves(fact.text, fact.subject, fact.bits, provider)
+            served = facts.Serves(fact.text, fact.subject, fact.bits, provider)
             space.imply((*source, (target, 2 << position)), provider, served, meets)
         self._forward_to_wheels(demand, meaning)
 
@@ -278,7 +264,7 @@ class Encoder:
         return next((only[name] for name in names if name is not None and name in only), None)
 
     def _imply_choice(self, variable: VariableId, bit: int, target: VariableId, allowed: int) -> None:
-        self.space.imply(((variable, bit),), target, Provides("", variable, bit, target), allowed)
+        self.space.imply(((variable, bit),), target, facts.Provides("", variable, bit, target), allowed)
 
     def _selector(self, project: str, providers: Sequence[str]) -> VariableId:
         space = self.space
@@ -301,11 +287,11 @@ class Encoder:
         self._imply_choice(selector, wheel_bit, wheels, PRESENT)
         for position, provider in enumerate(known):
             # One source: a wheel of the project, if taken, answers for the project, whatever else provides it.
-            fact = SameProject(project, wheels, PRESENT, provider)
+            fact = facts.SameProject(project, wheels, PRESENT, provider)
             space.store.add(Clause(((wheels, PRESENT), (selector, 2 << position)), fact))
         if self._only(project) == "wheel":
             carried = wheel_bit - 2
-            space.forbid(selector, carried, Only("wheel", selector, carried))
+            space.forbid(selector, carried, facts.Only("wheel", selector, carried))
         return selector
 
     def _read_conda(self, variable: VariableId) -> None:
@@ -326,8 +312,8 @@ class Encoder:
         if meaning.wheels is not None:
             self._imply_choice(variable, meaning.wheel_bit, meaning.wheels, PRESENT)
             if only == "wheel":
-                space.forbid(variable, conda.everything, Only("wheel", variable, conda.everything))
-        space.forbid(variable, conda.too_new, TooNew("", variable, conda.too_new))
+                space.forbid(variable, conda.everything, facts.Only("wheel", variable, conda.everything))
+        space.forbid(variable, conda.too_new, facts.TooNew("", variable, conda.too_new))
         for project in conda.projects:
             if (other := space.find(f"pypi:{project}")) is not None:
                 self._exclude(other, variable)
@@ -342,10 +328,10 @@ class Encoder:
         space.meanings[variable] = replace(space.meanings[variable], project=project)
         space.store.set_full(variable, ABSENT | project.everything)
         python = self.read_candidates(space.python)
-        needs = NeedsPython("", variable, project.everything, python)
+        needs = facts.NeedsPython("", variable, project.everything, python)
         space.imply(((variable, PRESENT),), python, needs, PRESENT)
         if self._only(name) == "conda":
-            space.forbid(variable, project.everything, Only("conda", variable, project.everything))
+            space.forbid(variable, project.everything, facts.Only("conda", variable, project.everything))
         bind_to_pythons(space, variable, project, project.everything)
         for provider in space.catalog.related_names(name):
             conda = self.read_candidates(space.conda(provider))
@@ -353,7 +339,7 @@ class Encoder:
             if meaning.wheels == variable:
                 # The wheel replaces the conda name: constraints on the name apply to the wheel.
                 assert meaning.conda is not None
-                fact = SameProject(name, variable, PRESENT, conda)
+                fact = facts.SameProject(name, variable, PRESENT, conda)
                 others = meaning.conda.everything & ~meaning.conda.owns(name)  # another package of this name
                 space.imply(((variable, PRESENT),), conda, fact, meaning.wheel_bit | others)
             else:
@@ -370,7 +356,7 @@ class Encoder:
         self._excluded.add((wheels, variable))
         project = self.space.variables[wheels].key
         if owned := conda.owns(project):
-            fact = SameProject(project, wheels, PRESENT, variable)
+            fact = facts.SameProject(project, wheels, PRESENT, variable)
             self.space.store.add(Clause(((wheels, PRESENT), (variable, owned)), fact))
 
 

@@ -10,31 +10,6 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-__all__ = [
-    "Constrains",
-    "Constraint",
-    "Depends",
-    "Fact",
-    "KeptForeign",
-    "KeptInstalled",
-    "NeedsPython",
-    "NoExtra",
-    "Only",
-    "Pinned",
-    "Prerelease",
-    "Provides",
-    "Requested",
-    "RequiresPython",
-    "SameProject",
-    "Serves",
-    "Tags",
-    "TooNew",
-    "Unreadable",
-    "VariableId",
-    "Virtual",
-    "Yanked",
-]
-
 VariableId: TypeAlias = int
 
 
@@ -62,43 +37,29 @@ class Fact(_Fields):
 class Requested(Fact):
     """A requirement of the user. In SAT terms: (t in T)."""
 
-    __slots__ = ()
-
 
 class KeptInstalled(Fact):
     """An installed package must stay, in some version. In SAT terms: (t in T)."""
-
-    __slots__ = ()
 
 
 class KeptForeign(Fact):
     """A distribution of another installer stays as it is. In SAT terms: (t in T), with one candidate in T."""
 
-    __slots__ = ()
-
 
 class Constraint(Fact):
     """A constraint on a project, if it is installed (pip's constraints). In SAT terms: (absent(t) or t in T)."""
-
-    __slots__ = ()
 
 
 class Pinned(Fact):
     """A line of `conda-meta/pinned`. In SAT terms: (absent(t) or t in T)."""
 
-    __slots__ = ()
-
 
 class Depends(Fact):
     """Records or files depend on a requirement. In SAT terms: (not s or t in T)."""
 
-    __slots__ = ()
-
 
 class Constrains(Fact):
     """Records constrain another name (`constrains` of repodata). In SAT terms: (not s or absent(t) or t in T)."""
-
-    __slots__ = ()
 
 
 class Provides(Fact):
@@ -107,8 +68,6 @@ class Provides(Fact):
     In SAT terms: (not s or t in T), T being the records that provide the project, or all its files.
     """
 
-    __slots__ = ()
-
 
 class Serves(Fact):
     """A requirement on a project, met by records of a provider. In SAT terms: (not s or not selector = c or c in T).
@@ -116,70 +75,46 @@ class Serves(Fact):
     `target` is the conda name c that the selector takes.
     """
 
-    __slots__ = ()
-
 
 class SameProject(Fact):
     """A wheel and a record that provides the same project exclude each other. In SAT terms: (not s or not t in T)."""
-
-    __slots__ = ()
 
 
 class NeedsPython(Fact):
     """A wheel, or a request for one, needs a conda python. In SAT terms: (not s or not absent(python))."""
 
-    __slots__ = ()
-
 
 class Tags(Fact):
     """Wheels run on the pythons that their tags name. In SAT terms: (not s or python in T)."""
-
-    __slots__ = ()
 
 
 class RequiresPython(Fact):
     """Files state a Requires-Python. In SAT terms: (not s or python in T)."""
 
-    __slots__ = ()
-
 
 class Virtual(Fact):
     """Records need a virtual package that the target lacks. In SAT terms: (not s)."""
-
-    __slots__ = ()
 
 
 class Yanked(Fact):
     """Yanked files, unless a pin asks for exactly their version (PEP 592). In SAT terms: (not s or not assumption)."""
 
-    __slots__ = ()
-
 
 class Prerelease(Fact):
     """Pre-releases, while a final release may do (PEP 440). In SAT terms: (not s or not assumption)."""
-
-    __slots__ = ()
 
 
 class TooNew(Fact):
     """Records newer than the cooldown allows. In SAT terms: (not s)."""
 
-    __slots__ = ()
-
 
 class Only(Fact):
     """Candidates of the ecosystem that `--only` excludes. In SAT terms: (not s)."""
-
-    __slots__ = ()
 
 
 class Unreadable(Fact):
     """Candidates with unreadable metadata. In SAT terms: (not s)."""
 
-    __slots__ = ()
-
 
 class NoExtra(Fact):
     """Records whose requirements for an extra are unknown. In SAT terms: (not extra or not s or not assumption)."""
-
-    __slots__ = ()

@@ -59,24 +59,25 @@ class Space:
         self._by_name[name] = made
         return made
 
+    def _variable(self, name: str, kind: VariableKind, key: str) -> VariableId:
+        known = self._by_name.get(name)
+        return self._new(name, kind, key) if known is None else known
+
     def find(self, name: str) -> VariableId | None:
         """Return the variable of this name, if there is one."""
         return self._by_name.get(name)
 
     def conda(self, name: str) -> VariableId:
         """Return the variable of a conda name; its records are read when it becomes required."""
-        known = self._by_name.get(name)
-        return self._new(name, "conda", name) if known is None else known
+        return self._variable(name, "conda", name)
 
     def wheels(self, project: str) -> VariableId:
         """Return the variable of a project's files; the index is read when it becomes required."""
-        known = self._by_name.get(f"pypi:{project}")
-        return self._new(f"pypi:{project}", "wheels", project) if known is None else known
+        return self._variable(f"pypi:{project}", "wheels", project)
 
     def selector(self, project: str) -> VariableId:
         """Return the variable that selects what provides a project."""
-        known = self._by_name.get(f"project:{project}")
-        return self._new(f"project:{project}", "selector", project) if known is None else known
+        return self._variable(f"project:{project}", "selector", project)
 
     def extra(self, project: str, extra: str) -> VariableId:
         """Return the variable of `project[extra]`."""

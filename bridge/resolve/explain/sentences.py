@@ -5,28 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from bridge.resolve.encode.facts import (
-    Constrains,
-    Constraint,
-    Depends,
-    Fact,
-    KeptForeign,
-    KeptInstalled,
-    NeedsPython,
-    NoExtra,
-    Only,
-    Pinned,
-    Prerelease,
-    Requested,
-    RequiresPython,
-    SameProject,
-    Serves,
-    Tags,
-    TooNew,
-    Unreadable,
-    Virtual,
-    Yanked,
-)
+from bridge.resolve.encode import facts
+from bridge.resolve.encode.facts import Fact
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import VariableId
 from bridge.resolve.masks import ABSENT
@@ -52,7 +32,7 @@ class Sentences:
 
         That a python is needed goes without saying if there are pythons to choose from.
         """
-        return type(fact) in _SENTENCES and not (isinstance(fact, NeedsPython) and self.has_python)
+        return type(fact) in _SENTENCES and not (isinstance(fact, facts.NeedsPython) and self.has_python)
 
     def of(self, fact: Fact) -> str:
         """Return the sentence of a fact."""
@@ -139,25 +119,27 @@ class Sentences:
 
 
 _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
-    Requested: lambda _, fact: f"you ask for `{fact.text}`",
-    Constraint: lambda _, fact: f"your constraints require `{fact.text}`",
-    Pinned: lambda _, fact: f"conda-meta/pinned of the environment requires `{fact.text}`",
-    KeptInstalled: lambda _, fact: f"{fact.text} is installed and must stay",
-    KeptForeign: lambda _, fact: f"{fact.text} was installed by another installer, and bridge does not change it",
-    Depends: Sentences.depends,
-    Constrains: lambda say, fact: f"{say.who(fact)} allows only `{plain(fact.text)}` beside it",
-    Serves: Sentences.serves,
-    SameProject: lambda say, fact: f"the wheel {fact.text} and conda's {say.name(fact.target)} are the same project",
-    NeedsPython: Sentences.needs_python,
-    Tags: Sentences.tags,
-    RequiresPython: lambda say, fact: f"{say.who(fact)} requires python {fact.text}",
-    Virtual: Sentences.lacks_virtual,
-    Yanked: lambda say, fact: f"{say.who(fact)} is yanked, and only a pin on exactly that version asks for it",
-    Prerelease: lambda say, fact: f"{say.who(fact)} is a pre-release",
-    TooNew: lambda say, fact: f"{say.who(fact)} is newer than --exclude-newer allows, or has no timestamp",
-    Only: lambda say, fact: f"--only takes {say.name(fact.subject)} as a {fact.text} package",
-    Unreadable: Sentences.unreadable,
-    NoExtra: lambda say, fact: f"no wheel defines what the extra {fact.text} of {say.who(fact)} requires",
+    facts.Requested: lambda _, fact: f"you ask for `{fact.text}`",
+    facts.Constraint: lambda _, fact: f"your constraints require `{fact.text}`",
+    facts.Pinned: lambda _, fact: f"conda-meta/pinned of the environment requires `{fact.text}`",
+    facts.KeptInstalled: lambda _, fact: f"{fact.text} is installed and must stay",
+    facts.KeptForeign: lambda _, fact: f"{fact.text} was installed by another installer, and bridge does not change it",
+    facts.Depends: Sentences.depends,
+    facts.Constrains: lambda say, fact: f"{say.who(fact)} allows only `{plain(fact.text)}` beside it",
+    facts.Serves: Sentences.serves,
+    facts.SameProject: lambda say, fact: (
+        f"the wheel {fact.text} and conda's {say.name(fact.target)} are the same project"
+    ),
+    facts.NeedsPython: Sentences.needs_python,
+    facts.Tags: Sentences.tags,
+    facts.RequiresPython: lambda say, fact: f"{say.who(fact)} requires python {fact.text}",
+    facts.Virtual: Sentences.lacks_virtual,
+    facts.Yanked: lambda say, fact: f"{say.who(fact)} is yanked, and only a pin on exactly that version asks for it",
+    facts.Prerelease: lambda say, fact: f"{say.who(fact)} is a pre-release",
+    facts.TooNew: lambda say, fact: f"{say.who(fact)} is newer than --exclude-newer allows, or has no timestamp",
+    facts.Only: lambda say, fact: f"--only takes {say.name(fact.subject)} as a {fact.text} package",
+    facts.Unreadable: Sentences.unreadable,
+    facts.NoExtra: lambda say, fact: f"no wheel defines what the extra {fact.text} of {say.who(fact)} requires",
 }  # `Provides` has none: it follows from the names
 
 

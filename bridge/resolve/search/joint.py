@@ -7,11 +7,11 @@ clause is learned, and the pins above the level it jumps back to are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from resolvelib import AbstractProvider, AbstractResolver, BaseReporter, ResolutionImpossible, ResolutionTooDeep
-from resolvelib.resolvers import RequirementInformation, ResolverException, Result
+from resolvelib.resolvers import ResolverException, Result
 from resolvelib.structs import DirectedGraph
 
 from bridge.resolve.encode.loader import Loader
@@ -65,7 +65,7 @@ class Reporter(BaseReporter[Demand, Candidate, VariableId]):
 
 
 class StoreProvider(AbstractProvider[Demand, Candidate, VariableId]):
-    """The part of a provider that `Joint` uses: identifiers, and what to decide next.
+    """The part of a provider that `Joint` uses: identifiers.
 
     resolvelib's own `Resolver` also needs matches, dependencies and satisfaction; here the store has propagated all
     three before any decision, so these methods are undefined.
@@ -78,17 +78,6 @@ class StoreProvider(AbstractProvider[Demand, Candidate, VariableId]):
         if isinstance(requirement_or_candidate, Candidate):
             return requirement_or_candidate.variable
         return requirement_or_candidate.target
-
-    def narrow_requirement_selection(
-        self,
-        identifiers: Iterable[VariableId],
-        resolutions: Mapping[VariableId, Candidate],
-        candidates: Mapping[VariableId, Iterator[Candidate]],
-        information: Mapping[VariableId, Iterator[RequirementInformation[Demand, Candidate]]],
-        backtrack_causes: Sequence[RequirementInformation[Demand, Candidate]],
-    ) -> Iterable[VariableId]:
-        """Return the variable to decide first, by the policy."""
-        return (min(identifiers, key=lambda variable: decision_order(self.space, variable)),)
 
 
 class _Checkpoint(NamedTuple):
@@ -135,10 +124,8 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         raise ResolutionTooDeep(self._max_rounds)
 
     def _next(self, undecided: Sequence[VariableId]) -> VariableId:
-        if len(undecided) == 1:
-            return undecided[0]
-        (chosen,) = self.provider.narrow_requirement_selection(undecided, self._pins, {}, {}, ())
-        return chosen
+        """The first variable by the policy."""
+        return min(undecided, key=lambda variable: decision_order(self._space, variable))
 
     def _checkpoint(self) -> None:
         self._checkpoints.append(_Checkpoint(self._space.store.level, len(self._pins), len(self._required)))
