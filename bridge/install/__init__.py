@@ -1,1 +1,1 @@
-"""Changing an environment: the plan, what it brings, who owns which path, staging, applying, adopting, repairing."""
+"""Change an environment: plan, fetch, check ownership, stage, apply, adopt, repair."""

@@ -1,8 +1,8 @@
-"""`bridge adopt`: what pip put into a prefix on its own gets a record, in one transaction; no file of it is changed.
+"""`bridge adopt`: record distributions that pip installed on its own, in one transaction, without changing their files.
 
-A distribution is adopted as it lies there, so it has to be whole: every path of its RECORD with the bytes that RECORD
-promises. Where an index serves a wheel of that version with the very same bytes, the record says that it came from
-there; else it names what direct_url.json says (PEP 610), or only the dist-info, and no hash.
+A distribution must be complete: every path of its RECORD with the recorded content. If an index serves a wheel of that
+version with the same content, the record names it as the source; else the record has the URL of direct_url.json (PEP
+610) or of the dist-info, without hash.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ _SHOWN = 5  # paths of one distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Whole:
-    """A distribution that can be adopted: what lies at each of its paths."""
+class _Adoptable:
+    """A distribution that can be adopted, with the current content of its paths."""
 
     distribution: Distribution
     entries: tuple[Entry, ...]
@@ -76,10 +76,10 @@ def adopt(
     *,
     is_dry_run: bool = False,
 ) -> AppliedPlan:
-    """Adopt the distributions of these projects; without names all, and those that cannot be are warned of.
+    """Adopt the distributions of these projects; without names all, with a warning for those that cannot be adopted.
 
-    Raises `UsageError` (`not-unmanaged`) for a project that pip did not put there; `OwnershipError` (`not-adoptable`)
-    where a named one, or every one, cannot be adopted; and what a transaction raises. Nothing is changed then.
+    Raises `UsageError` (`not-unmanaged`) for a project that pip did not install; `OwnershipError` (`not-adoptable`) if
+    a named one, or every one, cannot be adopted; and what a transaction raises. Nothing is changed then.
     """
     started = time.perf_counter()
     if is_dry_run:
@@ -97,15 +97,15 @@ def adopt(
     return AppliedPlan(plan=plan, staged=staged, seconds=time.perf_counter() - started)
 
 
-def _distributions(whole: Mapping[str, _Whole]) -> dict[str, Distribution]:
+def _distributions(whole: Mapping[str, _Adoptable]) -> dict[str, Distribution]:
     return {identity: each.distribution for identity, each in whole.items()}
 
 
 def _plan(
     state: PrefixState, names: Sequence[str], session: RunPort, sources: Sources
-) -> tuple[Plan, dict[str, _Whole]]:
-    """The records to write, and by their identity what they are of."""
-    found: list[_Whole] = []
+) -> tuple[Plan, dict[str, _Adoptable]]:
+    """Return the plan that writes the records, and the distribution of each record's identity."""
+    adoptable: list[_Adoptable] = []
     problems: list[str] = []
     wanted = _wanted(state, names)
     owned = claims(state)
@@ -115,23 +115,23 @@ def _plan(
         if wrong:
             problems += [f"{distribution.name} {distribution.version}: {text}" for text in wrong]
         else:
-            found.append(_Whole(distribution=distribution, entries=entries))
-    if problems and (names or not found):
+            adoptable.append(_Adoptable(distribution=distribution, entries=entries))
+    if problems and (names or not adoptable):
         raise OwnershipError(
             "not-adoptable",
-            f"what is not whole cannot be adopted: {problems[0]}",
+            f"an incomplete distribution cannot be adopted: {problems[0]}",
             context=problems[1:],
-            hint=f"install it again with pip, which takes the egg away: "
+            hint=f"reinstall it with pip, which removes the egg: "
             f"{state.prefix}/bin/python -m pip install --force-reinstall {wanted[0].name}"
             if wanted[0].path.endswith(EGGS)
-            else f"install it again with pip, or take it away: bridge remove -p {state.prefix} {wanted[0].name}",
+            else f"reinstall it with pip, or remove it: bridge remove -p {state.prefix} {wanted[0].name}",
         )
     session.warnings += [f"not adopted: {problem}" for problem in problems]
     target = session.target if state.python is None else session.target.with_python(state.python)
     steps: list[Install | Replace] = []
-    whole: dict[str, _Whole] = {}
+    whole: dict[str, _Adoptable] = {}
     replaced: set[str] = set()
-    for each in found:
+    for each in adoptable:
         record = _record(each, state, sources)
         requested = (f"pypi:{each.distribution.name}",) if each.distribution.requested else ()
         new = Resolved(record=record, requested=requested)
@@ -150,44 +150,44 @@ def _wanted(state: PrefixState, names: Sequence[str]) -> tuple[Distribution, ...
     by_name = {each.name: each for each in there}
     unknown = [name for name in names if canonicalize_name(name) not in by_name]
     if unknown:
-        known = ", ".join(sorted(by_name)) or "nothing is there that bridge did not install"
+        known = ", ".join(sorted(by_name)) or "bridge installed every distribution there"
         raise UsageError(
             "not-unmanaged",
-            f"{unknown[0]} is no distribution that another tool put into {state.prefix}",
+            f"{unknown[0]} is not a distribution that another tool installed in {state.prefix}",
             hint=f"one of: {known}" if by_name else known,
         )
     return tuple(by_name[name] for name in dict.fromkeys(map(canonicalize_name, names)))
 
 
 def _examine(prefix: Path, distribution: Distribution) -> tuple[list[str], tuple[Entry, ...]]:
-    """What keeps a distribution from being adopted, and what lies at its paths. Its own bytecode may be missing."""
+    """Return what prevents a distribution from being adopted, and its entries. Its bytecode may be missing."""
     if distribution.entries is None or not distribution.path.endswith(".dist-info"):
-        return ["it has no RECORD, so nobody knows which files are its own"], ()
-    missing, changed, linked, entries = [], [], [], []
+        return ["it has no RECORD, so its files are unknown"], ()
+    missing, changed, links, entries = [], [], [], []
     for entry in distribution.entries:
-        found = content_fingerprint(prefix, entry.path)
-        if found is None:
+        current = content_fingerprint(prefix, entry.path)
+        if current is None:
             if not is_bytecode(entry.path):
                 missing.append(entry.path)
-        elif found.kind == "symlink" and entry.fingerprint.sha256 is not None:
-            linked.append(entry.path)
-        elif found.kind == "directory" or entry.fingerprint.sha256 not in {None, found.sha256}:
+        elif current.kind == "symlink" and entry.fingerprint.sha256 is not None:
+            links.append(entry.path)
+        elif current.kind == "directory" or entry.fingerprint.sha256 not in {None, current.sha256}:
             changed.append(entry.path)
         elif bytecode_source(entry.path) is not None and is_bytecode(entry.path):
             entries.append(Entry(path=entry.path, fingerprint=Fingerprint(kind="file")))
         else:
-            entries.append(Entry(path=entry.path, fingerprint=found))
-    wrong = [f"{path} is missing" for path in missing[:_SHOWN]]
-    wrong += [f"{path} was changed since it was installed" for path in changed[:_SHOWN]]
-    wrong += [f"{path} is a link to something that is no file" for path in linked[:_SHOWN]]
-    rest = len(missing) + len(changed) + len(linked) - len(wrong)
-    return [*wrong, f"{rest} more files"] if rest else wrong, tuple(entries)
+            entries.append(Entry(path=entry.path, fingerprint=current))
+    problems = [f"{path} is missing" for path in missing[:_SHOWN]]
+    problems += [f"{path} was changed since it was installed" for path in changed[:_SHOWN]]
+    problems += [f"{path} links to something other than a file" for path in links[:_SHOWN]]
+    rest = len(missing) + len(changed) + len(links) - len(problems)
+    return [*problems, f"{rest} more files"] if rest else problems, tuple(entries)
 
 
 def _owned_by_others(
     state: PrefixState, distribution: Distribution, entries: Iterable[Entry], owned: Mapping[str, tuple[Claim, ...]]
 ) -> Iterator[str]:
-    """Where pip wrote over what a package of another project owns: not both can be true."""
+    """Report paths where pip overwrote a file of another project's package."""
     old = _superseded(state, distribution)
     for entry in entries:
         for claim in owned.get(entry.path, ()):
@@ -198,18 +198,15 @@ def _owned_by_others(
 
 
 def _superseded(state: PrefixState, distribution: Distribution) -> Installed | None:
-    """The package of the same project that pip replaced behind our back: its record is no longer true."""
+    """Return the package of the same project that pip replaced, whose record is outdated."""
     for installed in state.installed:
         if distribution.name in installed.record.pypi_names[:1]:
             return installed
-    # A record without purls says by the dist-info that it lists of which project it was.
+    # A record without purls identifies its project by the dist-info that it lists.
     return next((each for each in displaced(state) if projects_of(state, each) == {distribution.name}), None)
 
 
-# --- where it came from -----------------------------------------------------------------------------------------------
-
-
-def _record(whole: _Whole, state: PrefixState, sources: Sources) -> Record:
+def _record(whole: _Adoptable, state: PrefixState, sources: Sources) -> Record:
     distribution = whole.distribution
     target = sources.session.target if state.python is None else sources.session.target.with_python(state.python)
     metadata = CoreMetadata(
@@ -227,27 +224,32 @@ def _record(whole: _Whole, state: PrefixState, sources: Sources) -> Record:
     )
     if distribution.direct_url is None:
         try:
-            found = _served(whole, state, sources)
+            served = _served(whole, state, sources)
         except BridgeError as error:
-            sources.session.warnings.append(f"where {distribution.name} came from is not known: {error.message}")
-            found = None
-        if found is not None:
+            sources.session.warnings.append(f"the source of {distribution.name} is unknown: {error.message}")
+            served = None
+        if served is not None:
             info = replace(
-                info, filename=found.filename, url=found.url, origin=found.origin, sha256=found.sha256, size=found.size
+                info,
+                filename=served.filename,
+                url=served.url,
+                origin=served.origin,
+                sha256=served.sha256,
+                size=served.size,
             )
     return translate(info, target, sources.names)
 
 
 def _wheel_name(distribution: Distribution) -> str:
-    """The name that its wheel had, as far as WHEEL tells (PEP 427: compressed tags)."""
+    """Return the wheel's file name according to WHEEL (PEP 427: compressed tags)."""
     parts = [tag.split("-") for tag in distribution.tags or ("py3-none-any",)]
     tag = "-".join(".".join(sorted({part[place] for part in parts if len(part) == 3})) for place in range(3))
     stem = distribution.path.rpartition("/")[2].removesuffix(".dist-info")
     return f"{stem}-{tag}.whl"
 
 
-def _served(whole: _Whole, state: PrefixState, sources: Sources) -> IndexFile | None:
-    """The wheel of an index that has the very bytes that lie there."""
+def _served(whole: _Adoptable, state: PrefixState, sources: Sources) -> IndexFile | None:
+    """Return the wheel on an index whose content equals the installed files."""
     settings = sources.session.settings
     if not settings.index_urls and not settings.find_links:
         return None
@@ -266,20 +268,20 @@ def _served(whole: _Whole, state: PrefixState, sources: Sources) -> IndexFile | 
     return None
 
 
-def _is_equal(archive: Path, filename: str, whole: _Whole, state: PrefixState) -> bool:
+def _is_equal(archive: Path, filename: str, whole: _Adoptable, state: PrefixState) -> bool:
     if state.python is None:
         return False
     manifest = check_wheel(archive, filename=filename)
-    lies = {entry.path: entry.fingerprint.sha256 for entry in whole.entries}
+    installed = {entry.path: entry.fingerprint.sha256 for entry in whole.entries}
     site = whole.distribution.path.rpartition("/")[0]
-    # The first line of a script is the installer's, so that scripts count by their place alone.
+    # The installer writes the first line of scripts, so only their path is compared.
     return all(
-        path in lies and (path.startswith("bin/") or lies[path] == member.sha256)
+        path in installed and (path.startswith("bin/") or installed[path] == member.sha256)
         for member, path in wheel_members(manifest, state.python, site)
     )
 
 
-def _inputs(state: PrefixState, plan: Plan, whole: Mapping[str, _Whole], sources: Sources) -> StageInputs:
+def _inputs(state: PrefixState, plan: Plan, whole: Mapping[str, _Adoptable], sources: Sources) -> StageInputs:
     predicted = {
         step.record.identity: tuple(_predicted(step.record, whole[step.record.identity])) for step in incoming(plan)
     }
@@ -299,8 +301,8 @@ def _inputs(state: PrefixState, plan: Plan, whole: Mapping[str, _Whole], sources
     )
 
 
-def _predicted(record: Record, whole: _Whole) -> Iterator[Entry]:
-    """The paths of the package; of what is written anew the content is not foreseen."""
+def _predicted(record: Record, whole: _Adoptable) -> Iterator[Entry]:
+    """Yield the paths of the package; files that are rewritten have no hash."""
     written = {f"{whole.distribution.path}/{name}" for name in GENERATED}
     yield from _unhashed(entry for entry in whole.entries if entry.path in written)
     yield from (entry for entry in whole.entries if entry.path not in written)

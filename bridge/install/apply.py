@@ -1,6 +1,6 @@
-"""Carrying out a plan: fetch, verify, judge, stage, commit. Whatever is refused is refused before the first write.
+"""Apply a plan: fetch, verify, check, stage, commit. Refusals happen before the first write.
 
-What brings and stages packages is imported when there are some: that nothing is to be done is found without it.
+Modules that fetch and stage are imported late so that a no-op stays fast.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ __all__ = ["AppliedPlan", "change_prefix", "create_prefix"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedPlan:
-    """What was done. `link_scripts` are `package: script` of conda packages that were not run.
+    """The result of a plan. `link_scripts`: scripts of conda packages that were not run, as `package: script`.
 
-    `besides` are paths that changed and are no package's that was placed: rewritten, or taken away. `remarks` say what
-    was tolerated in archives.
+    `besides`: other paths rewritten or removed; `remarks`: what was tolerated in archives.
     """
 
     plan: Plan
@@ -43,10 +42,9 @@ class AppliedPlan:
 
 
 def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
-    """Make `plan.prefix`, aside, and publish it by one rename.
+    """Create `plan.prefix` aside, and publish it by one rename; on any error nothing remains.
 
-    Raises `OwnershipError` (`prefix-exists`) where something lies there, and whatever a step refuses; nothing is left
-    then.
+    Raises `OwnershipError` (`prefix-exists`) if the path is occupied, and what each step raises.
     """
     from bridge.install.fetching import Scripts, fetch, remarks_of, stage_inputs  # noqa: PLC0415 - see the module
     from bridge.install.staging import Unpacking, stage  # noqa: PLC0415
@@ -55,7 +53,7 @@ def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
     settings = sources.session.settings
     with in_use(settings.cache_dir), create(plan.prefix, durability=settings.durability) as creation:
         scratch = creation.root / "conda-meta" / ".bridge" / "scratch"
-        # All of it lies aside until it is published, so a package is unpacked as soon as it was judged.
+        # Nothing is visible until published, so packages are unpacked as soon as they are checked.
         with Unpacking(scratch) as unpacking:
             fetched = fetch(plan, sources, unpacking)
             state = PrefixState(prefix=plan.prefix)
@@ -80,22 +78,22 @@ def change_prefix(
     planned: Callable[[], tuple[PrefixState, Plan, Sources]],
     session: RunPort,
     *,
-    besides: Callable[[Path], tuple[PathChange, ...]] = lambda staging: (),  # noqa: ARG005 - nothing besides
+    besides: Callable[[Path], tuple[PathChange, ...]] = lambda staging: (),  # noqa: ARG005
 ) -> AppliedPlan:
-    """Lock the prefix, settle what was interrupted, plan, and carry the plan out in one transaction.
+    """Lock the prefix, recover an interrupted transaction, plan, and apply the plan in one transaction.
 
-    :param planned: reads the prefix and plans; called while the lock is held.
-    :param besides: then stages, into the directory it is given, what else is to change in the same transaction.
+    :param planned: reads the prefix and plans, under the lock.
+    :param besides: stages further changes of the same transaction into the directory it is given.
     """
     started = time.perf_counter()
     settings = session.settings
     with commit.change(prefix, lock_timeout=settings.lock_timeout, durability=settings.durability) as running:
         state, plan, sources = planned()
         if plan.is_empty:
-            more = besides(running.staging)
-            names = tuple(change.path for change in more)
-            if more:
-                running.commit(more, plan={"command": command_line()})
+            others = besides(running.staging)
+            names = tuple(change.path for change in others)
+            if others:
+                running.commit(others, plan={"command": command_line()})
             return AppliedPlan(plan=plan, besides=names, seconds=time.perf_counter() - started)
         from bridge.install.fetching import Scripts, fetch, remarks_of, stage_inputs  # noqa: PLC0415 - see the module
         from bridge.install.staging import stage  # noqa: PLC0415
@@ -105,20 +103,20 @@ def change_prefix(
             inputs = stage_inputs(state, sources, fetched, lambda path: fs.fingerprint(prefix, path))
             with _shown(session, f"staging {len(fetched.archives)} packages"):
                 staged = stage(inputs, running.staging, running.staging.parent / "scratch")
-        more = besides(running.staging)
+        others = besides(running.staging)
         _warn(session, staged)
         scripts = Scripts(prefix, fetched, session)
         with scripts.undone(running), _shown(session, f"swapping {len(staged.changes)} paths"):
             scripts.before()
-            running.commit((*staged.changes, *more), plan={"command": command_line()}, swapped=scripts.after)
+            running.commit((*staged.changes, *others), plan={"command": command_line()}, swapped=scripts.after)
     if running.keeps_open:
         session.warnings.append(
-            "replaced files are open in other processes; the next change removes what is left of them"
+            "other processes have replaced files open; the next change removes what remains of them"
         )
     return AppliedPlan(
         plan=fetched.plan,
         staged=staged,
-        besides=tuple(change.path for change in more),
+        besides=tuple(change.path for change in others),
         link_scripts=scripts.not_run,
         remarks=remarks_of(fetched),
         seconds=time.perf_counter() - started,
@@ -127,7 +125,7 @@ def change_prefix(
 
 @contextmanager
 def _shown(session: RunPort, step: str) -> Iterator[None]:
-    """A step of unknown length, for whoever watches."""
+    """Show a step of unknown length as progress."""
     if session.progress is None:
         yield
         return
@@ -143,5 +141,5 @@ def _warn(session: RunPort, staged: StagedPlan) -> None:
         session.warnings.append(f"modules are not compiled to bytecode: {staged.problem}")
 
 
-def _nothing(path: str) -> Fingerprint | None:  # noqa: ARG001 - in a new prefix nothing lies anywhere
+def _nothing(path: str) -> Fingerprint | None:  # noqa: ARG001 - a new prefix is empty
     return None

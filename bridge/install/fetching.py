@@ -1,7 +1,7 @@
-"""What a plan brings: its archives fetched, verified and judged, and the inputs of staging them; its link scripts.
+"""Fetch, verify and check the archives of a plan; prepare staging; run its link scripts.
 
-The order is that of decision 0001: every archive is fetched and hashed (exit 5), its structure judged (3), a wheel's
-metadata compared with what was solved (5), every path of the plan judged against the prefix and the plan itself (4).
+In the order of decision 0001: every archive is fetched and hashed (exit 5), its structure checked (3), a wheel's
+metadata compared with what was solved (5), every path compared with the prefix and the plan (4).
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from converters.wheel import WheelInfo
 
 __all__ = ["FetchedPlan", "Scripts", "fetch", "fetch_archive", "remarks_of", "stage_inputs"]
 
-_MANY_BYTES = 1 << 40  # of what nobody knows the size
+_MANY_BYTES = 1 << 40  # assumed for an unknown size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedPlan:
-    """A plan whose archives are here: sdists became the wheels that were built of them."""
+    """A plan with its archives on disk; sdists are replaced by the wheels built from them."""
 
     plan: Plan
     archives: Mapping[str, Path]
@@ -57,8 +57,8 @@ class FetchedPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
-    """The record to install, what its archive holds, and where a wheel lies unpacked."""
+class _Checked:
+    """The record to install, the content of its archive, and the path of an unpacked wheel."""
 
     record: Record
     manifest: Manifest
@@ -66,50 +66,50 @@ class _Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Judges:
-    """What judges archives, and remembers."""
+class _Checkers:
+    """Check archives, and cache the results."""
 
     wheels: WheelStore
     packages: CondaManifests
 
 
 def fetch(plan: Plan, sources: Sources, unpacking: Unpacking | None = None) -> FetchedPlan:
-    """Every archive, verified, and what each was judged to hold: each is judged when it is there, errors come in order.
+    """Fetch and verify every archive, and check each as soon as it arrives; errors are raised in the order of the plan.
 
-    :param unpacking: begins with the conda packages, each when it was judged; what bridge packed itself, as its hash
-        has just shown, while it is judged.
+    :param unpacking: starts on each conda package once checked; on packages that bridge itself converted, whose hash
+        was just verified, during the check.
     """
     packages = incoming(plan)
-    judging: dict[str, Future[_Judged]] = {}
+    pending: dict[str, Future[_Checked]] = {}
     cache = sources.session.settings.cache_dir
-    judges = _Judges(
-        wheels=WheelStore(cache / "unpacked", root=cache), packages=CondaManifests(cache / "judged", root=cache)
+    checkers = _Checkers(
+        wheels=WheelStore(cache / "unpacked", root=cache), packages=CondaManifests(cache / "checked", root=cache)
     )
 
-    def judge_one(resolved: Resolved, path: Path) -> _Judged:
-        judged = _judged(resolved, path, plan, sources, judges)
-        record = judged.record
+    def check_one(resolved: Resolved, path: Path) -> _Checked:
+        checked = _checked(resolved, path, plan, sources, checkers)
+        record = checked.record
         if unpacking is not None and record.ecosystem == "conda" and not sources.channels.packed(record):
             unpacking.begin({record.identity: path})
-        return judged
+        return checked
 
     def bring(resolved: Resolved) -> Path:
         path = fetch_archive(resolved.record, sources)
         if unpacking is not None and sources.channels.packed(resolved.record):
             unpacking.begin({resolved.record.identity: path})
-        judging[resolved.record.identity] = threads.submit(judge_one, resolved, path)
+        pending[resolved.record.identity] = threads.submit(check_one, resolved, path)
         return path
 
     with ThreadPoolExecutor() as threads:
         try:
-            # The largest first: what takes longest to judge, and is to be unpacked.
+            # Largest first: those take longest to check and unpack.
             large = sorted(packages, key=lambda resolved: resolved.record.size or _MANY_BYTES, reverse=True)
             brought = sources.session.client.map(bring, large)
-            judged = [judging[resolved.record.identity].result() for resolved in packages]
+            checked = [pending[resolved.record.identity].result() for resolved in packages]
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             raise
-    records = {old.record.identity: new.record for old, new in zip(packages, judged, strict=True)}
+    records = {old.record.identity: new.record for old, new in zip(packages, checked, strict=True)}
     operations = tuple(
         step
         if isinstance(step, Remove)
@@ -119,54 +119,53 @@ def fetch(plan: Plan, sources: Sources, unpacking: Unpacking | None = None) -> F
     return FetchedPlan(
         plan=replace(plan, operations=operations),
         archives={records[each.record.identity].identity: path for each, path in zip(large, brought, strict=True)},
-        manifests={each.record.identity: each.manifest for each in judged},
-        unpacked={each.record.identity: each.unpacked for each in judged if each.unpacked is not None},
+        manifests={each.record.identity: each.manifest for each in checked},
+        unpacked={each.record.identity: each.unpacked for each in checked if each.unpacked is not None},
     )
 
 
 def fetch_archive(record: Record, sources: Sources) -> Path:
-    """The verified archive of a record: conda's from its channel, a wheel from its index or built of an sdist.
+    """Return the verified archive of a record: conda's from its channel, a wheel from its index or built from an sdist.
 
-    Raises what fetching it raises; `NetworkError` (`no-archive`) for a wheel that was adopted and that no index had.
+    Raises what fetching raises; `NetworkError` (`no-archive`) for an adopted wheel that no index had.
     """
     if record.ecosystem == "wheel" and record.url.endswith(".dist-info"):
         raise NetworkError(
             "no-archive",
-            f"{record.name} {record.version} has to be installed again, and there is no archive of it: it was adopted "
-            "as it lay there, and no index had it",
-            hint="name a wheel of it with the command, or take it away first: "
+            f"{record.name} {record.version} must be reinstalled, but has no archive: it was adopted as found, and no "
+            "index had it",
+            hint="give the command a wheel of it, or remove it first: "
             f"bridge remove -p {sources.session.settings.prefix} {record.name}",
         )
     if record.ecosystem == "conda":
         return sources.channels.archive(record, sources.session.progress)
-    is_built = not record.url.split("#")[0].endswith(".whl")
     file = IndexFile.of_record(record)
-    if is_built:
+    if not record.url.split("#")[0].endswith(".whl"):  # It was built from an sdist.
         file = replace(file, filename=file_name(record.url))
     return sources.session.index.fetch(file, sources.session.progress)
 
 
-def _judged(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, judges: _Judges) -> _Judged:
-    """The record to install, and what its archive holds.
+def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, checkers: _Checkers) -> _Checked:
+    """Return the record to install and the content of its archive.
 
-    The record is another than what was solved with for an sdist, and for a local file whose index promised no hash.
+    The record differs from the solved one for an sdist, and for a local file without a hash.
     """
     record = resolved.record
     local = local_path(record.url)
     if record.sha256 is None and local is not None:
         record = replace(record, sha256=sha256_of(Path(local)), size=Path(local).stat().st_size)
     if record.ecosystem == "conda":
-        manifest = judges.packages.judge(
+        manifest = checkers.packages.judge(
             archive,
             sha256=record.sha256,
             filename=archive.name,
             allow_external_symlinks=sources.session.settings.allow_external_symlinks,
         )
         same_package(record, manifest.index)
-        return _Judged(record=record, manifest=manifest)
+        return _Checked(record=record, manifest=manifest)
     is_sdist = not record.filename.endswith(".whl")
     filename = archive.name if is_sdist else record.filename
-    wheel, unpacked = _judged_wheel(archive, filename, None if is_sdist else record.sha256, judges.wheels)
+    wheel, unpacked = _checked_wheel(archive, filename, None if is_sdist else record.sha256, checkers.wheels)
     if is_sdist:
         from bridge.sdists.build import check_runs  # noqa: PLC0415 - most runs build nothing
 
@@ -174,23 +173,23 @@ def _judged(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, jud
     info = WheelInfo.of_record(record, wheel.metadata, filename)
     fetched = replace(translate(info, plan.target, sources.names), name=record.name)
     _same_metadata(record, fetched, is_sdist=is_sdist)
-    return _Judged(record=fetched if is_sdist else record, manifest=wheel, unpacked=unpacked)
+    return _Checked(record=fetched if is_sdist else record, manifest=wheel, unpacked=unpacked)
 
 
-def _judged_wheel(
+def _checked_wheel(
     archive: Path, filename: str, sha256: str | None, store: WheelStore
 ) -> tuple[WheelManifest, Path | None]:
-    """What a wheel holds, and where it lies unpacked; one whose hash nobody verified (built here) is not kept."""
+    """Check a wheel; one without a verified hash (built here) is not cached."""
     if sha256 is None:
         return check_wheel(archive, filename=filename), None
     return store.judge(archive, filename=filename, sha256=sha256)
 
 
 def _same_metadata(solved: Record, fetched: Record, *, is_sdist: bool) -> None:
-    """What the wheel says must be what was solved with (W61). Raises `IntegrityError` (`metadata-mismatch`).
+    """Raise `IntegrityError` (`metadata-mismatch`) if the wheel's metadata differs from what was solved with.
 
-    The build and the platform of an sdist's wheel are known once it is built, and its backend may spell the
-    requirements of an old PKG-INFO otherwise.
+    For an sdist, build and platform are known only once it is built, and the backend may spell the requirements of an
+    old PKG-INFO differently.
     """
     for field in ("version", "requires_python", "requirements", "extras", "build", "subdir"):
         expected, found = getattr(solved, field), getattr(fetched, field)
@@ -201,31 +200,31 @@ def _same_metadata(solved: Record, fetched: Record, *, is_sdist: bool) -> None:
         if expected != found:
             raise IntegrityError(
                 "metadata-mismatch",
-                f"{solved.filename} does not say what the index said of it: its {field} differs",
-                context=(f"solved with: {expected}", f"the wheel says: {found}", f"index: {solved.origin}"),
-                hint="the index serves metadata that is not the wheel's; tell whoever runs it",
+                f"the {field} of {solved.filename} differs from what the index stated",
+                context=(f"solved with: {expected}", f"in the wheel: {found}", f"index: {solved.origin}"),
+                hint="the index serves metadata of another wheel; report it to its operator",
             )
 
 
 def _spelled(texts: Iterable[str]) -> set[str]:
-    """Requirements in one spelling, whatever their order; what PEP 508 cannot read stays as it is."""
-    found = set()
+    """Normalise requirements regardless of order; texts that are no PEP 508 stay unchanged."""
+    normal = set()
     for text in texts:
         try:
-            found.add(str(Requirement(text)))
+            normal.add(str(Requirement(text)))
         except InvalidRequirement:
-            found.add(text)
-    return found
+            normal.add(text)
+    return normal
 
 
 def stage_inputs(
     state: PrefixState, sources: Sources, fetched: FetchedPlan, exists: Callable[[str], Fingerprint | None]
 ) -> StageInputs:
-    """What staging needs to know, every path judged against the prefix and the plan; a person is told of the rest.
+    """Check every path against the prefix and the plan, show the notices, and return the inputs of staging.
 
-    :param exists: what lies at a path of the prefix.
+    :param exists: returns the fingerprint at a path of the prefix.
 
-    Raises `OwnershipError` (exit 4), and `UnsafeInputError` (`startup-code`) where a person refuses that.
+    Raises `OwnershipError` (exit 4), and `UnsafeInputError` (`startup-code`) if the user refuses that.
     """
     settings, plan = sources.session.settings, fetched.plan
     site_packages = site_packages_after(plan, state)
@@ -262,7 +261,7 @@ def stage_inputs(
 
 
 def remarks_of(fetched: FetchedPlan) -> tuple[str, ...]:
-    """What was tolerated in the archives, one line for each package and kind (`docs/archives.md`)."""
+    """Return what was tolerated in the archives, one line per package and kind (`docs/archives.md`)."""
     lines = []
     for manifest in fetched.manifests.values():
         kinds: dict[str, list[Caution]] = {}
@@ -275,15 +274,15 @@ def remarks_of(fetched: FetchedPlan) -> tuple[str, ...]:
 
 
 class Scripts:
-    """The link scripts of one change: run where they are allowed, else named."""
+    """The link scripts of one change: run if allowed, else listed."""
 
     def __init__(self, prefix: Path, fetched: FetchedPlan, session: RunPort) -> None:
         self._prefix, self._session = prefix, session
-        found = scripts_of(fetched.plan, fetched.manifests)
-        # No package of today needs a script before it is linked, and there is nothing yet that could be undone.
+        scripts = scripts_of(fetched.plan, fetched.manifests)
+        # pre-link is deprecated, and would run before anything could be undone.
         is_allowed = session.settings.allow_link_scripts
-        self._run = tuple(script for script in found if is_allowed and script.action != "pre-link")
-        self.not_run = tuple(str(script) for script in found if script not in self._run)
+        self._run = tuple(script for script in scripts if is_allowed and script.action != "pre-link")
+        self.not_run = tuple(str(script) for script in scripts if script not in self._run)
 
     def before(self) -> None:
         self._say(run_scripts(self._prefix, self._run, "pre-unlink"))
@@ -292,19 +291,19 @@ class Scripts:
         self._say(run_scripts(self._prefix, self._run, "post-link"))
 
     def _say(self, messages: Iterable[str]) -> None:
-        self._session.warnings += [f"a link script says: {message}" for message in messages]
+        self._session.warnings += [f"message of a link script: {message}" for message in messages]
 
     @contextmanager
     def undone(self, running: Transaction) -> Iterator[None]:
-        """Where the change is undone, what scripts made goes as well, and what they changed is named."""
+        """If the change is undone, remove files that scripts created, and name those they changed."""
         traces = Traces(self._prefix) if self._run else None
         try:
             yield
         except BaseException as error:
-            # Past the commit, only a signal comes here; and what could not be undone is left to the recovery.
+            # After the commit only a signal gets here; what could not be undone is unrestored to recovery.
             if traces is not None and running.outcome != "finished" and not isinstance(error, InterruptedPrefixError):
                 changed = traces.remove()
                 if isinstance(error, BridgeError):
-                    left = (f"changed by a link script, and left so: {path}" for path in changed)
-                    error.context = (*error.context, *left)
+                    unrestored = (f"changed by a link script, not restored: {path}" for path in changed)
+                    error.context = (*error.context, *unrestored)
             raise

@@ -1,7 +1,7 @@
-"""Link scripts of conda packages: which a plan would run, and running them (CEP 34; conda's `run_script`).
+"""Link scripts of conda packages: which ones a plan would run, and running them (CEP 34; conda's `run_script`).
 
-They are foreign code that writes where it likes, so they run only where a person allowed it, and between the swap and
-the commit: one that fails undoes the whole change.
+They are foreign code that writes anywhere, so they run only if the user allowed it, between swap and commit: a failure
+undoes the whole change.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from converters.record import Record
 
 __all__ = ["LinkScript", "Traces", "run_scripts", "scripts_of"]
 
-_MESSAGES = ".messages.txt"  # below the prefix: what scripts say to the person
-_SHOWN = 20  # last lines of a script that failed
+_MESSAGES = ".messages.txt"  # below the prefix: messages to the user
+_SHOWN = 20  # last lines of a failed script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkScript:
-    """A link script: `action` is conda's (`post-link`), `path` where it lies, prefix-relative."""
+    """A link script: `action` is conda's (`post-link`), `path` is prefix-relative."""
 
     record: Record
     action: str
@@ -44,12 +44,9 @@ class LinkScript:
 
 
 def scripts_of(plan: Plan, manifests: Mapping[str, Manifest]) -> tuple[LinkScript, ...]:
-    """Every link script that a plan touches: `pre-unlink` of what goes, then those of what comes.
-
-    What comes is in the order in which packages need each other.
-    """
+    """Return every link script of a plan: `pre-unlink` of removed packages, then those of new ones by dependency."""
     going = [old for old in leaving(plan) if old.record.ecosystem == "conda"]
-    found = [
+    scripts = [
         LinkScript(record=old.record, action="pre-unlink", path=entry.path)
         for old in sorted(going, key=lambda old: old.record.name)
         for entry in old.entries
@@ -61,12 +58,12 @@ def scripts_of(plan: Plan, manifests: Mapping[str, Manifest]) -> tuple[LinkScrip
             name = path.rpartition("/")[2]
             action = next((each for each in ("post-link", "pre-link") if name == f".{record.name}-{each}.sh"), "")
             if action:
-                found.append(LinkScript(record=record, action=action, path=f"bin/{name}"))
-    return tuple(found)
+                scripts.append(LinkScript(record=record, action=action, path=f"bin/{name}"))
+    return tuple(scripts)
 
 
 def _in_order(records: Sequence[Record]) -> list[Record]:
-    """Each after what it needs; where they need each other in a circle, by name."""
+    """Sort records after their dependencies; by name within a cycle."""
     by_name = {record.name: record for record in sorted(records, key=lambda record: record.name)}
     done: dict[str, Record] = {}
     agenda = [(name, False) for name in reversed(by_name)]
@@ -84,17 +81,17 @@ def _in_order(records: Sequence[Record]) -> list[Record]:
 
 
 def run_scripts(prefix: Path, scripts: Iterable[LinkScript], action: str) -> tuple[str, ...]:
-    """Run the scripts of one action in the order given; returns what they left to be said.
+    """Run the scripts of one action in the given order; return their messages.
 
-    Raises `FaultError` (`link-script-failed`) for the first that fails. Scripts run with PREFIX, PKG_NAME, PKG_VERSION
-    and PKG_BUILDNUM in the environment and the prefix first on PATH, as conda runs them.
+    Like conda, with PREFIX, PKG_NAME, PKG_VERSION and PKG_BUILDNUM set and the prefix first on PATH. Raises
+    `FaultError` (`link-script-failed`) for the first failure.
     """
-    said: list[str] = []
+    messages: list[str] = []
     for script in scripts:
         if script.action == action:
             _run(prefix, script)
-            said += _take_messages(prefix)
-    return tuple(said)
+            messages += _take_messages(prefix)
+    return tuple(messages)
 
 
 def _run(prefix: Path, script: LinkScript) -> None:
@@ -133,7 +130,7 @@ def _run(prefix: Path, script: LinkScript) -> None:
             "link-script-failed",
             f"the {script.action} script of {record.label} failed: {ended}",
             context=(f"script: {script.path}", *lines[-_SHOWN:]),
-            hint="install without --allow-link-scripts, or tell the package's maintainer",
+            hint="install without --allow-link-scripts, or report it to the package's maintainer",
         )
 
 
@@ -148,22 +145,26 @@ def _take_messages(prefix: Path) -> list[str]:
 
 
 class Traces:
-    """What lay in a prefix before scripts ran, to take away what they made when the change was undone."""
+    """The state of a prefix before scripts ran, to undo what they did."""
 
     def __init__(self, prefix: Path) -> None:
         self._prefix = prefix
-        self._known = {path: (found.st_ino, found.st_size, found.st_mtime_ns) for path, found in prefixes.walk(prefix)}
+        self._known = {
+            path: (status.st_ino, status.st_size, status.st_mtime_ns) for path, status in prefixes.walk(prefix)
+        }
 
     def remove(self) -> tuple[str, ...]:
-        """Remove what is new. Returns the files that are not as they were: nobody kept what was in them."""
-        found = dict(prefixes.walk(self._prefix))
+        """Remove new paths; return the files that changed, whose old content is lost."""
+        current = dict(prefixes.walk(self._prefix))
         with fs.WritableTree(self._prefix) as tree:
-            for path in sorted(found.keys() - self._known.keys(), reverse=True):
+            for path in sorted(current.keys() - self._known.keys(), reverse=True):
                 if not tree.remove_directory(path):
                     tree.unlink(path)
-        changed = [path for path, known in self._known.items() if path not in found or not _is_same(known, found[path])]
+        changed = [
+            path for path, known in self._known.items() if path not in current or not _is_same(known, current[path])
+        ]
         return tuple(sorted(changed))
 
 
-def _is_same(known: tuple[int, int, int], found: os.stat_result) -> bool:
-    return stat.S_ISDIR(found.st_mode) or known == (found.st_ino, found.st_size, found.st_mtime_ns)
+def _is_same(known: tuple[int, int, int], status: os.stat_result) -> bool:
+    return stat.S_ISDIR(status.st_mode) or known == (status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,8 +1,7 @@
-"""Packages whose conda-meta record cannot be read, found again: by the name of the file, in the channels.
+"""Recover packages whose conda-meta record is unreadable, from the channels.
 
-The name of a record says which package it was (NAME-VERSION-BUILD), and the channels of the environment's other
-packages most likely still have it. What it brought is known of its archive, so it can be installed again like any
-damaged one.
+The record's file name gives NAME-VERSION-BUILD, and the environment's channels most likely still have that package. Its
+archive lists its paths, so it can be reinstalled like any damaged package.
 """
 
 from __future__ import annotations
@@ -26,28 +25,28 @@ from bridge.requirements.names import name_of
 from converters.record import Record
 from converters.target import Python
 
-__all__ = ["damaged_records", "found_again"]
+__all__ = ["damaged_records", "recover_records"]
 
 _Named = tuple[str, str, str]
 
 
 def damaged_records(state: PrefixState, report: Report) -> dict[str, _Named]:
-    """The records that cannot be read: path → name, version and build of the package."""
+    """Return the unreadable records: path → (name, version, build)."""
     read = {each.meta_path for each in state.installed}
-    found = {}
+    damaged = {}
     for finding in report.findings:
         directory, _, name = (finding.path or "").rpartition("/")
         named = named_package(name)
         if finding.id == "broken-record" and directory == META and named is not None and is_fixable(finding):
-            found[f"{META}/{name}"] = named
-    return {path: named for path, named in found.items() if path not in read}
+            damaged[f"{META}/{name}"] = named
+    return {path: named for path, named in damaged.items() if path not in read}
 
 
-def found_again(state: PrefixState, report: Report, sources: Sources) -> Iterator[Installed]:
-    """The packages of damaged records as their channel has them.
+def recover_records(state: PrefixState, report: Report, sources: Sources) -> Iterator[Installed]:
+    """Yield the packages of damaged records as their channel has them.
 
-    A wheel is left out: its dist-info says what its record said, and `bridge adopt` writes it anew. Raises `UsageError`
-    (`no-origin`) where no channel has the package, and what fetching its archive raises.
+    Wheels are skipped: `bridge adopt` rewrites their record from the dist-info. Raises `UsageError` (`no-origin`) if no
+    channel has the package, and what fetching its archive raises.
     """
     for path, named in damaged_records(state, report).items():
         installers = _installers(state, named)
@@ -59,9 +58,9 @@ def found_again(state: PrefixState, report: Report, sources: Sources) -> Iterato
         elif not installers:
             raise UsageError(
                 "no-origin",
-                f"{path} cannot be read, and no channel has {'-'.join(named)} to install it again",
-                hint="name the channel it came from with --channel; or give the package up, and its files belong to "
-                f"nobody: rm {shlex.quote(str(state.prefix / path))}",
+                f"{path} is unreadable, and no channel has {'-'.join(named)} to reinstall it",
+                hint="name its channel with --channel; or give up the package, so that no package owns its files: "
+                f"rm {shlex.quote(str(state.prefix / path))}",
             )
 
 
@@ -76,12 +75,12 @@ def _installed(state: PrefixState, path: str, record: Record, sources: Sources) 
     python = Python(version=record.version) if is_python and state.python is None else state.python
     entries = conda_paths(manifest, python, site_packages=state.site_packages)
     is_needed = any(record.name == name_of(text) for each in state.installed for text in each.record.requirements)
-    # Nobody knows any more whether it was asked for; what nothing needs must not go with the next removal.
+    # The request is lost. Without one, a package that nothing needs would go with the next removal.
     return Installed(record=record, meta_path=path, entries=entries, requested=() if is_needed else (record.name,))
 
 
 def _installers(state: PrefixState, named: _Named) -> set[str]:
-    """Who placed dist-infos of this project and version that no record covers."""
+    """Return the installers of dist-infos of this project and version that no record covers."""
     name, version, _ = named
     return {
         (each.installer or "unknown").lower()

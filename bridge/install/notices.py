@@ -1,4 +1,4 @@
-"""What a person is told of a plan before it is carried out: startup code, names that differ in case only. Pure."""
+"""Notices about a plan before it is applied: startup code, menu items, names that differ in case only. Pure."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ from bridge.prefix.entries import paths_of
 __all__ = ["notices", "refuse_startup_code", "startup_code"]
 
 _SHOWN = 5
-# What python's `site` module runs at every start: lines of .pth files, entry points of .start files (PEP 829), and two
-# modules, wherever on sys.path they lie.
+# Python's `site` module runs these at every start: lines of .pth files, entry points of .start files (PEP 829), and two
+# modules anywhere on sys.path.
 _PATH_FILE = re.compile(r"[^/]+\.(?:pth|start)\Z", re.IGNORECASE)
 _MODULE = re.compile(r"(?:sitecustomize|usercustomize)(?:\.[^/]+|/__init__\.[^/]+)\Z", re.IGNORECASE)
 _LIBRARY = re.compile(r"lib/(?:python[^/]*/(?:lib-dynload/)?)?")
-# conda takes every JSON file below Menu/ for the description of shortcuts (CEP 11).
+# conda treats every JSON file below Menu/ as a description of shortcuts (CEP 11).
 _MENU_ITEM = re.compile(r"Menu/[^/]+\.json\Z", re.IGNORECASE)
-_TOLD = ("wheel-version", "case-collision")
+_REPORTED = ("wheel-version", "case-collision")
 
 
 def startup_code(paths: Iterable[str], site_packages: str) -> tuple[str, ...]:
-    """The paths among `paths` that python executes, or may execute, whenever it starts.
+    """Return the paths that python executes, or may execute, at every start.
 
-    :param site_packages: of the environment, prefix-relative; `.pth` files count there only.
+    :param site_packages: of the environment; `.pth` files count there only.
     """
     site = f"{site_packages}/"
-    found = []
+    startup = []
     for path in paths:
         inside = path[len(site) :] if path.startswith(site) else None
         library = _LIBRARY.match(path)
         rest = inside if inside is not None else path[library.end() :] if library else ""
         if _MODULE.match(rest) or (inside is not None and _PATH_FILE.match(inside)):
-            found.append(path)
-    return tuple(sorted(found))
+            startup.append(path)
+    return tuple(sorted(startup))
 
 
 def refuse_startup_code(
     plan: Plan, manifests: Mapping[str, Manifest], predicted: Mapping[str, tuple[Entry, ...]], site_packages: str
 ) -> None:
-    """Raise `UnsafeInputError` (`startup-code`) where a wheel of the plan brings what every start of python runs."""
+    """Raise `UnsafeInputError` (`startup-code`) if a wheel of the plan contains startup code."""
     for filename, path in _startup_files(plan, manifests, predicted, site_packages):
         raise UnsafeInputError(
             "startup-code",
-            f"{filename} brings {shown(path)}, which python runs whenever it starts",
+            f"{filename} contains {shown(path)}, which python runs at every start",
             context=(f"member: {shown(path)}",),
-            hint="nothing was written; if you trust it, leave out --refuse-startup-code (BRIDGE_REFUSE_STARTUP_CODE)",
+            hint="nothing was written; if you trust it, omit --refuse-startup-code (BRIDGE_REFUSE_STARTUP_CODE)",
             objects={"archive": filename, "path": path},
         )
 
@@ -66,16 +66,16 @@ def notices(
     predicted: Mapping[str, tuple[Entry, ...]],
     site_packages: str,
 ) -> Iterator[str]:
-    """One sentence for each thing that a person should know before the plan is carried out.
+    """Yield one sentence for each thing the user should know before the plan is applied.
 
     :param predicted: the paths of every incoming package (`bridge.install.manifest.predict`).
     """
     for filename, path in _startup_files(plan, manifests, predicted, site_packages):
-        yield f"{filename} brings {shown(path)}: python runs it whenever it starts"
+        yield f"{filename} contains {shown(path)}, which python runs at every start"
     for manifest in manifests.values():
-        if isinstance(manifest, CondaManifest):  # Their own cases are as the builder's system had them (terminfo).
+        if isinstance(manifest, CondaManifest):  # Built on a case-sensitive system (terminfo).
             continue
-        for name in _TOLD:
+        for name in _REPORTED:
             first, *more = [each for each in manifest.cautions if each.id == name] or (None,)
             if first is not None:
                 count = f", and {len(more)} more" if more else ""
@@ -96,39 +96,39 @@ def _startup_files(
 
 
 def _menu_items(plan: Plan, predicted: Mapping[str, tuple[Entry, ...]]) -> Iterator[str]:
-    """Packages with menu items (menuinst), from which conda and mamba make shortcuts on the desktop."""
+    """Report packages with menu items (menuinst), from which conda and mamba create desktop shortcuts."""
     for step in incoming(plan):
         if step.record.ecosystem != "conda":
             continue
         items = [path for path in paths_of(predicted[step.record.identity]) if _MENU_ITEM.match(path)]
         if items:
             yield (
-                f"{step.record.name} brings menu items ({shown(items[0])}): bridge makes no shortcuts of them; "
+                f"{step.record.name} has menu items ({shown(items[0])}): bridge creates no shortcuts for them; "
                 f"`conda install --force-reinstall {step.record.name}` does"
             )
 
 
 def _cases(state: PrefixState, plan: Plan, predicted: Mapping[str, tuple[Entry, ...]]) -> Iterator[str]:
-    """Files of two packages whose paths differ in case only: another file system takes them for one."""
+    """Report files of two packages whose paths differ in case only: some file systems treat them as one."""
     labels = {each.record.identity: each.record.label for each in incoming(plan)}
-    known: dict[str, tuple[str, str]] = {}
-    found: list[str] = []
+    by_case: dict[str, tuple[str, str]] = {}
+    messages: list[str] = []
     for identity, entries in predicted.items():
         for entry in entries:
             if entry.fingerprint.kind == "directory" or entry.path.startswith(f"{META}/"):
                 continue
-            path, label = known.setdefault(fold_case(entry.path), (entry.path, labels[identity]))
+            path, label = by_case.setdefault(fold_case(entry.path), (entry.path, labels[identity]))
             if path != entry.path and label != labels[identity]:
-                found.append(_differ(entry.path, labels[identity], path, label))
+                messages.append(_differ(entry.path, labels[identity], path, label))
     gone = {old.meta_path for old in leaving(plan)}
-    for installed in state.installed if known else ():
+    for installed in state.installed if by_case else ():
         for path in paths_of(installed.entries) if installed.meta_path not in gone else ():
-            other, label = known.get(fold_case(path), (path, ""))
+            other, label = by_case.get(fold_case(path), (path, ""))
             if other != path:
-                found.append(_differ(other, label, path, installed.record.label))
-    yield from found[:_SHOWN]
-    if len(found) > _SHOWN:
-        yield f"{len(found) - _SHOWN} more paths of these packages differ in case only"
+                messages.append(_differ(other, label, path, installed.record.label))
+    yield from messages[:_SHOWN]
+    if len(messages) > _SHOWN:
+        yield f"{len(messages) - _SHOWN} more paths of these packages differ in case only"
 
 
 def _differ(path: str, label: str, other: str, other_label: str) -> str:

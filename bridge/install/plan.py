@@ -1,4 +1,4 @@
-"""From what is installed and what is to be: the operations between them. Pure."""
+"""Compute the operations between installed and resolved packages. Pure."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _SHOWN = 10  # names in one message
 
 
 def diff(state: PrefixState, resolution: Resolution, prefix: Path, *, again: Collection[str] = ()) -> Plan:
-    """What turns `state` into `resolution`.
+    """Return the plan that turns `state` into `resolution`.
 
-    A package is replaced by the one of its name, or by the one that brings the same PyPI project; what is in neither is
-    removed. Where python's minor version (or its free threading) changes, whatever lies in site-packages is installed
-    again. A package that is now asked for and was not before is installed again, so that its records say so.
+    A package is replaced by the one of its name, or of the same PyPI project; packages not in the resolution are
+    removed. If python's minor version or free threading changes, everything in site-packages is reinstalled. A newly
+    requested package is reinstalled, so that its records say so.
 
-    :param again: meta paths of installed packages that are installed again, for they are not what their record says.
+    :param again: meta paths of packages to reinstall, for they differ from their records.
     """
     python = resolution.target.python
     moved = state.python is not None and python is not None and _layout(state.python) != _layout(python)
@@ -77,54 +77,52 @@ def diff(state: PrefixState, resolution: Resolution, prefix: Path, *, again: Col
 
 
 def removal(state: PrefixState, target: Target, names: Iterable[str]) -> Plan:
-    """What takes `names` away, and what came only for their sake.
+    """Return the plan that removes `names` and the packages that only they needed.
 
-    Raises `UsageError` (`not-installed`); `NoSolutionError` (`still-needed`) where a package that stays needs one of
-    them.
+    Raises `UsageError` (`not-installed`); `NoSolutionError` (`still-needed`) if a remaining package needs one of them.
     """
-    gone = {installed.meta_path: installed for name in names for installed in matching(state, name)}
+    unwanted = {installed.meta_path: installed for name in names for installed in matching(state, name)}
     graph = _Graph(state, target)
-    staying = [installed for installed in state.installed if installed.meta_path not in gone]
-    # What nothing that was asked for needs, and did not need before either, was put there by other means: it stays,
-    # with all that it needs.
+    staying = [installed for installed in state.installed if installed.meta_path not in unwanted]
+    # Packages that no requested package needed before were installed by other means: they stay, with dependencies.
     needed_before = graph.closure([installed for installed in state.installed if installed.requested])
     roots = [each for each in staying if each.requested or each.meta_path not in needed_before]
     needed = graph.closure(roots)
     orphans = [each for each in staying if each.meta_path in needed_before and each.meta_path not in needed]
-    staying_for_good = [installed for installed in staying if installed not in orphans]
-    for installed in gone.values():
-        users = sorted({user.record.name for user in staying_for_good if installed in graph.direct(user)})
+    keep = [installed for installed in staying if installed not in orphans]
+    for installed in unwanted.values():
+        users = sorted({user.record.name for user in keep if installed in graph.direct(user)})
         if users:
             raise _still_needed(installed.record.name, users)
-    removed = [*gone.values(), *orphans]
+    removed = [*unwanted.values(), *orphans]
     return Plan(
         prefix=state.prefix,
         target=target,
         operations=tuple(sorted((Remove(old=old) for old in removed), key=_operation_name)),
-        keep=tuple(staying_for_good),
+        keep=tuple(keep),
         python=None if any(_is_python(old.record) for old in removed) else state.python,
     )
 
 
 def unaccounted(state: PrefixState, target: Target) -> tuple[Installed, ...]:
-    """What nobody asked for, and what nothing that was asked for needs: it was put there by other means.
+    """Return packages that are neither requested nor needed by a requested one: they were installed by other means.
 
-    py-rattler and old condas record no requests, so that this may be a whole environment.
+    py-rattler and old condas record no requests, so this may be a whole environment.
     """
     needed = _Graph(state, target).closure([installed for installed in state.installed if installed.requested])
     return tuple(installed for installed in state.installed if installed.meta_path not in needed)
 
 
 def with_unmanaged(state: PrefixState) -> PrefixState:
-    """`state` with what pip put there on its own among the installed, so that it can be planned for.
+    """Add distributions that pip installed on its own to the installed packages, so that they can be planned for.
 
-    Their records exist nowhere: their `meta_path` is one that conda would give them. What has no RECORD is left out,
-    for nobody knows its files. What was put there by a tool that does not say whether a person asked for it (PEP 376's
-    REQUESTED is pip's and uv's) counts as asked for: it goes only when it is named.
+    Their `meta_path` is the one conda would use; no such file exists. Distributions without RECORD are left out, for
+    their files are unknown. Those of a tool that does not write REQUESTED (PEP 376; pip and uv do) count as requested:
+    they are removed only by name.
     """
-    found = []
+    added = []
     for distribution in unmanaged(state):
-        # Who takes an egg away has to take its line out of a .pth too: pip does.
+        # Removing an egg means removing its line from a .pth file, which pip does.
         if distribution.entries is None or distribution.path.endswith(EGGS):
             continue
         is_marked = (distribution.installer or "") in {"pip", "uv"} and not distribution.requested
@@ -145,7 +143,7 @@ def with_unmanaged(state: PrefixState) -> PrefixState:
         entries = distribution.entries
         if all(entry.path != anchor.path for entry in entries):
             entries = (*entries, anchor)
-        found.append(
+        added.append(
             Installed(
                 record=record,
                 meta_path=f"{META}/{record.identity}.json",
@@ -153,7 +151,7 @@ def with_unmanaged(state: PrefixState) -> PrefixState:
                 requested=() if is_marked else (f"pypi:{distribution.name}",),
             )
         )
-    return replace(state, installed=(*state.installed, *found))
+    return replace(state, installed=(*state.installed, *added))
 
 
 def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:
@@ -174,29 +172,29 @@ def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:
 
 
 def matching(state: PrefixState, name: str) -> list[Installed]:
-    """The installed packages of a native name or of a PyPI project. Raises `UsageError` (`not-installed`)."""
+    """Return the installed packages of a native name or a PyPI project. Raises `UsageError` (`not-installed`)."""
     wanted = _canonical(name)
-    found = [
+    matches = [
         installed
         for installed in state.installed
         if installed.record.name == name.lower() or wanted in installed.record.pypi_names[:1]
     ] or [installed for installed in state.installed if _canonical(installed.record.name) == wanted]
-    if not found:
+    if not matches:
         others = [each for each in state.distributions if each.name == wanted]
         hint = f"see what is installed with: bridge list -p {state.prefix}"
         if others and others[0].path.endswith(EGGS):
-            hint = f"setuptools put it there, as an egg: {state.prefix}/bin/python -m pip uninstall {name}"
+            hint = f"setuptools installed it as an egg: {state.prefix}/bin/python -m pip uninstall {name}"
         elif others:
             hint = (
-                f"{others[0].installer or 'another tool'} put it there; let bridge take it over with: "
+                f"{others[0].installer or 'another tool'} installed it; let bridge adopt it: "
                 f"bridge adopt -p {state.prefix} {name}"
             )
         raise UsageError("not-installed", f"{name} is not installed in {state.prefix}", hint=hint)
-    return found
+    return matches
 
 
 class _Graph:
-    """Who needs whom among the installed, by the requirements as they hold here: markers and extras are judged."""
+    """The dependencies among installed packages, with markers and extras evaluated."""
 
     def __init__(self, state: PrefixState, target: Target) -> None:
         self._by_name: dict[str, Installed] = {}
@@ -207,7 +205,7 @@ class _Graph:
         self._environment = target.marker_environment(state.python) if state.python is not None else None
 
     def closure(self, roots: Iterable[Installed]) -> set[str]:
-        """The meta paths of all that `roots` need, themselves included."""
+        """Return the meta paths of `roots` and everything they need."""
         reached: dict[str, set[str]] = {}
         agenda = [(root, extra) for root in roots for extra in ("", *_extras(root.requested))]
         while agenda:
@@ -219,7 +217,7 @@ class _Graph:
         return set(reached)
 
     def direct(self, installed: Installed) -> list[Installed]:
-        """What a package needs itself, extras that were asked of it included."""
+        """Return the direct dependencies of a package, those of its requested extras included."""
         extras = ("", *_extras(installed.requested))
         found = [other for extra in extras for other, _ in self._needs(installed, extra)]
         return [other for other in found if other is not installed]
@@ -234,7 +232,7 @@ class _Graph:
             try:
                 requirement = parse_pypi(text)
             except UsageError:
-                continue  # the resolver passed it over too
+                continue  # the resolver skips it too
             if requirement.marker is None:
                 holds = not extra
             else:
@@ -245,14 +243,14 @@ class _Graph:
 
 
 def _extras(requested: Iterable[str]) -> list[str]:
-    """The extras that the texts of requests name; a MatchSpec names none."""
-    found: list[str] = []
+    """Return the extras in the texts of requests; a MatchSpec has none."""
+    extras: list[str] = []
     for text in requested:
         try:
-            found += parse_pypi(text).extras
+            extras += parse_pypi(text).extras
         except UsageError:
             continue
-    return found
+    return extras
 
 
 def _predecessor(record: Record, among: Iterable[Installed]) -> Installed | None:

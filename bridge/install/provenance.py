@@ -1,7 +1,7 @@
-"""The bytes that say where an installed wheel comes from: conda-meta JSON, RECORD, direct_url.json, history.
+"""The bytes that record where an installed wheel comes from: conda-meta JSON, RECORD, direct_url.json, history.
 
-Pure: values in, bytes out. Standard keys in standard places only (PEP 376, PEP 610, PEP 627; conda's and rattler's
-`PrefixRecord`), so that conda, rattler and pip read what bridge installed as they read their own.
+Pure. Standard keys in standard places only (PEP 376, PEP 610, PEP 627; conda's and rattler's `PrefixRecord`), so that
+conda, rattler and pip read them as their own.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ INSTALLER = b"bridge\n"
 
 _PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
 WHEEL_TYPE = "virtual_python_wheel"  # of conda's PackageType
-HARD_LINK = 1  # conda's LinkType: how the files came here
+HARD_LINK = 1  # of conda's LinkType
 _URL_KEYS = frozenset({"url", "channel", "requested_spec", "requested_specs"})
 _SPECS = re.compile(r"^#\s*(update|install|create|remove|uninstall)\s+specs:\s*\[(.*)\]\s*$", re.MULTILINE)
 _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
@@ -58,7 +58,7 @@ _SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
 
 
 def meta_path(record: Record) -> str:
-    """`conda-meta/NAME-VERSION-BUILD.json`; conda sees a record under no other name."""
+    """Return `conda-meta/NAME-VERSION-BUILD.json`, the only name conda recognises."""
     return f"{META}/{record.identity}.json"
 
 
@@ -70,20 +70,20 @@ def conda_meta(
     requested: Sequence[str] = (),
     source: str = "",
 ) -> bytes:
-    """The conda-meta JSON of an installed wheel. What is not known is left out: a `null` breaks other readers.
+    """Return the conda-meta JSON of an installed wheel. Unknown values are left out: a `null` breaks other readers.
 
-    Three fields are as other clients need them, not as the wheel is called:
+    Three fields have the form that other clients need:
 
-    * `fn` is `NAME-VERSION-BUILD.conda`: conda up to 26.5 and mamba 2 look for the record under `fn` less its ending.
-    * `package_type` tells conda's exporters that the package belongs below `pip:`.
-    * `channel` is one of conda's placeholders for "no channel": an index as a channel would be asked for repodata, and
-      mamba 2 leaves the files of a package whose channel has `pypi` in it to pip.
+    * `fn` is `NAME-VERSION-BUILD.conda`: conda up to 26.5 and mamba 2 look for the record under `fn` less its suffix.
+    * `package_type` makes conda's exporters list the package below `pip:`.
+    * `channel` is conda's placeholder for "no channel": conda would request repodata from an index, and mamba 2 leaves
+      the files of a package whose channel contains `pypi` to pip.
 
-    The wheel's file name and its index are the qualifiers of its first purl (`converters.purls`).
+    The wheel's file name and its index are qualifiers of its first purl (`converters.purls`).
 
-    :param entries: every path of the package but this file, with its hash; written in the order of the paths.
+    :param entries: every path of the package except this file, with hashes; written sorted by path.
     :param depends: MatchSpecs (`depends`); the record's own requirements are PEP 508.
-    :param requested: the texts that a person asked for it with.
+    :param requested: the texts of the user's requests.
     :param source: a directory that describes the package to conda-pack; empty: none.
 
     Raises `ValueError` for a record without a URL: conda's and rattler's need one.
@@ -114,7 +114,7 @@ def conda_meta(
 
 
 def wheel_package(record: Record, requested: Sequence[str] = ()) -> dict[str, object]:
-    """The keys of a wheel's conda-meta JSON whose form other clients decide; see `conda_meta`."""
+    """The keys of a wheel's conda-meta JSON whose form other clients determine; see `conda_meta`."""
     return {
         "package_type": WHEEL_TYPE,
         "url": public(record.url),
@@ -126,11 +126,11 @@ def wheel_package(record: Record, requested: Sequence[str] = ()) -> dict[str, ob
 
 
 def conda_package(record: Record, requested: Sequence[str] = ()) -> dict[str, object]:
-    """The keys of a conda package's conda-meta JSON that say what it is, as its channel says them.
+    """The keys of a conda package's conda-meta JSON, as its channel states them.
 
-    Channels correct the dependencies of packages that are out already (repodata patches); solvers go by the channel,
-    so conda-meta has the channel's record and not the archive's index.json (CEP 36; conda and rattler do the same).
-    What is not known is left out: mamba reads no `null`.
+    Channels correct dependencies of published packages (repodata patches), and solvers use the channel, so conda-meta
+    has the channel's record and not the archive's index.json (CEP 36; as conda and rattler). Unknown values are left
+    out: mamba reads no `null`.
     """
     document: dict[str, object] = {
         **dict(record.others),
@@ -169,16 +169,16 @@ def _purls(record: Record) -> list[str]:
 
 
 def _requests(record: Record, requested: Sequence[str]) -> dict[str, object]:
-    """What a person asked for: as conda's MatchSpec takes it, and word for word."""
+    """The user's requests: the first as a MatchSpec for conda, and all verbatim."""
     if not requested:
         return {}
     return {"requested_spec": _history_spec(record, requested[0]), "requested_specs": list(requested)}
 
 
 def record_bytes(document: Mapping[str, object]) -> bytes:
-    """A conda-meta record as text: a key a line, and a path a line.
+    """Format a conda-meta record: one key per line, one path per line.
 
-    Python's encoder in C lays nothing out, and the one that does took a third of the time of staging many wheels.
+    Python's C encoder does not indent, and the Python one took a third of the time of staging many wheels.
     """
     encode = json.JSONEncoder(ensure_ascii=False).encode
     lines = []
@@ -194,13 +194,16 @@ def record_bytes(document: Mapping[str, object]) -> bytes:
 
 
 def _path_data(entry: Entry) -> dict[str, object]:
-    found = entry.fingerprint
-    is_compiled = entry.path.endswith(".pyc") and found.kind == "file" and found.sha256 is None
-    data: dict[str, object] = {"_path": entry.path, "path_type": "pyc_file" if is_compiled else _PATH_TYPES[found.kind]}
-    if found.sha256 is not None:
-        data |= {"sha256": found.sha256, "sha256_in_prefix": found.sha256}
-    if found.size is not None:
-        data["size_in_bytes"] = found.size
+    fingerprint = entry.fingerprint
+    is_compiled = entry.path.endswith(".pyc") and fingerprint.kind == "file" and fingerprint.sha256 is None
+    data: dict[str, object] = {
+        "_path": entry.path,
+        "path_type": "pyc_file" if is_compiled else _PATH_TYPES[fingerprint.kind],
+    }
+    if fingerprint.sha256 is not None:
+        data |= {"sha256": fingerprint.sha256, "sha256_in_prefix": fingerprint.sha256}
+    if fingerprint.size is not None:
+        data["size_in_bytes"] = fingerprint.size
     return data
 
 
@@ -211,35 +214,35 @@ def conda_depends(
     *,
     extras: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """The MatchSpecs of a wheel's record: what it needs on `target`, its markers evaluated.
+    """Return the MatchSpecs of a wheel's dependencies on `target`, with markers evaluated.
 
-    `python` comes first, as Requires-Python says and pinned to the minor in whose site-packages the files lie: another
-    client that changed it would leave them behind. What has no MatchSpec (a version with `===`, a URL) is written as
-    the name alone, for a record that cannot be written would be worse; what is no PEP 508 is left out. Raises
-    `ValueError` where a marker is to be evaluated for a target without a python.
+    `python` comes first: Requires-Python, and the minor version whose site-packages has the files: a client that
+    changed it would leave them behind. A requirement without MatchSpec (`===`, a URL) becomes its bare name, for the
+    record must be writable; invalid PEP 508 is left out. Raises `ValueError` if a marker is evaluated for a target
+    without python.
     """
-    found = dict.fromkeys(_python_specs(record, target))
+    specs = dict.fromkeys(_python_specs(record, target))
     for text in record.requirements:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
             continue
         if requirement.marker is None or _applies(requirement, target, ("", *extras)):
-            found[_spec(requirement, names)] = None
-    return tuple(found)
+            specs[_spec(requirement, names)] = None
+    return tuple(specs)
 
 
 def _python_specs(record: Record, target: Target) -> tuple[str, ...]:
-    found = []
+    specs = []
     try:
         versions = to_version_spec(SpecifierSet(record.requires_python or ""))
-        found += [f"python {versions}"] if versions else []
+        specs += [f"python {versions}"] if versions else []
     except (BridgeError, InvalidSpecifier):
-        pass  # Who wrote it wrote nothing that a solver could have met: it was ignored there as well.
+        pass  # An invalid Requires-Python: the resolver ignored it too.
     if target.python is not None:
         major, minor = target.python.minor
-        found.append(f"python {major}.{minor}.*")
-    return tuple(found) or ("python",)
+        specs.append(f"python {major}.{minor}.*")
+    return tuple(specs) or ("python",)
 
 
 def _applies(requirement: Requirement, target: Target, extras: Iterable[str]) -> bool:
@@ -257,14 +260,14 @@ def _spec(requirement: Requirement, names: NameMap) -> str:
 
 
 def record_hash(sha256: str) -> str:
-    """A sha256 as a row of RECORD has it (PEP 376)."""
+    """Format a sha256 for a row of RECORD (PEP 376)."""
     return f"sha256={base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b'=').decode()}"
 
 
 def record_file(entries: Iterable[Entry], site_packages: str, record_path: str) -> bytes:
-    """RECORD (PEP 376, PEP 627): rows relative to site-packages, sorted; its own row has no hash.
+    """Return RECORD (PEP 376, PEP 627): rows relative to site-packages, sorted; its own row has no hash.
 
-    :param entries: every file of the distribution but RECORD, with sha256 and size; bytecode has neither.
+    :param entries: every file of the distribution except RECORD, with sha256 and size; bytecode has neither.
     :param site_packages: prefix-relative; scripts become `../../../bin/x`.
     :param record_path: RECORD's own prefix-relative path.
     """
@@ -275,20 +278,20 @@ def record_file(entries: Iterable[Entry], site_packages: str, record_path: str) 
 
     rows = [(relative(record_path), "", "")]
     for entry in entries:
-        found = entry.fingerprint
-        if found.sha256 is None and entry.path.endswith(".pyc"):
+        fingerprint = entry.fingerprint
+        if fingerprint.sha256 is None and entry.path.endswith(".pyc"):
             rows.append((relative(entry.path), "", ""))
             continue
-        if found.sha256 is None or found.size is None:
+        if fingerprint.sha256 is None or fingerprint.size is None:
             raise ValueError(f"{entry.path} was not hashed")
-        rows.append((relative(entry.path), record_hash(found.sha256), str(found.size)))
+        rows.append((relative(entry.path), record_hash(fingerprint.sha256), str(fingerprint.size)))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(rows))
     return text.getvalue().encode("utf-8")
 
 
 def direct_url(record: Record) -> bytes:
-    """direct_url.json (PEP 610) of an archive; `hash` is there for readers older than `hashes`."""
+    """Return direct_url.json (PEP 610) of an archive; `hash` is for readers older than `hashes`."""
     archive: dict[str, object] = {}
     if record.sha256:
         archive = {"hash": f"sha256={record.sha256}", "hashes": {"sha256": record.sha256}}
@@ -297,7 +300,7 @@ def direct_url(record: Record) -> bytes:
 
 
 def is_direct(requested: Iterable[str]) -> bool:
-    """Whether one of a person's requirements names an archive by its URL or its path (PEP 610 records only those)."""
+    """Whether a request names an archive by URL or path (PEP 610 records only those)."""
     for text in requested:
         bare = text.strip().removeprefix("pypi:").strip()
         if bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:")) or bare.endswith(".whl"):
@@ -321,17 +324,16 @@ def history(
     removed_specs: Sequence[str] = (),
     wheels: Collection[str] = (),
 ) -> bytes:
-    """conda-meta/history with one revision more, in the form that conda parses.
+    """Append a revision to conda-meta/history, in the form that conda parses.
 
     :param when: `2026-11-22 10:00:00`.
-    :param command: the command line, of one line.
-    :param removed_specs: native names that a person asked to remove.
-    :param wheels: the names of all wheels after the change. Their specs are left out, and taken back where an earlier
-        revision has them: `conda env export --from-history` writes every spec as a conda package, and conda 26.7 stops
-        at one that none is there for.
+    :param command: the command line.
+    :param removed_specs: native names that the user removed.
+    :param wheels: the names of all wheels after the change. Their specs are left out, and revoked if an earlier
+        revision has them: `conda env export --from-history` writes every spec as a conda package, and conda 26.7 fails
+        on one that is not installed as such.
 
-    Specs are written so that conda's MatchSpec takes every one of them: conda reads this file whole, and one that it
-    cannot parse would break it.
+    Every spec must be a valid MatchSpec: conda parses the whole file, and fails on an invalid one.
     """
     lines = [f"==> {when} <==", f"# cmd: {_one_line(command)}", f"# bridge version: {version}"]
     known = _distributions(previous)
@@ -361,23 +363,23 @@ def _history_spec(record: Record, text: str) -> str:
 
 
 def _requested_in(previous: bytes) -> set[str]:
-    """The names that a history has as asked for (conda's `History.get_requested_specs_map`), without their specs."""
-    found: set[str] = set()
+    """Return the requested names in a history, without versions (conda's `History.get_requested_specs_map`)."""
+    requested: set[str] = set()
     for action, text in _SPECS.findall(previous.decode("utf-8", "replace")):
         specs = [single or double for single, double in _QUOTED.findall(text)]
         names = {match[1].lower() for spec in specs if (match := _NAME.match(spec))}
-        found = found - names if action in {"remove", "uninstall"} else found | names
-    return found
+        requested = requested - names if action in {"remove", "uninstall"} else requested | names
+    return requested
 
 
 def _distributions(previous: bytes) -> dict[str, str]:
-    """Identity → how a history has it (`CHANNEL/SUBDIR::NAME-VERSION-BUILD`): the same text ends it."""
+    """Map identity → its text in a history (`CHANNEL/SUBDIR::NAME-VERSION-BUILD`), which a removal must repeat."""
     lines = previous.decode("utf-8", "replace").splitlines()
     return {line.rpartition("::")[2].strip(): line[1:].strip() for line in lines if line.startswith("+")}
 
 
 def _distribution(record: Record) -> str:
-    if record.ecosystem == "wheel" and record.subdir != "pypi":  # What pip installed has conda's made-up channel.
+    if record.ecosystem == "wheel" and record.subdir != "pypi":  # conda assigns pip's packages a channel of its own.
         return f"{NO_CHANNEL}/{record.subdir}::{record.identity}"
     channel = public(record.origin or record.url.rpartition("/")[0])
     channel = channel.rstrip("/").removesuffix(f"/{record.subdir}")
@@ -385,6 +387,6 @@ def _distribution(record: Record) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A command line for the history: of one line, and without the user and password of any URL in it."""
+    """Return a command line for the history: one line, without credentials in URLs."""
     shown = masked(text)
     return "".join(character if character.isprintable() else "?" for character in shown)

@@ -1,8 +1,8 @@
-"""Writing this prefix into files that name another one, with the hashes of their records, in one transaction.
+"""Write this prefix into files that name another one, and their new hashes into the records, in one transaction.
 
-Each file becomes what conda or rattler would have written: the packed file is made again of what lies there, which its
-sha256 proves, and this prefix is written into that. No archive is needed. Where the record has no placeholder (mamba 2
-writes none) and in scripts of installers, the old prefix is replaced by the new one.
+Each file becomes what conda or rattler would have written: the packed content is restored from the installed one and
+verified by its sha256, then this prefix is written into it. No archive is needed. Without a placeholder in the record
+(mamba 2 writes none), and in scripts of installers, the old prefix is replaced by the new one.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from bridge.prefix.placeholders import listed_items, placeholders_of
 __all__ = ["RELOCATED", "Relocation", "look", "relocate"]
 
 RELOCATED = frozenset({"foreign-prefix", "foreign-shebang", "rewritten-prefix"})
-"""The findings that are repaired by writing this prefix into a file, where that can be done without the archive."""
+"""Findings repaired by writing this prefix into a file, if that works without the archive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relocation:
-    """What is to be rewritten: path → content, files and records; bytecode that goes; the state that comes of it.
+    """The files and records to rewrite (path → content), bytecode to remove, and the resulting state.
 
-    :param left: files that cannot be rewritten without the archive they came from.
+    :param left: files that cannot be rewritten without their archive.
     """
 
     state: PrefixState
@@ -47,7 +47,7 @@ class Relocation:
     left: frozenset[str] = frozenset()
 
     def stage(self, staging: Path, *, is_alone: bool) -> tuple[PathChange, ...]:
-        """Write the new files into `staging`, and the ledger where no plan does that (`is_alone`)."""
+        """Write the new files into `staging`; with `is_alone` (no plan does it) the ledger too."""
         if not self.files:
             return ()
         contents = dict(self.files)
@@ -70,32 +70,32 @@ class Relocation:
 
 
 def look(prefix: Path) -> Mapping[str, EmbeddedPrefix]:
-    """Path → the prefix in it, where that is not what it should be. Reads the environment as an audit does."""
+    """Return path → the prefix in it, if that is not the right one. Reads the environment as an audit does."""
     with start(prefix) as running:
         return running.embedded_prefixes()
 
 
 def relocate(state: PrefixState, placed: Mapping[str, EmbeddedPrefix], *, without: Collection[str] = ()) -> Relocation:
-    """What is to be written so that each of these files names `state.prefix`, and each record has its hash.
+    """Compute the files that must name `state.prefix`, and their records.
 
-    :param without: the labels of packages that are left alone, for they are installed again.
+    :param without: labels of packages to skip, which are reinstalled.
 
-    Raises `UnsafeInputError` (`prefix-too-long`) where a binary has too little room for this prefix.
+    Raises `UnsafeInputError` (`prefix-too-long`) if a binary has too little room for this prefix.
     """
-    work = _Work(state, placed)
+    work = _Relocator(state, placed)
     for installed in state.installed:
         if installed.record.label not in without:
             work.rewrite(installed)
     return work.result()
 
 
-class _Work:
+class _Relocator:
     def __init__(self, state: PrefixState, placed: Mapping[str, EmbeddedPrefix]) -> None:
         self._state, self._placed = state, placed
         self._here = str(state.prefix)
         self._former = sorted({each.prefix for each in placed.values() if not each.is_here})
         self._files: dict[str, bytes] = {}
-        self._done: dict[str, _Done] = {}
+        self._done: dict[str, _Rewritten] = {}
         self._left: set[str] = set()
         self._bytecode: set[str] = set()
         self._tight: list[str] = []
@@ -129,14 +129,14 @@ class _Work:
         if data is None:
             self._left.add(path)
             return
-        self._done[path] = _Done(
+        self._done[path] = _Rewritten(
             sha256=_sha256(data), size=len(data), packed_size=None if packed is None else len(packed)
         )
         if data != was:
             self._files[path] = data
 
     def _stale(self, installed: Installed) -> Iterator[str]:
-        """Bytecode of the package that nobody promises the bytes of, and that names a former prefix."""
+        """Yield bytecode without a recorded hash that names a former prefix."""
         if not self._former:
             return
         for entry in installed.entries:
@@ -148,24 +148,24 @@ class _Work:
                 if any(holds(data, former) for former in self._former):
                     yield entry.path
 
-    def _record(self, installed: Installed, done: Mapping[str, _Done]) -> None:
-        """Write the new hashes into the record, and into RECORD where bridge keeps that."""
+    def _record(self, installed: Installed, done: Mapping[str, _Rewritten]) -> None:
+        """Write the new hashes into the conda-meta record, and into RECORD of a wheel."""
         document = json.loads(fs.read_content(self._state.prefix / installed.meta_path))
         if installed.record.ecosystem == "wheel":
             done = {**done, **self._listing(installed, done)}
-        promised = {entry.path: entry.fingerprint.sha256 for entry in installed.entries}
-        changed = {was: found for path, found in done.items() if (was := promised.get(path)) is not None}
+        recorded = {entry.path: entry.fingerprint.sha256 for entry in installed.entries}
+        changed = {was: rewritten for path, rewritten in done.items() if (was := recorded.get(path)) is not None}
         for path, item in listed_items(document):
-            if (found := done.get(path)) is not None:
-                _update(item, promised.get(path), found)
+            if (rewritten := done.get(path)) is not None:
+                _update(item, recorded.get(path), rewritten)
             elif item.get("path_type") == "softlink":
                 _update_link(item, changed)
         data = record_bytes(document)
         self._files[installed.meta_path] = data
         self._installed.append(condameta.parse(data, installed.meta_path)[0])
 
-    def _listing(self, installed: Installed, done: Mapping[str, _Done]) -> Mapping[str, _Done]:
-        """Rewrite RECORD, which has the same hashes; what became of it."""
+    def _listing(self, installed: Installed, done: Mapping[str, _Rewritten]) -> Mapping[str, _Rewritten]:
+        """Rewrite RECORD, and return its own new hash."""
         path = next((each.path for each in installed.entries if each.path.endswith(".dist-info/RECORD")), None)
         if path is None:
             return {}
@@ -175,13 +175,13 @@ class _Work:
             return {}
         data = _with_hashes(was, posixpath.dirname(posixpath.dirname(path)), done)
         self._files[path] = data
-        return {path: _Done(sha256=_sha256(data), size=len(data))}
+        return {path: _Rewritten(sha256=_sha256(data), size=len(data))}
 
     def result(self) -> Relocation:
         if self._tight:
             raise UnsafeInputError(
                 "prefix-too-long",
-                f"{self._here} is too long to be written into {len(self._tight)} file(s)",
+                f"{self._here} is too long for {len(self._tight)} file(s)",
                 context=tuple(self._tight[:5]),
                 hint="move the environment to a shorter path",
             )
@@ -196,8 +196,8 @@ class _Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Done:
-    """What a file is after it was rewritten; `packed_size` is that of the file in the archive, where that is known."""
+class _Rewritten:
+    """A rewritten file; `packed_size` is its size in the archive, if known."""
 
     sha256: str
     size: int
@@ -208,10 +208,10 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _update(item: dict[str, Any], promised: str | None, done: _Done) -> None:
-    """Write the new hash into one path of a record, wherever the record has one of the installed file.
+def _update(item: dict[str, Any], promised: str | None, done: _Rewritten) -> None:
+    """Update the hash of one path in a record, in whatever key the record has for the installed file.
 
-    conda and mamba keep the size of the packed file, bridge that of the installed one.
+    conda and mamba record the size of the packed file, bridge that of the installed one.
     """
     has_placeholder = isinstance(item.get("prefix_placeholder"), str)
     if isinstance(item.get("sha256_in_prefix"), str) or has_placeholder:
@@ -225,22 +225,22 @@ def _update(item: dict[str, Any], promised: str | None, done: _Done) -> None:
         item["size_in_bytes"] = done.size
 
 
-def _update_link(item: dict[str, Any], changed: Mapping[str, _Done]) -> None:
-    """Write the new hash of what a link leads to: mamba records it as `sha256_in_prefix`, bridge as `sha256`."""
+def _update_link(item: dict[str, Any], changed: Mapping[str, _Rewritten]) -> None:
+    """Update the hash of a link's target: mamba records it as `sha256_in_prefix`, bridge as `sha256`."""
     for key in ("sha256_in_prefix", "sha256"):
         value = item.get(key)
-        if isinstance(value, str) and (found := changed.get(value)) is not None:
-            item[key] = found.sha256
+        if isinstance(value, str) and (rewritten := changed.get(value)) is not None:
+            item[key] = rewritten.sha256
             if key == "sha256" and "size_in_bytes" in item:
-                item["size_in_bytes"] = found.size
+                item["size_in_bytes"] = rewritten.size
 
 
-def _with_hashes(data: bytes, site: str, done: Mapping[str, _Done]) -> bytes:
-    """RECORD with the new hashes of rows that have one (PEP 376)."""
+def _with_hashes(data: bytes, site: str, done: Mapping[str, _Rewritten]) -> bytes:
+    """Return RECORD with new hashes in the rows that have one (PEP 376)."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     for row in csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape"))):
         is_hashed = len(row) == 3 and row[1]
-        found = done.get(posixpath.normpath(posixpath.join(site, row[0]))) if is_hashed else None
-        writer.writerow(row if found is None else [row[0], record_hash(found.sha256), str(found.size)])
+        rewritten = done.get(posixpath.normpath(posixpath.join(site, row[0]))) if is_hashed else None
+        writer.writerow(row if rewritten is None else [row[0], record_hash(rewritten.sha256), str(rewritten.size)])
     return stream.getvalue().encode("utf-8", "surrogateescape")

@@ -1,7 +1,7 @@
-"""`bridge audit --fix`: install again, from the very artifacts they came from, the packages whose files are damaged.
+"""`bridge audit --fix`: reinstall the packages with damaged files from the very artifacts they came from.
 
-What an interrupted pip left behind goes in the same transaction. Nothing is solved: the same version comes back, from
-the URL and with the sha256 that its record has. A file that a person changed is kept aside, as in every other change.
+Remains of an interrupted pip are removed in the same transaction. Nothing is solved: the version stays, from the URL
+and with the sha256 in its record. Files changed by a user are kept aside, as in every change.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bridge.audit.finding import Report, is_fixable
 from bridge.errors import NetworkError, UsageError
 from bridge.fs import Tree
 from bridge.install.fetching import fetch_archive
-from bridge.install.lost_records import damaged_records, found_again
+from bridge.install.lost_records import damaged_records, recover_records
 from bridge.install.relocation import RELOCATED, Relocation, look, relocate
 from bridge.install.sources import Sources
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Remove, Resolved
@@ -29,16 +29,16 @@ from converters.wheel import WheelInfo
 __all__ = ["CLEARED", "Repair", "plan_repair"]
 
 CLEARED = frozenset({"leftover", "distribution-without-metadata", "foreign-file"})
-"""The findings whose path no package owns, and that are repaired by taking it away."""
+"""Findings about paths without an owner, repaired by removal."""
 
 _WHOLE = frozenset({"leftover", "foreign-file"})  # of the others, the directory that the path lies in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
-    """What `--fix` does: packages to be installed again, files to be rewritten, what no package owns to be removed.
+    """What `--fix` does: reinstall packages, rewrite files, remove paths without an owner.
 
-    `state` is the prefix with the hashes of what is rewritten.
+    `state` is the prefix with the hashes of rewritten files.
     """
 
     state: PrefixState
@@ -49,57 +49,60 @@ class Repair:
 
     @property
     def gone(self) -> tuple[str, ...]:
-        """The paths that are removed."""
+        """The paths to remove."""
         return tuple(change.path for change in self.cleared)
 
     def stage(self, staging: Path) -> tuple[PathChange, ...]:
-        """The changes besides those of the plan; new files are written into `staging`."""
+        """Return the changes besides those of the plan; new files are written into `staging`."""
         return (*self.relocation.stage(staging, is_alone=self.plan.is_empty), *self.cleared)
 
 
 def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], Sources]) -> Repair:
-    """Rewrite the files that name another prefix, and reinstall the owners of what is damaged otherwise.
+    """Rewrite files that name another prefix, and reinstall the owners of other damaged files.
 
-    Fetches the wheels among them: their records are made from METADATA; and the packages whose records cannot be read:
-    what they brought is known of their archives. Raises `UsageError` (`no-origin`) for a package whose record does not
-    say where it came from; `NetworkError` where nothing can be repaired because archives cannot be had;
-    `UnsafeInputError` (`prefix-too-long`), as `bridge.install.relocation`.
+    Fetches damaged wheels, whose records are made from METADATA, and packages with unreadable records, whose archives
+    list their paths.
+
+    Raises `UsageError` (`no-origin`) for a package whose record has no source; `NetworkError` if nothing can be
+    repaired because no archive is available; `UnsafeInputError` (`prefix-too-long`) as `bridge.install.relocation`.
     """
     state = prefixes.require(path)
     sources = sources_of(state)
     fixable = [finding for finding in report.findings if is_fixable(finding)]
-    misplaced = [finding for finding in fixable if finding.id in RELOCATED]
-    placed = look(path) if misplaced else {}
-    doubles = {each.path for each in fixable if each.id == "duplicate-record"}
+    foreign = [finding for finding in fixable if finding.id in RELOCATED]
+    prefixes_in = look(path) if foreign else {}
+    duplicates = {each.path for each in fixable if each.id == "duplicate-record"}
     damaged = {
         each.owner or ""
         for each in fixable
-        if each.id != "duplicate-record" and (each.id not in RELOCATED or each.path not in placed)
+        if each.id != "duplicate-record" and (each.id not in RELOCATED or each.path not in prefixes_in)
     }
-    relocation = relocate(state, placed, without=damaged)
-    # What cannot be written without its archive comes out of that.
-    damaged |= {each.owner or "" for each in misplaced if each.path in relocation.left}
+    relocation = relocate(state, prefixes_in, without=damaged)
+    # Files that cannot be rewritten without their archive are reinstalled.
+    damaged |= {each.owner or "" for each in foreign if each.path in relocation.left}
     if relocation.left:
-        relocation = relocate(state, placed, without=damaged)
+        relocation = relocate(state, prefixes_in, without=damaged)
     state = relocation.state
-    lost = tuple(found_again(state, report, sources))
+    recovered = tuple(recover_records(state, report, sources))
     unreadable = damaged_records(state, report)
     state = replace(
         state,
-        installed=(*state.installed, *lost),
+        installed=(*state.installed, *recovered),
         defects=tuple(defect for defect in state.defects if defect.path not in unreadable),
     )
-    superfluous = [each for each in state.installed if each.meta_path in doubles]
+    redundant = [each for each in state.installed if each.meta_path in duplicates]
     broken = [
-        each for each in state.installed if each not in superfluous and (each.record.label in damaged or each in lost)
+        each
+        for each in state.installed
+        if each not in redundant and (each.record.label in damaged or each in recovered)
     ]
     target = sources.session.target
     if state.python is not None:
         target = target.with_python(state.python)
-    brought, missed = _brought(broken, target, sources)
+    available, unavailable = _available(broken, target, sources)
     operations: tuple[Reinstall | Remove, ...] = (
-        *(Reinstall(old=old, new=new) for old, new in brought),
-        *(Remove(old=old) for old in superfluous),
+        *(Reinstall(old=old, new=new) for old, new in available),
+        *(Remove(old=old) for old in redundant),
     )
     changed = {step.old.meta_path for step in operations}
     plan = Plan(
@@ -110,17 +113,19 @@ def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], 
         python=state.python,
     )
     cleared = _leftovers(path, report, plan)
-    if missed and not (operations or cleared or relocation.files):
-        raise next(iter(missed.values()))
-    sources.session.warnings += [f"{name} is not repaired: {why.message}; {why.hint}" for name, why in missed.items()]
+    if unavailable and not (operations or cleared or relocation.files):
+        raise next(iter(unavailable.values()))
+    sources.session.warnings += [
+        f"{name} is not repaired: {why.message}; {why.hint}" for name, why in unavailable.items()
+    ]
     return Repair(state=state, plan=plan, sources=sources, relocation=relocation, cleared=cleared)
 
 
 def _leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]:
-    """What `--fix` takes away: each file of what pip left behind, and of dist-infos that say nothing any more; files in
-    conda-meta that are no records, and the damaged records of wheels.
+    """Return removals: remains of pip, dist-infos without metadata, files in conda-meta that are no records, damaged
+    records of wheels.
 
-    :param plan: what is installed again; the records of that are replaced.
+    :param plan: the records of reinstalled packages are replaced, not removed.
     """
     roots = [
         finding.path if finding.id in _WHOLE else finding.path.rpartition("/")[0]
@@ -131,25 +136,25 @@ def _leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]
     again = {step.old.meta_path for step in plan.operations if isinstance(step, Reinstall)}
     roots += [each for each in damaged_records(prefixes.require(path, is_brief=True), report) if each not in again]
     with Tree(path) as tree:
-        found = [each for root in roots for each in _below(tree, root)]
-        fingerprints = {each: tree.fingerprint(each) for each in dict.fromkeys(found)}
+        paths = [each for root in roots for each in _below(tree, root)]
+        fingerprints = {each: tree.fingerprint(each) for each in dict.fromkeys(paths)}
     return tuple(PathChange(path=each, before=was, after=None) for each, was in fingerprints.items() if was is not None)
 
 
 def _below(tree: Tree, root: str) -> list[str]:
-    """The files of a directory, deepest first, or the file itself; the directory, where it is empty."""
+    """Return the files below a directory, deepest first; an empty directory, or a file, by itself."""
     status = tree.lstat(root)
     if status is None or not stat.S_ISDIR(status.st_mode):
         return [root]
     return [each for each, is_directory in tree.walk(root) if not is_directory] or [root]
 
 
-def _brought(
+def _available(
     broken: Iterable[Installed], target: Target, sources: Sources
 ) -> tuple[list[tuple[Installed, Resolved]], dict[str, NetworkError]]:
-    """The packages whose archives can be had, and by name why others cannot: one that is gone blocks no other."""
-    found: list[tuple[Installed, Resolved]] = []
-    missed: dict[str, NetworkError] = {}
+    """Return the packages whose archives are available, and by name the errors of others, which block none."""
+    available: list[tuple[Installed, Resolved]] = []
+    unavailable: dict[str, NetworkError] = {}
     for old in broken:
         try:
             new = _again(old, target, sources)
@@ -157,36 +162,36 @@ def _brought(
         except NetworkError as error:
             other = _elsewhere(old.record, sources)
             if other is None:
-                missed[old.record.name] = _unavailable(old.record, error, sources)
+                unavailable[old.record.name] = _unavailable(old.record, error, sources)
                 continue
             new = Resolved(record=other, requested=old.requested)
-        found.append((old, new))
-    return found, missed
+        available.append((old, new))
+    return available, unavailable
 
 
 def _elsewhere(record: Record, sources: Sources) -> Record | None:
-    """The same archive in another channel of the environment, or in one that was named."""
+    """Return the same archive from another channel of the environment, or from one given by the user."""
     if record.ecosystem != "conda":
         return None
     try:
         known = sources.channels.records(record.name)
-        found = next((each for each in known if each.sha256 == record.sha256 and each.url != record.url), None)
-        if found is not None:
-            fetch_archive(found, sources)
+        other = next((each for each in known if each.sha256 == record.sha256 and each.url != record.url), None)
+        if other is not None:
+            fetch_archive(other, sources)
     except NetworkError:
         return None
-    return found
+    return other
 
 
 def _unavailable(record: Record, error: NetworkError, sources: Sources) -> NetworkError:
-    """The error, with what to do."""
+    """Return the error with a hint."""
     where = "name a channel that has it with --channel" if record.ecosystem == "conda" else "make it available again"
     prefix = sources.session.settings.prefix
     return NetworkError(
         error.id,
-        f"the archive of {record.name} {record.version} cannot be had: {error.message}",
+        f"the archive of {record.name} {record.version} is not available: {error.message}",
         context=error.context,
-        hint=f"{where}, or take the package away and install another one: bridge remove -p {prefix} {record.name}",
+        hint=f"{where}, or remove the package and install another version: bridge remove -p {prefix} {record.name}",
     )
 
 
@@ -195,8 +200,8 @@ def _again(old: Installed, target: Target, sources: Sources) -> Resolved:
     if not record.url or record.sha256 is None:
         raise UsageError(
             "no-origin",
-            f"the record of {record.name} does not say where it came from, so it cannot be installed again",
-            hint=f"remove it and install it anew: bridge remove {record.name}",
+            f"the record of {record.name} names no source, so it cannot be reinstalled",
+            hint=f"remove it, then install it again: bridge remove {record.name}",
         )
     if record.ecosystem == "wheel":
         record = _of_archive(old.record, target, sources)
@@ -204,7 +209,7 @@ def _again(old: Installed, target: Target, sources: Sources) -> Resolved:
 
 
 def _of_archive(record: Record, target: Target, sources: Sources) -> Record:
-    """The record of a wheel out of the wheel itself: what is installed of its METADATA may be what is damaged."""
+    """Make the record of a wheel from its archive: the installed METADATA may be damaged."""
     manifest = check_wheel(fetch_archive(record, sources), filename=record.filename)
     info = WheelInfo.of_record(record, manifest.metadata, record.filename)
     fresh = translate(info, target, sources.names)

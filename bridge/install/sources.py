@@ -1,4 +1,4 @@
-"""Where the archives of a plan come from, and how the history names the command that changes an environment."""
+"""Where the archives of a plan come from, and the command line for conda's history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Sources", "command_line"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where a plan's archives come from: the session, its channels, and the names it was solved with."""
+    """The sources of a plan's archives: the session, its channels, and the name map used for solving."""
 
     session: RunPort
     channels: Channels
@@ -27,5 +27,5 @@ class Sources:
 
 
 def command_line() -> str:
-    """The command line as the history shows it, without the credentials that URLs in it may hold."""
+    """Return the command line without the credentials of URLs in it."""
     return masked(shlex.join(["bridge", *sys.argv[1:]]))
