@@ -83,7 +83,7 @@ def fetch(plan: Plan, sources: Sources, unpacking: Unpacking | None = None) -> F
     pending: dict[str, Future[_Checked]] = {}
     cache = sources.session.settings.cache_dir
     checkers = _Checkers(
-        wheels=WheelStore(cache / "unpacked", root=cache), packages=CondaManifests(cache / "checked", root=cache)
+        wheels=WheelStore(cache / "unpacked", root=cache), packages=CondaManifests(cache / "judged", root=cache)
     )
 
     def check_one(resolved: Resolved, path: Path) -> _Checked:

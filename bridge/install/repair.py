@@ -31,7 +31,7 @@ __all__ = ["CLEARED", "Repair", "plan_repair"]
 CLEARED = frozenset({"leftover", "distribution-without-metadata", "foreign-file"})
 """Findings about paths without an owner, repaired by removal."""
 
-_WHOLE = frozenset({"leftover", "foreign-file"})  # of the others, the directory that the path lies in
+_WHOLE = frozenset({"leftover", "foreign-file"})  # of the others, the parent directory is removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -162,10 +162,10 @@ def test_a_frozen_environment_is_not_changed(bridge: Bridge, root: Path, words: 
     [
         (b"", "gives no reason"),
         (b" \n", "gives no reason"),
-        (b"{not json", "cannot be read as CEP 22 has it"),
-        (b'{"message": 3}', "cannot be read as CEP 22 has it"),
-        (b'["message"]', "cannot be read as CEP 22 has it"),
-        (b"\xff", "cannot be read as CEP 22 has it"),
+        (b"{not json", "does not have the form of CEP 22"),
+        (b'{"message": 3}', "does not have the form of CEP 22"),
+        (b'["message"]', "does not have the form of CEP 22"),
+        (b"\xff", "does not have the form of CEP 22"),
         (b'{"message": "red\\u001b[31m"}', "reason: red?[31m"),
     ],
 )

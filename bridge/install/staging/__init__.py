@@ -1,8 +1,8 @@
-"""Staging a plan: every new inode is written aside, and every path that changes is told.
+"""Stage a plan: write every new inode aside, and return every path that changes.
 
-conda packages are linked by rattler, wheels placed through `installer`; both with the final prefix in what names it.
-What was staged is held against what was predicted, path by path and hash by hash, before anyone may swap it in. Then
-modules are compiled, and the records are written, which list the bytecode too.
+rattler links conda packages, `installer` places wheels; both embed the final prefix. The staged files are compared with
+the prediction by path and hash before anything is swapped. Then modules are compiled, and the records written, which
+list the bytecode.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ __all__ = ["StageInputs", "StagedPlan", "Unpacking", "check_prefix", "stage"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedPlan:
-    """What `bridge.transaction` swaps in, what was kept of a person's changes, and the prefix as it is to be.
+    """The changes for `bridge.transaction`, the user's files kept aside, and the resulting prefix.
 
-    `problem` says why modules that should have been compiled were not; empty: they were.
+    `problem` is the reason why modules were not compiled; empty if they were.
     """
 
     changes: tuple[PathChange, ...]
@@ -62,29 +62,29 @@ def stage(
     executor: Executor | None = None,
     unpacking: Unpacking | None = None,
 ) -> StagedPlan:
-    """Write all that is new into `staging`, as if it were `inputs.plan.prefix`.
+    """Write all new files into `staging`, as if it were `inputs.plan.prefix`, which is only read.
 
-    :param staging: a directory of ours, empty but for `conda-meta/.bridge`.
-    :param scratch: an absent directory, best on the same file system; it is removed in the end.
-    :param executor: of threads, for the wheels; by default a few are started.
-    :param unpacking: into `scratch`, where some of the plan's conda packages are being unpacked already.
+    :param staging: a directory of ours, empty except for `conda-meta/.bridge`.
+    :param scratch: an absent directory, ideally on the same file system; removed at the end.
+    :param executor: threads for the wheels; by default a few are started.
+    :param unpacking: is already unpacking conda packages of the plan into `scratch`.
 
-    Raises `IntegrityError` (`staged-differs`, `record-hash`: an archive is no longer what was judged),
-    `UnsafeInputError` (`prefix-too-long`), `UsageError` (`prefix-name`, `no-python`), `FaultError` (the system, or
-    rattler, refused; `staged-differs`: something else was written than the archives hold). The prefix is only read.
+    Raises `IntegrityError` (`staged-differs`; `record-hash`: an archive changed after its check), `UnsafeInputError`
+    (`prefix-too-long`), `UsageError` (`prefix-name`, `no-python`), `FaultError` (the system or rattler refused;
+    `staged-differs`: the written files differ from the archives).
     """
     check_prefix(inputs.plan.prefix, inputs.manifests.values())
     try:
         return _stage(inputs, staging, scratch, executor, unpacking)
     except IntegrityError as error:
-        if error.id != "staged-differs" or not _are_as_judged(inputs):
+        if error.id != "staged-differs" or not _are_unchanged(inputs):
             raise
-        # rattler goes on where the system refuses it a link, and writes something else: that is the system's fault.
+        # If the system refuses a link, rattler goes on and writes something else.
         raise FaultError(error.id, error.message, context=error.context, hint=error.hint) from error
 
 
-def _are_as_judged(inputs: StageInputs) -> bool:
-    """Whether the archives are still those whose hashes were verified."""
+def _are_unchanged(inputs: StageInputs) -> bool:
+    """Whether the archives still have the hashes that were verified."""
     hashes = {resolved.record.identity: resolved.record.sha256 for resolved in incoming(inputs.plan)}
     with suppress(OSError):
         return all(hashes[identity] in {None, sha256_of(path)} for identity, path in inputs.archives.items())
@@ -94,17 +94,16 @@ def _are_as_judged(inputs: StageInputs) -> bool:
 def _stage(
     inputs: StageInputs, staging: Path, scratch: Path, executor: Executor | None, unpacking: Unpacking | None
 ) -> StagedPlan:
-    # Beside this thread, packages are unpacked while the wheels are placed, and what is left over is removed while the
-    # records are made.
-    with ThreadPoolExecutor(max_workers=1) as beside, ExitStack() as held:
-        held.callback(fs.remove_tree, scratch)
-        unpacking = held.enter_context(unpacking or conda.Unpacking(scratch))
-        unpacked = beside.submit(unpacking.finish, inputs)
-        held.callback(wait, [unpacked])
+    # A second thread unpacks packages while wheels are placed, and removes the remains while records are written.
+    with ThreadPoolExecutor(max_workers=1) as background, ExitStack() as cleanup:
+        cleanup.callback(fs.remove_tree, scratch)
+        unpacking = cleanup.enter_context(unpacking or conda.Unpacking(scratch))
+        unpacked = background.submit(unpacking.finish, inputs)
+        cleanup.callback(wait, [unpacked])
         to, placed = _stage_wheels(inputs, staging, conda.paths_of(inputs), executor)
         conda.link(inputs, staging, scratch, unpacked.result())
-        sources = beside.submit(Originals(inputs.cache).keep, inputs, unpacked.result())
-        removed = beside.submit(held.pop_all().close)
+        sources = background.submit(Originals(inputs.cache).keep, inputs, unpacked.result())
+        removed = background.submit(cleanup.pop_all().close)
         compiled = compile_staged(inputs, staging)
         staged = _record_wheels(placed, to, compiled) if to is not None else {}
         staged |= conda.record(inputs, staging, compiled, sources.result())
@@ -113,34 +112,34 @@ def _stage(
     _check_tree(staging, staged.keys() | renewed.keys())
     after = state_after(inputs, staging)
     labels = {resolved.record.identity: resolved.record.label for resolved in incoming(inputs.plan)}
-    found = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
-    found |= renewed
-    found |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging, after).items()}
-    replacement = replace_paths(inputs.state, inputs.plan, found, staging, inputs.judgement)
+    staged_paths = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
+    staged_paths |= renewed
+    staged_paths |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging, after).items()}
+    replacement = replace_paths(inputs.state, inputs.plan, staged_paths, staging, inputs.judgement)
     return StagedPlan(
         changes=replacement.changes, kept_aside=replacement.kept_aside, state=after, problem=compiled.problem
     )
 
 
 def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
-    """Whether the prefix's own path can be written into the packages.
+    """Check that the prefix's path can be written into the packages.
 
-    Raises `UsageError` (`prefix-name`) for a path with a line break (W74), or that breaks the first lines of scripts;
-    `UnsafeInputError` (`prefix-too-long`) where a binary file of a conda package has no room for it.
+    Raises `UsageError` (`prefix-name`) for a path with a line break, or that breaks the first lines of scripts;
+    `UnsafeInputError` (`prefix-too-long`) if a binary file of a conda package has no room for it.
     """
     text = str(prefix)
-    if any(mark < " " or mark == "\x7f" for mark in text):
+    if any(character < " " or character == "\x7f" for character in text):
         raise UsageError(
-            "prefix-name", f"an environment's path cannot hold a line break or control character: {text!r}"
+            "prefix-name", f"an environment's path cannot contain a line break or control character: {text!r}"
         )
     manifests = tuple(manifests)
     is_of_conda = any(isinstance(each, CondaManifest) for each in manifests)
-    if is_of_conda and any("\udc80" <= mark <= "\udcff" for mark in text):
+    if is_of_conda and any("\udc80" <= character <= "\udcff" for character in text):
         raise UsageError("prefix-name", f"the path of an environment with conda packages must be UTF-8: {text!r}")
     if (broken := unfit(text, is_of_conda=is_of_conda)) is not None:
         raise UsageError(
             "prefix-name",
-            f"scripts in {text} would not start: their first line cannot hold {broken} in a path like this",
+            f"scripts in {text} would not start: their first line cannot contain {broken} in such a path",
             hint="choose a path of letters, digits and - _ . for the environment",
         )
     for manifest in manifests:
@@ -154,12 +153,9 @@ def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
                 )
 
 
-# --- wheels -----------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Placed:
-    """A wheel that was placed, and has no records yet."""
+class _PlacedWheel:
+    """A placed wheel without its records."""
 
     resolved: Resolved
     manifest: WheelManifest
@@ -167,11 +163,11 @@ class _Placed:
 
 
 def _stage_wheels(
-    inputs: StageInputs, staging: Path, present: Collection[str], executor: Executor | None
-) -> tuple[Placement | None, Sequence[_Placed]]:
-    """Place the wheels, and say where; without any, or without a python, nowhere.
+    inputs: StageInputs, staging: Path, taken: Collection[str], executor: Executor | None
+) -> tuple[Placement | None, Sequence[_PlacedWheel]]:
+    """Place the wheels; without wheels or python, nothing.
 
-    :param present: paths that conda packages of the plan bring; with the same bytes, or it was refused.
+    :param taken: paths of the plan's conda packages; identical content, or the plan was refused.
     """
     plan = inputs.plan
     manifests = {identity: each for identity, each in inputs.manifests.items() if isinstance(each, WheelManifest)}
@@ -190,7 +186,7 @@ def _stage_wheels(
         depends=specs,
         source=Originals(inputs.cache).plain(),
         yielded=inputs.judgement.yielded,
-        shared=_shared(inputs, wheels, present),
+        shared=_shared(inputs, wheels, taken),
     )
 
     def place(each: Resolved) -> tuple[Entry, ...]:
@@ -201,7 +197,7 @@ def _stage_wheels(
                 with unpacked_contents(manifest, unpacked) as contents:
                     return place_wheel(each, contents, manifest, to)
             except IntegrityError:
-                with suppress(FaultError):  # The cache lost a bit. The wheel itself is here.
+                with suppress(FaultError):  # The cache is corrupt; use the wheel itself.
                     fs.remove_tree(unpacked)
         with WheelContents(inputs.archives[identity], manifest) as packed:
             return place_wheel(each, packed, manifest, to)
@@ -209,32 +205,32 @@ def _stage_wheels(
     placed = []
     for each, entries in zip(wheels, _each(place, wheels, executor), strict=True):
         _check_wheel(inputs, each, manifests[each.record.identity], entries, to)
-        placed.append(_Placed(resolved=each, manifest=manifests[each.record.identity], entries=entries))
+        placed.append(_PlacedWheel(resolved=each, manifest=manifests[each.record.identity], entries=entries))
     return to, placed
 
 
-def _record_wheels(placed: Iterable[_Placed], to: Placement, compiled: Compiled) -> StagedPaths:
-    """Write the records of the wheels; all that is theirs."""
-    found: StagedPaths = {}
+def _record_wheels(placed: Iterable[_PlacedWheel], to: Placement, compiled: Compiled) -> StagedPaths:
+    """Write the records of the wheels; return all their paths."""
+    staged: StagedPaths = {}
     for each in placed:
         bytecode = compiled.of(entry.path for entry in each.entries)
         records = record_wheel(each.resolved, each.manifest, each.entries, bytecode, to)
         identity = each.resolved.record.identity
-        found |= {entry.path: (entry.fingerprint, identity) for entry in (*each.entries, *records)}
-        found |= {path: (fingerprint, identity) for path, fingerprint in bytecode.items()}
-    return found
+        staged |= {entry.path: (entry.fingerprint, identity) for entry in (*each.entries, *records)}
+        staged |= {path: (fingerprint, identity) for path, fingerprint in bytecode.items()}
+    return staged
 
 
 def _shared(inputs: StageInputs, wheels: Sequence[Resolved], present: Collection[str]) -> dict[str, frozenset[str]]:
-    """Identity → paths that another package of the plan writes, with the same bytes."""
+    """Map identity → paths that another package of the plan writes with the same content."""
     taken = set(present)
-    found = {}
+    shared = {}
     for each in wheels:
         paths = {entry.path for entry in inputs.predicted[each.record.identity]}
         paths -= inputs.judgement.yielded.get(each.record.identity, frozenset())
-        found[each.record.identity] = frozenset(paths & taken)
+        shared[each.record.identity] = frozenset(paths & taken)
         taken |= paths
-    return found
+    return shared
 
 
 def _each(
@@ -266,11 +262,8 @@ def _check_wheel(
         raise differs(resolved.record.label, *(f"path: {path}" for path in odd[:5]))
 
 
-# --- all together -----------------------------------------------------------------------------------------------------
-
-
 def _check_tree(staging: Path, staged: Collection[str]) -> None:
-    """Nothing lies in the staging directory but what was planned. (`__clobbers__`: rattler found two of one name.)"""
+    """Check that `staging` has no unplanned files (`__clobbers__`: rattler met two files of one name)."""
     with fs.Tree(staging) as tree:
         for path, is_directory in tree.walk(""):
             if not is_directory and path not in staged and not path.startswith(f"{OWN}/"):

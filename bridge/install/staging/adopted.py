@@ -1,4 +1,4 @@
-"""Staging records for what lies in the prefix already: its files stay, their owner is written down."""
+"""Stage the records of adopted distributions, whose files stay."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ __all__ = ["stage_adopted"]
 
 
 def stage_adopted(inputs: StageInputs, staging: Path, distributions: Mapping[str, Distribution]) -> StagedPlan:
-    """Write INSTALLER, RECORD and the conda-meta record of distributions that are there.
+    """Write INSTALLER, RECORD and the conda-meta record of installed distributions.
 
     :param distributions: `Record.identity` → the distribution; `inputs.predicted` has its paths.
 
     Raises `FaultError` (the system refused). The prefix is only read.
     """
-    found: dict[str, tuple[Fingerprint, str]] = {}
+    staged: dict[str, tuple[Fingerprint, str]] = {}
     for resolved in incoming(inputs.plan):
         for entry in _record(inputs, staging, resolved, distributions[resolved.record.identity]):
-            found[entry.path] = entry.fingerprint, resolved.record.label
-    found |= renew_records(inputs, staging)
+            staged[entry.path] = entry.fingerprint, resolved.record.label
+    staged |= renew_records(inputs, staging)
     after = state_after(inputs, staging)
-    found |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging, after).items()}
-    replacement = replace_paths(inputs.state, inputs.plan, found, staging, inputs.judgement)
+    staged |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging, after).items()}
+    replacement = replace_paths(inputs.state, inputs.plan, staged, staging, inputs.judgement)
     return StagedPlan(changes=replacement.changes, kept_aside=replacement.kept_aside, state=after)
 
 
 def _record(inputs: StageInputs, staging: Path, resolved: Resolved, distribution: Distribution) -> tuple[Entry, ...]:
-    """Every path of the distribution as it is to be, its records written."""
+    """Write the records of a distribution; return all its paths."""
     record, info = resolved.record, distribution.path
     site = info.rpartition("/")[0]
     written = {f"{info}/RECORD", f"{info}/INSTALLER", meta_path(record)}
     kept = [entry for entry in inputs.predicted[record.identity] if entry.path not in written]
     with fs.WritableTree(staging) as tree:
-        entries = [_copied(inputs, tree, entry) or _lying(inputs, entry) for entry in kept]
+        entries = [_copied(inputs, tree, entry) or _hashed(inputs, entry) for entry in kept]
         path = f"{info}/INSTALLER"
         entries.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [INSTALLER])))
         path = f"{info}/RECORD"
@@ -57,11 +57,11 @@ def _record(inputs: StageInputs, staging: Path, resolved: Resolved, distribution
         source = Originals(inputs.cache).plain()
         data = conda_meta(record, entries, depends=depends, requested=resolved.requested, source=source)
         entries.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [data])))
-    return tuple(entry if not is_bytecode(entry.path) else _as_it_lies(inputs, entry) for entry in entries)
+    return tuple(entry if not is_bytecode(entry.path) else _on_disk(inputs, entry) for entry in entries)
 
 
 def _copied(inputs: StageInputs, tree: fs.WritableTree, entry: Entry) -> Entry | None:
-    """A file of its own for what lies there as a link into an installer's cache: the cache may be pruned."""
+    """Copy the target of a link into an installer's cache, which may be pruned."""
     path = inputs.state.prefix / entry.path
     if entry.fingerprint.kind != "file" or not path.is_symlink():
         return None
@@ -70,13 +70,13 @@ def _copied(inputs: StageInputs, tree: fs.WritableTree, entry: Entry) -> Entry |
         return Entry(path=entry.path, fingerprint=fs.write_file(tree, entry.path, stream, mode=mode))
 
 
-def _lying(inputs: StageInputs, entry: Entry) -> Entry:
-    """What lies there, hashed, where that was not foreseen; bytecode has no hash in any record."""
+def _hashed(inputs: StageInputs, entry: Entry) -> Entry:
+    """Hash an unhashed entry; bytecode has no hash in any record."""
     if entry.fingerprint.sha256 is not None or is_bytecode(entry.path):
         return entry
-    return _as_it_lies(inputs, entry)
+    return _on_disk(inputs, entry)
 
 
-def _as_it_lies(inputs: StageInputs, entry: Entry) -> Entry:
+def _on_disk(inputs: StageInputs, entry: Entry) -> Entry:
     found = fs.fingerprint(inputs.state.prefix, entry.path)
     return Entry(path=entry.path, fingerprint=found) if found is not None else entry

@@ -1,8 +1,7 @@
-"""Compiling what was staged: the environment's own interpreter makes the bytecode, several of it at a time.
+"""Compile staged modules with the environment's own interpreter, in several processes.
 
-The interpreter runs isolated and without site (`-I -S`), so that nothing of site-packages is imported; it only reads,
-and what it answers is written here, by `bridge.fs`. Where it cannot be run there is no bytecode, and the reason is
-told: a module works without.
+The interpreter runs isolated and without site (`-I -S`), so it imports nothing from site-packages; it only reads, and
+`bridge.fs` writes its output. If it cannot run there is no bytecode, and the reason is reported: modules work without.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ from bridge.model import Fingerprint
 __all__ = ["Compiled", "Module", "compile_modules"]
 
 _MAX_JOBS = 8
-_MODULES_PER_JOB = 16  # below that, another interpreter costs more than it saves
-_AHEAD = 4  # requests under way in one interpreter; few enough that their lines fit into a pipe
-_PATIENCE = 60.0  # seconds for one module; what takes longer is left uncompiled
+_MODULES_PER_JOB = 16  # fewer do not pay for another interpreter
+_AHEAD = 4  # pending requests of one interpreter; their lines must fit into a pipe
+_PATIENCE = 60.0  # seconds for one module; slower ones stay uncompiled
 _MAX_BYTECODE = 1 << 30  # bytes of one module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """A source to compile: its prefix-relative path, and the time (seconds since the epoch) it will have in the prefix.
+    """A source to compile: its prefix-relative path, and its mtime in the prefix.
 
-    `time` is `None` where that is the time of the staged file.
+    `time` is `None` for the staged file's own.
     """
 
     path: str
@@ -48,13 +47,13 @@ class Module:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """Source path → the path of its bytecode and what was staged there; why there is none, where that is the system."""
+    """Source path → bytecode path and staged fingerprint; `problem`: why the interpreter cannot run."""
 
     bytecode: Mapping[str, tuple[str, Fingerprint]] = field(default_factory=dict)
     problem: str = ""
 
     def of(self, sources: Iterable[str]) -> dict[str, Fingerprint]:
-        """The bytecode of some sources: path → fingerprint."""
+        """Return the bytecode of some sources: path → fingerprint."""
         return dict(self.bytecode[source] for source in sources if source in self.bytecode)
 
 
@@ -69,40 +68,40 @@ def compile_modules(
 ) -> Compiled:
     """Write the bytecode of staged modules beside them.
 
-    :param final: the prefix that tracebacks are to name.
-    :param taken: paths of bytecode that others bring: theirs stays.
-    :param jobs: how many interpreters at most; by default one for each processor.
+    :param final: the prefix that tracebacks name.
+    :param taken: bytecode paths of other packages, which are skipped.
+    :param jobs: maximum of interpreters; by default one per processor.
 
-    A module that does not compile (a template, another python's syntax) has none, as with pip. With SOURCE_DATE_EPOCH
-    set the bytecode is checked by hash and not by time, as `py_compile` has it. Raises as `bridge.fs.write_file`.
+    A module that does not compile (a template, another python's syntax) gets none, as in pip. With SOURCE_DATE_EPOCH
+    set the bytecode is checked by hash, not by time, as by `py_compile`. Raises as `bridge.fs.write_file`.
     """
     wanted = deque(modules)
     if not wanted:
         return Compiled()
-    work = _Work(interpreter, wanted, staging, final, frozenset(taken))
+    work = _Queue(interpreter, wanted, staging, final, frozenset(taken))
     limit = jobs or min(_MAX_JOBS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
     count = max(1, min(limit, len(wanted) // _MODULES_PER_JOB))
     try:
         if count == 1:
-            found = dict(work.run())
+            compiled = dict(work.run())
         else:
             with ThreadPoolExecutor(count, thread_name_prefix="bridge-compile") as pool:
                 runs = [pool.submit(work.run) for _ in range(count)]
                 try:
-                    found = {path: made for run in runs for path, made in run.result().items()}
+                    compiled = {path: made for run in runs for path, made in run.result().items()}
                 finally:
-                    wanted.clear()  # Where one has failed, the others end with what they are at.
+                    wanted.clear()  # If one failed, the others stop after their current module.
     except _UnusableError as error:
         return Compiled(problem=str(error))
-    return Compiled(bytecode=found)
+    return Compiled(bytecode=compiled)
 
 
 class _UnusableError(Exception):
-    """The interpreter cannot be run; the text says why."""
+    """The interpreter cannot run; the text is the reason."""
 
 
-class _Work:
-    """What the workers share: the modules that are left."""
+class _Queue:
+    """The remaining modules, shared by all workers."""
 
     def __init__(
         self, interpreter: Path, wanted: deque[Module], staging: Path, final: Path, taken: Collection[str]
@@ -111,8 +110,8 @@ class _Work:
         self.is_by_hash = bool(os.environ.get("SOURCE_DATE_EPOCH"))
 
     def run(self) -> dict[str, tuple[str, Fingerprint]]:
-        """Work until nothing is left; source path → what was made of it."""
-        found: dict[str, tuple[str, Fingerprint]] = {}
+        """Compile until no module is left; return source path → its bytecode."""
+        compiled: dict[str, tuple[str, Fingerprint]] = {}
         pending: deque[Module] = deque()
         with fs.WritableTree(self.staging) as tree:
             while pending or self.wanted:
@@ -126,12 +125,12 @@ class _Work:
                         module = pending.popleft()
                         path = _cached(module.path, child.tag)
                         if data and path not in self.taken:
-                            found[module.path] = path, fs.write_file(tree, path, [data])
+                            compiled[module.path] = path, fs.write_file(tree, path, [data])
                     pending.extend(again)
-                # The one it was at when it ended is to blame; those behind it are asked of another.
+                # The first pending module ended the interpreter; the others are sent to a new one.
                 if pending:
                     pending.popleft()
-        return found
+        return compiled
 
     def _ask(self, child: _Interpreter, again: deque[Module], pending: deque[Module]) -> None:
         while len(pending) < _AHEAD:
@@ -145,14 +144,14 @@ class _Work:
 
 
 def _cached(path: str, tag: str) -> str:
-    """Where the bytecode of a source goes (PEP 3147)."""
+    """Return the bytecode path of a source (PEP 3147)."""
     directory, _, name = path.rpartition("/")
     return f"{directory}/__pycache__/{name[: -len('.py')]}.{tag}.pyc"
 
 
 @final
 class _Interpreter:
-    """One run of the environment's interpreter. Raises `_UnusableError` where it does not start."""
+    """One process of the environment's interpreter. Raises `_UnusableError` if it does not start."""
 
     def __init__(self, interpreter: Path) -> None:
         command = [str(interpreter), "-I", "-S", "-B", "-W", "ignore", bytecode_child.__file__]
@@ -177,7 +176,6 @@ class _Interpreter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # It holds nothing that it could lose.
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
@@ -186,11 +184,11 @@ class _Interpreter:
 
     def ask(self, request: object) -> None:
         assert self._process.stdin is not None
-        with suppress(OSError):  # That it has ended is seen when its answer is read: there may be earlier ones.
+        with suppress(OSError):  # Its end shows when answers are read: earlier ones may be there.
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
 
     def answer(self) -> bytes | None:
-        """The next answer; `None` where it has ended, or takes too long."""
+        """Return the next answer; `None` if the process ended or takes too long."""
         until = time.monotonic() + _PATIENCE
         length = self._read(8, until)
         size = struct.unpack(">Q", length)[0] if length is not None else _MAX_BYTECODE + 1

@@ -1,12 +1,12 @@
-"""What the environment's own interpreter runs to compile modules: source files in, bytecode out, nothing written.
+"""The script with which the environment's interpreter compiles modules: source files in, bytecode out.
 
-Run as a script, by its path, by whatever python the environment has (3.7 and newer); imports nothing of ours and
-nothing of site-packages. Compiling runs no code of the module.
+Runs on any python of an environment (3.7 and newer); imports nothing of bridge or site-packages, writes no file, and
+runs no code of the modules.
 
-Standard input has one JSON array a line: the path to read, the path that tracebacks are to name, and the time of the
-source in seconds since the epoch (`null`: its own; a text: check by hash, not by time). Standard output has blocks of a
-length (8 bytes, big-endian) and as many bytes: first the cache tag (`cpython-312`), then an answer to each line, in the
-order asked: a `.pyc` (PEP 552), or nothing where the source does not compile.
+Each line of standard input is a JSON array: the path to read, the path that tracebacks name, and the source's mtime in
+seconds since the epoch (`null`: the file's; a text: check by hash, not by time). Standard output has blocks of a length
+(8 bytes, big-endian) and as many bytes: first the cache tag (`cpython-312`), then one answer per line, in order: a
+`.pyc` (PEP 552), or nothing if the source does not compile.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ _BY_HASH = 0b11  # checked against the source's hash at each import
 
 
 def compiled(source: str, named: str, time: object) -> bytes:
-    """The `.pyc` of a source file; empty where it cannot be made."""
+    """Return the `.pyc` of a source file; empty if it does not compile."""
     try:
         with open(source, "rb") as stream:
             data = stream.read()
@@ -30,7 +30,7 @@ def compiled(source: str, named: str, time: object) -> bytes:
             return importlib.util.MAGIC_NUMBER + struct.pack("<I", _BY_HASH) + importlib.util.source_hash(data) + code
         seconds = int(time) if isinstance(time, float) else int(found.st_mtime)
         stamp = struct.pack("<III", 0, seconds & 0xFFFFFFFF, len(data) & 0xFFFFFFFF)
-    except Exception:  # noqa: BLE001 - as pip has it: what does not compile (a template, python 2) is no error
+    except Exception:  # noqa: BLE001 - as in pip, a source that does not compile (a template) is no error
         return b""
     return importlib.util.MAGIC_NUMBER + stamp + code
 

@@ -1,4 +1,4 @@
-"""Files that an installer left as links into its cache (uv's link mode `symlink`): what they stand for."""
+"""Files that an installer left as links into its cache (uv's link mode `symlink`)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ __all__ = ["content_fingerprint"]
 
 
 def content_fingerprint(prefix: Path, path: str) -> Fingerprint | None:
-    """What lies at a path, as the file that an adopted distribution is to have there.
+    """Return the fingerprint at a path, with a link to a file replaced by that file; `None` if absent or dangling.
 
-    uv's link mode `symlink` puts links into its cache: such a link counts as the regular file it leads to. Anything
-    else counts as it is (`bridge.fs.fingerprint`); `None`: nothing is there, or the link leads nowhere.
+    uv's link mode `symlink` links into its cache: such a link counts as a regular file.
     """
     found = fs.fingerprint(prefix, path)
     if found is None or found.kind != "symlink":

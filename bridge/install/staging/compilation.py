@@ -1,4 +1,4 @@
-"""Which modules of a plan are compiled, and by which interpreter: decided from the plan, then done."""
+"""Decide which modules of a plan to compile with which interpreter, and compile them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ __all__ = ["compile_staged"]
 
 
 def compile_staged(inputs: StageInputs, staging: Path) -> Compiled:
-    """Compile the modules of wheels and of noarch conda packages, as pip and conda do; others bring their bytecode.
+    """Compile the modules of wheels and noarch conda packages, as pip and conda do; others contain their bytecode.
 
-    A prefix without a python, and a inputs that does not want it, has none. Raises as `bridge.fs.write_file`.
+    Does nothing without a python, or if not requested. Raises as `bridge.fs.write_file`.
     """
     python, site = inputs.plan.python, site_packages_after(inputs.plan, inputs.state)
     if not inputs.compiles or python is None or site is None:
         return Compiled()
-    brought = {entry.path for entries in inputs.predicted.values() for entry in entries}
+    existing = {entry.path for entries in inputs.predicted.values() for entry in entries}
     if inputs.judgement.shared:
-        # A source that is shared with a package that stays may have its bytecode already, with a hash.
-        standing = claims(inputs.state, without=leaving(inputs.plan))
-        brought |= {path for path, held in standing.items() if any(claim.entry.fingerprint.sha256 for claim in held)}
+        # A source shared with a kept package may have recorded bytecode already.
+        kept = claims(inputs.state, without=leaving(inputs.plan))
+        existing |= {path for path, owners in kept.items() if any(claim.entry.fingerprint.sha256 for claim in owners)}
     sources = sorted(set(_sources(inputs, site)))
     return compile_modules(
         _interpreter(inputs, staging),
-        [Module(path=source, time=_standing_time(inputs, source, staging)) for source in sources],
+        [Module(path=source, time=_kept_time(inputs, source, staging)) for source in sources],
         staging,
         inputs.plan.prefix,
-        taken=brought,
+        taken=existing,
     )
 
 
@@ -53,7 +53,7 @@ def _is_module(entry: Entry, site: str) -> bool:
 
 
 def _interpreter(inputs: StageInputs, staging: Path) -> Path:
-    """The python that will run the modules: the one that was staged, else the one that is there."""
+    """Return the python that will run the modules: the staged one, else the installed one."""
     is_staged = any(
         resolved.record.name == "python" and resolved.record.ecosystem == "conda" for resolved in incoming(inputs.plan)
     )
@@ -63,12 +63,12 @@ def _interpreter(inputs: StageInputs, staging: Path) -> Path:
     return named if named.exists() else directory / "python"
 
 
-def _standing_time(inputs: StageInputs, source: str, staging: Path) -> float | None:
-    """When the source was last changed, if the very same file is there already and stays; `None`: it is new."""
+def _kept_time(inputs: StageInputs, source: str, staging: Path) -> float | None:
+    """Return the mtime of an identical installed source, which stays; `None` for a new one."""
     if not inputs.state.installed:
         return None
-    found = fs.fingerprint(inputs.state.prefix, source, hash=False)
-    if found is None or found.kind != "file":
+    installed = fs.fingerprint(inputs.state.prefix, source, hash=False)
+    if installed is None or installed.kind != "file":
         return None
     if fs.fingerprint(inputs.state.prefix, source) != fs.fingerprint(staging, source):
         return None

@@ -1,4 +1,4 @@
-"""Staging conda packages: unpacked into a directory of the transaction, linked by rattler, held against the plan."""
+"""Stage conda packages: unpack into a directory of the transaction, link by rattler, compare with the plan."""
 
 from __future__ import annotations
 
@@ -24,37 +24,35 @@ from bridge.prefix.claims import incoming, leaving
 
 __all__ = ["Unpacking", "link", "paths_of", "record"]
 
-_MOST_LINKS = 16  # one after the other, on the way to a file
+_MOST_LINKS = 16  # followed to reach a file
 
 _OF_RATTLER = ("CACHEDIR.TAG", f"{META}/history")  # of the staging directory itself, not of a package
-_PROBE = re.compile(
-    r"(\.refprobe-|symtest_)[^/]*\Z"
-)  # what it tries the file system with stays where removing it failed
+_PROBE = re.compile(r"(\.refprobe-|symtest_)[^/]*\Z")  # probes of the file system that rattler failed to remove
 _UNPACKING = 2  # at a time; each uses several threads of its own
-_LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone: never taken from an archive
+_LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone: never installed
 
 
 def packages_of(inputs: StageInputs) -> list[Resolved]:
-    """The conda packages that the plan brings."""
+    """Return the conda packages of the plan."""
     return [each for each in incoming(inputs.plan) if each.record.ecosystem == "conda"]
 
 
 def paths_of(inputs: StageInputs) -> set[str]:
-    """The paths that these packages bring, but for those that they yield."""
-    found: set[str] = set()
+    """Return the paths of these packages, except those they yield."""
+    result: set[str] = set()
     for each in packages_of(inputs):
         identity = each.record.identity
         paths = {entry.path for entry in inputs.predicted[identity] if entry.fingerprint.kind != "directory"}
-        found |= paths - inputs.judgement.yielded.get(identity, frozenset())
-    return found
+        result |= paths - inputs.judgement.yielded.get(identity, frozenset())
+    return result
 
 
 @final
 class Unpacking:
-    """Conda packages on their way out of their archives, each into a directory of its own below `scratch`.
+    """Unpack conda packages in the background, each into its own directory below `scratch`.
 
-    Unpacking waits on the disk and on decompression, without the interpreter: what is judged early may begin early.
-    Leave it (it is a context manager) before `scratch` is removed.
+    Unpacking waits for disk and decompression outside the interpreter lock, so it starts as soon as a package is
+    checked. Leave this context manager before `scratch` is removed.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -69,13 +67,13 @@ class Unpacking:
         self._pool.shutdown(cancel_futures=True)
 
     def begin(self, archives: Mapping[str, Path]) -> None:
-        """Unpack archives that were judged, in the background: `Record.identity` → archive. For any thread."""
+        """Start unpacking checked archives: `Record.identity` → archive. Thread-safe."""
         fs.make_directories(self._directory)
         job = self._pool.submit(_rattler.extract, {path: self._directory / name for name, path in archives.items()})
         self._begun |= dict.fromkeys(archives, job)
 
     def finish(self, inputs: StageInputs) -> dict[str, Path]:
-        """Unpack what is left, and wait for all: `Record.identity` → directory. Raises as `_rattler.extract`."""
+        """Unpack the rest, and wait for all: `Record.identity` → directory. Raises as `_rattler.extract`."""
         wanted = [each.record.identity for each in packages_of(inputs)]
         left = {identity: inputs.archives[identity] for identity in wanted if identity not in self._begun}
         if left:
@@ -91,11 +89,11 @@ def link(inputs: StageInputs, staging: Path, scratch: Path, unpacked: Mapping[st
     if not resolved:
         return
     python, site = _live_python(inputs, resolved), site_packages_after(inputs.plan, inputs.state)
-    together, apart = _groups(inputs, resolved)
-    for number, group in enumerate([together, *([each] for each in apart)]):
+    together, single = _groups(inputs, resolved)
+    for number, group in enumerate([together, *([each] for each in single)]):
         if not group:
             continue
-        # rattler wants a directory of its own (beside records that it did not write it panics): what it links is moved.
+        # rattler panics beside records that it did not write, so it links into a directory of its own.
         linked = scratch / f"linked-{number}"
         support = python if python is not None else _staged_python(inputs, staging, group)
         records = [each.record for each in group]
@@ -107,24 +105,24 @@ def link(inputs: StageInputs, staging: Path, scratch: Path, unpacked: Mapping[st
 
 
 def record(inputs: StageInputs, staging: Path, compiled: Compiled, sources: Mapping[str, str]) -> StagedPaths:
-    """Hold what was linked against what was foreseen, and complete the records; all that is theirs.
+    """Compare the linked files with the prediction, and complete the records; return all paths.
 
     :param sources: `Record.identity` → the record's `link.source`.
     """
-    found: StagedPaths = {}
+    staged: StagedPaths = {}
     for each in packages_of(inputs):
-        found |= _finish_conda(inputs, staging, each, compiled, sources.get(each.record.identity, ""))
-    return found
+        staged |= _finish_conda(inputs, staging, each, compiled, sources.get(each.record.identity, ""))
+    return staged
 
 
 def _groups(inputs: StageInputs, resolved: Sequence[Resolved]) -> tuple[list[Resolved], list[Resolved]]:
-    """The packages that are linked together, no two of them with one path, python among them; and the others.
+    """Split packages into those linked together, with disjoint paths and python among them, and the others.
 
-    rattler would move the one of two equal paths away, by a rule of its own. So who shares or yields a path is linked
-    apart, and moved without it: those that yield last, when what they yield to is there.
+    rattler resolves equal paths by a rule of its own. So packages that share or yield a path are linked alone and moved
+    without it; those that yield last, after the owners of their yielded paths.
     """
     together: list[Resolved] = []
-    apart: list[Resolved] = []
+    single: list[Resolved] = []
     taken: set[str] = set()
     yielded = inputs.judgement.yielded
     for each in sorted(resolved, key=lambda each: (each.record.identity in yielded, each.record.name != "python")):
@@ -132,13 +130,13 @@ def _groups(inputs: StageInputs, resolved: Sequence[Resolved]) -> tuple[list[Res
             entry.path for entry in inputs.predicted[each.record.identity] if entry.fingerprint.kind != "directory"
         }
         is_alone = each.record.identity not in yielded and taken.isdisjoint(paths)
-        (together if is_alone else apart).append(each)
+        (together if is_alone else single).append(each)
         taken |= paths
-    return together, apart
+    return together, single
 
 
 def _live_python(inputs: StageInputs, resolved: Sequence[Resolved]) -> Path | None:
-    """The record of the python that stays; `None` where one is staged, or none is needed."""
+    """Return the record of the python that stays; `None` if one is staged, or none is needed."""
     if any(each.record.name == "python" for each in resolved):
         return None
     gone = {old.meta_path for old in leaving(inputs.plan)}
@@ -150,14 +148,14 @@ def _live_python(inputs: StageInputs, resolved: Sequence[Resolved]) -> Path | No
     if needing:
         raise UsageError(
             "no-python",
-            f"{needing[0]} needs a python that is a conda package, and the environment has none",
-            hint="make an environment with bridge create, or ask for python as well",
+            f"{needing[0]} needs python as a conda package, and the environment has none",
+            hint="request python as well, or create an environment with bridge create",
         )
     return None
 
 
 def _staged_python(inputs: StageInputs, staging: Path, group: Sequence[Resolved]) -> Path | None:
-    """The record of a python that was linked with an earlier group."""
+    """Return the record of a python that was linked with an earlier group."""
     for each in incoming(inputs.plan):
         if each.record.name == "python" and each not in group and each.record.ecosystem == "conda":
             return staging / meta_path(each.record)
@@ -165,14 +163,14 @@ def _staged_python(inputs: StageInputs, staging: Path, group: Sequence[Resolved]
 
 
 def _foreseen(inputs: StageInputs, group: Iterable[Resolved]) -> set[str]:
-    """What lies at the top of the prefix of the packages of a group: files and directories."""
+    """Return the top-level names of a group's packages."""
     return {entry.path.partition("/")[0] for each in group for entry in inputs.predicted[each.record.identity]}
 
 
 def _move(source: Path, staging: Path, yielded: Collection[str], foreseen: Collection[str]) -> None:
-    """Move what was linked, but for what its package yields and what is there already: the same bytes.
+    """Move linked files, except yielded paths and those that exist already with the same content.
 
-    A directory that is not there yet, and of which nothing stays, is moved whole.
+    Rename a directory in one step if the target is absent and nothing is excluded.
     """
     left = {*yielded, *(path for path in _OF_RATTLER if path not in foreseen)}
     split = {directory.as_posix() for path in left for directory in PurePosixPath(path).parents}
@@ -196,7 +194,7 @@ def _move(source: Path, staging: Path, yielded: Collection[str], foreseen: Colle
 def _finish_conda(
     inputs: StageInputs, staging: Path, resolved: Resolved, compiled: Compiled, source: str
 ) -> StagedPaths:
-    """Complete the record that rattler wrote, and hold the package's files against what was predicted."""
+    """Complete the record that rattler wrote, and compare the package's files with the prediction."""
     record = resolved.record
     yielded = inputs.judgement.yielded.get(record.identity, frozenset())
     path = meta_path(record)
@@ -210,13 +208,15 @@ def _finish_conda(
             installed, defects = condameta.parse(data, path)
         except (OSError, ValueError) as error:
             raise differs(record.label, f"{path}: {error}") from error
-        promised = {entry.path: entry.fingerprint for entry in installed.entries if entry.path not in yielded}
+        recorded = {entry.path: entry.fingerprint for entry in installed.entries if entry.path not in yielded}
         wanted = {path for path in predicted if predicted[path].kind != "directory"}
-        if defects or promised.keys() - predicted.keys() or wanted - promised.keys() - {path}:
-            odd = sorted((promised.keys() ^ predicted.keys()) - {path})
-            raise differs(record.label, *(f"path: {each}" for each in odd[:5]), *(each.detail for each in defects))
+        if defects or recorded.keys() - predicted.keys() or wanted - recorded.keys() - {path}:
+            differing = sorted((recorded.keys() ^ predicted.keys()) - {path})
+            raise differs(
+                record.label, *(f"path: {each}" for each in differing[:5]), *(each.detail for each in defects)
+            )
         staged = {
-            each: _verified(tree, each, (expected, promised.get(each)), record.label)
+            each: _verified(tree, each, (expected, recorded.get(each)), record.label)
             for each, expected in predicted.items()
             if each != path
         }
@@ -235,29 +235,33 @@ def _completed(
     yielded: Collection[str],
     source: str,
 ) -> bytes:
-    """The record of a package in this prefix: what its channel says of it, and its files as they were staged.
+    """Return the record of a package in this prefix: its channel's metadata, and its files as staged.
 
     Only the paths of rattler's record are used; it takes the rest from the archive. A link gets the sha256 of its
     packed target, as in conda and mamba: `conda doctor` compares `sha256_in_prefix` with the target's content, while
-    rattler hashes the link's text. Only links to directories keep that hash, for doctor skips them.
-    Bytecode has no hash, as in conda: the interpreter may rewrite it at any time.
+    rattler hashes the link's text. Only links to directories keep that hash, for doctor skips them. Bytecode has no
+    hash, as in conda: the interpreter may rewrite it at any time.
     """
     paths = [dict(entry) for entry in document["paths_data"]["paths"] if entry["_path"] not in yielded]
     for entry in paths:
-        found = staged.get(entry["_path"])
-        if found is not None and found.kind == "file":
-            entry |= {"sha256_in_prefix": found.sha256, "size_in_bytes": found.size}
-        elif found is not None and found.kind == "symlink" and not _leads_to_directory(entry["_path"], found, staged):
+        fingerprint = staged.get(entry["_path"])
+        if fingerprint is not None and fingerprint.kind == "file":
+            entry |= {"sha256_in_prefix": fingerprint.sha256, "size_in_bytes": fingerprint.size}
+        elif (
+            fingerprint is not None
+            and fingerprint.kind == "symlink"
+            and not _leads_to_directory(entry["_path"], fingerprint, staged)
+        ):
             entry.pop("sha256_in_prefix", None)
-            led_to = _led_to(entry["_path"], staged)
-            if led_to is not None and entry.get("sha256") in {None, EMPTY_SHA256}:
-                # Not every builder says what a link leads to; a link that is changed later is found by it.
-                entry |= {"sha256": led_to.sha256, "size_in_bytes": led_to.size}
+            target = _link_target(entry["_path"], staged)
+            if target is not None and entry.get("sha256") in {None, EMPTY_SHA256}:
+                # Not every builder records the target's hash, which reveals a link changed later.
+                entry |= {"sha256": target.sha256, "size_in_bytes": target.size}
     paths += [{"_path": path, "path_type": "pyc_file"} for path in sorted(bytecode)]
     return record_bytes(
         conda_package(resolved.record, resolved.requested)
         | {
-            # Where what was unpacked could not be linked it was copied: in the prefix both are files of its own.
+            # Files that could not be linked were copied: in the prefix the result is the same.
             "link": {"source": source, "type": HARD_LINK},
             "files": [path for path in document["files"] if path not in yielded] + sorted(bytecode),
             "paths_data": {**document["paths_data"], "paths": paths},
@@ -265,13 +269,13 @@ def _completed(
     )
 
 
-def _led_to(path: str, staged: Mapping[str, Fingerprint]) -> Fingerprint | None:
-    """The file of the same package that a link leads to, by way of other links or directly."""
+def _link_target(path: str, staged: Mapping[str, Fingerprint]) -> Fingerprint | None:
+    """Return the file of the same package that a link leads to, directly or through other links."""
     for _ in range(_MOST_LINKS):
-        found = staged.get(path)
-        if found is None or found.kind == "file":
-            return found
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), found.link or ""))
+        fingerprint = staged.get(path)
+        if fingerprint is None or fingerprint.kind == "file":
+            return fingerprint
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), fingerprint.link or ""))
     return None
 
 
@@ -281,22 +285,22 @@ def _leads_to_directory(path: str, link: Fingerprint, staged: Collection[str]) -
     return any(other.startswith(f"{target}/") for other in staged)
 
 
-def _verified(tree: fs.WritableTree, path: str, promises: Iterable[Fingerprint | None], label: str) -> Fingerprint:
-    """What was staged at `path`, hashed, after holding it against every promise; loose modes are taken from it."""
-    found = tree.fingerprint(path)
-    for promised in promises:
-        if promised is None:
+def _verified(tree: fs.WritableTree, path: str, expectations: Iterable[Fingerprint | None], label: str) -> Fingerprint:
+    """Return the staged fingerprint at `path` after comparing it with every expectation; drop loose mode bits."""
+    staged = tree.fingerprint(path)
+    for expected in expectations:
+        if expected is None:
             continue
-        if found is None or found.kind != promised.kind:
-            raise differs(label, f"{path}: a {promised.kind} was to be there")
-        if promised.sha256 not in {None, found.sha256} or promised.link not in {None, found.link}:
+        if staged is None or staged.kind != expected.kind:
+            raise differs(label, f"{path}: {expected.kind} expected")
+        if expected.sha256 not in {None, staged.sha256} or expected.link not in {None, staged.link}:
             raise differs(
-                label, f"{path}: planned {promised.sha256 or promised.link}, staged {found.sha256 or found.link}"
+                label, f"{path}: planned {expected.sha256 or expected.link}, staged {staged.sha256 or staged.link}"
             )
-    if found is None:
+    if staged is None:
         raise differs(label, f"{path}: nothing was staged")
-    if found.kind == "file" and found.mode is not None and found.mode & _LOOSE_BITS:
+    if staged.kind == "file" and staged.mode is not None and staged.mode & _LOOSE_BITS:
         with (tree.root / path).open("rb") as stream:
             tree.unlink(path)
-            return fs.write_file(tree, path, stream, mode=found.mode & ~_LOOSE_BITS)
-    return found
+            return fs.write_file(tree, path, stream, mode=staged.mode & ~_LOOSE_BITS)
+    return staged

@@ -1,4 +1,4 @@
-"""What a change writes besides packages: conda's history and the ledger, out of the records as they will be."""
+"""Files that a change writes besides packages: conda's history and the ledger."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _HISTORY = f"{META}/history"
 
 
 def state_after(inputs: StageInputs, staging: Path) -> PrefixState:
-    """The prefix's own records as they will be, for the ledger."""
+    """Return the prefix's records after the change, for the ledger."""
     gone = {old.meta_path for old in leaving(inputs.plan)}
     installed = [each for each in inputs.state.installed if each.meta_path not in gone]
-    # What was staged for a kept package is its record in today's form.
+    # Kept packages may have a renewed record in staging.
     paths = [meta_path(resolved.record) for resolved in incoming(inputs.plan)]
     renewed = [each.meta_path for each in installed if (staging / each.meta_path).is_file()]
     installed = [each for each in installed if each.meta_path not in renewed]
@@ -47,7 +47,7 @@ def state_after(inputs: StageInputs, staging: Path) -> PrefixState:
 
 
 def stage_history(inputs: StageInputs, staging: Path, after: PrefixState) -> dict[str, Fingerprint]:
-    """The history, as conda keeps it, and the ledger."""
+    """Stage conda's history and the ledger."""
     plan = inputs.plan
     repeated = {step.new.record.identity for step in plan.operations if isinstance(step, Reinstall)}
     added = [each for each in incoming(plan) if each.record.identity not in repeated]
@@ -56,7 +56,7 @@ def stage_history(inputs: StageInputs, staging: Path, after: PrefixState) -> dic
     unwanted = [step.old for step in plan.operations if isinstance(step, Remove) and step.old.requested]
     found = {ledger.PATH: fs.write_file(staging, ledger.PATH, [ledger.build(after)])}
     if not (added or removed):
-        return found  # What is only repaired is no revision.
+        return found  # A repair is no revision.
     path = inputs.state.prefix / _HISTORY
     with faults(path):
         old = fs.read_content(path) if path.is_file() else b""

@@ -1,4 +1,4 @@
-"""What staging is told, and what its parts tell each other."""
+"""The inputs of staging, and types shared by its modules."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from converters.record import Record
 __all__ = ["StageInputs", "StagedPaths", "differs"]
 
 StagedPaths = dict[str, tuple[Fingerprint, str]]
-"""Path → what was staged, and the identity of whose it is."""
+"""Path → the staged fingerprint, and its owner's `Record.identity`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageInputs:
-    """All that staging needs to know.
+    """Everything that staging needs.
 
-    :param state: the prefix as it is; for a new one, an empty state.
-    :param archives: `Record.identity` → the fetched archive; `manifests`: what it was judged to hold.
-    :param unpacked: `Record.identity` → where a wheel lies unpacked in the cache (`bridge.cache.wheels`).
+    :param state: the prefix before the change; empty for a new one.
+    :param archives: `Record.identity` → the fetched archive; `manifests`: its checked content.
+    :param unpacked: `Record.identity` → the unpacked wheel in the cache (`bridge.cache.wheels`).
     :param predicted: `Record.identity` → its paths (`bridge.install.manifest.predict`).
-    :param channel_records: `Record.identity` → what the channels say of installed conda packages, as far as that was
-        read anyway.
-    :param cache: where what conda-pack reads is kept (`bridge.install.staging.originals`); `None`: nowhere.
-    :param compiles: whether modules are compiled; the interpreter must run on this machine.
+    :param channel_records: `Record.identity` → the channel's record of installed conda packages, where already read.
+    :param cache: for the files that conda-pack reads (`bridge.install.staging.originals`); `None`: none are kept.
+    :param compiles: compile modules; the interpreter must run on this machine.
     :param command: the command line, for conda's history; `when`: `2026-11-22 10:00:00`; `version`: of bridge.
     """
 
@@ -51,10 +50,10 @@ class StageInputs:
 
 
 def differs(what: str, *context: str) -> IntegrityError:
-    """The error for something staged that is not what was foreseen."""
+    """Return the error for a staged path that differs from the prediction."""
     return IntegrityError(
         "staged-differs",
-        f"{what} was not staged as its archive said; nothing was changed",
+        f"{what} was not staged as its archive states; nothing was changed",
         context=context,
-        hint="run the command again; if it happens again, this is a fault of bridge: report it",
+        hint="run the command again; if the error persists, report it as a bug of bridge",
     )

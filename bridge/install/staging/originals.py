@@ -1,10 +1,10 @@
-"""What conda-pack needs of a package cache: the files with a prefix placeholder as they were packed (decision 0011).
+"""Packed files with a prefix placeholder, kept in the cache for conda-pack (decision 0011).
 
-conda-pack takes a package's files from where its record's `link.source` points, which is conda's unpacked package, and
-writes the new prefix into them when the archive is unpacked. Where that directory is missing it warns, and prefixes in
-binary files keep the old place. bridge keeps no unpacked packages, so its cache keeps what conda-pack reads:
-`info/paths.json` with the files that have a placeholder, these files, and an `info/link.json` that makes conda-pack
-take all others from the environment. Packages without a placeholder, and wheels, share one such directory.
+conda-pack reads a package's files from its record's `link.source`, conda's unpacked package, and writes the new prefix
+into them when its archive is unpacked. Without that directory it warns, and binary files keep the old prefix. bridge
+keeps no unpacked packages, so its cache has what conda-pack reads: the files with a placeholder, an `info/paths.json`
+that lists them, and an `info/link.json` that makes conda-pack take all other files from the environment. Packages
+without a placeholder, and wheels, share one such directory.
 """
 
 from __future__ import annotations
@@ -26,29 +26,28 @@ __all__ = ["Originals", "is_of_bridge"]
 
 _PART = "originals"
 _PLAIN = "plain"
-# "python": conda-pack then adds the paths of the record that paths.json does not list, from the environment.
+# "python": conda-pack adds the record's paths that paths.json does not list, from the environment.
 _LINK = {"noarch": {"type": "python"}, "package_metadata_version": 1}
-_OF_NOARCH = ("site-packages/", "python-scripts/")  # what conda-pack places elsewhere
+_OF_NOARCH = ("site-packages/", "python-scripts/")  # conda-pack moves these
 
 
 @final
 class Originals:
-    """The directories of the cache; without a cache, or where it cannot be written, a record has no source."""
+    """The directories in the cache; without a writable cache, a record has no source."""
 
     def __init__(self, cache: Path | None) -> None:
         self._directory = cache / _PART if cache is not None else None
 
     def plain(self) -> str:
-        """The directory of what has no placeholder; empty where there is none."""
+        """Return the directory for packages without placeholders; empty if there is none."""
         return self._kept(_PLAIN, (), None)
 
     def keep(self, inputs: StageInputs, unpacked: Mapping[str, Path]) -> dict[str, str]:
-        """Copy the files with a placeholder of the plan's conda packages: `Record.identity` -> `link.source`.
+        """Keep the files with a placeholder of the plan's conda packages: `Record.identity` -> `link.source`.
 
-        :param unpacked: `Record.identity` -> its unpacked archive, whose files rattler has linked already: it replaces
-            placeholders in copies.
+        :param unpacked: `Record.identity` -> its unpacked archive; rattler replaces placeholders in copies only.
         """
-        found = {}
+        kept = {}
         for each in incoming(inputs.plan):
             manifest = inputs.manifests.get(each.record.identity)
             if not isinstance(manifest, CondaManifest):
@@ -57,10 +56,10 @@ class Originals:
             paths = [path for path in manifest.paths if _has_placeholder(path, manifest) and path.path not in yielded]
             name = f"{each.record.identity}-{(each.record.sha256 or '')[:16]}"
             if not paths:
-                found[each.record.identity] = self.plain()
+                kept[each.record.identity] = self.plain()
             elif not yielded and each.record.sha256:
-                found[each.record.identity] = self._kept(name, paths, unpacked.get(each.record.identity))
-        return found
+                kept[each.record.identity] = self._kept(name, paths, unpacked.get(each.record.identity))
+        return kept
 
     def _kept(self, name: str, paths: Sequence[CondaPath], source: Path | None) -> str:
         if self._directory is None:

@@ -1,7 +1,6 @@
-"""Records that an older bridge wrote, brought into today's form (decision 0011).
+"""Update records written by an older bridge to the current form (decision 0011), for packages that a change keeps.
 
-A change renews the records of the packages that it keeps, in its own transaction. Records that other clients wrote are
-theirs and stay as they are.
+Records of other clients stay unchanged.
 """
 
 from __future__ import annotations
@@ -25,25 +24,25 @@ __all__ = ["renew_records"]
 
 
 def renew_records(inputs: StageInputs, staging: Path) -> dict[str, tuple[Fingerprint, str]]:
-    """Stage the records of kept packages that are renewed: path -> fingerprint and the owner's label.
+    """Stage the renewed records of kept packages: path → fingerprint and the owner's label.
 
-    Raises `FaultError` where the system refuses to write. A record that cannot be read is left to the audit.
+    Raises `FaultError` if the system refuses to write. Unreadable records are left to the audit.
     """
-    gone = {old.meta_path for old in leaving(inputs.plan)}
-    found = {}
+    removed = {old.meta_path for old in leaving(inputs.plan)}
+    renewed = {}
     source = Originals(inputs.cache).plain()
     for installed in inputs.state.installed:
-        if installed.meta_path in gone or not _may_be_old(installed, inputs.channel_records):
+        if installed.meta_path in removed or not _may_be_old(installed, inputs.channel_records):
             continue
         data = _renewed(inputs.state.prefix, installed, inputs.channel_records.get(installed.record.identity), source)
         if data is not None:
             written = fs.write_file(staging, installed.meta_path, [data])
-            found[installed.meta_path] = written, installed.record.label
-    return found
+            renewed[installed.meta_path] = written, installed.record.label
+    return renewed
 
 
 def _may_be_old(installed: Installed, known: Mapping[str, Record]) -> bool:
-    """Whether it is worth reading the record again: most are not, and some are large."""
+    """Whether the record is worth reading again: most are not, and some are large."""
     if installed.record.ecosystem == "wheel":
         return True
     lacks_channel = installed.record.md5 is None and installed.record.identity in known
@@ -51,20 +50,20 @@ def _may_be_old(installed: Installed, known: Mapping[str, Record]) -> bool:
 
 
 def _renewed(prefix: Path, installed: Installed, known: Record | None, source: str) -> bytes | None:
-    """The record in today's form; `None` where it has it already, or is not bridge's."""
+    """Return the record in the current form; `None` if it has that already, or is not bridge's."""
     try:
         old = json.loads(fs.read_content(prefix / installed.meta_path))
     except (OSError, ValueError, RecursionError):
         return None
     link = old.get("link")
-    # Who links out of a cache of packages says where it lies.
+    # Other clients record their package cache.
     if not isinstance(link, dict) or not is_of_bridge(link.get("source")) or "extracted_package_dir" in old:
         return None
     new = dict(old)
     if installed.record.ecosystem == "wheel":
         new |= wheel_package(installed.record, installed.requested)
         new["link"] = link | {"source": link["source"] or source}
-    elif known is not None and installed.record.md5 is None and _is_one(known, installed.record):
+    elif known is not None and installed.record.md5 is None and _is_same_archive(known, installed.record):
         new |= conda_package(known)
         new |= {key: old[key] for key in ("url", "channel", "fn") if key in old}
     if isinstance(old.get("paths_data"), dict):
@@ -72,12 +71,12 @@ def _renewed(prefix: Path, installed: Installed, known: Record | None, source: s
     return record_bytes(new) if new != old else None
 
 
-def _is_one(known: Record, record: Record) -> bool:
+def _is_same_archive(known: Record, record: Record) -> bool:
     return known.sha256 is not None and known.sha256 == record.sha256
 
 
 def _paths(prefix: Path, entries: Iterable[Any]) -> Iterator[Any]:
-    """The entries of a record, links without the hash of their own text (rattler's), but for links to directories."""
+    """Yield a record's paths, links without rattler's hash of their own text, except links to directories."""
     for entry in entries:
         path = entry.get("_path") if isinstance(entry, dict) else None
         if path is None or entry.get("path_type") != "softlink" or "sha256_in_prefix" not in entry:

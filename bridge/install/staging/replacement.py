@@ -1,6 +1,6 @@
-"""What a change does to each path: comes, is replaced, goes, stays. Out of the plan, what was staged, and the disk.
+"""Compute what a change does to each path, from the plan, the staged files and the disk.
 
-Nothing here writes but the copies that are kept of what a person changed: those are staged like everything else.
+Only the copies of files that a user changed are written here, staged like everything else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _INFO = (".dist-info/", ".egg-info/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptAside:
-    """A file that was not what its owner installed: `path` is where it lay, `saved` where it lies from now on."""
+    """A file that differed from what its owner installed: moved from `path` to `saved`."""
 
     path: str
     saved: str
@@ -37,7 +37,7 @@ class KeptAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:
-    """Every path that changes, sorted, and what was kept."""
+    """Every path that changes, sorted, and the files kept aside."""
 
     changes: tuple[PathChange, ...]
     kept_aside: tuple[KeptAside, ...]
@@ -50,15 +50,15 @@ def replace_paths(
     staging: Path,
     judgement: Judgement,
 ) -> Replacement:
-    """The changes that bring `staged` into the prefix and take away what leaves it.
+    """Return the changes that bring `staged` into the prefix and remove what leaves it.
 
-    :param staged: path → what lies at it below `staging`, and its owner's label.
+    :param staged: path → the fingerprint below `staging`, and its owner's label.
 
-    A path that is the same before and after is no change. What a person changed, in a file that goes or is replaced,
-    is kept as `PATH.bridge-saved-N`: the bytes count, not the time. Records of installers (dist-info, conda-meta) and
-    caches are no person's and are not kept. Raises `FaultError` where the disk cannot be read.
+    Identical paths are no change. A removed or replaced file whose content a user changed is kept as
+    `PATH.bridge-saved-N`; records of installers (dist-info, conda-meta) and caches are not. Raises `FaultError` if the
+    disk cannot be read.
     """
-    work = _Work(state, plan, staged, staging, judgement)
+    work = _Replacements(state, plan, staged, staging, judgement)
     changes = [*work.coming(), *work.going()]
     changes += [*work.stale_bytecode(changes), *work.leftover_records(changes)]
     changes += [*work.saved, *work.remaining(changes)]
@@ -68,8 +68,8 @@ def replace_paths(
     )
 
 
-class _Work:
-    """The facts of one change, and what is kept aside on the way."""
+class _Replacements:
+    """The facts of one change, and the files kept aside so far."""
 
     def __init__(
         self,
@@ -82,28 +82,28 @@ class _Work:
         self.state, self.plan, self.prefix, self.staging = state, plan, plan.prefix, staging
         self.staged, self.judgement = staged, judgement
         old = leaving(plan)
-        self.standing = claims(state, without=old)
-        # Path → what its old owner promised, and that owner's label.
-        self.promised: dict[str, tuple[Entry, str]] = {
+        self.kept_claims = claims(state, without=old)
+        # Path → the entry of its old owner, and that owner's label.
+        self.recorded: dict[str, tuple[Entry, str]] = {
             entry.path: (entry, installed.record.label) for installed in old for entry in owned_entries(installed)
         }
-        # A distribution of pip's that is adopted goes like a package: its files, unless another owner has them too.
+        # An adopted distribution leaves like a package: its files go unless another owner has them too.
         for distribution in superseded(state, plan):
             entries, owner = distribution.entries or (), label(distribution)
             if judgement.adopted.isdisjoint(entry.path for entry in entries):
                 continue
-            self.promised |= {entry.path: (entry, f"{distribution.name}-{distribution.version}") for entry in entries}
+            self.recorded |= {entry.path: (entry, f"{distribution.name}-{distribution.version}") for entry in entries}
             for entry in entries:
-                others = tuple(claim for claim in self.standing.pop(entry.path, ()) if claim.owner != owner)
+                others = tuple(claim for claim in self.kept_claims.pop(entry.path, ()) if claim.owner != owner)
                 if others:
-                    self.standing[entry.path] = others
-        kinds = {path: entry.fingerprint.kind for path, (entry, _) in self.promised.items()}
+                    self.kept_claims[entry.path] = others
+        kinds = {path: entry.fingerprint.kind for path, (entry, _) in self.recorded.items()}
         self.leaving_links = frozenset(path for path, kind in kinds.items() if kind == "symlink")
         self.saved: list[PathChange] = []
         self.kept: list[KeptAside] = []
 
     def coming(self) -> Iterator[PathChange]:
-        """New and replaced paths."""
+        """Yield new and replaced paths."""
         for path, (after, owner) in self.staged.items():
             before = None if self._is_behind_leaving_link(path) else fs.fingerprint(self.prefix, path)
             if _is_equal(before, after):
@@ -115,26 +115,26 @@ class _Work:
             yield PathChange(path=path, before=before, after=after, owner=owner, is_record=_is_record(path))
 
     def _is_behind_leaving_link(self, path: str) -> bool:
-        """Whether a link that leaves lies on the way: what it leads to lies at other paths, and stays there."""
+        """Whether a parent is a symlink that is removed: its target is at other paths, and stays."""
         directory = next((each for each in ancestors(path) if each in self.leaving_links), None)
         found = None if directory is None else fs.fingerprint(self.prefix, directory, hash=False)
         return found is not None and found.kind == "symlink"
 
     def going(self) -> Iterator[PathChange]:
-        """Paths of packages that leave, and that no other package has or takes."""
-        for path, (entry, owner) in self.promised.items():
-            if path in self.staged or path in self.standing:
+        """Yield paths of leaving packages that no other package has or takes."""
+        for path, (entry, owner) in self.recorded.items():
+            if path in self.staged or path in self.kept_claims:
                 continue
             before = fs.fingerprint(self.prefix, path)
             if before is None:
                 continue
             if before.kind == "directory" and entry.fingerprint.kind != "directory":
-                continue  # Somebody made a directory of it: what is in there is not ours to judge.
+                continue  # Replaced by a directory with unknown content.
             self._keep(path, before)
             yield PathChange(path=path, before=before, after=None, owner=owner, is_record=_is_record(path))
 
     def remaining(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
-        """The site-packages of a python that stays is python's, even where nothing is left in it."""
+        """Keep the site-packages of a python that stays, even if empty."""
         site = site_packages_after(self.plan, self.state)
         if site is None or all(change.after is not None for change in changes):
             return
@@ -143,7 +143,7 @@ class _Work:
             yield PathChange(path=site, before=found, after=found)
 
     def stale_bytecode(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
-        """The caches of modules that go or change: whatever their time says, they are of other modules."""
+        """Yield bytecode of modules that are removed or replaced, whatever its time."""
         taken = {change.path for change in changes} | set(self.staged)
         modules: dict[str, dict[str, str]] = {}
         for change in changes:
@@ -155,17 +155,14 @@ class _Work:
             for name in _names(self.prefix / cache):
                 path = f"{cache}/{name}"
                 module = name.split(".", 1)[0]
-                if module not in owners or not is_bytecode(name) or path in taken or path in self.standing:
+                if module not in owners or not is_bytecode(name) or path in taken or path in self.kept_claims:
                     continue
                 before = fs.fingerprint(self.prefix, path, hash=False)
                 if before is not None and before.kind != "directory":
                     yield PathChange(path=path, before=before, after=None, owner=owners[module])
 
     def leftover_records(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
-        """What other installers wrote into a dist-info that goes, or that comes back as it was.
-
-        Left there, it would break pip for good.
-        """
+        """Yield files of other installers in a dist-info that is removed or restored; pip fails on them."""
         taken = {change.path for change in changes} | set(self.staged)
         for change in changes:
             directory, _, name = change.path.rpartition("/")
@@ -175,12 +172,12 @@ class _Work:
                 continue
             for left in GENERATED:
                 path = f"{directory}/{left}"
-                before = None if path in taken or path in self.standing else fs.fingerprint(self.prefix, path)
+                before = None if path in taken or path in self.kept_claims else fs.fingerprint(self.prefix, path)
                 if before is not None and before.kind != "directory":
                     yield PathChange(path=path, before=before, after=None, owner=change.owner, is_record=True)
 
     def _keep(self, path: str, found: Fingerprint) -> None:
-        """Stage a copy of what lies at `path` if a person put or changed it there."""
+        """Stage a copy of `path` if a user added or changed it."""
         if path not in self.judgement.set_aside and not self._is_changed(path, found):
             return
         saved = self._free_name(path)
@@ -193,20 +190,20 @@ class _Work:
         self.kept.append(KeptAside(path=path, saved=saved))
 
     def _is_changed(self, path: str, found: Fingerprint) -> bool:
-        if path not in self.promised or found.kind == "directory" or bytecode_source(path) is not None:
+        if path not in self.recorded or found.kind == "directory" or bytecode_source(path) is not None:
             return False
         if path.startswith(f"{META}/") or any(info in path for info in _INFO):
             return False
-        promised = self.promised[path][0].fingerprint
+        promised = self.recorded[path][0].fingerprint
         if found.kind == "symlink" and promised.kind == "file":
-            # A link into an installer's cache, with the bytes that its RECORD promises, is nobody's change.
+            # A link into an installer's cache with the recorded content is no change of a user's.
             found = content_fingerprint(self.prefix, path) or found
         if promised.kind == "directory" or found.kind != promised.kind:
             return found.kind != promised.kind
         return promised.sha256 is not None and found.sha256 != promised.sha256
 
     def _free_name(self, path: str) -> str:
-        """A name beside `path` that is free, or beside the directory it lies in, where a file is to take its place."""
+        """Return a free name beside `path`, or beside its parent directory if a file replaces that."""
         base = path
         for directory in ancestors(path):
             if directory in self.staged and self.staged[directory][0].kind != "directory":
@@ -220,7 +217,7 @@ class _Work:
 
 
 def _is_equal(before: Fingerprint | None, after: Fingerprint) -> bool:
-    """Whether nothing is to be done: the same kind, bytes and mode."""
+    """Whether kind, content and mode are the same."""
     if before is None or before.kind != after.kind:
         return False
     if after.kind == "file":

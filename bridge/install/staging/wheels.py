@@ -1,7 +1,7 @@
-"""Placing one wheel in a staging directory with `installer`, through a destination that writes by `bridge.fs`.
+"""Place one wheel in a staging directory with `installer`, through a destination that writes by `bridge.fs`.
 
-What is written: the members where pip puts them, commands with the interpreter of the final prefix, and the provenance
-of `bridge.install.provenance`. Every member is hashed on the way and held against the manifest it was judged by.
+Written are the members where pip puts them, commands with the interpreter of the final prefix, and the records of
+`bridge.install.provenance`. Every member is hashed and compared with its checked manifest.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ __all__ = ["Placement", "place_wheel", "record_wheel"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where wheels go: the staging directory and, as text in scripts, the final prefix and its python.
+    """The staging directory for wheels, and the final prefix and python that scripts name.
 
     `site_packages` is prefix-relative; `source` is the `link.source` of records. By `Record.identity`: `depends`, the
-    MatchSpecs of a wheel's record; `yielded`, paths that it leaves to another package; `shared`, paths that it has but
-    that another writes, with the same bytes.
+    MatchSpecs of a wheel's record; `yielded`, paths left to another package; `shared`, paths that another package
+    writes with the same content.
     """
 
     staging: Path
@@ -55,15 +55,15 @@ class Placement:
 
     @property
     def interpreter(self) -> str:
-        """The absolute path that scripts name."""
+        """The absolute path of the interpreter in scripts."""
         major, minor = self.python.minor
         return str(self.final / "bin" / f"python{major}.{minor}")
 
 
 def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest, to: Placement) -> tuple[Entry, ...]:
-    """Write a wheel below `to.staging`, but for its records; returns every path with its fingerprint.
+    """Write a wheel below `to.staging`, without its records; return every path with its fingerprint.
 
-    Raises `IntegrityError` (`record-hash`: the content is no longer what was judged; its files are gone again then),
+    Raises `IntegrityError` (`record-hash`: the content changed after its check; the files are removed),
     `UnsafeInputError` (`wheel-scheme`), and what `bridge.fs.write_file` raises.
     """
     record = resolved.record
@@ -92,12 +92,12 @@ def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest,
 def record_wheel(
     resolved: Resolved, manifest: WheelManifest, entries: Iterable[Entry], bytecode: Iterable[str], to: Placement
 ) -> tuple[Entry, ...]:
-    """Write RECORD and the conda-meta record of a wheel that was placed; returns both with their fingerprints.
+    """Write RECORD and the conda-meta record of a placed wheel; return both with their fingerprints.
 
-    RECORD is made of what was written: the rows that the wheel brought are those of another tree.
+    RECORD lists what was written: the wheel's own rows describe another tree.
 
-    :param entries: what `place_wheel` returned; `bytecode`: the paths of what was compiled of it, which are listed
-        without a hash, as pip and conda do: the interpreter may write them anew at any time.
+    :param entries: as `place_wheel` returned them; `bytecode`: compiled paths, listed without a hash as by pip and
+        conda, for the interpreter may rewrite them.
     """
     record = resolved.record
     listed = [*entries, *(Entry(path=path, fingerprint=Fingerprint(kind="file")) for path in bytecode)]
@@ -115,7 +115,7 @@ def record_wheel(
 
 
 class _Source(WheelSource):
-    """The members that are to be placed. Documents are made of the manifest, so that nothing is parsed twice."""
+    """The members to place. Metadata files are generated from the manifest, so nothing is parsed twice."""
 
     def __init__(self, contents: Contents, manifest: WheelManifest, kept: set[str]) -> None:
         super().__init__(manifest.metadata.name, manifest.metadata.version)
@@ -150,7 +150,7 @@ class _Source(WheelSource):
 
 
 class _Destination(WheelDestination):
-    """Writes below the staging directory by `bridge.fs`; `entries` is what was written."""
+    """Write below the staging directory by `bridge.fs`; `entries` is what was written."""
 
     def __init__(
         self,
@@ -180,12 +180,12 @@ class _Destination(WheelDestination):
         return self._write(target, stream, mode=0o755 if is_executable else 0o644, sha256=self._hashes.get(target))
 
     def _write_packed_script(self, path: str, stream: BinaryIO) -> RecordEntry:
-        """A script of the wheel's own: the line `#!python` names the interpreter (PEP 427); it is executable always."""
+        """Write a script of the wheel, executable; a first line `#!python` gets the interpreter (PEP 427)."""
         data = stream.read()
         self._compare(path, hashlib.sha256(data).hexdigest(), self._hashes.get(path))
-        first, mark, rest = data.partition(b"\n")
+        first, newline, rest = data.partition(b"\n")
         if _names_python(first):
-            data = for_python(self._to.interpreter) + (mark or b"\n") + rest
+            data = for_python(self._to.interpreter) + (newline or b"\n") + rest
         return self._write(path, [data], mode=0o755)
 
     def _write(
@@ -202,14 +202,14 @@ class _Destination(WheelDestination):
         return RecordEntry(path, Hash("sha256", fingerprint.sha256 or ""), fingerprint.size)
 
     def remove(self) -> None:
-        """Take away what was written."""
+        """Remove what was written."""
         for entry in self.entries:
             if entry.path not in self._shared:
                 self._tree.unlink(entry.path)
 
-    def _compare(self, path: str, found: str | None, promised: str | None) -> None:
-        if promised is not None and found != promised:
-            raise _changed(self._manifest, f"path: {path}", f"checked: {promised}", f"read: {found}")
+    def _compare(self, path: str, actual: str | None, expected: str | None) -> None:
+        if expected is not None and actual != expected:
+            raise _changed(self._manifest, f"path: {path}", f"checked: {expected}", f"read: {actual}")
 
     def finalize_installation(
         self,
@@ -217,7 +217,7 @@ class _Destination(WheelDestination):
         record_file_path: str,
         records: Iterable[tuple[Scheme, RecordEntry]],
     ) -> None:
-        """Nothing: RECORD is written by `record_wheel`, when what belongs into it is there."""
+        """Do nothing: `record_wheel` writes RECORD once its content is known."""
 
 
 def _changed(manifest: WheelManifest, *context: str) -> IntegrityError:
@@ -225,12 +225,12 @@ def _changed(manifest: WheelManifest, *context: str) -> IntegrityError:
         "record-hash",
         f"{manifest.filename} changed after it was checked",
         context=context,
-        hint="run the command again; if it happens again, the disk or the memory is at fault",
+        hint="run the command again; if the error persists, check the disk and the memory",
     )
 
 
 def _hashed(blocks: Iterable[bytes] | BinaryIO, mode: int) -> Fingerprint:
-    """The fingerprint of what is not written."""
+    """Return the fingerprint of content that is not written."""
     digest, size = hashlib.sha256(), 0
     for block in blocks:
         digest.update(block)
@@ -239,6 +239,6 @@ def _hashed(blocks: Iterable[bytes] | BinaryIO, mode: int) -> Fingerprint:
 
 
 def _names_python(line: bytes) -> bool:
-    """Whether a first line is `#!python` or `#!pythonw`; arguments after it are dropped, as pip does (W74)."""
+    """Whether a first line is `#!python` or `#!pythonw`; arguments are dropped, as pip does."""
     words = line.rstrip(b"\r").split(maxsplit=1)
     return bool(words) and words[0] in (b"#!python", b"#!pythonw")

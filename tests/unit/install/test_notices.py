@@ -73,7 +73,7 @@ def test_a_wheel_with_startup_code_is_named_or_refused(tmp_path: Path, run: Brid
     assert not (tmp_path / "refused").exists()
     done = run("create", "-p", tmp_path / "env", "python", "bad", "--json")
     assert done.status == 0, done.err
-    assert f"warning: bad-1.0-py3-none-any.whl brings {lies}" in " ".join(done.err.split())
+    assert f"warning: bad-1.0-py3-none-any.whl contains {lies}" in " ".join(done.err.split())
     by_setting = run("create", "-p", tmp_path / "refused", "python", "bad", environ={"BRIDGE_REFUSE_STARTUP_CODE": "1"})
     assert by_setting.status == 3
 
@@ -126,7 +126,7 @@ def test_a_conversion_notes_it(tmp_path: Path, run: Bridge) -> None:
     done = run("convert", wheel, "-o", tmp_path / "out", "--json")
     assert done.status == 0, done.err
     notes = json.loads(done.out)["packages"][0]["notes"]
-    assert any("evil.pth" in note and "whenever it starts" in note for note in notes), notes
+    assert any("evil.pth" in note and "at every start" in note for note in notes), notes
 
 
 def test_menu_items_of_which_no_shortcuts_are_made(run: Bridge, tmp_path: Path) -> None:
@@ -135,5 +135,5 @@ def test_menu_items_of_which_no_shortcuts_are_made(run: Bridge, tmp_path: Path) 
     make_repodata(tmp_path / "channel")
     done = run("create", "-p", tmp_path / "env", "spyder-menu")
     assert done.status == 0
-    assert "spyder-menu brings menu items (Menu/spyder.json): bridge makes no shortcuts of them" in done.err
+    assert "spyder-menu has menu items (Menu/spyder.json): bridge creates no shortcuts for them" in done.err
     assert (tmp_path / "env/Menu/spyder.json").is_file()
