@@ -7,13 +7,13 @@ and with the sha256 in its record. Files changed by a user are kept aside, as in
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge import prefix as prefixes
 from bridge.archive.wheels import check_wheel
-from bridge.audit.finding import Report, is_fixable
+from bridge.audit.finding import Finding, Report, is_fixable
 from bridge.errors import NetworkError, UsageError
 from bridge.fs import Tree
 from bridge.install.fetching import fetch_archive
@@ -69,19 +69,8 @@ def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], 
     state = prefixes.require(path)
     sources = sources_of(state)
     fixable = [finding for finding in report.findings if is_fixable(finding)]
-    foreign = [finding for finding in fixable if finding.id in RELOCATED]
-    prefixes_in = look(path) if foreign else {}
     duplicates = {each.path for each in fixable if each.id == "duplicate-record"}
-    damaged = {
-        each.owner or ""
-        for each in fixable
-        if each.id != "duplicate-record" and (each.id not in RELOCATED or each.path not in prefixes_in)
-    }
-    relocation = relocate(state, prefixes_in, without=damaged)
-    # Files that cannot be rewritten without their archive are reinstalled.
-    damaged |= {each.owner or "" for each in foreign if each.path in relocation.left}
-    if relocation.left:
-        relocation = relocate(state, prefixes_in, without=damaged)
+    relocation, damaged = _relocated(state, fixable)
     state = relocation.state
     recovered = tuple(recover_records(state, report, sources))
     unreadable = damaged_records(state, report)
@@ -119,6 +108,22 @@ def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], 
         f"{name} is not repaired: {why.message}; {why.hint}" for name, why in unavailable.items()
     ]
     return Repair(state=state, plan=plan, sources=sources, relocation=relocation, cleared=cleared)
+
+
+def _relocated(state: PrefixState, fixable: Sequence[Finding]) -> tuple[Relocation, set[str]]:
+    """Return the files that can be rewritten without their archive, and the owners of all other damaged files."""
+    foreign = [finding for finding in fixable if finding.id in RELOCATED]
+    prefixes_in = look(state.prefix) if foreign else {}
+    damaged = {
+        each.owner or ""
+        for each in fixable
+        if each.id != "duplicate-record" and (each.id not in RELOCATED or each.path not in prefixes_in)
+    }
+    relocation = relocate(state, prefixes_in, without=damaged)
+    if relocation.left:
+        damaged |= {each.owner or "" for each in foreign if each.path in relocation.left}
+        relocation = relocate(state, prefixes_in, without=damaged)
+    return relocation, damaged
 
 
 def _leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]:
