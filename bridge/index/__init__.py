@@ -159,7 +159,7 @@ class Index:
                 "hash-missing",
                 f"the index gives no sha256 for {file.filename}, so the download could not be verified",
                 context=(f"index: {file.origin}",),
-                hint="ask whoever runs the index to publish hashes, or download the file and require it by its path",
+                hint="ask the operator of the index to publish hashes, or download the file and require it by its path",
             )
         return self._client.download(
             file.url, sha256=file.sha256, size=file.size, name=file.filename, on_progress=on_progress

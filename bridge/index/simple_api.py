@@ -105,17 +105,17 @@ def parse_page(content: bytes, content_type: str, source: Source) -> PageListing
     kind = content_type.partition(";")[0].strip().lower()
     url = source.url
     if kind in {"application/vnd.pypi.simple.v1+json", "application/json"}:
-        (found, status), base, parse = _json_entries(content, url), url, _json_file
+        (links, status), base, parse = _json_entries(content, url), url, _json_file
     elif kind in {"", "text/html", "application/vnd.pypi.simple.v1+html", "application/xhtml+xml"}:
         charset = _CHARSET.search(content_type)
-        found, base, status = _html_entries(content, charset[1] if charset else "utf-8", url)
+        links, base, status = _html_entries(content, charset[1] if charset else "utf-8", url)
         parse = _html_file
     else:
         raise _unreadable(url, f"its content type is {kind!r}")
-    if len(found) > MAX_LINKS:
+    if len(links) > MAX_LINKS:
         raise _too_many(url)
     files, dropped = [], []
-    for entry in found:
+    for entry in links:
         try:
             file = parse(entry, base, source)
         except (_Dropped, ValueError) as error:
@@ -277,7 +277,7 @@ class _Anchors(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.url = url
         self.base: str | None = None
-        self.found: list[dict[str, object]] = []
+        self.links: list[dict[str, object]] = []
         self.status: dict[str, str | None] = {}
         self._late = time.monotonic() + _SECONDS
 
@@ -290,8 +290,8 @@ class _Anchors(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
             # The first of duplicate attributes counts (HTML, section 13.2.5.33).
-            self.found.append(dict(reversed(attrs)))
-            if len(self.found) > MAX_LINKS:
+            self.links.append(dict(reversed(attrs)))
+            if len(self.links) > MAX_LINKS:
                 raise _too_many(self.url)
         elif tag == "base" and self.base is None:
             self.base = dict(attrs).get("href")
@@ -310,7 +310,7 @@ def _html_entries(content: bytes, charset: str, url: str) -> tuple[list[dict[str
         parser.feed(_without_comments(text))
         parser.close()
         status = Status.of(parser.status.get("pypi:project-status"), parser.status.get("pypi:project-status-reason"))
-        return parser.found, urljoin(url, parser.base.strip()) if parser.base else url, status
+        return parser.links, urljoin(url, parser.base.strip()) if parser.base else url, status
     except (AssertionError, ValueError) as error:  # from HTMLParser, for unreadable markup
         raise _unreadable(url, str(error)[:200]) from error
 

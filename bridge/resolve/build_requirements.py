@@ -63,8 +63,8 @@ class BuildRequirements:
         options = Options(prefer="wheel", exclude_newer=settings.exclude_newer, builds=settings.builds.formats)
         catalog = Catalog(_RunningPython(target.subdir), self._index, target, NameMap({}, "no channel"), options)
         requested = [parse_pypi(f"pypi:{requirement}") for requirement in dict.fromkeys(requirements)]
-        found = resolve(requested, catalog)
-        return [IndexFile.of_record(each.record) for each in found.packages if each.record.ecosystem == "wheel"]
+        resolution = resolve(requested, catalog)
+        return [IndexFile.of_record(each.record) for each in resolution.packages if each.record.ecosystem == "wheel"]
 
 
 def _this_machine() -> Target:

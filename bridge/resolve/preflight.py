@@ -52,7 +52,6 @@ def _check_url(text: str, url: str, origins: Mapping[str, str]) -> None:
 
 
 def _unconfigured(requested: str, what: str, channel: str, origins: Mapping[str, str]) -> NoSolutionError:
-    """The error for a requirement that needs a channel which is not configured."""
     configured = ", ".join(dict.fromkeys(map(masked, origins.values()))) or "none"
     facts = [f"you ask for `{requested}`", f"the channel {channel} is not configured"]
     return NoSolutionError(
@@ -126,9 +125,10 @@ def _elsewhere(
                 files = files_of(url, name)
             versions = list(dict.fromkeys(file.version for file in files if requirement.accepts(file.version)))
             if versions and first:
+                serving, other = split_credentials(first)[0], split_credentials(url)[0]
                 yield (
-                    f"{_shown(url)} has {name} {_range(versions)}, but {_shown(first)} comes first and has {name}, so"
-                    " only that index is used"
+                    f"{other} has {name} {_range(versions)}, but {serving} comes first and has {name}, so only that"
+                    " index is used"
                 )
                 break
             if versions:
@@ -137,14 +137,14 @@ def _elsewhere(
 
 
 def solution_warnings(
-    found: Resolution, statuses: Mapping[str, Status], installed: Iterable[Record] = ()
+    resolution: Resolution, statuses: Mapping[str, Status], installed: Iterable[Record] = ()
 ) -> Iterator[str]:
     """Yield warnings: yanked files that a pin requests (PEP 592), and archived projects (PEP 792).
 
     :param statuses: project → its status on the index; `installed`: packages for which no warning is repeated.
     """
     known = {record.identity for record in installed}
-    for package in found.packages:
+    for package in resolution.packages:
         record = package.record
         if record.ecosystem != "wheel" or record.identity in known:
             continue
@@ -157,7 +157,7 @@ def solution_warnings(
 
 
 def check_solution(
-    found: Resolution, wanted: Wanted, kept: Collection[str] = (), *, requires_hashes: bool = False
+    resolution: Resolution, wanted: Wanted, kept: Collection[str] = (), *, requires_hashes: bool = False
 ) -> None:
     """Check a whole solution: the environments of a lock (PEP 751), and required hashes (pip).
 
@@ -165,9 +165,9 @@ def check_solution(
 
     Raises `NoSolutionError` (`lock-environment`) and `UnsafeInputError` (`hash-missing`).
     """
-    if wanted.environments and found.target.python is not None:
+    if wanted.environments and resolution.target.python is not None:
         markers = [Marker(text) for text in wanted.environments]
-        environment = found.target.marker_environment()
+        environment = resolution.target.marker_environment()
         if not any(marker_holds(marker, environment) for marker in markers):
             raise NoSolutionError(
                 "lock-environment",
@@ -177,7 +177,7 @@ def check_solution(
                 objects={"derivation": []},
             )
     if requires_hashes:
-        fetched = [each.record for each in found.packages if each.record.url not in kept]
+        fetched = [each.record for each in resolution.packages if each.record.url not in kept]
         bare = [record.pypi_names[0] for record in fetched if record.ecosystem == "wheel"]
         missing = sorted(set(bare) - wanted.hashes.keys())
         if missing:
@@ -190,7 +190,3 @@ def check_solution(
 
 def _range(versions: Sequence[str]) -> str:
     return ", ".join(versions) if len(versions) <= _MANY else f"{versions[-1]} to {versions[0]}"
-
-
-def _shown(url: str) -> str:
-    return split_credentials(url)[0]

@@ -1,1 +1,1 @@
-"""What there is to choose from: conda names and PyPI projects as lists, best first, with masks of what they meet."""
+"""The candidates of conda names and PyPI projects: lists, best first, and the masks that meet requirements."""

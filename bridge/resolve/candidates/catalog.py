@@ -36,7 +36,6 @@ class Catalog:
 
     @property
     def pythons(self) -> PythonMasks:
-        """The channels' interpreters, as masks."""
         if self._pythons is None:
             self._pythons = PythonMasks(self.conda("python").pythons(), self.target)
         return self._pythons

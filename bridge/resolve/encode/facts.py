@@ -13,21 +13,17 @@ from typing import NamedTuple, TypeAlias
 VariableId: TypeAlias = int
 
 
-class _Fields(NamedTuple):
-    text: str = ""
-    subject: VariableId | None = None
-    bits: int = 0
-    target: VariableId | None = None
-
-
-class Fact(_Fields):
+class Fact(NamedTuple):
     """Why a clause holds, in the user's terms.
 
     `text` is the text of the requirement; `subject` the variable whose candidates `bits` state it; `target` the
     variable that it restricts.
     """
 
-    __slots__ = ()
+    text: str = ""
+    subject: VariableId | None = None
+    bits: int = 0
+    target: VariableId | None = None
 
     def onto(self, target: VariableId) -> Fact:
         """Return the same fact about this target, unless it already has one."""

@@ -1,1 +1,1 @@
-"""Why there is no solution, in words that a person can act on."""
+"""Explains a request without a solution, in terms of what the user can change."""

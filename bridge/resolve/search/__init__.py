@@ -1,1 +1,1 @@
-"""The search over the store, the policy that it follows, and what it gives back."""
+"""The search over the store, its policy, and its result."""

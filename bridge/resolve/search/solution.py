@@ -38,7 +38,6 @@ def solution(loader: Loader, pins: Pins, reporter: Reporter, started: float) -> 
 
 
 def _target(space: Space, pins: Pins) -> Target:
-    """Return the target with the chosen python."""
     pin = pins.get(space.python)
     python = _python(space, pin) if pin is not None else None
     return space.catalog.target.with_python(python) if python is not None else space.catalog.target
@@ -106,7 +105,7 @@ def _evidence(space: Space, pin: Candidate) -> str:
 def _edges(
     space: Space, pins: Pins, chosen: Mapping[VariableId, Record]
 ) -> tuple[dict[VariableId, set[str]], dict[VariableId, list[str]], dict[VariableId, set[str]]]:
-    """Who needs whom, what the person asked of it, and which extras, by the variable of the chosen package."""
+    """Return the dependents, the requested texts and the extras of each chosen package, by its variable."""
     needs: dict[VariableId, set[str]] = {}
     requested: dict[VariableId, list[str]] = {}
     extras: dict[VariableId, set[str]] = {}
