@@ -133,7 +133,7 @@ def providers_by_project(records: PrefixRecords) -> Mapping[str, list[InstalledP
     for owner in records.claims.recorded:
         for project in projects_of(owner, records.names) if owner.source == "conda" else ():
             provided.setdefault(project, []).append(_provider(owner))
-    found: dict[str, list[InstalledProvider]] = {}
+    by_distribution: dict[str, list[InstalledProvider]] = {}
     nameless = records.nameless
     for distribution in records.importable:
         if distribution.path in nameless:
@@ -142,8 +142,8 @@ def providers_by_project(records: PrefixRecords) -> Mapping[str, list[InstalledP
         # A conda package may provide several projects, each with its own version.
         label = f"{distribution.name} {distribution.version} of {owner.label}" if owner.installed else owner.label
         provider = InstalledProvider(owner=owner, label=label, version=distribution.version)
-        found.setdefault(canonicalize_name(distribution.name), []).append(provider)
-    return {**provided, **found}
+        by_distribution.setdefault(canonicalize_name(distribution.name), []).append(provider)
+    return {**provided, **by_distribution}
 
 
 def projects_of(owner: Owner, names: NameMap) -> tuple[str, ...]:
@@ -169,20 +169,20 @@ def applicable_requirements(records: PrefixRecords) -> list[RequiresDist]:
     for name, extra in _requested_extras(records.state):
         pending += [(distribution, extra) for distribution in by_project.get(name, ())]
     seen: set[tuple[str, str]] = set()
-    found: list[RequiresDist] = []
+    applicable: list[RequiresDist] = []
     while pending:
         distribution, extra = pending.pop()
         if (distribution.path, extra) in seen:
             continue
         seen.add((distribution.path, extra))
         applying = list(_applying(distribution, extra, environment))
-        found += applying
+        applicable += applying
         if extra or not records.is_of_conda(distribution):
             for requirement in (each.requirement for each in applying if each.requirement is not None):
                 pending += [
                     (each, more) for each in by_project.get(requirement.name, ()) for more in requirement.extras
                 ]
-    return found
+    return applicable
 
 
 def edges(records: PrefixRecords) -> Iterator[Edge]:

@@ -150,10 +150,10 @@ def _archives(state: PrefixState, cache: Path) -> dict[str, tuple[tuple[str, str
     """conda-meta record → the cautions in bridge's cache about the archive (which the sha256 identifies)."""
     cautions = CautionStore(cache / "judged", root=cache)
     return {
-        each.meta_path: found
+        each.meta_path: recalled
         for each in state.installed
         if each.record.ecosystem == "conda" and each.record.sha256 is not None
-        if (found := tuple(cautions.recall(each.record.sha256)))
+        if (recalled := tuple(cautions.recall(each.record.sha256)))
     }
 
 
@@ -161,18 +161,18 @@ def _yanked(state: PrefixState, index: YankedPort) -> dict[str, str]:
     """dist-info → the reason for which its version was yanked: all of its files are, not only a bad build."""
     wanted = [each for each in state.distributions if each.direct_url is None]
     index.prefetch_files(sorted({each.name for each in wanted}))
-    found = {}
+    yanked = {}
     for distribution in wanted:
         same = [file for file in index.files(distribution.name) if is_same_version(file.version, distribution.version)]
         reasons = [file.yanked for file in same]
         if same and all(reason is not None for reason in reasons):
-            found[distribution.path] = reasons[0] or ""
-    return found
+            yanked[distribution.path] = reasons[0] or ""
+    return yanked
 
 
 def _absolute_targets(observed: Observation) -> Iterator[str]:
     """The absolute targets of links, on which it depends whether these are broken."""
-    links = (found.fingerprint.link for found in observed.noted.values())
+    links = (each.fingerprint.link for each in observed.noted.values())
     return (link for link in links if link is not None and link.startswith("/"))
 
 

@@ -15,39 +15,39 @@ from bridge.audit.view import Discrepancy, View
 
 def missing_file(view: View) -> Iterator[Finding]:
     """A listed path that does not exist. Bytecode compiled after installation may be deleted at any time."""
-    for found in view.discrepancies:
-        owner, path = found.claim.owner, found.claim.entry.path
-        if found.kind == "missing" and not (_is_bytecode(path) and _compiles_bytecode(owner)):
+    for each in view.discrepancies:
+        owner, path = each.claim.owner, each.claim.entry.path
+        if each.kind == "missing" and not (_is_bytecode(path) and _compiles_bytecode(owner)):
             evidence = f"{owner.label} lists it; it does not exist"
-            if found.by is not None:
-                evidence += f", and {found.by.label} was installed over it since"
-            yield _broken(view, "missing-file", found, evidence, found.by)
+            if each.by is not None:
+                evidence += f", and {each.by.label} was installed over it since"
+            yield _broken(view, "missing-file", each, evidence, each.by)
 
 
 def modified_file(view: View) -> Iterator[Finding]:
     """A path that is not what its record promises, nor what another package promises for this path."""
-    for found in view.discrepancies:
-        if found.kind == "different" and found.by is None:
-            evidence, same = _contrast(found), found.same_content
+    for each in view.discrepancies:
+        if each.kind == "different" and each.by is None:
+            evidence, same = _contrast(each), each.same_content
             if same is not None:
                 evidence += f"; {same.owner.label} promises these bytes for {same.path}"
-            yield _broken(view, "modified-file", found, evidence, same.owner if same else None)
+            yield _broken(view, "modified-file", each, evidence, same.owner if same else None)
 
 
 def clobbered_file(view: View) -> Iterator[Finding]:
     """A path that is what *another* package's record promises for it: that package wrote over this one's file."""
-    for found in view.discrepancies:
-        if found.kind == "different" and found.by is not None:
-            evidence = f"{_contrast(found)}, which is what {found.by.label} promises"
-            yield _broken(view, "clobbered-file", found, evidence, found.by)
+    for each in view.discrepancies:
+        if each.kind == "different" and each.by is not None:
+            evidence = f"{_contrast(each)}, which is what {each.by.label} promises"
+            yield _broken(view, "clobbered-file", each, evidence, each.by)
 
 
 def unreadable_file(view: View) -> Iterator[Finding]:
     """A path that could not be compared with its record."""
-    for found in view.discrepancies:
-        if found.kind == "unreadable" and found.observed is not None:
-            problem = found.observed.problem or "its content was not read"
-            yield _broken(view, "unreadable-file", found, f"its sha256 could not be compared: {problem}")
+    for each in view.discrepancies:
+        if each.kind == "unreadable" and each.observed is not None:
+            problem = each.observed.problem or "its content was not read"
+            yield _broken(view, "unreadable-file", each, f"its sha256 could not be compared: {problem}")
 
 
 def double_owner(view: View) -> Iterator[Finding]:
@@ -79,12 +79,12 @@ def broken_link(view: View) -> Iterator[Finding]:
 
     Otherwise a warning: some packages ship such links (system roots of compilers do).
     """
-    for path, found in view.observed.noted.items():
-        group = view.claims.by_path.get(path, ()) if found.is_dangling else ()
+    for path, observed in view.observed.noted.items():
+        group = view.claims.by_path.get(path, ()) if observed.is_dangling else ()
         owner = next((claim.owner for claim in group if claim.entry.fingerprint.kind != "file"), None)
         if owner is None:  # Where a record promises a file, the link is a modified file.
             continue
-        link = found.fingerprint.link or ""
+        link = observed.fingerprint.link or ""
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
         is_promised = target in view.claims.by_path
         yield Finding.of(
@@ -101,9 +101,9 @@ def broken_link(view: View) -> Iterator[Finding]:
 def outside_link(view: View) -> Iterator[Finding]:
     """An owned link to a target outside the environment, which something else controls."""
     roots = (f"{view.state.prefix}/", f"{view.real_prefix}/")
-    reported = {found.claim.entry.path for found in view.discrepancies}
-    for path, found in view.observed.noted.items():
-        link = found.fingerprint.link if not found.is_dangling else None
+    reported = {observed.claim.entry.path for observed in view.discrepancies}
+    for path, observed in view.observed.noted.items():
+        link = observed.fingerprint.link if not observed.is_dangling else None
         if link is None or path in reported or path not in view.claims.by_path:
             continue
         target = posixpath.normpath(posixpath.join(str(view.state.prefix), posixpath.dirname(path), link))
@@ -113,7 +113,7 @@ def outside_link(view: View) -> Iterator[Finding]:
         # Installers can link softly to their cache: the bytes are right as long as the cache exists. conda's
         # `always_softlink` records such a file as a link.
         promised = {claim.entry.fingerprint.sha256, claim.entry.packed, claim.entry.placed} - {None}
-        level: Level = "info" if found.fingerprint.sha256 in promised else "warning"
+        level: Level = "info" if observed.fingerprint.sha256 in promised else "warning"
         evidence, commands = f"its target {target} is outside this environment", repair.restore(view, claim.owner)
         yield Finding.of(claim.owner, "outside-link", level, path, evidence, repair=commands)
 
@@ -123,13 +123,13 @@ def edited_through_link(view: View) -> Iterator[Finding]:
 
     Every environment created from that cache gets the change.
     """
-    for found in view.discrepancies:
-        owner, path = found.claim.owner, found.claim.entry.path
+    for each in view.discrepancies:
+        owner, path = each.claim.owner, each.claim.entry.path
         cached = view.inspection.caches.linked.get(path)
-        if found.kind == "different" and cached is not None:
+        if each.kind == "different" and cached is not None:
             evidence = f"it is the same inode as {cached}, so the change is in the cache too"
-            if found.observed is not None and found.observed.links > 2:
-                evidence += f", and in {found.observed.links - 2} more file(s)"
+            if each.observed is not None and each.observed.links > 2:
+                evidence += f", and in {each.observed.links - 2} more file(s)"
             commands = repair.restore(view, owner)
             yield Finding.of(owner, "edited-through-link", "error", path, evidence, repair=commands)
 
@@ -188,21 +188,21 @@ def _claimed_first(view: View) -> Iterator[str]:
     yield from (path for path in view.observed.plain if path not in claimed)
 
 
-def _broken(view: View, name: str, found: Discrepancy, evidence: str, by: Owner | None = None) -> Finding:
-    owner = found.claim.owner
-    commands = repair.restore(view, owner) if found.kind != "unreadable" else ()
-    return Finding.of(owner, name, _level(found), found.claim.entry.path, evidence, by=by, repair=commands)
+def _broken(view: View, name: str, discrepancy: Discrepancy, evidence: str, by: Owner | None = None) -> Finding:
+    owner = discrepancy.claim.owner
+    commands = repair.restore(view, owner) if discrepancy.kind != "unreadable" else ()
+    return Finding.of(owner, name, _level(discrepancy), discrepancy.claim.entry.path, evidence, by=by, repair=commands)
 
 
-def _level(found: Discrepancy) -> Level:
+def _level(discrepancy: Discrepancy) -> Level:
     """Info for bytecode, a cache that the interpreter writes again; a warning between packages that pip installed.
 
     Nothing stops pip from letting one package overwrite another's file, and no conda-meta record is wrong then.
     """
-    owner = found.claim.owner
-    if _is_bytecode(found.claim.entry.path) or _is_of_system(owner):
+    owner = discrepancy.claim.owner
+    if _is_bytecode(discrepancy.claim.entry.path) or _is_of_system(owner):
         return "info"
-    is_by_pip = owner.source == "unmanaged" and found.by is not None and found.by.source == "unmanaged"
+    is_by_pip = owner.source == "unmanaged" and discrepancy.by is not None and discrepancy.by.source == "unmanaged"
     return "warning" if is_by_pip else "error"
 
 
@@ -212,16 +212,16 @@ def _is_of_system(owner: Owner) -> bool:
     return distribution is not None and distribution.installer is None and "/dist-packages/" in distribution.path
 
 
-def _contrast(found: Discrepancy) -> str:
+def _contrast(discrepancy: Discrepancy) -> str:
     """What the record promises, and what is on disk."""
-    promised = found.claim.entry.fingerprint
-    actual = found.observed.fingerprint if found.observed else None
+    promised = discrepancy.claim.entry.fingerprint
+    actual = discrepancy.observed.fingerprint if discrepancy.observed else None
     if actual is not None and promised.sha256 is not None and actual.sha256 is not None:
         return f"sha256 {promised.sha256} was promised; on disk it is {actual.sha256}"
     if actual is not None and actual.kind == "symlink":
         expected = f"a link to {promised.link!r}" if promised.link is not None else f"a {promised.kind}"
         if promised.kind == "symlink" and promised.link is None:
-            packed, placed = found.claim.entry.packed, found.claim.entry.placed
+            packed, placed = discrepancy.claim.entry.packed, discrepancy.claim.entry.placed
             both = packed and placed
             expected = "a link to another path" if both else f"a link to the file with the sha256 {packed or placed}"
         return f"{expected} was promised; on disk it is a link to {actual.link!r}"

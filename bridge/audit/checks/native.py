@@ -75,11 +75,11 @@ def extension_tag(view: View) -> Iterator[Finding]:
         if match is not None:
             modules.setdefault((directory, match["stem"]), []).append((path, match))
     digits = f"{python.minor[0]}{python.minor[1]}"
-    for (directory, stem), found in modules.items():
+    for (directory, stem), variants in modules.items():
         is_python = f"{directory}/{stem}.py" in view.observed or f"{directory}/{stem}/__init__.py" in view.observed
-        if any(_fits(match, digits, python.free_threaded) for _, match in found):
+        if any(_fits(match, digits, python.free_threaded) for _, match in variants):
             continue
-        for path, match in found:
+        for path, match in variants:
             build = f"{python.version}{' free-threaded' if python.free_threaded else ''}"
             evidence = f"python {build} does not import modules with the tag {match['tag']}"
             level: Level = "info" if is_python else "error"
@@ -211,9 +211,9 @@ def _loaded(view: View) -> set[str]:
     for path, binary in binaries.items():
         for name in {posixpath.basename(path), binary.name} - {""}:
             by_name.setdefault(name, []).append(path)
-    for path, found in view.observed.noted.items():  # `libx.so.1` is often a link to `libx.so.1.2`.
-        if found.fingerprint.link and "/" not in found.fingerprint.link:
-            target = posixpath.join(posixpath.dirname(path), found.fingerprint.link)
+    for path, observed in view.observed.noted.items():  # `libx.so.1` is often a link to `libx.so.1.2`.
+        if observed.fingerprint.link and "/" not in observed.fingerprint.link:
+            target = posixpath.join(posixpath.dirname(path), observed.fingerprint.link)
             if target in binaries:
                 by_name.setdefault(posixpath.basename(path), []).append(target)
     pending = [path for path in binaries if _is_extension(view, path)]
@@ -234,8 +234,8 @@ def _resolve(view: View, path: str, binary: Binary, name: str, by_name: Mapping[
     prefix = str(view.state.prefix)
     searched = [search_directory(prefix, path, each).removeprefix(f"{prefix}/") for each in binary.search]
     for directory in [*searched, "lib", posixpath.dirname(path)]:
-        if (found := next((each for each in candidates if posixpath.dirname(each) == directory), None)) is not None:
-            return found
+        if (library := next((each for each in candidates if posixpath.dirname(each) == directory), None)) is not None:
+            return library
     # A wheel's own code may load its copy first.
     owner = view.owner(path)
     return next((each for each in candidates if view.owner(each) is owner), None)

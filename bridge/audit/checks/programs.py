@@ -42,11 +42,11 @@ def is_foreign(view: View, path: str) -> bool:
 def _shebang_problem(view: View, script: Script) -> str | None:
     interpreter, interpreters = script.interpreter, view.inspection.interpreters
     if script.is_inside:
-        found = view.observed.get(interpreter)
-        if found is not None and not found.is_dangling and interpreters.get(interpreter, "exists") != "":
+        observed = view.observed.get(interpreter)
+        if observed is not None and not observed.is_dangling and interpreters.get(interpreter, "exists") != "":
             return None
         # It may be below a linked directory, which was not walked.
-        is_hidden = found is None and any(view.is_linked(parent) for parent in _parents(interpreter))
+        is_hidden = observed is None and any(view.is_linked(parent) for parent in _parents(interpreter))
         return None if is_hidden else f"its interpreter {view.state.prefix / interpreter} does not exist"
     if not interpreter.startswith("/"):
         return f"its first line has the interpreter {interpreter!r}, which is no path: it was not written for a prefix"
@@ -70,8 +70,8 @@ def not_executable(view: View) -> Iterator[Finding]:
     A warning: pip leaves `.data/scripts` without the permission where the wheel has none.
     """
     for path in view.inspection.scripts:
-        owner, found = view.owner(path), view.observed.get(path)
-        mode = found.fingerprint.mode if found else None
+        owner, observed = view.owner(path), view.observed.get(path)
+        mode = observed.fingerprint.mode if observed else None
         if owner is not None and mode is not None and not mode & 0o111 and not view.target.is_windows:
             evidence = f"it begins with #!, but its mode {mode:04o} lets nobody run it"
             commands = repair.make_executable(view, path)

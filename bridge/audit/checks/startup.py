@@ -41,14 +41,14 @@ _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))\Z")
 
 def pth_runs_code(view: View) -> Iterator[Finding]:
     """A `.pth` with a line that python executes at every start, which malicious wheels have used."""
-    for path, found in view.inspection.path_files.items():
-        owner, lines = view.owner(path), [line.strip() for line in found.code]
+    for path, path_file in view.inspection.path_files.items():
+        owner, lines = view.owner(path), [line.strip() for line in path_file.code]
         is_setuptools = owner is not None and owner.package == "setuptools" and lines == [_OF_SETUPTOOLS]
         if not lines or is_setuptools:  # Every environment with setuptools has its file.
             continue
-        unusual = [line for line in found.code if not _USUAL.match(line)]
+        unusual = [line for line in path_file.code if not _USUAL.match(line)]
         is_usual = not unusual and (owner is not None or posixpath.basename(path) == "_virtualenv.pth")
-        evidence = f"python executes at every start: {(unusual or found.code)[0][:160]}"
+        evidence = f"python executes at every start: {(unusual or path_file.code)[0][:160]}"
         evidence += "; no record claims it" if owner is None else ""
         yield Finding.of(owner, "pth-runs-code", "info" if is_usual else "warning", path, evidence)
 
@@ -60,8 +60,8 @@ def pth_outside(view: View) -> Iterator[Finding]:
     """
     known = {source for editable in view.inspection.editables for source in editable.sources}
     inside = (f"{view.state.prefix}/", f"{view.real_prefix}/")
-    for path, found in view.inspection.path_files.items():
-        for directory in found.directories if path.endswith(".pth") else ():
+    for path, path_file in view.inspection.path_files.items():
+        for directory in path_file.directories if path.endswith(".pth") else ():
             exists = bool(view.inspection.outside.get(directory))
             is_inside = f"{directory}/".startswith(inside)
             if exists and (is_inside or any(f"{source}/".startswith(f"{directory}/") for source in known)):
@@ -149,15 +149,15 @@ def standard_library_shadow(view: View) -> Iterator[Finding]:
 
 def standard_library(minor: tuple[int, int] | None) -> frozenset[str]:
     """The public top-level modules of the standard library of a python version; `None`: of any version."""
-    found = {name for name in sys.stdlib_module_names if not name.startswith("_")} - {"this", "antigravity"}
+    modules = {name for name in sys.stdlib_module_names if not name.startswith("_")} - {"this", "antigravity"}
     for version, names in _REMOVED.items():
-        found = found - set(names.split()) if minor and minor >= version else found | set(names.split())
+        modules = modules - set(names.split()) if minor and minor >= version else modules | set(names.split())
     for version, names in _ADDED.items():
         if minor and minor >= version:
-            found |= {name for name in names.split() if "." not in name}
+            modules |= {name for name in names.split() if "." not in name}
         elif minor:
-            found -= {"tomllib", "annotationlib", "compression"} & set(names.split())
-    return frozenset(found)
+            modules -= {"tomllib", "annotationlib", "compression"} & set(names.split())
+    return frozenset(modules)
 
 
 def unseen_distribution(view: View) -> Iterator[Finding]:
@@ -178,13 +178,13 @@ def unseen_distribution(view: View) -> Iterator[Finding]:
 def _top_level(view: View) -> dict[str, tuple[str, Owner | None]]:
     """Top-level module in site-packages → its path and owner."""
     site = view.state.site_packages
-    found: dict[str, tuple[str, Owner | None]] = {}
+    modules: dict[str, tuple[str, Owner | None]] = {}
     for path in view.observed.below(site) if site else ():
         name = path.rpartition("/")[2]
         if "." not in name and view.observed.kind(path) == "directory":
             initial = f"{path}/__init__.py"
             if initial in view.observed and name != "__pycache__":
-                found[name] = (initial, view.owner(initial))
+                modules[name] = (initial, view.owner(initial))
         elif match := _MODULE.match(name):
-            found[match[1]] = (path, view.owner(path))
-    return found
+            modules[match[1]] = (path, view.owner(path))
+    return modules

@@ -157,8 +157,8 @@ def _read_elf(stream: BinaryIO) -> Binary:
         raise ValueError("its first bytes have no class or no byte order")
     is_64, is_little = identity[4] == 2, identity[5] == 1
     order = "<" if is_little else ">"
-    found = _segments(stream, order, is_64) or _parsed_segments(stream, is_little, is_64)
-    machine, dynamic, loads = found.machine, found.dynamic, found.loads
+    segments = _segments(stream, order, is_64) or _parsed_segments(stream, is_little, is_64)
+    machine, dynamic, loads = segments.machine, segments.dynamic, segments.loads
     if dynamic is None:  # An object file, or statically linked.
         return Binary(format="elf", machines=(machine,))
     tags = list(_dynamic(_at(stream, *dynamic), order, is_64))

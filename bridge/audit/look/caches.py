@@ -36,19 +36,19 @@ def cache_roots(prefix: Path, environ: Mapping[str, str], own: Path | None = Non
     """
     home = Path(environ.get("HOME") or "/nonexistent")
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
-    found = [Path(each) for each in environ.get("CONDA_PKGS_DIRS", "").split(os.pathsep) if each]
-    found += [prefix / "pkgs", prefix.parent.parent / "pkgs", home / ".conda/pkgs", home / ".mamba/pkgs"]
+    roots = [Path(each) for each in environ.get("CONDA_PKGS_DIRS", "").split(os.pathsep) if each]
+    roots += [prefix / "pkgs", prefix.parent.parent / "pkgs", home / ".conda/pkgs", home / ".mamba/pkgs"]
     if environ.get("MAMBA_ROOT_PREFIX"):
-        found.append(Path(environ["MAMBA_ROOT_PREFIX"], "pkgs"))
+        roots.append(Path(environ["MAMBA_ROOT_PREFIX"], "pkgs"))
     names = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba")
-    found += [base / name / "pkgs" for name in names for base in (home, Path("/opt"))]
-    found.append(Path("/opt/conda/pkgs"))
-    found.append(Path(environ.get("RATTLER_CACHE_DIR") or cache / "rattler/cache", "pkgs"))
-    found += [Path(environ["PIXI_CACHE_DIR"], "pkgs")] if environ.get("PIXI_CACHE_DIR") else []
-    found.append(Path(environ.get("UV_CACHE_DIR") or cache / "uv", "archive-v0"))
-    found.append(Path(environ.get("PIP_CACHE_DIR") or cache / "pip"))
-    found += [own / "artifacts", own / "built"] if own is not None else []
-    return tuple(directory for directory in dict.fromkeys(found) if directory.is_dir())
+    roots += [base / name / "pkgs" for name in names for base in (home, Path("/opt"))]
+    roots.append(Path("/opt/conda/pkgs"))
+    roots.append(Path(environ.get("RATTLER_CACHE_DIR") or cache / "rattler/cache", "pkgs"))
+    roots += [Path(environ["PIXI_CACHE_DIR"], "pkgs")] if environ.get("PIXI_CACHE_DIR") else []
+    roots.append(Path(environ.get("UV_CACHE_DIR") or cache / "uv", "archive-v0"))
+    roots.append(Path(environ.get("PIP_CACHE_DIR") or cache / "pip"))
+    roots += [own / "artifacts", own / "built"] if own is not None else []
+    return tuple(directory for directory in dict.fromkeys(roots) if directory.is_dir())
 
 
 def search_caches(
@@ -74,16 +74,16 @@ def search_caches(
                 # Bytes that the cache lists are no edit: they were linked from there over another package's file.
                 edited = [path for path, (_, digest) in changed.items() if digest not in kept]
                 _find_links(directory, inodes, edited, linked)
-    return CacheEvidence(owners={digest: tuple(found) for digest, found in owners.items()}, linked=linked)
+    return CacheEvidence(owners={digest: tuple(packages) for digest, packages in owners.items()}, linked=linked)
 
 
 def _inodes(changed: Mapping[str, tuple[Path, str | None]]) -> Iterator[tuple[tuple[int, int], str]]:
     for path, (file, _) in list(changed.items())[:_MAX_CHANGED]:
         try:
-            found = file.stat(follow_symlinks=False)
+            status = file.stat(follow_symlinks=False)
         except OSError:
             continue
-        yield (found.st_dev, found.st_ino), path
+        yield (status.st_dev, status.st_ino), path
 
 
 def _find_links(
@@ -164,15 +164,15 @@ def _wheel_label(directory: str) -> str:
 
 
 def _rows(data: bytes) -> list[tuple[str, str]]:
-    found = []
+    rows = []
     try:
         for row in csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline="")):
             digest = distinfo.hex_digest(row[1]) if len(row) > 1 and row[1] else None
             if digest is not None:
-                found.append((row[0], digest))
+                rows.append((row[0], digest))
     except (csv.Error, ValueError):
         pass
-    return found
+    return rows
 
 
 def _object(data: bytes) -> dict[str, object]:
@@ -185,7 +185,7 @@ def _object(data: bytes) -> dict[str, object]:
 
 def _read(path: Path) -> bytes:
     try:
-        found = path.stat()
-        return path.read_bytes() if stat.S_ISREG(found.st_mode) and found.st_size <= _MAX_LISTING else b""
+        status = path.stat()
+        return path.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_size <= _MAX_LISTING else b""
     except OSError:
         return b""

@@ -105,9 +105,9 @@ class _Search:
                 continue
             owner = claim.owner.installed.meta_path if claim.owner.installed is not None else ""
             by_owner.setdefault(owner, []).append((path, data, claim, is_recorded))
-        for owner, found in by_owner.items():
+        for owner, suspects in by_owner.items():
             spots = placeholders_of(self._root, owner) if owner else {}
-            for path, data, claim, is_recorded in found:
+            for path, data, claim, is_recorded in suspects:
                 yield _File(
                     path=path, data=data, entry=claim.entry, is_recorded=is_recorded, placeholder=spots.get(path)
                 )
@@ -117,18 +117,18 @@ class _Search:
         for owner in self._claims.recorded:
             is_of_conda = owner.source == "conda"  # No wheel has a placeholder.
             for path in _changed(owner.installed) if owner.installed is not None and is_of_conda else ():
-                found = self._observed.get(path)
-                if found is None or found.fingerprint.kind != "file" or found.problem:
+                observed = self._observed.get(path)
+                if observed is None or observed.fingerprint.kind != "file" or observed.problem:
                     continue
                 claim = next(each for each in self._claims.by_path[path] if each.owner is owner)
-                if found.fingerprint.sha256 == claim.entry.fingerprint.sha256:
+                if observed.fingerprint.sha256 == claim.entry.fingerprint.sha256:
                     yield claim, True
 
     def _different(self) -> Iterator[tuple[Claim, bool]]:
         """The files that are not as promised."""
-        for path, found in self._observed.noted.items():
-            digest = found.fingerprint.sha256
-            if found.fingerprint.kind != "file" or digest is None or path not in self._claims.by_path:
+        for path, observed in self._observed.noted.items():
+            digest = observed.fingerprint.sha256
+            if observed.fingerprint.kind != "file" or digest is None or path not in self._claims.by_path:
                 continue
             claims = self._claims.by_path[path]
             if len(claims) == 1 and claims[0].entry.fingerprint.sha256 not in {None, digest}:

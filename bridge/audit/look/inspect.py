@@ -60,7 +60,7 @@ def inspect(
     outside |= {
         search_directory(str(root), path, directory) for path, binary in binaries.items() for directory in binary.search
     }
-    outside |= {directory for found in path_files.values() for directory in found.directories}
+    outside |= {directory for path_file in path_files.values() for directory in path_file.directories}
     outside |= {source for editable in editables for source in editable.sources}
     outside |= {venv[key] for key in ("home", "executable", "base-executable") if venv.get(key)}
     return Inspection(
@@ -89,8 +89,8 @@ def scripts_of(root: Path, observed: Observation) -> dict[str, Script]:
     scripts = {}
     real = os.path.realpath(root)
     for path in (path for directory in PROGRAMS for path in observed.below(directory)):
-        found = observed[path]
-        if found.fingerprint.kind != "file" or found.problem:
+        file = observed[path]
+        if file.fingerprint.kind != "file" or file.problem:
             continue
         head = _head(root / path)
         if not head.startswith(b"#!"):
@@ -117,22 +117,22 @@ def _script(interpreter: str, root: str, real: str) -> Script:
 
 
 def _interpreters(root: Path, observed: Observation) -> dict[str, str]:
-    found = {}
+    interpreters = {}
     for path in (path for directory in PROGRAMS for path in observed.below(directory)):
         if _PYTHON.match(path.rpartition("/")[2]):
             real = os.path.realpath(root / path)
-            found[path] = real if os.path.isfile(real) else ""
-    return found
+            interpreters[path] = real if os.path.isfile(real) else ""
+    return interpreters
 
 
 def _venv(root: Path) -> dict[str, str]:
     """pyvenv.cfg as `site` reads it (PEP 405)."""
-    found = {}
+    settings = {}
     for line in _lines(root / "pyvenv.cfg"):
         key, separator, value = line.partition("=")
         if separator:
-            found[key.strip().lower()] = value.strip()
-    return found
+            settings[key.strip().lower()] = value.strip()
+    return settings
 
 
 # --- sys.path ---------------------------------------------------------------------------------------------------------
@@ -170,9 +170,9 @@ def _editables(root: Path, state: PrefixState, path_files: Mapping[str, PathFile
                 sources.update(dict.fromkeys(map(_module_path, _mapping(_text(root / entry.path)))))
         if sources:
             yield Editable(distribution=distribution.path, sources=tuple(sources))
-    for path, found in path_files.items():
+    for path, path_file in path_files.items():
         if path.endswith(".egg-link"):
-            yield Editable(distribution=path, sources=found.directories)
+            yield Editable(distribution=path, sources=path_file.directories)
 
 
 def _file_of(url: str) -> str:
@@ -260,7 +260,7 @@ def _python_path(state: PrefixState, directories: Iterable[str]) -> Iterator[tup
 
 def _modules(directory: str) -> dict[str, str]:
     """The top-level modules of a directory, as the path finder finds them."""
-    found = {}
+    modules = {}
     for entry in _listed(directory):
         match = _MODULE.match(entry.name)
         if match is None or entry.name == "__pycache__":
@@ -268,8 +268,8 @@ def _modules(directory: str) -> dict[str, str]:
         # A directory without `__init__` is at most part of a namespace package, and hides nothing (PEP 420).
         path = entry.path if "." in entry.name else os.path.join(entry.path, "__init__.py")
         if os.path.isfile(path):
-            found[match[1]] = entry.path
-    return dict(sorted(found.items()))
+            modules[match[1]] = entry.path
+    return dict(sorted(modules.items()))
 
 
 def _projects(directory: str) -> dict[str, str]:

@@ -63,7 +63,7 @@ class Observation(Mapping[str, Observed]):
         """The number of files and links; a path reached by two names counts once."""
         unwalked = (self.noted[path] for path in self._unwalked)
         walked = sum(count for mode, count in self._modes_count.items() if not stat.S_ISDIR(mode))
-        return walked + sum(found.fingerprint.kind != "directory" and found.real is None for found in unwalked)
+        return walked + sum(observed.fingerprint.kind != "directory" and observed.real is None for observed in unwalked)
 
     @cached_property
     def plain(self) -> Sequence[str]:
@@ -84,8 +84,8 @@ class Observation(Mapping[str, Observed]):
         if modes:
             yield from (path for path, mode in zip(self._rows, self._modes, strict=True) if mode in modes)
         for path in self._unwalked:
-            found = self.noted[path].fingerprint
-            if found.kind == "file" and (found.mode or 0) & 0o002:
+            fingerprint = self.noted[path].fingerprint
+            if fingerprint.kind == "file" and (fingerprint.mode or 0) & 0o002:
                 yield path
 
     @cached_property
@@ -124,8 +124,8 @@ class Observation(Mapping[str, Observed]):
         """`None`: the path does not exist."""
         if (row := self._rows.get(path)) is not None:
             return kind_of(self._modes[row]) or "file"
-        found = self.noted.get(path)
-        return None if found is None else found.fingerprint.kind
+        observed = self.noted.get(path)
+        return None if observed is None else observed.fingerprint.kind
 
     def suspects(self) -> list[str]:
         """The claimed paths that may differ from a claim; every other path is as promised."""
@@ -134,8 +134,8 @@ class Observation(Mapping[str, Observed]):
         return self._claims.ordered(wanted)
 
     def __getitem__(self, path: str) -> Observed:
-        if (found := self.noted.get(path)) is not None:
-            return found
+        if (noted := self.noted.get(path)) is not None:
+            return noted
         row = self._rows[path]
         mode = self._modes[row]
         kind = kind_of(mode) or "file"

@@ -56,7 +56,7 @@ def gather(state: PrefixState, target: Target, names: NameMap, report: Report) -
         report=report,
         rows=package_list(state, names).rows,
         dependencies=tuple(dependencies),
-        paths={label: sorted(found) for label, found in paths.items()},
+        paths={label: sorted(claimed) for label, claimed in paths.items()},
         platform=target.subdir,
         python=state.python.version if state.python else None,
     )

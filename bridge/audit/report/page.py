@@ -59,8 +59,8 @@ def _document(facts: Facts) -> dict[str, object]:
 
 def _directories(paths: Sequence[str]) -> dict[str, list[str]]:
     """Paths by directory, which takes half the space of a list."""
-    found: dict[str, list[str]] = {}
+    grouped: dict[str, list[str]] = {}
     for path in paths:
         directory, _, name = path.rpartition("/")
-        found.setdefault(directory, []).append(name)
-    return found
+        grouped.setdefault(directory, []).append(name)
+    return grouped

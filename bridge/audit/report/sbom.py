@@ -69,11 +69,11 @@ def _named(facts: Facts) -> list[PackageRow]:
 
 
 def _needs(facts: Facts) -> Mapping[str, list[str]]:
-    found: dict[str, dict[str, None]] = {row.owner: {} for row in _named(facts)}
+    needs: dict[str, dict[str, None]] = {row.owner: {} for row in _named(facts)}
     for each in facts.dependencies:
-        if each.dependant in found and each.dependency in found:
-            found[each.dependant][each.dependency] = None
-    return {owner: sorted(needed) for owner, needed in found.items()}
+        if each.dependant in needs and each.dependency in needs:
+            needs[each.dependant][each.dependency] = None
+    return {owner: sorted(needed) for owner, needed in needs.items()}
 
 
 def _identity(facts: Facts, when: datetime) -> uuid.UUID:
