@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from packaging.tags import compatible_tags, cpython_tags, mac_platforms
 from packaging.version import InvalidVersion, Version
 
 if TYPE_CHECKING:
@@ -128,8 +129,6 @@ class Target:
 @lru_cache(maxsize=64)
 def python_tags(minor: tuple[int, int], free_threaded: bool, platforms: tuple[str, ...]) -> tuple[Tag, ...]:
     """Return the tags of CPython `minor` on `platforms`, best first; a free-threaded build takes no `abi3`."""
-    from packaging.tags import compatible_tags, cpython_tags  # noqa: PLC0415 - most commands need no tags
-
     nodot = f"cp{minor[0]}{minor[1]}"
     abi = nodot + ("t" if free_threaded else "")
     specific = cpython_tags(minor, [abi], platforms)
@@ -144,8 +143,6 @@ def _platform_tags(subdir: str, glibc: str | None, osx: str | None) -> tuple[str
         return ("win32",) if arch == "win32" else (f"win_{arch}",)
     if system == "darwin":
         floor = _pair(osx) if osx else ((11, 0) if arch == "arm64" else (10, 13))
-        from packaging.tags import mac_platforms  # noqa: PLC0415
-
         return tuple(mac_platforms(floor, arch))
     tags: list[str] = []
     if glibc is not None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import fs
+from bridge.cache.wheels import is_whole
 from bridge.errors import BridgeError, FaultError, PrefixLockedError
 from bridge.faults import faults
 
@@ -187,8 +188,6 @@ def _is_damaged(folder: Path, path: str) -> bool:
         return False
     try:
         if promised is None:
-            from bridge.cache.wheels import is_whole  # noqa: PLC0415 - a cache is seldom verified
-
             return not is_whole(folder / path)
         return fs.hash_regular(folder / path, root=folder) != promised[1]
     except OSError:

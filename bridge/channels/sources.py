@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.channels._rattler import channel_url
+from bridge.channels.host import HostChannel
 from bridge.channels.repodata import Repodata
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError
 from bridge.secrets import SECRETS
 from converters.record import Record
 
 if TYPE_CHECKING:
-    from bridge.channels.host import HostChannel
     from bridge.fetch.client import Client
     from bridge.fetch.responses import Progress
 
@@ -179,6 +179,4 @@ def same_package(record: Record, index: Mapping[str, object]) -> None:
 
 
 def _host(cache: Path, *, packs_late: bool) -> HostChannel:
-    from bridge.channels.host import HostChannel  # noqa: PLC0415 - who names other channels needs nothing of an interpreter
-
     return HostChannel(cache / "host", packs_late=packs_late)

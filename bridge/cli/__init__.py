@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bridge.audit.finding import Level
     from bridge.cli.run import Run
     from bridge.convert.wheel import Format
-    from bridge.install.apply import AppliedPlan
+    from bridge.install.applied import AppliedPlan
 
 __all__ = ["main"]
 
@@ -253,12 +253,14 @@ def audit(
     **options: object,
 ) -> None:
     """Check an environment: what is broken, which package or tool did it, and the command that repairs it."""
-    from bridge.cli.commands import changes, reading
+    from bridge.cli.commands import reading
 
     run = _run(options)
     with run.session() as session:
         found = reading.audit(run.prefix, session, is_fresh=rehash, is_online=online)
         if fix:
+            from bridge.cli.commands import changes
+
             applied = changes.repair(run.prefix, found, session, is_dry_run=dry_run, show=run.render.repair)
             run.render.repaired(applied, is_dry_run=dry_run)
             found = found if dry_run else reading.audit(run.prefix, session)

@@ -13,7 +13,7 @@ from converters.record import Record
 
 if TYPE_CHECKING:
     from bridge.convert.job import Conversion
-    from bridge.install.apply import AppliedPlan
+    from bridge.install.applied import AppliedPlan
 
 __all__ = ["conversion", "error", "outcome", "package", "plan", "resolution"]
 

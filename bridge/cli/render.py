@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bridge.cache.prune import Inspection
     from bridge.cli.commands.conversion import Conversion
     from bridge.fetch.responses import Progress as ProgressPort
-    from bridge.install.apply import AppliedPlan
+    from bridge.install.applied import AppliedPlan
     from bridge.install.repair import Repair
     from bridge.model import Plan, Resolution
     from converters.record import Record

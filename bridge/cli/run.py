@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from bridge import config
-from bridge.cli.commands.request import Request
 from bridge.cli.render import Renderer
 from bridge.cli.session import Session
 from bridge.errors import UsageError
+
+if TYPE_CHECKING:
+    from bridge.cli.commands.request import Request
 
 __all__ = ["Run"]
 

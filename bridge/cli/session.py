@@ -15,6 +15,7 @@ from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
 from bridge.fetch.urls import host_url, local_path, masked
 from bridge.paths import NAMES_FILE
 from bridge.prefix.origin import is_channel
+from bridge.secrets import SECRETS
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
@@ -122,38 +123,36 @@ class Session:
         :param packs_late: the interpreter may be packed while the rest is solved and fetched; its record has no hash
             until then.
         """
-        texts: tuple[str, ...] = self.settings.channels
-        known: tuple[str, ...] = ()
-        if state is not None and not self.settings.has_channels:
-            known = self._channels_of(state)
-        return self._open(known or texts, is_offline=self.settings.offline, packs_late=packs_late, may_drop=bool(known))
-
-    def _open(
-        self, texts: Sequence[str], *, is_offline: bool, packs_late: bool = False, may_drop: bool = False
-    ) -> Channels:
         from bridge.channels.sources import Channels
 
+        known = self._known_channels(state)
         channels = Channels(
             lambda: self.client,
-            texts,
+            known or self.settings.channels,
             self.target.subdir,
             self.settings.cache_dir,
-            offline=is_offline,
+            offline=self.settings.offline,
             is_strict=self.settings.channel_priority == "strict",
             packs_late=packs_late,
-            may_drop=may_drop,
+            may_drop=bool(known),
         )
         self._opened.append(channels)
         return channels
 
-    def local_channels(self) -> Channels:
-        """Those of the given channels that are folders: what they say of names needs no network."""
+    def channel_urls(self, state: PrefixState | None = None) -> tuple[str, ...]:
+        """The URLs of `channels(state)`, for commands that ask the channels nothing.
+
+        Raises `UsageError` (`invalid-channel`).
+        """
         from bridge.channels._rattler import channel_url
 
-        texts = [
-            text for text in self.settings.channels if text != "host" and local_path(channel_url(text)) is not None
-        ]
-        return self._open(texts, is_offline=True)
+        host = host_url(self.settings.cache_dir)
+        texts = self._known_channels(state) or self.settings.channels
+        return tuple(host if text == "host" else channel_url(SECRETS.kept_public(text)) for text in texts)
+
+    def _known_channels(self, state: PrefixState | None) -> tuple[str, ...]:
+        """The channels of an environment, unless the user named others."""
+        return () if state is None or self.settings.has_channels else self._channels_of(state)
 
     def _channels_of(self, state: PrefixState) -> tuple[str, ...]:
         host = host_url(self.settings.cache_dir)
@@ -165,16 +164,18 @@ class Session:
         ranked = sorted(counted, key=lambda origin: (origin in {host, "host"}, -counted[origin], origin))
         return tuple(dict.fromkeys("host" if origin == host else origin for origin in ranked))
 
-    def names(self, channels: Channels, state: PrefixState | None = None) -> NameMap:
-        """What is known of names: `--name-map`, else what local channels say of theirs and what is installed proves.
+    def names(self, urls: Sequence[str], state: PrefixState | None = None) -> NameMap:
+        """The map of conda names to PyPI names: `--name-map`, else the maps of local channels and installed records.
 
-        For a name of which these say nothing, the rows that are shipped count (`bridge/data/names.json`).
+        The shipped map (`bridge/data/names.json`) serves the names that these do not have.
+
+        :param urls: of the channels, highest priority first.
         """
         from bridge.requirements.foreign import displaced, projects_of
         from converters.names import NameMap
 
         table: dict[str, object] = {}
-        for url in channels.urls:
+        for url in urls:
             folder = local_path(url)
             if folder is not None and (Path(folder) / NAMES_FILE).is_file():
                 table = self._read_names(str(Path(folder) / NAMES_FILE)) | table
@@ -310,11 +311,14 @@ class Session:
         offered: InstalledCandidates | None = None,
     ) -> None:
         """What can be refused without a solve: channels that are not configured, damaged files of this machine."""
-        from bridge.resolve.preflight import check_channels, check_local_files
+        from bridge.resolve.preflight import check_channels
 
         origins = {record.origin: record.origin for record in (offered.records if offered is not None else ())}
         check_channels(requirements, origins | dict(zip(channels.urls, channels.texts, strict=True)))
-        check_local_files(requirements)
+        if any(requirement.url is not None for requirement in requirements):
+            from bridge.resolve.local_files import check_local_files
+
+            check_local_files(requirements)
 
     def explained(self, error: NoSolutionError, requirements: Sequence[algebra.Requirement]) -> NoSolutionError:
         """The error, with what later indexes have of what is asked for."""

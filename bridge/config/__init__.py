@@ -33,6 +33,7 @@ from bridge.config.moments import parse_cutoff, parse_timestamp
 from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
 from bridge.secrets import SECRETS, masked
+from converters.target import SUBDIRS
 
 __all__ = [
     "OPTIONS",
@@ -261,8 +262,6 @@ def _platform(ask: Lookup) -> str | None:
     platform = ask.string("platform")
     if platform is None:
         return None
-    from converters.target import SUBDIRS  # noqa: PLC0415 - most runs are for this machine
-
     if platform not in SUBDIRS:
         raise ask.wrong("platform", platform, f"a known platform ({', '.join(sorted(SUBDIRS))})")
     return platform

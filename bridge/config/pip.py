@@ -6,6 +6,7 @@ Source: pip's documentation, "Configuration", and its `configuration.py` and `cl
 from __future__ import annotations
 
 import configparser
+import locale
 import os
 import sys
 from collections.abc import Mapping
@@ -45,8 +46,6 @@ class PipConfiguration:
             os.stat(path)
         except (OSError, ValueError):
             return  # Of most people there is no such file.
-        import locale  # noqa: PLC0415
-
         parser = configparser.RawConfigParser()
         try:
             data = read_named(Path(path), limit=_MAX_SIZE)

@@ -123,7 +123,7 @@ class Converter:
     def __init__(self, task: ConversionTask, session: RunPort) -> None:
         self.task = task
         self._session = session
-        self._names = session.names(session.local_channels())
+        self._names = session.names(session.channel_urls())
         self._lookup = _metadata_lookup(session)
         self._log = ConversionLog(task.output, (task.archive_format, str(task.level), self._names.digest()))
 

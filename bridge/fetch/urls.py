@@ -46,19 +46,11 @@ def local_path(location: str) -> str | None:
     """
     parts = urlsplit(location)
     if parts.scheme == "file":
-        if parts.netloc not in {"", "localhost"} and os.name != "nt":
+        if parts.netloc not in {"", "localhost"}:
             raise UnsafeInputError("url-refused", f"a file: URL that names a host: {masked(location)}")
-        return _path_of(parts.path)
+        return unquote(parts.path)
     # One letter before the colon is a drive, not a scheme.
     return location if len(parts.scheme) <= 1 and not location.startswith("//") else None
-
-
-def _path_of(path: str) -> str:
-    if os.name != "nt":
-        return unquote(path)
-    from urllib.request import url2pathname  # noqa: PLC0415 - it brings all of HTTP, for the drives of Windows
-
-    return url2pathname(path)
 
 
 def file_name(url: str) -> str:

@@ -7,15 +7,12 @@ import os
 import re
 import stat
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bridge.faults import failpoint, faults
 from bridge.fs.tree import BELOW
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["is_kept_open", "remove_tree"]
 
@@ -46,8 +43,6 @@ def remove_tree(path: Path) -> bool:
             return True
         above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - imported late for a quick start
-
             with ThreadPoolExecutor(_REMOVERS) as pool:
                 _remove_below(path.name, above, pool)
             return _remove_emptied(path.name, above)

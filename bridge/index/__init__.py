@@ -38,14 +38,14 @@ from bridge.index.simple_api import (
 )
 from bridge.index.typed import check_promises, check_supported
 from bridge.model import IndexFile
-from bridge.sdists.metadata import check_sdist_name, is_static, read_pkg_info
+from bridge.sdists.names import check_sdist_name
 from bridge.secrets import SECRETS
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
 
 if TYPE_CHECKING:
     from bridge.config import Settings
+    from bridge.index.sdists import SdistSource
     from bridge.sdists.build.requirements import Requirements
-    from bridge.sdists.build.wheels import BuiltWheels
 
 __all__ = ["Index"]
 
@@ -124,10 +124,10 @@ class Index:
                 self._metadata.begin(file)
 
     @cached_property
-    def _built(self) -> BuiltWheels:
-        from bridge.sdists.build.wheels import BuiltWheels  # noqa: PLC0415 - most runs build nothing
+    def _sdists(self) -> SdistSource:
+        from bridge.index.sdists import SdistSource  # noqa: PLC0415 - see the module
 
-        return BuiltWheels(self._client.settings, self.build_requirements, self._tell, building=self._building)
+        return SdistSource(self._client.settings, self.build_requirements, self._tell, building=self._building)
 
     def build_requirements(self, key: str = "") -> Requirements:
         """Return what finds the requirements of builds on these indexes; `key` names a single build.
@@ -151,7 +151,7 @@ class Index:
         if file.is_wheel:
             self._confirm(file, path)
             return path
-        return self._wheel(file, path)
+        return self._sdists.wheel(file, path)
 
     def _archive(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
         if file.sha256 is None and local_path(file.url) is None:
@@ -164,10 +164,6 @@ class Index:
         return self._client.download(
             file.url, sha256=file.sha256, size=file.size, name=file.filename, on_progress=on_progress
         )
-
-    def _wheel(self, file: IndexFile, sdist: Path) -> Path:
-        with faults(sdist):
-            return self._built.wheel(sdist, file.sha256 or sha256_of(sdist))
 
     def file_of_url(self, url: str, project: str) -> IndexFile:
         """Return the file that a requirement names by URL or path (`name @ URL`), with that `url` and no `origin`.
@@ -301,13 +297,14 @@ class Index:
         data = None if kept is None else kept[1:]
         if data is None and file.has_metadata and not self._client.settings.offline:
             data = self._published_metadata(file)
-        if data is None or not is_static(data, name, is_vouched=kept is None and file.metadata_sha256 is not None):
+        is_vouched = kept is None and file.metadata_sha256 is not None
+        if data is None or not self._sdists.is_static(data, name, is_vouched=is_vouched):
             sdist = self._archive(file)
-            data = read_pkg_info(sdist, name)
-            if data is not None and is_static(data, name):
+            data = self._sdists.static_pkg_info(sdist, name)
+            if data is not None:
                 self._keep(file, data, _CONFIRMED)
             else:
-                wheel = self._wheel(file, sdist)
+                wheel = self._sdists.wheel(file, sdist)
                 data = _metadata_of(wheel, wheel.name)
         metadata = parse_metadata(data, name)
         check_sdist_name(metadata, name)

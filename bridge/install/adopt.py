@@ -20,7 +20,7 @@ from bridge import prefix as prefixes
 from bridge.archive.wheels import check_wheel
 from bridge.cache.blobs import sha256_of
 from bridge.errors import BridgeError, OwnershipError, UsageError
-from bridge.install.apply import AppliedPlan
+from bridge.install.applied import AppliedPlan
 from bridge.install.manifest import GENERATED, wheel_members
 from bridge.install.ownership import judge
 from bridge.install.provenance import meta_path

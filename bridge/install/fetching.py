@@ -35,6 +35,7 @@ from bridge.install.staging import StageInputs, Unpacking
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.prefix.claims import incoming
 from bridge.resolve.ports import RunPort
+from bridge.sdists.compatibility import check_runs
 from bridge.transaction.commit import Transaction
 from bridge.transaction.journal import now
 from converters.record import Record
@@ -167,8 +168,6 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
     filename = archive.name if is_sdist else record.filename
     wheel, unpacked = _checked_wheel(archive, filename, None if is_sdist else record.sha256, checkers.wheels)
     if is_sdist:
-        from bridge.sdists.build import check_runs  # noqa: PLC0415 - most runs build nothing
-
         check_runs(archive, plan.target, record.filename)
     info = WheelInfo.of_record(record, wheel.metadata, filename)
     fetched = replace(translate(info, plan.target, sources.names), name=record.name)

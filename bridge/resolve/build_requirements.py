@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
+from bridge.channels._rattler import current_subdir, detect_virtual_packages
 from bridge.errors import BuildError, NetworkError, NoSolutionError
+from bridge.model import IndexFile
+from bridge.requirements.algebra import parse_pypi
+from bridge.resolve import Catalog, Options, resolve
+from converters.names import NameMap
+from converters.record import Record
+from converters.target import Target
 
 if TYPE_CHECKING:
     from bridge.config import Settings
     from bridge.index import Index
-    from bridge.model import IndexFile
-    from converters.record import Record
-    from converters.target import Target
 
 __all__ = ["BuildRequirements"]
 
@@ -53,11 +57,6 @@ class BuildRequirements:
         return files
 
     def _solve(self, requirements: Sequence[Requirement]) -> Iterable[IndexFile]:
-        from bridge.model import IndexFile  # noqa: PLC0415
-        from bridge.requirements.algebra import parse_pypi  # noqa: PLC0415 - most runs build nothing that requires anything
-        from bridge.resolve import Catalog, Options, resolve  # noqa: PLC0415
-        from converters.names import NameMap  # noqa: PLC0415
-
         target = _this_machine()
         settings = self._settings
         options = Options(prefer="wheel", exclude_newer=settings.exclude_newer, builds=settings.builds.formats)
@@ -68,9 +67,6 @@ class BuildRequirements:
 
 
 def _this_machine() -> Target:
-    from bridge.channels._rattler import current_subdir, detect_virtual_packages  # noqa: PLC0415
-    from converters.target import Target  # noqa: PLC0415
-
     return Target(subdir=current_subdir(), virtual_packages=tuple(detect_virtual_packages()))
 
 
@@ -86,8 +82,6 @@ class _RunningPython:
     def records(self, name: str) -> Sequence[Record]:
         if name != "python":
             return ()
-        from converters.record import Record  # noqa: PLC0415
-
         major, minor, _ = platform.python_version_tuple()
         suffix = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
         build = f"0_cp{major}{minor}{suffix}"

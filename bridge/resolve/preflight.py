@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
 
 from bridge.errors import BridgeError, NoSolutionError, UnsafeInputError
-from bridge.faults import faults
 from bridge.fetch.urls import local_path, masked, split_credentials
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement, marker_holds
@@ -21,7 +19,7 @@ from converters.record import Record
 if TYPE_CHECKING:
     from bridge.index.simple_api import Status
 
-__all__ = ["check_channels", "check_local_files", "check_solution", "solution_warnings", "with_other_indexes"]
+__all__ = ["check_channels", "check_solution", "solution_warnings", "with_other_indexes"]
 
 _MANY = 3
 
@@ -61,26 +59,6 @@ def _unconfigured(requested: str, what: str, channel: str, origins: Mapping[str,
         hint=f"add it with -c {channel}",
         objects={"derivation": [{"because": facts, "so": "there is no solution"}]},
     )
-
-
-def check_local_files(requirements: Iterable[Requirement]) -> None:
-    """Check the local wheels and sdists that the user names, so that a damaged one gets a specific error.
-
-    A missing file is left to the index. Raises `UnsafeInputError` and `IntegrityError` as `bridge.archive`.
-    """
-    for requirement in requirements:
-        location = None if requirement.url is None else local_path(requirement.url.partition("#")[0])
-        if location is None or not (path := Path(location)).is_file():
-            continue
-        with faults(path):
-            if path.suffix == ".whl":
-                from bridge.archive.wheels import check_wheel  # noqa: PLC0415 - few requests name a file
-
-                check_wheel(path)
-            elif path.name.endswith((".tar.gz", ".zip")):
-                from bridge.archive.sdists import check_sdist  # noqa: PLC0415
-
-                check_sdist(path)
 
 
 def with_other_indexes(

@@ -1,65 +1,27 @@
-"""A source distribution on the disk: unpacked safely, and what it says of itself without being built (PEP 643).
-
-Most who import this ask for a file's name only; what opens archives is imported where one is open_output.
-"""
+"""Read an sdist without building it: unpack it safely, and read its metadata (PEP 643)."""
 
 from __future__ import annotations
 
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from packaging.utils import parse_sdist_filename
-from packaging.version import Version
+from pkginfo import Distribution
 
-from bridge.errors import UnsafeInputError
+from bridge import fs
+from bridge.archive.sdists import SdistMember, check_sdist, read_members
 from bridge.faults import faults
+from converters.wheel import parse_metadata
 
-if TYPE_CHECKING:
-    from bridge.archive.sdists import SdistMember
-    from converters.wheel import CoreMetadata
-
-__all__ = ["check_sdist_name", "is_static", "parse_sdist_name", "read_pkg_info", "unpack"]
+__all__ = ["is_static", "read_pkg_info", "unpack"]
 
 _DECIDING = frozenset({"version", "requires-dist", "requires-python", "provides-extra"})
 _METADATA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z", re.ASCII)
 _FIRST_STATIC = (2, 2)
-# packaging strips white space, and takes a path, or letters beyond ASCII, for part of a name.
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!+-]*\Z", re.ASCII)
-_LONGEST_NAME = 255  # characters; what file systems take
-
-
-def parse_sdist_name(filename: str) -> tuple[str, Version]:
-    """(normalised project, version) of an sdist's file name. Raises `UnsafeInputError` (`sdist-name`)."""
-    try:
-        if len(filename) > _LONGEST_NAME or not _FILE_NAME.match(filename):
-            raise ValueError("it has characters that names and versions do not have, or is too long")
-        return parse_sdist_filename(filename)
-    except ValueError as error:  # InvalidSdistFilename and InvalidVersion are
-        raise UnsafeInputError(
-            "sdist-name",
-            f"not the file name of a source distribution: {filename[:_LONGEST_NAME]!r}",
-            context=(str(error)[:_LONGEST_NAME],),
-            hint="it is to be NAME-VERSION.tar.gz (PEP 625), or the older NAME-VERSION.zip",
-        ) from error
-
-
-def check_sdist_name(metadata: CoreMetadata, filename: str) -> None:
-    """Raise `UnsafeInputError` (`sdist-name`) where PKG-INFO, or what was built, contradicts the file name."""
-    project, version = parse_sdist_name(filename)
-    if metadata.name != project or Version(metadata.version) != version:
-        raise UnsafeInputError(
-            "sdist-name",
-            f"{filename}: its metadata says {metadata.name} {metadata.version}",
-            context=(f"the file name says {project} {version}",),
-        )
 
 
 def read_pkg_info(path: Path, filename: str) -> bytes | None:
     """PKG-INFO out of an sdist, which is judged whole first; `None` where it has none. Raises as `check_sdist`."""
-    from bridge.archive.sdists import check_sdist
-
     with faults(path):
         return check_sdist(path, filename=filename).metadata
 
@@ -72,10 +34,6 @@ def is_static(pkg_info: bytes, source: str, *, is_vouched: bool = False) -> bool
     the metadata of the file, with a hash, PEP 658). What is built is held against it before anything is installed.
     Raises `UnsafeInputError` (`metadata-invalid`, `limit-size`); `source` names the file in it.
     """
-    from pkginfo import Distribution
-
-    from converters.wheel import parse_metadata
-
     parse_metadata(pkg_info, source)
     stated = Distribution()
     with warnings.catch_warnings():
@@ -92,9 +50,6 @@ def unpack(path: Path, target: Path) -> Path:
 
     It is judged whole first. Of the modes only "executable" survives. Raises as `check_sdist`, and `FaultError`.
     """
-    from bridge import fs
-    from bridge.archive.sdists import check_sdist, read_members
-
     with faults(path):
         manifest = check_sdist(path)
     fs.make_directories(target)

@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
+
+import pefile
+from elftools.common.utils import struct_parse
+from elftools.elf.structs import ELFStructs
+from macholib import mach_o
+from macholib.MachO import MachO
 
 from bridge.audit.look.inspection import Binary, Format
-
-if TYPE_CHECKING:
-    from elftools.elf.structs import ELFStructs
 
 __all__ = ["is_binary_name", "may_be_binary", "read_binary"]
 
@@ -91,8 +94,6 @@ def _guarded(kind: Format, read: Callable[[BinaryIO], Binary], stream: BinaryIO)
 @cache
 def _structs(is_little: bool, word: int) -> ELFStructs:
     """Pyelftools' description of the tables; making it takes longer than reading a file."""
-    from elftools.elf.structs import ELFStructs  # noqa: PLC0415 - read only where there is one
-
     structs = ELFStructs(little_endian=is_little, elfclass=word)
     structs.create_basic_structs()
     structs.create_advanced_structs()
@@ -136,8 +137,6 @@ def _segments(stream: BinaryIO, order: str, is_64: bool) -> _Segments | None:
 
 
 def _parsed_segments(stream: BinaryIO, is_little: bool, is_64: bool) -> _Segments:
-    from elftools.common.utils import struct_parse  # noqa: PLC0415 - read only where there is one
-
     structs = _structs(is_little, 64 if is_64 else 32)
     header = struct_parse(structs.Elf_Ehdr, stream, stream_pos=0)
     machine = _ELF_MACHINES.get(header["e_machine"], str(header["e_machine"]))
@@ -242,9 +241,6 @@ def _glibc(table: bytes, order: str, count: int, strings: _Strings) -> tuple[int
 
 
 def _read_macho(stream: BinaryIO) -> Binary:
-    from macholib import mach_o  # noqa: PLC0415 - read only where there is one
-    from macholib.MachO import MachO  # noqa: PLC0415 - read only where there is one
-
     class Opened(MachO):  # type: ignore[misc]
         """MachO of an open file: macholib itself opens a path."""
 
@@ -278,8 +274,6 @@ def _read_macho(stream: BinaryIO) -> Binary:
 
 
 def _read_pe(stream: BinaryIO) -> Binary:
-    import pefile  # noqa: PLC0415 - read only where there is one
-
     binary = pefile.PE(data=stream.read(64 << 20), fast_load=True)
     with contextlib.closing(binary):
         directory = pefile.DIRECTORY_ENTRY

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bridge.channels._rattler import WholeRepodata
+from bridge.channels.repodata import remote
 from bridge.channels.repodata.base_urls import check_bases, is_plain
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.responses import offline_error
@@ -134,8 +135,6 @@ class Repodata:
         try:
             if self._is_offline and not self._client().settings.offline:
                 raise offline_error(place.url)
-            from bridge.channels.repodata import remote  # noqa: PLC0415 - who asks folders alone needs none of it
-
             client = self._client()
             shards = remote.open_shards(place.url, client, self._cache)
             if shards is not None:

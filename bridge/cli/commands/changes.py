@@ -14,7 +14,8 @@ from bridge.cli.commands.request import Request
 from bridge.cli.session import Session
 from bridge.errors import OwnershipError, UsageError
 from bridge.install import plan as plans
-from bridge.install.apply import AppliedPlan, change_prefix, create_prefix
+from bridge.install.applied import AppliedPlan
+from bridge.install.apply import change_prefix
 from bridge.install.frozen_and_pinned import check_not_frozen
 from bridge.install.sources import Sources
 from bridge.model import Plan, PrefixState
@@ -48,12 +49,14 @@ def create(path: Path, wanted: Request, session: Session, *, is_dry_run: bool = 
             "prefix-parent", f"{path} cannot be made: {above} is no folder", hint="choose another path with -p DIR"
         )
     channels = session.channels(packs_late=not is_dry_run)
-    names = session.names(channels)
+    names = session.names(channels.urls)
     resolution = session.resolve(wanted, channels, names)
     session.warnings += resolution.warnings
     planned = plans.diff(PrefixState(prefix=path), resolution, path)
     if is_dry_run:
         return AppliedPlan(plan=planned)
+    from bridge.install.execute import create_prefix
+
     return create_prefix(planned, Sources(session=session, channels=channels, names=names))
 
 
@@ -171,4 +174,4 @@ def _check_changeable(path: Path, session: Session) -> None:
 
 def _sources(session: Session, state: PrefixState) -> Sources:
     channels = session.channels(state)
-    return Sources(session=session, channels=channels, names=session.names(channels, state))
+    return Sources(session=session, channels=channels, names=session.names(channels.urls, state))

@@ -112,7 +112,7 @@ def convert(
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
         channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
-        channel_index.write_names(output, session.names(session.local_channels()))
+        channel_index.write_names(output, session.names(session.channel_urls()))
     return replace(conversion, seconds=time.perf_counter() - started)
 
 
@@ -209,7 +209,7 @@ def _closure(wanted: Request, session: Session) -> list[Job]:
     """The wheels of one joint solution: what was asked for, and what no channel has. Raises `NoSolutionError`."""
     roots = [algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}") for each in wanted.requirements]
     channels = session.channels()
-    found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, session.names(channels))
+    found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, session.names(channels.urls))
     session.warnings += found.warnings
     wheels = [each.record for each in found.packages if each.record.ecosystem == "wheel"]
     return [Job(text=_text(record), file=_file(record, session), python=found.target.python) for record in wheels]

@@ -59,9 +59,9 @@ def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bo
 
         # What the names and the target are is found out while the files are read.
         with start(path, tree=memory.tree) as running:
-            channels = session.channels(running.state)
-            names = session.names(channels, running.state)
-            watched = {str(Path(folder) / NAMES_FILE) for url in channels.urls if (folder := local_path(url))}
+            urls = session.channel_urls(running.state)
+            names = session.names(urls, running.state)
+            watched = {str(Path(folder) / NAMES_FILE) for url in urls if (folder := local_path(url))}
             watched |= {session.settings.name_map} if session.settings.name_map else set()
             cache = session.settings.cache_dir
             asked = session.index if is_online else None
@@ -167,4 +167,4 @@ def _in_prefix(path: Path, wanted: str) -> str:
 
 
 def _local_names(session: Session, state: PrefixState) -> NameMap:
-    return session.names(session.channels(state), state)
+    return session.names(session.channel_urls(state), state)

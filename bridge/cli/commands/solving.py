@@ -25,7 +25,7 @@ _MAX_RECORDING = 1 << 30
 def resolve(wanted: Request, session: Session, record: Path | None = None) -> Resolution:
     """One joint solve on the session's target. `record`: the file to which it is written, whatever comes of it."""
     channels = session.channels()
-    names = session.names(channels)
+    names = session.names(channels.urls)
     if record is None:
         return session.resolve(wanted, channels, names)
     from bridge.resolve.recording import Recorder
@@ -70,7 +70,7 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
     """
     requests = _requests(path)
     channels = session.channels()
-    catalog = session.catalog(channels, session.names(channels))
+    catalog = session.catalog(channels, session.names(channels.urls))
     for request in requests:
         try:
             conda = [algebra.conda_requirement(text) for text in request["conda"]]

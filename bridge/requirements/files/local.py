@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch.urls import file_name, local_path, masked
 from bridge.requirements.algebra import MAX_TEXT
-from bridge.sdists.metadata import parse_sdist_name
+from bridge.sdists.names import parse_sdist_name
 from converters.wheel import parse_wheel_name
 
 __all__ = ["local_requirement", "url_requirement"]

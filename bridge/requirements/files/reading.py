@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bridge.requirements.files.environment import read_environment
 from bridge.requirements.files.explicit import is_explicit, read_explicit
 from bridge.requirements.files.lock import read_lock
 from bridge.requirements.files.pip_format import read_pip_file
@@ -60,8 +61,6 @@ def read(
 
 def _read_environment(path: Path, environ: Mapping[str, str]) -> FileRequirements:
     # Importing YAML's parser takes 50 ms, which every command would pay for the few that read such a file.
-    from bridge.requirements.files.environment import read_environment  # noqa: PLC0415
-
     return read_environment(path, environ)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,11 +27,11 @@ from bridge.sdists.build.process import BuildResult, run
 from bridge.sdists.build.project import build_requirements, check_requirements
 from bridge.sdists.build.requirements import Requirements
 from bridge.sdists.confine.request import HAS_REQUIREMENTS, SandboxRequest
-from bridge.sdists.metadata import parse_sdist_name, unpack
-from converters.target import Target
+from bridge.sdists.metadata import unpack
+from bridge.sdists.names import parse_sdist_name
 from converters.wheel import parse_wheel_name
 
-__all__ = ["build_project", "build_wheel", "check_runs"]
+__all__ = ["build_project", "build_wheel"]
 
 _HINT = "the build may name what is missing (a compiler, a library); a version with a wheel needs no build"
 _NETWORK_HINT = "a build has no network; if it needs one, and you trust it, run again with --build-network"
@@ -218,20 +217,4 @@ class _Build:
             context=lines,
             hint=_NETWORK_HINT if needs_network else _HINT,
             objects={"sdist": self._label, "status": ended.status, "output": lines},
-        )
-
-
-def check_runs(wheel: Path, target: Target, sdist: str) -> None:
-    """Raise `BuildError` (`build-unfit`) where a wheel that was built here cannot run on the target.
-
-    A build makes a wheel for the interpreter that bridge runs on; if it is not pure, no other python can use it.
-    """
-    if parse_wheel_name(wheel.name).tags.isdisjoint(target.tags()):
-        found = f"{platform.python_implementation()} {platform.python_version()}"
-        python = target.python.version if target.python is not None else "none"
-        raise BuildError(
-            "build-unfit",
-            f"{sdist} was built by {found}, and its wheel does not run on the target",
-            context=(f"wheel: {wheel.name}", f"target: {target.subdir}, python {python}"),
-            hint="require a version that has a wheel for the target, or the python that bridge runs on",
         )

@@ -7,6 +7,7 @@ mount_setattr(2), user_namespaces(7), pid_namespaces(7).
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import socket
 import stat
@@ -56,8 +57,6 @@ def _write(path: str, text: str) -> None:
 
 def _raise_loopback() -> None:
     """Let a build talk to itself: a new network namespace has a loopback device, and it is down."""
-    import fcntl  # noqa: PLC0415 - of POSIX systems only
-
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sH14x", b"lo", 0)
         (flags,) = struct.unpack_from("H", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)

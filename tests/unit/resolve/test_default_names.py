@@ -80,7 +80,7 @@ def test_a_session_adds_it_below_everything_else(tmp_path: Path) -> None:
     given.write_text(json.dumps({"pytorch": ["mine"]}), "utf-8")
     for name_map, row in ((None, ("torch",)), (str(given), ("mine",))):
         with Session(Settings(cache_dir=tmp_path / "cache", name_map=name_map)) as session:
-            names = session.names(session.local_channels())
+            names = session.names(session.channel_urls())
             assert names.row("pytorch") == row
             assert names.row("python-tzdata") == ("tzdata",)
 

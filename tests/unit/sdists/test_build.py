@@ -25,9 +25,10 @@ from bridge.config import Settings
 from bridge.config.builds import BuildSettings
 from bridge.errors import BuildError, UnsafeInputError
 from bridge.fetch.client import Client
-from bridge.sdists.build import build_wheel, check_runs
+from bridge.sdists.build import build_wheel
 from bridge.sdists.build.environment import build_environment, hidden_paths
 from bridge.sdists.build.wheels import BuiltWheels
+from bridge.sdists.compatibility import check_runs
 from bridge.sdists.confine.request import MECHANISMS
 from converters.target import Python, Target
 from tests.support.builders import make_wheel

@@ -24,7 +24,8 @@ from bridge.config.builds import BuildSettings
 from bridge.errors import BridgeError
 from bridge.sdists.build import build_wheel
 from bridge.sdists.build.project import build_requirements
-from bridge.sdists.metadata import parse_sdist_name, unpack
+from bridge.sdists.metadata import unpack
+from bridge.sdists.names import parse_sdist_name
 from tests.support.builders import tree_digest
 from tests.support.hostile import Entry, pax_record, symlink, tar_file, tar_header, tar_of, zip_of
 from tests.support.sdists import BACKEND, make_sdist, pkg_info

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from bridge.archive.limits import Limits
 from bridge.archive.sdists import check_sdist
 from bridge.errors import UnsafeInputError
-from bridge.sdists.metadata import is_static, parse_sdist_name, read_pkg_info, unpack
+from bridge.sdists.metadata import is_static, read_pkg_info, unpack
+from bridge.sdists.names import parse_sdist_name
 from tests.support.builders import tree_digest, zip_bytes
 from tests.support.hostile import Entry, assert_refused, nothing_changes, symlink, tar_file, tar_header, tar_of, zip_of
 from tests.support.sdists import make_sdist, pkg_info

@@ -1,0 +1,105 @@
+"""Execute a plan: fetch, verify, check, stage, commit. Refusals happen before the first write.
+
+Nothing imports this module at its top: a change that has nothing to do must not load what fetches and stages packages,
+which takes a fifth of its time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge import fs
+from bridge.cache.prune import in_use
+from bridge.install.applied import AppliedPlan
+from bridge.install.fetching import Scripts, fetch, remarks_of, stage_inputs
+from bridge.install.sources import Sources, command_line
+from bridge.install.staging import StagedPlan, Unpacking, stage
+from bridge.model import Fingerprint, PathChange, Plan, PrefixState
+from bridge.resolve.ports import RunPort
+from bridge.transaction.commit import Transaction
+from bridge.transaction.creation import create
+
+__all__ = ["change", "create_prefix"]
+
+
+def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
+    """Create `plan.prefix` aside, and publish it by one rename; on any error nothing remains.
+
+    Raises `OwnershipError` (`prefix-exists`) if the path is occupied, and what each step raises.
+    """
+    started = time.perf_counter()
+    settings = sources.session.settings
+    with in_use(settings.cache_dir), create(plan.prefix, durability=settings.durability) as creation:
+        scratch = creation.root / "conda-meta" / ".bridge" / "scratch"
+        # Nothing is visible until published, so packages are unpacked as soon as they are checked.
+        with Unpacking(scratch) as unpacking:
+            fetched = fetch(plan, sources, unpacking)
+            state = PrefixState(prefix=plan.prefix)
+            inputs = stage_inputs(state, sources, fetched, _nothing)
+            with _shown(sources.session, f"staging {len(fetched.archives)} packages"):
+                staged = stage(inputs, creation.root, scratch, unpacking=unpacking)
+        _warn(sources.session, staged)
+        scripts = Scripts(plan.prefix, fetched, sources.session)
+        with _shown(sources.session, "publishing the environment"):
+            creation.publish(published=scripts.after)
+    return AppliedPlan(
+        plan=fetched.plan,
+        staged=staged,
+        link_scripts=scripts.not_run,
+        remarks=remarks_of(fetched),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def change(
+    running: Transaction,
+    state: PrefixState,
+    plan: Plan,
+    sources: Sources,
+    besides: Callable[[Path], tuple[PathChange, ...]],
+) -> AppliedPlan:
+    """Execute a plan that is not empty in the transaction `running`, and commit it. See `apply.change_prefix`."""
+    session, prefix = sources.session, plan.prefix
+    with in_use(session.settings.cache_dir):
+        fetched = fetch(plan, sources)
+        inputs = stage_inputs(state, sources, fetched, lambda path: fs.fingerprint(prefix, path))
+        with _shown(session, f"staging {len(fetched.archives)} packages"):
+            staged = stage(inputs, running.staging, running.staging.parent / "scratch")
+    others = besides(running.staging)
+    _warn(session, staged)
+    scripts = Scripts(prefix, fetched, session)
+    with scripts.undone(running), _shown(session, f"swapping {len(staged.changes)} paths"):
+        scripts.before()
+        running.commit((*staged.changes, *others), plan={"command": command_line()}, swapped=scripts.after)
+    return AppliedPlan(
+        plan=fetched.plan,
+        staged=staged,
+        besides=tuple(path_change.path for path_change in others),
+        link_scripts=scripts.not_run,
+        remarks=remarks_of(fetched),
+    )
+
+
+@contextmanager
+def _shown(session: RunPort, step: str) -> Iterator[None]:
+    """Show a step of unknown length as progress."""
+    if session.progress is None:
+        yield
+        return
+    session.progress.start(step, None)
+    try:
+        yield
+    finally:
+        session.progress.finish(step)
+
+
+def _warn(session: RunPort, staged: StagedPlan) -> None:
+    if staged.problem:
+        session.warnings.append(f"modules are not compiled to bytecode: {staged.problem}")
+
+
+def _nothing(path: str) -> Fingerprint | None:  # noqa: ARG001 - a new prefix is empty
+    return None

@@ -1,0 +1,43 @@
+"""The file names of source distributions (PEP 625, and the older `NAME-VERSION.zip`)."""
+
+from __future__ import annotations
+
+import re
+
+from packaging.utils import parse_sdist_filename
+from packaging.version import Version
+
+from bridge.errors import UnsafeInputError
+from converters.wheel import CoreMetadata
+
+__all__ = ["check_sdist_name", "parse_sdist_name"]
+
+# packaging strips white space, and takes a path, or letters beyond ASCII, for part of a name.
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!+-]*\Z", re.ASCII)
+_LONGEST_NAME = 255  # characters; what file systems take
+
+
+def parse_sdist_name(filename: str) -> tuple[str, Version]:
+    """(normalised project, version) of an sdist's file name. Raises `UnsafeInputError` (`sdist-name`)."""
+    try:
+        if len(filename) > _LONGEST_NAME or not _FILE_NAME.match(filename):
+            raise ValueError("it has characters that names and versions do not have, or is too long")
+        return parse_sdist_filename(filename)
+    except ValueError as error:  # InvalidSdistFilename and InvalidVersion are
+        raise UnsafeInputError(
+            "sdist-name",
+            f"not the file name of a source distribution: {filename[:_LONGEST_NAME]!r}",
+            context=(str(error)[:_LONGEST_NAME],),
+            hint="it is to be NAME-VERSION.tar.gz (PEP 625), or the older NAME-VERSION.zip",
+        ) from error
+
+
+def check_sdist_name(metadata: CoreMetadata, filename: str) -> None:
+    """Raise `UnsafeInputError` (`sdist-name`) where PKG-INFO, or what was built, contradicts the file name."""
+    project, version = parse_sdist_name(filename)
+    if metadata.name != project or Version(metadata.version) != version:
+        raise UnsafeInputError(
+            "sdist-name",
+            f"{filename}: its metadata says {metadata.name} {metadata.version}",
+            context=(f"the file name says {project} {version}",),
+        )
