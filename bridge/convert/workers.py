@@ -54,7 +54,7 @@ def executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
 @contextmanager
 def _dask(address: str) -> Iterator[Executor]:
     try:
-        from distributed import Client
+        from distributed import Client  # noqa: PLC0415 - of an extra
     except ImportError as error:
         raise UsageError(
             "dask-missing", "--dask needs the package `distributed`", hint="pip install 'conda-bridge[dask]'"

@@ -32,6 +32,24 @@ OF_PATH = {
 }  # fmt: skip
 # Objects with methods of those names that are no paths: `WritableTree`s, and modules of ours.
 TREES = {"tree", "self._tree", "self._old", "self._prefix", "prefix", "new", "repair"}
+# One lazy door (docs/decisions/0020): below the command line an import stands at the top of its module. What is
+# imported later, and why; a path that ends in "/" stands for all modules below it.
+LATE = {
+    ("bridge/__main__", "bridge"): "the command line comes after PYTHONPATH was moved to the end of sys.path",
+    ("bridge/conda_plugin/", ""): "conda imports its plugins at each start",
+    ("bridge/audit/report/sbom", "cyclonedx"): "of the extra `sbom`",
+    ("bridge/audit/report/sbom", "packageurl"): "of the extra `sbom`",
+    ("bridge/audit/report/sbom", "spdx_tools"): "of the extra `sbom`",
+    ("bridge/convert/workers", "distributed"): "of the extra `dask`",
+    ("bridge/sdists/confine/driver", "installer"): "found on the path that the sandbox is given",
+    ("bridge/sdists/confine/driver", "build"): "found on the path that the sandbox is given",
+    ("bridge/sdists/confine/child", "bridge.sdists.confine.driver"): "a probe of the sandbox runs without it",
+    ("bridge/fetch/client", "bridge.fetch.http"): "a run without a network starts without requests",
+    ("bridge/index/__init__", "bridge.index.sdists"): "a solve of wheels starts without what builds sdists",
+    ("bridge/install/apply", "bridge.install"): "a change with nothing to do starts without what stages packages",
+    ("bridge/channels/host/channel", "bridge.channels.host"): "a packed interpreter is found without what packs one",
+    ("bridge/channels/_rattler", "asyncio"): "only linking runs an event loop",
+}
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "urlopen"}
 
 
@@ -145,3 +163,56 @@ def test_rattler_is_used_in_the_matchspec_module_by_its_pure_types_alone() -> No
         for alias in node.names
     }
     assert names <= {"BuildString", "MatchSpec", "PackageRecord", "Version", "VersionSpec"}
+
+
+def late_imports(source: str) -> Iterator[tuple[int, str]]:
+    """The modules that are imported inside functions, by line."""
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.ImportFrom):
+                yield node.lineno, node.module or ""
+            elif isinstance(node, ast.Import):
+                yield from ((node.lineno, alias.name) for alias in node.names)
+
+
+def door(name: str, imported: str) -> tuple[str, str] | None:
+    """The entry of `LATE` that lets the module import `imported` late."""
+    for module, target in LATE:
+        is_named = name.startswith(module) if module.endswith("/") else name == module
+        if is_named and (target == "" or f"{imported}.".startswith(f"{target}.")):
+            return module, target
+    return None
+
+
+def test_below_the_command_line_imports_stand_at_the_top() -> None:
+    breaches, used = set(), set()
+    for path in MODULES:
+        name = name_of(path)
+        if name.startswith("bridge/cli/"):
+            continue
+        for line, imported in late_imports(path.read_text("utf-8")):
+            entry = door(name, imported)
+            used.add(entry)
+            if entry is None:
+                breaches.add(f"{name}:{line}: {imported}")
+    assert breaches == set()
+    assert set(LATE) - used == set(), "no longer needed"
+
+
+@pytest.mark.parametrize("line", ["import bridge.model", "from bridge import model", "    import rattler"])
+def test_a_late_import_is_seen(line: str) -> None:
+    assert list(late_imports(f"def f():\n    if True:\n        {line.strip()}\n")) != []
+    assert door("bridge/install/plan", "rattler") is None
+
+
+def test_no_package_looks_its_names_up_late() -> None:
+    """PEP 562: a package's names are those of its modules."""
+    lazy = [
+        name_of(path)
+        for path in MODULES
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
+    ]
+    assert lazy == []

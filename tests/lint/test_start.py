@@ -17,7 +17,6 @@ LAYOUT = {"rich", "pygments"}
 STAGING = {
     "installer",
     "sqlite3",
-    "zstandard",
     "bridge.install.fetching",
     "bridge.install.staging",
     "bridge.archive.wheels",

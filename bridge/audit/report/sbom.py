@@ -84,11 +84,11 @@ def _identity(facts: Facts, when: datetime) -> uuid.UUID:
 
 
 def _cyclonedx(facts: Facts, when: datetime, *, is_xml: bool) -> bytes:
-    from cyclonedx.model import HashAlgorithm, HashType, Property  # noqa: PLC0415 - of an extra
-    from cyclonedx.model.bom import Bom, BomMetaData  # noqa: PLC0415
-    from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
-    from cyclonedx.output import make_outputter  # noqa: PLC0415
-    from cyclonedx.schema import OutputFormat, SchemaVersion  # noqa: PLC0415
+    from cyclonedx.model import HashAlgorithm, HashType, Property
+    from cyclonedx.model.bom import Bom, BomMetaData
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.output import make_outputter
+    from cyclonedx.schema import OutputFormat, SchemaVersion
 
     root = Component(name=facts.report.prefix.name, type=ComponentType.APPLICATION, bom_ref="environment")
     tool = Component(name="conda-bridge", version=__version__, type=ComponentType.APPLICATION, bom_ref="bridge")
@@ -120,7 +120,7 @@ def _cyclonedx(facts: Facts, when: datetime, *, is_xml: bool) -> bytes:
 
 
 def _purl(text: str) -> PackageURL:
-    from packageurl import PackageURL  # noqa: PLC0415 - of an extra
+    from packageurl import PackageURL
 
     return PackageURL.from_string(text)
 
@@ -129,9 +129,9 @@ def _purl(text: str) -> PackageURL:
 
 
 def _spdx(facts: Facts, filename: str, when: datetime) -> bytes:
-    from spdx_tools.spdx.model.actor import Actor, ActorType  # noqa: PLC0415 - of an extra
-    from spdx_tools.spdx.model.document import CreationInfo, Document  # noqa: PLC0415
-    from spdx_tools.spdx.model.relationship import Relationship, RelationshipType  # noqa: PLC0415
+    from spdx_tools.spdx.model.actor import Actor, ActorType
+    from spdx_tools.spdx.model.document import CreationInfo, Document
+    from spdx_tools.spdx.model.relationship import Relationship, RelationshipType
 
     ids = {row.owner: f"SPDXRef-Package-{number}" for number, row in enumerate(_named(facts))}
     information = CreationInfo(
@@ -154,9 +154,9 @@ def _spdx(facts: Facts, filename: str, when: datetime) -> bytes:
 
 
 def _spdx_package(row: PackageRow, identifier: str) -> Package:
-    from spdx_tools.spdx.model.checksum import Checksum, ChecksumAlgorithm  # noqa: PLC0415 - of an extra
-    from spdx_tools.spdx.model.package import ExternalPackageRef, ExternalPackageRefCategory, Package  # noqa: PLC0415
-    from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion  # noqa: PLC0415
+    from spdx_tools.spdx.model.checksum import Checksum, ChecksumAlgorithm
+    from spdx_tools.spdx.model.package import ExternalPackageRef, ExternalPackageRefCategory, Package
+    from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion
 
     url = masked(row.url) if row.url and "://" in row.url and not row.url.startswith("file:") else None
     return Package(
@@ -174,9 +174,9 @@ def _spdx_package(row: PackageRow, identifier: str) -> Package:
 
 
 def _written(document: Document, filename: str) -> bytes:
-    from spdx_tools.spdx.writer.json import json_writer  # noqa: PLC0415 - of an extra
-    from spdx_tools.spdx.writer.tagvalue import tagvalue_writer  # noqa: PLC0415
-    from spdx_tools.spdx.writer.yaml import yaml_writer  # noqa: PLC0415
+    from spdx_tools.spdx.writer.json import json_writer
+    from spdx_tools.spdx.writer.tagvalue import tagvalue_writer
+    from spdx_tools.spdx.writer.yaml import yaml_writer
 
     stream = io.StringIO()
     if filename.endswith(".json"):
