@@ -16,6 +16,7 @@ from converters.target import Python, Target
 
 __all__ = [
     "EGGS",
+    "Change",
     "Defect",
     "Distribution",
     "Entry",
@@ -30,7 +31,6 @@ __all__ = [
     "PrefixState",
     "Reinstall",
     "Remove",
-    "Replace",
     "Resolution",
     "Resolved",
     "Statistics",
@@ -197,7 +197,7 @@ class Install:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replace:
+class Change:
     """Replace a package by another version, build or ecosystem; the name may change with the ecosystem."""
 
     old: Installed
@@ -219,7 +219,7 @@ class Remove:
     old: Installed
 
 
-Operation = Install | Replace | Reinstall | Remove
+Operation = Install | Change | Reinstall | Remove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.errors import BridgeError
-from bridge.model import Install, Plan, Reinstall, Remove, Replace, Resolution, Resolved
+from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution, Resolved
 from converters.record import Record
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def plan(planned: Plan) -> dict[str, object]:
     operations = []
     for operation in planned.operations:
         entry: dict[str, object] = {"operation": type(operation).__name__.lower()}
-        if isinstance(operation, (Replace, Reinstall, Remove)):
+        if isinstance(operation, (Change, Reinstall, Remove)):
             entry["old"] = _named(operation.old.record)
-        if isinstance(operation, (Install, Replace, Reinstall)):
+        if isinstance(operation, (Install, Change, Reinstall)):
             entry["new"] = package(operation.new)
         operations.append(entry)
     return {"prefix": str(planned.prefix), "platform": planned.target.subdir, "operations": operations}

@@ -144,7 +144,7 @@ class Renderer:
         if self._quiet:
             return
         table = _table()
-        from bridge.model import Install, Reinstall, Remove, Replace
+        from bridge.model import Change, Install, Reinstall, Remove
 
         for operation in planned.operations:
             if isinstance(operation, Install):
@@ -153,7 +153,7 @@ class Renderer:
                 table.add_row("[red]-[/]", *_cells(operation.old.record))
             elif isinstance(operation, Reinstall):
                 table.add_row("[cyan]=[/]", *_cells(operation.new.record))
-            elif isinstance(operation, Replace):
+            elif isinstance(operation, Change):
                 name, version, build, source = _cells(operation.new.record)
                 table.add_row("[yellow]~[/]", name, f"{safe(operation.old.record.version)} → {version}", build, source)
         self._err.print(table)

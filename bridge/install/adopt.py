@@ -30,6 +30,7 @@ from bridge.install.staging.adopted import stage_adopted
 from bridge.install.staging.cache_links import content_fingerprint
 from bridge.model import (
     EGGS,
+    Change,
     Distribution,
     Entry,
     Fingerprint,
@@ -38,7 +39,6 @@ from bridge.model import (
     Installed,
     Plan,
     PrefixState,
-    Replace,
     Resolved,
 )
 from bridge.prefix.claims import Claim, bytecode_source, claims, incoming, is_bytecode, unmanaged
@@ -128,7 +128,7 @@ def _plan(
         )
     session.warnings += [f"not adopted: {problem}" for problem in problems]
     target = session.target if state.python is None else session.target.with_python(state.python)
-    steps: list[Install | Replace] = []
+    steps: list[Install | Change] = []
     whole: dict[str, _Adoptable] = {}
     replaced: set[str] = set()
     for each in adoptable:
@@ -137,7 +137,7 @@ def _plan(
         new = Resolved(record=record, requested=requested)
         old = _superseded(state, each.distribution)
         replaced |= {old.meta_path} if old is not None else set()
-        steps.append(Install(new=new) if old is None else Replace(old=old, new=new))
+        steps.append(Install(new=new) if old is None else Change(old=old, new=new))
         whole[record.identity] = each
     keep = tuple(installed for installed in state.installed if installed.meta_path not in replaced)
     return Plan(prefix=state.prefix, target=target, operations=tuple(steps), keep=keep, python=state.python), whole

@@ -10,6 +10,7 @@ from pathlib import Path
 from bridge.errors import NoSolutionError, UsageError
 from bridge.model import (
     EGGS,
+    Change,
     Entry,
     Fingerprint,
     Install,
@@ -19,7 +20,6 @@ from bridge.model import (
     PrefixState,
     Reinstall,
     Remove,
-    Replace,
     Resolution,
     Resolved,
 )
@@ -57,7 +57,7 @@ def diff(state: PrefixState, resolution: Resolution, prefix: Path, *, again: Col
             continue
         del left[old.meta_path]
         if not _is_same(old.record, package.record):
-            operations.append(Replace(old=old, new=package))
+            operations.append(Change(old=old, new=package))
         elif (
             (moved and _is_of_python(package.record))
             or (package.requested and not old.requested)

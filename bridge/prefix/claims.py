@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from bridge.model import (
+    Change,
     Distribution,
     Entry,
     Fingerprint,
@@ -15,7 +16,6 @@ from bridge.model import (
     PrefixState,
     Reinstall,
     Remove,
-    Replace,
     Resolved,
 )
 
@@ -105,12 +105,12 @@ def is_bytecode(name: str) -> bool:
 
 def leaving(plan: Plan) -> tuple[Installed, ...]:
     """The installed packages whose files go, replaced or not."""
-    return tuple(step.old for step in plan.operations if isinstance(step, (Replace, Reinstall, Remove)))
+    return tuple(step.old for step in plan.operations if isinstance(step, (Change, Reinstall, Remove)))
 
 
 def incoming(plan: Plan) -> tuple[Resolved, ...]:
     """The packages that are placed."""
-    return tuple(step.new for step in plan.operations if isinstance(step, (Replace, Install, Reinstall)))
+    return tuple(step.new for step in plan.operations if isinstance(step, (Change, Install, Reinstall)))
 
 
 def superseded(state: PrefixState, plan: Plan) -> tuple[Distribution, ...]:

@@ -18,6 +18,7 @@ from bridge.install import manifest, ownership
 from bridge.install import staging as link
 from bridge.install.staging import StagedPlan, StageInputs
 from bridge.model import (
+    Change,
     Install,
     Installed,
     Operation,
@@ -26,7 +27,6 @@ from bridge.model import (
     PrefixState,
     Reinstall,
     Remove,
-    Replace,
     Resolved,
 )
 from bridge.prefix import ledger
@@ -83,7 +83,7 @@ class Environment:
             elif old[record.name].record.identity == record.identity:
                 steps.append(Reinstall(old=old[record.name], new=new))
             else:
-                steps.append(Replace(old=old[record.name], new=new))
+                steps.append(Change(old=old[record.name], new=new))
             paths[record.identity], manifests[record.identity] = path, found
         plan = Plan(prefix=self.root, target=TARGET, operations=tuple(steps), python=python)
         predicted = manifest.predict(plan, manifests, site_packages=manifest.site_packages_after(plan, state))

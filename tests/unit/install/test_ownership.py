@@ -15,6 +15,7 @@ from bridge import fs, prefix
 from bridge.errors import OwnershipError
 from bridge.install.ownership import Conflict, Judgement, judge
 from bridge.model import (
+    Change,
     Defect,
     Entry,
     Fingerprint,
@@ -25,7 +26,6 @@ from bridge.model import (
     PrefixState,
     Reinstall,
     Remove,
-    Replace,
     Resolved,
 )
 from bridge.prefix.claims import bytecode_source, owners_of, unmanaged
@@ -92,7 +92,7 @@ class Environment:
         state = self.state
         gone = {each.record.name: each for each in state.installed if each.record.name in old}
         steps: list[Operation] = [
-            Replace(old=gone.pop(record.name), new=Resolved(record=record))
+            Change(old=gone.pop(record.name), new=Resolved(record=record))
             if record.name in gone
             else Install(new=Resolved(record=record))
             for record in new

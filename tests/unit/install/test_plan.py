@@ -60,13 +60,13 @@ class TestDiff:
     def test_another_version_or_build_is_a_change(self) -> None:
         for other in (record("rich", "2.0", wheel=True), record("rich", wheel=True, sha256="other")):
             assert kinds(state(PY, installed(RICH)), solution(Resolved(record=PY.record), Resolved(record=other))) == [
-                ("Replace", "rich")
+                ("Change", "rich")
             ]
 
     def test_a_project_that_changes_its_ecosystem_and_its_name_is_a_change(self) -> None:
         before = state(PY, installed(record("torch", wheel=True)))
         after = solution(Resolved(record=PY.record), Resolved(record=record("pytorch", pypi_names=("torch",))))
-        assert kinds(before, after) == [("Replace", "pytorch")]
+        assert kinds(before, after) == [("Change", "pytorch")]
 
     def test_what_is_in_no_solution_is_removed(self) -> None:
         assert kinds(state(PY, installed(RICH)), solution(Resolved(record=PY.record))) == [("Remove", "rich")]
@@ -84,7 +84,7 @@ class TestDiff:
         rest = [Resolved(record=found) for found in (RICH, noarch, compiled)]
         after = solution(Resolved(record=record("python", version)), *rest, python=version)
         assert kinds(before, after) == sorted(
-            [("Replace", "python"), *(("Reinstall", name) for name in again)], key=lambda each: each[1]
+            [("Change", "python"), *(("Reinstall", name) for name in again)], key=lambda each: each[1]
         )
 
 
