@@ -17,40 +17,20 @@ from bridge.errors import FaultError, UsageError
 
 __all__ = ["ACTIONS", "FAILPOINTS", "arm", "failpoint", "fault", "faults"]
 
-FAILPOINTS = frozenset(
-    {
-        "lock.acquired",
-        "recover.begin",
-        "recover.undo_one",
-        "recover.done",
-        "cache.tmp_created",
-        "cache.chunk_written",
-        "cache.verified",
-        "cache.published",
-        "plan.written",
-        "plan.synced",
-        "stage.mkdir",
-        "stage.file_open",
-        "stage.file_write",
-        "stage.file_done",
-        "stage.synced",
-        "journal.staged",
-        "swap.backup_one",
-        "swap.rename_one",
-        "swap.remove_one",
-        "swap.rmdir_one",
-        "record.conda_meta",
-        "record.dist_info",
-        "record.history",
-        "pyc.one",
-        "commit.pre_sync",
-        "commit.written",
-        "commit.synced",
-        "clean.one",
-        "clean.done",
-        "lock.released",
-    }
-)
+_GROUPS: dict[str, tuple[str, ...]] = {
+    "lock": ("acquired", "released"),
+    "recover": ("begin", "undo_one", "done"),
+    "cache": ("tmp_created", "chunk_written", "verified", "published"),
+    "plan": ("written", "synced"),
+    "stage": ("mkdir", "file_open", "file_write", "file_done", "synced"),
+    "journal": ("staged",),
+    "swap": ("backup_one", "rename_one", "remove_one", "rmdir_one"),
+    "record": ("conda_meta", "dist_info", "history"),
+    "pyc": ("one",),
+    "commit": ("pre_sync", "written", "synced"),
+    "clean": ("one", "done"),
+}
+FAILPOINTS = frozenset(f"{group}.{name}" for group, names in _GROUPS.items() for name in names)
 ACTIONS = frozenset({"kill", "sleep", "exit", "enospc", "eacces", "eio", "sigint", "sigterm", "sighup"})
 
 # errno → (error id, what happened, what to do next).

@@ -92,13 +92,10 @@ def adopt(
         plan, whole = _plan(state, names, session, sources)
         if plan.is_empty:
             return AppliedPlan(plan=plan, seconds=time.perf_counter() - started)
-        staged = stage_adopted(_inputs(state, plan, whole, sources), running.staging, _distributions(whole))
+        distributions = {identity: each.distribution for identity, each in whole.items()}
+        staged = stage_adopted(_inputs(state, plan, whole, sources), running.staging, distributions)
         running.commit(staged.changes, plan={"command": command_line()})
     return AppliedPlan(plan=plan, staged=staged, seconds=time.perf_counter() - started)
-
-
-def _distributions(whole: Mapping[str, _Adoptable]) -> dict[str, Distribution]:
-    return {identity: each.distribution for identity, each in whole.items()}
 
 
 def _plan(
@@ -304,11 +301,7 @@ def _inputs(state: PrefixState, plan: Plan, whole: Mapping[str, _Adoptable], sou
 def _predicted(record: Record, whole: _Adoptable) -> Iterator[Entry]:
     """Yield the paths of the package; files that are rewritten have no hash."""
     written = {f"{whole.distribution.path}/{name}" for name in GENERATED}
-    yield from _unhashed(entry for entry in whole.entries if entry.path in written)
-    yield from (entry for entry in whole.entries if entry.path not in written)
+    for entry in whole.entries:
+        is_written = entry.path in written
+        yield replace(entry, fingerprint=Fingerprint(kind=entry.fingerprint.kind)) if is_written else entry
     yield Entry(path=meta_path(record), fingerprint=Fingerprint(kind="file"))
-
-
-def _unhashed(entries: Iterable[Entry]) -> Iterator[Entry]:
-    for entry in entries:
-        yield Entry(path=entry.path, fingerprint=Fingerprint(kind=entry.fingerprint.kind))

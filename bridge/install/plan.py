@@ -157,18 +157,13 @@ def with_unmanaged(state: PrefixState) -> PrefixState:
 def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:
     shown, rest = ", ".join(users[:_SHOWN]), len(users) - _SHOWN
     if rest > 0:
-        return NoSolutionError(
-            "still-needed",
-            f"{name} cannot be removed: {shown} and {rest} more need it",
-            hint="to give up the whole environment, delete the directory" if name == "python" else None,
-            objects={"users": tuple(users)},
-        )
-    return NoSolutionError(
-        "still-needed",
-        f"{name} cannot be removed: {shown} need{'' if len(users) > 1 else 's'} it",
-        hint=f"remove {' '.join(users)} as well",
-        objects={"users": tuple(users)},
-    )
+        shown = f"{shown} and {rest} more need"
+        hint = "to give up the whole environment, delete the directory" if name == "python" else None
+    else:
+        shown += " need" if len(users) > 1 else " needs"
+        hint = f"remove {' '.join(users)} as well"
+    message = f"{name} cannot be removed: {shown} it"
+    return NoSolutionError("still-needed", message, hint=hint, objects={"users": tuple(users)})
 
 
 def matching(state: PrefixState, name: str) -> list[Installed]:

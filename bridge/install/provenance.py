@@ -92,12 +92,7 @@ def conda_meta(
         raise ValueError(f"{record.identity} has no URL")
     sorted_entries = sorted(entries, key=lambda entry: entry.path)
     document: dict[str, object] = {
-        "name": record.name,
-        "version": record.version,
-        "build": record.build,
-        "build_number": record.build_number,
-        "subdir": record.subdir,
-        "noarch": record.noarch,
+        **_package(record),
         "depends": list(depends),
         "constrains": list(record.constraints),
         **wheel_package(record, requested),
@@ -111,6 +106,11 @@ def conda_meta(
         "paths_data": {"paths": [_path_data(entry) for entry in sorted_entries], "paths_version": 1},
     }
     return record_bytes({key: value for key, value in document.items() if value is not None})
+
+
+def _package(record: Record) -> dict[str, object]:
+    keys = ("name", "version", "build", "build_number", "subdir", "noarch")
+    return {key: getattr(record, key) for key in keys}
 
 
 def wheel_package(record: Record, requested: Sequence[str] = ()) -> dict[str, object]:
@@ -134,12 +134,7 @@ def conda_package(record: Record, requested: Sequence[str] = ()) -> dict[str, ob
     """
     document: dict[str, object] = {
         **dict(record.others),
-        "name": record.name,
-        "version": record.version,
-        "build": record.build,
-        "build_number": record.build_number,
-        "subdir": record.subdir,
-        "noarch": record.noarch,
+        **_package(record),
         "depends": list(record.requirements),
         "constrains": list(record.constraints),
         "extra_depends": {extra: list(specs) for extra, specs in record.extra_requirements} or None,

@@ -31,19 +31,6 @@ class Transaction:
     server keeps replaced files that processes have open.
     """
 
-    __slots__ = (
-        "_directory",
-        "_durability",
-        "_is_over",
-        "_reserve",
-        "_signals",
-        "_tree",
-        "id",
-        "keeps_open",
-        "outcome",
-        "staging",
-    )
-
     def __init__(self, tree: WritableTree, durability: Durability, signals: Signals, reserve: Reserve) -> None:
         self.id = new_identifier()
         self.staging = tree.root / TRANSACTIONS / self.id / "new"

@@ -33,8 +33,6 @@ class Creation:
     Use `prefix` wherever the final path is embedded.
     """
 
-    __slots__ = ("_durability", "prefix", "root")
-
     def __init__(self, root: Path, prefix: Path, durability: Durability) -> None:
         self.root, self.prefix, self._durability = root, prefix, durability
 

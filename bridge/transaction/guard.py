@@ -50,8 +50,6 @@ class Signals:
     which Python delivers signals, this does nothing.
     """
 
-    __slots__ = ("_before", "_is_open", "pending")
-
     def __init__(self) -> None:
         self.pending: int | None = None
         self._is_open = False
@@ -109,8 +107,6 @@ class Reserve:
 
     :raises FaultError: `too-many-open-files`; nothing was changed yet.
     """
-
-    __slots__ = ("_held",)
 
     def __init__(self, root: Path) -> None:
         self._held: list[int] = []

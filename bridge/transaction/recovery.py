@@ -225,8 +225,6 @@ class _Undoing:
     for names in `aside`, they are removed at once.
     """
 
-    __slots__ = ("_added", "_made", "_old", "_placed", "_prefix", "_steps", "aside")
-
     def __init__(self, prefix: WritableTree, new: WritableTree, old: WritableTree, swap: Swap) -> None:
         self.aside: WritableTree | None = None
         self._prefix, self._old = prefix, old
