@@ -30,7 +30,7 @@ RelativePath = NewType("RelativePath", str)
 """A path below a prefix: POSIX text in normal form, as `path_below` returns it."""
 
 META = "conda-meta"
-OWN = "conda-meta/.bridge"  # the lock, the ledger and the transactions
+OWN = "conda-meta/.bridge"  # the lock and the transactions
 NAMES_FILE = "names.json"
 """A channel's name map, beside its subdirs: the PyPI names of its converted packages and their dependencies."""
 

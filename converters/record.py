@@ -65,7 +65,7 @@ class Record:
 
     @property
     def label(self) -> str:
-        """`conda:name-version-build` or `wheel:name-version`: how the audit and the ledger name an owner."""
+        """`conda:name-version-build` or `wheel:name-version`: the name of an owner of paths."""
         if self.ecosystem == "conda":
             return f"conda:{self.identity}"
         return f"wheel:{self.pypi_names[0] if self.pypi_names else self.name}-{self.version}"

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from packaging.utils import canonicalize_name
 
-from bridge.audit.claims import Claims, Owner, claims_of
 from bridge.errors import UsageError
 from bridge.model import Distribution, PrefixState
+from bridge.prefix.claims import Claims, Owner, claims_of
 from bridge.requirements import algebra
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.names import name_of

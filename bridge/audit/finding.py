@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bridge.audit.claims import Owner, Source
 from bridge.errors import BridgeError, FindingsError, InterruptedPrefixError
+from bridge.prefix.claims import Owner, Source
 
 __all__ = [
     "INTERRUPTED",

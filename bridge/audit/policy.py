@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from bridge.audit.claims import Claims, Owner
 from bridge.audit.look.observation import Observation
 from bridge.model import EGGS, Distribution, PrefixState
 from bridge.paths import META
-from bridge.prefix.claims import bytecode_source
+from bridge.prefix.claims import Claims, Owner, bytecode_source
 
 __all__ = [
     "is_kept_aside",

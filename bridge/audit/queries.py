@@ -11,12 +11,11 @@ from typing import Literal
 
 from packaging.utils import canonicalize_name
 
-from bridge.audit.claims import Claims, Owner, claims_of
 from bridge.audit.dependencies import Edge, PrefixRecords, edges, prefix_records, projects_of
 from bridge.audit.finding import Source
 from bridge.errors import UsageError
 from bridge.model import Distribution, Fingerprint, PathKind, PrefixState
-from bridge.prefix.claims import bytecode_source
+from bridge.prefix.claims import Claims, Owner, bytecode_source, claims_of
 from bridge.requirements import foreign
 from converters.names import NameMap
 from converters.target import Target
@@ -225,11 +224,11 @@ def ownership(state: PrefixState, path: str, actual: Fingerprint | None = None) 
     """The owners of a prefix-relative path. Bytecode has those of its module; a directory, those of its files."""
     claims = claims_of(state)
     path = posixpath.normpath(path)
-    owners = [_path_owner(claim.owner, "file", claim.entry.fingerprint) for claim in claims.by_path.get(path, ())]
-    owners += [
-        _path_owner(owner, "record")
-        for owner in claims.recorded
-        if owner.installed is not None and owner.installed.meta_path == path
+    owners = [
+        _path_owner(claim.owner, "record")
+        if claim.owner.installed is not None and claim.owner.installed.meta_path == path
+        else _path_owner(claim.owner, "file", claim.entry.fingerprint)
+        for claim in claims.by_path.get(path, ())
     ]
     source = bytecode_source(path)
     if not owners and source is not None:

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from bridge import prefix as prefixes
 from bridge.audit.checks import CHECKS
-from bridge.audit.claims import Claims, claims_of
 from bridge.audit.dependencies import importable, prefix_records
 from bridge.audit.finding import LEVELS, Finding, Report, Source
 from bridge.audit.look import caches, inspect, observe
@@ -28,6 +27,7 @@ from bridge.audit.view import View, make_view
 from bridge.cache.cautions import CautionStore
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY_SHA256
+from bridge.prefix.claims import Claims, claims_of
 from bridge.prefix.processes import processors
 from bridge.transaction.waiting import pending
 from converters.names import NameMap
@@ -139,7 +139,7 @@ def start(prefix: Path, *, tree: Tree | None = None, jobs: int | None = None) ->
     def read_paths() -> None:
         tables.append(path_table_of(tree or read_tree(os.path.abspath(prefix), jobs)))
 
-    state = prefixes.require(prefix, in_columns=True, jobs=jobs, meanwhile=read_paths)
+    state = prefixes.require(prefix, jobs=jobs, meanwhile=read_paths)
     claims = claims_of(state)
     numpy = frozenset(_built_on_numpy(state, claims))
     with observe.start(state, claims, table=tables[0] if tables else None, numpy=numpy, jobs=jobs) as observation:

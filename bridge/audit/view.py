@@ -11,14 +11,13 @@ from typing import Literal
 
 from packaging.utils import canonicalize_name
 
-from bridge.audit.claims import Claim, Claims, Owner, distribution_owner
 from bridge.audit.dependencies import PrefixRecords
 from bridge.audit.look.inspection import CacheEvidence, Inspection
 from bridge.audit.look.observation import Observation, Observed
 from bridge.audit.policy import names_conda, stale_distributions, unowned, unread_names
 from bridge.model import Distribution, Fingerprint, PrefixState
 from bridge.paths import EMPTY_SHA256
-from bridge.prefix.claims import bytecode_source
+from bridge.prefix.claims import Claim, Claims, Owner, bytecode_source, distribution_owner
 from converters.target import Target
 
 __all__ = ["Discrepancy", "SameContent", "View", "make_view"]

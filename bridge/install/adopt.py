@@ -41,7 +41,7 @@ from bridge.model import (
     PrefixState,
     Resolved,
 )
-from bridge.prefix.claims import Claim, bytecode_source, claims, incoming, is_bytecode, unmanaged
+from bridge.prefix.claims import ClaimTable, bytecode_source, claims_of, incoming, is_bytecode, unmanaged
 from bridge.requirements.foreign import displaced, projects_of
 from bridge.transaction import commit
 from bridge.transaction.journal import now
@@ -105,7 +105,7 @@ def _plan(
     adoptable: list[_Adoptable] = []
     problems: list[str] = []
     wanted = _wanted(state, names)
-    owned = claims(state)
+    owned = claims_of(state).by_path
     for distribution in wanted:
         wrong, entries = _examine(state.prefix, distribution)
         wrong = wrong or list(_owned_by_others(state, distribution, entries, owned))[:_SHOWN]
@@ -182,16 +182,16 @@ def _examine(prefix: Path, distribution: Distribution) -> tuple[list[str], tuple
 
 
 def _owned_by_others(
-    state: PrefixState, distribution: Distribution, entries: Iterable[Entry], owned: Mapping[str, tuple[Claim, ...]]
+    state: PrefixState, distribution: Distribution, entries: Iterable[Entry], owned: ClaimTable
 ) -> Iterator[str]:
     """Report paths where pip overwrote a file of another project's package."""
     old = _superseded(state, distribution)
     for entry in entries:
         for claim in owned.get(entry.path, ()):
             promised = claim.entry.fingerprint.sha256
-            is_own = old is not None and claim.owner == old.record.label
-            if claim.is_managed and not is_own and promised not in {None, entry.fingerprint.sha256}:
-                yield f"{entry.path} belongs to {claim.owner}"
+            is_own = old is not None and claim.owner.label == old.record.label
+            if claim.owner.is_managed and not is_own and promised not in {None, entry.fingerprint.sha256}:
+                yield f"{entry.path} belongs to {claim.owner.label}"
 
 
 def _superseded(state: PrefixState, distribution: Distribution) -> Installed | None:

@@ -17,7 +17,7 @@ from bridge.errors import OwnershipError
 from bridge.install.folded_paths import FoldedPaths, compose, fold
 from bridge.model import Distribution, Entry, Fingerprint, Plan, PrefixState
 from bridge.paths import META
-from bridge.prefix.claims import Claim, bytecode_source, claims, incoming, label, leaving, owned_entries, unmanaged
+from bridge.prefix.claims import Claim, Owner, bytecode_source, claims_of, incoming, label, leaving, owned_entries
 from converters.record import Record
 
 __all__ = ["Conflict", "Exists", "Judgement", "judge"]
@@ -107,8 +107,9 @@ class _Case:
         self.freed = {entry.path for installed in old for entry in owned_entries(installed)}
         links = (entry.path for installed in old for entry in installed.entries if entry.fingerprint.kind == "symlink")
         self.leaving_links = frozenset(links)
-        self.standing = claims(state, without=old)
-        self.unmanaged = unmanaged(state)
+        claims = claims_of(state, without=old)
+        self.standing = claims.by_path
+        self.unmanaged = [owner.distribution for owner in claims.unmanaged if owner.distribution is not None]
         records = {resolved.record.identity: resolved.record for resolved in incoming(plan)}
         self.wanted: dict[str, list[tuple[Record, Entry]]] = {}
         for identity, entries in manifests.items():
@@ -157,7 +158,7 @@ class _Case:
         for path in list(self.wanted):
             record, entry = self.wanted[path][0]
             if record.ecosystem == "wheel" and _INTERPRETER.match(path):
-                owner = next((claim.owner for claim in self.standing.get(path, ())), "python")
+                owner = next((claim.owner.label for claim in self.standing.get(path, ())), "python")
                 text = f"{path} belongs to {owner}, the interpreter; {record.label} would overwrite it"
                 self._refuse("owned-path", path, record, owner, text)
             elif path in self.standing:
@@ -187,23 +188,23 @@ class _Case:
 
     def _judge_owned(self, path: str, record: Record, entry: Entry, standing: tuple[Claim, ...]) -> None:
         found = self.exists(path)
-        owner = standing[0]
+        owner = standing[0].owner
         if not owner.is_managed:
             if self.adopt and _may_adopt(entry, found, owner, record):
                 self.adopted.add(path)
             else:
                 text = (
-                    f"{path} belongs to {owner.owner}, which bridge did not install; {record.label} would overwrite it"
+                    f"{path} belongs to {owner.label}, which bridge did not install; {record.label} would overwrite it"
                 )
-                self._refuse("owned-path", path, record, owner.owner, text)
+                self._refuse("owned-path", path, record, owner.label, text)
         elif _may_share(entry, found, standing) or _is_cache(path, [entry.fingerprint]):
             self.shared.add(path)
         elif self._may_yield(record, path):
             self.yielded.setdefault(record.identity, set()).add(path)
             del self.wanted[path]
         else:
-            text = f"{path} belongs to {owner.owner}; {record.label} would overwrite it"
-            self._refuse("owned-path", path, record, owner.owner, text)
+            text = f"{path} belongs to {owner.label}; {record.label} would overwrite it"
+            self._refuse("owned-path", path, record, owner.label, text)
 
     def _judge_unowned(self, path: str, record: Record, entry: Entry) -> None:
         found = None if self._is_behind_leaving_link(path) else self.exists(path)
@@ -238,7 +239,7 @@ class _Case:
         """A directory where a file is due: it may go if all that is known in it goes."""
         below = f"{path}/"
         owners = sorted(
-            {each.owner for held in self.standing if held.startswith(below) for each in self.standing[held]}
+            {each.owner.label for held in self.standing if held.startswith(below) for each in self.standing[held]}
         )
         if owners or not any(freed.startswith(below) for freed in self.freed):
             whose = f" of {owners[0]}" if owners else ", which no package owns"
@@ -272,7 +273,7 @@ class _Case:
         found = None if is_free else self.exists(folder)
         if found is None or found.kind == "directory":
             return
-        owner = self.standing[folder][0].owner if folder in self.standing else ""
+        owner = self.standing[folder][0].owner.label if folder in self.standing else ""
         whose = f" of {owner}" if owner else ", which no package owns"
         text = f"{folder} is a {found.kind}{whose}; {record.label} needs a directory there for {path}"
         self._refuse("path-symlink" if found.kind == "symlink" else "path-collision", folder, record, owner, text)
@@ -280,8 +281,11 @@ class _Case:
     def _judge_spelling(self) -> None:
         """Two files, or a file and a directory, that are one name however it is spelled; two directories are merged."""
         spelling = FoldedPaths(fold if self.is_case_insensitive else compose)
-        for path, held in self.standing.items():
-            spelling.add(path, is_directory=held[0].entry.fingerprint.kind == "directory")
+        directories = {
+            path for path in self.standing.unusual() if self.standing[path][0].entry.fingerprint.kind == "directory"
+        }
+        for path in self.standing:
+            spelling.add(path, is_directory=path in directories)
         for path in sorted(self.wanted):
             record, entry = self.wanted[path][0]
             is_directory = entry.fingerprint.kind == "directory"
@@ -297,7 +301,7 @@ class _Case:
             if known in self.wanted:
                 return self.wanted[known][0][0].label
             if known in self.standing:
-                return self.standing[known][0].owner
+                return self.standing[known][0].owner.label
         return "another package"
 
     def _refuse(self, error_id: str, path: str, record: Record, owner: str, text: str) -> None:
@@ -318,13 +322,13 @@ def _is_cache(path: str, fingerprints: Iterable[Fingerprint]) -> bool:
     )
 
 
-def _may_adopt(entry: Entry, found: Fingerprint | None, owner: Claim, record: Record) -> bool:
+def _may_adopt(entry: Entry, found: Fingerprint | None, owner: Owner, record: Record) -> bool:
     """Equal bytes may be taken over; so may what an installer generates, from the same project and version."""
     if found is None or _is_same([entry.fingerprint, found]):
         return True
     is_generated = entry.fingerprint.kind == found.kind == "file" and entry.fingerprint.sha256 is None
     is_same_project = owner.package in (record.pypi_names or (record.name,))
-    return is_generated and is_same_project and owner.owner.endswith(f":{owner.package}-{record.version}")
+    return is_generated and is_same_project and owner.label.endswith(f":{owner.package}-{record.version}")
 
 
 def _is_same(fingerprints: Sequence[Fingerprint]) -> bool:

@@ -24,7 +24,7 @@ from bridge.errors import UnsafeInputError
 from bridge.fs import Tree
 from bridge.install.provenance import record_bytes, record_hash
 from bridge.model import Installed, PathChange, PrefixState
-from bridge.prefix import condameta, ledger
+from bridge.prefix import condameta
 from bridge.prefix.placed import Placeholder, fill, holds, is_binary, refit, restore
 from bridge.prefix.placeholders import listed_items, placeholders_of
 
@@ -46,16 +46,13 @@ class Relocation:
     bytecode: tuple[str, ...] = ()
     left: frozenset[str] = frozenset()
 
-    def stage(self, staging: Path, *, is_alone: bool) -> tuple[PathChange, ...]:
-        """Write the new files into `staging`; with `is_alone` (no plan does it) the ledger too."""
+    def stage(self, staging: Path) -> tuple[PathChange, ...]:
+        """Write the new files into `staging`."""
         if not self.files:
             return ()
-        contents = dict(self.files)
-        if is_alone:
-            contents[ledger.PATH] = ledger.build(self.state)
         changes: list[PathChange] = []
         with Tree(self.state.prefix) as tree, fs.WritableTree(staging) as new:
-            for path, data in contents.items():
+            for path, data in self.files.items():
                 before = tree.fingerprint(path)
                 mode = before.mode if before is not None and before.mode is not None else 0o644
                 after = fs.write_file(new, path, [data], mode=mode)

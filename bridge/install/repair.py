@@ -54,7 +54,7 @@ class Repair:
 
     def stage(self, staging: Path) -> tuple[PathChange, ...]:
         """Return the changes besides those of the plan; new files are written into `staging`."""
-        return (*self.relocation.stage(staging, is_alone=self.plan.is_empty), *self.cleared)
+        return (*self.relocation.stage(staging), *self.cleared)
 
 
 def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], Sources]) -> Repair:

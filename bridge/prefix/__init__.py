@@ -16,6 +16,7 @@ from pathlib import Path
 from bridge.errors import UsageError
 from bridge.model import Defect, Distribution, Installed, PrefixState
 from bridge.paths import META, OWN
+from bridge.prefix.claims import covered
 from bridge.prefix.eggs import eggs_in
 from bridge.prefix.entries import Entries, paths_of
 from bridge.prefix.locations import relocated
@@ -36,13 +37,11 @@ def read(
     prefix: Path,
     *,
     is_brief: bool = False,
-    in_columns: bool = False,
     jobs: int = 1,
     meanwhile: Callable[[], object] | None = None,
 ) -> PrefixState:
     """What `prefix` says of itself. Nothing is hashed; 20,000 paths take about 0.2 s.
 
-    :param in_columns: the entries are `bridge.prefix.entries.Entries`, for who looks at few of them.
     :param jobs: processes that read.
     :param meanwhile: what this process may do while others read.
     :param is_brief: leave out the RECORD of distributions that a conda-meta record covers (their `entries` are empty):
@@ -56,7 +55,7 @@ def read(
     Raises `FaultError` (`prefix-unreadable`) where a directory may not be listed.
     """
     prefix = Path(os.path.abspath(prefix))
-    reader = Reader(prefix=str(prefix), in_columns=in_columns)
+    reader = Reader(prefix=str(prefix))
     known = _spread(prefix, reader, jobs, meanwhile) if jobs > 1 and not is_brief else {}
     found = [known.get(path) or reader.record(path) for path in _records(prefix)]
     installed = sorted(
@@ -66,9 +65,9 @@ def read(
     defects += strays(names_in(str(prefix / META)))
     python, site = _recorded_python(installed, defects) or _layout_python(prefix) or (None, None)
     installed = [_relocated(each, site) for each in installed]
-    covered = _covered(installed) if is_brief else frozenset()
     paths = _distributions(prefix, site_directories(prefix, site))
-    read = [known.get(path) or reader.distribution(path, is_covered=path in covered) for path in paths]
+    brief = covered(installed, paths) if is_brief else frozenset()
+    read = [known.get(path) or reader.distribution(path, is_covered=path in brief) for path in paths]
     defects += [defect for _, wrong in read for defect in wrong]
     distributions = tuple(each for each, _ in read if isinstance(each, Distribution))
     return PrefixState(
@@ -85,7 +84,6 @@ def require(
     prefix: Path,
     *,
     is_brief: bool = False,
-    in_columns: bool = False,
     jobs: int = 1,
     meanwhile: Callable[[], object] | None = None,
 ) -> PrefixState:
@@ -94,7 +92,7 @@ def require(
     Raises `UsageError` (`not-an-environment`) where there is neither conda-meta nor a python.
     """
     check(prefix)
-    return read(prefix, is_brief=is_brief, in_columns=in_columns, jobs=jobs, meanwhile=meanwhile)
+    return read(prefix, is_brief=is_brief, jobs=jobs, meanwhile=meanwhile)
 
 
 def check(prefix: Path) -> None:
@@ -152,18 +150,6 @@ def site_directories(prefix: Path, site: str | None = None) -> tuple[str, ...]:
 # --- conda-meta and dist-info -----------------------------------------------------------------------------------------
 
 
-def _covered(installed: Iterable[Installed]) -> frozenset[str]:
-    """The dist-infos that records put there."""
-    return frozenset(
-        path.rpartition("/")[0]
-        for each in installed
-        for path in paths_of(each.entries)
-        if path.endswith(
-            ("-info/METADATA", "-info/PKG-INFO", "-info/RECORD", "-info/INSTALLER", "-info/WHEEL", "/EGG-INFO/PKG-INFO")
-        )
-    )
-
-
 def _records(prefix: Path) -> list[str]:
     return [f"{META}/{name}" for name in sorted(names_in(str(prefix / META))) if is_record_name(name)]
 
@@ -218,7 +204,7 @@ def _relocated(package: Installed, site: str | None) -> Installed:
     if paths is None:
         return package
     moved = (replace(entry, path=path) for entry, path in zip(package.entries, paths, strict=True))
-    return replace(package, entries=Entries.of(moved) if isinstance(package.entries, Entries) else tuple(moved))
+    return replace(package, entries=Entries.of(moved))
 
 
 def _with_distributions(installed: list[Installed], distributions: tuple[Distribution, ...]) -> tuple[Installed, ...]:

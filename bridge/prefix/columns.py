@@ -1,151 +1,247 @@
-"""The listings of well-formed records, read in bulk: RECORD's rows, and `paths_data` of conda-meta. Pure.
+"""The listings of installed packages, RECORD and `paths_data` of conda-meta, read into columns. Pure.
 
-What is unusual in any way (quotes, paths that need to be looked at, malformed hashes, a path twice) is not read here:
-the answer is `None`, and who asked reads it row by row, and tells what is wrong.
+Each listing has one reader. It converts whole columns at once; a row that is not of the usual form is converted by
+itself, and left out and reported where it makes no sense.
 """
 
 from __future__ import annotations
 
 import binascii
+import csv
+import io
 import re
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from bridge.model import Entry
+from bridge.model import Entry, Fingerprint
 from bridge.paths import EMPTY_SHA256, inside
-from bridge.prefix.entries import Entries
+from bridge.prefix.entries import NO_DIGEST, UNKNOWN_SIZE, Entries
 
-__all__ = ["conda_paths", "record_rows"]
+__all__ = ["hex_digest", "read_items", "read_rows"]
 
 _ALGORITHM = "sha256="
 _HASH = 43  # characters of the unpadded base64 of 32 bytes
 _FILLER = _ALGORITHM + "A" * _HASH
-_NO_HASH = "0" * 64
-_LINKS = frozenset({"softlink", "directory"})
-_ODD = re.compile(r"\A(?:[./]|\Z)|/(?:[./]|\Z)")
-_DIGITS = re.compile(r"[0-9]*\Z", re.ASCII)
-_URL_SAFE = str.maketrans("-_", "+/")
-_MAX_FIELD = 4096  # characters of a path; `csv` refuses fields of more than 131,072
+_NO_HEX = NO_DIGEST.hex()
+_TOO_LARGE = 1 << 63  # for a column of sizes
+_LINKS = ("softlink", "directory")
+_ODD = re.compile(r"\A(?:[./]|\Z)|/(?:[./]|\Z)|\0")
+_ODD_PARTS = ("/.", "//", "\n.", "\n/", "/\n", "\n\n", "\0")
+_SPECIAL = '"\r\0'  # characters that `csv` does not take for a part of a field
 _MAX_DIGITS = 18
+_DIGITS = re.compile(r"[0-9]{0,18}\Z")
+_URL_SAFE = str.maketrans("-_", "+/")
+_SHOWN = 200  # characters of a row that is too short
 
 
-def record_rows(text: str, base: str, prefix: str) -> Entries | None:
-    """RECORD as columns, as `bridge.prefix.distinfo.parse_listing` reads it, with nothing refused."""
-    if not base or '"' in text or "\0" in text:
-        return None
-    text = text.replace("\r\n", "\n")
-    if "\r" in text:
-        return None
-    # With a mark for the end of each row, a row of too many or too few fields shifts all marks that follow.
-    fields = (text if text.endswith("\n") or not text else f"{text}\n").replace("\n", ",\n,").split(",")
-    count = len(fields) // 4
-    written, hashes, sizes, ends = fields[0:-1:4], fields[1::4], fields[2::4], fields[3::4]
-    if len(fields) != 4 * count + 1 or ends.count("\n") != count or not all(written):
-        return None
-    if max(map(len, written), default=0) > _MAX_FIELD or max(map(len, sizes), default=0) > _MAX_DIGITS:
-        return None
-    digests = _decoded(hashes)
+# --- RECORD -----------------------------------------------------------------------------------------------------------
+
+
+def read_rows(text: str, base: str, prefix: str, *, is_csv: bool = True) -> tuple[Entries, list[str]]:
+    """The entries of a RECORD (or of an egg's `installed-files.txt`), and the first field of each refused row.
+
+    :param base: the prefix-relative directory that rows are relative to. Absolute rows must be below `prefix`.
+
+    A row is refused if it leaves the prefix, has a malformed hash or size, or has less than three fields.
+    """
+    rows = [row for row in (_csv_rows(text) if is_csv else map(_one_field, text.splitlines())) if row and row[0]]
+    short: dict[int, str] = {}
+    if not set(map(len, rows)) <= {3}:
+        short = {number: row[0][:_SHOWN] for number, row in enumerate(rows) if len(row) < 3}
+        rows = [[*row, "", ""][:3] for row in rows]
+    written, hashes, sizes = zip(*rows, strict=True) if rows else ((), (), ())
     paths = _relative(written, base, prefix)
-    if digests is None or paths is None or not _DIGITS.match("".join(sizes)):
-        return None
-    return Entries(
-        paths=paths,
+    entries, malformed = _of_rows(paths, hashes, sizes)
+    refused = {row: written[row] for row in sorted({*malformed, *_outside(paths)})} | short
+    return _distinct(entries, paths, refused), [refused[row] for row in sorted(refused)]
+
+
+def _csv_rows(text: str) -> Iterator[list[str]]:
+    """The rows up to where the text is no CSV any more; the rest is one row of one field."""
+    if not any(mark in text for mark in _SPECIAL):  # Then rows and fields are what lies between line ends and commas.
+        yield from [line.split(",") for line in text.split("\n")]
+        return
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        yield from rows
+    except csv.Error as error:
+        yield [f"line {rows.line_num}: {error}"]
+
+
+def _one_field(line: str) -> list[str]:
+    return [line, "", ""]
+
+
+def _of_rows(paths: Sequence[str], hashes: Sequence[str], sizes: Sequence[str]) -> tuple[Entries, set[int]]:
+    """The entries of all rows, and which rows are malformed."""
+    digests, odd = _decoded(hashes)
+    odd |= {row for row, size in enumerate(sizes) if not _DIGITS.match(size)} if not _are_numbers(sizes) else set()
+    entries = Entries(
+        paths=tuple(paths),
         digests=digests,
-        sizes=array("q", [int(size) if size else -1 for size in sizes]),
+        sizes=array("q", [int(size) for size in _usual(sizes, odd, str(UNKNOWN_SIZE))]),
         bare=frozenset(row for row, text in enumerate(hashes) if not text) if "" in hashes else frozenset(),
     )
+    unusual: dict[int, Entry] = {}
+    for row in odd:
+        fingerprint = _fingerprint(hashes[row], sizes[row])
+        if fingerprint is not None:
+            unusual[row] = Entry(path=paths[row], fingerprint=fingerprint)
+    return entries.with_rows(unusual), odd - unusual.keys()
 
 
-def _decoded(hashes: Sequence[str]) -> bytes | None:
-    joined = "".join([text or _FILLER for text in hashes] if "" in hashes else hashes)
-    # All are of one length, so parts of one length mean that each began with the name of the algorithm.
-    if not {len(text) for text in hashes} <= {0, len(_FILLER)}:
+def _decoded(hashes: Sequence[str]) -> tuple[bytes, set[int]]:
+    """The digests of all rows, and the rows whose hash is not of the usual form."""
+    digests = _from_base64(_usual(hashes, (), _FILLER))
+    if digests is not None:
+        return digests, set()
+    odd = {row for row, text in enumerate(hashes) if text and _from_base64((text,)) is None}
+    return _from_base64(_usual(hashes, odd, _FILLER)) or b"", odd
+
+
+def _from_base64(hashes: Sequence[str]) -> bytes | None:
+    """The digests of texts that all have the form `sha256=` and 43 characters of urlsafe base64; else `None`."""
+    if not set(map(len, hashes)) <= {len(_FILLER)}:
         return None
-    first, *parts = joined.translate(_URL_SAFE).split(_ALGORITHM)
-    if first or len(parts) != len(hashes) or not {len(part) for part in parts} <= {_HASH}:
+    # As all texts have one length, parts of one length mean that each text begins with the name of the algorithm.
+    first, *parts = "".join(hashes).translate(_URL_SAFE).split(_ALGORITHM)
+    if first or len(parts) != len(hashes) or not set(map(len, parts)) <= {_HASH}:
         return None
-    decode = binascii.a2b_base64
+    try:  # With an `A` after it, each part is 33 bytes, of which the last holds nothing of the digest.
+        decoded = bytearray(binascii.a2b_base64("A".join((*parts, ""))))
+    except ValueError:  # Not ASCII.
+        return None
+    # The decoder skips characters that are not base64's, which leaves less bytes.
+    if len(decoded) != 33 * len(hashes):
+        return None
+    del decoded[32::33]
+    return bytes(decoded)
+
+
+def _are_numbers(sizes: Sequence[str]) -> bool:
+    joined = "".join(sizes)
+    return joined.isdecimal() and joined.isascii() and max(map(len, sizes)) <= _MAX_DIGITS
+
+
+def _fingerprint(text: str, size: str) -> Fingerprint | None:
+    """What a row promises; `None` where its hash or its size is malformed."""
     try:
-        digests = b"".join([decode(part + "=") for part in parts])
-    except (binascii.Error, ValueError):
+        return Fingerprint(kind="file", sha256=hex_digest(text) if text else None, size=int(size) if size else None)
+    except ValueError:
         return None
-    # A character that is none of base64's is passed over, and gives less than 32 bytes.
-    return digests if len(digests) == 32 * len(hashes) else None
 
 
-def _relative(written: Sequence[str], base: str, prefix: str) -> tuple[str, ...] | None:
-    """The prefix-relative paths of rows; `None` where one leaves the prefix, or two are the same."""
-    above = f"{base}/"
-    paths: list[str] = [above + path for path in written]
+def hex_digest(text: str) -> str | None:
+    """The hex of a RECORD hash (`sha256=` and unpadded urlsafe base64, PEP 376); `None` for another algorithm.
+
+    Debian's packages write the hex itself, which is accepted. Raises `ValueError` if it is no SHA-256 digest.
+    """
+    algorithm, _, value = text.partition("=")
+    if algorithm != "sha256":
+        return None
+    if len(value) == 64:
+        return bytes.fromhex(value).hex()
+    try:
+        digest = binascii.a2b_base64(value.rstrip("=").translate(_URL_SAFE) + "=")
+    except binascii.Error as error:
+        raise ValueError(f"not a hash: {text!r}") from error
+    if len(digest) != 32:
+        raise ValueError(f"not a SHA-256 hash: {text!r}")
+    return digest.hex()
+
+
+def _relative(written: Sequence[str], base: str, prefix: str) -> list[str]:
+    """The prefix-relative paths of rows; empty where a row leaves the prefix."""
+    above = f"{base}/" if base else ""
+    paths = [above + path for path in written]
     for row in _odd_rows(written):
         path = written[row]
         relative = inside(path[len(prefix) + 1 :]) if path.startswith(f"{prefix}/") else inside(path, base)
-        if relative is None:
-            return None
-        paths[row] = relative
-    return tuple(paths) if len(set(paths)) == len(paths) else None
+        paths[row] = relative or ""
+    return paths
 
 
-def _odd_rows(paths: Sequence[str]) -> list[int]:
-    """The paths that `inside` has to look at: they have, or may have, an empty segment, `.` or `..`."""
-    text = "\n".join(("", *paths, ""))
-    if not any(mark in text for mark in ("/.", "//", "\n.", "\n/", "/\n", "\n\n")):
-        return []
-    return [row for row, path in enumerate(paths) if _ODD.search(path)]
+# --- conda-meta -------------------------------------------------------------------------------------------------------
 
 
-def conda_paths(
-    paths: tuple[str, ...],
-    items: Sequence[Mapping[str, Any]],
-    entry: Callable[[Mapping[str, object], str], Entry],
-) -> Entries | None:
-    """`paths_data.paths` as columns, as `bridge.prefix.condameta.parse` reads it, with nothing refused.
+def read_items(
+    written: Sequence[str], items: Sequence[Mapping[str, Any]], entry: Callable[[Mapping[str, object], str], Entry]
+) -> tuple[Entries, list[str]]:
+    """The entries of `paths_data.paths`, and the paths that are refused because they leave the prefix.
 
-    :param paths: where each item lies in the environment.
-    :param entry: what an item says of the path, however unusual it is.
+    :param written: the path of each item in the environment.
+    :param entry: converts one item of any form.
     """
-    try:
-        joined = "".join(paths)
-        if not joined.isascii() or "\0" in joined or len(set(paths)) != len(paths):
-            return None
-        new: list[Any] = [item.get("sha256_in_prefix") or item.get("sha256") for item in items]
-        old: list[Any] = [item.get("sha256") for item in items]
-        links = {row for row, item in enumerate(items) if item.get("path_type") in _LINKS}
-    except (TypeError, AttributeError, KeyError, IndexError):
-        return None
-    if any(inside(paths[row]) != paths[row] for row in _odd_rows(paths)):
-        return None
-    unlike = {row for row, (each, packed) in enumerate(zip(new, old, strict=True)) if not _is_hash(each, packed)}
+    paths = list(written)
+    for row in _odd_rows(paths):
+        paths[row] = inside(paths[row]) or ""
+    new: list[Any] = [item.get("sha256_in_prefix") or item.get("sha256") for item in items]
+    old: list[Any] = [item.get("sha256") for item in items]
+    sizes = [size if type(size := item.get("size_in_bytes")) is int and size >= 0 else UNKNOWN_SIZE for item in items]
+    links = {row for row, item in enumerate(items) if item.get("path_type") in _LINKS}
+    unlike = {row for row, (each, packed) in enumerate(zip(new, old, strict=True)) if not _are_hashes(each, packed)}
     bare = frozenset(row for row in unlike - links if not new[row])
-    odd = {row: entry(items[row], paths[row]) for row in sorted((unlike | links) - bare)}
-    for row in unlike | links:
-        new[row] = old[row] = _NO_HASH
-    promised, packed = _from_hex(new), _from_hex(old)
-    sizes = [item.get("size_in_bytes") for item in items]
-    if promised is None or packed is None or any(type(size) is int and size >= 1 << 63 for size in sizes):
-        return None
-    return Entries(
-        paths=paths,
+    odd = (unlike | links) - bare
+    if max(sizes, default=0) >= _TOO_LARGE:
+        odd |= {row for row, size in enumerate(sizes) if size >= _TOO_LARGE}
+        sizes = [min(size, _TOO_LARGE - 1) for size in sizes]
+    promised, packed = (_from_hex(_usual(texts, unlike | odd, _NO_HEX)) for texts in (new, old))
+    if promised is None or packed is None:
+        odd |= {row for row in range(len(items)) if row not in unlike and _from_hex((new[row], old[row])) is None}
+        promised, packed = (_from_hex(_usual(texts, unlike | odd, _NO_HEX)) or b"" for texts in (new, old))
+    entries = Entries(
+        paths=tuple(paths),
         digests=promised,
-        sizes=array("q", [size if type(size) is int and size >= 0 else -1 for size in sizes]),
+        sizes=array("q", sizes),
         packed=packed if packed != promised else b"",
         bare=bare,
-        odd=odd,
-    )
+    ).with_rows({row: entry(items[row], paths[row]) for row in sorted(odd)})
+    refused = {row: written[row] for row in _outside(paths)}
+    return _distinct(entries, paths, refused), list(refused.values())
+
+
+def _are_hashes(new: object, old: object) -> bool:
+    """Whether both may be a sha256. That of no bytes as `old` says nothing unless `new` is the same."""
+    return type(new) is type(old) is str and len(new) == len(old) == 64 and (old != EMPTY_SHA256 or new == EMPTY_SHA256)
 
 
 def _from_hex(texts: Sequence[str]) -> bytes | None:
-    """What was written in lower-case, 64 characters each."""
+    """The bytes of texts of 64 characters each; `None` unless all are lower-case hex."""
     joined = "".join(texts)
     try:
         found = bytes.fromhex(joined)
     except ValueError:
         return None
-    # Blanks are passed over.
+    # Blanks are skipped.
     return found if len(found) == 32 * len(texts) and joined == joined.lower() else None
 
 
-def _is_hash(new: object, old: object) -> bool:
-    """Whether both may be a sha256. That of no bytes says nothing where it is not what was promised."""
-    return type(new) is type(old) is str and len(new) == len(old) == 64 and (old != EMPTY_SHA256 or new == EMPTY_SHA256)
+# --- both -------------------------------------------------------------------------------------------------------------
+
+
+def _odd_rows(paths: Sequence[str]) -> list[int]:
+    """The paths that `inside` has to judge: with an empty segment, `.`, `..` or NUL, hidden files, and not ASCII."""
+    text = "\n".join(("", *paths, ""))
+    if text.isascii() and not any(part in text for part in _ODD_PARTS):
+        return []
+    return [row for row, path in enumerate(paths) if _ODD.search(path) or not path.isascii()]
+
+
+def _usual(texts: Sequence[str], odd: Collection[int], filler: str) -> Sequence[str]:
+    """The texts of a column, with `filler` for those that are empty or in an odd row."""
+    if odd:
+        return [filler if row in odd else text or filler for row, text in enumerate(texts)]
+    return [text or filler for text in texts] if "" in texts else texts
+
+
+def _outside(paths: Sequence[str]) -> list[int]:
+    """The rows without a path in the prefix."""
+    return [row for row, path in enumerate(paths) if not path] if "" in paths else []
+
+
+def _distinct(entries: Entries, paths: Sequence[str], refused: Collection[int]) -> Entries:
+    """The entries of the rows that are not refused. Of several rows of one path the last one counts."""
+    if not refused and len(set(paths)) == len(paths):
+        return entries
+    return entries.only({path: row for row, path in enumerate(paths) if row not in refused}.values())

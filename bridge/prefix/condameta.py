@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
-from bridge.paths import EMPTY_SHA256, META, NO_CHANNEL, SITE_PACKAGES, RelativePath, inside, path_below
-from bridge.prefix.columns import conda_paths
+from bridge.paths import EMPTY_SHA256, META, NO_CHANNEL, SITE_PACKAGES, RelativePath, path_below
+from bridge.prefix.columns import read_items
 from bridge.prefix.entries import Entries
 from bridge.prefix.locations import located
 from bridge.prefix.origin import channel_of, subdir_of
@@ -46,10 +46,9 @@ class MisnamedError(ValueError):
         self.identity = identity
 
 
-def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installed, tuple[Defect, ...]]:
+def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
     """The package that the record at `path` (`conda-meta/NAME-VERSION-BUILD.json`) describes.
 
-    :param in_columns: give its entries as `bridge.prefix.entries.Entries`, for who looks at few of them.
     Paths that leave the prefix are left out and become a `Defect`, as what other readers stumble over. Raises
     `ValueError` (or `RecursionError`) with the reason where the record is empty, truncated, not UTF-8, misnamed, or
     holds values of wrong types.
@@ -69,7 +68,6 @@ def parse(data: bytes, path: str, *, in_columns: bool = False) -> tuple[Installe
     if document.get(SITE_PACKAGES) and record.python_site_packages_path is None:
         details.append(f"its {SITE_PACKAGES} is no place in the environment: {document[SITE_PACKAGES]!r}")
     defects = tuple(Defect(id="broken-record", path=path, detail=detail) for detail in details)
-    entries = entries if in_columns else tuple(entries)
     return Installed(record=record, meta_path=path, entries=entries, requested=_requested(document)), defects
 
 
@@ -147,7 +145,7 @@ def _requested(document: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(masked(spec) for spec in specs if spec not in {"", "None"})
 
 
-def _entries(document: Mapping[str, object]) -> tuple[Sequence[Entry], list[str]]:
+def _entries(document: Mapping[str, object]) -> tuple[Entries, list[str]]:
     """The record's entries, and the paths that were refused."""
     data = document.get("paths_data")
     items = data.get("paths") if isinstance(data, dict) else None
@@ -160,18 +158,7 @@ def _entries(document: Mapping[str, object]) -> tuple[Sequence[Entry], list[str]
         raise ValueError("paths_data.paths has an item without a _path")
     paths, bare = located(listed, _texts(document, "files"))
     paths, items = (*paths, *bare), [*items, *({} for _ in bare)]
-    columns = conda_paths(paths, items, _entry)
-    if columns is not None:
-        return columns, []
-    entries: dict[str, Entry] = {}
-    refused = []
-    for path, item in zip(paths, items, strict=True):
-        relative = inside(path)
-        if relative is None:
-            refused.append(path)
-        else:
-            entries[relative] = _entry(item, relative)
-    return Entries.of(entries.values()), refused
+    return read_items(paths, items, _entry)
 
 
 def _entry(item: Mapping[str, object], path: str) -> Entry:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import binascii
-import csv
-import io
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from packaging.metadata import parse_email
 from packaging.utils import canonicalize_name
 
-from bridge.model import Entry, Fingerprint
-from bridge.paths import inside
-from bridge.prefix.columns import record_rows
+from bridge.prefix.columns import read_rows
 from bridge.prefix.entries import Entries
 from bridge.secrets import public
 from converters.errors import BridgeError
 from converters.wheel import CoreMetadata, parse_metadata
 
-__all__ = ["hex_digest", "name_of", "parse_direct_url", "parse_header", "parse_listing", "parse_requires", "parse_tags"]
+__all__ = ["name_of", "parse_direct_url", "parse_header", "parse_listing", "parse_requires", "parse_tags"]
 
-_URL_SAFE = str.maketrans("-_", "+/")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
 
@@ -67,54 +61,10 @@ def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -
     if text.startswith("\ufeff"):  # Other readers take it for a part of the first path.
         refused.append(text[:200].partition(",")[0])
         text = text[1:]
-    columns = record_rows(text, base, prefix) if is_csv else None
-    if columns:
-        return columns, refused
-    entries: dict[str, Entry] = {}
-    for row in _rows(text) if is_csv else ([line, "", ""] for line in text.splitlines()):
-        if not row or not row[0]:
-            continue
-        path = row[0]
-        if len(row) < 3:
-            refused.append(path[:200])
-            continue
-        relative = inside(path[len(prefix) + 1 :]) if path.startswith(f"{prefix}/") else inside(path, base)
-        fingerprint = _row_fingerprint(row)
-        if relative is None or fingerprint is None:
-            refused.append(path)
-        else:
-            entries[relative] = Entry(path=relative, fingerprint=fingerprint)
+    entries, malformed = read_rows(text, base, prefix, is_csv=is_csv)
     if is_csv and not entries:
         raise ValueError("it lists no file, not even itself")
-    return Entries.of(entries.values()), refused
-
-
-def _rows(text: str) -> Iterator[list[str]]:
-    """The rows up to where the text is no CSV any more; the rest is one row of one field."""
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        yield from rows
-    except csv.Error as error:
-        yield [f"line {rows.line_num}: {error}"]
-
-
-def hex_digest(text: str) -> str | None:
-    """The hex of a RECORD hash (`sha256=` and unpadded urlsafe base64, PEP 376); `None` for another algorithm.
-
-    Debian's packages write the hex itself, which is understood. Raises `ValueError` where it is no SHA-256 digest.
-    """
-    algorithm, _, value = text.partition("=")
-    if algorithm != "sha256":
-        return None
-    if len(value) == 64:
-        return bytes.fromhex(value).hex()
-    try:
-        digest = binascii.a2b_base64(value.rstrip("=").translate(_URL_SAFE) + "=")
-    except binascii.Error as error:
-        raise ValueError(f"not a hash: {text!r}") from error
-    if len(digest) != 32:
-        raise ValueError(f"not a SHA-256 hash: {text!r}")
-    return digest.hex()
+    return entries, refused + malformed
 
 
 def parse_direct_url(data: bytes) -> Mapping[str, object]:
@@ -144,12 +94,3 @@ def parse_tags(data: bytes) -> tuple[str, ...]:
     """The `Tag:` lines of a WHEEL file, as they are written."""
     lines = data.decode("utf-8", "replace").splitlines()
     return tuple(line.partition(":")[2].strip() for line in lines if line.lower().startswith("tag:"))
-
-
-def _row_fingerprint(row: Sequence[str]) -> Fingerprint | None:
-    """What a row promises; `None` where its hash or its size is malformed."""
-    try:
-        digest = hex_digest(row[1]) if len(row) > 1 and row[1] else None
-        return Fingerprint(kind="file", sha256=digest, size=int(row[2]) if len(row) > 2 and row[2] else None)
-    except ValueError:
-        return None

@@ -1,37 +1,38 @@
-"""The entries of one package in columns: a value of a few bytes a path, which gives each `Entry` when it is looked at.
+"""The entries of one package in columns: a few bytes for each path. An `Entry` is made when it is looked at. Pure.
 
-An audit of 50,000 paths looks at few of them one by one; to make two objects for each path of each record would take
-longer than to hash the files. Pure.
+An audit of 50,000 paths looks at few of them one by one. Two objects for each path of each record would take longer to
+make than the files take to hash.
 """
 
 from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
 from bridge.model import Entry, Fingerprint
 
-__all__ = ["Entries", "is_hashed", "paths_of"]
+__all__ = ["NO_DIGEST", "UNKNOWN_SIZE", "Entries", "paths_of"]
 
 _WIDTH = 32  # bytes of a SHA-256
-_NONE = bytes(_WIDTH)
-_UNKNOWN = -1
+NO_DIGEST = bytes(_WIDTH)
+UNKNOWN_SIZE = -1
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Entries(Sequence[Entry]):
-    """A sequence of entries, each path once.
+    """A sequence of entries with distinct paths.
 
-    :param paths: one for each entry, in order.
-    :param digests: 32 bytes for each: the sha256 that is promised; without meaning for `bare` and `odd` rows.
-    :param sizes: one for each, -1 where the record does not say.
-    :param packed: empty, or 32 bytes for each: the sha256 in the archive; the same as promised: nothing else is said.
+    :param paths: one per entry, in order.
+    :param digests: 32 bytes per entry: the promised sha256. Meaningless for rows in `bare` and `odd`.
+    :param sizes: one per entry; `UNKNOWN_SIZE` where the record gives none.
+    :param packed: empty, or 32 bytes per entry: the sha256 in the archive. Equal to `digests` where the record gives no
+        other.
     :param bare: the rows that promise no sha256.
-    :param odd: row → its entry, where the columns cannot hold it (links, directories).
+    :param odd: row → entry, where the columns cannot hold it (links, directories).
     """
 
     paths: tuple[str, ...]
@@ -43,36 +44,71 @@ class Entries(Sequence[Entry]):
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Entries:
-        """Columns of entries that were made one by one."""
+        """Columns of entries that were made one by one. Columns are returned as they are."""
+        if isinstance(entries, Entries):
+            return entries
         rows = tuple(entries)
-        odd = {row: entry for row, entry in enumerate(rows) if _is_odd(entry)}
-        digests = [None if row in odd else entry.fingerprint.sha256 for row, entry in enumerate(rows)]
-        packed = [None if row in odd else entry.packed for row, entry in enumerate(rows)]
-        sizes = [None if row in odd else entry.fingerprint.size for row, entry in enumerate(rows)]
-        return cls(
+        blank = cls(
             paths=tuple(entry.path for entry in rows),
-            digests=b"".join(bytes.fromhex(each) if each else _NONE for each in digests),
-            sizes=array("q", [_UNKNOWN if size is None else size for size in sizes]),
-            packed=b"".join(bytes.fromhex(a or b or "") or _NONE for a, b in zip(packed, digests, strict=True))
-            if any(packed)
-            else b"",
-            bare=frozenset(row for row, digest in enumerate(digests) if digest is None and row not in odd),
+            digests=bytes(_WIDTH * len(rows)),
+            sizes=array("q", [UNKNOWN_SIZE]) * len(rows),
+        )
+        return blank.with_rows(dict(enumerate(rows)))
+
+    def with_rows(self, entries: Mapping[int, Entry]) -> Entries:
+        """These columns with other entries in some rows."""
+        if not entries:
+            return self
+        digests, packed, sizes = bytearray(self.digests), bytearray(self.packed or self.digests), self.sizes[:]
+        bare, odd = set(self.bare).difference(entries), dict(self.odd)
+        for row, entry in entries.items():
+            odd.pop(row, None)
+            promised = entry.fingerprint
+            if _is_odd(entry):
+                odd[row] = entry
+            elif promised.sha256 is None:
+                bare.add(row)
+            place = slice(row * _WIDTH, row * _WIDTH + _WIDTH)
+            is_plain = row not in odd and row not in bare
+            digests[place] = bytes.fromhex(promised.sha256 or "") if is_plain else NO_DIGEST
+            packed[place] = bytes.fromhex(entry.packed) if is_plain and entry.packed else digests[place]
+            sizes[row] = UNKNOWN_SIZE if row in odd or promised.size is None else promised.size
+        return Entries(
+            paths=self.paths,
+            digests=bytes(digests),
+            sizes=sizes,
+            packed=b"" if packed == digests else bytes(packed),
+            bare=frozenset(bare),
             odd=odd,
         )
 
+    def only(self, rows: Collection[int]) -> Entries:
+        """The entries of these rows, in this order."""
+        if len(rows) == len(self.paths) and all(map(int.__eq__, rows, range(len(rows)))):
+            return self
+        places = [slice(row * _WIDTH, row * _WIDTH + _WIDTH) for row in rows]
+        return Entries(
+            paths=tuple(self.paths[row] for row in rows),
+            digests=b"".join(self.digests[place] for place in places),
+            sizes=array("q", [self.sizes[row] for row in rows]),
+            packed=b"".join(self.packed[place] for place in places),
+            bare=frozenset(new for new, row in enumerate(rows) if row in self.bare),
+            odd={new: self.odd[row] for new, row in enumerate(rows) if row in self.odd},
+        )
+
     def digest(self, row: int) -> bytes | None:
-        """What is promised of a row that is not odd."""
+        """The promised sha256 of a row that is not odd."""
         return None if row in self.bare else self.digests[row * _WIDTH : row * _WIDTH + _WIDTH]
 
     def hashed(self) -> Iterable[str]:
-        """The paths for which some sha256 is promised: that of the file, or that of what a link leads to."""
+        """The paths for which some sha256 is promised: that of the file, or of a link's target."""
         if not self.bare and not self.odd:
             return self.paths
-        without = self.bare | {row for row, entry in self.odd.items() if not is_hashed(entry)}
+        without = self.bare | {row for row, entry in self.odd.items() if not _is_hashed(entry)}
         return (path for row, path in enumerate(self.paths) if row not in without)
 
     def changed(self) -> Iterator[str]:
-        """The files that had another sha256 in their archive: the prefix was written into them."""
+        """The files with another sha256 in their archive: the prefix was written into them."""
         if not self.packed:
             return
         digests, packed = memoryview(self.digests), memoryview(self.packed)
@@ -105,13 +141,13 @@ class Entries(Sequence[Entry]):
             fingerprint=Fingerprint(
                 kind="file",
                 sha256=None if digest is None else digest.hex(),
-                size=None if size == _UNKNOWN else size,
+                size=None if size == UNKNOWN_SIZE else size,
             ),
             packed=None if packed is None or packed == digest else packed.hex(),
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickled, the paths are one text: that takes a fifth of the time."""
+        """Pickle the paths as one text, which takes a fifth of the time."""
         text = "\0".join(self.paths)
         paths = text if text and text.count("\0") == len(self.paths) - 1 else self.paths
         return _restored, (paths, self.digests, self.sizes.tobytes(), self.packed, self.bare, self.odd)
@@ -143,14 +179,14 @@ def _restored(
     )
 
 
-def is_hashed(entry: Entry) -> bool:
-    """Whether the sha256 of some file is promised: of this one, or of the one a link leads to."""
-    return bool(entry.fingerprint.sha256 or entry.packed or entry.placed)
-
-
 def paths_of(entries: Sequence[Entry]) -> Sequence[str]:
-    """The paths of entries, without making these where they are columns."""
+    """The paths of entries, without making an entry where they are columns."""
     return entries.paths if isinstance(entries, Entries) else [entry.path for entry in entries]
+
+
+def _is_hashed(entry: Entry) -> bool:
+    """Whether the sha256 of some file is promised: of this one, or of a link's target."""
+    return bool(entry.fingerprint.sha256 or entry.packed or entry.placed)
 
 
 def _is_odd(entry: Entry) -> bool:

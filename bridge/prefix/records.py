@@ -33,18 +33,14 @@ _UNREADABLE = (ValueError, RecursionError, OSError, csv.Error)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Reads records of one prefix.
-
-    :param in_columns: give entries as `bridge.prefix.entries.Entries`, for who looks at few of them.
-    """
+    """Reads the records of one prefix. Entries are columns (`bridge.prefix.entries.Entries`)."""
 
     prefix: str
-    in_columns: bool = False
 
     def record(self, path: str) -> Found:
         """The conda-meta record at a prefix-relative path; without it, why it cannot be read."""
         try:
-            return condameta.parse(content(f"{self.prefix}/{path}"), path, in_columns=self.in_columns)
+            return condameta.parse(content(f"{self.prefix}/{path}"), path)
         except _UNREADABLE as error:
             return None, (defect_of(path, error),)
 
@@ -90,7 +86,7 @@ class Reader:
             requires_dist=metadata.requires_dist or parsed("requires.txt", distinfo.parse_requires) or (),
             provides_extra=metadata.provides_extra,
             tags=parsed("WHEEL", distinfo.parse_tags) or (),
-            entries=entries if entries is None or self.in_columns else tuple(entries),
+            entries=entries,
         )
         return found, tuple(defects)
 
@@ -112,7 +108,7 @@ class Reader:
             requires_python=metadata.requires_python,
             requires_dist=metadata.requires_dist or distinfo.parse_requires(egg.requires),
             provides_extra=metadata.provides_extra,
-            entries=egg.entries if self.in_columns else tuple(egg.entries),
+            entries=egg.entries,
         )
         return found, (Defect(id="broken-record", path=path, detail=wrong),) if wrong else ()
 

@@ -99,7 +99,7 @@ def _conda_meta(data: bytes, scratch: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     RecordReader(prefix=str(scratch)).record("conda-meta/demo-1.0-0.json")
-    RecordReader(prefix=str(scratch), in_columns=True).record("conda-meta/demo-1.0-0.json")
+    RecordReader(prefix=str(scratch)).record("conda-meta/demo-1.0-0.json")
     prefixes.read(scratch)
 
 

@@ -88,7 +88,7 @@ CLEAN = [
             put(".nonadmin"),
             put("conda-meta/state"),
             put("conda-meta/pixi"),
-            put("conda-meta/.bridge/ledger"),
+            put("conda-meta/.bridge/lock"),
             put("envs/other/conda-meta/history"),
             put("envs/other/bin/x"),
             put("pkgs/urls.txt"),

@@ -29,7 +29,6 @@ from bridge.model import (
     Remove,
     Resolved,
 )
-from bridge.prefix import ledger
 from bridge.transaction import commit
 from converters.names import NameMap
 from converters.record import Record, conda_record
@@ -121,8 +120,6 @@ class Environment:
                 found = fs.fingerprint(self.root, entry.path)
                 assert found is not None, entry.path
                 assert entry.fingerprint.sha256 in {None, found.sha256}, entry.path
-        assert ledger.is_current(self.root, state)
-        assert ledger.rows_of(state) == ledger.rows_of(staged.state)
         return staged
 
     def run(self, *command: str) -> str:

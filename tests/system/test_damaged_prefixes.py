@@ -86,7 +86,7 @@ DAMAGES: list[Callable[[Path, bytes], None]] = [
     _pipe, _endless, _directory, _loop, _socket, _sparse, _nul, _deep, _number, _truncated, _marked, _wide,
 ]  # fmt: skip
 
-META = ["history", "pinned", "frozen", ".bridge/lock", ".bridge/ledger.sqlite", ".bridge/journal"]
+META = ["history", "pinned", "frozen", ".bridge/lock", ".bridge/journal"]
 RECORDS = ["tool-1.0-0", f"python-{MINOR}.1-0", "cow-1.0-py3_none_any_0", "unknown-1-0"]
 INFO = ["METADATA", "RECORD", "INSTALLER", "entry_points.txt", "direct_url.json", "WHEEL"]
 TARGETS = [

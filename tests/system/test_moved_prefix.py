@@ -113,7 +113,7 @@ def contents(prefix: Path) -> dict[str, object]:
 
 
 def holders(prefix: Path, former: str) -> Iterator[str]:
-    """The files that hold a former prefix; the history tells of the past, and the ledger is bridge's own."""
+    """The files that hold a former prefix; the history tells of the past."""
     for path in prefix.rglob("*"):
         name = path.relative_to(prefix).as_posix()
         is_own = name.startswith(("conda-meta/history", "conda-meta/.bridge"))

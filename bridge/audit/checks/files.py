@@ -7,10 +7,10 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from bridge.audit.checks import repair
-from bridge.audit.claims import Claim, Owner
 from bridge.audit.finding import Finding, Level
 from bridge.audit.look.observation import Observed
 from bridge.audit.view import Discrepancy, View
+from bridge.prefix.claims import Claim, Owner
 
 
 def missing_file(view: View) -> Iterator[Finding]:

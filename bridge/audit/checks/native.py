@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from packaging.version import InvalidVersion, Version
 
 from bridge.audit.checks import repair
-from bridge.audit.claims import Owner
 from bridge.audit.finding import Finding, Level
 from bridge.audit.look.inspection import Binary, search_directory
 from bridge.audit.view import View
+from bridge.prefix.claims import Owner
 
 _EXTENSION = re.compile(
     r"(?P<stem>[A-Za-z_]\w*)(?:\.(?P<tag>cpython-(?P<minor>\d+)(?P<flags>[a-z]*)(?P<platform>(?:-[\w.-]+)?)|abi3t?"

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from packaging.utils import canonicalize_name
 
 from bridge.audit.checks import repair
-from bridge.audit.claims import Owner
 from bridge.audit.finding import INTERRUPTED, Finding, Level
 from bridge.audit.policy import is_same_version, named_record, release
 from bridge.audit.view import View
 from bridge.model import Defect, Distribution
 from bridge.paths import META
+from bridge.prefix.claims import Owner
 from bridge.prefix.entries import Entries
 from bridge.prefix.strays import FOREIGN, named_package
 
@@ -154,9 +154,10 @@ def _wrong_sizes(view: View, owner: Owner) -> Iterator[Finding]:
     In conda-meta, size is that before the prefix was written in, so it is not compared.
     """
     distribution = owner.distribution
-    if distribution is None or not isinstance(distribution.entries, Entries):
+    if distribution is None:
         return
-    for path, size in zip(distribution.entries.paths, distribution.entries.sizes, strict=True):
+    entries = Entries.of(distribution.entries or ())
+    for path, size in zip(entries.paths, entries.sizes, strict=True):
         actual = view.observed.size(path) if size >= 0 else None
         if actual not in (size, None):
             evidence = f"{distribution.path}/RECORD has the size {size}; the file has {actual} bytes"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from bridge.audit.claims import Owner
 from bridge.audit.view import View
 from bridge.model import Distribution
+from bridge.prefix.claims import Owner
 
 _VERSION = re.compile(r"[0-9][\w.!+-]*\Z")
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bridge.audit.checks import repair
-from bridge.audit.claims import Owner
 from bridge.audit.dependencies import (
     InstalledProvider,
     RequiresDist,
@@ -23,6 +22,7 @@ from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
 from bridge.errors import UsageError
 from bridge.model import Distribution
+from bridge.prefix.claims import Owner
 from bridge.requirements import algebra
 from bridge.requirements.algebra import CondaSpec, Requirement
 from converters.target import Target

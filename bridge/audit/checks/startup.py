@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from packaging.utils import canonicalize_name
 
 from bridge.audit.checks import repair
-from bridge.audit.claims import Owner
 from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
+from bridge.prefix.claims import Owner
 
 # Lines that installers write: namespace packages (setuptools, wheel), patches of virtualenv and uv, finders of editable
 # installs, setuptools' distutils, coverage in subprocesses.

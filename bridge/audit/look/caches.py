@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bridge.audit.look.inspection import CacheEvidence
 from bridge.prefix import distinfo
+from bridge.prefix.columns import hex_digest
 
 __all__ = ["cache_roots", "search_caches"]
 
@@ -167,7 +168,7 @@ def _rows(data: bytes) -> list[tuple[str, str]]:
     rows = []
     try:
         for row in csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline="")):
-            digest = distinfo.hex_digest(row[1]) if len(row) > 1 and row[1] else None
+            digest = hex_digest(row[1]) if len(row) > 1 and row[1] else None
             if digest is not None:
                 rows.append((row[0], digest))
     except (csv.Error, ValueError):

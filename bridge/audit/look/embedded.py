@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import fs
-from bridge.audit.claims import Claim, Claims
 from bridge.audit.look.inspection import EmbeddedPrefix, Script
 from bridge.audit.look.observation import Observation
 from bridge.model import Entry, Installed
 from bridge.paths import META
+from bridge.prefix.claims import Claim, Claims
 from bridge.prefix.entries import Entries
 from bridge.prefix.placed import Placeholder, candidates, fill, holds, restore, swap
 from bridge.prefix.placeholders import placeholders_of
@@ -269,7 +269,4 @@ def _leads(data: bytes, prefix: str, names: frozenset[bytes]) -> bool:
 
 
 def _changed(installed: Installed) -> Iterable[str]:
-    entries = installed.entries
-    if isinstance(entries, Entries):
-        return entries.changed()
-    return (each.path for each in entries if each.packed is not None and each.fingerprint.kind == "file")
+    return Entries.of(installed.entries).changed()

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from bridge.audit.claims import ClaimTable
 from bridge.audit.look.path_table import EMPTY_TABLE, PathTable
 from bridge.model import Fingerprint, PathKind
+from bridge.prefix.claims import ClaimTable
 
 __all__ = ["Observation", "Observed", "kind_of"]
 

@@ -12,7 +12,6 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from bridge.audit.claims import Claims, ClaimTable, claims_of
 from bridge.audit.look.binaries import read_binary
 from bridge.audit.look.inspection import Binary
 from bridge.audit.look.observation import Observation, Observed, kind_of
@@ -21,6 +20,7 @@ from bridge.audit.look.tree import read_tree
 from bridge.errors import FaultError
 from bridge.fs.tree import check_content
 from bridge.model import Fingerprint, PrefixState
+from bridge.prefix.claims import Claims, ClaimTable, claims_of
 from bridge.prefix.processes import Spread, processors, spread
 
 __all__ = ["RunningObservation", "observe", "start"]

@@ -27,13 +27,13 @@ from bridge.install.staging import conda
 from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.compilation import compile_staged
 from bridge.install.staging.conda import Unpacking
-from bridge.install.staging.history import stage_history, state_after
+from bridge.install.staging.history import stage_history
 from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.renewal import renew_records
 from bridge.install.staging.replacement import KeptAside, replace_paths
 from bridge.install.staging.wheels import Placement, place_wheel, record_wheel
-from bridge.model import Entry, PathChange, PrefixState, Resolved
+from bridge.model import Entry, PathChange, Resolved
 from bridge.paths import OWN
 from bridge.prefix.claims import incoming
 from bridge.prefix.shebangs import unfit
@@ -43,14 +43,13 @@ __all__ = ["StageInputs", "StagedPlan", "Unpacking", "check_prefix", "stage"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedPlan:
-    """The changes for `bridge.transaction`, the user's files kept aside, and the resulting prefix.
+    """The changes for `bridge.transaction` and the user's files kept aside.
 
     `problem` is the reason why modules were not compiled; empty if they were.
     """
 
     changes: tuple[PathChange, ...]
     kept_aside: tuple[KeptAside, ...]
-    state: PrefixState
     problem: str = ""
 
 
@@ -110,15 +109,12 @@ def _stage(
         removed.result()
     renewed = renew_records(inputs, staging)
     _check_tree(staging, staged.keys() | renewed.keys())
-    after = state_after(inputs, staging)
     labels = {resolved.record.identity: resolved.record.label for resolved in incoming(inputs.plan)}
     staged_paths = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
     staged_paths |= renewed
-    staged_paths |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging, after).items()}
+    staged_paths |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging).items()}
     replacement = replace_paths(inputs.state, inputs.plan, staged_paths, staging, inputs.judgement)
-    return StagedPlan(
-        changes=replacement.changes, kept_aside=replacement.kept_aside, state=after, problem=compiled.problem
-    )
+    return StagedPlan(changes=replacement.changes, kept_aside=replacement.kept_aside, problem=compiled.problem)
 
 
 def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:

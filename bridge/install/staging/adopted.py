@@ -9,7 +9,7 @@ from bridge import fs
 from bridge.faults import faults
 from bridge.install.provenance import INSTALLER, conda_depends, conda_meta, meta_path, record_file
 from bridge.install.staging import StagedPlan
-from bridge.install.staging.history import stage_history, state_after
+from bridge.install.staging.history import stage_history
 from bridge.install.staging.inputs import StageInputs
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.renewal import renew_records
@@ -32,10 +32,9 @@ def stage_adopted(inputs: StageInputs, staging: Path, distributions: Mapping[str
         for entry in _record(inputs, staging, resolved, distributions[resolved.record.identity]):
             staged[entry.path] = entry.fingerprint, resolved.record.label
     staged |= renew_records(inputs, staging)
-    after = state_after(inputs, staging)
-    staged |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging, after).items()}
+    staged |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging).items()}
     replacement = replace_paths(inputs.state, inputs.plan, staged, staging, inputs.judgement)
-    return StagedPlan(changes=replacement.changes, kept_aside=replacement.kept_aside, state=after)
+    return StagedPlan(changes=replacement.changes, kept_aside=replacement.kept_aside)
 
 
 def _record(inputs: StageInputs, staging: Path, resolved: Resolved, distribution: Distribution) -> tuple[Entry, ...]:

@@ -10,7 +10,7 @@ from bridge.install.manifest import site_packages_after
 from bridge.install.staging.bytecode import Compiled, Module, compile_modules
 from bridge.install.staging.inputs import StageInputs
 from bridge.model import Entry
-from bridge.prefix.claims import claims, incoming, leaving
+from bridge.prefix.claims import claims_of, incoming, leaving
 
 __all__ = ["compile_staged"]
 
@@ -26,8 +26,7 @@ def compile_staged(inputs: StageInputs, staging: Path) -> Compiled:
     existing = {entry.path for entries in inputs.predicted.values() for entry in entries}
     if inputs.judgement.shared:
         # A source shared with a kept package may have recorded bytecode already.
-        kept = claims(inputs.state, without=leaving(inputs.plan))
-        existing |= {path for path, owners in kept.items() if any(claim.entry.fingerprint.sha256 for claim in owners)}
+        existing |= claims_of(inputs.state, without=leaving(inputs.plan)).by_path.hashed().keys()
     sources = sorted(set(_sources(inputs, site)))
     return compile_modules(
         _interpreter(inputs, staging),

@@ -18,7 +18,8 @@ from bridge.install.ownership import Judgement
 from bridge.install.staging.cache_links import content_fingerprint
 from bridge.model import Entry, Fingerprint, PathChange, Plan, PrefixState
 from bridge.paths import META
-from bridge.prefix.claims import bytecode_source, claims, is_bytecode, label, leaving, owned_entries, superseded
+from bridge.prefix.claims import bytecode_source, claims_of, is_bytecode, leaving, owned_entries, superseded
+from bridge.prefix.entries import paths_of
 from bridge.transaction.examine import ancestors
 
 __all__ = ["KeptAside", "Replacement", "replace_paths"]
@@ -82,21 +83,17 @@ class _Replacements:
         self.state, self.plan, self.prefix, self.staging = state, plan, plan.prefix, staging
         self.staged, self.judgement = staged, judgement
         old = leaving(plan)
-        self.kept_claims = claims(state, without=old)
         # Path → the entry of its old owner, and that owner's label.
         self.recorded: dict[str, tuple[Entry, str]] = {
             entry.path: (entry, installed.record.label) for installed in old for entry in owned_entries(installed)
         }
         # An adopted distribution leaves like a package: its files go unless another owner has them too.
-        for distribution in superseded(state, plan):
-            entries, owner = distribution.entries or (), label(distribution)
-            if judgement.adopted.isdisjoint(entry.path for entry in entries):
-                continue
-            self.recorded |= {entry.path: (entry, f"{distribution.name}-{distribution.version}") for entry in entries}
-            for entry in entries:
-                others = tuple(claim for claim in self.kept_claims.pop(entry.path, ()) if claim.owner != owner)
-                if others:
-                    self.kept_claims[entry.path] = others
+        adopted = [
+            each for each in superseded(state, plan) if not judgement.adopted.isdisjoint(paths_of(each.entries or ()))
+        ]
+        for each in adopted:
+            self.recorded |= {entry.path: (entry, f"{each.name}-{each.version}") for entry in each.entries or ()}
+        self.kept_claims = claims_of(state, without=(*old, *adopted)).by_path
         kinds = {path: entry.fingerprint.kind for path, (entry, _) in self.recorded.items()}
         self.leaving_links = frozenset(path for path, kind in kinds.items() if kind == "symlink")
         self.saved: list[PathChange] = []

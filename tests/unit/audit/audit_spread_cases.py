@@ -14,7 +14,6 @@ from bridge.audit.look.observe import observe
 from bridge.audit.look.tree import read_tree
 from bridge.audit.run import audit
 from bridge.prefix import processes
-from bridge.prefix.entries import Entries
 from tests.support.audit_cases import LINUX, NAMES
 from tests.support.binaries import elf
 from tests.support.prefixes import SITE, PrefixBuilder
@@ -74,18 +73,15 @@ def test_an_audit_by_copies_finds_the_same(made: PrefixBuilder, copies: mock.Moc
 
 
 def test_what_is_observed_by_copies_is_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
-    state = prefix.read(made.root, in_columns=True)
+    state = prefix.read(made.root)
     assert dict(observe(state, jobs=1)) == dict(observe(state, jobs=2))
-    assert dict(observe(prefix.read(made.root), jobs=1)) == dict(observe(state, jobs=2))
     assert copies.called
 
 
 def test_records_read_by_copies_are_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:
-    alone, together = prefix.read(made.root), prefix.read(made.root, in_columns=True, jobs=2)
+    alone, together = prefix.read(made.root), prefix.read(made.root, jobs=2)
     assert copies.call_count == 1
     assert together == alone
-    assert all(isinstance(each.entries, Entries) for each in together.installed)
-    assert all(isinstance(each.entries, tuple) for each in alone.installed)
 
 
 def test_a_tree_read_by_copies_is_the_same(made: PrefixBuilder, copies: mock.Mock) -> None:

@@ -7,15 +7,15 @@ import io
 import json
 import pickle
 from collections.abc import Sequence
-from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.model import Entry, Fingerprint
-from bridge.paths import EMPTY_SHA256
+from bridge.paths import EMPTY_SHA256, inside
 from bridge.prefix import condameta, distinfo
+from bridge.prefix.columns import hex_digest
 from bridge.prefix.entries import Entries
 from tests.support.prefixes import SITE
 
@@ -87,8 +87,34 @@ def distinfo_hash(data: bytes) -> str:
 
 
 def row_by_row(data: bytes, base: str) -> tuple[Sequence[Entry], list[str]]:
-    with mock.patch.object(distinfo, "record_rows", return_value=None):
-        return distinfo.parse_listing(data, base, "/prefix")
+    """A plain reader of RECORD, as the standard library's csv and `inside` have it."""
+    entries: dict[str, Entry] = {}
+    refused: list[str] = []
+    rows = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            refused.append(f"line {rows.line_num}: {error}")
+            break
+        if row and row[0] and len(row) < 3:
+            refused.append(row[0][:200])
+        elif row and row[0]:
+            path = inside(row[0].removeprefix("/prefix/"), "" if row[0].startswith("/prefix/") else base)
+            try:
+                digest = hex_digest(row[1]) if row[1] else None
+                size = int(row[2]) if row[2] else None
+            except ValueError:
+                path = None
+            if path is None:
+                refused.append(row[0])
+            else:
+                entries[path] = Entry(path=path, fingerprint=Fingerprint(kind="file", sha256=digest, size=size))
+    if not entries:
+        raise ValueError("it lists no file, not even itself")
+    return tuple(entries.values()), refused
 
 
 @settings(max_examples=150, deadline=None)
@@ -98,8 +124,8 @@ def row_by_row(data: bytes, base: str) -> tuple[Sequence[Entry], list[str]]:
     raw=st.booleans(),
     cut=st.integers(0, 3),
 )
-def test_listings_read_in_bulk_say_the_same(rows: list[tuple[str, ...]], end: str, raw: bool, cut: int) -> None:
-    """MUST: damaged metadata is told as before, whatever way it is read."""
+def test_a_listing_says_what_its_rows_say(rows: list[tuple[str, ...]], end: str, raw: bool, cut: int) -> None:
+    """MUST: whole columns are converted as their rows would be, damaged ones too."""
     stream = io.StringIO()
     if raw:
         stream.write("".join(",".join(row) + end for row in rows))
@@ -113,15 +139,6 @@ def test_listings_read_in_bulk_say_the_same(rows: list[tuple[str, ...]], end: st
             distinfo.parse_listing(data, SITE, "/prefix")
         return
     assert distinfo.parse_listing(data, SITE, "/prefix") == expected
-
-
-@settings(max_examples=60, deadline=None)
-@given(rows=PLAIN_ROWS.filter(bool))
-def test_well_formed_listings_are_read_in_bulk(rows: list[tuple[str, ...]]) -> None:
-    data = "".join(",".join(row) + "\n" for row in rows).encode()
-    with mock.patch("csv.reader", side_effect=AssertionError):
-        found, refused = distinfo.parse_listing(data, SITE, "/prefix")
-    assert (len(found), refused) == (len(rows), [])
 
 
 # --- conda-meta -------------------------------------------------------------------------------------------------------
@@ -140,21 +157,46 @@ ITEMS = st.fixed_dictionaries(
 )
 
 
+def item_by_item(items: Sequence[object]) -> tuple[Sequence[Entry], list[str]]:
+    """A plain reader of `paths_data.paths`."""
+    entries: dict[str, Entry] = {}
+    refused = []
+    for item in items:
+        if not isinstance(item, dict) or not isinstance(item.get("_path"), str):
+            raise ValueError("paths_data.paths has an item without a _path")
+        path = inside(item["_path"])
+        if path is None:
+            refused.append(item["_path"])
+        else:
+            entries[path] = condameta._entry(item, path)
+    return tuple(entries.values()), refused
+
+
 @settings(max_examples=150, deadline=None)
 @given(items=st.lists(st.one_of(ITEMS, ITEMS, ITEMS, st.none(), st.just({}), st.just("x")), max_size=4), digest=HEX)
-def test_paths_read_in_bulk_say_the_same(items: list[object], digest: str) -> None:
-    """MUST: damaged metadata is told as before, whatever way it is read."""
+def test_a_record_says_what_its_items_say(items: list[object], digest: str) -> None:
+    """MUST: whole columns are converted as their items would be, damaged ones too."""
     plain = {"_path": "lib/plain", "path_type": "hardlink", "sha256": digest, "size_in_bytes": 3}
     document = {"name": "a", "version": "1", "build": "0", "build_number": 0, "paths_data": {"paths": [plain, *items]}}
     data = json.dumps(document).encode()
-    with mock.patch.object(condameta, "conda_paths", return_value=None):
-        try:
-            expected = condameta.parse(data, "conda-meta/a-1-0.json")
-        except ValueError as error:
-            expected = str(error)  # type: ignore[assignment]
-    for in_columns in (False, True):
-        try:
-            found = condameta.parse(data, "conda-meta/a-1-0.json", in_columns=in_columns)
-        except ValueError as error:
-            found = str(error)  # type: ignore[assignment]
-        assert found == expected
+    try:
+        expected, refused = item_by_item([plain, *items])
+    except ValueError as error:
+        with pytest.raises(ValueError, match=str(error)):
+            condameta.parse(data, "conda-meta/a-1-0.json")
+        return
+    found, defects = condameta.parse(data, "conda-meta/a-1-0.json")
+    assert found.entries == expected
+    assert [defect.detail for defect in defects] == (
+        [f"it lists {len(refused)} path(s) that no package may have, first {refused[0]!r}"] if refused else []
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(entries=ENTRIES, data=st.data())
+def test_rows_are_chosen_and_replaced(entries: list[Entry], data: st.DataObject) -> None:
+    columns = Entries.of(entries)
+    rows = data.draw(st.lists(st.sampled_from(range(len(entries))), unique=True)) if entries else []
+    assert list(columns.only(rows)) == [entries[row] for row in rows]
+    others = {row: data.draw(st.builds(Entry, path=st.just(entries[row].path), fingerprint=FILES)) for row in rows}
+    assert list(columns.with_rows(others)) == [others.get(row, entry) for row, entry in enumerate(entries)]

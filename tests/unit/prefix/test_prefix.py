@@ -19,7 +19,8 @@ from bridge import prefix
 from bridge.errors import FaultError, UsageError
 from bridge.model import Entry, Fingerprint, PrefixState
 from bridge.paths import inside
-from bridge.prefix import condameta, distinfo
+from bridge.prefix import condameta
+from bridge.prefix.columns import hex_digest
 from converters.target import Python
 from tests.support.builders import install_distribution, install_record, make_wheel, record_hash
 from tests.support.work import count_calls
@@ -502,4 +503,4 @@ def test_no_path_of_a_record_leaves_the_prefix(path: str, base: str) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=32))
 def test_a_digest_survives_its_record_spelling(data: bytes) -> None:
-    assert distinfo.hex_digest(record_hash(data)) == hashlib.sha256(data).hexdigest()
+    assert hex_digest(record_hash(data)) == hashlib.sha256(data).hexdigest()

@@ -6,7 +6,6 @@ import json
 import subprocess
 from pathlib import Path
 from random import Random
-from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +15,6 @@ from bridge import prefix
 from bridge.audit.finding import Report
 from bridge.audit.run import audit
 from bridge.model import Installed, PrefixState
-from bridge.prefix import condameta
 from bridge.prefix.entries import paths_of
 from bridge.prefix.locations import located, relocated
 from bridge.prefix.origin import channel_of, is_channel, subdir_of
@@ -77,13 +75,10 @@ def test_the_channel_has_no_subdir_and_the_time_is_in_milliseconds(tmp_path: Pat
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_all_readers_agree(tmp_path: Path, client: Client) -> None:
-    """One reader for all commands: entries one by one or in columns, RECORD read or not, one process or several."""
+    """One reader for all commands: RECORD read or not, one process or several."""
     root = make_prefix(tmp_path / "env", client)
-    with mock.patch.object(condameta, "conda_paths", return_value=None):
-        expected = prefix.read(root)
-    assert prefix.read(root) == expected
-    for found in (prefix.read(root, in_columns=True), prefix.read(root, in_columns=True, jobs=2)):
-        assert found == expected
+    expected = prefix.read(root)
+    assert prefix.read(root, jobs=2) == expected
     assert prefix.read(root, is_brief=True).installed == expected.installed
 
 
@@ -121,9 +116,8 @@ def test_package_paths_without_files_are_where_python_has_them(tmp_path: Path, m
     document = json.loads(record.read_text())
     del document[missing]
     record.write_text(json.dumps(document))
-    for in_columns in (False, True):
-        entries = package(prefix.read(root, in_columns=in_columns), "noarchy").entries
-        assert {f"{SITE}/noarchy/__init__.py", "bin/noarchy-script", "bin/noarchy"} <= set(paths_of(entries))
+    entries = package(prefix.read(root), "noarchy").entries
+    assert {f"{SITE}/noarchy/__init__.py", "bin/noarchy-script", "bin/noarchy"} <= set(paths_of(entries))
     assert accused(root) == []
 
 
@@ -210,9 +204,7 @@ def test_the_environments_of_real_clients_have_no_finding(shared: Path, tmp_path
     report = audited(root)
     assert [each for each in report.findings if each.level != "info"] == []
     assert (report.packages["conda"], report.unowned) == (15, 0)
-    with mock.patch.object(condameta, "conda_paths", return_value=None):
-        expected = prefix.read(root)
-    assert prefix.read(root, in_columns=True, jobs=2) == expected
+    assert prefix.read(root, jobs=2) == prefix.read(root)
 
 
 def unpacked(shared: Path, name: str) -> Path:

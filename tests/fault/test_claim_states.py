@@ -1,7 +1,7 @@
-"""Random changes of one environment, by bridge, by a person and by faults: the ledger is the disk after every step.
+"""Random changes by bridge, by a person and by faults: what the records claim is there after every step.
 
-MUST: after every step each row of the ledger is a path that lies there with the bytes it promises (but for what a
-person changed), every file that no person put there has an owner, and a change that was refused changed nothing.
+MUST: after every step each claimed path is there with the bytes that the claim promises (but for what a person
+changed), every file that no person put there has an owner, and a change that was refused changed nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bridge import faults, fs
 from bridge import prefix as prefixes
 from bridge.errors import FaultError, OwnershipError
 from bridge.install import staging as link
-from bridge.prefix import ledger
+from bridge.prefix.claims import claims_of
 from bridge.transaction import commit
 from tests.fault.workloads import MEMORY
 from tests.support.builders import make_conda, tree_digest
@@ -76,14 +76,19 @@ class Life(RuleBasedStateMachine):
         for kept in staged.kept_aside:
             self.mine[kept.saved] = self.mine.pop(kept.path)
         # What is adopted, or is now as its package has it, is no person's any more.
-        rows = {row.path: row.sha256 for row in ledger.rows(self.root) or ()}
-        self.mine = {path: data for path, data in self.mine.items() if self.is_mine(path, rows)}
+        promised = self.promised()
+        self.mine = {path: data for path, data in self.mine.items() if self.is_mine(path, promised)}
 
-    def is_mine(self, path: str, rows: Mapping[str, str | None]) -> bool:
+    def promised(self) -> dict[str, str | None]:
+        """Path → sha256, as the records promise."""
+        table = claims_of(prefixes.read(self.root)).by_path
+        return {path: table.promise(path) for path in table}
+
+    def is_mine(self, path: str, promised: Mapping[str, str | None]) -> bool:
         found = fs.fingerprint(self.root, path)
         if found is None:
-            return path in rows  # a person took it away, and its package still promises it
-        return path not in rows or rows[path] != found.sha256
+            return path in promised  # a person took it away, and its package still promises it
+        return path not in promised or promised[path] != found.sha256
 
     @rule(name=NAMES, files=FILES.filter(is_a_tree), fault=st.none() | FAULTS, adopt=st.booleans())
     def install_or_upgrade(self, name: str, files: dict[str, bytes], fault: str | None, adopt: bool) -> None:
@@ -105,32 +110,26 @@ class Life(RuleBasedStateMachine):
         self.mine[path] = content
 
     @rule(data=st.data())
-    @precondition(lambda self: bool(ledger.rows(self.root)))
+    @precondition(lambda self: self.installed())
     def delete_by_hand(self, data: st.DataObject) -> None:
-        rows = [row.path for row in ledger.rows(self.root) or () if row.path.startswith("share/")]
-        lying = [path for path in rows if (self.root / path).is_file()]
+        lying = [path for path in self.promised() if path.startswith("share/") and (self.root / path).is_file()]
         if lying:
             path = data.draw(st.sampled_from(lying))
             (self.root / path).unlink()
             self.mine[path] = b""
 
     @invariant()
-    def the_ledger_is_the_disk(self) -> None:
-        rows = ledger.rows(self.root)
-        if rows is None:
-            assert self.installed() == []
-            return
-        assert ledger.is_current(self.root, prefixes.read(self.root))
-        for row in rows:
-            found = fs.fingerprint(self.root, row.path)
-            if row.path in self.mine:
+    def what_is_claimed_is_there(self) -> None:
+        promised = self.promised()
+        for path, sha256 in promised.items():
+            found = fs.fingerprint(self.root, path)
+            if path in self.mine:
                 continue
-            assert found is not None, row
-            assert row.sha256 in {None, found.sha256}, row
-        owned = {row.path for row in rows}
+            assert found is not None, path
+            assert sha256 in {None, found.sha256}, path
         for path, found_there in tree_digest(self.root).items():
             if found_there[0].startswith("file") and not path.startswith(("conda-meta/.bridge", "conda-meta/history")):
-                assert path in owned or path in self.mine, path
+                assert path in promised or path in self.mine, path
 
 
 TestLife = Life.TestCase
