@@ -22,8 +22,8 @@ BREACHES = {
     ),
     "the converters know bridge": ("converters/names.py", "import bridge.model\n", "A wing imports only"),
     "a cycle behind TYPE_CHECKING": (
-        "bridge/audit/claims.py",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from bridge.audit.finding import Finding\n",
+        "bridge/prefix/entries.py",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from bridge.prefix.claims import Claim\n",
         "No two modules",
     ),
     "pure code opens a process": ("bridge/install/plan.py", "import subprocess\n", "Pure code"),
