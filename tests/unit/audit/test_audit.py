@@ -28,12 +28,12 @@ from bridge.transaction.commit import change
 from bridge.transaction.recovery import recover
 from converters.target import Target
 from tests.support.audit_cases import CLEAN, FILES, LINUX, NAMES, NP, NUMPY, UNOWNED, Case, numpy
-from tests.support.audit_doubt_cases import DOUBT
+from tests.support.audit_consequence_cases import CONSEQUENCES
 from tests.support.audit_machine_cases import CACHES, NATIVE, PROGRAMS, STARTUP
 from tests.support.audit_record_cases import RECORDS, REQUIREMENTS
 from tests.support.prefixes import SITE, PrefixBuilder, digest
 
-CASES = [*CLEAN, *FILES, *UNOWNED, *RECORDS, *REQUIREMENTS, *NATIVE, *PROGRAMS, *STARTUP, *CACHES, *DOUBT]
+CASES = [*CLEAN, *FILES, *UNOWNED, *RECORDS, *REQUIREMENTS, *NATIVE, *PROGRAMS, *STARTUP, *CACHES, *CONSEQUENCES]
 
 
 def examined(made: PrefixBuilder, target: Target = LINUX, environ: Mapping[str, str] | None = None) -> Report:

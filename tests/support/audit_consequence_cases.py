@@ -1,4 +1,4 @@
-"""Damaged environments of `test_audit.py`, as data: damage that leads to more damage, which is told once."""
+"""Damaged environments of `test_audit.py`, as data: damage whose consequences are not reported again."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _linked(made: PrefixBuilder, target: str) -> None:
     (made.root / "bin/tool").symlink_to(target)
 
 
-DOUBT = [
+CONSEQUENCES = [
     listing("RECORD with Windows line ends", lambda data: data.replace(b"\n", b"\r\n")),
     listing("RECORD without a line end", lambda data: data.rstrip(b"\n")),
     listing("RECORD with a byte order mark", lambda data: b"\xef\xbb\xbf" + data, broken()),
