@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.command_server import run_in_child
+
 __all__ = ["Bridge", "Ran", "clean_environment"]
 
 _FOREIGN = ("BRIDGE_", "PIP_", "CONDA_", "PYTHON")
@@ -56,10 +58,16 @@ class Bridge:
         environment = clean_environment() | {"BRIDGE_CACHE_DIR": str(self.cache)}
         if self.index is not None:
             environment |= {"PIP_CONFIG_FILE": os.devnull, "BRIDGE_INDEX_URL": self.index}
+        own = dict(self.environ) | dict(environ or {})
+        ended = run_in_child([str(word) for word in words], self.folder, environment | own, own, timeout)
+        if ended is not None:
+            out, err = (data.decode().replace("\r\n", "\n") for data in (ended.out, ended.err))
+            assert not ended.is_late, f"{words} did not end within {timeout} s\n{out}\n{err}"
+            return Ran(ended.status, out, err)
         process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", "-m", "bridge", *map(str, words)],
             cwd=self.folder,
-            env=environment | dict(self.environ) | dict(environ or {}),
+            env=environment | own,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
