@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from bridge import config
 from bridge.fetch.client import Client
@@ -26,9 +26,11 @@ from tests.support.servers import IndexServer, Server
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# How long an example takes says more about the machine than about the code.
+COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 # A run of the suite says the same of the same commit; to look for what nobody thought of: HYPOTHESIS_PROFILE=search.
-settings.register_profile("fixed", derandomize=True)
-settings.register_profile("search", derandomize=False)
+settings.register_profile("fixed", COMMON, derandomize=True)
+settings.register_profile("search", COMMON, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
