@@ -1,4 +1,4 @@
-"""Unpacked bytes, taken in exact amounts and counted against the limits while they come."""
+"""Unpacked bytes, read in exact amounts and counted against the limits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["BoundedStream"]
 
 
 class BoundedStream:
-    """A stream of unpacked bytes; one block of it is held at a time.
+    """A stream of unpacked bytes that holds one block at a time.
 
-    :param blocks: the bytes, in blocks of any size; an empty block ends them.
-    :param packed_size: bytes they were packed in, for the ratio.
+    :param blocks: of any size; an empty block ends them.
+    :param packed_size: in bytes, for the ratio.
 
-    Whatever reads raises `UnsafeInputError`: `limit-size`, `limit-ratio`, and `conda-layout` where the bytes end early.
+    Reading raises `UnsafeInputError`: `limit-size`, `limit-ratio`; `conda-layout` if the bytes end early.
     """
 
     __slots__ = ("archive", "block", "blocks", "limits", "packed_size", "position", "total", "used")
@@ -43,11 +43,11 @@ class BoundedStream:
         return bool(self.block)
 
     def views(self, size: int) -> Iterator[memoryview]:
-        """Exactly `size` bytes, in pieces that are not copied."""
+        """Exactly `size` bytes, in pieces without copying."""
         left = size
         while left:
             if self.used == len(self.block) and not self._next_block():
-                raise refused("conda-layout", self.archive, "the tar is cut short", offset=self.position)
+                raise refused("conda-layout", self.archive, "the tar is truncated", offset=self.position)
             view = memoryview(self.block)[self.used : self.used + left]
             self.used += len(view)
             self.position += len(view)
@@ -65,7 +65,7 @@ class BoundedStream:
         return b"".join(self.views(size))
 
     def rest(self) -> Iterator[bytes]:
-        """Everything that is left, in pieces."""
+        """The remaining bytes, in pieces."""
         while self.used < len(self.block) or self._next_block():
             piece = self.block[self.used :]
             self.used = len(self.block)

@@ -1,4 +1,4 @@
-"""The content of a bzip2 file of one stream, in bounded blocks."""
+"""Decompress a single-stream bzip2 file in bounded blocks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _OUTPUT = 1 << 20
 
 
 def bzip2_content(stream: BinaryIO, archive: str) -> Iterator[bytes]:
-    """The content in blocks of at most 1 MiB, from the start of the file.
+    """Yield the content from the start of the file in blocks of at most 1 MiB.
 
-    A second stream is refused, as garbage is: some unpackers read on, others stop. Raises `UnsafeInputError`
-    (`conda-layout`).
+    Raises `UnsafeInputError` (`conda-layout`), also for data after the first stream: Python's bz2 reads all streams,
+    rattler's decoder stops after the first, so they would unpack different trees.
     """
     stream.seek(0)
     decoder = bz2.BZ2Decompressor()
@@ -26,13 +26,12 @@ def bzip2_content(stream: BinaryIO, archive: str) -> Iterator[bytes]:
         while not decoder.eof:
             data = stream.read(_INPUT) if decoder.needs_input else b""
             if decoder.needs_input and not data:
-                raise refused("conda-layout", archive, "the bzip2 stream is cut short", offset=stream.tell())
+                raise refused("conda-layout", archive, "the bzip2 stream is truncated", offset=stream.tell())
             block = decoder.decompress(data, _OUTPUT)
             if block:
                 yield block
     except (OSError, EOFError, ValueError) as error:
         raise refused("conda-layout", archive, f"it cannot be decompressed: {error}", offset=stream.tell()) from error
-    # Python's bz2 reads every stream, rattler's decoder stops after the first: the two would unpack different trees.
     if decoder.unused_data or stream.read(1):
         offset = stream.tell() - len(decoder.unused_data)
         raise refused("conda-layout", archive, "bytes after the bzip2 stream, or a second stream", offset=offset)

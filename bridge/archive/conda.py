@@ -1,4 +1,4 @@
-"""A conda package, judged whole before anything of it is unpacked (CEP 34, CEP 35): `.conda` and `.tar.bz2`."""
+"""Validate a conda package, `.conda` or `.tar.bz2`, before anything of it is unpacked (CEP 34, CEP 35)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.archive.documents import parse_object
 from bridge.archive.entry_points import parse_entry_point
 from bridge.archive.limits import DEFAULT_LIMITS, Limits
 from bridge.archive.links import check_links
-from bridge.archive.paths import Caution, cautions, refuse_cautions
+from bridge.archive.paths import Caution, cautions
 from bridge.archive.refusal import damaged, refused, shown
 from bridge.archive.tars import TarMember, is_info, scan_tar
 from bridge.model import PathKind
@@ -26,7 +26,7 @@ __all__ = ["CondaManifest", "CondaPath", "check_conda"]
 _BUFFER = 1 << 16
 _INDEX, _ABOUT, _LINK = "info/index.json", "info/about.json", "info/link.json"
 _FILE_STEM = re.compile(r"[A-Za-z0-9_.+!-]{1,245}\Z")
-# A noarch python package keeps in `python-scripts` what is to be linked into `bin`, or `Scripts`.
+# `python-scripts` of a noarch python package is linked into `bin` or `Scripts`.
 _LINK_SCRIPT = re.compile(r"(bin|Scripts|python-scripts)/\.[^/]+-(pre|post)-(link|unlink)\.(sh|bat)\Z", re.IGNORECASE)
 _LINK_TYPES = ("python", "generic")
 _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone
@@ -34,12 +34,11 @@ _LOOSE_BITS = 0o7002  # set-id, sticky, writable by anyone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CondaPath:
-    """One path that the package installs, as it lies in the archive: placeholders are not replaced yet.
+    """One path that the package installs, before placeholders are replaced.
 
-    :param sha256: of a file's bytes, in hex, as read and held against paths.json; `None` for links and directories.
-    :param size: of a file, in bytes; `None` for links and directories.
+    :param sha256: of a file's content in hex, `size` in bytes, both compared with paths.json.
     :param link: a symbolic link's target, as written.
-    :param prefix_placeholder: the text to replace by the prefix; `file_mode` says how.
+    :param prefix_placeholder: the text to replace by the prefix, in `file_mode`.
     """
 
     path: str
@@ -55,13 +54,12 @@ class CondaPath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CondaManifest:
-    """What a conda package installs, every byte of it hashed and held against paths.json.
+    """What a conda package installs, with all content hashed and compared with paths.json.
 
-    :param index: index.json; `about`: about.json, empty where there is none.
-    :param paths: sorted by path; nothing below `info/` is among them.
-    :param entry_points: of a noarch python package, as written (`name = module:attribute`), each of them safe.
-    :param link_scripts: the paths among `paths` that conda would run on linking and unlinking.
-    :param cautions: names that would meet on other systems, loose modes that are masked, paths without a hash.
+    :param index: index.json; `about`: about.json, empty if absent.
+    :param paths: sorted, without `info/`.
+    :param entry_points: of a noarch python package, as written (`name = module:attribute`), validated.
+    :param link_scripts: those of `paths` that conda would run on link and unlink.
     """
 
     filename: str
@@ -80,16 +78,14 @@ def check_conda(
     limits: Limits = DEFAULT_LIMITS,
     allow_external_symlinks: bool = False,
     filename: str | None = None,
-    portable: bool = False,
 ) -> CondaManifest:
-    """Judge the conda package at `path`; read it once, and write nothing.
+    """Validate the conda package at `path`; read it once, and write nothing.
 
-    :param allow_external_symlinks: accept symbolic links that leave the package; they still are no member's parent.
-    :param filename: the package's own file name, where `path` has another one (a cache's).
-    :param portable: refuse names that would collide on a case-insensitive file system or that Windows cannot hold.
+    :param allow_external_symlinks: accept symbolic links that leave the package; members below them stay refused.
+    :param filename: the package's own file name, if `path` has another one.
 
     Raises `UnsafeInputError` (exit 3: `zip-*`, `tar-*`, `conda-layout`, `path-*`, `reserved-path`, `limit-*`,
-    `entry-point`), `IntegrityError` (exit 5: `zip-crc`, `record-hash`) and `OSError` where the file cannot be read.
+    `entry-point`), `IntegrityError` (exit 5: `zip-crc`, `record-hash`) and `OSError`.
     """
     name = filename or path.name
     stem = _stem(name)
@@ -101,15 +97,14 @@ def check_conda(
             contents = scan_tar(bzip2_content(stream, name), size, name, limits, _wanted(limits))
     _check_places(contents.members, name)
     if not allow_external_symlinks:
-        check_links(_symlinks(contents.members), name)
+        links = {path: each.link or "" for path, each in contents.members.items() if each.kind == "symlink"}
+        check_links(links, name)
     index = _read_index(contents.documents, name, stem, limits)
     listing = read_listing(contents.documents, name, limits)
     paths = tuple(_reconcile(contents.members, listing, name))
     noarch = _read_noarch(index, name)
-    found = cautions(path.path for path in paths) + tuple(_other_cautions(contents.members, listing))
-    found += tuple(contents.remarks) + tuple(_misnamed(index, stem))
-    if portable:
-        refuse_cautions(found, name)
+    warned = cautions(path.path for path in paths) + tuple(_other_cautions(contents.members, listing))
+    warned += tuple(contents.cautions) + tuple(_misnamed(index, stem))
     about = contents.documents.get(_ABOUT)
     return CondaManifest(
         filename=name,
@@ -119,14 +114,14 @@ def check_conda(
         entry_points=_read_entry_points(contents.documents, name, limits),
         link_scripts=tuple(path.path for path in paths if _LINK_SCRIPT.match(path.path)),
         about={} if about is None else parse_object(about, name, _ABOUT, limits),
-        cautions=found,
+        cautions=warned,
     )
 
 
 def _stem(name: str) -> str:
-    """`name-version-build`. Raises `UnsafeInputError` (`conda-layout`) for what is no package's file name.
+    """`name-version-build`, from which clients name a cache directory and a record.
 
-    Clients make a cache folder and a record of the name; one that is no name of a package could lead elsewhere.
+    Raises `UnsafeInputError` (`conda-layout`) for any other file name, which could escape.
     """
     for suffix in (".conda", ".tar.bz2"):
         stem = name.removesuffix(suffix)
@@ -144,31 +139,25 @@ def _wanted(limits: Limits) -> Mapping[str, int]:
 
 
 def _check_places(members: Mapping[str, TarMember], name: str) -> None:
-    """Refuse what a package may not bring, whatever the case (CA18, CEP 34: "additional restrictions")."""
+    """Refuse reserved paths in any case (CA18; CEP 34, "additional restrictions")."""
     for path, member in members.items():
         lowered = path.lower()
         if lowered.partition("/")[0] == "conda-meta" or lowered == "info/repodata_record.json":
-            problem = "this place belongs to the environment, or to the package cache"
+            problem = "the path belongs to the environment or the package cache"
             raise refused("reserved-path", name, problem, member=path, offset=member.offset)
 
 
-def _symlinks(members: Mapping[str, TarMember]) -> Mapping[str, str]:
-    return {
-        path: member.link for path, member in members.items() if member.kind == "symlink" and member.link is not None
-    }
-
-
 def _read_index(documents: Mapping[str, bytes], name: str, stem: str, limits: Limits) -> Mapping[str, object]:
-    if _INDEX not in documents:  # What it is would be a guess: no client installs it.
+    if _INDEX not in documents:
         raise refused("conda-layout", name, "it is missing", member=_INDEX)
     index = parse_object(documents[_INDEX], name, _INDEX, limits)
     stated = [index.get(key) for key in ("name", "version", "build")]
     identity = "-".join(map(str, stated))
-    # The members of a .conda carry the file's name: one that contradicts them is not what conda would take it for. A
-    # .tar.bz2 that was renamed is what its index says for every client, and is held against its channel's record.
+    # The members of a .conda repeat the file's name, so a contradicting one is refused. Clients go by the index of a
+    # renamed .tar.bz2, which is later compared with its channel's record.
     may_differ = name.endswith(".tar.bz2") and all(stated) and _FILE_STEM.match(identity)
     if not all(isinstance(part, str) for part in stated) or (identity != stem and not may_differ):
-        problem = f"it says {shown(identity)}, which is not the file's name"
+        problem = f"it describes {shown(identity)}, which differs from the file name"
         raise refused("conda-layout", name, problem, member=_INDEX)
     if index.get(SITE_PACKAGES):
         path_below(index[SITE_PACKAGES], name, SITE_PACKAGES)
@@ -178,40 +167,39 @@ def _read_index(documents: Mapping[str, bytes], name: str, stem: str, limits: Li
 def _misnamed(index: Mapping[str, object], stem: str) -> Iterator[Caution]:
     identity = f"{index['name']}-{index['version']}-{index['build']}"
     if identity != stem:
-        yield Caution(id="misnamed-archive", path=_INDEX, detail=f"it says {identity}, the file's name {stem}")
+        yield Caution(id="misnamed-archive", path=_INDEX, detail=f"it describes {identity}, the file name {stem}")
 
 
 def _read_noarch(index: Mapping[str, object], name: str) -> Literal["python", "generic"] | None:
     noarch = index.get("noarch")
     if noarch == "python":
         return "python"
-    if noarch == "generic" or noarch is True:  # `true` is what the oldest packages say
+    if noarch == "generic" or noarch is True:  # the oldest packages have `true`
         return "generic"
-    if noarch:  # Where its files go is not known; conda and rattler refuse it too.
+    if noarch:  # conda and rattler refuse it too
         raise refused("conda-layout", name, f"noarch is {shown(str(noarch))}", member=_INDEX)
     return None
 
 
 def _read_entry_points(documents: Mapping[str, bytes], name: str, limits: Limits) -> tuple[str, ...]:
-    """The commands that link.json asks for (CA22)."""
+    """The commands in link.json (CA22)."""
     if _LINK not in documents:
         return ()
     document = parse_object(documents[_LINK], name, _LINK, limits)
     noarch, version = document.get("noarch", {"type": "generic"}), document.get("package_metadata_version", 1)
-    # Another version, or another type, would be linked by rules that nobody here knows.
     if version is True or version != 1 or not isinstance(noarch, dict) or noarch.get("type") not in _LINK_TYPES:
-        raise refused("conda-layout", name, "not a link.json of version 1", member=_LINK)
+        raise refused("conda-layout", name, "unknown version or type of link.json", member=_LINK)
     texts = noarch.get("entry_points", [])
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise refused("conda-layout", name, "entry_points is no list of texts", member=_LINK)
+        raise refused("conda-layout", name, "entry_points is not a list of strings", member=_LINK)
     commands = [_read_command(text, name) for text in texts]
-    if len(set(commands)) != len(commands):  # Which of the two a command runs would depend on the client.
-        raise refused("entry-point", name, "a command comes twice", member=_LINK)
+    if len(set(commands)) != len(commands):  # clients differ in which one they use
+        raise refused("entry-point", name, "a command is defined twice", member=_LINK)
     return tuple(texts)
 
 
 def _read_command(text: str, name: str) -> str:
-    """The name of one command. rattler links none whose module is not ASCII, nor one with extras."""
+    """The name of one command; rattler links none with extras or a module that is not ASCII."""
     point = parse_entry_point(text, "console_scripts", name, _LINK)
     value = text.partition("=")[2].strip()
     if not value.isascii() or value.endswith("]"):
@@ -222,9 +210,9 @@ def _read_command(text: str, name: str) -> str:
 def _reconcile(
     members: Mapping[str, TarMember], listing: Mapping[str, ListedPath] | None, name: str
 ) -> Iterator[CondaPath]:
-    """Hold the payload against the package's own list (CA19); yield the paths that are installed, sorted.
+    """Compare the payload with the package's list (CA19); yield the installed paths, sorted.
 
-    What the list lacks is not installed: conda, mamba and rattler link what is listed, and nothing else.
+    Unlisted files are not installed, as with conda, mamba and rattler.
     """
     payload = {path: member for path, member in members.items() if not is_info(path)}
     if listing is None:
@@ -233,9 +221,8 @@ def _reconcile(
     for path in sorted(listing):
         known = payload.get(path)
         if known is None:
-            # conda and rattler stop while they link such a package; here nothing was linked yet.
             if listing[path].kind != "directory" or path not in parents:
-                raise refused("conda-layout", name, "the package lists it, and does not hold it", member=path)
+                raise refused("conda-layout", name, "the package lists it but does not contain it", member=path)
             yield CondaPath(path=path, kind="directory")
         else:
             yield _reconcile_path(known, listing[path], name)
@@ -243,18 +230,18 @@ def _reconcile(
 
 def _reconcile_path(member: TarMember, listed: ListedPath, name: str) -> CondaPath:
     kind: PathKind = "file" if member.kind == "hardlink" else member.kind
-    # Fidelity: an empty file in place of a library's link installs, and nothing that needs the library starts.
+    # Clients would install, say, an empty file instead of a library's link.
     if listed.kind not in {None, kind}:
-        problem = f"paths.json calls it a {listed.kind}, and it is a {kind}"
+        problem = f"paths.json lists a {listed.kind}, but it is a {kind}"
         raise refused("conda-layout", name, problem, member=member.path, offset=member.offset)
     if kind != "file":
-        if listed.prefix_placeholder is not None:  # rattler would put the patched file that it leads to in its place.
+        if listed.prefix_placeholder is not None:  # rattler would replace the link by its patched target
             raise refused("conda-layout", name, f"a {kind} with a prefix placeholder", member=member.path)
         return CondaPath(path=member.path, kind=kind, link=member.link, no_link=listed.no_link)
-    # Fidelity: the builder's own hash says that this is not what was built. conda warns, rattler does not look.
+    # conda only warns about a wrong hash, rattler ignores it.
     for what, promised, found in (("size", listed.size, member.size), ("sha256", listed.sha256, member.sha256)):
         if promised not in {None, found}:
-            problem = f"paths.json promises the {what} {promised}; it is {found}"
+            problem = f"paths.json gives the {what} {promised}; it is {found}"
             raise damaged("record-hash", name, problem, member=member.path, offset=member.offset)
     return CondaPath(
         path=member.path,

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from bridge.archive.documents import parse_object
 from bridge.archive.limits import Limits
 from bridge.archive.paths import Caution
-from bridge.archive.refusal import refused, shown
+from bridge.archive.refusal import refused, shown, too_large
 from bridge.archive.tars import TarContents, TarMember, check_members, is_info, scan_tar
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import STORED, ZipMember
@@ -24,45 +24,42 @@ _RUN_EXPORTS = ("info/run_exports.json", "info/run_exports.yaml")  # conda-build
 
 
 def read_conda(stream: BinaryIO, archive: str, stem: str, limits: Limits, wanted: Mapping[str, int]) -> TarContents:
-    """Judge the zip and scan both tars; `wanted` as in `scan_tar`, `stem` is `name-version-build`.
+    """Validate the zip and scan both tars; `wanted` as in `scan_tar`, `stem` is `name-version-build`.
 
-    Raises `UnsafeInputError`: `conda-layout` (other members, a compressed one, metadata.json of another version, what
-    belongs into the other tar), what `read_directory`, `check_frames` and `scan_tar` raise, and `IntegrityError`
-    (`zip-crc`).
+    Raises `UnsafeInputError` (`conda-layout`, else as `read_directory`, `check_frames` and `scan_tar`) and
+    `IntegrityError` (`zip-crc`).
     """
     members = {member.name: member for member in read_directory(stream, archive, limits)}
     info, package = f"info-{stem}.tar.zst", f"pkg-{stem}.tar.zst"
-    # rattler unpacks every *.tar.zst of the zip, conda those that are named like the file: with one more, or another
-    # name, they install different trees. CEP 35 demands these three; no builder left one out, or added one (CA16).
+    # rattler unpacks every *.tar.zst, conda those named like the file, so other members give different trees. CEP 35
+    # requires these three, and no known builder wrote others (CA16).
     if members.keys() != {_METADATA, info, package}:
-        found = ", ".join(shown(name) for name in list(members)[:6])
-        problem = f"a conda package holds {_METADATA}, {info} and {package}; this one holds {found or 'nothing'}"
+        names = ", ".join(shown(name) for name in list(members)[:6])
+        problem = f"a conda package has {_METADATA}, {info} and {package}; this one has {names or 'no members'}"
         raise refused("conda-layout", archive, problem)
     for member in members.values():
-        if member.method != STORED:  # CEP 35; who reads the info tar by ranges of a URL would find no tar there.
+        if member.method != STORED:  # CEP 35; clients read the info tar by Range requests
             raise refused("conda-layout", archive, "compressed by the zip itself", member=member.name)
     has_version = _check_metadata(stream, members[_METADATA], archive, limits)
     contents = _scan_part(stream, members[info], archive, limits, wanted)
     for path, tar_member in contents.members.items():
-        if not is_info(path):  # Who looks for a package's files in the package tar alone would not see it (CA17).
-            problem = "the info tar holds a path outside info/"
+        if not is_info(path):  # a tool that reads only the package tar would miss it (CA17)
+            problem = "the info tar has a path outside info/"
             raise refused("conda-layout", archive, problem, member=path, offset=tar_member.offset)
     payload = _scan_part(stream, members[package], archive, limits, {})
     _merge(contents, payload.members, archive, wanted)
-    contents.remarks += _zip_remarks(members.values())
+    contents.cautions += _zip_cautions(members.values())
     if not has_version:
-        detail = "it is empty, as conda-package-handling 1.7 wrote it; taken for version 2 of the format"
-        contents.remarks.append(Caution(id="empty-metadata", path=_METADATA, detail=detail))
+        detail = "it is empty, as conda-package-handling 1.7 wrote it; treated as version 2 of the format"
+        contents.cautions.append(Caution(id="empty-metadata", path=_METADATA, detail=detail))
     return contents
 
 
 def _merge(contents: TarContents, payload: Mapping[str, TarMember], archive: str, wanted: Mapping[str, int]) -> None:
-    """Add the package tar's members to the info tar's, as unpackers put both into one folder.
+    """Add the package tar's members to the info tar's, as unpackers put both into one directory.
 
-    Until mid 2026 conda-package-handling chose the info tar's members by a list of names on which `info/licenses/` and
-    others were missing: these lie in the package tar of nearly every package of conda-build, and every client installs
-    them. What a client reads of a package it may read from the info tar alone, so those documents stay where they
-    belong (CA17), and no path may lie in both tars.
+    Until mid 2026 conda-build put `info/licenses/` and others into the package tar, and every client installs such
+    packages. Documents that clients read must be in the info tar (CA17), and no path may be in both tars.
 
     Raises `UnsafeInputError`: `conda-layout`, `path-collision`, `path-symlink`.
     """
@@ -74,10 +71,10 @@ def _merge(contents: TarContents, payload: Mapping[str, TarMember], archive: str
             continue
         has_info = True
         if path.lower() in read or (path == "info" and member.kind != "directory"):
-            problem = "the package tar holds what belongs into the info tar, and clients may read either"
+            problem = "the package tar has metadata that belongs into the info tar; clients may read either"
             raise refused("conda-layout", archive, problem, member=path, offset=member.offset)
         if path in contents.members and not (member.kind == contents.members[path].kind == "directory"):
-            raise refused("path-collision", archive, "it lies in both tars", member=path, offset=member.offset)
+            raise refused("path-collision", archive, "it is in both tars", member=path, offset=member.offset)
         if member.kind != "directory":
             strays.append(path)
     contents.members.update(payload)
@@ -85,31 +82,29 @@ def _merge(contents: TarContents, payload: Mapping[str, TarMember], archive: str
         check_members(contents.members, archive)
     if strays:
         detail = f"metadata in the package tar, {len(strays)} in all, as conda-build wrote it until 2026"
-        contents.remarks.append(Caution(id="info-in-package-tar", path=strays[0], detail=detail))
+        contents.cautions.append(Caution(id="info-in-package-tar", path=strays[0], detail=detail))
 
 
-def _zip_remarks(members: Iterable[ZipMember]) -> Iterator[Caution]:
+def _zip_cautions(members: Iterable[ZipMember]) -> Iterator[Caution]:
     for member in members:
         if member.has_idle_zip64:
-            detail = "a zip64 field of zeros that nothing refers to, as rattler-build 0.21 to 0.28 wrote it"
+            detail = "an unused zip64 field of zeros, as rattler-build 0.21 to 0.28 wrote it"
             yield Caution(id="idle-zip64-field", path=member.name, detail=detail)
             return
 
 
 def _check_metadata(stream: BinaryIO, member: ZipMember, archive: str, limits: Limits) -> bool:
-    """Refuse another version of the format; whether a version is there.
+    """Refuse another version of the format; return whether a version is given.
 
-    conda-package-handling wrote an empty file until February 2022 (its issue 88); there is no other version that it
-    could stand for, and conda, mamba and rattler install such packages.
+    Until February 2022 conda-package-handling wrote an empty file (its issue 88), which can only mean version 2; conda,
+    mamba and rattler install such packages.
     """
     if member.size > limits.document:
-        problem = f"{member.size} bytes; at most {limits.document} are allowed"
-        raise refused("limit-size", archive, problem, member=member.name, offset=member.offset)
+        raise too_large(archive, member.size, limits.document, member=member.name, offset=member.offset)
     if not member.size:
         return False
     document = parse_object(b"".join(read_member(stream, member, archive)), archive, member.name, limits)
     version = document.get("conda_pkg_format_version")
-    # What another version of the format holds is not known; mamba refuses it too.
     if version != _FORMAT_VERSION or isinstance(version, (bool, float)):
         problem = f"conda_pkg_format_version is {shown(str(version))}, not {_FORMAT_VERSION}"
         raise refused("conda-layout", archive, problem, member=member.name)
@@ -119,13 +114,13 @@ def _check_metadata(stream: BinaryIO, member: ZipMember, archive: str, limits: L
 def _scan_part(
     stream: BinaryIO, member: ZipMember, archive: str, limits: Limits, wanted: Mapping[str, int]
 ) -> TarContents:
-    """Scan one of the tars. Where that fails on bytes that the zip's CRC disowns, the damage is what is reported."""
+    """Scan one of the tars; on failure report a wrong CRC of the zip first."""
     try:
         frames = check_frames(
             stream, member.data_offset, member.size, archive=archive, member=member.name, limits=limits
         )
-        if len(frames) != 1:  # Decoders of streams stop after the first frame or read on, by how they are set (CA14).
-            problem = f"{len(frames)} zstd frames, where unpackers expect one"
+        if len(frames) != 1:  # decoders differ in whether they read on after the first frame (CA14)
+            problem = f"{len(frames)} zstd frames instead of one"
             raise refused("conda-layout", archive, problem, member=member.name, offset=frames[1].offset)
         packed = read_member(stream, member, archive)
         blocks = zstd_content(packed, archive, member.name, limits)

@@ -1,4 +1,4 @@
-"""What a conda package says of its own files: paths.json, or what older packages have in its place (CEP 34)."""
+"""A conda package's list of its files: paths.json, or the documents of older packages (CEP 34)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _KINDS: Mapping[object, Literal["file", "symlink", "directory"]] = {
     "directory": "directory",
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-_SHORTEST_PLACEHOLDER = 2  # characters: one would be found everywhere
+_SHORTEST_PLACEHOLDER = 2  # characters: one would match everywhere
 _DEFAULT_PLACEHOLDER = "/opt/anaconda1anaconda2anaconda3"
 _QUOTED = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedPath:
-    """One path as the package lists it. `None`: the list does not say (`info/files` has paths only)."""
+    """One path as the package lists it; `None` if not stated (`info/files` has paths only)."""
 
     path: str
     kind: Literal["file", "symlink", "directory"] | None = None
@@ -42,10 +42,9 @@ class ListedPath:
 
 
 def read_listing(documents: Mapping[str, bytes], archive: str, limits: Limits) -> Mapping[str, ListedPath] | None:
-    """Path → what the package says of it, from paths.json where there is one; `None`: it lists nothing at all.
+    """The listed paths, from paths.json if present; `None` if the package has no list.
 
-    Raises `UnsafeInputError`: `conda-layout` (malformed, a path twice, an impossible placeholder), `path-escape`,
-    `limit-*`.
+    Raises `UnsafeInputError`: `conda-layout`, `path-escape`, `limit-*`.
     """
     if _PATHS_JSON in documents:
         listings = _read_paths_json(documents[_PATHS_JSON], archive, limits)
@@ -53,23 +52,21 @@ def read_listing(documents: Mapping[str, bytes], archive: str, limits: Limits) -
         listings = _read_files(documents, archive)
     else:
         return None
-    found: dict[str, ListedPath] = {}
+    listed: dict[str, ListedPath] = {}
     for listing in listings:
         check_path(listing.path, archive, "conda-layout", limits)
-        if (
-            listing.path in found
-        ):  # The second entry may promise another hash or placeholder; clients differ in which counts.
+        if listing.path in listed:  # clients differ in which entry they use
             raise refused("conda-layout", archive, "the package lists it twice", member=listing.path)
-        if len(found) >= limits.entries:
+        if len(listed) >= limits.entries:
             raise refused("limit-entries", archive, f"the package lists more than {limits.entries} paths")
-        found[listing.path] = listing
-    return found
+        listed[listing.path] = listing
+    return listed
 
 
 def _read_paths_json(data: bytes, archive: str, limits: Limits) -> Iterator[ListedPath]:
     document = parse_object(data, archive, _PATHS_JSON, limits)
     entries = document.get("paths")
-    # conda and rattler know version 1 only.
+    # conda and rattler know only version 1.
     if document.get("paths_version") != 1 or not isinstance(entries, list):
         raise refused("conda-layout", archive, "not a list of paths of version 1", member=_PATHS_JSON)
     for entry in entries:
@@ -81,15 +78,14 @@ def _read_entry(entry: object, archive: str) -> ListedPath:
     if not isinstance(entry, dict) or not isinstance(path, str):
         raise refused("conda-layout", archive, "an entry without _path", member=_PATHS_JSON)
     kind = _KINDS.get(str(entry.get("path_type", "hardlink")))
-    if kind is None:  # How to link it is not known.
-        problem = f"paths.json calls it a {shown(str(entry['path_type']))}"
+    if kind is None:
+        problem = f"paths.json has the unknown type {shown(str(entry['path_type']))}"
         raise refused("conda-layout", archive, problem, member=path)
     sha256, size = entry.get("sha256"), entry.get("size_in_bytes")
-    # A hash or a size that cannot be compared is a promise that nobody can hold the file to.
     if sha256 is not None and not (isinstance(sha256, str) and _SHA256.match(sha256)):
-        raise refused("conda-layout", archive, "its sha256 in paths.json is none", member=path)
+        raise refused("conda-layout", archive, "its sha256 in paths.json is invalid", member=path)
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
-        raise refused("conda-layout", archive, "its size in paths.json is none", member=path)
+        raise refused("conda-layout", archive, "its size in paths.json is invalid", member=path)
     placeholder, mode = _read_placeholder(entry.get("prefix_placeholder"), entry.get("file_mode"), path, archive)
     return ListedPath(
         path=path,
@@ -105,10 +101,10 @@ def _read_entry(entry: object, archive: str) -> ListedPath:
 def _read_placeholder(
     placeholder: object, mode: object, path: str, archive: str
 ) -> tuple[str | None, Literal["text", "binary"] | None]:
-    """The placeholder and how to replace it; both `None` where there is none, or an empty one (CEP 34's default)."""
+    """The placeholder and its mode; both `None` for none or an empty one (CEP 34's default)."""
     if placeholder is None or placeholder == "":
         return None, None
-    # CA20: a placeholder of one character, or one with control characters, would be replaced in the midst of code.
+    # A placeholder of one character, or with control characters, would match inside code (CA20).
     if not isinstance(placeholder, str) or len(placeholder) < _SHORTEST_PLACEHOLDER or not placeholder.isprintable():
         problem = f"the prefix placeholder {shown(str(placeholder))!r} cannot be replaced safely"
         raise refused("conda-layout", archive, problem, member=path)
@@ -116,7 +112,6 @@ def _read_placeholder(
         return placeholder, "text"
     if mode == "binary":
         return placeholder, "binary"
-    # Replaced as text, a binary changes its length; which of the two another word means is a guess.
     raise refused("conda-layout", archive, f"its file_mode is {shown(str(mode))}, not text or binary", member=path)
 
 
@@ -141,10 +136,7 @@ def _lines(data: bytes, archive: str, member: str) -> Iterator[str]:
 
 
 def _read_has_prefix(data: bytes, archive: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """`PLACEHOLDER MODE PATH`, each perhaps in quotes, or a path alone.
-
-    Any other number of fields is refused: which part is the placeholder would be a guess. conda refuses it too.
-    """
+    """Parse lines of `PLACEHOLDER MODE PATH`, each optionally quoted, or of a path alone, as conda does."""
     for line in _lines(data, archive, _HAS_PREFIX):
         fields = [double or single or bare for double, single, bare in _QUOTED.findall(line)]
         if len(fields) == 3:
@@ -152,6 +144,5 @@ def _read_has_prefix(data: bytes, archive: str) -> Iterator[tuple[str, tuple[str
         elif len(fields) == 1:
             yield fields[0], (_DEFAULT_PLACEHOLDER, "text")
         else:
-            raise refused(
-                "conda-layout", archive, f"not a placeholder, mode and path: {shown(line)}", member=_HAS_PREFIX
-            )
+            problem = f"not a placeholder, mode and path: {shown(line)}"
+            raise refused("conda-layout", archive, problem, member=_HAS_PREFIX)

@@ -1,4 +1,4 @@
-"""JSON out of an archive, bounded in size, depth and number of values, and read in one way only (RFC 8259)."""
+"""JSON from an archive, parsed strictly (RFC 8259) and bounded in depth and number of values."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from bridge.archive.refusal import refused
 __all__ = ["parse_object"]
 
 _VALUES_PER_ENTRY = 20  # a path entry of paths.json has at most nine values
-_LONGEST_NUMBER = 40  # digits; more would be an attack on int()
+_LONGEST_NUMBER = 40  # digits; int() takes quadratic time
 
 
 def parse_object(data: bytes, archive: str, member: str, limits: Limits) -> Mapping[str, object]:
-    """Parse a JSON object. Where two parsers could read it differently, or one could be kept busy by it, it is refused.
+    """Parse a JSON object.
 
-    Raises `UnsafeInputError`: `conda-layout` (not UTF-8, not JSON, NaN, a key twice, not an object), `limit-size` (too
-    many values, too deep).
+    Raises `UnsafeInputError`: `conda-layout` (not UTF-8, not JSON, NaN, a duplicate key, not an object), `limit-size`.
     """
     values = data.count(b",") + data.count(b"[") + data.count(b"{")
     if values > _VALUES_PER_ENTRY * limits.entries:
@@ -43,30 +42,30 @@ def parse_object(data: bytes, archive: str, member: str, limits: Limits) -> Mapp
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key comes twice")
-    return found
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a duplicate key")
+    return document
 
 
 def _no_constant(text: str) -> object:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _bounded_int(text: str) -> int:
     if len(text) > _LONGEST_NUMBER:
-        raise ValueError("a number of too many digits")
+        raise ValueError("a number with too many digits")
     return int(text)
 
 
 def _bounded_float(text: str) -> float:
     if len(text) > _LONGEST_NUMBER:
-        raise ValueError("a number of too many digits")
+        raise ValueError("a number with too many digits")
     return float(text)
 
 
 def _check_depth(value: object, depth: int) -> None:
-    """Raise `RecursionError` for containers nested more than `depth` deep, as json does for a thousand."""
+    """Raise `RecursionError` for containers nested more than `depth` deep."""
     layer: Sequence[object] = [value]
     for _ in range(depth + 1):
         layer = [

@@ -1,7 +1,7 @@
-"""Entry points that become commands: `name = module:attribute`, of a wheel or of a noarch conda package.
+"""Entry points that become commands: `name = module:attribute`, of a wheel or a noarch conda package.
 
-A name becomes a file in `bin`, module and attribute become code: so all three are held to a strict form, whatever the
-specification lets pass (CVE-2026-8643, CVE-2026-47425; W65, W66, CA22).
+The name becomes a file in `bin`, module and attribute become code, so all three must have a stricter form than the
+specification requires (CVE-2026-8643, CVE-2026-47425; W65, W66, CA22).
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 from bridge.archive.refusal import refused, shown
 
-__all__ = ["SCRIPT_GROUPS", "EntryPoint", "parse_entry_point", "read_entry_points"]
+__all__ = ["EntryPoint", "parse_entry_point", "read_entry_points"]
 
-SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
+_SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
 
 _NAME = re.compile(r"[\w+][\w.+ -]*\Z")
 _EXTRAS = re.compile(r"\s*\[[\w\s,.-]*\]\Z")
-_LONGEST_NAME = 200  # characters; a file name holds 255 bytes
+_LONGEST_NAME = 200  # characters; a file name has at most 255 bytes
 _LONGEST_TEXT = 1024
 _LINE_BREAKS = re.compile("[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryPoint:
-    """One command. `group` is `console_scripts` or `gui_scripts`; `attribute` may be dotted; extras are dropped."""
+    """One command, without extras. `group` is `console_scripts` or `gui_scripts`; `attribute` may be dotted."""
 
     group: str
     name: str
@@ -33,16 +33,16 @@ class EntryPoint:
 
 
 def parse_entry_point(text: str, group: str, archive: str, source: str) -> EntryPoint:
-    """Parse `name = module:attribute [extras]`. Raises `UnsafeInputError` (`entry-point`); `source` is its member."""
-    name, mark, value = (part.strip() for part in text[:_LONGEST_TEXT].partition("="))
-    if not mark or len(text) > _LONGEST_TEXT:
+    """Parse `name = module:attribute [extras]` of the member `source`. Raises `UnsafeInputError` (`entry-point`)."""
+    name, separator, value = (part.strip() for part in text[:_LONGEST_TEXT].partition("="))
+    if not separator or len(text) > _LONGEST_TEXT:
         raise refused("entry-point", archive, f"not NAME = MODULE:ATTRIBUTE: {shown(text)}", member=source)
     if not _NAME.match(name) or len(name) > _LONGEST_NAME:
-        raise refused("entry-point", archive, f"a command cannot be called {shown(name)!r}", member=source)
-    module, mark, attribute = _EXTRAS.sub("", value).partition(":")
+        raise refused("entry-point", archive, f"invalid command name {shown(name)!r}", member=source)
+    module, separator, attribute = _EXTRAS.sub("", value).partition(":")
     module, attribute = module.strip(), attribute.strip()
-    if not mark or not _is_dotted(module) or not _is_dotted(attribute):
-        problem = f"the command {name} should be MODULE:ATTRIBUTE, and is {shown(value)}"
+    if not separator or not _is_dotted(module) or not _is_dotted(attribute):
+        problem = f"the command {name} should be MODULE:ATTRIBUTE, not {shown(value)}"
         raise refused("entry-point", archive, problem, member=source)
     return EntryPoint(group=group, name=name, module=module, attribute=attribute)
 
@@ -52,35 +52,34 @@ def _is_dotted(text: str) -> bool:
 
 
 def read_entry_points(data: bytes, archive: str, source: str) -> tuple[EntryPoint, ...]:
-    """The commands of an entry_points.txt, in its order; other groups are passed over.
+    """The commands of an entry_points.txt in order, without other groups.
 
-    Lines are read one by one, so that a value that goes on in the next line, which only some readers join, is refused.
-    Names keep their case. Raises `UnsafeInputError` (`entry-point`).
+    Continuation lines, which only some readers join, are refused. Names keep their case. Raises `UnsafeInputError`
+    (`entry-point`).
     """
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise refused("entry-point", archive, "not UTF-8", member=source, offset=error.start) from error
     if _LINE_BREAKS.search(text):
-        raise refused(
-            "entry-point", archive, "a control character that some readers take as a line break", member=source
-        )
+        problem = "a control character that some readers treat as a line break"
+        raise refused("entry-point", archive, problem, member=source)
     group = ""
     indent = 0
-    found: dict[tuple[str, str], EntryPoint] = {}
+    points: dict[tuple[str, str], EntryPoint] = {}
     for line in text.split("\n"):
         content = line.strip()
         if not content or content.startswith(("#", ";")):
             continue
         if content.startswith("[") and content.endswith("]"):
             group, indent = content[1:-1].strip(), len(line)
-        elif group in SCRIPT_GROUPS:
+        elif group in _SCRIPT_GROUPS:
             depth = len(line) - len(line.lstrip())
             if depth > indent:
                 raise refused("entry-point", archive, f"a line that continues another: {shown(content)}", member=source)
             indent = depth
             point = parse_entry_point(content, group, archive, source)
-            if (group, point.name) in found:
-                raise refused("entry-point", archive, f"the command {point.name} comes twice", member=source)
-            found[group, point.name] = point
-    return tuple(found.values())
+            if (group, point.name) in points:
+                raise refused("entry-point", archive, f"the command {point.name} is defined twice", member=source)
+            points[group, point.name] = point
+    return tuple(points.values())

@@ -1,4 +1,4 @@
-"""How large an archive, and what is in it, may be before it is refused. Sizes are in bytes."""
+"""Limits on the size of an archive and its content. Sizes are in bytes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ _GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on one archive. Every one of them is checked before, or while, the bytes concerned are read.
+    """Bounds on one archive, checked before or while the bytes are read.
 
     :param entries: members of one zip or tar.
-    :param ratio: content per packed byte, judged once the content exceeds `ratio_free` bytes.
-    :param tar_ratio: the same of a tar that is packed as one stream, where each file is packed by what the others have:
-        the 1,900 modules of kubernetes 37 become 75 times as many bytes.
+    :param ratio: content per packed byte, checked above `ratio_free` bytes of content.
+    :param tar_ratio: the same for a compressed tar; the 1,900 modules of kubernetes 37 have a ratio of 75.
     :param directory: of a zip's central directory.
-    :param depth: components of a member's name. `name` is the whole name, `component` one part of it, in UTF-8 bytes.
-    :param info_depth: the same below a conda package's `info/`, which is unpacked and not installed; so is `info_name`.
-        rattler-build packs a recipe's whole folder, its own build folders included. `long_infos`: how many members may
-        be longer or deeper than `name` and `depth` allow, for the memory's sake.
+    :param depth: components of a member's name; `name` is the whole name, `component` one part, in UTF-8 bytes.
+    :param info_depth: as `depth`, and `info_name` as `name`, below a conda package's `info/`, which is not installed:
+        rattler-build packs a recipe's whole directory there. At most `long_infos` members may need them.
     :param metadata: METADATA; `record`, `entry_points` and `wheel` are the dist-info files of those names.
-    :param paths_json: paths.json, and what stood in its place before it (`files`, `has_prefix`, `no_link`).
+    :param paths_json: paths.json or its predecessors (`files`, `has_prefix`, `no_link`).
     :param document: any other JSON document (about.json, link.json, metadata.json).
     :param json_depth: how deep JSON may nest.
-    :param zstd_window: what a zstd decoder must keep in memory.
+    :param zstd_window: memory of a zstd decoder.
     """
 
     entries: int = 200_000

@@ -1,4 +1,4 @@
-"""Where the symbolic links of a package lead, followed as the kernel follows them, without a file system."""
+"""Resolve a package's symbolic links as the kernel does, without a file system."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from bridge.archive.refusal import refused, shown
 
 __all__ = ["check_links"]
 
-_HOPS = 40  # Linux gives up after as many
-_STEPS = 2_000_000  # path components followed for all links together; real packages need thousands
+_HOPS = 40  # Linux's limit
+_STEPS = 2_000_000  # path components for all links together; real packages need thousands
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 
 
 def check_links(links: Mapping[str, str], archive: str) -> None:
-    """Refuse links that leave the tree, be it through other links; loops stay inside, and lead nowhere (CA04, CA05).
+    """Refuse links that leave the tree, also through other links (CA04, CA05).
 
     :param links: path → target, as written.
 
@@ -29,7 +29,7 @@ def check_links(links: Mapping[str, str], archive: str) -> None:
             raise refused("path-escape", archive, problem, member=path)
         steps -= used
         if steps <= 0:
-            raise refused("limit-entries", archive, "its symbolic links take too many steps to follow", member=path)
+            raise refused("limit-entries", archive, "its symbolic links take too many steps to resolve", member=path)
 
 
 def _is_absolute(target: str) -> bool:
@@ -38,7 +38,7 @@ def _is_absolute(target: str) -> bool:
 
 
 def _follow(path: str, links: Mapping[str, str], most: int) -> int | None:
-    """How many components were walked from a link to where it leads; `None`: out of the tree."""
+    """The number of components followed from a link to its target; `None` if it leaves the tree."""
     parents = path.split("/")[:-1]
     ahead = links[path].split("/")[::-1]
     hops = steps = 0

@@ -1,4 +1,4 @@
-"""RECORD: which members a wheel says it has, with the hash of each (PEP 376, PEP 427, the wheel specification)."""
+"""RECORD: a wheel's list of its members with their hashes (PEP 376, PEP 427, the wheel specification)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from bridge.archive.refusal import refused
 
-__all__ = ["RECORD_ALGORITHMS", "RecordRow", "encode_digest", "read_record"]
+__all__ = ["RecordRow", "encode_digest", "read_record"]
 
 # PEP 427: "sha256 or better; specifically, md5, sha1 and sha224 are not permitted".
-RECORD_ALGORITHMS = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b"})
+_ALGORITHMS = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b"})
 
 _BLANK_LINES = 1000
 _SIZE = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
@@ -23,7 +23,7 @@ _SIZE = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRow:
-    """One row: the hash's algorithm and its unpadded urlsafe base64 text (`None`, `""`: no hash), the size in bytes."""
+    """One row: algorithm and unpadded urlsafe base64 digest (`None` and `""` without a hash), size in bytes."""
 
     algorithm: str | None
     digest: str
@@ -31,11 +31,11 @@ class RecordRow:
 
     @property
     def is_hex(self) -> bool:
-        """Whether the hash is written in hex: not what the specification says, but as good a promise."""
+        """Whether the hash is in hex, which the specification does not allow but is as strong."""
         return self.algorithm is not None and len(self.digest) == 2 * hashlib.new(self.algorithm).digest_size
 
     def accepts(self, digest: bytes) -> bool:
-        """Whether a digest, by this row's algorithm, is the one promised; a row without a hash accepts any."""
+        """Whether the row has this digest, or no hash."""
         if self.algorithm is None:
             return True
         return self.digest == encode_digest(digest) or (self.is_hex and self.digest.lower() == digest.hex())
@@ -47,14 +47,13 @@ def encode_digest(digest: bytes) -> str:
 
 
 def read_record(data: bytes, archive: str, member: str, exempt: frozenset[str], most: int) -> Mapping[str, RecordRow]:
-    """Path → row, read as the standard library's csv module reads it in strict mode; blank lines are passed over.
+    """Path → row, parsed by the csv module in strict mode, without blank lines.
 
     :param member: RECORD's own name, for errors.
-    :param exempt: names whose hash is not looked at: RECORD itself and its signatures.
-    :param most: how many rows there can be, for memory's sake: a row without a member is an error anyway.
+    :param exempt: names whose hash is ignored: RECORD itself and its signatures.
+    :param most: the largest possible number of rows, to bound memory.
 
-    Raises `UnsafeInputError`: `record-invalid` (not UTF-8, not three fields, a path twice, a malformed hash or size,
-    too many rows), `record-algorithm` (weaker than sha256, or unknown).
+    Raises `UnsafeInputError`: `record-invalid`; `record-algorithm` for one unknown or weaker than sha256.
     """
     rows: dict[str, RecordRow] = {}
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""), strict=True)
@@ -62,7 +61,7 @@ def read_record(data: bytes, archive: str, member: str, exempt: frozenset[str], 
         for fields in reader:
             line = f"line {reader.line_num}"
             if len(rows) > most or reader.line_num > 2 * most + _BLANK_LINES:
-                raise refused("record-invalid", archive, f"more than the {most} rows there can be", member=member)
+                raise refused("record-invalid", archive, f"more rows than the {most} possible", member=member)
             if not fields:
                 continue
             if len(fields) != 3:
@@ -84,11 +83,11 @@ def _read_row(fields: list[str], archive: str, is_exempt: bool) -> RecordRow:
         return RecordRow(algorithm=None, digest="", size=None)
     if size and not _SIZE.match(size):
         raise refused("record-invalid", archive, "its size in RECORD is not a number", member=path)
-    algorithm, mark, digest = hashed.partition("=")
-    if hashed and (not mark or not digest):
-        raise refused("record-invalid", archive, "its hash in RECORD is not of the form ALGORITHM=DIGEST", member=path)
-    if hashed and algorithm not in RECORD_ALGORITHMS:
+    algorithm, separator, digest = hashed.partition("=")
+    if hashed and (not separator or not digest):
+        raise refused("record-invalid", archive, "its hash in RECORD is not ALGORITHM=DIGEST", member=path)
+    if hashed and algorithm not in _ALGORITHMS:
         known = algorithm in hashlib.algorithms_available
         problem = f"its hash in RECORD is {algorithm[:32]}, which is {'too weak' if known else 'unknown'}"
-        raise refused("record-algorithm", archive, f"{problem}: sha256 or better is due", member=path)
+        raise refused("record-algorithm", archive, f"{problem}: sha256 or better is required", member=path)
     return RecordRow(algorithm=algorithm or None, digest=digest.rstrip("="), size=int(size) if size else None)

@@ -1,12 +1,12 @@
-"""A source distribution, judged whole before anything of it is unpacked (PEP 517, PEP 625): `.tar.gz` and `.zip`.
+"""Validate a source distribution, `.tar.gz` or `.zip`, before anything of it is unpacked (PEP 517, PEP 625).
 
-What is asked of it is what unpacking safely needs: one folder at its top, plain names, links that stay inside.
+It must have one top directory, plain names, and links that stay inside.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -14,14 +14,14 @@ from typing import BinaryIO, Literal
 from bridge.archive.bounded_stream import BoundedStream
 from bridge.archive.limits import DEFAULT_LIMITS, Limits
 from bridge.archive.links import check_links
-from bridge.archive.refusal import refused
+from bridge.archive.refusal import refused, too_large
 from bridge.archive.tars import scan_tar
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
 from bridge.archive.zips import read_directory
 from converters.errors import UnsafeInputError
 
-__all__ = ["SdistManifest", "SdistMember", "check_sdist", "read_members"]
+__all__ = ["SdistMember", "check_sdist", "read_members"]
 
 _BUFFER = 1 << 16
 _INPUT = 1 << 17
@@ -32,9 +32,9 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SdistMember:
-    """One member under its name in the archive; `link` is a symlink's target, or the member that a hard link names.
+    """One member; `link` is a symlink's target or the member that a hard link names.
 
-    `offset` is where its content begins: in the unpacked tar; of a zip `entry` says it.
+    `offset` is where its content begins in the unpacked tar; for a zip see `entry`.
     """
 
     path: str
@@ -48,7 +48,7 @@ class SdistMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SdistManifest:
-    """What an sdist holds. `root` is the folder at its top; `metadata` its PKG-INFO's bytes, where there is one."""
+    """The content of an sdist; `root` is its top directory, `metadata` its PKG-INFO."""
 
     filename: str
     root: str
@@ -57,12 +57,12 @@ class SdistManifest:
 
 
 def check_sdist(path: Path, *, limits: Limits = DEFAULT_LIMITS, filename: str | None = None) -> SdistManifest:
-    """Judge the sdist at `path`, and write nothing.
+    """Validate the sdist at `path`, and write nothing.
 
-    :param filename: the sdist's own file name, where `path` has another one (a cache's).
+    :param filename: the sdist's own file name, if `path` has another one.
 
     Raises `UnsafeInputError` (exit 3: `sdist-layout`, `tar-*`, `zip-*`, `path-*`, `limit-*`), `IntegrityError` (exit 5:
-    `zip-crc`) and `OSError` where the file cannot be read.
+    `zip-crc`) and `OSError`.
     """
     name = filename or path.name
     with path.open("rb", buffering=_BUFFER) as stream:
@@ -71,7 +71,7 @@ def check_sdist(path: Path, *, limits: Limits = DEFAULT_LIMITS, filename: str | 
         try:
             return _check_tar(stream, path.stat().st_size, name, limits)
         except UnsafeInputError as error:
-            if error.id != "conda-layout":  # what the validator of tars calls the layout of its other callers
+            if error.id != "conda-layout":  # the tar validator's id for conda packages
                 raise
             raise UnsafeInputError(
                 "sdist-layout", error.message, context=error.context, hint=error.hint, objects=error.objects
@@ -79,10 +79,7 @@ def check_sdist(path: Path, *, limits: Limits = DEFAULT_LIMITS, filename: str | 
 
 
 def read_members(path: Path, manifest: SdistManifest) -> Iterator[tuple[SdistMember, Iterator[bytes]]]:
-    """The files of an sdist that `check_sdist` judged, with their content, in the order of the archive.
-
-    Each content must be read before the next one.
-    """
+    """The files of a validated sdist with their content, in order; read each before the next one."""
     name = manifest.filename
     with path.open("rb", buffering=_BUFFER) as stream:
         if name.endswith(".zip"):
@@ -115,14 +112,13 @@ def _check_zip(stream: BinaryIO, name: str, limits: Limits) -> SdistManifest:
     metadata = None
     if info is not None:
         if info.size > limits.metadata:
-            problem = f"{info.size} bytes; at most {limits.metadata} are allowed"
-            raise refused("limit-size", name, problem, member=info.name)
+            raise too_large(name, info.size, limits.metadata, member=info.name)
         metadata = b"".join(read_member(stream, info, name))
     return SdistManifest(filename=name, root=root, members=members, metadata=metadata)
 
 
 def _check_tar(stream: BinaryIO, size: int, name: str, limits: Limits) -> SdistManifest:
-    # PEP 625 has the folder named as the file; older sdists call it otherwise, and are read a second time.
+    # By PEP 625 the directory is named as the file; older sdists with another name are read twice.
     wanted = f"{name.removesuffix('.tar.gz')}/PKG-INFO"
     contents = scan_tar(gzip_content(stream, name), size, name, limits, {wanted: limits.metadata})
     members = tuple(
@@ -137,16 +133,12 @@ def _check_tar(stream: BinaryIO, size: int, name: str, limits: Limits) -> SdistM
         for member in contents.members.values()
     )
     root = _root((member.path for member in members if member.kind != "directory"), name)
-    check_links(_links(members), name)
+    check_links({member.path: member.link or "" for member in members if member.kind == "symlink"}, name)
     info = contents.members.get(f"{root}/PKG-INFO")
     if info is not None and info.kind == "file" and info.path not in contents.documents:
         contents = scan_tar(gzip_content(stream, name), size, name, limits, {info.path: limits.metadata})
     metadata = contents.documents.get(f"{root}/PKG-INFO")
     return SdistManifest(filename=name, root=root, members=members, metadata=metadata)
-
-
-def _links(members: Iterable[SdistMember]) -> Mapping[str, str]:
-    return {member.path: member.link or "" for member in members if member.kind == "symlink"}
 
 
 def _root(paths: Iterable[str], name: str) -> str:
@@ -156,15 +148,15 @@ def _root(paths: Iterable[str], name: str) -> str:
         roots.add(root)
         has_files_above = has_files_above or not slash
     if len(roots) != 1 or has_files_above:
-        raise refused("sdist-layout", name, "an sdist has one folder at its top, and everything lies in it (PEP 517)")
+        raise refused("sdist-layout", name, "an sdist has one top directory that contains everything (PEP 517)")
     return roots.pop()
 
 
 def gzip_content(stream: BinaryIO, archive: str) -> Iterator[bytes]:
-    """The content of a gzip file of one member (RFC 1952) in blocks of at most 1 MiB, from the start of the file.
+    """Yield the content of a single-member gzip file (RFC 1952) from its start in blocks of at most 1 MiB.
 
-    A second member is refused, as garbage is: some unpackers read on, others stop. Zeros may pad the file. Raises
-    `UnsafeInputError` (`sdist-layout`).
+    Zeros may pad the file; a second member, which not all unpackers read, is refused. Raises `UnsafeInputError`
+    (`sdist-layout`).
     """
     stream.seek(0)
     decoder = zlib.decompressobj(_GZIP)
@@ -175,13 +167,13 @@ def gzip_content(stream: BinaryIO, archive: str) -> Iterator[bytes]:
             if block:
                 yield block
             elif not data:
-                raise refused("sdist-layout", archive, "the gzip file is cut short", offset=stream.tell())
+                raise refused("sdist-layout", archive, "the gzip file is truncated", offset=stream.tell())
     except zlib.error as error:
         problem = f"it cannot be decompressed: {error}"
         raise refused("sdist-layout", archive, problem, offset=stream.tell()) from error
     rest = decoder.unused_data
     while rest:
         if rest.strip(b"\0"):
-            problem = "bytes after the gzip file, or a second one"
+            problem = "bytes after the gzip member, or a second one"
             raise refused("sdist-layout", archive, problem, offset=stream.tell() - len(rest))
         rest = stream.read(_INPUT)

@@ -1,4 +1,4 @@
-"""One header block of a tar, read strictly (POSIX.1-2001 ustar, or GNU's magic), and the records of a pax header."""
+"""Strict parsing of a tar header block (POSIX.1-2001 ustar or GNU) and of pax records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["BLOCK", "Header", "parse_header", "parse_pax"]
 BLOCK = 512
 
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*\Z")
-# mode, uid, gid, size, mtime and checksum, as nearly all writers write them: one match instead of eight.
+# mode, uid, gid, size, mtime and checksum as most writers write them: one match instead of eight.
 _USUAL = re.compile(rb"(?:[0-7]{7}\0){3}(?:[0-7]{11}\0){2}[0-7]{6}\0 ")
 _USUAL_DEVICES = frozenset({b"\0" * 16, b"0000000\0" * 2})
 _OTHER_NUMBERS = (slice(108, 116), slice(116, 124), slice(136, 148), slice(329, 337), slice(337, 345))
@@ -27,7 +27,7 @@ _LENGTH = re.compile(rb"([1-9][0-9]{0,7}) ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """A header block. Names are bytes, up to their NUL; `size` and `real_size` (a GNU sparse file's) are in bytes."""
+    """A header block; names are bytes without NUL, `real_size` is a GNU sparse file's."""
 
     name: bytes
     kind: bytes
@@ -38,10 +38,10 @@ class Header:
 
 
 def parse_header(block: bytes, archive: str, offset: int) -> Header:
-    """Parse a header block. Raises `UnsafeInputError` (`conda-layout`): checksum, magic, or a number that is none."""
+    """Parse a header block. Raises `UnsafeInputError` (`conda-layout`) for a wrong checksum, magic or number."""
     checksum = sum(block) - sum(block[148:156]) + 8 * 0x20
     is_usual = bool(_USUAL.match(block, 100)) and block[329:345] in _USUAL_DEVICES
-    # Readers skip a header with a wrong checksum, stop at it, or take it: three trees.
+    # Readers skip, accept or stop at a header with a wrong checksum.
     if checksum != (int(block[148:154], 8) if is_usual else _octal(block[148:156])):
         raise refused("conda-layout", archive, "a tar header's checksum is wrong", offset=offset)
     magic = block[257:265]
@@ -50,9 +50,9 @@ def parse_header(block: bytes, archive: str, offset: int) -> Header:
         prefix = _text(block[345:500])
         if prefix:
             name = _join(prefix, name, archive, offset)
-    elif magic != _MAGIC_GNU:  # The tars of before 1988 have none; no writer of packages does, and readers guess.
+    elif magic != _MAGIC_GNU:
         raise refused("conda-layout", archive, "a tar header that is neither ustar, pax nor GNU", offset=offset)
-    elif any(block[345:500]) and block[156:157] != b"S":  # Some readers would put this before the name, others not.
+    elif any(block[345:500]) and block[156:157] != b"S":  # readers differ in whether this belongs to the name
         raise refused("conda-layout", archive, "a GNU tar header with a name prefix", member=name, offset=offset)
     kind = block[156:157]
     if is_usual:
@@ -70,12 +70,12 @@ def parse_header(block: bytes, archive: str, offset: int) -> Header:
 
 
 def _unusual_numbers(block: bytes, archive: str, name: bytes, offset: int) -> tuple[int, int]:
-    """Size and mode, where a number is not written in the way that nearly all writers share."""
+    """Size and mode of a header with an unusual number format."""
     size, mode = _number(block[124:136]), _octal(block[100:108])
-    # Owner, time and device decide nothing, but some readers stop, without a word, at a header where one is malformed.
+    # Owner, time and device are unused, but some readers silently stop at a malformed one.
     are_numbers = all(_octal(block[place]) is not None or block[place][0] in _BASE_256 for place in _OTHER_NUMBERS)
     if size is None or mode is None or not are_numbers:
-        raise refused("conda-layout", archive, "a tar header with a number that is none", member=name, offset=offset)
+        raise refused("conda-layout", archive, "a tar header with an invalid number", member=name, offset=offset)
     return size, mode
 
 
@@ -84,41 +84,38 @@ def _text(field: bytes) -> bytes:
 
 
 def _join(prefix: bytes, name: bytes, archive: str, offset: int) -> bytes:
-    """The two parts of a ustar name. Readers differ where one part is empty or a dot."""
+    """Join the parts of a ustar name; readers differ if one is empty or a dot."""
     if not name or name.strip(b"/.") == b"" or prefix in {b".", b"/"}:
-        raise refused("conda-layout", archive, "a tar name split where no writer splits it", member=name, offset=offset)
+        raise refused("conda-layout", archive, "an ambiguously split tar name", member=name, offset=offset)
     return prefix + b"/" + name
 
 
 def _octal(field: bytes) -> int | None:
-    found = _OCTAL.match(field)
-    return None if found is None else int(found[1] or b"0", 8)
+    match = _OCTAL.match(field)
+    return None if match is None else int(match[1] or b"0", 8)
 
 
 def _number(field: bytes) -> int | None:
-    """Octal, or GNU's base 256; `None` for neither, and for a negative number (CVE-2025-8194)."""
+    """Octal or GNU's base 256; `None` for anything else and for negative numbers (CVE-2025-8194)."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     return _octal(field)
 
 
 def parse_pax(data: bytes, archive: str, offset: int, *, is_global: bool, largest: int) -> Mapping[str, str]:
-    """The records of a pax header that decide something: path, linkpath, size (CA09, CA10).
+    """The records path, linkpath, size and hdrcharset of a pax header (CA09, CA10); others are only validated.
 
-    Everything else is checked for its form and passed over. Raises `UnsafeInputError`: `tar-pax` (a malformed record, a
-    keyword twice, a path or a size for all members at once, a sparse file, a charset), `limit-size` (a sparse file
-    above `largest` bytes).
+    Raises `UnsafeInputError`: `tar-pax`; `limit-size` for a sparse file above `largest` bytes.
     """
     records: dict[str, str] = {}
     position = 0
     while position < len(data):
         key, value, end = _pax_record(data, position, archive, offset)
         if key in records:
-            raise refused("tar-pax", archive, f"the pax keyword {shown(key)} comes twice", offset=offset)
+            raise refused("tar-pax", archive, f"duplicate pax keyword {shown(key)}", offset=offset)
         records[key] = value
         position = end
-    # A keyword for all members changes names and sizes of members that other readers see unchanged; an empty path, or
-    # one in another charset, is read differently by each.
+    # Readers differ in global keywords, in empty values, and in other charsets.
     _refuse_sparse(records, archive, offset, largest)
     for key, value in records.items():
         if key == "hdrcharset" and value != _UTF8_CHARSET:
@@ -131,28 +128,26 @@ def parse_pax(data: bytes, archive: str, offset: int, *, is_global: bool, larges
 
 
 def _refuse_sparse(records: Mapping[str, str], archive: str, offset: int, largest: int) -> None:
-    """A reader that does not know sparse files takes the map of the holes for content (CA11)."""
+    """Refuse sparse files: some readers would treat the map of the holes as content (CA11)."""
     for key in ("GNU.sparse.size", "GNU.sparse.realsize"):
         size = records.get(key, "")
         if size.isdecimal() and (len(size) > len(str(largest)) or int(size) > largest):
-            problem = f"a sparse file of {shown(size)} bytes; at most {largest} are allowed"
-            raise refused("limit-size", archive, problem, offset=offset)
+            raise refused("limit-size", archive, f"{shown(size)} bytes; at most {largest} are allowed", offset=offset)
     if any(key.startswith("GNU.sparse.") for key in records):
         raise refused("tar-pax", archive, "a sparse file", offset=offset)
 
 
 def _pax_record(data: bytes, position: int, archive: str, offset: int) -> tuple[str, str, int]:
-    """One `LENGTH KEY=VALUE` line, the length counting all of it."""
-    found = _LENGTH.match(data, position)
-    end = position + int(found[1]) if found else 0
-    if found is None or not found.end() < end <= len(data) or data[end - 1 : end] != b"\n":
+    """One `LENGTH KEY=VALUE` line; the length includes itself."""
+    length = _LENGTH.match(data, position)
+    end = position + int(length[1]) if length else 0
+    if length is None or not length.end() < end <= len(data) or data[end - 1 : end] != b"\n":
         raise refused("tar-pax", archive, "a malformed pax record", offset=offset)
-    key, mark, value = data[found.end() : end - 1].partition(b"=")
-    if not key or not mark or b"\0" in key:
+    key, separator, value = data[length.end() : end - 1].partition(b"=")
+    if not key or not separator or b"\0" in key:
         raise refused("tar-pax", archive, "a pax record without a keyword, or with a NUL", offset=offset)
     if key.startswith((b"SCHILY.xattr.", b"LIBARCHIVE.")):
-        # Extended attributes, as bsdtar writes them on macOS (`com.apple.provenance`). Their values are binary, NUL
-        # included; no client of conda packages restores them.
+        # Extended attributes with binary values, as bsdtar writes them on macOS; no conda client restores them.
         return key.decode("ascii", "backslashreplace"), "", end
     if b"\0" in value:
         raise refused("tar-pax", archive, "a pax record without a keyword, or with a NUL", offset=offset)

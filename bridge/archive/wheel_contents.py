@@ -1,11 +1,10 @@
-"""The members of a wheel that was judged, read again at the places that were judged."""
+"""Read the members of a validated wheel."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import IO, cast
 
 from bridge.archive.wheels import WheelManifest
@@ -14,14 +13,14 @@ from bridge.archive.zip_member import ZipMember
 
 __all__ = ["WheelContents", "as_stream"]
 
-_SMALL = 1 << 20  # bytes; what is larger is inflated while it is read
+_SMALL = 1 << 20  # bytes; larger members are inflated while they are read
 _BUFFER = 1 << 16
 
 
 class WheelContents:
-    """A wheel, open. Two members are never read at a time: they share one file.
+    """An open wheel, of which one member at a time can be read.
 
-    What changed since the wheel was judged is told as `IntegrityError` or `UnsafeInputError`, by size and CRC.
+    Raises `IntegrityError` or `UnsafeInputError` if a member's size or CRC changed since validation.
     """
 
     def __init__(self, path: Path, manifest: WheelManifest) -> None:
@@ -32,9 +31,7 @@ class WheelContents:
     def __enter__(self) -> WheelContents:  # noqa: PYI034 - `typing.Self` is of Python 3.11
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
 
     def open(self, name: str) -> IO[bytes]:
@@ -50,13 +47,11 @@ class WheelContents:
 
 
 def as_stream(blocks: Iterable[bytes]) -> IO[bytes]:
-    """Blocks as a stream, each asked for when it is read."""
+    """A stream over blocks, each requested when it is read."""
     return cast("IO[bytes]", io.BufferedReader(_Blocks(blocks), _SMALL))
 
 
 class _Blocks(io.RawIOBase):
-    """Blocks as a stream."""
-
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks: Iterator[bytes] = iter(blocks)
         self._rest = memoryview(b"")

@@ -1,4 +1,4 @@
-"""Where things are in a wheel: the dist-info directory, the data directory and its schemes, and the WHEEL file."""
+"""The layout of a wheel: dist-info directory, data directory with its schemes, WHEEL file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelLayout:
-    """A wheel's members, sorted out. `directories` are those that are members and those that files imply."""
+    """A wheel's members; `directories` include those that files imply."""
 
     dist_info: str
     data_dir: str | None
@@ -43,7 +43,7 @@ class WheelLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelFile:
-    """What the WHEEL file says."""
+    """The content of the WHEEL file."""
 
     version: str
     root_is_purelib: bool
@@ -52,21 +52,21 @@ class WheelFile:
 
 
 def find_layout(members: Sequence[ZipMember], archive: str, named: WheelName) -> WheelLayout:
-    """Sort out a wheel's members.
+    """Classify and validate a wheel's members.
 
-    Raises `UnsafeInputError`: `wheel-dist-info` (none, several, another project's, one hidden in the data directory),
-    `wheel-scheme` (W36), `reserved-path` (W39), `path-collision` (two members for one place once installed).
+    Raises `UnsafeInputError`: `wheel-dist-info`, `wheel-scheme` (W36), `reserved-path` (W39), `path-collision` (two
+    members for one installed path).
     """
     files = {member.name: member for member in members if not member.is_directory}
     entries = tuple(member for member in members if member.is_directory)
     directories = check_tree(files, [entry.name[:-1] for entry in entries], archive)
-    roots = sorted(folder for folder in directories if "/" not in folder)
+    roots = sorted(directory for directory in directories if "/" not in directory)
     infos = [root for root in roots if root.lower().endswith(".dist-info")]
     dist_info = dist_info_member(list(files), archive, "METADATA").split("/", 1)[0]
     if infos != [dist_info]:
         raise refused("wheel-dist-info", archive, f"a wheel has one dist-info directory; found: {', '.join(infos)}")
     _check_root(dist_info, ".dist-info", named, archive, "wheel-dist-info")
-    for name in files:  # installer looks for the scheme of such a file without end
+    for name in files:  # installer loops forever on such a file
         if "/" not in name and name.lower().endswith(".data") and _fits(name, ".data", named):
             raise refused("wheel-scheme", archive, "a file where the data directory belongs", member=name)
     data_dirs = [root for root in roots if root.lower().endswith(".data")]
@@ -86,7 +86,7 @@ def find_layout(members: Sequence[ZipMember], archive: str, named: WheelName) ->
 
 
 def _check_root(root: str, suffix: str, named: WheelName, archive: str, error_id: str) -> None:
-    """Refuse a dist-info or data directory that bears another project's name, or another version."""
+    """Refuse a dist-info or data directory of another project or version."""
     if not _fits(root, suffix, named) or not root.endswith(suffix):
         problem = f"the directory {shown(root)} should be called {named.project}-{named.version}{suffix}"
         raise refused(error_id, archive, problem)
@@ -101,18 +101,18 @@ def _fits(root: str, suffix: str, named: WheelName) -> bool:
 
 
 def _check_data(data_dir: str, files: Mapping[str, ZipMember], directories: set[str], archive: str) -> None:
-    """Judge `NAME-VERSION.data/SCHEME/…`: known schemes, nothing reserved, no second member for the same place."""
+    """Validate `NAME-VERSION.data/SCHEME/…`: known schemes, nothing reserved, one member per installed path."""
     inside = f"{data_dir}/"
     for path in (*files, *directories):
-        scheme, mark, _ = path[len(inside) :].partition("/")
-        if path.startswith(inside) and (scheme not in _PLACES or (path in files and not mark)):
-            raise refused("wheel-scheme", archive, "no scheme of a data directory", member=path)
+        scheme, separator, _ = path[len(inside) :].partition("/")
+        if path.startswith(inside) and (scheme not in _PLACES or (path in files and not separator)):
+            raise refused("wheel-scheme", archive, "not a scheme of a data directory", member=path)
     places: dict[str, str] = {}
     for path in files:
         place = _installed_place(path, inside)
         other = places.setdefault(place, path)
         if other != path:
-            problem = f"it would be installed to the same place as {shown(other)}"
+            problem = f"it would be installed to the same path as {shown(other)}"
             raise refused("path-collision", archive, problem, member=path)
         if path.startswith(inside):
             first, _, rest = place.lower().partition("/")
@@ -124,7 +124,7 @@ def _check_data(data_dir: str, files: Mapping[str, ZipMember], directories: set[
 
 
 def _installed_place(path: str, inside: str) -> str:
-    """Where a member goes, below the prefix, in words that need no python version."""
+    """A member's path below the prefix, independent of the python version."""
     if not path.startswith(inside):
         return f"site-packages/{path}"
     scheme, _, rest = path[len(inside) :].partition("/")
@@ -132,15 +132,15 @@ def _installed_place(path: str, inside: str) -> str:
 
 
 def read_wheel_file(data: bytes, archive: str, member: str) -> WheelFile:
-    """Read WHEEL. Raises `UnsafeInputError` (`metadata-invalid`) if it is not of version 1, or unclear (W68)."""
+    """Parse WHEEL. Raises `UnsafeInputError` (`metadata-invalid`) if ambiguous or not of version 1 (W68)."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise refused("metadata-invalid", archive, "not UTF-8", member=member, offset=error.start) from error
     fields: dict[str, list[str]] = {}
     for line in text.replace("\r\n", "\n").split("\n"):
-        key, mark, value = line.partition(":")
-        if mark:
+        key, separator, value = line.partition(":")
+        if separator:
             fields.setdefault(key.strip().lower(), []).append(value.strip())
     version = _single(fields, "Wheel-Version", archive, member)
     parsed = _VERSION.match(version)
@@ -163,5 +163,5 @@ def read_wheel_file(data: bytes, archive: str, member: str) -> WheelFile:
 def _single(fields: Mapping[str, list[str]], key: str, archive: str, member: str) -> str:
     values = fields.get(key.lower(), [])
     if len(values) != 1:
-        raise refused("metadata-invalid", archive, f"{key} is there {len(values)} times, not once", member=member)
+        raise refused("metadata-invalid", archive, f"{key} occurs {len(values)} times, not once", member=member)
     return values[0]

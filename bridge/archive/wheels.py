@@ -1,18 +1,19 @@
-"""A wheel, judged whole before anything of it is unpacked: zip, names, metadata, RECORD, entry points (PEP 427)."""
+"""Validate a wheel before anything of it is unpacked: zip, names, metadata, RECORD, entry points (PEP 427)."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO
 
 from bridge.archive.entry_points import EntryPoint, read_entry_points
 from bridge.archive.limits import DEFAULT_LIMITS, Limits
-from bridge.archive.paths import Caution, cautions, refuse_cautions
+from bridge.archive.paths import Caution, cautions
 from bridge.archive.record import RecordRow, encode_digest, read_record
-from bridge.archive.refusal import damaged, refused, shown
+from bridge.archive.refusal import damaged, refused, shown, too_large
 from bridge.archive.wheel_layout import WheelLayout, find_layout, read_wheel_file
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
@@ -23,16 +24,12 @@ from converters.wheel import CoreMetadata, check_name, parse_metadata, parse_whe
 __all__ = ["WheelManifest", "WheelMember", "check_wheel"]
 
 _BUFFER = 1 << 16
-_SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")  # PEP 427: these bear no hash in RECORD
+_SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")  # without a hash in RECORD (PEP 427)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelMember:
-    """One file of a wheel, under its name in the archive. `sha256` is of the bytes that were read, in hex.
-
-    :param native: what its first bytes say, where they are those of native code.
-    :param entry: where it lies in the zip.
-    """
+    """One file of a wheel. `sha256` is computed, in hex; `native` is set for native code."""
 
     path: str
     sha256: str
@@ -44,12 +41,11 @@ class WheelMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelManifest:
-    """What a wheel holds, every byte of it hashed and held against RECORD.
+    """The content of a wheel, all hashed and compared with RECORD.
 
-    :param members: the files, in the order of the archive; directories are left out.
-    :param dist_info: the dist-info directory's name; `data_dir`: the data directory's, where there is one.
-    :param tags: the Tag lines of WHEEL, as they are written.
-    :param cautions: names that would meet, or could not lie, on another system.
+    :param members: the files in the order of the archive, without directories.
+    :param dist_info: the dist-info directory's name; `data_dir`: the data directory's, if any.
+    :param tags: the Tag lines of WHEEL, as written.
     """
 
     filename: str
@@ -69,19 +65,16 @@ def check_wheel(
     *,
     limits: Limits = DEFAULT_LIMITS,
     filename: str | None = None,
-    portable: bool = False,
     keep: Callable[[bytes], object] | None = None,
 ) -> WheelManifest:
-    """Judge the wheel at `path`; read it once, and write nothing.
+    """Validate the wheel at `path`; read it once, and write nothing.
 
-    :param filename: the wheel's own file name, where `path` has another one (a cache's).
-    :param portable: refuse names that would collide on a case-insensitive file system or that Windows cannot hold.
-    :param keep: takes the content of the files, block by block, in the order in which they lie in the archive. It is to
-        be trusted only once this has returned.
+    :param filename: the wheel's own file name, if `path` has another one.
+    :param keep: receives the files' content in blocks, in archive order; trust it only after this returns.
 
     Raises `UnsafeInputError` (exit 3: `zip-*`, `path-*`, `limit-*`, `wheel-*`, `record-invalid`, `record-algorithm`,
     `metadata-invalid`, `entry-point`, `reserved-path`), `IntegrityError` (exit 5: `zip-crc`, `record-hash`) and
-    `OSError` where the file cannot be read.
+    `OSError`.
     """
     name = filename or path.name
     named = parse_wheel_name(name)
@@ -93,9 +86,7 @@ def check_wheel(
         check_name(named, metadata, name)
         wheel = read_wheel_file(documents["WHEEL"], name, layout.member("WHEEL"))
         points = read_entry_points(documents.get("entry_points.txt", b""), name, layout.member("entry_points.txt"))
-        found = cautions([*layout.files, *layout.directories]) + wheel.cautions
-        if portable:
-            refuse_cautions(found, name)
+        warned = cautions([*layout.files, *layout.directories]) + wheel.cautions
         most = len(layout.files) + len(layout.directories)
         rows = read_record(documents["RECORD"], name, layout.member("RECORD"), _exempt(layout), most)
         _check_rows(rows, layout, name)
@@ -110,7 +101,7 @@ def check_wheel(
         wheel_version=wheel.version,
         root_is_purelib=wheel.root_is_purelib,
         tags=wheel.tags,
-        cautions=(*found, *_encoding_cautions(rows)),
+        cautions=(*warned, *_encoding_cautions(rows)),
     )
 
 
@@ -124,7 +115,7 @@ def _parse_metadata(data: bytes, layout: WheelLayout, name: str) -> CoreMetadata
 
 
 def _read_documents(stream: BinaryIO, layout: WheelLayout, name: str, limits: Limits) -> Mapping[str, bytes]:
-    """The dist-info files that decide something, each within its limit."""
+    """The dist-info files that bridge reads, each within its limit."""
     bounds = {
         "METADATA": ("metadata-invalid", limits.metadata),
         "WHEEL": ("metadata-invalid", limits.wheel),
@@ -139,8 +130,7 @@ def _read_documents(stream: BinaryIO, layout: WheelLayout, name: str, limits: Li
                 continue
             raise refused(missing, name, "it is missing", member=layout.member(document))
         if member.size > bound:
-            problem = f"{member.size} bytes; at most {bound} are allowed"
-            raise refused("limit-size", name, problem, member=member.name, offset=member.offset)
+            raise too_large(name, member.size, bound, member=member.name, offset=member.offset)
         documents[document] = b"".join(read_member(stream, member, name))
     return documents
 
@@ -150,7 +140,7 @@ def _exempt(layout: WheelLayout) -> frozenset[str]:
 
 
 def _check_rows(rows: Mapping[str, RecordRow], layout: WheelLayout, name: str) -> None:
-    """Every file has a row with a hash, and every row a file (W50, W51, W54, W55); rows of directories may be there."""
+    """Require a row with a hash for every file, and a file or directory for every row (W50, W51, W54, W55)."""
     exempt = _exempt(layout)
     for path, row in rows.items():
         if path in layout.files:
@@ -159,7 +149,7 @@ def _check_rows(rows: Mapping[str, RecordRow], layout: WheelLayout, name: str) -
         elif not (path.endswith("/") and path[:-1] in layout.directories):
             if ".." in path.split("/") or path.startswith("/"):
                 raise refused("path-escape", name, "RECORD lists a path outside the wheel", member=path)
-            raise refused("record-invalid", name, "RECORD lists it, and the wheel does not hold it", member=path)
+            raise refused("record-invalid", name, "RECORD lists it, but the wheel does not contain it", member=path)
     for path in layout.files:
         if path not in rows and path not in exempt:
             raise refused("record-invalid", name, "RECORD does not list it", member=path)
@@ -173,10 +163,10 @@ def _hash_members(
     name: str,
     keep: Callable[[bytes], object] | None,
 ) -> tuple[WheelMember, ...]:
-    """Read every member once, in the order of the file, and hold it against RECORD."""
+    """Read every member once, in file order, and compare it with RECORD."""
     known = {layout.member(document): data for document, data in documents.items()}
     hashed: dict[str, tuple[str, NativeFile | None]] = {}
-    for member in sorted([*layout.files.values(), *layout.directory_entries], key=_offset):
+    for member in sorted([*layout.files.values(), *layout.directory_entries], key=attrgetter("offset")):
         data = known.get(member.name)
         blocks = read_member(stream, member, name) if data is None else iter([data])
         if keep is not None:
@@ -201,14 +191,10 @@ def _kept(blocks: Iterator[bytes], keep: Callable[[bytes], object]) -> Iterator[
         yield block
 
 
-def _offset(member: ZipMember) -> int:
-    return member.offset
-
-
 def _hash_member(
     member: ZipMember, blocks: Iterator[bytes], row: RecordRow | None, name: str
 ) -> tuple[str, NativeFile | None]:
-    """The sha256 of the content, in hex, after holding it against its row in RECORD; and what native code it is."""
+    """Compare a member with its row in RECORD; return its sha256 in hex, and its kind of native code."""
     sha256 = hashlib.sha256()
     head = b""
     other = None
@@ -220,11 +206,11 @@ def _hash_member(
         if other is not None:
             other.update(block)
     if row is not None and row.size not in {None, member.size}:
-        problem = f"RECORD promises {row.size} bytes; it has {member.size}"
+        problem = f"RECORD gives {row.size} bytes; it has {member.size}"
         raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
     digest = (other or sha256).digest()
     if row is not None and not row.accepts(digest):
-        problem = f"RECORD promises {row.algorithm}={shown(row.digest)}; it is {row.algorithm}={encode_digest(digest)}"
+        problem = f"RECORD gives {row.algorithm}={shown(row.digest)}; it is {row.algorithm}={encode_digest(digest)}"
         raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
     return sha256.hexdigest(), read_native(member.name, head)
 

@@ -1,4 +1,4 @@
-"""Reading a zip member's content in blocks, held against its declared size and CRC while it goes by."""
+"""Read a zip member's content in blocks, checking its declared size and CRC."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bridge.archive.zip_member import DEFLATED, ZipMember
 __all__ = ["read_member"]
 
 _BLOCK = 1 << 18  # bytes read at once
-_OUTPUT = 1 << 20  # bytes inflated at once: the most that memory holds of a member
+_OUTPUT = 1 << 20  # bytes inflated at once
 
 
 def read_member(stream: BinaryIO, member: ZipMember, archive: str) -> Iterator[bytes]:
-    """The content in blocks of at most 1 MiB; never more than the declared size, plus one byte that refuses it.
+    """Yield the content in blocks of at most 1 MiB; trust it only once the iterator has ended.
 
-    What was yielded is to be trusted only once the iterator has ended. Raises `UnsafeInputError` (`zip-size`: the
-    content is longer or shorter than declared) and `IntegrityError` (`zip-crc`: another CRC, or no deflate data).
+    Raises `UnsafeInputError` (`zip-size`: another size than declared) and `IntegrityError` (`zip-crc`: another CRC, or
+    invalid deflate data).
     """
     stream.seek(member.data_offset)
     blocks = _inflate(stream, member, archive) if member.method == DEFLATED else _read_packed(stream, member, archive)
@@ -32,10 +32,10 @@ def read_member(stream: BinaryIO, member: ZipMember, archive: str) -> Iterator[b
             raise refused("zip-size", archive, problem, member=member.name, offset=member.data_offset)
         yield block
     if size != member.size:
-        problem = f"{size} bytes of content, and {member.size} declared"
+        problem = f"{size} bytes of content, but {member.size} declared"
         raise refused("zip-size", archive, problem, member=member.name, offset=member.data_offset)
     if crc != member.crc:
-        problem = f"the content's CRC is {crc:08x}, and {member.crc:08x} is declared"
+        problem = f"the content's CRC is {crc:08x}, but {member.crc:08x} is declared"
         raise damaged("zip-crc", archive, problem, member=member.name, offset=member.data_offset)
 
 
@@ -51,7 +51,7 @@ def _read_packed(stream: BinaryIO, member: ZipMember, archive: str) -> Iterator[
 
 def _inflate(stream: BinaryIO, member: ZipMember, archive: str) -> Iterator[bytes]:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    budget = member.size + 1  # one byte more than declared is enough to know
+    budget = member.size + 1  # one byte too many suffices to refuse it
     has_rest = False
     try:
         for packed in _read_packed(stream, member, archive):
@@ -70,5 +70,5 @@ def _inflate(stream: BinaryIO, member: ZipMember, archive: str) -> Iterator[byte
         problem = f"the content cannot be inflated: {error}"
         raise damaged("zip-crc", archive, problem, member=member.name, offset=member.data_offset) from error
     if has_rest or inflater.unused_data or not inflater.eof:
-        problem = f"the deflate data does not fill the {member.compressed_size} bytes declared, or needs more"
+        problem = f"the deflate data does not have the {member.compressed_size} bytes declared"
         raise refused("zip-size", archive, problem, member=member.name, offset=member.data_offset)

@@ -1,4 +1,4 @@
-"""What a zip's directory says of a member, once the local header has confirmed it."""
+"""Members of a zip as its central directory describes them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ DEFLATED = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZipMember:
-    """One member. Sizes and offsets are in bytes; a directory's `name` ends in a slash, as in the archive.
+    """One validated member. Sizes and offsets are in bytes; a directory's `name` ends in a slash.
 
-    :param crc: CRC-32 of the content.
     :param offset: of the local header; `data_offset`: of the packed data.
     :param method: 0 stored, 8 deflated.
-    :param mode: 0o755 where any execute bit is set (and for directories), else 0o644; nothing else survives.
-    :param has_idle_zip64: whether the directory has a zip64 field of zeros that nothing refers to.
+    :param mode: 0o755 for directories and any execute bit, else 0o644.
+    :param has_idle_zip64: whether the directory has an unused zip64 field of zeros.
     """
 
     name: str
@@ -35,10 +34,7 @@ class ZipMember:
 
 
 class CentralEntry(NamedTuple):
-    """An entry of the central directory, before its local header was seen, which must repeat `raw_name`.
-
-    A tuple, because one is made for every member of every archive, and is gone before anyone else sees it.
-    """
+    """An entry of the central directory, not yet compared with its local header. A tuple for speed."""
 
     raw_name: bytes
     name: str

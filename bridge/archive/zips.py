@@ -1,8 +1,8 @@
-"""The structure of a zip, judged so that every reader sees the same members (APPNOTE 6.3.10, ISO/IEC 21320-1).
+"""Validate the structure of a zip, so that every reader sees the same members (APPNOTE 6.3.10, ISO/IEC 21320-1).
 
-The file must be the local headers with their data, one after another without a gap, in any order; then the central
-directory; then the end records. Each local header and each data descriptor must repeat what the directory says. Only
-stored and deflated members are allowed, none encrypted. Nothing here trusts `zipfile`, which is forgiving by design.
+The file must have the local headers with their data without gaps, then the central directory, then the end records.
+Local headers and data descriptors must repeat the directory. Members must be stored or deflated, and not encrypted.
+`zipfile` is not used: it is lenient by design.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from typing import BinaryIO
 
 from bridge.archive.limits import DEFAULT_LIMITS, Limits
 from bridge.archive.paths import check_path, check_tree
-from bridge.archive.refusal import refused, shown
-from bridge.archive.zip_contents import read_member
+from bridge.archive.refusal import refused, shown, too_large
 from bridge.archive.zip_end import Directory, find_directory, read_at
 from bridge.archive.zip_extra import has_idle_zip64, parse_extra, unicode_name, zip64_values
 from bridge.archive.zip_layout import check_layout
 from bridge.archive.zip_member import DEFLATED, STORED, CentralEntry, ZipMember
 
-__all__ = ["check_zip", "read_directory"]
+__all__ = ["read_directory"]
 
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _CENTRAL_MAGIC = b"PK\x01\x02"
@@ -33,24 +32,13 @@ _DOS_DIRECTORY = 0x10
 _TAR_CHECKSUM = re.compile(rb" *([0-7]+)[ \0]+\Z")
 
 
-def check_zip(stream: BinaryIO, name: str, limits: Limits = DEFAULT_LIMITS) -> tuple[ZipMember, ...]:
-    """Judge a zip's structure, then inflate every member once to hold its size and CRC against the directory.
-
-    :param stream: seekable, at any position; left at any position.
-    :param name: the archive's name in errors.
-
-    The members come in the order of the central directory. Nothing is kept of their content. Raises `UnsafeInputError`
-    (`zip-*`, `path-escape`, `path-collision`, `limit-*`) and `IntegrityError` (`zip-crc`).
-    """
-    members = read_directory(stream, name, limits)
-    for member in sorted(members, key=lambda member: member.offset):
-        for _ in read_member(stream, member, name):
-            pass
-    return members
-
-
 def read_directory(stream: BinaryIO, name: str, limits: Limits = DEFAULT_LIMITS) -> tuple[ZipMember, ...]:
-    """As `check_zip`, without looking at the content: directory, local headers, descriptors, names, declared sizes."""
+    """Validate all but the content, and return the members in the order of the central directory.
+
+    :param stream: seekable; `name` is the archive's name in errors.
+
+    Raises `UnsafeInputError`: `zip-*`, `path-escape`, `path-collision`, `limit-*`.
+    """
     directory = find_directory(stream, name, limits)
     _check_no_tar(stream, name)
     entries = _read_central(stream, directory, name, limits)
@@ -75,7 +63,7 @@ def read_directory(stream: BinaryIO, name: str, limits: Limits = DEFAULT_LIMITS)
 
 
 def _check_no_tar(stream: BinaryIO, archive: str) -> None:
-    """Refuse a file that begins with a tar header too: what it is would depend on who looks (W28)."""
+    """Refuse a file that is also a tar (W28)."""
     stream.seek(0)
     block = stream.read(512)
     field = _TAR_CHECKSUM.match(block[148:156]) if len(block) == 512 else None
@@ -90,20 +78,20 @@ def _read_central(stream: BinaryIO, directory: Directory, archive: str, limits: 
     while position < len(data):
         offset = directory.offset + position
         if data[position : position + 4] != _CENTRAL_MAGIC or position + _CENTRAL.size > len(data):
-            raise refused("zip-frame", archive, "the central directory holds something else", offset=offset)
+            raise refused("zip-frame", archive, "invalid data in the central directory", offset=offset)
         if len(entries) == directory.entries:
             raise refused("zip-frame", archive, f"more members than the {directory.entries} claimed", offset=offset)
         fields = _CENTRAL.unpack_from(data, position)
         name_end = position + _CENTRAL.size + fields[10]
         extra_end = name_end + fields[11]
         if extra_end + fields[12] > len(data):
-            raise refused("zip-frame", archive, "an entry runs out of the central directory", offset=offset)
+            raise refused("zip-frame", archive, "an entry exceeds the central directory", offset=offset)
         raw_name = data[position + _CENTRAL.size : name_end]
         extra = parse_extra(data[name_end:extra_end], archive, raw_name, offset)
         entries.append(_read_entry(fields, raw_name, extra, offset=offset, archive=archive, limits=limits))
         position = extra_end + fields[12]
     if len(entries) != directory.entries:
-        problem = f"{len(entries)} members, and {directory.entries} claimed"
+        problem = f"{len(entries)} members, but {directory.entries} claimed"
         raise refused("zip-frame", archive, problem, offset=directory.offset)
     return entries
 
@@ -120,22 +108,21 @@ def _read_entry(
     _, made_by, needed, flags, method, _, _, crc, packed, size, _, _, _, disk, _, attributes, start = fields
     name = _decode_name(raw_name, flags, extra, offset, archive)
     check_path(name.removesuffix("/"), archive, "zip-name", limits, offset)
-    # Without a password, or an older member, nobody can unpack it.
     if flags & _REFUSED_FLAGS:
         raise refused("zip-method", archive, "the member is encrypted or a patch", member=name, offset=offset)
-    # Other methods are unknown to half of the readers, or have no bound on what they unpack to.
+    # Many readers do not know other methods.
     if method not in {STORED, DEFLATED}:
         problem = f"compression method {method}; only stored (0) and deflated (8) are allowed"
         raise refused("zip-method", archive, problem, member=name, offset=offset)
     if needed & 0xFF > _NEWEST:
-        problem = f"it needs version {(needed & 0xFF) / 10} of the format, which is not known"
+        problem = f"it needs the unknown version {(needed & 0xFF) / 10} of the format"
         raise refused("zip-method", archive, problem, member=name, offset=offset)
     stated = (size, packed, start, disk)
     size, packed, start, disk = zip64_values(extra, stated, archive, name, offset)
     if disk:
-        raise refused("zip-frame", archive, "the member lies on another disk", member=name, offset=offset)
-    if method == STORED and size != packed:  # Readers take the one or the other for where the member ends.
-        problem = f"stored in {packed} bytes, and declared as {size}"
+        raise refused("zip-frame", archive, "the member is on another disk", member=name, offset=offset)
+    if method == STORED and size != packed:  # readers differ in which one they use
+        problem = f"stored in {packed} bytes, but declared as {size}"
         raise refused("zip-size", archive, problem, member=name, offset=offset)
     if name.endswith("/") and size:
         raise refused("zip-size", archive, f"a directory with {size} bytes of content", member=name, offset=offset)
@@ -154,23 +141,23 @@ def _read_entry(
 
 
 def _decode_name(raw_name: bytes, flags: int, extra: Mapping[int, bytes], offset: int, archive: str) -> str:
-    """UTF-8 where bit 11 says so, else ASCII: any other reading depends on the reader (W16, W17)."""
+    """Decode UTF-8 if bit 11 is set, else ASCII; readers differ in anything else (W16, W17)."""
     try:
         name = raw_name.decode("utf-8" if flags & _UTF8 else "ascii")
     except UnicodeDecodeError as error:
-        problem = "the name is not UTF-8" if flags & _UTF8 else "a name beyond ASCII that is not marked as UTF-8"
+        problem = "the name is not UTF-8" if flags & _UTF8 else "a non-ASCII name that is not marked as UTF-8"
         raise refused("zip-name", archive, problem, member=raw_name, offset=offset) from error
     other = unicode_name(extra)
     if other is not None and other != raw_name:
-        problem = f"the extra field holds another name: {shown(other)}"
+        problem = f"the extra field has another name: {shown(other)}"
         raise refused("zip-name", archive, problem, member=name, offset=offset)
     return name
 
 
 def _check_mode(name: str, made_by: int, attributes: int, offset: int, archive: str) -> int:
-    """0o755 or 0o644. Refuses what is neither a file nor a directory, or both (W30).
+    """Return 0o755 or 0o644; refuse anything but a file or a directory (W30).
 
-    The high half of the attributes counts as a Unix mode whatever system the entry names: unpackers read it so.
+    The high half of the attributes is a Unix mode whatever the entry's system: unpackers read it so.
     """
     mode = attributes >> 16
     kind = stat.S_IFMT(mode)
@@ -180,7 +167,7 @@ def _check_mode(name: str, made_by: int, attributes: int, offset: int, archive: 
         raise refused("zip-type", archive, problem, member=name, offset=offset)
     claims_directory = kind == stat.S_IFDIR or (made_by >> 8 == 0 and bool(attributes & _DOS_DIRECTORY))
     if (claims_directory and not is_directory) or (kind == stat.S_IFREG and is_directory):
-        problem = "a file by its name and a directory by its attributes, or the reverse"
+        problem = "the name and the attributes disagree on whether it is a directory"
         raise refused("zip-type", archive, problem, member=name, offset=offset)
     return 0o755 if is_directory or mode & 0o111 else 0o644
 
@@ -201,10 +188,9 @@ def _check_sizes(entries: Iterable[CentralEntry], archive: str, limits: Limits) 
         total += entry.size
         packed += entry.packed
         if entry.size > limits.member_size:
-            problem = f"{entry.size} bytes; at most {limits.member_size} are allowed"
-            raise refused("limit-size", archive, problem, member=entry.name, offset=entry.offset)
+            raise too_large(archive, entry.size, limits.member_size, member=entry.name, offset=entry.offset)
     if total > limits.total_size:
-        raise refused("limit-size", archive, f"{total} bytes of content; at most {limits.total_size} are allowed")
+        raise too_large(archive, total, limits.total_size)
     if total > limits.ratio_free and total > limits.ratio * packed:
         problem = f"{packed} bytes would become {total}; at most {limits.ratio} to 1 is allowed"
         raise refused("limit-ratio", archive, problem)

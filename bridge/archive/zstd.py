@@ -1,7 +1,6 @@
-"""Zstandard: the frames of a stream walked by their headers (RFC 8878), and their content in bounded blocks.
+"""Zstandard: validate frames by their headers (RFC 8878), and decompress in bounded blocks.
 
-The walk needs no decompression. It proves that the frames fill the stream to its last byte, and how much memory a
-decoder needs, before a decoder sees any of it.
+Before any decompression, the validation proves that the frames fill the stream, and bounds the decoder's memory.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import zstandard
 from bridge.archive.limits import Limits
 from bridge.archive.refusal import refused
 
-__all__ = ["Frame", "check_frames", "zstd_content"]
+__all__ = ["check_frames", "zstd_content"]
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"  # after a byte of 0x50 to 0x5f
@@ -28,7 +27,7 @@ _OUTPUT = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One frame. `window`: bytes a decoder keeps; `content_size`: bytes declared, where they are."""
+    """One frame. `window` and `content_size` (if declared) are in bytes."""
 
     offset: int
     size: int
@@ -40,8 +39,8 @@ class Frame:
 def check_frames(stream: BinaryIO, offset: int, size: int, *, archive: str, member: str, limits: Limits) -> list[Frame]:
     """The frames in `size` bytes at `offset`, which they must fill exactly.
 
-    Raises `UnsafeInputError`: `conda-layout` (no frame, bytes after one, a frame cut short, a dictionary, a reserved
-    bit or block), `limit-size` (a window above the limit). Offsets in errors count from the start of the file.
+    Raises `UnsafeInputError`: `conda-layout`, `limit-size` (a window above the limit). Offsets in errors count from the
+    start of the file.
     """
     walk = _Walk(stream, offset, offset + size, archive, member)
     frames: list[Frame] = []
@@ -54,8 +53,8 @@ def check_frames(stream: BinaryIO, offset: int, size: int, *, archive: str, memb
         elif magic[1:] == _SKIPPABLE and magic[0] >> 4 == 5:
             walk.skip(int.from_bytes(walk.take(4), "little"))
             frames.append(Frame(offset=start, size=walk.position - start, is_skippable=True))
-        else:  # Decoders stop there with or without an error: what they unpack differs (CA14).
-            raise walk.refused("these bytes are no zstd frame", start)
+        else:  # decoders stop here with or without an error (CA14)
+            raise walk.refused("these bytes are not a zstd frame", start)
     if all(frame.is_skippable for frame in frames):
         raise walk.refused("no zstd frame", offset)
     return frames
@@ -80,7 +79,7 @@ class _Walk:
 
     def skip(self, size: int) -> None:
         if size > self.end - self.position:
-            raise self.refused("a zstd frame is cut short", self.position)
+            raise self.refused("a zstd frame is truncated", self.position)
         self.position += size
 
     def refused(self, problem: str, offset: int, error_id: str = "conda-layout") -> Exception:
@@ -88,7 +87,7 @@ class _Walk:
 
 
 def _walk_frame(walk: _Walk, limits: Limits) -> tuple[int, int | None]:
-    """Go over one frame after its magic number; return the window and the declared content size."""
+    """Read one frame after its magic number; return the window and the declared content size."""
     start = walk.position
     descriptor = walk.take(1)[0]
     is_single = bool(descriptor & _SINGLE_SEGMENT)
@@ -99,7 +98,6 @@ def _walk_frame(walk: _Walk, limits: Limits) -> tuple[int, int | None]:
         exponent, mantissa = divmod(walk.take(1)[0], 8)
         base = 1 << (10 + exponent)
         window = base + base // 8 * mantissa
-    # RFC 8878 reserves the bit, and no client has a dictionary: what comes out is undefined, or nothing.
     if any(walk.take((0, 1, 2, 4)[descriptor & 3])):
         raise walk.refused("the zstd frame needs a dictionary", start)
     width = (1 if is_single else 0, 2, 4, 8)[descriptor >> 6]
@@ -127,7 +125,7 @@ def _walk_blocks(walk: _Walk, largest: int) -> None:
 
 
 class _Packed:
-    """An iterator of blocks as the file that the decoder reads."""
+    """Blocks as a file for the decoder."""
 
     __slots__ = ("blocks",)
 
@@ -139,9 +137,9 @@ class _Packed:
 
 
 def zstd_content(packed: Iterator[bytes], archive: str, member: str, limits: Limits) -> Iterator[bytes]:
-    """The content of all frames in blocks of at most 1 MiB. Raises `UnsafeInputError` (`conda-layout`).
+    """Yield the content of all frames in blocks of at most 1 MiB. Raises `UnsafeInputError` (`conda-layout`).
 
-    The frames should have passed `check_frames`: the decoder does not notice a frame that is cut short.
+    Call `check_frames` first: the decoder does not notice a truncated frame.
     """
     decoder = zstandard.ZstdDecompressor(max_window_size=limits.zstd_window)
     try:

@@ -65,10 +65,10 @@ def row_of(name: str, data: bytes) -> str:
     return line.getvalue()
 
 
-def refuse_wheel(path: Path, *, portable: bool = False) -> BridgeError:
+def refuse_wheel(path: Path) -> BridgeError:
     before = tree_digest(path.parent)
     with nothing_changes(), pytest.raises(BridgeError) as caught:
-        check_wheel(path, portable=portable)
+        check_wheel(path)
     assert tree_digest(path.parent) == before
     assert path.name in caught.value.message
     return caught.value
@@ -370,33 +370,32 @@ def test_a_hash_in_hex_is_checked_and_remarked(tmp_path: Path) -> None:
     assert [(caution.id, caution.path) for caution in manifest.cautions] == [("record-encoding", INIT)]
 
 
-CAUTIONS: Mapping[str, tuple[tuple[str, ...], str, str, str]] = {
-    "W40 case_collision": (("Foo.py", "foo.py"), "case-collision", "foo.py", "path-collision"),
-    "W40 case_collision of folders": (("Foo/a.py", "foo/b.py"), "case-collision", "foo", "path-collision"),
-    "W42 nfkc_casefold ligature": (("ﬁle.py", "file.py"), "case-collision", "ﬁle.py", "path-collision"),
-    "W42 nfkc_casefold sharp s": (("STRAẞE.py", "strasse.py"), "case-collision", "strasse.py", "path-collision"),
-    "W44 device": (("CON",), "windows-name", "CON", "reserved-path"),
-    "W44 device with a suffix": (("a/nul.txt",), "windows-name", "a/nul.txt", "reserved-path"),
-    "W44 dot": (("a.",), "windows-name", "a.", "reserved-path"),
-    "W44 blank": (("a ",), "windows-name", "a ", "reserved-path"),
-    "W44 stream": (("x:ads",), "windows-name", "x:ads", "reserved-path"),
-    "W44 folder": (("aux/a.py",), "windows-name", "aux", "reserved-path"),
-    "backslash": (("a\\b.py",), "windows-name", "a\\b.py", "reserved-path"),
+CAUTIONS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
+    "W40 case_collision": (("Foo.py", "foo.py"), "case-collision", "foo.py"),
+    "W40 case_collision of folders": (("Foo/a.py", "foo/b.py"), "case-collision", "foo"),
+    "W42 nfkc_casefold ligature": (("ﬁle.py", "file.py"), "case-collision", "ﬁle.py"),
+    "W42 nfkc_casefold sharp s": (("STRAẞE.py", "strasse.py"), "case-collision", "strasse.py"),
+    "W44 device": (("CON",), "windows-name", "CON"),
+    "W44 device with a suffix": (("a/nul.txt",), "windows-name", "a/nul.txt"),
+    "W44 dot": (("a.",), "windows-name", "a."),
+    "W44 blank": (("a ",), "windows-name", "a "),
+    "W44 stream": (("x:ads",), "windows-name", "x:ads"),
+    "W44 folder": (("aux/a.py",), "windows-name", "aux"),
+    "backslash": (("a\\b.py",), "windows-name", "a\\b.py"),
 }
 
 
 @pytest.mark.parametrize("row", CAUTIONS)
-def test_what_only_other_systems_mind_is_remarked_and_refused_for_them(row: str, tmp_path: Path) -> None:
-    names, expected, where, refusal = CAUTIONS[row]
+def test_what_only_other_systems_mind_is_a_caution(row: str, tmp_path: Path) -> None:
+    names, expected, where = CAUTIONS[row]
     path = write_wheel(tmp_path, dict.fromkeys(names, b""))
     assert [(caution.id, caution.path) for caution in check_wheel(path).cautions] == [(expected, where)]
-    assert_refused(refuse_wheel(path, portable=True), refusal)
 
 
 @pytest.mark.parametrize(("version", "remarks"), [("1.0", []), ("1.9", ["wheel-version"])])
 def test_w68_a_newer_minor_version_is_remarked(version: str, remarks: list[str], tmp_path: Path) -> None:
     change = wheel_file(f"Wheel-Version: {version}", "Root-Is-Purelib: False", "Tag: py2-none-any", "Tag: py3-none-any")
-    manifest = check_wheel(write_wheel(tmp_path, PLAIN, change=change), portable=True)
+    manifest = check_wheel(write_wheel(tmp_path, PLAIN, change=change))
     assert [caution.id for caution in manifest.cautions] == remarks
     assert (manifest.wheel_version, manifest.root_is_purelib) == (version, False)
     assert manifest.tags == ("py2-none-any", "py3-none-any")

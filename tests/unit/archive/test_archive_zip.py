@@ -12,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from bridge.archive.limits import Limits
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
-from bridge.archive.zips import check_zip, read_directory
+from bridge.archive.zips import read_directory
 from converters.errors import BridgeError, IntegrityError, UnsafeInputError
 from tests.support.hostile import (
     DESCRIPTOR,
@@ -42,6 +43,15 @@ from tests.support.hostile import (
 A = Entry(name="a.py", data=b"a = 1\n")
 B = Entry(name="b.py", data=b"b = 2\n")
 ZEROS = b"\0" * (80 << 20)
+
+
+def check_zip(stream: BinaryIO, name: str, limits: Limits | None = None) -> tuple[ZipMember, ...]:
+    """Validate the structure and the content of all members."""
+    members = read_directory(stream, name, limits or Limits())
+    for member in sorted(members, key=lambda member: member.offset):
+        for _ in read_member(stream, member, name):
+            pass
+    return members
 
 
 def refuse_zip(data: bytes, limits: Limits | None = None) -> BridgeError:
