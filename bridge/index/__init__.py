@@ -24,7 +24,7 @@ from bridge.faults import faults
 from bridge.fetch.client import Client
 from bridge.fetch.memo import Memo
 from bridge.fetch.responses import Page, Progress
-from bridge.fetch.urls import local_path, masked
+from bridge.fetch.urls import local_path
 from bridge.index.naming import normal, page_url
 from bridge.index.simple_api import (
     ACCEPT,
@@ -39,13 +39,13 @@ from bridge.index.simple_api import (
 from bridge.index.typed import check_promises, check_supported
 from bridge.model import IndexFile
 from bridge.sdists.names import check_sdist_name
-from bridge.secrets import SECRETS
+from bridge.secrets import SECRETS, masked
 from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metadata, parse_wheel_name, read_metadata
 
 if TYPE_CHECKING:
     from bridge.config import Settings
     from bridge.index.sdists import SdistSource
-    from bridge.sdists.build.requirements import Requirements
+    from bridge.sdists.build.project import Requirements
 
 __all__ = ["Index"]
 

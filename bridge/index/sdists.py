@@ -13,7 +13,7 @@ from bridge.cache.blobs import sha256_of
 from bridge.config import Settings
 from bridge.faults import faults
 from bridge.model import IndexFile
-from bridge.sdists.build.requirements import Requirements
+from bridge.sdists.build.project import Requirements
 from bridge.sdists.build.wheels import BuiltWheels
 from bridge.sdists.metadata import is_static, read_pkg_info
 

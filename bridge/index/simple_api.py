@@ -15,10 +15,10 @@ from packaging.version import InvalidVersion
 
 from bridge.config import parse_timestamp
 from bridge.errors import UnsafeInputError
-from bridge.fetch.urls import check_link, file_name, masked
+from bridge.fetch.urls import check_link, file_name
 from bridge.index.strict_json import parse_json
 from bridge.model import IndexFile
-from bridge.secrets import SECRETS
+from bridge.secrets import SECRETS, masked
 from converters.wheel import MAX_TAGS, count_tags
 
 __all__ = ["ACCEPT", "MAX_PAGE", "PageListing", "Source", "Status", "directory_listing", "file_of_link", "parse_page"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from bridge.errors import IntegrityError, UsageError
-from bridge.fetch.urls import masked
+from bridge.secrets import masked
 
 __all__ = ["check_promises", "check_supported"]
 

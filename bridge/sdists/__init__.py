@@ -1,1 +1,1 @@
-"""Source distributions: what they say unbuilt, and the wheels that are built of them in a sandbox."""
+"""Source distributions: their static metadata, and building wheels from them in a sandbox."""

@@ -21,34 +21,33 @@ _FIRST_STATIC = (2, 2)
 
 
 def read_pkg_info(path: Path, filename: str) -> bytes | None:
-    """PKG-INFO out of an sdist, which is judged whole first; `None` where it has none. Raises as `check_sdist`."""
+    """PKG-INFO of an sdist, which is validated first; `None` if it has none. Raises as `check_sdist`."""
     with faults(path):
         return check_sdist(path, filename=filename).metadata
 
 
 def is_static(pkg_info: bytes, source: str, *, is_vouched: bool = False) -> bool:
-    """Whether a PKG-INFO says what every wheel built from its sdist will say, as far as a solver asks (PEP 643).
+    """Whether PKG-INFO has the values of every wheel built from its sdist that a solver needs (PEP 643).
 
-    So it is from Metadata-Version 2.2 on, unless one of Version, Requires-Dist, Requires-Python and Provides-Extra is
-    Dynamic. What is older cannot say so: it is believed where an index vouches for it (`is_vouched`: it publishes it as
-    the metadata of the file, with a hash, PEP 658). What is built is held against it before anything is installed.
-    Raises `UnsafeInputError` (`metadata-invalid`, `limit-size`); `source` names the file in it.
+    True from Metadata-Version 2.2 on, unless Version, Requires-Dist, Requires-Python or Provides-Extra is Dynamic.
+    Older metadata is believed if an index publishes it with a hash (`is_vouched`, PEP 658); the built wheel is checked
+    against it before installation. Raises `UnsafeInputError` (`metadata-invalid`, `limit-size`) that names `source`.
     """
     parse_metadata(pkg_info, source)
-    stated = Distribution()
+    distribution = Distribution()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what pkginfo does not know of a version is judged below
-        stated.parse(pkg_info)
-    found = _METADATA_VERSION.match(stated.metadata_version or "")
-    if found is None or (int(found[1]), int(found[2])) < _FIRST_STATIC:
+        warnings.simplefilter("ignore")  # about versions that pkginfo does not know
+        distribution.parse(pkg_info)
+    version = _METADATA_VERSION.match(distribution.metadata_version or "")
+    if version is None or (int(version[1]), int(version[2])) < _FIRST_STATIC:
         return is_vouched
-    return _DECIDING.isdisjoint(field.lower() for field in stated.dynamic)
+    return _DECIDING.isdisjoint(field.lower() for field in distribution.dynamic)
 
 
 def unpack(path: Path, target: Path) -> Path:
-    """Unpack the sdist at `path` into the new folder `target`, and return the folder that was at its top.
+    """Validate and unpack the sdist at `path` into the new directory `target`; return its top directory.
 
-    It is judged whole first. Of the modes only "executable" survives. Raises as `check_sdist`, and `FaultError`.
+    Of the modes only "executable" survives. Raises as `check_sdist`, and `FaultError`.
     """
     with faults(path):
         manifest = check_sdist(path)
@@ -59,7 +58,7 @@ def unpack(path: Path, target: Path) -> Path:
         for member in manifest.members:
             if member.kind == "directory":
                 fs.make_directory(tree, member.path)
-            elif member.kind == "hardlink":  # as a copy, so that a build that changes one leaves the other
+            elif member.kind == "hardlink":  # copied, so that a build cannot change both
                 with open(target / (member.link or ""), "rb") as stream:
                     fs.write_file(tree, member.path, stream, mode=_mode(member))
         for member in manifest.members:

@@ -12,28 +12,28 @@ from converters.wheel import CoreMetadata
 
 __all__ = ["check_sdist_name", "parse_sdist_name"]
 
-# packaging strips white space, and takes a path, or letters beyond ASCII, for part of a name.
+# packaging strips white space, and accepts paths and letters beyond ASCII.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!+-]*\Z", re.ASCII)
-_LONGEST_NAME = 255  # characters; what file systems take
+_LONGEST_NAME = 255  # characters
 
 
 def parse_sdist_name(filename: str) -> tuple[str, Version]:
     """(normalised project, version) of an sdist's file name. Raises `UnsafeInputError` (`sdist-name`)."""
     try:
         if len(filename) > _LONGEST_NAME or not _FILE_NAME.match(filename):
-            raise ValueError("it has characters that names and versions do not have, or is too long")
+            raise ValueError("it is too long, or has characters not allowed in names and versions")
         return parse_sdist_filename(filename)
-    except ValueError as error:  # InvalidSdistFilename and InvalidVersion are
+    except ValueError as error:  # InvalidSdistFilename and InvalidVersion are ValueErrors
         raise UnsafeInputError(
             "sdist-name",
             f"not the file name of a source distribution: {filename[:_LONGEST_NAME]!r}",
             context=(str(error)[:_LONGEST_NAME],),
-            hint="it is to be NAME-VERSION.tar.gz (PEP 625), or the older NAME-VERSION.zip",
+            hint="it must be NAME-VERSION.tar.gz (PEP 625), or the older NAME-VERSION.zip",
         ) from error
 
 
 def check_sdist_name(metadata: CoreMetadata, filename: str) -> None:
-    """Raise `UnsafeInputError` (`sdist-name`) where PKG-INFO, or what was built, contradicts the file name."""
+    """Raise `UnsafeInputError` (`sdist-name`) if metadata contradicts the file name."""
     project, version = parse_sdist_name(filename)
     if metadata.name != project or Version(metadata.version) != version:
         raise UnsafeInputError(

@@ -1,6 +1,6 @@
-"""What a build gets to see: the variables of its environment, and which files are hidden from it.
+"""What a build can see: its environment variables, and the files hidden from it.
 
-Both are lists of what is allowed: nobody knows the names of all secrets.
+Both are allowlists, because nobody knows the names of all secrets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bridge.secrets import hidden
 
 __all__ = ["build_environment", "hidden_paths", "kept_paths"]
 
-# What compilers, linkers and build systems read. BRIDGE_BUILD_ENV names further variables.
+# Variables of compilers, linkers and build systems. BRIDGE_BUILD_ENV adds further ones.
 _ALLOWED = re.compile(
     r"""(PATH|LANG|LANGUAGE|LC_[A-Z]+|TZ|TZDIR|TERM|SOURCE_DATE_EPOCH|ZERO_AR_DATE
     |CC|CXX|CPP|LD|AR|AS|NM|RANLIB|STRIP|OBJC|OBJCOPY|READELF|FC|F77|F90|CUDACXX|NVCC|MPICC|MPICXX|MPIFC|HIPCC|SWIG
@@ -32,39 +32,40 @@ _ALLOWED = re.compile(
     |PROCESSOR_[A-Z]+|NUMBER_OF_PROCESSORS|VS[A-Z0-9_]*COMNTOOLS|VC[A-Z0-9_]*DIR|WINDOWSSDK[A-Z0-9_]*)\Z""",
     re.VERBOSE,
 )
-# Of these, the names above may speak of another environment than that of the build.
+# Names that match above but may describe another environment.
 _FOREIGN = re.compile(r"(CONDA|MAMBA|PIXI|_CE_|PIP_|UV_|BRIDGE_|PYTHON|VIRTUAL_ENV|PIPENV|POETRY|XDG_)")
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|AUTH|PRIVATE")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _FOR_ALL = ("/run/secrets", "/var/run/secrets", "/etc/shadow", "/etc/gshadow", "/etc/ssh", "/etc/kubernetes", "/root")
-_LAYERED = frozenset({".local", ".config", ".cache", ".cargo", ".conda"})  # of these only what is needed is kept
+_LAYERED = frozenset({".local", ".config", ".cache", ".cargo", ".conda"})  # only needed parts stay visible
 
 
 def build_environment(settings: Settings, scratch: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a build, made of the person's own (`environ`).
+    """The environment of a build, derived from the user's (`environ`).
 
-    What names the prefix, looks like a secret or holds a URL with credentials is left out, whatever its name. Home and
-    temporary files go below `scratch`. With `--build-network` the proxies are there, if they hold no credentials.
+    Drops any variable that names the prefix, looks like a secret or has a URL with credentials. Home and temporary
+    files go below `scratch`. With `--build-network` proxies without credentials stay.
     """
     prefixes = _spellings(settings.prefix, environ.get("CONDA_PREFIX"))
     named = set(settings.builds.variables)
     if settings.builds.network:
         named |= {spelled for name in _PROXIES for spelled in (name, name.lower())}
-    found = {
+    variables = {
         name: value
         for name, value in environ.items()
         if (name in named or (_ALLOWED.match(name) and not _FOREIGN.match(name) and not _SECRET.search(name)))
         and (name in settings.builds.variables or hidden(value) == value)
         and not any(prefix in value for prefix in prefixes)
     }
-    found["PATH"] = os.pathsep.join(_outside(environ.get("PATH", os.defpath).split(os.pathsep), prefixes))
+    entries = environ.get("PATH", os.defpath).split(os.pathsep)
+    variables["PATH"] = os.pathsep.join(entry for entry in entries if not _is_in(entry, prefixes))
     rustup = home_directory(environ) / ".rustup"
     if rustup.exists():
-        found.setdefault("RUSTUP_HOME", str(rustup))
+        variables.setdefault("RUSTUP_HOME", str(rustup))
     home, temporary = str(scratch / "home"), str(scratch / "tmp")
-    found |= {"HOME": home, "USERPROFILE": home, "TMPDIR": temporary, "TMP": temporary, "TEMP": temporary}
-    found |= {"PYTHONNOUSERSITE": "1", "PYTHONPYCACHEPREFIX": str(scratch / "tmp" / "pycache"), "NO_COLOR": "1"}
-    return found | {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    variables |= {"HOME": home, "USERPROFILE": home, "TMPDIR": temporary, "TMP": temporary, "TEMP": temporary}
+    variables |= {"PYTHONNOUSERSITE": "1", "PYTHONPYCACHEPREFIX": str(scratch / "tmp" / "pycache"), "NO_COLOR": "1"}
+    return variables | {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 def _spellings(*prefixes: Path | str | None) -> set[str]:
@@ -72,41 +73,36 @@ def _spellings(*prefixes: Path | str | None) -> set[str]:
     return {spelling for prefix in named for spelling in (prefix, os.path.realpath(prefix)) if spelling != os.sep}
 
 
-def _outside(entries: Iterable[str], prefixes: Iterable[str]) -> list[str]:
-    """The entries of PATH that lie in none of the prefixes."""
-    kept = []
-    for entry in entries:
-        places = {os.path.abspath(entry), os.path.realpath(entry)}
-        if not any(_is_below(place, prefix) for place in places for prefix in prefixes):
-            kept.append(entry)
-    return kept
+def _is_in(entry: str, prefixes: Iterable[str]) -> bool:
+    places = {os.path.abspath(entry), os.path.realpath(entry)}
+    return any(_is_below(place, prefix) for place in places for prefix in prefixes)
 
 
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+def _is_below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip(os.sep) + os.sep)
 
 
 def kept_paths(environment: Mapping[str, str]) -> list[str]:
-    """What a build must be able to read: interpreters, what they import, and the folders of PATH."""
+    """Paths that a build must be able to read: interpreters, their sys.path, and the directories of PATH."""
     named = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.executable, *sys.path]
     named += environment.get("PATH", "").split(os.pathsep)
     named += [environment[name] for name in ("RUSTUP_HOME", "CUDA_HOME", "JAVA_HOME") if name in environment]
-    found = {os.path.abspath(path) for path in named if os.path.isabs(path)}
-    return sorted(found | {os.path.realpath(path) for path in found})
+    kept = {os.path.abspath(path) for path in named if os.path.isabs(path)}
+    return sorted(kept | {os.path.realpath(path) for path in kept})
 
 
 def hidden_paths(settings: Settings, environ: Mapping[str, str], kept: Sequence[str]) -> list[str]:
-    """Files and folders that hold secrets: dot-files of the home folder but for what is `kept`, and known others."""
+    """Paths that may hold secrets: dot-files of the home directory except those in `kept`, and known others."""
     home = os.path.realpath(home_directory(environ))
-    found = set(_of_home(home, kept)) if home != os.sep else set()
+    paths = set(_of_home(home, kept)) if home != os.sep else set()
     named = [*_FOR_ALL, *configuration_files(environ), str(settings.cache_dir), settings.client_cert or ""]
     named += [environ.get(name, "") for name in ("NETRC", "SSH_AUTH_SOCK", "AWS_SHARED_CREDENTIALS_FILE", "KUBECONFIG")]
     named += [environ.get(name, "") for name in ("XDG_RUNTIME_DIR", "GOOGLE_APPLICATION_CREDENTIALS", "DOCKER_CONFIG")]
     for path in named:
         place = os.path.realpath(path) if path else ""
         if place not in {"", os.sep, home, os.devnull} and not any(_is_below(each, place) for each in kept):
-            found.add(place)
-    return sorted(path for path in found if os.path.exists(path))
+            paths.add(place)
+    return sorted(path for path in paths if os.path.exists(path))
 
 
 def _of_home(home: str, kept: Sequence[str]) -> Iterator[str]:
@@ -122,16 +118,16 @@ def _of_home(home: str, kept: Sequence[str]) -> Iterator[str]:
             yield path
 
 
-def _not_kept(folder: str, kept: Sequence[str]) -> Iterator[str]:
-    """The parts of a folder that hold nothing that is kept."""
-    if any(_is_below(folder, each) for each in kept):
+def _not_kept(directory: str, kept: Sequence[str]) -> Iterator[str]:
+    """The parts of a directory without anything in `kept`."""
+    if any(_is_below(directory, each) for each in kept):
         return
-    if not any(_is_below(each, folder) for each in kept):
-        yield folder
+    if not any(_is_below(each, directory) for each in kept):
+        yield directory
         return
     try:
-        names = os.listdir(folder)
+        names = os.listdir(directory)
     except OSError:
         return
     for name in names:
-        yield from _not_kept(os.path.join(folder, name), kept)
+        yield from _not_kept(os.path.join(directory, name), kept)

@@ -1,32 +1,32 @@
-"""What a build leaves, read as what it is: files of somebody whom nobody trusts. No symlink is followed."""
+"""Read the untrusted files that a build leaves, without following symlinks."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 __all__ = ["names", "open_output"]
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOST_NAMES = 10_000
 
 
-def names(root: Path, folder: str) -> list[str]:
-    """The names in a folder of `root`; none where it is a link, or nothing."""
-    with _folder(root, [folder]) as descriptor:
+def names(root: Path, directory: str) -> list[str]:
+    """The names in a directory of `root`; none if it is a link or absent."""
+    with _directory(root, [directory]) as descriptor:
         return [] if descriptor is None else os.listdir(descriptor)[:_MOST_NAMES]
 
 
 @contextmanager
 def open_output(root: Path, *parts: str) -> Iterator[BinaryIO | None]:
-    """The regular file at `parts` below `root`; `None` for anything else that lies there."""
-    *folders, name = parts
-    with _folder(root, folders) as descriptor:
+    """The regular file at `parts` below `root`; `None` for anything else."""
+    *directories, name = parts
+    with _directory(root, directories) as descriptor:
         file = None
         if descriptor is not None:
             with suppress(OSError):
@@ -42,20 +42,13 @@ def open_output(root: Path, *parts: str) -> Iterator[BinaryIO | None]:
 
 
 @contextmanager
-def _folder(root: Path, folders: list[str]) -> Iterator[int | None]:
-    descriptor: int | None = None
-    try:
-        descriptor = os.open(root, _FOLDER)
-        for folder in folders:
-            below = os.open(folder, _FOLDER, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = below
-    except OSError:
-        if descriptor is not None:
-            os.close(descriptor)
-        descriptor = None
-    try:
+def _directory(root: Path, directories: list[str]) -> Iterator[int | None]:
+    with ExitStack() as stack:
+        descriptor: int | None = None
+        try:
+            for name in (str(root), *directories):
+                descriptor = os.open(name, _DIRECTORY, dir_fd=descriptor)
+                stack.callback(os.close, descriptor)
+        except OSError:
+            descriptor = None
         yield descriptor
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The process of a build: run, listened to, and ended when it takes too long or fills the disk."""
+"""The process of a build, ended when it takes too long or fills the disk."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\
 _UNPRINTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 _TICK = 0.5  # seconds
 _LEAST_FREE = 64 << 20  # bytes
-_GRACE = 6.0  # seconds for the sandbox to end what is left
+_GRACE = 6.0  # seconds for the sandbox to end its processes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
-    """How a build ended; `cut`: why it was ended from here, if it was."""
+    """How a build ended; `cut` is the reason if bridge ended it."""
 
     status: int
     lines: tuple[str, ...]
     cut: str | None = None
 
 
-def run(request: SandboxRequest, environment: Mapping[str, str], *, folder: Path, timeout: float) -> BuildResult:
-    """Run one request in the sandbox. Nothing that it says is written to the disk, and only its end is kept.
+def run(request: SandboxRequest, environment: Mapping[str, str], *, directory: Path, timeout: float) -> BuildResult:
+    """Run one request in the sandbox; the end of its output is kept in memory.
 
-    :param folder: the working directory; its file system must keep some free space.
+    :param directory: the working directory; its file system must keep some free space.
     :param timeout: seconds; 0 for none.
     """
-    with faults(folder):
+    with faults(directory):
         process = subprocess.Popen(
             command("build"),
-            cwd=folder,
+            cwd=directory,
             env=dict(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    said = bytearray()
+    output = bytearray()
     try:
         assert process.stdin is not None
         with suppress(BrokenPipeError):
             process.stdin.write(request.text().encode())
             process.stdin.close()
-        cut = _listen(process, said, folder, time.monotonic() + timeout if timeout else None)
+        cut = _read_output(process, output, directory, time.monotonic() + timeout if timeout else None)
     except BaseException:
         _end(process)
         raise
@@ -70,27 +70,29 @@ def run(request: SandboxRequest, environment: Mapping[str, str], *, folder: Path
         _end(process)
     status = process.wait()
     _end_group(process)
-    return BuildResult(status=status, lines=tuple(_last_lines(bytes(said))), cut=cut)
+    return BuildResult(status=status, lines=tuple(_last_lines(bytes(output))), cut=cut)
 
 
-def _listen(process: subprocess.Popen[bytes], said: bytearray, folder: Path, deadline: float | None) -> str | None:
-    """Read until the process ends; return why it must be ended, if it must."""
+def _read_output(
+    process: subprocess.Popen[bytes], output: bytearray, directory: Path, deadline: float | None
+) -> str | None:
+    """Read until the process ends; return the reason if it must be ended."""
     assert process.stdout is not None
     descriptor = process.stdout.fileno()
     os.set_blocking(descriptor, False)
-    least, checked = _least_free(folder), 0.0
+    least, checked = _least_free(directory), 0.0
     is_open = True
     with process.stdout:
         while True:
             has_ended = process.poll() is not None
             ready = select.select([descriptor], [], [], 0 if has_ended else _TICK)[0] if is_open else []
             block = os.read(descriptor, _BLOCK) if ready else b""
-            said += block
-            del said[:-_TAIL]
+            output += block
+            del output[:-_TAIL]
             if has_ended and not block:
                 return None
             if ready and not block:
-                is_open = False  # the build closed its output; it may go on
+                is_open = False  # the build closed its output and may continue
             if not is_open and not has_ended:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_TICK)
@@ -99,22 +101,22 @@ def _listen(process: subprocess.Popen[bytes], said: bytearray, folder: Path, dea
                 return "it took longer than BRIDGE_BUILD_TIMEOUT allows"
             if now - checked > _TICK:
                 checked = now
-                if _free(folder) < least:
+                if _free(directory) < least:
                     return "it filled the disk"
 
 
-def _least_free(folder: Path) -> int:
-    found = os.statvfs(folder)
-    return min(_LEAST_FREE, found.f_blocks * found.f_frsize // 20)
+def _least_free(directory: Path) -> int:
+    status = os.statvfs(directory)
+    return min(_LEAST_FREE, status.f_blocks * status.f_frsize // 20)
 
 
-def _free(folder: Path) -> int:
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+def _free(directory: Path) -> int:
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the sandbox with all that runs in it: at its request first, for a subreaper must do it itself."""
+    """End the sandbox and its processes: by SIGTERM first, so that a subreaper can end its descendants."""
     with suppress(ProcessLookupError):
         process.terminate()
     try:
@@ -130,7 +132,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _last_lines(said: bytes) -> list[str]:
-    text = _UNPRINTED.sub("", _ESCAPES.sub("", said.decode("utf-8", "replace").replace("\t", " ")))
+def _last_lines(output: bytes) -> list[str]:
+    text = _UNPRINTED.sub("", _ESCAPES.sub("", output.decode("utf-8", "replace").replace("\t", " ")))
     lines = [hidden(line.rstrip())[:_LONGEST_LINE] for line in text.splitlines() if line.strip()]
     return lines[-_LAST_LINES:]

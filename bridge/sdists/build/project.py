@@ -1,4 +1,4 @@
-"""What the tree of a project says of its build (PEP 517, PEP 518), read and judged before any of its code runs."""
+"""The build configuration of a project (PEP 517, PEP 518), validated before any of its code runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -18,22 +19,28 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["build_requirements", "check_requirements"]
+__all__ = ["Requirements", "build_requirements", "check_requirements"]
 
 _MAX_PYPROJECT = 512 << 10  # bytes
 _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
-_MAX_PARTS = 500  # of one dotted key: the time that tomllib takes grows with the square of it
+_MAX_PARTS = 500  # of one dotted key: tomllib takes quadratic time
 _MAX_REQUIREMENTS = 500
 _LONGEST = 1000  # characters
 _LEGACY = ("setuptools >= 40.8.0",)  # PEP 518: what a project without the table needs
-_HINT = "the project's pyproject.toml is wrong; use another version, or correct it and build again"
+_HINT = "the project's pyproject.toml is invalid; use another version, or correct it and build again"
+
+
+class Requirements(Protocol):
+    """Finds, fetches and verifies the wheels that a build needs. A port, implemented by a wing above."""
+
+    def wheels(self, requirements: Sequence[Requirement], label: str) -> Sequence[Path]: ...
 
 
 def build_requirements(tree: Path, label: str) -> tuple[Requirement, ...]:
-    """`build-system.requires` of the project at `tree`; that of setuptools where it has no such table.
+    """`build-system.requires` of the project at `tree`, or setuptools if it has no such table.
 
-    Raises `UnsafeInputError` (`pyproject-invalid`, `build-requirement`) for a file that is not UTF-8, TOML or what
-    PEP 518 says, for a `backend-path` that leaves the tree, and for what `check_requirements` refuses.
+    Raises `UnsafeInputError`: `pyproject-invalid` for a file that is not UTF-8, TOML or as in PEP 518, or whose
+    `backend-path` leaves the tree; `build-requirement` as `check_requirements`.
     """
     data = _content(tree, label)
     if data is None:
@@ -82,11 +89,11 @@ def _is_texts(value: object) -> bool:
 
 
 def _check_inside(tree: Path, path: str, label: str) -> None:
-    """Raise where a path leaves the tree; PEP 517 demands it of `backend-path`, links resolved."""
+    """Raise if a path, links resolved, leaves the tree (PEP 517 for `backend-path`)."""
     root = os.path.realpath(tree)
     try:
         place = os.path.realpath(os.path.join(root, path))
-    except ValueError:  # a NUL
+    except ValueError:  # a NUL character
         place = ""
     if place != root and not place.startswith(root + os.sep):
         raise _wrong(label, f"{path!r} leads out of the project")
@@ -97,14 +104,13 @@ def _wrong(label: str, problem: str) -> UnsafeInputError:
 
 
 def check_requirements(texts: Sequence[str], label: str) -> tuple[Requirement, ...]:
-    """Build requirements, which are PEP 508 and nothing else: no option of pip, no path, no URL.
+    """Parse build requirements by PEP 508, without URLs, which would bypass the configured indexes.
 
-    A URL would have bridge fetch what an archive from an index names, past every policy of indexes. Raises
-    `UnsafeInputError` (`build-requirement`).
+    Raises `UnsafeInputError` (`build-requirement`).
     """
     if len(texts) > _MAX_REQUIREMENTS:
         raise _refused(label, f"{len(texts)} build requirements; at most {_MAX_REQUIREMENTS} are allowed")
-    found = []
+    requirements = []
     for text in texts:
         shown = repr(text[:100])
         if len(text) > _LONGEST:
@@ -115,8 +121,8 @@ def check_requirements(texts: Sequence[str], label: str) -> tuple[Requirement, .
             raise _refused(label, f"not a requirement (PEP 508): {shown}") from error
         if requirement.url is not None:
             raise _refused(label, f"a build requirement may not name a URL: {shown}")
-        found.append(requirement)
-    return tuple(found)
+        requirements.append(requirement)
+    return tuple(requirements)
 
 
 def _refused(label: str, problem: str) -> UnsafeInputError:

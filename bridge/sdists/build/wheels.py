@@ -1,4 +1,4 @@
-"""Wheels that were built on this machine, kept by what they were made of and made with."""
+"""The cache of wheels built on this machine."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from bridge.config import Settings
 from bridge.errors import BuildError, FaultError
 from bridge.faults import faults
 from bridge.sdists.build import build_wheel
-from bridge.sdists.build.requirements import Requirements
+from bridge.sdists.build.project import Requirements
 from converters.wheel import parse_wheel_name
 
 __all__ = ["BuiltWheels"]
 
 
 class BuiltWheels:
-    """Wheels that were built on this machine, by what they were made of and made with. For many threads at once.
+    """Wheels built on this machine, cached. Thread-safe.
 
-    The key: the sdist's sha256, the interpreter's version and ABI, the platform, and the version of pypa/build.
+    The key is the sdist's sha256, the interpreter's version and ABI, the platform, and the version of pypa/build.
     """
 
     def __init__(
@@ -38,18 +38,18 @@ class BuiltWheels:
         tell: Callable[[str], None],
         building: tuple[str, ...] = (),
     ) -> None:
-        """:param requirements: given a key, what finds the requirements of a build: it may have to build some, too.
-        :param tell: is given what a person should know before a build starts.
-        :param building: keys of the builds that this one is part of.
+        """:param requirements: creates, for a key, the port that finds a build's requirements, which may be built too.
+        :param tell: receives warnings before a build starts.
+        :param building: keys of the builds that contain this one.
         """
         self._requirements, self._tell, self._building = requirements, tell, building
         self._settings = settings
-        self._folder = settings.cache_dir / "built"
+        self._directory = settings.cache_dir / "built"
         self._root = settings.cache_dir
-        self._notes = BlobStore(self._folder / "notes", root=self._root)
+        self._notes = BlobStore(self._directory / "notes", root=self._root)
 
     def wheel(self, sdist: Path, sha256: str) -> Path:
-        """The wheel of an sdist, built if it was not before. Raises as `build_wheel`."""
+        """The wheel of an sdist, built if needed. Raises as `build_wheel`, and `BuildError` (`build-cycle`)."""
         key = _key(sha256)
         known = None if self._settings.no_build else self._find(key)
         if known is not None:
@@ -58,7 +58,7 @@ class BuiltWheels:
             raise BuildError(
                 "build-cycle",
                 f"{sdist.name} is needed to build itself",
-                hint="require a version that has a wheel, or add an index that has wheels of what the build requires",
+                hint="require a version that has a wheel, or add an index with wheels of the build's requirements",
             )
         work = Path(tempfile.mkdtemp(prefix="bridge-build-"))
         try:
@@ -71,7 +71,7 @@ class BuiltWheels:
                 fs.remove_tree(work)
 
     def _path(self, key: str, name: str) -> Path:
-        return self._folder / key[:2] / key / name
+        return self._directory / key[:2] / key / name
 
     def _find(self, key: str) -> Path | None:
         note = self._notes.read(key, _read_note)
@@ -92,7 +92,7 @@ class BuiltWheels:
 
 
 def _read_note(note: dict[str, object]) -> tuple[str, object]:
-    """The (file name, sha256) that a note says. Raises `UnsafeInputError` where the name is no wheel's."""
+    """(file name, sha256) of a note. Raises `UnsafeInputError` if the name is not a wheel's."""
     name = str(note["name"])
     parse_wheel_name(name)
     return name, note["sha256"]

@@ -1,5 +1,5 @@
-"""A sandbox for the code of build backends: it runs in a process of its own, which imports nothing else of bridge.
+"""A sandbox for build backends, in a process that imports nothing else of bridge.
 
-`child` is the entry; `namespaces`, `landlock` and `seccomp` are the mechanisms of Linux, `reaper` ends what is left.
-`bridge.sdists.build` decides what is used and tells what the machine cannot do.
+`child` is the entry; `namespaces`, `landlock` and `seccomp` are Linux mechanisms; `reaper` ends remaining processes.
+`bridge.sdists.build` chooses the mechanisms and warns about missing ones.
 """

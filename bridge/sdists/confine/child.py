@@ -1,8 +1,8 @@
-"""The entry of the sandbox: three processes, the last of which runs the code of a build backend.
+"""The entry of the sandbox: up to three processes, the last of which runs the build backend.
 
-The first enters the namespaces, waits, and ends what is left. The second is the first process of the new process
-namespace: it sees to files, gives up every privilege, and with its end the kernel ends all others. The third builds.
-Without namespaces there is no second one, and the first is a subreaper.
+The first enters the namespaces and waits. The second is init of the new pid namespace: it isolates files and drops
+privileges, and the kernel ends all others with it. The third builds. Without namespaces there is no second process, and
+the first is a subreaper.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _MOST_PROCESSES = 4096  # of a user other than root, in a user namespace
 
 
 def main(text: str, body: Callable[[SandboxRequest], int]) -> None:
-    """Run `body` as the request says, and exit with its status."""
+    """Run `body` confined as requested, and exit with its status."""
     request = SandboxRequest.of(text)
     if sys.platform == "linux":
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != request.parent:
-            os._exit(1)  # whoever asked is gone
+            os._exit(1)  # the parent has exited
     try:
         status = _confined(request, body)
     except OSError as error:
@@ -51,7 +51,8 @@ def _confined(request: SandboxRequest, body: Callable[[SandboxRequest], int]) ->
     if NAMESPACES in request.mechanisms:
         hidden = (*request.hidden, *namespaces.listening_sockets())
         namespaces.enter(network=request.network)
-        return _wait(_fork(lambda: _first_process(replace(request, hidden=hidden), body)))
+        child = _fork(lambda: _first_process(replace(request, hidden=hidden), body))
+        return reaper.exit_status(os.waitpid(child, 0)[1])
     if SUBREAPER in request.mechanisms:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         signal.signal(signal.SIGTERM, _end_all)
@@ -102,7 +103,7 @@ def _restricted(request: SandboxRequest, body: Callable[[SandboxRequest], int]) 
 
 
 def _fork(body: Callable[[], int]) -> int:
-    """A child that runs `body` and exits with its status; errors of the system are told and end it."""
+    """Start a child that runs `body` and exits with its status, or prints the `OSError`."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -118,18 +119,13 @@ def _fork(body: Callable[[], int]) -> int:
         os._exit(status)
 
 
-def _wait(child: int) -> int:
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return code if code >= 0 else 128 - code
-
-
 def probe(_: SandboxRequest) -> int:
-    """Nothing: that it is reached shows that every mechanism works."""
+    """Reached only if every mechanism works."""
     return 0
 
 
 def build(request: SandboxRequest) -> int:
     """Build a wheel."""
-    from bridge.sdists.confine.driver import run  # noqa: PLC0415 - a probe needs none of it
+    from bridge.sdists.confine.driver import run  # noqa: PLC0415 - not needed by `probe`
 
     return run(request)

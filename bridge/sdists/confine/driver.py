@@ -1,7 +1,4 @@
-"""pypa/build in the sandbox: the virtual environment, what is installed there, the backend's answer, the wheel.
-
-What is installed was resolved, fetched and verified by bridge: nothing here asks an index.
-"""
+"""Run pypa/build in the sandbox, in a virtual environment with wheels that bridge supplied; no index is used."""
 
 from __future__ import annotations
 
@@ -22,11 +19,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class _Environment:
-    """What `ProjectBuilder.from_isolated_env` asks of an environment."""
+    """An environment for `ProjectBuilder.from_isolated_env`."""
 
-    def __init__(self, folder: str) -> None:
-        venv.EnvBuilder(symlinks=os.name != "nt").create(folder)
-        self._scripts = os.path.join(folder, "Scripts" if os.name == "nt" else "bin")
+    def __init__(self, directory: str) -> None:
+        venv.EnvBuilder(symlinks=os.name != "nt").create(directory)
+        self._scripts = os.path.join(directory, "Scripts" if os.name == "nt" else "bin")
         self.python_executable = os.path.join(self._scripts, "python.exe" if os.name == "nt" else "python")
 
     def make_extra_environ(self) -> dict[str, str]:
@@ -34,8 +31,8 @@ class _Environment:
         return {"PATH": os.pathsep.join([self._scripts, path]), "PYTHONPATH": ""}
 
     def install(self, wheels: Sequence[str]) -> None:
-        """Install wheels. Raises what `installer` raises for one that it cannot read."""
-        from installer import install  # noqa: PLC0415 - `run` says where it is
+        """Install wheels. Raises as `installer`."""
+        from installer import install  # noqa: PLC0415 - `run` sets sys.path
         from installer.destinations import SchemeDictionaryDestination  # noqa: PLC0415
         from installer.sources import WheelFile  # noqa: PLC0415
 
@@ -52,7 +49,7 @@ class _Environment:
 
 
 def run(request: SandboxRequest) -> int:
-    """Build a wheel as the request says. What is said goes to the standard streams; returns an exit status."""
+    """Build a wheel as requested, with output to the standard streams; return an exit status."""
     sys.path[:] = [*sys.path, *(entry for entry in request.path if entry not in sys.path)]
     from build import BuildBackendException, BuildException, ProjectBuilder  # noqa: PLC0415
 
@@ -69,20 +66,20 @@ def run(request: SandboxRequest) -> int:
                 return HAS_REQUIREMENTS
         builder.build("wheel", request.output)
     except BuildBackendException as error:
-        if not _has_spoken(error.exception):
+        if not _has_output(error.exception):
             _LOG.info("%s", getattr(error.exception, "traceback", ""))  # the backend cannot be imported
             _LOG.info("%s", error)
         return 1
     except BuildException as error:
         _LOG.info("%s", error)
         return 1
-    except Exception as error:  # noqa: BLE001 - whatever it is, the build has failed by it
-        if not _has_spoken(error):
+    except Exception as error:  # noqa: BLE001 - the build failed, whatever the error
+        if not _has_output(error):
             _LOG.info("%s: %s", type(error).__name__, error)
         return 1
     return 0
 
 
-def _has_spoken(error: Exception) -> bool:
-    """Whether a process that was started here ended badly: then it has said what is wrong."""
+def _has_output(error: Exception) -> bool:
+    """Whether the error is of a failed child process, which has printed its own message."""
     return hasattr(error, "returncode")

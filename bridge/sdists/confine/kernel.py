@@ -1,4 +1,4 @@
-"""System calls that Python has no function for (before 3.12 at least), by ctypes. Each raises `OSError`."""
+"""System calls that Python (before 3.12) does not offer, by ctypes. Each raises `OSError`."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def _libc() -> ctypes.CDLL:
 
 
 def call(name: str, *arguments: object) -> int:
-    """Call a function of the C library. Raises `OSError` where it returns a negative number or does not exist."""
+    """Call a function of the C library. Raises `OSError` for a negative result or an unknown name."""
     function = getattr(_libc(), name, None)
     if function is None:
         raise OSError(38, f"this C library has no {name}")  # ENOSYS
-    found = int(function(*arguments))
-    if found < 0:
+    result = int(function(*arguments))
+    if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
-    return found
+    return result
 
 
 def syscall(number: int, *arguments: object) -> int:
-    """Call the kernel by number. Integers are passed as machine words."""
+    """Call the kernel by number; integers are passed as machine words."""
     words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     return call("syscall", ctypes.c_long(number), *words)
 
@@ -45,11 +45,11 @@ def prctl(option: int, value: int = 0, *, further: object = 0) -> int:
 
 
 def capabilities_dropped() -> None:
-    """Give up every capability for good, in this process and all that it starts; also for the user 0."""
+    """Drop every capability for good, in this process and its descendants; also for root."""
     for number in range(_LAST_CAPABILITY + 1):
         try:
             prctl(PR_CAPBSET_DROP, number)
-        except OSError:  # past the last one that this kernel knows, or none may be dropped because there is none
+        except OSError:  # past the kernel's last capability, or no permission
             break
     with suppress(OSError):  # before Linux 4.3
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)

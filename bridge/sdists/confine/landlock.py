@@ -1,4 +1,4 @@
-"""Landlock (Linux 5.13 and newer): which files a process, and all that it starts, may change or read, for good."""
+"""Landlock (Linux 5.13 and newer): restrict the files that a process and its descendants may change or read."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from bridge.sdists.confine.kernel import PR_SET_NO_NEW_PRIVS, prctl, syscall
 
 __all__ = ["restrict", "version"]
 
-# linux/landlock.h: the numbers of the calls are the same on every architecture but alpha.
+# linux/landlock.h: the call numbers are the same on every architecture except alpha.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION, _PATH_BENEATH = 1, 1
 _WRITE_FILE, _READ_FILE = 1 << 1, 1 << 2
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
-_CHANGES = _WRITE_FILE | sum(1 << bit for bit in range(4, 13))  # to remove, and to make, whatever kind of thing
+_CHANGES = _WRITE_FILE | sum(1 << bit for bit in range(4, 13))  # remove and create every kind of file
 _SCOPE_ABSTRACT_SOCKETS, _SCOPE_SIGNALS = 1, 2
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts")
-_SHARED_MEMORY = "/dev/shm"  # POSIX semaphores are files there, which multiprocessing needs
+_SHARED_MEMORY = "/dev/shm"  # multiprocessing needs POSIX semaphores, which are files there
 
 
 def version() -> int:
-    """The version of the kernel's Landlock; 0: it has none, or it is off."""
+    """The kernel's Landlock version; 0 if absent or disabled."""
     try:
         return syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
     except OSError:
@@ -30,10 +30,10 @@ def version() -> int:
 
 
 def restrict(writable: Sequence[str], hidden: Sequence[str] = ()) -> None:
-    """Let this process change files below `writable` only, and read none below `hidden`.
+    """Let this process change files only below `writable`, and read none below `hidden`.
 
-    Modes, owners and times can still be changed: Landlock does not govern these. From version 6 on, processes outside
-    get no signals. Raises `OSError`.
+    Landlock does not govern modes, owners and times. From version 6 on it blocks signals to processes outside. Raises
+    `OSError`.
     """
     known = version()
     handled = _CHANGES | (_REFER if known >= 2 else 0) | (_TRUNCATE if known >= 3 else 0)
@@ -59,28 +59,28 @@ def _allow(rules: int, path: str, access: int) -> None:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return  # not there, then nothing below it either
+        return  # absent
     try:
         if not os.path.isdir(path):
-            access &= _WRITE_FILE | _READ_FILE | _TRUNCATE  # other rights are those of directories
+            access &= _WRITE_FILE | _READ_FILE | _TRUNCATE  # other rights are only for directories
         syscall(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", access, descriptor), 0)
     finally:
         os.close(descriptor)
 
 
 def _beside(hidden: Iterable[str]) -> Iterator[str]:
-    """Paths that cover all that exists but what is hidden: rules only ever allow."""
+    """Paths that cover everything except `hidden`: Landlock rules can only allow."""
     barred = set(hidden)
     above = {"/"}
     for path in barred:
         while (path := os.path.dirname(path)) not in above:
             above.add(path)
-    for folder in above:
+    for directory in above:
         try:
-            names = os.listdir(folder)
+            names = os.listdir(directory)
         except OSError:
             continue
         for name in names:
-            path = os.path.join(folder, name)
+            path = os.path.join(directory, name)
             if path not in barred and path not in above and not os.path.islink(path):
                 yield path

@@ -1,6 +1,6 @@
-"""Namespaces (Linux): a view of the file system that is read-only but for some folders, processes and network apart.
+"""Linux namespaces: a read-only view of the file system except some directories; separate processes and network.
 
-Works for the user 0, and for any user where unprivileged user namespaces are allowed. Sources: unshare(2),
+Works for root, and for other users where unprivileged user namespaces are allowed. Sources: unshare(2),
 mount_setattr(2), user_namespaces(7), pid_namespaces(7).
 """
 
@@ -13,6 +13,7 @@ import socket
 import stat
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from bridge.sdists.confine.kernel import call, syscall
 
@@ -28,12 +29,7 @@ _MOST_SOCKETS = 500
 
 
 def enter(*, network: bool) -> None:
-    """Put this process into namespaces of its own; its next child is the first process of the new ones.
-
-    :param network: whether the network of the machine stays.
-
-    Raises `OSError`.
-    """
+    """Enter new namespaces, with the machine's `network` or none; the next child is their init. Raises `OSError`."""
     flags = _NEWNS | _NEWIPC | _NEWPID | (0 if network else _NEWNET)
     user, group = os.geteuid(), os.getegid()
     try:
@@ -56,7 +52,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _raise_loopback() -> None:
-    """Let a build talk to itself: a new network namespace has a loopback device, and it is down."""
+    """Activate the loopback device, which is down in a new network namespace."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sH14x", b"lo", 0)
         (flags,) = struct.unpack_from("H", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)
@@ -64,11 +60,10 @@ def _raise_loopback() -> None:
 
 
 def isolate_files(writable: Sequence[str], hidden: Iterable[str], kept: Sequence[str]) -> None:
-    """Make every mount read-only but those of `writable`, and cover `hidden`; /dev, /dev/shm and /proc are new ones.
+    """Make every mount except `writable` read-only, cover `hidden`, and mount a new /dev, /dev/shm and /proc.
 
-    :param kept: paths that must stay visible, if /run is to be covered too.
-
-    For the first process of a new pid namespace. Raises `OSError`.
+    For the init process of a new pid namespace. /run is covered too, unless a path in `kept` is below it. Raises
+    `OSError`.
     """
     _mount(None, "/", None, _REC | _PRIVATE)
     for path in writable:
@@ -85,8 +80,8 @@ def isolate_files(writable: Sequence[str], hidden: Iterable[str], kept: Sequence
         _cover(path, writable)
 
 
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
+def _is_below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
@@ -102,34 +97,32 @@ def _set_read_only(path: str, *, recursive: bool, value: bool = True) -> None:
 
 
 def _new_devices() -> None:
-    """A /dev with the devices that every program may use, and shared memory that nobody else sees."""
+    """Mount a /dev with the standard devices and private shared memory."""
     sources = {name: os.open(f"/dev/{name}", os.O_PATH) for name in _DEVICES if os.path.exists(f"/dev/{name}")}
     _mount("tmpfs", "/dev", "tmpfs", _NOSUID | _NOEXEC, "mode=755,size=64k")
     for name, descriptor in sources.items():
         os.close(os.open(f"/dev/{name}", os.O_CREAT | os.O_WRONLY, 0o666))
         _mount(f"/proc/self/fd/{descriptor}", f"/dev/{name}", None, _BIND)
         os.close(descriptor)
-    for folder in ("shm", "pts"):
-        os.mkdir(f"/dev/{folder}")
+    for directory in ("shm", "pts"):
+        os.mkdir(f"/dev/{directory}")
     _mount("tmpfs", "/dev/shm", "tmpfs", _NOSUID | _NODEV, "mode=1777")
-    try:
+    with suppress(OSError):  # without it there are no pseudo-terminals
         _mount("devpts", "/dev/pts", "devpts", _NOSUID | _NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
         os.symlink("pts/ptmx", "/dev/ptmx")
-    except OSError:
-        pass  # a build without pseudo-terminals
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         os.symlink(f"/proc/self/fd{target}", f"/dev/{name}")
     _set_read_only("/dev", recursive=False)
 
 
 def _cover(path: str, writable: Sequence[str]) -> None:
-    """Put nothing in the place of a path: an empty folder, or a file that is always empty."""
+    """Cover a path with an empty directory or file."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
         return
-    if any(_is_below(folder, path) for folder in writable):
-        return  # the build's own folder lies there
+    if any(_is_below(directory, path) for directory in writable):
+        return  # it contains the build's own directory
     if stat.S_ISDIR(mode):
         _mount("tmpfs", path, "tmpfs", _RDONLY | _NOSUID | _NODEV, "mode=755,size=4k")
     else:
@@ -137,18 +130,16 @@ def _cover(path: str, writable: Sequence[str]) -> None:
 
 
 def listening_sockets() -> Iterator[str]:
-    """The sockets of services that have a path: that of a container service would be a way out.
+    """The paths of services' sockets: a container service's would be a way out.
 
-    To be asked before `enter`: the kernel lists those of the network namespace.
+    Call this before `enter`: the kernel lists the sockets of the current network namespace.
     """
     try:
         with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as lines:
-            found = {line.rstrip("\n").split(maxsplit=7)[-1] for line in lines if " /" in line}
+            paths = {line.rstrip("\n").split(maxsplit=7)[-1] for line in lines if " /" in line}
     except OSError:
         return
-    for path in sorted(found)[:_MOST_SOCKETS]:
-        try:
+    for path in sorted(paths)[:_MOST_SOCKETS]:
+        with suppress(OSError):
             if stat.S_ISSOCK(os.lstat(path).st_mode):
                 yield path
-        except OSError:
-            continue

@@ -1,4 +1,4 @@
-"""Where processes have no namespace: who is left of a build, whatever session it moved to, ends with it (Linux)."""
+"""End all processes of a build, whatever their session, where there is no pid namespace (Linux)."""
 
 from __future__ import annotations
 
@@ -7,35 +7,39 @@ import signal
 import time
 from contextlib import suppress
 
-__all__ = ["end_descendants", "wait_for"]
+__all__ = ["end_descendants", "exit_status", "wait_for"]
 
 _LONGEST = 5.0  # seconds
 
 
 def wait_for(child: int) -> int:
-    """Wait for one child, and for every orphan that ends meanwhile; return the child's exit status."""
+    """Wait for one child, reaping orphans meanwhile; return its exit status."""
     while True:
         try:
             ended, status = os.wait()
         except ChildProcessError:
             return 1
         if ended == child:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
+            return exit_status(status)
+
+
+def exit_status(status: int) -> int:
+    """The exit status of a wait status; 128 plus the signal's number for a signal."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
 
 
 def end_descendants() -> None:
-    """End all processes below this one. It must be a subreaper: orphans of its descendants are its children.
+    """End all descendants of this process, which must be a subreaper so that orphans become its children.
 
-    A process that is stopped before it is looked at cannot start another one: so all are stopped first, again and
-    again until no new one is found.
+    They are stopped first, repeatedly until none is new, because a stopped process cannot fork.
     """
     deadline = time.monotonic() + _LONGEST
     while time.monotonic() < deadline:
-        found = _descendants()
-        if not found:
+        running = _descendants()
+        if not running:
             return
-        for process in found:
+        for process in running:
             _send(process, signal.SIGSTOP)
         for process in _descendants():
             _send(process, signal.SIGKILL)

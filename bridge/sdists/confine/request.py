@@ -1,4 +1,4 @@
-"""What the parent asks of the sandbox, as JSON on its standard input."""
+"""The request to the sandbox, as JSON on its standard input."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["HAS_REQUIREMENTS", "MECHANISMS", "NOT_CONFINED", "SandboxRequest"]
 
-# Exit statuses: the backend asks for requirements, which stand in `answer`; a mechanism to be used does not work.
+# Exit statuses: the backend wrote further requirements to `answer`; a mechanism failed.
 HAS_REQUIREMENTS, NOT_CONFINED = 96, 97
 
 NAMESPACES, LANDLOCK, SECCOMP, SUBREAPER = "namespaces", "landlock", "seccomp", "subreaper"
@@ -17,16 +17,14 @@ MECHANISMS = (NAMESPACES, LANDLOCK, SECCOMP, SUBREAPER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxRequest:
-    """One use of the sandbox.
+    """One use of the sandbox. All paths of the build except `wheels` are below `writable`.
 
     :param mechanisms: those to use; each must work.
-    :param writable: the folder that the code may change.
-    :param hidden: paths that it may not read; :param kept: paths that it must be able to read.
-    :param source: the tree to build, :param environment: the folder for its virtual environment, :param wheels: what
-        to install there, :param output: where the wheel goes; all but the wheels below `writable`.
-    :param asks: whether to ask the backend for further requirements first; if it has any, they are written to
-        `answer`, and nothing is built.
-    :param path: where pypa/build can be imported from.
+    :param writable: the directory that the code may change.
+    :param hidden: paths that it may not read; `kept`: paths that it must be able to read.
+    :param source: the tree to build; `environment`: its virtual environment; `wheels`: to install there.
+    :param asks: first ask the backend for requirements; if it has any, write them to `answer` and do not build.
+    :param path: sys.path entries for pypa/build.
     """
 
     mechanisms: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""A seccomp filter (Linux 3.17 and newer): system calls that a build has no use for are refused.
+"""A seccomp filter (Linux 3.17 and newer) that refuses system calls a build does not need.
 
-Sockets other than those of this machine (`AF_UNIX`) are refused where there is no network namespace, and io_uring with
-them, which opens sockets of its own. The kernel's keyrings are refused always. Source: seccomp(2), linux/bpf_common.h.
+Keyrings are always refused; without a network namespace also sockets except `AF_UNIX`, and io_uring, which opens
+sockets of its own. Source: seccomp(2), linux/bpf_common.h.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import struct
 
 from bridge.sdists.confine.kernel import PR_SET_NO_NEW_PRIVS, prctl, syscall
 
-__all__ = ["is_known_machine", "restrict"]
+__all__ = ["restrict"]
 
-# machine → (its AUDIT_ARCH number, the numbers of seccomp, socket, io_uring_setup, and of the keyring's three calls)
+# machine → (AUDIT_ARCH, call numbers of seccomp, socket, io_uring_setup, and the three keyring calls)
 _MACHINES = {
     "x86_64": (0xC000003E, 317, 41, 425, (248, 249, 250)),
     "aarch64": (0xC00000B7, 277, 198, 425, (217, 218, 219)),
@@ -31,14 +31,9 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
 
-def is_known_machine() -> bool:
-    """Whether the numbers of this machine's system calls are known here."""
-    return platform.machine() in _MACHINES and ctypes.sizeof(ctypes.c_void_p) == 8
-
-
 def restrict(*, no_network: bool) -> None:
-    """Refuse keyrings, and with `no_network` every socket that leads off this machine. Raises `OSError`."""
-    if not is_known_machine():
+    """Refuse keyrings, and with `no_network` every socket except `AF_UNIX`. Raises `OSError`."""
+    if platform.machine() not in _MACHINES or ctypes.sizeof(ctypes.c_void_p) != 8:
         raise OSError(_ENOSYS, f"no filter of system calls is known for {platform.machine()}")
     architecture, number, socket, io_uring, keys = _MACHINES[platform.machine()]
     lines = [
@@ -49,8 +44,8 @@ def restrict(*, no_network: bool) -> None:
         (_GREATER_EQUAL, 0, 1, _X32),
         (_RETURN, 0, 0, _ERROR | _ENOSYS),
     ]
-    for refused in (*keys, *((io_uring,) if no_network else ())):
-        lines += [(_EQUAL, 0, 1, refused), (_RETURN, 0, 0, _ERROR | _ENOSYS)]
+    for forbidden in (*keys, *((io_uring,) if no_network else ())):
+        lines += [(_EQUAL, 0, 1, forbidden), (_RETURN, 0, 0, _ERROR | _ENOSYS)]
     if no_network:
         lines += [
             (_EQUAL, 0, 3, socket),
