@@ -153,7 +153,7 @@ def _archives(state: PrefixState, cache: Path) -> dict[str, tuple[tuple[str, str
         each.meta_path: recalled
         for each in state.installed
         if each.record.ecosystem == "conda" and each.record.sha256 is not None
-        if (recalled := tuple(cautions.recall(each.record.sha256)))
+        if (recalled := tuple(cautions.get(each.record.sha256)))
     }
 
 

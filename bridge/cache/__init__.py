@@ -1,1 +1,1 @@
-"""Values, wheels and judgements that are computed or fetched once, and the pruning of all caches."""
+"""Caches of values, unpacked wheels and manifests, and the pruning of all caches."""

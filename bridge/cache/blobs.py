@@ -1,7 +1,6 @@
-"""A cache of small values, each with a checksum of its own; `bridge.artifacts` is that of large ones.
+"""A cache of small values, each stored with a checksum; `bridge.fetch.artifacts` stores large ones.
 
-Whatever is read back is checked: a cache may have lost a bit, or half a file, since it was written. A cache that cannot
-be written costs time, never the result. All writing is `bridge.fs`'s.
+Damaged values count as absent, and a cache that cannot be written costs only time.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def cache_faults() -> Iterator[None]:
-    """What the system refuses in the block is told as a fault of the cache, with the way to another one."""
+    """Turn a `FaultError` of the block into one about the cache that suggests another directory."""
     try:
         yield
     except FaultError as error:
@@ -44,25 +43,25 @@ def cache_faults() -> Iterator[None]:
             error.id,
             f"the cache cannot be written: {error.message}",
             context=error.context,
-            hint=error.hint or "name another folder for the cache in BRIDGE_CACHE_DIR",
+            hint=error.hint or "name another directory for the cache in BRIDGE_CACHE_DIR",
             objects=error.objects,
         ) from error
 
 
 class BlobStore:
-    """Values of up to some megabytes by key, each a file: the sha256 of the value as hex, a line feed, the value."""
+    """Values of up to some megabytes by key, each a file: sha256 in hex, a line feed, the value."""
 
-    def __init__(self, folder: Path, *, root: Path | None = None) -> None:
-        """:param root: the cache that `folder` lies in; from there on no symlink is followed."""
-        self._folder = folder
-        self._root = root or folder
+    def __init__(self, directory: Path, *, root: Path | None = None) -> None:
+        """:param root: the cache that contains `directory`; no symlink below it is followed."""
+        self._directory = directory
+        self._root = root or directory
 
     def _path(self, key: str) -> Path:
         name = hashlib.sha256(key.encode()).hexdigest()
-        return self._folder / name[:2] / name
+        return self._directory / name[:2] / name
 
     def get(self, key: str) -> bytes | None:
-        """The value that was last set; `None` where there is none, or it was damaged."""
+        """The stored value; `None` if absent or damaged."""
         try:
             data = fs.read_regular(self._path(key), root=self._root)
         except OSError:
@@ -71,19 +70,15 @@ class BlobStore:
         return value if data[:_DIGEST].decode("ascii", "replace") == hashlib.sha256(value).hexdigest() else None
 
     def set(self, key: str, value: bytes) -> None:
-        """Keep `value`, for this account only: pages of private indexes are among them."""
+        """Store `value` if possible, readable by this account only: it may come from a private index."""
         digest = hashlib.sha256(value).hexdigest().encode()
-        path = self._path(key)
-        try:
-            fs.publish_file(path, [digest, b"\n", value], mode=0o600, root=self._root)
-        except FaultError:
-            return
+        with suppress(FaultError):
+            fs.publish_file(self._path(key), [digest, b"\n", value], mode=0o600, root=self._root)
 
     def read(self, key: str, parse: Callable[[Any], Value]) -> Value | None:
-        """What `parse` makes of the JSON document that was last set; `None` where there is none.
+        """The stored JSON document as converted by `parse`; `None` if absent.
 
-        An entry whose checksum is right may still hold nonsense: another version, or somebody else, wrote it. Whatever
-        `parse` raises of that kind, the entry is dropped, and the caller computes the value again.
+        An entry with a valid checksum may still be invalid, written by another version: it is dropped if `parse` fails.
         """
         value = self.get(key)
         if value is None:
@@ -95,6 +90,6 @@ class BlobStore:
             return None
 
     def drop(self, key: str) -> None:
-        """Forget the value of `key`, where the cache can be written."""
+        """Remove the value of `key`, if possible."""
         with suppress(FaultError):
             fs.remove_regular(self._path(key), root=self._root)

@@ -1,4 +1,4 @@
-"""What was remarked of conda packages when they were judged, remembered by their sha256, for whoever audits later."""
+"""The cautions of validated conda packages by sha256, for later audits."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ __all__ = ["CautionStore"]
 
 
 class CautionStore:
-    """The remarks in a folder of the cache. A package without any has no file there."""
+    """Cautions in a directory of the cache; a package without any has no file there."""
 
-    def __init__(self, folder: Path, *, root: Path | None = None) -> None:
+    def __init__(self, directory: Path, *, root: Path | None = None) -> None:
         """:param root: as in `BlobStore`."""
-        self._blobs = BlobStore(folder, root=root)
+        self._blobs = BlobStore(directory, root=root)
 
-    def keep(self, sha256: str, remarks: Iterable[tuple[str, str, str]]) -> None:
-        """Remember remarks, each as `(id, path, detail)`."""
-        found = list(remarks)
-        if found:
-            self._blobs.set(f"remarks {sha256}", json.dumps(found).encode())
+    def set(self, sha256: str, cautions: Iterable[tuple[str, str, str]]) -> None:
+        """Store cautions, each as `(id, path, detail)`."""
+        rows = list(cautions)
+        if rows:
+            self._blobs.set(f"remarks {sha256}", json.dumps(rows).encode())
 
-    def recall(self, sha256: str) -> Sequence[tuple[str, str, str]]:
-        """What is remembered of a package; empty where nothing was remarked, or it is forgotten."""
-        known = self._blobs.get(f"remarks {sha256}")
-        return (
-            [] if known is None else [(str(name), str(path), str(detail)) for name, path, detail in json.loads(known)]
-        )
+    def get(self, sha256: str) -> Sequence[tuple[str, str, str]]:
+        """The stored cautions of a package."""
+        rows = json.loads(self._blobs.get(f"remarks {sha256}") or b"[]")
+        return [(str(name), str(path), str(detail)) for name, path, detail in rows]

@@ -1,12 +1,11 @@
-"""Wheels that were judged once: each unpacked into one file of the cache, with what the judgement found.
+"""Validated wheels, each unpacked into one file of the cache, with its manifest.
 
-A wheel is inflated and judged when it is first installed, not for every environment. The file is named for the sha256
-of the wheel and holds the members' content, one after the other, then an index, then its length and its sha256. One
-file, not a tree: it appears by one rename, costs one inode, and needs no directories; and nothing in a prefix is ever
-linked to it, so nobody can write through a prefix into the cache (decision 0010).
+A wheel is inflated and validated once, not for every environment. The file is named for the wheel's sha256 and holds
+the members' content, one after another, then a JSON index, then its length and its sha256. One file appears by one
+rename and costs one inode, and nothing in a prefix is linked to it, so no prefix can change the cache (decision 0010).
 
-What is read back is held against the sha256 that the judgement found, as it is placed. Where the cache lost a bit, the
-wheel itself is placed, and the entry is dropped. A cache that cannot be written costs time, never the result.
+Each member's sha256 is checked again when it is placed; if the cache is damaged, the wheel itself is used and the entry
+dropped. A cache that cannot be written costs only time.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, BinaryIO, Protocol
 
 from bridge import __version__, fs
@@ -33,44 +31,38 @@ from bridge.errors import FaultError, IntegrityError
 from converters.native import NativeFile
 from converters.wheel import CoreMetadata
 
-__all__ = ["Contents", "WheelStore", "is_whole", "unpacked_contents"]
+__all__ = ["Contents", "WheelStore", "is_intact", "unpacked_contents"]
 
 _FORMAT = 1
-_SMALL = 1 << 20  # bytes; what is larger is read in blocks of that size
+_SMALL = 1 << 20  # bytes; larger members are read in blocks of that size
 _LENGTH, _DIGEST = 8, 64
-_MOST = 256 << 20  # bytes of an index; a wheel of a million members has less
+_MOST = 256 << 20  # bytes of an index; a wheel with a million members has less
+_FIELDS = ("filename", "dist_info", "data_dir", "wheel_version", "root_is_purelib", "tags")  # stored as they are
 
 
-class Contents(Protocol):
-    """The content of a wheel that was judged, by its members' names. A context manager."""
-
-    def __enter__(self) -> Contents: ...  # noqa: PYI034 - `typing.Self` is of Python 3.11
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+class Contents(AbstractContextManager["Contents"], Protocol):
+    """The members of a validated wheel, by name."""
 
     def open(self, name: str) -> IO[bytes]:
         """A stream of a member's content."""
 
 
 class WheelStore:
-    """The unpacked wheels in a folder of the cache. For many threads and processes at once."""
+    """The unpacked wheels in a directory of the cache. Safe for threads and processes."""
 
-    def __init__(self, folder: Path, *, root: Path | None = None) -> None:
-        """:param root: the cache that `folder` lies in; from there on no symlink is followed."""
-        self._folder = folder
-        self._root = root or folder
+    def __init__(self, directory: Path, *, root: Path | None = None) -> None:
+        """:param root: as in `BlobStore`."""
+        self._directory = directory
+        self._root = root or directory
 
     def path(self, sha256: str) -> Path:
-        """Where the unpacked wheel of that hash lies or is to lie."""
-        return self._folder / sha256[:2] / f"{sha256}.unpacked"
+        """The path of the unpacked wheel, which may not exist yet."""
+        return self._directory / sha256[:2] / f"{sha256}.unpacked"
 
-    def judge(self, archive: Path, *, filename: str, sha256: str) -> tuple[WheelManifest, Path | None]:
-        """What `check_wheel` finds in a wheel, and raises, found now or by whoever unpacked it; and where it lies
-        unpacked, unless the cache cannot be written.
+    def check(self, archive: Path, *, filename: str, sha256: str) -> tuple[WheelManifest, Path | None]:
+        """As `check_wheel`, with the result cached; also return the unpacked wheel, unless the cache is read-only.
 
-        :param sha256: of the archive, verified by who fetched it.
+        :param sha256: of the archive, verified by the caller.
         """
         path = self.path(sha256)
         known = _read(path, filename, self._root)
@@ -84,35 +76,33 @@ class WheelStore:
 
 
 def unpacked_contents(manifest: WheelManifest, unpacked: Path) -> Contents:
-    """The content of a judged wheel, out of what was unpacked: to be held against what was found when it was judged.
+    """The content of an unpacked wheel, which the caller compares with the manifest.
 
-    Raises `IntegrityError` (`record-hash`), there or from a stream, where it cannot be read.
+    Raises `IntegrityError` (`record-hash`), here or from a stream, if the file cannot be read.
     """
-    with _told(unpacked):
+    with _converting(unpacked):
         return _Unpacked(unpacked, manifest)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether every member of an unpacked wheel is as it was judged. Raises `OSError`."""
+def is_intact(path: Path) -> bool:
+    """Whether every member of an unpacked wheel has its sha256. Raises `OSError`."""
     root = path.parents[1]
     manifest = _read(path, None, root)
     if manifest is None:
         return False
     places = _places(manifest)
     with fs.open_regular(path, root=root) as stream:
-        return all(_is_intact(stream.fileno(), member, places[member.path]) for member in manifest.members)
+        return all(_has_hash(stream.fileno(), member, places[member.path]) for member in manifest.members)
 
 
 def _places(manifest: WheelManifest) -> dict[str, int]:
-    """Where the content of each member begins: they follow each other as in the archive."""
+    """The offset of each member's content; the members are in the order of the archive."""
     in_order = sorted(manifest.members, key=lambda member: member.entry.offset)
     ends = accumulate(member.size for member in in_order)
     return {member.path: end - member.size for member, end in zip(in_order, ends, strict=True)}
 
 
 class _Unpacked:
-    """The content of a wheel in the store."""
-
     def __init__(self, path: Path, manifest: WheelManifest) -> None:
         self._path, self._places = path, _places(manifest)
         self._members = {member.path: member for member in manifest.members}
@@ -128,24 +118,24 @@ class _Unpacked:
         member, place, descriptor = self._members[name], self._places[name], self._stream.fileno()
         if member.size > _SMALL:
             return as_stream(self._blocks(member, place))
-        with _told(self._path):
+        with _converting(self._path):
             return io.BytesIO(os.pread(descriptor, member.size, place))
 
     def _blocks(self, member: WheelMember, place: int) -> Iterator[bytes]:
-        with _told(self._path):
+        with _converting(self._path):
             yield from _blocks(self._stream.fileno(), member, place)
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """What the system refuses to read is no fault of the change: the wheel itself is there."""
+def _converting(path: Path) -> Iterator[None]:
+    """Turn `OSError` into `IntegrityError`, so that the caller falls back to the wheel itself."""
     try:
         yield
     except OSError as error:
         raise IntegrityError("record-hash", f"{path} cannot be read: {error.strerror}") from error
 
 
-def _is_intact(descriptor: int, member: WheelMember, place: int) -> bool:
+def _has_hash(descriptor: int, member: WheelMember, place: int) -> bool:
     digest = hashlib.sha256()
     for block in _blocks(descriptor, member, place):
         digest.update(block)
@@ -153,14 +143,11 @@ def _is_intact(descriptor: int, member: WheelMember, place: int) -> bool:
 
 
 def _blocks(descriptor: int, member: WheelMember, place: int) -> Iterator[bytes]:
-    """The content, in blocks; less than there should be, where the file ends early."""
+    """The content in blocks, incomplete if the file ends early."""
     left = member.size
     while left and (block := os.pread(descriptor, min(left, _SMALL), place)):
         place, left = place + len(block), left - len(block)
         yield block
-
-
-# --- the file ---------------------------------------------------------------------------------------------------------
 
 
 def _unpack(archive: Path, filename: str, stream: BinaryIO) -> WheelManifest:
@@ -173,9 +160,9 @@ def _unpack(archive: Path, filename: str, stream: BinaryIO) -> WheelManifest:
 
 
 def _read(path: Path, filename: str | None, root: Path) -> WheelManifest | None:
-    """What was found in the wheel of that name (`None`: whatever its name); `None`: there is none, or it is damaged.
+    """The manifest of an unpacked wheel, if intact, of that file name (if given) and from this version of bridge.
 
-    What another version of bridge judged is judged anew: its rules may have been others.
+    Another version may have validated it by other rules.
     """
     try:
         with fs.open_regular(path, root=root) as stream:
@@ -195,21 +182,16 @@ def _read(path: Path, filename: str | None, root: Path) -> WheelManifest | None:
             return None
         return _from_json(document)
     except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
-        return None  # It is unpacked again.
+        return None
 
 
 def _to_json(manifest: WheelManifest) -> dict[str, object]:
     return {
         "format": _FORMAT,
         "version": __version__,
-        "filename": manifest.filename,
-        "dist_info": manifest.dist_info,
-        "data_dir": manifest.data_dir,
+        **{name: getattr(manifest, name) for name in _FIELDS},
         "metadata": asdict(manifest.metadata),
         "entry_points": [asdict(point) for point in manifest.entry_points],
-        "wheel_version": manifest.wheel_version,
-        "root_is_purelib": manifest.root_is_purelib,
-        "tags": manifest.tags,
         "cautions": [asdict(caution) for caution in manifest.cautions],
         "members": [_member_json(member) for member in manifest.members],
     }
@@ -226,32 +208,18 @@ def _from_json(document: Mapping[str, Any]) -> WheelManifest:
     metadata: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in document["metadata"].items()
     }
-    return WheelManifest(
-        filename=document["filename"],
-        members=tuple(_member(*row) for row in document["members"]),
-        dist_info=document["dist_info"],
-        data_dir=document["data_dir"],
-        metadata=CoreMetadata(**metadata),
-        entry_points=tuple(EntryPoint(**point) for point in document["entry_points"]),
-        wheel_version=document["wheel_version"],
-        root_is_purelib=document["root_is_purelib"],
-        tags=tuple(document["tags"]),
-        cautions=tuple(Caution(**caution) for caution in document["cautions"]),
-    )
+    values: dict[str, Any] = {name: document[name] for name in _FIELDS} | {
+        "members": tuple(map(_member, document["members"])),
+        "metadata": CoreMetadata(**metadata),
+        "entry_points": tuple(EntryPoint(**point) for point in document["entry_points"]),
+        "tags": tuple(document["tags"]),
+        "cautions": tuple(Caution(**caution) for caution in document["cautions"]),
+    }
+    return WheelManifest(**values)
 
 
-def _member(
-    path: str,
-    sha256: str,
-    size: int,
-    is_executable: bool,
-    compressed_size: int,
-    crc: int,
-    offset: int,
-    data_offset: int,
-    method: int,
-    code: tuple[str, list[str]] | None,
-) -> WheelMember:
+def _member(row: list[Any]) -> WheelMember:
+    path, sha256, size, is_executable, compressed_size, crc, offset, data_offset, method, code = row
     return WheelMember(
         path=path,
         sha256=sha256,

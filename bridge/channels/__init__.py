@@ -1,1 +1,1 @@
-"""Conda channels: where records come from, the built-in `host`, and the one adapter that knows rattler."""
+"""Conda channels: sources of records, the built-in `host`, and the adapter of rattler."""

@@ -1,7 +1,7 @@
-"""The one place that knows rattler: repodata, virtual packages, and linking into a staging directory.
+"""The only adapter of rattler: repodata, virtual packages, and linking into a staging directory.
 
-Nothing of rattler leaves this module: records cross as `Record`, paths as `Path`. Its pitfalls, each with the reason
-for what is done here, stand in `docs/decisions/0003-rattler.md`.
+No type of rattler leaves this module: records cross as `Record`, paths as `Path`. Decision 0003 lists rattler's
+pitfalls and why each workaround here exists.
 """
 
 from __future__ import annotations
@@ -41,15 +41,12 @@ from bridge.paths import RelativePath
 from bridge.secrets import hidden, masked, origin
 from converters.record import Record
 
-__all__ = ["WholeRepodata", "channel_url", "current_subdir", "detect_virtual_packages", "extract", "link", "told"]
+__all__ = ["WholeRepodata", "channel_url", "current_subdir", "detect_virtual_packages", "extract", "link"]
 
-_Answer = TypeVar("_Answer")
-# The unpacked packages are the caller's, of this one transaction, and are deleted after it: a hard link out of them
-# becomes the only name of its inode, and saves writing every byte twice.
+_Result = TypeVar("_Result")
+# The unpacked packages belong to this transaction and are deleted after it, so hard links save writing each byte twice.
 _LINKING = "allow-hard-links = true\n"
-
-
-_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z", re.ASCII)  # of what rattler takes for a package name
+_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z", re.ASCII)  # package names that rattler accepts
 
 
 def current_subdir() -> str:
@@ -58,16 +55,16 @@ def current_subdir() -> str:
 
 
 def detect_virtual_packages() -> tuple[tuple[str, str, str], ...]:
-    """Virtual packages of this machine as `(name, version, build)`; `CONDA_OVERRIDE_*` variables are honoured."""
-    found = []
+    """Virtual packages of this machine as `(name, version, build)`; honours the `CONDA_OVERRIDE_*` variables."""
+    detected = []
     for package in VirtualPackage.detect(VirtualPackageOverrides.from_env()):
         generic: GenericVirtualPackage = package.into_generic()
-        found.append((generic.name.normalized, str(generic.version), str(generic.build_string)))
-    return tuple(found)
+        detected.append((generic.name.normalized, str(generic.version), str(generic.build_string)))
+    return tuple(detected)
 
 
 def channel_url(text: str) -> str:
-    """A channel's URL for its name, URL or folder. Raises `UsageError` (`invalid-channel`)."""
+    """Return the URL of a channel given by name, URL or directory. Raises `UsageError` (`invalid-channel`)."""
     if not text.strip():
         raise UsageError("invalid-channel", "a channel without a name", hint="see -c in: bridge resolve --help")
     if text.startswith(("./", "../", "/", "~")) or Path(text).is_dir():
@@ -81,31 +78,30 @@ def channel_url(text: str) -> str:
             origin(text) if not text.startswith("file:") else None
         except ValueError as error:
             raise invalid(str(error)) from error
-    with told(invalid):
+    with _raising(invalid):
         return str(Channel(text).base_url).rstrip("/")
 
 
 class WholeRepodata:
-    """One `repodata.json` on the disk, from which records are read by name. For many threads at once.
+    """One `repodata.json` on the disk, read by package name. Thread-safe.
 
-    Raises `UnsafeInputError` (`repodata-invalid`), also for a panic of rattler's over what stands in the file.
+    Raises `UnsafeInputError` (`repodata-invalid`), also where rattler panics.
 
-    :param channel: its URL, for the records and for errors.
+    :param channel: the channel's URL, for records and errors.
     """
 
     def __init__(self, path: Path, channel: str, subdir: str) -> None:
         self._channel = channel
         self._lock = threading.Lock()
-        with told(self._invalid):
+        with _raising(self._invalid):
             self._file = SparseRepoData(Channel(channel), subdir, path)
 
     def records(self, name: str) -> list[dict[str, object]]:
-        """The records of a name as JSON objects, of a `.conda` and a `.tar.bz2` package the former."""
+        """The records of a name as JSON objects; `.conda` wins over `.tar.bz2`."""
         if not _NAME.match(name):
             return []
-        wanted = PackageName(name)
-        with self._lock, told(self._invalid):
-            return [json.loads(found.to_json()) for found in self._file.load_records(wanted)]
+        with self._lock, _raising(self._invalid):
+            return [json.loads(record.to_json()) for record in self._file.load_records(PackageName(name))]
 
     def close(self) -> None:
         """Unmap the file."""
@@ -119,39 +115,31 @@ class WholeRepodata:
 
 
 @contextmanager
-def told(make: Callable[[str], BridgeError]) -> Iterator[None]:
-    """The one place where what rattler raises becomes an error of ours; its panics are no `Exception`.
-
-    :param make: the error for what rattler says.
-    """
+def _raising(make: Callable[[str], BridgeError]) -> Iterator[None]:
+    """Raise `make(message)` for whatever rattler raises in the block, panics included."""
     try:
         yield
-    except Exception as error:
-        raise make(_said(error)) from error
     except BaseException as error:
-        if not is_panic(error):
+        if not isinstance(error, Exception) and not is_panic(error):
             raise
-        raise make(_said(error)) from error
+        raise make(_message(error)) from error
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return hidden("; ".join(lines[:4]))[:500]
 
 
 @cache
 def _client() -> Client:
-    """What rattler reads archives of this machine with.
-
-    Its default client reads the credentials below HOME, and fails where that cannot be read.
-    """
+    """Our own client: rattler's default one reads credentials below HOME and fails where it cannot."""
     return Client()
 
 
 def extract(archives: Mapping[Path, Path]) -> None:
-    """Unpack conda archives: archive → directory to make. Each was validated before (`bridge.archive`).
+    """Unpack validated conda archives, given as archive → directory to create.
 
-    Raises `FaultError` (`extract-failed`) naming the archive; what was made by then is the caller's to delete.
+    Raises `FaultError` (`extract-failed`) naming the archive; the caller deletes what was unpacked by then.
     """
     import asyncio
 
@@ -182,20 +170,20 @@ def link(
 ) -> None:
     """Link conda packages into `staging` as if it were `final`, conda-meta records included.
 
-    :param unpacked: `Record.identity` → the directory `extract` made of its archive; its files may be hard-linked into
-        `staging`, so it must be nobody else's, and be deleted afterwards.
-    :param staging: absent or empty, and ours; `final`'s text is what is patched into files.
-    :param cache: an empty directory for rattler to take the packages from, made and deleted by the caller.
+    :param unpacked: `Record.identity` → the directory that `extract` made. Its files may be hard-linked, so nobody else
+        may use it, and it must be deleted afterwards.
+    :param staging: absent or empty, and ours; files are patched with the text of `final`.
+    :param cache: an empty directory for rattler, created and deleted by the caller.
     :param python: the conda-meta JSON of the python that stays in `final`; `None` where python is among `records`.
-    :param site_packages: where noarch packages go; rattler joins what a python's record says as it stands there.
+    :param site_packages: where noarch packages go; rattler would join the python record's path unchecked.
 
-    Raises `UnsafeInputError` (`conda-layout`) for metadata of a package that rattler cannot read. rattler refuses a
-    record with a hyphen in its build or without an absolute URL: `FaultError` (`link-failed`).
+    Raises `UnsafeInputError` (`conda-layout`) for package metadata that rattler cannot read, `FaultError`
+    (`link-failed`) also for records that rattler refuses: a hyphen in the build, no absolute URL.
     """
     staging, final = Path(os.path.abspath(staging)), Path(os.path.abspath(final))
     linked = [_repodata_record(record, unpacked[record.identity], site_packages) for record in records]
     if python is not None:
-        # A live python must be known, and must not be linked: this is the one combination that works.
+        # rattler must know the live python without linking it; only this combination does that.
         linked.append(_live_python(python, site_packages))
     work = install(
         linked,
@@ -209,7 +197,9 @@ def link(
         execute_link_scripts=False,
         show_progress=False,
     )
-    with told(lambda reason: FaultError("link-failed", "the conda packages could not be linked", context=(reason,))):
+    with _raising(
+        lambda reason: FaultError("link-failed", "the conda packages could not be linked", context=(reason,))
+    ):
         _run(work)
 
 
@@ -219,11 +209,11 @@ def _repodata_record(record: Record, directory: Path, site_packages: RelativePat
             "conda-layout",
             f"{record.filename or record.identity}: its metadata cannot be read",
             context=(reason,),
-            hint="nothing was written; the package is broken: its publisher has to rebuild it",
+            hint="nothing was written; report the broken package to its publisher",
         )
 
     info = directory / "info"
-    with told(unreadable):
+    with _raising(unreadable):
         package = PackageRecord.from_index_json(info / "index.json", size=record.size, sha256=record.sha256)
         if (info / "paths.json").exists():
             PathsJson.from_path(info / "paths.json")
@@ -234,14 +224,14 @@ def _repodata_record(record: Record, directory: Path, site_packages: RelativePat
 
 
 def _live_python(path: Path, site_packages: RelativePath | None) -> PrefixRecord:
-    """The record of the python that stays, which leads to `site_packages` whatever stands in it."""
-    with told(lambda reason: UnsafeInputError("record-invalid", f"{path}: not a record", context=(reason,))):
-        found = PrefixRecord.from_path(path)
-        found.python_site_packages_path = site_packages
-        return found
+    """The record of the python that stays, with `site_packages` instead of the path it contains."""
+    with _raising(lambda reason: UnsafeInputError("record-invalid", f"{path}: not a record", context=(reason,))):
+        record = PrefixRecord.from_path(path)
+        record.python_site_packages_path = site_packages
+        return record
 
 
-def _run(work: Coroutine[object, object, _Answer]) -> _Answer:
+def _run(work: Coroutine[object, object, _Result]) -> _Result:
     import asyncio
 
     try:

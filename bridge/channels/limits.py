@@ -1,8 +1,7 @@
-"""The limits of the process (`ulimit`): what can be done with less, and what is refused before it would abort.
+"""Process limits (`ulimit`): reserve less where they are low, refuse where rattler would fail.
 
-rattler's runtime panics where it gets no file descriptors, and ends the process, or never answers, where it gets no
-memory. So the limits are looked at before it starts. Of the address space most is reserved and never used: glibc takes
-64 MiB for each thread that allocates, and each thread has a stack of 8 MiB.
+rattler's runtime panics without file descriptors, and aborts or hangs without memory, so the limits are checked before
+it starts. Most address space is reserved and never used: glibc takes 64 MiB per allocating thread, a stack 8 MiB.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from bridge.errors import FaultError
 
 __all__ = ["adapt", "check"]
 
-_DESCRIPTORS = 64  # open files with which rattler's runtime was seen to start; with 32 it panics
-_ADDRESSES = 160 << 20  # bytes of free address space with which it was seen to work
+_DESCRIPTORS = 64  # measured: rattler's runtime starts with 64 open files and panics with 32
+_ADDRESSES = 160 << 20  # bytes of free address space; measured
 _STACK = 1 << 20  # bytes
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 _THREADS = ("TOKIO_WORKER_THREADS", "RAYON_NUM_THREADS")
 
 
 def adapt() -> None:
-    """Reserve less address space, because it is limited. To be called before threads start."""
+    """Reserve less address space. Call this before threads start."""
     with suppress(OSError, AttributeError):  # Only glibc has it.
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
     threading.stack_size(_STACK)
@@ -35,9 +34,9 @@ def adapt() -> None:
 
 
 def check() -> None:
-    """Refuse to start rattler's runtime where it would fail in a way that nobody can tell.
+    """Raise the limit of open files if needed.
 
-    :raises FaultError: `too-many-open-files`, `no-memory`: a limit is too low, and may not be raised.
+    Raises `FaultError` (`too-many-open-files`, `no-memory`) where a limit is too low and may not be raised.
     """
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _is_below(limit, _DESCRIPTORS):
@@ -66,7 +65,7 @@ def _is_below(limit: int, wanted: int) -> bool:
 
 
 def _used() -> int | None:
-    """Bytes of address space in use; `None` where the system does not say."""
+    """Bytes of address space in use; `None` if unknown."""
     try:
         with open("/proc/self/statm", "rb") as stream:
             return int(stream.read().split()[0]) * resource.getpagesize()

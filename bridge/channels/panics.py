@@ -1,7 +1,7 @@
-"""The rim of rattler's pure types: whatever they raise becomes a `ValueError`.
+"""Errors of rattler's pure types as `ValueError`.
 
-rattler raises a dozen exception classes for text it cannot read, and where its Rust code panics, pyo3 raises
-`PanicException`, which derives from `BaseException`: `except Exception` does not catch it.
+rattler raises a dozen exception classes for unreadable text; for a panic pyo3 raises `PanicException`, which derives
+from `BaseException`, so `except Exception` misses it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ __all__ = ["as_value_error", "is_panic"]
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether pyo3 raised `error` for a panic of Rust code. The class has no importable name."""
+    """Whether `error` is a panic of Rust code. The class cannot be imported."""
     return type(error).__name__ == "PanicException"
 
 
 @contextmanager
 def as_value_error() -> Iterator[None]:
-    """Raise `ValueError` for whatever rattler raises in the block, panics included; interrupts pass unchanged."""
+    """Raise `ValueError` for any error of rattler, panics included; interrupts pass unchanged."""
     try:
         yield
     except Exception as error:
@@ -27,4 +27,4 @@ def as_value_error() -> Iterator[None]:
     except BaseException as error:
         if not is_panic(error):
             raise
-        raise ValueError("rattler cannot read it") from error
+        raise ValueError("rattler cannot parse it") from error

@@ -1,7 +1,4 @@
-"""Conda channels as one source of records: names, URLs, folders, and the built-in `host`.
-
-Repodata comes through `channels.repodata`, archives through `fetch`. The order of the channels is their priority.
-"""
+"""Conda channels as one source of records: names, URLs, directories, and the built-in `host`."""
 
 from __future__ import annotations
 
@@ -27,15 +24,14 @@ __all__ = ["Channels", "same_package"]
 class Channels:
     """The channels of one run, highest priority first.
 
-    :param client: gives what fetches archives; called for the first one.
-    :param texts: names, URLs, `file://` URLs or folders; `host` is the interpreter that bridge runs on.
+    :param client: creates the client; called when first needed.
+    :param texts: names, URLs, `file://` URLs or directories; `host` is the interpreter that runs bridge.
     :param subdir: the target's; `noarch` is always read too.
-    :param is_strict: the first channel that has a name serves it (as conda-forge advises); else all do, in their order.
+    :param is_strict: only the first channel that has a name serves it; otherwise all do, in order.
+    :param packs_late: as in `HostChannel`.
+    :param may_drop: skip channels that do not answer; `dropped` holds their errors by URL.
 
-    :param packs_late: as `HostChannel`'s: for who asks for the archives as well.
-    :param may_drop: channels that do not answer are passed over; `dropped` has their errors, by URL.
-
-    `urls` are what the `texts` stand for. Raises `UsageError` (`invalid-channel`) for a text that is no channel.
+    `urls` are the URLs of `texts`. Raises `UsageError` (`invalid-channel`).
     """
 
     def __init__(
@@ -71,7 +67,7 @@ class Channels:
         return Repodata(self._client, urls, self._subdir, self._cache, offline=self._is_offline)
 
     def close(self) -> None:
-        """Give back what asking takes."""
+        """Release files and threads."""
         if self._host is not None:
             self._host.close()
         if "_repodata" in self.__dict__:
@@ -79,7 +75,7 @@ class Channels:
 
     @property
     def rejected(self) -> Sequence[str]:
-        """What was wrong with the records that were left out."""
+        """Why records were skipped, one message each."""
         return self._repodata.rejected if "_repodata" in self.__dict__ else ()
 
     def prefetch(self, names: Iterable[str]) -> None:
@@ -93,7 +89,7 @@ class Channels:
             self._drop(wanted)
 
     def _drop(self, names: Sequence[str]) -> None:
-        """Go on without the channels that do not answer, each asked by itself; `dropped` says why, by URL."""
+        """Query each channel alone, and continue without those that fail."""
         self._repodata.close()
         left = []
         for url in self._others:
@@ -109,51 +105,50 @@ class Channels:
         self._repodata.prefetch(names)
 
     def records(self, name: str) -> tuple[Record, ...]:
-        """The records of a name, channels in their order; with strict priority only those of the first that has it.
+        """The records of a name in channel order; with strict priority only those of the first channel that has it.
 
-        The first question for `host`'s python may pack it; it is not asked where a channel before it serves the name.
+        `host` may have to pack its python, so it is not queried where an earlier channel serves the name.
         """
         self.prefetch([name])
-        found = list(self._repodata.records(name))
-        if self._host is not None and not (self._is_strict and self._is_served_before_host(found)):
-            found += [record for record in self._host.records(name) if record.subdir in self._subdirs]
-        ranked = sorted(found, key=self._rank)
+        records = list(self._repodata.records(name))
+        if self._host is not None and not (self._is_strict and self._is_served_before_host(records)):
+            records += [record for record in self._host.records(name) if record.subdir in self._subdirs]
+        ranked = sorted(records, key=self._rank)
         if not self._is_strict or not ranked:
             return tuple(ranked)
         return tuple(record for record in ranked if self._rank(record) == self._rank(ranked[0]))
 
     def known(self, records: Iterable[Record]) -> dict[str, Record]:
-        """What the channels say of these packages, by identity; nothing is asked for that was not asked for before."""
+        """The channels' records of these packages, by identity, from what was already read."""
         wanted = {(record.identity, record.sha256) for record in records if record.ecosystem == "conda"}
         if "_repodata" not in self.__dict__:
             return {}
         names = {identity.rsplit("-", 2)[0] for identity, _ in wanted}
-        found = (record for name in names for record in self._repodata.remembered(name))
-        return {record.identity: record for record in found if (record.identity, record.sha256) in wanted}
+        read = (record for name in names for record in self._repodata.remembered(name))
+        return {record.identity: record for record in read if (record.identity, record.sha256) in wanted}
 
-    def _is_served_before_host(self, found: Iterable[Record]) -> bool:
-        """Whether a channel before `host` has the name: it serves it, and nothing needs to be packed."""
-        place = self._order[self._host.url] if self._host is not None else 0
-        return any(self._rank(record) < place for record in found)
+    def _is_served_before_host(self, records: Iterable[Record]) -> bool:
+        host = self._order[self._host.url] if self._host is not None else 0
+        return any(self._rank(record) < host for record in records)
 
     def _rank(self, record: Record) -> int:
         return self._order.get(record.origin, len(self._order))
 
     def packed(self, record: Record) -> bool:
-        """Whether a record is of a package that bridge packs itself."""
+        """Whether the record is the `host` channel's."""
         return self._host is not None and record.origin == self._host.url
 
     def archive(self, record: Record, progress: Progress | None = None) -> Path:
-        """The archive of a record, verified by its sha256.
+        """Return the archive of a record, verified by its sha256.
 
-        Raises `UnsafeInputError` (`hash-missing`) where the channel gives no sha256, else as `Client.download`.
+        Raises `UnsafeInputError` (`hash-missing`) if the channel gives no sha256, else as `Client.download`.
         """
         if self._host is not None and self.packed(record):
             return self._host.archive(record)
         if record.sha256 is None:
             raise UnsafeInputError(
                 "hash-missing",
-                f"the channel gives no sha256 for {record.filename}, so nothing would tell what it sends",
+                f"the channel gives no sha256 for {record.filename}, so its download cannot be verified",
                 context=(f"channel: {record.origin}",),
                 hint="index the channel again with a tool that writes sha256",
             )
@@ -163,18 +158,18 @@ class Channels:
 
 
 def same_package(record: Record, index: Mapping[str, object]) -> None:
-    """Hold an archive's index.json against the record that led to it (CA21).
+    """Compare an archive's index.json with its record in the channel.
 
     `depends` may differ: channels patch their repodata. Raises `IntegrityError` (`metadata-mismatch`).
     """
     for key, expected in (("name", record.name), ("version", record.version), ("build", record.build)):
-        found = index.get(key)
-        if str(found).lower() != expected.lower():
+        actual = index.get(key)
+        if str(actual).lower() != expected.lower():
             raise IntegrityError(
                 "metadata-mismatch",
-                f"{record.filename} is not what its channel says: {key} is {found}, not {expected}",
+                f"{record.filename} does not match its channel: {key} is {actual}, not {expected}",
                 context=(f"channel: {record.origin}",),
-                hint="the channel and the archive disagree: tell whoever runs the channel",
+                hint="the channel and the archive disagree: report it to the channel's maintainers",
             )
 
 

@@ -21,7 +21,7 @@ from bridge.audit.finding import LEVELS, grouped, is_fixable
 from bridge.cli.streams import is_unicode
 from bridge.cli.texts import few, safe, short
 from bridge.errors import BridgeError
-from bridge.fetch.urls import masked
+from bridge.secrets import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -312,7 +312,7 @@ class Renderer:
         for part in found.parts:
             table.add_row(safe(part.name), str(part.files), _bytes(part.size), safe(part.what))
         self._out.print(table)
-        self.note(f"{found.folder}: {_bytes(sum(part.size for part in found.parts))}")
+        self.note(f"{found.directory}: {_bytes(sum(part.size for part in found.parts))}")
         if is_pruned:
             self.note(f"removed {found.removed} files, {_bytes(found.freed)}")
         after = "removed" if is_pruned else "it is fetched again when it is needed; --prune removes it"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
-from bridge.fetch.urls import host_url, local_path, masked
+from bridge.fetch.urls import host_url, local_path
 from bridge.paths import NAMES_FILE
 from bridge.prefix.origin import is_channel
-from bridge.secrets import SECRETS
+from bridge.secrets import SECRETS, masked
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels

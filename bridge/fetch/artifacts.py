@@ -1,20 +1,20 @@
-"""Artifacts by URL and hash: from the cache where they are whole, else downloaded, verified and then published.
+"""Artifacts by hash or URL: from the cache if intact, else downloaded, verified and published.
 
-The layout below the cache's `artifacts` folder:
+The layout below the cache's `artifacts` directory:
 
-* `sha256/ab/<sha256>/<name>`: what an index or a channel promised a hash for;
-* `url/ab/<sha256 of the URL>/<name>`: what a person named by URL, without a hash;
-* `partial/<sha256>`: the beginning of a download that broke off for good, for the next run to go on with.
+* `sha256/ab/<sha256>/<name>`: artifacts with a promised hash;
+* `url/ab/<sha256 of the URL>/<name>`: artifacts requested by URL without a hash;
+* `partial/<sha256>`: the beginning of a failed download, which the next run resumes.
 
-Many processes may download the same artifact at the same time: each into a file of its own, published by one rename.
+Several processes may download the same artifact: each writes its own file and publishes it by one rename.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -25,42 +25,42 @@ from bridge.errors import FaultError, IntegrityError, NetworkError
 from bridge.faults import faults
 from bridge.fetch.responses import Network, Progress, offline_error, status_error
 from bridge.fetch.transfer import Transfer, check_hash, check_size
-from bridge.fetch.urls import masked
+from bridge.secrets import masked
 
 __all__ = ["ArtifactStore"]
 
 _BLOCK = 1 << 20
-_WORTH_KEEPING = 1 << 20  # bytes of a download that broke off
+_WORTH_KEEPING = 1 << 20  # bytes of a failed download
 
 
 class ArtifactStore:
-    """The artifacts in the cache, and the way there. For many threads at once.
+    """Artifacts in the cache, downloaded as needed. Thread-safe.
 
-    :param network: what downloads; `None`: offline.
-    :param root: the cache that `folder` lies in; from there on no symlink is followed.
+    :param network: `None` when offline.
+    :param root: the cache that contains `directory`; no symlink below it is followed.
     """
 
-    def __init__(self, folder: Path, network: Network | None, *, root: Path | None = None) -> None:
-        self._folder = folder
-        self._root = root or folder
+    def __init__(self, directory: Path, network: Network | None, *, root: Path | None = None) -> None:
+        self._directory = directory
+        self._root = root or directory
         self._network = network
-        self._notes = BlobStore(folder / "notes", root=self._root)
-        self._by_url: dict[tuple[str, str], Path] = {}  # (sha256, name) of what was asked for by URL in this run
+        self._notes = BlobStore(directory / "notes", root=self._root)
+        self._by_url: dict[tuple[str, str], Path] = {}  # (sha256, name) of this run's requests by URL
         self._verified: dict[tuple[str, int, int, int], str] = {}
 
     def path(self, sha256: str, name: str) -> Path:
-        """Where the artifact of that hash lies or is to lie."""
-        return self._folder / "sha256" / sha256[:2] / sha256 / name
+        """The path of the artifact with that hash, which may not exist yet."""
+        return self._directory / "sha256" / sha256[:2] / sha256 / name
 
     def find(self, sha256: str, name: str) -> Path | None:
-        """The artifact of that hash, where it lies in the cache and is whole."""
+        """The artifact of that hash, if the cache has it intact."""
         for path in (self.path(sha256, name), self._by_url.get((sha256, name))):
             if path is not None and self._hash(path, root=self._root) == sha256:
                 return path
         return None
 
     def local(self, path: Path, url: str, *, sha256: str | None, size: int | None, name: str) -> Path:
-        """A local artifact, used where it lies. Raises `IntegrityError`; `NetworkError` (`file-missing`)."""
+        """Verify a local artifact, which is used in place. Raises `IntegrityError`, `NetworkError` (`file-missing`)."""
         with faults(path):
             if not path.is_file():
                 raise NetworkError("file-missing", f"there is no file {path}", context=(masked(url),))
@@ -71,22 +71,22 @@ class ArtifactStore:
 
     def by_hash(self, url: str, *, sha256: str, size: int | None, name: str, progress: Progress | None) -> Path:
         """The artifact of that hash. Raises as `Client.download`."""
-        whole = self.find(sha256, name)
-        if whole is not None:
-            check_size(name, url, size, whole.stat().st_size)
-            return whole
+        cached = self.find(sha256, name)
+        if cached is not None:
+            check_size(name, url, size, cached.stat().st_size)
+            return cached
         path = self.path(sha256, name)
-        found = self._hash(path, root=self._root)
-        if self._network is None and found is not None:
+        damaged = self._hash(path, root=self._root)
+        if self._network is None and damaged is not None:
             raise IntegrityError(
                 "hash-mismatch",
-                f"the copy of {name} in the cache is damaged, and offline it cannot be fetched again",
-                context=(str(path), f"expected: {sha256}", f"found: {found}"),
+                f"the cached copy of {name} is damaged and cannot be fetched again offline",
+                context=(str(path), f"expected: {sha256}", f"found: {damaged}"),
                 hint="run the command once without --offline",
             )
         network = self._online(url)
-        unfinished = self._folder / "partial" / sha256
-        with self._publishing(path) as stream:
+        unfinished = self._directory / "partial" / sha256
+        with cache_faults(), fs.publish_stream(path, root=self._root) as stream:
             transfer = Transfer(network, url, stream, name=name, sha256=sha256, size=size, progress=progress)
             try:
                 transfer.run(self._blocks_of(unfinished))
@@ -100,17 +100,17 @@ class ArtifactStore:
         return path
 
     def by_url(self, url: str, *, size: int | None, name: str, progress: Progress | None) -> Path:
-        """What a person named by its URL alone. It is asked for again each time, unless the server says "unchanged"."""
+        """The artifact at a URL without a known hash; downloaded again unless the server answers "unchanged"."""
         key = hashlib.sha256(url.encode()).hexdigest()
-        path = self._folder / "url" / key[:2] / key / name
+        path = self._directory / "url" / key[:2] / key / name
         note: dict[str, object] = self._notes.read(url, dict) or {}
         found = self._hash(path, root=self._root)
-        is_whole = found is not None and found == note.get("sha256")
-        if is_whole and (self._network is None or self._is_unchanged(self._network, url, note.get("validator"))):
+        is_intact = found is not None and found == note.get("sha256")
+        if is_intact and (self._network is None or self._is_unchanged(self._network, url, note.get("validator"))):
             self._by_url[str(found), name] = path
             return path
         network = self._online(url)
-        with self._publishing(path) as stream:
+        with cache_faults(), fs.publish_stream(path, root=self._root) as stream:
             transfer = Transfer(network, url, stream, name=name, sha256=None, size=size, progress=progress)
             found = transfer.run()
         self._by_url[found, name] = path
@@ -119,7 +119,7 @@ class ArtifactStore:
 
     @staticmethod
     def _is_unchanged(network: Network, url: str, known: object) -> bool:
-        """Ask whether a copy is still good, by its validator."""
+        """Revalidate a copy."""
         if not isinstance(known, str):
             return False
         condition = "If-None-Match" if known.startswith('"') else "If-Modified-Since"
@@ -137,25 +137,20 @@ class ArtifactStore:
             raise offline_error(url)
         return self._network
 
-    @contextmanager
-    def _publishing(self, path: Path) -> Iterator[BinaryIO]:
-        with cache_faults(), fs.publish_stream(path, root=self._root) as stream:
-            yield stream
-
     def _keep(self, stream: BinaryIO, path: Path) -> None:
-        """Keep what came so far; that it cannot be kept hides nothing of why it broke off."""
+        """Keep the partial download, if possible; an error here must not hide the original one."""
         with suppress(FaultError):
             stream.seek(0)
             fs.publish_file(path, stream, root=self._root)
 
     def _hash(self, path: Path, *, root: Path | None = None, known: str | None = None) -> str | None:
-        """The sha256 of a file, computed again only where its size, time or inode changed; `None`: not there.
+        """The sha256 of a file, recomputed only if its size, mtime or inode changed; `None` if absent.
 
-        :param root: the cache, for a file that lies there: what is no regular file of a trusted owner is not there.
+        :param root: the cache, if the file is in it; only a regular file of a trusted owner then counts.
         """
         try:
-            found = path.stat() if root is None else fs.lstat_regular(path, root=root)
-            stamp = (str(path), found.st_size, found.st_mtime_ns, found.st_ino)
+            status = path.stat() if root is None else fs.lstat_regular(path, root=root)
+            stamp = (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
             if stamp not in self._verified:
                 hashes = sha256_of if root is None else partial(fs.hash_regular, root=root)
                 self._verified[stamp] = known or hashes(path)

@@ -1,8 +1,8 @@
-"""The client for indexes, channels and artifacts: what is local, what is cached, what is retried, who is trusted.
+"""The client for indexes, channels and artifacts: local files, caches, retries and trust.
 
-* Artifacts are cached by their hash, pages by HTTP's rules (`bridge.fetch.http`).
-* A failing request is tried again where that can help (connection, timeout, 408, 429, 5xx), never after a TLS error.
-* Secrets come from URLs that a person gave or from netrc, go where they are for, and are shown to nobody (`secrets`).
+* Artifacts are cached by hash, pages by HTTP's rules (`bridge.fetch.http`).
+* Connection errors, timeouts, 408, 429 and 5xx are retried, TLS errors never.
+* Secrets come from the user's URLs or netrc, go only to their origin, and are never shown (`bridge.secrets`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from bridge.fetch.artifacts import ArtifactStore
 from bridge.fetch.pool import Pool
 from bridge.fetch.ranged import open_ranged
 from bridge.fetch.responses import Page, Progress, Response, RetryableError, invalid_url
-from bridge.fetch.urls import check_file_name, local_path, origin
-from bridge.secrets import SECRETS
+from bridge.fetch.urls import check_file_name, local_path
+from bridge.secrets import SECRETS, origin
 
 if TYPE_CHECKING:
     from bridge.fetch.http import HttpSession
@@ -34,22 +34,21 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 MAX_WAIT = 60.0  # seconds that a Retry-After is obeyed for
-PATIENCE = 8.0  # seconds without a byte of content, after which a timeout is not followed by another attempt
+PATIENCE = 8.0  # seconds without a byte of content after which a timeout is not retried
 
 Result = TypeVar("Result")
 
 
 class Client(Pool):
-    """Fetches pages and artifacts. For many threads at once; close it, or use it in a `with` statement.
+    """Fetches pages and artifacts. Thread-safe; close it, or use it in a `with` statement.
 
-    `requests` counts what was sent over the network, redirects and retries included; `metadata` keeps small values
-    between runs.
+    `requests` counts network requests, redirects and retries included; `metadata` stores small values between runs.
 
-    :param settings: of them `cache_dir`, `offline`, `timeout`, `retries`, `ca_bundle`, `client_cert`, `proxy`,
+    :param settings: uses `cache_dir`, `offline`, `timeout`, `retries`, `ca_bundle`, `client_cert`, `proxy`,
         `trusted_hosts`, and the credentials in `index_urls` and `find_links`.
-    :param backoff: seconds before the first retry; it doubles for each further one, give or take a half.
+    :param backoff: seconds before the first retry, ±50 %; doubles with each retry.
 
-    Raises `UsageError` (`certificate-file`) where the CA bundle or the client certificate is not there.
+    Raises `UsageError` (`certificate-file`) if the CA bundle or the client certificate does not exist.
     """
 
     def __init__(self, settings: Settings, *, backoff: float = 0.5) -> None:
@@ -73,7 +72,7 @@ class Client(Pool):
         )
 
     def close(self) -> None:
-        """Stop what is under way, wait for it, and close the connections."""
+        """Abort running transfers, wait for them, and close the connections."""
         self._closed.set()
         wire = self._opened
         if wire is not None:
@@ -88,10 +87,9 @@ class Client(Pool):
 
     @property
     def _wire(self) -> HttpSession:
-        """What speaks HTTP. It comes, with its libraries, for the first URL that is no local one."""
         with self._opening:
             if self._opened is None:
-                from bridge.fetch.http import HttpSession  # noqa: PLC0415 - a run without a network starts without it
+                from bridge.fetch.http import HttpSession  # noqa: PLC0415 - slow to import; local runs need none
 
                 self._opened = HttpSession(self.settings, self._closed)
             return self._opened
@@ -99,11 +97,11 @@ class Client(Pool):
     def get(
         self, url: str, *, accept: str | None = None, max_bytes: int, revalidate: bool = False, is_page: bool = True
     ) -> Page | None:
-        """The content at a URL, a `file:` URL or a path; `None` where there is none (404).
+        """The content at a URL or path; `None` if there is none (404).
 
-        :param max_bytes: of the content, after Content-Encoding.
-        :param revalidate: ask the server even where the cache has a copy that is fresh.
-        :param is_page: keep it in the page cache; offline, what is there is served, fresh or stale, and nothing else.
+        :param max_bytes: of the decoded content.
+        :param revalidate: revalidate even a fresh copy in the cache.
+        :param is_page: use the page cache; offline, serve it from there, fresh or stale.
 
         Raises `NetworkError` (`http-status`, `not-reached`, `timed-out`, `tls`, `encoding`, `offline`),
         `UnsafeInputError` (`limit-size`, `url-refused`), `UsageError` (`url-invalid`).
@@ -117,10 +115,10 @@ class Client(Pool):
         return self.retrying(partial(self._wire.page, self._learn(url), headers, max_bytes, is_page))
 
     def open_remote(self, url: str, size: int | None = None) -> BinaryIO | None:
-        """Open a file for reading in any order, by Range requests; `None` where the server does not serve ranges.
+        """Open a file for random access by Range requests; `None` if the server does not serve ranges.
 
-        One request is made here, for the file's end; a wheel's METADATA costs one to three. `size`: where it is known.
-        Raises as `get`, also when the file is read, and there also `NetworkError` (`range-refused`).
+        The first request, for the file's end, is sent now; a wheel's METADATA takes one to three. Raises as `get`, also
+        on reading, where also `NetworkError` (`range-refused`).
         """
         path = self._local(url)
         if path is not None:
@@ -137,12 +135,12 @@ class Client(Pool):
     def download(
         self, url: str, *, sha256: str | None, size: int | None, name: str, on_progress: Progress | None = None
     ) -> Path:
-        """The artifact at a URL, whole and verified, in the cache; a local one is verified and used where it lies.
+        """The verified artifact at a URL, in the cache; a local one is verified and used in place.
 
-        :param sha256: lower-case hex; `None` only for a URL that a person typed (its hash is then `cache.sha256_of`'s).
-        :param name: the file name under which it is kept.
+        :param sha256: lower-case hex; `None` only for a URL that the user gave.
+        :param name: the file name in the cache.
 
-        Raises `IntegrityError` (`hash-mismatch`, `size-mismatch`; what came is not kept), `FaultError` where the cache
+        Raises `IntegrityError` (`hash-mismatch`, `size-mismatch`; the download is dropped), `FaultError` if the cache
         cannot be written, `UnsafeInputError` (`path-escape`, `url-refused`), else as `get`.
         """
         check_file_name(name)
@@ -155,14 +153,11 @@ class Client(Pool):
         return self._artifacts.by_hash(url, sha256=sha256, size=size, name=name, progress=on_progress)
 
     def cached(self, sha256: str | None, name: str) -> Path | None:
-        """The artifact of that hash, where the cache holds it whole."""
+        """The artifact of that hash, if the cache has it intact."""
         return None if sha256 is None else self._artifacts.find(sha256, name)
 
     def retrying(self, attempt: Callable[[], Result]) -> Result:
-        """Call `attempt` until it raises no `RetryableError`; see `bridge.fetch.responses.Network`.
-
-        A server that said nothing for `PATIENCE` is not asked again: it would take that long once more.
-        """
+        """See `bridge.fetch.responses.Network`. A server silent for `PATIENCE` is not retried: it would be again."""
         begun = time.monotonic()
         for number in itertools.count():
             try:
@@ -175,13 +170,13 @@ class Client(Pool):
         raise AssertionError("unreachable")
 
     def exchange(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[Response]:
-        """Ask once; see `bridge.fetch.responses.Network`."""
+        """See `bridge.fetch.responses.Network`."""
         return self._wire.exchange(url, headers)
 
     def credential(self, url: str) -> str:
-        """What tells answers to this client's requests for `url` from those to others; `""`: there is no credential.
+        """A cache key for this client's credentials at `url`, `""` without any.
 
-        It says nothing of the secret, and is the same in later runs with the same cache.
+        It reveals nothing of the secret, and is the same in later runs with the same cache.
         """
         return self._wire.credential(self._learn(url))
 

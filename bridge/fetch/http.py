@@ -1,8 +1,8 @@
-"""HTTP: the only module that speaks to the network by itself.
+"""HTTP: the only module that uses the network.
 
-* Pages are cached (`bridge.fetch.pages`), with HTTP's rules for freshness and revalidation.
-* A server may not lead from https to http, to a file, or from another host to this machine.
-* What a request needs of secrets comes from `bridge.secrets`; answers bear URLs without them.
+* Pages are cached (`bridge.fetch.pages`) by HTTP's rules.
+* A server may not redirect from https to http, to a file, or from another host to this machine.
+* Requests take secrets from `bridge.secrets`; responses have URLs without them.
 """
 
 from __future__ import annotations
@@ -35,25 +35,26 @@ from bridge.fetch.responses import (
     Page,
     RetryableError,
     invalid_url,
+    make_storable,
     offline_error,
     reason,
     status_error,
 )
-from bridge.fetch.urls import check_link, is_trusted, origin
+from bridge.fetch.urls import check_link, is_trusted
 from bridge.fetch.watchdog import Watchdog
-from bridge.secrets import SECRETS, Address, masked
+from bridge.secrets import SECRETS, Address, masked, origin
 
 __all__ = ["HttpSession"]
 
 MAXREDIRECTS = 10
 _BLOCK = 64 << 10
-_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})  # one of them: each further one multiplies
+_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})  # only one at a time: nesting multiplies the size
 
 
 class HttpSession:
-    """One session of HTTP, for many threads at once. `requests` counts what was sent, redirects and retries included.
+    """An HTTP session. Thread-safe. `requests` counts the requests sent, redirects and retries included.
 
-    :param closed: set when all transfers are to be given up.
+    :param closed: set to abort all transfers.
     """
 
     def __init__(self, settings: Settings, closed: threading.Event) -> None:
@@ -67,17 +68,17 @@ class HttpSession:
         self._session = requests.Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         if settings.proxy:
-            with suppress(ValueError):  # requests says what is wrong with it
+            with suppress(ValueError):  # requests reports a malformed URL
                 SECRETS.learn(settings.proxy, is_typed=False)
         self._session.headers["Accept-Encoding"] = "gzip, deflate"
         self._session.headers["User-Agent"] = f"conda-bridge/{__version__}"
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(self._watchdog))
         if settings.trusted_hosts:
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it was asked for, by name
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user listed these hosts
 
     def abort(self) -> None:
-        """Give up what is under way."""
+        """Abort running transfers."""
         self._watchdog.abort()
 
     def close(self) -> None:
@@ -85,14 +86,14 @@ class HttpSession:
         self._session.close()
 
     def page(self, url: str, headers: Mapping[str, str], max_bytes: int, is_page: bool) -> Page | None:
-        """The content at a URL; `None` where there is none (404). Raises as `Client.get`, and `RetryableError`."""
+        """The content at a URL; `None` for 404. Raises as `Client.get`, and `RetryableError`."""
         with self.exchange(url, headers, is_page=is_page) as answer:
             if answer.status not in {200, 404}:
                 raise status_error(answer)
             content = body = _limited(answer.blocks(), max_bytes, url)
             encoding = answer.headers.get("content-encoding", "").strip().lower()
             if encoding not in {"", "identity"}:
-                with told(url):
+                with _converting(url):
                     content = _limited(_decoded(body, encoding, url), max_bytes, url)
             answer.keep(body, content)
         if answer.status == 404:
@@ -101,8 +102,8 @@ class HttpSession:
 
     @contextmanager
     def exchange(self, url: str, headers: Mapping[str, str], *, is_page: bool = False) -> Iterator[_Response]:
-        """Ask once, and the page cache first if it is for a page; see `bridge.fetch.responses.Network`."""
-        with told(url):
+        """See `bridge.fetch.responses.Network`; a page is first looked up in the page cache."""
+        with _converting(url):
             answer = self._follow(url, headers, is_page)
         try:
             with self._watchdog.guard(getattr(answer.raw, "shutdown", answer.raw.close)) as answer.guard:
@@ -118,7 +119,7 @@ class HttpSession:
         return self._cache.credential(":".join(user) if user else "", place)
 
     def _follow(self, url: str, headers: Mapping[str, str], is_page: bool) -> _Response:
-        """Follow redirects by hand: requests would read their bodies without a limit, and follow them anywhere."""
+        """Follow redirects here: requests would read their bodies without a limit and allow any target."""
         first = place = SECRETS.address(url)
         for _ in range(MAXREDIRECTS + 1):
             auth = place.user or self._by_netrc(first, place)
@@ -129,63 +130,63 @@ class HttpSession:
                 return answer
             answer.keep(b"", b"")
             answer.raw.close()
-            place = self._led(place, location.encode("latin-1", "replace").decode("utf-8", "replace"))
+            place = self._redirected(place, location.encode("latin-1", "replace").decode("utf-8", "replace"))
         raise UnsafeInputError("url-refused", f"more than {MAXREDIRECTS} redirects, the last to {place.public}")
 
-    def _led(self, source: Address, location: str) -> Address:
-        """Where a redirect leads: only what it says itself, or a person gave for its origin; no token is put in."""
+    def _redirected(self, source: Address, location: str) -> Address:
+        """A redirect's target, with its own credentials or the user's for its origin, and no token."""
         try:
             target = urljoin(source.full, location)
             check_link(source.full, target, self.settings.trusted_hosts)
-            found = Address.of(target)
+            address = Address.of(target)
             SECRETS.learn(target, is_typed=False)
-            return Address(public=found.public, full=found.full, user=found.user or SECRETS.user(found.public))
+            return Address(public=address.public, full=address.full, user=address.user or SECRETS.user(address.public))
         except ValueError as error:
-            message = f"{source.public} leads to what is no URL: {masked(location)[:200]!r}"
+            message = f"{source.public} redirects to an invalid URL: {masked(location)[:200]!r}"
             raise UnsafeInputError("url-refused", message, context=(str(error),)) from error
 
     @staticmethod
     def _by_netrc(first: Address, place: Address) -> tuple[str, str] | None:
-        """What netrc has for a host; a redirect to another port or scheme of the host that was asked gets nothing."""
+        """Credentials from netrc; none for a redirect to another port or scheme of the first host."""
         is_near = urlsplit(first.full).hostname == urlsplit(place.full).hostname
         if is_near and origin(first.full) != origin(place.full):
             return None
-        found = requests.utils.get_netrc_auth(place.full)
-        if found is not None:
-            SECRETS.add_word(found[1])
-        return found
+        user = requests.utils.get_netrc_auth(place.full)
+        if user is not None:
+            SECRETS.add_word(user[1])
+        return user
 
     def _ask(self, request: requests.PreparedRequest, place: Address, is_page: bool) -> _Response:
-        """The cache's answer where it is good enough, else the network's."""
+        """The response from the cache if usable, else from the network."""
         entry = self._cache.entry(request, place) if is_page else None
         if entry is not None:
-            known = entry.stored() if self.settings.offline else entry.fresh()
-            if known is not None:
-                return _Response(place, known, self._closed)
+            cached = entry.stored() if self.settings.offline else entry.fresh()
+            if cached is not None:
+                return _Response(place, cached, self._closed)
             request.headers.update(entry.conditions())
         if self.settings.offline:
             raise offline_error(place.public)
         raw = self._send(request)
         if entry is None:
             return _Response(place, raw, self._closed)
-        entry.prepare(raw)
+        make_storable(raw.status, raw.headers)
         if raw.status == 304:
-            known = entry.confirmed(raw)
+            cached = entry.confirmed(raw)
             raw.close()
-            return _Response(place, known, self._closed)
+            return _Response(place, cached, self._closed)
         return _Response(place, raw, self._closed, partial(entry.keep, raw))
 
     def _send(self, request: requests.PreparedRequest) -> urllib3.HTTPResponse:
         settings = self.settings
         with self._counting:
             self.requests += 1
-        # Given by request, for what requests finds in the environment beats what a session has.
+        # Set per request: requests prefers the environment to the session's settings.
         proxies = dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else {}
         verify = False if is_trusted(str(request.url), settings.trusted_hosts) else settings.ca_bundle or True
-        found = self._session.merge_environment_settings(request.url, proxies, True, verify, settings.client_cert)
-        # Not through the session, which reads what a redirect says by itself and keeps cookies.
+        options = self._session.merge_environment_settings(request.url, proxies, True, verify, settings.client_cert)
+        # Bypass the session, which handles redirects and stores cookies.
         adapter = self._session.get_adapter(str(request.url))
-        response = adapter.send(request, timeout=settings.timeout, **cast("dict[str, Any]", found))
+        response = adapter.send(request, timeout=settings.timeout, **cast("dict[str, Any]", options))
         return cast("urllib3.HTTPResponse", response.raw)
 
 
@@ -199,15 +200,15 @@ def _limited(blocks: Iterable[bytes], max_bytes: int, url: str) -> bytes:
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """No credentials: with none given, requests would look into netrc by itself."""
+    """Add no credentials; without an auth object requests would read netrc."""
     return request
 
 
 def _decoded(content: bytes, encoding: str, url: str) -> Iterator[bytes]:
-    """The content without its Content-Encoding. Raises `NetworkError` (`encoding`) for one that was not asked for."""
+    """Undo the Content-Encoding. Raises `NetworkError` (`encoding`) for one that was not requested."""
     if encoding not in _ENCODINGS:
         shown = f"its Content-Encoding is {encoding[:60]!r}"
-        raise NetworkError("encoding", f"the content is not encoded as was asked: {masked(url)}", context=(shown,))
+        raise NetworkError("encoding", f"unexpected encoding of the content: {masked(url)}", context=(shown,))
     if encoding != "deflate":
         return _unzipped(content)
     raw = urllib3.HTTPResponse(io.BytesIO(content), {"Content-Encoding": encoding}, preload_content=False)
@@ -215,7 +216,7 @@ def _decoded(content: bytes, encoding: str, url: str) -> Iterator[bytes]:
 
 
 def _unzipped(content: bytes) -> Iterator[bytes]:
-    """The members of a gzip file (RFC 1952), in small blocks. Raises `DecodeError`, also where one is cut off."""
+    """Decompress the members of a gzip file (RFC 1952) in small blocks. Raises `DecodeError`."""
     rest = content
     while rest.strip(b"\0"):
         decoder = zlib.decompressobj(31)
@@ -229,12 +230,12 @@ def _unzipped(content: bytes) -> Iterator[bytes]:
                 break
             rest = decoder.unconsumed_tail
             if not block and not rest:
-                raise urllib3.exceptions.DecodeError("the gzip data is cut off")
+                raise urllib3.exceptions.DecodeError("the gzip data is truncated")
         rest = decoder.unused_data
 
 
 class _Response:
-    """`bridge.fetch.responses.Response` over urllib3's; `keep` stores its body in the page cache, if it is a page's."""
+    """`bridge.fetch.responses.Response` over urllib3's; `keep` stores a page's body in the page cache."""
 
     def __init__(
         self,
@@ -255,37 +256,35 @@ class _Response:
     def blocks(self) -> Iterator[bytes]:
         stream = self.raw.stream(_BLOCK, decode_content=False)
         while True:
-            with told(self.url, is_idle=self._is_idle), self.guard:
+            with _converting(self.url, is_idle=self._is_idle), self.guard:
                 block = next(stream, None)
             if block is None:
                 return
             self._is_idle = False
             if self._closed.is_set():
-                raise NetworkError("interrupted", f"the transfer was given up: {masked(self.url)}")
+                raise NetworkError("interrupted", f"the transfer was aborted: {masked(self.url)}")
             yield block
 
 
 @contextmanager
-def told(url: str, *, is_idle: bool = True) -> Iterator[None]:
-    """The one place where what requests and urllib3 raise becomes `RetryableError`, or an error that no retry mends.
+def _converting(url: str, *, is_idle: bool = True) -> Iterator[None]:
+    """Convert errors of requests and urllib3 into `RetryableError`, or the final error where a retry cannot help.
 
-    :param is_idle: nothing of the answer's body had come before the block.
+    :param is_idle: no part of the body was received before the block.
     """
     shown = masked(url)
     try:
         yield
     except requests.exceptions.SSLError as error:
-        hint = "if an authority of your own signs its certificate, name the bundle in BRIDGE_CA_BUNDLE (or pip's cert)"
+        hint = "for a private certificate authority, name its bundle in BRIDGE_CA_BUNDLE (or pip's cert)"
         raise NetworkError("tls", f"no trusted connection to {shown}", context=(reason(error),), hint=hint) from error
     except (requests.exceptions.InvalidHeader, urllib3.exceptions.InvalidHeader) as error:
-        message = f"the answer of {shown} cannot be read"
+        message = f"the response of {shown} cannot be parsed"
         raise RetryableError(NetworkError("not-reached", message, context=(reason(error),))) from error
-    except ValueError as error:  # MissingSchema, InvalidSchema, InvalidURL and InvalidProxyURL are of them
-        raise invalid_url(url, error) from error
-    except urllib3.exceptions.LocationValueError as error:  # a host that no name can be: an empty or too long label
+    except (ValueError, urllib3.exceptions.LocationValueError) as error:  # requests' URL errors are ValueErrors
         raise invalid_url(url, error) from error
     except urllib3.exceptions.DecodeError as error:
-        raise NetworkError("encoding", f"the content is not encoded as the server says: {shown}") from error
+        raise NetworkError("encoding", f"the content does not match its encoding: {shown}") from error
     except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
         hint = "try again, or allow more time with BRIDGE_TIMEOUT (seconds)"
         late = NetworkError("timed-out", f"no answer in time from {shown}", context=(reason(error),), hint=hint)
@@ -297,13 +296,13 @@ def told(url: str, *, is_idle: bool = True) -> Iterator[None]:
 
 
 class _Adapter(HTTPAdapter):
-    """An adapter that guards the wait for the head of an answer, which a server may send byte by byte."""
+    """Guards the wait for the head of a response, which a server may send byte by byte."""
 
     def __init__(self, watchdog: Watchdog) -> None:
         self._watchdog = watchdog
         super().__init__(pool_connections=THREADS, pool_maxsize=THREADS)
 
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed on as they came
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed through
         super().init_poolmanager(*args, **options)
         pools = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
         self.poolmanager.pool_classes_by_scheme = {scheme: self._guarded(pool) for scheme, pool in pools.items()}

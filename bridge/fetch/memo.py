@@ -1,4 +1,4 @@
-"""Results that are computed once, ahead of time in the background or by whoever asks first."""
+"""Results computed once, in the background or by the first caller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 class Memo(Generic[Key, Value]):
-    """`compute(key)` for many keys and threads, once each. An error is raised to who asks, and forgotten after that."""
+    """Computes each key once, for many threads. An error is raised to the caller and then forgotten."""
 
     def __init__(self, compute: Callable[[Key], Value], pool: Pool) -> None:
         self._compute = compute
@@ -25,7 +25,7 @@ class Memo(Generic[Key, Value]):
         self._results: dict[Key, Future[Value]] = {}
 
     def begin(self, key: Key) -> None:
-        """Have it computed in the background, unless it is already."""
+        """Start computing `key` in the background."""
         with self._lock:
             if key in self._results:
                 return
@@ -33,7 +33,7 @@ class Memo(Generic[Key, Value]):
         self._pool.submit(lambda wanted: self._run(wanted, future), key)
 
     def get(self, key: Key) -> Value:
-        """The result. What nobody has begun yet is computed here: who asks never waits for a queue."""
+        """Return the result, computed here if no thread has started: a caller never waits for the queue."""
         with self._lock:
             future = self._results.setdefault(key, Future())
         self._run(key, future)
@@ -52,5 +52,5 @@ class Memo(Generic[Key, Value]):
             future.set_running_or_notify_cancel()
         try:
             future.set_result(self._compute(key))
-        except BaseException as error:  # noqa: BLE001 - it is raised to who asks
+        except BaseException as error:  # noqa: BLE001 - raised to the caller
             future.set_exception(error)

@@ -1,11 +1,10 @@
-"""A few threads for what waits on the network."""
+"""A thread pool for network requests."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from types import TracebackType
 from typing import TypeVar
 
 __all__ = ["THREADS", "Pool"]
@@ -18,7 +17,7 @@ Self = TypeVar("Self", bound="Pool")
 
 
 class Pool:
-    """Threads that begin with the first call. What is called must not wait for another call of the same pool."""
+    """Threads started with the first call. A call must not wait for another call of the same pool."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,20 +26,18 @@ class Pool:
     def __enter__(self: Self) -> Self:  # noqa: PYI019 - `typing.Self` is of Python 3.11
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
-        """Call `function(item)` in one of the threads."""
+        """Call `function(item)` in a thread."""
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="bridge-fetch")
             return self._executor.submit(function, item)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """`function` of each item, in their order. The first error cancels what has not begun, and is raised."""
+        """Map `function` over the items. The first error cancels calls that have not started, and is raised."""
         futures = [self.submit(function, item) for item in items]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
@@ -53,7 +50,7 @@ class Pool:
                 future.cancel()
 
     def close(self) -> None:
-        """Cancel what has not begun, and wait for what has."""
+        """Cancel calls that have not started, and wait for the others."""
         with self._lock:
             if self._executor is not None:
                 self._executor.shutdown(wait=True, cancel_futures=True)

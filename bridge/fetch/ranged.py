@@ -1,4 +1,4 @@
-"""A file that is read in parts from afar: what is asked for is fetched, what was fetched is kept."""
+"""A remote file read in parts by Range requests, each part fetched once."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from functools import partial
 
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.responses import Network, content_range, status_error, truncated, validator
-from bridge.fetch.urls import masked
+from bridge.secrets import masked
 
 __all__ = ["RangedFile", "open_ranged"]
 
-# Of 967 wheels, the last 64 KiB hold the directory and METADATA of 87 % (the last 192 KiB of 94 %, which is worth the
-# transfer only for the large ones).
+# Measured on 967 wheels: the last 64 KiB hold directory and METADATA of 87 %, the last 192 KiB of 94 %.
 TAIL = 64 << 10
 LARGE_TAIL = 192 << 10
 LARGE = 4 << 20
 _AHEAD = 32 << 10
 _BEHIND = 64 << 10
-_BUDGET = 64 << 20  # bytes fetched in all; the largest directory of a real wheel is below 3 MiB
+_BUDGET = 64 << 20  # bytes in all; the largest directory of a real wheel is below 3 MiB
 
 Fetch = Callable[[int, int], bytes]
 
 
 class RangedFile(io.RawIOBase):
-    """A seekable, readable file of `size` bytes; `fetch(start, stop)` returns exactly those bytes of it.
+    """A seekable, readable file of `size` bytes; `fetch(start, stop)` returns exactly those bytes.
 
-    Made for ZIP archives, which are read from their end: a miss that ends where something known begins is fetched with
-    some of what lies before it, any other with some of what follows. Raises `UnsafeInputError` (`limit-size`) where
-    more than 64 MiB would have to be fetched, and whatever `fetch` raises. Not for two threads at once.
+    Made for ZIP archives, which are read from their end: a gap that ends at known bytes is fetched with some of what
+    precedes it, any other with some of what follows. Raises `UnsafeInputError` (`limit-size`) beyond 64 MiB, and
+    whatever `fetch` raises. Not thread-safe.
     """
 
     def __init__(self, fetch: Fetch, size: int, tail: bytes) -> None:
@@ -38,7 +37,7 @@ class RangedFile(io.RawIOBase):
         self._fetch = fetch
         self._size = size
         self._position = 0
-        self._spans: list[tuple[int, bytes]] = [(size - len(tail), tail)] if tail else []  # in order, apart
+        self._spans: list[tuple[int, bytes]] = [(size - len(tail), tail)] if tail else []  # sorted, disjoint
         self._fetched = len(tail)
 
     def readable(self) -> bool:
@@ -78,7 +77,7 @@ class RangedFile(io.RawIOBase):
         return len(data)
 
     def _ensure(self, start: int, stop: int) -> None:
-        """Fetch what is missing of [start, stop), each gap in one request."""
+        """Fetch the gaps of [start, stop), each in one request."""
         for first, last in self._gaps(start, stop):
             before = max((at + len(span) for at, span in self._spans if at + len(span) <= first), default=0)
             after = min((at for at, _ in self._spans if at >= last), default=self._size)
@@ -88,30 +87,28 @@ class RangedFile(io.RawIOBase):
                 last = min(after, max(last, first + _AHEAD))  # noqa: PLW2901
             self._fetched += last - first
             if self._fetched > _BUDGET:
-                raise UnsafeInputError(
-                    "limit-size", f"an archive's directory takes more than {_BUDGET >> 20} MiB to read"
-                )
+                raise UnsafeInputError("limit-size", f"reading an archive's directory takes over {_BUDGET >> 20} MiB")
             self._spans.append((first, self._fetch(first, last)))
             self._spans.sort()
 
     def _gaps(self, start: int, stop: int) -> list[tuple[int, int]]:
-        found, position = [], start
+        gaps, position = [], start
         for first, span in self._spans:
             if first >= stop:
                 break
             if first > position:
-                found.append((position, first))
+                gaps.append((position, first))
             position = max(position, first + len(span))
-        return [*found, (position, stop)] if position < stop else found
+        return [*gaps, (position, stop)] if position < stop else gaps
 
 
 def open_ranged(network: Network, url: str, size: int | None) -> RangedFile | None:
-    """Open the file at `url` through Range requests: one now, for its end, and more as they are needed.
+    """Open the file at `url` by Range requests; the first, for its end, is sent now.
 
-    :param size: in bytes, where an index says it.
+    :param size: in bytes, if known.
 
-    Returns `None` where the server does not serve ranges. Raises `NetworkError` (`range-refused` where it no longer
-    does, or the file has changed meanwhile) and `UnsafeInputError`, now and when the file is read.
+    Returns `None` if the server does not serve ranges. Raises, now and on reading, `NetworkError` (`range-refused` if
+    the file changed or ranges are no longer served) and `UnsafeInputError`.
     """
     asked = f"-{TAIL}"
     if size is not None and size > 0:
@@ -138,7 +135,7 @@ class _Range:
 
 
 def _ask(network: Network, url: str, asked: str, known: str | None) -> _Range | None:
-    """One range; `None` where the answer is none, or not one plain range."""
+    """Request one range; `None` if the response is not one plain range."""
     headers = {"Range": f"bytes={asked}", "Accept-Encoding": "identity"}
     if known is not None:
         headers["If-Range"] = known

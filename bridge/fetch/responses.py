@@ -1,7 +1,4 @@
-"""What an HTTP answer means: the port through which answers are read, and the errors and delays that follow from them.
-
-Source: RFC 9110 (status codes, Retry-After, Content-Range, validators).
-"""
+"""HTTP responses: the port that reads them, and the errors and delays that follow from them (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -40,46 +37,43 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 Result = TypeVar("Result")
 
 _HINTS = {
-    401: "give a user and a password: in the URL (https://USER:PASSWORD@HOST/…) or in your netrc file",
-    403: "the server knows the request and refuses it: check the credentials (in the URL, or in netrc) and the URL",
+    401: "give a user and a password in the URL (https://USER:PASSWORD@HOST/…) or in your netrc file",
+    403: "the server refuses access: check the URL and the credentials (in the URL or in netrc)",
     404: "the server no longer has this file; the index may be out of date: try again, or choose another version",
-    407: "the proxy wants a user and a password: give them in its URL (HTTPS_PROXY, or pip's proxy)",
-    429: "the server wants fewer requests: try again later",
+    407: "the proxy requires a user and a password: give them in its URL (HTTPS_PROXY, or pip's proxy)",
+    429: "the server limits requests: try again later",
 }
-_SERVER_HINT = "the fault is the server's: try again later, or name another index or channel"
-_AGAIN = frozenset({408, 429})
+_SERVER_HINT = "the server failed: try again later, or use another index or channel"
+_RETRYABLE = frozenset({408, 429})
 _SECONDS = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
 _FRESH = re.compile(r"max-age=0*[1-9]", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})\Z", re.ASCII)
 
 
 class Progress(Protocol):
-    """Who shows how far long tasks are. `task` is the file's name; a call may come from any thread."""
+    """Shows the progress of transfers; `task` is the file's name. Called from any thread."""
 
     def start(self, task: str, total: int | None) -> None:
-        """A task of `total` bytes begins; `None`: not known."""
+        """A task of `total` bytes (if known) starts."""
 
     def advance(self, task: str, n: int) -> None:
-        """`n` more bytes are there; negative where a task starts over."""
+        """`n` more bytes arrived; negative when a task starts over."""
 
     def finish(self, task: str) -> None:
-        """The task has ended, well or not."""
+        """The task succeeded or failed."""
 
 
 class Response(Protocol):
-    """One answer, whose body was not read yet. `headers` has lower-case names; `url` is free of credentials."""
+    """A response with an unread body. `headers` has lower-case names; `url` has no credentials."""
 
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def status(self) -> int: ...
+    url: str
+    status: int
 
     @property
     def headers(self) -> Mapping[str, str]: ...
 
     def blocks(self) -> Iterator[bytes]:
-        """The body as it was sent. Raises `RetryableError` where it breaks off or comes too slowly."""
+        """The body as sent. Raises `RetryableError` if it breaks off or is too slow."""
 
 
 class Network(Protocol):
@@ -96,9 +90,9 @@ class Network(Protocol):
 
 
 class RetryableError(Exception):
-    """An attempt failed in a way that another may not.
+    """A failed attempt that may succeed when repeated.
 
-    `wait`: seconds that the server asks for; `is_idle`: nothing came in the time that was allowed for it.
+    `wait`: seconds the server asks for; `is_idle`: nothing was received within the timeout.
     """
 
     def __init__(self, error: NetworkError, wait: float | None = None, *, is_idle: bool = False) -> None:
@@ -110,9 +104,9 @@ class RetryableError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """An answer with its content. `headers` has lower-case names.
+    """A response with its content. `headers` has lower-case names.
 
-    :param url: after redirects, without secrets; `base` is the same with them, against which links are resolved.
+    :param url: after redirects, without secrets; `base` is the same with secrets, to resolve links.
     """
 
     url: str
@@ -123,42 +117,42 @@ class Page:
 
 
 def invalid_url(url: str, error: Exception) -> UsageError:
-    """What a text is that no URL can be read from."""
+    """The error for text that is not a URL."""
     return UsageError("url-invalid", f"not a URL to fetch from: {masked(url)}", context=(reason(error),))
 
 
 def status_error(answer: Response) -> Exception:
-    """What to raise for a status that is no success: `RetryableError` for 408, 429 and 5xx, else `NetworkError`."""
+    """The error for a failed status: `RetryableError` for 408, 429 and 5xx, else `NetworkError`."""
     status = answer.status
     name = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else "unknown status"
     hint = _HINTS.get(status, _SERVER_HINT if status >= 500 else None)
     url = masked(answer.url)
     error = NetworkError("http-status", f"{status} {name}: {url}", hint=hint, objects={"status": status, "url": url})
-    if status in _AGAIN or status >= 500:
+    if status in _RETRYABLE or status >= 500:
         return RetryableError(error, retry_after(answer.headers.get("retry-after")))
     return error
 
 
 def retry_after(text: str | None) -> float | None:
-    """The seconds a Retry-After field asks for, given as a number or as a date; `None` where it says nothing."""
+    """The seconds of a Retry-After field, given as a number or a date; `None` if invalid."""
     if text is None:
         return None
     if _SECONDS.match(text.strip()):
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError, TypeError, OSError, IndexError):  # what `email` makes of dates that are none
+    except (ValueError, OverflowError, TypeError, OSError, IndexError):  # `email` raises all of them for bad dates
         return None
 
 
 def truncated(url: str, got: int, expected: int | None) -> RetryableError:
-    """The body ended early."""
+    """The error for a body that ended early."""
     of = "" if expected is None else f" of {expected}"
     return RetryableError(NetworkError("truncated", f"the transfer broke off after {got}{of} bytes: {masked(url)}"))
 
 
 def content_range(headers: Mapping[str, str]) -> tuple[int, int, int] | None:
-    """(start, stop, total) of a 206 answer that holds one range, stop exclusive; `None` where it does not say."""
+    """(start, stop, total) of a 206 response with one range, stop exclusive; `None` for any other."""
     match = _CONTENT_RANGE.match(headers.get("content-range", "").strip())
     if match is None:
         return None
@@ -167,26 +161,26 @@ def content_range(headers: Mapping[str, str]) -> tuple[int, int, int] | None:
 
 
 def validator(headers: Mapping[str, str]) -> str | None:
-    """What If-Range may carry: a strong ETag, else Last-Modified."""
+    """A value for If-Range: a strong ETag, else Last-Modified."""
     tag = headers.get("etag", "")
     return tag if tag.startswith('"') else headers.get("last-modified")
 
 
 def offline_error(url: str) -> NetworkError:
-    """What was asked for is not in the cache."""
+    """The error for a URL that is not in the cache."""
     url = masked(url)
-    message = f"not in the cache, and --offline forbids to fetch it: {url}"
+    message = f"not in the cache, and --offline forbids fetching it: {url}"
     return NetworkError("offline", message, hint="run the command once without --offline", objects={"url": url})
 
 
 def make_storable(status: int, headers: MutableMapping[str, str]) -> None:
-    """Change the header fields of an answer so that a cache may store it, but serves it no longer without asking.
+    """Change a response's header fields so that a cache may store it, without serving it longer unrevalidated.
 
-    RFC 9111 lets a cache store what has a date and an expiry. An index without either, redirects, and "there is no such
-    project" are wanted offline too. Of the last two nothing is left by which they would be fresh, or be confirmed.
+    RFC 9111 requires a date and an expiry. Pages without them, redirects and 404 are needed offline too; the latter two
+    lose all fields that would make them fresh or valid.
     """
     headers.pop("set-cookie", None)
-    # Pages are kept by credential, so a Vary by credentials says nothing more, and would have them kept.
+    # Pages are stored by credential, so Vary need not name credentials, and CacheControl would store them for it.
     if "vary" in headers:
         varied = [name.strip() for name in headers["vary"].split(",")]
         headers["vary"] = ", ".join(name for name in varied if name.lower() not in {"authorization", "cookie"})
@@ -213,7 +207,7 @@ def _is_date(text: str) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """What the innermost exception says, for the context of an error: requests wraps several times."""
+    """The message of the innermost exception: requests wraps it several times."""
     while isinstance(inner := getattr(error, "reason", None) or (error.args or (None,))[-1], BaseException):
         error = inner
     return hidden(" ".join(str(error).split()))[:300]

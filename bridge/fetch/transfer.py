@@ -1,4 +1,4 @@
-"""One download into an open stream: resumed where it broke off, hashed on the way, never longer than promised."""
+"""One download into an open stream: resumed after errors, hashed on the way, never longer than promised."""
 
 from __future__ import annotations
 
@@ -18,46 +18,43 @@ from bridge.fetch.responses import (
     truncated,
     validator,
 )
-from bridge.fetch.urls import masked
+from bridge.secrets import masked
 
-__all__ = ["MAX_ARTIFACT", "Transfer", "check_hash", "check_size"]
+__all__ = ["Transfer", "check_hash", "check_size"]
 
-MAX_ARTIFACT = 32 << 30  # bytes
+_MAX_ARTIFACT = 32 << 30  # bytes
 
 
 def check_size(name: str, url: str, size: int | None, found: int) -> None:
-    """Raise `IntegrityError` (`size-mismatch`) where a size was promised and is another."""
+    """Raise `IntegrityError` (`size-mismatch`) if the promised size differs."""
     if size is not None and size != found:
+        shown = f"found: {'at least ' if found > size else ''}{found} bytes"
         raise IntegrityError(
             "size-mismatch",
-            f"{name} is not as long as its index or channel says",
-            context=(
-                f"expected: {size} bytes",
-                f"found: {'at least ' if found > size else ''}{found} bytes",
-                masked(url),
-            ),
-            hint="the index is out of date or wrong; try again later, or report it to whoever runs it",
+            f"{name} does not have the size that its index or channel gives",
+            context=(f"expected: {size} bytes", shown, masked(url)),
+            hint="the index is out of date or wrong; try again later, or report it to its maintainers",
             objects={"url": masked(url), "expected": size, "found": found},
         )
 
 
 def check_hash(name: str, url: str, sha256: str | None, found: str) -> None:
-    """Raise `IntegrityError` (`hash-mismatch`) where a hash was promised and is another."""
+    """Raise `IntegrityError` (`hash-mismatch`) if the promised hash differs."""
     if sha256 is not None and sha256 != found:
         raise IntegrityError(
             "hash-mismatch",
             f"{name} is not the file that was promised: its sha256 differs",
             context=(f"expected: {sha256}", f"found: {found}", masked(url)),
-            hint="the file was changed on the server or on the way; do not use it before you know which",
+            hint="the file was changed on the server or on the way; do not use it before you know why",
             objects={"url": masked(url), "expected": sha256, "found": found},
         )
 
 
 class Transfer:
-    """Downloads `url` into `stream`, an empty seekable file of the caller's; the caller publishes it or drops it.
+    """Downloads `url` into `stream`, an empty seekable file that the caller publishes or drops.
 
-    :param sha256: of the content, lower-case hex; `None`: not known, and then nothing is resumed without a validator.
-    :param size: of the content in bytes; `None`: not known.
+    :param sha256: lower-case hex; if `None`, the transfer resumes only with a validator.
+    :param size: in bytes, if known.
     """
 
     def __init__(
@@ -84,12 +81,12 @@ class Transfer:
         self.validator: str | None = None
 
     def run(self, begun: Iterable[bytes] = ()) -> str:
-        """Fill the stream and return the sha256 of what is in it.
+        """Fill the stream and return the sha256 of its content.
 
-        :param begun: the start of the content, as an earlier run left it; the hash decides whether it was right.
+        :param begun: the start of the content from an earlier run; the hash verifies it.
 
         Raises `IntegrityError` (`size-mismatch`, `hash-mismatch`) after one more try from the start, `NetworkError`
-        after the retries, `UnsafeInputError` (`url-refused`), and `FaultError` where the stream cannot be written.
+        after the retries, `UnsafeInputError` (`url-refused`), `FaultError` if the stream cannot be written.
         """
         if self._progress:
             self._progress.start(self._name, self._size)
@@ -99,8 +96,7 @@ class Transfer:
             try:
                 return self._complete()
             except IntegrityError:
-                # A proxy's cache, a mirror in the middle of an update or a wrong beginning: one more, from the start
-                # and past every cache. What comes then is the answer.
+                # A proxy's cache, a mirror during an update or a wrong beginning: restart once, past every cache.
                 self._restart()
                 self._is_fresh = True
                 return self._complete()
@@ -116,23 +112,22 @@ class Transfer:
         return found
 
     def _attempt(self) -> None:
-        """Ask for what is missing and append what comes."""
+        """Request what is missing and append it."""
         if self._size is not None and self.length >= self._size > 0:
             return
         if self.length and self._sha256 is None and self.validator is None:
-            self._restart()  # nothing would tell whether the second half belongs to the first
+            self._restart()  # nothing shows that the second half belongs to the first
         with self._network.exchange(self._url, self._headers()) as answer:
             expected = self._expected(answer)
             for block in answer.blocks() if answer.status != 416 else ():
                 self._append(block)
-                if self.length > (MAX_ARTIFACT if self._size is None else self._size):
-                    check_size(self._name, self._url, self._size or MAX_ARTIFACT, self.length)
+                if self.length > (_MAX_ARTIFACT if self._size is None else self._size):
+                    check_size(self._name, self._url, self._size or _MAX_ARTIFACT, self.length)
         if expected is not None and self.length < expected:
             raise truncated(self._url, self.length, expected)
 
     def _headers(self) -> dict[str, str]:
-        # Encoded on the way, the bytes would not be those of the hash.
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity"}  # the hash is of the unencoded bytes
         if self._is_fresh:
             headers["Cache-Control"] = "no-cache"
         if self.length:
@@ -142,7 +137,7 @@ class Transfer:
         return headers
 
     def _expected(self, answer: Response) -> int | None:
-        """The length the file is to have after this answer; starts over where the answer is not the rest of it."""
+        """The expected length after this response; starts over if the response is not the rest of the file."""
         if answer.status == 206 and self.length:
             part = content_range(answer.headers)
             if part is None or part[0] != self.length:
@@ -153,7 +148,7 @@ class Transfer:
             return self._size if self._size is not None else part[2]
         if answer.status == 416 and self.length:
             if answer.headers.get("content-range", "").strip() == f"bytes */{self.length}":
-                return self.length  # the server has no more; whether that is right is judged at the end
+                return self.length  # the server has no more; the caller checks size and hash
             self._restart()
             raise truncated(self._url, 0, self._size)
         if answer.status != 200:

@@ -1,4 +1,4 @@
-"""URLs and local paths as texts: what they point to, and whom they may point to."""
+"""URLs and local paths: what they refer to, and which links between them are allowed."""
 
 from __future__ import annotations
 
@@ -8,20 +8,9 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bridge.errors import UnsafeInputError
-from bridge.secrets import Address, masked, origin, public
+from bridge.secrets import masked
 
-__all__ = [
-    "check_file_name",
-    "check_link",
-    "file_name",
-    "host_url",
-    "is_trusted",
-    "local_path",
-    "masked",
-    "origin",
-    "public",
-    "split_credentials",
-]
+__all__ = ["check_file_name", "check_link", "file_name", "host_url", "is_trusted", "local_path"]
 
 _NEAR_HOST = re.compile(r"(?:127\.|0\.0\.0\.0\Z|169\.254\.|::1\Z|::\Z|::ffff:127\.|fe80:)")
 _PORTS = {"http": 80, "https": 443}
@@ -29,27 +18,21 @@ _MAX_COMPONENT = 255  # bytes
 
 
 def host_url(cache: Path) -> str:
-    """The URL of the channel `host`, which lies in bridge's cache (`bridge.channels.host.HostChannel`)."""
+    """The URL of the channel `host`, a directory of the cache (`bridge.channels.host.HostChannel`)."""
     return (cache / "host").absolute().as_uri()
 
 
-def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
-    """The URL without its secrets and fragment, and the (user, password) it had, percent-decoded."""
-    address = Address.of(url)
-    return address.public, address.user
-
-
 def local_path(location: str) -> str | None:
-    """The path that a `file:` URL or a path stands for; `None` for any other URL.
+    """The path of a `file:` URL or a path; `None` for any other URL.
 
-    Raises `UnsafeInputError` (`url-refused`) for a `file:` URL that names another host.
+    Raises `UnsafeInputError` (`url-refused`) for a `file:` URL with another host.
     """
     parts = urlsplit(location)
     if parts.scheme == "file":
         if parts.netloc not in {"", "localhost"}:
             raise UnsafeInputError("url-refused", f"a file: URL that names a host: {masked(location)}")
         return unquote(parts.path)
-    # One letter before the colon is a drive, not a scheme.
+    # One letter before the colon is a drive.
     return location if len(parts.scheme) <= 1 and not location.startswith("//") else None
 
 
@@ -59,36 +42,35 @@ def file_name(url: str) -> str:
 
 
 def is_trusted(url: str, hosts: tuple[str, ...]) -> bool:
-    """Whether the person trusts the URL's host without TLS, as pip's `trusted-host`: `HOST` or `HOST:PORT`."""
+    """Whether `hosts` (`HOST` or `HOST:PORT`, as pip's `trusted-host`) has the URL's host: trusted without TLS."""
     parts: SplitResult = urlsplit(url)
     host = parts.hostname or ""
     return any(entry.lower() in {host, f"{host}:{parts.port}"} for entry in hosts)
 
 
 def check_link(source: str, target: str, trusted_hosts: tuple[str, ...]) -> None:
-    """Raise `UnsafeInputError` (`url-refused`) where a page or a redirect at `source` may not point to `target`.
+    """Raise `UnsafeInputError` (`url-refused`) if a page or redirect at `source` may not link to `target`.
 
-    What came over the network may only lead to the network, and what came over TLS only to TLS, unless the target's
-    host is trusted.
+    A network source may link only to the network, and a TLS source only to TLS unless the target's host is trusted.
     """
     was, goes = urlsplit(source).scheme, urlsplit(target).scheme
     if was not in _PORTS:
         if goes in {*_PORTS, "file"}:
             return
-        reason = f"the scheme {goes!r} is not one that files are fetched by"
+        reason = f"bridge does not fetch by the scheme {goes!r}"
     elif goes not in _PORTS:
-        reason = f"a server may not lead to the scheme {goes!r}"
+        reason = f"a server may not link to the scheme {goes!r}"
     elif _is_this_machine(target) and not (_is_this_machine(source) or is_trusted(target, trusted_hosts)):
-        reason = "it leads from another host to this machine or its link, which only this machine may name"
+        reason = "it links from another host to a loopback or link-local address"
     elif was == "https" and goes == "http" and not is_trusted(target, trusted_hosts):
-        reason = "it leads from https to http, where anybody on the way can change what is sent"
+        reason = "it links from https to http, where the content can be changed on the way"
     else:
         return
     raise UnsafeInputError(
         "url-refused",
         f"refused to follow a link to {masked(target)}",
         context=(f"from: {masked(source)}", reason),
-        hint="if you run that host and know the way to it, list it in BRIDGE_TRUSTED_HOST (or pip's trusted-host)"
+        hint="if you trust that host, list it in BRIDGE_TRUSTED_HOST (or pip's trusted-host)"
         if goes == "http"
         else None,
         objects={"url": masked(target), "source": masked(source)},
@@ -96,13 +78,13 @@ def check_link(source: str, target: str, trusted_hosts: tuple[str, ...]) -> None
 
 
 def _is_this_machine(url: str) -> bool:
-    """Whether a URL names a loopback or link-local host literally; what a name resolves to is not judged."""
+    """Whether a URL names a loopback or link-local host literally; names are not resolved."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     return host == "localhost" or host.endswith(".localhost") or _NEAR_HOST.match(host) is not None
 
 
 def check_file_name(name: str) -> None:
-    """Raise `UnsafeInputError` (`path-escape`) unless `name` is one plain path component, also when decoded again."""
+    """Raise `UnsafeInputError` (`path-escape`) unless `name` is one plain path component, however often decoded."""
     decoded = name
     for _ in range(4):
         if not decoded or decoded in {".", ".."} or re.search(r"[/\\\x00-\x1f\x7f]", decoded):

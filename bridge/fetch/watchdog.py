@@ -1,4 +1,4 @@
-"""Deadlines for reads that block: a server that sends a byte a second resets every timeout of the socket."""
+"""Deadlines for blocking reads: a server that sends one byte a second resets every socket timeout."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 
-__all__ = ["Guard", "Watchdog"]
+__all__ = ["Watchdog"]
 
-_LINGER = 2.0  # seconds without anything to guard, after which the thread ends
+_LINGER = 2.0  # seconds without guards after which the thread ends
 
 
 class Guard:
-    """A context in which one read has a deadline; it may be entered again and again.
-
-    Leaving it raises `TimeoutError` where the deadline has passed, whatever the read made of being aborted.
-    """
+    """A reusable context that gives one read a deadline. Leaving it late raises `TimeoutError`."""
 
     __slots__ = ("abort", "deadline", "expired", "seconds")
 
@@ -31,16 +27,14 @@ class Guard:
     def __enter__(self) -> None:
         self.deadline = time.monotonic() + self.seconds
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.deadline = math.inf
         if self.expired and (error is None or isinstance(error, Exception)):
-            raise TimeoutError(f"nothing, or next to nothing, came in {self.seconds:g} s") from error
+            raise TimeoutError(f"received next to nothing in {self.seconds:g} s") from error
 
 
 class Watchdog:
-    """One thread that aborts reads which outlast their deadline, at the latest a quarter of it later."""
+    """A thread that aborts reads past their deadline, at most a quarter of it late."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -50,7 +44,7 @@ class Watchdog:
 
     @contextmanager
     def guard(self, abort: Callable[[], None]) -> Iterator[Guard]:
-        """A `Guard` for the reads of one answer; `abort` is called from another thread, once, to end a read."""
+        """A `Guard` for the reads of one response; the thread calls `abort` once to end a late read."""
         guard = Guard(self._seconds, abort)
         with self._lock:
             self._guards.add(guard)
@@ -64,13 +58,16 @@ class Watchdog:
                 self._guards.discard(guard)
 
     def abort(self) -> None:
-        """End every read that is under way, now."""
+        """Abort every read now."""
+        self._expire(math.inf)
+
+    def _expire(self, now: float) -> None:
         with self._lock:
-            guards = [guard for guard in self._guards if not guard.expired]
-            for guard in guards:
+            late = [guard for guard in self._guards if guard.deadline <= now and not guard.expired]
+            for guard in late:
                 guard.expired = True
-        for guard in guards:
-            with suppress(Exception):  # a socket that is gone already needs no abort
+        for guard in late:
+            with suppress(Exception):  # a closed socket needs no abort
                 guard.abort()
 
     def _watch(self) -> None:
@@ -84,9 +81,4 @@ class Watchdog:
                 elif now - needed > _LINGER:
                     self._thread = None
                     return
-                late = [guard for guard in self._guards if guard.deadline <= now and not guard.expired]
-                for guard in late:
-                    guard.expired = True
-            for guard in late:
-                with suppress(Exception):  # a socket that is gone already needs no abort
-                    guard.abort()
+            self._expire(now)

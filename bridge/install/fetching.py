@@ -156,7 +156,7 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
     if record.sha256 is None and local is not None:
         record = replace(record, sha256=sha256_of(Path(local)), size=Path(local).stat().st_size)
     if record.ecosystem == "conda":
-        manifest = checkers.packages.judge(
+        manifest = checkers.packages.check(
             archive,
             sha256=record.sha256,
             filename=archive.name,
@@ -181,7 +181,7 @@ def _checked_wheel(
     """Check a wheel; one without a verified hash (built here) is not cached."""
     if sha256 is None:
         return check_wheel(archive, filename=filename), None
-    return store.judge(archive, filename=filename, sha256=sha256)
+    return store.check(archive, filename=filename, sha256=sha256)
 
 
 def _same_metadata(solved: Record, fetched: Record, *, is_sdist: bool) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from packaging.markers import Marker
 
 from bridge.errors import BridgeError, NoSolutionError, UnsafeInputError
-from bridge.fetch.urls import local_path, masked, split_credentials
+from bridge.fetch.urls import local_path
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement, marker_holds
 from bridge.requirements.wanted import Wanted
+from bridge.secrets import Address, masked
 from converters.record import Record
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _elsewhere(
                 files = files_of(url, name)
             versions = list(dict.fromkeys(file.version for file in files if requirement.accepts(file.version)))
             if versions and first:
-                serving, other = split_credentials(first)[0], split_credentials(url)[0]
+                serving, other = Address.of(first).public, split_credentials(url)[0]
                 yield (
                     f"{other} has {name} {_range(versions)}, but {serving} comes first and has {name}, so only that"
                     " index is used"

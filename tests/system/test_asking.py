@@ -30,7 +30,7 @@ def bridge(tmp_path: Path) -> Bridge:
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        ("-c ./nowhere zlib", 10, "there is no channel at {folder}/nowhere: no such folder"),
+        ("-c ./nowhere zlib", 10, "there is no channel at {folder}/nowhere: no such directory"),
         ("-c ./empty zlib", 10, "{folder}/empty: it has no noarch/repodata.json"),
         ("-c ./channel conda-forge::zlib", 6, "the channel conda-forge, which is not configured"),
         ("-c ./channel conda-forge::zlib", 6, "hint: add it with -c conda-forge"),

@@ -156,7 +156,7 @@ def test_folders_of_the_cache_that_are_symlinks_lead_nowhere(name: str, world: t
     else:
         assert done.status == 7, done.err
         assert "a symlink is in the way" in done.err
-        assert "hint: name another folder for the cache in BRIDGE_CACHE_DIR" in done.err
+        assert "hint: name another directory for the cache in BRIDGE_CACHE_DIR" in done.err
     assert (tmp_path / "env").exists() == (done.status == 0)
     assert list(outside.iterdir()) == []
 

@@ -16,7 +16,7 @@ from bridge import __version__
 from bridge.audit.queries import PackageRow
 from bridge.audit.report.facts import Facts
 from bridge.errors import UsageError
-from bridge.fetch.urls import masked
+from bridge.secrets import masked
 
 if TYPE_CHECKING:
     from packageurl import PackageURL

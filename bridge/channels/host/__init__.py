@@ -1,7 +1,6 @@
-"""The channel `host`: the interpreter that bridge runs on, as a relocatable conda package.
+"""The channel `host`: the interpreter that runs bridge, packed as the conda packages `python` and `python_abi`.
 
-With it an environment can be made where no conda channel can be reached. It offers two packages, `python` and
-`python_abi`, and is a channel like any other: records, archives, hashes.
+It allows environments where no conda channel can be reached.
 """
 
 from bridge.channels.host.channel import HostChannel

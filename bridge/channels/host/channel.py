@@ -1,4 +1,4 @@
-"""`HostChannel`: the interpreter that bridge runs on, as a channel of two packages."""
+"""`HostChannel`: the interpreter that runs bridge, as a channel of two packages."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ __all__ = ["HostChannel"]
 
 
 class HostChannel:
-    """`python` and `python_abi`, packed from the running interpreter once and kept in a folder.
+    """`python` and `python_abi`, packed once from the running interpreter into a directory laid out as a channel.
 
-    The folder is laid out as a channel (`linux-64/`, `noarch/`), with the record of each archive beside it. Several
-    processes may use it at once: what they write is equal, and appears whole.
+    Each archive has its record in a file beside it. Safe for several processes: they publish equal files atomically.
     """
 
     name = "host"
 
     def __init__(self, cache: Path, *, packs_late: bool = False) -> None:
-        """:param cache: the folder, in the cache of bridge; it is made when something is packed.
-        :param packs_late: whether the record of a python that was not packed yet is given before it is packed, without
-            a hash and a size: it is packed meanwhile, and `archive` waits for it. Close the channel then.
+        """:param cache: the directory, inside bridge's cache; created when something is packed.
+        :param packs_late: return the record of a python before it is packed, without hash and size; a thread packs it,
+            and `archive` waits for it. Close the channel then.
         """
         self._cache = cache.absolute()
         self._root = self._cache.parent
@@ -43,15 +42,14 @@ class HostChannel:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Wait for what is being packed."""
+        """Wait for the packing thread."""
         self._packer.shutdown()
 
     def records(self, name: str) -> tuple[Record, ...]:
-        """The records of `python` or `python_abi`; of any other name there are none.
+        """The record of `python` or `python_abi`; `()` for any other name.
 
-        The first call for an interpreter packs it (a second or two); after that a record is read from the folder.
-        Raises `UsageError` (`host-layout`) where this interpreter cannot be packed, `FaultError` where the system
-        refused to read or to write.
+        The first call for an interpreter packs it (one or two seconds). Raises `UsageError` (`host-layout`) if it
+        cannot be packed, `FaultError` if reading or writing fails.
         """
         if name not in ("python", "python_abi"):
             return ()
@@ -66,10 +64,9 @@ class HostChannel:
             return (record if record is not None else self._pack(layout, name, path),)
 
     def archive(self, record: Record) -> Path:
-        """The path of a record's archive, with the sha256 that the record promises; packed again where it is damaged.
+        """The path of a record's archive with its sha256; a damaged one is packed again.
 
-        Raises `IntegrityError` (`host-changed`) where the interpreter is no longer the one of the record, and what
-        `records` raises.
+        Raises `IntegrityError` (`host-changed`) if the interpreter is no longer the record's, else as `records`.
         """
         path = self._cache / record.subdir / record.filename
         if path in self._packing:
@@ -87,20 +84,20 @@ class HostChannel:
         return path
 
     def _path(self, layout: Interpreter, name: str) -> Path:
-        """Where the archive of this very installation lies."""
+        """Where the archive of this very installation is."""
         if name == "python_abi":
             return self._cache / "noarch" / f"python_abi-{layout.minor[0]}.{layout.minor[1]}-0_{layout.abi}.conda"
         return self._cache / layout.subdir / f"python-{layout.version}-{layout.build}.conda"
 
     def _read(self, path: Path) -> Record | None:
-        """The record that lies beside an archive; `None` where either is missing, or is seen to be damaged."""
+        """The record in the file beside an archive; `None` if either is missing or damaged."""
         try:
             document = json.loads(fs.read_regular(_record_path(path), root=self._root))
             content = document["record"]
-            found = fs.lstat_regular(path, root=self._root)
-            if document["sha256"] != _digest(content) or found.st_size != content["size"]:
+            size = fs.lstat_regular(path, root=self._root).st_size
+            if document["sha256"] != _digest(content) or size != content["size"]:
                 return None
-            return conda_record(content | self._place(path), origin=self.url)
+            return conda_record(content | _location(path), origin=self.url)
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, UnsafeInputError):
             return None
 
@@ -110,12 +107,8 @@ class HostChannel:
         except OSError:
             return None
 
-    def _place(self, path: Path) -> dict[str, object]:
-        """What a record says of where its archive lies: the folder may have been moved since it was written."""
-        return {"fn": path.name, "url": path.as_uri()}
-
     def _pack(self, layout: Interpreter, name: str, path: Path) -> Record:
-        from bridge.channels.host import pack  # noqa: PLC0415 - read only when something is packed
+        from bridge.channels.host import pack  # noqa: PLC0415 - needed only for packing
 
         write = pack.write_python if name == "python" else pack.write_python_abi
         return self._publish(path, lambda stream: write(stream, layout))
@@ -127,12 +120,12 @@ class HostChannel:
             prepared = pack.PreparedPython(layout)
         except OSError as error:
             raise _pack_failed(error) from error
-        record = conda_record(dict(prepared.index) | self._place(path), origin=self.url)
+        record = conda_record(dict(prepared.index) | _location(path), origin=self.url)
         self._packing[path] = record, self._packer.submit(self._publish, path, prepared.write)
         return record
 
     def _publish(self, path: Path, write: Callable[[BinaryIO], Mapping[str, object]]) -> Record:
-        """Write an archive and the record beside it."""
+        """Write an archive and its record."""
         try:
             with cache_faults(), fs.publish_stream(path, root=self._root) as stream:
                 index = write(stream)
@@ -140,9 +133,14 @@ class HostChannel:
             raise _pack_failed(error) from error
         size = fs.lstat_regular(path, root=self._root).st_size
         content = dict(index) | {"sha256": fs.hash_regular(path, root=self._root), "size": size}
-        beside = _record_path(path)
-        fs.publish_file(beside, [json.dumps({"record": content, "sha256": _digest(content)}).encode()], root=self._root)
-        return conda_record(content | self._place(path), origin=self.url)
+        document = json.dumps({"record": content, "sha256": _digest(content)}).encode()
+        fs.publish_file(_record_path(path), [document], root=self._root)
+        return conda_record(content | _location(path), origin=self.url)
+
+
+def _location(path: Path) -> dict[str, object]:
+    """Fields of a record that are not stored: the directory may have been moved."""
+    return {"fn": path.name, "url": path.as_uri()}
 
 
 def _record_path(path: Path) -> Path:
@@ -156,9 +154,9 @@ def _digest(content: object) -> str:
 def _changed(record: Record) -> IntegrityError:
     return IntegrityError(
         "host-changed",
-        f"{record.filename} is not the interpreter that bridge runs on now, and is not in the cache",
+        f"{record.filename} is not the interpreter that runs bridge now, and is not in the cache",
         context=(f"sha256: {record.sha256}",),
-        hint="resolve again, so that the interpreter as it is now is taken",
+        hint="resolve again to use the current interpreter",
         objects={"record": record},
     )
 

@@ -1,4 +1,4 @@
-"""What of an installation goes into the package, and under which path."""
+"""Which files of an installation go into the package, and under which path."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bridge.channels.host.layout import Interpreter
 __all__ = ["SHARED", "PackagePath", "collect", "is_packed"]
 
 SHARED = frozenset({"/", "/usr", "/usr/local", "/opt/local"})
-"""Prefixes that python shares with other software: what lies there is not python's by lying there."""
+"""Prefixes that python shares with other software: a file there need not be python's."""
 
-_SKIPPED_FOLDERS = frozenset({"__pycache__", "test", "tests", "idle_test", "site-packages", "dist-packages"})
-# The last three rule or describe one machine's python: its administrator's, its distribution's.
+_SKIPPED_DIRECTORIES = frozenset({"__pycache__", "test", "tests", "idle_test", "site-packages", "dist-packages"})
+# The last three configure or describe one machine's python.
 _SKIPPED_FILES = frozenset({"EXTERNALLY-MANAGED", "_distutils_system_mod.py", "sitecustomize.py", "usercustomize.py"})
 _SKIPPED_MODULES = re.compile(r"lib-dynload/(_test|_ctypes_test|_xxtestfuzz|xxlimited)[^/]*\Z")
 _README = b"Modules that are not part of python itself are installed in this folder.\n"
@@ -27,10 +27,10 @@ _TCL = ("tcl[0-9]*", "tk[0-9]*", "itcl[0-9]*", "thread[0-9]*", "tdbc*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackagePath:
-    """One path of the package: a symlink (`link`), or a file.
+    """One path of the package: a symlink to `link`, or a file.
 
-    A file's bytes are `data` where they are known already, else those of `source` with each of `patches` (offset in
-    bytes, new bytes) written over them. `placeholder` is the text in it that stands for the prefix.
+    A file's content is `data` if set, else that of `source` with `patches` (byte offset, new bytes) applied.
+    `placeholder` is the text in it that stands for the prefix.
     """
 
     path: str
@@ -43,26 +43,25 @@ class PackagePath:
 
 
 def is_packed(path: str) -> bool:
-    """Whether a file of the standard library, by its path relative to it, goes into the package.
+    """Whether a file goes into the package, by its path relative to the standard library.
 
-    Not packed: third-party modules, tests, caches, static libraries, and what belongs to one machine.
+    Excluded: third-party modules, tests, caches, static libraries, and configuration of one machine.
     """
-    folders, _, name = path.rpartition("/")
-    if _SKIPPED_FOLDERS.intersection(folders.split("/")) or name in _SKIPPED_FILES:
+    directories, _, name = path.rpartition("/")
+    if _SKIPPED_DIRECTORIES.intersection(directories.split("/")) or name in _SKIPPED_FILES:
         return False
     return not name.endswith((".pyc", ".pyo", ".a")) and not _SKIPPED_MODULES.match(path)
 
 
 def collect(layout: Interpreter) -> tuple[PackagePath, ...]:
-    """Every path of the package with its source, as it lies there: nothing is relocated yet."""
-    sources: dict[str, Path] = {}
+    """Every path of the package with its source; nothing is relocated yet."""
     library = f"lib/{layout.name}"
-    sources[f"bin/{layout.name}"] = layout.binary
+    sources = {f"bin/{layout.name}": layout.binary}
     for path, source in _files(layout.stdlib):
         if is_packed(path):
             sources[f"{library}/{path}"] = source
     if not any(path.startswith(f"{library}/ensurepip/_bundled/") for path in sources):
-        # Debian's takes its wheels from elsewhere in /usr, and serves venvs only.
+        # Debian's ensurepip takes its wheels from elsewhere in /usr, and serves venvs only.
         sources = {path: source for path, source in sources.items() if not path.startswith(f"{library}/ensurepip/")}
     if layout.include is not None:
         headers = _files(layout.include)
@@ -76,23 +75,23 @@ def collect(layout: Interpreter) -> tuple[PackagePath, ...]:
     return (*_parts(sources), *_links(layout, sources), readme)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every file and symlink below `folder`, as (relative path, path)."""
-    with os.scandir(folder) as entries:
+def _files(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Every file and symlink below `directory`, as (relative path, path)."""
+    with os.scandir(directory) as entries:
         for entry in entries:
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
-                if entry.name not in _SKIPPED_FOLDERS:
+                if entry.name not in _SKIPPED_DIRECTORIES:
                     yield from ((f"{entry.name}/{below}", source) for below, source in _files(path))
             elif entry.is_file():
                 yield entry.name, path
 
 
 def _for_compiling(layout: Interpreter) -> Iterator[tuple[str, Path]]:
-    """pkg-config's files and `python3.11-config`, of this version only: a shared folder may hold those of others."""
+    """The `.pc` files and `python3.11-config` of this version; a shared directory may hold those of others."""
     version = layout.name.removeprefix("python")
-    for folder in (layout.prefix / "lib" / "pkgconfig", layout.prefix / "lib" / layout.multiarch / "pkgconfig"):
-        for source in folder.glob("python*.pc"):
+    for directory in (layout.prefix / "lib" / "pkgconfig", layout.prefix / "lib" / layout.multiarch / "pkgconfig"):
+        for source in directory.glob("python*.pc"):
             if Path(os.path.realpath(source)).name in (f"python-{version}.pc", f"python-{version}-embed.pc"):
                 yield f"lib/pkgconfig/{source.name}", source
     script = layout.prefix / "bin" / f"{layout.name}-config"
@@ -101,24 +100,24 @@ def _for_compiling(layout: Interpreter) -> Iterator[tuple[str, Path]]:
 
 
 def _data(layout: Interpreter) -> Iterator[tuple[str, Path]]:
-    """Tcl's, Tk's and the terminals' data, where the installation brings its own."""
+    """Data of Tcl, Tk and terminfo, if the installation has its own."""
     if str(layout.prefix) in SHARED:
         return
-    folders = [layout.prefix / "share" / "terminfo"]
+    directories = [layout.prefix / "share" / "terminfo"]
     for pattern in _TCL:
-        folders += (layout.prefix / "lib").glob(pattern)
-    for folder in folders:
-        if folder.is_dir():
-            base = folder.relative_to(layout.prefix).as_posix()
-            yield from ((f"{base}/{path}", source) for path, source in _files(folder))
+        directories += (layout.prefix / "lib").glob(pattern)
+    for directory in directories:
+        if directory.is_dir():
+            base = directory.relative_to(layout.prefix).as_posix()
+            yield from ((f"{base}/{path}", source) for path, source in _files(directory))
 
 
 def _parts(sources: dict[str, Path]) -> Iterator[PackagePath]:
-    """Files as they are; a symlink stays one where what it points to is packed too, else it becomes that file."""
+    """Files as they are; a symlink to an unpacked target becomes a copy of that file."""
     real = {path: _real(source) for path, source in sources.items()}
-    places = {real[path]: path for path, source in sources.items() if not source.is_symlink()}
+    packed = {real[path]: path for path, source in sources.items() if not source.is_symlink()}
     for path, source in sources.items():
-        target = places.get(real[path])
+        target = packed.get(real[path])
         if source.is_symlink() and target is not None and target != path:
             yield PackagePath(path=path, link=posixpath.relpath(target, posixpath.dirname(path)))
         else:
@@ -127,19 +126,19 @@ def _parts(sources: dict[str, Path]) -> Iterator[PackagePath]:
 
 
 def _real(source: Path) -> str:
-    """`os.path.realpath`, which walks from the root for each file; here each folder is walked once."""
+    """`os.path.realpath`, resolving each directory only once."""
     if source.is_symlink():
         return os.path.realpath(source)
-    return os.path.join(_real_folder(str(source.parent)), source.name)
+    return os.path.join(_real_directory(str(source.parent)), source.name)
 
 
 @lru_cache(maxsize=4096)
-def _real_folder(path: str) -> str:
+def _real_directory(path: str) -> str:
     return os.path.realpath(path)
 
 
 def _links(layout: Interpreter, sources: dict[str, Path]) -> Iterator[PackagePath]:
-    """`python3.13`, `python3` and `python`; a script's shebang may name any of them."""
+    """`python3.13`, `python3` and `python`, which shebangs may name."""
     names = {f"python{layout.minor[0]}.{layout.minor[1]}", f"python{layout.minor[0]}", "python"} - {layout.name}
     for name in sorted(names):
         yield PackagePath(path=f"bin/{name}", link=layout.name)

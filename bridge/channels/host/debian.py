@@ -1,12 +1,11 @@
-"""Undoing, in the packed copy, what Debian changes in the standard library.
+"""Undo Debian's changes to the standard library in the packed copy.
 
-Debian (and Ubuntu, and those who build on them) look for modules in `dist-packages`, in three places, and install to
-`/usr/local`. In an environment there is one place: `lib/python3.x/site-packages`. The texts differ between releases, so
-no text is matched: functions, conditions and table entries are found in the syntax tree, and afterwards none of the
-code may name `dist-packages` any more. Anything else is refused.
+Debian and its derivatives look for modules in three `dist-packages` directories and install to `/usr/local`; an
+environment has one `lib/python3.x/site-packages`. The texts differ between releases, so functions, conditions and table
+entries are found in the syntax tree; code that still names `dist-packages` afterwards is refused.
 
-From 3.11 on `site` is also frozen into the binary, and that copy is the one that runs. There the word itself is written
-over: `site-packages` is as long. `site.getsitepackages()` then gives two folders more, which are not there.
+From 3.11 on `site` is frozen into the binary, and that copy runs. There the word is overwritten with `site-packages`,
+which has the same length; `site.getsitepackages()` then lists two more directories, which do not exist.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def _get_preferred_schemes():
 """
 
 Edit = tuple[ast.AST, ast.AST | None, str]
-"""From the start of one node to the end of another (`None`: of the same one), and what comes there instead."""
+"""First node, last node (`None`: the same), and the text that replaces both and all between."""
 
 
 def is_changed(site: bytes) -> bool:
@@ -51,14 +50,14 @@ def is_changed(site: bytes) -> bool:
 
 
 def undo_frozen(binary: bytes) -> tuple[tuple[int, bytes], ...]:
-    """What to write over which offsets of an executable or a libpython that has the modules frozen into it."""
+    """Patches (offset, bytes) for an executable or libpython with frozen modules."""
     return tuple((match.start(), _UPSTREAM) for match in re.finditer(_WORD.encode(), binary))
 
 
 def undo(module: str, source: bytes) -> bytes:
-    """The text of a module of the standard library (its path relative to it), as upstream means it.
+    """Undo Debian's changes in a module's source; `module` is its path in the standard library.
 
-    Text that names no `dist-packages` comes back as it is. Raises `UsageError` (`host-layout`).
+    Source without `dist-packages` is returned unchanged. Raises `UsageError` (`host-layout`).
     """
     find = CHANGED[module]
     if not is_changed(source):
@@ -71,7 +70,7 @@ def undo(module: str, source: bytes) -> bytes:
     left = sorted(_named(ast.parse(changed)))
     if left:
         raise not_packable(
-            f"its {module} is changed in a way that is not known here, so modules would be looked for elsewhere",
+            f"its {module} has unknown changes, so the copy would look for modules elsewhere",
             context=[f"{module}, line {line}: {_WORD}" for line in left],
         )
     return changed
@@ -87,7 +86,7 @@ def _sysconfig(tree: ast.Module) -> Iterator[Edit]:
 
 
 def _distutils_sysconfig(tree: ast.Module) -> Iterator[Edit]:
-    """`get_python_lib`: the branch that returns dist-packages is never taken."""
+    """`get_python_lib`: disable the branch that returns dist-packages."""
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.body[0], ast.Return) and _WORD in _strings(node.body[0]):
             yield node.test, None, "False"
@@ -107,7 +106,7 @@ CHANGED: dict[str, Callable[[ast.Module], Iterator[Edit]]] = {
     "distutils/sysconfig.py": _distutils_sysconfig,
     "distutils/command/install.py": _distutils_install,
 }
-"""The modules that decide where modules are, by their path relative to the standard library."""
+"""The modules that decide where modules are, by path relative to the standard library."""
 
 
 def _function(tree: ast.Module, name: str, module: str) -> ast.FunctionDef:
@@ -118,7 +117,7 @@ def _function(tree: ast.Module, name: str, module: str) -> ast.FunctionDef:
 
 
 def _schemes(tree: ast.Module) -> Iterator[Edit]:
-    """Debian's install schemes: entries of a table, assignments to one, and their names in a list of schemes."""
+    """Debian's install schemes: entries of a table, assignments to one, names in a list."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             yield from _entries(node)
@@ -131,7 +130,7 @@ def _schemes(tree: ast.Module) -> Iterator[Edit]:
 
 
 def _entries(table: ast.Dict) -> Iterator[Edit]:
-    """Debian's keys of a table and their values, each to be removed."""
+    """Remove Debian's keys and values from a table."""
     for position, key in enumerate(table.keys):
         if isinstance(key, ast.Constant) and key.value in _SCHEMES:
             yield key, table.values[position], ""
@@ -142,7 +141,7 @@ def _strings(node: ast.AST) -> set[str]:
 
 
 def _named(tree: ast.Module) -> Iterator[int]:
-    """The lines on which code that can run names dist-packages; docstrings may."""
+    """Lines where code that can run names dist-packages; docstrings may."""
     pending: list[ast.AST] = [tree]
     while pending:
         node = pending.pop()
@@ -157,17 +156,17 @@ def _named(tree: ast.Module) -> Iterator[int]:
 
 
 def _apply(source: bytes, edits: Iterable[Edit]) -> bytes:
-    """Write every edit into `source`; the syntax tree counts columns in bytes."""
+    """Apply the edits to `source`; the syntax tree counts columns in bytes."""
     lines = [0, *(match.end() for match in re.finditer(rb"\r\n|\r|\n", source))]
     spans = []
     for first, last, text in edits:
         start, end = _span(lines, first)[0], _span(lines, last or first)[1]
-        if not text:  # an entry of a table goes with its comma
+        if not text:  # remove a table entry with its comma
             end += len(source[end:]) - len(source[end:].lstrip().removeprefix(b","))
         spans.append((start, end, text.encode()))
     written, done = b"", 0
     for start, end, new in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if start >= done:  # not inside of something replaced already
+        if start >= done:  # skip edits inside a replaced span
             written += source[done:start] + new
             done = end
     return written + source[done:]

@@ -1,11 +1,10 @@
-"""ELF files: what they need and where they look for it, as far as it can be written anew in place.
+"""ELF files: needed libraries and search paths, and whether they can be overwritten in place.
 
-A search path (DT_RPATH, DT_RUNPATH) or a needed library's path lies in the dynamic string table: a text no longer than
-the old one can take its place, padded with NUL bytes, without any offset in the file changing.
+A search path (DT_RPATH, DT_RUNPATH) or a needed library's path is in the dynamic string table: a text of at most its
+length, padded with NUL bytes, can replace it without moving anything.
 
-Source: System V ABI, chapters 4 and 5; the symbol versions are those of the Linux Standard Base, "Symbol Versioning".
-The tables are read by their fixed records: an installation has a hundred libraries, and pyelftools, which the tests
-hold this against, takes 3 ms for one.
+Source: System V ABI, chapters 4 and 5; Linux Standard Base, "Symbol Versioning". Tables are read with `struct`: an
+installation has a hundred libraries, and pyelftools, which the tests compare with, takes 3 ms for each.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ _GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A string of the dynamic string table: `offset` is where it lies in the file, in bytes.
+    """A string of the dynamic string table at byte `offset` of the file.
 
-    `is_shared`: something else in the file uses a part of it (linkers let strings share their tails), or may.
+    `is_shared`: something else in the file uses, or may use, a part of it: linkers let strings share tails.
     """
 
     value: str
@@ -42,7 +41,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elf:
-    """`loader` is PT_INTERP; `search` holds the texts of DT_RPATH and DT_RUNPATH; `glibc` the newest version needed."""
+    """`loader` is PT_INTERP, `search` DT_RPATH and DT_RUNPATH, `glibc` the newest version needed."""
 
     loader: str = ""
     needed: tuple[Text, ...] = ()
@@ -51,25 +50,25 @@ class Elf:
 
 
 def inspect(path: Path) -> Elf | None:
-    """Read `path`; `None` where it is no ELF file. Raises `ValueError` for one that cannot be read as such."""
+    """Read `path`; `None` if it is not an ELF file. Raises `ValueError` for a malformed one."""
     with path.open("rb") as stream:
         if stream.read(4) != _MAGIC:
             return None
         try:
             return _read(_File(stream))
         except (ValueError, LookupError, struct.error) as error:
-            raise ValueError(f"{path} is no ELF file that can be understood: {error}") from error
+            raise ValueError(f"{path} is not a valid ELF file: {error}") from error
 
 
 class _File:
-    """The tables of one file, as tuples of their fields in the order in which they lie there."""
+    """The tables of one file, as tuples of their fields in file order."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._size = stream.seek(0, 2)
         word, order = self.at(4, 2)
         if word not in (1, 2) or order not in (1, 2):
-            raise ValueError("neither of 32 nor of 64 bits, or of no known byte order")
+            raise ValueError("unknown class or byte order")
         self.is_64 = word == 2
         self._order = "<" if order == 1 else ">"
         header = self.one("HHIQQQIHHHHHH" if self.is_64 else "HHIIIIIHHHHHH", 16)
@@ -78,7 +77,7 @@ class _File:
 
     def at(self, offset: int, size: int) -> bytes:
         if offset < 0 or size < 0 or offset + size > self._size:
-            raise ValueError(f"a table at byte {offset} goes beyond its end")
+            raise ValueError(f"a table at byte {offset} extends beyond the end of the file")
         self._stream.seek(offset)
         return self._stream.read(size)
 
@@ -87,11 +86,11 @@ class _File:
         return form.unpack(self.at(offset, form.size))
 
     def table(self, layout: str, offset: int, size: int, *, step: int = 0) -> Iterator[tuple[int, ...]]:
-        """The records of a table of `size` bytes, each `step` bytes after the one before it."""
+        """The records of a table of `size` bytes; each takes `step` bytes."""
         form = struct.Struct(self._order + layout)
         if step and step != form.size:
             if step < form.size:
-                raise ValueError(f"a table's entries have {step} bytes")
+                raise ValueError(f"table entries of {step} bytes are too short")
             form = struct.Struct(f"{self._order}{layout}{step - form.size}x")
         return form.iter_unpack(self.at(offset, size - size % form.size))
 
@@ -113,9 +112,9 @@ class _File:
 
     def text(self, offset: int) -> str:
         """The NUL-terminated string at an offset."""
-        data, mark, _ = self.at(offset, max(0, min(_MAX_TEXT, self._size - offset))).partition(b"\0")
-        if not mark:
-            raise ValueError(f"the text at byte {offset} has no end")
+        data, terminator, _ = self.at(offset, max(0, min(_MAX_TEXT, self._size - offset))).partition(b"\0")
+        if not terminator:
+            raise ValueError(f"the string at byte {offset} is not terminated")
         return data.decode("utf-8")
 
 
@@ -133,11 +132,11 @@ def _read(file: _File) -> Elf:
     known = dict(tags)
 
     def place(tag: int) -> int:
-        """Where in the file the address lies that a tag gives."""
+        """The file offset of the address in a tag."""
         for kind, offset, address, size in segments:
             if kind == _LOAD and address <= known[tag] < address + size:
                 return offset + known[tag] - address
-        raise ValueError(f"address {known[tag]:#x} lies in no segment")
+        raise ValueError(f"address {known[tag]:#x} is in no segment")
 
     if _STRTAB not in known:
         raise ValueError("it has no string table")
@@ -151,7 +150,7 @@ def _read(file: _File) -> Elf:
         loader=loader,
         needed=tuple(used.text(value) for tag, value in tags if tag == _NEEDED),
         search=tuple(used.text(value) for kind in (_RPATH, _RUNPATH) for tag, value in tags if tag == kind),
-        glibc=max((found for name in versions if (found := _glibc(file.text(base + name)))), default=(0, 0)),
+        glibc=max((version for name in versions if (version := _glibc(file.text(base + name)))), default=(0, 0)),
     )
 
 
@@ -163,44 +162,38 @@ def _glibc(name: str) -> tuple[int, int] | None:
 
 
 def _needed_versions(file: _File, offset: int, count: int) -> Iterator[int]:
-    """Where in the string table the names of needed versions, and of the files that they are of, begin."""
-    for _ in range(count):
-        _, names, of, first, following = file.one("HHIII", offset)
+    """Offsets in the string table of needed versions' names and of their files' names."""
+    for place, (_, names, of, first, _) in _chain(file, "HHIII", offset, count):
         yield of
-        name = offset + first
-        for _ in range(names):
-            _, _, _, start, after = file.one("IHHII", name)
-            yield start
-            name += after
-        if not following:
-            return
-        offset += following
+        yield from (name[3] for _, name in _chain(file, "IHHII", place + first, names))
 
 
 def _defined_versions(file: _File, offset: int, count: int) -> Iterator[int]:
-    """Where in the string table the names of defined versions begin."""
+    """Offsets in the string table of defined versions' names."""
+    for place, (_, _, _, names, _, first, _) in _chain(file, "HHHHIII", offset, count):
+        yield from (name[0] for _, name in _chain(file, "II", place + first, names))
+
+
+def _chain(file: _File, layout: str, offset: int, count: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(offset, record) of a chain of records, each with the distance to the next, or 0, in its last field."""
     for _ in range(count):
-        _, _, _, names, _, first, following = file.one("HHHHIII", offset)
-        name = offset + first
-        for _ in range(names):
-            start, after = file.one("II", name)
-            yield start
-            name += after
-        if not following:
+        record = file.one(layout, offset)
+        yield offset, record
+        if not record[-1]:
             return
-        offset += following
+        offset += record[-1]
 
 
 class _Used:
-    """Which parts of the dynamic string table are in use, beside the texts asked about."""
+    """Which parts of the dynamic string table are in use."""
 
     def __init__(self, file: _File, base: int, starts: set[int]) -> None:
-        """:param starts: where texts begin that are known to be in use, those of symbols aside."""
+        """:param starts: offsets of the strings in use, except those of symbols."""
         self._file, self._base, self._known = file, base, starts
         self._starts: set[int] | None = None
 
     def text(self, offset: int) -> Text:
-        """The string at `offset` of the table. Only a path is ever written anew: for others nobody asks further."""
+        """The string at `offset` of the table. Only paths are overwritten, so others count as shared."""
         value = self._file.text(self._base + offset)
         is_shared = "/" not in value or self._is_shared(offset, value)
         return Text(value=value, offset=self._base + offset, is_shared=is_shared)
@@ -211,7 +204,7 @@ class _Used:
         return starts is None or is_tail or any(offset < start <= offset + len(value.encode()) for start in starts)
 
     def _all(self) -> set[int] | None:
-        """Where the strings begin that anything refers to; `None` where the file has no table of its symbols."""
+        """Offsets of all strings in use; `None` if the file has no symbol table."""
         symbols = next((rest for kind, *rest in self._file.sections() if kind == _DYNSYM), None)
         if self._starts is None and symbols is not None:
             offset, size, step = symbols

@@ -1,8 +1,7 @@
-"""`Interpreter`: what the interpreter that bridge runs on consists of, and where it lies.
+"""`Interpreter`: the parts of the interpreter that runs bridge, read from `sys` and `sysconfig`.
 
-It is read from `sys` and `sysconfig`; nothing is run. Inside a venv it is the real installation behind it. What cannot
-become a relocatable package is refused here with the reason (`host-layout`), as far as it shows without opening a
-binary; `relocate` refuses the rest.
+In a venv it is the base installation. An interpreter that cannot become a relocatable package is refused here
+(`host-layout`), or in `relocate` where only its binaries show it.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from converters.target import SUBDIRS, Python
 __all__ = ["FORMAT", "Interpreter", "not_packable"]
 
 FORMAT = 1
-"""Raised by one whenever the same interpreter is to give another package: it is part of an interpreter's identity."""
+"""Part of the identity: increase it whenever the same interpreter gives another package."""
 
 _LEVELS = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}
 _32_BIT = {"x86_64": "i686", "AMD64": "x86", "aarch64": "armv7l"}  # a 32-bit python on a 64-bit kernel
 
 
 def not_packable(reason: str, *, context: Iterable[str] = ()) -> UsageError:
-    """The error `host-layout`: this interpreter cannot be packed, and why."""
+    """The error for an interpreter that cannot be packed."""
     return UsageError(
         "host-layout",
         f"the interpreter bridge runs on cannot be packed as a conda package: {reason}",
@@ -40,11 +39,10 @@ def not_packable(reason: str, *, context: Iterable[str] = ()) -> UsageError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
-    """One installed CPython. Paths are absolute and exist; `None` and `()`: this installation has none.
+    """One installed CPython. Paths are absolute and exist; `None` or `()` means that the installation has none.
 
-    `version` is conda's text (`3.14.0rc2`); `prefix` is `sys.base_prefix` as python spells it; `pyconfig` is the header
-    that depends on the platform (elsewhere than `include` on Debian); `libraries` are libpython's files, links
-    included; `deployment_target` is macOS's (`11.0`), elsewhere empty.
+    `version` is in conda's form (`3.14.0rc2`), `prefix` is `sys.base_prefix`, `pyconfig` the platform's header (outside
+    `include` on Debian), `libraries` are libpython's files and links, `deployment_target` is empty except on macOS.
     """
 
     version: str
@@ -62,7 +60,7 @@ class Interpreter:
 
     @classmethod
     def of_running(cls) -> Interpreter:
-        """The running interpreter's layout. Raises `UsageError` (`host-layout`) where it cannot be packed."""
+        """The running interpreter. Raises `UsageError` (`host-layout`) if it cannot be packed."""
         _refuse_other_kinds()
         prefix = Path(sys.base_prefix)
         include = Path(sysconfig.get_path("include", "posix_prefix"))
@@ -84,12 +82,12 @@ class Interpreter:
 
     @property
     def abi(self) -> str:
-        """`cp311`, or `cp313t` for a free-threaded build (PEP 703): what build strings end with."""
+        """`cp311`, or `cp313t` for a free-threaded build (PEP 703); build strings end with it."""
         return f"cp{self.minor[0]}{self.minor[1]}{'t' if self.free_threaded else ''}"
 
     @property
     def name(self) -> str:
-        """`python3.11`, or `python3.13t`: how the binary, the standard library and the headers are called."""
+        """`python3.11`, or `python3.13t`: the name of the binary, the standard library and the headers."""
         return f"python{self.minor[0]}.{self.minor[1]}{'t' if self.free_threaded else ''}"
 
     @property
@@ -99,16 +97,16 @@ class Interpreter:
 
     @property
     def timestamp(self) -> int:
-        """The binary's time of change, in milliseconds since the epoch: fixed for one installation."""
+        """The binary's mtime in milliseconds: fixed for one installation."""
         return int(self.binary.stat().st_mtime) * 1000
 
     @property
     def build(self) -> str:
-        """The build string of the packed `python`: it tells this installation from any other of the same version."""
+        """The build string of the packed `python`, different for each installation of one version."""
         return f"host_{self.identity()}_0_{self.abi}"
 
     def identity(self) -> str:
-        """Eight hex digits: the same while this very installation is unchanged, others for any other one."""
+        """Eight hex digits that stay the same while this installation is unchanged."""
         facts = [str(FORMAT), self.subdir, self.version, self.abi]
         for path in (self.binary, *self.libraries, self.stdlib / "os.py", self.stdlib / "site.py"):
             status = path.stat()
@@ -120,17 +118,17 @@ def _refuse_other_kinds() -> None:
     if sys.implementation.name != "cpython":
         raise not_packable(f"it is {sys.implementation.name}, not CPython")
     if os.name != "posix":
-        raise not_packable(f"this is only done on Linux and macOS, not on {sys.platform}")
+        raise not_packable(f"bridge packs only on Linux and macOS, not on {sys.platform}")
     if getattr(sys, "frozen", False):
         raise not_packable("it is embedded in a frozen application")
     if "d" in sys.abiflags:
-        raise not_packable("it is a debug build, for which no wheel and no conda package is made")
+        raise not_packable("it is a debug build, for which there are no wheels and no conda packages")
     if sysconfig.is_python_build():
         raise not_packable("it runs from its build directory and is not installed")
     if getattr(sys, "_framework", ""):
         raise not_packable("it is a macOS framework build, which finds its parts by absolute paths")
     if sys.base_prefix == "/":
-        raise not_packable("it is installed in the root folder, so that no path tells what is python's")
+        raise not_packable("it is installed in the root directory, so its files cannot be told from others")
     if sys.platlibdir != "lib":
         raise not_packable(f"it keeps its modules in {sys.platlibdir!r}, where conda packages have 'lib'")
 
@@ -152,15 +150,15 @@ def _subdir() -> str:
 
 
 def _stdlib(prefix: Path) -> Path:
-    """The standard library: the binary finds it beside itself, so it must lie where it does in a conda package."""
-    found = os.path.realpath(sysconfig.get_path("stdlib", "posix_prefix"))
+    """The standard library, which must have its place in a conda package: the binary finds it beside itself."""
+    actual = os.path.realpath(sysconfig.get_path("stdlib", "posix_prefix"))
     expected = prefix / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}{sys.abiflags}"
-    context = (f"found: {found}", f"expected: {expected}")
-    if not os.path.isfile(os.path.join(found, "os.py")):
-        raise not_packable("its standard library is not a folder of modules", context=context)
-    if found != os.path.realpath(expected):
+    context = (f"found: {actual}", f"expected: {expected}")
+    if not os.path.isfile(os.path.join(actual, "os.py")):
+        raise not_packable("its standard library is not a directory of modules", context=context)
+    if actual != os.path.realpath(expected):
         raise not_packable("its standard library is not where a conda package has it", context=context)
-    return Path(found)
+    return Path(actual)
 
 
 def _binary(prefix: Path) -> Path:
@@ -175,7 +173,7 @@ def _binary(prefix: Path) -> Path:
 
 
 def _pyconfig(include: Path, multiarch: str) -> Path | None:
-    """The real pyconfig.h: Debian's in `include` only dispatches to one in a folder of the architecture."""
+    """The real pyconfig.h: Debian's in `include` only includes one in a directory of the architecture."""
     for candidate in (include.parent / multiarch / include.name / "pyconfig.h", include / "pyconfig.h"):
         if candidate.is_file():
             return candidate
@@ -183,19 +181,15 @@ def _pyconfig(include: Path, multiarch: str) -> Path | None:
 
 
 def _libraries(prefix: Path, multiarch: str) -> Iterator[Path]:
-    """The files of libpython, from the first folder that has any."""
+    """The files of libpython, from the first directory with any."""
     major, minor = sys.version_info[:2]
     stem = f"libpython{major}.{minor}{sys.abiflags}"
     configured = Path(str(sysconfig.get_config_var("LIBDIR") or prefix / "lib"))
-    for folder in dict.fromkeys((prefix / "lib", prefix / "lib" / multiarch, configured)):
-        found = [*folder.glob(f"{stem}.so*"), *folder.glob(f"{stem}.dylib")]
-        if found and _is_below(folder, prefix):
-            stub = folder / f"libpython{major}{sys.abiflags}.so"
+    for directory in dict.fromkeys((prefix / "lib", prefix / "lib" / multiarch, configured)):
+        libraries = [*directory.glob(f"{stem}.so*"), *directory.glob(f"{stem}.dylib")]
+        if libraries and Path(os.path.realpath(directory)).is_relative_to(os.path.realpath(prefix)):
+            stub = directory / f"libpython{major}{sys.abiflags}.so"
             if stub.is_file() and f"{stem}.so".encode() in stub.read_bytes():
-                found.append(stub)  # the stable ABI's; in a shared folder it may stand for another python
-            yield from sorted(path for path in found if path.is_file())
+                libraries.append(stub)  # the stable ABI's; in a shared directory it may belong to another python
+            yield from sorted(path for path in libraries if path.is_file())
             return
-
-
-def _is_below(path: Path, folder: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

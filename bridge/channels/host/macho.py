@@ -1,7 +1,7 @@
-"""Mach-O files: the paths in their load commands.
+"""Paths in the load commands of Mach-O files.
 
-Writing them anew would break the code signature that Apple silicon requires; so a binary is only looked at: one that
-names its own installation cannot be packed. A build without a shared libpython names none.
+Rewriting them would break the code signature that Apple silicon requires, so a binary that names its own installation
+cannot be packed. A build without a shared libpython names none.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _THIN = {b"\xcf\xfa\xed\xfe": 32, b"\xce\xfa\xed\xfe": 28}  # magic, little-endi
 
 
 def paths_below(path: Path, prefixes: Iterable[str]) -> frozenset[str]:
-    """The paths below one of `prefixes` that a Mach-O file's load commands name; none for any other file."""
+    """The paths below `prefixes` in a Mach-O file's load commands; empty for any other file."""
     data = path.read_bytes()
-    found: set[str] = set()
+    paths: set[str] = set()
     for start in _slices(data):
         header = _THIN.get(data[start : start + 4])
         if header is None or len(data) < start + header:
@@ -29,12 +29,12 @@ def paths_below(path: Path, prefixes: Iterable[str]) -> frozenset[str]:
             for prefix in prefixes:
                 position = text.find(prefix.encode() + b"/")
                 if position >= 0:
-                    found.add(text[position:].decode("utf-8", "replace"))
-    return frozenset(found)
+                    paths.add(text[position:].decode("utf-8", "replace"))
+    return frozenset(paths)
 
 
 def _slices(data: bytes) -> Iterable[int]:
-    """Where the single-architecture files in `data` begin (`fat_header`, `fat_arch`: big-endian)."""
+    """Offsets of the single-architecture files in `data` (`fat_header`, `fat_arch`: big-endian)."""
     if data[:4] != _FAT or len(data) < 8:
         return (0,)
     (count,) = struct.unpack_from(">I", data, 4)

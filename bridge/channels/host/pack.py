@@ -1,4 +1,4 @@
-"""Writing the packages `python` and `python_abi` of the host channel."""
+"""Write the packages `python` and `python_abi` of the host channel."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bridge.channels.host.relocate import relocate
 from bridge.errors import FaultError
 from converters.package import Member, write_conda
 
-__all__ = ["Index", "PreparedPython", "abi_index", "python_index", "write_python", "write_python_abi"]
+__all__ = ["Index", "PreparedPython", "write_python", "write_python_abi"]
 
 LEVEL = 1
-THREADS = 2  # the bytes do not depend on it, but they do on whether there are any
+THREADS = 2  # any number above 0 gives the same bytes
 _LICENSE = "PSF-2.0"
 
 Index = Mapping[str, object]
-"""An index.json (CEP 34), as the record is read from it."""
+"""An index.json (CEP 34)."""
 
 
-def abi_index(layout: Interpreter) -> Index:
-    """The index.json of `python_abi`: it ties what was built for this ABI to a python that has it."""
+def _abi_index(layout: Interpreter) -> Index:
+    """The index.json of `python_abi`, which ties packages built for this ABI to a python that has it."""
     version = f"{layout.minor[0]}.{layout.minor[1]}"
     return {
         "name": "python_abi",
@@ -41,8 +41,8 @@ def abi_index(layout: Interpreter) -> Index:
     }
 
 
-def python_index(layout: Interpreter, glibc: tuple[int, int]) -> Index:
-    """The index.json of `python`. :param glibc: the newest version that anything in it needs; `(0, 0)`: none."""
+def _python_index(layout: Interpreter, glibc: tuple[int, int]) -> Index:
+    """The index.json of `python`; `glibc` is the newest version needed, `(0, 0)` for none."""
     version = f"{layout.minor[0]}.{layout.minor[1]}"
     depends = [f"python_abi {version}.* *_{layout.abi}"]
     if glibc > (0, 0):
@@ -66,8 +66,8 @@ def python_index(layout: Interpreter, glibc: tuple[int, int]) -> Index:
 
 
 def write_python_abi(stream: BinaryIO, layout: Interpreter) -> Index:
-    """Write `python_abi` and return its index.json. It has no files."""
-    index = abi_index(layout)
+    """Write `python_abi`, which has no files, and return its index.json."""
+    index = _abi_index(layout)
     write_conda(stream, _stem(index), _info(index, "The ABI of a CPython", []), (), level=LEVEL)
     return index
 
@@ -78,15 +78,15 @@ def write_python(stream: BinaryIO, layout: Interpreter) -> Index:
 
 
 class PreparedPython:
-    """The package `python` before it is written: what is in it is known, and so is its `index`.
+    """The package `python` before it is written, with its `index`.
 
-    Making one takes a third of the time, and raises `UsageError` (`host-layout`), `OSError`.
+    Creating one takes a third of the time. Raises `UsageError` (`host-layout`), `OSError`.
     """
 
     def __init__(self, layout: Interpreter) -> None:
         self._layout = layout
         parts, self._glibc = relocate(layout, collect(layout))
-        self.index = python_index(layout, self._glibc)
+        self.index = _python_index(layout, self._glibc)
         self._payload = [_PackedPath(part) for part in parts]
 
     def write(self, stream: BinaryIO) -> Index:
@@ -100,7 +100,7 @@ class PreparedPython:
             level=LEVEL,
             threads=THREADS,
         )
-        if python_index(self._layout, self._glibc) != self.index:
+        if _python_index(self._layout, self._glibc) != self.index:
             raise _changed(self._layout.binary)
         return self.index
 
@@ -125,7 +125,7 @@ def _json(document: object) -> bytes:
 
 
 class _PackedPath:
-    """One path on its way into the archive: its entry of paths.json is known once it went through."""
+    """One path on its way into the archive; its entry of paths.json is known afterwards."""
 
     def __init__(self, part: PackagePath) -> None:
         self._part = part
@@ -166,9 +166,9 @@ class _PackedPath:
 def _changed(path: Path | None) -> FaultError:
     return FaultError(
         "host-changed",
-        "the interpreter bridge runs on was changed while it was being packed",
+        "the interpreter bridge runs on changed while it was being packed",
         context=(f"file: {path}",),
-        hint="wait until its upgrade is done, and try again",
+        hint="wait until its upgrade has finished, and try again",
     )
 
 

@@ -1,7 +1,7 @@
-"""Records of channels by name: shards where a network channel has them, else its whole repodata, read by rattler.
+"""Records of channels by name: from shards where a network channel has them, else from its whole repodata.
 
-bridge fetches repodata itself, not through rattler's Gateway, which has no time limit, no size limit and no settings
-of TLS, follows `base_url` anywhere, and keeps URLs with their secrets in its cache.
+bridge fetches repodata itself: rattler's Gateway has no time limit, size limit or TLS settings, follows `base_url`
+anywhere, and stores URLs with their secrets in its cache.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Json = Mapping[str, object]
 
 
 class _SubdirRecords(Protocol):
-    """One subdir of one channel. For many threads at once."""
+    """The records of one subdir. Thread-safe."""
 
     def load(self, name: str) -> Sequence[Json]: ...
 
@@ -36,7 +36,7 @@ class _SubdirRecords(Protocol):
 
 
 class _Subdir(NamedTuple):
-    """A subdir of a channel; `url` is public and has no slash at its end."""
+    """A subdir of a channel; `url` is public, without a trailing slash."""
 
     channel: str
     subdir: str
@@ -47,13 +47,13 @@ class _Subdir(NamedTuple):
 
 
 class Repodata:
-    """Records of channels by name. A name is asked for once; later questions are answered from memory.
+    """Records of channels by name, each name read once.
 
-    Records that could leave a directory or have fields of the wrong type are left out and named in `rejected`.
+    Records with an unsafe file name or fields of the wrong type are skipped and listed in `rejected`.
 
-    :param client: gives what fetches; called for the first channel that is no folder.
-    :param channels: URLs in their public form, without a slash at their end.
-    :param offline: ask no network channel, but for what an offline client has in its cache.
+    :param client: creates the client; called for the first channel that is no local directory.
+    :param channels: public URLs without a trailing slash.
+    :param offline: use no network channel, except from the cache of an offline client.
     """
 
     def __init__(
@@ -66,49 +66,49 @@ class Repodata:
             _Subdir(channel, each) for channel in channels for each in dict.fromkeys((subdir, "noarch"))
         )
         self._sources: dict[_Subdir, _SubdirRecords] | None = None
-        self._found: dict[str, tuple[Record, ...]] = {}
+        self._records: dict[str, tuple[Record, ...]] = {}
         self.rejected: list[str] = []
 
     def close(self) -> None:
-        """Give back what asking takes; it is not to be asked afterwards."""
+        """Close the open files; do not query it afterwards."""
         for source in (self._sources or {}).values():
             source.close()
         self._sources = None
 
     def prefetch(self, names: Iterable[str]) -> None:
-        """Ask for many names at once.
+        """Read many names at once.
 
         Raises `NetworkError` (`channel-unreachable`, `offline`, `tls`), `UnsafeInputError` (`repodata-invalid`,
         `limit-size`, `url-refused`), `IntegrityError` (`hash-mismatch`).
         """
-        wanted = [name for name in dict.fromkeys(names) if name not in self._found]
+        wanted = [name for name in dict.fromkeys(names) if name not in self._records]
         if not wanted:
             return
         if self._sources is None:
             self._sources = self._opened()
         jobs = [(place, source, name) for place, source in self._sources.items() for name in wanted]
         is_local = all(isinstance(source, _WholeSubdir) for _, source, _ in jobs)
-        answers = list(map(_load, jobs)) if is_local or len(jobs) == 1 else self._client().map(_load, jobs)
+        loaded = list(map(_load, jobs)) if is_local or len(jobs) == 1 else self._client().map(_load, jobs)
         collected: dict[str, list[Record]] = {name: [] for name in wanted}
-        for (place, _, name), answer in zip(jobs, answers, strict=True):
-            collected[name] += self._records(place, name, answer)
-        self._found.update({name: tuple(records) for name, records in collected.items()})
+        for (place, _, name), documents in zip(jobs, loaded, strict=True):
+            collected[name] += self._parse(place, name, documents)
+        self._records.update({name: tuple(records) for name, records in collected.items()})
 
     def records(self, name: str) -> tuple[Record, ...]:
-        """The records of one name, channels in the order given; `()` where no channel has it."""
-        if name not in self._found:
+        """The records of one name in channel order; `()` if no channel has it."""
+        if name not in self._records:
             self.prefetch([name])
-        return self._found[name]
+        return self._records[name]
 
     def remembered(self, name: str) -> tuple[Record, ...]:
-        """The records of a name that was asked for before; of others `()`."""
-        return self._found.get(name, ())
+        """The records of a name that was already read, else `()`."""
+        return self._records.get(name, ())
 
-    def _records(self, place: _Subdir, name: str, answer: Iterable[Json]) -> Iterable[Record]:
-        for data in answer:
+    def _parse(self, place: _Subdir, name: str, documents: Iterable[Json]) -> Iterable[Record]:
+        for data in documents:
             filename = data.get("fn")
             if not isinstance(filename, str) or not is_plain(filename):
-                self.rejected.append(f"a record of {name} whose file name is none: {str(filename)[:100]!r}")
+                self.rejected.append(f"a record of {name} with an unsafe file name: {str(filename)[:100]!r}")
                 continue
             try:
                 record = conda_record({**data, "channel": place.channel}, subdir=place.subdir)
@@ -118,18 +118,15 @@ class Repodata:
             if record.name == name:
                 yield record
 
-    # Sources
-
     def _opened(self) -> dict[_Subdir, _SubdirRecords]:
-        local = [place for place in self._places if local_path(place.channel) is not None]
-        found: dict[_Subdir, _SubdirRecords | None] = {place: _open_folder(place) for place in local}
-        remote = [place for place in self._places if place not in found]
+        sources = {place: _open_directory(place) for place in self._places if local_path(place.channel) is not None}
+        remote = [place for place in self._places if place not in sources]
         if remote:
-            found |= dict(zip(remote, self._client().map(self._open, remote), strict=True))
-        for place, source in found.items():
+            sources |= dict(zip(remote, self._client().map(self._open, remote), strict=True))
+        for place, source in sources.items():
             if source is None and place.subdir == "noarch":
                 raise _missing(place)
-        return {place: source for place in self._places if (source := found[place]) is not None}
+        return {place: source for place in self._places if (source := sources[place]) is not None}
 
     def _open(self, place: _Subdir) -> _SubdirRecords | None:
         try:
@@ -154,32 +151,32 @@ def _load(job: tuple[_Subdir, _SubdirRecords, str]) -> Sequence[Json]:
 
 
 class _WholeSubdir:
-    """A subdir whose repodata lies in one file."""
+    """A subdir with one repodata.json."""
 
     def __init__(self, place: _Subdir, path: Path, trusted_hosts: tuple[str, ...] = ()) -> None:
         self._place, self._trusted = place, trusted_hosts
         self._file = WholeRepodata(path, place.channel, place.subdir)
 
     def load(self, name: str) -> Sequence[Json]:
-        found = self._file.records(name)
+        records = self._file.records(name)
         if local_path(self._place.channel) is None:
-            for data in found:
+            for data in records:
                 url = str(data.get("url"))
                 check_link(self._place.url, url, self._trusted)
                 data["url"] = SECRETS.learn(url, is_typed=False)
-        return found
+        return records
 
     def close(self) -> None:
         self._file.close()
 
 
-def _open_folder(place: _Subdir) -> _SubdirRecords | None:
-    """The repodata of a folder on this machine; `None` where the subdir has none."""
-    folder = Path(local_path(place.channel) or "")
-    if not folder.is_dir():
+def _open_directory(place: _Subdir) -> _SubdirRecords | None:
+    """The repodata of a local channel; `None` if the subdir has none."""
+    directory = Path(local_path(place.channel) or "")
+    if not directory.is_dir():
         hint = "check the path given with -c"
-        raise NetworkError("channel-unreachable", f"there is no channel at {folder}: no such folder", hint=hint)
-    path = folder / place.subdir / "repodata.json"
+        raise NetworkError("channel-unreachable", f"there is no channel at {directory}: no such directory", hint=hint)
+    path = directory / place.subdir / "repodata.json"
     if not path.is_file():
         return None
     check_bases(path, f"{place.url}/", ())
@@ -187,18 +184,18 @@ def _open_folder(place: _Subdir) -> _SubdirRecords | None:
 
 
 def _missing(place: _Subdir) -> NetworkError:
-    folder = local_path(place.channel)
-    where = public(place.channel) if folder is None else folder
+    directory = local_path(place.channel)
+    where = public(place.channel) if directory is None else directory
     hint = "check the name or URL given with -c; `-c host` needs no channel at all"
-    if folder is not None:
-        hint = "`bridge convert … -o FOLDER --index` writes it for the packages of a folder"
+    if directory is not None:
+        hint = "`bridge convert … -o FOLDER --index` writes it for a directory of packages"
     return NetworkError(
         "channel-unreachable", f"there is no channel at {where}: it has no noarch/repodata.json", hint=hint
     )
 
 
 def _unreachable(place: _Subdir, error: NetworkError) -> NetworkError:
-    """The error of a request, told as one of the channel."""
+    """Turn the error of a request into one about its channel."""
     if error.id == "offline":
         return NetworkError(
             "offline",

@@ -1,4 +1,4 @@
-"""Where repodata may lead: `base_url` (CEP 15), and the file names of packages."""
+"""URLs and file names in repodata: `base_url` (CEP 15) and the packages' names."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _BASE = re.compile(rb'"base_url"\s*:\s*("(?:[^"\\]|\\.){0,4096}")')
 
 
 def check_base(given: object, url: str, trusted_hosts: tuple[str, ...]) -> str:
-    """The URL of a folder that a document at `url` names (CEP 15), absolute, with a slash at its end.
+    """Return the `base_url` of a document at `url` (CEP 15), absolute, with a trailing slash.
 
-    Raises `UnsafeInputError`: `url-refused` where a server may not lead there, `repodata-invalid` for no URL.
+    Raises `UnsafeInputError`: `url-refused` for a forbidden target, `repodata-invalid` for an invalid URL.
     """
     if given is not None and not isinstance(given, str):
-        raise invalid(url, "its base_url is no text")
+        raise invalid(url, "its base_url is not a string")
     try:
         base = urljoin(url, given or "./").partition("#")[0]
         if "://" in url and not url.startswith("file:"):
             check_link(url, base, trusted_hosts)
             origin(base)
     except ValueError as error:
-        raise invalid(url, f"its base_url is no URL: {error}") from error
+        raise invalid(url, f"its base_url is not a URL: {error}") from error
     path, question, query = base.partition("?")
     return f"{path.rstrip('/')}/{question}{query}"
 
 
 def check_bases(path: Path, url: str, trusted_hosts: tuple[str, ...]) -> None:
-    """Judge each `base_url` in a repodata file from `url`, before rattler reads it: it panics over some.
+    """Check each `base_url` in a repodata file from `url` before rattler, which panics on some, reads it.
 
     Raises `UnsafeInputError` (`url-refused`, `repodata-invalid`).
     """
@@ -49,12 +49,12 @@ def check_bases(path: Path, url: str, trusted_hosts: tuple[str, ...]) -> None:
                 try:
                     given = json.loads(match[1])
                 except ValueError:
-                    continue  # rattler says what is wrong with the file
+                    continue  # rattler reports what is wrong with the file
                 check_base(given, SECRETS.address(url).full if "://" in url else url, trusted_hosts)
 
 
 def is_plain(filename: str) -> bool:
-    """Whether a file name of repodata is one plain path component."""
+    """Whether a file name is one plain path component."""
     if _PLAIN.match(filename):
         return True
     try:
@@ -65,8 +65,6 @@ def is_plain(filename: str) -> bool:
 
 
 def invalid(url: str, reason: str) -> UnsafeInputError:
-    """What repodata is that cannot be read."""
-    shown = masked(url)
-    return UnsafeInputError(
-        "repodata-invalid", f"the channel's repodata cannot be read: {shown}", context=(reason[:300],)
-    )
+    """The error for unreadable repodata."""
+    message = f"the channel's repodata cannot be read: {masked(url)}"
+    return UnsafeInputError("repodata-invalid", message, context=(reason[:300],))

@@ -1,4 +1,4 @@
-"""The subdirs of network channels, each opened in the best form that the channel has."""
+"""The subdirs of network channels: sharded where the channel has shards, else whole."""
 
 from __future__ import annotations
 
@@ -18,14 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Shards", "open_shards", "whole_file"]
 
-_ABSENT = frozenset({400, 401, 403, 405, 410})  # then the whole repodata is asked for, whose answer counts
+_ABSENT = frozenset({400, 401, 403, 405, 410})  # treated as "no shards"; the request for the whole repodata decides
 
 
 def open_shards(url: str, client: Client, cache: Path) -> Shards | None:
-    """The shards of the subdir at `url`, which has no slash at its end; `None` where it has none.
-
-    Raises as `Client.get`, and as `read_index`.
-    """
+    """The shards of the subdir at `url` (no trailing slash), if it has any. Raises as `Client.get` and `read_index`."""
     try:
         page = client.get(f"{url}/{INDEX_NAME}", max_bytes=MAX_INDEX)
     except NetworkError as error:
@@ -39,7 +36,7 @@ def open_shards(url: str, client: Client, cache: Path) -> Shards | None:
 
 
 def whole_file(url: str, client: Client, cache: Path) -> Path | None:
-    """The JSON of the subdir at `url`, fetched and judged; `None` where it has none. Raises as `WholeStore.get`."""
+    """The checked repodata.json of the subdir at `url`, if it has one. Raises as `WholeStore.get`."""
     path = WholeStore(cache, client).get(url)
     if path is not None:
         check_bases(path, f"{url}/", client.settings.trusted_hosts)
@@ -47,7 +44,7 @@ def whole_file(url: str, client: Client, cache: Path) -> Path | None:
 
 
 class Shards:
-    """A subdir whose repodata is sharded."""
+    """A subdir with sharded repodata."""
 
     def __init__(self, index: ShardIndex, client: Client, kept: BlobStore) -> None:
         self._index, self._client, self._kept = index, client, kept
@@ -61,16 +58,15 @@ class Shards:
         if content is None:
             page = self._client.get(url, max_bytes=MAX_SHARD, is_page=False)
             if page is None:
-                raise NetworkError("channel-unreachable", f"the channel names records of {name} that it does not have")
-            content = page.content
-            found = list(read_shard(content, name, digest, url))
-            self._kept.set(digest.hex(), content)
+                raise NetworkError("channel-unreachable", f"the channel lists records of {name} that it does not have")
+            records = list(read_shard(page.content, name, digest, url))
+            self._kept.set(digest.hex(), page.content)
         else:
-            found = list(read_shard(content, name, digest, url))
+            records = list(read_shard(content, name, digest, url))
         base = self._index.base
         if public(base) == base and "?" not in base:
-            return [{**record, "fn": filename, "url": base + filename} for filename, record in found]
-        return [{**record, "fn": filename, "url": self._url(filename)} for filename, record in found]
+            return [{**record, "fn": filename, "url": base + filename} for filename, record in records]
+        return [{**record, "fn": filename, "url": self._url(filename)} for filename, record in records]
 
     def _url(self, filename: str) -> str:
         base, question, query = self._index.base.partition("?")

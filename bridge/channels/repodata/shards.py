@@ -1,4 +1,4 @@
-"""Sharded repodata (CEP 16), as bytes: an index of names, and one small document of records for each name. Pure."""
+"""Sharded repodata (CEP 16): an index of names, and one small document of records for each name. Pure."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["INDEX_NAME", "MAGIC", "MAX_INDEX", "MAX_SHARD", "ShardIndex", "read_
 INDEX_NAME = "repodata_shards.msgpack.zst"
 MAGIC = b"\x28\xb5\x2f\xfd"  # of a zstd frame (RFC 8878, 3.1.1)
 MAX_INDEX = 64 << 20  # bytes, unpacked; conda-forge's are below 4 MiB
-MAX_SHARD = 32 << 20  # bytes, unpacked; the largest of conda-forge has some MiB
-_MAX_WINDOW = 1 << 27  # what `zstd --ultra -22` asks for
+MAX_SHARD = 32 << 20  # bytes, unpacked; conda-forge's largest has a few MiB
+_MAX_WINDOW = 1 << 27  # of `zstd --ultra -22`
 
 Json = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardIndex:
-    """The index of one subdir. URLs are absolute, with their secrets, and end in a slash.
+    """The index of one subdir; URLs are absolute, with secrets and a trailing slash.
 
-    :param digests: name -> sha256 of its shard, which is the shard's file name too.
+    :param digests: name → sha256 of its shard, which names the shard's file.
     """
 
     base: str
@@ -37,19 +37,19 @@ class ShardIndex:
 
 
 def read_index(content: bytes, url: str, trusted_hosts: tuple[str, ...]) -> ShardIndex:
-    """Read `repodata_shards.msgpack.zst`, which came from `url`.
+    """Read `repodata_shards.msgpack.zst`, fetched from `url`.
 
-    Raises `UnsafeInputError`: `repodata-invalid`, `limit-size`, and `url-refused` where its `base_url` or
-    `shards_base_url` leads where a server may not lead.
+    Raises `UnsafeInputError`: `repodata-invalid`, `limit-size`; `url-refused` for a forbidden `base_url` or
+    `shards_base_url`.
     """
     document = _unpacked(content, MAX_INDEX, url)
     shards, info = document.get("shards"), document.get("info")
     if document.get("version", 1) != 1 or not isinstance(shards, dict) or not isinstance(info, dict):
-        raise invalid(url, "it is no index of shards of version 1")
+        raise invalid(url, "it is not a shard index of version 1")
     if not all(
         isinstance(name, str) and isinstance(hash_, bytes) and len(hash_) == 32 for name, hash_ in shards.items()
     ):
-        raise invalid(url, "it maps names to what are no sha256")
+        raise invalid(url, "it maps a name to something other than a sha256")
     return ShardIndex(
         base=check_base(info.get("base_url"), url, trusted_hosts),
         shards=check_base(info.get("shards_base_url"), url, trusted_hosts),
@@ -58,7 +58,7 @@ def read_index(content: bytes, url: str, trusted_hosts: tuple[str, ...]) -> Shar
 
 
 def read_shard(content: bytes, name: str, digest: bytes, url: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """(file name, record) of each package in a shard, its hashes as text; `.conda` stands for its `.tar.bz2` twin.
+    """(file name, record) of each package in a shard, hashes in hex; a `.conda` hides the `.tar.bz2` of its name.
 
     Raises `IntegrityError` (`hash-mismatch`) and `UnsafeInputError` (`repodata-invalid`, `limit-size`).
     """
@@ -66,9 +66,9 @@ def read_shard(content: bytes, name: str, digest: bytes, url: str) -> Iterator[t
     if found != digest:
         raise IntegrityError(
             "hash-mismatch",
-            f"the records of {name} are not those that the channel promised",
+            f"the records of {name} do not match the channel's index",
             context=(f"expected: {digest.hex()}", f"found: {found.hex()}", masked(url)),
-            hint="the channel is being updated, or somebody changed what it sends: try again",
+            hint="the channel is being updated, or its data was changed on the way: try again",
         )
     document = _unpacked(content, MAX_SHARD, url)
     removed = document.get("removed")
@@ -80,10 +80,11 @@ def read_shard(content: bytes, name: str, digest: bytes, url: str) -> Iterator[t
         section = _section(sections, extension, url)
         packages.update({f"{stem}.{extension}": record for stem, record in section.items()})
     for filename, record in packages.items():
-        twin = f"{filename.removesuffix('.tar.bz2')}.conda"
-        if filename in hidden or (filename.endswith(".tar.bz2") and twin in packages and twin not in hidden):
+        newer = f"{filename.removesuffix('.tar.bz2')}.conda"
+        if filename in hidden or (filename.endswith(".tar.bz2") and newer in packages and newer not in hidden):
             continue
-        yield filename, _as_text(record)
+        # Hashes are bytes in a shard (CEP 16), text in JSON.
+        yield filename, {key: value.hex() if isinstance(value, bytes) else value for key, value in record.items()}
 
 
 def _section(document: Json, key: str, url: str) -> dict[str, dict[str, object]]:
@@ -91,13 +92,8 @@ def _section(document: Json, key: str, url: str) -> dict[str, dict[str, object]]
     if not isinstance(section, dict) or not all(
         isinstance(name, str) and isinstance(record, dict) for name, record in section.items()
     ):
-        raise invalid(url, f"its {key} is no map of file names to records")
+        raise invalid(url, f"its {key} does not map file names to records")
     return section
-
-
-def _as_text(record: Mapping[str, object]) -> dict[str, object]:
-    """The record as JSON has it: digests are bytes in a shard (CEP 16)."""
-    return {key: value.hex() if isinstance(value, bytes) else value for key, value in record.items()}
 
 
 def _unpacked(content: bytes, most: int, url: str) -> dict[str, object]:
@@ -105,7 +101,7 @@ def _unpacked(content: bytes, most: int, url: str) -> dict[str, object]:
         with zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(content) as reader:
             data = reader.read(most + 1)
     except (zstandard.ZstdError, MemoryError) as error:
-        raise invalid(url, f"it is not zstd: {error}") from error
+        raise invalid(url, f"it is not valid zstd: {error}") from error
     if len(data) > most:
         raise UnsafeInputError("limit-size", f"more than {most} bytes of repodata: {masked(url)}")
     try:
@@ -113,5 +109,5 @@ def _unpacked(content: bytes, most: int, url: str) -> dict[str, object]:
     except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
         raise invalid(url, f"it is not MessagePack: {error}") from error
     if not isinstance(document, dict):
-        raise invalid(url, "it is no map")
+        raise invalid(url, "it is not a map")
     return document

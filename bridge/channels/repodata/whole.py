@@ -1,7 +1,7 @@
-"""`repodata.json` and `repodata.json.zst` of network channels: fetched into the cache, and asked for again when stale.
+"""`repodata.json` and `repodata.json.zst` of network channels, cached and revalidated when stale.
 
-What is in the cache is the plain JSON, which rattler maps into memory, and a note of what the server said of it. Both
-are kept by URL and credential, so that nobody else's request is answered with a private channel's records.
+The cache holds the plain JSON, which rattler maps into memory, and a note of its validator. Both are keyed by URL and
+credential, so a private channel's records response nobody else's requests.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_WHOLE", "WholeStore"]
 
-MAX_WHOLE = 768 << 20  # bytes of JSON; conda-forge's largest has about 400 MiB, and is sharded
+MAX_WHOLE = 768 << 20  # bytes of JSON; conda-forge's largest has about 400 MiB
 _NAMES = ("repodata.json.zst", "repodata.json")
-_NOTHING = b"null"  # the note of a subdir that the channel does not have
+_NOTHING = b"null"  # the note of a missing subdir
 _BLOCK = 1 << 18
 _MAX_WINDOW = 1 << 27
 _MAX_AGE = re.compile(r"(?:\A|[\s,])max-age=([0-9]{1,9})(?:\Z|[\s,])")
-_ABSENT = frozenset({400, 403, 404, 405, 410})  # what servers of plain files say of a compressed form they lack
+_ABSENT = frozenset({400, 403, 404, 405, 410})  # answers of file servers for a missing compressed form
 
 
 class _Note(NamedTuple):
-    """What is known of the copy in the cache: which file it came as, until when it is good, and its sha256."""
+    """What is known of the cached copy: the file it came as, until when it is fresh, and its sha256."""
 
     name: str
     validator: str | None
@@ -49,22 +49,22 @@ class _Note(NamedTuple):
 
 
 class WholeStore:
-    """The copies in the cache, and the way there. For many threads at once."""
+    """Cached copies, fetched as needed. Thread-safe."""
 
-    def __init__(self, folder: Path, client: Client) -> None:
-        self._folder = folder
-        self._root = folder.parent  # the cache; from there on no symlink is followed
+    def __init__(self, directory: Path, client: Client) -> None:
+        self._directory = directory
+        self._root = directory.parent  # the cache; no symlink below it is followed
         self._client = client
-        self._notes = BlobStore(folder / "notes", root=self._root)
+        self._notes = BlobStore(directory / "notes", root=self._root)
 
     def get(self, url: str) -> Path | None:
-        """The JSON of the subdir at `url` (without a slash at its end), in the cache; `None` where it has none.
+        """The cached JSON of the subdir at `url` (no trailing slash), fetched if needed; `None` if it has none.
 
         Raises as `Client.get`, `UnsafeInputError` (`limit-size`, `repodata-invalid`), `FaultError`.
         """
         key = f"{url}\0{self._client.credential(url)}"
         name = hashlib.sha256(key.encode()).hexdigest()
-        path = self._folder / "whole" / name[:2] / f"{name}.json"
+        path = self._directory / "whole" / name[:2] / f"{name}.json"
         known = self._known(key, path)
         if known is not None and (self._client.settings.offline or time.time() < known.until):
             return path
@@ -74,9 +74,9 @@ class WholeStore:
             raise offline_error(url)
         for name in sorted(_NAMES, key=lambda each: known is not None and each != known.name):
             attempt = partial(self._fetch, url, name, path, known if known and known.name == name else None)
-            found = self._client.retrying(attempt)
-            if found is not None:
-                self._notes.set(key, json.dumps(found).encode())
+            note = self._client.retrying(attempt)
+            if note is not None:
+                self._notes.set(key, json.dumps(note).encode())
                 return path
         self._notes.set(key, _NOTHING)
         return None
@@ -90,26 +90,26 @@ class WholeStore:
             return None
 
     def _fetch(self, url: str, name: str, path: Path, known: _Note | None) -> _Note | None:
-        """One attempt; `None` where the subdir has no such file."""
+        """Fetch it once; `None` if the subdir has no such file."""
         place = f"{url}/{name}"
         headers = {"Accept-Encoding": "identity" if name.endswith(".zst") else "zstd, gzip"}
         if known is not None and known.validator is not None:
             headers["If-None-Match" if known.validator.startswith('"') else "If-Modified-Since"] = known.validator
-        with self._client.exchange(place, headers) as answer:
-            until = time.time() + _age(answer)
-            if answer.status == 304 and known is not None:
+        with self._client.exchange(place, headers) as response:
+            until = time.time() + _age(response)
+            if response.status == 304 and known is not None:
                 return known._replace(until=until)
-            if answer.status == 404 or (answer.status in _ABSENT and name != _NAMES[-1]):
+            if response.status == 404 or (response.status in _ABSENT and name != _NAMES[-1]):
                 return None
-            if answer.status != 200:
-                raise status_error(answer)
-            blocks = _decoded(answer, place, is_zstd=name.endswith(".zst"))
+            if response.status != 200:
+                raise status_error(response)
+            blocks = _decoded(response, place, is_zstd=name.endswith(".zst"))
             first = next(blocks, b"")
             if name.endswith(".zst") and not first:
-                return None  # a page for browsers, as servers send that know no "not found"
+                return None  # an HTML page, which some servers send instead of 404
             with cache_faults(), fs.publish_stream(path, mode=0o600, root=self._root) as stream:
                 sha256 = _copy(first, blocks, stream.write, place)
-            return _Note(name, validator(answer.headers), until, sha256)
+            return _Note(name, validator(response.headers), until, sha256)
 
 
 def _copy(first: bytes, blocks: Iterator[bytes], write: Callable[[bytes], int], url: str) -> str:
@@ -124,30 +124,30 @@ def _copy(first: bytes, blocks: Iterator[bytes], write: Callable[[bytes], int], 
     return digest.hexdigest()
 
 
-def _age(answer: Response) -> float:
-    policy = answer.headers.get("cache-control", "").lower()
+def _age(response: Response) -> float:
+    policy = response.headers.get("cache-control", "").lower()
     match = _MAX_AGE.search(policy)
     return 0.0 if match is None or "no-cache" in policy or "no-store" in policy else min(float(match[1]), 86400.0)
 
 
-def _decoded(answer: Response, url: str, *, is_zstd: bool) -> Iterator[bytes]:
-    """The JSON of an answer, block by block; nothing where it should be zstd and is not."""
-    encoding = answer.headers.get("content-encoding", "").strip().lower()
+def _decoded(response: Response, url: str, *, is_zstd: bool) -> Iterator[bytes]:
+    """Yield the JSON of a response in blocks; nothing if it should be zstd and is not."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in {"gzip", "x-gzip"}:
-        yield from _inflated(answer, url)
+        yield from _inflated(response, url)
     elif encoding == "zstd" or (is_zstd and encoding in {"", "identity"}):
-        yield from _unpacked(answer, url)
+        yield from _unpacked(response, url)
     elif encoding in {"", "identity"}:
-        yield from answer.blocks()
+        yield from response.blocks()
     else:
         shown = f"its Content-Encoding is {encoding[:60]!r}"
-        raise NetworkError("encoding", f"the content is not encoded as was asked: {masked(url)}", context=(shown,))
+        raise NetworkError("encoding", f"unexpected encoding of the content: {masked(url)}", context=(shown,))
 
 
-def _inflated(answer: Response, url: str) -> Iterator[bytes]:
+def _inflated(response: Response, url: str) -> Iterator[bytes]:
     decoder = zlib.decompressobj(31)
     try:
-        for block in answer.blocks():
+        for block in response.blocks():
             rest = block
             while rest and not decoder.eof:
                 yield decoder.decompress(rest, _BLOCK)
@@ -158,30 +158,24 @@ def _inflated(answer: Response, url: str) -> Iterator[bytes]:
         raise truncated(url, 0, None)
 
 
-def _unpacked(answer: Response, url: str) -> Iterator[bytes]:
-    reader = _Reader(answer.blocks())
+def _unpacked(response: Response, url: str) -> Iterator[bytes]:
+    reader, has_started = _Reader(response.blocks()), False
     try:
         unpacked = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(
             cast("BinaryIO", reader), read_across_frames=True
         )
-        is_begun = False
-        while True:
-            try:
-                block = unpacked.read(_BLOCK)
-            except zstandard.ZstdError as error:
-                if not is_begun:
-                    return
-                raise invalid(url, str(error)) from error
-            if not block:
-                return
-            is_begun = True
+        while block := unpacked.read(_BLOCK):
+            has_started = True
             yield block
+    except zstandard.ZstdError as error:
+        if has_started:
+            raise invalid(url, str(error)) from error
     finally:
         reader.close()
 
 
 class _Reader:
-    """Blocks as a file that is read once, for `zstandard`."""
+    """Blocks as a readable file for `zstandard`."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
@@ -190,8 +184,8 @@ class _Reader:
     def read(self, size: int = -1) -> bytes:
         if not self._rest:
             self._rest = next(self._blocks, b"")
-        found, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
-        return found
+        data, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
+        return data
 
     def close(self) -> None:
         self._rest = b""

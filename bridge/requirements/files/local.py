@@ -8,9 +8,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bridge.errors import UnsafeInputError, UsageError
-from bridge.fetch.urls import file_name, local_path, masked
+from bridge.fetch.urls import file_name, local_path
 from bridge.requirements.algebra import MAX_TEXT
 from bridge.sdists.names import parse_sdist_name
+from bridge.secrets import masked
 from converters.wheel import parse_wheel_name
 
 __all__ = ["local_requirement", "url_requirement"]

@@ -12,10 +12,11 @@ from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from bridge.errors import UnsafeInputError, UsageError
-from bridge.fetch.urls import file_name, masked
+from bridge.fetch.urls import file_name
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement, parse_pypi
 from bridge.requirements.files.values import FileRequirements, unique, wrong
+from bridge.secrets import masked
 from converters.wheel import MAX_TAGS, count_tags
 
 __all__ = ["read_lock"]

@@ -10,9 +10,9 @@ from pathlib import Path
 from bridge.config.builds import Formats
 from bridge.config.files import read_named
 from bridge.errors import UsageError
-from bridge.fetch.urls import masked
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
+from bridge.secrets import masked
 
 __all__ = ["FileRequirements", "read_text", "unique", "wrong"]
 

@@ -44,7 +44,7 @@ def truth(archive: Path) -> dict[str, bytes]:
 
 def judged(store: WheelStore, archive: Path, *, name: str | None = None) -> tuple[WheelManifest, Path]:
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    manifest, unpacked = store.judge(archive, filename=name or archive.name, sha256=digest)
+    manifest, unpacked = store.check(archive, filename=name or archive.name, sha256=digest)
     assert unpacked is not None
     return manifest, unpacked
 
@@ -82,7 +82,7 @@ def test_what_is_kept_is_what_was_judged(
     again, _ = judged(WheelStore(folder / "kept"), archive)
     assert first == again == expected
     assert read(again, unpacked) == truth(archive)
-    assert wheel_store.is_whole(unpacked)
+    assert wheel_store.is_intact(unpacked)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_every_damage_is_noticed(archive: Path, tmp_path: Path) -> None:
     for point in {*range(0, len(whole), 200_003), *range(len(whole) - 900, len(whole), 89), len(whole) - 1, 241, LARGE}:
         for data in (whole[:point], whole[:point] + bytes([whole[point] ^ 1]) + whole[point + 1 :]):
             unpacked.write_bytes(data)
-            assert not wheel_store.is_whole(unpacked)
+            assert not wheel_store.is_intact(unpacked)
             found, _ = judged(store, archive)
             assert found == manifest
             # Damage of the index is noticed when it is read; of the content, when it is placed.
@@ -180,7 +180,7 @@ def test_another_name_or_version_is_judged_anew(archive: Path, tmp_path: Path, m
 def test_a_store_that_cannot_be_written_costs_only_time(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("a file")
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    manifest, unpacked = WheelStore(tmp_path / "kept").judge(archive, filename=archive.name, sha256=digest)
+    manifest, unpacked = WheelStore(tmp_path / "kept").check(archive, filename=archive.name, sha256=digest)
     assert (manifest, unpacked) == (check_wheel(archive), None)
 
 
@@ -196,7 +196,7 @@ def test_what_is_written_to_an_environment_never_reaches_the_cache(tmp_path: Pat
         with (site / "demo/__init__.py").open("ab") as stream:
             stream.write(b"changed = True\n")
         [kept] = (tmp_path / "cache/unpacked").rglob("*.unpacked")
-        assert wheel_store.is_whole(kept)
+        assert wheel_store.is_intact(kept)
         done = bridge("create", "-p", tmp_path / "env3", "-c", "host", "python", "demo")
         assert done.status == 0, done.err
         relative = site.relative_to(tmp_path / "env1") / "demo/__init__.py"

@@ -282,15 +282,15 @@ def test_a_damaged_binary_is_refused(small: Interpreter) -> None:
     ("owner", "attribute", "value", "reason"),
     [
         (sys, "implementation", types.SimpleNamespace(name="pypy"), "it is pypy"),
-        (os, "name", "nt", "only done on Linux and macOS"),
+        (os, "name", "nt", "packs only on Linux and macOS"),
         (sys, "frozen", True, "frozen application"),
         (sys, "abiflags", "d", "debug build"),
         (sys, "_framework", "Python", "framework"),
         (sys, "platlibdir", "lib64", "'lib64'"),
-        (sys, "base_prefix", "/", "root folder"),
+        (sys, "base_prefix", "/", "root directory"),
         (sysconfig, "is_python_build", lambda: True, "build directory"),
         (platform, "machine", lambda: "sparc64", "no platform for"),
-        (sysconfig, "get_path", lambda *_: "/nowhere/python312.zip", "not a folder of modules"),
+        (sysconfig, "get_path", lambda *_: "/nowhere/python312.zip", "not a directory of modules"),
         (sys, "base_prefix", "/nowhere", "not where a conda package has it"),
     ],
 )

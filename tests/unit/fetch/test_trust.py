@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch.client import Client
-from bridge.fetch.urls import masked, split_credentials
+from bridge.secrets import Address, masked
 from tests.support.clients import MakeClient
 from tests.support.servers import Server, tls_files
 
@@ -136,9 +136,15 @@ def test_user_information_never_survives_masking(user: str, password: str, schem
 
 
 def test_credentials_are_split_off() -> None:
-    assert split_credentials("https://a%40b:c%3A@h:1/p#f") == ("https://h:1/p", ("a@b", "c:"))
-    assert split_credentials("https://token@h/p") == ("https://h/p", ("token", ""))
-    assert split_credentials("https://h/p?x=@y") == ("https://h/p?x=@y", None)
+    assert (Address.of("https://a%40b:c%3A@h:1/p#f").public, Address.of("https://a%40b:c%3A@h:1/p#f").user) == (
+        "https://h:1/p",
+        ("a@b", "c:"),
+    )
+    assert (Address.of("https://token@h/p").public, Address.of("https://token@h/p").user) == (
+        "https://h/p",
+        ("token", ""),
+    )
+    assert (Address.of("https://h/p?x=@y").public, Address.of("https://h/p?x=@y").user) == ("https://h/p?x=@y", None)
 
 
 def test_x27_an_untrusted_certificate_is_not_tried_again(make_client: MakeClient, tmp_path: Path) -> None:
