@@ -230,7 +230,7 @@ def test_an_sdist_that_cannot_be_built_is_struck(make_client: MakeClient, tmp_pa
     # What the build said is the reason, not "cannot be met" alone.
     assert "could not be built" in str(caught.value.objects["derivation"])
     assert "ImportError: no compiler" in "\n".join(caught.value.context)
-    assert "the build may name what is missing" in str(caught.value.hint)
+    assert "the output may name what is missing" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("needs", ["z @ git+https://h.example/z", "z @ https://h.example/other-1.0-py3-none-any.whl"])
