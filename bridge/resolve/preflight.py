@@ -104,7 +104,7 @@ def _elsewhere(
                 files = files_of(url, name)
             versions = list(dict.fromkeys(file.version for file in files if requirement.accepts(file.version)))
             if versions and first:
-                serving, other = Address.of(first).public, split_credentials(url)[0]
+                serving, other = Address.of(first).public, Address.of(url).public
                 yield (
                     f"{other} has {name} {_range(versions)}, but {serving} comes first and has {name}, so only that"
                     " index is used"
