@@ -191,16 +191,16 @@ def _same_metadata(solved: Record, fetched: Record, *, is_sdist: bool) -> None:
     old PKG-INFO differently.
     """
     for field in ("version", "requires_python", "requirements", "extras", "build", "subdir"):
-        expected, found = getattr(solved, field), getattr(fetched, field)
+        expected, actual = getattr(solved, field), getattr(fetched, field)
         if is_sdist and field in ("build", "subdir"):
             continue
         if is_sdist and field in ("requirements", "extras"):
-            expected, found = _spelled(expected), _spelled(found)
-        if expected != found:
+            expected, actual = _spelled(expected), _spelled(actual)
+        if expected != actual:
             raise IntegrityError(
                 "metadata-mismatch",
                 f"the {field} of {solved.filename} differs from what the index stated",
-                context=(f"solved with: {expected}", f"in the wheel: {found}", f"index: {solved.origin}"),
+                context=(f"solved with: {expected}", f"in the wheel: {actual}", f"index: {solved.origin}"),
                 hint="the index serves metadata of another wheel; report it to its operator",
             )
 

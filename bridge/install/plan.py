@@ -214,15 +214,15 @@ class _Graph:
     def direct(self, installed: Installed) -> list[Installed]:
         """Return the direct dependencies of a package, those of its requested extras included."""
         extras = ("", *_extras(installed.requested))
-        found = [other for extra in extras for other, _ in self._needs(installed, extra)]
-        return [other for other in found if other is not installed]
+        needs = [other for extra in extras for other, _ in self._needs(installed, extra)]
+        return [other for other in needs if other is not installed]
 
     def _needs(self, installed: Installed, extra: str) -> list[tuple[Installed, str]]:
         record = installed.record
         if record.ecosystem == "conda":
             names = {_canonical(name_of(text)) for text in record.requirements}
             return [(self._by_name[name], "") for name in names if name in self._by_name]
-        found: list[tuple[str, str]] = [("python", "")]
+        needs: list[tuple[str, str]] = [("python", "")]
         for text in record.requirements:
             try:
                 requirement = parse_pypi(text)
@@ -233,8 +233,8 @@ class _Graph:
             else:
                 holds = self._environment is None or marker_holds(requirement.marker, self._environment, extra)
             if holds:
-                found += [(requirement.name, wanted) for wanted in ("", *requirement.extras)]
-        return [(self._by_name[name], wanted) for name, wanted in found if name in self._by_name]
+                needs += [(requirement.name, wanted) for wanted in ("", *requirement.extras)]
+        return [(self._by_name[name], wanted) for name, wanted in needs if name in self._by_name]
 
 
 def _extras(requested: Iterable[str]) -> list[str]:

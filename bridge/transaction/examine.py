@@ -120,13 +120,13 @@ def _examine_one(prefix: Tree, new: Tree, change: PathChange, request: _ChangeSe
         raise changed(path, f"{covered} is recorded as no directory")
     directory = path.rpartition("/")[0]
     is_absent = covered is not None or not (not directory or _exists(prefix, directory, request))
-    found = None if is_absent else _find(prefix, path, change.before)
-    _compare(change, found)
+    current = None if is_absent else _find(prefix, path, change.before)
+    _compare(change, current)
     emptied: tuple[tuple[str, int], ...] = ()
-    if found is not None and found.kind == "directory" and is_leaf(change.after):
+    if current is not None and current.kind == "directory" and is_leaf(change.after):
         emptied = tuple(_emptied(prefix, path, request))
     staged = _examine_staged(new, path, change.after) if change.after is not None and is_leaf(change.after) else None
-    known = change if change.before == found else replace(change, before=found)
+    known = change if change.before == current else replace(change, before=current)
     return Step(change=known, staged=staged, emptied=emptied)
 
 
@@ -137,25 +137,25 @@ def _find(prefix: Tree, path: str, expected: Fingerprint | None) -> Fingerprint 
     return prefix.fingerprint(path, size=expected.size)
 
 
-def _compare(change: PathChange, found: Fingerprint | None) -> None:
+def _compare(change: PathChange, current: Fingerprint | None) -> None:
     path, before, after = change.path, change.before, change.after
     if before is None:
         # Directories are shared, so an existing one is no conflict. `_emptied` checks one that a file replaces.
-        if found is not None and (found.kind != "directory" or after is None):
+        if current is not None and (current.kind != "directory" or after is None):
             raise OwnershipError(
                 "unowned-path",
                 f"{path} exists, and no package owns it",
                 hint="move it away, or use --adopt or --set-aside",
                 objects={"path": path},
             )
-    elif found is None:
+    elif current is None:
         if before.kind != "directory" or after is not None:
             raise changed(path, "it is gone")
-    elif found.kind != before.kind:
-        raise changed(path, f"it was a {before.kind} and is a {found.kind}")
-    elif before.kind == "symlink" and before.link not in {None, found.link}:
-        raise changed(path, f"it pointed to {before.link} and points to {found.link}")
-    elif before.kind == "file" and before.sha256 not in {None, found.sha256}:
+    elif current.kind != before.kind:
+        raise changed(path, f"it was a {before.kind} and is a {current.kind}")
+    elif before.kind == "symlink" and before.link not in {None, current.link}:
+        raise changed(path, f"it pointed to {before.link} and points to {current.link}")
+    elif before.kind == "file" and before.sha256 not in {None, current.sha256}:
         raise changed(path, "its content differs")
 
 
@@ -184,9 +184,9 @@ def _emptied(prefix: Tree, path: str, request: _ChangeSet) -> Iterator[tuple[str
                 objects={"path": entry},
             )
     for directory in sorted(directories):
-        found = prefix.lstat(directory)
-        if found is not None:
-            yield directory, stat.S_IMODE(found.st_mode)
+        status = prefix.lstat(directory)
+        if status is not None:
+            yield directory, stat.S_IMODE(status.st_mode)
 
 
 def _examine_staged(new: Tree, path: str, after: Fingerprint) -> Identity:

@@ -90,7 +90,7 @@ def _is_whole(prefix: Tree, new: Tree, directory: str, planned: AbstractSet[str]
     if staged is None or not stat.S_ISDIR(staged.st_mode):
         return False
     above = next(
-        (found for path in (*ancestors(directory), "") if (found := _directory(prefix, path)) is not None), None
+        (parent for path in (*ancestors(directory), "") if (parent := _directory(prefix, path)) is not None), None
     )
     # With the set-group-id bit, new entries inherit the group of a directory, moved ones do not.
     if above is None or (above.st_mode ^ staged.st_mode) & stat.S_ISGID:

@@ -77,5 +77,5 @@ def _hashed(inputs: StageInputs, entry: Entry) -> Entry:
 
 
 def _on_disk(inputs: StageInputs, entry: Entry) -> Entry:
-    found = fs.fingerprint(inputs.state.prefix, entry.path)
-    return Entry(path=entry.path, fingerprint=found) if found is not None else entry
+    current = fs.fingerprint(inputs.state.prefix, entry.path)
+    return Entry(path=entry.path, fingerprint=current) if current is not None else entry

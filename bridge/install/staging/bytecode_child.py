@@ -24,11 +24,11 @@ def compiled(source: str, named: str, time: object) -> bytes:
     try:
         with open(source, "rb") as stream:
             data = stream.read()
-            found = os.fstat(stream.fileno())
+            status = os.fstat(stream.fileno())
         code = marshal.dumps(compile(data, named, "exec", dont_inherit=True))
         if isinstance(time, str):
             return importlib.util.MAGIC_NUMBER + struct.pack("<I", _BY_HASH) + importlib.util.source_hash(data) + code
-        seconds = int(time) if isinstance(time, float) else int(found.st_mtime)
+        seconds = int(time) if isinstance(time, float) else int(status.st_mtime)
         stamp = struct.pack("<III", 0, seconds & 0xFFFFFFFF, len(data) & 0xFFFFFFFF)
     except Exception:  # noqa: BLE001 - as in pip, a source that does not compile (a template) is no error
         return b""

@@ -16,11 +16,11 @@ def content_fingerprint(prefix: Path, path: str) -> Fingerprint | None:
 
     uv's link mode `symlink` links into its cache: such a link counts as a regular file.
     """
-    found = fs.fingerprint(prefix, path)
-    if found is None or found.kind != "symlink":
-        return found
+    current = fs.fingerprint(prefix, path)
+    if current is None or current.kind != "symlink":
+        return current
     target = Path(os.path.realpath(prefix / path))
     if not os.path.lexists(target):
         return None
-    led_to = fs.fingerprint(target.parent, target.name)
-    return led_to if led_to is not None and led_to.kind == "file" else found
+    linked_file = fs.fingerprint(target.parent, target.name)
+    return linked_file if linked_file is not None and linked_file.kind == "file" else current

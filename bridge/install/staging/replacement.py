@@ -114,8 +114,8 @@ class _Replacements:
     def _is_behind_leaving_link(self, path: str) -> bool:
         """Whether a parent is a symlink that is removed: its target is at other paths, and stays."""
         directory = next((each for each in ancestors(path) if each in self.leaving_links), None)
-        found = None if directory is None else fs.fingerprint(self.prefix, directory, hash=False)
-        return found is not None and found.kind == "symlink"
+        current = None if directory is None else fs.fingerprint(self.prefix, directory, hash=False)
+        return current is not None and current.kind == "symlink"
 
     def going(self) -> Iterator[PathChange]:
         """Yield paths of leaving packages that no other package has or takes."""
@@ -135,9 +135,9 @@ class _Replacements:
         site = site_packages_after(self.plan, self.state)
         if site is None or all(change.after is not None for change in changes):
             return
-        found = fs.fingerprint(self.prefix, site)
-        if found is not None and found.kind == "directory":
-            yield PathChange(path=site, before=found, after=found)
+        current = fs.fingerprint(self.prefix, site)
+        if current is not None and current.kind == "directory":
+            yield PathChange(path=site, before=current, after=current)
 
     def stale_bytecode(self, changes: Iterable[PathChange]) -> Iterator[PathChange]:
         """Yield bytecode of modules that are removed or replaced, whatever its time."""
@@ -173,31 +173,31 @@ class _Replacements:
                 if before is not None and before.kind != "directory":
                     yield PathChange(path=path, before=before, after=None, owner=change.owner, is_record=True)
 
-    def _keep(self, path: str, found: Fingerprint) -> None:
+    def _keep(self, path: str, current: Fingerprint) -> None:
         """Stage a copy of `path` if a user added or changed it."""
-        if path not in self.judgement.set_aside and not self._is_changed(path, found):
+        if path not in self.judgement.set_aside and not self._is_changed(path, current):
             return
         saved = self._free_name(path)
-        if found.kind == "symlink":
-            after = fs.write_symlink(self.staging, saved, found.link or "")
+        if current.kind == "symlink":
+            after = fs.write_symlink(self.staging, saved, current.link or "")
         else:
             with faults(self.prefix, path), (self.prefix / path).open("rb") as stream:
-                after = fs.write_file(self.staging, saved, stream, mode=found.mode or 0o644)
+                after = fs.write_file(self.staging, saved, stream, mode=current.mode or 0o644)
         self.saved.append(PathChange(path=saved, before=None, after=after))
         self.kept.append(KeptAside(path=path, saved=saved))
 
-    def _is_changed(self, path: str, found: Fingerprint) -> bool:
-        if path not in self.recorded or found.kind == "directory" or bytecode_source(path) is not None:
+    def _is_changed(self, path: str, current: Fingerprint) -> bool:
+        if path not in self.recorded or current.kind == "directory" or bytecode_source(path) is not None:
             return False
         if path.startswith(f"{META}/") or any(info in path for info in _INFO):
             return False
-        promised = self.recorded[path][0].fingerprint
-        if found.kind == "symlink" and promised.kind == "file":
+        recorded = self.recorded[path][0].fingerprint
+        if current.kind == "symlink" and recorded.kind == "file":
             # A link into an installer's cache with the recorded content is no change of a user's.
-            found = content_fingerprint(self.prefix, path) or found
-        if promised.kind == "directory" or found.kind != promised.kind:
-            return found.kind != promised.kind
-        return promised.sha256 is not None and found.sha256 != promised.sha256
+            current = content_fingerprint(self.prefix, path) or current
+        if recorded.kind == "directory" or current.kind != recorded.kind:
+            return current.kind != recorded.kind
+        return recorded.sha256 is not None and current.sha256 != recorded.sha256
 
     def _free_name(self, path: str) -> str:
         """Return a free name beside `path`, or beside its parent directory if a file replaces that."""
