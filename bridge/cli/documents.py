@@ -1,7 +1,4 @@
-"""The JSON documents of the commands whose values have no form of their own: resolutions, plans, packages, errors.
-
-Each has a schema in `bridge/schemas/`, by the command's name. Pure.
-"""
+"""JSON documents for values without a `to_json` of their own. Each has a schema in `bridge/schemas/`. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ __all__ = ["conversion", "error", "outcome", "package", "plan", "resolution"]
 
 
 def package(resolved: Resolved) -> dict[str, object]:
-    """A package of a solution: a conda record has a `channel`, a wheel an `index`."""
+    """A package of a solution; conda records have a `channel`, wheels an `index`."""
     record = resolved.record
     return {
         "name": record.name,
@@ -59,7 +56,7 @@ def resolution(found: Resolution) -> dict[str, object]:
 
 
 def plan(planned: Plan) -> dict[str, object]:
-    """A plan: its operations in order, each with what goes and what comes."""
+    """A plan: its operations in order, with the old and the new package."""
     operations = []
     for operation in planned.operations:
         entry: dict[str, object] = {"operation": type(operation).__name__.lower()}

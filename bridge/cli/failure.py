@@ -1,4 +1,4 @@
-"""How a command that failed ends: the error told once, as text and with `--json` as a document, and its exit status."""
+"""Report the error of a failed command once, as text and with `--json` as a document, and choose the exit status."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Exit", "finish", "misused", "report", "unforeseen"]
 _NO_THREAD = "can't start new thread"  # what `threading` raises
 
 
-class Exit(Exception):  # noqa: N818 - a way out, not a fault: what was to be said has been said
+class Exit(Exception):  # noqa: N818 - not an error: everything is reported already
     """Ends the run with an exit status."""
 
     def __init__(self, status: int) -> None:
@@ -26,33 +26,30 @@ class Exit(Exception):  # noqa: N818 - a way out, not a fault: what was to be sa
 
 
 def unforeseen(error: BaseException) -> FaultError:
-    """The error that a person is told in place of one that no code of bridge foresees.
-
-    What the system refused is its fault and not one of bridge's: `internal` is left to everything else.
-    """
-    said = " ".join(str(error).split())[:500]
+    """Convert an unexpected exception. Only what the system did not cause becomes `internal`."""
+    text = " ".join(str(error).split())[:500]
     if isinstance(error, OSError) and error.errno is not None and isinstance(error.filename, (str, bytes)):
         failure = fault(error, os.fsdecode(error.filename))
     elif isinstance(error, OSError) and error.errno is not None:
-        failure = FaultError("io-error", f"the system refused what was to be done: {error.strerror}")
+        failure = FaultError("io-error", f"the system refused an operation: {error.strerror}")
     elif isinstance(error, MemoryError):
-        failure = FaultError("no-memory", "the process has no memory left", hint="raise the limit (ulimit -v)")
-    elif isinstance(error, RuntimeError) and said == _NO_THREAD:
+        failure = FaultError("no-memory", "the process is out of memory", hint="raise the limit (ulimit -v)")
+    elif isinstance(error, RuntimeError) and text == _NO_THREAD:
         failure = FaultError(
             "no-threads", "the system starts no more threads for this process", hint="raise the limits (ulimit -u, -v)"
         )
     else:
         failure = FaultError(
             "internal",
-            f"a fault in bridge itself: {type(error).__name__}{': ' if said else ''}{said}",
-            hint="run it again with BRIDGE_DEBUG=1 and report what it prints; `bridge recover` settles what was begun",
+            f"a bug in bridge: {type(error).__name__}{': ' if text else ''}{text}",
+            hint="run it again with BRIDGE_DEBUG=1 and report it; `bridge recover` settles an interrupted change",
         )
     failure.__cause__ = error
     return failure
 
 
 def report(error: BridgeError, is_json: bool) -> int:
-    """Tell an error; returns the exit status."""
+    """Print an error and return its exit status."""
     from bridge.cli import documents
     from bridge.cli.render import Renderer
 
@@ -64,7 +61,7 @@ def report(error: BridgeError, is_json: bool) -> int:
 
         sys.stderr.write(hidden("".join(traceback.format_exception(error))))
     if is_json:
-        # A standard output that is closed or full must not keep the error from standard error.
+        # If standard output is closed or full, the error must still reach standard error.
         with suppress(FaultError):
             render.document(documents.error(error))
     render.error(error)
@@ -72,7 +69,7 @@ def report(error: BridgeError, is_json: bool) -> int:
 
 
 def misused(error: click.ClickException, is_json: bool) -> int:
-    """Tell what is wrong with the command line; returns the exit status."""
+    """Report a wrong command line and return the exit status."""
     if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2 on; the message is the help
         click.echo(error.format_message(), err=True)
         return UsageError.exit_code
@@ -84,10 +81,7 @@ def misused(error: click.ClickException, is_json: bool) -> int:
 
 
 def finish(status: int) -> int:
-    """Write out what was printed; returns the exit status, which is another where that fails.
-
-    :raises BrokenPipeError: the reader of standard output went away.
-    """
+    """Flush the output and return the exit status, which changes if that fails. Raises `BrokenPipeError`."""
     try:
         flush()
     except BridgeError as error:

@@ -34,68 +34,68 @@ def prefix(command: Command) -> Command:
 
 
 def sources(command: Command) -> Command:
-    """Where packages come from, what the target is, and what is preferred."""
+    """Sources of packages, the target, and preferences."""
     options = (
         click.option("-c", "--channel", multiple=True, metavar="NAME_OR_URL", help="Conda channels, highest priority"
-                     " first: a name, a URL, a folder; `host` offers the interpreter bridge runs on."),
-        click.option("--channel-priority", metavar="strict|flexible", help="Whether only the first channel that has a"
-                     " name serves it (default: strict)."),
-        click.option("--index-url", metavar="URL", help="The package index (default: what pip is configured to use)."),
-        click.option("--extra-index-url", multiple=True, metavar="URL", help="Further indexes; the first that has a"
-                     " project serves it."),
-        click.option("--name-map", metavar="FILE_OR_URL", help="conda name -> list of PyPI names, as JSON."),
-        click.option("--platform", metavar="SUBDIR", help="The target, when it is not this machine: linux-64, …"),
-        click.option("--virtual-package", multiple=True, metavar="NAME=VERSION", help="Of the target: __glibc=2.28."),
-        click.option("--prefer", metavar="conda|wheel|newest", help="Which ecosystem comes first where both can serve"
+                     " first: name, URL or directory; `host` is the interpreter that runs bridge."),
+        click.option("--channel-priority", metavar="strict|flexible", help="strict: only the first channel that has a"
+                     " package serves it (default); flexible: all do."),
+        click.option("--index-url", metavar="URL", help="Package index (default: from pip's configuration)."),
+        click.option("--extra-index-url", multiple=True, metavar="URL", help="More indexes; the first with a project serves"
+                     " it."),
+        click.option("--name-map", metavar="FILE_OR_URL", help="JSON: conda name -> list of PyPI names."),
+        click.option("--platform", metavar="SUBDIR", help="Target platform (default: this machine): linux-64, …"),
+        click.option("--virtual-package", multiple=True, metavar="NAME=VERSION", help="For the target: __glibc=2.28."),
+        click.option("--prefer", metavar="conda|wheel|newest", help="Which ecosystem to prefer if both have a package"
                      " (default: conda)."),
-        click.option("--only", multiple=True, metavar="NAME=conda|wheel", help="One ecosystem for one name."),
-        click.option("--exclude-newer", metavar="DATE_OR_DURATION", help="A cooldown, the same for both ecosystems."),
-        click.option("--offline", is_flag=True, help="Use only what is in the cache."),
+        click.option("--only", multiple=True, metavar="NAME=conda|wheel", help="Use one ecosystem for NAME."),
+        click.option("--exclude-newer", metavar="DATE_OR_DURATION", help="Ignore newer files, in both ecosystems."),
+        click.option("--offline", is_flag=True, help="Use only the cache."),
         click.option("--no-build", is_flag=True, help="Never build a source distribution."),
-        click.option("--build-network", is_flag=True, help="Let the code of builds use the network."),
-        click.option("--pre", is_flag=True, help="Let pre-releases of wheels compete."),
+        click.option("--build-network", is_flag=True, help="Allow builds to use the network."),
+        click.option("--pre", is_flag=True, help="Allow pre-releases of wheels."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
 def changing(command: Command) -> Command:
-    """How a prefix is changed."""
+    """How a command changes a prefix."""
     options = (
-        click.option("--adopt", is_flag=True, help="Take over a path that no package owns, if its bytes are the same."),
-        click.option("--set-aside", is_flag=True, help="Keep a path that no package owns under another name."),
+        click.option("--adopt", is_flag=True, help="Take over existing files that no package owns, if they are equal."),
+        click.option("--set-aside", is_flag=True, help="Rename existing files that no package owns."),
         click.option("--allow-clobber", multiple=True, metavar="PATTERN", help="Which package yields where two bring"
                      " one path."),
-        click.option("--allow-link-scripts", is_flag=True, help="Run the link scripts of conda packages."),
-        click.option("--compile", "compile", flag_value="yes", help="Compile modules to bytecode (default: python does,"
-                     " as it imports them)."),
-        click.option("--no-compile", "compile", flag_value="no", help="Do not, whatever BRIDGE_COMPILE says."),
-        click.option("--allow-external-symlinks", is_flag=True, help="Accept conda packages with links that leave the"
-                     " prefix."),
-        click.option("--refuse-startup-code", is_flag=True, help="Refuse wheels with code that every start of python"
-                     " runs (.pth, sitecustomize, usercustomize)."),
-        click.option("--override-frozen", is_flag=True, help="Change the environment though it is marked as frozen."),
+        click.option("--allow-link-scripts", is_flag=True, help="Run link scripts of conda packages."),
+        click.option("--compile", "compile", flag_value="yes", help="Compile modules to bytecode (default: python does"
+                     " so on import)."),
+        click.option("--no-compile", "compile", flag_value="no", help="Do not compile, despite BRIDGE_COMPILE."),
+        click.option("--allow-external-symlinks", is_flag=True, help="Accept conda packages with symlinks that leave"
+                     " the prefix."),
+        click.option("--refuse-startup-code", is_flag=True, help="Refuse wheels with code that runs at every start"
+                     " of python (.pth, sitecustomize, usercustomize)."),
+        click.option("--override-frozen", is_flag=True, help="Change an environment that is marked as frozen."),
         click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process."),
-        click.option("--durability", metavar="full|batched|none", help="What outlives a power failure: each file"
-                     " by itself, all of it by one sync (default), or nothing is synced."),
+        click.option("--durability", metavar="full|batched|none", help="What to sync to disk: each file, everything"
+                     " with one sync (default), or nothing."),
         click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
 def lock(command: Command) -> Command:
-    """How long to wait for another process."""
+    """How long to wait for the lock of an environment."""
     return click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process.")(
         command
     )
 
 
 def output(command: Command) -> Command:
-    """How it is shown."""
+    """How results are printed."""
     options = (
         click.option("--json", is_flag=True, help="Print one JSON document (see `bridge schema COMMAND`)."),
-        click.option("-q", "--quiet", is_flag=True, help="Only errors and warnings."),
-        click.option("-v", "--verbose", is_flag=True, help="More of what happens."),
-        click.option("--no-progress", is_flag=True, help="No progress display."),
+        click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings."),
+        click.option("-v", "--verbose", is_flag=True, help="Print more details."),
+        click.option("--no-progress", is_flag=True, help="Do not show progress."),
         click.option("--color", metavar="auto|always|never", help="Colours (default: auto)."),
     )
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
@@ -120,15 +120,17 @@ def requirements(command: Command) -> Command:
         click.option("-r", "--requirements-file", "files", multiple=True, metavar="FILE", type=click.Path(),
                      help="requirements.txt, environment.yml, pyproject.toml or pylock.toml."),
         click.option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pyproject.toml."),
-        click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Its dependency groups."),
+        click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Groups of a pyproject.toml."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), cast("Command", with_words))
 
 
 def level_of(text: str) -> int:
-    """The level of zstd that `--compression` names. Raises `UsageError` (`compression`)."""
+    """The zstd level for a value of `--compression`. Raises `UsageError` (`compression`)."""
     if text == "best":
         return BEST_LEVEL
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= HIGHEST_LEVEL):
-        raise UsageError("compression", f"--compression {text} is no level", hint="name one of 1 to 22, or `best`")
+        raise UsageError(
+            "compression", f"--compression: {text!r} is not a level", hint="give a number from 1 to 22, or `best`"
+        )
     return int(text)

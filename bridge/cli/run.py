@@ -1,4 +1,4 @@
-"""One command's run: its settings, its renderer, and the session it opens."""
+"""One run of a command: settings, renderer, session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Run"]
 
 
 class Run:
-    """One command: its settings, its renderer, and the session it opens. `documents`: what `show` is given to show."""
+    """One run of a command. `documents` is the module that builds the JSON documents."""
 
     def __init__(self, options: Mapping[str, object]) -> None:
         known = {key: value for key, value in options.items() if key in config.OPTIONS}
@@ -36,14 +36,14 @@ class Run:
         )
 
     @contextmanager
-    def session(self, asked: Request | None = None) -> Iterator[Session]:
-        """The ports of this run; its warnings are printed when it ends.
+    def session(self, request: Request | None = None) -> Iterator[Session]:
+        """Open the ports of this run, and print its warnings at the end.
 
-        :param asked: what files say of channels and indexes counts where no option says otherwise.
+        :param request: its files may name channels and indexes; options of the command line beat them.
         """
-        settings = asked.applied(self.settings) if asked is not None else self.settings
-        locked = asked.locked if asked is not None else {}
-        self.render.warn(asked.warnings if asked is not None else ())
+        settings = request.applied(self.settings) if request is not None else self.settings
+        locked = request.locked if request is not None else {}
+        self.render.warn(request.warnings if request is not None else ())
         with (
             self.render.progress() as progress,
             Session(settings, progress, locked, lambda text: self.render.warn([text])) as session,
@@ -54,7 +54,7 @@ class Run:
                 self.render.warn(session.warnings)
 
     def show(self, value: Callable[[], object], render: Callable[[], None]) -> None:
-        """Print a result: the document with `--json`, else text."""
+        """Print a result: a document with `--json`, else text."""
         if self.settings.json:
             self.render.document(value())
         else:
@@ -70,5 +70,5 @@ class Run:
     def prefix(self) -> Path:
         """The environment. Raises `UsageError` (`no-prefix`)."""
         if self.settings.prefix is None:
-            raise UsageError("no-prefix", "no environment is named", hint="name it with -p DIR, or activate one")
+            raise UsageError("no-prefix", "no environment was given", hint="give one with -p DIR, or activate one")
         return self.settings.prefix

@@ -1,7 +1,7 @@
-"""The standard streams of the process, whatever the caller made of them: closed, full, or without UTF-8.
+"""Make the standard streams usable, even closed, full, or without UTF-8.
 
-What a closed or full standard output makes of data is an error that a person is told, with exit status 7. What a
-closed or full standard error makes of messages is nothing: a command goes on without them.
+If standard output is closed or full, the command fails with exit status 7. Messages that standard error does not take
+are dropped.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from bridge.errors import FaultError
 __all__ = ["flush", "is_unicode", "prepare"]
 
 _MOST_DIGITS = 4  # of a terminal's columns
-_MODES = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)  # by descriptor: writing to the second fails as if it were closed
+_MODES = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)  # by descriptor; writes to 1 still fail
 
 
 class _Data(io.FileIO):
-    """Standard output. The first write that the system refuses is an error of the command; what follows is dropped."""
+    """Standard output: the first refused write is an error of the command; later output is dropped."""
 
     _is_lost = False
 
@@ -43,13 +43,13 @@ class _Data(io.FileIO):
             raise FaultError(
                 "output",
                 f"the results cannot be written to standard output: {reason}",
-                hint="what the command changed stays changed; give it an output that takes what it prints",
+                hint="changes that the command made remain; redirect the output to a writable place",
                 objects={"errno": error.errno},
             ) from error
 
 
 class _Messages(io.FileIO):
-    """Standard error: messages that nobody can read are dropped."""
+    """Standard error: messages that cannot be written are dropped."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         with suppress(OSError):
@@ -60,9 +60,8 @@ class _Messages(io.FileIO):
 def prepare() -> None:
     """Make the standard streams of this process usable.
 
-    A descriptor of 0 to 2 that is closed is opened on the null device: else the next file that is opened gets its
-    number, and whoever prints writes into that file. Characters that the encoding of a stream lacks are written as
-    backslash escapes; in UTF-8 these are lone surrogates, of which JSON knows the escapes.
+    Closed descriptors 0 to 2 are opened on the null device; otherwise the next opened file would get such a number and
+    receive what is printed. Characters that the encoding lacks (in UTF-8: lone surrogates) become backslash escapes.
     """
     for descriptor, mode in enumerate(_MODES):
         try:
@@ -73,7 +72,7 @@ def prepare() -> None:
     if sys.stdin is None:
         sys.stdin = io.StringIO()
     for name in ("COLUMNS", "LINES"):
-        # rich reads any digits as a size, and Python reads no number of more than 4300 of them.
+        # rich converts any digits, and Python refuses numbers of more than 4300 digits.
         if len(os.environ.get(name, "")) > _MOST_DIGITS:
             del os.environ[name]
     sys.stdout = _text(_Data(1, "w", closefd=False), sys.stdout)
@@ -96,10 +95,6 @@ def is_unicode(stream: TextIO) -> bool:
 
 
 def flush() -> None:
-    """Write out what the streams hold.
-
-    :raises FaultError: `output`: standard output does not take it.
-    :raises BrokenPipeError: its reader went away.
-    """
+    """Flush both streams. Raises `FaultError` (`output`) and `BrokenPipeError`."""
     sys.stderr.flush()
     sys.stdout.flush()

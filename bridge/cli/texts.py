@@ -1,4 +1,4 @@
-"""Texts of strangers and long lists, made fit for a terminal."""
+"""Make foreign texts and long lists fit for a terminal."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["few", "safe", "short"]
 
 
 def short(origin: str) -> str:
-    """A channel by its name, an index by its host: the whole URL is in the document of `--json`."""
+    """The name of a channel or the host of an index; `--json` has the whole URL."""
     url = masked(origin).rstrip("/")
     last = url.rsplit("/", 1)[-1]
     return urlsplit(url).netloc or url if last == "simple" else last
 
 
 def few(items: Sequence[str], most: int = 3) -> str:
-    """The first `most` items, and how many there are besides."""
+    """The first `most` items and the number of the others."""
     shown = ", ".join(items[:most])
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
 def safe(text: str) -> str:
-    """Foreign text for a terminal: markup escaped, control and direction characters shown as escapes (W19)."""
+    """Escape markup, control characters and direction characters in foreign text."""
     text = masked(text)
     shown = "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
     from rich.markup import escape

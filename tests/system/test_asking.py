@@ -68,12 +68,17 @@ def test_no_index_is_named_that_would_not_help(bridge: Bridge) -> None:
     [
         ("", {}, 2, "Usage: bridge"),
         ("create -p ./file -c host python", {}, 4, "choose another path"),
-        ("create -p ./new -c host -r ./file", {}, 2, "nothing is asked for in ./file"),
+        ("create -p ./new -c host -r ./file", {}, 2, "no requirements in ./file"),
         ("create -p ./new -c host python", {"BRIDGE_CACHE_DIR": "/dev/null/cache"}, 7, "BRIDGE_CACHE_DIR"),
         ("resolve -c host python --name-map ./none.json", {}, 2, "--name-map"),
         ("resolve -c host --batch ./none.jsonl", {}, 2, "none.jsonl cannot be read: No such file"),
-        ("resolve -c host --batch ./lines.jsonl", {}, 2, "it is no JSON object"),
-        ("resolve -c host --batch ./text.jsonl", {}, 2, "text.jsonl:2 is no request\n  `conda` is no list of texts"),
+        ("resolve -c host --batch ./lines.jsonl", {}, 2, "not a JSON object"),
+        (
+            "resolve -c host --batch ./text.jsonl",
+            {},
+            2,
+            "2 is not a request\n  `conda` is not a list of strings",
+        ),
         ("resolve -c host --batch ./lines.jsonl numpy", {}, 2, "--batch takes its requests from its file"),
         ("resolve --channel= python", {}, 2, "a channel without a name"),
     ],
@@ -98,6 +103,4 @@ def test_a_fault_of_our_own_is_one_clear_error(
 
     monkeypatch.setattr(run.Run, "__init__", fail)
     assert cli.main(["list"]) == 7
-    assert (
-        "error[internal]: a fault in bridge itself: ZeroDivisionError: nobody thought of it" in capsys.readouterr().err
-    )
+    assert "error[internal]: a bug in bridge: ZeroDivisionError: nobody thought of it" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command about the caches."""
+"""`bridge cache`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["cache"]
 def cache(
     settings: Settings, *, verifies: bool = False, prunes: bool = False, older_than: str = ""
 ) -> caches.Inspection:
-    """Where the caches are and how large; pruned of what was not used for the time given, and of what is damaged.
+    """Inspect the caches; with `prunes`, remove old and damaged entries first.
 
-    Raises `UsageError` (`option-value`) for a time that makes no sense, and what `caches.prune` raises.
+    Raises `UsageError` (`option-value`) for an invalid duration, and what `caches.prune` raises.
     """
     if not prunes:
         return caches.inspect(settings.cache_dir, verifies=verifies)

@@ -33,24 +33,26 @@ __all__ = ["adopt", "create", "install", "recover", "remove", "repair", "update"
 _Planned = Callable[[], tuple[PrefixState, Plan, Sources]]
 
 
-def create(path: Path, wanted: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
-    """A new environment. Raises `OwnershipError` (`prefix-exists`), `UsageError` (`prefix-parent`) before all else."""
+def create(path: Path, request: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
+    """Create an environment. Raises `OwnershipError` (`prefix-exists`) and `UsageError` (`prefix-parent`) first."""
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise OwnershipError(
             "prefix-exists",
-            f"{path} is there already",
+            f"{path} exists already",
             hint=f"add to it with: bridge install -p {path}, or choose another path"
             if (path / META).is_dir()
-            else "choose another path, or an empty folder: a new environment takes the place of nothing else",
+            else "choose another path or an empty directory",
         )
-    above = next(folder for folder in path.parents if os.path.lexists(folder))
-    if not above.is_dir():
+    parent = next(each for each in path.parents if os.path.lexists(each))
+    if not parent.is_dir():
         raise UsageError(
-            "prefix-parent", f"{path} cannot be made: {above} is no folder", hint="choose another path with -p DIR"
+            "prefix-parent",
+            f"{path} cannot be created: {parent} is not a directory",
+            hint="choose another path with -p DIR",
         )
     channels = session.channels(packs_late=not is_dry_run)
     names = session.names(channels.urls)
-    resolution = session.resolve(wanted, channels, names)
+    resolution = session.resolve(request, channels, names)
     session.warnings += resolution.warnings
     planned = plans.diff(PrefixState(prefix=path), resolution, path)
     if is_dry_run:
@@ -60,40 +62,39 @@ def create(path: Path, wanted: Request, session: Session, *, is_dry_run: bool = 
     return create_prefix(planned, Sources(session=session, channels=channels, names=names))
 
 
-def install(path: Path, wanted: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
-    """Add requirements. What is installed is kept where it can be, and never dropped silently for want of a root."""
-    return _solved(path, wanted, session, lambda state: (), is_dry_run=is_dry_run)  # noqa: ARG005 - nothing moves
+def install(path: Path, request: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
+    """Add requirements. Installed packages keep their versions where possible; unrequested packages stay installed."""
+    return _solved(path, request, session, lambda state: (), is_dry_run=is_dry_run)  # noqa: ARG005 - updates nothing
 
 
 def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
-    """Bring packages to the newest that fits; without names, all of them."""
+    """Update packages to the newest versions that fit; without names, all of them."""
 
-    def moving(state: PrefixState) -> Collection[str]:
+    def updating(state: PrefixState) -> Collection[str]:
         chosen = [each for name in names for each in plans.matching(state, name)] if names else state.installed
         return {each.meta_path for each in chosen}
 
-    return _solved(path, Request(requirements=()), session, moving, is_dry_run=is_dry_run)
+    return _solved(path, Request(requirements=()), session, updating, is_dry_run=is_dry_run)
 
 
 def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
-    """Take packages away, and what came only for their sake; what pip put there too. Needs no network."""
+    """Remove packages, those installed by pip too, and what was installed only for them. Needs no network."""
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
-        found = prefix.require(path, is_brief=True)
-        plan = plans.removal(plans.with_unmanaged(found), session.target, names)
-        going = [old for old in leaving(plan) if old not in found.installed]
-        state = replace(found, installed=(*found.installed, *going))
+        state = prefix.require(path, is_brief=True)
+        plan = plans.removal(plans.with_unmanaged(state), session.target, names)
+        unmanaged = [old for old in leaving(plan) if old not in state.installed]
         return (
-            state,
-            replace(plan, keep=tuple(each for each in plan.keep if each in found.installed)),
-            _sources(session, found),
+            replace(state, installed=(*state.installed, *unmanaged)),
+            replace(plan, keep=tuple(each for each in plan.keep if each in state.installed)),
+            _sources(session, state),
         )
 
     return _run(path, planned, session, is_dry_run=is_dry_run)
 
 
 def adopt(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
-    """Give records to what pip put there on its own."""
+    """Write records for what pip installed."""
     from bridge.install.adopt import adopt as adopt_present
 
     _check_changeable(path, session)
@@ -102,16 +103,15 @@ def adopt(path: Path, names: Sequence[str], session: Session, *, is_dry_run: boo
 
 def repair(
     path: Path,
-    found: Report,
+    report: Report,
     session: Session,
     *,
     is_dry_run: bool = False,
-    show: Callable[[Repair], None] = lambda repair: None,  # noqa: ARG005 - nobody watches
+    show: Callable[[Repair], None] = lambda repair: None,  # noqa: ARG005
 ) -> AppliedPlan:
-    """Install again what an audit found damaged, write this prefix into what names another, and clear away what is
-    left over, in one transaction.
+    """In one transaction reinstall damaged packages, rewrite files that name another prefix, and remove leftovers.
 
-    :param show: gets what is to be done, before anything is written.
+    :param report: of the audit; `show` receives the repair before anything is written.
     """
     from bridge.install.repair import plan_repair
 
@@ -119,38 +119,43 @@ def repair(
     repairs: list[Repair] = []
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
-        planned = plan_repair(path, found, lambda state: _sources(session, state))
+        planned = plan_repair(path, report, lambda state: _sources(session, state))
         repairs.append(planned)
         show(planned)
         return planned.state, planned.plan, planned.sources
 
     if is_dry_run:
         return AppliedPlan(plan=planned()[1])
-    if not any(finding.repair and "--fix" in finding.repair for finding in found.findings):
+    if not any(finding.repair and "--fix" in finding.repair for finding in report.findings):
         return AppliedPlan(plan=Plan(prefix=path, target=session.target))
-    return change_prefix(path, planned, session, besides=lambda staging: repairs[0].stage(staging))  # noqa: PLW0108 - there is none yet
+    return change_prefix(path, planned, session, besides=lambda staging: repairs[0].stage(staging))  # noqa: PLW0108 - planned later
 
 
 def recover(path: Path) -> recovery.Recovery:
-    """Settle an interrupted transaction, and remove what killed creations of this environment left beside it."""
+    """Recover an interrupted transaction, and remove what killed runs of `create` left beside the prefix."""
     killed = clear_killed(path)
     undone = recovery.Recovery(state="restored", transaction=killed[-1] if killed else None)
     if killed and not os.path.lexists(path):
         return undone
     prefix.check(path)
-    found = recovery.recover(path)
-    return undone if killed and found.state == "nothing" else found
+    recovered = recovery.recover(path)
+    return undone if killed and recovered.state == "nothing" else recovered
 
 
 def _solved(
-    path: Path, wanted: Request, session: Session, moving: Callable[[PrefixState], Collection[str]], *, is_dry_run: bool
+    path: Path,
+    request: Request,
+    session: Session,
+    updating: Callable[[PrefixState], Collection[str]],
+    *,
+    is_dry_run: bool,
 ) -> AppliedPlan:
-    """Change the environment into what solves what was asked of it before, and what is wanted now."""
+    """Solve for earlier and new requests together, and change the environment accordingly."""
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
         state = prefix.require(path, is_brief=True)
         sources = _sources(session, state)
-        return state, plan_change(state, wanted, sources, moving(state)), sources
+        return state, plan_change(state, request, sources, updating(state)), sources
 
     return _run(path, planned, session, is_dry_run=is_dry_run)
 
@@ -163,10 +168,7 @@ def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -
 
 
 def _check_changeable(path: Path, session: Session) -> None:
-    """Whether `path` is an environment that may be changed; asked for a dry run too, which tells what would happen.
-
-    Raises `UsageError` (`not-an-environment`) and `OwnershipError` (`frozen-environment`, CEP 22).
-    """
+    """Raise `UsageError` (`not-an-environment`) or `OwnershipError` (`frozen-environment`, CEP 22); dry runs too."""
     prefix.check(path)
     if not session.settings.override_frozen:
         check_not_frozen(path)

@@ -1,4 +1,4 @@
-"""`bridge convert`: wheels from files and from the index as conda packages; one that fails does not stop the others."""
+"""`bridge convert`: convert wheels to conda packages; a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _FEWEST_BATCHES = 32  # before any has more than one
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """Who does it: so many processes here, or a Dask cluster's workers."""
+    """Where to convert: in `jobs` processes here, or on the workers of a Dask scheduler."""
 
     jobs: int = 1
     dask: str | None = None
 
     @property
     def is_here(self) -> bool:
-        """Whether this process does all of it."""
+        """Whether this process does all the work."""
         return self.dask is None and self.jobs == 1
 
 
@@ -129,7 +129,7 @@ def _readable(texts: Sequence[str]) -> tuple[list[str], tuple[JobResult, ...]]:
 
 
 def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[list[Job], list[JobResult]]:
-    """A wheel of each project, to be converted; what could not be built has failed."""
+    """Build a wheel of each project; returns jobs, and results for builds that failed."""
     jobs, failed = [], []
     for number, folder in enumerate(projects):
         work = scratch / str(number)
@@ -150,12 +150,12 @@ def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[l
 
 
 def write_report(path: Path, document: Mapping[str, object]) -> None:
-    """Write the JSON document of a conversion to a file. Raises `FaultError`."""
+    """Write the JSON document to a file. Raises `FaultError`."""
     fs.publish_file(path, [masked(json.dumps(document, indent=2, ensure_ascii=False)).encode() + b"\n"])
 
 
 def _run(jobs: Sequence[Job], task: ConversionTask, session: Session, workers: Workers) -> Iterator[JobResult]:
-    """Every job, done by whom it may be, in the order in which they end."""
+    """Run every job; results come in the order of completion."""
     if workers.is_here:
         yield from map(Converter(task, session).perform, jobs)
         return
@@ -169,9 +169,9 @@ def _run(jobs: Sequence[Job], task: ConversionTask, session: Session, workers: W
                 batch = futures[future]
                 try:
                     yield from future.result()
-                except BrokenExecutor:  # one job took its process with it, and that took all others
+                except BrokenExecutor:  # one process died, which breaks the whole pool
                     lost += batch
-                except Exception as error:  # noqa: BLE001 - each kind of cluster has its own for "the worker died"
+                except Exception as error:  # noqa: BLE001 - each cluster has its own error for a dead worker
                     if len(batch) == 1:
                         yield _died(batch[0], error)
                     again += [[job] for job in batch if len(batch) > 1]
@@ -181,13 +181,13 @@ def _run(jobs: Sequence[Job], task: ConversionTask, session: Session, workers: W
 
 
 def _batches(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Several jobs a task where there are many: to hand one over takes a cluster some milliseconds."""
+    """Group many jobs into tasks: handing over a task takes a cluster some milliseconds."""
     size = max(1, min(_LARGEST_BATCH, len(jobs) // _FEWEST_BATCHES))
     return [list(jobs[place : place + size]) for place in range(0, len(jobs), size)]
 
 
 def _alone(job: Job, task: ConversionTask) -> Iterator[JobResult]:
-    """A job that was in a pool that broke, in one of its own: only the one that breaks it again is to blame."""
+    """Repeat a job of a broken pool in a pool of its own, which identifies the job that breaks it."""
     with executor(2) as pool:
         try:
             yield pool.submit(perform, job, task).result()
@@ -206,7 +206,7 @@ def _died(job: Job, error: BaseException) -> JobResult:
 
 
 def _closure(wanted: Request, session: Session) -> list[Job]:
-    """The wheels of one joint solution: what was asked for, and what no channel has. Raises `NoSolutionError`."""
+    """The wheels of one joint solution. Raises `NoSolutionError`."""
     roots = [algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}") for each in wanted.requirements]
     channels = session.channels()
     found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, session.names(channels.urls))
@@ -220,7 +220,7 @@ def _text(record: Record) -> str:
 
 
 def _file(record: Record, session: Session) -> IndexFile:
-    """The index's file of a record of the solution."""
+    """The file of the index for a record of the solution."""
     known = IndexFile.of_record(record)
     for file in session.index.files(known.project) if record.origin else ():
         if (file.filename, file.url) == (known.filename, known.url):

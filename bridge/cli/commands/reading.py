@@ -1,4 +1,4 @@
-"""The commands that read an environment: what is there, whose it is, why, and whether it is whole."""
+"""The commands that read an environment: `audit`, `list`, `owner`, `why`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge import __version__
+from bridge import __version__, prefix
 from bridge.audit.finding import INTERRUPTED, Report
 from bridge.audit.report_cache import ReportCache
 from bridge.cli.session import Session
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.model import PrefixState
     from converters.names import NameMap
 
-# What is looked up in the process's environment (`bridge.audit.look.inspect`, `bridge.audit.look.caches`).
+# The environment variables that an audit reads (`bridge.audit.look.inspect`, `bridge.audit.look.caches`).
 _ENVIRONMENT = frozenset(
     """HOME PYTHONPATH PYTHONUSERBASE PYTHONNOUSERSITE LD_LIBRARY_PATH CONDA_PKGS_DIRS MAMBA_ROOT_PREFIX
     RATTLER_CACHE_DIR PIXI_CACHE_DIR UV_CACHE_DIR PIP_CACHE_DIR XDG_CACHE_HOME""".split()  # noqa: SIM905
@@ -36,19 +36,19 @@ __all__ = ["audit", "inventory", "owner", "why", "write_audit"]
 
 
 def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bool = False) -> Report:
-    """Read, hash and judge an environment; what the last audit found, where nothing has changed since.
+    """Audit an environment, or return the last report if nothing has changed since.
 
-    :param is_fresh: read and hash everything, whatever is remembered.
-    :param is_online: ask the indexes which of the installed versions were yanked; nothing is remembered then.
+    :param is_fresh: read and hash everything; ignore the last report.
+    :param is_online: ask the indexes for yanked versions; such a report is not kept.
     """
     with share(path, session.settings.lock_timeout):
         memory = ReportCache(session.settings.cache_dir / "audit", path, _circumstances(session))
 
         def prepare() -> None:
-            import bridge.audit.run  # noqa: F401 - a remembered audit needs none of it
+            import bridge.audit.run  # noqa: F401 - a kept report needs none of it
 
-            with suppress(BridgeError):  # It is told where it is asked for.
-                session.target  # noqa: B018 - found out once, and kept
+            with suppress(BridgeError):  # Reported where it is used.
+                session.target  # noqa: B018 - a cached property
 
         if not pending_in(path):
             if is_fresh or is_online:
@@ -57,7 +57,7 @@ def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bo
                 return remembered
         from bridge.audit.run import start
 
-        # What the names and the target are is found out while the files are read.
+        # Names and target are determined while other processes read the files.
         with start(path, tree=memory.tree) as running:
             urls = session.channel_urls(running.state)
             names = session.names(urls, running.state)
@@ -74,17 +74,17 @@ def audit(path: Path, session: Session, *, is_fresh: bool = False, is_online: bo
 
 
 def pending_in(path: Path) -> bool:
-    """Whether a transaction of the prefix waits to be settled; `False` where there is no prefix."""
+    """Whether a prefix exists and has an interrupted transaction."""
     return path.is_dir() and pending(path) is not None
 
 
 def _circumstances(session: Session) -> str:
-    """All that an audit depends on beside the prefix and the paths outside it."""
+    """Everything that an audit depends on besides files."""
     settings = session.settings
     named = {
         key: value for key, value in os.environ.items() if key in _ENVIRONMENT or key.startswith("CONDA_OVERRIDE_")
     }
-    # The virtual packages follow from these; to detect them takes longer than to compare an environment.
+    # Virtual packages follow from these; detecting them takes longer than comparing an environment.
     libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else ""
     machine = (os.uname(), libc, settings.platform, settings.virtual_packages)
     asked = (settings.channels, settings.has_channels, settings.name_map, settings.channel_priority)
@@ -94,17 +94,16 @@ def _circumstances(session: Session) -> str:
 def write_audit(
     path: Path, report: Report, session: Session, *, html: str | None, bills: Sequence[str]
 ) -> tuple[Path, ...]:
-    """Write the page and the bills of materials, each whole or not at all; returns where they are.
+    """Write the HTML report and the bills of materials, each atomically; return their paths.
 
     Raises `UsageError` (`sbom-library`, `report-folder`) and `FaultError`.
     """
     targets = [Path(os.path.abspath(each)) for each in (*([html] if html else ()), *bills)]
     for target in targets:
         if not target.parent.is_dir():
-            raise UsageError("report-folder", f"{target} cannot be written: {target.parent} is no folder")
+            raise UsageError("report-folder", f"{target} cannot be written: {target.parent} is not a directory")
     if not targets:
         return ()
-    from bridge import prefix
     from bridge.audit.report.facts import gather
     from bridge.audit.report.page import page
     from bridge.audit.report.sbom import bill_of_materials
@@ -121,8 +120,7 @@ def write_audit(
 
 
 def inventory(path: Path, session: Session) -> PackageList:
-    """What is installed, and from where."""
-    from bridge import prefix
+    """The installed packages and their sources."""
     from bridge.audit.queries import package_list
 
     state = prefix.require(path)
@@ -130,8 +128,7 @@ def inventory(path: Path, session: Session) -> PackageList:
 
 
 def why(path: Path, name: str, session: Session) -> Reasons:
-    """Why a package is there. Raises `UsageError` (`not-installed`)."""
-    from bridge import prefix
+    """Why a package is installed. Raises `UsageError` (`not-installed`)."""
     from bridge.audit.queries import why as give_reasons
 
     state = prefix.require(path)
@@ -139,11 +136,10 @@ def why(path: Path, name: str, session: Session) -> Reasons:
 
 
 def owner(path: Path, wanted: str) -> Ownership:
-    """Who owns a path, given relative to the prefix or to the working directory, or absolute.
+    """The owners of a path: absolute, or relative to the prefix or the working directory.
 
-    Raises `UsageError` (`outside-environment`) where it names nothing in the prefix.
+    Raises `UsageError` (`outside-environment`).
     """
-    from bridge import prefix
     from bridge.audit.queries import ownership
 
     state = prefix.require(path)
@@ -160,8 +156,8 @@ def _in_prefix(path: Path, wanted: str) -> str:
     if relative.is_absolute() or relative.parts[:1] == ("..",):
         raise UsageError(
             "outside-environment",
-            f"{wanted} does not lie in {path}",
-            hint="give a path in the environment, relative to it or absolute; name the environment with -p DIR",
+            f"{wanted} is not inside {path}",
+            hint="give a path inside the environment, absolute or relative to it; -p DIR names the environment",
         )
     return relative.as_posix()
 

@@ -1,4 +1,4 @@
-"""Planning a change of an environment: one solve for what is asked now, what was asked before, and what is there."""
+"""Plan a change of an environment: one solve for new requests, earlier requests and installed packages."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["plan_change"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """What one change is planned from.
+    """The inputs of one plan.
 
-    :param state: the packages whose records count: without those that another installer replaced (`replaced`).
-    :param moving: meta paths of the installed packages that are to be brought up to date.
+    :param state: the prefix without the packages that another installer replaced (`replaced`).
+    :param moving: meta paths of the installed packages to update.
     :param untrue: meta paths of the records in `state` whose dist-info is gone.
     """
 
@@ -41,17 +41,17 @@ class _Case:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names that are asked for now."""
+        """The requested names."""
         return frozenset(canonicalize_name(each.name) for each in self.wanted.requirements)
 
 
 def plan_change(state: PrefixState, wanted: Request, sources: Sources, moving: Collection[str] = ()) -> Plan:
-    """The plan that meets `wanted` and brings `moving` (meta paths) up to date.
+    """Plan to satisfy `wanted` and to update `moving` (meta paths), keeping installed packages where possible.
 
-    What was installed is kept where it can be. A package that another installer removed is installed again where it is
-    asked for, moves, or is needed by what comes; a distribution that another installer put there meets needs and stays
-    as it is. Raises `NoSolutionError`, `NetworkError`; `OwnershipError` (`foreign-distribution`) where `moving` names
-    what another installer replaced.
+    A package that another installer removed is reinstalled if it is requested, updated, or needed by a new package. A
+    distribution of another installer satisfies requirements and stays as it is. Raises `NoSolutionError`,
+    `NetworkError`, and `OwnershipError` (`foreign-distribution`) if `moving` names a package that another installer
+    replaced.
     """
     case = _case(state, wanted, sources, frozenset(moving))
     again = frozenset(each.meta_path for each in case.state.installed if _is_wanted(each, case))
@@ -76,7 +76,7 @@ def plan_change(state: PrefixState, wanted: Request, sources: Sources, moving: C
 def _case(state: PrefixState, wanted: Request, sources: Sources, moving: frozenset[str]) -> _Case:
     others = foreign(state, sources.session.target)
     names = {canonicalize_name(each.name) for each in wanted.requirements}
-    if sources.session.settings.adopt:  # What is asked for takes the place of what another installer put there.
+    if sources.session.settings.adopt:  # A requested package replaces the distribution of another installer.
         others = tuple(each for each in others if each.project not in names)
     if len(moving) < len(state.installed):
         for each in others:
@@ -96,7 +96,7 @@ def _case(state: PrefixState, wanted: Request, sources: Sources, moving: frozens
 
 
 def _check_replaced(plan: Plan, case: _Case) -> None:
-    """Whether nothing comes in the place of what another installer replaced: neither would be whole afterwards."""
+    """Refuse to install over a package that another installer replaced: both would be incomplete afterwards."""
     coming = {name for each in incoming(plan) for name in (each.record.name, *each.record.pypi_names)}
     for each in case.others:
         if each.replaces is not None and not coming.isdisjoint({each.project, each.replaces.record.name}):
@@ -104,16 +104,16 @@ def _check_replaced(plan: Plan, case: _Case) -> None:
 
 
 def _tell_dropped(case: _Case) -> None:
-    """Warn of the environment's channels that did not answer. An update that could ask none of them was none."""
+    """Warn about channels of the environment that did not answer; raise if an update reached none of them."""
     channels, session = case.sources.channels, case.sources.session
     remote = [url for url, text in zip(channels.urls, channels.texts, strict=True) if text != "host"]
     if case.moving and channels.dropped and len(channels.dropped) == len(remote):
         raise next(iter(channels.dropped.values()))
-    session.warnings += [f"what came from it stays as it is: {error.message}" for error in channels.dropped.values()]
+    session.warnings += [f"its packages stay as they are: {error.message}" for error in channels.dropped.values()]
 
 
 def _is_wanted(installed: Installed, case: _Case) -> bool:
-    """Whether a package whose record is not true is asked for by name, or moves."""
+    """Whether a package whose record is untrue is requested by name or updated."""
     if installed.meta_path not in case.untrue:
         return False
     names = {canonicalize_name(installed.record.name), *installed.record.pypi_names}
@@ -125,7 +125,7 @@ def _has(installed: Installed, needed: Collection[str]) -> bool:
 
 
 def _needed(found: Resolution, plan: Plan, case: _Case) -> frozenset[str]:
-    """The names of what comes and of what is asked for now, and of all that these need."""
+    """The names of new and requested packages and of their dependencies."""
     texts = {each.text for each in case.wanted.requirements}
     agenda = [each.record.name for each in incoming(plan)]
     agenda += [each.record.name for each in found.packages if not texts.isdisjoint(each.requested)]
@@ -143,7 +143,7 @@ def _needed(found: Resolution, plan: Plan, case: _Case) -> frozenset[str]:
 
 
 def _without(found: Resolution, others: Iterable[Foreign]) -> Resolution:
-    """The solution without the distributions that other installers put there: they are there."""
+    """The solution without the distributions of other installers."""
     urls = {each.file.url for each in others}
     return replace(found, packages=tuple(each for each in found.packages if each.record.url not in urls))
 
@@ -152,7 +152,7 @@ def _was_replaced(found: Foreign, state: PrefixState) -> OwnershipError:
     return OwnershipError(
         "foreign-distribution",
         _warning(found),
-        hint=f"record what is there: bridge adopt -p {state.prefix} {found.project}; then ask again",
+        hint=f"record it with `bridge adopt -p {state.prefix} {found.project}`, then repeat the command",
     )
 
 
@@ -163,7 +163,7 @@ def _warning(found: Foreign) -> str:
 
 
 def _kept(case: _Case) -> dict[str, str]:
-    """Installed packages by the resolver's identifiers, to be kept where they do; what is to move is not kept."""
+    """The installed packages to prefer, by the resolver's identifiers, without those to update."""
     kept: dict[str, str] = {}
     for installed in case.state.installed:
         record = installed.record
@@ -177,10 +177,10 @@ def _kept(case: _Case) -> dict[str, str]:
 
 
 def _resolve(case: _Case, again: frozenset[str]) -> Resolution:
-    """Solve for the new requirements, those of before, and the presence of all that is installed.
+    """Solve for new and earlier requests and the presence of every installed package.
 
-    What carries the same project as something that comes now gives way to it, with what was asked for its sake: one
-    package of several distributions to their wheels, and wheels to the package that carries them.
+    An installed package gives way, with its requests, to a new package of the other ecosystem that provides the same
+    project: a conda package of several distributions to their wheels, or wheels to such a package.
     """
     gone: set[str] = set()
     while True:
@@ -193,7 +193,7 @@ def _resolve(case: _Case, again: frozenset[str]) -> Resolution:
 
 
 def _superseded(packages: Iterable[Resolved], state: PrefixState) -> Iterator[Installed]:
-    """The installed packages that share a project, in another ecosystem, with one that comes."""
+    """The installed packages that provide the same project as a new package of the other ecosystem."""
     there = {(each.record.ecosystem, each.record.name): each for each in state.installed}
     records = [package.record for package in packages]
     wheels = {record.pypi_names[0]: record for record in records if record.ecosystem == "wheel"}
@@ -208,8 +208,9 @@ def _superseded(packages: Iterable[Resolved], state: PrefixState) -> Iterator[In
 
 
 def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution:
-    """Where the presence of all that is left has no solution, what came for the sake of something else may go; where it
-    still has none, the explanation is of this. What nothing accounts for stays: nobody records that it is not wanted.
+    """Require every installed package; if that has no solution, only those that no request accounts for.
+
+    An error explains the second solve. Packages that nothing accounts for must stay: no record shows them unwanted.
     """
     fresh = {requirement.name for requirement in case.wanted.requirements}
     before = [
@@ -231,7 +232,7 @@ def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution
 
 
 def _present(case: _Case, again: Collection[str]) -> InstalledCandidates:
-    """What the environment offers; a wheel that is to be installed again has to come from where it came from."""
+    """The candidates that the environment offers; a wheel to reinstall must come from its source again."""
     moving = [each.record for each in case.state.installed if each.meta_path in case.moving]
     return InstalledCandidates(
         records=tuple(

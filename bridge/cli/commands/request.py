@@ -1,4 +1,4 @@
-"""What a command line asks for: requirements that were typed, and files of requirements with all they say."""
+"""The request of a command line: typed requirements and requirement files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Request", "read_request"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a command line and its files ask for; what the files say of channels and indexes is in `files`."""
+    """The requirements of a command line and its files; `files` also name channels and indexes."""
 
     requirements: tuple[algebra.Requirement, ...]
     files: tuple[FileRequirements, ...] = ()
@@ -31,12 +31,12 @@ class Request:
 
     @property
     def requires_python(self) -> str | None:
-        """The specifiers of all files, joined: all of them must hold."""
+        """The specifiers of all files; all must hold."""
         return ",".join(file.requires_python for file in self.files if file.requires_python) or None
 
     @property
     def environments(self) -> tuple[str, ...]:
-        """The markers of locks, of which one must hold on the target (PEP 751)."""
+        """The markers of locks; one must hold on the target (PEP 751)."""
         return tuple(marker for file in self.files for marker in file.environments)
 
     @property
@@ -56,7 +56,7 @@ class Request:
         return [warning for file in self.files for warning in file.warnings]
 
     def applied(self, settings: Settings) -> Settings:
-        """The settings with what the files say of channels and indexes; an option of the command line beats a file."""
+        """The settings with the channels and indexes of the files; an option of the command line beats a file."""
         for file in self.files:
             settings = _with_file(settings, file)
         return settings
@@ -79,7 +79,7 @@ def _with_file(settings: Settings, file: FileRequirements) -> Settings:
 
 
 def _known(urls: Iterable[str]) -> tuple[str, ...]:
-    """The public form of URLs, each once; their secrets are remembered for the requests. Raises `UsageError`."""
+    """Unique URLs without their secrets, which are kept for requests. Raises `UsageError`."""
     try:
         return tuple(dict.fromkeys(SECRETS.learn(url) if "://" in url else url for url in urls))
     except ValueError as error:

@@ -23,7 +23,7 @@ _MAX_RECORDING = 1 << 30
 
 
 def resolve(wanted: Request, session: Session, record: Path | None = None) -> Resolution:
-    """One joint solve on the session's target. `record`: the file to which it is written, whatever comes of it."""
+    """Solve jointly. The inputs of the solve and its result go to the file `record`."""
     channels = session.channels()
     names = session.names(channels.urls)
     if record is None:
@@ -46,10 +46,10 @@ def _write(path: Path, document: Mapping[str, object]) -> None:
 
 
 def replay(path: Path) -> Resolution:
-    """Repeat a recorded solve from its file alone.
+    """Repeat a recorded solve, offline.
 
-    Raises `UsageError` (`recording`) for a file that cannot be read, `UnsafeInputError` for one that holds no recorded
-    solve, and what the recorded solve raises.
+    Raises `UsageError` (`recording`) if the file cannot be read, `UnsafeInputError` if it is not a recording, and
+    what the recorded solve raises.
     """
     from bridge.index.strict_json import parse_json
     from bridge.resolve.replay import replay as repeat
@@ -64,9 +64,9 @@ def replay(path: Path) -> Resolution:
 
 
 def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
-    """Solve the requests of a JSON-lines file, one document each, in order; a request that fails is a document too.
+    """Solve the requests of a JSON-lines file in order; a failed request yields an error document.
 
-    A line that is no request is refused before the first is solved. Raises `UsageError` (`batch-file`).
+    All lines are checked before the first solve. Raises `UsageError` (`batch-file`).
     """
     requests = _requests(path)
     channels = session.channels()
@@ -96,12 +96,12 @@ def _request(line: str, where: str) -> dict[str, list[str]]:
     try:
         request = json.loads(line)
         if not isinstance(request, dict):
-            raise TypeError("it is no JSON object")
+            raise TypeError("not a JSON object")
         conda, pypi = request.get("conda", []), request.get("pypi", [])
         for key, texts in (("conda", conda), ("pypi", pypi)):
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-                raise TypeError(f"`{key}` is no list of texts")
+                raise TypeError(f"`{key}` is not a list of strings")
     except (ValueError, TypeError, RecursionError) as error:
         hint = 'a request is {"id": …, "conda": ["numpy >=2"], "pypi": ["rich>=13"]}'
-        raise UsageError("batch-file", f"{where} is no request", context=(str(error),), hint=hint) from error
+        raise UsageError("batch-file", f"{where} is not a request", context=(str(error),), hint=hint) from error
     return {"id": request.get("id"), "conda": conda, "pypi": pypi}
