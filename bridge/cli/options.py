@@ -41,8 +41,8 @@ def sources(command: Command) -> Command:
         click.option("--channel-priority", metavar="strict|flexible", help="strict: only the first channel that has a"
                      " package serves it (default); flexible: all do."),
         click.option("--index-url", metavar="URL", help="Package index (default: from pip's configuration)."),
-        click.option("--extra-index-url", multiple=True, metavar="URL", help="More indexes; the first with a project serves"
-                     " it."),
+        click.option("--extra-index-url", multiple=True, metavar="URL", help="More indexes; the first with a project"
+                     " serves it."),
         click.option("--name-map", metavar="FILE_OR_URL", help="JSON: conda name -> list of PyPI names."),
         click.option("--platform", metavar="SUBDIR", help="Target platform (default: this machine): linux-64, …"),
         click.option("--virtual-package", multiple=True, metavar="NAME=VERSION", help="For the target: __glibc=2.28."),

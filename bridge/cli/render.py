@@ -1,8 +1,7 @@
 """The only place that prints: tables, progress, warnings and errors by rich, documents as JSON.
 
-Data goes to standard output, all else to standard error. Text stays understandable without colour; control characters
-of foreign texts are shown, never sent to the terminal. rich is imported where something is laid out with it, so that a
-document costs no more than JSON.
+Data goes to standard output, everything else to standard error. Text is clear without colour; control characters of
+foreign texts are escaped. rich is imported when it lays something out: a JSON document does not need it.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _MAX_SHOWN = 60  # findings in the terminal; --json has all
 class Renderer:
     """Prints for one run.
 
-    :param color: `auto`, `always` or `never`; `auto` colours a terminal that has not asked for none (`NO_COLOR`).
+    :param color: `auto`, `always` or `never`; `auto` colours a terminal unless `NO_COLOR` is set.
     """
 
     def __init__(self, *, is_json: bool, quiet: bool, verbose: bool, progress: bool, color: str) -> None:
@@ -72,16 +71,16 @@ class Renderer:
         sys.stdout.write(masked(_json(value, indent=2)) + "\n")
 
     def line(self, value: object) -> None:
-        """One JSON document on one line, for a stream of them."""
+        """One JSON document on one line."""
         sys.stdout.write(masked(_json(value)) + "\n")
         sys.stdout.flush()
 
     def text(self, value: str) -> None:
-        """Text as it is, on standard output."""
+        """Unchanged text on standard output."""
         sys.stdout.write(value)
 
     def error(self, failure: BridgeError) -> None:
-        """`error[id]: message`, the context under it, a hint after it."""
+        """`error[id]: message`, its context, its hint."""
         self._say(f"[bold red]error\\[{failure.id}][/]: {safe(failure.message)}")
         for fact in failure.context:
             for line in fact.splitlines():
@@ -95,7 +94,7 @@ class Renderer:
             self._say(f"[yellow]warning[/]: {safe(message)}")
 
     def note(self, message: str) -> None:
-        """What happened, for a person who wants to know; silent with `-q`."""
+        """A message; silent with `-q`."""
         if not self._quiet:
             self._say(safe(message))
 
@@ -104,7 +103,7 @@ class Renderer:
 
     @contextmanager
     def progress(self) -> Iterator[ProgressPort | None]:
-        """A display of downloads while the block runs; `None` where there is no terminal for it."""
+        """Show downloads while the block runs; `None` without a terminal."""
         if not self._progress or self._quiet or not sys.stderr.isatty():
             yield None
             return
@@ -117,8 +116,8 @@ class Renderer:
     # Results
 
     def resolution(self, found: Resolution) -> None:
-        """The solution as a table, and what it cost."""
-        table = _table("package", "version", "build", "from", "asked for", "needed by")
+        """The solution as a table, and its statistics."""
+        table = _table("package", "version", "build", "from", "requested", "required by")
         for resolved in found.packages:
             record = resolved.record
             table.add_row(
@@ -137,9 +136,9 @@ class Renderer:
         )
 
     def plan(self, planned: Plan, *, is_dry_run: bool) -> None:
-        """What is to happen, or happened, to a prefix."""
+        """The operations of a plan."""
         if planned.is_empty:
-            self.note(f"{planned.prefix}: nothing to do, everything asked for is there")
+            self.note(f"{planned.prefix}: nothing to do; all requirements are satisfied")
             return
         if self._quiet:
             return
@@ -161,40 +160,40 @@ class Renderer:
             self.note(f"{planned.prefix}: nothing was changed (--dry-run)")
 
     def outcome(self, done: AppliedPlan) -> None:
-        """The plan that was carried out, and what a person should know of it."""
+        """The executed plan, with warnings."""
         self.plan(done.plan, is_dry_run=False)
         for kept in done.staged.kept_aside if done.staged else ():
-            self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])
+            self.warn([f"{kept.path} was modified; your version is kept as {kept.saved}"])
         if done.link_scripts:
-            self.warn([f"link scripts are not run (--allow-link-scripts runs them): {few(done.link_scripts)}"])
+            self.warn([f"link scripts did not run (--allow-link-scripts runs them): {few(done.link_scripts)}"])
         for remark in done.remarks if self._verbose else ():
             self.note(remark)
         if not done.plan.is_empty:
             self.note(f"{done.plan.prefix}: done in {done.seconds:.1f} s")
 
     def repair(self, planned: Repair) -> None:
-        """What a repair is about to do, before it does it."""
+        """The plan of a repair."""
         if not planned.plan.is_empty:
-            self.note("to be installed again, as it was (-: removed as a second record of its package):")
+            self.note("reinstall (-: remove a second record of a package):")
             self.plan(planned.plan, is_dry_run=False)
         if planned.relocation.files:
-            self.note(f"this prefix is written into: {few(list(planned.relocation.files), 8)}")
+            self.note(f"write this prefix into: {few(list(planned.relocation.files), 8)}")
         if planned.gone:
-            self.note(f"to be cleared away: {few(planned.gone, 8)}")
+            self.note(f"remove leftovers: {few(planned.gone, 8)}")
 
     def repaired(self, done: AppliedPlan, *, is_dry_run: bool) -> None:
-        """What a repair did."""
+        """The result of a repair."""
         for kept in done.staged.kept_aside if done.staged else ():
-            self.warn([f"{kept.path} was changed by hand; your version is kept as {kept.saved}"])
+            self.warn([f"{kept.path} was modified; your version is kept as {kept.saved}"])
         if is_dry_run:
             self.note(f"{done.plan.prefix}: nothing was changed (--dry-run)")
         elif done.plan.is_empty and not done.besides:
-            self.note(f"{done.plan.prefix}: nothing that --fix repairs; the findings name the commands for the rest")
+            self.note(f"{done.plan.prefix}: nothing for --fix to repair; the findings name other commands")
         else:
             self.note(f"{done.plan.prefix}: repaired in {done.seconds:.1f} s")
 
     def conversion(self, found: Conversion) -> None:
-        """What was written where, and of several wheels what became of each."""
+        """The written packages, and a summary for several wheels."""
         for done in found.done:
             for converted in done.packages:
                 self._out.print(f"{safe(str(converted.path))}")
@@ -207,9 +206,9 @@ class Renderer:
             self._summary(found)
 
     def _summary(self, found: Conversion) -> None:
-        table = _table("wheel", "became", "packages", "MB", "seconds")
+        table = _table("wheel", "result", "packages", "MB", "seconds")
         for done in found.done:
-            became = "[red]failed[/]" if done.error else "there already" if done.is_reused else "converted"
+            became = "[red]failed[/]" if done.error else "exists already" if done.is_reused else "converted"
             size = sum(package.record.size or 0 for package in done.packages) / 1e6
             count = len(done.packages) + len(done.wheels)
             table.add_row(safe(done.text.rsplit("/", 1)[-1]), became, str(count), f"{size:.1f}", f"{done.seconds:.2f}")
@@ -218,26 +217,26 @@ class Renderer:
         self.note(f"{len(found.done) - failed} of {len(found.done)} wheels in {found.seconds:.1f} s, {failed} failed")
 
     def report(self, found: Report) -> None:
-        """An audit at a glance: worst first, what belongs together on one line; facts only with `-v`."""
-        told = [each for each in found.findings if self._verbose or each.level != "info"]
-        groups = grouped(told)
+        """The findings, worst first and grouped; level `info` only with `-v`."""
+        shown = [each for each in found.findings if self._verbose or each.level != "info"]
+        groups = grouped(shown)
         for group in groups[:_MAX_SHOWN]:
             self._findings(group)
         if len(groups) > _MAX_SHOWN:
-            self._out.print(f"… and {len(groups) - _MAX_SHOWN} more groups; --json and --html FILE have them all")
+            self._out.print(f"… and {len(groups) - _MAX_SHOWN} more groups; --json and --html FILE show all")
         facts = Counter(each.id for each in found.findings if each.level == "info")
         if facts and not self._verbose:
             self._out.print(f"[cyan]info[/]: {', '.join(f'{count} {name}' for name, count in facts.items())} (-v)")
-        told_apart = ", ".join(f"{count} {source}" for source, count in found.packages.items())
+        by_source = ", ".join(f"{count} {source}" for source, count in found.packages.items())
         count = found.packages.get("unmanaged", 0)
-        # In a venv all packages are pip's.
-        packages = f"{count} packages" if count == sum(found.packages.values()) else told_apart
+        # In a venv pip installed every package.
+        packages = f"{count} packages" if count == sum(found.packages.values()) else by_source
         counts = [f"[{_LEVELS[level]}]{found.count(level)} {level}[/]" for level in LEVELS if found.count(level)]
         verdict = ", ".join(counts) if counts else "[green]nothing found[/]"
         self._out.print(f"{safe(str(found.prefix))}: {packages}; {found.files} files; {verdict}")
         fixable = sum(is_fixable(each) for each in found.findings)
         if fixable:
-            what = "it" if fixable == len(told) == 1 else f"{fixable} of {len(found.findings)} findings"
+            what = "it" if fixable == len(shown) == 1 else f"{fixable} of {len(found.findings)} findings"
             self._out.print(f"`bridge audit -p {safe(shlex.quote(str(found.prefix)))} --fix` repairs {what}")
 
     def _findings(self, group: Sequence[Finding]) -> None:
@@ -255,8 +254,8 @@ class Renderer:
             self._out.print(f"  repair: {safe(shlex.join(first.repair))}")
 
     def inventory(self, found: PackageList) -> None:
-        """Every package of a prefix with its origin."""
-        table = _table("package", "version", "build", "from", "origin", "asked for", "carries")
+        """The packages of a prefix with their origins."""
+        table = _table("package", "version", "build", "from", "origin", "requested", "provides")
         for row in found.rows:
             carried = [f"{each.name} {each.version}" for each in row.distributions]
             is_plain = carried == [f"{row.name} {row.version}"]
@@ -276,38 +275,38 @@ class Renderer:
         self._out.print(table)
 
     def ownership(self, found: Ownership) -> None:
-        """Who owns a path."""
+        """The owners of a path."""
         if not found.owners:
-            there = "nobody owns it" if found.actual is not None else "there is no such path, and nobody owns one"
+            there = "no package owns it" if found.actual is not None else "no such path, and no package owns one"
             self._out.print(f"{safe(found.path)}: {there}")
         shown = found.owners if self._verbose else found.owners[:_MAX_OWNERS]
         for owner in shown:
             what = f" ({owner.files} files below it)" if owner.files is not None else ""
             self._out.print(f"{safe(found.path)}: [bold]{safe(owner.owner)}[/], as {owner.role}{what}")
-            for what, said in (("from", masked(owner.url or "")), ("sha256", owner.sha256)):
-                if said and (owner.files is None or len(found.owners) == 1):
-                    self._out.print(f"  {what} {safe(said)}")
+            for what, value in (("from", masked(owner.url or "")), ("sha256", owner.sha256)):
+                if value and (owner.files is None or len(found.owners) == 1):
+                    self._out.print(f"  {what} {safe(value)}")
         if len(found.owners) > len(shown):
-            self._out.print(f"… and {len(found.owners) - len(shown)} more packages; -v and --json have them all")
+            self._out.print(f"… and {len(found.owners) - len(shown)} more packages; -v and --json show all")
 
     def reasons(self, found: Reasons) -> None:
-        """Why packages are there."""
+        """Why packages are installed."""
         for reason in found.packages:
             row = reason.row
             origin = masked(row.origin or row.installer or "somewhere")
-            how = "was put there by" if row.source == "unmanaged" else f"comes from {row.source}:"
+            how = "was installed by" if row.source == "unmanaged" else f"comes from {row.source}:"
             self._out.print(f"[bold]{safe(row.owner)}[/] {how} {safe(origin)}")
             if row.is_requested:
-                self._out.print(f"  it was asked for: {safe(', '.join(row.requested) or 'by name')}")
+                self._out.print(f"  requested as: {safe(', '.join(row.requested) or 'by name')}")
             for edge in reason.required_by:
                 self._out.print(f"  {safe(edge.dependant.label)} needs {safe(edge.text)}")
             if not row.is_requested and not reason.required_by:
-                self._out.print("  nothing needs it")
-            self._out.print(f"  it carries {safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
+                self._out.print("  no package requires it")
+            self._out.print(f"  provides {safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
             self._out.print(f"  {safe(reason.because)}")
 
     def cache(self, found: Inspection, *, is_pruned: bool) -> None:
-        """The parts of the cache with their sizes, and what was removed."""
+        """The parts of the cache with their sizes, and what `--prune` removed."""
         table = _table("part", "files", "size", "what")
         for part in found.parts:
             table.add_row(safe(part.name), str(part.files), _bytes(part.size), safe(part.what))
@@ -315,7 +314,7 @@ class Renderer:
         self.note(f"{found.directory}: {_bytes(sum(part.size for part in found.parts))}")
         if is_pruned:
             self.note(f"removed {found.removed} files, {_bytes(found.freed)}")
-        after = "removed" if is_pruned else "it is fetched again when it is needed; --prune removes it"
+        after = "removed" if is_pruned else "fetched again when needed; --prune removes it"
         self.warn(f"damaged: {path} ({after})" for path in found.damaged)
 
 
@@ -330,7 +329,7 @@ def _bytes(count: int) -> str:
 
 
 class _Bars:
-    """rich's progress bars behind the port of `bridge.fetch`. Calls come from many threads."""
+    """Progress bars of rich for the port of `bridge.fetch`. Thread-safe."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -353,12 +352,12 @@ class _Bars:
 
 
 def _json(value: object, indent: int | None = None) -> str:
-    """JSON that standard output can encode. A lone surrogate, of a name that is not UTF-8, is escaped there."""
+    """JSON that standard output can encode; lone surrogates (names that are not UTF-8) are escaped."""
     return json.dumps(value, indent=indent, ensure_ascii=not is_unicode(sys.stdout))
 
 
 def _console(is_error: bool, forced: bool | None) -> Console:
-    """A console that wraps nothing where nobody sees an edge: what goes to a file or a pipe keeps its lines."""
+    """A console that does not wrap lines in files and pipes."""
     from rich.console import Console
 
     console = Console(

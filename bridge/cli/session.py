@@ -1,4 +1,4 @@
-"""One run: the settings, and the ports that are made from them, each when it is first needed."""
+"""One run: the settings and the ports made from them, each when it is first needed."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
 
 
 def default_names() -> dict[str, list[str]]:
-    """The shipped name map: well-known conda names that differ from PyPI's, and names that mean two things."""
+    """The shipped name map: conda names that differ from PyPI's, and names with two meanings."""
     found: dict[str, list[str]] = json.loads(get_data("bridge", "data/names.json") or b"{}")
     return found
 
 
-# What is assumed of a target that is not this machine; `--virtual-package` says otherwise.
+# Defaults for a target other than this machine; `--virtual-package` overrides them.
 _FOREIGN = {
     "linux": (("__unix", "0", "0"), ("__linux", "5.10", "0"), ("__glibc", "2.17", "0")),
     "osx": (("__unix", "0", "0"), ("__osx", "11.0", "0")),
@@ -51,7 +51,7 @@ _FOREIGN = {
 
 
 class Session:
-    """Settings and ports of one run. Use it in a `with` statement: it holds connections and threads."""
+    """Settings and ports of one run. A context manager, for it holds connections and threads."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Session:
         tell: Callable[[str], None] | None = None,
     ) -> None:
         """:param locked: project → the files that a lock names; no index is asked for these.
-        :param tell: is given at once what a person must know beforehand; by default it is a warning as others.
+        :param tell: receives urgent warnings at once; the default adds them to `warnings`.
         """
         self._locked = locked or {}
         self.settings = settings
@@ -102,7 +102,7 @@ class Session:
 
     @cached_property
     def target(self) -> Target:
-        """The target without a python: this machine, or `--platform`, with `--virtual-package` laid over it."""
+        """The target, without a python: this machine or `--platform`, modified by `--virtual-package`."""
         from bridge.channels._rattler import current_subdir, detect_virtual_packages
         from converters.target import Target
 
@@ -116,12 +116,11 @@ class Session:
         return Target(subdir=subdir, virtual_packages=packages)
 
     def channels(self, state: PrefixState | None = None, *, packs_late: bool = False) -> Channels:
-        """The channels given with `-c`; for an environment without them, those that its packages came from.
+        """The channels given with `-c`, else those that the packages of the environment came from.
 
-        Of the latter one that is gone is passed over: what is installed of it stays, and blocks nothing else.
+        One of the latter that does not answer is skipped; its installed packages stay.
 
-        :param packs_late: the interpreter may be packed while the rest is solved and fetched; its record has no hash
-            until then.
+        :param packs_late: pack the interpreter during solve and fetch; its record has no hash until then.
         """
         from bridge.channels.sources import Channels
 
@@ -191,8 +190,8 @@ class Session:
         source = self.settings.name_map or "what channels and the environment say"
         names = NameMap(table, source, defaults=default_names())
         if names.rejected:
-            said = ", ".join(names.rejected[:5])
-            self.warnings.append(f"{len(names.rejected)} rows of the name map make no sense and are left out: {said}")
+            rejected = ", ".join(names.rejected[:5])
+            self.warnings.append(f"{len(names.rejected)} invalid rows of the name map are ignored: {rejected}")
         return names
 
     def _read_names(self, source: str) -> dict[str, object]:
@@ -206,7 +205,7 @@ class Session:
         try:
             table = parse_json(page.content, source)
         except UnsafeInputError as error:
-            raise UnsafeInputError("name-map", f"{source} is no name map", context=(error.message,)) from error
+            raise UnsafeInputError("name-map", f"{source} is not a name map", context=(error.message,)) from error
         if not isinstance(table, dict):
             raise UnsafeInputError("name-map", f"{source}: a name map is an object: conda name -> list of PyPI names")
         return table
@@ -235,7 +234,7 @@ class Session:
         offered: InstalledCandidates | None = None,
         hashes: Mapping[str, frozenset[str]] | None = None,
     ) -> Catalog:
-        """What the resolver asks: the channels and the index, and what is installed already."""
+        """What the resolver reads: channels, index and installed packages."""
         from bridge.resolve import Catalog
         from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates, RecordsWithInstalled
 
@@ -280,9 +279,9 @@ class Session:
             )
         except NoSolutionError as error:
             for url, failure in channels.dropped.items():
-                if local_path(url) is None:  # What is lacking may be there.
+                if local_path(url) is None:  # The missing package may be there.
                     raise failure from error
-                error.context = (*error.context, f"{failure.message}; the environment has packages of it")
+                error.context = (*error.context, f"{failure.message}; the environment has packages from it")
             raise self.explained(error, wanted.requirements) from error
         if isinstance(catalog.index, IndexWithInstalled):
             self.warnings += [
@@ -297,7 +296,7 @@ class Session:
 
     @cached_property
     def _configured_constraints(self) -> tuple[algebra.Requirement, ...]:
-        """What pip is configured to hold every solution to (its option `constraint`)."""
+        """The constraints from pip's configuration."""
         if not self.settings.constraints:
             return ()
         from bridge.requirements.files.pip_format import read_constraints
@@ -310,7 +309,7 @@ class Session:
         channels: Channels,
         offered: InstalledCandidates | None = None,
     ) -> None:
-        """What can be refused without a solve: channels that are not configured, damaged files of this machine."""
+        """Refuse, before a solve, channels that are not configured and damaged local files."""
         from bridge.resolve.preflight import check_channels
 
         origins = {record.origin: record.origin for record in (offered.records if offered is not None else ())}
@@ -321,7 +320,7 @@ class Session:
             check_local_files(requirements)
 
     def explained(self, error: NoSolutionError, requirements: Sequence[algebra.Requirement]) -> NoSolutionError:
-        """The error, with what later indexes have of what is asked for."""
+        """The error, with the candidates that later indexes have."""
         from bridge.index import Index
         from bridge.resolve.preflight import with_other_indexes
 

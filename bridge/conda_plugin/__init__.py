@@ -1,8 +1,8 @@
-"""The conda plugin of bridge (entry point group `conda`): the hooks, and nothing that takes time to import.
+"""The hooks of the conda plugin (entry point group `conda`).
 
-conda imports this module each time it starts, so every hook imports its part when conda calls it. A hook that the
-running conda does not know (23.11 knows subcommands and health checks only) is never called. Nothing else in bridge
-imports this package, and only this package imports conda.
+conda imports this module at every start, so each hook imports its part when it is called. conda never calls hooks that
+it does not know (23.11 knows subcommands and health checks only). Nothing else in bridge imports this package, and
+only this package imports conda.
 
 Source: conda's `conda/plugins/hookspec.py` and `types.py`, 23.11 to 26.7.
 """
@@ -28,7 +28,7 @@ PATTERNS = ("*.bridge.yml", "*.bridge.yaml")  # `environment.yml` belongs to con
 
 
 def hook(function: Hook) -> Hook:
-    """Mark `function` as an implementation of the conda hook of the same name; without conda it stays as it is."""
+    """Mark `function` as the implementation of a conda hook; without conda return it unchanged."""
     try:
         from conda.plugins import hookimpl
     except ImportError:
@@ -49,7 +49,7 @@ def conda_subcommands() -> Iterable[object]:
 
 @hook
 def conda_health_checks() -> Iterable[object]:
-    """The findings of `bridge audit` in `conda doctor`, and their repair where conda can offer one (26.5 on)."""
+    """`bridge audit` in `conda doctor`, with its repair from conda 26.5 on."""
     from conda.plugins.types import CondaHealthCheck
 
     from bridge.conda_plugin.health import check, fix
@@ -57,7 +57,7 @@ def conda_health_checks() -> Iterable[object]:
     known = getattr(CondaHealthCheck, "__dataclass_fields__", {})
     more = {
         "fixer": fix,
-        "summary": "Find what `bridge audit` finds: files without owner, unmet needs of wheels, false records",
+        "summary": "Run `bridge audit`: files without an owner, unmet requirements of wheels, wrong records",
         "fix": "Run `bridge audit --fix`",
     }
     yield CondaHealthCheck(name="bridge", action=check, **{key: more[key] for key in more if key in known})
@@ -65,7 +65,7 @@ def conda_health_checks() -> Iterable[object]:
 
 @hook
 def conda_post_solves() -> Iterable[object]:
-    """The warning, before conda asks, that a solved change would break what a wheel needs."""
+    """Warn before conda asks, if a solved change would break a requirement of a wheel."""
     from conda.plugins.types import CondaPostSolve
 
     from bridge.conda_plugin.warning import after_solve
@@ -75,7 +75,7 @@ def conda_post_solves() -> Iterable[object]:
 
 @hook
 def conda_pre_transaction_actions() -> Iterable[object]:
-    """The same warning for changes that conda does not solve: archives by path or URL, explicit lists."""
+    """The same warning for changes without a solve: archives by path or URL, explicit lists."""
     from conda.plugins.types import CondaPreTransactionAction
 
     from bridge.conda_plugin.transaction import NeedsAction
@@ -85,7 +85,7 @@ def conda_pre_transaction_actions() -> Iterable[object]:
 
 @hook
 def conda_environment_specifiers() -> Iterable[object]:
-    """Environment files whose conda part and `pip:` part are solved as one."""
+    """Environment files whose conda and `pip:` parts are solved together."""
     from conda.plugins.types import CondaEnvironmentSpecifier
 
     from bridge.conda_plugin.specifier import JointEnvironmentSpec
@@ -101,7 +101,7 @@ def conda_environment_specifiers() -> Iterable[object]:
 
 @hook
 def conda_environment_exporters() -> Iterable[object]:
-    """Environment files whose `pip:` part names each wheel by its URL and hash."""
+    """Environment files that name each wheel by URL and hash."""
     from conda.plugins.types import CondaEnvironmentExporter
 
     from bridge.conda_plugin.exporter import export
@@ -117,9 +117,9 @@ def conda_environment_exporters() -> Iterable[object]:
 
 @hook
 def conda_package_extractors() -> Iterable[object]:
-    """Wheels that explicit lists and clones name by URL, from conda 26.7 on.
+    """Wheels in explicit lists and clones, from conda 26.7 on.
 
-    conda 26.5 asks the hook too, but names the record after the wheel's file and cannot remove such a package.
+    conda 26.5 calls the hook too, but names the record after the wheel's file and cannot remove such a package.
     """
     from conda import __version__
 

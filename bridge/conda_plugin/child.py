@@ -1,7 +1,4 @@
-"""Run bridge in a process of its own.
-
-An interpreter that used rattler may abort while it finalises (see `bridge.__main__`), and conda finalises its own.
-"""
+"""Run bridge in a child process: an interpreter that used rattler may abort while it finalises (`bridge.__main__`)."""
 
 from __future__ import annotations
 
@@ -14,13 +11,13 @@ from dataclasses import dataclass
 
 __all__ = ["Answer", "ask", "call"]
 
-# `-c` puts the working directory first on `sys.path`; a folder there could pass for a module of ours.
+# `-c` puts the working directory first on `sys.path`, where a directory could shadow our modules.
 _START = "import sys; sys.path[:] = filter(None, sys.path); from bridge.__main__ import run; run()"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a command printed with `--json`: `document` is `None` where it was no JSON object."""
+    """The output of a command with `--json`; `document` is `None` if it is not a JSON object."""
 
     status: int
     document: Mapping[str, object] | None
@@ -28,7 +25,7 @@ class Answer:
 
     @property
     def complaint(self) -> str:
-        """Why it failed: the error of its document, else what it wrote to standard error."""
+        """Why the command failed: the error document, else standard error."""
         error = (self.document or {}).get("error")
         if isinstance(error, dict):
             context = [str(line) for line in error.get("context", ())]
@@ -38,13 +35,13 @@ class Answer:
 
 
 def call(words: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run bridge on this terminal and return its exit status; 128 + N where signal N ended it, as shells say."""
+    """Run bridge on this terminal and return its exit status, or 128 + N if signal N ended it."""
     with subprocess.Popen(_command(words), env=dict(environ)) as child:
         while True:
             try:
                 status = child.wait()
             except KeyboardInterrupt:
-                continue  # The terminal sent it to the child too, which puts back what it changed; wait for that.
+                continue  # The terminal interrupts the child too; wait until it has rolled back.
             return status if status >= 0 else 128 - status
 
 

@@ -1,4 +1,4 @@
-"""`conda export --format bridge`: an environment.yml whose `pip:` part names each wheel by its URL and hash."""
+"""`conda export --format bridge`: an environment.yml that names each wheel by URL and hash."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ __all__ = ["document", "export", "wheel_line", "wheel_lines"]
 def export(environment: Any) -> str:  # noqa: ANN401 - conda's `Environment`
     """The environment file of a conda `Environment` that was read from a prefix.
 
-    Raises conda's `CondaValueError` where it was not, or where it was solved anew for another platform: the wheels of
-    another platform are not known.
+    Raises conda's `CondaValueError` for any other, and for another platform, whose wheels are unknown.
     """
     from conda.base.context import context
     from conda.exceptions import CondaValueError
@@ -27,11 +26,11 @@ def export(environment: Any) -> str:  # noqa: ANN401 - conda's `Environment`
     from bridge.prefix import read
 
     if not environment.prefix or environment.platform != context.subdir:
-        raise CondaValueError("this format is written of an environment on its own platform only")
+        raise CondaValueError("this format can only export an existing environment, on its own platform")
     state = read(Path(environment.prefix))
     wheels = {each.record.name for each in state.installed if each.record.ecosystem == "wheel"}
     asked = [each for each in environment.requested_packages if each.name not in wheels]
-    # An index that wheels came from is no channel.
+    # Wheels come from indexes, which are not channels.
     indexes = {each.record.origin.rstrip("/") for each in state.installed if each.record.ecosystem == "wheel"}
     channels = [each for each in environment.config.channels if each.rstrip("/") not in indexes]
     return document(
@@ -62,7 +61,7 @@ def document(
 
 
 def wheel_lines(state: PrefixState) -> list[str]:
-    """One line of pip's for each distribution that no conda package installed, sorted."""
+    """A pip requirement for each distribution that no conda package installed, sorted."""
     records = {
         path.rpartition("/")[0]: installed for installed in state.installed for path in paths_of(installed.entries)
     }
@@ -77,9 +76,9 @@ def wheel_lines(state: PrefixState) -> list[str]:
 
 
 def wheel_line(distribution: Distribution, record: Installed | None) -> str:
-    """`NAME @ URL#sha256=…` where the origin is known, by a record or by direct_url.json (PEP 610); else NAME==VERSION.
+    """`NAME @ URL#sha256=…` if a record or direct_url.json (PEP 610) gives the origin, else `NAME==VERSION`.
 
-    A record of another version does not count: pip replaced the wheel behind its back.
+    A record of another version is ignored: pip has replaced its wheel.
     """
     name = canonicalize_name(distribution.name)
     if record is not None and record.record.version == distribution.version and "://" in record.record.url:
@@ -96,7 +95,7 @@ def _direct(distribution: Distribution, name: str) -> str | None:
     if isinstance(vcs, dict) and vcs.get("vcs") and vcs.get("commit_id"):
         return f"{name} @ {vcs['vcs']}+{url}@{vcs['commit_id']}"
     if not isinstance(archive, dict):
-        return f"{name} @ {url}"  # a folder
+        return f"{name} @ {url}"  # a directory
     hashes = archive.get("hashes")
     digest = hashes.get("sha256") if isinstance(hashes, dict) else None
     return f"{name} @ {url}" + (f"#sha256={digest}" if digest else "")

@@ -1,7 +1,7 @@
-"""Wheels in explicit lists and clones: conda unpacks a wheel through `bridge convert`.
+"""Let conda unpack wheels through `bridge convert`.
 
-`conda list --explicit` and `conda create --clone` name a wheel by its URL. conda fetches it, but only a plugin can
-unpack it (`conda_package_extractors`, conda 26.7 on).
+`conda list --explicit` and `conda create --clone` name a wheel by URL. conda fetches it, but needs a plugin to unpack
+it (`conda_package_extractors`, from conda 26.7 on).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ["extract"]
 
 
 def extract(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> None:
-    """Unpack the wheel `source` into `destination` as the conda package that bridge makes of it.
+    """Convert the wheel `source` and unpack the conda package into `destination`.
 
-    Raises conda's `CondaValueError` where it cannot be converted, or becomes several packages (one a python).
+    Raises conda's `CondaValueError` if the conversion fails or yields several packages (one for each python).
     """
     from conda.base.context import context
     from conda.exceptions import CondaValueError

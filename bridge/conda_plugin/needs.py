@@ -24,7 +24,7 @@ __all__ = ["Broken", "Change", "broken_needs"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What conda is about to do: conda names that go, and the versions of those that come."""
+    """A change by conda: the names it removes, and the versions it installs."""
 
     removed: frozenset[str]
     installed: Mapping[str, str]
@@ -36,7 +36,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """One need that the change would break. `becomes`: what is there instead (`1.0`), or `None`: nothing."""
+    """A requirement that the change would break. `becomes`: the new version (`1.0`), or `None` if removed."""
 
     wheel: str
     need: str
@@ -50,7 +50,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """A distribution that python finds, and the record that put it there, if one did."""
+    """A distribution that python finds, and its conda record, if any."""
 
     distribution: Distribution
     record: Installed | None
@@ -65,7 +65,7 @@ class _Found:
 
 
 def broken_needs(state: PrefixState, subdir: str, change: Change) -> tuple[Broken, ...]:
-    """The needs of the wheels that stay, which are met now and would not be, sorted; none without a python."""
+    """The requirements of remaining wheels that the change would break, sorted; none without a python."""
     if state.python is None:
         return ()
     found = _found(state)
@@ -95,14 +95,14 @@ def _of_wheel(
 
 
 def _stranded(wheels: list[_Found], before: Python, after: Python | None) -> Iterator[Broken]:
-    """Every wheel that stays in the site-packages of a python that goes."""
+    """Every remaining wheel, for a python that is removed or changes its minor version."""
     for wheel in sorted(wheels, key=lambda each: each.label):
         need = f"python {before.minor[0]}.{before.minor[1]}"
         yield Broken(wheel=wheel.label, need=need, name="python", becomes=after.version if after else None)
 
 
 def _found(state: PrefixState) -> dict[str, _Found]:
-    """Project → what python finds of it."""
+    """Project → its distribution."""
     owners = {
         path.rpartition("/")[0]: installed
         for installed in state.installed
@@ -117,7 +117,7 @@ def _found(state: PrefixState) -> dict[str, _Found]:
 
 
 def _owner(distribution: Distribution, owners: Mapping[str, Installed], state: PrefixState) -> Installed | None:
-    """The record of a dist-info, unless pip put another version there behind its back."""
+    """The record that owns a dist-info."""
     owner = owners.get(distribution.path)
     if owner is None and state.site_packages is not None:  # conda's records of noarch packages are package-relative
         owner = owners.get(f"site-packages/{distribution.path.rpartition('/')[2]}")
@@ -130,9 +130,9 @@ def _is_touched(wheel: _Found, change: Change) -> bool:
 
 
 def _later(there: _Found, change: Change) -> tuple[str, str | None]:
-    """What goes by the distribution's name after the change, and its version.
+    """The name and version of the distribution after the change.
 
-    The version of a conda package is the project's only where the two agree now; else the need counts as met.
+    If the versions of a conda package and its project differ now, the requirement counts as satisfied.
     """
     version = there.distribution.version
     project = canonicalize_name(there.distribution.name)
@@ -165,7 +165,7 @@ def _requirements(distribution: Distribution, target: Target) -> Iterator[Requir
 
 
 def _fits(specifiers: str, version: str) -> bool:
-    """Whether a version fits by PEP 440; what cannot be read fits, for nothing can be said of it."""
+    """Whether a version satisfies specifiers by PEP 440; unreadable ones count as satisfied."""
     try:
         return SpecifierSet(specifiers).contains(version, prereleases=True)
     except (InvalidSpecifier, InvalidVersion):

@@ -1,7 +1,6 @@
-"""`conda env create --env-spec bridge`: environment files whose conda part and `pip:` part are solved as one.
+"""`conda env create --env-spec bridge`: environment files whose conda and `pip:` parts are solved together.
 
-bridge solves; conda installs the conda packages that came out, each pinned to its version and build, and its pip
-installs the wheels, each by URL and hash. So neither chooses anything by itself.
+bridge solves. conda installs the conda packages, pinned to version and build; pip installs the wheels by URL and hash.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _NAMES = frozenset({"bridge", "bridge-environment-yaml"})
 
 
 class JointEnvironmentSpec(EnvironmentSpecBase):  # type: ignore[misc]  # conda is not typed
-    """An environment file by the name `*.bridge.yml`, or any that is read with `--env-spec bridge`."""
+    """An environment file named `*.bridge.yml`, or any file read with `--env-spec bridge`."""
 
     detection_supported = True
 
@@ -38,20 +37,20 @@ class JointEnvironmentSpec(EnvironmentSpecBase):  # type: ignore[misc]  # conda 
         self._path = Path(filename or "")
 
     def can_handle(self) -> bool:
-        """Whether the file is ours by its name or by choice: conda's own reader keeps every other `*.yml`."""
+        """Whether the file is ours, by its name or by `--env-spec`; conda's own reader keeps every other file."""
         is_named = any(fnmatch.fnmatch(self._path.name, pattern) for pattern in PATTERNS)
         is_chosen = context.environment_specifier in _NAMES
-        return (is_named or is_chosen) and bool(self._said)
+        return (is_named or is_chosen) and bool(self._content)
 
     @property
     def env(self) -> Any:  # noqa: ANN401 - conda's `Environment`
-        """The environment, solved. Raises `CondaValueError` with bridge's explanation where there is no solution."""
+        """The solved environment. Raises `CondaValueError` with the explanation if there is no solution."""
         packages = self._solution()
         conda = [each for each in packages if each["source"] == "conda"]
         wheels = [each for each in packages if each["source"] != "conda"]
-        variables = self._said.get("variables")
+        variables = self._content.get("variables")
         return Environment(
-            name=self._said.get("name"),
+            name=self._content.get("name"),
             platform=context.subdir,
             config=EnvironmentConfig(channels=tuple(dict.fromkeys(str(each["channel"]) for each in conda))),
             requested_packages=[_pinned(each) for each in conda],
@@ -60,7 +59,7 @@ class JointEnvironmentSpec(EnvironmentSpecBase):  # type: ignore[misc]  # conda 
         )
 
     @property
-    def _said(self) -> Mapping[str, Any]:
+    def _content(self) -> Mapping[str, Any]:
         try:
             found = yaml.safe_load(self._path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -68,12 +67,12 @@ class JointEnvironmentSpec(EnvironmentSpecBase):  # type: ignore[misc]  # conda 
         return found if isinstance(found, dict) else {}
 
     def _solution(self) -> Sequence[Mapping[str, Any]]:
-        said = self._said
+        content = self._content
         words = ["resolve", "-r", str(self._path), "--platform", context.subdir]
-        if not said.get("channels"):
+        if not content.get("channels"):
             words += [part for name in context.channels for url in Channel(name).base_urls for part in ("-c", url)]
-        if any(isinstance(each, dict) and each.get("pip") for each in said.get("dependencies") or ()):
-            words.append("conda:pip")  # conda installs wheels with the environment's own
+        if any(isinstance(each, dict) and each.get("pip") for each in content.get("dependencies") or ()):
+            words.append("conda:pip")  # conda installs wheels with the pip of the environment
         if context.offline:
             words.append("--offline")
         answer = ask(words)

@@ -1,4 +1,4 @@
-"""`conda bridge …`: every command of bridge, with conda's environments by name and conda's active environment."""
+"""`conda bridge …`: the commands of bridge, with conda's environment names and active environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bridge.conda_plugin.child import call
 
 __all__ = ["run", "with_channels", "with_prefixes"]
 
-_WITHOUT_ENVIRONMENT = frozenset({"create", "resolve"})  # commands that no environment tells the channels
+_WITHOUT_ENVIRONMENT = frozenset({"create", "resolve"})  # commands without an environment to take channels from
 
 
 def run(words: Sequence[str]) -> int:
@@ -32,11 +32,11 @@ def run(words: Sequence[str]) -> int:
 
 
 def with_prefixes(words: Sequence[str], prefix_of: Callable[[str, bool], str]) -> list[str]:
-    """`words` with `-n NAME`, `-nNAME`, `--name NAME` and `--name=NAME` as `-p PREFIX`.
+    """Replace `-n NAME`, `-nNAME`, `--name NAME` and `--name=NAME` by `-p PREFIX`.
 
-    :param prefix_of: the prefix of a name; the flag says whether the environment is still to be made.
+    :param prefix_of: the prefix of a name; the flag is true for an environment to create.
 
-    The command that `run` starts has options of its own, and what follows `--` is no option.
+    Words after `--`, and those of the command that `run` starts, are left alone.
     """
     made: list[str] = []
     is_new = tuple(words[:1]) == ("create",)
@@ -61,7 +61,7 @@ def with_prefixes(words: Sequence[str], prefix_of: Callable[[str, bool], str]) -
 def with_channels(
     words: Sequence[str], configured: Callable[[], Sequence[str]], environ: Mapping[str, str]
 ) -> list[str]:
-    """`words` with `-c` for each configured channel, where neither they, a file nor `BRIDGE_CHANNEL` names any."""
+    """Add `-c` for each configured channel, unless the words, a file or `BRIDGE_CHANNEL` name channels."""
     if not words or words[0] not in _WITHOUT_ENVIRONMENT or environ.get("BRIDGE_CHANNEL"):
         return list(words)
     named = ("-c", "--channel", "-r", "--requirements-file", "-h", "--help")

@@ -1,4 +1,4 @@
-"""conda's action before a transaction: the warning for changes that were not solved."""
+"""Conda's pre-transaction action: the warning for changes without a solve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["NeedsAction"]
 
 
 class NeedsAction(Action):  # type: ignore[misc]  # conda is not typed
-    """Warns when conda verifies the transaction, which is before it changes anything; changes nothing itself."""
+    """Warns when conda verifies the transaction, before it changes anything."""
 
     def verify(self) -> None:
         warn(str(self.target_prefix), self.unlink_precs, self.link_precs)

@@ -1,4 +1,4 @@
-"""Tell, before conda changes an environment, which needs of wheels the change would break."""
+"""Warn, before conda changes an environment, of requirements of wheels that the change would break."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bridge.conda_plugin.needs import Broken, Change, broken_needs
 __all__ = ["after_solve", "text", "warn"]
 
 _log = logging.getLogger(__name__)
-_MANY = 10  # a python that goes breaks every wheel
-_told: set[str] = set()  # conda solves again where a smaller repodata did not do, and a transaction follows a solve
+_MANY = 10  # removing python breaks every wheel
+_reported: set[str] = set()  # conda may solve twice, and a transaction follows a solve
 
 
 class Package(Protocol):
-    """What is read of conda's `PackageRecord`."""
+    """The attributes of conda's `PackageRecord` used here."""
 
     @property
     def name(self) -> str: ...
@@ -27,7 +27,7 @@ class Package(Protocol):
     def version(self) -> str: ...
 
 
-def after_solve(repodata_fn: str, unlink: Iterable[Package], link: Iterable[Package]) -> None:  # noqa: ARG001 - as conda calls it
+def after_solve(repodata_fn: str, unlink: Iterable[Package], link: Iterable[Package]) -> None:  # noqa: ARG001 - conda's signature
     """The hook after a solve, before it shows its plan."""
     from conda.base.context import context
 
@@ -35,26 +35,26 @@ def after_solve(repodata_fn: str, unlink: Iterable[Package], link: Iterable[Pack
 
 
 def warn(prefix: str, unlink: Iterable[Package], link: Iterable[Package]) -> None:
-    """Write the warning to standard error, once for each change. It stops nothing, and its own faults do not either."""
+    """Write the warning to standard error, once for each change. Never stops conda, even on errors."""
     try:
         if not (Path(prefix) / "conda-meta").is_dir():
             return
         message = text(_broken(Path(prefix), unlink, link), prefix)
-    except Exception:  # noqa: BLE001 - whatever is wrong with an environment, conda's change is not ours to end
-        _log.debug("what this change would break could not be found out", exc_info=True)
+    except Exception:  # noqa: BLE001 - no error here may stop conda
+        _log.debug("the check for broken requirements failed", exc_info=True)
         return
-    if message and message not in _told:
-        _told.add(message)
+    if message and message not in _reported:
+        _reported.add(message)
         sys.stderr.write(message)
         sys.stderr.flush()
 
 
 def text(broken: tuple[Broken, ...], prefix: str) -> str:
-    """The warning; nothing where nothing breaks."""
+    """The warning, or an empty text."""
     if not broken:
         return ""
     wheels = len({each.wheel for each in broken})
-    lines = [f"warning: this change would break what {wheels} wheel{'s need' if wheels > 1 else ' needs'}:"]
+    lines = [f"warning: this change would break requirements of {wheels} wheel{'s' * (wheels > 1)}:"]
     lines += [f"  {each}" for each in broken[:_MANY]]
     if len(broken) > _MANY:
         lines.append(f"  and {len(broken) - _MANY} more")

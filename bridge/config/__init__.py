@@ -1,16 +1,16 @@
-"""`Settings`: what the common options, the environment and pip's configuration say. Reads files; changes nothing.
+"""`Settings`: common options, environment variables and pip's configuration, resolved. Reads files only.
 
-An explicit option beats `BRIDGE_<OPTION>` in the environment, which beats pip's configuration, which beats the default.
-pip's configuration is read as pip reads it (its files in their order, then `PIP_*`), without importing pip.
+An option beats `BRIDGE_<OPTION>`, which beats pip's configuration, which beats the default. pip's configuration is
+read as pip does (its files in order, then `PIP_*`), without importing pip.
 
-The order of the package indexes, which decides who serves a project (the first that has it):
+The first index that has a project serves it. Their order:
 
-1. an index named by option or by `BRIDGE_INDEX_URL`, then those named as extra, in their order: nothing else is asked;
-2. with extra indexes only: these, then what pip is configured to use;
-3. what pip is configured to use: its `index-url`, then its `extra-index-url`.
+1. an index given by option or `BRIDGE_INDEX_URL`, then the extra indexes; no other is asked;
+2. with extra indexes only: these, then the indexes of pip's configuration;
+3. pip's `index-url`, then its `extra-index-url`.
 
-The default index, where nobody named one, always comes last, so that a project of a private index is never looked up
-in the public one first (dependency confusion). pip, for its part, merges them all and takes the highest version.
+The default index always comes last, so that a private project is never looked up in the public index first
+(dependency confusion). pip instead merges all indexes and takes the highest version.
 """
 
 from __future__ import annotations
@@ -58,12 +58,11 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Every common option of the command line, resolved. Times are seconds unless said otherwise.
+    """The resolved common options. Times are in seconds.
 
-    `index_urls` and `channels` come highest priority first. URLs are in their public form; their secrets are known to
-    `bridge.secrets`, but for that of `proxy`. `has_channels`: whether anyone named channels.
-    `exclude_newer` is in milliseconds since the epoch: what was published then or later is excluded. `require_hashes`
-    and `constraints`, which are files, are pip's.
+    `index_urls` and `channels`: highest priority first, without secrets, which `bridge.secrets` keeps; `proxy` keeps
+    its own. `has_channels`: the user named channels. `exclude_newer`: milliseconds since the epoch; files published
+    then or later are excluded. `require_hashes` and `constraints` (files) come from pip's configuration.
     """
 
     prefix: Path | None = None
@@ -108,8 +107,7 @@ class Settings:
     color: Color = "auto"
 
 
-# The keys of `load`'s options are the parameter names of the options in the command-line contract; those of the second
-# group are set by BRIDGE_* or by pip's configuration only.
+# The options of `load`, by parameter name. The second group is set only by BRIDGE_* or pip's configuration.
 # fmt: off
 OPTIONS = frozenset(
     {
@@ -131,10 +129,10 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     """Resolve the settings of one run.
 
     :param options: by parameter name (`index_url`, `no_build`); `None`, `False`, `""` and `()` mean "not given".
-    :param environ: the environment; nothing is read from the process's own.
-    :param now: seconds since the epoch, for a cooldown given as a duration (default: the clock).
+    :param environ: replaces the environment of the process.
+    :param now: seconds since the epoch, for durations of `--exclude-newer` (default: the clock).
 
-    Raises `UsageError` (`option-value`, `pip-configuration`) naming the option or the file, and the value.
+    Raises `UsageError` (`option-value`, `pip-configuration`).
     """
     if unknown := set(options) - OPTIONS:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
@@ -169,7 +167,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         compile=ask.flag("compile"),
         allow_external_symlinks=ask.flag("allow_external_symlinks"),
         refuse_startup_code=ask.flag("refuse_startup_code"),
-        # CEP 22: no configuration may make the override the default, so that BRIDGE_OVERRIDE_FROZEN is not read.
+        # CEP 22: the override must not be configurable, so BRIDGE_OVERRIDE_FROZEN is not read.
         override_frozen=bool(options.get("override_frozen")),
         lock_timeout=ask.number("lock_timeout", 60.0),
         durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
@@ -196,7 +194,7 @@ def _first(environ: Mapping[str, str], names: Iterable[str]) -> str | None:
 
 
 class Lookup:
-    """One value by its key: the option's, else the environment's; errors name the one that was used."""
+    """Looks a value up: the option, else the environment variable. Errors name the one used."""
 
     def __init__(self, options: Mapping[str, object], environ: Mapping[str, str]) -> None:
         self._options = options
@@ -222,7 +220,7 @@ class Lookup:
         return None if value is None else str(value)
 
     def strings(self, key: str) -> tuple[str, ...]:
-        """A repeatable option: in the environment, its values stand apart by white space."""
+        """The values of a repeatable option, separated by white space in the environment."""
         value, _ = self._find(key)
         if value is None:
             return ()
@@ -273,7 +271,7 @@ def _virtual_packages(ask: Lookup) -> tuple[tuple[str, str], ...]:
         name, _, version = text.partition("=")
         if not re.fullmatch(r"__[a-z0-9_]+", name) or not version.strip():
             raise ask.wrong("virtual_package", text, "of the form __NAME=VERSION, as in __glibc=2.28")
-        # What a wheel's tags are judged by are numbers; the rest is a version as conda writes one.
+        # Wheel tags compare with numbers; other virtual packages have conda versions.
         form = _NUMERIC if name in {"__glibc", "__osx"} else _VERSION
         if not form.fullmatch(version.strip()):
             raise ask.wrong("virtual_package", text, "of the form __NAME=VERSION, as in __glibc=2.28")
@@ -303,7 +301,7 @@ def _cutoff(ask: Lookup, text: str, now: float) -> int:
 
 
 def _indexes(ask: Lookup, pip: PipConfiguration) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The indexes and the find-links of this run; the module's docstring states the order and why."""
+    """The indexes and find-links of this run, in the order of the module docstring."""
     named, extra, links = ask.string("index_url"), ask.strings("extra_index_url"), ask.strings("find_links")
     if named is not None:
         return _unique((named, *extra)), links
@@ -317,12 +315,12 @@ def _indexes(ask: Lookup, pip: PipConfiguration) -> tuple[tuple[str, ...], tuple
 
 
 def _without_secrets(ask: Lookup, key: str, urls: Iterable[str]) -> tuple[str, ...]:
-    """The public form of URLs, whose secrets are remembered for the requests. Raises `UsageError`."""
+    """URLs without their secrets, which are kept for requests. Raises `UsageError`."""
     found = []
     for url in urls:
         try:
             if "://" in url or (key != "channel" and _SCHEME.match(url) and not os.path.exists(url)):
-                url = SECRETS.learn(url)  # noqa: PLW2901 - first: it finds passwords that make a URL malformed
+                url = SECRETS.learn(url)  # noqa: PLW2901 - finds passwords that make a URL malformed
                 _check_place(url)
             found.append(url)
         except ValueError as error:
@@ -334,14 +332,14 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 def _check_place(url: str) -> None:
-    """Raise `ValueError` for a URL that names no place: without a host, or with a port that is none."""
+    """Raise `ValueError` for a URL without a host or with an invalid port."""
     parts = urlsplit(url)
     if parts.scheme != "file" and not parts.hostname:
         raise ValueError("it has no host")
     try:
-        _ = parts.port  # Reading it is what checks it.
+        _ = parts.port  # The property validates.
     except ValueError:
-        raise ValueError("its port is none") from None  # What stands there may be a part of a password.
+        raise ValueError("its port is invalid") from None  # The text may contain part of a password.
 
 
 def _unique(urls: Iterable[str]) -> tuple[str, ...]:
@@ -349,10 +347,9 @@ def _unique(urls: Iterable[str]) -> tuple[str, ...]:
 
 
 def default_index() -> str:
-    """The URL of the index that is used where nobody named one: the constant of pypi-simple.
+    """The URL of the default index: a constant of pypi-simple.
 
-    Importing that package costs a quarter of a second, for its HTML and HTTP parts; so the constant is read from its
-    source, and the package is imported only where that does not show it.
+    Importing that package takes a quarter of a second, so the constant is read from its source if possible.
     """
     spec = importlib.util.find_spec("pypi_simple")
     if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
@@ -369,7 +366,7 @@ def _cache_dir(ask: Lookup, environ: Mapping[str, str]) -> Path:
     if named is not None:
         return Path(os.path.abspath(named))
     configured = environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(configured):  # the XDG specification has relative ones ignored
+    if os.path.isabs(configured):  # the XDG specification ignores relative paths
         return Path(configured) / "bridge"
     if sys.platform == "darwin":
         return home_directory(environ) / "Library" / "Caches" / "bridge"

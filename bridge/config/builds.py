@@ -1,4 +1,4 @@
-"""What is configured of builds of source distributions, and which projects may come as wheels or as source only."""
+"""Settings of builds, and pip's `only-binary` and `no-binary`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Formats:
     no_binary: frozenset[str] = frozenset()
 
     def with_others(self, others: Formats) -> Formats:
-        """Both together, as pip adds the options of a file to those of its configuration."""
+        """The union, as pip adds the options of a file to its configuration."""
         only = self.only_binary | others.only_binary
         return Formats(only_binary=only, no_binary=(self.no_binary | others.no_binary) - only)
 
     def bars(self, project: str, *, is_wheel: bool) -> bool:
-        """Whether the files of this kind of a project are no candidates (pip's `FormatControl.get_allowed_formats`)."""
+        """Whether the wheels (or sdists) of a project are excluded (pip's `FormatControl.get_allowed_formats`)."""
         if project in self.only_binary:
             return not is_wheel
         if project in self.no_binary:
@@ -40,13 +40,13 @@ class Formats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSettings:
-    """How builds are run.
+    """How builds run.
 
     :param network: whether the code of a build may use the network.
-    :param timeout: seconds that one build may take; 0 for no limit.
-    :param confinement: `full`: nothing is built where the machine cannot confine it; `best`: it is told.
-    :param variables: further environment variables that builds get.
-    :param mechanisms: of the sandbox, those that may be used.
+    :param timeout: seconds for one build; 0: no limit.
+    :param confinement: if the machine cannot confine a build, `full` refuses it and `best` warns.
+    :param variables: additional environment variables for builds.
+    :param mechanisms: the sandbox mechanisms to use; `None`: all.
     """
 
     network: bool = False
@@ -58,7 +58,7 @@ class BuildSettings:
 
 
 def load_builds(ask: Lookup, pip: PipConfiguration, *, offline: bool) -> BuildSettings:
-    """Read the settings of builds. Raises `UsageError` (`option-value`). `--offline` beats `--build-network`."""
+    """The settings of builds; `--offline` beats `--build-network`. Raises `UsageError` (`option-value`)."""
     return BuildSettings(
         network=ask.flag("build_network") and not offline,
         timeout=ask.number("build_timeout", 3600.0),
@@ -69,7 +69,7 @@ def load_builds(ask: Lookup, pip: PipConfiguration, *, offline: bool) -> BuildSe
 
 
 def formats_of(only_binary: str | None, no_binary: str | None) -> Formats:
-    """Read the values of the two options as pip does: lists by comma or space, of which `:none:` takes back."""
+    """Parse both options as pip does: separated by comma or space; `:none:` clears what precedes it."""
     only, no = _names(only_binary), _names(no_binary)
     return Formats(only_binary=only, no_binary=no - only)
 

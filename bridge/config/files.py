@@ -1,4 +1,4 @@
-"""Reading the files that a person names: on the command line, in the environment, in another file."""
+"""Read files that the user names: on the command line, in the environment, in another file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ _PATIENCE = 10.0  # seconds without a byte
 
 
 def read_named(path: Path, *, limit: int) -> bytes:
-    """The content of what a person named as a file: a regular file, a pipe that somebody writes to, the null device.
+    """The content of a regular file, a pipe or the null device.
 
     :param limit: bytes; at most one more is read and returned.
-    :raises OSError: `ETIMEDOUT` where nobody writes to a pipe, or stops writing; `EINVAL` for a path with NUL in it;
-        else what the system says.
+    :raises OSError: `ETIMEDOUT` for a pipe without a writer, `EINVAL` for a path with NUL, or the system's error.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -31,7 +30,7 @@ def read_named(path: Path, *, limit: int) -> bytes:
         left = limit + 1
         while left > 0:
             block = stream.read(min(left, _BLOCK))
-            if block is None:  # A writer is there, and wrote nothing yet.
+            if block is None:  # There is a writer, but no data yet.
                 if not select.select([stream], [], [], _PATIENCE)[0]:
                     raise OSError(errno.ETIMEDOUT, "nobody writes to the pipe", str(path))
                 continue

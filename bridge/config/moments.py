@@ -1,4 +1,4 @@
-"""Points in time as options and indexes write them: RFC 3339 date-times, dates, durations that count back from now."""
+"""Parse points in time: RFC 3339 date-times, dates, durations before now."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ISO_DURATION = re.compile(
 
 
 def parse_timestamp(text: str) -> int:
-    """An RFC 3339 date-time as milliseconds since the epoch, cut off below. Raises `ValueError`."""
+    """An RFC 3339 date-time as milliseconds since the epoch, truncated. Raises `ValueError`."""
     match = _TIMESTAMP.match(text)
     if match is None:
         raise ValueError(f"not an RFC 3339 date-time: {text!r}")
@@ -28,12 +28,11 @@ def parse_timestamp(text: str) -> int:
 
 
 def parse_cutoff(text: str, now: float) -> int:
-    """A cooldown's cut-off as milliseconds since the epoch.
+    """The value of `--exclude-newer` as milliseconds since the epoch.
 
-    A date-time is RFC 3339's. A date is the start of that day in UTC, the same on every machine (so does pixi; uv takes
-    the end of the day where the machine stands). A duration (`7d`, `2 weeks`, `1 day 12 hours`, `P7D`) counts back
-    from `now` (seconds since the epoch), a day being 24 hours; as in uv, there are no months or years.
-    Raises `ValueError` with what was expected.
+    A date-time follows RFC 3339. A date is the start of that day in UTC, as in pixi (uv: the end of the local day). A
+    duration (`7d`, `2 weeks`, `1 day 12 hours`, `P7D`) counts back from `now` (seconds since the epoch); a day has 24
+    hours and, as in uv, there are no months or years. Raises `ValueError` with what was expected.
     """
     text = text.strip()
     try:

@@ -1,4 +1,4 @@
-"""What pip is configured to use, read as pip reads it but without importing pip: its files, then `PIP_*`.
+"""pip's configuration, read as pip does but without importing it: its files, then `PIP_*`.
 
 Source: pip's documentation, "Configuration", and its `configuration.py` and `cli/parser.py`, version 26.
 """
@@ -29,8 +29,8 @@ BOOLEANS = {
 
 
 class PipConfiguration:
-    """pip's options as its configuration sets them: a section beats another (`[install]` beats `[global]`), and within
-    a section a later file beats an earlier one; the environment beats all. An empty value counts as none.
+    """pip's options: `[install]` beats `[global]`, a later file beats an earlier one within a section, and the
+    environment beats both. An empty value counts as none.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -45,7 +45,7 @@ class PipConfiguration:
         try:
             os.stat(path)
         except (OSError, ValueError):
-            return  # Of most people there is no such file.
+            return
         parser = configparser.RawConfigParser()
         try:
             data = read_named(Path(path), limit=_MAX_SIZE)
@@ -53,7 +53,7 @@ class PipConfiguration:
                 raise ValueError(f"it is larger than {_MAX_SIZE} bytes")
             parser.read_string(data.decode(locale.getpreferredencoding(False)), path)
         except (IsADirectoryError, PermissionError):
-            return  # pip passes over these.
+            return  # pip ignores these.
         except (configparser.Error, ValueError, OSError) as error:
             raise UsageError(
                 "pip-configuration",
@@ -92,20 +92,20 @@ def _pip_key(name: str) -> str:
 
 
 def configuration_files(environ: Mapping[str, str]) -> list[str]:
-    """List pip's configuration files, the weakest first; they need not exist."""
+    """Pip's configuration files, lowest priority first; they need not exist."""
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:
         return []
-    machine, own = _pip_folders(environ)
+    machine, own = _pip_directories(environ)
     if named and os.path.exists(named):
-        own = []  # that file stands in for the person's own
+        own = []  # that file replaces the user's files
     base = "pip.ini" if sys.platform == "win32" else "pip.conf"
-    files = [os.path.join(folder, base) for folder in (*machine, *own, Path(sys.prefix))]
+    files = [os.path.join(directory, base) for directory in (*machine, *own, Path(sys.prefix))]
     return [*files, named] if named else files
 
 
-def _pip_folders(environ: Mapping[str, str]) -> tuple[list[Path], list[Path]]:
-    """The folders of the machine's and of the person's configuration, the weakest first."""
+def _pip_directories(environ: Mapping[str, str]) -> tuple[list[Path], list[Path]]:
+    """The directories of global and of user configuration, lowest priority first."""
     home = home_directory(environ)
     if sys.platform == "win32":
         machine = [Path(environ.get("PROGRAMDATA") or "C:\\ProgramData") / "pip"]
@@ -116,12 +116,12 @@ def _pip_folders(environ: Mapping[str, str]) -> tuple[list[Path], list[Path]]:
         user = support if support.is_dir() else home / ".config" / "pip"
         return [*brewed, Path("/Library/Application Support/pip")], [home / ".pip", user]
     xdg = environ.get("XDG_CONFIG_DIRS", "").strip() or "/etc/xdg"
-    machine = [Path(folder) / "pip" for folder in xdg.split(os.pathsep)] + [Path("/etc")]
+    machine = [Path(directory) / "pip" for directory in xdg.split(os.pathsep)] + [Path("/etc")]
     return machine, [home / ".pip", Path(environ.get("XDG_CONFIG_HOME", "").strip() or home / ".config") / "pip"]
 
 
 def finite(text: str, like: Number) -> Number | None:
-    """A finite number of `like`'s type that is not negative; `None` where the text is none."""
+    """Parse a finite number >= 0 of the type of `like`; `None` if the text is not one."""
     try:
         value = type(like)(text)
     except ValueError:
@@ -130,5 +130,5 @@ def finite(text: str, like: Number) -> Number | None:
 
 
 def home_directory(environ: Mapping[str, str]) -> Path:
-    """The home directory by `HOME` or `USERPROFILE`, else the account's."""
+    """The home directory: `HOME`, `USERPROFILE`, or the account's."""
     return Path(environ.get("HOME") or environ.get("USERPROFILE") or os.path.expanduser("~"))
