@@ -173,7 +173,7 @@ def attempts(
         path.write_text("content")
     secret = f"planted{random.getrandbits(60)}"
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setattr("bridge.sdists.build.confinement._told", set())
+    monkeypatch.setattr("bridge.sdists.build.confinement._warned", set())
     # The environment of a process as /proc shows it is that of its start.
     bystander = subprocess.Popen(["sleep", "300"], env={"SECRET": secret, "PATH": os.environ["PATH"]})
     settings = Settings(cache_dir=cache, prefix=prefix, builds=builds)
