@@ -117,7 +117,7 @@ def test_a_cluster_makes_the_same_packages(convert: Bridge, many: list[Path], cl
 
 
 def test_a_scheduler_that_is_not_there(convert: Bridge, many: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.convert.workers._PATIENCE", "500ms")
+    monkeypatch.setattr("bridge.convert.workers._TIMEOUT", "500ms")
     with pytest.raises((NetworkError, UsageError)) as caught, executor(dask="tcp://127.0.0.1:9"):
         pass
     assert caught.value.id == "dask-unreachable"

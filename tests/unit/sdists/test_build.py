@@ -306,7 +306,7 @@ build_wheel(Path(sys.argv[1]), work=Path(sys.argv[2]), settings=settings, requir
 
 @pytest.mark.parametrize("mechanisms", [MECHANISMS, ("landlock", "seccomp", "subreaper"), ()])
 def test_an_interrupted_build_leaves_no_process(tmp_path: Path, mechanisms: tuple[str, ...]) -> None:
-    seconds = f"{60 + random.random()}"
+    seconds = f"{60 + random.SystemRandom().random()}"
     code = "import subprocess, time\ndef build_wheel(*_):\n"
     code += f"    subprocess.Popen(['sleep', '{seconds}'])\n    time.sleep(60)"
     sdist, work = sdist_with_backend(tmp_path, code), tmp_path / "work"

@@ -135,7 +135,7 @@ def can(mechanisms: tuple[str, ...]) -> bool:
 @contextmanager
 def services(folder: Path) -> Iterator[dict[str, Any]]:
     """A listening socket of every kind, as a machine has them."""
-    mark = f"bridge-{random.getrandbits(60)}"
+    mark = f"bridge-{random.SystemRandom().getrandbits(60)}"
     kinds: dict[str, tuple[int, int, Any]] = {
         "port": (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
         "udp": (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
@@ -171,13 +171,13 @@ def attempts(
         folder.mkdir(parents=True)
     for path in (home / ".netrc", home / ".aws/credentials", prefix / "lib/file", cache / "secret"):
         path.write_text("content")
-    secret = f"planted{random.getrandbits(60)}"
+    secret = f"planted{random.SystemRandom().getrandbits(60)}"
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr("bridge.sdists.build.confinement._warned", set())
     # The environment of a process as /proc shows it is that of its start.
     bystander = subprocess.Popen(["sleep", "300"], env={"SECRET": secret, "PATH": os.environ["PATH"]})
     settings = Settings(cache_dir=cache, prefix=prefix, builds=builds)
-    seconds = f"{70 + random.random()}"
+    seconds = f"{70 + random.SystemRandom().random()}"
     told: list[str] = []
     device = next((path for path in ("/dev/vda", "/dev/sda", "/dev/mem") if os.path.exists(path)), "")
     try:
@@ -372,7 +372,7 @@ def build_of(tmp_path: Path, code: str, **builds: Any) -> BuildError:  # noqa: A
 
 @pytest.mark.parametrize("case", ["all", "no namespaces"])
 def test_a_build_that_does_not_end(tmp_path: Path, case: str) -> None:
-    seconds = f"{80 + random.random()}"
+    seconds = f"{80 + random.SystemRandom().random()}"
     code = (
         "import subprocess, time\ndef build_wheel(*_):\n"
         f"    subprocess.Popen(['sleep', '{seconds}'], start_new_session=True)\n    time.sleep(600)"
