@@ -79,7 +79,7 @@ def test_no_index_is_named_that_would_not_help(bridge: Bridge) -> None:
             2,
             "2 is not a request\n  `conda` is not a list of strings",
         ),
-        ("resolve -c host --batch ./lines.jsonl numpy", {}, 2, "--batch takes its requests from its file"),
+        ("resolve -c host --batch ./lines.jsonl numpy", {}, 2, "--batch reads its requests from its file"),
         ("resolve --channel= python", {}, 2, "a channel without a name"),
     ],
 )

@@ -201,7 +201,7 @@ class TestNeeds:
             lab.distribution(f"w{number}", "1.0", requires=["numpy<2"])
         change = Change(removed=frozenset({"numpy"}), installed={"numpy": "2.0"})
         text = warning.text(needs.broken_needs(prefix.read(lab.root), "linux-64", change), str(lab.root))
-        assert "what 21 wheels need:" in text
+        assert "requirements of 21 wheels:" in text
         assert "and 11 more" in text
         assert f"conda bridge install -p {lab.root}" in text
         assert warning.text((), "/env") == ""
