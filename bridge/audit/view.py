@@ -1,4 +1,4 @@
-"""What the checks look at: the records, what lies on disk, and the places where the two disagree. All of it is pure."""
+"""The input of the checks: the records, the observed files, and the discrepancies between them. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Discrepancy", "SameContent", "View", "make_view"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SameContent:
-    """The one package that promises the very bytes that were found, for another path."""
+    """The only package that promises the observed content, for another path."""
 
     owner: Owner
     path: str
@@ -33,10 +33,10 @@ class SameContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discrepancy:
-    """A claim that the disk does not keep.
+    """A claim that does not match the disk.
 
-    :param by: another owner of the *same* path whose promise the bytes do keep: it wrote over this one.
-    :param same_content: where nobody else claims the path, but these bytes are promised for another one.
+    :param by: another owner of the *same* path whose claim matches: it overwrote this one.
+    :param same_content: set if nobody else claims the path, and one package promises this content for another path.
     """
 
     claim: Claim
@@ -48,13 +48,13 @@ class Discrepancy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Everything a check may look at.
+    """Everything that a check may use.
 
-    :param interrupted: what is known of an unsettled transaction; `None`: there is none.
-    :param overwriters: owner with a record → an unmanaged owner that claims a path of its with other bytes.
-    :param unowned: each unowned file, or the topmost directory that holds nothing owned → how many files it stands for.
-    :param unread: the native names of the records of conda-meta that could not be read.
-    :param stale: path of a dist-info that an upgrade left behind → the one of the same project that is to be kept.
+    :param interrupted: the description of an unsettled transaction; `None` if there is none.
+    :param overwriters: owner with a record → an unmanaged owner that claims one of its paths with other content.
+    :param unowned: each unowned file, or the topmost directory without owned files → the number of files.
+    :param unread: the native names of the unreadable records of conda-meta.
+    :param stale: path of a dist-info left over by an upgrade → the project's dist-info to keep.
     """
 
     records: PrefixRecords
@@ -81,12 +81,12 @@ class View:
 
     @property
     def has_records(self) -> bool:
-        """Whether conda-meta holds any record: without, nobody vouches for the files of the interpreter."""
+        """Whether conda-meta has any record. Without one, the interpreter's files have no owner."""
         return bool(self.state.installed)
 
     @property
     def is_environment(self) -> bool:
-        """Whether this is an environment of its own (conda's or a virtual one), and not an interpreter's home."""
+        """Whether this is an environment (conda's or a virtual one), and not a base interpreter."""
         return self.has_records or bool(self.inspection.venv)
 
     @property
@@ -94,19 +94,19 @@ class View:
         return self.inspection.real_prefix or str(self.state.prefix)
 
     def owner(self, path: str) -> Owner | None:
-        """Who answers for a path: the first that claims it, or its module, or the dist-info that it lies in."""
+        """The owner of a path: the first that claims it, or its module, or the dist-info that contains it."""
         owned = self.claims.by_path
         owner = owned.owner(path) or owned.owner(bytecode_source(path) or "")
         return owner or self.claims.answering.get(path.rpartition("/")[0])
 
     def is_of_unread(self, distribution: Distribution) -> bool:
-        """Whether a dist-info may be that of a record which could not be read: of that one is told already."""
+        """Whether a dist-info may belong to an unreadable record, which is reported already."""
         project = canonicalize_name(distribution.name)
         is_named = not self.unread.isdisjoint({project, self.records.names.native_name(project)})
         return bool(self.unread) and (is_named or names_conda(distribution.installer))
 
     def is_linked(self, path: str) -> bool:
-        """Whether a link lies at the path: what it leads to was not walked."""
+        """Whether the path is a link. Its target was not walked."""
         return self.observed.kind(path) == "symlink"
 
 
@@ -116,10 +116,10 @@ def make_view(
     interrupted: str | None = None,
     inspection: Inspection | None = None,
 ) -> View:
-    """Hold every claim against what was observed."""
+    """Compare every claim with the observed files."""
     inspection = inspection or Inspection()
     observed = Observation.of(observed, records.claims.by_path)
-    # A file with another prefix in it is what its package has: the prefix is told, and not the hash.
+    # A file with another prefix in it has its package's content: report the prefix, not the hash.
     discrepancies = tuple(
         each
         for each in _discrepancies(records.state, records.claims, observed, inspection.caches)
@@ -131,7 +131,7 @@ def make_view(
         records=records,
         observed=observed,
         interrupted=interrupted,
-        # Of a dist-info that pip left behind, only who wrote over its files is worth telling.
+        # For a dist-info that pip left behind, report only who overwrote its files.
         discrepancies=tuple(each for each in discrepancies if each.by or id(each.claim.owner) not in behind),
         overwriters=_overwriters(records.claims),
         unowned=unowned(records.state, records.claims, observed),
@@ -187,10 +187,10 @@ def _discrepancies(
 
 
 def _judge(promised: Fingerprint, found: Observed | None) -> Literal["missing", "different", "unreadable"] | None:
-    """How a promise is broken; `None` where it is kept, or where the record promises no more than that a path exists.
+    """How a file differs from the record; `None` if it does not, or if the record only says that the path exists.
 
-    A size alone decides nothing: conda-meta has the size before the prefix was patched in. Link and file stand for each
-    other where the content is the same: conda may link softly, and copies of an environment dissolve links.
+    Sizes are not compared: conda-meta has the size before the prefix was written in. A link and a file with the same
+    content are equal: conda may create soft links, and copying an environment may replace links by files.
     """
     if found is None:
         return "missing"
@@ -212,16 +212,16 @@ def _judge(promised: Fingerprint, found: Observed | None) -> Literal["missing", 
 def _judge_link(
     claim: Claim, found: Observed | None, claims: Claims, observed: Mapping[str, Observed]
 ) -> Literal["different"] | None:
-    """A link whose record says what it led to, by the sha256 of that or of its text: it leads elsewhere now.
+    """Whether a link has another target than recorded; the record has the sha256 of its target or of its text.
 
-    Where it leads to a file that is itself not what was promised, that is told of the file.
+    If the target is modified, report the target, not the link.
     """
     if found is None or found.fingerprint.link is None or claim.entry.fingerprint.kind != "symlink":
         return None
     packed, placed, led_to = claim.entry.packed, claim.entry.placed, found.fingerprint.sha256
     if placed is not None and hashlib.sha256(os.fsencode(found.fingerprint.link)).hexdigest() == placed:
         return None
-    if placed is not None and packed is not None:  # Both are written by rattler: this is the hash of the text.
+    if placed is not None and packed is not None:  # rattler writes both: this is the hash of the text.
         return None if placed == led_to else "different"
     promised = placed or packed
     if promised is None or led_to == promised:
@@ -241,12 +241,12 @@ def _judge_link(
 
 
 def _is_promised(claims: Claims, digest: str) -> bool:
-    """Whether some record promises a file of this sha256, as it was packed or as it was placed."""
+    """Whether some record promises a file with this sha256."""
     return any(True for _ in claims.by_path.promising({digest}))
 
 
 def _target(path: str, observed: Mapping[str, Observed]) -> str | None:
-    """Where a link leads in the prefix; `None`: out of it, or round in a circle."""
+    """The target of a link in the prefix; `None` if it is outside or circular."""
     for _ in range(16):
         found = observed.get(path)
         if found is None or found.fingerprint.link is None:
@@ -274,7 +274,7 @@ def _promised(claims: Claims, wanted: set[str]) -> Mapping[str, list[Claim]]:
 
 
 def _same_content(claim: Claim, same: Sequence[Claim]) -> SameContent | None:
-    """The one owner that promises the bytes for another path; where several do, the one of a file of that name."""
+    """The only owner that promises the content for another path; of several, the only one with that file name."""
     others = [each for each in same if each.entry.path != claim.entry.path]
     for candidates in (others, [each for each in others if _name(each.entry.path) == _name(claim.entry.path)]):
         if candidates and len({id(each.owner) for each in candidates}) == 1:
@@ -283,7 +283,7 @@ def _same_content(claim: Claim, same: Sequence[Claim]) -> SameContent | None:
 
 
 def _cached_writer(claim: Claim, found: Sequence[tuple[str, str]]) -> Owner | None:
-    """The package of a cache that has these bytes at this very path (a wheel's paths begin at site-packages)."""
+    """The cached package with this content at this path (a wheel's paths begin at site-packages)."""
     path = claim.entry.path
     labels = {label for label, there in found if label != claim.owner.label and f"/{path}".endswith(f"/{there}")}
     return _of_cache(labels.pop()) if len(labels) == 1 else None
@@ -304,7 +304,7 @@ def _of_cache(label: str) -> Owner:
 
 
 def _upgraded(claims: Claims) -> Mapping[Owner, Owner]:
-    """Owner with a record → the dist-info without one of a project that it carries: pip put another version there."""
+    """Owner with a record → the unmanaged dist-info of one of its projects: pip installed another version."""
     fresh: dict[str, Owner] = {canonicalize_name(owner.package): owner for owner in claims.unmanaged}
     found = {}
     for owner in claims.recorded:
@@ -322,22 +322,22 @@ def _name(path: str) -> str:
 def _replaced(
     state: PrefixState, claims: Claims, observed: Mapping[str, Observed]
 ) -> Mapping[str, list[tuple[Owner, str]]]:
-    """Path → what a dist-info says that was installed *over* the one of a record, in the same directory.
+    """Path → the hashes of a dist-info that was installed *over* that of a record, in the same directory.
 
-    pip puts the same version of a project in a dist-info of the same name: the record still covers it, but RECORD is no
-    longer the one that the record promised, and INSTALLER names who wrote it.
+    pip installs the same version of a project in a dist-info of the same name: the record still covers it, but RECORD
+    has other content than recorded, and INSTALLER names the installer.
     """
     found: dict[str, list[tuple[Owner, str]]] = {}
     for distribution in state.distributions:
         listing = f"{distribution.path}/RECORD"
         promised = [claim.entry.fingerprint.sha256 for claim in claims.by_path.get(listing, ())]
-        lies = observed.get(listing)
-        if not claims.coverage[distribution.path] or lies is None or lies.fingerprint.sha256 in {None, *promised}:
+        actual = observed.get(listing)
+        if not claims.coverage[distribution.path] or actual is None or actual.fingerprint.sha256 in {None, *promised}:
             continue
         if not distribution.entries or names_conda(distribution.installer):  # Damaged, and not replaced.
             continue
         owner = distribution_owner(distribution)
-        found.setdefault(listing, []).append((owner, lies.fingerprint.sha256 or ""))
+        found.setdefault(listing, []).append((owner, actual.fingerprint.sha256 or ""))
         for entry in distribution.entries or ():
             if entry.fingerprint.sha256 is not None:
                 found.setdefault(entry.path, []).append((owner, entry.fingerprint.sha256))

@@ -1,7 +1,7 @@
-"""Reading a prefix: conda-meta records, dist-infos, the interpreter, and the paths that lie there.
+"""Read a prefix: conda-meta records, dist-infos, the interpreter, and all paths.
 
-Nothing here writes, runs code, or imports anything from the prefix. What cannot be read as what it claims to be is a
-`Defect`, never an exception: a broken prefix is what the audit is for.
+Nothing here writes, runs code, or imports anything from the prefix. A damaged record is a `Defect`, never an exception:
+the audit reads broken prefixes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bridge.prefix.eggs import eggs_in
 from bridge.prefix.entries import Entries, paths_of
 from bridge.prefix.locations import relocated
 from bridge.prefix.processes import spread
-from bridge.prefix.records import Found, Reader, content, defect_of, names_in, scan
+from bridge.prefix.records import Reader, ReadResult, content, defect_of, names_in, scan
 from bridge.prefix.strays import is_record_name, sorted_out, strays
 from converters.record import Record
 from converters.target import Python
@@ -29,7 +29,7 @@ from converters.wheel import MAX_METADATA
 
 __all__ = ["check", "read", "require", "site_directories", "walk"]
 
-_MANY = 64  # records and dist-infos from which copies of this process are worth their start
+_MANY = 64  # records and dist-infos for which forking pays off
 _MINOR = re.compile(r"python(\d+\.\d+)(t?)\Z")
 
 
@@ -40,19 +40,19 @@ def read(
     jobs: int = 1,
     meanwhile: Callable[[], object] | None = None,
 ) -> PrefixState:
-    """What `prefix` says of itself. Nothing is hashed; 20,000 paths take about 0.2 s.
+    """Read the records of `prefix`. Nothing is hashed; 20,000 paths take about 0.1 s.
 
     :param jobs: processes that read.
-    :param meanwhile: what this process may do while others read.
-    :param is_brief: leave out the RECORD of distributions that a conda-meta record covers (their `entries` are empty):
-        who plans a change goes by the record, and reading both takes twice as long.
+    :param meanwhile: called while other processes read.
+    :param is_brief: skip the RECORD of distributions that a conda-meta record covers (their `entries` are empty): a
+        plan uses the conda-meta record, and reading both takes twice as long.
 
     A conda-meta record that is empty, truncated, not UTF-8, misnamed or of wrong types is left out and becomes a
-    `Defect` (`broken-record`), a file there that is no record another (`foreign-file`); a record that lists a path
-    outside the prefix is kept without that path, with a `Defect`. The requirements of a wheel's record are PEP 508, out
-    of its own dist-info. A conda record's `pypi_names` are its purls and the projects whose dist-info it installed.
-    `~…` directories (pip's leftovers) are no distributions.
-    Raises `FaultError` (`prefix-unreadable`) where a directory may not be listed.
+    `Defect` (`broken-record`); a file there that is no record becomes another (`foreign-file`). A record that lists a
+    path outside the prefix is kept without that path, with a `Defect`. The requirements of a wheel's record are PEP
+    508, from its dist-info. A conda record's `pypi_names` are its purls and the projects whose dist-info it installed.
+    `~…` directories (pip's leftovers) are not distributions.
+    Raises `FaultError` (`prefix-unreadable`) if a directory cannot be listed.
     """
     prefix = Path(os.path.abspath(prefix))
     reader = Reader(prefix=str(prefix))
@@ -87,52 +87,52 @@ def require(
     jobs: int = 1,
     meanwhile: Callable[[], object] | None = None,
 ) -> PrefixState:
-    """`read`, for a prefix that must be one.
+    """Read a prefix that must exist; the parameters are those of `read`.
 
-    Raises `UsageError` (`not-an-environment`) where there is neither conda-meta nor a python.
+    Raises `UsageError` (`not-an-environment`) if it has neither conda-meta nor a python.
     """
     check(prefix)
     return read(prefix, is_brief=is_brief, jobs=jobs, meanwhile=meanwhile)
 
 
 def check(prefix: Path) -> None:
-    """Whether `prefix` is an environment, without reading it. Raises as `require`."""
+    """Check that `prefix` is an environment, without reading it. Raises as `require`."""
     if not (prefix / META).is_dir() and _layout_python(prefix) is None:
-        said = "neither conda-meta nor a python is in it" if prefix.is_dir() else "there is no such directory"
+        reason = "it contains neither conda-meta nor a python" if prefix.is_dir() else "there is no such directory"
         raise UsageError(
             "not-an-environment",
-            f"{os.path.abspath(prefix)} is not an environment: {said}",
+            f"{os.path.abspath(prefix)} is not an environment: {reason}",
             hint=f"make one with: bridge create -p {os.path.abspath(prefix)} python",
         )
 
 
 def walk(prefix: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every path below `prefix` but bridge's own folder, with its `lstat`; parents come before what they hold.
+    """Every path below `prefix` except bridge's own directory, with its `lstat`. Parents precede their content.
 
-    Links are not followed. Raises `FaultError` (`prefix-unreadable`) where a directory may not be listed.
+    Links are not followed. Raises `FaultError` (`prefix-unreadable`) if a directory cannot be listed.
     """
     pending = [""]
     while pending:
-        folder = pending.pop()
+        directory = pending.pop()
         below: list[str] = []
-        for entry in sorted(scan(f"{prefix}/{folder}"), key=lambda entry: entry.name):
-            path = f"{folder}/{entry.name}" if folder else entry.name
+        for entry in sorted(scan(f"{prefix}/{directory}"), key=lambda entry: entry.name):
+            path = f"{directory}/{entry.name}" if directory else entry.name
             if path == OWN:
                 continue
             try:
-                found = entry.stat(follow_symlinks=False)
+                status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
-                continue  # It went while we were looking.
-            yield path, found
-            if stat.S_ISDIR(found.st_mode):
+                continue  # It was removed in the meantime.
+            yield path, status
+            if stat.S_ISDIR(status.st_mode):
                 below.append(path)
         pending.extend(reversed(below))
 
 
 def site_directories(prefix: Path, site: str | None = None) -> tuple[str, ...]:
-    """The folders of `prefix` that hold dist-infos, prefix-relative: `site` first, then what any python left there.
+    """The prefix-relative directories with dist-infos: `site` first, then those of any python.
 
-    A folder that is reached by two names (a `lib64` that links to `lib`) is given once.
+    A directory with two names (`lib64` links to `lib`) is returned once.
     """
     found = [site] if site else []
     for library in ("lib", "lib64", "Lib"):
@@ -158,28 +158,30 @@ def _distributions(prefix: Path, sites: Iterable[str]) -> list[str]:
     found = []
     for site in sites:
         for entry in sorted(scan(str(prefix / site)), key=lambda entry: entry.name):
-            is_wanted = entry.name.endswith(".egg-info") or (entry.name.endswith(".dist-info") and _is_folder(entry))
+            is_wanted = entry.name.endswith(".egg-info") or (entry.name.endswith(".dist-info") and _is_directory(entry))
             if is_wanted and not entry.name.startswith(("~", ".")):
                 found.append(f"{site}/{entry.name}")
         found += [f"{site}/{name}" for name in eggs_in(str(prefix), site, names_in(str(prefix / site)))]
     return found
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one; a link that leads round in a circle is none."""
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a directory or a link to one; a circular link is not."""
     try:
         return entry.is_dir()
     except OSError:
         return False
 
 
-def _spread(prefix: Path, reader: Reader, jobs: int, meanwhile: Callable[[], object] | None) -> Mapping[str, Found]:
-    """Path → what is read there: of every record, and of every dist-info where one usually lies; the largest first."""
+def _spread(
+    prefix: Path, reader: Reader, jobs: int, meanwhile: Callable[[], object] | None
+) -> Mapping[str, ReadResult]:
+    """Read every record, and the dist-infos in the usual directories, in `jobs` processes; large records first."""
     records = sorted(_records(prefix), key=lambda path: -_size(prefix / path))
     paths = [*records, *_distributions(prefix, site_directories(prefix))]
     count = len(records)
 
-    def read_one(number: int) -> Found:
+    def read_one(number: int) -> ReadResult:
         path = paths[number]
         return reader.record(path) if number < count else reader.distribution(path)
 
@@ -197,7 +199,7 @@ def _size(path: Path) -> int:
 
 
 def _relocated(package: Installed, site: str | None) -> Installed:
-    """A noarch python package whose record names the package's own paths only: where python has them."""
+    """Map the paths of a noarch python package to the environment, where its record has only the package's paths."""
     if site is None or package.record.noarch != "python":
         return package
     paths = relocated(paths_of(package.entries), site, "Scripts" if site.startswith("Lib/") else "bin")
@@ -208,7 +210,7 @@ def _relocated(package: Installed, site: str | None) -> Installed:
 
 
 def _with_distributions(installed: list[Installed], distributions: tuple[Distribution, ...]) -> tuple[Installed, ...]:
-    """Each record with what its own dist-infos say: the projects it carries, and a wheel's PEP 508 requirements."""
+    """Add to each record the projects of its dist-infos, and to a wheel's its PEP 508 requirements."""
     anchors = {
         anchor: distribution
         for distribution in distributions
@@ -233,9 +235,9 @@ def _with_distributions(installed: list[Installed], distributions: tuple[Distrib
 
 
 def _names_needed(record: Record, projects: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """What a wheel needs whose dist-info is gone (pip replaced or removed it): the names of its conda-meta `depends`.
+    """The requirements of a wheel without a dist-info (pip replaced or removed it): the names in its `depends`.
 
-    The versions there are conda's and are left out; python is what every wheel needs.
+    Versions are left out, as they are conda's; so is python, which every wheel needs.
     """
     native = [re.split(r"[ =<>!~\[;(@]", text.strip(), maxsplit=1)[0] for text in record.requirements]
     needed = [name for name in native if name and not name.startswith("__") and name not in {"python", "python_abi"}]
@@ -246,7 +248,7 @@ def _names_needed(record: Record, projects: Mapping[str, tuple[str, ...]]) -> tu
 
 
 def _recorded_python(installed: Sequence[Installed], defects: list[Defect]) -> tuple[Python, str] | None:
-    """The python of conda-meta and its site-packages. CEP 17: the record may name another folder than the usual."""
+    """The python of conda-meta and its site-packages, which its record may set (CEP 17)."""
     for package in installed:
         record = package.record
         if record.name != "python" or record.ecosystem != "conda":
@@ -264,7 +266,7 @@ def _recorded_python(installed: Sequence[Installed], defects: list[Defect]) -> t
 
 
 def _layout_python(prefix: Path) -> tuple[Python, str] | None:
-    """The python of a prefix that conda did not make (a virtual environment, an installation from source)."""
+    """The python of a prefix that conda did not create (a virtual environment, an installation from source)."""
     links = [prefix / "bin" / name for name in ("python", "python3") if os.path.lexists(prefix / "bin" / name)]
     libraries = [match for name in names_in(str(prefix / "lib")) if (match := _MINOR.match(name))]
     if not links or not libraries:

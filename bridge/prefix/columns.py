@@ -59,7 +59,7 @@ def read_rows(text: str, base: str, prefix: str, *, is_csv: bool = True) -> tupl
 
 def _csv_rows(text: str) -> Iterator[list[str]]:
     """The rows up to where the text is no CSV any more; the rest is one row of one field."""
-    if not any(mark in text for mark in _SPECIAL):  # Then rows and fields are what lies between line ends and commas.
+    if not any(mark in text for mark in _SPECIAL):  # Then `csv` would split the same way.
         yield from [line.split(",") for line in text.split("\n")]
         return
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)

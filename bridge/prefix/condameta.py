@@ -1,8 +1,7 @@
-"""The JSON of conda-meta, parsed once: what one record says is installed.
+"""Parse a record of conda-meta. Pure.
 
-The fields are those of conda's `PrefixRecord` (`conda/models/records.py`) and rattler's (`prefix_record.rs`). Every
-client has its own habits; this is the one place that knows them, so that all commands see the same package. Pure: bytes
-in, values out.
+The fields are those of conda's `PrefixRecord` (`conda/models/records.py`) and rattler's (`prefix_record.rs`). This
+module alone knows the differences between clients, so that all commands see the same package.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ _LAST_SECOND = 253402300799  # 9999-12-31: larger timestamps count milliseconds 
 
 
 class MisnamedError(ValueError):
-    """A record under another name than its own, which conda passes over.
+    """A record whose file name is not that of its package. conda ignores it.
 
-    :param identity: NAME-VERSION-BUILD of the package that it describes.
+    :param identity: NAME-VERSION-BUILD of the package.
     """
 
     def __init__(self, identity: str) -> None:
@@ -47,11 +46,11 @@ class MisnamedError(ValueError):
 
 
 def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
-    """The package that the record at `path` (`conda-meta/NAME-VERSION-BUILD.json`) describes.
+    """The package of the record at `path` (`conda-meta/NAME-VERSION-BUILD.json`).
 
-    Paths that leave the prefix are left out and become a `Defect`, as what other readers stumble over. Raises
-    `ValueError` (or `RecursionError`) with the reason where the record is empty, truncated, not UTF-8, misnamed, or
-    holds values of wrong types.
+    Paths that leave the prefix are left out and become a `Defect`, like whatever other clients cannot read. Raises
+    `ValueError` (or `RecursionError`) with the reason if the record is empty, truncated, not UTF-8, misnamed, or has
+    values of wrong types.
     """
     document = json.loads(data.decode("utf-8"))
     if not isinstance(document, dict):
@@ -63,7 +62,7 @@ def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
         raise ValueError("it says nothing of its files")
     entries, refused = _entries(document)
     details = [f"it lists {len(refused)} path(s) that no package may have, first {refused[0]!r}"] if refused else []
-    # rattler cannot read a record with such a null, and refuses the whole environment for it.
+    # rattler cannot read such a null, and refuses the whole environment.
     details += [f"its {key} is null" for key in _LISTS if key in document and document[key] is None]
     if document.get(SITE_PACKAGES) and record.python_site_packages_path is None:
         details.append(f"its {SITE_PACKAGES} is no place in the environment: {document[SITE_PACKAGES]!r}")
@@ -72,13 +71,13 @@ def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
 
 
 def _named_after_wheel(document: Mapping[str, object]) -> str | None:
-    """The name that conda 26.5 gives the record of a wheel that a channel lists: that of the file, less its ending."""
+    """The record's name that conda 26.5 makes of the file name of a channel's wheel."""
     name = document.get("fn")
     return f"{META}/{name.removesuffix('.whl')}.json" if isinstance(name, str) and name.endswith(".whl") else None
 
 
 def _record(document: Mapping[str, object]) -> Record:
-    """The record as `conda_record` reads it, with what only an installed record needs. Raises `ValueError`."""
+    """The record as `conda_record` reads it, with what only installed records have. Raises `ValueError`."""
     timestamp = document.get("timestamp")
     if isinstance(timestamp, float) and abs(timestamp) < 1 << 63:  # Old condas wrote seconds with a fraction.
         document = {**document, "timestamp": int(timestamp)}
@@ -96,7 +95,7 @@ def _record(document: Mapping[str, object]) -> Record:
         python_site_packages_path=None if site is None else _place(site),
     )
     if _is_wheel(record, document.get("package_type")):
-        return _wheel(record)  # Its channel is an index, in whose URL no part is a subdir.
+        return _wheel(record)  # Its channel is an index; no part of its URL is a subdir.
     return replace(record, origin=public(channel_of(document)))
 
 
@@ -108,10 +107,10 @@ def _place(site_packages: str) -> RelativePath | None:
 
 
 def _is_wheel(record: Record, package_type: object) -> bool:
-    """Whether a record is of a wheel: as bridge writes them now, as it wrote them before (`fn` was the wheel's file
-    name), or as conda makes them up for what pip installed (channel, subdir and build are `pypi`).
+    """Whether a record is of a wheel: as bridge writes them, as it wrote them before (`fn` was the wheel's file name),
+    or as conda makes them for packages of pip (channel, subdir and build are `pypi`).
     """
-    # rattler drops `package_type` where it writes a record anew, and keeps the purls.
+    # rattler drops `package_type` when it rewrites a record, and keeps the purls.
     is_named = record.origin == NO_CHANNEL and origin_of_wheel(record.purls) is not None
     files = (record.filename, record.url.partition("#")[0])
     return (
@@ -123,17 +122,17 @@ def _is_wheel(record: Record, package_type: object) -> bool:
 
 
 def _wheel(record: Record) -> Record:
-    """A wheel's record with its own file name and index: `fn` and `channel` are what conda and mamba need there."""
+    """A wheel's record with its real file name and index: `fn` and `channel` have what conda and mamba need."""
     found = origin_of_wheel(record.purls)
-    folder, _, last = record.url.partition("#")[0].rpartition("/")
+    parent, _, last = record.url.partition("#")[0].rpartition("/")
     filename = record.filename
     if not filename.endswith(".whl"):
         filename = found.filename if found else unquote(last) if last.endswith(".whl") else filename
     origin = record.origin
     if origin == NO_CHANNEL:
-        origin = found.index.rstrip("/") if found and found.index else folder
+        origin = found.index.rstrip("/") if found and found.index else parent
     names = record.pypi_names
-    if found:  # Of several projects, the one of the file comes first.
+    if found:  # The project of the file comes first.
         names = tuple(dict.fromkeys((canonicalize_name(found.project), *names)))
     return replace(record, ecosystem="wheel", filename=filename, origin=public(origin), pypi_names=names)
 
@@ -141,7 +140,7 @@ def _wheel(record: Record) -> Record:
 def _requested(document: Mapping[str, object]) -> tuple[str, ...]:
     single = document.get("requested_spec")
     specs = _texts(document, "requested_specs") or ((single,) if isinstance(single, str) else ())
-    # Older condas write the text "None" for what nobody asked for.
+    # Older condas write the text "None" for packages that were not requested.
     return tuple(masked(spec) for spec in specs if spec not in {"", "None"})
 
 
@@ -175,7 +174,7 @@ def _entry(item: Mapping[str, object], path: str) -> Entry:
 
 def _promised(item: Mapping[str, object]) -> Fingerprint:
     kind = _KINDS.get(str(item.get("path_type")), "file")
-    if kind != "file":  # The hash and the size of a link are those of the file it points to.
+    if kind != "file":  # The hash and the size of a link are those of its target.
         return Fingerprint(kind=kind)
     size = item.get("size_in_bytes")
     return Fingerprint(

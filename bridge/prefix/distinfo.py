@@ -1,4 +1,4 @@
-"""The files of a dist-info directory, parsed once (PEP 376, PEP 610, PEP 627). Pure: bytes in, values out."""
+"""Parse the files of a dist-info directory (PEP 376, PEP 610, PEP 627). Pure."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
 
 def name_of(path: str) -> CoreMetadata:
-    """Name and version as the directory (`NAME-VERSION.dist-info`, `NAME-VERSION-py3.11.egg-info`) gives them."""
+    """Name and version in a directory's name (`NAME-VERSION.dist-info`, `NAME-VERSION-py3.11.egg-info`)."""
     name, _, version = posixpath.basename(path).rsplit(".", 1)[0].partition("-")
     return CoreMetadata(name=canonicalize_name(name), version=re.split(r"-py\d", version)[0])
 
 
 def parse_header(data: bytes, path: str) -> tuple[CoreMetadata, str | None]:
-    """METADATA or PKG-INFO, and what is wrong with it, if anything; what it does not say comes out of `path`.
+    """METADATA or PKG-INFO, and its defect, if any; missing fields come from `path`.
 
-    The description, often most of the file, decides nothing here and is not parsed. Raises `ValueError` where nothing
-    can be read.
+    The description, often most of the file, is not parsed. Raises `ValueError` if nothing can be read.
     """
     head = _BLANK_LINE.split(data, maxsplit=1)[0] + b"\n\n"
     try:
@@ -52,13 +51,12 @@ def parse_header(data: bytes, path: str) -> tuple[CoreMetadata, str | None]:
 def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -> tuple[Entries, list[str]]:
     """RECORD's rows (or the lines of an egg's `installed-files.txt`) as entries, and the rows that were refused.
 
-    :param base: the prefix-relative folder the rows are relative to; absolute rows must lie below `prefix`.
-    Refused is what leaves the prefix, a hash or a size that is none, a row of RECORD without its three fields, and a
-    byte order mark. Raises `ValueError` where the file cannot be read as UTF-8, or a RECORD lists not even itself.
+    The parameters and the refused rows are those of `read_rows`; a byte order mark is refused too. Raises `ValueError`
+    if the file is not UTF-8, or a RECORD lists not even itself.
     """
     text = data.decode("utf-8")
     refused = []
-    if text.startswith("\ufeff"):  # Other readers take it for a part of the first path.
+    if text.startswith("\ufeff"):  # Other readers take it as part of the first path.
         refused.append(text[:200].partition(",")[0])
         text = text[1:]
     entries, malformed = read_rows(text, base, prefix, is_csv=is_csv)
@@ -68,7 +66,7 @@ def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -
 
 
 def parse_direct_url(data: bytes) -> Mapping[str, object]:
-    """direct_url.json (PEP 610). Raises `ValueError` or `RecursionError` where it is no JSON object."""
+    """direct_url.json (PEP 610). Raises `ValueError` or `RecursionError` if it is not a JSON object."""
     document = json.loads(data.decode("utf-8"))
     if not isinstance(document, dict):
         raise ValueError("it is not a JSON object")
@@ -77,7 +75,7 @@ def parse_direct_url(data: bytes) -> Mapping[str, object]:
 
 
 def parse_requires(data: bytes) -> tuple[str, ...]:
-    """The `requires.txt` of an egg as PEP 508 texts: its sections are extras and markers (setuptools)."""
+    """The `requires.txt` of an egg as PEP 508 texts. Its sections are extras and markers (setuptools)."""
     found, extra, marker = [], "", ""
     for line in data.decode("utf-8", "replace").splitlines():
         text = line.strip()

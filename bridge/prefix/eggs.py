@@ -1,9 +1,9 @@
-"""Eggs: distributions that setuptools puts beside the others, and that python finds by a `.pth` of the site directory.
+"""Eggs: distributions of setuptools, which python finds through a `.pth` file of the site directory. Reads only.
 
-`setup.py install` and `easy_install` made `NAME-VERSION-pyX.Y.egg`, a folder or a zip with `EGG-INFO` in it, and named
-it in `easy-install.pth`; `setup.py develop` made `NAME.egg-link`, whose first line is the working copy that has
-`NAME.egg-info`. `importlib.metadata` finds them, for they are on `sys.path` (setuptools, "The Internal Structure of
-Python Eggs"). Reads only.
+`setup.py install` and `easy_install` created `NAME-VERSION-pyX.Y.egg`, a directory or a zip with `EGG-INFO`, and listed
+it in `easy-install.pth`. `setup.py develop` created `NAME.egg-link`, whose first line is the working copy with
+`NAME.egg-info`. Both are on `sys.path`, so `importlib.metadata` finds them (setuptools, "The Internal Structure of
+Python Eggs").
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BROKEN_ZIP = (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Egg:
-    """What an egg says of itself, unparsed, and its files. `source` is the working copy of an `.egg-link`."""
+    """An egg's metadata, unparsed, and its files. `source` is the working copy of an `.egg-link`."""
 
     metadata: bytes
     requires: bytes
@@ -36,7 +36,7 @@ class Egg:
 
 
 def eggs_in(prefix: str, site: str, names: Sequence[str]) -> list[str]:
-    """The names of the eggs in a site directory that python finds: on `sys.path` is what a `.pth` there names.
+    """The eggs in a site directory that python finds: those listed in a `.pth` file there.
 
     :param names: all names in the directory.
     """
@@ -44,16 +44,16 @@ def eggs_in(prefix: str, site: str, names: Sequence[str]) -> list[str]:
     links = [name for name in names if name.endswith(".egg-link")]
     if not eggs and not links:
         return []
-    folder = f"{prefix}/{site}"
+    directory = f"{prefix}/{site}"
     named = {
-        os.path.normpath(os.path.join(folder, line.strip()))
+        os.path.normpath(os.path.join(directory, line.strip()))
         for name in names
         if name.endswith(".pth") and not name.startswith(".")
-        for line in _lines(f"{folder}/{name}")
+        for line in _lines(f"{directory}/{name}")
         if line.strip() and not line.startswith(("#", "import ", "import\t"))
     }
-    found = [name for name in eggs if {f"{folder}/{name}", os.path.realpath(f"{folder}/{name}")} & named]
-    return sorted([*found, *(name for name in links if _source(f"{folder}/{name}") in named)])
+    found = [name for name in eggs if {f"{directory}/{name}", os.path.realpath(f"{directory}/{name}")} & named]
+    return sorted([*found, *(name for name in links if _source(f"{directory}/{name}") in named)])
 
 
 def read_egg(prefix: str, path: str) -> Egg:
@@ -100,16 +100,16 @@ def _entries(paths: Sequence[str]) -> Entries:
 
 
 def _files_below(prefix: str, path: str) -> list[str]:
-    """The files of a folder but bytecode, which is its module's; links are not followed."""
+    """The files below a directory, except bytecode, which belongs to its module. Links are not followed."""
     found = []
-    for folder, _, names in os.walk(f"{prefix}/{path}"):
-        relative = os.path.relpath(folder, prefix).replace(os.sep, "/")
+    for directory, _, names in os.walk(f"{prefix}/{path}"):
+        relative = os.path.relpath(directory, prefix).replace(os.sep, "/")
         found += [f"{relative}/{name}" for name in names if not relative.endswith("__pycache__")]
     return sorted(found)
 
 
 def _source(link: str) -> str:
-    """The folder that an `.egg-link` names; empty where it names none."""
+    """The directory that an `.egg-link` names; empty if it names none."""
     line = next(iter(_lines(link)), "").strip()
     return os.path.normpath(os.path.join(os.path.dirname(link), line)) if line else ""
 

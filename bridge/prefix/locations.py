@@ -1,4 +1,4 @@
-"""Where a record's files lie: `paths_data` held against `files`. Pure.
+"""Map the paths of a record to the environment, from `paths_data` and `files`. Pure.
 
 The two lists of a conda-meta record do not always name the same paths. For a noarch python package conda keeps the
 package's own path in `paths_data` (`site-packages/x.py`, `python-scripts/x`) and the path in the environment in `files`
@@ -10,41 +10,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["PACKAGE_FOLDERS", "located", "relocated"]
+__all__ = ["PACKAGE_DIRECTORIES", "located", "relocated"]
 
-PACKAGE_FOLDERS = ("site-packages/", "python-scripts/")
-"""The folders of a noarch python package that are placed elsewhere in an environment (CEP 20)."""
+PACKAGE_DIRECTORIES = ("site-packages/", "python-scripts/")
+"""The directories of a noarch python package that have another place in an environment (CEP 20)."""
 
 _SCRIPTS = frozenset({"bin/", "Scripts/"})
-_SAMPLES = 8  # paths that are tried in order to learn where such a folder was placed
+_SAMPLES = 8  # paths that are tried to find the place of such a directory
 
 
 def located(listed: Sequence[str], files: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """The path in the environment of each item of `paths_data`, and the files that `paths_data` leaves out.
+    """The path in the environment of each item of `paths_data`, and the files that `paths_data` lacks.
 
     :param listed: `_path` of each item of `paths_data`.
-    :param files: the record's `files`; empty where it has none.
+    :param files: the record's `files`; empty if it has none.
 
-    A path of `listed` of which `files` says nothing is taken as it is.
+    A path of `listed` that is not in `files` is not changed.
     """
     if not files or files == listed:
         return listed, ()
     known, written = set(files), set(listed)
     if not written <= known:
-        listed = files if _are_pairs(files, listed) else _found(listed, known, known - written)
+        listed = files if _are_pairs(files, listed) else _matched(listed, known, known - written)
         written = set(listed)
     return listed, tuple(path for path in dict.fromkeys(files) if path not in written)
 
 
 def relocated(paths: Sequence[str], site: str, scripts: str = "bin") -> Sequence[str] | None:
-    """The paths of a noarch python package whose record has no `files`: its own folders where python has them.
+    """The paths in the environment of a noarch python package whose record has no `files`.
 
     :param site: the prefix-relative site-packages of the environment's python.
-    `None` where there is nothing to move.
+    `None` if no path changes.
     """
-    if not any(path.startswith(PACKAGE_FOLDERS) for path in paths):
+    if not any(path.startswith(PACKAGE_DIRECTORIES) for path in paths):
         return None
-    roots = dict(zip(PACKAGE_FOLDERS, (f"{site}/", f"{scripts}/"), strict=True))
+    roots = dict(zip(PACKAGE_DIRECTORIES, (f"{site}/", f"{scripts}/"), strict=True))
     return [_placed(path, roots) for path in paths]
 
 
@@ -57,34 +57,36 @@ def _are_pairs(files: Sequence[str], listed: Sequence[str]) -> bool:
     )
 
 
-def _is_root(folder: str, root: str, file: str, path: str) -> bool:
-    """Whether `file` may be `path`, of this folder of the package, placed below `root`."""
-    is_place = (root in _SCRIPTS) if folder == PACKAGE_FOLDERS[1] else (root not in _SCRIPTS and root.endswith("/"))
-    return folder in PACKAGE_FOLDERS and is_place and file == root + path[len(folder) :]
+def _is_root(directory: str, root: str, file: str, path: str) -> bool:
+    """Whether `file` may be `path`, of this directory of the package, placed below `root`."""
+    is_place = (
+        (root in _SCRIPTS) if directory == PACKAGE_DIRECTORIES[1] else (root not in _SCRIPTS and root.endswith("/"))
+    )
+    return directory in PACKAGE_DIRECTORIES and is_place and file == root + path[len(directory) :]
 
 
-def _found(listed: Sequence[str], known: set[str], free: set[str]) -> Sequence[str]:
-    """The same for lists in different orders: each folder is where most of its files are found.
+def _matched(listed: Sequence[str], known: set[str], free: set[str]) -> Sequence[str]:
+    """The same for lists in different orders: the place of a directory is where most of its files are.
 
-    :param free: the files that `listed` does not have.
+    :param free: the files that are not in `listed`.
     """
     roots = {}
-    for folder in PACKAGE_FOLDERS:
-        moved = [path for path in listed if path.startswith(folder) and path not in known]
+    for directory in PACKAGE_DIRECTORIES:
+        moved = [path for path in listed if path.startswith(directory) and path not in known]
         candidates = {
             root
             for path in moved[:_SAMPLES]
             for file in free
-            if _is_root(folder, root := file[: len(file) - len(path) + len(folder)], file, path)
+            if _is_root(directory, root := file[: len(file) - len(path) + len(directory)], file, path)
         }
         if candidates:
-            names = [path[len(folder) :] for path in moved]
-            roots[folder] = max(sorted(candidates), key=lambda root: sum(root + name in free for name in names))
+            names = [path[len(directory) :] for path in moved]
+            roots[directory] = max(sorted(candidates), key=lambda root: sum(root + name in free for name in names))
     placed = ((path, path if path in known else _placed(path, roots)) for path in listed)
     return [there if there in free else path for path, there in placed]
 
 
 def _placed(path: str, roots: dict[str, str]) -> str:
-    folder, slash, name = path.partition("/")
-    root = roots.get(folder + slash)
+    directory, slash, name = path.partition("/")
+    root = roots.get(directory + slash)
     return root + name if root is not None and name else path

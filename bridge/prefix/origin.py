@@ -1,8 +1,8 @@
-"""Which channel a conda-meta record came from. Pure.
+"""Find the channel of a conda-meta record. Pure.
 
 conda and micromamba 1 write the channel's URL with the record's subdir (`CHANNEL/linux-64`, `CHANNEL/noarch`), mamba 2,
 rattler and pixi without it, some of them with a slash at the end; conda 4.2 and older wrote a name and, as `schannel`,
-another. Where only a name is known, the package's URL tells which channel was meant.
+another. If only a name is known, the package's URL identifies the channel.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ _SUBDIR = re.compile(
     r"(?:noarch|(?:linux|osx|win|freebsd|openbsd|netbsd|emscripten|wasi|zos)-"
     r"(?:32|64|aarch64|armv6l|armv7l|arm64|ppc64|ppc64le|riscv32|riscv64|s390x|wasm32|z))\Z"
 )
-_UNKNOWN = frozenset({"", "<unknown>", "unknown", "None"})  # what conda writes for a package of no channel
+_UNKNOWN = frozenset({"", "<unknown>", "unknown", "None"})  # conda's values for a package without a channel
 _OURS = "host"
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(?:/[\w.-]+)*\Z", re.ASCII)
-_NO_CHANNELS = frozenset({"pypi", "local", "defaults"})  # names that stand for something else, or for several
+_NO_CHANNELS = frozenset({"pypi", "local", "defaults"})  # names of something else, or of several channels
 
 
 def channel_of(document: Mapping[str, object]) -> str:
-    """The URL of the record's channel without a subdir, else its name; empty where the record does not say."""
+    """The URL of the record's channel without a subdir, else its name; empty if the record has neither."""
     written = next((text for key in ("channel", "schannel") if (text := _text(document, key)) not in _UNKNOWN), "")
     if "://" not in written and written != _OURS:
-        folder, _, subdir = _folder(document).rpartition("/")
-        if "://" in folder and _SUBDIR.match(subdir):
-            return folder
+        parent, _, subdir = _parent(document).rpartition("/")
+        if "://" in parent and _SUBDIR.match(subdir):
+            return parent
     channel, _, subdir = written.rpartition("/")
     return channel.rstrip("/") if channel and _SUBDIR.match(subdir) else written
 
 
 def is_channel(origin: str) -> bool:
-    """Whether a record's origin names one channel that can be asked: its URL or its name."""
+    """Whether a record's origin identifies one channel, by URL or by name."""
     return "://" in origin or (_NAME.match(origin) is not None and origin not in _NO_CHANNELS)
 
 
 def subdir_of(document: Mapping[str, object]) -> str | None:
-    """The record's subdir: as it says, else that of its URL or its channel; `None` where nothing says so."""
-    texts = (_text(document, "subdir"), _folder(document), _text(document, "channel"))
+    """The record's subdir, else that of its URL or its channel; `None` if there is none."""
+    texts = (_text(document, "subdir"), _parent(document), _text(document, "channel"))
     ends = [text.rpartition("/")[2] for text in texts]
     return ends[0] or next((end for end in ends[1:] if _SUBDIR.match(end)), None)
 
 
-def _folder(document: Mapping[str, object]) -> str:
+def _parent(document: Mapping[str, object]) -> str:
     return _text(document, "url").partition("#")[0].rpartition("/")[0]
 
 

@@ -1,9 +1,8 @@
-"""A prefix written into the files of a package: finding it, and writing another one in its place. Pure.
+"""Find the prefix written into files of a package, and replace it. Pure.
 
-A conda package is built in a prefix whose path is a long placeholder; `paths.json` names the files that hold it. Who
-links the package replaces the placeholder: as text, or in each C string of a binary, which keeps its length by NUL
-bytes after it (CEP 20; rattler `install/link.rs`, conda `core/portability.py`). Both ways can be reversed, and the
-sha256 of the packed file proves that the reversal is right.
+A conda package is built in a prefix whose path is a long placeholder; `paths.json` lists the files that contain it. An
+installer replaces the placeholder as text, or in each C string of a binary, which NUL bytes pad to its length (CEP 20;
+rattler `install/link.rs`, conda `core/portability.py`). Both can be reversed; the sha256 of the packed file proves it.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ FULL_PLACEHOLDER = 255
 
 _NAME = re.compile(rb"[\w.+~%@-]")
 _END = re.compile(rb"[\n\r\0\"'`<>|;]")
-_MAX_STARTS = 512  # absolute paths of one file that are looked at
+_MAX_STARTS = 512  # absolute paths of one file that are examined
 _MAX_DEPTH = 24
 _MAX_TEXT = 1024  # bytes after a slash in which the prefix must end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placeholder:
-    """What `paths.json` says of one file: the text to be replaced, how, and the sha256 of the file in the archive."""
+    """A file's entry in `paths.json`: the text to replace, how, and the sha256 of the file in the archive."""
 
     text: str
     is_binary: bool
@@ -39,14 +38,14 @@ class Placeholder:
 
 
 def is_binary(data: bytes) -> bool:
-    """Whether a file is replaced as a binary, where no record says so: conda-build looks for a NUL byte too."""
+    """Whether a file without an entry is treated as a binary. conda-build looks for a NUL byte too."""
     return b"\0" in data
 
 
 def swap(data: bytes, old: str, new: str, *, binary: bool) -> bytes | None:
-    """`data` with `new` in the place of every `old`; in a binary, each C string keeps the bytes it has room for.
+    """`data` with every `old` replaced by `new`; in a binary, each C string keeps its length.
 
-    `None` where the NUL bytes after a string are too few for a longer prefix.
+    `None` if a string has too few NUL bytes after it for a longer prefix.
     """
     before, after = os.fsencode(old), os.fsencode(new)
     if not binary:
@@ -67,7 +66,7 @@ def swap(data: bytes, old: str, new: str, *, binary: bool) -> bytes | None:
 
 
 def fill(data: bytes, placeholder: Placeholder, prefix: str) -> bytes | None:
-    """The packed file `data` as rattler and conda write it into `prefix`; `None` where a binary has too little room."""
+    """The packed file `data` as rattler and conda write it into `prefix`; `None` if a binary has too little room."""
     if placeholder.is_binary:
         too_long = len(os.fsencode(prefix)) > len(os.fsencode(placeholder.text))
         return None if too_long else swap(data, placeholder.text, prefix, binary=True)
@@ -77,7 +76,7 @@ def fill(data: bytes, placeholder: Placeholder, prefix: str) -> bytes | None:
 
 
 def restore(data: bytes, placeholder: Placeholder, prefix: str) -> bytes | None:
-    """The file of the archive of which `data` was made for `prefix`; `None` where it was not made so."""
+    """The file of the archive from which `data` was made for `prefix`; `None` if it was made otherwise."""
     whole = swap(data, prefix, placeholder.text, binary=placeholder.is_binary)
     if whole is not None and _is(whole, placeholder.packed):
         return whole
@@ -92,10 +91,10 @@ def restore(data: bytes, placeholder: Placeholder, prefix: str) -> bytes | None:
 
 
 def refit(data: bytes, old: str, new: str, *, is_of_wheel: bool = False) -> bytes | None:
-    """A file that holds `old`, of which no packed file is known, with `new` in its place.
+    """A file without a known packed file, with `old` replaced by `new`.
 
-    A script's first lines stay in the form of the installer that wrote them. `None` for a binary that is not known to
-    have room: a longer prefix needs the padding of a placeholder of `FULL_PLACEHOLDER` bytes.
+    A script's first lines keep the form of their installer. `None` for a binary that may lack room: a longer prefix
+    needs the padding of a placeholder of `FULL_PLACEHOLDER` bytes.
     """
     before, after = os.fsencode(old), os.fsencode(new)
     if not is_binary(data):
@@ -109,9 +108,9 @@ def refit(data: bytes, old: str, new: str, *, is_of_wheel: bool = False) -> byte
 
 
 def holds(data: bytes, prefix: str, names: Iterable[bytes] = ()) -> bool:
-    """Whether `prefix` is in `data` as a path, and not only as the beginning of a longer name.
+    """Whether `data` contains `prefix` as a path, not only as the start of a longer name.
 
-    :param names: what lies in the prefix; where given, a path below the prefix must begin with one of these.
+    :param names: the names in the prefix. If given, a path below the prefix must begin with one of these.
     """
     wanted = os.fsencode(prefix)
     known = frozenset(names)
@@ -131,7 +130,7 @@ def holds(data: bytes, prefix: str, names: Iterable[bytes] = ()) -> bool:
 def candidates(data: bytes, names: Iterable[bytes]) -> list[str]:
     """Directories that may be the prefix written into `data`, the likeliest first.
 
-    :param names: what lies in the prefix: a directory that is followed by one of these names comes first.
+    :param names: the names in the prefix. A directory followed by one of these comes first.
     """
     known = frozenset(names)
     found: Counter[bytes] = Counter()
@@ -148,7 +147,7 @@ def candidates(data: bytes, names: Iterable[bytes]) -> list[str]:
 
 
 def _cut(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The directories that the text may begin with, each with the name after it."""
+    """The directories with which the text may begin, each with the name after it."""
     if (stop := _END.search(text)) is not None:
         text = text[: stop.start()]
     ends = [match.start() for match in re.finditer(rb"[/ :,)\]}$]|\Z", text) if match.start() > 1][:_MAX_DEPTH]

@@ -1,4 +1,4 @@
-"""Which files of an installed conda package hold its prefix, as its record says."""
+"""The files of an installed conda package that contain its prefix, as its record lists them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _MODES = {"binary": True, "text": False}
 
 
 def placeholders_of(root: Path, meta_path: str) -> Mapping[str, Placeholder]:
-    """Path → its placeholder, for the files of which a record of conda-meta has one (mamba 2 writes none).
+    """Path → placeholder, for the files for which the record has one (mamba 2 writes none).
 
-    A record that cannot be read has none: of that is told elsewhere.
+    An unreadable record gives none; `bridge.prefix.read` reports it.
     """
     try:
         document = json.loads(content(f"{root}/{meta_path}"))
@@ -34,7 +34,7 @@ def placeholders_of(root: Path, meta_path: str) -> Mapping[str, Placeholder]:
 def listed_items(document: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The items of `paths_data` of a record, each with its path in the environment.
 
-    Raises `KeyError` or `TypeError` where it is no such record.
+    Raises `KeyError` or `TypeError` if the document is not such a record.
     """
     items = document["paths_data"]["paths"]
     paths, _ = located([item["_path"] for item in items], document.get("files") or ())

@@ -1,12 +1,11 @@
-"""Many small tasks, spread over copies of this process (`fork`), which know all that this one knows.
+"""Distribute many small tasks over forked copies of this process.
 
-Where an environment of 50,000 files is read, fresh interpreters would take longer to start than the work does, and
-threads would wait for each other: a small file is opened, read and hashed in 20 µs, half of it with the interpreter
-locked. A copy costs 2 ms, and nothing has to be handed to it. Its tasks must be of the kind that a copy may do: they
-read files and compute. What a copy cannot do, because it was killed, ran out of memory or met an error, is done again
-by this process, where the error can be told.
+To read an environment of 50,000 files, new interpreters would take longer to start than the work takes. Threads would
+wait for each other: opening, reading and hashing a small file takes 20 µs, half of it with the interpreter locked. A
+fork costs 2 ms and needs no arguments passed. Tasks may only read files and compute. If a copy fails (killed, out of
+memory, an error), this process repeats its tasks and raises the error.
 
-Python's own `multiprocessing` is not used: its import alone takes as long as a third of a warm audit.
+`multiprocessing` is not used: its import alone takes a third of a warm audit.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ __all__ = ["Spread", "processors", "spread"]
 _Result = TypeVar("_Result")
 
 _TOKEN = struct.Struct("=I")
-_MAX_TOKENS = 2048  # all of them lie in one pipe at once, and the smallest pipe holds 16 kB
+_MAX_TOKENS = 2048  # all are in one pipe at once; the smallest pipe holds 16 kB
 
-# The ends at which this process reads answers. A copy closes what it inherits of them: were its own end open, or that
-# of another copy, whoever writes more than a pipe holds would wait for ever once the parent was killed.
+# The ends of pipes at which this process reads answers. A copy closes those that it inherits: with one open, a copy
+# that writes more than a pipe holds would wait for ever if the parent is killed.
 _reading: set[int] = set()
 
 
@@ -43,7 +42,7 @@ class _Copy:
 
 
 class Spread(Generic[_Result]):
-    """Tasks under way. `results` waits for them."""
+    """Running tasks. `results` waits for them."""
 
     def __init__(self, task: Callable[[int], _Result], count: int, copies: tuple[_Copy, ...]) -> None:
         self._task = task
@@ -51,18 +50,18 @@ class Spread(Generic[_Result]):
         self._copies = list(copies)
 
     def results(self) -> list[_Result]:
-        """What the tasks returned, in their order. Raises what a task raises."""
-        found: dict[int, _Result] = {}
+        """The results in the order of the tasks. Raises the error of a task."""
+        results: dict[int, _Result] = {}
         while self._copies:
             copy = self._copies[-1]
-            found.update(_answers(copy))
+            results.update(_answers(copy))
             self._copies.pop()
             _close(copy.answers)
             _reap(copy)
-        return [found[number] if number in found else self._task(number) for number in range(self._count)]
+        return [results[number] if number in results else self._task(number) for number in range(self._count)]
 
     def abandon(self) -> None:
-        """End the copies that are not done."""
+        """Kill the copies that are not done."""
         while self._copies:
             copy = self._copies.pop()
             with contextlib.suppress(ProcessLookupError):
@@ -72,17 +71,17 @@ class Spread(Generic[_Result]):
 
 
 def processors() -> int:
-    """How many processors this process may run on."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def spread(task: Callable[[int], _Result], count: int, jobs: int) -> Iterator[Spread[_Result]]:
-    """Have `task` done for each of `range(count)`, by `jobs` copies of this process, while this one goes on.
+    """Run `task` for each of `range(count)` in `jobs` copies of this process, while this one continues.
 
-    Whoever is free takes the next task, so those that take long should come first. Results are pickled. With one job,
-    and where a copy would be unsafe (there are threads, whose locks it would inherit) or impossible, the tasks are done
-    here, when the results are asked for. When the block is left, what is not done is abandoned.
+    A free copy takes the next task, so long tasks should come first. Results are pickled. With one job, or if a fork is
+    unsafe (a copy inherits the locks of threads) or impossible, `results` runs the tasks in this process. On exit from
+    the block, unfinished tasks are abandoned.
     """
     jobs = min(jobs, count)
     running = Spread(task, count, _start(task, count, jobs) if jobs > 1 and _may_fork() else ())
@@ -95,14 +94,14 @@ def spread(task: Callable[[int], _Result], count: int, jobs: int) -> Iterator[Sp
 def _may_fork() -> bool:
     if not hasattr(os, "fork") or threading.active_count() > 1:
         return False
-    try:  # Libraries may have started threads of which Python does not know.
+    try:  # Libraries may have started threads that Python does not know.
         return sys.platform != "linux" or len(os.listdir("/proc/self/task")) == 1
     except OSError:
         return True
 
 
 def _start(task: Callable[[int], object], count: int, jobs: int) -> tuple[_Copy, ...]:
-    """The copies; none where the system allows no more processes or open files."""
+    """The copies; none if the system allows no more processes or open files."""
     step = -(-count // _MAX_TOKENS)
     copies: list[_Copy] = []
     with contextlib.suppress(OSError), contextlib.ExitStack() as closing:
@@ -114,7 +113,7 @@ def _start(task: Callable[[int], object], count: int, jobs: int) -> tuple[_Copy,
         def work(answering: int, parent: int) -> None:
             _work(task, range(count), step, tokens, answering, parent)
 
-        # A copy that cannot be made must not keep those from working that were.
+        # A failed fork must not stop the copies made before.
         copies.extend(_fork(work) for _ in range(jobs))
     return tuple(copies)
 
@@ -131,7 +130,7 @@ def _fork(work: Callable[[int, int], None]) -> _Copy:
     except OSError:
         _close(answers)
         raise
-    finally:  # The next copy must not hold it too: these answers would never end then.
+    finally:  # If the next copy held it too, these answers would never end.
         os.close(answering)
     return _Copy(process, answers)
 
@@ -142,20 +141,20 @@ def _close(answers: int) -> None:
 
 
 def _work(task: Callable[[int], object], numbers: range, step: int, tokens: int, answering: int, parent: int) -> None:
-    """All that a copy does. It never returns: what this process has open is not the copy's to close."""
+    """The work of a copy. It never returns: the copy must not close what its parent has open."""
     try:
-        gc.disable()  # A collection would touch, and so duplicate, all memory that is shared with the parent.
-        found: dict[int, object] = {}
-        # Without a parent nobody wants the answers.
+        gc.disable()  # A collection would write to, and so copy, all memory shared with the parent.
+        results: dict[int, object] = {}
+        # Without the parent, nobody reads the answers.
         while (token := os.read(tokens, _TOKEN.size)) and os.getppid() == parent:
             (start,) = _TOKEN.unpack(token)
             for number in numbers[start : start + step]:
                 try:
-                    found[number] = task(number)
-                except Exception:  # noqa: BLE001 - the parent does it again, and meets the same
+                    results[number] = task(number)
+                except Exception:  # noqa: BLE001 - the parent repeats it and raises the same
                     continue
         with os.fdopen(answering, "wb") as stream:
-            pickle.dump(found, stream, pickle.HIGHEST_PROTOCOL)
+            pickle.dump(results, stream, pickle.HIGHEST_PROTOCOL)
         os._exit(0)
     finally:
         os._exit(1)
@@ -164,10 +163,10 @@ def _work(task: Callable[[int], object], numbers: range, step: int, tokens: int,
 def _answers(copy: _Copy) -> dict[int, _Result]:
     try:
         with os.fdopen(copy.answers, "rb", closefd=False) as stream:
-            found: dict[int, _Result] = pickle.load(stream)
+            results: dict[int, _Result] = pickle.load(stream)
     except (EOFError, pickle.UnpicklingError):
         return {}
-    return found
+    return results
 
 
 def _reap(copy: _Copy) -> None:

@@ -1,7 +1,4 @@
-"""Reading one record of conda-meta, and one dist-info: what each says, and what is wrong with it.
-
-What cannot be read as what it claims to be is a `Defect`, never an exception.
-"""
+"""Read one record of conda-meta, or one dist-info. Damage is a `Defect`, never an exception."""
 
 from __future__ import annotations
 
@@ -22,10 +19,10 @@ from bridge.prefix.eggs import read_egg
 from bridge.prefix.entries import Entries
 from converters.wheel import CoreMetadata
 
-__all__ = ["Found", "Reader", "content", "defect_of", "names_in", "scan"]
+__all__ = ["ReadResult", "Reader", "content", "defect_of", "names_in", "scan"]
 
 T = TypeVar("T")
-Found = tuple[Installed | Distribution | None, tuple[Defect, ...]]
+ReadResult = tuple[Installed | Distribution | None, tuple[Defect, ...]]
 
 _MAX_RECORD = 256 << 20  # bytes of one conda-meta JSON or RECORD
 _UNREADABLE = (ValueError, RecursionError, OSError, csv.Error)
@@ -37,18 +34,18 @@ class Reader:
 
     prefix: str
 
-    def record(self, path: str) -> Found:
-        """The conda-meta record at a prefix-relative path; without it, why it cannot be read."""
+    def record(self, path: str) -> ReadResult:
+        """The conda-meta record at a prefix-relative path, or the reason why it cannot be read."""
         try:
             return condameta.parse(content(f"{self.prefix}/{path}"), path)
         except _UNREADABLE as error:
             return None, (defect_of(path, error),)
 
-    def distribution(self, path: str, *, is_covered: bool = False) -> Found:
+    def distribution(self, path: str, *, is_covered: bool = False) -> ReadResult:
         """The dist-info (or `.egg-info`, `.egg`, `.egg-link`) at a prefix-relative path.
 
-        :param is_covered: its entries are those of a record, and are left out here.
-        Raises `FaultError` (`prefix-unreadable`) where its folder may not be listed.
+        :param is_covered: a record has its entries; skip them.
+        Raises `FaultError` (`prefix-unreadable`) if its directory cannot be listed.
         """
         if path.endswith(EGGS):
             return self._egg(path)
@@ -90,8 +87,8 @@ class Reader:
         )
         return found, tuple(defects)
 
-    def _egg(self, path: str) -> Found:
-        """An egg, or a link to a working copy; without it, why it cannot be read."""
+    def _egg(self, path: str) -> ReadResult:
+        """An egg or a link to a working copy, or the reason why it cannot be read."""
         try:
             egg = read_egg(self.prefix, path)
             metadata, wrong = distinfo.parse_header(egg.metadata, path)
@@ -131,7 +128,7 @@ class Reader:
 
 
 def content(path: str, limit: int = _MAX_RECORD) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes. A device or a pipe is never opened: it could block.
+    """The bytes of a regular file of at most `limit` bytes. Devices and pipes are never opened: they could block.
 
     Raises `ValueError` and `OSError`.
     """
@@ -144,24 +141,24 @@ def content(path: str, limit: int = _MAX_RECORD) -> bytes:
         return stream.read()
 
 
-def scan(folder: str) -> list[os.DirEntry[str]]:
-    """The entries of a folder; none where there is no such folder. Raises `FaultError` (`prefix-unreadable`)."""
+def scan(directory: str) -> list[os.DirEntry[str]]:
+    """The entries of a directory; none if it does not exist. Raises `FaultError` (`prefix-unreadable`)."""
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(directory) as entries:
             return list(entries)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise FaultError("prefix-unreadable", f"{folder} cannot be listed: {error.strerror}") from error
+        raise FaultError("prefix-unreadable", f"{directory} cannot be listed: {error.strerror}") from error
 
 
-def names_in(folder: str) -> list[str]:
-    """The names in a folder; none where there is no such folder. Raises `FaultError` (`prefix-unreadable`)."""
-    return [entry.name for entry in scan(folder)]
+def names_in(directory: str) -> list[str]:
+    """The names in a directory; none if it does not exist. Raises `FaultError` (`prefix-unreadable`)."""
+    return [entry.name for entry in scan(directory)]
 
 
 def defect_of(path: str, error: Exception) -> Defect:
-    """What stood in the way of reading a record, for a person."""
+    """The reason why a record cannot be read, for the user."""
     if isinstance(error, OSError):
         detail = f"it cannot be read: {error.strerror}"
     elif isinstance(error, UnicodeDecodeError):

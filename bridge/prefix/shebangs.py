@@ -1,7 +1,7 @@
-"""The first lines of scripts: what installers write where a kernel cannot read the path of the interpreter. Pure.
+"""The first lines of scripts, for interpreter paths that a kernel can and cannot read. Pure.
 
-A kernel ends the path at a blank, and Linux reads 127 bytes of the line. Where that does not do, conda and rattler
-write `/usr/bin/env NAME`, and all installers start a python through `/bin/sh`, with lines that python takes for a text.
+A kernel ends the path at a blank, and Linux reads 127 bytes of the line. For other paths, conda and rattler write
+`/usr/bin/env NAME`, and all installers start python through `/bin/sh`, in lines that python reads as a string.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _PYTHON = re.compile(rb"python(?:\d+(?:\.\d+)?)?\Z")
 _ENV = re.compile(rb"#!/usr/bin/env (\S+)(.*)\Z")
 _EXEC = re.compile(rb"#!/bin/sh\n('''exec' [^\n]+)")
 _END = b"\n' '''"
-_STAND_IN = b"/\1prefix"  # for a prefix with a blank in it
+_NO_BLANK = b"/\1prefix"  # for a prefix with a blank in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indirect:
-    """How a script names its python through `/bin/sh`; `end` is where these lines end."""
+    """The start of a script through `/bin/sh`; `end` is the offset after these lines."""
 
     interpreter: bytes
     options: bytes
@@ -35,7 +35,7 @@ class Indirect:
 
 
 def split(data: bytes) -> tuple[bytes, bytes]:
-    """The first line of a script, without its end, and the rest; `b""` and all of it where that is no script."""
+    """The first line of a script without its line end, and the rest; `b""` and all of it if it is no script."""
     if not data.startswith(b"#!"):
         return b"", data
     end = data.find(b"\n")
@@ -43,10 +43,10 @@ def split(data: bytes) -> tuple[bytes, bytes]:
 
 
 def by_shell(data: bytes) -> Indirect | None:
-    """How a script is started through `/bin/sh`; `None` where it is not.
+    """The start of a script through `/bin/sh`; `None` if it has none.
 
-    conda and rattler write `'''exec' "PATH" "$0" "$@" #'''` in one line; pip, uv and `installer` quote the path as a
-    shell needs it, and end the text on the next line.
+    conda and rattler write `'''exec' "PATH" "$0" "$@" #'''` in one line; pip, uv and `installer` quote the path for
+    the shell, and end the string on the next line.
     """
     match = _EXEC.match(data)
     if match is None:
@@ -75,7 +75,7 @@ def for_python(interpreter: str) -> bytes:
 
 
 def replaced(line: bytes, old: bytes, new: bytes) -> bytes:
-    """The first line of a conda package's script with `new` in the place of `old`, as rattler writes it."""
+    """The first line of a conda package's script with `old` replaced by `new`, as rattler writes it."""
     if old not in line:
         return line
     changed = line.replace(old, new)
@@ -85,11 +85,11 @@ def replaced(line: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def unfit(prefix: str, *, is_of_conda: bool) -> str | None:
-    """What of a prefix's path breaks the first lines of scripts; `None` where every script starts.
+    """The part of a prefix's path that breaks the first lines of scripts; `None` if every script starts.
 
-    Measured with rattler 0.28: it writes a slash for a backslash into the scripts of entry points, and the path between
-    double quotes into a line for `/bin/sh`, without escaping what a shell expands there. That line is also the start of
-    a python text, which three single quotes end, and in which a backslash begins an escape.
+    Measured with rattler 0.28: it writes a slash for a backslash into the scripts of entry points. It writes the path
+    in double quotes into a line for `/bin/sh`, without escaping what a shell expands there. That line also starts a
+    python string, which three single quotes end, and in which a backslash begins an escape.
 
     :param is_of_conda: conda packages are linked there; else only wheels, whose lines bridge writes.
     """
@@ -101,7 +101,7 @@ def unfit(prefix: str, *, is_of_conda: bool) -> str | None:
 
 
 def moved(data: bytes, old: bytes, new: bytes, *, is_of_wheel: bool) -> tuple[bytes, bytes]:
-    """The first lines of a script with `new` for `old`, in the form of who wrote them, and the rest as it is."""
+    """The first lines of a script with `old` replaced by `new`, in their installer's form, and the unchanged rest."""
     indirect = by_shell(data)
     if indirect is None:
         head, rest = split(data)
@@ -112,12 +112,12 @@ def moved(data: bytes, old: bytes, new: bytes, *, is_of_wheel: bool) -> tuple[by
     rest = data[indirect.end :]
     if indirect.is_of_pip:
         return for_python(os.fsdecode(indirect.interpreter.replace(old, new))), rest
-    line = b"#!" + indirect.interpreter.replace(old, _STAND_IN) + indirect.options
-    return replaced(line, _STAND_IN, new), rest
+    line = b"#!" + indirect.interpreter.replace(old, _NO_BLANK) + indirect.options
+    return replaced(line, _NO_BLANK, new), rest
 
 
 def lines_before(data: bytes, old: bytes, new: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The first lines, with the placeholder `old`, that may have become those of `data` for `new`, and the rest."""
+    """The possible first lines with the placeholder `old` from which those of `data` were made, and the rest."""
     indirect = by_shell(data)
     if indirect is not None:
         yield b"#!" + indirect.interpreter.replace(new, old) + indirect.options, data[indirect.end :]

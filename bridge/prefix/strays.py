@@ -1,8 +1,8 @@
-"""What lies in conda-meta and is no record of an installed package. Pure.
+"""Files in conda-meta that are no records of installed packages. Pure.
 
-A record is `NAME-VERSION-BUILD.json`, and says so itself: conda passes over any other file (`PrefixData.load`). File
-synchronisers leave copies beside it (`… (1).json`, `….sync-conflict-….json`), macOS its AppleDouble files (`._…`),
-editors their backups. None of them makes it unknown who owns what, so none may stop a change.
+A record is `NAME-VERSION-BUILD.json`, and its content agrees; conda ignores any other file (`PrefixData.load`). File
+synchronisers leave copies (`… (1).json`, `….sync-conflict-….json`), macOS AppleDouble files (`._…`), editors backups.
+None of them affects ownership, so none may stop a change.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bridge.paths import META
 __all__ = ["FOREIGN", "is_record_name", "named_package", "sorted_out", "strays"]
 
 FOREIGN = "foreign-file"
-"""The id of the finding: a file that is nobody's, that nobody needs, and that stops nothing."""
+"""The id of the finding for a file that has no owner and stops no change."""
 
 # CEP 26, as `converters.record.conda_record` reads it.
 _STEM = re.compile(r"([a-z0-9_][a-z0-9_.-]*)-([A-Za-z0-9_.+!~]+)-([A-Za-z0-9_.+]+)\Z")
@@ -35,13 +35,13 @@ def is_record_name(name: str) -> bool:
 
 
 def named_package(name: str) -> tuple[str, str, str] | None:
-    """Name, version and build that the file name of a record says; `None` where it is no such name."""
+    """Name, version and build in the file name of a record; `None` if it is not such a name."""
     match = _STEM.match(name.removesuffix(".json"))
     return (match[1], match[2], match[3]) if match and name.endswith(".json") else None
 
 
 def strays(names: Iterable[str]) -> Iterator[Defect]:
-    """The files of conda-meta that are known to be nobody's by their names."""
+    """The files of conda-meta whose names show that they are no records."""
     for name in names:
         reason = next((reason for pattern, reason in _REASONS if pattern.match(name)), None)
         if reason is None and name.endswith(".json") and not is_record_name(name):
@@ -51,16 +51,16 @@ def strays(names: Iterable[str]) -> Iterator[Defect]:
 
 
 def sorted_out(defects: Iterable[Defect], read: Collection[str]) -> Iterator[Defect]:
-    """Tell files that are no records from records that are damaged.
+    """Distinguish files that are no records from damaged records.
 
-    :param read: the paths of the records that could be read.
+    :param read: the paths of the records that were read.
 
-    What could not be read is a stray where the record of the same package is there as well (a copy), and where its name
-    is that of no package and its content no record.
+    An unreadable file is a stray if the record of the same package exists too (it is a copy), or if neither its name
+    nor its content is a package's.
     """
     for defect in defects:
-        folder, _, name = defect.path.rpartition("/")
-        if folder != META or defect.id != "broken-record" or defect.path in read:
+        directory, _, name = defect.path.rpartition("/")
+        if directory != META or defect.id != "broken-record" or defect.path in read:
             yield defect
             continue
         original = f"{META}/{defect.package}.json" if defect.package else _original(defect.path, read)
@@ -73,7 +73,7 @@ def sorted_out(defects: Iterable[Defect], read: Collection[str]) -> Iterator[Def
 
 
 def _original(path: str, read: Collection[str]) -> str | None:
-    """The record whose name this one goes on from: `NAME-VERSION-BUILD (1).json`."""
+    """The record whose name this one extends: `NAME-VERSION-BUILD (1).json`."""
     stem = path.removesuffix(".json")
     for known in read:
         rest = stem.removeprefix(known.removesuffix(".json"))
