@@ -73,7 +73,7 @@ def resolve(words: Words, batch: str | None, record: str | None, replay: str | N
     if replay is not None:
         solution = solving.replay(Path(replay))
     else:
-        request = read_request(words)
+        request = read_request(words, run.settings.platform)
         with run.session(request) as session:
             solution = solving.resolve(request, session, Path(record) if record is not None else None)
     run.render.warn(solution.warnings)
@@ -92,7 +92,7 @@ def create(words: Words, dry_run: bool, **options: object) -> None:
     from bridge.cli.commands.request import read_request
 
     run = _run(options)
-    request = read_request(words)
+    request = read_request(words, run.settings.platform)
     with run.session(request) as session:
         applied = changes.create(run.prefix, request, session, is_dry_run=dry_run)
     _show_applied(run, applied, dry_run)
@@ -110,7 +110,7 @@ def install(words: Words, dry_run: bool, **options: object) -> None:
     from bridge.cli.commands.request import read_request
 
     run = _run(options)
-    request = read_request(words)
+    request = read_request(words, run.settings.platform)
     with run.session(request) as session:
         applied = changes.install(run.prefix, request, session, is_dry_run=dry_run)
     _show_applied(run, applied, dry_run)
@@ -205,7 +205,7 @@ def convert(
 
     run = _run(options)
     level = level_of(compression)
-    inputs = conversion.read_inputs(words, is_joint=with_deps)
+    inputs = conversion.read_inputs(words, run.settings.platform, is_joint=with_deps)
     with run.session(inputs.request) as session:
         converted = conversion.convert(
             inputs,

@@ -55,7 +55,7 @@ class Inputs:
     unreadable: tuple[JobResult, ...] = ()
 
 
-def read_inputs(words: Words, *, is_joint: bool) -> Inputs:
+def read_inputs(words: Words, platform: str | None = None, *, is_joint: bool) -> Inputs:
     """Sort the arguments of a command line into project directories and requirements.
 
     :param is_joint: all requirements go into one solve, so each must be readable. Otherwise one that cannot be read
@@ -71,7 +71,7 @@ def read_inputs(words: Words, *, is_joint: bool) -> Inputs:
     if (projects or unreadable) and not texts and not words.files:
         request = Request(requirements=())
     else:
-        request = read_request(replace(words, requirements=texts))
+        request = read_request(replace(words, requirements=texts), platform)
     return Inputs(request=request, projects=projects, unreadable=unreadable)
 
 

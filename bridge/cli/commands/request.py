@@ -87,10 +87,14 @@ def _known(urls: Iterable[str]) -> tuple[str, ...]:
         raise UsageError("url-invalid", f"not a URL to fetch from: {shown}", context=(str(error),)) from error
 
 
-def read_request(words: Words) -> Request:
-    """Parse the requirements of a command line and read its files. Raises `UsageError`."""
+def read_request(words: Words, platform: str | None = None) -> Request:
+    """Parse the requirements of a command line and read its files for a platform. Raises `UsageError`."""
+    if (words.extras or words.groups) and not words.files:
+        option = f"--extra {words.extras[0]}" if words.extras else f"--group {words.groups[0]}"
+        hint = f"-r pyproject.toml {option}"
+        raise UsageError("no-requirements", f"{option} names a part of a file, and no file is named", hint=hint)
     typed = [algebra.parse(local_requirement(text, Path.cwd()) or text) for text in words.requirements]
-    files = tuple(_read(Path(file), words) for file in words.files)
+    files = tuple(_read(Path(file), words, platform) for file in words.files)
     requirements = (*typed, *(requirement for file in files for requirement in file.requirements))
     if not requirements:
         where = f" in {', '.join(words.files)}" if words.files else ""
@@ -98,10 +102,10 @@ def read_request(words: Words) -> Request:
     return Request(requirements=requirements, files=files)
 
 
-def _read(path: Path, words: Words) -> FileRequirements:
-    """A file of requirements; extras and groups apply to TOML files only."""
+def _read(path: Path, words: Words, platform: str | None) -> FileRequirements:
+    """Read a requirement file. Extras and groups are those of the TOML files; without any, a file refuses them."""
     from bridge.requirements.files.reading import read
 
-    if path.suffix.lower() != ".toml":
-        return read(path)
-    return read(path, extras=words.extras, groups=words.groups)
+    has_choice = path.suffix.lower() == ".toml" or not any(file.lower().endswith(".toml") for file in words.files)
+    extras, groups = (words.extras, words.groups) if has_choice else ((), ())
+    return read(path, platform=platform, extras=extras, groups=groups)

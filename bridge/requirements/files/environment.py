@@ -1,167 +1,192 @@
-"""environment.yml: channels, MatchSpecs, and pip's lines in `pip:` (conda's documentation; CEP 24).
-
-YAML is read by PyYAML's safe loader, after its events were counted: what aliases would make of a file counts as if it
-were written out, so that a small file is never a large value.
-"""
+"""environment.yml (CEP 24): channels, MatchSpecs, pip's lines in `pip:`, variables, platforms and selectors."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import replace
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import yaml
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, conda_requirement
+from bridge.requirements.files.constructs import Section, honoured, told
 from bridge.requirements.files.pip_format import PipLines
-from bridge.requirements.files.values import FileRequirements, read_text, unique, wrong
+from bridge.requirements.files.selectors import comment_selectors, selector_holds
+from bridge.requirements.files.values import FileRequirements, unique, wrong
+from bridge.requirements.files.yaml_text import load_yaml
+from converters.target import SUBDIRS
 
-__all__ = ["read_environment"]
+__all__ = ["ENTRIES", "TOP", "read_environment"]
 
-MAX_YAML = 512 << 10  # bytes; an environment of a thousand packages has 50 kB
-MAX_NODES = 20_000
-MAX_DEPTH = 16
+_HINT = "see CEP 24: name, channels, and dependencies, which is a list of MatchSpecs and one `pip:` list"
 
-_KNOWN = frozenset({"name", "channels", "dependencies", "prefix"})
-_HINT = "see conda's documentation: name, channels, and dependencies, which is a list of MatchSpecs and one `pip:` list"
+TOP = Section(
+    name="environment.yml",
+    keys={
+        "name": honoured("the environment's name, where neither `-p` nor `-n` is given"),
+        "channels": honoured("the channels, unless `-c` names others; `nodefaults` adds none"),
+        "dependencies": honoured("MatchSpecs, `pip:` lists and `sel(…)` entries"),
+        "variables": honoured("environment variables of the activated environment"),
+        "platforms": honoured("a warning where the target is not one of them; a platform that is none is refused"),
+        "pip-repositories": honoured("further package indexes, as conda-lock reads them"),
+        "prefix": told("`-p` says where the environment is"),
+        "category": told("it names a group of dependencies for conda-lock; all of them are asked for"),
+    },
+)
+ENTRIES = Section(
+    name="environment.yml dependencies",
+    keys={
+        "pip": honoured("lines of a requirements.txt; all of its options"),
+        "sel(…)": honoured("a MatchSpec for `unix`, `linux`, `osx` or `win` alone"),
+        "# [SELECTOR]": honoured("the line is left out where the selector does not hold, and that is told"),
+    },
+    unknown="refused",
+)
+
+_DICTIONARY_SELECTOR = re.compile(r"sel\(\s*(unix|linux|osx|win)\s*\)\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses a key that comes twice instead of taking the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    problem = f"the key {key.value!r} comes twice"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def read_environment(path: Path, environ: Mapping[str, str]) -> FileRequirements:
-    """Read an environment.yml. Raises `UsageError` (`requirement-file`)."""
-    document = _load(path)
-    if not isinstance(document, dict):
-        raise wrong(path, None, "a mapping was expected at the top", hint=_HINT)
+def read_environment(path: Path, text: str, environ: Mapping[str, str], platform: str) -> FileRequirements:
+    """Read an environment.yml for one platform. Raises `UsageError` (`requirement-file`)."""
+    warnings: list[str] = []
+    text = _selected(path, text, platform, warnings)
+    document = TOP.check(_mapping(load_yaml(path, text), path), path, "", warnings)
     name = document.get("name")
     if not isinstance(name, (str, type(None))):
         raise wrong(path, "name", "a text was expected")
-    dependencies = document.get("dependencies")
-    if not isinstance(dependencies, (list, type(None))):
-        raise wrong(path, "dependencies", "a list was expected", hint=_HINT)
-    pip = PipLines(environ)
-    asked: list[Requirement] = []
-    for place, entry in enumerate(dependencies or ()):
-        where = f"dependencies[{place}]"
-        if isinstance(entry, str):
-            asked.append(_conda(entry, path, where))
-        else:
-            asked += _pip(entry, path, where, pip)
-    unknown = [str(key) for key in document if key not in _KNOWN]
-    warnings = [f"{path}: {key} does nothing here" for key in unknown]
-    found = pip.result()
+    reading = _Reading(path=path, platform=platform, pip=PipLines(environ), warnings=warnings)
+    reading.entries(document.get("dependencies"))
+    found = reading.pip.result()
+    _check_platforms(document.get("platforms"), path, platform, warnings)
     return replace(
         found,
         name=name,
         channels=_channels(document.get("channels"), path),
-        requirements=unique(asked),
+        requirements=unique(reading.asked),
+        extra_index_urls=(*found.extra_index_urls, *_texts(document.get("pip-repositories"), path, "pip-repositories")),
+        variables=_variables(document.get("variables"), path),
         warnings=(*found.warnings, *warnings),
     )
 
 
-def _conda(text: str, path: Path, where: str) -> Requirement:
-    try:
-        return conda_requirement(text.strip())
-    except UsageError as error:
-        hint = "what is not a MatchSpec belongs into the `pip:` list"
-        raise wrong(path, where, error.message, context=error.context, hint=hint) from error
+def _mapping(document: object, path: Path) -> dict[str, object]:
+    if not isinstance(document, dict):
+        raise wrong(path, None, "a mapping was expected at the top", hint=_HINT)
+    return {str(key): value for key, value in document.items()}
 
 
-def _pip(entry: object, path: Path, where: str, pip: PipLines) -> list[Requirement]:
-    """The requirements of one `pip:` list, in the order of its lines."""
-    if not isinstance(entry, dict) or list(entry) != ["pip"]:
-        raise wrong(path, where, f"a MatchSpec (a text) or a `pip:` list was expected, not {_kind(entry)}", hint=_HINT)
-    lines = entry["pip"]
-    if not isinstance(lines, (list, type(None))):
-        raise wrong(path, f"{where}.pip", "a list was expected", hint=_HINT)
-    known = len(pip.requirements)
-    for number, line in enumerate(lines or ()):
-        place = f"{where}.pip[{number}]"
-        if not isinstance(line, str):
-            raise wrong(path, place, f"a line of pip's was expected, not {_kind(line)}")
-        pip.read_line(line, path, place)
-    return pip.requirements[known:]
+def _selected(path: Path, text: str, platform: str, warnings: list[str]) -> str:
+    """Return the text without the lines whose comment selector does not hold; each is told."""
+    lines = text.splitlines()
+    for number, entry, expression in comment_selectors(text):
+        holds = selector_holds(expression, platform)
+        if holds is None:
+            warnings.append(f"{path}, line {number}: [{expression}] is no selector by CEP 24; {entry} is asked for")
+        elif not holds:
+            warnings.append(
+                f"{path}, line {number}: {entry} is left out: the selector [{expression}] excludes {platform}"
+            )
+            lines[number - 1] = ""
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """The dependencies read so far, in their order."""
+
+    path: Path
+    platform: str
+    pip: PipLines
+    warnings: list[str]
+    asked: list[Requirement] = field(default_factory=list)
+
+    def entries(self, dependencies: object) -> None:
+        if not isinstance(dependencies, (list, type(None))):
+            raise wrong(self.path, "dependencies", "a list was expected", hint=_HINT)
+        for place, entry in enumerate(dependencies or ()):
+            where = f"dependencies[{place}]"
+            if isinstance(entry, str):
+                self._conda(entry, where)
+            elif isinstance(entry, dict) and len(entry) == 1 and _DICTIONARY_SELECTOR.match(str(next(iter(entry)))):
+                self._conditional(entry, where)
+            else:
+                self._pip_list(entry, where)
+
+    def _conda(self, text: str, where: str) -> None:
+        try:
+            self.asked.append(conda_requirement(text.strip()))
+        except UsageError as error:
+            hint = "what is not a MatchSpec belongs into the `pip:` list"
+            raise wrong(self.path, where, error.message, context=error.context, hint=hint) from error
+
+    def _conditional(self, entry: Mapping[str, object], where: str) -> None:
+        key, value = next(iter(entry.items()))
+        selector = _DICTIONARY_SELECTOR.match(str(key))
+        if selector is None or not isinstance(value, str):
+            raise wrong(self.path, where, f"a MatchSpec was expected after {key}")
+        if selector_holds(selector[1], self.platform):
+            self._conda(value, where)
+        else:
+            self.warnings.append(f"{self.path}: {value} is left out: {key} excludes {self.platform}")
+
+    def _pip_list(self, entry: object, where: str) -> None:
+        if not isinstance(entry, dict) or list(entry) != ["pip"]:
+            problem = f"a MatchSpec (a text) or a `pip:` list was expected, not {_kind(entry)}"
+            raise wrong(self.path, where, problem, hint=_HINT)
+        known = len(self.pip.requirements)
+        for number, line in enumerate(self._pip_lines(entry["pip"], where)):
+            place = f"{where}.pip[{number}]"
+            if not isinstance(line, str):
+                raise wrong(self.path, place, f"a line of a requirements.txt was expected, not {_kind(line)}")
+            self.pip.read_line(line, self.path, place)
+        self.asked += self.pip.requirements[known:]
+
+    def _pip_lines(self, lines: object, where: str) -> list[object]:
+        if not isinstance(lines, (list, type(None))):
+            raise wrong(self.path, f"{where}.pip", "a list was expected", hint=_HINT)
+        return lines or []
 
 
 def _channels(value: object, path: Path) -> tuple[str, ...]:
-    """The channels, `nodefaults` left out: it says that nothing is to be added to them, and nothing is."""
+    """Return the channels without `nodefaults`, which says that none are to be added: none ever are."""
+    named = (channel for channel in _texts(value, path, "channels") if channel != "nodefaults")
+    return tuple(dict.fromkeys(named))
+
+
+def _texts(value: object, path: Path, key: str) -> tuple[str, ...]:
     if not isinstance(value, (list, type(None))):
-        raise wrong(path, "channels", "a list was expected", hint=_HINT)
-    for place, channel in enumerate(value or ()):
-        if not isinstance(channel, str):
-            raise wrong(
-                path, f"channels[{place}]", f"the name or the URL of a channel was expected, not {_kind(channel)}"
-            )
-    return tuple(dict.fromkeys(channel for channel in value or () if channel != "nodefaults"))
+        raise wrong(path, key, "a list was expected", hint=_HINT)
+    for place, text in enumerate(value or ()):
+        if not isinstance(text, str):
+            raise wrong(path, f"{key}[{place}]", f"a name or a URL was expected, not {_kind(text)}")
+    return tuple(value or ())
+
+
+def _check_platforms(value: object, path: Path, platform: str, warnings: list[str]) -> None:
+    platforms = _texts(value, path, "platforms")
+    for place, name in enumerate(platforms):
+        if name not in SUBDIRS:
+            known = ", ".join(sorted(SUBDIRS))
+            raise wrong(path, f"platforms[{place}]", f"{name} is no platform", context=(f"known: {known}",))
+    if platforms and platform not in platforms:
+        warnings.append(f"{path}: platforms has {', '.join(platforms)}, and this is solved for {platform}")
+
+
+def _variables(value: object, path: Path) -> dict[str, str]:
+    """Return the environment variables; a value that is no text becomes one (CEP 24)."""
+    if not isinstance(value, (dict, type(None))):
+        raise wrong(path, "variables", "a mapping was expected: NAME: VALUE")
+    found = {}
+    for name, content in (value or {}).items():
+        if not _VARIABLE.match(str(name)):
+            raise wrong(path, f"variables.{name}", "this is no name of an environment variable")
+        if isinstance(content, (dict, list, type(None))):
+            raise wrong(path, f"variables.{name}", f"a text was expected, not {_kind(content)}")
+        found[str(name)] = str(content)
+    return found
 
 
 def _kind(value: object) -> str:
     kinds = {dict: "a mapping", list: "a list", type(None): "nothing", bool: "a truth value", str: "a text"}
     return kinds.get(type(value), f"{value!r:.40}")
-
-
-def _load(path: Path) -> object:
-    text = read_text(path, MAX_YAML)
-    try:
-        _check_events(text, path)
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark is not None else None
-        raise wrong(path, line, f"not YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise wrong(path, None, f"not YAML that can be read: {' '.join(str(error).split())[:200]}") from error
-
-
-def _check_events(text: str, path: Path) -> None:
-    """Count what a file says, aliases written out. Raises `UsageError` for too much, too deep, or an endless value."""
-    count = _Count()
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        problem = count.add(event)
-        if problem is not None:
-            line = event.start_mark.line + 1 if event.start_mark is not None else None
-            raise wrong(path, line, problem)
-
-
-class _Count:
-    """How many values a YAML text holds so far, each alias as many as what it names."""
-
-    def __init__(self) -> None:
-        self._total = 0
-        self._sizes: dict[str, int] = {}
-        self._open: list[tuple[str | None, int]] = []  # (anchor, values before it)
-
-    def add(self, event: yaml.Event) -> str | None:
-        """Count one event; returns why the text is refused."""
-        anchor = getattr(event, "anchor", None)
-        if isinstance(event, yaml.AliasEvent):
-            if any(anchor == name for name, _ in self._open):
-                return f"the alias *{anchor} lies in what it names"
-            self._total += self._sizes.get(str(anchor), 1)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._close()
-        elif isinstance(event, yaml.NodeEvent):
-            self._open.append((anchor, self._total))
-            self._total += 1
-            if isinstance(event, yaml.ScalarEvent):
-                self._close()
-        if len(self._open) > MAX_DEPTH:
-            return f"nested more than {MAX_DEPTH} deep, which no environment is"
-        return f"more than {MAX_NODES} values, which no environment has" if self._total > MAX_NODES else None
-
-    def _close(self) -> None:
-        anchor, before = self._open.pop()
-        if anchor is not None:
-            self._sizes[anchor] = self._total - before

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from packaging.markers import Marker
 
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch.urls import file_name, local_path
@@ -23,6 +26,8 @@ _NAMED = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<extras>\[[^\[\]]*\])?\s*@\s*(?P<location>\S.*)\Z", re.DOTALL
 )
 _MATCHSPEC = re.compile(r"(?!.*\.(?:whl|tar\.gz|zip)\Z).*::[A-Za-z0-9_]")  # with its channel: file:///CHANNEL::NAME
+_SEMICOLON = re.compile(r"\s+;\s*|;\s+|;\Z|;")
+_MAX_SEMICOLONS = 16  # of a URL
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
@@ -58,13 +63,18 @@ def local_requirement(text: str, base: Path) -> str | None:
 
 
 def url_requirement(text: str) -> str | None:
-    """The URL of an archive, without a name before it, as a PEP 508 text; `None` where the text is no such URL.
+    """Return a requirement by URL, with or without a name before it, as a PEP 508 text; `None` for any other text.
 
-    Raises `UsageError` (`local-file`) where the URL's last part is no archive's name.
+    Raises `UsageError` (`local-file`) where there is no name, and the URL's last part is no archive's.
     """
+    if len(text) > MAX_TEXT:
+        return None
     body, marker = _split_marker(text.strip())
+    named = _NAMED.match(body)
+    if named and _SCHEME.match(named["location"]):
+        return f"{body} ; {marker}" if marker else None
     url, extras = _split_extras(body)
-    if len(text) > MAX_TEXT or not re.match(r"https?://\S+\Z", url):
+    if not re.match(r"https?://\S+\Z", url):
         return None
     try:
         project = _archive_project(file_name(url))
@@ -75,9 +85,27 @@ def url_requirement(text: str) -> str | None:
 
 
 def _split_marker(text: str) -> tuple[str, str]:
-    """(what stands before the marker, the marker). After a URL a space must come before the semicolon (PEP 508)."""
-    body, _, marker = text.partition(" ;" if "://" in text else ";")
-    return body.strip(), marker.strip()
+    """Return (what stands before the marker, the marker).
+
+    In a URL a semicolon may be part of the path. It begins a marker where a space is beside it, as pip reads a bare
+    URL and PEP 508 a named one, and where a marker follows (pip reads `NAME @ URL;marker`).
+    """
+    if "://" not in text:
+        body, _, marker = text.partition(";")
+        return body.strip(), marker.strip()
+    for found in itertools.islice(_SEMICOLON.finditer(text), _MAX_SEMICOLONS):
+        marker = text[found.end() :]
+        if found[0] != ";" or _is_marker(marker):
+            return text[: found.start()].strip(), marker.strip()
+    return text.strip(), ""
+
+
+def _is_marker(text: str) -> bool:
+    try:
+        Marker(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _split_extras(text: str) -> tuple[str, str]:

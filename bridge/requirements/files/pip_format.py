@@ -1,24 +1,20 @@
-"""requirements.txt, as pip reads it ("Requirements File Format", pip 26): lines, options, hashes, further files.
-
-What changes nothing here is told in a warning; what bridge does not do is refused, and never passed over.
-"""
+"""requirements.txt, as pip reads it ("Requirements File Format", pip 26): lines, options, hashes, further files."""
 
 from __future__ import annotations
 
-import optparse
 import os
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from bridge.config.builds import formats_of
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
 from bridge.requirements.files.local import local_requirement, url_requirement
-from bridge.requirements.files.values import FileRequirements, read_text, unique, wrong
+from bridge.requirements.files.pip_options import OptionParser, split_options
+from bridge.requirements.files.text import read_text
+from bridge.requirements.files.values import FileRequirements, unique, wrong
 
 __all__ = ["PipLines", "read_constraints", "read_pip_file"]
 
@@ -32,36 +28,9 @@ _BUILD_HINT = "build a wheel of it first (python -m build --wheel), and name tha
 _EDITABLE = "an editable install (-e) links an environment to sources; bridge installs files that it can own and verify"
 
 
-class _Options(optparse.OptionParser):
-    """pip's options in a file of requirements, under pip's names and abbreviations."""
-
-    def __init__(self) -> None:
-        super().__init__(add_help_option=False, usage=optparse.SUPPRESS_USAGE)
-        for names, action in (
-            (("-r", "--requirement"), "append"),
-            (("-c", "--constraint"), "append"),
-            (("-e", "--editable"), "append"),
-            (("-i", "--index-url", "--pypi-url"), "store"),
-            (("--extra-index-url",), "append"),
-            (("-f", "--find-links"), "append"),
-            (("--trusted-host",), "append"),
-            (("--only-binary",), "append"),
-            (("--no-binary",), "append"),
-            (("--hash",), "append"),
-            (("--no-index",), "store_true"),
-            (("--pre",), "store_true"),
-            (("--prefer-binary",), "store_true"),
-            (("--require-hashes",), "store_true"),
-        ):
-            self.add_option(*names, action=action)
-
-    def error(self, msg: str) -> NoReturn:
-        raise ValueError(msg)
-
-
 @dataclass(slots=True)
 class PipLines:
-    """What pip's lines say, gathered from as many files as they lead to. `environ` is for `${NAME}` in them."""
+    """What lines of requirements.txt ask for, those of further files included. `environ` is for `${NAME}` in them."""
 
     environ: Mapping[str, str]
     requirements: list[Requirement] = field(default_factory=list)
@@ -80,7 +49,7 @@ class PipLines:
     _without_hash: list[tuple[Path, int | str, str]] = field(default_factory=list)
     _seen: set[tuple[str, bool]] = field(default_factory=set)
     _open: list[str] = field(default_factory=list)
-    _options: _Options = field(default_factory=_Options)
+    _parser: OptionParser = field(default_factory=OptionParser)
 
     def read_file(self, path: Path, *, is_constraint: bool = False) -> None:
         """Read a file and those it leads to, each once. Raises `UsageError` (`requirement-file`)."""
@@ -97,40 +66,41 @@ class PipLines:
 
     def read_line(self, line: str, path: Path, where: int | str, *, is_constraint: bool = False) -> None:
         """Read one line without its comment. Relative paths start from the folder of `path`."""
-        line = _VARIABLE.sub(lambda found: self.environ.get(found[1], found[0]), line).strip()
+        line = _VARIABLE.sub(lambda found: self._variable(found, path, where), line).strip()
         if not line:
             return
         begin = _OPTIONS_BEGIN.search(line)
         text, options = (line, "") if begin is None else (line[: begin.start()].strip(), line[begin.start() :])
-        try:
-            found, rest = self._options.parse_args(shlex.split(options))
-        except ValueError as error:
-            hint = (
-                "see pip's documentation, Requirements File Format; per-requirement options other than --hash are none"
-            )
-            raise wrong(path, where, f"an option that cannot be read: {error}", hint=hint) from error
-        if rest:
-            raise wrong(path, where, f"{rest[0]!r} after an option, where none or its value was expected")
+        given = split_options(self._parser, options, path, where, self.warnings) if options else {}
         if text:
-            self._read_requirement(text, found, path, where, is_constraint=is_constraint)
+            self._read_requirement(text, given, path, where, is_constraint=is_constraint)
         else:
-            self._read_options(found, path, where, is_constraint=is_constraint)
+            self._read_options(given, path, where, is_constraint=is_constraint)
+
+    def _variable(self, found: re.Match[str], path: Path, where: int | str) -> str:
+        """Return the value of `${NAME}`; one that is not set stays as it is, as in pip, and is told."""
+        value = self.environ.get(found[1])
+        if not value:
+            place = f"line {where}" if isinstance(where, int) else where
+            self.warnings.append(f"{path}, {place}: the environment variable {found[1]} is not set")
+        return value or found[0]
 
     def _read_requirement(
-        self, text: str, options: optparse.Values, path: Path, where: int | str, *, is_constraint: bool
+        self, text: str, options: Mapping[str, list[str]], path: Path, where: int | str, *, is_constraint: bool
     ) -> None:
-        given = [name for name, value in vars(options).items() if value and name != "hash"]
+        given = [name for name in options if name != "hash"]
         if given:
-            raise wrong(path, where, f"--{given[0].replace('_', '-')} stands on a line of its own, before requirements")
-        digests = {digest for hashed in options.hash or () if (digest := _sha256(hashed, path, where)) is not None}
-        if options.hash and not digests:
+            raise wrong(path, where, f"--{given[0]} stands on a line of its own, before requirements")
+        hashes = options.get("hash", [])
+        digests = {digest for hashed in hashes if (digest := _sha256(hashed, path, where)) is not None}
+        if hashes and not digests:
             raise wrong(path, where, "hashes, but none by sha256", hint="bridge verifies sha256: --hash=sha256:…")
         requirement = self._parse(text, path, where, is_bound=bool(digests))
         if requirement.url is not None and "#sha256=" in requirement.url:
             digests.add(requirement.url.partition("#sha256=")[2].partition("&")[0].lower())
         if digests:
             self.hashes.setdefault(requirement.name, set()).update(digests)
-            self.require_hashes = self.require_hashes or bool(options.hash)
+            self.require_hashes = self.require_hashes or bool(hashes)
         elif not is_constraint:
             self._without_hash.append((path, where, text))
         if is_constraint and requirement.extras:
@@ -148,25 +118,29 @@ class PipLines:
             hint = _BUILD_HINT if is_source else error.hint
             raise wrong(path, where, error.message, context=error.context, hint=hint) from error
 
-    def _read_options(self, found: optparse.Values, path: Path, where: int | str, *, is_constraint: bool) -> None:
-        if found.editable:
-            raise wrong(path, where, _EDITABLE, context=found.editable, hint=_BUILD_HINT)
-        if found.hash:
+    def _read_options(
+        self, given: Mapping[str, list[str]], path: Path, where: int | str, *, is_constraint: bool
+    ) -> None:
+        if "editable" in given:
+            raise wrong(path, where, _EDITABLE, context=given["editable"], hint=_BUILD_HINT)
+        if "hash" in given:
             raise wrong(path, where, "--hash without a requirement before it")
-        self.only_binary += found.only_binary or ()
-        self.no_binary += found.no_binary or ()
-        if found.prefer_binary:
-            self.warnings.append(f"{path}: --prefer-binary does nothing; bridge takes the newest version that fits")
-        self.index_url = found.index_url or self.index_url
-        self.extra_index_urls += found.extra_index_url or ()
-        self.find_links += [_location(value, path.absolute().parent) for value in found.find_links or ()]
-        self.trusted_hosts += found.trusted_host or ()
-        self.no_index = self.no_index or bool(found.no_index)
-        self.pre = self.pre or bool(found.pre)
-        self.require_hashes = self.require_hashes or bool(found.require_hashes)
-        for value in found.requirement or ():
+        named = set(given.get("all-releases", ())) - {":all:"}
+        if named:
+            hint = "name a pre-release in its version (x>=2.0b1), or write --all-releases :all:"
+            raise wrong(path, where, f"--all-releases for {min(named)} alone is not supported", hint=hint)
+        self.only_binary += given.get("only-binary", ())
+        self.no_binary += given.get("no-binary", ())
+        self.index_url = given.get("index-url", [self.index_url])[-1]
+        self.extra_index_urls += given.get("extra-index-url", ())
+        self.find_links += [_location(value, path.absolute().parent) for value in given.get("find-links", ())]
+        self.trusted_hosts += given.get("trusted-host", ())
+        self.no_index = self.no_index or "no-index" in given
+        self.pre = self.pre or "pre" in given or "all-releases" in given
+        self.require_hashes = self.require_hashes or "require-hashes" in given
+        for value in given.get("requirement", ()):
             self._follow(value, path, where, is_constraint=is_constraint)
-        for value in found.constraint or ():
+        for value in given.get("constraint", ()):
             self._follow(value, path, where, is_constraint=True)
 
     def _follow(self, value: str, path: Path, where: int | str, *, is_constraint: bool) -> None:

@@ -34,7 +34,9 @@ def read_pyproject(
         )
     if not isinstance(project, (dict, type(None))):
         raise wrong(path, "project", "a table was expected")
-    found = list(_Project(path, project).requirements(extras)) if project is not None else []
+    # PEP 735: a group stands beside the project, and is had without it.
+    is_asked = project is not None and (extras or not groups)
+    found = list(_Project(path, project).requirements(extras)) if project is not None and is_asked else []
     if project is None and extras:
         raise wrong(path, None, f"it has no [project] table, hence no extra {extras[0]!r}")
     found += _Groups(path, document.get(_GROUPS, {})).requirements(groups)

@@ -121,7 +121,11 @@ PIP: dict[str, tuple[str, dict[str, object]]] = {
     "no-binary": ("--no-binary :all:\n", {"formats": Formats(no_binary=frozenset({":all:"}))}),
     "a variable": ("--index-url https://${USER}:${TOKEN}@i/\n", {"index_url": "https://me:${TOKEN}@i/"}),
     "bound": ("pypi:torch\n", {"requirements": ["pypi:torch"]}),
-    "what does nothing": ("--prefer-binary\nx\n", {"requirements": ["x"]}),
+    "what does nothing": ("--prefer-binary\n--use-feature=fast-deps\nx\n", {"requirements": ["x"]}),
+    "a URL, a semicolon and a space": (
+        f'{WHEEL}; os_name == "posix"\ny @ {WHEEL.replace("x-", "y-")}; os_name == "nt"\n',
+        {"requirements": [f'x @ {WHEEL} ; os_name == "posix"', f'y @ {WHEEL.replace("x-", "y-")} ; os_name == "nt"']},
+    ),
     "nothing": ("", {"requirements": []}),
 }
 
@@ -141,7 +145,7 @@ def test_pips_format(tmp_path: Path, case: str) -> None:
     path = write(tmp_path, "requirements.txt", text)
     found = said(read(path, environ={"USER": "me"}))
     assert {name: found[name] for name in expected} == expected
-    assert bool(found["warnings"]) == ("prefer-binary" in text)
+    assert bool(found["warnings"]) == ("prefer-binary" in text or "${" in text)
 
 
 def test_a_requirement_with_a_hash_is_bound_to_wheels(tmp_path: Path) -> None:
@@ -160,6 +164,8 @@ PIP_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "an unknown option": ("--no-such-option\n", ("line 1", "no such option: --no-such-option")),
     "an option of another command": ("x --config-settings a=b\n", ("line 1", "--config-settings")),
     "an option without its value": ("--index-url\n", ("line 1", "--index-url")),
+    "every release of one": ("--all-releases=x\n", ("line 1", "--all-releases for x")),
+    "an option that pip has no more": ("--process-dependency-links\n", ("line 1", "--process-dependency-links")),
     "a quote that is open": ('--index-url "https://h\n', ("line 1", "quotation")),
     "a value too many": ("--pre numpy\n", ("line 1", "'numpy'")),
     "a requirement with an index": ("x --index-url https://me:secret@h\n", ("line 1", "--index-url", "of its own")),
@@ -235,7 +241,8 @@ print(json.dumps(found))
 
 def test_pip_agrees(tmp_path: Path) -> None:
     """What pip's own parser makes of the table above, where pip is installed: the same requirements, in order."""
-    cases = [case for case, (_, expected) in PIP.items() if "requirements" in expected and case != "bound"]
+    ours = {"bound", "a URL, a semicolon and a space"}  # pip's requirement parser comes after its file parser
+    cases = [case for case, (_, expected) in PIP.items() if "requirements" in expected and case not in ours]
     paths = [write(tmp_path, f"{number}/requirements.txt", PIP[case][0]) for number, case in enumerate(cases)]
     command = [sys.executable, "-W", "ignore", "-c", PIP_READS, *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -292,7 +299,8 @@ def test_an_environment(tmp_path: Path, name: str) -> None:
     assert [requirement.kind for requirement in found.requirements] == ["matchspec"] * 4 + ["pep508"] * 3
     assert (found.name, found.channels) == ("demo", ("conda-forge", "file:///my/channel"))
     assert found.extra_index_urls == ("https://j.example",)
-    assert found.warnings == ()
+    (warning,) = found.warnings
+    assert "prefix has no effect" in warning
 
 
 ENVIRONMENTS: dict[str, tuple[str, list[str]]] = {
@@ -311,11 +319,46 @@ def test_environments(tmp_path: Path, case: str) -> None:
 
 
 def test_what_does_nothing_in_an_environment_is_told(tmp_path: Path) -> None:
-    found = read(write(tmp_path, "e.yml", "dependencies: [a]\nvariables: {A: b}\nplatforms: [x]\n"), environ={})
-    assert [warning.split(": ")[1] for warning in found.warnings] == [
-        "variables does nothing here",
-        "platforms does nothing here",
+    text = "dependencies: [a]\nfoo: {A: b}\nplatforms: [osx-64]\ncategory: dev\n"
+    found = read(write(tmp_path, "e.yml", text), environ={}, platform="linux-64")
+    assert [warning.split(": ", 1)[1] for warning in found.warnings] == [
+        "foo has no effect: bridge does not know this key",
+        "category has no effect: it names a group of dependencies for conda-lock; all of them are asked for",
+        "platforms has osx-64, and this is solved for linux-64",
     ]
+    refuse(write(tmp_path, "e.yml", "platforms: [linux]\n"), "platforms[0]", "linux is no platform", "linux-64")
+
+
+def test_variables_are_texts(tmp_path: Path) -> None:
+    path = write(tmp_path, "e.yml", "dependencies: [a]\nvariables: {QT_API: pyside2, N: 1}\n")
+    assert read(path, environ={}).variables == {"QT_API": "pyside2", "N": "1"}
+    refuse(write(tmp_path, "e.yml", "variables: {a b: 1}\n"), "variables.a b", "no name")
+    refuse(write(tmp_path, "e.yml", "variables: {A: [1]}\n"), "variables.A", "a list")
+
+
+SELECTORS = """
+dependencies:
+  - a
+  - w  # [win]
+  - "l>=1"  # [linux and not aarch64]
+  - x  # [osx or (unix and x86_64)]
+  - p  # [py27]
+  - sel(win): sw
+  - sel(unix): su
+  - pip:
+    - pw  # [win]
+    - pl  # [linux64]
+"""
+
+
+def test_selectors(tmp_path: Path) -> None:
+    path = write(tmp_path, "e.yml", SELECTORS)
+    found = read(path, environ={}, platform="linux-64")
+    assert texts(found) == ["a", "l>=1", "x", "p", "su", "pl"]
+    told_of = ("w is left out", "sw is left out", "pw is left out", "[py27] is no selector")
+    assert [words for words in told_of if words not in "\n".join(found.warnings)] == []
+    assert len(found.warnings) == 4
+    assert texts(read(path, environ={}, platform="win-64")) == ["a", "w", "p", "sw", "pw"]
 
 
 ENVIRONMENT_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -422,8 +465,15 @@ REQUIRED = ["rich>=13", 'tomli ; python_version < "3.11"']
 )
 def test_a_project(tmp_path: Path, extras: tuple[str, ...], groups: tuple[str, ...], expected: list[str]) -> None:
     found = read(write(tmp_path, "pyproject.toml", PROJECT), extras=extras, groups=groups)
-    assert texts(found) == [*REQUIRED, *expected]
+    assert texts(found) == [*(REQUIRED if extras or not groups else ()), *expected]
     assert found.requires_python == ">=3.10"
+
+
+def test_a_group_needs_nothing_of_a_dynamic_project(tmp_path: Path) -> None:
+    text = '[project]\nname = "p"\ndynamic = ["version", "dependencies"]\n[dependency-groups]\ntest = ["pytest"]\n'
+    path = write(tmp_path, "pyproject.toml", text)
+    assert texts(read(path, groups=["test"])) == ["pytest"]
+    refuse(path, "project.dynamic")
 
 
 def test_conditions_of_extras_add_up(tmp_path: Path) -> None:
@@ -650,17 +700,124 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for name in ("requirements.txt", "environment.yml", "pyproject.toml", "unknown"):
         refuse(tmp_path / name, "No such file")
     refuse(tmp_path, "directory")
+    (tmp_path / "cookie.txt").write_bytes(b"# coding: no-such\nx\n")
+    refuse(tmp_path / "cookie.txt", "line 1", "no-such")
+    (tmp_path / "cut.txt").write_bytes("x\n".encode("utf-16")[:-1])
+    refuse(tmp_path / "cut.txt", "utf-16")
     (tmp_path / "latin.txt").write_bytes(b"x\n# caf\xe9\n")
     refuse(tmp_path / "latin.txt", "line 2", "UTF-8")
     (tmp_path / "large.txt").write_bytes(b"#" * (9 << 20))
     refuse(tmp_path / "large.txt", "larger than")
 
 
+@pytest.mark.parametrize("name", ["requirements.txt", "environment.yml"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+def test_encodings(tmp_path: Path, encoding: str, name: str) -> None:
+    lines = (
+        ["numpy  # caf\u00e9", "rich"] if name.endswith("txt") else ["dependencies:", "- numpy", "- rich  # caf\u00e9"]
+    )
+    text = "".join(f"{line}\r\n" for line in lines)
+    if encoding in {"utf-16-le", "utf-16-be"}:
+        text = f"\ufeff{text}"
+    if encoding == "latin-1":
+        text = f"# -*- coding: {encoding} -*-\r\n{text}"
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    assert texts(read(tmp_path / name, environ={})) == ["numpy", "rich"]
+
+
+EXPORTED = """# This file may be used to create an environment using:
+# $ conda create --name <env> --file <this file>
+# platform: linux-64
+_libgcc_mutex=0.1=main
+conda-forge/linux-64::numpy=1.26.4=py311_0
+pypi::rich=13.0=pypi_0
+requests=2.32.0=pypi_0
+"""
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "export", "env.conda"])
+def test_a_list_of_conda_list_export(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, name, EXPORTED)
+    found = read(path, environ={}, platform="linux-64").requirements
+    assert [requirement.text for requirement in found] == [
+        "_libgcc_mutex=0.1=main",
+        "conda-forge/linux-64::numpy=1.26.4=py311_0",
+        "pypi:rich==13.0",
+        "pypi:requests==2.32.0",
+    ]
+    assert [requirement.bound for requirement in found] == ["conda", "conda", "wheel", "wheel"]
+    refuse(path, "line 3", "linux-64", "osx-arm64", platform="osx-arm64")
+
+
+def test_a_list_of_matchspecs(tmp_path: Path) -> None:
+    path = write(tmp_path, "requirements.txt", "numpy=1.26  # why\nscipy >=1.0\nconda-forge::zlib\nrich\n")
+    found = read(path, environ={}).requirements
+    assert [requirement.kind for requirement in found] == ["matchspec", "either", "matchspec", "either"]
+    refuse(write(tmp_path, "r.txt", "numpy=1.26\n-r more.txt\n"), "line 1", "numpy=1.26")
+    refuse(write(tmp_path, "r.txt", "numpy=1.26\n=2\n"), "line 2", "MatchSpec")
+
+
+def test_wheels_of_an_explicit_list(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "y", "1.0")
+    lines = [
+        "# platform: linux-64",
+        "@EXPLICIT",
+        f"{WHEEL}#{A}",
+        f"{wheel.as_uri()}#sha256:{A}",
+        f"# pip z @ https://h.example/z-1.0-py3-none-any.whl --hash=sha256:{B}",
+        "# pip v @ https://h.example/v-1.0-py3-none-any.whl#md5=abc",
+        "# piping hot",
+    ]
+    found = read(write(tmp_path, "explicit.txt", "\n".join(lines)), platform="linux-64")
+    assert texts(found) == [
+        f"x @ {WHEEL}#sha256={A}",
+        f"y @ {wheel.as_uri()}#sha256={A}",
+        f"z @ https://h.example/z-1.0-py3-none-any.whl#sha256={B}",
+        "v @ https://h.example/v-1.0-py3-none-any.whl",
+    ]
+    assert found.hashes == {name: frozenset({digest}) for name, digest in (("x", A), ("y", A), ("z", B))}
+    assert found.channels == ()
+    (warning,) = found.warnings
+    assert "line 6: #md5=abc is not verified" in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"@EXPLICIT\n# pip x @ {WHEEL} --foo\n", ("line 2", "option")),
+        ("@EXPLICIT\nhttps://h/c/win-64/x-1-0.conda\n", ("line 2", "win-64")),
+        ("# platform: win-64\n@EXPLICIT\n", ("line 1", "win-64")),
+    ],
+)
+def test_explicit_lists_that_cannot_be_used(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    refuse(write(tmp_path, "explicit", text), *words, platform="linux-64")
+
+
+FOREIGN = {
+    "poetry.lock": ("[[package]]\n", "poetry export"),
+    "a.lock": ("# This file is automatically @generated by Poetry 1.8\n", "poetry export"),
+    "Pipfile": ("[packages]\n", "pipenv requirements"),
+    "setup.py": ("from setuptools import setup\n", "folder"),
+    "list.txt": ("# packages in environment at /x:\n#\n# Name Version\nnumpy 1.0 0\n", "conda list --export"),
+    "pip.txt": ("Package    Version\n---------- -------\nnumpy      1.0\n", "pip freeze"),
+    "page.txt": ("<!DOCTYPE html>\n", "raw file"),
+    "list.json": ('[{"name": "numpy"}]\n', "JSON"),
+    "meta.yaml": ("package:\n  name: x\n", "recipe"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_files_of_other_formats_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    text, instead = FOREIGN[name]
+    refuse(write(tmp_path, name, text), "bridge does not read", instead)
+
+
 @pytest.mark.parametrize("name", ["explicit.txt", "explicit", "spec.yml.txt"])
 def test_an_explicit_list_is_requirements_for_exactly_these_files(tmp_path: Path, name: str) -> None:
     first = f"https://h.example/c/linux-64/x-1.0-h_0.conda#{'a' * 32}"
     second = "https://h.example/c/noarch/y-2.0-h_0.tar.bz2"
-    found = read(write(tmp_path, name, f"# platform: linux-64\n@EXPLICIT\n{first}\n\n{second}\n{second}\n"))
+    text = f"# platform: linux-64\n@EXPLICIT\n{first}\n\n{second}\n{second}\n"
+    found = read(write(tmp_path, name, text), platform="linux-64")
     assert [requirement.text for requirement in found.requirements] == [first, second]
     specs = [requirement.conda for requirement in found.requirements if requirement.conda is not None]
     assert [(spec.name, dict(spec.artifact)) for spec in specs] == [

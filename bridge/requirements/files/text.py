@@ -1,0 +1,68 @@
+"""The text of a requirement file: read once, and decoded as pip decodes it (`pip._internal.utils.encoding`)."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from functools import cache
+from pathlib import Path
+
+from bridge.config.files import read_named
+from bridge.requirements.files.values import wrong
+
+__all__ = ["MAX_SIZE", "read_text"]
+
+MAX_SIZE = 8 << 20  # bytes; ten thousand requirements with their hashes have less
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+
+
+@cache
+def _piped(path: Path) -> bytes:
+    """Return the content of a pipe, as in `-r <(…)`: it can be read once, and a file is looked into twice."""
+    return read_named(path, limit=MAX_SIZE)
+
+
+def read_text(path: Path, limit: int = MAX_SIZE) -> str:
+    """Return the text of a file. Raises `UsageError` (`requirement-file`).
+
+    The encoding is that of a byte order mark, else of a PEP 263 comment in the first two lines, else UTF-8.
+    """
+    try:
+        data = read_named(path, limit=limit) if path.is_file() else _piped(path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise wrong(path, None, f"the file cannot be read: {reason}") from error
+    if len(data) > limit:
+        raise wrong(path, None, f"the file is larger than {limit} bytes, which no requirement file is")
+    encoding = _encoding(data)
+    try:
+        return data.decode(encoding)
+    except LookupError as error:
+        raise wrong(
+            path, 1, f"python does not know the encoding {encoding!r}", hint="save the file as UTF-8"
+        ) from error
+    except (UnicodeError, ValueError) as error:
+        start = error.start if isinstance(error, UnicodeDecodeError) else 0
+        name = "UTF-8" if encoding.startswith("utf-8") else encoding
+        hint = "save the file as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-"
+        raise wrong(path, data[:start].count(b"\n") + 1, f"the text is not {name}", hint=hint) from error
+
+
+def _encoding(data: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return encoding
+    for line in data.split(b"\n", 2)[:2]:
+        found = _COOKIE.match(line)
+        if found is not None:
+            return found[1].decode("ascii", "replace")[:40]
+    return "utf-8"
