@@ -1,10 +1,16 @@
 """Dependencies of converted records against METADATA: every distinct set of requirements of published files.
 
     python benchmarks/convert_meaning.py FILES.jsonl.zst [--sample N] [--seed 0] [--json]
+        [--libsolv FILE] [--conda PYTHON]
 
 FILES has one file a line: name, version, requires_dist, requires_python. Each is converted for five subdirs and python
 3.9 to 3.14, and each record judged wherever it may be installed, for the base and each extra: the same names, and on
-published and neighbouring versions the same answers, but for what docs/conversion.md lists. Differences beyond: 0.
+published and neighbouring versions the same answers in the orders of rattler and libsolv, but for what
+docs/conversion.md lists. Differences beyond: 0.
+
+libsolv's order is a model in python (tests/support/libsolv_order.py). `--libsolv` holds it against a compiled libsolv
+(with ENABLE_CONDA) on every pair of a written spec and a version that was judged, `--conda` rattler's answers against
+those of the conda that a python has.
 """
 
 from __future__ import annotations
@@ -12,17 +18,30 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import zstandard
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from rattler import Version, VersionSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tests.support import libsolv_order
 from tests.support.conversion_meaning import Judge, Release
+
+_ASK_CONDA = """
+import json, sys
+from conda.models.version import VersionSpec
+for line in sys.stdin:
+    spec, versions = json.loads(line)
+    spec = VersionSpec(spec)
+    print(json.dumps([version for version in versions if spec.match(version)]))
+"""
 
 
 def releases(path: Path) -> list[Release]:
@@ -49,12 +68,34 @@ def is_readable(release: Release) -> bool:
         return False
 
 
+def against_libsolv(asked: Mapping[str, set[str]], library: Path) -> Iterator[str]:
+    """Yield the pairs on which the model of libsolv and the library differ."""
+    solver = libsolv_order.Library(library, sorted(set().union(*asked.values())))
+    for spec, versions in asked.items():
+        accepted = solver.accepted(spec)
+        for version in versions:
+            if libsolv_order.accepts(spec, version) != (version in accepted):
+                yield f"{spec} on {version}: libsolv and its model differ"
+
+
+def against_conda(asked: Mapping[str, set[str]], python: Path) -> Iterator[str]:
+    """Yield the pairs on which conda and rattler differ, except prefixes, where they read other zeros differently."""
+    lines = "".join(json.dumps([spec, sorted(versions)]) + "\n" for spec, versions in asked.items())
+    said = subprocess.run([python, "-c", _ASK_CONDA], input=lines, capture_output=True, text=True, check=True).stdout
+    for (spec, versions), line in zip(asked.items(), said.splitlines(), strict=True):
+        ours = VersionSpec(spec)
+        differing = {version for version in versions if ours.matches(Version(version))} ^ set(json.loads(line))
+        yield from (f"{spec} on {version}: conda and rattler differ" for version in differing if ".*" not in spec)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path)
     parser.add_argument("--sample", type=int, help="so many releases, chosen at random")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--libsolv", type=Path, help="a compiled libsolv to hold its model against")
+    parser.add_argument("--conda", type=Path, help="the python of a conda to hold rattler against")
     options = parser.parse_args()
     known = [release for release in releases(options.files) if is_readable(release)]
     universe: dict[str, list[Release]] = {}
@@ -69,6 +110,11 @@ def main() -> None:
         judge.judge(release)
         if not options.json and number % 500 == 499:
             print(f"{number + 1} of {len(distinct)}, {len(judge.wrong)} differences", flush=True)
+    judge.counted["pairs of spec and version"] = sum(map(len, judge.asked.values()))
+    if options.libsolv:
+        judge.wrong += against_libsolv(judge.asked, options.libsolv)
+    if options.conda:
+        judge.wrong += against_conda(judge.asked, options.conda)
     summary = {**judge.counted, "differences": len(judge.wrong), "seconds": round(time.perf_counter() - started, 1)}
     print(json.dumps({"summary": summary, "differences": judge.wrong} if options.json else summary, indent=2))
     for line in judge.wrong[:40] if not options.json else ():

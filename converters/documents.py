@@ -24,7 +24,7 @@ from converters.wheel import WheelInfo, WheelName
 
 __all__ = ["LAYOUT_VERSION", "index_of", "info_files"]
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Part of the hash in the build string. Increment it whenever the same wheel gives other bytes than before."""
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9]*([._-][a-z0-9]+)*\Z")  # CEP 26
@@ -51,6 +51,7 @@ def index_of(
         "sha256": info.sha256 or "",
         "subdir": shape.subdir,
         "depends": "\n".join(depends),
+        "constrains": "\n".join(fit.constrains),
         "extra_depends": json.dumps(needs.extra_depends, sort_keys=True),
     }
     digest = hashlib.sha1(json.dumps(hash_input, sort_keys=True).encode(), usedforsecurity=False).hexdigest()[:7]
@@ -61,7 +62,7 @@ def index_of(
         "build_number": number,
         "subdir": shape.subdir,
         "depends": depends,
-        "constrains": [],
+        "constrains": list(fit.constrains),
         "purls": [f"pkg:pypi/{named.project}@{quote(wheel.metadata.version, safe='')}"],
     }
     if shape.layout.is_portable:

@@ -32,9 +32,12 @@ _ABI = re.compile(r"cp([23])([0-9]+)(t|mu|m|)\Z")
 _OLDEST_ARM64 = (11, 0)  # the oldest macOS on arm64
 _ABI_RANK = {"none": 2, "abi3": 1}  # the ABI of one minor version is best
 
-# Any build of python_abi except the free-threaded ones, which do not support abi3 (PEP 703). MatchSpecs treat a build
-# string that starts with ^ and ends with $ as a regular expression (CEP 29).
-_GIL = r"python_abi[build='^.*_cp\d+m?$']"
+_CPYTHON = "python_abi * *_cp*"
+# The builds of python_abi for free-threaded pythons (`8_cp314t`) do not support abi3 (PEP 703), and no glob excludes
+# them. This regular expression (CEP 29: `^…$`) does, because the others have at most two characters after `cp3`. It has
+# no brackets, which libsolv cannot read, no bars and no groups, which conda cannot; strict readers of `depends` see
+# only the glob.
+_WITH_GIL = "python_abi * ^.*_cp3..?$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,8 @@ class Fit:
     """A subdir and range of pythons that a wheel supports.
 
     `abi` is `none`, `abi3`, or the ABI of one minor version (`cp312`, `cp313t`); then `python` is that version.
-    `depends` are MatchSpecs of virtual packages and `python_abi`.
+    `depends` are MatchSpecs of virtual packages and `python_abi`, `constrains` of `python_abi`; all are positional
+    (CEP 29), because libsolv reads no other form.
     """
 
     subdir: str
@@ -50,6 +54,7 @@ class Fit:
     pythons: SpecifierSet
     python: Python | None
     depends: tuple[str, ...]
+    constrains: tuple[str, ...] = ()
 
     @property
     def is_portable(self) -> bool:
@@ -137,10 +142,15 @@ def _with_supported_python(target: Target, everywhere: Iterable[Fit]) -> Target:
 def _fit(subdir: str, pythons: _Pythons, floor: tuple[str, tuple[int, int]] | None) -> Fit:
     depends = [f"{floor[0]} >={floor[1][0]}.{floor[1][1]}"] if floor is not None else []
     if pythons.minor is None:
-        if pythons.abi == "abi3":
-            depends.append(_GIL)
-        specifier = f">={pythons.floor[0]}.{pythons.floor[1]}"
-        return Fit(subdir=subdir, abi=pythons.abi, pythons=SpecifierSet(specifier), python=None, depends=tuple(depends))
+        is_stable = pythons.abi == "abi3"
+        return Fit(
+            subdir=subdir,
+            abi=pythons.abi,
+            pythons=SpecifierSet(f">={pythons.floor[0]}.{pythons.floor[1]}"),
+            python=None,
+            depends=(*depends, _CPYTHON) if is_stable else tuple(depends),
+            constrains=(_WITH_GIL,) if is_stable else (),
+        )
     major, minor = pythons.minor
     if pythons.abi != "none":
         depends.insert(0, f"python_abi {major}.{minor}.* *_{pythons.abi}")

@@ -1,13 +1,16 @@
 """Write PEP 440 specifiers as conda version specs, for written packages only; the resolver uses each order as it is.
 
 Conda orders versions differently (CEP 33): `2.0rc1` is below `2`, so `<2` admits it; `1.0.dev1` is above `1.0rc1`;
-`1.0.post1` is above `1.0` and even above `1.0.0.1`; `1.0+cu121` is below `1.0`. So each clause is rewritten according
-to the kind of version it names:
+`1.0.post1` is above `1.0` and even above `1.0.0.1`. Its clients order local versions differently: conda and rattler
+have `1.0+cu121` below `1.0` and `1.0+1` above it, libsolv (mamba, and conda by default) has both above. So each clause
+is rewritten according to the kind of version it names; `1.4↑` stands for `1.4.0.0.0.1dev0`, the bound above `1.4` and
+its local versions and below everything else:
 
-    >=1.4  <=1.4  !=1.4   the same
+    >=1.4  !=1.4          the same
+    <=1.4                 <1.4↑
     <2.0                  <2dev0                                   `2dev0` is below every spelling of 2's pre-releases
-    >1.4                  >1.4,!=1.4.post.*                        PEP 440: `>V` excludes post-releases of V
-    ==1.4                 ==1.4|>=1.4+dev,<1.4                     PEP 440: V matches all its local versions
+    >1.4                  >=1.4↑,!=1.4.post.*                      PEP 440: `>V` excludes V's local and post-releases
+    ==1.4                 ==1.4|>=1.4+dev,<1.4↑                    PEP 440: V matches all its local versions
     ===1.4                ==1.4                                    conda compares versions, not their text
     ==1.4.*  !=1.4.*      1.4.*  !=1.4.*
     ~=1.4                 >=1.4,<2dev0
@@ -16,8 +19,8 @@ to the kind of version it names:
     >=1.4.dev3            >=1.4.dev3|>=1.4dev0,<1.4.dev0           and 1.4's alphas, which conda has below `1.4.dev0`
     <2.1rc1               <2.1rc1
     <2.0rc1               <2dev0|>=2.0dev0,<2.0rc1                 conda has `2rc2` below `2.0rc1`
-    >=1.4.post1           >=1.4.post1|>1.4,<1.4.post0.dev0         `1.4.0.1` is above `1.4.post1`; conda has it below
-    <1.4.post1            <=1.4|>=1.4.post0.dev0,<1.4.post1.dev0   the same, from the other side
+    >=1.4.post1           >=1.4.post1|>=1.4↑,<1.4.post0.dev0       `1.4.0.1` is above `1.4.post1`; conda has it below
+    <1.4.post1            <1.4↑|>=1.4.post0.dev0,<1.4.post1.dev0   the same, from the other side
 
 Final releases match exactly as in PEP 440, except for the text comparison of `===`. docs/conversion.md lists all
 remaining differences. Conda has no pre-release policy: the result admits what the specifier admits with pre-releases
@@ -164,7 +167,7 @@ def _alternatives(clause: Specifier) -> tuple[_Clauses, ...]:
     except InvalidVersion:
         raise _untranslatable(str(clause), f"`===` compares text, and {text!r} is not a version") from None
     if operator == "==" and version.local is None:
-        return (f"=={version}",), (f">={version}+dev", f"<{version}")
+        return (f"=={version}",), (f">={version}+dev", f"<{_above(version)}")
     if operator in ("==", "===", "!="):
         return ((f"!={version}" if operator == "!=" else f"=={version}",),)
     if operator == "~=":
@@ -176,13 +179,13 @@ def _alternatives(clause: Specifier) -> tuple[_Clauses, ...]:
 def _at_least(operator: str, version: Version) -> tuple[_Clauses, ...]:
     """Return the alternatives of `>=V` and `>V`."""
     release = version.base_version
-    bound: _Clauses = (f"{operator}{version}",)
+    bound: _Clauses = (f">={version if operator == '>=' else _above(version)}",)
     if operator == ">" and version.post is None and version.dev is None:
         bound = (*bound, f"!={version}.post.*")
     if version.pre is not None:
         return (*bound, f"<{release}.dev0"), (f">={release}",)
     if version.post is not None:
-        return bound, (f">{release}", f"<{release}.post0.dev0")
+        return bound, (f">={_above(Version(release))}", f"<{release}.post0.dev0")
     if version.dev is not None:
         if operator == ">=" and version.dev == 0:
             return ((f">={_floor(version)}",),)
@@ -193,22 +196,32 @@ def _at_least(operator: str, version: Version) -> tuple[_Clauses, ...]:
 def _at_most(operator: str, version: Version) -> tuple[_Clauses, ...]:
     """Return the alternatives of `<V` and `<=V`."""
     release = version.base_version
+    end = f"<{version if operator == '<' else _above(version)}"
     if version.post is not None and version.pre is None:
+        up_to_release: _Clauses = (f"<{_above(Version(release))}",)
+        if operator == "<" and version.dev is None:
+            end = f"<{release}.post{version.post}.dev0"
         is_first = version.post == 0 and operator == "<"
-        start = f"{release}.post{version.post}.dev0"
-        end = f"<{start}" if operator == "<" and version.dev is None else f"{operator}{version}"
-        return ((f"<={release}",),) if is_first else ((f"<={release}",), (f">={release}.post0.dev0", end))
+        return (up_to_release,) if is_first else (up_to_release, (f">={release}.post0.dev0", end))
     if version.pre is not None:
         floor = _floor(version)
         if floor == f"{release}dev0":
-            return ((f"{operator}{version}",),)
-        return (f"<{floor}",), (f">={release}dev0", f"{operator}{version}")
+            return ((end,),)
+        return (f"<{floor}",), (f">={release}dev0", end)
     if version.dev is not None:
         below: _Clauses = (f"<{_floor(version)}",)
-        return (
-            (below,) if version.dev == 0 and operator == "<" else (below, (f">={release}.dev0", f"{operator}{version}"))
-        )
-    return ((f"<{_floor(version)}" if operator == "<" else f"<={version}",),)
+        return (below,) if version.dev == 0 and operator == "<" else (below, (f">={release}.dev0", end))
+    return ((f"<{_floor(version)}" if operator == "<" else end,),)
+
+
+def _above(version: Version) -> str:
+    """Return a conda version above V and its local versions in every client's order, and below all other releases.
+
+    That is V with zeros and `1dev0` as its sixth number, or its third after V: `1.4.0.0.0.1dev0`. Versions with so many
+    numbers are not published.
+    """
+    zeros = max(5 - len(version.release), 2) if _is_final(version) else 2
+    return f"{version.public}{'.0' * zeros}.1dev0"
 
 
 def _floor(version: Version) -> str:

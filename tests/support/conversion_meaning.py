@@ -1,7 +1,8 @@
 """Whether a converted record says what METADATA says: both judged at places where the package may be installed.
 
 The expectation is computed from METADATA by packaging alone, with a table of environments of its own; the record is
-read by py-rattler. Nothing of the translation under test takes part in the judgement.
+read in two orders of versions: py-rattler's, which is conda's, and libsolv's. Nothing of the translation under test
+takes part in the judgement.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from converters.names import NameMap
 from converters.native import NativeFile
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo
+from tests.support import libsolv_order
 
 __all__ = ["PLACES", "Judge", "Release", "is_documented"]
 
@@ -137,11 +139,13 @@ class Judge:
     """Converts the metadata of releases and judges the records. `universe`: project → its releases.
 
     `counted` says how much was judged, and of which documented kinds the differences were; `wrong` are the others.
+    `asked`: version spec → the versions it was judged on.
     """
 
     universe: Mapping[str, Sequence[Release]]
     counted: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    asked: dict[str, set[str]] = field(default_factory=dict)
 
     def judge(self, release: Release) -> None:
         """Convert a release for every place, and judge each record at every place where it may be."""
@@ -251,10 +255,12 @@ class Judge:
         for project, specifier in needed.items():
             self.counted["dependencies"] += 1
             versions = self._versions(project, specifier)
-            for text, kind in _differences(said[project], str(specifier), versions):
-                self.counted["versions that differ, as documented"] += 1
-                if not kind:
-                    self.wrong.append(f"{what}: {project}{specifier} became {said[project]!r}, which differs on {text}")
+            self.asked.setdefault(said[project] or "*", set()).update(versions)
+            for text, order, is_named in _differences(said[project], str(specifier), versions):
+                self.counted[f"versions that differ in {order}, as documented"] += is_named
+                if not is_named:
+                    became = f"{project}{specifier} became {said[project]!r}"
+                    self.wrong.append(f"{what}: {became}, which differs on {text} in {order}")
             self.counted["versions"] += len(versions)
 
     def _versions(self, project: str, specifier: SpecifierSet) -> tuple[str, ...]:
@@ -332,20 +338,21 @@ def _neighbours(specifier: str) -> frozenset[str]:
             (*release[:-1], max(release[-1] - 1, 0)),
         ):
             text = f"{version.epoch}!" * bool(version.epoch) + ".".join(map(str, parts))
-            found |= {f"{text}{suffix}" for suffix in ("", ".dev1", "a1", "rc1", ".post1", "+local", "rc1.dev1")}
+            found |= {f"{text}{suffix}" for suffix in ("", ".dev1", "a1", "rc1", ".post1", "+local", "+1", "rc1.dev1")}
     return frozenset(found)
 
 
 @cache
-def _differences(bound: str, specifier: str, versions: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
-    """The versions on which a bound differs from a specifier, and whether the documentation names that."""
+def _differences(bound: str, specifier: str, versions: tuple[str, ...]) -> tuple[tuple[str, str, bool], ...]:
+    """Return the versions on which a bound differs from a specifier, in whose order, and whether that is documented."""
     wanted = SpecifierSet(specifier)
     found = []
     for text in versions:
-        accepts = not bound or _matches(bound, text)
-        if accepts != wanted.contains(text, prereleases=True):
-            documented = any(is_documented(clause, text, looser=accepts) for clause in wanted)
-            found.append((text, documented))
+        is_wanted = wanted.contains(text, prereleases=True)
+        for order, accepts in (("rattler", _matches), ("libsolv", libsolv_order.accepts)):
+            looser = not bound or accepts(bound, text)
+            if looser != is_wanted:
+                found.append((text, order, any(is_documented(clause, text, looser=looser) for clause in wanted)))
     return tuple(found)
 
 
@@ -375,7 +382,10 @@ def is_documented(clause: Specifier, text: str, *, looser: bool) -> bool:
     bound = Version(clause.version.removesuffix(".*"))
     same_release = _padded(version.release) == _padded(bound.release) and version.epoch == bound.epoch
     if version.local is not None and Version(version.public) in (Version(bound.public), Version(bound.base_version)):
-        return True  # local versions of the bound itself
+        is_at_least = clause.operator in (">=", "~=") or (clause.operator == ">" and bound.is_prerelease)
+        is_below = clause.operator == "<" and (bound.is_prerelease or bound.is_postrelease)
+        if (clause.operator == "!=" or is_below) if looser else is_at_least:
+            return True  # local versions of the bound itself
     other_zeros = same_release and len(version.release) != len(bound.release)
     if other_zeros and (version.is_prerelease or version.is_postrelease):
         return True

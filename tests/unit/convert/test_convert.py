@@ -70,7 +70,7 @@ def paths_of(package: ConvertedPackage) -> list[str]:
                 "pysocks >=1.5.6,!=1.5.7",
                 "bar ==1.0",
                 "baz 1.2.*",
-                "qux >=1.4.5.post1,<1.5dev0|>1.4.5,<1.4.5.post0.dev0,<1.5dev0",
+                "qux >=1.4.5.post1,<1.5dev0|>=1.4.5.0.0.1dev0,<1.4.5.post0.dev0,<1.5dev0",
                 "lc ==1.0+local",
             ],
         ),
@@ -91,7 +91,7 @@ def paths_of(package: ConvertedPackage) -> list[str]:
             "abi3",
             LINUX,
             ("linux-64", "python", "pyh"),
-            ["python >=3.9", "__glibc >=2.17", r"python_abi[build='^.*_cp\d+m?$']"],
+            ["python >=3.9", "__glibc >=2.17", "python_abi * *_cp*"],
         ),
         (
             "univ2",

@@ -16,7 +16,7 @@ from converters.native import NativeFile, is_extension_module, read_native, runs
 from converters.tags import Fit, choose_fit, fits, targets_of
 from converters.target import SUBDIRS, Python, Target
 
-GIL = r"python_abi[build='^.*_cp\d+m?$']"
+CPYTHON = "python_abi * *_cp*"
 
 
 def target(subdir: str = "linux-64", python: str | None = "3.12.4", *, free_threaded: bool = False) -> Target:
@@ -58,7 +58,7 @@ def summary(fit: Fit) -> tuple[str, str, str, tuple[str, ...]]:
         ("cp312-cp312-linux_aarch64", [("linux-aarch64", "cp312", "<3.13,>=3.12", ("python_abi 3.12.* *_cp312",))]),
         ("cp36-cp36m-win32", [("win-32", "cp36m", "<3.7,>=3.6", ("python_abi 3.6.* *_cp36m",))]),
         # the stable ABI (C21)
-        ("cp39-abi3-manylinux_2_28_aarch64", [("linux-aarch64", "abi3", ">=3.9", ("__glibc >=2.28", GIL))]),
+        ("cp39-abi3-manylinux_2_28_aarch64", [("linux-aarch64", "abi3", ">=3.9", ("__glibc >=2.28", CPYTHON))]),
         # a free-threaded build (C22)
         (
             "cp313-cp313t-manylinux_2_28_x86_64",
@@ -106,11 +106,29 @@ def test_all_dependencies_are_matchspecs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "expected"), [("8_cp313", True), ("0_cp36m", True), ("host_0_cp311", True), ("8_cp313t", False)]
+    ("build", "expected"),
+    [
+        ("8_cp313", True),
+        ("0_cp36m", True),
+        ("host_0_cp311", True),
+        ("8_cp313t", False),
+        ("8_cp314t", False),
+        ("2_pypy39_pp73", False),
+        ("4_graalpy230_310_native", False),
+    ],
 )
 def test_abi3_is_for_no_free_threaded_python(build: str, expected: bool) -> None:
+    """`depends` is what every reader understands, `constrains` a regular expression that excludes the rest."""
     record = PackageRecord("python_abi", "3.13", BuildString(build), 0, "noarch")
-    assert MatchSpec(GIL).matches(record) is expected
+    (fit,) = fits(parse_tag("cp39-abi3-win_amd64"))
+    assert all(MatchSpec(text).matches(record) for text in (*fit.depends, *fit.constrains)) is expected
+
+
+def test_no_matchspec_of_a_tag_has_brackets() -> None:
+    """Libsolv reads the positional form only (mamba-org/mamba#3169)."""
+    for tag in ("cp39-abi3-manylinux_2_28_x86_64", "cp313-cp313t-macosx_11_0_arm64", "cp312-cp312-win_amd64"):
+        (fit,) = fits(parse_tag(tag))
+        assert not [text for text in (*fit.depends, *fit.constrains) if set(text) & set("[]()|")]
 
 
 @pytest.mark.parametrize(

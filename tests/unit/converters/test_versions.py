@@ -1,4 +1,4 @@
-"""PEP 440 specifiers as conda version specs, judged by both algebras: packaging's and py-rattler's."""
+"""PEP 440 specifiers as conda version specs, judged by packaging, py-rattler and libsolv's order."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from rattler import Version as CondaVersion
 from converters.errors import UnsafeInputError
 from converters.names import NameMap
 from converters.versions import conda_version, to_matchspec, to_version_spec
+from tests.support import libsolv_order
 from tests.support.conversion_meaning import is_documented
 
 RELEASES = [
@@ -51,6 +52,7 @@ SUFFIXES = [
     ".post1",
     ".post2.dev1",
     "+cu121",
+    "+1",
     "+1.g2",
     "rc1+cu",
 ]
@@ -64,7 +66,9 @@ def spec_text(specifier: str) -> str:
     return to_version_spec(SpecifierSet(specifier)) or "*"
 
 
-def accepted(text: str, versions: list[str]) -> set[str]:
+def accepted(text: str, versions: list[str], *, by_libsolv: bool = False) -> set[str]:
+    if by_libsolv:
+        return {version for version in versions if libsolv_order.accepts(text, version)}
     spec = VersionSpec(text)
     return {version for version in versions if spec.matches(CondaVersion(version))}
 
@@ -79,19 +83,19 @@ def wanted(specifier: str, versions: list[str]) -> set[str]:
     [
         ("", "*"),
         (">=1.4", ">=1.4"),
-        ("<=1.4", "<=1.4"),
+        ("<=1.4", "<1.4.0.0.0.1dev0"),
         ("!=1.4", "!=1.4"),
         ("<2.0", "<2dev0"),
         ("<2.10", "<2.10dev0"),
-        (">1.4", ">1.4,!=1.4.post.*"),
-        ("==1.4", "==1.4|>=1.4+dev,<1.4"),
+        (">1.4", ">=1.4.0.0.0.1dev0,!=1.4.post.*"),
+        ("==1.4", "==1.4|>=1.4+dev,<1.4.0.0.0.1dev0"),
         ("===1.4", "==1.4"),
         ("==1.4+cu121", "==1.4+cu121"),
         ("==1.2.*", "1.2.*"),
         ("!=1.2.*", "!=1.2.*"),
         ("~=2.10", ">=2.10,<3dev0"),
         ("~=1.4.5", ">=1.4.5,<1.5dev0"),
-        ("~=1.4.5.post1", ">=1.4.5.post1,<1.5dev0|>1.4.5,<1.4.5.post0.dev0,<1.5dev0"),
+        ("~=1.4.5.post1", ">=1.4.5.post1,<1.5dev0|>=1.4.5.0.0.1dev0,<1.4.5.post0.dev0,<1.5dev0"),
         ("~=1!2.3", ">=1!2.3,<1!3dev0"),
         ("~=2.0.dev1", ">=2.0.dev1,<3dev0|>=2.0dev0,<2.0.dev0,<3dev0"),
         (">=1.4rc1", ">=1.4rc1,<1.4.dev0|>=1.4"),
@@ -100,8 +104,8 @@ def wanted(specifier: str, versions: list[str]) -> set[str]:
         ("<2.1rc1", "<2.1rc1"),
         ("<3.0.0.dev0", "<3dev0"),
         (">=1.31.6,!=2.0.*,!=2.1.*,<3.0.0dev", ">=1.31.6,<3dev0,!=2.0.*,!=2.1.*"),
-        (">=1.4.post1", ">=1.4.post1|>1.4,<1.4.post0.dev0"),
-        ("<1.4.post1", "<=1.4|>=1.4.post0.dev0,<1.4.post1.dev0"),
+        (">=1.4.post1", ">=1.4.post1|>=1.4.0.0.0.1dev0,<1.4.post0.dev0"),
+        ("<1.4.post1", "<1.4.0.0.0.1dev0|>=1.4.post0.dev0,<1.4.post1.dev0"),
         (">=3.8,>=3.11,<4,<3.13", ">=3.11,<3.13dev0"),
         (">=3.7,!=3.0.*,!=3.6.*,!=3.7.*,!=3.6.1,!=3.9.1", ">=3.7,!=3.7.*,!=3.9.1"),
     ],
@@ -130,11 +134,13 @@ def test_prefixes(operator: str, prefix: str) -> None:
 
 def check(specifier: str) -> None:
     clauses = list(SpecifierSet(specifier))
-    have, want = accepted(spec_text(specifier), POOL), wanted(specifier, POOL)
-    assert have & set(FINALS) == want & set(FINALS), specifier
-    for text in have ^ want:
-        looser = text in have
-        assert any(is_documented(clause, text, looser=looser) for clause in clauses), (specifier, text, looser)
+    want = wanted(specifier, POOL)
+    for by_libsolv in (False, True):
+        have = accepted(spec_text(specifier), POOL, by_libsolv=by_libsolv)
+        assert have & set(FINALS) == want & set(FINALS), specifier
+        for text in have ^ want:
+            looser = text in have
+            assert any(is_documented(clause, text, looser=looser) for clause in clauses), (specifier, text, looser)
 
 
 clauses = st.one_of(
@@ -184,10 +190,43 @@ def test_each_text_is_a_matchspec(clause: str) -> None:
         ("~=1.4.5.post1", ["1.4.5.post1", "1.4.6", "1.4.5.1"], ["1.4.5", "1.5.dev0", "1.5a1"]),
         ("===1.0", ["1.0"], ["1.0+local", "1.0.1"]),
         ("~=2.2.post3", ["2.2.post3", "2.9"], ["2.2", "3.0.dev1"]),
+        # Local versions, which the clients order differently.
+        ("==2.3", ["2.3+cu121", "2.3+1", "2.3+1.g2"], ["2.3.0.1", "2.3.post1+cu121", "2.3rc1+cu121", "2.3.1+cu121"]),
+        ("==2.3rc1", ["2.3rc1", "2.3rc1+cu121", "2.3rc1+1"], ["2.3rc2", "2.3rc1.post1", "2.3", "2.3+cu121"]),
+        ("<=2.3", ["2.3", "2.3+cu121", "2.3+1"], ["2.3.post1", "2.3.1+cu121", "2.4rc1"]),
+        (">2.3", ["2.3.1", "2.3.1+cu121"], ["2.3", "2.3+cu121", "2.3+1", "2.3.post1", "2.3.post1+cu121"]),
+        ("<2.3.post1", ["2.3+cu121", "2.3+1", "2.3.post0"], ["2.3.post1", "2.3.post1+cu121"]),
+        (">=2.3.post1", ["2.3.post1", "2.3.1"], ["2.3", "2.3+cu121", "2.3+1"]),
     ],
 )
-def test_conda_accepts_what_pep440_accepts(specifier: str, inside: list[str], outside: list[str]) -> None:
-    assert accepted(spec_text(specifier), [*inside, *outside]) == set(inside)
+@pytest.mark.parametrize("by_libsolv", [False, True])
+def test_conda_accepts_what_pep440_accepts(
+    specifier: str, inside: list[str], outside: list[str], by_libsolv: bool
+) -> None:
+    assert accepted(spec_text(specifier), [*inside, *outside], by_libsolv=by_libsolv) == set(inside)
+
+
+@pytest.mark.parametrize(
+    ("lower", "higher"),
+    [
+        # answers of libsolv 0.7.39
+        ("1.0", "1.0+cu121"),
+        ("1.0", "1.0+dev"),
+        ("1.0+dev", "1.0+a"),
+        ("1.0+cu121", "1.0+1"),
+        ("1.0+cu121", "1.0.0.0.0.1dev0"),
+        ("1.0+1", "1.0.0.0.0.1dev0"),
+        ("1.0.0.0.0.1dev0", "1.0.post0.dev0"),
+        ("1.0rc1", "1.0.dev1"),
+        ("1.0dev0", "1.0a1"),
+        ("1.0.1", "1.0.1.post1"),
+        ("1.post1", "1.1"),
+        ("1.9", "1!0.1"),
+    ],
+)
+def test_libsolv_orders_versions_so(lower: str, higher: str) -> None:
+    assert libsolv_order.compare(lower, higher) == -1
+    assert libsolv_order.compare(higher, lower) == 1
 
 
 @pytest.mark.parametrize(
