@@ -95,6 +95,8 @@ class Session:
             self.client,
             settings.index_urls,
             settings.find_links,
+            strategy=settings.index_strategy,
+            of_projects=settings.project_indexes,
             locked=self._locked,
             tell=self.tell,
             solver=BuildRequirements,
@@ -212,7 +214,7 @@ class Session:
 
     @property
     def _has_index(self) -> bool:
-        return bool(self.settings.index_urls or self.settings.find_links or self._locked)
+        return self.settings.has_indexes or bool(self._locked)
 
     def options(self) -> Options:
         from bridge.resolve import Options

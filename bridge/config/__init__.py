@@ -1,23 +1,11 @@
 """`Settings`: common options, environment variables and pip's configuration, resolved. Reads files only.
 
 An option beats `BRIDGE_<OPTION>`, which beats pip's configuration, which beats the default. pip's configuration is
-read as pip does (its files in order, then `PIP_*`), without importing pip.
-
-The first index that has a project serves it. Their order:
-
-1. an index given by option or `BRIDGE_INDEX_URL`, then the extra indexes; no other is asked;
-2. with extra indexes only: these, then the indexes of pip's configuration;
-3. pip's `index-url`, then its `extra-index-url`.
-
-The default index always comes last, so that a private project is never looked up in the public index first
-(dependency confusion). pip instead merges all indexes and takes the highest version.
+read as pip does (its files in order, then `PIP_*`), without importing pip. `indexes` says in which order indexes serve.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib
-import importlib.util
 import os
 import re
 import sys
@@ -26,13 +14,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, cast, get_args
-from urllib.parse import urlsplit
 
 from bridge.config.builds import BuildSettings, load_builds
+from bridge.config.indexes import IndexStrategy, default_index, load_indexes
+from bridge.config.locations import public_locations
 from bridge.config.moments import parse_cutoff, parse_timestamp
 from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
-from bridge.secrets import SECRETS, masked
 from converters.target import SUBDIRS
 
 __all__ = [
@@ -61,8 +49,10 @@ class Settings:
     """The resolved common options. Times are in seconds.
 
     `index_urls` and `channels`: highest priority first, without secrets, which `bridge.secrets` keeps; `proxy` keeps
-    its own. `has_channels`: the user named channels. `exclude_newer`: milliseconds since the epoch; files published
-    then or later are excluded. `require_hashes` and `constraints` (files) come from pip's configuration.
+    its own. `default_indexes`: those of `index_urls` that the user did not name on the command line, but configured.
+    `project_indexes`: project → the only index that may serve it. `no_index`: files may not add an index either.
+    `has_channels`: the user named channels. `exclude_newer`: milliseconds since the epoch; files published then or
+    later are excluded. `require_hashes` and `constraints` (files) come from pip's configuration.
     """
 
     prefix: Path | None = None
@@ -70,6 +60,10 @@ class Settings:
     has_channels: bool = False
     channel_priority: ChannelPriority = "strict"
     index_urls: tuple[str, ...] = ()
+    default_indexes: tuple[str, ...] = ()
+    project_indexes: Mapping[str, str] = field(default_factory=dict)
+    index_strategy: IndexStrategy = "first"
+    no_index: bool = False
     find_links: tuple[str, ...] = ()
     name_map: str | None = None
     platform: str | None = None
@@ -106,19 +100,25 @@ class Settings:
     progress: bool = True
     color: Color = "auto"
 
+    @property
+    def has_indexes(self) -> bool:
+        """Whether there is an index or a find-links location to take files from."""
+        return bool(self.index_urls or self.find_links or self.project_indexes)
+
 
 # The options of `load`, by parameter name. The second group is set only by BRIDGE_* or pip's configuration.
 # fmt: off
 OPTIONS = frozenset(
     {
-        "prefix", "channel", "channel_priority", "index_url", "extra_index_url", "name_map", "platform",
-        "virtual_package", "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside",
+        "prefix", "channel", "channel_priority", "index_url", "extra_index_url", "index", "index_strategy",
+        "find_links", "no_index", "name_map", "platform", "virtual_package",
+        "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside",
         "allow_clobber", "compile", "build_network",
         "allow_link_scripts", "allow_external_symlinks", "refuse_startup_code", "override_frozen",
         "lock_timeout", "durability", "json",
         "quiet", "verbose", "no_progress", "color",
 
-        "find_links", "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
+        "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
         "build_timeout", "build_confinement", "build_env",
     }
 )
@@ -136,24 +136,25 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     """
     if unknown := set(options) - OPTIONS:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
-    ask = Lookup(options, environ)
-    pip = PipConfiguration(environ)
-    prefix = ask.string("prefix") or environ.get("CONDA_PREFIX") or None
-    cutoff = ask.string("exclude_newer") or pip.value("uploaded-prior-to")
-    index_urls, find_links = _indexes(ask, pip)
+    ask, pip = Lookup(options, environ), PipConfiguration(environ)
+    indexes = load_indexes(ask, pip)
     return Settings(
-        prefix=None if prefix is None else Path(os.path.abspath(prefix)),
-        channels=_without_secrets(ask, "channel", ask.strings("channel")) or ("conda-forge",),
+        prefix=_prefix(ask, environ),
+        channels=public_locations(ask, "channel", ask.strings("channel")) or ("conda-forge",),
         has_channels=bool(ask.strings("channel")),
         channel_priority=cast("ChannelPriority", ask.choice("channel_priority", get_args(ChannelPriority), "strict")),
-        index_urls=_without_secrets(ask, "index_url", index_urls),
-        find_links=_without_secrets(ask, "find_links", find_links),
-        name_map=next(iter(_without_secrets(ask, "name_map", filter(None, [ask.string("name_map")]))), None),
+        index_urls=indexes.urls,
+        default_indexes=indexes.default,
+        project_indexes=indexes.of_projects,
+        index_strategy=indexes.strategy,
+        no_index=indexes.is_none,
+        find_links=indexes.find_links,
+        name_map=next(iter(public_locations(ask, "name_map", filter(None, [ask.string("name_map")]))), None),
         platform=_platform(ask),
         virtual_packages=_virtual_packages(ask),
         prefer=cast("Prefer", ask.choice("prefer", get_args(Prefer), "conda")),
         only=_only(ask),
-        exclude_newer=None if cutoff is None else _cutoff(ask, cutoff, time.time() if now is None else now),
+        exclude_newer=_cutoff(ask, pip, time.time() if now is None else now),
         offline=ask.flag("offline"),
         no_build=ask.flag("no_build"),
         builds=load_builds(ask, pip, offline=ask.flag("offline")),
@@ -293,72 +294,19 @@ def _only(ask: Lookup) -> dict[str, str]:
     return found
 
 
-def _cutoff(ask: Lookup, text: str, now: float) -> int:
+def _prefix(ask: Lookup, environ: Mapping[str, str]) -> Path | None:
+    named = ask.string("prefix") or environ.get("CONDA_PREFIX")
+    return Path(os.path.abspath(named)) if named else None
+
+
+def _cutoff(ask: Lookup, pip: PipConfiguration, now: float) -> int | None:
+    text = ask.string("exclude_newer") or pip.value("uploaded-prior-to")
+    if text is None:
+        return None
     try:
         return parse_cutoff(text, now)
     except ValueError as error:
         raise ask.wrong("exclude_newer", text, str(error)) from error
-
-
-def _indexes(ask: Lookup, pip: PipConfiguration) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The indexes and find-links of this run, in the order of the module docstring."""
-    named, extra, links = ask.string("index_url"), ask.strings("extra_index_url"), ask.strings("find_links")
-    if named is not None:
-        return _unique((named, *extra)), links
-    if pip.flag("no-index"):
-        configured: tuple[str, ...] = ()
-    elif pip_named := pip.value("index-url", "pypi-url"):
-        configured = (pip_named, *pip.values("extra-index-url"))
-    else:
-        configured = (*pip.values("extra-index-url"), default_index())
-    return _unique((*extra, *configured)), links or pip.values("find-links")
-
-
-def _without_secrets(ask: Lookup, key: str, urls: Iterable[str]) -> tuple[str, ...]:
-    """URLs without their secrets, which are kept for requests. Raises `UsageError`."""
-    found = []
-    for url in urls:
-        try:
-            if "://" in url or (key != "channel" and _SCHEME.match(url) and not os.path.exists(url)):
-                url = SECRETS.learn(url)  # noqa: PLW2901 - finds passwords that make a URL malformed
-                _check_place(url)
-            found.append(url)
-        except ValueError as error:
-            raise ask.wrong(key, masked(url), f"a URL: {error}") from error
-    return tuple(found)
-
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-
-
-def _check_place(url: str) -> None:
-    """Raise `ValueError` for a URL without a host or with an invalid port."""
-    parts = urlsplit(url)
-    if parts.scheme != "file" and not parts.hostname:
-        raise ValueError("it has no host")
-    try:
-        _ = parts.port  # The property validates.
-    except ValueError:
-        raise ValueError("its port is invalid") from None  # The text may contain part of a password.
-
-
-def _unique(urls: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(urls))
-
-
-def default_index() -> str:
-    """The URL of the default index: a constant of pypi-simple.
-
-    Importing that package takes a quarter of a second, so the constant is read from its source if possible.
-    """
-    spec = importlib.util.find_spec("pypi_simple")
-    if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
-        for node in ast.parse(Path(spec.origin).read_bytes()).body:
-            if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Constant):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if any(isinstance(target, ast.Name) and target.id == "PYPI_SIMPLE_ENDPOINT" for target in targets):
-                    return str(node.value.value)
-    return str(importlib.import_module("pypi_simple").PYPI_SIMPLE_ENDPOINT)
 
 
 def _cache_dir(ask: Lookup, environ: Mapping[str, str]) -> Path:
