@@ -38,6 +38,8 @@ def sources(command: Command) -> Command:
     options = (
         click.option("-c", "--channel", multiple=True, metavar="NAME_OR_URL", help="Conda channels, highest priority"
                      " first: name, URL or directory; `host` is the interpreter that runs bridge."),
+        click.option("--override-channels", is_flag=True, help="Use the channels given with -c only, not those of"
+                     " files."),
         click.option("--channel-priority", metavar="strict|flexible", help="strict: only the first channel that has a"
                      " package serves it (default); flexible: all do."),
         click.option("--index-url", metavar="URL", help="Package index (default: from pip's configuration)."),

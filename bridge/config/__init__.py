@@ -1,7 +1,8 @@
 """`Settings`: common options, environment variables and pip's configuration, resolved. Reads files only.
 
-An option beats `BRIDGE_<OPTION>`, which beats pip's configuration, which beats the default. pip's configuration is
-read as pip does (its files in order, then `PIP_*`), without importing pip. `indexes` says in which order indexes serve.
+An option beats `BRIDGE_<OPTION>`, which beats pip's configuration, which beats conda's, which beats the default. pip's
+configuration is read as pip does (its files in order, then `PIP_*`), conda's as conda does, without importing either.
+`indexes` says in which order indexes serve.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Literal, TypeVar, cast, get_args
 
 from bridge.config.builds import BuildSettings, load_builds
+from bridge.config.condarc import CondaConfiguration, read_condarc
 from bridge.config.indexes import IndexStrategy, default_index, load_indexes
 from bridge.config.locations import public_locations
 from bridge.config.moments import parse_cutoff, parse_timestamp
+from bridge.config.network import load_network
 from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
 from converters.target import SUBDIRS
@@ -51,13 +54,16 @@ class Settings:
     `index_urls` and `channels`: highest priority first, without secrets, which `bridge.secrets` keeps; `proxy` keeps
     its own. `default_indexes`: those of `index_urls` that the user did not name on the command line, but configured.
     `project_indexes`: project → the only index that may serve it. `no_index`: files may not add an index either.
-    `has_channels`: the user named channels. `exclude_newer`: milliseconds since the epoch; files published then or
-    later are excluded. `require_hashes` and `constraints` (files) come from pip's configuration.
+    `has_channels`: the user named channels; `override_channels`: files may not add any. `conda`: what is configured
+    for conda only. `exclude_newer`: milliseconds since the epoch; files published then or later are excluded.
+    `require_hashes` and `constraints` (files) come from pip's configuration.
     """
 
     prefix: Path | None = None
     channels: tuple[str, ...] = ("conda-forge",)
     has_channels: bool = False
+    override_channels: bool = False
+    conda: CondaConfiguration = field(default_factory=CondaConfiguration)
     channel_priority: ChannelPriority = "strict"
     index_urls: tuple[str, ...] = ()
     default_indexes: tuple[str, ...] = ()
@@ -110,8 +116,8 @@ class Settings:
 # fmt: off
 OPTIONS = frozenset(
     {
-        "prefix", "channel", "channel_priority", "index_url", "extra_index_url", "index", "index_strategy",
-        "find_links", "no_index", "name_map", "platform", "virtual_package",
+        "prefix", "channel", "override_channels", "channel_priority", "index_url", "extra_index_url", "index",
+        "index_strategy", "find_links", "no_index", "name_map", "platform", "virtual_package",
         "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside",
         "allow_clobber", "compile", "build_network",
         "allow_link_scripts", "allow_external_symlinks", "refuse_startup_code", "override_frozen",
@@ -137,12 +143,17 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     if unknown := set(options) - OPTIONS:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
     ask, pip = Lookup(options, environ), PipConfiguration(environ)
+    prefix = _prefix(ask, environ)
+    conda = read_condarc(environ, prefix)
+    network = load_network(ask, pip, conda, environ)
     indexes = load_indexes(ask, pip)
     return Settings(
-        prefix=_prefix(ask, environ),
-        channels=public_locations(ask, "channel", ask.strings("channel")) or ("conda-forge",),
+        prefix=prefix,
+        channels=_channels(ask, conda),
         has_channels=bool(ask.strings("channel")),
-        channel_priority=cast("ChannelPriority", ask.choice("channel_priority", get_args(ChannelPriority), "strict")),
+        override_channels=ask.flag("override_channels"),
+        conda=conda,
+        channel_priority=_priority(ask, conda),
         index_urls=indexes.urls,
         default_indexes=indexes.default,
         project_indexes=indexes.of_projects,
@@ -155,9 +166,9 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         prefer=cast("Prefer", ask.choice("prefer", get_args(Prefer), "conda")),
         only=_only(ask),
         exclude_newer=_cutoff(ask, pip, time.time() if now is None else now),
-        offline=ask.flag("offline"),
+        **network,
         no_build=ask.flag("no_build"),
-        builds=load_builds(ask, pip, offline=ask.flag("offline")),
+        builds=load_builds(ask, pip, offline=network["offline"]),
         require_hashes=pip.flag("require-hashes"),
         constraints=pip.values("constraint"),
         pre=ask.flag("pre"),
@@ -173,12 +184,6 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         lock_timeout=ask.number("lock_timeout", 60.0),
         durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
         cache_dir=_cache_dir(ask, environ),
-        ca_bundle=ask.string("ca_bundle") or pip.value("cert") or _first(environ, _CA_VARIABLES),
-        client_cert=ask.string("client_cert") or pip.value("client-cert"),
-        proxy=ask.string("proxy") or pip.value("proxy"),
-        trusted_hosts=ask.strings("trusted_host") or pip.values("trusted-host"),
-        timeout=ask.number("timeout", pip.number("timeout", "default-timeout", default=15.0), above_zero=True),
-        retries=ask.number("retries", pip.number("retries", default=3)),
         json=ask.flag("json"),
         quiet=ask.flag("quiet"),
         verbose=ask.flag("verbose"),
@@ -187,11 +192,19 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     )
 
 
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+def _channels(ask: Lookup, conda: CondaConfiguration) -> tuple[str, ...]:
+    """The channels given, else those of conda's configuration. Raises `UsageError`."""
+    given = ask.strings("channel")
+    if ask.flag("override_channels") and not given:
+        raise UsageError(
+            "override-channels", "--override-channels without a channel", hint="name the channels to use with -c"
+        )
+    return public_locations(ask, "channel", given or conda.channels) or ("conda-forge",)
 
 
-def _first(environ: Mapping[str, str], names: Iterable[str]) -> str | None:
-    return next((environ[name] for name in names if environ.get(name)), None)
+def _priority(ask: Lookup, conda: CondaConfiguration) -> ChannelPriority:
+    default = conda.channel_priority or "strict"
+    return cast("ChannelPriority", ask.choice("channel_priority", get_args(ChannelPriority), default))
 
 
 class Lookup:

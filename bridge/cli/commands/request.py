@@ -56,15 +56,18 @@ class Request:
         return [warning for file in self.files for warning in file.warnings]
 
     def applied(self, settings: Settings) -> Settings:
-        """The settings with the channels and indexes of the files; an option of the command line beats a file."""
+        """The settings with the channels and indexes of the files; channels given with `-c` come first."""
+        given = settings.channels if settings.has_channels else ()
+        named = () if settings.override_channels else [channel for file in self.files for channel in file.channels]
+        channels = tuple(dict.fromkeys((*given, *named)))
+        if channels:
+            settings = replace(settings, channels=channels, has_channels=True)
         for file in self.files:
             settings = _with_file(settings, file)
         return _with_indexes(settings, self.files)
 
 
 def _with_file(settings: Settings, file: FileRequirements) -> Settings:
-    if file.channels and not settings.has_channels:
-        settings = replace(settings, channels=file.channels, has_channels=True)
     return replace(
         settings,
         find_links=_known((*settings.find_links, *file.find_links)),
