@@ -152,7 +152,7 @@ def behaviour(python: str, folder: Path, manifest: WheelManifest, *, is_prefix: 
     tops = {
         member.path.split("/")[0].removesuffix(".py")
         for member in manifest.members
-        if member.path.endswith(".py") and not member.path.startswith((manifest.dist_info, manifest.data_dir or "\0"))
+        if member.path.endswith(".py") and not member.path.startswith((manifest.dist_info, *manifest.data_dirs))
     }
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP", "CONDA"))}
     if not is_prefix:
@@ -207,7 +207,7 @@ def foreign_differences(manifest: WheelManifest, package: Path) -> Iterator[str]
         if path in {f"{manifest.dist_info}/{name}" for name in MADE_ANEW} or path.endswith(".pyc"):
             continue
         scheme, rest = "purelib", path
-        if manifest.data_dir and path.startswith(f"{manifest.data_dir}/"):
+        if path.split("/")[0] in manifest.data_dirs:
             _, scheme, rest = path.split("/", 2)
         place = {"purelib": site, "platlib": site, "scripts": scripts, "data": "", "headers": None}[scheme]
         if place is None:

@@ -193,6 +193,9 @@ def _notes_on_files(wheel: Manifest, described: Described, payload: Payload) -> 
         yield f"has native code for {systems} although it is tagged for any platform: {natives[0].path}"
     if caches := [path for path in payload.dropped if path.endswith(".pyc")]:
         yield f"{len(caches)} compiled modules (.pyc) were left out; python makes them again"
+    for path in payload.replaced:
+        if not path.endswith((".exe", "-script.py")):
+            yield f"{path} is left out: the entry point of that name makes the command, as in pip"
     if layout.is_portable and any(command.group == "gui_scripts" for command in wheel.entry_points):
         yield "its graphical commands become console commands, the only kind that conda makes"
     yield from (f"{caution.path}: {caution.detail}" for caution in wheel.cautions)

@@ -40,11 +40,13 @@ MetadataLookup = Callable[[str, SpecifierSet], CoreMetadata | None]
 
 _OPERATOR = r"(?:===|[<>=!~]=|[<>])"
 _LONGEST_LINE = 8192  # characters
+_LONGEST_SHOWN = 200
 _MOST_LINES = 5000  # the longest real list is a fifth of it
 _MOST_EXTRAS = 1000
 
 # Published forms that PEP 440 and 508 do not allow, but that have only one meaning; uv repairs them too.
 _REPAIRS = (
+    (re.compile(r"""['"](?=\s*[<>=!~*0-9])|(?<=[*0-9])\s*['"]"""), ""),  # >= '2.7'
     (re.compile(rf"({_OPERATOR}\s*[^\s,;()<>=!~]+)\s*(?={_OPERATOR})"), r"\1,"),  # >=7.2.0<8.0.0
     (re.compile(r"(>=|<)(\s*[0-9][0-9.]*)\.\*"), r"\1\2"),  # >=3.6.*
     (re.compile(r",\s*(?=\)|\Z)"), ""),  # >=1.0,
@@ -198,20 +200,18 @@ def parse_requirement(text: str) -> tuple[Requirement, bool]:
     raise UnsafeInputError("requirement-invalid", f"not a valid PEP 508 requirement: {text}", context=(problem,))
 
 
-def parse_requires_python(text: str | None) -> tuple[SpecifierSet, bool]:
-    """Parse Requires-Python; also return whether it was repaired. Raises `UnsafeInputError` (`requires-python`)."""
+def parse_requires_python(text: str | None) -> tuple[SpecifierSet, str | None]:
+    """Parse Requires-Python; also return a note if it was repaired or, unreadable, ignored as by pip."""
     for candidate in _repaired(text or ""):
         try:
             specifier = SpecifierSet(candidate)
-            if not is_long(specifier):
-                return specifier, candidate != (text or "")
         except InvalidSpecifier:
-            pass
-    raise UnsafeInputError(
-        "requires-python",
-        f"Requires-Python is not a version specifier: {text}",
-        hint="correct it in the wheel's METADATA",
-    )
+            continue
+        if not is_long(specifier):
+            is_repaired = candidate != (text or "")
+            return specifier, f"read Requires-Python `{text}` as `{specifier}`" if is_repaired else None
+    shown = (text or "")[:_LONGEST_SHOWN]
+    return SpecifierSet(), f"ignored Requires-Python, as pip does, because it is no version specifier: `{shown}`"
 
 
 def _repaired(text: str) -> Iterator[str]:
@@ -224,14 +224,13 @@ def _repaired(text: str) -> Iterator[str]:
 
 
 def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = None) -> WheelRequirements:
-    """Parse requirements. Raises `UnsafeInputError`: `requirement-invalid`, `requires-python`, `limit-size`."""
+    """Parse requirements. Raises `UnsafeInputError`: `requirement-invalid`, `limit-size`."""
     if len(metadata.requires_dist) > _MOST_LINES:
         raise UnsafeInputError("limit-size", f"{metadata.name} has {len(metadata.requires_dist)} requirements")
     parsed = [(text, *parse_requirement(text)) for text in metadata.requires_dist]
-    requires_python, is_repaired = parse_requires_python(metadata.requires_python)
+    requires_python, note = parse_requires_python(metadata.requires_python)
     notes = [f"read `{text}` as `{requirement}`" for text, requirement, repaired in parsed if repaired]
-    if is_repaired:
-        notes.append(f"read Requires-Python `{metadata.requires_python}` as `{requires_python}`")
+    notes += [note] if note else []
     lines = RequirementLines.of(RequirementLine.of(requirement) for _, requirement, _ in parsed)
     extras = tuple(dict.fromkeys([*metadata.provides_extra, *(extra for line in lines.all for extra in line.extras)]))
     if len(extras) > _MOST_EXTRAS:

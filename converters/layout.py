@@ -9,13 +9,14 @@ portable, since only an installer can make the launchers.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 from converters.errors import UnsafeInputError
 from converters.target import Python
 
-__all__ = ["PackageLayout", "Scheme", "is_cache", "junk_of", "refuse_reserved", "scheme_of"]
+__all__ = ["PackageLayout", "Scheme", "command_of_wrapper", "is_cache", "junk_of", "refuse_reserved", "scheme_of"]
 
 Scheme = Literal["purelib", "platlib", "scripts", "headers", "data"]
 
@@ -102,12 +103,24 @@ class PackageLayout:
         return ("../../" if self.is_windows else "../../../") + self.installed(path)
 
 
-def scheme_of(member: str, data_dir: str | None) -> tuple[Scheme, str]:
-    """Return a wheel member's scheme and its path there. Files outside the data directory are modules."""
-    if data_dir is not None and member.startswith(f"{data_dir}/"):
+def scheme_of(member: str, data_dirs: Collection[str]) -> tuple[Scheme, str]:
+    """Return a wheel member's scheme and its path there. Files outside the data directories are modules."""
+    if data_dirs and member.partition("/")[0] in data_dirs:
         _, scheme, rest = member.split("/", 2)
         return scheme, rest  # type: ignore[return-value] # the validator accepts these five only
     return "purelib", member
+
+
+def command_of_wrapper(script: str) -> str:
+    """Return the entry point for which setuptools writes a script: EP for `EP`, `EP.exe` and `EP-script.py`, as in pip.
+
+    Such a script is not installed, since the installer makes the command.
+    """
+    name = script.rpartition("/")[2]
+    for ending in (".exe", "-script.py", ".pya"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
 
 
 def refuse_reserved(filename: str, member: str, path: str, *, is_windows: bool) -> None:

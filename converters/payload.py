@@ -12,13 +12,13 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, BinaryIO, Protocol, cast
 
 from converters.errors import UnsafeInputError
-from converters.layout import PackageLayout, is_cache, refuse_reserved, scheme_of
+from converters.layout import PackageLayout, command_of_wrapper, is_cache, refuse_reserved, scheme_of
 from converters.native import NativeFile
 from converters.package import Member
 from converters.wheel import CoreMetadata
@@ -28,7 +28,7 @@ __all__ = ["PLACEHOLDER", "Archive", "File", "Manifest", "Payload", "arrange"]
 PLACEHOLDER = "/opt/bridge_prefix_placeholder"
 """Stands for the prefix in the first line of scripts; installers replace it (paths.json, file mode `text`)."""
 
-_SHEBANG = re.compile(rb"#!python(w?)(?:[ \t][^\r\n]{0,500})?(\r?\n|\Z)")
+_SHEBANG = re.compile(rb"#!python(w(?![\w.])|)[^\r\n]{0,4000}(\r?\n|\Z)")
 _LONGEST_SCRIPT = 1 << 24  # bytes; only a script with such a first line is read into memory
 _STALE = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "direct_url.json")  # wrong for the installed files
 _LICENSE = re.compile(r"(licenses/.+|(licen[cs]e|copying|notice|authors)[^/]*)\Z", re.IGNORECASE)
@@ -96,7 +96,7 @@ class Manifest(Protocol):
     @property
     def dist_info(self) -> str: ...
     @property
-    def data_dir(self) -> str | None: ...
+    def data_dirs(self) -> Sequence[str]: ...
     @property
     def metadata(self) -> CoreMetadata: ...
     @property
@@ -118,12 +118,16 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """All files, sorted by path. `licenses`: path in info/licenses, content. `sboms`: paths (PEP 770)."""
+    """All files, sorted by path. `licenses`: path in info/licenses, content. `sboms`: paths (PEP 770).
+
+    `dropped`: members that were left out; `replaced`: those with the path of an entry point's command.
+    """
 
     files: tuple[File, ...]
     licenses: tuple[tuple[str, bytes], ...]
     sboms: tuple[str, ...]
     dropped: tuple[str, ...]
+    replaced: tuple[str, ...] = ()
 
 
 def arrange(archive: Archive, wheel: Manifest, layout: PackageLayout) -> Payload:
@@ -133,10 +137,13 @@ def arrange(archive: Archive, wheel: Manifest, layout: PackageLayout) -> Payload
     files with one path.
     """
     taken: dict[str, File] = {}  # by installed path
-    dropped = []
+    dropped, replaced = [], []
+    names = {command.name for command in wheel.entry_points}
     for member in wheel.members:
         if _is_stale(member.path, wheel) or is_cache(member.path):
             dropped.append(member.path)
+        elif _is_replaced(member.path, wheel, layout, names):
+            replaced.append(member.path)
         else:
             _take(taken, _place(archive, member, wheel, layout), layout, wheel)
     rows = [_row(layout, file) for file in taken.values()]
@@ -161,7 +168,17 @@ def arrange(archive: Archive, wheel: Manifest, layout: PackageLayout) -> Payload
         licenses=tuple(_licenses(archive, wheel)),
         sboms=tuple(sorted(m.path for m in wheel.members if m.path.startswith(f"{wheel.dist_info}/sboms/"))),
         dropped=tuple(dropped),
+        replaced=tuple(replaced),
     )
+
+
+def _is_replaced(path: str, wheel: Manifest, layout: PackageLayout, names: Collection[str]) -> bool:
+    """Return whether a command is installed in place of a file, as by pip: the wrapper of setuptools, or a script."""
+    scheme, rest = scheme_of(path, wheel.data_dirs)
+    if scheme == "scripts":
+        return command_of_wrapper(rest) in names
+    folder, _, name = rest.rpartition("/")
+    return scheme == "data" and name in names and layout.installed(f"{layout.scripts}/x") == f"{folder}/x"
 
 
 def _path(file: File) -> str:
@@ -194,7 +211,7 @@ def _refuse_file_as_directory(taken: dict[str, File], wheel: Manifest) -> None:
 
 def _place(archive: Archive, member: _WheelFile, wheel: Manifest, layout: PackageLayout) -> File:
     """Return a wheel member as a file of the package, streamed unless its first line changes."""
-    scheme, rest = scheme_of(member.path, wheel.data_dir)
+    scheme, rest = scheme_of(member.path, wheel.data_dirs)
     project = wheel.dist_info.removesuffix(".dist-info").rpartition("-")[0]
     path = layout.path(scheme, rest, project)
     if scheme in ("scripts", "data"):
@@ -215,10 +232,10 @@ def _place(archive: Archive, member: _WheelFile, wheel: Manifest, layout: Packag
 def _script(archive: Archive, member: _WheelFile, layout: PackageLayout) -> bytes | None:
     """Return a script with the placeholder in its first line; `None` unless that starts with `#!python`.
 
-    Arguments (`#!python -u`) are dropped, as pip and bridge do when they install the wheel.
+    What follows (`#!python3.12 -u`) is dropped, as pip and bridge do when they install the wheel.
     """
     with archive.open(member.path) as stream:
-        head = stream.read(1024)
+        head = stream.read(4096)
         shebang = _SHEBANG.match(head)
         if shebang is None or member.size > _LONGEST_SCRIPT:
             return None

@@ -73,8 +73,8 @@ def _subdir(fit: Fit, span: Span, target: Target | None) -> str:
 
 
 def _has_headers(wheel: Manifest) -> bool:
-    headers = f"{wheel.data_dir}/headers/"
-    return wheel.data_dir is not None and any(member.path.startswith(headers) for member in wheel.members)
+    headers = tuple(f"{data_dir}/headers/" for data_dir in wheel.data_dirs)
+    return bool(headers) and any(member.path.startswith(headers) for member in wheel.members)
 
 
 def _python_of(filename: str, target: Target | None) -> Python:

@@ -6,6 +6,7 @@ specification requires (CVE-2026-8643, CVE-2026-47425; W65, W66, CA22).
 
 from __future__ import annotations
 
+import keyword
 import re
 from dataclasses import dataclass
 
@@ -31,6 +32,11 @@ class EntryPoint:
     module: str
     attribute: str
 
+    @property
+    def is_importable(self) -> bool:
+        """Whether python can import it: no part is a keyword. conda refuses to link such commands (conda#16340)."""
+        return not any(map(keyword.iskeyword, (*self.module.split("."), *self.attribute.split("."))))
+
 
 def parse_entry_point(text: str, group: str, archive: str, source: str) -> EntryPoint:
     """Parse `name = module:attribute [extras]` of the member `source`. Raises `UnsafeInputError` (`entry-point`)."""
@@ -52,7 +58,7 @@ def _is_dotted(text: str) -> bool:
 
 
 def read_entry_points(data: bytes, archive: str, source: str) -> tuple[EntryPoint, ...]:
-    """The commands of an entry_points.txt in order, without other groups.
+    """The commands of an entry_points.txt in order, without other groups. One in both groups counts for the first.
 
     Continuation lines, which only some readers join, are refused. Names keep their case. Raises `UnsafeInputError`
     (`entry-point`).
@@ -66,7 +72,7 @@ def read_entry_points(data: bytes, archive: str, source: str) -> tuple[EntryPoin
         raise refused("entry-point", archive, problem, member=source)
     group = ""
     indent = 0
-    points: dict[tuple[str, str], EntryPoint] = {}
+    points: dict[str, EntryPoint] = {}
     for line in text.split("\n"):
         content = line.strip()
         if not content or content.startswith(("#", ";")):
@@ -79,7 +85,8 @@ def read_entry_points(data: bytes, archive: str, source: str) -> tuple[EntryPoin
                 raise refused("entry-point", archive, f"a line that continues another: {shown(content)}", member=source)
             indent = depth
             point = parse_entry_point(content, group, archive, source)
-            if (group, point.name) in points:
+            known = points.setdefault(point.name, point)
+            is_alike = (known.module, known.attribute) == (point.module, point.attribute) and known.group != group
+            if known is not point and not is_alike:
                 raise refused("entry-point", archive, f"the command {point.name} is defined twice", member=source)
-            points[group, point.name] = point
     return tuple(points.values())

@@ -7,7 +7,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from bridge.archive.refusal import refused
@@ -40,41 +40,67 @@ class RecordRow:
             return True
         return self.digest == encode_digest(digest) or (self.is_hex and self.digest.lower() == digest.hex())
 
+    def contradicts(self, other: RecordRow) -> bool:
+        """Whether no content could meet both rows. Hashes of other algorithms or encodings may well agree."""
+        sizes = {self.size, other.size} - {None}
+        is_comparable = self.algorithm == other.algorithm is not None and self.is_hex == other.is_hex
+        return len(sizes) > 1 or (is_comparable and self.digest.lower() != other.digest.lower())
+
 
 def encode_digest(digest: bytes) -> str:
     """A digest as RECORD writes it: urlsafe base64 without padding."""
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def read_record(data: bytes, archive: str, member: str, exempt: frozenset[str], most: int) -> Mapping[str, RecordRow]:
-    """Path → row, parsed by the csv module in strict mode, without blank lines.
+def read_record(
+    data: bytes, archive: str, member: str, exempt: frozenset[str], most: int, files: Container[str]
+) -> Mapping[str, tuple[RecordRow, ...]]:
+    """Return path → rows, read as the standard library's csv module reads it in strict mode, without blank lines.
+
+    A path has several rows only if they do not contradict each other: equal rows count once, and a row without a hash
+    adds nothing. A path with other slashes than its member (`/pkg/a.py`, `./pkg/a.py`, backslashes), as in published
+    wheels, is read as the member's.
 
     :param member: RECORD's own name, for errors.
-    :param exempt: names whose hash is ignored: RECORD itself and its signatures.
-    :param most: the largest possible number of rows, to bound memory.
+    :param exempt: names whose hash is not looked at: RECORD itself and its signatures.
+    :param most: how many paths there can be, to bound the memory: a row without a member is an error anyway.
+    :param files: the names of the members.
 
-    Raises `UnsafeInputError`: `record-invalid`; `record-algorithm` for one unknown or weaker than sha256.
+    Raises `UnsafeInputError`: `record-invalid` (not UTF-8, not three fields, contradictory rows, a malformed hash or
+    size, too many rows), `record-algorithm` (weaker than sha256, or unknown).
     """
-    rows: dict[str, RecordRow] = {}
+    rows: dict[str, tuple[RecordRow, ...]] = {}
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""), strict=True)
     try:
         for fields in reader:
             line = f"line {reader.line_num}"
             if len(rows) > most or reader.line_num > 2 * most + _BLANK_LINES:
-                raise refused("record-invalid", archive, f"more rows than the {most} possible", member=member)
+                raise refused("record-invalid", archive, f"more than the {most} rows there can be", member=member)
             if not fields:
                 continue
             if len(fields) != 3:
                 raise refused("record-invalid", archive, f"{line} has {len(fields)} fields, not 3", member=member)
-            if fields[0] in rows:
-                raise refused("record-invalid", archive, f"{member} lists it twice ({line})", member=fields[0])
-            rows[fields[0]] = _read_row(fields, archive, fields[0] in exempt)
+            path = fields[0] if fields[0] in files else _with_plain_slashes(fields[0])
+            path = path if path in files else fields[0]
+            row = _read_row(fields, archive, path in exempt)
+            known = rows.get(path, ())
+            if any(map(row.contradicts, known)):
+                problem = (
+                    f"{member} lists it twice, with another hash or size ({line}), so nothing tells which is right"
+                )
+                raise refused("record-invalid", archive, problem, member=path)
+            rows[path] = known if row in known else (*known, row)
     except csv.Error as error:
         problem = f"line {reader.line_num} is not CSV: {error}"
         raise refused("record-invalid", archive, problem, member=member) from error
     except UnicodeDecodeError as error:
         raise refused("record-invalid", archive, "not UTF-8", member=member) from error
     return rows
+
+
+def _with_plain_slashes(path: str) -> str:
+    """Return a path without backslashes, leading, doubled and `./` slashes. `..` stays, and so matches no member."""
+    return "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
 
 
 def _read_row(fields: list[str], archive: str, is_exempt: bool) -> RecordRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
@@ -12,29 +12,32 @@ from packaging.version import InvalidVersion, Version
 from bridge.archive.paths import Caution, check_tree
 from bridge.archive.refusal import refused, shown
 from bridge.archive.zip_member import ZipMember
+from converters.errors import UnsafeInputError
 from converters.wheel import WheelName, dist_info_member
 
-__all__ = ["WheelFile", "WheelLayout", "find_layout", "read_wheel_file"]
+__all__ = ["WheelFile", "WheelLayout", "collision", "find_layout", "read_wheel_file"]
 
-_PLACES = {
-    "purelib": "site-packages/",
-    "platlib": "site-packages/",
-    "headers": "include/",
-    "scripts": "bin/",
-    "data": "",
-}
+_SCHEMES = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
+_HEADERS = re.compile(r"include/python[0-9]+\.[0-9]+t?/")  # of the headers scheme; then the project's name
 _VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelLayout:
-    """A wheel's members; `directories` include those that files imply."""
+    """A wheel's members by kind.
+
+    :param data_dirs: the top directories that end in `.data`.
+    :param directories: those in the archive and the parents of files.
+    :param twins: members installed to the path of an earlier one, to which they must be equal.
+    """
 
     dist_info: str
-    data_dir: str | None
+    data_dirs: tuple[str, ...]
     files: Mapping[str, ZipMember]
     directories: frozenset[str]
     directory_entries: tuple[ZipMember, ...]
+    twins: Mapping[str, str]
+    cautions: tuple[Caution, ...] = ()
 
     def member(self, document: str) -> str:
         """The archive's name of a dist-info file."""
@@ -69,27 +72,23 @@ def find_layout(members: Sequence[ZipMember], archive: str, named: WheelName) ->
     for name in files:  # installer loops forever on such a file
         if "/" not in name and name.lower().endswith(".data") and _fits(name, ".data", named):
             raise refused("wheel-scheme", archive, "a file where the data directory belongs", member=name)
-    data_dirs = [root for root in roots if root.lower().endswith(".data")]
-    if len(data_dirs) > 1:
-        raise refused("wheel-scheme", archive, f"several data directories: {', '.join(map(shown, data_dirs))}")
-    data_dir = data_dirs[0] if data_dirs else None
-    if data_dir is not None:
-        _check_root(data_dir, ".data", named, archive, "wheel-scheme")
-        _check_data(data_dir, files, directories, archive)
+    data_dirs = tuple(root for root in roots if root.endswith(".data"))
     return WheelLayout(
         dist_info=dist_info,
-        data_dir=data_dir,
+        data_dirs=data_dirs,
         files=files,
         directories=frozenset(directories),
         directory_entries=entries,
+        twins=_check_data(data_dirs, files, directories, named, archive),
+        cautions=tuple(_cautions_on_roots(data_dirs, named)),
     )
 
 
 def _check_root(root: str, suffix: str, named: WheelName, archive: str, error_id: str) -> None:
-    """Refuse a dist-info or data directory of another project or version."""
+    """Refuse a dist-info directory of another project or version."""
     if not _fits(root, suffix, named) or not root.endswith(suffix):
         problem = f"the directory {shown(root)} should be called {named.project}-{named.version}{suffix}"
-        raise refused(error_id, archive, problem)
+        raise refused(error_id, archive, f"{problem}; other tools would take it for another package")
 
 
 def _fits(root: str, suffix: str, named: WheelName) -> bool:
@@ -100,35 +99,64 @@ def _fits(root: str, suffix: str, named: WheelName) -> bool:
         return False
 
 
-def _check_data(data_dir: str, files: Mapping[str, ZipMember], directories: set[str], archive: str) -> None:
-    """Validate `NAME-VERSION.data/SCHEME/…`: known schemes, nothing reserved, one member per installed path."""
-    inside = f"{data_dir}/"
+def _cautions_on_roots(data_dirs: Sequence[str], named: WheelName) -> Iterator[Caution]:
+    """Yield a caution for a data directory of another project; a build tag or a missing version is harmless."""
+    for root in data_dirs:
+        project = canonicalize_name(root.removesuffix(".data"))
+        if project != named.project and not project.startswith(f"{named.project}-"):
+            yield Caution(id="data-directory", path=root, detail="named like another project's; installed as by pip")
+
+
+def _check_data(
+    data_dirs: Sequence[str], files: Mapping[str, ZipMember], directories: set[str], named: WheelName, archive: str
+) -> Mapping[str, str]:
+    """Validate `NAME-VERSION.data/SCHEME/…` and return the twins.
+
+    Every top directory that ends in `.data` is a data directory, as in pip: setuptools adds the build tag to its name,
+    and maturin omitted the version. The schemes must be known, and no path reserved.
+    """
+    places: dict[str, tuple[str, str]] = {}
+    twins: dict[str, str] = {}
     for path in (*files, *directories):
-        scheme, separator, _ = path[len(inside) :].partition("/")
-        if path.startswith(inside) and (scheme not in _PLACES or (path in files and not separator)):
+        root, _, inside = path.partition("/")
+        scheme, separator, _ = inside.partition("/")
+        if root in data_dirs and inside and (scheme not in _SCHEMES or (path in files and not separator)):
             raise refused("wheel-scheme", archive, "not a scheme of a data directory", member=path)
-    places: dict[str, str] = {}
-    for path in files:
-        place = _installed_place(path, inside)
-        other = places.setdefault(place, path)
+    for path in files if data_dirs else ():
+        root, _, inside = path.partition("/")
+        is_data = root in data_dirs
+        scheme, place = _installed_place(inside, named.project) if is_data else ("purelib", f"site-packages/{path}")
+        other_scheme, other = places.setdefault(place, (scheme, path))
         if other != path:
-            problem = f"it would be installed to the same path as {shown(other)}"
-            raise refused("path-collision", archive, problem, member=path)
-        if path.startswith(inside):
+            if scheme != other_scheme and "scripts" in (scheme, other_scheme):  # the first line of one is rewritten
+                raise collision(path, other, archive)
+            twins[path] = other
+        if is_data:
             first, _, rest = place.lower().partition("/")
             if first == "conda-meta":
                 raise refused("reserved-path", archive, "conda-meta belongs to the environment", member=path)
             if first == "site-packages" and rest.partition("/")[0].endswith(".dist-info"):
-                problem = "a dist-info directory inside the data directory"
+                problem = "a dist-info directory inside the data directory, which tools would take for another package"
                 raise refused("wheel-dist-info", archive, problem, member=path)
+    return twins
 
 
-def _installed_place(path: str, inside: str) -> str:
-    """A member's path below the prefix, independent of the python version."""
-    if not path.startswith(inside):
-        return f"site-packages/{path}"
-    scheme, _, rest = path[len(inside) :].partition("/")
-    return _PLACES[scheme] + rest
+def collision(path: str, other: str, archive: str) -> UnsafeInputError:
+    """Return the error for two different members with one installed path."""
+    problem = f"it would be installed to the same path as {shown(other)}, and hide it from a reader of the wheel"
+    return refused("path-collision", archive, problem, member=path)
+
+
+def _installed_place(inside: str, project: str) -> tuple[str, str]:
+    """Return the scheme of a data directory's file and its path below the prefix, independent of the python version."""
+    scheme, _, rest = inside.partition("/")
+    if scheme in ("purelib", "platlib"):
+        return scheme, f"site-packages/{rest}"
+    if scheme == "headers":
+        return scheme, f"headers/{project}/{rest}"
+    if scheme == "scripts":
+        return scheme, f"bin/{rest}"
+    return scheme, _HEADERS.sub("headers/", rest, count=1)
 
 
 def read_wheel_file(data: bytes, archive: str, member: str) -> WheelFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -14,7 +14,7 @@ from bridge.archive.limits import DEFAULT_LIMITS, Limits
 from bridge.archive.paths import Caution, cautions
 from bridge.archive.record import RecordRow, encode_digest, read_record
 from bridge.archive.refusal import damaged, refused, shown, too_large
-from bridge.archive.wheel_layout import WheelLayout, find_layout, read_wheel_file
+from bridge.archive.wheel_layout import WheelLayout, collision, find_layout, read_wheel_file
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
 from bridge.archive.zips import read_directory
@@ -44,14 +44,14 @@ class WheelManifest:
     """The content of a wheel, all hashed and compared with RECORD.
 
     :param members: the files in the order of the archive, without directories.
-    :param dist_info: the dist-info directory's name; `data_dir`: the data directory's, if any.
+    :param dist_info: the dist-info directory's name; `data_dirs`: those of the data directories.
     :param tags: the Tag lines of WHEEL, as written.
     """
 
     filename: str
     members: tuple[WheelMember, ...]
     dist_info: str
-    data_dir: str | None
+    data_dirs: tuple[str, ...]
     metadata: CoreMetadata
     entry_points: tuple[EntryPoint, ...]
     wheel_version: str
@@ -85,23 +85,24 @@ def check_wheel(
         metadata = _parse_metadata(documents["METADATA"], layout, name)
         check_name(named, metadata, name)
         wheel = read_wheel_file(documents["WHEEL"], name, layout.member("WHEEL"))
-        points = read_entry_points(documents.get("entry_points.txt", b""), name, layout.member("entry_points.txt"))
-        warned = cautions([*layout.files, *layout.directories]) + wheel.cautions
+        listed = layout.member("entry_points.txt")
+        points = read_entry_points(documents.get("entry_points.txt", b""), name, listed)
+        warned = cautions([*layout.files, *layout.directories]) + wheel.cautions + layout.cautions
         most = len(layout.files) + len(layout.directories)
-        rows = read_record(documents["RECORD"], name, layout.member("RECORD"), _exempt(layout), most)
+        rows = read_record(documents["RECORD"], name, layout.member("RECORD"), _exempt(layout), most, layout.files)
         _check_rows(rows, layout, name)
         hashed = _hash_members(stream, layout, rows, documents, name, keep)
     return WheelManifest(
         filename=name,
         members=hashed,
         dist_info=layout.dist_info,
-        data_dir=layout.data_dir,
+        data_dirs=layout.data_dirs,
         metadata=metadata,
-        entry_points=points,
+        entry_points=tuple(point for point in points if point.is_importable),
         wheel_version=wheel.version,
         root_is_purelib=wheel.root_is_purelib,
         tags=wheel.tags,
-        cautions=(*warned, *_encoding_cautions(rows)),
+        cautions=(*warned, *_cautions_on_points(points, listed), *_encoding_cautions(rows, layout.member("RECORD"))),
     )
 
 
@@ -139,26 +140,31 @@ def _exempt(layout: WheelLayout) -> frozenset[str]:
     return frozenset(layout.member(signature) for signature in _SIGNATURES)
 
 
-def _check_rows(rows: Mapping[str, RecordRow], layout: WheelLayout, name: str) -> None:
+def _check_rows(rows: Mapping[str, tuple[RecordRow, ...]], layout: WheelLayout, name: str) -> None:
     """Require a row with a hash for every file, and a file or directory for every row (W50, W51, W54, W55)."""
     exempt = _exempt(layout)
-    for path, row in rows.items():
+    for path, of_path in rows.items():
         if path in layout.files:
-            if row.algorithm is None and path not in exempt:
-                raise refused("record-invalid", name, "RECORD has no hash of it", member=path)
+            if all(row.algorithm is None for row in of_path) and path not in exempt:
+                problem = "RECORD has no hash of it, so nothing shows whether it was changed"
+                raise refused("record-invalid", name, problem, member=path)
         elif not (path.endswith("/") and path[:-1] in layout.directories):
             if ".." in path.split("/") or path.startswith("/"):
                 raise refused("path-escape", name, "RECORD lists a path outside the wheel", member=path)
-            raise refused("record-invalid", name, "RECORD lists it, but the wheel does not contain it", member=path)
+            problem = (
+                "RECORD lists it, but the wheel does not contain it: it is incomplete, or claims a file of another"
+            )
+            raise refused("record-invalid", name, problem, member=path)
     for path in layout.files:
         if path not in rows and path not in exempt:
-            raise refused("record-invalid", name, "RECORD does not list it", member=path)
+            problem = "RECORD does not list it, so nothing shows whether it belongs to the wheel"
+            raise refused("record-invalid", name, problem, member=path)
 
 
 def _hash_members(
     stream: BinaryIO,
     layout: WheelLayout,
-    rows: Mapping[str, RecordRow],
+    rows: Mapping[str, tuple[RecordRow, ...]],
     documents: Mapping[str, bytes],
     name: str,
     keep: Callable[[bytes], object] | None,
@@ -169,9 +175,12 @@ def _hash_members(
     for member in sorted([*layout.files.values(), *layout.directory_entries], key=attrgetter("offset")):
         data = known.get(member.name)
         blocks = read_member(stream, member, name) if data is None else iter([data])
-        if keep is not None:
+        if keep is not None and member.name not in layout.twins:
             blocks = _kept(blocks, keep)
-        hashed[member.name] = _hash_member(member, blocks, rows.get(member.name), name)
+        hashed[member.name] = _hash_member(member, blocks, rows.get(member.name, ()), name)
+    for path, other in layout.twins.items():
+        if hashed[path][0] != hashed[other][0]:
+            raise collision(path, other, name)
     return tuple(
         WheelMember(
             path=path,
@@ -182,6 +191,7 @@ def _hash_members(
             entry=member,
         )
         for path, member in layout.files.items()
+        if path not in layout.twins
     )
 
 
@@ -192,30 +202,38 @@ def _kept(blocks: Iterator[bytes], keep: Callable[[bytes], object]) -> Iterator[
 
 
 def _hash_member(
-    member: ZipMember, blocks: Iterator[bytes], row: RecordRow | None, name: str
+    member: ZipMember, blocks: Iterator[bytes], rows: tuple[RecordRow, ...], name: str
 ) -> tuple[str, NativeFile | None]:
-    """Compare a member with its row in RECORD; return its sha256 in hex, and its kind of native code."""
-    sha256 = hashlib.sha256()
+    """Compare a member with its rows in RECORD; return its sha256 in hex, and its kind of native code."""
+    hashes = {row.algorithm: hashlib.new(row.algorithm) for row in rows if row.algorithm not in (None, "sha256")}
+    hashes["sha256"] = sha256 = hashlib.sha256()
     head = b""
-    other = None
-    if row is not None and row.algorithm not in {None, "sha256"}:
-        other = hashlib.new(str(row.algorithm))
     for block in blocks:
-        sha256.update(block)
         head = head if len(head) >= HEAD else head + block[:HEAD]
-        if other is not None:
-            other.update(block)
-    if row is not None and row.size not in {None, member.size}:
-        problem = f"RECORD gives {row.size} bytes; it has {member.size}"
-        raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
-    digest = (other or sha256).digest()
-    if row is not None and not row.accepts(digest):
-        problem = f"RECORD gives {row.algorithm}={shown(row.digest)}; it is {row.algorithm}={encode_digest(digest)}"
-        raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
+        for computed in hashes.values():
+            computed.update(block)
+    for row in rows:
+        if row.size not in {None, member.size}:
+            problem = f"RECORD gives {row.size} bytes; it has {member.size}"
+            raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
+        digest = hashes[row.algorithm or "sha256"].digest()
+        if not row.accepts(digest):
+            problem = f"RECORD gives {row.algorithm}={shown(row.digest)}; it is {row.algorithm}={encode_digest(digest)}"
+            raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
     return sha256.hexdigest(), read_native(member.name, head)
 
 
-def _encoding_cautions(rows: Mapping[str, RecordRow]) -> Iterator[Caution]:
-    for path, row in rows.items():
-        if row.is_hex:
-            yield Caution(id="record-encoding", path=path, detail="RECORD has its hash in hex, not in urlsafe base64")
+def _cautions_on_points(points: Iterable[EntryPoint], path: str) -> Iterator[Caution]:
+    for point in points:
+        if not point.is_importable:
+            what = f"{point.module}:{point.attribute}"
+            detail = f"the command {point.name} is left out: {what} has a keyword of python, so nothing can import it"
+            yield Caution(id="entry-point", path=path, detail=detail)
+
+
+def _encoding_cautions(rows: Mapping[str, tuple[RecordRow, ...]], record: str) -> Iterator[Caution]:
+    """Yield one caution for all rows with a hash in hex."""
+    in_hex = [path for path, of_path in rows.items() if any(row.is_hex for row in of_path)]
+    if in_hex:
+        detail = f"{len(in_hex)} hashes in hex, not in urlsafe base64" if in_hex[1:] else "a hash in hex, not in base64"
+        yield Caution(id="record-encoding", path=record, detail=detail)

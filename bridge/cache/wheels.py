@@ -33,11 +33,11 @@ from converters.wheel import CoreMetadata
 
 __all__ = ["Contents", "WheelStore", "is_intact", "unpacked_contents"]
 
-_FORMAT = 1
+_FORMAT = 2
 _SMALL = 1 << 20  # bytes; larger members are read in blocks of that size
 _LENGTH, _DIGEST = 8, 64
 _MOST = 256 << 20  # bytes of an index; a wheel with a million members has less
-_FIELDS = ("filename", "dist_info", "data_dir", "wheel_version", "root_is_purelib", "tags")  # stored as they are
+_FIELDS = ("filename", "dist_info", "wheel_version", "root_is_purelib")  # stored as they are
 
 
 class Contents(AbstractContextManager["Contents"], Protocol):
@@ -189,7 +189,7 @@ def _to_json(manifest: WheelManifest) -> dict[str, object]:
     return {
         "format": _FORMAT,
         "version": __version__,
-        **{name: getattr(manifest, name) for name in _FIELDS},
+        **{name: getattr(manifest, name) for name in (*_FIELDS, "data_dirs", "tags")},
         "metadata": asdict(manifest.metadata),
         "entry_points": [asdict(point) for point in manifest.entry_points],
         "cautions": [asdict(caution) for caution in manifest.cautions],
@@ -212,6 +212,7 @@ def _from_json(document: Mapping[str, Any]) -> WheelManifest:
         "members": tuple(map(_member, document["members"])),
         "metadata": CoreMetadata(**metadata),
         "entry_points": tuple(EntryPoint(**point) for point in document["entry_points"]),
+        "data_dirs": tuple(document["data_dirs"]),
         "tags": tuple(document["tags"]),
         "cautions": tuple(Caution(**caution) for caution in document["cautions"]),
     }

@@ -16,6 +16,7 @@ from bridge.install.provenance import is_direct, meta_path
 from bridge.model import Entry, Fingerprint, Plan, PrefixState
 from bridge.paths import META, SITE_PACKAGES, RelativePath, path_below
 from bridge.prefix.claims import incoming
+from converters import layout
 from converters.record import Record
 from converters.target import Python
 
@@ -173,18 +174,21 @@ def wheel_paths(
 def wheel_members(manifest: WheelManifest, python: Python, site_packages: str) -> tuple[tuple[WheelMember, str], ...]:
     """Return the members to install, each with its prefix-relative path.
 
-    Skipped, as by pip: generated files, and wrappers that setuptools put among the scripts for entry points. Also
-    skipped: `__pycache__`, whose bytecode cannot be checked against its source.
+    Skipped, as by pip: generated files, wrappers that setuptools put among the scripts for entry points, and files with
+    the path of a command. Also skipped: `__pycache__`, whose bytecode cannot be checked against its source.
     """
     points = {point.name for point in manifest.entry_points}
+    commands = {f"bin/{name}" for name in points}
     generated = {f"{manifest.dist_info}/{name}" for name in GENERATED}
     members = []
     for member in manifest.members:
         scheme, rest = scheme_of(manifest, member.path)
-        is_wrapper = scheme == "scripts" and _command(rest) in points
-        if member.path in generated or is_wrapper or "__pycache__" in member.path.split("/")[:-1]:
+        is_wrapper = scheme == "scripts" and layout.command_of_wrapper(rest) in points
+        path = place(scheme, rest, manifest.metadata.name, python, site_packages)
+        is_replaced = is_wrapper or path in commands
+        if member.path in generated or is_replaced or "__pycache__" in member.path.split("/")[:-1]:
             continue
-        members.append((member, place(scheme, rest, manifest.metadata.name, python, site_packages)))
+        members.append((member, path))
     return tuple(members)
 
 
@@ -202,18 +206,8 @@ def place(scheme: str, path: str, project: str, python: Python, site_packages: s
 
 def scheme_of(manifest: WheelManifest, path: str) -> tuple[str, str]:
     """Return the scheme of a member, and its path within it."""
-    if manifest.data_dir is not None and path.startswith(f"{manifest.data_dir}/"):
-        _, scheme, rest = path.split("/", 2)
-        return scheme, rest
-    return ("purelib" if manifest.root_is_purelib else "platlib"), path
-
-
-def _command(name: str) -> str:
-    """Return the entry point of a wrapper script: `EP`, `EP.exe` and `EP-script.py` stand for EP, as in pip."""
-    for ending in (".exe", "-script.py", ".pya"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name
+    scheme, rest = layout.scheme_of(path, manifest.data_dirs)
+    return ("platlib" if rest == path and not manifest.root_is_purelib else scheme), rest
 
 
 def _no_python(archive: str) -> UsageError:

@@ -75,7 +75,7 @@ def _repodata(data: bytes, scratch: Path) -> None:
 
 
 def _record_rows(data: bytes, scratch: Path) -> None:
-    read_record(data, "demo.whl", "RECORD", frozenset(), 100)
+    read_record(data, "demo.whl", "RECORD", frozenset(), 100, ())
 
 
 def _file(name: str) -> Callable[[bytes, Path], None]:

@@ -85,7 +85,7 @@ class _Bare:
     metadata: CoreMetadata
     members: tuple[_NoFile, ...] = ()
     dist_info: str = "x.dist-info"
-    data_dir: str | None = None
+    data_dirs: tuple[str, ...] = ()
     entry_points: tuple[_NoCommand, ...] = ()
     tags: tuple[str, ...] = ("py3-none-any",)
     cautions: tuple[_NoCaution, ...] = ()

@@ -26,7 +26,7 @@ from bridge import fs
 from bridge.archive.wheels import WheelManifest
 from bridge.cache.wheels import Contents
 from bridge.errors import IntegrityError, UnsafeInputError
-from bridge.install.manifest import place, wheel_members
+from bridge.install.manifest import place, scheme_of, wheel_members
 from bridge.install.provenance import INSTALLER, conda_meta, direct_url, is_direct, meta_path, record_file
 from bridge.model import Entry, Fingerprint, Resolved
 from bridge.prefix.shebangs import for_python, split
@@ -127,7 +127,7 @@ class _Source(WheelSource):
 
     @property
     def data_dir(self) -> str:
-        return self._manifest.data_dir or super().data_dir
+        return super().data_dir
 
     @property
     def dist_info_filenames(self) -> list[str]:
@@ -145,8 +145,11 @@ class _Source(WheelSource):
     def get_contents(self) -> Iterator[tuple[tuple[str, str, str], BinaryIO, bool]]:
         for member in self._manifest.members:
             if member.path in self._kept:
+                scheme, rest = scheme_of(self._manifest, member.path)
+                # `installer` knows one data directory; the wheel may name it otherwise, or have several.
+                path = rest if rest == member.path else f"{self.data_dir}/{scheme}/{rest}"
                 with self._contents.open(member.path) as stream:
-                    yield (member.path, "", ""), cast("BinaryIO", stream), member.is_executable
+                    yield (path, "", ""), cast("BinaryIO", stream), member.is_executable
 
 
 class _Destination(WheelDestination):
@@ -239,6 +242,5 @@ def _hashed(blocks: Iterable[bytes] | BinaryIO, mode: int) -> Fingerprint:
 
 
 def _names_python(line: bytes) -> bool:
-    """Whether a first line is `#!python` or `#!pythonw`; arguments are dropped, as pip does."""
-    words = line.rstrip(b"\r").split(maxsplit=1)
-    return bool(words) and words[0] in (b"#!python", b"#!pythonw")
+    """Whether a first line begins with `#!python`; what follows (`#!python3.12 -u`) is dropped, as in pip."""
+    return line.startswith(b"#!python")

@@ -119,17 +119,19 @@ WHEELS: Mapping[str, tuple[Mapping[str, object], str]] = {
     "W36 data_unknown_scheme": ({"files": {"demo-1.0.data/evil/x": b""}}, "wheel-scheme"),
     "W36 a file in place of a scheme": ({"files": {"demo-1.0.data/x": b""}}, "wheel-scheme"),
     "W36 a file called as a scheme": ({"files": {"demo-1.0.data/data": b""}}, "wheel-scheme"),
-    "W36 another project's data": ({"files": {"other-1.0.data/data/x": b""}}, "wheel-scheme"),
-    "W36 another version's data": ({"files": {"demo-2.0.data/data/x": b""}}, "wheel-scheme"),
-    "W36 two data directories": (
-        {"files": {"demo-1.0.data/data/x": b"", "Demo-1.0.data/data/y": b""}},
-        "wheel-scheme",
-    ),
-    "W36 data directory in capitals": ({"files": {"demo-1.0.DATA/data/x": b""}}, "wheel-scheme"),
+    "W36 data_unknown_scheme under another name": ({"files": {"demo-1.0-7.data/evil/x": b""}}, "wheel-scheme"),
     "W39 writes_conda_meta": ({"files": {"demo-1.0.data/data/conda-meta/x.json": b"{}"}}, "reserved-path"),
     "W39 writes_conda_meta, capitals": ({"files": {"demo-1.0.data/data/Conda-Meta/history": b""}}, "reserved-path"),
     "two members for one place": (
         {"files": {INIT: b"a", f"demo-1.0.data/purelib/{INIT}": b"b"}},
+        "path-collision",
+    ),
+    "two members for one place in two data directories": (
+        {"files": {"demo-1.0.data/data/share/x": b"a", "demo-1.0-7.data/data/share/x": b"b"}},
+        "path-collision",
+    ),
+    "headers for one place": (
+        {"files": {"demo-1.0.data/headers/x.h": b"a", "demo-1.0.data/data/include/python3.12/demo/x.h": b"b"}},
         "path-collision",
     ),
     "two scripts for one place": (
@@ -167,7 +169,16 @@ WHEELS: Mapping[str, tuple[Mapping[str, object], str]] = {
     "W55 record_dotdot": ({"change_record": add_row(f"../../../home/x,{EMPTY_HASH},0")}, "path-escape"),
     "W55 record_absolute": ({"change_record": add_row(f"/etc/x,{EMPTY_HASH},0")}, "path-escape"),
     "W56 record_dup_rows": ({"change_record": add_row(f"{INIT},{EMPTY_HASH},0")}, "record-invalid"),
-    "W56 record_dup_rows, identical": ({"change_record": add_row(f"{INFO}/RECORD,,")}, "record-invalid"),
+    "W56 record_dup_rows, another size": (
+        {"change_record": add_row(f"{INIT},{record_hash(PLAIN[INIT])},13")},
+        "record-invalid",
+    ),
+    "W56 record_dup_rows, other slashes": ({"change_record": add_row(f"/{INIT},{EMPTY_HASH},12")}, "record-invalid"),
+    "W56 record_dup_rows, another algorithm": ({"change_record": add_row(f"{INIT},sha512=AAAA,12")}, "record-hash"),
+    "W55 record_dotdot to a member": (
+        {"change_record": replace_row(INIT, f"demo/../{INIT},{record_hash(PLAIN[INIT])},12")},
+        "path-escape",
+    ),
     "W57 four fields": ({"change_record": replace_row(INIT, f"{INIT},{EMPTY_HASH},0,x")}, "record-invalid"),
     "W57 two fields": ({"change_record": replace_row(INIT, f"{INIT},{EMPTY_HASH}")}, "record-invalid"),
     "W57 byte order mark": ({"change_record": lambda rows: rows.__setitem__(0, "\ufeff" + rows[0])}, "record-invalid"),
@@ -300,7 +311,7 @@ def test_a_wheel_is_read_whole(tmp_path: Path) -> None:
     assert {member.path: member.sha256 for member in manifest.members} == expected
     assert {member.path for member in manifest.members if member.is_executable} == {"demo/tool"}
     assert {member.path: member.size for member in manifest.members}["demo/data/ünï.txt"] == 3_000_000
-    assert (manifest.filename, manifest.dist_info, manifest.data_dir) == (path.name, INFO, "demo-1.0.data")
+    assert (manifest.filename, manifest.dist_info, manifest.data_dirs) == (path.name, INFO, ("demo-1.0.data",))
     assert (manifest.metadata.name, manifest.metadata.version) == ("demo", "1.0")
     assert manifest.entry_points == (
         EntryPoint(group="console_scripts", name="Demo", module="demo.main", attribute="run"),
@@ -329,6 +340,27 @@ FINE: Mapping[str, Mapping[str, object]] = {
     "signatures unlisted": {"extra": (Entry(name=f"{INFO}/RECORD.jws"), Entry(name=f"{INFO}/RECORD.p7s"))},
     "no sizes": {"change_record": replace_row(INIT, f"{INIT},{record_hash(VERSION)},")},
     "padded hash": {"change_record": replace_row(INIT, f"{INIT},{record_hash(VERSION)}=,12")},
+    "a row twice": {"change_record": add_row(f"{INIT},{record_hash(VERSION)},12")},
+    "RECORD's own row twice": {"change_record": add_row(f"{INFO}/RECORD,,")},
+    "a row twice, once without a hash": {"change_record": add_row(f"{INIT},,")},
+    "a row twice, with two algorithms": {"change_record": add_row(f"{INIT},{digest_of('sha512', VERSION)},12")},
+    "a leading slash": {"change_record": replace_row(INIT, f"/{INIT},{record_hash(VERSION)},12")},
+    "a leading dot": {"change_record": replace_row(INIT, f"./{INIT},{record_hash(VERSION)},12")},
+    "a doubled slash": {"change_record": replace_row(INIT, f"demo//__init__.py,{record_hash(VERSION)},12")},
+    "a backslash": {"change_record": replace_row(INIT, f"demo\\__init__.py,{record_hash(VERSION)},12")},
+    "data directory with a build tag": {"files": {"demo-1.0-7.data/data/x": b"", "demo-1.0-7.data/scripts/y": b""}},
+    "data directory without a version": {"files": {"demo.data/data/x": b""}},
+    "data directory in another spelling": {"files": {"Demo-1.0.0.data/data/x": b""}},
+    "data directory of another version": {"files": {"demo-2.0.data/data/x": b""}},
+    "two data directories": {"files": {"demo-1.0.data/data/x": b"", "Demo-1.0-1.data/data/y": b""}},
+    "data directory in capitals": {"files": {"demo-1.0.DATA/data/x": b""}},
+    "headers beside data/include": {
+        "files": {"demo-1.0.data/headers/demo/x.h": b"a", "demo-1.0.data/data/include/demo/x.h": b"a"}
+    },
+    "headers beside other data/include": {
+        "files": {"demo-1.0.data/headers/x.h": b"a", "demo-1.0.data/data/include/x.h": b"b"}
+    },
+    "a command in both groups": {"change": points("[console_scripts]\nx = m:f\n[gui_scripts]\nx = m:f\n")},
     "blank line at the end": {"change_record": add_row("")},
     "Windows line ends": {"change_record": lambda rows: rows.__setitem__(slice(None), [f"{row}\r" for row in rows])},
     "a quoted name": {"change_record": replace_row(INIT, f'"{INIT}",{record_hash(VERSION)},12')},
@@ -364,10 +396,35 @@ def test_a_wheel_under_another_name_is_judged_by_its_own(tmp_path: Path) -> None
     assert_refused(refuse_wheel(path), "wheel-name")
 
 
-def test_a_hash_in_hex_is_checked_and_remarked(tmp_path: Path) -> None:
-    row = f"{INIT},sha256={hashlib.sha256(VERSION).hexdigest()},12"
-    manifest = check_wheel(write_wheel(tmp_path, PLAIN, change_record=replace_row(INIT, row)))
-    assert [(caution.id, caution.path) for caution in manifest.cautions] == [("record-encoding", INIT)]
+def test_hashes_in_hex_are_checked_and_remarked_once(tmp_path: Path) -> None:
+    def in_hex(rows: list[str]) -> None:
+        rows[:] = [f"{name},sha256={hashlib.sha256(VERSION).hexdigest()},12" for name in files] + rows[len(files) :]
+
+    files = {f"demo/{number}.py": VERSION for number in range(5)}
+    manifest = check_wheel(write_wheel(tmp_path, files, change_record=in_hex))
+    assert [(caution.id, caution.path) for caution in manifest.cautions] == [("record-encoding", f"{INFO}/RECORD")]
+    assert "5 hashes" in manifest.cautions[0].detail
+
+
+def test_equal_members_for_one_place_are_one(tmp_path: Path) -> None:
+    path = write_wheel(tmp_path, {INIT: VERSION, f"demo-1.0.data/purelib/{INIT}": VERSION})
+    assert INIT in (paths := [member.path for member in check_wheel(path).members])
+    assert f"demo-1.0.data/purelib/{INIT}" not in paths
+
+
+def test_a_data_directory_of_another_project_is_remarked(tmp_path: Path) -> None:
+    path = write_wheel(tmp_path, {**PLAIN, "other-1.0.data/data/x": b""})
+    assert [(caution.id, caution.path) for caution in check_wheel(path).cautions] == [
+        ("data-directory", "other-1.0.data")
+    ]
+
+
+@pytest.mark.parametrize("value", ["demo.lambda:f", "class:f", "demo:def", "demo:f.import"])
+def test_a_command_that_python_cannot_import_is_left_out(value: str, tmp_path: Path) -> None:
+    """Conda refuses to link it, and with it all other packages of the transaction (conda#16340)."""
+    manifest = check_wheel(write_wheel(tmp_path, PLAIN, change=points(f"[console_scripts]\nkw = {value}\nx = m:f\n")))
+    assert [point.name for point in manifest.entry_points] == ["x"]
+    assert [caution.id for caution in manifest.cautions] == ["entry-point"]
 
 
 CAUTIONS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
@@ -440,11 +497,11 @@ def test_memory_does_not_grow_with_a_member(tmp_path: Path) -> None:
 def test_record_is_read_as_csv_reads_it_or_refused(text: str) -> None:
     """PEP 376: "the csv module is used to read and write this file"."""
     try:
-        rows = read_record(text.encode(), "demo.whl", "RECORD", frozenset(), 100)
+        rows = read_record(text.encode(), "demo.whl", "RECORD", frozenset(), 100, ())
     except UnsafeInputError:
         return
     oracle = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    assert list(rows) == [row[0] for row in oracle]
+    assert list(rows) == list(dict.fromkeys(row[0] for row in oracle))
 
 
 @given(
@@ -456,8 +513,8 @@ def test_whatever_csv_writes_is_read_back(sizes: dict[str, int]) -> None:
     csv.writer(out, lineterminator="\n").writerows(
         [name, digest_of("sha256", b""), size] for name, size in sizes.items()
     )
-    rows = read_record(out.getvalue().encode(), "demo.whl", "RECORD", frozenset(), len(sizes))
-    assert {name: row.size for name, row in rows.items()} == sizes
+    rows = read_record(out.getvalue().encode(), "demo.whl", "RECORD", frozenset(), len(sizes), ())
+    assert {name: row.size for name, (row,) in rows.items()} == sizes
 
 
 # --- W65, W66: entry points

@@ -54,14 +54,12 @@ def test_metadata_that_says_nothing_of_dependencies(tmp_path: Path, metadata: by
         metadata_text("other", "1.0"),
         metadata_text("md", "1.0") + b"Author: \xff\xfe\n",
         metadata_text("md", "1.0").replace(b"Name: md", b"Name: m\x00d"),
-        metadata_text("md", "1.0", requires_python=">-3.6"),
-        metadata_text("md", "1.0", requires_python="3.x"),
         metadata_text("md", "1.0", requires=["a (>1.0) or b"]),
     ],
-    ids=["names", "versions", "version", "name", "encoding", "nul", "python", "python-x", "requirement"],
+    ids=["names", "versions", "version", "name", "encoding", "nul", "requirement"],
 )
 def test_metadata_that_contradicts_itself_is_refused(tmp_path: Path, metadata: bytes) -> None:
-    """C14, C15, C18: refused with the reason, and nothing is written."""
+    """C15, C18: refused with the reason, and nothing is written."""
     with pytest.raises(BridgeError) as caught:
         converted(make_wheel(tmp_path, "md", "1.0", metadata=metadata))
     assert caught.value.exit_code in (3, 5)
@@ -142,8 +140,13 @@ def test_sizes_and_hashes_are_of_what_is_installed(tmp_path: Path) -> None:
     [
         (b"#!python -u\n", True),
         (b"#!pythonw\r\n", True),
-        (b"#!python" + b" -I" * 300 + b"\n", False),
-        (b"#!python3\n", False),
+        (b"#!python" + b" -I" * 300 + b"\n", True),
+        (b"#!python3\n", True),
+        (b"#!python3.12 -u\n", True),
+        (b"#!pythonic\n", True),
+        (b"#! python\n", False),
+        (b"#!/usr/bin/env python3\n", False),
+        (b"#!pypy\n", False),
     ],
 )
 def test_a_script_loses_the_arguments_of_its_interpreter(line: bytes, is_patched: bool, tmp_path: Path) -> None:
@@ -155,6 +158,43 @@ def test_a_script_loses_the_arguments_of_its_interpreter(line: bytes, is_patched
     if is_patched:
         first, _, rest = read_payload(package, found.path).partition(b"\n")
         assert (first.rstrip(b"\r"), rest) == (f"#!{found.prefix_placeholder}/bin/python".encode(), b"print()\n")
+
+
+@pytest.mark.parametrize("data", ["sz-1.0-7.data", "sz.data", "Sz-1.0.0.data", "other-2.data"])
+def test_every_data_directory_is_one(data: str, tmp_path: Path) -> None:
+    """Pip takes every top directory that ends in `.data`; setuptools adds the build tag to its name."""
+    files = {
+        "sz.py": b"",
+        f"{data}/scripts/run": b"#!python\n",
+        f"{data}/data/share/sz/x": b"",
+        f"{data}/purelib/p.py": b"",
+    }
+    paths = paths_of(converted(make_wheel(tmp_path, "sz", "1.0", files=files)))
+    assert {"python-scripts/run", "share/sz/x", "site-packages/p.py", "site-packages/sz.py"} <= set(paths)
+    assert not [path for path in paths if ".data" in path]
+
+
+@pytest.mark.parametrize("name", ["scripts/run", "scripts/run-script.py", "data/bin/run"])
+def test_an_entry_point_replaces_a_script(name: str, tmp_path: Path) -> None:
+    files = {"sz.py": b"", f"sz-1.0.data/{name}": b"#!python\nprint('script')\n"}
+    package = converted(make_wheel(tmp_path, "sz", "1.0", files=files, console_scripts={"run": "sz:main"}))
+    assert not [path for path in paths_of(package) if path.endswith(("run", "run-script.py"))]
+    assert json.loads(read_info(package)["info/link.json"])["noarch"]["entry_points"] == ["run = sz:main"]
+    assert bool([note for note in package.notes if "left out" in note]) is not name.endswith("-script.py")
+
+
+def test_an_unreadable_requires_python_is_ignored_with_a_note(tmp_path: Path) -> None:
+    """C14, as in pip and in the resolver."""
+    package = converted(make_wheel(tmp_path, "sz", "1.0", files={"sz.py": b""}, requires_python="3.x"))
+    assert index_of(package)["depends"] == ["python >=3.0"]
+    assert [note for note in package.notes if "`3.x`" in note]
+
+
+def test_a_command_that_conda_refuses_is_left_out(tmp_path: Path) -> None:
+    scripts = {"kw": "sz.lambda:main", "ok": "sz:main"}
+    package = converted(make_wheel(tmp_path, "sz", "1.0", files={"sz.py": b""}, console_scripts=scripts))
+    assert json.loads(read_info(package)["info/link.json"])["noarch"]["entry_points"] == ["ok = sz:main"]
+    assert [note for note in package.notes if "the command kw is left out" in note]
 
 
 def test_an_undeclared_extra_is_an_extra(tmp_path: Path) -> None:

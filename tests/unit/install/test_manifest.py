@@ -69,9 +69,10 @@ def test_what_the_installer_writes_is_foreseen(tmp_path: Path, options: dict[str
     assert {"bin/tool", "conda-meta/tool-1.0-py3_none_any_0.json"} < found.keys()
 
 
-@pytest.mark.parametrize("name", ["tool", "tool.exe", "tool-script.py"])
-def test_a_wrapper_of_setuptools_gives_way_to_the_entry_point(tmp_path: Path, name: str) -> None:
-    found = wheel_paths(tmp_path, {f"{DATA}/scripts/{name}": b"#!python\n"})
+@pytest.mark.parametrize("name", ["scripts/tool", "scripts/tool.exe", "scripts/tool-script.py", "data/bin/tool"])
+def test_a_file_gives_way_to_the_entry_point_of_its_name(tmp_path: Path, name: str) -> None:
+    """As in pip, which writes the commands of entry points last."""
+    found = wheel_paths(tmp_path, {f"{DATA}/{name}": b"#!python\n"})
     assert [path for path in found if path.startswith("bin/")] == ["bin/tool"]
 
 
@@ -96,12 +97,6 @@ def test_pip_itself_may_bring_pip(tmp_path: Path) -> None:
     found = check_wheel(make_wheel(tmp_path, "pip", "26.0", console_scripts={"pip": "pip:main", "pip3": "pip:main"}))
     paths = {entry.path for entry in manifest.wheel_paths(found, RECORD, PYTHON)}
     assert {"bin/pip", "bin/pip3"} < paths
-
-
-def test_a_script_and_data_for_one_place_contradict_each_other(tmp_path: Path) -> None:
-    with pytest.raises(UnsafeInputError) as caught:
-        wheel_paths(tmp_path, {f"{DATA}/data/bin/tool": b""})
-    assert caught.value.id == "path-collision"
 
 
 def test_the_places_of_a_noarch_python_package(tmp_path: Path) -> None:
