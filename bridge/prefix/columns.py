@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bridge.model import Entry, Fingerprint
@@ -28,7 +28,7 @@ _TOO_LARGE = 1 << 63  # for a column of sizes
 _LINKS = ("softlink", "directory")
 _ODD = re.compile(r"\A(?:[./]|\Z)|/(?:[./]|\Z)|\0")
 _ODD_PARTS = ("/.", "//", "\n.", "\n/", "/\n", "\n\n", "\0")
-_SPECIAL = '"\r\0'  # characters that `csv` does not take for a part of a field
+_MAX_FIELD = 4096  # characters of a path; `csv` refuses fields of more than 131,072
 _MAX_DIGITS = 18
 _DIGITS = re.compile(r"[0-9]{0,18}\Z")
 _URL_SAFE = str.maketrans("-_", "+/")
@@ -45,32 +45,48 @@ def read_rows(text: str, base: str, prefix: str, *, is_csv: bool = True) -> tupl
 
     A row is refused if it leaves the prefix, has a malformed hash or size, or has less than three fields.
     """
-    rows = [row for row in (_csv_rows(text) if is_csv else map(_one_field, text.splitlines())) if row and row[0]]
-    short: dict[int, str] = {}
-    if not set(map(len, rows)) <= {3}:
-        short = {number: row[0][:_SHOWN] for number, row in enumerate(rows) if len(row) < 3}
-        rows = [[*row, "", ""][:3] for row in rows]
-    written, hashes, sizes = zip(*rows, strict=True) if rows else ((), (), ())
+    written, hashes, sizes, short = (_plain_columns(text) if is_csv else None) or _columns(
+        _csv_rows(text) if is_csv else ([line, "", ""] for line in text.splitlines())
+    )
     paths = _relative(written, base, prefix)
     entries, malformed = _of_rows(paths, hashes, sizes)
     refused = {row: written[row] for row in sorted({*malformed, *_outside(paths)})} | short
     return _distinct(entries, paths, refused), [refused[row] for row in sorted(refused)]
 
 
+def _plain_columns(text: str) -> tuple[Sequence[str], Sequence[str], Sequence[str], dict[int, str]] | None:
+    """The columns of a text of three fields in each row, none of them quoted; else `None`.
+
+    It makes no object for each row, which would start the garbage collector again and again.
+    """
+    text = text.replace("\r\n", "\n")
+    if any(character in text for character in '"\r\0'):
+        return None
+    # With a mark for the end of each row, a row of too many or too few fields shifts all marks that follow.
+    fields = (text if text.endswith("\n") or not text else f"{text}\n").replace("\n", ",\n,").split(",")
+    written, ends = fields[0:-1:4], fields[3::4]
+    if len(fields) != 4 * len(written) + 1 or ends.count("\n") != len(written) or not all(written):
+        return None
+    if max(map(len, written), default=0) > _MAX_FIELD:
+        return None
+    return written, fields[1::4], fields[2::4], {}
+
+
+def _columns(rows: Iterable[list[str]]) -> tuple[Sequence[str], Sequence[str], Sequence[str], dict[int, str]]:
+    """The columns of all rows, and the first field of rows with less than three."""
+    rows = [row for row in rows if row and row[0]]
+    short = {number: row[0][:_SHOWN] for number, row in enumerate(rows) if len(row) < 3}
+    filled = [[*row, "", ""][:3] for row in rows]
+    return *(zip(*filled, strict=True) if filled else ((), (), ())), short
+
+
 def _csv_rows(text: str) -> Iterator[list[str]]:
     """The rows up to where the text is no CSV any more; the rest is one row of one field."""
-    if not any(mark in text for mark in _SPECIAL):  # Then `csv` would split the same way.
-        yield from [line.split(",") for line in text.split("\n")]
-        return
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         yield from rows
     except csv.Error as error:
         yield [f"line {rows.line_num}: {error}"]
-
-
-def _one_field(line: str) -> list[str]:
-    return [line, "", ""]
 
 
 def _of_rows(paths: Sequence[str], hashes: Sequence[str], sizes: Sequence[str]) -> tuple[Entries, set[int]]:
