@@ -43,7 +43,11 @@ EGGS = (".egg", ".egg-link")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexFile:
-    """One file on a project's page of a package index (PEP 503, 691, 700, 714). `upload_time`: ms since the epoch."""
+    """One file on a project's page of a package index (PEP 503, 691, 700, 714), or what a URL names.
+
+    :param upload_time: ms since the epoch.
+    :param revision: of source code, as in `Record`.
+    """
 
     project: str
     filename: str
@@ -57,6 +61,7 @@ class IndexFile:
     upload_time: int | None = None
     has_metadata: bool = False
     metadata_sha256: str | None = None
+    revision: str | None = None
 
     @property
     def is_wheel(self) -> bool:
@@ -76,6 +81,7 @@ class IndexFile:
             requires_python=record.requires_python,
             yanked=record.yanked,
             upload_time=record.timestamp,
+            revision=record.revision,
         )
 
 

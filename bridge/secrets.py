@@ -22,12 +22,15 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 __all__ = ["SECRETS", "Address", "Secrets", "has_secret", "hidden", "masked", "public"]
 
-_USER_INFORMATION = re.compile(r"(?<=://)[^/?#\s]*@")
+# The user name of ssh, mostly `git`, is a part of the address: without it nothing answers.
+_USER_INFORMATION = re.compile(r"(?<=://)(?!(?<=ssh://)[\w.-]+@)[^/?#\s]*@")
 # `https://user:pa/ss@host`: no port follows the colon, so the `/` belongs to the password. A number could be a port:
 # then it is user information only if no dot precedes the colon and one follows the `@`.
 _BROKEN_USER_INFORMATION = re.compile(
     r"(?<=://)(?:[^/?#\s@:\[\]]*:(?![0-9]*(?:[/?#\s'\"]|\Z))[^\s'\"<>]*@"
-    r"|[^/?#\s@:.\[\]]+:[0-9]+[/?#][^\s'\"<>]*@(?=[^/?#\s'\"<>]+\.[^/?#\s'\"<>]*))"
+    r"|(?<!git\+http://)(?<!git\+https://)[^/?#\s@:.\[\]]+:[0-9]+[/?#][^\s'\"<>]*@(?=[^/?#\s'\"<>]+\.[^/?#\s'\"<>]*)"
+    # In the URL of a git repository a reference may follow the `@`: a host is followed by a path.
+    r"|(?:(?<=git\+http://)|(?<=git\+https://))[^/?#\s@:.\[\]]+:[0-9]+[/?#][^\s'\"<>]*@(?=[^/?#\s'\"<>]+\.[^/?#\s'\"<>]*/))"
 )
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`]+")
 _TOKEN = re.compile(r"/t/([^/?#]+)(?=[/?#]|\Z)")
@@ -70,7 +73,10 @@ class Address:
         parts.port  # noqa: B018 - raises ValueError for an invalid port
         information, at, host = parts.netloc.rpartition("@")
         name, _, password = information.partition(":")
-        full = urlunsplit(parts._replace(netloc=host, fragment=""))
+        if parts.scheme in {"ssh", "git+ssh"} and not password:
+            information, host = "", parts.netloc
+        # Without a host the slashes of `git+file:///` would be lost.
+        full = urlunsplit(parts._replace(netloc=host, fragment="")) if parts.netloc else without_fragment(url)
         return cls(
             public=_public_place(full),
             full=full,

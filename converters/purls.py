@@ -1,4 +1,6 @@
-"""Package URLs of wheels. The qualifiers `file_name` and `repository_url` are those of the purl specification."""
+"""Package URLs of wheels. The qualifiers `file_name`, `repository_url` and `vcs_url` are those of the purl
+specification; `revision` is one of bridge.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +13,26 @@ __all__ = ["WheelOrigin", "origin_of_wheel", "wheel_purl"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelOrigin:
-    """The project and file name in a wheel's purl. `index`: the URL of the Simple API, or empty."""
+    """The project and file name in a wheel's purl.
+
+    `index`: the URL of the Simple API, or empty; `revision`: that of the source code it was built from, or empty.
+    """
 
     project: str
     filename: str
     index: str = ""
+    revision: str = ""
 
 
-def wheel_purl(project: str, version: str, filename: str = "", index: str = "") -> str:
+def wheel_purl(
+    project: str, version: str, filename: str = "", index: str = "", *, revision: str = "", vcs_url: str = ""
+) -> str:
     """Return `pkg:pypi/PROJECT@VERSION?file_name=…&repository_url=…`, without qualifiers that have no value.
 
     The qualifiers are sorted by name, as the canonical form requires.
     """
     values = {"file_name": filename, "repository_url": index.rstrip("/")}
+    values |= {"revision": revision, "vcs_url": vcs_url}
     qualifiers = "&".join(f"{key}={quote(value, safe=':/')}" for key, value in values.items() if value)
     return f"pkg:pypi/{project}@{quote(version, safe='')}{'?' if qualifiers else ''}{qualifiers}"
 
@@ -36,5 +45,6 @@ def origin_of_wheel(purls: Iterable[str]) -> WheelOrigin | None:
         filename = qualifiers.get("file_name", "")
         if head.startswith("pkg:pypi/") and filename.endswith(".whl") and "/" not in filename:
             project = head.removeprefix("pkg:pypi/").partition("@")[0]
-            return WheelOrigin(project=project, filename=filename, index=qualifiers.get("repository_url", ""))
+            index, revision = qualifiers.get("repository_url", ""), qualifiers.get("revision", "")
+            return WheelOrigin(project=project, filename=filename, index=index, revision=revision)
     return None

@@ -56,6 +56,7 @@ def translate(info: WheelInfo, target: Target, names: NameMap) -> Record:
         size=info.size,
         yanked=info.yanked,
         license=info.metadata.license,
+        revision=info.revision,
     )
 
 

@@ -84,6 +84,7 @@ class WheelInfo:
     size: int | None = None
     yanked: str | None = None
     upload_time: int | None = None
+    revision: str | None = None
 
     @classmethod
     def of_record(cls, record: Record, metadata: CoreMetadata, filename: str) -> WheelInfo:
@@ -97,6 +98,7 @@ class WheelInfo:
             size=record.size,
             yanked=record.yanked,
             upload_time=record.timestamp,
+            revision=record.revision,
         )
 
 

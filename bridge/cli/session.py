@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
-from bridge.fetch.urls import local_path
+from bridge.fetch.urls import host_url, local_path
 from bridge.paths import NAMES_FILE
 from bridge.prefix.origin import is_channel
-from bridge.secrets import masked
+from bridge.secrets import SECRETS, masked
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
@@ -95,8 +95,6 @@ class Session:
             self.client,
             settings.index_urls,
             settings.find_links,
-            strategy=settings.index_strategy,
-            of_projects=settings.project_indexes,
             locked=self._locked,
             tell=self.tell,
             solver=BuildRequirements,
@@ -127,14 +125,12 @@ class Session:
         from bridge.channels.sources import Channels
 
         known = self._known_channels(state)
-        self._tell_once(self.settings.conda.warnings)
         channels = Channels(
             lambda: self.client,
             known or self.settings.channels,
             self.target.subdir,
             self.settings.cache_dir,
             offline=self.settings.offline,
-            names=self.settings.conda.names,
             is_strict=self.settings.channel_priority == "strict",
             packs_late=packs_late,
             may_drop=bool(known),
@@ -142,31 +138,30 @@ class Session:
         self._opened.append(channels)
         return channels
 
-    def _tell_once(self, warnings: Sequence[str]) -> None:
-        self.warnings += [each for each in warnings if each not in self.warnings]
-
     def channel_urls(self, state: PrefixState | None = None) -> tuple[str, ...]:
         """The URLs of `channels(state)`, for commands that ask the channels nothing.
 
         Raises `UsageError` (`invalid-channel`).
         """
-        from bridge.channels.sources import located
+        from bridge.channels._rattler import channel_url
 
+        host = host_url(self.settings.cache_dir)
         texts = self._known_channels(state) or self.settings.channels
-        return tuple(located(texts, self.settings.conda.names, self.target.subdir))
+        return tuple(host if text == "host" else channel_url(SECRETS.kept_public(text)) for text in texts)
 
     def _known_channels(self, state: PrefixState | None) -> tuple[str, ...]:
         """The channels of an environment, unless the user named others."""
         return () if state is None or self.settings.has_channels else self._channels_of(state)
 
-    @staticmethod
-    def _channels_of(state: PrefixState) -> tuple[str, ...]:
+    def _channels_of(self, state: PrefixState) -> tuple[str, ...]:
+        host = host_url(self.settings.cache_dir)
         counted: dict[str, int] = {}
         for installed in state.installed:
             origin = installed.record.origin
             if installed.record.ecosystem == "conda" and is_channel(origin):
                 counted[origin] = counted.get(origin, 0) + 1
-        return tuple(sorted(counted, key=lambda origin: (origin == "host", -counted[origin], origin)))
+        ranked = sorted(counted, key=lambda origin: (origin in {host, "host"}, -counted[origin], origin))
+        return tuple(dict.fromkeys("host" if origin == host else origin for origin in ranked))
 
     def names(self, urls: Sequence[str], state: PrefixState | None = None) -> NameMap:
         """The map of conda names to PyPI names: `--name-map`, else the maps of local channels and installed records.
@@ -180,7 +175,7 @@ class Session:
 
         table: dict[str, object] = {}
         for url in urls:
-            folder = local_path(url) if "://" in url else None
+            folder = local_path(url)
             if folder is not None and (Path(folder) / NAMES_FILE).is_file():
                 table = self._read_names(str(Path(folder) / NAMES_FILE)) | table
         for installed in state.installed if state is not None else ():
@@ -217,7 +212,18 @@ class Session:
 
     @property
     def _has_index(self) -> bool:
-        return self.settings.has_indexes or bool(self._locked)
+        return bool(self.settings.index_urls or self.settings.find_links or self._locked)
+
+    def named(self, requirements: Sequence[algebra.Requirement]) -> tuple[algebra.Requirement, ...]:
+        """The requirements, with the names of those that only the source code at their URL tells; it may be built.
+
+        Raises what `Index.project_of_url` raises.
+        """
+        from bridge.requirements.algebra import with_name
+
+        return tuple(
+            each if each.name else with_name(each, self.index.project_of_url(each.url or "")) for each in requirements
+        )
 
     def options(self) -> Options:
         from bridge.resolve import Options
@@ -238,13 +244,16 @@ class Session:
         names: NameMap,
         offered: InstalledCandidates | None = None,
         hashes: Mapping[str, frozenset[str]] | None = None,
+        *,
+        has_urls: bool = False,
     ) -> Catalog:
         """What the resolver reads: channels, index and installed packages."""
         from bridge.resolve import Catalog
         from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates, RecordsWithInstalled
 
         offered = offered or InstalledCandidates()
-        index = IndexWithInstalled(self.index, offered, hashes) if self._has_index or offered.has_wheels else None
+        has_index = self._has_index or offered.has_wheels or has_urls
+        index = IndexWithInstalled(self.index, offered, hashes) if has_index else None
         return Catalog(RecordsWithInstalled(channels, offered.records), index, self.target, names, self.options())
 
     def resolve(
@@ -268,20 +277,17 @@ class Session:
         from bridge.resolve.installed import IndexWithInstalled
         from bridge.resolve.preflight import check_solution, solution_warnings
 
-        requirements, constraints, pins = (
-            self.bound(each, channels, offered)
-            for each in (wanted.requirements, (*wanted.constraints, *self._configured_constraints), pins)
-        )
-        self.check_files(requirements)
+        self.check(wanted.requirements, channels, offered)
         others = offered.staying if offered is not None else ()
-        catalog = self.catalog(channels, names, offered, wanted.hashes)
+        has_urls = any(requirement.url is not None for requirement in wanted.requirements)
+        catalog = self.catalog(channels, names, offered, wanted.hashes, has_urls=has_urls)
         try:
             found = (resolve if recorder is None else recorder.resolve)(
-                requirements,
+                wanted.requirements,
                 catalog,
                 foreign=[each.requirement for each in others],
                 retained=retained,
-                constraints=constraints,
+                constraints=(*wanted.constraints, *self._configured_constraints),
                 requires_python=wanted.requires_python,
                 kept=kept,
                 pins=pins,
@@ -291,10 +297,11 @@ class Session:
                 if local_path(url) is None:  # The missing package may be there.
                     raise failure from error
                 error.context = (*error.context, f"{failure.message}; the environment has packages from it")
-            raise self.explained(error, requirements, channels) from error
+            raise self.explained(error, wanted.requirements) from error
         if isinstance(catalog.index, IndexWithInstalled):
             self.warnings += [
-                f"{name} stays: {masked(url)} does not answer" for name, url in catalog.index.gone.items()
+                f"{name} stays: {masked(url)} {'may not be built' if self.settings.no_build else 'does not answer'}"
+                for name, url in catalog.index.gone.items()
             ]
         installed, foreign = (offered.records, offered.foreign) if offered is not None else ((), ())
         kept_urls = {each.file.url for each in foreign} | {record.url for record in installed}
@@ -312,42 +319,27 @@ class Session:
 
         return tuple(each for path in self.settings.constraints for each in read_constraints(Path(path), os.environ))
 
-    def bound(
+    def check(
         self,
         requirements: Sequence[algebra.Requirement],
         channels: Channels,
         offered: InstalledCandidates | None = None,
-    ) -> tuple[algebra.Requirement, ...]:
-        """The requirements with their channel clauses bound to channels; a channel not in this run is added, and told.
+    ) -> None:
+        """Refuse, before a solve, channels that are not configured and damaged local files."""
+        from bridge.resolve.preflight import check_channels
 
-        Raises `UsageError` (`invalid-channel`).
-        """
-        from bridge.resolve.preflight import bound_to_channels
-
-        origins = {record.origin for record in (offered.records if offered is not None else ())}
-        before = channels.urls
-        bound = bound_to_channels(requirements, lambda name, clause: channels.reach(name, clause, offered=origins))
-        added = ", ".join(map(masked, channels.texts[len(before) :]))
-        if added:
-            self._tell_once([f"a requirement names {added}, which was added after the other channels"])
-        return bound
-
-    @staticmethod
-    def check_files(requirements: Sequence[algebra.Requirement]) -> None:
-        """Refuse damaged local files before a solve."""
+        origins = {record.origin: record.origin for record in (offered.records if offered is not None else ())}
+        check_channels(requirements, origins | dict(zip(channels.urls, channels.texts, strict=True)))
         if any(requirement.url is not None for requirement in requirements):
             from bridge.resolve.local_files import check_local_files
 
             check_local_files(requirements)
 
-    def explained(
-        self, error: NoSolutionError, requirements: Sequence[algebra.Requirement], channels: Channels
-    ) -> NoSolutionError:
-        """The error, with the candidates that later channels and indexes have."""
+    def explained(self, error: NoSolutionError, requirements: Sequence[algebra.Requirement]) -> NoSolutionError:
+        """The error, with the candidates that later indexes have."""
         from bridge.index import Index
-        from bridge.resolve.preflight import with_hidden_records, with_other_indexes
+        from bridge.resolve.preflight import with_other_indexes
 
-        error = with_hidden_records(error, requirements, channels.hidden)
         urls = self.settings.index_urls
         if len(urls) < 2:
             return error

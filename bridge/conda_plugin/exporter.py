@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from bridge.model import Distribution, Installed, PrefixState
 from bridge.prefix.entries import paths_of
+from bridge.sdists.location import pinned, source_of
 
 __all__ = ["document", "export", "wheel_line", "wheel_lines"]
 
@@ -82,7 +83,11 @@ def wheel_line(distribution: Distribution, record: Installed | None) -> str:
     """
     name = canonicalize_name(distribution.name)
     if record is not None and record.record.version == distribution.version and "://" in record.record.url:
-        digest = record.record.sha256
+        digest, source = record.record.sha256, source_of(record.record.url)
+        if source is not None and source.is_editable:
+            return f"-e {source.url}" + (f"#subdirectory={source.subdirectory}" if source.subdirectory else "")
+        if source is not None and digest is None:
+            return f"{name} @ {pinned(record.record.url, record.record.revision)}"
         return f"{name} @ {record.record.url}" + (f"#sha256={digest}" if digest else "")
     return _direct(distribution, name) or f"{name}=={distribution.version}"
 

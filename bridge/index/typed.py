@@ -1,30 +1,17 @@
-"""URLs that a user typed: which are supported, and the hashes in their fragments."""
+"""The hashes in the fragments of URLs that a user typed."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from bridge.errors import IntegrityError, UsageError
 from bridge.secrets import masked
 
-__all__ = ["check_promises", "check_supported"]
+__all__ = ["check_promises", "of_another_project"]
 
-_VERSION_CONTROL = re.compile(r"(git|hg|svn|bzr)(\+|://)", re.IGNORECASE)
 _OTHER_HASHES = ("md5", "sha1", "sha224", "sha384", "sha512")
-
-
-def check_supported(url: str) -> None:
-    """Raise `UsageError` (`url-unsupported`) if a URL needs a version control system, or names a part of an archive."""
-    fragment = urlsplit(url).fragment
-    if _VERSION_CONTROL.match(url) or "subdirectory" in parse_qs(fragment):
-        raise UsageError(
-            "url-unsupported",
-            f"bridge installs archives, not sources under version control or parts of archives: {masked(url)}",
-            hint="build a wheel of it (python -m build --wheel) and require that by its path or URL",
-        )
 
 
 def check_promises(url: str, artifact: Path) -> None:
@@ -41,3 +28,9 @@ def check_promises(url: str, artifact: Path) -> None:
                     f"{artifact.name} does not match its URL: its {algorithm} differs",
                     context=(f"expected: {', '.join(promised)}", f"found: {digest.hexdigest()}", masked(url)),
                 )
+
+
+def of_another_project(url: str, project: str, reason: str) -> UsageError:
+    """The error for a URL of something else than a requirement names (`file-url`)."""
+    hint = "a URL requirement names an archive of the project, as in NAME @ https://HOST/NAME-1.0-py3-none-any.whl"
+    return UsageError("file-url", f"{masked(url)} is not a file of {project}: {reason}", hint=hint)

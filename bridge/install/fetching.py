@@ -36,6 +36,7 @@ from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Reso
 from bridge.prefix.claims import incoming
 from bridge.resolve.ports import RunPort
 from bridge.sdists.compatibility import check_runs
+from bridge.sdists.location import source_of
 from bridge.transaction.commit import Transaction
 from bridge.transaction.journal import now
 from converters.record import Record
@@ -141,7 +142,7 @@ def fetch_archive(record: Record, sources: Sources) -> Path:
     if record.ecosystem == "conda":
         return sources.channels.archive(record, sources.session.progress)
     file = IndexFile.of_record(record)
-    if not record.url.split("#")[0].endswith(".whl"):  # It was built from an sdist.
+    if source_of(record.url) is None and not record.url.split("#")[0].endswith(".whl"):  # It was built from an sdist.
         file = replace(file, filename=file_name(record.url))
     return sources.session.index.fetch(file, sources.session.progress)
 
@@ -153,7 +154,8 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
     """
     record = resolved.record
     local = local_path(record.url)
-    if record.sha256 is None and local is not None:
+    is_source = source_of(record.url) is not None
+    if record.sha256 is None and local is not None and not is_source:
         record = replace(record, sha256=sha256_of(Path(local)), size=Path(local).stat().st_size)
     if record.ecosystem == "conda":
         manifest = checkers.packages.check(
@@ -164,7 +166,7 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
         )
         same_package(record, manifest.index)
         return _Checked(record=record, manifest=manifest)
-    is_sdist = not record.filename.endswith(".whl")
+    is_sdist = is_source or not record.filename.endswith(".whl")
     filename = archive.name if is_sdist else record.filename
     wheel, unpacked = _checked_wheel(archive, filename, None if is_sdist else record.sha256, checkers.wheels)
     if is_sdist:
@@ -172,6 +174,8 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
     info = WheelInfo.of_record(record, wheel.metadata, filename)
     fetched = replace(translate(info, plan.target, sources.names), name=record.name)
     _same_metadata(record, fetched, is_sdist=is_sdist)
+    if is_source:
+        fetched = replace(fetched, revision=sources.session.index.revision(IndexFile.of_record(record)))
     return _Checked(record=fetched if is_sdist else record, manifest=wheel, unpacked=unpacked)
 
 

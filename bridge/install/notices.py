@@ -15,6 +15,7 @@ from bridge.model import Entry, Plan, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import incoming, leaving
 from bridge.prefix.entries import paths_of
+from bridge.sdists.location import source_of
 
 __all__ = ["notices", "refuse_startup_code", "startup_code"]
 
@@ -90,7 +91,11 @@ def _startup_files(
     for resolved in incoming(plan):
         manifest = manifests[resolved.record.identity]
         if isinstance(manifest, WheelManifest):
-            paths = (entry.path for entry in predicted[resolved.record.identity])
+            paths: Iterable[str] = (entry.path for entry in predicted[resolved.record.identity])
+            source = source_of(resolved.record.url)
+            if source is not None and source.is_editable:
+                # The user asked for a link to the sources, and this is how a link is made.
+                paths = (path for path in paths if not path.endswith(".pth"))
             for path in startup_code(paths, site_packages):
                 yield manifest.filename, path
 

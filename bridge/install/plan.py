@@ -27,6 +27,7 @@ from bridge.paths import META
 from bridge.prefix.claims import unmanaged
 from bridge.requirements.algebra import marker_holds, parse_pypi
 from bridge.requirements.names import name_of
+from bridge.sdists.location import source_of
 from converters.record import Record
 from converters.target import Python, Target
 
@@ -264,9 +265,17 @@ def _predecessor(record: Record, among: Iterable[Installed]) -> Installed | None
 def _is_same(old: Record, new: Record) -> bool:
     if (old.ecosystem, old.name, old.version) != (new.ecosystem, new.name, new.version):
         return False
+    if old.revision is not None or new.revision is not None:
+        return old.revision == new.revision and _is_same_source(old.url, new.url)
     if old.sha256 is not None and new.sha256 is not None:
         return old.sha256 == new.sha256
     return old.build == new.build
+
+
+def _is_same_source(old: str, new: str) -> bool:
+    """Whether two URLs lead to the same source code, whatever they call its commit."""
+    places = [source.place if (source := source_of(url)) is not None else None for url in (old, new)]
+    return places[0] == places[1]
 
 
 def _is_of_python(record: Record) -> bool:

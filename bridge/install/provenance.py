@@ -1,4 +1,4 @@
-"""The bytes that record where an installed wheel comes from: conda-meta JSON, RECORD, direct_url.json, history.
+"""The bytes that record where an installed wheel comes from: conda-meta JSON, RECORD, history.
 
 Pure. Standard keys in standard places only (PEP 376, PEP 610, PEP 627; conda's and rattler's `PrefixRecord`), so that
 conda, rattler and pip read them as their own.
@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META, NO_CHANNEL
 from bridge.requirements.algebra import marker_holds
+from bridge.sdists.location import pinned, source_of
 from bridge.secrets import masked, public
 from converters.errors import BridgeError, UnsafeInputError
 from converters.names import NameMap
@@ -35,9 +36,7 @@ __all__ = [
     "conda_depends",
     "conda_meta",
     "conda_package",
-    "direct_url",
     "history",
-    "is_direct",
     "meta_path",
     "record_bytes",
     "record_file",
@@ -159,7 +158,9 @@ def _purls(record: Record) -> list[str]:
     directory = public(record.url).partition("#")[0].rpartition("/")[0]
     is_index = "://" in record.origin and record.origin.rstrip("/") != directory  # Readers derive the directory.
     index = public(record.origin) if is_index else ""
-    own = wheel_purl(first, record.version, record.filename, index)
+    revision, source = record.revision or "", source_of(record.url)
+    vcs_url = pinned(record.url, revision) if source is not None and source.kind == "git" else ""
+    own = wheel_purl(first, record.version, record.filename, index, revision=revision, vcs_url=vcs_url)
     return [own, *(wheel_purl(name, record.version) for name in others)]
 
 
@@ -283,29 +284,6 @@ def record_file(entries: Iterable[Entry], site_packages: str, record_path: str) 
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(rows))
     return text.getvalue().encode("utf-8")
-
-
-def direct_url(record: Record) -> bytes:
-    """Return direct_url.json (PEP 610) of an archive; `hash` is for readers older than `hashes`."""
-    archive: dict[str, object] = {}
-    if record.sha256:
-        archive = {"hash": f"sha256={record.sha256}", "hashes": {"sha256": record.sha256}}
-    document = {"archive_info": archive, "url": public(record.url)}
-    return json.dumps(document, sort_keys=True).encode("utf-8")
-
-
-def is_direct(requested: Iterable[str]) -> bool:
-    """Whether a request names an archive by URL or path (PEP 610 records only those)."""
-    for text in requested:
-        bare = text.strip().removeprefix("pypi:").strip()
-        if bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:")) or bare.endswith(".whl"):
-            return True
-        try:
-            if Requirement(bare).url:
-                return True
-        except InvalidRequirement:
-            continue
-    return False
 
 
 def history(

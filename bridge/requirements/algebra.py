@@ -8,7 +8,7 @@ nothing here does I/O (rattler's `MatchSpec`, `Version` and `VersionSpec` are pu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from packaging.version import Version as Pep440Version
 
 from bridge.errors import UsageError
 from bridge.requirements.matchspec import MAX_TEXT, CondaSpec, conda_version, conditions_of, parse_conda
+from bridge.sdists.location import EDITABLE, source_of
 from bridge.secrets import SECRETS, masked
 
 __all__ = [
@@ -40,6 +41,8 @@ __all__ = [
     "pins",
     "python_specifier",
     "specifier_accepts",
+    "unnamed_requirement",
+    "with_name",
 ]
 
 Kind = Literal["matchspec", "pep508", "either"]
@@ -60,7 +63,8 @@ class Requirement:
 
     `name` is a conda name (`matchspec`), a normalised project (`pep508`), or either (`either`: the text is valid in
     both syntaxes, and each ecosystem's order applies to its own candidates). `bound` limits it to one ecosystem.
-    `specifier` and `marker` are PEP 508's.
+    `specifier` and `marker` are PEP 508's. `url` is the whole location: `-e` in a text becomes a part of its fragment
+    (`bridge.sdists.location`). `name` is empty if only the source code at `url` says which project it is.
     """
 
     text: str
@@ -101,6 +105,8 @@ def _parse_pypi(text: str) -> Requirement:
     body = text
     if text.startswith("pypi:"):
         bound, body = "wheel", text.removeprefix("pypi:")
+    is_editable = body.startswith("-e ")
+    body = body.removeprefix("-e ").lstrip() if is_editable else body
     if len(body) > MAX_TEXT:
         raise UsageError("invalid-requirement", f"a requirement of {len(body)} characters is too long to be read")
     try:
@@ -110,8 +116,13 @@ def _parse_pypi(text: str) -> Requirement:
         raise UsageError(
             "invalid-requirement", f"not a PEP 508 requirement: {text!r}", context=(str(error),)
         ) from error
-    if "\0" in (parsed.url or ""):
+    url = parsed.url
+    if "\0" in (url or ""):
         raise UsageError("invalid-requirement", f"not a URL, because it contains a NUL byte: {text!r}")
+    if is_editable and (url is None or source_of(url) is None):
+        raise UsageError("invalid-requirement", f"only source code can be editable: {text!r}", hint="omit -e")
+    if url is not None and is_editable:
+        url = f"{url}{'&' if '#' in url else '#'}{EDITABLE}"
     return Requirement(
         text=text,
         name=canonicalize_name(parsed.name),
@@ -120,8 +131,30 @@ def _parse_pypi(text: str) -> Requirement:
         specifier=parsed.specifier,
         extras=tuple(sorted(canonicalize_name(extra) for extra in parsed.extras)),
         marker=parsed.marker,
-        url=parsed.url,
+        url=url,
     )
+
+
+def unnamed_requirement(url: str, *, extras: str = "", marker: str = "", is_editable: bool = False) -> Requirement:
+    """Return the requirement of the source code at a URL that does not say its project; `with_name` completes it.
+
+    Raises `UsageError` (`invalid-requirement`).
+    """
+    found = parse_pypi(_direct_text("unnamed", url, extras, marker, is_editable=is_editable))
+    text = f"{'-e ' if is_editable else ''}{url}{extras}{f' ; {marker}' if marker else ''}"
+    return replace(found, name="", text=_without_secrets(text))
+
+
+def with_name(requirement: Requirement, project: str) -> Requirement:
+    """Return the requirement of source code whose project is known now."""
+    extras = f"[{','.join(requirement.extras)}]" if requirement.extras else ""
+    is_editable = requirement.text.startswith("-e ")
+    url = (requirement.url or "").removesuffix(EDITABLE).rstrip("#&") if is_editable else requirement.url or ""
+    return parse_pypi(_direct_text(project, url, extras, str(requirement.marker or ""), is_editable=is_editable))
+
+
+def _direct_text(name: str, url: str, extras: str, marker: str, *, is_editable: bool) -> str:
+    return f"{'-e ' if is_editable else ''}{name}{extras} @ {url}{f' ; {marker}' if marker else ''}"
 
 
 def conda_requirement(text: str) -> Requirement:
@@ -145,7 +178,7 @@ def parse(text: str) -> Requirement:
     body = _without_secrets(text.strip())
     if body.startswith("conda:"):
         return conda_requirement(body)
-    if body.startswith("pypi:"):
+    if body.startswith(("pypi:", "-e ")):
         return parse_pypi(body)
     as_conda, conda_error = _attempt(conda_requirement, body)
     as_pypi, pypi_error = _attempt(parse_pypi, body)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bridge.errors import NetworkError
+from bridge.errors import BuildError, NetworkError
 from bridge.model import IndexFile
 from bridge.requirements.foreign import Foreign
 from bridge.resolve.sources import IndexPort, RecordPort
@@ -146,13 +146,17 @@ class IndexWithInstalled:
         if project in self._offered.updated:
             try:
                 return self._source.file_of_url(url, project)
-            except NetworkError:
+            except (NetworkError, BuildError) as error:
+                if isinstance(error, BuildError) and error.id != "build-needed":
+                    raise
                 self.gone[project] = url
         return replace(IndexFile.of_record(installed), url=url)
 
     def _is_installed(self, file: IndexFile) -> bool:
         installed = self._installed.get(file.project)
-        return installed is not None and (installed.filename, installed.sha256) == (file.filename, file.sha256)
+        if installed is None or installed.revision != file.revision:
+            return False
+        return (installed.filename, installed.sha256) == (file.filename, file.sha256)
 
     def _is_foreign(self, file: IndexFile) -> bool:
         foreign = self._foreign.get(file.project)

@@ -50,6 +50,7 @@ def create(path: Path, request: Request, session: Session, *, is_dry_run: bool =
             f"{path} cannot be created: {parent} is not a directory",
             hint="choose another path with -p DIR",
         )
+    request = request.named(session)
     channels = session.channels(packs_late=not is_dry_run)
     names = session.names(channels.urls)
     resolution = session.resolve(request, channels, names)
@@ -64,7 +65,8 @@ def create(path: Path, request: Request, session: Session, *, is_dry_run: bool =
 
 def install(path: Path, request: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """Add requirements. Installed packages keep their versions where possible; unrequested packages stay installed."""
-    return _solved(path, request, session, lambda state: (), is_dry_run=is_dry_run)  # noqa: ARG005 - updates nothing
+    _check_changeable(path, session)
+    return _solved(path, request.named(session), session, lambda state: (), is_dry_run=is_dry_run)  # noqa: ARG005 - updates nothing
 
 
 def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> AppliedPlan:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.cli.options import Words
+from bridge.cli.session import Session
 from bridge.config import Settings
 from bridge.errors import UsageError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
-from bridge.requirements.files.local import local_requirement
+from bridge.requirements.files.local import direct_requirement
 from bridge.requirements.files.values import FileRequirements
 from bridge.secrets import SECRETS, masked
 
@@ -55,21 +56,26 @@ class Request:
     def warnings(self) -> list[str]:
         return [warning for file in self.files for warning in file.warnings]
 
+    def named(self, session: Session) -> Request:
+        """The same request, with the projects that only source code tells. Raises what building raises."""
+        return replace(self, requirements=session.named(self.requirements))
+
     def applied(self, settings: Settings) -> Settings:
-        """The settings with the channels and indexes of the files; channels given with `-c` come first."""
-        given = settings.channels if settings.has_channels else ()
-        named = () if settings.override_channels else [channel for file in self.files for channel in file.channels]
-        channels = tuple(dict.fromkeys((*given, *named)))
-        if channels:
-            settings = replace(settings, channels=channels, has_channels=True)
+        """The settings with the channels and indexes of the files; an option of the command line beats a file."""
         for file in self.files:
             settings = _with_file(settings, file)
-        return _with_indexes(settings, self.files)
+        return settings
 
 
 def _with_file(settings: Settings, file: FileRequirements) -> Settings:
+    if file.channels and not settings.has_channels:
+        settings = replace(settings, channels=file.channels, has_channels=True)
+    urls = settings.index_urls if file.index_url is None else (file.index_url,)
+    if file.no_index:
+        urls = ()
     return replace(
         settings,
+        index_urls=_known((*file.extra_index_urls, *urls)),
         find_links=_known((*settings.find_links, *file.find_links)),
         trusted_hosts=tuple(dict.fromkeys((*settings.trusted_hosts, *file.trusted_hosts))),
         pre=settings.pre or file.pre,
@@ -77,35 +83,13 @@ def _with_file(settings: Settings, file: FileRequirements) -> Settings:
     )
 
 
-def _with_indexes(settings: Settings, files: Iterable[FileRequirements]) -> Settings:
-    """Add the indexes of files, in the order that `bridge.config.indexes` states."""
-    if settings.no_index:
-        return settings
-    files = tuple(files)
-    typed = [url for url in settings.index_urls if url not in settings.default_indexes]
-    added = [url for file in files for url in (file.index_url, *file.extra_index_urls) if url is not None]
-    is_none = any(file.no_index for file in files)
-    replaces_default = is_none or any(file.index_url is not None for file in files)
-    default = () if replaces_default else settings.default_indexes
-    bound = {project: url for file in files for project, url in file.project_indexes.items()}
-    return replace(
-        settings,
-        index_urls=_known((*typed, *(() if is_none else added), *default)),
-        default_indexes=default,
-        project_indexes=dict(zip(bound, map(_learned, bound.values()), strict=True)) | dict(settings.project_indexes),
-    )
-
-
 def _known(urls: Iterable[str]) -> tuple[str, ...]:
     """Unique URLs without their secrets, which are kept for requests. Raises `UsageError`."""
-    return tuple(dict.fromkeys(map(_learned, urls)))
-
-
-def _learned(url: str) -> str:
     try:
-        return SECRETS.learn(url) if "://" in url else url
+        return tuple(dict.fromkeys(SECRETS.learn(url) if "://" in url else url for url in urls))
     except ValueError as error:
-        raise UsageError("url-invalid", f"not a URL to fetch from: {masked(url)}", context=(str(error),)) from error
+        shown = ", ".join(map(masked, urls))
+        raise UsageError("url-invalid", f"not a URL to fetch from: {shown}", context=(str(error),)) from error
 
 
 def read_request(words: Words, platform: str | None = None) -> Request:
@@ -114,13 +98,21 @@ def read_request(words: Words, platform: str | None = None) -> Request:
         option = f"--extra {words.extras[0]}" if words.extras else f"--group {words.groups[0]}"
         hint = f"-r pyproject.toml {option}"
         raise UsageError("no-requirements", f"{option} names a part of a file, and no file is named", hint=hint)
-    typed = [algebra.parse(local_requirement(text, Path.cwd()) or text) for text in words.requirements]
+    typed = [direct_requirement(text, Path.cwd()) or algebra.parse(text) for text in words.requirements]
+    typed += [_editable(text) for text in words.editables]
     files = tuple(_read(Path(file), words, platform) for file in words.files)
     requirements = (*typed, *(requirement for file in files for requirement in file.requirements))
     if not requirements:
         where = f" in {', '.join(words.files)}" if words.files else ""
         raise UsageError("no-requirements", f"no requirements{where}", hint="name requirements, or a file with -r")
     return Request(requirements=requirements, files=files)
+
+
+def _editable(text: str) -> algebra.Requirement:
+    found = direct_requirement(text, Path.cwd(), is_editable=True)
+    if found is None:
+        raise UsageError("invalid-requirement", f"-e {text[:200]} is too long")
+    return found
 
 
 def _read(path: Path, words: Words, platform: str | None) -> FileRequirements:

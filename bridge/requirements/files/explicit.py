@@ -13,7 +13,7 @@ from pathlib import Path
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, conda_requirement, parse_pypi
 from bridge.requirements.files.constructs import Section, honoured, refused, told
-from bridge.requirements.files.local import local_requirement, url_requirement
+from bridge.requirements.files.local import direct_requirement
 from bridge.requirements.files.platforms import check_platform
 from bridge.requirements.files.values import FileRequirements, unique, wrong
 from bridge.secrets import SECRETS
@@ -81,7 +81,8 @@ class _Reading:
         url, _, fragment = line.partition("#")
         try:
             if _PYTHON_FILE.search(url):
-                self._wheel(local_requirement(url, Path.cwd()) or url_requirement(url), url, fragment, number)
+                direct = direct_requirement(url, Path.cwd())
+                self._wheel(direct.text if direct is not None else None, url, fragment, number)
                 return
             requirement = conda_requirement(line)
         except UsageError as error:

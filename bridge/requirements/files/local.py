@@ -1,25 +1,31 @@
-"""Requirements that are paths: `./dist/x-1.0-py3-none-any.whl` becomes `x @ file:///…`, a conda package its URL."""
+"""Requirements that are paths or URLs instead of names: archives, folders of projects, git repositories.
+
+`./dist/x-1.0-py3-none-any.whl` becomes `x @ file:///…`, a conda package its URL, `-e .` becomes `-e x @ file:///…`.
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from packaging.markers import Marker
+from packaging.utils import canonicalize_name
 
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch.urls import file_name, local_path
-from bridge.requirements.algebra import MAX_TEXT
+from bridge.requirements.algebra import MAX_TEXT, Requirement, parse, parse_pypi, unnamed_requirement
+from bridge.sdists.location import ARCHIVES, SourceLocation, source_of
 from bridge.sdists.names import parse_sdist_name
 from bridge.secrets import masked
 from converters.wheel import parse_wheel_name
 
-__all__ = ["local_requirement", "url_requirement"]
+__all__ = ["direct_requirement"]
 
-_ARCHIVES = (".whl", ".tar.gz", ".zip")
+_FILES = (".whl", ".tar.gz", ".zip")
 _PACKAGES = (".conda", ".tar.bz2")
 _PACKAGE = re.compile(r"[a-z0-9_][a-z0-9_.-]*-[^-]+-[^-]+(?:\.conda|\.tar\.bz2)\Z")  # NAME-VERSION-BUILD
 _NAMED = re.compile(
@@ -29,59 +35,71 @@ _MATCHSPEC = re.compile(r"(?!.*\.(?:whl|tar\.gz|zip)\Z).*::[A-Za-z0-9_]")  # wit
 _SEMICOLON = re.compile(r"\s+;\s*|;\s+|;\Z|;")
 _MAX_SEMICOLONS = 16  # of a URL
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_VERSION_CONTROL = re.compile(r"(?:git|hg|svn|bzr)\+\S")
+_NAME_HINT = "write NAME @ URL, with the URL of a wheel, a source distribution, an archive of sources or a repository"
 
 
-def local_requirement(text: str, base: Path) -> str | None:
-    """A path to a wheel or an sdist as a PEP 508 text, one to a conda package as its URL; `None`: the text is no path.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """A text `[NAME[EXTRAS] @] LOCATION[EXTRAS] [; MARKER]`. `extras` have their brackets."""
 
-    Extras and a marker may follow, as pip has it (`./x-1.0.tar.gz[extra] ; marker`); `NAME @ PATH` is read as well. A
-    text is a path if it begins with `/`, `./`, `../`, `~/` or `file:`, or ends as an archive's name does. Raises
-    `UsageError` (`local-file`) where the path leads to nothing that can be installed.
+    text: str
+    location: str
+    name: str = ""
+    extras: str = ""
+    marker: str = ""
+    is_editable: bool = False
 
-    :param base: the folder that a relative path starts from.
+    @classmethod
+    def of(cls, text: str, *, is_editable: bool) -> _Parts:
+        body, marker = _split_marker(text.strip().removeprefix("pypi:").strip())
+        named = _NAMED.match(body)
+        if named:
+            name, location, extras = named["name"], named["location"].strip(), named["extras"] or ""
+        else:
+            name, (location, extras) = "", _split_extras(body)
+        return cls(text=text, location=location, name=name, extras=extras, marker=marker, is_editable=is_editable)
+
+    def requirement(self, url: str, project: str) -> Requirement:
+        """The requirement of a URL; `project` is empty if nobody knows it yet."""
+        if not project:
+            return unnamed_requirement(url, extras=self.extras, marker=self.marker, is_editable=self.is_editable)
+        if self.name and canonicalize_name(self.name) != project:
+            shown = masked(url).partition("#")[0]
+            raise _wrong(self.text, f"{shown.rpartition('/')[2] or shown} is a file of {project}, not of {self.name}")
+        marker = f" ; {self.marker}" if self.marker else ""
+        return parse_pypi(f"{'-e ' if self.is_editable else ''}{self.name or project}{self.extras} @ {url}{marker}")
+
+
+def direct_requirement(text: str, base: Path, *, is_editable: bool = False) -> Requirement | None:
+    """Return what a path or URL asks for, named or not; `None` if the text is neither.
+
+    `PATH_OR_URL[extra] ; marker` and `NAME[extra] @ PATH_OR_URL ; marker` are read as pip reads them. A text is a path
+    if it begins with `/`, `./`, `../`, `~/` or `file:`, is `.` or `..`, ends in `/` or as an archive's name does, or is
+    a folder's path with a `/` in it. The requirement has no name if only a build would tell it.
+
+    :param base: the folder that a relative path starts from. `is_editable`: the text came after `-e`, where every
+        folder's name is a path.
+
+    Raises `UsageError` (`local-file`, `no-project`, `url-unsupported`) and `UnsafeInputError` (`url-refused`).
     """
     if len(text) > MAX_TEXT:
         return None  # who parses it says that it is too long
-    bare = text.strip().removeprefix("pypi:").strip()
-    body, marker = _split_marker(bare)
-    named = _NAMED.match(body)
-    location, extras = (named["location"], named["extras"]) if named else _split_extras(body)
-    if not _is_path(location) or _MATCHSPEC.match(location):
+    if not is_editable and text.startswith("-e "):
+        return direct_requirement(text[3:].strip(), base, is_editable=True)
+    parts = _Parts.of(text, is_editable=is_editable)
+    location = parts.location
+    if _VERSION_CONTROL.match(location):
+        return _of_source(parts, location)
+    if re.match(r"https?://\S+\Z", location) and not location.partition("#")[0].endswith(_PACKAGES):
+        return None if _MATCHSPEC.match(location) else _of_url(parts)
+    if _MATCHSPEC.match(location) or not _is_path(location, base, is_editable=is_editable):
+        if is_editable:
+            raise _wrong(
+                text, f"there is no folder {Path(base, location)}", "-e takes a project's folder, or a git URL"
+            )
         return None
-    try:
-        path = _resolve(location, base)
-    except ValueError as error:
-        raise _wrong(text, f"{masked(location)} is no URL: {error}") from error
-    fragment = urlsplit(location).fragment if location.startswith("file:") else ""
-    url = path.as_uri() + (f"#{fragment}" if fragment else "")
-    if os.path.isfile(path) and _PACKAGE.match(path.name) and not (named or marker or extras):
-        return url
-    project = _project_of(path, text)
-    if named and re.sub(r"[-_.]+", "-", named["name"]).lower() != project:
-        raise _wrong(text, f"{path.name} is a file of {project}, not of {named['name']}")
-    return f"{named['name'] if named else project}{extras or ''} @ {url}" + (f" ; {marker}" if marker else "")
-
-
-def url_requirement(text: str) -> str | None:
-    """Return a requirement by URL, with or without a name before it, as a PEP 508 text; `None` for any other text.
-
-    Raises `UsageError` (`local-file`) where there is no name, and the URL's last part is no archive's.
-    """
-    if len(text) > MAX_TEXT:
-        return None
-    body, marker = _split_marker(text.strip())
-    named = _NAMED.match(body)
-    if named and _SCHEME.match(named["location"]):
-        return f"{body} ; {marker}" if marker else None
-    url, extras = _split_extras(body)
-    if not re.match(r"https?://\S+\Z", url):
-        return None
-    try:
-        project = _archive_project(file_name(url))
-    except (UnsafeInputError, ValueError) as error:
-        hint = "write NAME @ URL, with the URL of a wheel or of a source distribution"
-        raise UsageError("local-file", f"{masked(url)} names no archive", context=(str(error),), hint=hint) from error
-    return f"{project}{extras or ''} @ {url}" + (f" ; {marker}" if marker else "")
+    return _of_path(parts, base)
 
 
 def _split_marker(text: str) -> tuple[str, str]:
@@ -113,10 +131,86 @@ def _split_extras(text: str) -> tuple[str, str]:
     return (body.rstrip(), bracket + extras) if body and extras.endswith("]") else (text, "")
 
 
-def _is_path(location: str) -> bool:
+def _is_path(location: str, base: Path, *, is_editable: bool) -> bool:
     if location.startswith(("/", "./", "../", "~/", "file:")) or location in {".", ".."}:
         return True
-    return location.endswith((*_ARCHIVES, *_PACKAGES)) and not _SCHEME.match(location) and "::" not in location
+    if _SCHEME.match(location) or "::" in location or not location:
+        return False
+    if location.endswith((*_FILES, *_PACKAGES)):
+        return True
+    return ("/" in location or is_editable) and os.path.isdir(base / location)
+
+
+def _of_url(parts: _Parts) -> Requirement | None:
+    """A requirement at an http URL."""
+    url = parts.location
+    source = source_of(url)
+    if source is not None:
+        return _of_source(parts, url, source)
+    if parts.name:
+        return parts.requirement(url, canonicalize_name(parts.name))
+    try:
+        return parts.requirement(url, _archive_project(file_name(url)))
+    except (UnsafeInputError, ValueError) as error:
+        context = (str(error),)
+        raise UsageError("local-file", f"{masked(url)} names no archive", context=context, hint=_NAME_HINT) from error
+
+
+def _of_source(parts: _Parts, url: str, source: SourceLocation | None = None) -> Requirement:
+    source = source or source_of(url)
+    assert source is not None
+    if parts.is_editable and source.kind == "archive":
+        raise _wrong(parts.text, "an archive cannot be editable", "omit -e, or unpack it and name the folder")
+    if source.extras and not parts.extras:  # pip's old `#egg=NAME[EXTRA]`
+        parts = _Parts.of(f"{source.name}{source.extras} @ {url}", is_editable=parts.is_editable)
+    return parts.requirement(url, source.name or canonicalize_name(parts.name))
+
+
+def _of_path(parts: _Parts, base: Path) -> Requirement:
+    location = parts.location
+    try:
+        path = _resolve(location, base)
+    except ValueError as error:
+        raise _wrong(parts.text, f"{masked(location)} is no URL: {error}") from error
+    fragment = urlsplit(location).fragment if location.startswith("file:") else ""
+    url = path.as_uri() + (f"#{fragment}" if fragment else "")
+    if os.path.isfile(path) and _PACKAGE.match(path.name) and not (parts.name or parts.marker or parts.extras):
+        return parse(url)
+    if os.path.isdir(path):  # False for a name that is too long; `Path.is_dir` raises before Python 3.13
+        return _of_folder(parts, path, fragment)
+    if not os.path.isfile(path):
+        raise _wrong(parts.text, f"there is no {'folder' if parts.is_editable else 'file'} {path}")
+    if path.name.endswith(_PACKAGES):
+        hint = "name it by its path alone, below the folder of its channel: CHANNEL/SUBDIR/NAME-VERSION-BUILD.conda"
+        raise _wrong(parts.text, f"{path.name} is no conda package that can be named so", hint)
+    if parts.is_editable:
+        raise _wrong(parts.text, f"{path.name} is a file, and cannot be editable", "omit -e")
+    source = source_of(url)
+    if source is not None:
+        return _of_source(parts, url, source)
+    try:
+        return parts.requirement(url, _archive_project(path.name))
+    except UnsafeInputError as error:
+        raise _wrong(parts.text, error.message, error.hint) from error
+
+
+def _of_folder(parts: _Parts, path: Path, fragment: str) -> Requirement:
+    # A folder that is named like an archive is told from one by the slash.
+    url = path.as_uri() + ("/" if path.name.endswith((*ARCHIVES, *_FILES, *_PACKAGES)) else "")
+    url += f"#{fragment}" if fragment else ""
+    source = source_of(url)
+    assert source is not None
+    from bridge.sdists.static import is_project, read_static  # noqa: PLC0415 - imports a reader of TOML
+
+    project = path / source.subdirectory
+    if not is_project(project):
+        raise UsageError(
+            "no-project",
+            f"{project} is not a project: it has neither a pyproject.toml nor a setup.py",
+            context=(f"asked for: {parts.text}",),
+            hint="name a project's folder, a wheel, a source distribution or a requirement",
+        )
+    return parts.requirement(url, read_static(project).name or source.name or canonicalize_name(parts.name))
 
 
 def _resolve(location: str, base: Path) -> Path:
@@ -131,24 +225,9 @@ def _resolve(location: str, base: Path) -> Path:
     return Path(os.path.abspath(base / os.path.expanduser(location)))
 
 
-def _project_of(path: Path, text: str) -> str:
-    if os.path.isdir(path):  # False for a name that is too long; `Path.is_dir` raises before Python 3.13
-        hint = f"build a wheel of it first: python -m build --wheel {path}"
-        raise _wrong(text, f"{path} is a folder; bridge installs wheels and source distributions", hint)
-    if not os.path.isfile(path):
-        raise _wrong(text, f"there is no file {path}")
-    if path.name.endswith(_PACKAGES):
-        hint = "name it by its path alone, below the folder of its channel: CHANNEL/SUBDIR/NAME-VERSION-BUILD.conda"
-        raise _wrong(text, f"{path.name} is no conda package that can be named so", hint)
-    try:
-        return _archive_project(path.name)
-    except UnsafeInputError as error:
-        raise _wrong(text, error.message, error.hint) from error
-
-
 def _archive_project(name: str) -> str:
     return parse_wheel_name(name).project if name.endswith(".whl") else parse_sdist_name(name)[0]
 
 
 def _wrong(text: str, problem: str, hint: str | None = None) -> UsageError:
-    return UsageError("local-file", problem, context=(f"asked for: {text}",), hint=hint)
+    return UsageError("local-file", problem, context=(f"asked for: {masked(text)}",), hint=hint)

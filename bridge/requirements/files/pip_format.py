@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.config.builds import formats_of
-from bridge.errors import UsageError
+from bridge.errors import UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
-from bridge.requirements.files.local import local_requirement, url_requirement
+from bridge.requirements.files.local import direct_requirement
 from bridge.requirements.files.pip_options import OptionParser, split_options
 from bridge.requirements.files.text import read_text
 from bridge.requirements.files.values import FileRequirements, unique, wrong
@@ -24,8 +24,6 @@ _COMMENT = re.compile(r"(?:^|\s)#")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _HASH = re.compile(r"(?P<algorithm>[a-z0-9]+):(?P<digest>[0-9a-fA-F]+)\Z")
 _OPTIONS_BEGIN = re.compile(r"(?:^|\s)(?=--?[A-Za-z])")
-_BUILD_HINT = "build a wheel of it first (python -m build --wheel), and name that"
-_EDITABLE = "an editable install (-e) links an environment to sources; bridge installs files that it can own and verify"
 
 
 @dataclass(slots=True)
@@ -107,22 +105,27 @@ class PipLines:
             raise wrong(path, where, f"a constraint has no extras: {text}")
         (self.constraints if is_constraint else self.requirements).append(requirement)
 
-    def _parse(self, text: str, path: Path, where: int | str, *, is_bound: bool) -> Requirement:
+    def _parse(
+        self, text: str, path: Path, where: int | str, *, is_bound: bool = False, is_editable: bool = False
+    ) -> Requirement:
         base = path.absolute().parent
         try:
-            full = local_requirement(text, base) or url_requirement(text) or text
+            direct = direct_requirement(text, base, is_editable=is_editable)
+            if direct is not None:
+                return direct
             # A hash is that of one file, so no other package can stand for it.
-            return parse_pypi(f"pypi:{full}" if is_bound and not full.startswith("pypi:") else full)
-        except UsageError as error:
-            is_source = re.match(r"(git|hg|svn|bzr)\+", text)
-            hint = _BUILD_HINT if is_source else error.hint
-            raise wrong(path, where, error.message, context=error.context, hint=hint) from error
+            return parse_pypi(f"pypi:{text}" if is_bound and not text.startswith("pypi:") else text)
+        except (UsageError, UnsafeInputError) as error:
+            raise wrong(path, where, error.message, context=error.context, hint=error.hint) from error
 
     def _read_options(
         self, given: Mapping[str, list[str]], path: Path, where: int | str, *, is_constraint: bool
     ) -> None:
-        if "editable" in given:
-            raise wrong(path, where, _EDITABLE, context=given["editable"], hint=_BUILD_HINT)
+        for value in given.get("editable", ()):
+            if is_constraint:
+                raise wrong(path, where, f"a constraint cannot be editable: {value}", hint="omit -e")
+            self.requirements.append(self._parse(value, path, where, is_editable=True))
+            self._without_hash.append((path, where, value))
         if "hash" in given:
             raise wrong(path, where, "--hash without a requirement before it")
         named = set(given.get("all-releases", ())) - {":all:"}

@@ -53,7 +53,7 @@ def add_url(
     catalog = space.catalog
     if catalog.index is None:
         raise UsageError("no-index", f"{requirement.text}: a URL needs the package index, which is switched off")
-    if not is_root and requirement.url.startswith("file:"):
+    if not is_root and requirement.url.startswith(("file:", "git+file:")):
         raise UnsafeInputError("url-refused", f"{requirement.text}: only a person may name a file of this machine")
     meaning, name = space.meanings[variable], space.variables[variable].key
     file = catalog.index.file_of_url(requirement.url, name)

@@ -29,7 +29,7 @@ def solution(loader: Loader, pins: Pins, reporter: Reporter, started: float) -> 
         rounds=reporter.rounds,
         backtracks=reporter.backtracks,
         candidates_seen=sum(map(int.bit_count, loader.loaded.values())) + sum(map(len, loader.metadata.values())),
-        metadata_fetched=loader.metadata_read + loader.encoder.versions.read,
+        metadata_fetched=loader.metadata_read,
         seconds=time.perf_counter() - started,
     )
     target = _target(space, pins)
@@ -92,6 +92,7 @@ def _record(loader: Loader, pin: Candidate, target: Target) -> Record | None:
         size=file.size,
         yanked=file.yanked,
         upload_time=file.upload_time,
+        revision=file.revision,
     )
     return translate(info, target, space.catalog.names)
 

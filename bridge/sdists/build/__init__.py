@@ -1,4 +1,4 @@
-"""sdist → wheel, by pypa/build in a sandbox with an isolated environment. The only package that runs foreign code.
+"""Source code → wheel, by pypa/build in a sandbox with an isolated environment; nothing else runs foreign code.
 
 docs/security.md lists what a build can do. It has a scratch directory as HOME, TMPDIR and working directory, harmless
 variables and no network; bridge resolves, fetches and verifies its requirements. `confinement` finds out which of these
@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -18,27 +19,26 @@ from packaging.requirements import Requirement
 from bridge import fs
 from bridge.archive.wheels import check_wheel
 from bridge.config import Settings
-from bridge.errors import BuildError, UnsafeInputError, UsageError
+from bridge.errors import BuildError, UnsafeInputError
 from bridge.faults import faults
 from bridge.sdists.build import confinement
 from bridge.sdists.build.environment import build_environment, hidden_paths, kept_paths
 from bridge.sdists.build.outputs import names, open_output
 from bridge.sdists.build.process import BuildResult, run
 from bridge.sdists.build.project import Requirements, build_requirements, check_requirements
-from bridge.sdists.confine.request import HAS_REQUIREMENTS, SandboxRequest
+from bridge.sdists.confine.request import HAS_REQUIREMENTS, NO_HOOK, Action, SandboxRequest
 from bridge.sdists.metadata import unpack
 from bridge.sdists.names import parse_sdist_name
+from bridge.sdists.static import read_static
+from bridge.sdists.trees import copy_tree
 from converters.wheel import parse_wheel_name
 
-__all__ = ["build_project", "build_wheel"]
+__all__ = ["BuildTree", "build_project", "build_tree", "build_wheel", "check_buildable", "copied"]
 
 _HINT = "the output may name what is missing (a compiler, a library); a version with a wheel needs no build"
 _NETWORK_HINT = "builds have no network; if you trust this one and it needs it, run again with --build-network"
 _NETWORK = ("Network is unreachable", "Temporary failure in name resolution", "Name or service not known")
 _MAX_ANSWER = 1 << 20  # bytes
-
-# Directories of a project that are not source code.
-_NO_SOURCE = frozenset({".tox", ".nox", ".venv", "__pycache__", "node_modules", ".mypy_cache", ".pytest_cache"})
 
 
 def build_wheel(
@@ -54,12 +54,7 @@ def build_wheel(
     `UnsafeInputError` for an invalid sdist or wheel, `FaultError`.
     """
     project, version = parse_sdist_name(sdist.name)
-    if settings.no_build:
-        raise BuildError(
-            "build-needed",
-            f"{sdist.name} would have to be built, and --no-build forbids it",
-            hint="omit --no-build, or require a version that has a wheel",
-        )
+    check_buildable(settings, sdist.name)
     if settings.builds.formats.bars(project, is_wheel=False):
         raise BuildError(
             "build-needed",
@@ -68,12 +63,22 @@ def build_wheel(
         )
     work = work.resolve()
     tree = unpack(sdist, work / "scratch" / "source")
-    wheel = _Build(sdist.name, work, settings, requirements, tell).wheel(tree)
+    wheel = _Build(sdist.name, work, settings, requirements, tell).make(tree)
     named = parse_wheel_name(wheel.name)
     if (named.project, named.version) != (project, version):
         raise UnsafeInputError("wheel-name", f"the build of {sdist.name} made {wheel.name}, another project or version")
     check_wheel(wheel)
     return wheel
+
+
+def check_buildable(settings: Settings, label: str) -> None:
+    """Raise `BuildError` (`build-needed`) if nothing may be built."""
+    if settings.no_build:
+        raise BuildError(
+            "build-needed",
+            f"{label} would have to be built, and --no-build forbids it",
+            hint="omit --no-build, or require a version that has a wheel",
+        )
 
 
 def build_project(
@@ -83,52 +88,76 @@ def build_project(
 
     Raises also `UsageError` (`no-project`) for a directory without a pyproject.toml or setup.py.
     """
-    if not any((directory / name).is_file() for name in ("pyproject.toml", "setup.py")):
-        raise UsageError(
-            "no-project",
-            f"{directory} is not a project: it has neither a pyproject.toml nor a setup.py",
-            hint="name a project's directory, a wheel, a source distribution or a requirement",
-        )
-    if settings.no_build:
-        raise BuildError("build-needed", f"{directory} would have to be built, and --no-build forbids it")
+    read_static(directory)  # raises for what is no project
+    tree = BuildTree(label=directory.name, place=lambda target: copied(directory, target))
+    return build_tree(tree, "wheel", work=work, settings=settings, requirements=requirements, tell=tell)
+
+
+def copied(directory: Path, target: Path) -> Path:
+    """Copy a project's directory to `target`, and return that."""
+    copy_tree(directory.resolve(), target)
+    return target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildTree:
+    """Source code to build.
+
+    :param place: writes it into a new directory, and returns the project's directory in it; of an editable one the
+        directory itself, in which the build may write.
+    """
+
+    label: str
+    place: Callable[[Path], Path]
+
+
+def build_tree(
+    tree: BuildTree,
+    action: Action,
+    *,
+    work: Path,
+    settings: Settings,
+    requirements: Requirements,
+    tell: Callable[[str], None],
+) -> Path:
+    """Make a wheel of source code (PEP 517; PEP 660 for `editable`), or its METADATA. Return the path, below `work`.
+
+    Parameters and errors are those of `build_wheel`; also `BuildError` (`editable-unsupported`).
+    """
+    check_buildable(settings, tree.label)
     work = work.resolve()
-    tree = work / "scratch" / "source"
-    _copy_project(directory.resolve(), tree)
-    wheel = _Build(directory.name, work, settings, requirements, tell).wheel(tree)
-    check_wheel(wheel)
-    return wheel
-
-
-def _copy_project(directory: Path, target: Path) -> None:
-    """Copy a project's files with version control data, without environments and build products."""
-    fs.make_directories(target)
-    for where, directories, files in os.walk(directory):
-        place = Path(where)
-        directories[:] = [
-            name for name in directories if name not in _NO_SOURCE and not (place / name / "pyvenv.cfg").exists()
-        ]
-        for name in files:
-            path = place / name
-            if not path.is_file():  # a socket, or a dangling link
-                continue
-            with faults(path), path.open("rb") as content:
-                mode = 0o755 if os.access(path, os.X_OK) else 0o644
-                fs.write_file(target, path.relative_to(directory).as_posix(), content, mode=mode)
+    project = tree.place(work / "scratch" / "source")
+    linked = project if action.startswith("editable") else None
+    build = _Build(tree.label, work, settings, requirements, tell, action=action, project=linked)
+    made = build.make(project)
+    if action in {"wheel", "editable"}:
+        check_wheel(made)
+    return made
 
 
 class _Build:
     """One build. Its code can change only `scratch` below `work`; bridge's own files are beside it."""
 
     def __init__(
-        self, label: str, work: Path, settings: Settings, requirements: Requirements, tell: Callable[[str], None]
+        self,
+        label: str,
+        work: Path,
+        settings: Settings,
+        requirements: Requirements,
+        tell: Callable[[str], None],
+        *,
+        action: Action = "wheel",
+        project: Path | None = None,
     ) -> None:
+        """:param project: the directory of an editable project, which its build may change."""
         self._label, self._work, self._settings, self._requirements = label, work, settings, requirements
+        self._action, self._project = action, project
         self._tell = tell
         self._scratch = work / "scratch"
         self._given: dict[str, str] = {}
 
-    def wheel(self, tree: Path) -> Path:
-        """Build the tree's wheel and copy it out of the scratch directory."""
+    def make(self, tree: Path) -> Path:
+        """Make what the action names, and copy it out of the scratch directory."""
         builds = self._settings.builds
         needed = build_requirements(tree, self._label)
         mechanisms = confinement.available(builds.mechanisms, network=builds.network)
@@ -147,11 +176,13 @@ class _Build:
     ) -> BuildResult:
         wheels = [self._give(path) for path in self._requirements.wheels(needed, self._label)]
         environment = build_environment(self._settings, self._scratch, os.environ)
-        kept = kept_paths(environment)
+        kept = [*kept_paths(environment), *([] if self._project is None else [str(self._project)])]
         request = SandboxRequest(
             mechanisms=mechanisms,
             writable=str(self._scratch),
             parent=os.getpid(),
+            action=self._action,
+            project="" if self._project is None else str(self._project),
             hidden=tuple(hidden_paths(self._settings, os.environ, [*kept, str(self._work)])),
             kept=tuple(kept),
             network=self._settings.builds.network,
@@ -189,7 +220,15 @@ class _Build:
         return texts
 
     def _collect(self, ended: BuildResult) -> Path:
-        """Copy the one wheel to where the build cannot write. Raises `BuildError`."""
+        """Copy the one wheel, or METADATA, to where the build cannot write. Raises `BuildError`."""
+        if ended.status == NO_HOOK:
+            raise BuildError(
+                "editable-unsupported",
+                f"the build backend of {self._label} cannot make editable wheels (PEP 660)",
+                hint="omit -e, or use a backend that can (setuptools 64 or newer, hatchling, flit, pdm, poetry)",
+            )
+        if self._action.endswith("metadata"):
+            return self._collect_metadata(ended)
         made = names(self._scratch, "output") if ended.status == 0 and ended.cut is None else []
         plain = [name for name in made if name.endswith(".whl") and self._is_regular(name)]
         if len(plain) != 1:
@@ -201,14 +240,26 @@ class _Build:
             fs.publish_file(place, stream if stream is not None else ())
         return place
 
+    def _collect_metadata(self, ended: BuildResult) -> Path:
+        is_done = ended.status == 0 and ended.cut is None
+        found = [name for name in names(self._scratch, "output") if name.endswith(".dist-info")] if is_done else []
+        place = self._work / "built" / "METADATA"
+        fs.make_directories(place.parent)
+        with open_output(self._scratch, "output", *found, "METADATA") as stream:
+            if len(found) != 1 or stream is None:
+                raise self._failed(ended, len(found), "directories of metadata")
+            with faults(place):
+                fs.publish_file(place, stream)
+        return place
+
     def _is_regular(self, name: str) -> bool:
         with open_output(self._scratch, "output", name) as stream:
             return stream is not None
 
-    def _failed(self, ended: BuildResult, count: int) -> BuildError:
+    def _failed(self, ended: BuildResult, count: int, what: str = "wheels") -> BuildError:
         lines = list(ended.lines)
         last = lines[-1] if lines else f"it ended with status {ended.status}"
-        problem = ended.cut or (last if ended.status else f"it made {count} wheels")
+        problem = ended.cut or (last if ended.status else f"it made {count} {what}")
         needs_network = not self._settings.builds.network and any(text in line for text in _NETWORK for line in lines)
         return BuildError(
             "build-failed",

@@ -18,8 +18,9 @@ from bridge.cache.blobs import BlobStore
 from bridge.config import Settings
 from bridge.errors import BuildError, FaultError
 from bridge.faults import faults
-from bridge.sdists.build import build_wheel
+from bridge.sdists.build import BuildTree, build_tree, build_wheel
 from bridge.sdists.build.project import Requirements
+from bridge.sdists.confine.request import Action
 from converters.wheel import parse_wheel_name
 
 __all__ = ["BuiltWheels"]
@@ -28,7 +29,8 @@ __all__ = ["BuiltWheels"]
 class BuiltWheels:
     """Wheels built on this machine, cached. Thread-safe.
 
-    The key is the sdist's sha256, the interpreter's version and ABI, the platform, and the version of pypa/build.
+    The key is the sdist's sha256 or the revision of the source code, the interpreter's version and ABI, the platform,
+    and the version of pypa/build.
     """
 
     def __init__(
@@ -50,22 +52,38 @@ class BuiltWheels:
 
     def wheel(self, sdist: Path, sha256: str) -> Path:
         """The wheel of an sdist, built if needed. Raises as `build_wheel`, and `BuildError` (`build-cycle`)."""
-        key = _key(sha256)
+
+        def build(work: Path, requirements: Requirements) -> Path:
+            return build_wheel(sdist, work=work, settings=self._settings, requirements=requirements, tell=self._tell)
+
+        return self._made(_key(sha256), sdist.name, build)
+
+    def of_tree(self, tree: BuildTree, action: Action, revision: str) -> Path:
+        """The wheel, or METADATA, of source code, made unless it was before. Raises as `build_tree`.
+
+        :param revision: changes whenever the result may.
+        """
+
+        def build(work: Path, requirements: Requirements) -> Path:
+            return build_tree(
+                tree, action, work=work, settings=self._settings, requirements=requirements, tell=self._tell
+            )
+
+        return self._made(_key(f"{action}\n{revision}"), tree.label, build)
+
+    def _made(self, key: str, label: str, build: Callable[[Path, Requirements], Path]) -> Path:
         known = None if self._settings.no_build else self._find(key)
         if known is not None:
             return known
         if key in self._building:
             raise BuildError(
                 "build-cycle",
-                f"{sdist.name} is needed to build itself",
+                f"{label} is needed to build itself",
                 hint="require a version that has a wheel, or add an index with wheels of the build's requirements",
             )
         work = Path(tempfile.mkdtemp(prefix="bridge-build-"))
         try:
-            wheel = build_wheel(
-                sdist, work=work, settings=self._settings, requirements=self._requirements(key), tell=self._tell
-            )
-            return self._keep(key, wheel)
+            return self._keep(key, build(work, self._requirements(key)))
         finally:
             with suppress(FaultError):
                 fs.remove_tree(work)
@@ -92,9 +110,10 @@ class BuiltWheels:
 
 
 def _read_note(note: dict[str, object]) -> tuple[str, object]:
-    """(file name, sha256) of a note. Raises `UnsafeInputError` if the name is not a wheel's."""
+    """(file name, sha256) of a note. Raises `UnsafeInputError` if the name is neither a wheel's nor METADATA."""
     name = str(note["name"])
-    parse_wheel_name(name)
+    if name != "METADATA":
+        parse_wheel_name(name)
     return name, note["sha256"]
 
 

@@ -85,7 +85,7 @@ def _limit(which: int, value: int) -> None:
 
 def _first_process(request: SandboxRequest, body: Callable[[SandboxRequest], int]) -> int:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    namespaces.isolate_files([request.writable], request.hidden, request.kept)
+    namespaces.isolate_files(request.all_writable, request.hidden, request.kept)
     capabilities_dropped()
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     return reaper.wait_for(_fork(lambda: _restricted(request, body)))
@@ -96,7 +96,7 @@ def _restricted(request: SandboxRequest, body: Callable[[SandboxRequest], int]) 
         capabilities_dropped()
     has_namespaces = NAMESPACES in request.mechanisms
     if LANDLOCK in request.mechanisms:
-        landlock.restrict([request.writable], () if has_namespaces else request.hidden)
+        landlock.restrict(request.all_writable, () if has_namespaces else request.hidden)
     if SECCOMP in request.mechanisms:
         seccomp.restrict(no_network=not request.network and not has_namespaces)
     return body(request)

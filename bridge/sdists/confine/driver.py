@@ -10,8 +10,12 @@ import sys
 import venv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bridge.sdists.confine.request import HAS_REQUIREMENTS, SandboxRequest
+from bridge.sdists.confine.request import HAS_REQUIREMENTS, NO_HOOK, SandboxRequest
+
+if TYPE_CHECKING:
+    from build import ProjectBuilder
 
 __all__ = ["run"]
 
@@ -49,7 +53,7 @@ class _Environment:
 
 
 def run(request: SandboxRequest) -> int:
-    """Build a wheel as requested, with output to the standard streams; return an exit status."""
+    """Make a wheel or its metadata as requested, with output to the standard streams; return an exit status."""
     sys.path[:] = [*sys.path, *(entry for entry in request.path if entry not in sys.path)]
     from build import BuildBackendException, BuildException, ProjectBuilder  # noqa: PLC0415
 
@@ -59,13 +63,16 @@ def run(request: SandboxRequest) -> int:
         environment.install(request.wheels)
         builder = ProjectBuilder.from_isolated_env(environment, request.source)
         if request.asks:
-            further = sorted(builder.get_requires_for_build("wheel"))
+            is_editable = request.action.startswith("editable")
+            further = sorted(builder.get_requires_for_build("editable" if is_editable else "wheel"))
             if further:
                 with open(request.answer, "w", encoding="utf-8") as stream:
                     json.dump(further, stream)
                 return HAS_REQUIREMENTS
-        builder.build("wheel", request.output)
+        _make(builder, request)
     except BuildBackendException as error:
+        if type(error.exception).__name__ == "HookMissing":
+            return NO_HOOK
         if not _has_output(error.exception):
             _LOG.info("%s", getattr(error.exception, "traceback", ""))  # the backend cannot be imported
             _LOG.info("%s", error)
@@ -78,6 +85,13 @@ def run(request: SandboxRequest) -> int:
             _LOG.info("%s: %s", type(error).__name__, error)
         return 1
     return 0
+
+
+def _make(builder: ProjectBuilder, request: SandboxRequest) -> None:
+    if request.action in {"wheel", "editable"}:
+        builder.build("wheel" if request.action == "wheel" else "editable", request.output)
+    elif request.action == "metadata" or builder.prepare("editable", request.output) is None:
+        builder.metadata_path(request.output)
 
 
 def _has_output(error: Exception) -> bool:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from rattler import PrefixRecord
 
 from bridge.install import provenance
+from bridge.install.direct_url import direct_url, is_direct
 from bridge.model import Entry, Fingerprint, Installed, Resolved
 from bridge.prefix import condameta, distinfo
 from converters.names import NameMap
@@ -151,7 +152,7 @@ def test_credentials_are_written_nowhere() -> None:
     added = [Resolved(record=secret, requested=("rich",))]
     command = f"bridge install --index-url {secret.origin} 'x @ {secret.url}'"
     log = provenance.history(b"", when="now", command=command, version="1", added=added, removed=())
-    for data in (provenance.conda_meta(secret, ENTRIES), provenance.direct_url(secret), log):
+    for data in (provenance.conda_meta(secret, ENTRIES), direct_url(secret), log):
         assert b"secret" not in data
         assert b"index.example" in data
 
@@ -223,11 +224,11 @@ def test_what_was_not_hashed_is_not_recorded() -> None:
 
 
 def test_direct_url_is_what_the_standard_asks_for() -> None:
-    assert json.loads(provenance.direct_url(RICH)) == {
+    assert json.loads(direct_url(RICH)) == {
         "url": RICH.url,
         "archive_info": {"hash": f"sha256={'a' * 64}", "hashes": {"sha256": "a" * 64}},
     }
-    assert json.loads(provenance.direct_url(replace(RICH, sha256=None)))["archive_info"] == {}
+    assert json.loads(direct_url(replace(RICH, sha256=None)))["archive_info"] == {}
 
 
 @pytest.mark.parametrize(
@@ -245,7 +246,8 @@ def test_direct_url_is_what_the_standard_asks_for() -> None:
     ],
 )
 def test_only_a_url_or_a_path_is_direct(text: str, expected: bool) -> None:
-    assert provenance.is_direct([text]) is expected
+    record = Record(ecosystem="wheel", name="rich", version="13.9.4", build="0", subdir="noarch")
+    assert is_direct(Resolved(record=record, requested=(text,))) is expected
 
 
 def test_history_is_appended_in_the_form_that_conda_parses() -> None:

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement as Pep508
 
 from bridge.config.builds import Formats
 from bridge.errors import BridgeError, UnsafeInputError, UsageError
-from bridge.requirements.files.local import local_requirement, url_requirement
+from bridge.requirements.files.local import direct_requirement
 from bridge.requirements.files.reading import read
 from bridge.requirements.files.values import FileRequirements
 from tests.support.builders import make_wheel
@@ -158,9 +158,10 @@ PIP_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "a continued line is named by its first": ("a\nb\\\n ==\\\n x\n", ("line 2",)),
     "a comment ends what is continued": ("numpy>=2,\\\n# no\n<3\n", ("line 3", "<3")),
     "a hash sign within a word": ("x#y\n", ("line 1", "x#y")),
-    "editable": ("numpy\n-e ./src\n", ("line 2", "-e", "./src", "python -m build")),
-    "editable, long": ("--editable=git+https://h.example/x#egg=x\n", ("line 1", "editable")),
-    "version control": ("git+https://h.example/x.git\n", ("line 1", "python -m build")),
+    "an editable that is not there": ("numpy\n-e ./src\n", ("line 2", "there is no folder", "src")),
+    "an editable archive": ("-e https://h.example/archive/main.zip\n", ("line 1", "omit -e")),
+    "version control": ("hg+https://h.example/x\n", ("line 1", "git repositories", "python -m build")),
+    "a reference like an option": ("git+https://h.example/x@--upload-pack=x\n", ("line 1", "--upload-pack")),
     "an unknown option": ("--no-such-option\n", ("line 1", "no such option: --no-such-option")),
     "an option of another command": ("x --config-settings a=b\n", ("line 1", "--config-settings")),
     "an option without its value": ("--index-url\n", ("line 1", "--index-url")),
@@ -178,7 +179,7 @@ PIP_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "a further file that is not there": ("\n-r other.txt\n", ("line 2", "there is no file", "other.txt")),
     "a further file from the network": ("-r https://me:secret@h/r.txt\n", ("line 1", "disk", "https://***@h/r.txt")),
     "a file that is not there": ("./x-1.0-py3-none-any.whl\n", ("line 1", "there is no file")),
-    "a folder": (".\n", ("line 1", "folder", "python -m build")),
+    "a folder": (".\n", ("line 1", "is not a project", "pyproject.toml")),
     "a URL of no archive": ("https://me:secret@h.example/x.exe\n", ("line 1", "x.exe")),
     "too long": (f"x=={'1' * 5000}\n", ("line 1", "5003 characters")),
 }
@@ -384,7 +385,7 @@ ENVIRONMENT_ERRORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "no MatchSpec": ("dependencies: ['numpy ==>> 2']\n", ("dependencies[0]", "numpy ==>> 2")),
     "pip's syntax": ("dependencies: ['torch @ https://h/x.whl']\n", ("dependencies[0]",)),
     "no PEP 508": ("dependencies: [a, {pip: [b, '=2']}]\n", ("dependencies[1].pip[1]", "=2")),
-    "editable": ("dependencies: [{pip: [-e .]}]\n", ("dependencies[0].pip[0]", "editable")),
+    "editable": ("dependencies: [{pip: [-e ./none]}]\n", ("dependencies[0].pip[0]", "there is no folder")),
     "an object": ("!!python/object/apply:os.system ['true']\n", ("not YAML",)),
     "an alias to nothing": ("dependencies: *nothing\n", ("not YAML", "nothing")),
     "a value that holds itself": ("dependencies: &a [x, *a]\n", ("lies in what it names",)),
@@ -894,26 +895,30 @@ PATHS = [
 
 @pytest.mark.parametrize(("text", "expected"), [pair for pair in PATHS if pair[1]])
 def test_a_path_becomes_a_url(dist: Path, text: str, expected: str) -> None:
-    found = local_requirement(text.replace("{}", str(dist)).replace("{name}", dist.name), dist)
+    requirement = direct_requirement(text.replace("{}", str(dist)).replace("{name}", dist.name), dist)
+    assert requirement is not None
+    found = requirement.text
     assert found == expected.replace("{}", dist.as_uri())
     assert Pep508(found).url == found.split(" @ ")[1].split(" ;")[0]
 
 
 @pytest.mark.parametrize("text", ["./dist/x-1.0-h_0.conda", "dist/x-1.0-h_0.conda", "file:dist/x-1.0-h_0.conda"])
 def test_a_path_of_a_conda_package_becomes_its_url(dist: Path, text: str) -> None:
-    assert local_requirement(text, dist) == f"{dist.as_uri()}/dist/x-1.0-h_0.conda"
+    found = direct_requirement(text, dist)
+    assert found is not None
+    assert found.text == f"{dist.as_uri()}/dist/x-1.0-h_0.conda"
     with pytest.raises(UsageError, match="no conda package that can be named so"):
-        local_requirement(f"x @ {text}", dist)
+        direct_requirement(f"x @ {text}", dist)
 
 
 NO_PATHS = ["numpy", "numpy >=2", "torch[opt-einsum]>=2", "conda-forge::zlib", "conda-forge/linux-64::zlib=1.3=*_0"]
-NO_PATHS += ["pypi:torch", "conda:numpy", f"x @ {WHEEL}", WHEEL, "x @ git+https://h.example/x", "numpy[version='>=2']"]
+NO_PATHS += ["pypi:torch", "conda:numpy", "numpy[version='>=2']", "https://h.example/x-1.0-0.conda"]
 NO_PATHS += ["", "zip", "python=3.11", "https://h.example/channel::zlib"]
 
 
 @pytest.mark.parametrize("text", NO_PATHS)
 def test_what_is_no_path(tmp_path: Path, text: str) -> None:
-    assert local_requirement(text, tmp_path) is None
+    assert direct_requirement(text, tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -921,8 +926,6 @@ def test_what_is_no_path(tmp_path: Path, text: str) -> None:
     [
         ("./none-1.0-py3-none-any.whl", ("there is no file", "none-1.0")),
         ("none-1.0.tar.gz", ("there is no file",)),
-        (".", ("a folder", "python -m build")),
-        ("./dist", ("a folder", "python -m build")),
         ("./dist/x.conda", ("x.conda",)),
         ("y @ ./dist/x-2.0.tar.gz", ("a file of x, not of y",)),
         ("file://[x/y-1.0-py3-none-any.whl", ("is no URL",)),
@@ -931,9 +934,17 @@ def test_what_is_no_path(tmp_path: Path, text: str) -> None:
 )
 def test_paths_that_lead_to_nothing(dist: Path, text: str, words: tuple[str, ...]) -> None:
     with pytest.raises(UsageError) as caught:
-        local_requirement(text, dist)
+        direct_requirement(text, dist)
     assert caught.value.id == "local-file"
     assert [word for word in words if word not in told(caught.value)] == []
+
+
+@pytest.mark.parametrize("text", [".", "./dist", "dist/", "-e dist", "x @ ./dist"])
+def test_a_folder_without_a_project(dist: Path, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        direct_requirement(text, dist)
+    assert caught.value.id == "no-project"
+    assert "neither a pyproject.toml nor a setup.py" in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -942,17 +953,17 @@ def test_paths_that_lead_to_nothing(dist: Path, text: str, words: tuple[str, ...
         (WHEEL, f"x @ {WHEEL}"),
         (f"{WHEEL}[a]", f"x[a] @ {WHEEL}"),
         (f"{WHEEL}#sha256={A} ; os_name == 'nt'", f"x @ {WHEEL}#sha256={A} ; os_name == 'nt'"),
-        ("https://h.example/my_pkg-1.tar.gz?token=1", "my-pkg @ https://h.example/my_pkg-1.tar.gz?token=1"),
+        ("https://h.example/my_pkg-1.tar.gz?token=1", "my-pkg @ https://h.example/my_pkg-1.tar.gz"),
         ("numpy", None),
-        ("git+https://h.example/x", None),
         ("https://h.example/channel::zlib >=1", None),
     ],
 )
 def test_a_url_without_a_name(text: str, expected: str | None) -> None:
-    assert url_requirement(text) == expected
+    found = direct_requirement(text, Path.cwd())
+    assert (found.text if found is not None else None) == expected
 
 
 def test_a_malformed_url_names_no_archive() -> None:
     with pytest.raises(UsageError) as caught:
-        url_requirement("https://[x/y-1.0-py3-none-any.whl")
+        direct_requirement("https://[x/y-1.0-py3-none-any.whl", Path.cwd())
     assert caught.value.id == "local-file"

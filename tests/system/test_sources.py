@@ -1,0 +1,213 @@
+"""Folders and git repositories as requirements: resolved, built, recorded, audited, updated and removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bridge import prefix
+from tests.support.builders import make_wheel, tree_digest
+from tests.support.command_line import Bridge
+from tests.support.environments import SITE, Environment
+from tests.support.projects import commit, make_project, make_repository
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return Environment(tmp_path / "env").root
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Bridge:
+    make_wheel(tmp_path / "wheels", "leaf", "1.0")
+    (tmp_path / "channel/noarch").mkdir(parents=True)
+    (tmp_path / "channel/noarch/repodata.json").write_text('{"packages": {}}')
+    return Bridge.of_folder(tmp_path)
+
+
+def direct_url(root: Path, name: str) -> dict[str, object]:
+    (found,) = (root / SITE).glob(f"{name}-*.dist-info/direct_url.json")
+    document: dict[str, object] = json.loads(found.read_text())
+    return document
+
+
+def versions(root: Path) -> dict[str, str]:
+    found = prefix.read(root).installed
+    return {each.record.name: each.record.version for each in found if each.record.name != "python"}
+
+
+def done(bridge: Bridge, *words: object) -> str:
+    ran = bridge(*words)
+    assert ran.status == 0, ran.err
+    return ran.err
+
+
+def check_healthy(bridge: Bridge, root: Path) -> None:
+    ran = bridge("audit", "-p", root, "--json", "--fail-on", "never")
+    assert [each for each in ran.document["findings"] if each["package"] in {"mine", "leaf"}] == []
+
+
+@pytest.mark.parametrize("text", [".", "./mine", "mine/", "mine @ ./mine", "file:mine", "{}"])
+def test_a_folder_is_built_and_recorded(bridge: Bridge, root: Path, tmp_path: Path, text: str) -> None:
+    project = make_project(tmp_path if text == "." else tmp_path / "mine", "mine", requires=["leaf"])
+    done(bridge, "install", "-p", root, text.replace("{}", project.as_uri()))
+    assert versions(root) == {"mine": "1.0", "leaf": "1.0"}
+    assert direct_url(root, "mine") == {"url": project.as_uri(), "dir_info": {}}
+    check_healthy(bridge, root)
+    done(bridge, "remove", "-p", root, "mine")
+    assert versions(root) == {}
+
+
+def test_an_editable_folder_is_linked(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "mine", "mine", requires=["leaf"])
+    told = done(bridge, "install", "-p", root, "-e", "mine", "--refuse-startup-code")
+    assert "runs at every start" not in told
+    assert direct_url(root, "mine") == {"url": project.as_uri(), "dir_info": {"editable": True}}
+    assert (root / SITE / "__editable__mine.pth").read_text() == f"{project}\n"
+    check_healthy(bridge, root)
+    before = tree_digest(root)
+    for words in (("update",), ("install", "-e", "./mine"), ("update", "mine")):
+        done(bridge, words[0], "-p", root, *words[1:])
+    assert tree_digest(root) == before
+    done(bridge, "install", "-p", root, "./mine")
+    assert direct_url(root, "mine")["dir_info"] == {}
+    assert not (root / SITE / "__editable__mine.pth").exists()
+
+
+def test_an_update_builds_again_what_changed(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "mine", "mine")
+    done(bridge, "install", "-p", root, "./mine")
+    before = tree_digest(root)
+    done(bridge, "update", "-p", root)
+    assert tree_digest(root) == before
+    (project / "mine.py").write_text("VERSION = 'edited'\n")
+    done(bridge, "install", "-p", root, "leaf")  # asks for something else: the project stays
+    assert "edited" not in (root / SITE / "mine.py").read_text()
+    done(bridge, "update", "-p", root)
+    assert "edited" in (root / SITE / "mine.py").read_text()
+    (project / "VERSION").write_text("2.0")
+    done(bridge, "update", "-p", root, "mine")
+    assert versions(root) == {"mine": "2.0", "leaf": "1.0"}
+    check_healthy(bridge, root)
+
+
+def test_a_git_repository(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    make_project(repository / "python", "mine", requires=["leaf"])
+    make_repository(repository)
+    first = commit(repository, tag="v1")
+    url = f"git+{repository.as_uri()}"
+    done(bridge, "install", "-p", root, f"{url}#subdirectory=python&egg=mine")
+    assert direct_url(root, "mine") == {
+        "url": repository.as_uri(),
+        "vcs_info": {"vcs": "git", "commit_id": first},
+        "subdirectory": "python",
+    }
+    check_healthy(bridge, root)
+    before = tree_digest(root)
+    done(bridge, "update", "-p", root)
+    assert tree_digest(root) == before
+    (repository / "python/VERSION").write_text("2.0")
+    second = commit(repository)
+    done(bridge, "update", "-p", root)
+    assert versions(root)["mine"] == "2.0"
+    assert second in json.dumps(direct_url(root, "mine"))
+    done(bridge, "install", "-p", root, f"mine @ {url}@v1#subdirectory=python")
+    assert direct_url(root, "mine")["vcs_info"] == {"vcs": "git", "commit_id": first, "requested_revision": "v1"}
+    record = next((root / "conda-meta").glob("mine-*.json")).read_text()
+    assert f"%40{first}" in record
+    check_healthy(bridge, root)
+
+
+REFERENCES = ["main", "v1", "refs/heads/main", "{commit}", "{short}", ""]
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_what_a_reference_names(bridge: Bridge, root: Path, tmp_path: Path, reference: str) -> None:
+    repository = make_project(tmp_path / "repository", "mine")
+    make_repository(repository)
+    first = commit(repository, tag="v1")
+    named = reference.format(commit=first, short=first[:9])
+    commit(repository)
+    done(bridge, "install", "-p", root, f"mine @ git+{repository.as_uri()}{'@' if named else ''}{named}")
+    found = direct_url(root, "mine")["vcs_info"]
+    assert isinstance(found, dict)
+    assert (found["commit_id"] == first) == (reference in {"v1", "{commit}", "{short}"})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("other @ ./mine", "it is the project mine"),
+        ("other @ git+{}", "it is the project mine"),
+        ("git+{}@nothing", "no branch, tag or commit 'nothing'"),
+        ("git+{}none", "git fetch failed"),
+        ("git+{}@--upload-pack=touch", "not the name of a branch"),
+        ("git+{}#subdirectory=../..", "a subdirectory outside of the source"),
+        ("git+{}#subdirectory=none", "no directory none"),
+        ("git+ext::sh -c touch%20x", "not the URL of a git repository"),
+        ("git+git@h.example:o/r.git", "git+ssh://git@h.example/o/r.git"),
+        ("hg+https://h.example/x", "git repositories"),
+        ("-e leaf", "there is no folder"),
+    ],
+)
+def test_what_leads_to_no_project_is_one_error(
+    bridge: Bridge, root: Path, tmp_path: Path, text: str, said: str
+) -> None:
+    project = make_project(tmp_path / "mine", "mine")
+    make_repository(project)
+    before = tree_digest(root)
+    words = text.split(" ") if text.startswith("-e") else [text]
+    ran = bridge("install", "-p", root, *(word.replace("{}", project.as_uri()) for word in words))
+    assert ran.status in {2, 3, 10}
+    assert said in ran.err
+    assert ran.err.count("error[") == 1
+    assert tree_digest(root) == before
+
+
+@pytest.mark.parametrize("text", ["./mine", "git+{}"])
+def test_without_builds_and_without_git(bridge: Bridge, root: Path, tmp_path: Path, text: str) -> None:
+    project = make_project(tmp_path / "mine", "mine", static="dependencies = []")
+    make_repository(project)
+    ran = bridge("install", "-p", root, "--no-build", text.replace("{}", project.as_uri()))
+    assert ran.status != 0
+    assert "error[build-needed]" in ran.err
+    if text.startswith("git"):
+        (tmp_path / "bin").mkdir()
+        ran = bridge(
+            "install", "-p", root, text.replace("{}", project.as_uri()), environ={"PATH": str(tmp_path / "bin")}
+        )
+        assert ran.status == 2
+        assert "error[git-missing]" in ran.err
+
+
+def test_a_backend_without_editable_wheels(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    make_project(tmp_path / "mine", "mine", is_linkable=False, static="dependencies = []")
+    ran = bridge("install", "-p", root, "-e", "./mine")
+    assert ran.status != 0
+    assert "error[editable-unsupported]" in ran.err
+    assert "omit -e" in ran.err
+
+
+def test_static_metadata_runs_no_code(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "mine", "mine", static='dependencies = ["nowhere-to-be-found"]')
+    (project / "backend.py").write_text("raise SystemExit('run')\n")
+    ran = bridge("install", "-p", root, "--dry-run", "-e", "./mine")
+    assert ran.status == 6
+    assert "nowhere-to-be-found" in ran.err
+
+
+def test_hooks_of_a_user_do_not_run(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    repository = make_project(tmp_path / "repository", "mine")
+    make_repository(repository)
+    hooks = tmp_path / "template/hooks"
+    hooks.mkdir(parents=True)
+    (hooks / "post-checkout").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    (hooks / "post-checkout").chmod(0o755)
+    settings = tmp_path / "gitconfig"
+    settings.write_text(f"[init]\n\ttemplateDir = {tmp_path}/template\n[core]\n\thooksPath = {hooks}\n")
+    ran = bridge("install", "-p", root, f"git+{repository.as_uri()}", environ={"GIT_CONFIG_GLOBAL": str(settings)})
+    assert ran.status == 0, ran.err
+    assert not (tmp_path / "ran").exists()
