@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from rattler import (
     Channel,
@@ -36,6 +37,7 @@ from rattler.package_streaming import download_and_extract
 
 from bridge.channels import limits
 from bridge.channels.panics import is_panic
+from bridge.config.channel_names import VENDOR_PATH, is_path
 from bridge.errors import BridgeError, FaultError, UnsafeInputError, UsageError
 from bridge.paths import RelativePath
 from bridge.secrets import hidden, masked, origin
@@ -64,10 +66,13 @@ def detect_virtual_packages() -> tuple[tuple[str, str, str], ...]:
 
 
 def channel_url(text: str) -> str:
-    """Return the URL of a channel given by name, URL or directory. Raises `UsageError` (`invalid-channel`)."""
+    """Return the URL of a channel given by name, URL or directory. Raises `UsageError` (`invalid-channel`).
+
+    A plain name is below rattler's default alias; names of conda's vendor (`pkgs/main`) are on the vendor's own host.
+    """
     if not text.strip():
         raise UsageError("invalid-channel", "a channel without a name", hint="see -c in: bridge resolve --help")
-    if text.startswith(("./", "../", "/", "~")) or Path(text).is_dir():
+    if is_path(text) or Path(text).is_dir():
         return Path(text).expanduser().resolve().as_uri()
 
     def invalid(reason: str) -> UsageError:
@@ -79,7 +84,14 @@ def channel_url(text: str) -> str:
         except ValueError as error:
             raise invalid(str(error)) from error
     with _raising(invalid):
-        return str(Channel(text).base_url).rstrip("/")
+        url = str(Channel(text).base_url).rstrip("/")
+    return _on_vendor_host(url, text) if text.startswith(VENDOR_PATH) else url
+
+
+def _on_vendor_host(url: str, name: str) -> str:
+    """Return the URL of a vendor's channel: its host is `repo` below the commercial domain of the alias's owner."""
+    owner = (urlsplit(url).hostname or "").split(".")[-2]
+    return f"https://repo.{owner}.com/{name}"
 
 
 class WholeRepodata:
@@ -220,7 +232,8 @@ def _repodata_record(record: Record, directory: Path, site_packages: RelativePat
         if record.name == "python":
             package.python_site_packages_path = site_packages
     filename = record.filename or f"{record.identity}.conda"
-    return RepoDataRecord(package, filename, record.url, record.origin or record.url.rsplit("/", 2)[0])
+    channel = record.origin if "://" in record.origin else record.url.rsplit("/", 2)[0]
+    return RepoDataRecord(package, filename, record.url, channel)
 
 
 def _live_python(path: Path, site_packages: RelativePath | None) -> PrefixRecord:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.channels._rattler import channel_url
-from bridge.channels.host import HostChannel
+from bridge.channels.host import HOST, HostChannel
 from bridge.channels.repodata import Repodata
+from bridge.config.channel_names import ChannelNames, ends_with
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError
 from bridge.secrets import SECRETS
 from converters.record import Record
@@ -18,7 +19,20 @@ if TYPE_CHECKING:
     from bridge.fetch.client import Client
     from bridge.fetch.responses import Progress
 
-__all__ = ["Channels", "same_package"]
+__all__ = ["Channels", "located", "same_package"]
+
+
+def located(texts: Iterable[str], names: ChannelNames, subdir: str) -> dict[str, str]:
+    """Return the channels that texts name: origin → text, in order. `host` is its own origin, all others are URLs.
+
+    Raises `UsageError` (`invalid-channel`).
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        for place in names.expand(SECRETS.kept_public(text), subdir):
+            shown = SECRETS.kept_public(place)
+            found.setdefault(HOST if place == HOST else channel_url(shown), shown)
+    return found
 
 
 class Channels:
@@ -26,12 +40,13 @@ class Channels:
 
     :param client: creates the client; called when first needed.
     :param texts: names, URLs, `file://` URLs or directories; `host` is the interpreter that runs bridge.
+    :param names: what conda's configuration says of names.
     :param subdir: the target's; `noarch` is always read too.
     :param is_strict: only the first channel that has a name serves it; otherwise all do, in order.
     :param packs_late: as in `HostChannel`.
     :param may_drop: skip channels that do not answer; `dropped` holds their errors by URL.
 
-    `urls` are the URLs of `texts`. Raises `UsageError` (`invalid-channel`).
+    `texts` and `urls` are the channels as named and their origins, each once. Raises `UsageError` (`invalid-channel`).
     """
 
     def __init__(
@@ -42,29 +57,76 @@ class Channels:
         cache: Path,
         *,
         offline: bool,
+        names: ChannelNames | None = None,
         is_strict: bool = True,
         packs_late: bool = False,
         may_drop: bool = False,
     ) -> None:
         self._is_strict = is_strict
-        texts = tuple(map(SECRETS.kept_public, texts))
-        self.texts = texts
+        self._names = names or ChannelNames()
         self._client = client
-        self._host = _host(cache, packs_late=packs_late) if "host" in texts else None
-        self.urls = tuple(self._host.url if text == "host" and self._host else channel_url(text) for text in texts)
-        self._order = {url: place for place, url in enumerate(self.urls)}
-        self._others = [url for url, text in zip(self.urls, texts, strict=True) if text != "host"]
         self._subdirs = frozenset((subdir, "noarch"))
-        self._subdir, self._cache, self._is_offline = subdir, cache / "repodata", offline
-        self._may_drop = may_drop
+        self._subdir, self._cache, self._is_offline = subdir, cache, offline
+        self._packs_late, self._may_drop = packs_late, may_drop
+        self._host: HostChannel | None = None
+        self._places: dict[str, str] = {}
+        self._reached: dict[str, set[str]] = {}
+        self._add(located(texts, self._names, subdir))
         self.dropped: dict[str, NetworkError] = {}
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(self._places.values())
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return tuple(self._places)
+
+    def _add(self, places: Mapping[str, str]) -> None:
+        """Add channels of the lowest priority."""
+        self._places |= {origin: text for origin, text in places.items() if origin not in self._places}
+        if HOST in self._places and self._host is None:
+            self._host = HostChannel(self._cache / "host", packs_late=self._packs_late)
+        self._order = {origin: place for place, origin in enumerate(self._places)}
+        self._others = [origin for origin in self._places if origin != HOST]
+
+    def named(self, clause: str) -> frozenset[str]:
+        """Return the origins of the channels of this run that a channel clause names; empty if it names none of them.
+
+        A name means what it means as an option; else it is the end of a channel's URL.
+        """
+        known = self._places.keys() & located([clause], self._names, self._subdir).keys()
+        known |= {origin for origin, text in self._places.items() if text == clause}
+        return frozenset(known or {origin for origin in self._places if ends_with(origin, clause)})
+
+    def reach(self, name: str, clause: str, *, offered: Iterable[str] = ()) -> frozenset[str]:
+        """Let the channels of a clause serve `name`, whatever the priority, and return their origins.
+
+        Channels that are not in this run are added, after the others, as conda does.
+
+        :param offered: the origins of installed packages; for a clause that names one of them, nothing is added.
+
+        Raises `UsageError` (`invalid-channel`).
+        """
+        origins = self.named(clause)
+        if not origins:
+            places = located([clause], self._names, self._subdir)
+            origins = frozenset(origin for origin in offered if origin in places or ends_with(origin, clause))
+        if not origins:
+            if "_repodata" in self.__dict__:
+                self._repodata.close()
+                del self.__dict__["_repodata"]
+            self._add(places)
+            origins = frozenset(places)
+        self._reached.setdefault(name, set()).update(origins)
+        return origins
 
     @cached_property
     def _repodata(self) -> Repodata:
         return self._opened(self._others)
 
     def _opened(self, urls: Sequence[str]) -> Repodata:
-        return Repodata(self._client, urls, self._subdir, self._cache, offline=self._is_offline)
+        return Repodata(self._client, urls, self._subdir, self._cache / "repodata", offline=self._is_offline)
 
     def close(self) -> None:
         """Release files and threads."""
@@ -105,18 +167,30 @@ class Channels:
         self._repodata.prefetch(names)
 
     def records(self, name: str) -> tuple[Record, ...]:
-        """The records of a name in channel order; with strict priority only those of the first channel that has it.
+        """The records of a name in channel order; with strict priority only those of the first channel that has it, and
+        of the channels that the request names for it.
 
         `host` may have to pack its python, so it is not queried where an earlier channel serves the name.
         """
         self.prefetch([name])
         records = list(self._repodata.records(name))
-        if self._host is not None and not (self._is_strict and self._is_served_before_host(records)):
+        reached = self._reached.get(name, ())
+        if self._host is not None and (
+            HOST in reached or not (self._is_strict and self._is_served_before_host(records))
+        ):
             records += [record for record in self._host.records(name) if record.subdir in self._subdirs]
         ranked = sorted(records, key=self._rank)
         if not self._is_strict or not ranked:
             return tuple(ranked)
-        return tuple(record for record in ranked if self._rank(record) == self._rank(ranked[0]))
+        first = ranked[0].origin
+        return tuple(record for record in ranked if record.origin == first or record.origin in reached)
+
+    def hidden(self, name: str) -> tuple[Record, ...]:
+        """The records of a name, already read, that strict priority leaves out."""
+        if not self._is_strict or "_repodata" not in self.__dict__:
+            return ()
+        served = {record.origin for record in self.records(name)}
+        return tuple(record for record in self._repodata.remembered(name) if record.origin not in served)
 
     def known(self, records: Iterable[Record]) -> dict[str, Record]:
         """The channels' records of these packages, by identity, from what was already read."""
@@ -128,15 +202,14 @@ class Channels:
         return {record.identity: record for record in read if (record.identity, record.sha256) in wanted}
 
     def _is_served_before_host(self, records: Iterable[Record]) -> bool:
-        host = self._order[self._host.url] if self._host is not None else 0
-        return any(self._rank(record) < host for record in records)
+        return any(self._rank(record) < self._order[HOST] for record in records)
 
     def _rank(self, record: Record) -> int:
         return self._order.get(record.origin, len(self._order))
 
     def packed(self, record: Record) -> bool:
         """Whether the record is the `host` channel's."""
-        return self._host is not None and record.origin == self._host.url
+        return self._host is not None and record.origin == HOST
 
     def archive(self, record: Record, progress: Progress | None = None) -> Path:
         """Return the archive of a record, verified by its sha256.
@@ -171,7 +244,3 @@ def same_package(record: Record, index: Mapping[str, object]) -> None:
                 context=(f"channel: {record.origin}",),
                 hint="the channel and the archive disagree: report it to the channel's maintainers",
             )
-
-
-def _host(cache: Path, *, packs_late: bool) -> HostChannel:
-    return HostChannel(cache / "host", packs_late=packs_late)

@@ -39,11 +39,19 @@ def sources(command: Command) -> Command:
     options = (
         click.option("-c", "--channel", multiple=True, metavar="NAME_OR_URL", help="Conda channels, highest priority"
                      " first: name, URL or directory; `host` is the interpreter that runs bridge."),
+        click.option("--override-channels", is_flag=True, help="Use the channels given with -c only, not those of"
+                     " files."),
         click.option("--channel-priority", metavar="strict|flexible", help="strict: only the first channel that has a"
                      " package serves it (default); flexible: all do."),
         click.option("--index-url", metavar="URL", help="Package index (default: from pip's configuration)."),
         click.option("--extra-index-url", multiple=True, metavar="URL", help="More indexes; the first with a project"
                      " serves it."),
+        click.option("--index", multiple=True, metavar="NAME=URL", help="Take the project NAME only from this index."),
+        click.option("--index-strategy", metavar="first|best", help="first: only the first index that has a project"
+                     " serves it (default); best: all do, the best version counts."),
+        click.option("--find-links", multiple=True, metavar="DIR_OR_URL", help="Directories of files, or pages that"
+                     " link to files, beside the indexes."),
+        click.option("--no-index", is_flag=True, help="Use no package index, only --find-links."),
         click.option("--name-map", metavar="FILE_OR_URL", help="JSON: conda name -> list of PyPI names."),
         click.option("--platform", metavar="SUBDIR", help="Target platform (default: this machine): linux-64, …"),
         click.option("--virtual-package", multiple=True, metavar="NAME=VERSION", help="For the target: __glibc=2.28."),

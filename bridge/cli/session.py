@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
-from bridge.fetch.urls import host_url, local_path
+from bridge.fetch.urls import local_path
 from bridge.paths import NAMES_FILE
 from bridge.prefix.origin import is_channel
-from bridge.secrets import SECRETS, masked
+from bridge.secrets import masked
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
@@ -95,6 +95,8 @@ class Session:
             self.client,
             settings.index_urls,
             settings.find_links,
+            strategy=settings.index_strategy,
+            of_projects=settings.project_indexes,
             locked=self._locked,
             tell=self.tell,
             solver=BuildRequirements,
@@ -125,12 +127,14 @@ class Session:
         from bridge.channels.sources import Channels
 
         known = self._known_channels(state)
+        self._tell_once(self.settings.conda.warnings)
         channels = Channels(
             lambda: self.client,
             known or self.settings.channels,
             self.target.subdir,
             self.settings.cache_dir,
             offline=self.settings.offline,
+            names=self.settings.conda.names,
             is_strict=self.settings.channel_priority == "strict",
             packs_late=packs_late,
             may_drop=bool(known),
@@ -138,30 +142,31 @@ class Session:
         self._opened.append(channels)
         return channels
 
+    def _tell_once(self, warnings: Sequence[str]) -> None:
+        self.warnings += [each for each in warnings if each not in self.warnings]
+
     def channel_urls(self, state: PrefixState | None = None) -> tuple[str, ...]:
         """The URLs of `channels(state)`, for commands that ask the channels nothing.
 
         Raises `UsageError` (`invalid-channel`).
         """
-        from bridge.channels._rattler import channel_url
+        from bridge.channels.sources import located
 
-        host = host_url(self.settings.cache_dir)
         texts = self._known_channels(state) or self.settings.channels
-        return tuple(host if text == "host" else channel_url(SECRETS.kept_public(text)) for text in texts)
+        return tuple(located(texts, self.settings.conda.names, self.target.subdir))
 
     def _known_channels(self, state: PrefixState | None) -> tuple[str, ...]:
         """The channels of an environment, unless the user named others."""
         return () if state is None or self.settings.has_channels else self._channels_of(state)
 
-    def _channels_of(self, state: PrefixState) -> tuple[str, ...]:
-        host = host_url(self.settings.cache_dir)
+    @staticmethod
+    def _channels_of(state: PrefixState) -> tuple[str, ...]:
         counted: dict[str, int] = {}
         for installed in state.installed:
             origin = installed.record.origin
             if installed.record.ecosystem == "conda" and is_channel(origin):
                 counted[origin] = counted.get(origin, 0) + 1
-        ranked = sorted(counted, key=lambda origin: (origin in {host, "host"}, -counted[origin], origin))
-        return tuple(dict.fromkeys("host" if origin == host else origin for origin in ranked))
+        return tuple(sorted(counted, key=lambda origin: (origin == "host", -counted[origin], origin)))
 
     def names(self, urls: Sequence[str], state: PrefixState | None = None) -> NameMap:
         """The map of conda names to PyPI names: `--name-map`, else the maps of local channels and installed records.
@@ -175,7 +180,7 @@ class Session:
 
         table: dict[str, object] = {}
         for url in urls:
-            folder = local_path(url)
+            folder = local_path(url) if "://" in url else None
             if folder is not None and (Path(folder) / NAMES_FILE).is_file():
                 table = self._read_names(str(Path(folder) / NAMES_FILE)) | table
         for installed in state.installed if state is not None else ():
@@ -212,7 +217,7 @@ class Session:
 
     @property
     def _has_index(self) -> bool:
-        return bool(self.settings.index_urls or self.settings.find_links or self._locked)
+        return self.settings.has_indexes or bool(self._locked)
 
     def named(self, requirements: Sequence[algebra.Requirement]) -> tuple[algebra.Requirement, ...]:
         """The requirements, with the names of those that only the source code at their URL tells; it may be built.
@@ -277,17 +282,21 @@ class Session:
         from bridge.resolve.installed import IndexWithInstalled
         from bridge.resolve.preflight import check_solution, solution_warnings
 
-        self.check(wanted.requirements, channels, offered)
+        requirements, constraints, pins = (
+            self.bound(each, channels, offered)
+            for each in (wanted.requirements, (*wanted.constraints, *self._configured_constraints), pins)
+        )
+        self.check_files(requirements)
         others = offered.staying if offered is not None else ()
         has_urls = any(requirement.url is not None for requirement in wanted.requirements)
         catalog = self.catalog(channels, names, offered, wanted.hashes, has_urls=has_urls)
         try:
             found = (resolve if recorder is None else recorder.resolve)(
-                wanted.requirements,
+                requirements,
                 catalog,
                 foreign=[each.requirement for each in others],
                 retained=retained,
-                constraints=(*wanted.constraints, *self._configured_constraints),
+                constraints=constraints,
                 requires_python=wanted.requires_python,
                 kept=kept,
                 pins=pins,
@@ -297,7 +306,7 @@ class Session:
                 if local_path(url) is None:  # The missing package may be there.
                     raise failure from error
                 error.context = (*error.context, f"{failure.message}; the environment has packages from it")
-            raise self.explained(error, wanted.requirements) from error
+            raise self.explained(error, requirements, channels) from error
         if isinstance(catalog.index, IndexWithInstalled):
             self.warnings += [
                 f"{name} stays: {masked(url)} {'may not be built' if self.settings.no_build else 'does not answer'}"
@@ -319,27 +328,42 @@ class Session:
 
         return tuple(each for path in self.settings.constraints for each in read_constraints(Path(path), os.environ))
 
-    def check(
+    def bound(
         self,
         requirements: Sequence[algebra.Requirement],
         channels: Channels,
         offered: InstalledCandidates | None = None,
-    ) -> None:
-        """Refuse, before a solve, channels that are not configured and damaged local files."""
-        from bridge.resolve.preflight import check_channels
+    ) -> tuple[algebra.Requirement, ...]:
+        """The requirements with their channel clauses bound to channels; a channel not in this run is added, and told.
 
-        origins = {record.origin: record.origin for record in (offered.records if offered is not None else ())}
-        check_channels(requirements, origins | dict(zip(channels.urls, channels.texts, strict=True)))
+        Raises `UsageError` (`invalid-channel`).
+        """
+        from bridge.resolve.preflight import bound_to_channels
+
+        origins = {record.origin for record in (offered.records if offered is not None else ())}
+        before = channels.urls
+        bound = bound_to_channels(requirements, lambda name, clause: channels.reach(name, clause, offered=origins))
+        added = ", ".join(map(masked, channels.texts[len(before) :]))
+        if added:
+            self._tell_once([f"a requirement names {added}, which was added after the other channels"])
+        return bound
+
+    @staticmethod
+    def check_files(requirements: Sequence[algebra.Requirement]) -> None:
+        """Refuse damaged local files before a solve."""
         if any(requirement.url is not None for requirement in requirements):
             from bridge.resolve.local_files import check_local_files
 
             check_local_files(requirements)
 
-    def explained(self, error: NoSolutionError, requirements: Sequence[algebra.Requirement]) -> NoSolutionError:
-        """The error, with the candidates that later indexes have."""
+    def explained(
+        self, error: NoSolutionError, requirements: Sequence[algebra.Requirement], channels: Channels
+    ) -> NoSolutionError:
+        """The error, with the candidates that later channels and indexes have."""
         from bridge.index import Index
-        from bridge.resolve.preflight import with_other_indexes
+        from bridge.resolve.preflight import with_hidden_records, with_other_indexes
 
+        error = with_hidden_records(error, requirements, channels.hidden)
         urls = self.settings.index_urls
         if len(urls) < 2:
             return error

@@ -1,23 +1,12 @@
 """`Settings`: common options, environment variables and pip's configuration, resolved. Reads files only.
 
-An option beats `BRIDGE_<OPTION>`, which beats pip's configuration, which beats the default. pip's configuration is
-read as pip does (its files in order, then `PIP_*`), without importing pip.
-
-The first index that has a project serves it. Their order:
-
-1. an index given by option or `BRIDGE_INDEX_URL`, then the extra indexes; no other is asked;
-2. with extra indexes only: these, then the indexes of pip's configuration;
-3. pip's `index-url`, then its `extra-index-url`.
-
-The default index always comes last, so that a private project is never looked up in the public index first
-(dependency confusion). pip instead merges all indexes and takes the highest version.
+An option beats `BRIDGE_<OPTION>`, which beats pip's configuration, which beats conda's, which beats the default. pip's
+configuration is read as pip does (its files in order, then `PIP_*`), conda's as conda does, without importing either.
+`indexes` says in which order indexes serve.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib
-import importlib.util
 import os
 import re
 import sys
@@ -26,13 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, cast, get_args
-from urllib.parse import urlsplit
 
 from bridge.config.builds import BuildSettings, load_builds
+from bridge.config.condarc import CondaConfiguration, read_condarc
+from bridge.config.indexes import IndexStrategy, default_index, load_indexes
+from bridge.config.locations import public_locations
 from bridge.config.moments import parse_cutoff, parse_timestamp
+from bridge.config.network import load_network
 from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
-from bridge.secrets import SECRETS, masked
 from converters.target import SUBDIRS
 
 __all__ = [
@@ -61,15 +52,24 @@ class Settings:
     """The resolved common options. Times are in seconds.
 
     `index_urls` and `channels`: highest priority first, without secrets, which `bridge.secrets` keeps; `proxy` keeps
-    its own. `has_channels`: the user named channels. `exclude_newer`: milliseconds since the epoch; files published
-    then or later are excluded. `require_hashes` and `constraints` (files) come from pip's configuration.
+    its own. `default_indexes`: those of `index_urls` that the user did not name on the command line, but configured.
+    `project_indexes`: project → the only index that may serve it. `no_index`: files may not add an index either.
+    `has_channels`: the user named channels; `override_channels`: files may not add any. `conda`: what is configured
+    for conda only. `exclude_newer`: milliseconds since the epoch; files published then or later are excluded.
+    `require_hashes` and `constraints` (files) come from pip's configuration.
     """
 
     prefix: Path | None = None
     channels: tuple[str, ...] = ("conda-forge",)
     has_channels: bool = False
+    override_channels: bool = False
+    conda: CondaConfiguration = field(default_factory=CondaConfiguration)
     channel_priority: ChannelPriority = "strict"
     index_urls: tuple[str, ...] = ()
+    default_indexes: tuple[str, ...] = ()
+    project_indexes: Mapping[str, str] = field(default_factory=dict)
+    index_strategy: IndexStrategy = "first"
+    no_index: bool = False
     find_links: tuple[str, ...] = ()
     name_map: str | None = None
     platform: str | None = None
@@ -106,19 +106,25 @@ class Settings:
     progress: bool = True
     color: Color = "auto"
 
+    @property
+    def has_indexes(self) -> bool:
+        """Whether there is an index or a find-links location to take files from."""
+        return bool(self.index_urls or self.find_links or self.project_indexes)
+
 
 # The options of `load`, by parameter name. The second group is set only by BRIDGE_* or pip's configuration.
 # fmt: off
 OPTIONS = frozenset(
     {
-        "prefix", "channel", "channel_priority", "index_url", "extra_index_url", "name_map", "platform",
-        "virtual_package", "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside",
+        "prefix", "channel", "override_channels", "channel_priority", "index_url", "extra_index_url", "index",
+        "index_strategy", "find_links", "no_index", "name_map", "platform", "virtual_package",
+        "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside",
         "allow_clobber", "compile", "build_network",
         "allow_link_scripts", "allow_external_symlinks", "refuse_startup_code", "override_frozen",
         "lock_timeout", "durability", "json",
         "quiet", "verbose", "no_progress", "color",
 
-        "find_links", "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
+        "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
         "build_timeout", "build_confinement", "build_env",
     }
 )
@@ -136,27 +142,33 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     """
     if unknown := set(options) - OPTIONS:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
-    ask = Lookup(options, environ)
-    pip = PipConfiguration(environ)
-    prefix = ask.string("prefix") or environ.get("CONDA_PREFIX") or None
-    cutoff = ask.string("exclude_newer") or pip.value("uploaded-prior-to")
-    index_urls, find_links = _indexes(ask, pip)
+    ask, pip = Lookup(options, environ), PipConfiguration(environ)
+    prefix = _prefix(ask, environ)
+    conda = read_condarc(environ, prefix)
+    network = load_network(ask, pip, conda, environ)
+    indexes = load_indexes(ask, pip)
     return Settings(
-        prefix=None if prefix is None else Path(os.path.abspath(prefix)),
-        channels=_without_secrets(ask, "channel", ask.strings("channel")) or ("conda-forge",),
+        prefix=prefix,
+        channels=_channels(ask, conda),
         has_channels=bool(ask.strings("channel")),
-        channel_priority=cast("ChannelPriority", ask.choice("channel_priority", get_args(ChannelPriority), "strict")),
-        index_urls=_without_secrets(ask, "index_url", index_urls),
-        find_links=_without_secrets(ask, "find_links", find_links),
-        name_map=next(iter(_without_secrets(ask, "name_map", filter(None, [ask.string("name_map")]))), None),
+        override_channels=ask.flag("override_channels"),
+        conda=conda,
+        channel_priority=_priority(ask, conda),
+        index_urls=indexes.urls,
+        default_indexes=indexes.default,
+        project_indexes=indexes.of_projects,
+        index_strategy=indexes.strategy,
+        no_index=indexes.is_none,
+        find_links=indexes.find_links,
+        name_map=next(iter(public_locations(ask, "name_map", filter(None, [ask.string("name_map")]))), None),
         platform=_platform(ask),
         virtual_packages=_virtual_packages(ask),
         prefer=cast("Prefer", ask.choice("prefer", get_args(Prefer), "conda")),
         only=_only(ask),
-        exclude_newer=None if cutoff is None else _cutoff(ask, cutoff, time.time() if now is None else now),
-        offline=ask.flag("offline"),
+        exclude_newer=_cutoff(ask, pip, time.time() if now is None else now),
+        **network,
         no_build=ask.flag("no_build"),
-        builds=load_builds(ask, pip, offline=ask.flag("offline")),
+        builds=load_builds(ask, pip, offline=network["offline"]),
         require_hashes=pip.flag("require-hashes"),
         constraints=pip.values("constraint"),
         pre=ask.flag("pre"),
@@ -172,12 +184,6 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         lock_timeout=ask.number("lock_timeout", 60.0),
         durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
         cache_dir=_cache_dir(ask, environ),
-        ca_bundle=ask.string("ca_bundle") or pip.value("cert") or _first(environ, _CA_VARIABLES),
-        client_cert=ask.string("client_cert") or pip.value("client-cert"),
-        proxy=ask.string("proxy") or pip.value("proxy"),
-        trusted_hosts=ask.strings("trusted_host") or pip.values("trusted-host"),
-        timeout=ask.number("timeout", pip.number("timeout", "default-timeout", default=15.0), above_zero=True),
-        retries=ask.number("retries", pip.number("retries", default=3)),
         json=ask.flag("json"),
         quiet=ask.flag("quiet"),
         verbose=ask.flag("verbose"),
@@ -186,11 +192,19 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     )
 
 
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+def _channels(ask: Lookup, conda: CondaConfiguration) -> tuple[str, ...]:
+    """The channels given, else those of conda's configuration. Raises `UsageError`."""
+    given = ask.strings("channel")
+    if ask.flag("override_channels") and not given:
+        raise UsageError(
+            "override-channels", "--override-channels without a channel", hint="name the channels to use with -c"
+        )
+    return public_locations(ask, "channel", given or conda.channels) or ("conda-forge",)
 
 
-def _first(environ: Mapping[str, str], names: Iterable[str]) -> str | None:
-    return next((environ[name] for name in names if environ.get(name)), None)
+def _priority(ask: Lookup, conda: CondaConfiguration) -> ChannelPriority:
+    default = conda.channel_priority or "strict"
+    return cast("ChannelPriority", ask.choice("channel_priority", get_args(ChannelPriority), default))
 
 
 class Lookup:
@@ -293,72 +307,19 @@ def _only(ask: Lookup) -> dict[str, str]:
     return found
 
 
-def _cutoff(ask: Lookup, text: str, now: float) -> int:
+def _prefix(ask: Lookup, environ: Mapping[str, str]) -> Path | None:
+    named = ask.string("prefix") or environ.get("CONDA_PREFIX")
+    return Path(os.path.abspath(named)) if named else None
+
+
+def _cutoff(ask: Lookup, pip: PipConfiguration, now: float) -> int | None:
+    text = ask.string("exclude_newer") or pip.value("uploaded-prior-to")
+    if text is None:
+        return None
     try:
         return parse_cutoff(text, now)
     except ValueError as error:
         raise ask.wrong("exclude_newer", text, str(error)) from error
-
-
-def _indexes(ask: Lookup, pip: PipConfiguration) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The indexes and find-links of this run, in the order of the module docstring."""
-    named, extra, links = ask.string("index_url"), ask.strings("extra_index_url"), ask.strings("find_links")
-    if named is not None:
-        return _unique((named, *extra)), links
-    if pip.flag("no-index"):
-        configured: tuple[str, ...] = ()
-    elif pip_named := pip.value("index-url", "pypi-url"):
-        configured = (pip_named, *pip.values("extra-index-url"))
-    else:
-        configured = (*pip.values("extra-index-url"), default_index())
-    return _unique((*extra, *configured)), links or pip.values("find-links")
-
-
-def _without_secrets(ask: Lookup, key: str, urls: Iterable[str]) -> tuple[str, ...]:
-    """URLs without their secrets, which are kept for requests. Raises `UsageError`."""
-    found = []
-    for url in urls:
-        try:
-            if "://" in url or (key != "channel" and _SCHEME.match(url) and not os.path.exists(url)):
-                url = SECRETS.learn(url)  # noqa: PLW2901 - finds passwords that make a URL malformed
-                _check_place(url)
-            found.append(url)
-        except ValueError as error:
-            raise ask.wrong(key, masked(url), f"a URL: {error}") from error
-    return tuple(found)
-
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-
-
-def _check_place(url: str) -> None:
-    """Raise `ValueError` for a URL without a host or with an invalid port."""
-    parts = urlsplit(url)
-    if parts.scheme != "file" and not parts.hostname:
-        raise ValueError("it has no host")
-    try:
-        _ = parts.port  # The property validates.
-    except ValueError:
-        raise ValueError("its port is invalid") from None  # The text may contain part of a password.
-
-
-def _unique(urls: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(urls))
-
-
-def default_index() -> str:
-    """The URL of the default index: a constant of pypi-simple.
-
-    Importing that package takes a quarter of a second, so the constant is read from its source if possible.
-    """
-    spec = importlib.util.find_spec("pypi_simple")
-    if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
-        for node in ast.parse(Path(spec.origin).read_bytes()).body:
-            if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Constant):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if any(isinstance(target, ast.Name) and target.id == "PYPI_SIMPLE_ENDPOINT" for target in targets):
-                    return str(node.value.value)
-    return str(importlib.import_module("pypi_simple").PYPI_SIMPLE_ENDPOINT)
 
 
 def _cache_dir(ask: Lookup, environ: Mapping[str, str]) -> Path:

@@ -45,7 +45,7 @@ class Client(Pool):
     `requests` counts network requests, redirects and retries included; `metadata` stores small values between runs.
 
     :param settings: uses `cache_dir`, `offline`, `timeout`, `retries`, `ca_bundle`, `client_cert`, `proxy`,
-        `trusted_hosts`, and the credentials in `index_urls` and `find_links`.
+        `trusted_hosts`, and the credentials in `index_urls`, `project_indexes` and `find_links`.
     :param backoff: seconds before the first retry, ±50 %; doubles with each retry.
 
     Raises `UsageError` (`certificate-file`) if the CA bundle or the client certificate does not exist.
@@ -61,7 +61,7 @@ class Client(Pool):
         self.metadata = BlobStore(settings.cache_dir / "metadata", root=settings.cache_dir)
         self._backoff = backoff
         self._closed = threading.Event()
-        for url in (*settings.index_urls, *settings.find_links):
+        for url in (*settings.index_urls, *settings.project_indexes.values(), *settings.find_links):
             if self._local(url) is None:
                 self._learn(url)
         self._rangeless: set[tuple[str, str, int]] = set()

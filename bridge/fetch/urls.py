@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bridge.errors import UnsafeInputError
 from bridge.secrets import masked
 
-__all__ = ["check_file_name", "check_link", "file_name", "host_url", "is_trusted", "local_path"]
+__all__ = ["check_file_name", "check_link", "file_name", "is_trusted", "local_path"]
 
 _NEAR_HOST = re.compile(r"(?:127\.|0\.0\.0\.0\Z|169\.254\.|::1\Z|::\Z|::ffff:127\.|fe80:)")
 _PORTS = {"http": 80, "https": 443}
 _MAX_COMPONENT = 255  # bytes
-
-
-def host_url(cache: Path) -> str:
-    """The URL of the channel `host`, a directory of the cache (`bridge.channels.host.HostChannel`)."""
-    return (cache / "host").absolute().as_uri()
 
 
 def local_path(location: str) -> str | None:

@@ -1,8 +1,8 @@
 """Package indexes: the files of a project and their METADATA, with as few requests as possible.
 
-The first index that has a project serves it alone (dependency confusion). Only "not found" leads to the next index: one
-that cannot be reached, or refuses, is an error. Files of `find_links` are added to those of that index, as in pip and
-uv.
+By the strategy `first`, the first index that has a project serves it alone (dependency confusion); by `best`, all do,
+as in pip. Only "not found" leads to the next index: one that cannot be reached, or refuses, is an error. Files of
+`find_links` are added, as in pip and uv. A project that is bound to one index comes from there alone.
 """
 
 from __future__ import annotations
@@ -23,18 +23,13 @@ from bridge.errors import BuildError, IntegrityError, NetworkError, UnsafeInputE
 from bridge.faults import faults
 from bridge.fetch.client import Client
 from bridge.fetch.memo import Memo
-from bridge.fetch.responses import Page, Progress
+from bridge.fetch.responses import Progress
 from bridge.fetch.urls import local_path
-from bridge.index.naming import normal, page_url
+from bridge.index.listings import Listings
+from bridge.index.naming import normal
 from bridge.index.simple_api import (
-    ACCEPT,
-    MAX_PAGE,
-    PageListing,
-    Source,
     Status,
-    directory_listing,
     file_of_link,
-    parse_page,
 )
 from bridge.index.typed import check_promises, of_another_project
 from bridge.model import IndexFile
@@ -45,6 +40,7 @@ from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metad
 
 if TYPE_CHECKING:
     from bridge.config import Settings
+    from bridge.config.indexes import IndexStrategy
     from bridge.index.sdists import SdistSource
     from bridge.index.source_trees import SourceTrees
     from bridge.sdists.build.project import Requirements
@@ -61,12 +57,11 @@ class Index:
 
     :param urls: of Simple APIs, highest priority first; `file:` URLs and paths of directories too.
     :param find_links: directories of archives, or pages that link to archives.
+    :param strategy: `first` or `best`. `of_projects`: project → the URL of the only index that may serve it.
     :param locked: project → its files, if a lock names them: no index is read for these projects.
     :param tell: called with notices for the user before an sdist is built.
     :param building: the builds for which this index finds requirements.
     :param solver: finds the requirements of a build, given an index and the settings; without it nothing can be built.
-
-    `skipped` maps the names of dropped files to the reason, `statuses` projects to their status (PEP 792).
     """
 
     def __init__(
@@ -75,6 +70,8 @@ class Index:
         urls: Sequence[str],
         find_links: Sequence[str] = (),
         *,
+        strategy: IndexStrategy = "first",
+        of_projects: Mapping[str, str] | None = None,
         locked: Mapping[str, Sequence[IndexFile]] | None = None,
         tell: Callable[[str], None] = lambda _: None,
         building: tuple[str, ...] = (),
@@ -82,16 +79,21 @@ class Index:
     ) -> None:
         self._client = client
         self._tell, self._building, self._solver = tell, building, solver
-        self._urls = tuple(map(SECRETS.kept_public, urls))
-        self._find_links = tuple(map(SECRETS.kept_public, find_links))
+        self._listings = Listings(client, urls, find_links, strategy=strategy, of_projects=of_projects)
         self._locked = dict(locked or {})
-        self.skipped: dict[str, str] = {}
-        self.statuses: dict[str, Status] = {}
-
         self._files: Memo[str, tuple[IndexFile, ...]] = Memo(self._find, client)
-        self._flat: Memo[str, dict[str, tuple[IndexFile, ...]]] = Memo(self._read_flat, client)
         self._typed: Memo[tuple[str, str], IndexFile] = Memo(self._read_url, client)
         self._metadata: Memo[IndexFile, CoreMetadata] = Memo(self._read_metadata, client)
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """The names of dropped files, each with the reason."""
+        return self._listings.skipped
+
+    @property
+    def statuses(self) -> Mapping[str, Status]:
+        """The status of each project that has one (PEP 792)."""
+        return self._listings.statuses
 
     def files(self, project: str) -> tuple[IndexFile, ...]:
         """Return the wheels and sdists of a project, by any spelling of its name; `()` if no index has it.
@@ -145,8 +147,16 @@ class Index:
         if self._solver is None:
             raise BuildError("build-failed", "this index has no solver for the requirements of a build")
         building = (*self._building, key) if key else self._building
+        listings = self._listings
         index = Index(
-            self._client, self._urls, self._find_links, tell=self._tell, building=building, solver=self._solver
+            self._client,
+            listings.urls,
+            listings.find_links,
+            strategy=listings.strategy,
+            of_projects=listings.of_projects,
+            tell=self._tell,
+            building=building,
+            solver=self._solver,
         )
         return self._solver(index, self._client.settings)
 
@@ -198,79 +208,10 @@ class Index:
             raise of_another_project(url, project, f"it is the project {file.project}")
         return file
 
-    # Files.
-
     def _find(self, project: str) -> tuple[IndexFile, ...]:
         if project in self._locked:
             return tuple(self._locked[project])
-        linked = [file for location in self._find_links for file in self._flat.get(location).get(project, ())]
-        try:
-            served = self._serve(project)
-        except NetworkError as error:
-            if error.id != "offline" or not linked:
-                raise
-            served = ()
-        named = {file.filename for file in linked}
-        return (*linked, *(file for file in served if file.filename not in named))
-
-    def _serve(self, project: str) -> tuple[IndexFile, ...]:
-        """Return the files of the first index that has the project."""
-        for base in self._urls:
-            path = local_path(base)
-            if path is None:
-                page = self._client.get(page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE)
-                files = None if page is None else self._parse(page, base, project)
-            else:
-                files = self._local_files(Path(path), base, project)
-            if files is not None:
-                return files
-        return ()
-
-    def _source(self, url: str, origin: str, project: str | None) -> Source:
-        hosts = self._client.settings.trusted_hosts
-        return Source(url=url, origin=origin, project=project, trusted_hosts=hosts)
-
-    def _parse(self, page: Page, origin: str, project: str | None) -> tuple[IndexFile, ...]:
-        content_type = page.headers.get("content-type", "")
-        return self._accept(
-            parse_page(page.content, content_type, self._source(page.base or page.url, origin, project)), project
-        )
-
-    def _accept(self, listing: PageListing, project: str | None = None) -> tuple[IndexFile, ...]:
-        self.skipped.update(listing.dropped)
-        if project is not None and listing.status is not None:
-            self.statuses[project] = listing.status
-        return listing.files
-
-    def _local_files(self, root: Path, origin: str, project: str) -> tuple[IndexFile, ...] | None:
-        """Return a project's files below a directory: by `<project>/index.html`, else the files of `<project>/`."""
-        if not root.is_dir():
-            hint = "correct the path or remove the index from the configuration; bridge does not skip to the next index"
-            raise NetworkError("index-missing", f"there is no package index at {root}", hint=hint)
-        directory = root.resolve() / project
-        page = self._client.get((directory / "index.html").as_uri(), max_bytes=MAX_PAGE)
-        if page is not None:
-            return self._parse(page, origin, project)
-        if not directory.is_dir():
-            return None
-        return self._accept(directory_listing(directory, self._source(directory.as_uri(), origin, project)))
-
-    def _read_flat(self, location: str) -> dict[str, tuple[IndexFile, ...]]:
-        """Read a find-links location, by project. A missing one is noted in `skipped`, as in pip."""
-        local = local_path(location)
-        path = None if local is None else Path(local).resolve()
-        if path is not None and path.is_dir():
-            files = self._accept(directory_listing(path, self._source(path.as_uri(), location, None)))
-        else:
-            page = self._client.get(location if path is None else path.as_uri(), max_bytes=MAX_PAGE)
-            if page is None:
-                self.skipped[masked(location)] = "there is no such directory or page"
-                return {}
-            files = self._parse(page, location, None)
-        groups: dict[str, list[IndexFile]] = {}
-        for file in files:
-            groups.setdefault(file.project, []).append(file)
-        return {project: tuple(group) for project, group in groups.items()}
+        return self._listings.files(project)
 
     def _read_url(self, key: tuple[str, str]) -> IndexFile:
         url, project = SECRETS.kept_public(key[0]), key[1]
@@ -279,7 +220,7 @@ class Index:
         path = local_path(url)
         link = url if path is None or "://" in url else Path(path).resolve().as_uri()
         try:
-            file = file_of_link(link, self._source(link, "", project))
+            file = file_of_link(link, self._listings.source(link, "", project))
         except ValueError as error:
             raise of_another_project(url, project, str(error)) from error
         if path is None and file.sha256 is not None:

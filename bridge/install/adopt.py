@@ -248,7 +248,7 @@ def _wheel_name(distribution: Distribution) -> str:
 def _served(whole: _Adoptable, state: PrefixState, sources: Sources) -> IndexFile | None:
     """Return the wheel on an index whose content equals the installed files."""
     settings = sources.session.settings
-    if not settings.index_urls and not settings.find_links:
+    if not settings.has_indexes:
         return None
     expected = parse_wheel_name(_wheel_name(whole.distribution))
     for file in sources.session.index.files(whole.distribution.name):

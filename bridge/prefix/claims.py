@@ -244,12 +244,13 @@ def claims_of(state: PrefixState, *, without: Collection[Installed | Distributio
     single = [(answering[each.path], each) for each in state.distributions if not coverage[each.path]]
     for owner, distribution in single:
         by_path.add(owner, Entries.of(distribution.entries or ()))
+    claimed = by_path.keys()
     mentioned = frozenset(
         path
         for each in state.distributions
         if coverage[each.path]
         for path in paths_of(each.entries or ())
-        if path not in by_path
+        if path not in claimed
     )
     return Claims(
         owners=(*recorded, *(owner for owner, _ in single)),

@@ -18,6 +18,7 @@ _SUBDIR = re.compile(
 )
 _UNKNOWN = frozenset({"", "<unknown>", "unknown", "None"})  # conda's values for a package without a channel
 _OURS = "host"
+_OUR_BUILDS = re.compile(r"host_[0-9a-f]{8}_0_cp\d+t?\Z|0_cp\d+t?\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(?:/[\w.-]+)*\Z", re.ASCII)
 _NO_CHANNELS = frozenset({"pypi", "local", "defaults"})  # names of something else, or of several channels
 
@@ -30,7 +31,15 @@ def channel_of(document: Mapping[str, object]) -> str:
         if "://" in parent and _SUBDIR.match(subdir):
             return parent
     channel, _, subdir = written.rpartition("/")
-    return channel.rstrip("/") if channel and _SUBDIR.match(subdir) else written
+    channel = channel.rstrip("/") if channel and _SUBDIR.match(subdir) else written
+    return _OURS if _is_old_host(channel, document) else channel
+
+
+def _is_old_host(channel: str, document: Mapping[str, object]) -> bool:
+    """Whether the channel is the directory of `host` in a cache, which bridge recorded before it recorded the name."""
+    is_there = channel.startswith("file:") and channel.endswith(f"/{_OURS}")
+    is_ours = _text(document, "name") in {"python", "python_abi"} and _OUR_BUILDS.match(_text(document, "build"))
+    return is_there and bool(is_ours)
 
 
 def is_channel(origin: str) -> bool:

@@ -16,6 +16,7 @@ from rattler import MatchSpec, PackageRecord, Version, VersionSpec
 from rattler.package import BuildString
 
 from bridge.channels.panics import as_value_error
+from bridge.config.channel_names import ends_with
 from bridge.errors import UsageError
 from converters.record import Record
 
@@ -36,7 +37,11 @@ def conda_version(text: str) -> Version | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CondaSpec:
-    """A parsed MatchSpec. `versions` is rattler's; `build` and `build_number` are predicates on a record's."""
+    """A parsed MatchSpec. `versions` is rattler's; `build` and `build_number` are predicates on a record's.
+
+    `channel` is a name or a URL; `origins` are the origins of the channels that it names in this run: without them,
+    every origin that ends with the name fits.
+    """
 
     text: str
     name: str
@@ -44,6 +49,7 @@ class CondaSpec:
     build: Callable[[str], object] | None = None
     build_number: Callable[[int], bool] | None = None
     channel: str | None = None
+    origins: frozenset[str] = frozenset()
     subdir: str | None = None
     extras: tuple[str, ...] = ()
     condition: str | None = None
@@ -67,14 +73,16 @@ class CondaSpec:
         return parsed is not None and self.versions.matches(parsed)
 
     def accepts_build(self, build: str, build_number: int, origin: str = "", subdir: str = "") -> bool:
-        """Match the other clauses. `origin` is the channel's URL; a channel clause names its last part or all of it."""
+        """Match the other clauses. `origin` is the channel's URL or name."""
         if self.build is not None and not self.build(build):
             return False
         if self.build_number is not None and not self.build_number(build_number):
             return False
         if self.subdir is not None and subdir != self.subdir:
             return False
-        return self.channel is None or self.channel in _channel_names(origin)
+        if self.channel is None:
+            return True
+        return origin in self.origins if self.origins else ends_with(origin, self.channel)
 
     def accepts_artifact(self, record: Record) -> bool:
         """Match the clauses on the file itself. A record without the field does not match."""
@@ -138,7 +146,7 @@ def parse_conda(text: str) -> CondaSpec:
         versions=versions,
         build=build,
         build_number=_number_matcher(number) if number else None,
-        channel=spec.channel.name if spec.channel is not None else None,
+        channel=_channel_of(spec, text),
         subdir=spec.subdir,
         extras=tuple(spec.extras or ()),
         condition=str(spec.condition) if spec.condition is not None else None,
@@ -252,9 +260,10 @@ def _number_matcher(text: str) -> Callable[[int], bool]:
     return lambda number: compare(number, bound)
 
 
-@lru_cache(maxsize=1024)
-def _channel_names(origin: str) -> tuple[str, ...]:
-    """Return the names of a channel: its URL, its last part, `owner/name` of nested ones."""
-    url = origin.rstrip("/")
-    parts = url.split("/")
-    return (url, parts[-1], "/".join(parts[-2:]))
+def _channel_of(spec: MatchSpec, text: str) -> str | None:
+    """Return the clause on the channel: the URL if the text has it, or a path; else the name, whose host is a guess."""
+    if spec.channel is None:
+        return None
+    name, url = str(spec.channel.name), str(spec.channel.base_url).rstrip("/")
+    is_url = "://" in text and url.partition("://")[2].lower() in text.lower()
+    return url if is_url or name.startswith(("/", "./", "../", "~")) else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +13,7 @@ from packaging.markers import Marker
 from bridge.errors import BridgeError, NoSolutionError, UnsafeInputError
 from bridge.fetch.urls import local_path
 from bridge.model import IndexFile, Resolution
-from bridge.requirements.algebra import Requirement, marker_holds
+from bridge.requirements.algebra import CondaSpec, Requirement, marker_holds
 from bridge.requirements.wanted import Wanted
 from bridge.secrets import Address, masked
 from converters.record import Record
@@ -20,45 +21,60 @@ from converters.record import Record
 if TYPE_CHECKING:
     from bridge.index.simple_api import Status
 
-__all__ = ["check_channels", "check_solution", "solution_warnings", "with_other_indexes"]
+__all__ = ["bound_to_channels", "check_solution", "solution_warnings", "with_hidden_records", "with_other_indexes"]
 
 _MANY = 3
+_WORD = re.compile(r"[a-z0-9_][a-z0-9_.-]*[a-z0-9_]")
 
 
-def check_channels(requirements: Iterable[Requirement], origins: Mapping[str, str]) -> None:
-    """Check that each channel named in a requirement is configured.
+def bound_to_channels(
+    requirements: Iterable[Requirement], reach: Callable[[str, str], frozenset[str]]
+) -> tuple[Requirement, ...]:
+    """Return the requirements, each channel clause with the origins of the channels that it names.
 
-    :param origins: URL → display name, of the channels and of the origins of installed packages.
-
-    Raises `NoSolutionError` (`no-solution`).
+    :param reach: (conda name, channel clause) → those origins; it lets these channels serve the name.
     """
-    for requirement in requirements:
-        spec = requirement.conda
-        if spec is not None and spec.url is not None:
-            _check_url(requirement.text, spec.url, origins)
-        if spec is None or spec.channel is None:
-            continue
-        anything = replace(spec, build=None, build_number=None, subdir=None)
-        if not any(anything.accepts_build("", 0, origin) for origin in origins):
-            raise _unconfigured(requirement.text, f"asks for the channel {spec.channel}, which", spec.channel, origins)
+    return tuple(
+        requirement if requirement.conda is None else replace(requirement, conda=_bound(requirement.conda, reach))
+        for requirement in requirements
+    )
 
 
-def _check_url(text: str, url: str, origins: Mapping[str, str]) -> None:
-    """Check that a conda package given by its URL is from a configured channel: its record has to be read."""
-    channel = url.rsplit("/", 2)[0]
-    if not any(channel == origin.rstrip("/") for origin in origins):
-        raise _unconfigured(masked(text), "is a package of a channel that", masked(channel), origins)
+def _bound(spec: CondaSpec, reach: Callable[[str, str], frozenset[str]]) -> CondaSpec:
+    if spec.url is not None:
+        reach(spec.name, spec.url.rsplit("/", 2)[0])  # the package's record has to be read
+    return spec if spec.channel is None else replace(spec, origins=reach(spec.name, spec.channel))
 
 
-def _unconfigured(requested: str, what: str, channel: str, origins: Mapping[str, str]) -> NoSolutionError:
-    configured = ", ".join(dict.fromkeys(map(masked, origins.values()))) or "none"
-    facts = [f"you ask for `{requested}`", f"the channel {channel} is not configured"]
+def with_hidden_records(
+    error: NoSolutionError, requirements: Iterable[Requirement], hidden: Callable[[str], Sequence[Record]]
+) -> NoSolutionError:
+    """Add to an error which records strict channel priority leaves out, of the names that the explanation mentions.
+
+    :param hidden: conda name → the records that an earlier channel with the name hides.
+    """
+    steps = error.objects.get("derivation")
+    said = " ".join(str(step) for step in steps) if isinstance(steps, list) else ""
+    named = {each.conda.name: each for each in requirements if each.conda is not None}
+    facts, clauses = [], []
+    for name in dict.fromkeys((*named, *_WORD.findall(said))):
+        records = [each for each in hidden(name) if name not in named or named[name].accepts(each.version)]
+        by_channel: dict[str, list[str]] = {}
+        for record in records:
+            by_channel.setdefault(record.origin, []).append(record.version)
+        for channel, versions in by_channel.items():
+            shown = _range(list(dict.fromkeys(versions)))
+            facts.append(f"{masked(channel)} has {name} {shown}, which strict priority hides behind an earlier channel")
+            clauses.append(f"`{masked(channel)}::{name}`")
+    if not facts:
+        return error
+    hint = f"--channel-priority flexible, or ask for {' or '.join(clauses[:_MANY])}"
     return NoSolutionError(
-        "no-solution",
-        f"`{requested}` {what} is not configured",
-        context=(f"channels: {configured}",),
-        hint=f"add it with -c {channel}",
-        objects={"derivation": [{"because": facts, "so": "there is no solution"}]},
+        error.id,
+        error.message,
+        context=(*error.context, *facts),
+        hint=f"{error.hint}; {hint}" if error.hint else hint,
+        objects=error.objects,
     )
 
 

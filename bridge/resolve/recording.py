@@ -198,6 +198,7 @@ def _requirement(requirement: Requirement) -> dict[str, object]:
         "kind": requirement.kind,
         "bound": requirement.bound,
         "conda": masked(requirement.conda.text) if requirement.conda is not None else None,
+        "origins": sorted(map(masked, requirement.conda.origins)) if requirement.conda is not None else [],
         "specifier": str(requirement.specifier) if requirement.specifier is not None else None,
         "extras": list(requirement.extras),
         "marker": str(requirement.marker) if requirement.marker is not None else None,

@@ -7,7 +7,7 @@ lacks does not exist.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from packaging.markers import InvalidMarker, Marker
@@ -185,6 +185,7 @@ def _text(value: object) -> str:
 
 def _requirement(data: Mapping[str, Any]) -> Requirement:
     text, specifier, marker = _text_or_none(data["conda"]), data["specifier"], data["marker"]
+    origins = _texts(data.get("origins", []))
     assert data["kind"] in ("matchspec", "pep508", "either"), "a requirement has no kind"
     assert text is not None or data["kind"] == "pep508", "a MatchSpec has no text"
     assert data["bound"] in (None, "conda", "wheel"), "a requirement is bound to no ecosystem"
@@ -194,7 +195,7 @@ def _requirement(data: Mapping[str, Any]) -> Requirement:
             name=_text(data["name"]),
             kind=data["kind"],
             bound=data["bound"],
-            conda=None if text is None else parse_conda(text),
+            conda=None if text is None else replace(parse_conda(text), origins=frozenset(origins)),
             specifier=None if specifier is None else SpecifierSet(specifier),
             extras=_texts(data["extras"]),
             marker=None if marker is None else Marker(marker),

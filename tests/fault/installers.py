@@ -23,6 +23,7 @@ from tests.support.builders import install_record, make_conda, make_repodata, ma
 from tests.support.command_line import Bridge, Ran, clean_environment
 from tests.support.distributions import conda_records, damage, seen_by_python
 from tests.support.environments import MINOR, SITE, Environment
+from tests.support.pip import pip_of
 
 __all__ = ["Walk", "main"]
 
@@ -94,7 +95,7 @@ class Walk:
         self.steps.append(" ".join(words).replace(str(self.folder), "") + f"   # exit {ran.returncode}")
 
     def _pip(self, *words: str) -> None:
-        self._other(sys.executable, "-m", "pip", "--python", str(self.root / "bin/python"), *words)
+        self._other(*pip_of(self.root / "bin/python"), *words)
 
     def pip_install(self) -> None:
         self._pip("install", "--no-index", "--find-links", str(self.folder / "wheels"), self._spec())

@@ -22,6 +22,7 @@ from installer.sources import WheelFile
 from tests.support.binaries import elf
 from tests.support.builders import make_conda, make_repodata, make_wheel
 from tests.support.command_line import clean_environment
+from tests.support.pip import pip_of
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 DIGITS = MINOR.replace(".", "")
@@ -103,7 +104,7 @@ class Environment:
 
     def pip(self, *words: object) -> None:
         """Run pip on this environment; it is this python's pip, so that the environment needs none."""
-        command = [sys.executable, "-m", "pip", "--python", str(self.python), *map(str, words)]
+        command = [*pip_of(self.python), *map(str, words)]
         common = ["--no-index", "--disable-pip-version-check", "-q"] if "install" in command else ["-q"]
         subprocess.run([*command, *common], check=True, capture_output=True, env=clean_environment())
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from tests.support.builders import install_distribution, make_python, make_repod
 from tests.support.command_line import Bridge, clean_environment
 from tests.support.distributions import damage
 from tests.support.environments import MINOR, SITE, Environment
+from tests.support.pip import pip_of
 
 FILES = {"demo/__init__.py": b"X = 1\n", "demo/data.txt": b"text"}
 
@@ -33,8 +33,7 @@ def bridge(tmp_path: Path) -> Bridge:
 
 def pip(environment: Environment, *words: object) -> None:
     """The pip of this interpreter, acting on the environment behind bridge's back."""
-    python = str(environment.root / "bin" / "python")
-    command = [sys.executable, "-m", "pip", "--python", python, *map(str, words)]
+    command = [*pip_of(environment.root / "bin/python"), *map(str, words)]
     subprocess.run(command, check=True, capture_output=True, env=clean_environment())
 
 

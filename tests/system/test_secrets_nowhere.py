@@ -214,10 +214,12 @@ def test_secrets_that_come_from_elsewhere(site: Site) -> None:
 def test_a_later_run_gets_them_again_from_the_configuration(site: Site) -> None:
     """Records have no secrets; what names the channel and the index has, and without it the error says what to give."""
     environ: dict[str, Any] = {"BRIDGE_CHANNEL": site.channel, "BRIDGE_INDEX_URL": site.index}
-    site("remove", "-p", site.prefix, "tool", **environ)
-    site("install", "-p", site.prefix, "tool", "one", **environ)
-    site("remove", "-p", site.prefix, "tool", **environ)
-    ran = site("install", "-p", site.prefix, "tool", status=10, BRIDGE_INDEX_URL=site.index)
+    own = site.folder / "later"  # what other tests look at stays as it is
+    site("create", "-p", own, *site.places, f"python={MINOR}", "tool", "one")
+    site("remove", "-p", own, "tool", **environ)
+    site("install", "-p", own, "tool", "one", **environ)
+    site("remove", "-p", own, "tool", **environ)
+    ran = site("install", "-p", own, "tool", status=10, BRIDGE_INDEX_URL=site.index)
     assert "-c" in ran.err
     ran = site("resolve", "-c", site.channel, "--index-url", f"{site.server.url}/simple/", "python", "one", status=10)
     assert "give a user and a password" in ran.err

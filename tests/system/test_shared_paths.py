@@ -17,6 +17,7 @@ from tests.support.builders import install_distribution, make_conda, make_repoda
 from tests.support.command_line import Bridge, clean_environment
 from tests.support.distributions import damage, seen_by_python
 from tests.support.environments import SITE, Environment
+from tests.support.pip import pip_of
 
 NAMESPACE = b"__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
 SHARED_PATHS = {
@@ -96,8 +97,7 @@ def test_adopting_both_where_pip_compiled_the_shared_module(bridge: Bridge, envi
         made = make_wheel(
             environment.work, name, "1.0", files={"tests/__init__.py": b"", f"tests/{name}.py": b"X = 1\n"}
         )
-        python = str(environment.root / "bin/python")
-        command = [sys.executable, "-m", "pip", "--python", python, "install", "--no-index", "--compile", str(made)]
+        command = [*pip_of(environment.root / "bin/python"), "install", "--no-index", "--compile", str(made)]
         subprocess.run(command, check=True, capture_output=True, env=clean_environment())
     bytecode = next((environment.root / SITE / "tests/__pycache__").glob("__init__.*"))
     done(bridge, "adopt", environment, "one")
@@ -127,8 +127,8 @@ def test_install_that_adopts_a_shared_path_keeps_the_other(bridge: Bridge, envir
 
 
 def test_install_that_adopts_its_own_project_replaces_it_alone(bridge: Bridge, environment: Environment) -> None:
-    command = ["-m", "pip", "--python", f"{environment.root}/bin/python", "install", "--no-deps", "--no-index"]
-    subprocess.run([sys.executable, *command, archive(environment, "one")], check=True, env=clean_environment())
+    command = [*pip_of(environment.root / "bin/python"), "install", "--no-deps", "--no-index"]
+    subprocess.run([*command, archive(environment, "one")], check=True, env=clean_environment())
     by_pip(environment, "two")
     done(bridge, "install", environment, "--adopt", archive(environment, "one"))
     assert is_whole(environment, "one", "two")

@@ -3,7 +3,7 @@
 It allows environments where no conda channel can be reached.
 """
 
-from bridge.channels.host.channel import HostChannel
+from bridge.channels.host.channel import HOST, HostChannel
 from bridge.channels.host.layout import Interpreter
 
-__all__ = ["HostChannel", "Interpreter"]
+__all__ = ["HOST", "HostChannel", "Interpreter"]

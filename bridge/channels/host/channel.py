@@ -17,7 +17,10 @@ from bridge.errors import FaultError, IntegrityError
 from converters.errors import UnsafeInputError
 from converters.record import Record, conda_record
 
-__all__ = ["HostChannel"]
+__all__ = ["HOST", "HostChannel"]
+
+HOST = "host"
+"""The origin of its records: the name and not the directory, which moves with the cache."""
 
 
 class HostChannel:
@@ -26,8 +29,6 @@ class HostChannel:
     Each archive has its record in a file beside it. Safe for several processes: they publish equal files atomically.
     """
 
-    name = "host"
-
     def __init__(self, cache: Path, *, packs_late: bool = False) -> None:
         """:param cache: the directory, inside bridge's cache; created when something is packed.
         :param packs_late: return the record of a python before it is packed, without hash and size; a thread packs it,
@@ -35,7 +36,6 @@ class HostChannel:
         """
         self._cache = cache.absolute()
         self._root = self._cache.parent
-        self.url = self._cache.as_uri()
         self._packs_late = packs_late
         self._packing: dict[Path, tuple[Record, Future[Record]]] = {}
         self._packer = ThreadPoolExecutor(1, thread_name_prefix="bridge-pack")
@@ -97,7 +97,7 @@ class HostChannel:
             size = fs.lstat_regular(path, root=self._root).st_size
             if document["sha256"] != _digest(content) or size != content["size"]:
                 return None
-            return conda_record(content | _location(path), origin=self.url)
+            return conda_record(content | _location(path), origin=HOST)
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, UnsafeInputError):
             return None
 
@@ -120,7 +120,7 @@ class HostChannel:
             prepared = pack.PreparedPython(layout)
         except OSError as error:
             raise _pack_failed(error) from error
-        record = conda_record(dict(prepared.index) | _location(path), origin=self.url)
+        record = conda_record(dict(prepared.index) | _location(path), origin=HOST)
         self._packing[path] = record, self._packer.submit(self._publish, path, prepared.write)
         return record
 
@@ -135,7 +135,7 @@ class HostChannel:
         content = dict(index) | {"sha256": fs.hash_regular(path, root=self._root), "size": size}
         document = json.dumps({"record": content, "sha256": _digest(content)}).encode()
         fs.publish_file(_record_path(path), [document], root=self._root)
-        return conda_record(content | _location(path), origin=self.url)
+        return conda_record(content | _location(path), origin=HOST)
 
 
 def _location(path: Path) -> dict[str, object]:

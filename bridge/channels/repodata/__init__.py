@@ -121,12 +121,21 @@ class Repodata:
     def _opened(self) -> dict[_Subdir, _SubdirRecords]:
         sources = {place: _open_directory(place) for place in self._places if local_path(place.channel) is not None}
         remote = [place for place in self._places if place not in sources]
-        if remote:
-            sources |= dict(zip(remote, self._client().map(self._open, remote), strict=True))
+        opened = self._client().map(self._tried, remote) if remote else ()
+        for place, source in zip(remote, opened, strict=True):
+            if isinstance(source, NetworkError):  # the first channel's, whichever thread fails first
+                raise source
+            sources[place] = source
         for place, source in sources.items():
             if source is None and place.subdir == "noarch":
                 raise _missing(place)
         return {place: source for place in self._places if (source := sources[place]) is not None}
+
+    def _tried(self, place: _Subdir) -> _SubdirRecords | NetworkError | None:
+        try:
+            return self._open(place)
+        except NetworkError as error:
+            return error
 
     def _open(self, place: _Subdir) -> _SubdirRecords | None:
         try:

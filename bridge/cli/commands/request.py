@@ -61,21 +61,20 @@ class Request:
         return replace(self, requirements=session.named(self.requirements))
 
     def applied(self, settings: Settings) -> Settings:
-        """The settings with the channels and indexes of the files; an option of the command line beats a file."""
+        """The settings with the channels and indexes of the files; channels given with `-c` come first."""
+        given = settings.channels if settings.has_channels else ()
+        named = () if settings.override_channels else [channel for file in self.files for channel in file.channels]
+        channels = tuple(dict.fromkeys((*given, *named)))
+        if channels:
+            settings = replace(settings, channels=channels, has_channels=True)
         for file in self.files:
             settings = _with_file(settings, file)
-        return settings
+        return _with_indexes(settings, self.files)
 
 
 def _with_file(settings: Settings, file: FileRequirements) -> Settings:
-    if file.channels and not settings.has_channels:
-        settings = replace(settings, channels=file.channels, has_channels=True)
-    urls = settings.index_urls if file.index_url is None else (file.index_url,)
-    if file.no_index:
-        urls = ()
     return replace(
         settings,
-        index_urls=_known((*file.extra_index_urls, *urls)),
         find_links=_known((*settings.find_links, *file.find_links)),
         trusted_hosts=tuple(dict.fromkeys((*settings.trusted_hosts, *file.trusted_hosts))),
         pre=settings.pre or file.pre,
@@ -83,13 +82,35 @@ def _with_file(settings: Settings, file: FileRequirements) -> Settings:
     )
 
 
+def _with_indexes(settings: Settings, files: Iterable[FileRequirements]) -> Settings:
+    """Add the indexes of files, in the order that `bridge.config.indexes` states."""
+    if settings.no_index:
+        return settings
+    files = tuple(files)
+    typed = [url for url in settings.index_urls if url not in settings.default_indexes]
+    added = [url for file in files for url in (file.index_url, *file.extra_index_urls) if url is not None]
+    is_none = any(file.no_index for file in files)
+    replaces_default = is_none or any(file.index_url is not None for file in files)
+    default = () if replaces_default else settings.default_indexes
+    bound = {project: url for file in files for project, url in file.project_indexes.items()}
+    return replace(
+        settings,
+        index_urls=_known((*typed, *(() if is_none else added), *default)),
+        default_indexes=default,
+        project_indexes=dict(zip(bound, map(_learned, bound.values()), strict=True)) | dict(settings.project_indexes),
+    )
+
+
 def _known(urls: Iterable[str]) -> tuple[str, ...]:
     """Unique URLs without their secrets, which are kept for requests. Raises `UsageError`."""
+    return tuple(dict.fromkeys(map(_learned, urls)))
+
+
+def _learned(url: str) -> str:
     try:
-        return tuple(dict.fromkeys(SECRETS.learn(url) if "://" in url else url for url in urls))
+        return SECRETS.learn(url) if "://" in url else url
     except ValueError as error:
-        shown = ", ".join(map(masked, urls))
-        raise UsageError("url-invalid", f"not a URL to fetch from: {shown}", context=(str(error),)) from error
+        raise UsageError("url-invalid", f"not a URL to fetch from: {masked(url)}", context=(str(error),)) from error
 
 
 def read_request(words: Words, platform: str | None = None) -> Request:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bridge import fs
@@ -76,12 +76,22 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
         try:
             conda = [algebra.conda_requirement(text) for text in request["conda"]]
             pypi = [algebra.parse_pypi(text) for text in request["pypi"]]
-            session.check([*conda, *pypi], channels)
-            found = resolver.resolve([*conda, *pypi], catalog)
+            session.check_files(pypi)
+            if any(each.conda is not None and (each.conda.channel or each.conda.url) for each in conda):
+                # The channels of these clauses serve this request alone.
+                found = _resolve_alone([*conda, *pypi], session)
+            else:
+                found = resolver.resolve([*conda, *pypi], catalog)
         except BridgeError as error:
             yield {"id": request["id"], **documents.error(error)}
         else:
             yield {"id": request["id"], **documents.resolution(found)}
+
+
+def _resolve_alone(requirements: Sequence[algebra.Requirement], session: Session) -> Resolution:
+    channels = session.channels()
+    bound = session.bound(requirements, channels)
+    return resolver.resolve(bound, session.catalog(channels, session.names(channels.urls)))
 
 
 def _requests(path: Path) -> list[dict[str, list[str]]]:

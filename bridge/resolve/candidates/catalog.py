@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from packaging.version import Version
 
@@ -16,6 +17,13 @@ from converters.names import NameMap
 from converters.target import Target
 
 __all__ = ["Catalog"]
+
+
+class _Newest(NamedTuple):
+    """The newest version at which a name provides a project, and the names that its records depend on."""
+
+    version: Version
+    depends: frozenset[str]
 
 
 class Catalog:
@@ -62,37 +70,47 @@ class Catalog:
         return known
 
     def providers(self, project: str) -> tuple[str, ...]:
-        """Return the conda names that provide `project`: dependencies first, then the newest version."""
+        """Return the conda names that provide `project`, best first. Their newest versions decide the order.
+
+        1. A name with several projects, none of them its own name, comes last: its version is not the project's.
+        2. The name with the newest version comes first. A name that was given up keeps its old versions for ever.
+        3. Of equal versions, a name comes after those that its newest records depend on: a metapackage after its parts.
+           `bridge.resolve.encode.halves` moves a metapackage to the front if its part omits what the project needs.
+        4. The project's own name, then the alphabet.
+
+        Versions that the cooldown excludes do not count.
+        """
         known = self._providers.get(project)
         if known is None:
             spelled = (project, project.replace("-", "_"), project.replace("-", "."))
             names = dict.fromkeys((*self.names.providers(project), *spelled))
             self.prefetch(names)
             providing = [name for name in names if project in self.conda(name).projects]
+            newest = {name: self._newest(name, project) for name in providing}
             providing.sort(key=lambda name: (canonical(name) != project, name))
-            providing.sort(key=lambda name: self._newest(name, project), reverse=True)
-            # Sorting is stable: names with equal dependencies stay in the order of their newest versions.
-            known = tuple(sorted(providing, key=lambda name: self._dependencies_among(name, providing)))
+            others = frozenset(providing)
+            providing.sort(key=lambda name: len(newest[name].depends & others))
+            providing.sort(key=lambda name: newest[name].version, reverse=True)
+            providing.sort(key=lambda name: not self.conda(name).owns(project))
+            known = tuple(providing)
             self._providers[project] = known
         return known
 
-    def _newest(self, name: str, project: str) -> Version:
-        """Return the newest version at which a name provides a project: renamed packages leave old versions behind."""
+    def _newest(self, name: str, project: str) -> _Newest:
+        """Return the newest version at which a name provides a project, and the names its records depend on."""
         conda = self.conda(name)
-        carried = [
-            pep440_version(record.version)
-            for record, provided in zip(conda.records, conda.provided, strict=True)
-            if project in provided.projects
-        ]
-        return max((version for version in carried if version is not None), default=Version("0"))
+        live: dict[Version, set[str]] = {}
+        for place, (record, provided) in enumerate(zip(conda.records, conda.provided, strict=True)):
+            version = pep440_version(record.version)
+            if project in provided.projects and version is not None and not conda.too_new & 2 << place:
+                live.setdefault(version, set()).update(map(name_of, record.requirements))
+        if not live:
+            return _Newest(Version("0"), frozenset())
+        newest = max(live)
+        return _Newest(newest, frozenset(live[newest]))
 
     def related_names(self, project: str) -> tuple[str, ...]:
         """Return the providers of `project`, then the names without records that its wheel may replace."""
         providers = self.providers(project)
         others = (name for name in self.names.providers(project) if name not in providers)
         return (*providers, *(name for name in others if self.conda(name).wheel_project == project))
-
-    def _dependencies_among(self, name: str, others: Sequence[str]) -> int:
-        """Return how many of `others` the records of `name` depend on: a metapackage sorts after its parts."""
-        needed = set(map(name_of, self.conda(name).depends))
-        return len(needed.intersection(others) - {name})

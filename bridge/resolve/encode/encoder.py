@@ -16,6 +16,7 @@ from bridge.resolve.encode import facts
 from bridge.resolve.encode.assumptions import Assumptions, meeting_files
 from bridge.resolve.encode.facts import Fact
 from bridge.resolve.encode.files import add_url, bind_to_pythons
+from bridge.resolve.encode.halves import Halves, VersionMetadata
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Demand, DemandId, Meaning, VariableId
 from bridge.resolve.masks import ABSENT, ON, PRESENT
@@ -30,6 +31,8 @@ class Encoder:
     def __init__(self, space: Space) -> None:
         self.space = space
         self.assumptions = Assumptions(space)
+        self.versions = VersionMetadata(space)
+        self.halves = Halves(space, self.versions)
         self._excluded: set[tuple[VariableId, VariableId]] = set()
         self._constraining: dict[str, list[tuple[VariableId, Need, Requirement]]] = {}
 
@@ -272,7 +275,8 @@ class Encoder:
         if space.is_known[selector]:
             return selector
         space.is_known[selector] = True
-        known = tuple(self.read_candidates(space.conda(provider)) for provider in providers)
+        order = self.halves.ordered(project, providers) if len(providers) > 1 else providers
+        known = tuple(self.read_candidates(space.conda(provider)) for provider in order)
         wheel_bit = 2 << len(known)
         full = (wheel_bit << 1) - 1
         if self._only(project) == "conda" or space.catalog.index is None:

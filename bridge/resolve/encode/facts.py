@@ -72,6 +72,13 @@ class Serves(Fact):
     """
 
 
+class Omits(Fact):
+    """A slim record omits what the project that it provides needs. In SAT terms: (not s or not selector = c or t in T).
+
+    `subject` is the conda name c that the selector takes.
+    """
+
+
 class SameProject(Fact):
     """A wheel and a record that provides the same project exclude each other. In SAT terms: (not s or not t in T)."""
 

@@ -12,7 +12,7 @@ from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.requirements.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
 from bridge.resolve.candidates.needs import Need, plain, read
 from bridge.resolve.encode.encoder import Encoder
-from bridge.resolve.encode.facts import Constrains, Depends, Fact, NoExtra, Unreadable, Virtual
+from bridge.resolve.encode.facts import Constrains, Depends, Fact, NoExtra, Omits, Unreadable, Virtual
 from bridge.resolve.encode.files import require_pythons
 from bridge.resolve.encode.variables import Variable, VariableId
 from bridge.resolve.masks import ON
@@ -43,6 +43,7 @@ class Loader:
         self._loaded_python: dict[VariableId, int] = {}  # records whose requirements on python are loaded
         self._unread_python: dict[VariableId, Sequence[Need]] = {}  # requirements on python not yet loaded
         self._unread: dict[VariableId, Sequence[Need]] = {}  # all other requirements not yet loaded
+        self._omitted_read: dict[tuple[VariableId, VariableId], int] = {}  # (selector, owner) → the records read for it
         self._extras_read: dict[tuple[VariableId, VariableId], int] = {}  # (extra, owner) → the candidates read for it
 
     @property
@@ -72,6 +73,7 @@ class Loader:
                 self._waiting.add(variable)
         has_loaded |= self._load_waiting()
         has_loaded |= self._load_decided_wheels(required)
+        has_loaded |= self._load_omitted()
         return self._load_extras() or has_loaded
 
     def _read_candidates(self, unknown: Sequence[VariableId]) -> None:
@@ -229,6 +231,30 @@ class Loader:
             except UsageError as error:
                 self.space.warnings[f"{source}: {error.message}; it is ignored"] = None
 
+    # Slim records
+
+    def _load_omitted(self) -> bool:
+        """Add what a project needs beyond the slim record that was decided to provide it."""
+        store, space, has_loaded = self._store, self.space, False
+        for selector in space.selectors:
+            bit, meaning = store.domains[selector], space.meanings[selector]
+            if not store.is_decided(selector) or bit == meaning.wheel_bit:
+                continue
+            owner = meaning.providers[bit.bit_length() - 2]
+            conda, chosen = space.meanings[owner].conda, store.domains[owner]
+            served = self._omitted_read.get((selector, owner), 0)
+            if conda is None or not store.is_decided(owner) or chosen & served or not chosen & conda.everything:
+                continue
+            place = chosen.bit_length() - 2
+            version = conda.records[place].version
+            bits = sum(2 << each for each, record in enumerate(conda.records) if record.version == version)
+            self._omitted_read[selector, owner] = served | bits
+            for requirement in self.encoder.halves.omitted(space.variables[selector].key, conda.name, place):
+                fact = Omits(requirement.text, owner, bits)
+                self.encoder.demand(((owner, bits), (selector, bit)), requirement, fact)
+                has_loaded = True
+        return has_loaded
+
     # Extras
 
     def _load_extras(self) -> bool:
@@ -303,7 +329,7 @@ class Loader:
         version = conda.records[bit.bit_length() - 2].version
         bits = sum(2 << place for place, record in enumerate(conda.records) if record.version == version)
         self._extras_read[extra.id, owner] = before | bits
-        metadata = self._metadata_of_version(extra.key, version)
+        metadata = self.encoder.versions.of(extra.key, version)
         if metadata is not None and extra.extra in metadata.provides_extra:
             self._add_extra(owner, bits, metadata, extra)
             return True
@@ -328,22 +354,6 @@ class Loader:
         if not store.is_decided(owner) or bit == self.space.meanings[owner].wheel_bit:
             return None
         return source, owner, bit
-
-    def _metadata_of_version(self, project: str, version: str) -> CoreMetadata | None:
-        catalog = self.space.catalog
-        if catalog.index is None:
-            return None
-        files = catalog.project(project).of_version(version)
-        chosen = next((file for file in files if file.is_wheel), files[0] if files else None)
-        if chosen is None:
-            return None
-        try:
-            metadata = catalog.index.metadata(chosen)
-        except (UnsafeInputError, BuildError) as error:
-            self.space.warnings[f"{chosen.filename}: {error.message}"] = None
-            return None
-        self.metadata_read += 1
-        return metadata
 
 
 def _split(unread: Sequence[Need], fresh: int) -> tuple[list[Need], list[Need]]:

@@ -39,6 +39,8 @@ class Space:
         self.onto: list[list[DemandId]] = []  # the demands on each variable
         self.extras: list[VariableId] = []
         self.requested: dict[VariableId, set[str]] = {}  # → the kinds of the user's requirements
+        self.named: frozenset[str] = frozenset()  # the conda names in the user's MatchSpecs
+        self.selectors: list[VariableId] = []
         self.warnings: dict[str, None] = {}
         self.failures: dict[str, BridgeError] = {}  # file name → why it cannot be used
         self._by_name: dict[str, VariableId] = {}
@@ -77,7 +79,10 @@ class Space:
 
     def selector(self, project: str) -> VariableId:
         """Return the variable that selects what provides a project."""
-        return self._variable(f"project:{project}", "selector", project)
+        made = self._variable(f"project:{project}", "selector", project)
+        if not self.is_known[made]:
+            self.selectors.append(made)
+        return made
 
     def extra(self, project: str, extra: str) -> VariableId:
         """Return the variable of `project[extra]`."""

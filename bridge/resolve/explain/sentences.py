@@ -98,6 +98,10 @@ class Sentences:
         asks = f"{self.who(fact)} depends on" if fact.subject is not None else "you ask for"
         return f"{asks} `{plain(fact.text)}`, which conda calls {self.name(fact.target)}"
 
+    def omits(self, fact: Fact) -> str:
+        who = self.who(fact)
+        return f"{who} omits `{plain(fact.text)}`, which the project that it provides needs"
+
     def tags(self, fact: Fact) -> str:
         tags: dict[str, None] = {}
         project = self._space.meanings[fact.subject].project if fact.subject is not None else None
@@ -127,6 +131,7 @@ _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     facts.Depends: Sentences.depends,
     facts.Constrains: lambda say, fact: f"{say.who(fact)} allows only `{plain(fact.text)}` beside it",
     facts.Serves: Sentences.serves,
+    facts.Omits: Sentences.omits,
     facts.SameProject: lambda say, fact: (
         f"the wheel {fact.text} and conda's {say.name(fact.target)} are the same project"
     ),

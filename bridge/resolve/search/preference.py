@@ -1,10 +1,10 @@
 """The policy, in one place: which candidate is preferred across conda and PyPI, and what is decided first.
 
-The order within one list (the records of a conda name, the files of a project) is in `candidates/ranks.py`. Between the
-ecosystems, `--prefer conda` takes a record if any is left, even an older one; `wheel` does the opposite; `newest` takes
-the higher version, and conda if they are equal. Projects that only PEP 508 requirements request are taken by `newest`
-unless wheels are preferred: on PyPI a requirement means the newest version. Installed packages are kept while they meet
-the requirements.
+The order within one list (the records of a conda name, the files of a project) is in `candidates/ranks.py`, that of the
+conda names that provide a project in `Catalog.providers` and `encode/halves.py`. Between the ecosystems, `--prefer
+conda` takes a record if any is left, even an older one; `wheel` does the opposite; `newest` takes the higher version,
+and conda if they are equal. Projects that only PEP 508 requirements request are taken by `newest` unless wheels are
+preferred: on PyPI a requirement means the newest version. Installed packages are kept while they meet the requirements.
 
 Decision order: a requested python first, in the minor with the lowest cost to the other requests (of the newest three:
 a name without any record left counts most, then a name at an older version; the newest of equals); then all other
@@ -12,6 +12,10 @@ requests; then python; then the variable with the fewest candidates left.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
+
+from packaging.version import Version
 
 from bridge.requirements.algebra import pep440_version
 from bridge.resolve.encode.space import Space
@@ -57,13 +61,15 @@ def best_version(space: Space, variable: VariableId) -> str | None:
 
 def compares_versions(space: Space, variable: VariableId) -> bool:
     """Return whether the versions of a record and of a wheel decide between them, so that both must be known."""
-    prefer = space.catalog.options.prefer
-    if prefer == "conda" and space.requested.get(variable) == {"pep508"}:
-        prefer = "newest"
     domain = space.store.domains[variable]
     wheel = domain & space.meanings[variable].wheel_bit
-    is_kept = domain & space.kept.get(space.variables[variable].name, 0)
-    return prefer == "newest" and bool(wheel and domain ^ wheel) and not is_kept
+    return _takes_newest(space, variable) and bool(wheel and domain ^ wheel) and not _kept(space, variable)
+
+
+def _takes_newest(space: Space, variable: VariableId) -> bool:
+    """Return whether the newest candidate counts, whoever provides it."""
+    prefer = space.catalog.options.prefer
+    return prefer == "newest" or (prefer == "conda" and space.requested.get(variable) == {"pep508"})
 
 
 def choose(space: Space, variable: VariableId) -> Candidate:
@@ -71,40 +77,83 @@ def choose(space: Space, variable: VariableId) -> Candidate:
 
     If `compares_versions`, its wheels must be known.
     """
-    domain = space.store.domains[variable]
-    kept = domain & space.kept.get(space.variables[variable].name, 0)
+    domain, meaning = space.store.domains[variable], space.meanings[variable]
+    kept = _kept(space, variable)
     if kept:
         return Candidate(variable, kept & -kept)
-    wheel = domain & space.meanings[variable].wheel_bit
+    wheel = domain & meaning.wheel_bit
     others = domain & ~wheel
-    if not wheel or not others:
-        return Candidate(variable, domain & -domain)
-    if space.catalog.options.prefer == "wheel":
+    if wheel and (not others or space.catalog.options.prefer == "wheel"):
         return Candidate(variable, wheel)
-    return _newest(space, variable) if compares_versions(space, variable) else Candidate(variable, others & -others)
+    if compares_versions(space, variable):
+        return _newest(space, variable)
+    best = _newest_record(space, variable) if meaning.providers and _takes_newest(space, variable) else None
+    return Candidate(variable, best.own if best is not None else others & -others)
+
+
+def _kept(space: Space, variable: VariableId) -> int:
+    """Return the candidates left that are installed, or that stand for an installed one."""
+    domains, kept, meaning = space.store.domains, space.kept, space.meanings[variable]
+    left = domains[variable]
+    if not kept or not meaning.providers:
+        return left & kept.get(space.variables[variable].name, 0)
+    installed = 0
+    for place, owner in enumerate(meaning.providers):
+        if domains[owner] & kept.get(space.variables[owner].name, 0) & ~space.meanings[owner].wheel_bit:
+            installed |= 2 << place
+    if meaning.wheels is not None and space.kept.get(space.variables[meaning.wheels].name):
+        installed |= meaning.wheel_bit
+    return left & installed
 
 
 def _newest(space: Space, variable: VariableId) -> Candidate:
-    """Return the newer of the best record (of the first provider that has any) and the best wheel; the record if equal.
+    """Return the newer of the best record and the best wheel; the record if equal.
 
     The result is the record or the file itself, so that the next best is compared if it turns out to be unusable.
     """
-    store, meaning = space.store, space.meanings[variable]
+    meaning = space.meanings[variable]
     assert meaning.wheels is not None
     file = _left(space, meaning.wheels, (variable, meaning.wheel_bit)) & PRESENT
     theirs = pep440_version(space.file(meaning.wheels, file & -file).version) if file > 0 else None
     chosen, own = Candidate(meaning.wheels, file & -file), meaning.wheel_bit
+    best = _newest_record(space, variable)
+    if best is not None and (file <= 0 or best.version is None or theirs is None or best.version >= theirs):
+        chosen, own = best.candidate, best.own
+    is_taken = chosen.variable != variable and (chosen.bit <= 0 or space.store.domains[chosen.variable] == chosen.bit)
+    return Candidate(variable, own) if is_taken else chosen
+
+
+class _Best(NamedTuple):
+    """A record, its version, and the bit of the deciding variable that stands for it."""
+
+    candidate: Candidate
+    version: Version | None
+    own: int
+
+
+def _newest_record(space: Space, variable: VariableId) -> _Best | None:
+    """Return the newest of the best records of all providers; of the first in their order if equal.
+
+    The version of a record that carries several projects counts only for the project of its own name.
+    """
+    meaning, best = space.meanings[variable], None
     for place, owner in enumerate(meaning.providers or (variable,)):
         of_owner = space.meanings[owner]
         left = _left(space, owner, (variable, 2 << place)) & PRESENT & ~of_owner.wheel_bit
-        if left > 0 and (owner == variable or store.domains[variable] & 2 << place):
-            assert of_owner.conda is not None
-            ours = pep440_version(of_owner.conda.records[(left & -left).bit_length() - 2].version)
-            if file <= 0 or ours is None or theirs is None or ours >= theirs:
-                chosen, own = Candidate(owner, left & -left), 2 << place
-            break
-    is_taken = chosen.variable != variable and (chosen.bit <= 0 or store.domains[chosen.variable] == chosen.bit)
-    return Candidate(variable, own) if is_taken else chosen
+        if left <= 0 or (owner != variable and not space.store.domains[variable] & 2 << place):
+            continue
+        assert of_owner.conda is not None
+        bit = left & -left
+        version = pep440_version(of_owner.conda.records[bit.bit_length() - 2].version)
+        if best is None or (
+            _is_newer(version, best.version) and of_owner.conda.owns(space.variables[variable].key) & bit
+        ):
+            best = _Best(Candidate(owner, bit), version, 2 << place)
+    return best
+
+
+def _is_newer(version: Version | None, than: Version | None) -> bool:
+    return version is not None and than is not None and version > than
 
 
 def _left(space: Space, target: VariableId, term: Term) -> int:

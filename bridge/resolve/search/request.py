@@ -24,6 +24,7 @@ class SolveRequest:
 
     def encode(self, encoder: Encoder) -> list[DemandId]:
         """Add all of it to a space; returns the demands at the root."""
+        encoder.space.named = frozenset(each.conda.name for each in self.requirements if each.conda is not None)
         for constraint in self.constraints:
             encoder.constrain(constraint)
         for pin in self.pins:

@@ -29,7 +29,7 @@ def solution(loader: Loader, pins: Pins, reporter: Reporter, started: float) -> 
         rounds=reporter.rounds,
         backtracks=reporter.backtracks,
         candidates_seen=sum(map(int.bit_count, loader.loaded.values())) + sum(map(len, loader.metadata.values())),
-        metadata_fetched=loader.metadata_read,
+        metadata_fetched=loader.metadata_read + loader.encoder.versions.read,
         seconds=time.perf_counter() - started,
     )
     target = _target(space, pins)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bridge.channels._rattler import channel_url
 from bridge.channels.sources import Channels, same_package
 from bridge.config import Settings
+from bridge.config.channel_names import ChannelNames
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch.client import Client
 from bridge.resolve.candidates.packages import CondaName
@@ -120,3 +123,59 @@ def test_host_is_not_packed_for_a_name_that_a_channel_before_it_serves(channels:
     found = channels(tmp_path / "channel", "host").records("python")
     assert [record.version for record in found] == ["3.12.1"]
     assert not (tmp_path / "cache" / "host").exists()
+
+
+def test_a_clause_reaches_its_channel_under_strict_priority(channels: Open, folders: tuple[Path, Path]) -> None:
+    found = channels(*folders)
+    assert found.reach("tool", "second") == {folders[1].as_uri()}
+    assert [record.version for record in found.records("tool")] == ["1.0", "2.0"]
+    assert found.hidden("tool") == ()
+    assert found.urls == tuple(folder.as_uri() for folder in folders)
+
+
+def test_priority_hides_the_records_of_later_channels(channels: Open, folders: tuple[Path, Path]) -> None:
+    found = channels(*folders)
+    assert found.hidden("tool") == ()  # nothing was read yet
+    found.records("tool")
+    assert [record.version for record in found.hidden("tool")] == ["2.0"]
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_clause_adds_a_channel_after_the_others(channels: Open, folders: tuple[Path, Path], is_read: bool) -> None:
+    found = channels(folders[0])
+    if is_read:
+        found.records("tool")
+    assert found.reach("tool", str(folders[1])) == {folders[1].as_uri()}
+    assert found.texts == tuple(map(str, folders))
+    assert [record.version for record in found.records("tool")] == ["1.0", "2.0"]
+    assert [record.version for record in found.records("only")] == ["1.0"]
+
+
+def test_a_clause_on_the_origin_of_an_installed_package_adds_nothing(
+    channels: Open, folders: tuple[Path, Path]
+) -> None:
+    found = channels(folders[0])
+    gone = "https://gone.example/second"
+    assert found.reach("tool", "second", offered=[gone]) == {gone}
+    assert found.urls == (folders[0].as_uri(),)
+
+
+def test_a_name_that_conda_configures_is_meant_before_the_end_of_a_url(
+    tmp_path: Path, folders: tuple[Path, Path]
+) -> None:
+    names = ChannelNames(custom={"first": folders[1].parent.as_uri()}, multi={"both": (str(folders[1]), "host")})
+    other = tmp_path / "other" / "first"
+    shutil.copytree(folders[0], other)
+    texts = [str(other), "first", "both"]
+    found = Channels(pytest.fail, texts, "linux-64", tmp_path / "cache", offline=True, names=names)
+    assert found.urls == (other.as_uri(), folders[0].as_uri(), folders[1].as_uri(), "host")
+    assert found.named("first") == {folders[0].as_uri()}
+    assert found.named("both") == {folders[1].as_uri(), "host"}
+    found.close()
+
+
+def test_names_of_condas_vendor_are_on_a_host_of_their_own() -> None:
+    forge, main = channel_url("conda-forge").split("/")[2], channel_url("pkgs/main").split("/")[2]
+    assert forge.split(".")[0] == "conda"
+    assert main == f"repo.{forge.split('.')[1]}.com"
+    assert channel_url("pkgs/main").endswith("/pkgs/main")

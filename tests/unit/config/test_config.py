@@ -124,18 +124,33 @@ CASES: dict[str, tuple[dict[str, object], dict[str, str], tuple[str, ...]]] = {
     "the environment": ({}, {"BRIDGE_INDEX_URL": "i", "BRIDGE_EXTRA_INDEX_URL": "j", "PIP_INDEX_URL": "u"}, ("i", "j")),
     "pip wants none": ({}, {"PIP_NO_INDEX": "1", "PIP_INDEX_URL": "u"}, ()),
     "an option beats no-index": ({"index_url": "i"}, {"PIP_NO_INDEX": "1"}, ("i",)),
+    "no index at all": ({"no_index": True, "index_url": "i", "index": ("x=j",)}, {"PIP_INDEX_URL": "u"}, ()),
+    "pip wants none, and one project has its own": ({"index": ("x=j",)}, {"PIP_NO_INDEX": "1"}, ()),
     "one named twice": ({"index_url": "i", "extra_index_url": ("i", "j")}, {}, ("i", "j")),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_order_of_the_indexes(home: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "default_index", lambda: DEFAULT)
+    monkeypatch.setattr("bridge.config.indexes.default_index", lambda: DEFAULT)
     options, environ, expected = CASES[case]
     found = settings(home, options, environ)
     assert found.index_urls == expected
     if "index_url" in options:
         assert found.find_links == ()
+
+
+def test_options_of_indexes(home: Path) -> None:
+    found = settings(home, {"index": ("My.Pkg=https://u:pw@h.example/simple?a=b", "my-pkg=./d", "y=/z")}, {})
+    assert found.project_indexes == {"my-pkg": "./d", "y": "/z"}
+    found = settings(home, {}, {"BRIDGE_INDEX": "a=https://u:pw@h.example/a b=/c", "BRIDGE_INDEX_STRATEGY": "best"})
+    assert found.project_indexes == {"a": "https://h.example/a", "b": "/c"}
+    assert (found.index_strategy, settings(home, {}, {}).index_strategy) == ("best", "first")
+    assert settings(home, {"find_links": ("/l",)}, {"PIP_FIND_LINKS": "/w"}).find_links == ("/l", "/w")
+    without = settings(home, {"find_links": ("/l",), "no_index": True, "index": ("x=/i",)}, {"PIP_FIND_LINKS": "/w"})
+    assert (without.index_urls, without.project_indexes, without.find_links) == ((), {}, ("/l", "/w"))
+    assert without.no_index
+    assert settings(home, {}, {"PIP_NO_INDEX": "1"}).no_index
 
 
 PIP_FILES = {
@@ -177,7 +192,7 @@ def test_pips_files_in_pips_order(
     expected: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(config, "default_index", lambda: DEFAULT)
+    monkeypatch.setattr("bridge.config.indexes.default_index", lambda: DEFAULT)
     root = home.parent
     for name, section in files.items():
         path = root / PIP_FILES[name]
@@ -221,6 +236,10 @@ def test_pip_agrees_about_its_configuration(home: Path, tmp_path: Path) -> None:
         ({}, {"BRIDGE_PLATFORM": "amiga"}, ("BRIDGE_PLATFORM", "'amiga'")),
         ({"virtual_package": ("glibc",)}, {}, ("--virtual-package", "'glibc'", "__glibc=2.28")),
         ({"only": ("numpy=pip",)}, {}, ("--only", "'numpy=pip'")),
+        ({"index": ("numpy",)}, {}, ("--index", "'numpy'", "NAME=URL")),
+        ({"index": ("-=https://h.example",)}, {}, ("--index", "NAME=URL")),
+        ({"index": ("x=https://u:p@/",)}, {}, ("--index", "host")),
+        ({}, {"BRIDGE_INDEX_STRATEGY": "unsafe"}, ("BRIDGE_INDEX_STRATEGY", "first, best")),
         ({"prefer": "both"}, {}, ("--prefer", "conda, wheel, newest")),
         ({"lock_timeout": "soon"}, {}, ("--lock-timeout", "'soon'", "seconds")),
         ({"lock_timeout": "-1"}, {}, ("--lock-timeout", "'-1'")),

@@ -51,6 +51,40 @@ def test_r11_the_first_index_that_has_a_project_serves_it_alone(make_client: Mak
         assert index.files("z") == ()
 
 
+def test_by_the_best_strategy_all_indexes_serve(make_client: MakeClient, tmp_path: Path) -> None:
+    with IndexServer() as first, IndexServer() as second:
+        first.publish(make_wheel(tmp_path / "first", "x", "1.0"))
+        second.publish(make_wheel(tmp_path / "second", "x", "99.0"), make_wheel(tmp_path / "first", "x", "1.0"))
+        second.publish(make_wheel(tmp_path / "second", "y", "2.0"))
+        index = Index(make_client(), (first.simple, second.simple), strategy="best")
+        assert names(index.files("x")) == ["x-1.0-py3-none-any.whl", "x-99.0-py3-none-any.whl"]
+        assert [file.origin for file in index.files("x")] == [first.simple, second.simple]
+        assert names(index.files("y")) == ["y-2.0-py3-none-any.whl"]
+        second.publish(make_wheel(tmp_path / "other", "x", "1.0", requires=["z"]))
+        both = Index(make_client(), (first.simple, second.simple), strategy="best").files("x")
+        # A --hash may name either of two files of one name.
+        assert len({file.sha256 for file in both if file.version == "1.0"}) == 2
+
+
+def test_a_project_bound_to_an_index_comes_from_there_alone(make_client: MakeClient, tmp_path: Path) -> None:
+    make_wheel(tmp_path / "links", "x", "3.0")
+    with IndexServer() as main, IndexServer() as other:
+        main.publish(make_wheel(tmp_path / "main", "x", "1.0"), make_wheel(tmp_path / "main", "y", "1.0"))
+        other.publish(make_wheel(tmp_path / "other", "x", "2.0"))
+        for strategy in ("first", "best"):
+            index = Index(
+                make_client(),
+                (main.simple,),
+                (str(tmp_path / "links"),),
+                strategy=strategy,
+                of_projects={"x": other.simple, "z": other.simple},
+            )
+            assert names(index.files("X")) == ["x-2.0-py3-none-any.whl"]
+            assert names(index.files("y")) == ["y-1.0-py3-none-any.whl"]
+            assert index.files("z") == ()
+        assert {asked.path for asked in main.asked} == {"/simple/y/"}
+
+
 @pytest.mark.parametrize("spelling", ["my-pkg", "My.Pkg", "my_pkg", "MY--pkg", "my.-_pkg"])
 def test_r13_every_spelling_is_one_name(
     make_client: MakeClient, server: IndexServer, tmp_path: Path, spelling: str

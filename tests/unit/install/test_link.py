@@ -32,6 +32,7 @@ from bridge.prefix.shebangs import for_python
 from bridge.transaction.creation import create
 from tests.support.builders import make_conda, make_wheel, tree_digest, zip_bytes
 from tests.support.environments import MINOR, PYTHON, SITE, TARGET, VERSION, Environment, describe
+from tests.support.pip import pip_of
 
 HELLO = b"def main():\n    print('hello from', __name__)\n"
 
@@ -211,7 +212,7 @@ def test_pip_reads_and_removes_what_bridge_installed(environment: Environment, t
     """RECORD is right, so pip neither complains nor leaves a file."""
     before = tree_digest(environment.root)
     environment.apply([full_wheel(tmp_path)])
-    pip = [sys.executable, "-m", "pip", "--python", str(environment.root / "bin/python"), "--disable-pip-version-check"]
+    pip = [*pip_of(environment.root / "bin/python"), "--disable-pip-version-check"]
     listed = subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True, text=True).stdout
     assert json.loads(listed) == [{"name": "full-tool", "version": "1.0"}]
     subprocess.run([*pip, "check"], check=True, capture_output=True)

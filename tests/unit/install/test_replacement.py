@@ -21,6 +21,7 @@ from bridge.transaction import commit
 from converters.target import Python
 from tests.support.builders import install_record, make_conda, make_wheel, tree_digest
 from tests.support.environments import SITE, Environment
+from tests.support.pip import pip_of
 
 INFO = f"{SITE}/x-1.0.dist-info"
 
@@ -272,9 +273,9 @@ def test_a_path_of_nobody_is_adopted(environment: Environment, tmp_path: Path) -
 @pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="no pip to install with")
 def test_what_pip_installed_is_adopted_whole(environment: Environment, tmp_path: Path) -> None:
     archive = wheel(tmp_path, "1.0", {"x.py": b"def main(): print('x')\n"}, console_scripts={"x": "x:main"})
-    python = str(environment.root / "bin/python")
+    pip = pip_of(environment.root / "bin/python")
     options = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
-    subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", *options, str(archive)], check=True)
+    subprocess.run([*pip, "install", *options, str(archive)], check=True)
     with pytest.raises(OwnershipError) as caught:
         environment.apply([archive])
     assert "pip:x-1.0" in caught.value.message

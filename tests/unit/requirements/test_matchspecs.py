@@ -6,7 +6,8 @@ import pytest
 
 from bridge.errors import NoSolutionError, UsageError
 from bridge.requirements.algebra import parse_conda
-from bridge.resolve.preflight import check_channels
+from bridge.resolve import resolve
+from bridge.resolve.preflight import bound_to_channels
 from tests.support.resolver_worlds import CHANNEL, World, picks, record, requests
 
 OLD, NEW = "1c207b571091fa072258c2c69f6f79cf", "0" * 32
@@ -66,10 +67,38 @@ def test_what_nothing_here_can_judge_is_refused(text: str, said: str) -> None:
     assert said in " ".join(caught.value.context)
 
 
-def test_a_package_of_another_channel_by_its_url_is_told_so() -> None:
-    wanted = requests(["https://user:secret@other.example/c/linux-64/zlib-1.0-h_0.conda"], [])
-    with pytest.raises(NoSolutionError, match="a channel that is not configured") as caught:
-        check_channels(wanted, {CHANNEL: "main"})
-    assert "-c https://other.example/c" in str(caught.value.hint)
-    assert "secret" not in f"{caught.value.message} {caught.value.context} {caught.value.hint} {caught.value.objects}"
-    check_channels(requests([f"{URL}-1.0-h_0.conda"], []), {CHANNEL: "main"})
+def test_a_channel_clause_is_bound_to_the_channels_it_names() -> None:
+    reached: list[tuple[str, str]] = []
+
+    def reach(name: str, clause: str) -> frozenset[str]:
+        reached.append((name, clause))
+        return frozenset({CHANNEL})
+
+    wanted = requests([f"{URL}-1.0-h_0.conda", "https://other.example/owner/label/dev::zlib", "zlib"], ["demo"])
+    bound = bound_to_channels(wanted, reach)
+    assert reached == [("zlib", CHANNEL), ("zlib", "https://other.example/owner/label/dev")]
+    assert [None if each.conda is None else set(each.conda.origins) for each in bound] == [
+        set(),
+        {CHANNEL},
+        set(),
+        None,
+    ]
+    assert picks(resolve(bound[1:2], WORLD.catalog())) == {"zlib": "conda 3.0"}
+
+
+@pytest.mark.parametrize(
+    ("clause", "origin", "is_met"),
+    [
+        ("conda-forge", "https://any.example/conda-forge", True),
+        ("nvidia/label/cuda-12.1.0", "https://any.example/nvidia/label/cuda-12.1.0", True),
+        ("label/cuda-12.1.0", "https://any.example/nvidia/label/cuda-12.1.0", True),
+        ("forge", "https://any.example/conda-forge", False),
+        ("https://any.example/a/b", "https://any.example/a/b", True),
+        ("https://any.example/a/b", "https://other.example/a/b", False),
+        ("https://any.example/a/b/linux-64", "https://any.example/a/b", True),
+        ("host", "host", True),
+        ("/srv/channels/b", "file:///srv/channels/b", True),
+    ],
+)
+def test_a_channel_clause_is_the_end_of_a_channels_url(clause: str, origin: str, is_met: bool) -> None:
+    assert parse_conda(f"{clause}::zlib").accepts_build("0", 0, origin, "linux-64") is is_met

@@ -1,0 +1,110 @@
+"""What `pip check` reports in the environments of real mixed requests, and who is to blame for each finding.
+
+    python benchmarks/pip_check.py SHARED [--requests 252] [--json]
+
+SHARED holds `data/` (frozen records, files, names and requests) and `tools/`. Each request is solved; each distribution
+of the solution gets the frozen METADATA of its version, and pip's rule is applied (`tests.support.pip_check`).
+A finding is
+* of a wheel: a requirement of a wheel is not met. pip would not have left it so: there must be none;
+* of a slim half: the environment has a part of a split package that no MatchSpec of the request names, and the whole
+  would have met the requirement. There must be none;
+* named: the same, but the request names the slim half;
+* of conda: conda's record does not depend on what METADATA requires, or on another version (left out or renamed on
+  purpose); no record of the same version would bring it.
+Solving only. Records whose version the frozen index lacks have no METADATA and can have no finding; they are counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from resolve_mixed import Frozen
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bridge.requirements import algebra
+from bridge.requirements.names import name_of
+from bridge.resolve import Catalog, Options, resolve
+from bridge.resolve.candidates.halves import wholes
+from converters.names import NameMap
+from converters.target import Target
+from converters.wheel import CoreMetadata
+from tests.support.pip_check import Finding, findings, stubs
+
+
+def blame(finding: Finding, catalog: Catalog, named: set[str]) -> str:
+    """The kind of a finding: `wheel`, `half`, `named` or `conda`."""
+    record = finding.stub.record
+    if record.ecosystem == "wheel":
+        return "wheel"
+    whole = wholes(catalog, finding.stub.project, record.name).get(record.version)
+    carriers = {*catalog.providers(finding.project), finding.project}
+    if whole is None or carriers.isdisjoint(map(name_of, whole.requirements)):
+        return "conda"
+    return "named" if record.name in named else "half"
+
+
+def metadata_of(port: Frozen) -> Callable[[str, Version], CoreMetadata | None]:
+    """METADATA of a version, as far as the frozen index has it."""
+
+    def of(project: str, version: Version) -> CoreMetadata | None:
+        files = (file for file in port.files(project) if algebra.pep440_version(file.version) == version)
+        return next((port.metadata(file) for file in files if file.is_wheel), None)
+
+    return of
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--requests", type=int, default=None)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    sys.path.insert(0, str(arguments.shared / "tools"))
+    import check_solution as oracle  # type: ignore[import-not-found]  # noqa: PLC0415
+    from serve_snapshot import metadata  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    data = arguments.shared / "data"
+    universe = oracle.Universe(data, "linux-64")
+    virtual = tuple((name, version, "0") for name, version in oracle.VIRTUAL.items())
+    port = Frozen(universe, metadata)
+    catalog = Catalog(
+        port, port, Target(subdir="linux-64", virtual_packages=virtual), NameMap(universe.names, "frozen"), Options()
+    )
+    counts: Counter[str] = Counter()
+    examples: dict[str, Counter[str]] = defaultdict(Counter)
+    for line in oracle.read_zst(data / "mixed" / "requests.jsonl.zst").splitlines()[: arguments.requests]:
+        request = json.loads(line)
+        conda = [algebra.conda_requirement(text) for text in request["conda"]]
+        found = resolve([*conda, *map(algebra.parse_pypi, request["pypi"])], catalog)
+        present = stubs(found, metadata_of(port))
+        counts["environments"] += 1
+        counts["distributions"] += len(present)
+        counts["without METADATA"] += sum(not stub.has_metadata for stub in present.values())
+        for finding in findings(present, found.target.marker_environment()):
+            kind = blame(finding, catalog, {canonicalize_name(each.name) for each in conda})
+            counts[kind] += 1
+            state = "is missing" if finding.found is None else f"is {finding.found}"
+            record = finding.stub.record
+            examples[kind][f"{record.name} {record.version} requires {finding.requirement}: {state}"] += 1
+    if arguments.json:
+        print(json.dumps({"counts": counts, "findings": examples}, indent=2))
+    else:
+        print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
+        for kind, texts in examples.items():
+            for text, count in texts.most_common(12):
+                print(f"{kind:6} {count:4} x {text}")
+    sys.stdout.flush()
+    os._exit(0)  # an interpreter that used rattler may abort while it finalises
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Which files a project has on the package indexes and find-links locations of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge.errors import NetworkError
+from bridge.fetch.client import Client
+from bridge.fetch.memo import Memo
+from bridge.fetch.responses import Page
+from bridge.fetch.urls import local_path
+from bridge.index.naming import page_url
+from bridge.index.simple_api import ACCEPT, MAX_PAGE, PageListing, Source, Status, directory_listing, parse_page
+from bridge.model import IndexFile
+from bridge.secrets import SECRETS, masked
+
+if TYPE_CHECKING:
+    from bridge.config.indexes import IndexStrategy
+
+__all__ = ["Listings"]
+
+
+class Listings:
+    """The pages of several indexes, as one. Thread-safe. The parameters are those of `bridge.index.Index`.
+
+    `skipped` maps the names of dropped files to the reason, `statuses` projects to their status (PEP 792).
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        urls: Sequence[str],
+        find_links: Sequence[str],
+        *,
+        strategy: IndexStrategy,
+        of_projects: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client = client
+        self.urls = tuple(map(SECRETS.kept_public, urls))
+        self.find_links = tuple(map(SECRETS.kept_public, find_links))
+        self.strategy = strategy
+        self.of_projects = {project: SECRETS.kept_public(url) for project, url in (of_projects or {}).items()}
+        self.skipped: dict[str, str] = {}
+        self.statuses: dict[str, Status] = {}
+        self._flat: Memo[str, dict[str, tuple[IndexFile, ...]]] = Memo(self._read_flat, client)
+
+    def files(self, project: str) -> tuple[IndexFile, ...]:
+        """Return the files of a project by its normalised name. Raises as `bridge.index.Index.files`."""
+        if project in self.of_projects:
+            return self._files_of(self.of_projects[project], project) or ()
+        linked = [file for location in self.find_links for file in self._flat.get(location).get(project, ())]
+        try:
+            served = self._serve(project)
+        except NetworkError as error:
+            if error.id != "offline" or not linked:
+                raise
+            served = ()
+        named = {file.filename for file in linked}
+        return (*linked, *(file for file in served if file.filename not in named))
+
+    def _serve(self, project: str) -> tuple[IndexFile, ...]:
+        """Return the files of the first index that has the project, or of all that have it.
+
+        Files of the same name and hash are one; of the same name and different hashes, a `--hash` may admit only one.
+        """
+        found: dict[tuple[str, str | None], IndexFile] = {}
+        for base in self.urls:
+            files = self._files_of(base, project)
+            if files is not None and self.strategy == "first":
+                return files
+            for file in files or ():
+                found.setdefault((file.filename, file.sha256), file)
+        return tuple(found.values())
+
+    def _files_of(self, base: str, project: str) -> tuple[IndexFile, ...] | None:
+        """Return the files of a project on one index; `None` if it does not have the project."""
+        path = local_path(base)
+        if path is not None:
+            return self._local_files(Path(path), base, project)
+        page = self._client.get(page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE)
+        return None if page is None else self._parse(page, base, project)
+
+    def _parse(self, page: Page, origin: str, project: str | None) -> tuple[IndexFile, ...]:
+        content_type = page.headers.get("content-type", "")
+        return self._accept(
+            parse_page(page.content, content_type, self.source(page.base or page.url, origin, project)), project
+        )
+
+    def _accept(self, listing: PageListing, project: str | None = None) -> tuple[IndexFile, ...]:
+        self.skipped.update(listing.dropped)
+        if project is not None and listing.status is not None:
+            self.statuses[project] = listing.status
+        return listing.files
+
+    def _local_files(self, root: Path, origin: str, project: str) -> tuple[IndexFile, ...] | None:
+        """Return a project's files below a directory: by `<project>/index.html`, else the files of `<project>/`."""
+        if not root.is_dir():
+            hint = "correct the path or remove the index from the configuration; bridge does not skip to the next index"
+            raise NetworkError("index-missing", f"there is no package index at {root}", hint=hint)
+        directory = root.resolve() / project
+        page = self._client.get((directory / "index.html").as_uri(), max_bytes=MAX_PAGE)
+        if page is not None:
+            return self._parse(page, origin, project)
+        if not directory.is_dir():
+            return None
+        return self._accept(directory_listing(directory, self.source(directory.as_uri(), origin, project)))
+
+    def _read_flat(self, location: str) -> dict[str, tuple[IndexFile, ...]]:
+        """Read a find-links location, by project. A missing one is noted in `skipped`, as in pip."""
+        local = local_path(location)
+        path = None if local is None else Path(local).resolve()
+        if path is not None and path.is_dir():
+            files = self._accept(directory_listing(path, self.source(path.as_uri(), location, None)))
+        else:
+            page = self._client.get(location if path is None else path.as_uri(), max_bytes=MAX_PAGE)
+            if page is None:
+                self.skipped[masked(location)] = "there is no such directory or page"
+                return {}
+            files = self._parse(page, location, None)
+        groups: dict[str, list[IndexFile]] = {}
+        for file in files:
+            groups.setdefault(file.project, []).append(file)
+        return {project: tuple(group) for project, group in groups.items()}
+
+    def source(self, url: str, origin: str, project: str | None) -> Source:
+        """Return the source of a page at `url`, for `simple_api`."""
+        hosts = self._client.settings.trusted_hosts
+        return Source(url=url, origin=origin, project=project, trusted_hosts=hosts)
