@@ -53,12 +53,14 @@ class Address:
     """A URL in two forms: `public` may be stored and shown, `full` is requested from the server; neither has a
     fragment.
 
-    `user` is the percent-decoded (name, password), which neither form contains.
+    `user` is the percent-decoded (name, password), which neither form contains; `bearer` is a token for the header of
+    the request (RFC 6750).
     """
 
     public: str
     full: str = field(repr=False)
     user: tuple[str, str] | None = field(default=None, repr=False)
+    bearer: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, url: str) -> Address:
@@ -205,7 +207,30 @@ class Secrets:
         self._users: dict[tuple[str, str, int], dict[str, tuple[str, str]]] = {}
         self._own: dict[str, Address] = {}
         self._tokens: dict[str, tuple[str, str]] = {}  # public URL -> (what precedes the token, `/t/TOKEN`)
+        self._bearers: dict[str, str] = {}  # public URL -> the token for it and everything below it
         self._words: set[str] = set()
+
+    def add_stored(
+        self, url: str, *, user: tuple[str, str] | None = None, bearer: str | None = None, token: str | None = None
+    ) -> None:
+        """Remember what a store of credentials has for everything below a URL, unless the user typed other secrets."""
+        with self._lock:
+            is_known = url in self._tokens or url in self._bearers
+        if is_known or self.user(url) is not None:
+            return
+        secret = token or bearer or (user[1] if user else "")
+        if len(secret) >= _SHORTEST:
+            with self._lock:
+                self._words.update({secret, unquote(secret), quote(secret, safe="")})
+        scheme, _, place = url.partition("://")
+        host = place.partition("/")[0]
+        with self._lock:
+            if token is not None:
+                self._tokens[url] = (f"{scheme}://{host}", f"/t/{token}")
+            elif bearer is not None:
+                self._bearers[url] = bearer
+            elif user is not None:
+                self._users.setdefault(origin(url), {})[url] = user
 
     def learn(self, url: str, *, is_typed: bool = True) -> str:
         """Remember the secrets of `url`, and return it without them and without its fragment.
@@ -265,7 +290,12 @@ class Secrets:
         if exact is None and token:
             full = f"{start}{token}{own.public[len(start) :]}"
         user = own.user or (exact.user if exact else None) or self.user(own.public)
-        return Address(public=own.public, full=full, user=user)
+        return Address(public=own.public, full=full, user=user, bearer=None if user else self._bearer(own.public))
+
+    def _bearer(self, url: str) -> str | None:
+        with self._lock:
+            scopes = [scope for scope in self._bearers if url == scope or url.startswith(f"{scope}/")]
+            return self._bearers[max(scopes, key=len)] if scopes else None
 
     def user(self, url: str) -> tuple[str, str] | None:
         """Return user and password typed for the URL's origin; of several, those with the longest common path."""
@@ -291,7 +321,7 @@ class Secrets:
     def forget(self) -> None:
         """Forget everything; for tests, whose servers reuse ports."""
         with self._lock:
-            for known in (self._users, self._own, self._tokens, self._words):
+            for known in (self._users, self._own, self._tokens, self._bearers, self._words):
                 known.clear()
 
     def _remember_words(self, address: Address) -> None:

@@ -11,8 +11,9 @@ from bridge.channels._rattler import channel_url
 from bridge.channels.host import HOST, HostChannel
 from bridge.channels.repodata import Repodata
 from bridge.config.channel_names import ChannelNames, ends_with
-from bridge.errors import IntegrityError, NetworkError, UnsafeInputError
-from bridge.secrets import SECRETS
+from bridge.config.credentials import StoredCredentials
+from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
+from bridge.secrets import SECRETS, masked
 from converters.record import Record
 
 if TYPE_CHECKING:
@@ -32,7 +33,24 @@ def located(texts: Iterable[str], names: ChannelNames, subdir: str) -> dict[str,
         for place in names.expand(SECRETS.kept_public(text), subdir):
             shown = SECRETS.kept_public(place)
             found.setdefault(HOST if place == HOST else channel_url(shown), shown)
+    _check_allowed(found, names, subdir)
     return found
+
+
+def _check_allowed(places: Mapping[str, str], names: ChannelNames, subdir: str) -> None:
+    """Raise `UsageError` (`channel-denied`) for a channel that conda is configured not to use."""
+    allowed, denied = (
+        {channel_url(place) for text in texts for place in names.expand(text, subdir)}
+        for texts in (names.allowed, names.denied)
+    )
+    for origin, text in places.items():
+        if origin != HOST and (origin in denied or (allowed and origin not in allowed)):
+            raise UsageError(
+                "channel-denied",
+                f"conda's configuration does not allow the channel {masked(text)}",
+                context=(f"its URL is {masked(origin)}",),
+                hint="see allowlist_channels and denylist_channels in the .condarc files",
+            )
 
 
 class Channels:
@@ -41,6 +59,7 @@ class Channels:
     :param client: creates the client; called when first needed.
     :param texts: names, URLs, `file://` URLs or directories; `host` is the interpreter that runs bridge.
     :param names: what conda's configuration says of names.
+    :param credentials: the stores of other clients; what they have for a channel goes to this channel only.
     :param subdir: the target's; `noarch` is always read too.
     :param is_strict: only the first channel that has a name serves it; otherwise all do, in order.
     :param packs_late: as in `HostChannel`.
@@ -58,12 +77,13 @@ class Channels:
         *,
         offline: bool,
         names: ChannelNames | None = None,
+        credentials: StoredCredentials | None = None,
         is_strict: bool = True,
         packs_late: bool = False,
         may_drop: bool = False,
     ) -> None:
         self._is_strict = is_strict
-        self._names = names or ChannelNames()
+        self._names, self._credentials = names or ChannelNames(), credentials
         self._client = client
         self._subdirs = frozenset((subdir, "noarch"))
         self._subdir, self._cache, self._is_offline = subdir, cache, offline
@@ -84,6 +104,9 @@ class Channels:
 
     def _add(self, places: Mapping[str, str]) -> None:
         """Add channels of the lowest priority."""
+        for origin in places.keys() - self._places.keys():
+            if self._credentials is not None and (found := self._credentials.of(origin)) is not None:
+                SECRETS.add_stored(origin, user=found.user, bearer=found.bearer, token=found.token)
         self._places |= {origin: text for origin, text in places.items() if origin not in self._places}
         if HOST in self._places and self._host is None:
             self._host = HostChannel(self._cache / "host", packs_late=self._packs_late)
@@ -187,10 +210,9 @@ class Channels:
 
     def hidden(self, name: str) -> tuple[Record, ...]:
         """The records of a name, already read, that strict priority leaves out."""
-        if not self._is_strict or "_repodata" not in self.__dict__:
-            return ()
-        served = {record.origin for record in self.records(name)}
-        return tuple(record for record in self._repodata.remembered(name) if record.origin not in served)
+        read = self._repodata.remembered(name) if self._is_strict and "_repodata" in self.__dict__ else ()
+        served = {record.origin for record in self.records(name)} if read else ()
+        return tuple(record for record in read if record.origin not in served)
 
     def known(self, records: Iterable[Record]) -> dict[str, Record]:
         """The channels' records of these packages, by identity, from what was already read."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from pkgutil import get_data
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
@@ -125,21 +127,30 @@ class Session:
         :param packs_late: pack the interpreter during solve and fetch; its record has no hash until then.
         """
         from bridge.channels.sources import Channels
+        from bridge.config.credentials import StoredCredentials
 
         known = self._known_channels(state)
         self._tell_once(self.settings.conda.warnings)
+        texts = known or self.settings.channels
+        empty = [text for text in texts if not self.settings.conda.names.expand(text)]
+        self._tell_once([f"{masked(text)} stands for no channel here: conda-build has no directory" for text in empty])
         channels = Channels(
             lambda: self.client,
-            known or self.settings.channels,
+            texts,
             self.target.subdir,
             self.settings.cache_dir,
             offline=self.settings.offline,
             names=self.settings.conda.names,
+            credentials=StoredCredentials(os.environ, has_tokens=self.settings.conda.use_tokens),
             is_strict=self.settings.channel_priority == "strict",
             packs_late=packs_late,
             may_drop=bool(known),
         )
         self._opened.append(channels)
+        if self.settings.conda.ssl_verify is False:
+            hosts = {urlsplit(url).netloc for url in channels.urls if url.startswith("https:")}
+            trusted = dict.fromkeys((*self.settings.trusted_hosts, *sorted(hosts)))
+            self.settings = replace(self.settings, trusted_hosts=tuple(trusted))
         return channels
 
     def _tell_once(self, warnings: Sequence[str]) -> None:
@@ -343,9 +354,8 @@ class Session:
         origins = {record.origin for record in (offered.records if offered is not None else ())}
         before = channels.urls
         bound = bound_to_channels(requirements, lambda name, clause: channels.reach(name, clause, offered=origins))
-        added = ", ".join(map(masked, channels.texts[len(before) :]))
-        if added:
-            self._tell_once([f"a requirement names {added}, which was added after the other channels"])
+        if added := ", ".join(map(masked, channels.texts[len(before) :])):
+            self._tell_once([f"added after the other channels, because a requirement names it: {added}"])
         return bound
 
     @staticmethod

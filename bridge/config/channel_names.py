@@ -30,6 +30,7 @@ class ChannelNames:
     :param custom: the first parts of a name → the URL below which that name is.
     :param multi: names that stand for several channels. `defaults`: those of the name `defaults`, if configured.
     :param local: the URLs of the directories where conda-build puts packages, for the name `local`.
+    :param allowed: the only channels that may be used, if any are named. `denied`: channels that may not.
     """
 
     alias: str | None = None
@@ -37,6 +38,8 @@ class ChannelNames:
     multi: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     defaults: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
 
     def expand(self, text: str, subdir: str = "") -> tuple[str, ...]:
         """Return the channels that a text names: URLs, paths, and plain names that no setting changes.

@@ -34,11 +34,12 @@ _MAPS = ("custom_channels", "custom_multichannels", "proxy_servers", "conda_buil
 _VALUES = (
     "channel_alias", "channel_priority", "ssl_verify", "client_ssl_cert", "client_ssl_cert_key", "offline", "croot",
     "bld_path", "remote_read_timeout_secs", "remote_max_retries",
+    "add_anaconda_token",
 )  # fmt: skip
 _HONOURED = frozenset((*_LISTS, *_MAPS, *_VALUES))
 # Settings of conda's own shell, output, plugins, caches and solver: they do not change what bridge chooses or installs.
 _OF_CONDA_ITSELF = """
-    add_anaconda_token aggressive_update_packages allow_conda_downgrades allow_cycles always_copy always_softlink
+    aggressive_update_packages allow_conda_downgrades allow_cycles always_copy always_softlink
     always_yes anaconda_upload auto_activate auto_activate_base auto_stack auto_update_conda binary binstar_upload
     changeps1 clobber conda_exe console debug default_activation_env default_threads deps_modifier dev
     download_only dry_run enable_private_envs env_prompt envvars_force_uppercase environment_specifier
@@ -59,6 +60,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 class CondaConfiguration:
     """What conda is configured to use, as far as bridge honours it.
 
+    :param use_tokens: the tokens of anaconda-client are sent to its channels.
     :param ssl_verify: `False`, or the path of a bundle of certificates; `None`: not configured, or on.
     :param proxies: scheme, or scheme and host → URL, with secrets.
     :param sources: key → the files and variables that set it.
@@ -68,8 +70,7 @@ class CondaConfiguration:
     channels: tuple[str, ...] = ()
     names: ChannelNames = field(default_factory=ChannelNames)
     channel_priority: str | None = None
-    allowed_channels: tuple[str, ...] = ()
-    denied_channels: tuple[str, ...] = ()
+    use_tokens: bool = True
     ssl_verify: bool | str | None = None
     client_cert: str | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -192,8 +193,7 @@ def _configuration(layers: Sequence[Layer], environ: Mapping[str, str]) -> Conda
         channels=tuple(each for each in ask.list("channels") if each != "nodefaults"),
         names=names,
         channel_priority=priority,
-        allowed_channels=ask.list("allowlist_channels"),
-        denied_channels=ask.list("denylist_channels"),
+        use_tokens=ask.flag("add_anaconda_token") is not False,
         ssl_verify=verify,
         client_cert=ask.text("client_ssl_cert"),
         proxies=_proxies(ask),
@@ -266,6 +266,8 @@ def _names(
         custom=custom,
         multi=multi,
         defaults=tuple(defaults),
+        allowed=ask.list("allowlist_channels") if ask is not None else (),
+        denied=ask.list("denylist_channels") if ask is not None else (),
         local=tuple(_local(maps.get("conda_build", {}), environ, ask)),
     )
 

@@ -67,9 +67,9 @@ class HttpSession:
         self._cache = PageCache(blobs, settings.client_cert or "")
         self._session = requests.Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        if settings.proxy:
+        for proxy in (settings.proxy, *settings.conda.proxies.values()):
             with suppress(ValueError):  # requests reports a malformed URL
-                SECRETS.learn(settings.proxy, is_typed=False)
+                SECRETS.learn(proxy or "", is_typed=False)
         self._session.headers["Accept-Encoding"] = "gzip, deflate"
         self._session.headers["User-Agent"] = f"conda-bridge/{__version__}"
         for scheme in ("http://", "https://"):
@@ -115,15 +115,14 @@ class HttpSession:
     def credential(self, url: str) -> str:
         """See `Client.credential`."""
         place = SECRETS.address(url)
-        user = place.user or self._by_netrc(place, place)
-        return self._cache.credential(":".join(user) if user else "", place)
+        user = place.user or (None if place.bearer else self._by_netrc(place, place))
+        return self._cache.credential(":".join(user) if user else place.bearer or "", place)
 
     def _follow(self, url: str, headers: Mapping[str, str], is_page: bool) -> _Response:
         """Follow redirects here: requests would read their bodies without a limit and allow any target."""
         first = place = SECRETS.address(url)
         for _ in range(MAXREDIRECTS + 1):
-            auth = place.user or self._by_netrc(first, place)
-            request = requests.Request("GET", place.full, headers=headers, auth=auth or _no_auth)
+            request = requests.Request("GET", place.full, headers=headers, auth=self._auth(first, place))
             answer = self._ask(self._session.prepare_request(request), place, is_page)
             location = answer.headers.get("location")
             if location is None or answer.status not in REDIRECTS:
@@ -132,6 +131,11 @@ class HttpSession:
             answer.raw.close()
             place = self._redirected(place, location.encode("latin-1", "replace").decode("utf-8", "replace"))
         raise UnsafeInputError("url-refused", f"more than {MAXREDIRECTS} redirects, the last to {place.public}")
+
+    def _auth(self, first: Address, place: Address) -> tuple[str, str] | Callable[..., requests.PreparedRequest]:
+        if place.bearer is not None and place.user is None:
+            return partial(_with_bearer, place.bearer)
+        return place.user or self._by_netrc(first, place) or _no_auth
 
     def _redirected(self, source: Address, location: str) -> Address:
         """A redirect's target, with its own credentials or the user's for its origin, and no token."""
@@ -181,7 +185,7 @@ class HttpSession:
         with self._counting:
             self.requests += 1
         # Set per request: requests prefers the environment to the session's settings.
-        proxies = dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else {}
+        proxies = dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else dict(settings.conda.proxies)
         verify = False if is_trusted(str(request.url), settings.trusted_hosts) else settings.ca_bundle or True
         options = self._session.merge_environment_settings(request.url, proxies, True, verify, settings.client_cert)
         # Bypass the session, which handles redirects and stores cookies.
@@ -201,6 +205,11 @@ def _limited(blocks: Iterable[bytes], max_bytes: int, url: str) -> bytes:
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Add no credentials; without an auth object requests would read netrc."""
+    return request
+
+
+def _with_bearer(token: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    request.headers["Authorization"] = f"Bearer {token}"
     return request
 
 

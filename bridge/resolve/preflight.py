@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["bound_to_channels", "check_solution", "solution_warnings", "with_hidden_records", "with_other_indexes"]
 
 _MANY = 3
-_WORD = re.compile(r"[a-z0-9_][a-z0-9_.-]*[a-z0-9_]")
+_WORD = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 
 
 def bound_to_channels(

@@ -195,7 +195,7 @@ def _open_directory(place: _Subdir) -> _SubdirRecords | None:
 def _missing(place: _Subdir) -> NetworkError:
     directory = local_path(place.channel)
     where = public(place.channel) if directory is None else directory
-    hint = "check the name or URL given with -c; `-c host` needs no channel at all"
+    hint = "check the name or URL given with -c or before `::`; `-c host` needs no channel at all"
     if directory is not None:
         hint = "`bridge convert … -o FOLDER --index` writes it for a directory of packages"
     return NetworkError(
@@ -219,6 +219,6 @@ def _unreachable(place: _Subdir, error: NetworkError) -> NetworkError:
         "channel-unreachable",
         f"the channel did not answer: {place.channel}",
         context=(error.message, *error.context),
-        hint=error.hint or "check the name or URL given with -c; `-c host` needs no channel at all",
+        hint=error.hint or "check the name or URL given with -c or before `::`; `-c host` needs no channel at all",
         objects=error.objects,
     )

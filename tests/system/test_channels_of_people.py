@@ -1,0 +1,140 @@
+"""Channels as people have them: private ones, mirrors that conda is configured for, clauses, a cache that moves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.builders import make_conda, make_repodata
+from tests.support.command_line import Bridge
+from tests.support.servers import Server
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Bridge:
+    """No configuration, no index and no channel; HOME is the folder of the test."""
+    environ = {"HOME": str(tmp_path), "PIP_NO_INDEX": "1"}
+    return Bridge(cache=tmp_path / "cache", index=None, folder=tmp_path, environ=environ)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as served:
+        yield served
+
+
+def publish(server: Server, folder: Path, root: str, **route: object) -> None:
+    """Serve the channel in `folder` below `root`."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            server.add(f"{root}/{path.relative_to(folder).as_posix()}", path.read_bytes(), **route)
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> Path:
+    make_conda(tmp_path / "private", "tool", "1.0")
+    make_repodata(tmp_path / "private")
+    return tmp_path / "private"
+
+
+@pytest.mark.parametrize("kind", ["BasicHTTP", "CondaToken"])
+def test_what_rattler_stores_opens_a_private_channel(bridge: Bridge, server: Server, channel: Path, kind: str) -> None:
+    root = "/t/to-ken-1/private" if kind == "CondaToken" else "/private"
+    publish(server, channel, root, **({} if kind == "CondaToken" else {"credentials": ("me", "secret-1")}))
+    host = server.url.partition("://")[2]
+    entry = "to-ken-1" if kind == "CondaToken" else {"username": "me", "password": "secret-1"}
+    store = bridge.folder / ".rattler" / "credentials.json"
+    store.parent.mkdir()
+    words = ("create", "-p", "env", "-c", f"{server.url}/private", "tool")
+    assert bridge(*words).status == 10
+    store.write_text(json.dumps({host: {kind: entry}}))
+    ran = bridge(*words, "-v")
+    assert ran.status == 0, ran.err
+    (record,) = (bridge.folder / "env" / "conda-meta").glob("tool-*.json")
+    for text in (record.read_text(), ran.err, ran.out):
+        assert "to-ken-1" not in text
+        assert "secret-1" not in text
+
+
+def test_a_bearer_token_is_sent_to_its_channel_alone(bridge: Bridge, server: Server, channel: Path) -> None:
+    asked: dict[str, str | None] = {}
+    publish(server, channel, "/private")
+    publish(server, channel, "/public")
+    store = bridge.folder / "auth.json"
+    store.write_text(json.dumps({f"{server.url.partition('://')[2]}/private": {"BearerToken": "bear-1"}}))
+    words = ("-c", f"{server.url}/private", "-c", f"{server.url}/public", "tool")
+    ran = bridge("resolve", *words, environ={"RATTLER_AUTH_FILE": str(store)})
+    assert ran.status == 0, ran.err
+    for each in server.asked:
+        asked[each.path] = each.headers.get("Authorization")
+    assert {path.split("/")[1] for path, header in asked.items() if header == "Bearer bear-1"} == {"private"}
+    assert {path.split("/")[1] for path, header in asked.items() if header is None} == {"public"}
+
+
+def test_condas_configuration_names_the_channels(bridge: Bridge, channel: Path) -> None:
+    make_conda(bridge.folder / "other", "more", "1.0")
+    make_repodata(bridge.folder / "other")
+    (bridge.folder / ".condarc").write_text(
+        f"channel_alias: {bridge.folder.as_uri()}\ndefault_channels: [{channel.as_uri()}, other]\n"
+        "channels: [defaults]\ntrack_features: mkl\n"
+    )
+    ran = bridge("create", "-p", "env", "tool", "defaults::more", "--json")
+    assert ran.status == 0, ran.err
+    assert ran.err.count("bridge does not honour track_features") == 1
+    assert bridge("create", "-p", "second", "-c", "other", "tool").status == 6
+    (bridge.folder / ".condarc").write_text(f"denylist_channels: [{channel.as_uri()}]\n")
+    ran = bridge("create", "-p", "second", "-c", "./private", "tool")
+    assert (ran.status, "does not allow the channel" in ran.err) == (2, True), ran.err
+
+
+def test_a_request_may_name_another_channel(bridge: Bridge, channel: Path) -> None:
+    make_conda(bridge.folder / "first", "tool", "0.5")
+    make_conda(bridge.folder / "first", "more", "1.0", index={"depends": ["tool >=1"]})
+    make_repodata(bridge.folder / "first")
+    ran = bridge("create", "-p", "env", "-c", "./first", "more")
+    assert (ran.status, "private" in ran.err) == (6, False), ran.err
+    ran = bridge("create", "-p", "env", "-c", "./first", "-c", "./private", "more")
+    assert (ran.status, "which strict priority hides" in ran.err) == (6, True), ran.err
+    ran = bridge("create", "-p", "env", "-c", "./first", "more", f"{channel}::tool")
+    assert ran.status == 0, ran.err
+    assert "because a requirement names it" in ran.err
+    assert bridge("update", "-p", "env").status == 0
+
+
+def test_channels_of_the_command_line_come_before_those_of_a_file(bridge: Bridge, channel: Path) -> None:
+    make_conda(bridge.folder / "own", "tool", "9.0")
+    make_repodata(bridge.folder / "own")
+    (bridge.folder / "environment.yml").write_text(f"channels: [{channel}]\ndependencies: [tool]\n")
+    for words, version in (((), "1.0"), (("-c", "./own"), "9.0")):
+        ran = bridge("resolve", "-r", "environment.yml", *words, "--json")
+        assert [each["version"] for each in ran.document["packages"]] == [version], ran.err
+    make_conda(channel, "only", "1.0")
+    make_repodata(channel)
+    asked = ("resolve", "-r", "environment.yml", "only", "-c", "./own")
+    assert bridge(*asked).status == 0
+    assert bridge(*asked, "--override-channels").status == 6
+
+
+def test_an_environment_of_host_outlives_the_cache(bridge: Bridge, channel: Path) -> None:
+    ran = bridge("create", "-p", "env", "-c", "host", "-c", "./private", "python_abi", "--json")
+    assert ran.status == 0, ran.err
+    (record,) = (bridge.folder / "env" / "conda-meta").glob("python_abi-*.json")
+    assert json.loads(record.read_text())["channel"] == "host"
+    shutil.rmtree(bridge.cache)
+    moved = Bridge(cache=bridge.folder / "moved", index=None, folder=bridge.folder, environ=bridge.environ)
+    for words in (("install", "-p", "env", "-c", "host", "-c", "./private", "tool"), ("update", "-p", "env")):
+        ran = moved(*words)
+        assert ran.status == 0, ran.err
+    # What bridge wrote before names the directory.
+    document = json.loads(record.read_text())
+    record.write_text(json.dumps(document | {"channel": (bridge.folder / "gone" / "host").as_uri()}))
+    ran = moved("update", "-p", "env")
+    assert ran.status == 0, ran.err
+    (row,) = [
+        each for each in moved("list", "-p", "env", "--json").document["packages"] if each["name"] == "python_abi"
+    ]
+    assert row["channel"] == "host"
