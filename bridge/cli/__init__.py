@@ -15,7 +15,17 @@ import click
 from bridge import __version__
 from bridge.channels.panics import is_panic
 from bridge.cli.failure import Exit, misused, report, unforeseen
-from bridge.cli.options import Words, changing, level_of, lock, output, prefix, requirements, sources
+from bridge.cli.options import (
+    Words,
+    changing,
+    level_of,
+    lock,
+    output,
+    prefix,
+    requirements,
+    sources,
+    sources_of_conversion,
+)
 from bridge.errors import BridgeError, UsageError
 from converters.compression import DEFAULT_LEVEL
 
@@ -173,7 +183,7 @@ def _show_applied(run: Run, applied: AppliedPlan, dry_run: bool) -> None:
 @cli.command()
 @requirements
 @click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Write the packages to DIR.")
-@click.option("--index", is_flag=True, help="Also write the channel's repodata.")
+@click.option("--index", "has_index", is_flag=True, help="Also write the channel's repodata.")
 @click.option("--with-deps", is_flag=True, help="Also convert the dependencies that no channel has (one joint solve).")
 @click.option("--wheels-as-records", is_flag=True, help="Do not repack: write repodata v3 that points to the wheels.")
 @click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda", show_default=True,
@@ -185,12 +195,12 @@ def _show_applied(run: Run, applied: AppliedPlan, dry_run: bool) -> None:
 @click.option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler.")
 @click.option("--report", "report_file", metavar="FILE", type=click.Path(), help="Also write the JSON document to"
               " FILE.")  # fmt: skip
-@sources
+@sources_of_conversion
 @output
 def convert(
     words: Words,
     output: str,
-    index: bool,
+    has_index: bool,
     with_deps: bool,
     wheels_as_records: bool,
     archive_format: str,
@@ -211,7 +221,7 @@ def convert(
             inputs,
             Path(output),
             session,
-            has_index=index,
+            has_index=has_index,
             archive_format=cast("Format", archive_format),
             level=level,
             workers=conversion.Workers(jobs=jobs, dask=dask),

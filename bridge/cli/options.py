@@ -12,7 +12,17 @@ import click
 from bridge.errors import UsageError
 from converters.compression import BEST_LEVEL, HIGHEST_LEVEL
 
-__all__ = ["Words", "changing", "level_of", "lock", "output", "prefix", "requirements", "sources"]
+__all__ = [
+    "Words",
+    "changing",
+    "level_of",
+    "lock",
+    "output",
+    "prefix",
+    "requirements",
+    "sources",
+    "sources_of_conversion",
+]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -36,7 +46,18 @@ def prefix(command: Command) -> Command:
 
 def sources(command: Command) -> Command:
     """Sources of packages, the target, and preferences."""
+    return _sources(command, "--index")
+
+
+def sources_of_conversion(command: Command) -> Command:
+    """The same for `bridge convert`, whose `--index` is a flag: it writes the channel's index."""
+    return _sources(command, "--project-index")
+
+
+def _sources(command: Command, project_index: str) -> Command:
     options = (
+        click.option(project_index, "index", multiple=True, metavar="NAME=URL", help="Take the project NAME only from"
+                     " this index."),
         click.option("-c", "--channel", multiple=True, metavar="NAME_OR_URL", help="Conda channels, highest priority"
                      " first: name, URL or directory; `host` is the interpreter that runs bridge."),
         click.option("--override-channels", is_flag=True, help="Use the channels given with -c only, not those of"
@@ -46,7 +67,6 @@ def sources(command: Command) -> Command:
         click.option("--index-url", metavar="URL", help="Package index (default: from pip's configuration)."),
         click.option("--extra-index-url", multiple=True, metavar="URL", help="More indexes; the first with a project"
                      " serves it."),
-        click.option("--index", multiple=True, metavar="NAME=URL", help="Take the project NAME only from this index."),
         click.option("--index-strategy", metavar="first|best", help="first: only the first index that has a project"
                      " serves it (default); best: all do, the best version counts."),
         click.option("--find-links", multiple=True, metavar="DIR_OR_URL", help="Directories of files, or pages that"
