@@ -176,6 +176,17 @@ def _notes_on_fit(
         yield "its tag does not say which glibc it needs"
 
 
+def _notes_on_absent_files(payload: Payload) -> Iterator[str]:
+    """Say which files of the wheel are not in the package, and which METADATA misses."""
+    for path in payload.missing_licenses:
+        yield f"METADATA lists the licence file {path}, which the wheel does not contain"
+    for path in payload.replaced:
+        if not path.endswith((".exe", "-script.py")):
+            yield f"{path} is left out: the entry point of that name makes the command, as in pip"
+    if caches := [path for path in payload.dropped if path.endswith(".pyc")]:
+        yield f"{len(caches)} compiled modules (.pyc) were left out; python makes them again"
+
+
 def _notes_on_files(wheel: Manifest, described: Described, payload: Payload) -> Iterator[str]:
     """Report unusual files."""
     layout, natives = described.shape.layout, described.natives
@@ -191,11 +202,7 @@ def _notes_on_files(wheel: Manifest, described: Described, payload: Payload) -> 
     if natives:
         systems = ", ".join(sorted({native.system for native in natives}))
         yield f"has native code for {systems} although it is tagged for any platform: {natives[0].path}"
-    if caches := [path for path in payload.dropped if path.endswith(".pyc")]:
-        yield f"{len(caches)} compiled modules (.pyc) were left out; python makes them again"
-    for path in payload.replaced:
-        if not path.endswith((".exe", "-script.py")):
-            yield f"{path} is left out: the entry point of that name makes the command, as in pip"
+    yield from _notes_on_absent_files(payload)
     if layout.is_portable and any(command.group == "gui_scripts" for command in wheel.entry_points):
         yield "its graphical commands become console commands, the only kind that conda makes"
     yield from (f"{caution.path}: {caution.detail}" for caution in wheel.cautions)

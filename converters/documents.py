@@ -142,6 +142,8 @@ def _about(wheel: Manifest, info: WheelInfo, payload: Payload) -> dict[str, obje
     about = {
         "summary": wheel.metadata.summary,
         "home": wheel.metadata.home_page,
+        "dev_url": wheel.metadata.source_url,
+        "doc_url": wheel.metadata.documentation_url,
         "license": wheel.metadata.license,
         "extra": {
             "layout": LAYOUT_VERSION,

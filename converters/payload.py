@@ -120,7 +120,8 @@ class File:
 class Payload:
     """All files, sorted by path. `licenses`: path in info/licenses, content. `sboms`: paths (PEP 770).
 
-    `dropped`: members that were left out; `replaced`: those with the path of an entry point's command.
+    `dropped`: members that were left out; `replaced`: those with the path of an entry point's command;
+    `missing_licenses`: files that METADATA lists and the wheel does not contain.
     """
 
     files: tuple[File, ...]
@@ -128,6 +129,7 @@ class Payload:
     sboms: tuple[str, ...]
     dropped: tuple[str, ...]
     replaced: tuple[str, ...] = ()
+    missing_licenses: tuple[str, ...] = ()
 
 
 def arrange(archive: Archive, wheel: Manifest, layout: PackageLayout) -> Payload:
@@ -169,6 +171,7 @@ def arrange(archive: Archive, wheel: Manifest, layout: PackageLayout) -> Payload
         sboms=tuple(sorted(m.path for m in wheel.members if m.path.startswith(f"{wheel.dist_info}/sboms/"))),
         dropped=tuple(dropped),
         replaced=tuple(replaced),
+        missing_licenses=tuple(field for field, paths in _listed_licenses(wheel).items() if not paths),
     )
 
 
@@ -279,8 +282,33 @@ def _record(rows: list[tuple[str, str, str]]) -> bytes:
 
 
 def _licenses(archive: Archive, wheel: Manifest) -> Iterator[tuple[str, bytes]]:
-    """Yield copies for info/licenses: PEP 639's directory, or files named like licences beside METADATA."""
+    """Yield copies for info/licenses: the files that METADATA lists, and those that are licences by place or name.
+
+    PEP 639 puts them below `licenses/`, setuptools before 77 beside METADATA.
+    """
+    inside = f"{wheel.dist_info}/"
+    listed = {path for paths in _listed_licenses(wheel).values() for path in paths}
+    found: dict[str, str] = {}
     for member in sorted(wheel.members, key=lambda member: member.path):
-        rest = member.path.removeprefix(f"{wheel.dist_info}/")
-        if rest != member.path and _LICENSE.match(rest) and member.size <= _LONGEST_SCRIPT:
-            yield rest.removeprefix("licenses/"), archive.read(member.path)
+        rest = member.path.removeprefix(inside)
+        is_license = member.path in listed or (rest != member.path and _LICENSE.match(rest))
+        if is_license and member.size <= _LONGEST_SCRIPT:
+            name = rest.removeprefix("licenses/")
+            found.setdefault(name if name not in found else rest, member.path)
+    for name, path in sorted(found.items()):
+        yield name, archive.read(path)
+
+
+def _listed_licenses(wheel: Manifest) -> dict[str, list[str]]:
+    """Return the License-File fields, each with the members that it can mean."""
+    members = {member.path for member in wheel.members}
+    roots = (f"{wheel.dist_info}/licenses/", f"{wheel.dist_info}/")
+    return {
+        field: [
+            path
+            for root in roots
+            for path in dict.fromkeys((root + field, root + field.rpartition("/")[2]))
+            if path in members
+        ]
+        for field in wheel.metadata.license_files
+    }

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, BinaryIO
 
-from packaging.metadata import parse_email
+from packaging.metadata import RawMetadata, parse_email
 from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from converters.descriptions import license_name, well_known_urls
 from converters.errors import UnsafeInputError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class WheelName:
 class CoreMetadata:
     """The fields of METADATA that bridge uses. `name` is normalised, `version` is PEP 440's canonical text.
 
-    `requires_dist` holds the requirements as written, in order.
+    `requires_dist` holds the requirements as written, in order. `license` is an SPDX expression or a short name.
     """
 
     name: str
@@ -68,8 +69,11 @@ class CoreMetadata:
     provides_extra: tuple[str, ...] = ()
     dynamic: tuple[str, ...] = ()
     license: str | None = None
+    license_files: tuple[str, ...] = ()
     summary: str | None = None
     home_page: str | None = None
+    source_url: str | None = None
+    documentation_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +171,8 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
         # The specification: tools must fail if metadata_version has a greater major version than they support.
         version = raw["metadata_version"][:40]
         raise UnsafeInputError("metadata-invalid", f"{source}: METADATA of version {version!r} is not supported")
+    if len(set(unparsed.get("requires-python", ()))) == 1:  # repeated, but the same
+        raw["requires_python"] = unparsed.pop("requires-python")[0]
     broken = sorted(set(unparsed) & {"requires-python", "requires-dist", "provides-extra"})
     if broken:
         raise UnsafeInputError("metadata-invalid", f"{source}: unreadable or repeated: {', '.join(broken)}")
@@ -175,7 +181,7 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
         name = canonicalize_name(raw["name"], validate=True)
     except ValueError as error:
         raise UnsafeInputError("metadata-invalid", f"{source}: {error}") from error
-    urls = raw.get("project_urls", {})
+    urls = well_known_urls(_project_urls(raw, unparsed))
     return CoreMetadata(
         name=name,
         version=version,
@@ -183,9 +189,12 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
         requires_dist=tuple(raw.get("requires_dist", ())),
         provides_extra=tuple(canonicalize_name(extra) for extra in raw.get("provides_extra", ())),
         dynamic=tuple(field.lower() for field in raw.get("dynamic", ())),
-        license=raw.get("license_expression") or _short(raw.get("license")),
+        license=license_name(raw.get("license_expression"), raw.get("license"), raw.get("classifiers", ())),
+        license_files=tuple(raw.get("license_files", ())),
         summary=raw.get("summary"),
-        home_page=raw.get("home_page") or next(iter(urls.values()), None),
+        home_page=raw.get("home_page") or urls.get("home") or urls.get("source"),
+        source_url=urls.get("source"),
+        documentation_url=urls.get("documentation"),
     )
 
 
@@ -198,10 +207,11 @@ def _has_hidden_field(data: bytes) -> bool:
     return b"\x00" in head or _HIDDEN_FIELD.search(head) is not None
 
 
-def _short(text: str | None) -> str | None:
-    """Return the first line of a License field, which often has the whole text."""
-    line = (text or "").strip().splitlines()[:1]
-    return line[0][:200] if line else None
+def _project_urls(raw: RawMetadata, unparsed: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the Project-URL lines, which packaging does not parse if a label occurs twice."""
+    return [f"{label}, {url}" for label, url in raw.get("project_urls", {}).items()] or [
+        *unparsed.get("project-url", ())
+    ]
 
 
 def read_metadata(filename: str, stream: BinaryIO) -> bytes:

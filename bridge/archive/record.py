@@ -38,7 +38,8 @@ class RecordRow:
         """Whether the row has this digest, or no hash."""
         if self.algorithm is None:
             return True
-        return self.digest == encode_digest(digest) or (self.is_hex and self.digest.lower() == digest.hex())
+        in_base64 = self.digest.replace("+", "-").replace("/", "_") == encode_digest(digest)
+        return in_base64 or (self.is_hex and self.digest.lower() == digest.hex())
 
     def contradicts(self, other: RecordRow) -> bool:
         """Whether no content could meet both rows. Hashes of other algorithms or encodings may well agree."""

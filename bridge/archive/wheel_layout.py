@@ -175,16 +175,17 @@ def read_wheel_file(data: bytes, archive: str, member: str) -> WheelFile:
     if parsed is None or parsed[1] != "1":
         problem = f"Wheel-Version is {shown(version)}; bridge installs wheels of version 1"
         raise refused("metadata-invalid", archive, problem, member=member)
-    purelib = _single(fields, "Root-Is-Purelib", archive, member).lower()
-    if purelib not in {"true", "false"}:
-        problem = f"Root-Is-Purelib is {shown(purelib)}, neither true nor false"
-        raise refused("metadata-invalid", archive, problem, member=member)
-    newer = Caution(id="wheel-version", path=member, detail=f"Wheel-Version {version} is newer than 1.0")
+    purelib = {value.lower() for value in fields.get("root-is-purelib", ())}
+    cautions = []
+    if parsed[2].strip("0"):
+        cautions.append(Caution(id="wheel-version", path=member, detail=f"Wheel-Version {version} is newer than 1.0"))
+    if purelib not in ({"true"}, {"false"}):  # it decides nothing: both places are site-packages
+        cautions.append(Caution(id="root-is-purelib", path=member, detail="Root-Is-Purelib is missing or unclear"))
     return WheelFile(
         version=version,
-        root_is_purelib=purelib == "true",
+        root_is_purelib=purelib == {"true"},
         tags=tuple(fields.get("tag", ())),
-        cautions=() if parsed[2].strip("0") == "" else (newer,),
+        cautions=tuple(cautions),
     )
 
 

@@ -148,7 +148,7 @@ def _check_rows(rows: Mapping[str, tuple[RecordRow, ...]], layout: WheelLayout, 
             if all(row.algorithm is None for row in of_path) and path not in exempt:
                 problem = "RECORD has no hash of it, so nothing shows whether it was changed"
                 raise refused("record-invalid", name, problem, member=path)
-        elif not (path.endswith("/") and path[:-1] in layout.directories):
+        elif path.removesuffix("/") not in layout.directories:
             if ".." in path.split("/") or path.startswith("/"):
                 raise refused("path-escape", name, "RECORD lists a path outside the wheel", member=path)
             problem = (

@@ -15,17 +15,7 @@ import click
 from bridge import __version__
 from bridge.channels.panics import is_panic
 from bridge.cli.failure import Exit, misused, report, unforeseen
-from bridge.cli.options import (
-    Words,
-    changing,
-    level_of,
-    lock,
-    output,
-    prefix,
-    requirements,
-    sources,
-    sources_of_conversion,
-)
+from bridge.cli.options import Words, changing, level_of, lock, output, prefix, requirements, sources, wheel_sources
 from bridge.errors import BridgeError, UsageError
 from converters.compression import DEFAULT_LEVEL
 
@@ -195,7 +185,7 @@ def _show_applied(run: Run, applied: AppliedPlan, dry_run: bool) -> None:
 @click.option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler.")
 @click.option("--report", "report_file", metavar="FILE", type=click.Path(), help="Also write the JSON document to"
               " FILE.")  # fmt: skip
-@sources_of_conversion
+@wheel_sources
 @output
 def convert(
     words: Words,

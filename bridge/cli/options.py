@@ -12,17 +12,7 @@ import click
 from bridge.errors import UsageError
 from converters.compression import BEST_LEVEL, HIGHEST_LEVEL
 
-__all__ = [
-    "Words",
-    "changing",
-    "level_of",
-    "lock",
-    "output",
-    "prefix",
-    "requirements",
-    "sources",
-    "sources_of_conversion",
-]
+__all__ = ["Words", "changing", "level_of", "lock", "output", "prefix", "requirements", "sources", "wheel_sources"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -49,7 +39,7 @@ def sources(command: Command) -> Command:
     return _sources(command, "--index")
 
 
-def sources_of_conversion(command: Command) -> Command:
+def wheel_sources(command: Command) -> Command:
     """The same for `bridge convert`, whose `--index` is a flag: it writes the channel's index."""
     return _sources(command, "--project-index")
 

@@ -155,27 +155,21 @@ CASES: Mapping[str, tuple[str, str, dict[str, object]]] = {
     "activation": ("esc", "1.0", {"files": {"esc.py": b"", "esc-1.0.data/data/etc/conda/activate.d/x.sh": b"id\n"}}),
     "link-script": ("esc", "1.0", {"files": {"esc.py": b"", "esc-1.0.data/scripts/.esc-post-link.sh": b"id\n"}}),
     "command": ("esc", "1.0", {"console_scripts": {"python3": "esc:main"}}),
-    "twice": (
-        "tw",
-        "1.0",
-        {"console_scripts": {"tw": "tw:main"}, "files": {"tw.py": b"", "tw-1.0.data/scripts/tw": b"#!/bin/sh\n"}},
-    ),
     "folder": (
         "fo",
         "1.0",
         {"files": {"fo.py": b"", "fo-1.0.data/scripts/fo": b"x", "fo-1.0.data/data/bin/fo/y": b"y"}},
-    ),
-    "shadowed": (
-        "sh",
-        "1.0",
-        {"console_scripts": {"sh": "sh:main"}, "files": {"sh.py": b"", "sh-1.0.data/data/bin/sh": b"x"}},
     ),
     "long": ("n" * 70, "1.0", {"files": {"x.py": b""}}),
     "licensed": (
         "li",
         "1.0",
         {
-            "headers": ["License-Expression: MIT", "Summary: A thing", "Project-URL: Home, https://example.invalid/"],
+            "headers": [
+                "License-Expression: MIT",
+                "Summary: A thing",
+                "Project-URL: Homepage, https://example.invalid/",
+            ],
             "files": {
                 "li.py": b"",
                 "li-1.0.dist-info/licenses/LICENSE": b"free\n",

@@ -260,11 +260,6 @@ WHEELS: Mapping[str, tuple[Mapping[str, object], str]] = {
         {"change": wheel_file("Wheel-Version: one", "Root-Is-Purelib: true")},
         "metadata-invalid",
     ),
-    "no Root-Is-Purelib": ({"change": wheel_file("Wheel-Version: 1.0")}, "metadata-invalid"),
-    "Root-Is-Purelib: perhaps": (
-        {"change": wheel_file("Wheel-Version: 1.0", "Root-Is-Purelib: perhaps")},
-        "metadata-invalid",
-    ),
     "no WHEEL": ({"change": remove(f"{INFO}/WHEEL")}, "metadata-invalid"),
 }
 
@@ -348,6 +343,12 @@ FINE: Mapping[str, Mapping[str, object]] = {
     "a leading dot": {"change_record": replace_row(INIT, f"./{INIT},{record_hash(VERSION)},12")},
     "a doubled slash": {"change_record": replace_row(INIT, f"demo//__init__.py,{record_hash(VERSION)},12")},
     "a backslash": {"change_record": replace_row(INIT, f"demo\\__init__.py,{record_hash(VERSION)},12")},
+    "the standard alphabet of base64": {
+        "change_record": replace_row(
+            INIT, f"{INIT},sha256={base64.b64encode(hashlib.sha256(VERSION).digest()).decode()},12"
+        )
+    },
+    "a directory in RECORD without its slash": {"change_record": add_row("demo,,")},
     "data directory with a build tag": {"files": {"demo-1.0-7.data/data/x": b"", "demo-1.0-7.data/scripts/y": b""}},
     "data directory without a version": {"files": {"demo.data/data/x": b""}},
     "data directory in another spelling": {"files": {"Demo-1.0.0.data/data/x": b""}},
@@ -456,6 +457,16 @@ def test_w68_a_newer_minor_version_is_remarked(version: str, remarks: list[str],
     assert [caution.id for caution in manifest.cautions] == remarks
     assert (manifest.wheel_version, manifest.root_is_purelib) == (version, False)
     assert manifest.tags == ("py2-none-any", "py3-none-any")
+
+
+@pytest.mark.parametrize(
+    "lines", [(), ("Root-Is-Purelib: perhaps",), ("Root-Is-Purelib: true", "Root-Is-Purelib: false")]
+)
+def test_an_unclear_root_is_purelib_is_remarked(lines: tuple[str, ...], tmp_path: Path) -> None:
+    """Pip reads everything but `true` as false, and both places are site-packages."""
+    manifest = check_wheel(write_wheel(tmp_path, PLAIN, change=wheel_file("Wheel-Version: 1.0", *lines)))
+    assert [caution.id for caution in manifest.cautions] == ["root-is-purelib"]
+    assert manifest.root_is_purelib is False
 
 
 def test_w29_a_truncated_wheel_is_never_accepted(tmp_path: Path) -> None:

@@ -85,13 +85,15 @@ def test_a_name_of_other_letters_is_refused(tmp_path: Path, name: str) -> None:
     ("headers", "expected"),
     [
         (["License-Expression: MIT AND (Apache-2.0 OR BSD-2-Clause)"], "MIT AND (Apache-2.0 OR BSD-2-Clause)"),
-        (["License: BSD 3-Clause"], "BSD 3-Clause"),
+        (["License: BSD 3-Clause"], "BSD-3-Clause"),
+        (["License: Copyright (c) 2020", "        All rights reserved."], None),
+        (["License: the", "        text", "Classifier: License :: OSI Approved :: BSD License"], "BSD License"),
         (["License-Expression: MIT", "License: the long text"], "MIT"),
         ([], None),
     ],
 )
 def test_licences(tmp_path: Path, headers: list[str], expected: str | None) -> None:
-    """C49: the expression of PEP 639 counts, else the field of before."""
+    """C49: an SPDX expression, else a short name; never a line of a text."""
     package = converted(make_wheel(tmp_path, "li", "1.0", headers=headers))
     assert index_of(package).get("license") == expected
     assert json.loads(read_info(package)["info/about.json"]).get("license") == expected
@@ -195,6 +197,26 @@ def test_a_command_that_conda_refuses_is_left_out(tmp_path: Path) -> None:
     package = converted(make_wheel(tmp_path, "sz", "1.0", files={"sz.py": b""}, console_scripts=scripts))
     assert json.loads(read_info(package)["info/link.json"])["noarch"]["entry_points"] == ["ok = sz:main"]
     assert [note for note in package.notes if "the command kw is left out" in note]
+
+
+def test_all_licences_that_metadata_lists_are_in_info(tmp_path: Path) -> None:
+    """CEP 34; setuptools before 77 puts the files beside METADATA, under any name and without their directories."""
+    info = "sz-1.0.dist-info"
+    files = {
+        "sz.py": b"",
+        f"{info}/EULA.txt": b"eula",
+        f"{info}/LICENSE": b"beside",
+        f"{info}/licenses/LICENSE": b"below",
+        f"{info}/licenses/vendor/x.md": b"vendor",
+        f"{info}/notes.txt": b"not a licence",
+    }
+    headers = [f"License-File: {name}" for name in ("docs/EULA.txt", "LICENSE", "vendor/x.md", "gone.txt", "../sz.py")]
+    package = converted(make_wheel(tmp_path, "sz", "1.0", files=files, headers=headers))
+    found = {
+        name.removeprefix("info/licenses/"): data for name, data in read_info(package).items() if "/licenses/" in name
+    }
+    assert found == {"EULA.txt": b"eula", "LICENSE": b"beside", "licenses/LICENSE": b"below", "vendor/x.md": b"vendor"}
+    assert [note for note in package.notes if "gone.txt" in note]
 
 
 def test_an_undeclared_extra_is_an_extra(tmp_path: Path) -> None:

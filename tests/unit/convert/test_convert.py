@@ -158,9 +158,7 @@ def test_the_record(
         ("activation", "reserved-path", "etc/conda"),
         ("link-script", "reserved-path", "post-link"),
         ("command", "reserved-path", "bin/python3"),
-        ("twice", "path-collision", "two files as bin/tw"),
         ("folder", "path-collision", "bin/fo both a file and a directory"),
-        ("shadowed", "path-collision", "two files as bin/sh"),
         ("long", "package-name", "nnnn"),
     ],
 )
