@@ -26,6 +26,8 @@ class Words:
     extras: Sequence[str] = ()
     groups: Sequence[str] = ()
     editables: Sequence[str] = ()
+    environment: str | None = None
+    ignores_missing_paths: bool = False
 
 
 def prefix(command: Command) -> Command:
@@ -130,21 +132,33 @@ def requirements(command: Command) -> Command:
         file_extras: Sequence[str],
         file_groups: Sequence[str],
         editables: Sequence[str],
+        file_environment: str | None,
+        ignore_missing_paths: bool,
         **options: object,
     ) -> object:
         words = Words(
-            requirements=requirements, files=files, extras=file_extras, groups=file_groups, editables=editables
+            requirements=requirements,
+            files=files,
+            extras=file_extras,
+            groups=file_groups,
+            editables=editables,
+            environment=file_environment,
+            ignores_missing_paths=ignore_missing_paths,
         )
         return command(words=words, **options)
 
     options = (
         click.argument("requirements", nargs=-1, metavar="REQ…"),
         click.option("-r", "--requirements-file", "files", multiple=True, metavar="FILE", type=click.Path(),
-                     help="requirements.txt, environment.yml, pyproject.toml or pylock.toml."),
+                     help="requirements.txt, environment.yml, pyproject.toml, pixi.toml, a lock or a list of conda's."),
         click.option("-e", "--editable", "editables", multiple=True, metavar="DIR_OR_URL", help="A project's folder,"
                      " installed as a link to its sources (PEP 660)."),
         click.option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pyproject.toml."),
         click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Groups of a pyproject.toml."),
+        click.option("--environment", "file_environment", metavar="NAME", help="Environment of a pixi manifest"
+                     " (default: default)."),
+        click.option("--ignore-missing-paths", is_flag=True, help="Take NAME @ file:///… by its name if the path is"
+                     " gone, as in a `pip freeze` of another machine."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), cast("Command", with_words))
 

@@ -78,6 +78,7 @@ def _with_file(settings: Settings, file: FileRequirements) -> Settings:
         find_links=_known((*settings.find_links, *file.find_links)),
         trusted_hosts=tuple(dict.fromkeys((*settings.trusted_hosts, *file.trusted_hosts))),
         pre=settings.pre or file.pre,
+        exclude_newer=settings.exclude_newer or file.exclude_newer,
         builds=replace(settings.builds, formats=settings.builds.formats.with_others(file.formats)),
     )
 
@@ -115,8 +116,10 @@ def _learned(url: str) -> str:
 
 def read_request(words: Words, platform: str | None = None) -> Request:
     """Parse the requirements of a command line and read its files for a platform. Raises `UsageError`."""
-    if (words.extras or words.groups) and not words.files:
-        option = f"--extra {words.extras[0]}" if words.extras else f"--group {words.groups[0]}"
+    options = (*(f"--extra {name}" for name in words.extras), *(f"--group {name}" for name in words.groups))
+    options = (*options, *((f"--environment {words.environment}",) if words.environment else ()))
+    if options and not words.files:
+        option = options[0]
         hint = f"-r pyproject.toml {option}"
         raise UsageError("no-requirements", f"{option} names a part of a file, and no file is named", hint=hint)
     typed = [direct_requirement(text, Path.cwd()) or algebra.parse(text) for text in words.requirements]
@@ -141,5 +144,11 @@ def _read(path: Path, words: Words, platform: str | None) -> FileRequirements:
     from bridge.requirements.files.reading import read
 
     has_choice = path.suffix.lower() == ".toml" or not any(file.lower().endswith(".toml") for file in words.files)
-    extras, groups = (words.extras, words.groups) if has_choice else ((), ())
-    return read(path, platform=platform, extras=extras, groups=groups)
+    return read(
+        path,
+        platform=platform,
+        extras=words.extras if has_choice else (),
+        groups=words.groups if has_choice else (),
+        environment=words.environment if has_choice else None,
+        ignores_missing_paths=words.ignores_missing_paths,
+    )

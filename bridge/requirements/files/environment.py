@@ -12,7 +12,7 @@ from bridge.requirements.algebra import Requirement, conda_requirement
 from bridge.requirements.files.constructs import Section, honoured, told
 from bridge.requirements.files.pip_format import PipLines
 from bridge.requirements.files.selectors import comment_selectors, selector_holds
-from bridge.requirements.files.values import FileRequirements, unique, wrong
+from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
 from bridge.requirements.files.yaml_text import load_yaml
 from converters.target import SUBDIRS
 
@@ -47,15 +47,17 @@ _DICTIONARY_SELECTOR = re.compile(r"sel\(\s*(unix|linux|osx|win)\s*\)\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
-def read_environment(path: Path, text: str, environ: Mapping[str, str], platform: str) -> FileRequirements:
+def read_environment(path: Path, text: str, chosen: Chosen) -> FileRequirements:
     """Read an environment.yml for one platform. Raises `UsageError` (`requirement-file`)."""
     warnings: list[str] = []
+    platform = chosen.platform
+    pip = PipLines(chosen.environ, chosen.ignores_missing_paths)
     text = _selected(path, text, platform, warnings)
     document = TOP.check(_mapping(load_yaml(path, text), path), path, "", warnings)
     name = document.get("name")
     if not isinstance(name, (str, type(None))):
         raise wrong(path, "name", "a text was expected")
-    reading = _Reading(path=path, platform=platform, pip=PipLines(environ), warnings=warnings)
+    reading = _Reading(path=path, platform=platform, pip=pip, warnings=warnings)
     reading.entries(document.get("dependencies"))
     found = reading.pip.result()
     _check_platforms(document.get("platforms"), path, platform, warnings)

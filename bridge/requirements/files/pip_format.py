@@ -12,9 +12,10 @@ from bridge.config.builds import formats_of
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
 from bridge.requirements.files.local import direct_requirement
+from bridge.requirements.files.missing_paths import missing_path
 from bridge.requirements.files.pip_options import OptionParser, split_options
 from bridge.requirements.files.text import read_text
-from bridge.requirements.files.values import FileRequirements, unique, wrong
+from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
 
 __all__ = ["PipLines", "read_constraints", "read_pip_file"]
 
@@ -31,6 +32,7 @@ class PipLines:
     """What lines of requirements.txt ask for, those of further files included. `environ` is for `${NAME}` in them."""
 
     environ: Mapping[str, str]
+    ignores_missing_paths: bool = False
     requirements: list[Requirement] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
     index_url: str | None = None
@@ -93,6 +95,7 @@ class PipLines:
         digests = {digest for hashed in hashes if (digest := _sha256(hashed, path, where)) is not None}
         if hashes and not digests:
             raise wrong(path, where, "hashes, but none by sha256", hint="bridge verifies sha256: --hash=sha256:…")
+        text = self._present(text, path, where)
         requirement = self._parse(text, path, where, is_bound=bool(digests))
         if requirement.url is not None and "#sha256=" in requirement.url:
             digests.add(requirement.url.partition("#sha256=")[2].partition("&")[0].lower())
@@ -104,6 +107,20 @@ class PipLines:
         if is_constraint and requirement.extras:
             raise wrong(path, where, f"a constraint has no extras: {text}")
         (self.constraints if is_constraint else self.requirements).append(requirement)
+
+    def _present(self, text: str, path: Path, where: int | str) -> str:
+        """Return the text; for a path that is gone the project by its name, else raise `UsageError`."""
+        missing = missing_path(text)
+        if missing is None:
+            return text
+        place = f"line {where}" if isinstance(where, int) else where
+        if not self.ignores_missing_paths:
+            hint = "--ignore-missing-paths takes such a project by its name, and by its version where the path has one"
+            problem = f"{text}: the path does not exist here; pip freeze writes the one that a package was built at"
+            raise wrong(path, where, problem, hint=hint)
+        version = "" if missing.has_version else ", in any version"
+        self.warnings.append(f"{path}, {place}: {missing.requirement} is taken{version}: there is no {missing.path}")
+        return missing.requirement
 
     def _parse(
         self, text: str, path: Path, where: int | str, *, is_bound: bool = False, is_editable: bool = False
@@ -186,9 +203,9 @@ def read_constraints(path: Path, environ: Mapping[str, str]) -> tuple[Requiremen
     return lines.result().constraints
 
 
-def read_pip_file(path: Path, environ: Mapping[str, str]) -> FileRequirements:
+def read_pip_file(path: Path, chosen: Chosen) -> FileRequirements:
     """Read a requirements.txt. Raises `UsageError` (`requirement-file`)."""
-    lines = PipLines(environ)
+    lines = PipLines(chosen.environ, chosen.ignores_missing_paths)
     lines.read_file(path)
     return lines.result()
 

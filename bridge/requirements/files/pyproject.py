@@ -1,164 +1,181 @@
-"""pyproject.toml: what a project requires (PEP 621), its extras by name, its dependency groups by name (PEP 735)."""
+"""pyproject.toml: [project], dependency groups, and the tables of tools that say what is installed and from where."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from packaging.requirements import Requirement as Pep508
 from packaging.utils import canonicalize_name
 
-from bridge.errors import UsageError
-from bridge.requirements.algebra import MAX_TEXT, Requirement, parse_pypi
-from bridge.requirements.files.values import FileRequirements, unique, wrong
+from bridge.requirements.algebra import Requirement
+from bridge.requirements.files import fields
+from bridge.requirements.files.bridge_table import read_bridge
+from bridge.requirements.files.constructs import Section, describes, honoured, told
+from bridge.requirements.files.pdm import Pdm, read_pdm
+from bridge.requirements.files.pixi import features_of, read_pixi
+from bridge.requirements.files.poetry import Poetry, read_poetry
+from bridge.requirements.files.project_table import PROJECT, Groups, Project
+from bridge.requirements.files.uv import Uv, read_uv
+from bridge.requirements.files.values import Chosen, FileRequirements, combined, wrong
 
-__all__ = ["read_pyproject"]
+__all__ = ["TOOLS", "TOP", "read_pyproject"]
 
-MAX_EXTRAS = 1_000  # that one asks for, by way of others and under whatever conditions
-
-_GROUPS = "dependency-groups"
-_EXTRAS = "project.optional-dependencies"
-
-
-def read_pyproject(
-    path: Path, document: Mapping[str, object], extras: Sequence[str], groups: Sequence[str]
-) -> FileRequirements:
-    """What the tables of a pyproject.toml ask for. Raises `UsageError` (`requirement-file`)."""
-    project = document.get("project")
-    if project is None and not groups:
-        raise wrong(
-            path,
-            None,
-            "it has no [project] table, so it says nothing of what it requires in a way that every tool can read",
-            hint="add [project] with its dependencies (PEP 621), or name a dependency group",
-        )
-    if not isinstance(project, (dict, type(None))):
-        raise wrong(path, "project", "a table was expected")
-    # PEP 735: a group stands beside the project, and is had without it.
-    is_asked = project is not None and (extras or not groups)
-    found = list(_Project(path, project).requirements(extras)) if project is not None and is_asked else []
-    if project is None and extras:
-        raise wrong(path, None, f"it has no [project] table, hence no extra {extras[0]!r}")
-    found += _Groups(path, document.get(_GROUPS, {})).requirements(groups)
-    requires_python = None if project is None else project.get("requires-python")
-    if not isinstance(requires_python, (str, type(None))):
-        raise wrong(path, "project.requires-python", "a text was expected")
-    return FileRequirements(requirements=unique(found), requires_python=requires_python)
-
-
-def parse(text: object, path: Path, where: str) -> Requirement:
-    """One requirement. Raises `UsageError` (`requirement-file`)."""
-    if not isinstance(text, str):
-        raise wrong(path, where, "a requirement was expected: a text")
-    try:
-        return parse_pypi(text)
-    except UsageError as error:
-        raise wrong(path, where, error.message, context=error.context) from error
+TOP = Section(
+    name="pyproject.toml",
+    keys={
+        "project": honoured("see below"),
+        "dependency-groups": honoured("the groups that `--group` asks for, without the project"),
+        "tool": honoured("see below"),
+        "build-system": describes("how the project is built"),
+    },
+)
+_OTHER = describes("it says nothing of what is installed")
+TOOLS = Section(
+    name="tool",
+    keys={
+        "uv": honoured("see below"),
+        "pixi": honoured("see below"),
+        "poetry": honoured("see below"),
+        "pdm": honoured("see below"),
+        "bridge": honoured("see below"),
+        "hatch": told("environments of hatch are not read: `hatch dep show requirements` lists what one needs"),
+        "rye": told("rye is superseded by uv: move its dependencies to [dependency-groups]"),
+        "flit": told("write its requirements to [project]"),
+        "conda-lock": told("name channels and packages in [tool.bridge]"),
+        "setuptools": describes("how the project is built; what it says of `dynamic` is known once it is"),
+        **dict.fromkeys(
+            (
+                "autoflake", "autopep8", "bandit", "basedpyright", "black", "bumpver", "bumpversion", "check-manifest",
+                "cibuildwheel", "codespell", "commitizen", "coverage", "cython-lint", "deptry", "docformatter",
+                "doit", "djlint", "flake8", "hatch-vcs", "importlinter", "interrogate", "isort", "jupytext", "license",
+                "maturin", "meson-python", "mypy", "nbqa", "nox", "numpydoc_validation", "poe", "pycln",
+                "pydocstyle", "pydoclint", "pylint", "pyproject-fmt", "pyright", "pyrefly", "pytest", "pytest-enabler",
+                "pytoniq", "refurb", "repo-review", "ruff", "scikit-build", "scriv", "semantic_release",
+                "setuptools_scm", "setuptools-git-versioning", "spin", "sphinx", "taskipy", "towncrier", "tox", "ty",
+                "typos", "versioneer", "versioningit", "vulture", "yapf",
+            ),
+            _OTHER,
+        ),
+    },
+)  # fmt: skip
 
 
-def _texts(value: object, path: Path, where: str) -> list[object]:
-    if not isinstance(value, list):
-        raise wrong(path, where, "a list was expected")
-    return value
+_NAME_END = re.compile(r"[^A-Za-z0-9._-]")
 
 
-class _Project:
-    """The [project] table, and its extras, which may name one another through the project itself."""
+def read_pyproject(path: Path, document: Mapping[str, object], chosen: Chosen) -> FileRequirements:
+    """Read what the tables of a pyproject.toml ask for. Raises `UsageError` (`requirement-file`)."""
+    return _Pyproject(path, document, chosen).read()
 
-    def __init__(self, path: Path, table: Mapping[str, object]) -> None:
+
+class _Pyproject:
+    """One file and what is chosen of it. The project is left out where only groups are asked for (PEP 735)."""
+
+    def __init__(self, path: Path, document: Mapping[str, object], chosen: Chosen) -> None:
         self._path = path
-        self._table = table
-        name = table.get("name")
-        self._name = canonicalize_name(name) if isinstance(name, str) else None
-        dynamic = table.get("dynamic", [])
-        self._dynamic = set(map(str, dynamic)) if isinstance(dynamic, list) else set()
-        optional = table.get("optional-dependencies", {})
-        if not isinstance(optional, dict):
-            raise wrong(path, _EXTRAS, "a table was expected")
-        self._extras = {canonicalize_name(extra): (extra, value) for extra, value in optional.items()}
+        self._chosen = chosen
+        self._warnings: list[str] = []
+        self._document = TOP.check(document, path, "", self._warnings)
+        self._tools = TOOLS.check(self._document.get("tool", {}), path, "tool", self._warnings)
+        table = self._document.get("project")
+        self._table = None if table is None else PROJECT.check(table, path, "project", self._warnings)
+        self._is_asked = bool(chosen.extras or chosen.environment or not chosen.groups)
 
-    def requirements(self, extras: Sequence[str]) -> Iterator[Requirement]:
-        """What the project requires, with these extras of its own."""
-        self._check_static("dependencies")
-        yield from self._read(self._table.get("dependencies", []), "project.dependencies", "", set())
-        for extra in extras:
-            yield from self._extra(extra, "", set())
+    def read(self) -> FileRequirements:
+        path, tools = self._path, self._tools
+        if self._chosen.extras and self._table is None and "poetry" not in tools:
+            raise wrong(path, None, f"it has no [project] table, hence no extra {self._chosen.extras[0]!r}")
+        if self._is_asked and self._table is None and not tools.keys() & {"pixi", "poetry", "bridge"}:
+            hint = "add [project] with its dependencies (PEP 621), or name a dependency group"
+            raise wrong(path, None, "it has no [project] table, and no other that says what it requires", hint=hint)
+        if self._chosen.environment is not None and "pixi" not in tools:
+            raise wrong(path, None, f"it has no [tool.pixi], hence no environment {self._chosen.environment!r}")
+        uv = read_uv(path, tools["uv"], self._chosen, self._warnings) if "uv" in tools else Uv(path=path)
+        pdm = read_pdm(path, tools.get("pdm", {}), self._warnings)
+        poetry = Poetry()
+        if "poetry" in tools:
+            poetry = read_poetry(
+                path, tools["poetry"], self._chosen, has_project=self._has_dependencies, is_asked=self._is_asked
+            )
+        self._tell_unused(poetry)
+        own = poetry.sourced(path, uv.sourced(self._own(self._groups(uv, pdm), poetry)))
+        parts = [self._python(), FileRequirements(requirements=tuple(own)), uv.settings, poetry.found, pdm.settings]
+        if "bridge" in tools:
+            parts.append(self._beside_project(read_bridge(path, tools["bridge"], self._warnings), "tool.bridge"))
+        if "pixi" in tools:
+            parts.append(self._pixi(tools["pixi"]))
+        found = combined(parts)
+        return replace(found, warnings=(*self._warnings, *found.warnings))
 
-    def _check_static(self, field: str) -> None:
-        if field in self._dynamic:
-            hint = "build the project's wheel (python -m build --wheel), and require that by its path"
-            raise wrong(self._path, "project.dynamic", f"its {field} are known only once it is built", hint=hint)
+    @property
+    def _has_dependencies(self) -> bool:
+        """Whether [project] says what the project requires."""
+        if self._table is None:
+            return False
+        dynamic = fields.texts(self._table.get("dynamic"), self._path, "project.dynamic")
+        return "dependencies" in self._table or "dependencies" not in dynamic
 
-    def _extra(self, extra: str, marker: str, seen: set[str]) -> Iterator[Requirement]:
-        wanted = canonicalize_name(extra)
-        if wanted not in self._extras:
-            self._check_static("optional-dependencies")
-            known = ", ".join(sorted(spelled for spelled, _ in self._extras.values())) or "none"
-            raise wrong(self._path, _EXTRAS, f"there is no extra {extra!r}", context=(f"extras: {known}",))
-        if f"{wanted};{marker}" not in seen:
-            seen.add(f"{wanted};{marker}")
-            spelled, value = self._extras[wanted]
-            yield from self._read(value, f"{_EXTRAS}.{spelled}", marker, seen)
+    def _tell_unused(self, poetry: Poetry) -> None:
+        """Warn of what [tool.poetry.dependencies] has and [project] has not: Poetry 2 installs none of it."""
+        table = self._table or {}
+        listed = [table.get("dependencies"), *self._optional().values()]
+        texts = (text for value in listed if isinstance(value, list) for text in value if isinstance(text, str))
+        named = {canonicalize_name(_NAME_END.split(text.strip(), maxsplit=1)[0]) for text in texts}
+        for name in poetry.origins.keys() - named:
+            where = f"tool.poetry.dependencies.{name}"
+            self._warnings.append(
+                f"{self._path}: {where} is left out: [project] has the dependencies"
+            )
 
-    def _read(self, value: object, where: str, marker: str, seen: set[str]) -> Iterator[Requirement]:
-        """The requirements of one list; what names the project itself stands for the extras it asks of it."""
-        for place, text in enumerate(_texts(value, self._path, where)):
-            here = f"{where}[{place}]"
-            requirement = parse(text, self._path, here)
-            conditions = [part for part in (marker, str(requirement.marker or "")) if part]
-            condition = " and ".join(f"({part})" for part in conditions) if len(conditions) > 1 else "".join(conditions)
-            if len(condition) > MAX_TEXT or len(seen) > MAX_EXTRAS:
-                raise wrong(self._path, here, "its extras lead to one another without an end")
-            if requirement.name == self._name:
-                for extra in requirement.extras:
-                    yield from self._extra(extra, condition, seen)
-            elif marker:
-                bare = Pep508(requirement.text.removeprefix("pypi:"))
-                bare.marker = None
-                yield parse(f"{bare} ; {condition}", self._path, here)
-            else:
-                yield requirement
+    def _python(self) -> FileRequirements:
+        value = None if self._table is None else self._table.get("requires-python")
+        if value is not None:
+            fields.text(value, self._path, "project.requires-python")
+        return FileRequirements(requires_python=value if isinstance(value, str) else None)
 
+    def _groups(self, uv: Uv, pdm: Pdm) -> Mapping[str, object]:
+        """Return the dependency groups, those that uv and PDM keep elsewhere included."""
+        groups = dict(fields.table(self._document.get("dependency-groups"), self._path, "dependency-groups"))
+        for name, entries in (*pdm.groups.items(), *((("dev", list(uv.dev)),) if uv.dev is not None else ())):
+            known = fields.items(groups.get(name), self._path, f"dependency-groups.{name}")
+            groups[name] = [*known, *fields.items(entries, self._path, f"the group {name}")]
+        return groups
 
-class _Groups:
-    """The [dependency-groups] table (PEP 735)."""
+    def _own(self, groups: Mapping[str, object], poetry: Poetry) -> Iterator[Requirement]:
+        """Yield what [project] and the dependency groups ask for."""
+        extras, named = list(self._chosen.extras), list(self._chosen.groups)
+        has_default = True
+        if self._chosen.environment is not None:
+            features = features_of(self._manifest(), self._path, "tool.pixi.", self._chosen.environment)
+            extras += [each for each in features if each in self._optional()]
+            named += [each for each in features if each in groups]
+            has_default = "default" in features
+        is_poetry = "poetry" in self._tools and not self._has_dependencies
+        if self._table is not None and self._is_asked and not is_poetry and (has_default or extras):
+            mine = [extra for extra in extras if canonicalize_name(extra) not in poetry.extras]
+            yield from Project(self._path, self._table).requirements(mine, is_whole=has_default)
+        known = {canonicalize_name(name) for name in groups}
+        standard = [name for name in named if canonicalize_name(name) in known or name not in poetry.groups]
+        yield from Groups(self._path, groups).requirements(standard)
 
-    def __init__(self, path: Path, table: object) -> None:
-        self._path = path
-        if not isinstance(table, dict):
-            raise wrong(path, _GROUPS, "a table was expected")
-        self._groups: dict[str, tuple[str, object]] = {}
-        for group, value in table.items():
-            normal = canonicalize_name(group)
-            if normal in self._groups:
-                raise wrong(path, _GROUPS, f"{self._groups[normal][0]!r} and {group!r} are one name, given twice")
-            self._groups[normal] = (group, value)
-        self._done: set[str] = set()
+    def _optional(self) -> Mapping[str, object]:
+        table = self._table or {}
+        return fields.table(table.get("optional-dependencies"), self._path, "project.optional-dependencies")
 
-    def requirements(self, groups: Sequence[str]) -> list[Requirement]:
-        """What these groups hold, what they include included, each group once."""
-        return [requirement for group in groups for requirement in self._read(group, _GROUPS, ())]
+    def _manifest(self) -> Mapping[str, object]:
+        return fields.table(self._tools.get("pixi"), self._path, "tool.pixi")
 
-    def _read(self, group: str, where: str, including: tuple[str, ...]) -> Iterator[Requirement]:
-        wanted = canonicalize_name(group)
-        if wanted not in self._groups:
-            known = ", ".join(sorted(spelled for spelled, _ in self._groups.values())) or "none"
-            raise wrong(self._path, where, f"there is no dependency group {group!r}", context=(f"groups: {known}",))
-        if wanted in including:
-            chain = " -> ".join((*including[including.index(wanted) :], wanted))
-            raise wrong(self._path, where, f"dependency groups include one another in a circle: {chain}")
-        if wanted in self._done:
-            return
-        if len(including) > 100:
-            raise wrong(self._path, where, "dependency groups include one another more than 100 deep")
-        spelled, value = self._groups[wanted]
-        for place, entry in enumerate(_texts(value, self._path, f"{_GROUPS}.{spelled}")):
-            here = f"{_GROUPS}.{spelled}[{place}]"
-            if isinstance(entry, dict):
-                included = entry.get("include-group")
-                if list(entry) != ["include-group"] or not isinstance(included, str):
-                    raise wrong(self._path, here, 'a requirement, or {include-group = "NAME"}, was expected')
-                yield from self._read(included, here, (*including, wanted))
-            else:
-                yield parse(entry, self._path, here)
-        self._done.add(wanted)
+    def _pixi(self, manifest: object) -> FileRequirements:
+        table = fields.table(manifest, self._path, "tool.pixi")
+        others = (*self._optional(), *fields.table(self._document.get("dependency-groups"), self._path, "groups"))
+        found = read_pixi(self._path, table, self._chosen, root="tool.pixi.", others=others)
+        return self._beside_project(found, "tool.pixi")
+
+    def _beside_project(self, found: FileRequirements, where: str) -> FileRequirements:
+        """Return what a tool's table asks for; without its packages where groups alone are asked for."""
+        if self._is_asked or not found.requirements:
+            return found
+        self._warnings.append(f"{self._path}: the packages of [{where}] are left out; --group asks for the group alone")
+        return replace(found, requirements=(), constraints=())

@@ -15,6 +15,7 @@ from bridge.requirements.files.explicit import is_explicit, read_explicit
 from bridge.requirements.files.foreign_formats import refuse_foreign
 from bridge.requirements.files.lock import read_lock
 from bridge.requirements.files.pip_format import read_pip_file
+from bridge.requirements.files.pixi import is_pixi, read_pixi
 from bridge.requirements.files.pyproject import read_pyproject
 from bridge.requirements.files.text import read_text
 from bridge.requirements.files.values import Chosen, FileRequirements, wrong
@@ -39,24 +40,36 @@ def read(
     platform: str | None = None,
     extras: Sequence[str] = (),
     groups: Sequence[str] = (),
+    environment: str | None = None,
+    ignores_missing_paths: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> FileRequirements:
     """Read a requirement file. The content decides the format; the name only where the content fits several.
 
     :param platform: the target (default: this machine). `extras`, `groups`: of a pyproject.toml or a pylock.toml;
-        asking any other file for them is an error.
+        asking any other file for them is an error, as is an `environment` of another file than a manifest of pixi's.
+    :param ignores_missing_paths: `NAME @ file:///…` asks for NAME where the path is gone.
     :param environ: for `${NAME}` in pip's lines (default: the environment of the process).
 
     Raises `UsageError` (`requirement-file`), and `UnsafeInputError` (`lock-invalid`) for a pylock.toml that PEP 751
     does not allow.
     """
     environ = os.environ if environ is None else environ
-    chosen = Chosen(platform=platform or current_subdir(), extras=extras, groups=groups, environ=environ)
+    chosen = Chosen(
+        platform=platform or current_subdir(),
+        extras=extras,
+        groups=groups,
+        environment=environment,
+        ignores_missing_paths=ignores_missing_paths,
+        environ=environ,
+    )
     text = read_text(path)
     suffix = path.suffix.lower()
     is_explicit_list = is_explicit(text)
     if suffix == ".toml" or (not is_explicit_list and _TABLE.search(text)):
         return _read_toml(path, text, chosen)
+    if environment is not None:
+        raise wrong(path, None, f"only a manifest of pixi has environments; {environment!r} was asked for")
     if chosen.extras or chosen.groups:
         asked = f"extra {chosen.extras[0]!r}" if chosen.extras else f"dependency group {chosen.groups[0]!r}"
         raise wrong(path, None, f"only pyproject.toml and pylock.toml have extras and groups; {asked} was asked for")
@@ -64,10 +77,10 @@ def read(
         return read_explicit(path, text, chosen.platform)
     refuse_foreign(path, text)
     if suffix in _YAML_SUFFIXES or _YAML_KEY.search(text):
-        return read_environment(path, text, chosen.environ, chosen.platform)
+        return read_environment(path, text, chosen)
     if is_conda_list(text):
         return read_conda_list(path, text, chosen.platform)
-    return read_pip_file(path, chosen.environ)
+    return read_pip_file(path, chosen)
 
 
 _YAML_SUFFIXES = frozenset({".yml", ".yaml"})
@@ -82,4 +95,8 @@ def _read_toml(path: Path, text: str, chosen: Chosen) -> FileRequirements:
         raise wrong(path, None, f"not TOML: {problem}") from error
     if _LOCK.match(path.name) or "lock-version" in document:
         return read_lock(path, document, chosen.extras, chosen.groups)
-    return read_pyproject(path, document, chosen.extras, chosen.groups)
+    if is_pixi(document):
+        if chosen.extras or chosen.groups:
+            raise wrong(path, None, "a pixi.toml has neither extras nor groups", hint="--environment names one of its")
+        return read_pixi(path, document, chosen)
+    return read_pyproject(path, document, chosen)

@@ -12,7 +12,7 @@ from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
 from bridge.secrets import masked
 
-__all__ = ["Chosen", "FileRequirements", "unique", "wrong"]
+__all__ = ["Chosen", "FileRequirements", "combined", "unique", "wrong"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +21,11 @@ class FileRequirements:
 
     :param constraints: must hold for a project if it is installed at all (pip's `-c`).
     :param name: of the environment. `channels`: highest priority first.
-    :param channel_priority: `strict` or `flexible`, where the file sets it.
     :param index_url: replaces the configured indexes; `extra_index_urls` and `find_links` are added, `no_index`
         removes all indexes. As written, credentials included: mask them before they are shown.
     :param project_indexes: project -> the URL of the only index that may serve it, as written.
     :param pre: pre-releases compete. `formats`: which projects may come as wheels or as sources only.
-    :param exclude_newer: a date or a duration, as `--exclude-newer` takes it.
+    :param exclude_newer: milliseconds since the epoch: what was published then or later is excluded.
     :param hashes: project -> the sha256 (lower-case hex) that its files may have. `require_hashes`: every installed
         wheel must have one of these, dependencies included.
     :param files: project -> the files that a lock names; `Index(locked=…)` takes them.
@@ -40,7 +39,6 @@ class FileRequirements:
     constraints: tuple[Requirement, ...] = ()
     name: str | None = None
     channels: tuple[str, ...] = ()
-    channel_priority: str | None = None
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
@@ -49,7 +47,7 @@ class FileRequirements:
     trusted_hosts: tuple[str, ...] = ()
     pre: bool = False
     formats: Formats = field(default_factory=Formats)
-    exclude_newer: str | None = None
+    exclude_newer: int | None = None
     hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     require_hashes: bool = False
     files: Mapping[str, tuple[IndexFile, ...]] = field(default_factory=dict)
@@ -65,12 +63,16 @@ class Chosen:
 
     :param platform: the subdir that the file is read for.
     :param extras: of a pyproject.toml or a pylock.toml. `groups`: their dependency groups.
+    :param environment: of a pixi manifest.
+    :param ignores_missing_paths: `NAME @ file:///…` asks for NAME where the path is gone.
     :param environ: for `${NAME}` in pip's lines.
     """
 
     platform: str
     extras: Sequence[str] = ()
     groups: Sequence[str] = ()
+    environment: str | None = None
+    ignores_missing_paths: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -96,3 +98,32 @@ def wrong(
         hint=hint,
         objects={"path": str(path), "where": where},
     )
+
+
+def combined(parts: Sequence[FileRequirements]) -> FileRequirements:
+    """Return what several tables of one file say together; of a single value, the first that is given."""
+    found = parts[0]
+    for part in parts[1:]:
+        found = FileRequirements(
+            requirements=unique((*found.requirements, *part.requirements)),
+            constraints=unique((*found.constraints, *part.constraints)),
+            name=found.name or part.name,
+            channels=tuple(dict.fromkeys((*found.channels, *part.channels))),
+            index_url=found.index_url or part.index_url,
+            extra_index_urls=tuple(dict.fromkeys((*found.extra_index_urls, *part.extra_index_urls))),
+            find_links=tuple(dict.fromkeys((*found.find_links, *part.find_links))),
+            no_index=found.no_index or part.no_index,
+            project_indexes={**part.project_indexes, **found.project_indexes},
+            trusted_hosts=tuple(dict.fromkeys((*found.trusted_hosts, *part.trusted_hosts))),
+            pre=found.pre or part.pre,
+            formats=found.formats.with_others(part.formats),
+            exclude_newer=min((each for each in (found.exclude_newer, part.exclude_newer) if each), default=None),
+            hashes={**found.hashes, **part.hashes},
+            require_hashes=found.require_hashes or part.require_hashes,
+            files={**found.files, **part.files},
+            requires_python=",".join(each for each in (found.requires_python, part.requires_python) if each) or None,
+            environments=(*found.environments, *part.environments),
+            variables={**part.variables, **found.variables},
+            warnings=tuple(dict.fromkeys((*found.warnings, *part.warnings))),
+        )
+    return found

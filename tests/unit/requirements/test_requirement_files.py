@@ -503,7 +503,7 @@ PROJECT_ERRORS: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...]]] = {
     "no TOML": ("[project\n", {}, ("not TOML", "line 1")),
     "a key twice": ("a = 1\na = 2\n", {}, ("not TOML", "line 2")),
     "deep": ("a = " + "[" * 10_000, {}, ("not TOML",)),
-    "no project": ("[tool.poetry]\nname = 'x'\n", {}, ("no [project] table", "PEP 621")),
+    "no project": ("[tool.hatch]\nname = 'x'\n", {}, ("no [project] table", "PEP 621")),
     "project is no table": ("project = 1\n", {}, ("project", "table")),
     "dynamic dependencies": (DYNAMIC.format('"dependencies"'), {}, ("project.dynamic", "python -m build")),
     "dynamic extras": (DYNAMIC.format('"optional-dependencies"'), {"extras": ["a"]}, ("project.dynamic",)),

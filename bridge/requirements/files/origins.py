@@ -1,0 +1,91 @@
+"""Where a table says that one Python project comes from: an index, a repository, a path or a URL."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from bridge.errors import UsageError
+from bridge.requirements.algebra import Requirement, parse_pypi
+from bridge.requirements.files.values import wrong
+
+__all__ = ["Origin", "sourced"]
+
+_SCP = re.compile(r"(?P<user>[A-Za-z0-9_.-]+@)?(?P<host>[A-Za-z0-9_.-]+):(?P<path>(?!//).+)\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """One place. At most one of `index`, `git`, `location` and `url` is set; none: wherever the indexes have it.
+
+    :param index: the URL of the only index that may serve the project.
+    :param git: the URL of a repository; `revision`: a branch, a tag or a commit of it.
+    :param location: a folder, a wheel or a source distribution; relative to the file.
+    :param subdirectory: of a repository or an archive.
+    """
+
+    index: str | None = None
+    git: str | None = None
+    revision: str | None = None
+    location: str | None = None
+    url: str | None = None
+    subdirectory: str | None = None
+    is_editable: bool = False
+
+
+def sourced(requirement: Requirement, origin: Origin, path: Path, where: str) -> Requirement:
+    """Return the requirement bound to its origin. Raises `UsageError` (`requirement-file`).
+
+    A project that is bound to one index is bound to wheels too: a conda package does not come from there.
+    """
+    if origin.index is not None:
+        body = requirement.text.removeprefix("pypi:")
+        return _parse(f"pypi:{body}", path, where)
+    url = _url(origin, path, where)
+    if url is None:
+        return requirement
+    if requirement.url is not None:
+        raise wrong(path, where, f"{requirement.name} has a URL already: {requirement.url}")
+    name = re.split(r"[\[<>=!~;@ ]", requirement.text.removeprefix("pypi:"), maxsplit=1)[0]
+    extras = f"[{','.join(requirement.extras)}]" if requirement.extras else ""
+    marker = f" ; {requirement.marker}" if requirement.marker is not None else ""
+    return _parse(f"{'-e ' if origin.is_editable else ''}{name}{extras} @ {url}{marker}", path, where)
+
+
+def _parse(text: str, path: Path, where: str) -> Requirement:
+    try:
+        return parse_pypi(text)
+    except UsageError as error:
+        raise wrong(path, where, error.message, context=error.context, hint=error.hint) from error
+
+
+def _url(origin: Origin, path: Path, where: str) -> str | None:
+    fragment = f"#subdirectory={quote(origin.subdirectory)}" if origin.subdirectory else ""
+    if origin.git is not None:
+        revision = f"@{origin.revision}" if origin.revision else ""
+        return f"{_repository(origin.git, path)}{revision}{fragment}"
+    if origin.url is not None:
+        return f"{origin.url}{fragment}"
+    if origin.location is None:
+        return None
+    place = Path(os.path.abspath(path.absolute().parent / os.path.expanduser(origin.location)))
+    if not place.exists():
+        raise wrong(path, where, f"there is neither a file nor a folder {place}")
+    if origin.is_editable and not place.is_dir():
+        raise wrong(path, where, f"only a folder can be editable: {place}")
+    return f"{place.as_uri()}{fragment}"
+
+
+def _repository(url: str, path: Path) -> str:
+    """Return a repository as pip writes it: `git+https://…`; `git@host:owner/name` becomes `git+ssh://…`."""
+    if url.startswith("git+"):
+        return url
+    if "://" in url:
+        return f"git+{url}"
+    scp = _SCP.match(url)
+    if scp is not None and not (path.absolute().parent / url).exists():
+        return f"git+ssh://{scp['user'] or ''}{scp['host']}/{scp['path']}"
+    return f"git+{Path(os.path.abspath(path.absolute().parent / os.path.expanduser(url))).as_uri()}"

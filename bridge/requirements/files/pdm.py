@@ -1,0 +1,104 @@
+"""[tool.pdm] of a pyproject.toml: dev-dependencies, sources and overrides (PDM's reference)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from bridge.requirements.files import fields
+from bridge.requirements.files.constructs import Section, describes, honoured, refused, told
+from bridge.requirements.files.values import FileRequirements, wrong
+
+__all__ = ["PDM", "RESOLUTION", "SOURCE", "Pdm", "read_pdm"]
+
+_HERE = "tool.pdm"
+
+PDM = Section(
+    name="tool.pdm",
+    keys={
+        "dev-dependencies": honoured("dependency groups, where `--group` asks for them"),
+        "source": honoured("indexes"),
+        "resolution": honoured("see below"),
+        "distribution": describes("how the project is built"),
+        "version": describes("how the project is built"),
+        "build": describes("how the project is built"),
+        "scripts": told("they are PDM's to run"),
+        "options": told("they are options of PDM's commands"),
+        "ignore_package_warnings": told("it is about PDM as a program"),
+    },
+)
+RESOLUTION = Section(
+    name="tool.pdm.resolution",
+    keys={
+        "allow-prereleases": honoured("pre-releases compete"),
+        "respect-source-order": told("indexes are always asked in their order"),
+        "requires-python": told("the python is that of the environment"),
+        "overrides": refused("bridge overrides no package's requirements"),
+        "excludes": refused("bridge leaves out no package's requirements"),
+    },
+    unknown="refused",
+)
+SOURCE = Section(
+    name="tool.pdm.source",
+    keys={
+        "url": honoured("its URL"),
+        "name": honoured("`pypi` replaces the configured indexes"),
+        "type": honoured("`index`, or `find_links`: a page of files"),
+        "verify_ssl": honoured("`false`: no TLS verification for its host"),
+        "include_packages": honoured("the only index for these projects; patterns are refused"),
+        "exclude_packages": refused("name what an index serves with include_packages"),
+        "username": refused("write credentials into netrc, or into the URL"),
+        "password": refused("write credentials into netrc, or into the URL"),
+    },
+    unknown="refused",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pdm:
+    """What [tool.pdm] says; `groups` are dependency groups as PEP 735 has them."""
+
+    groups: Mapping[str, object] = field(default_factory=dict)
+    settings: FileRequirements = field(default_factory=FileRequirements)
+
+
+def read_pdm(path: Path, value: object, warnings: list[str]) -> Pdm:
+    """Read [tool.pdm]. Raises `UsageError` (`requirement-file`)."""
+    table = PDM.check(value, path, _HERE, warnings)
+    resolution = RESOLUTION.check(table.get("resolution", {}), path, f"{_HERE}.resolution", warnings)
+    index_url: str | None = None
+    further: list[str] = []
+    pages: list[str] = []
+    hosts: list[str] = []
+    bound: dict[str, str] = {}
+    for place, entry in enumerate(fields.items(table.get("source"), path, f"{_HERE}.source")):
+        where = f"{_HERE}.source[{place}]"
+        source = SOURCE.check(entry, path, where, warnings)
+        url = fields.text(source.get("url"), path, f"{where}.url")
+        if source.get("verify_ssl") is False:
+            hosts.append(url.partition("://")[2].partition("/")[0].rpartition("@")[2])
+        included = fields.texts(source.get("include_packages"), path, f"{where}.include_packages")
+        if any("*" in pattern or "?" in pattern for pattern in included):
+            raise wrong(path, f"{where}.include_packages", "patterns are not supported", hint="name each project")
+        if included:
+            bound |= {canonicalize_name(name): url for name in included}
+        elif source.get("type", "index") == "find_links":
+            pages.append(url)
+        elif str(source.get("name")).lower() == "pypi":
+            index_url = url
+        else:
+            further.append(url)
+    return Pdm(
+        groups=fields.table(table.get("dev-dependencies"), path, f"{_HERE}.dev-dependencies"),
+        settings=FileRequirements(
+            index_url=index_url,
+            extra_index_urls=tuple(further),
+            find_links=tuple(pages),
+            project_indexes=bound,
+            trusted_hosts=tuple(hosts),
+            pre=fields.flag(resolution.get("allow-prereleases"), path, f"{_HERE}.resolution.allow-prereleases"),
+        ),
+    )
