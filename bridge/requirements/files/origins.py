@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from bridge.errors import UsageError
+from bridge.errors import UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
+from bridge.requirements.files.local import direct_requirement
 from bridge.requirements.files.values import wrong
 
 __all__ = ["Origin", "sourced"]
@@ -43,7 +44,7 @@ def sourced(requirement: Requirement, origin: Origin, path: Path, where: str) ->
     """
     if origin.index is not None:
         body = requirement.text.removeprefix("pypi:")
-        return _parse(f"pypi:{body}", path, where)
+        return parse_pypi(f"pypi:{body}")
     url = _url(origin, path, where)
     if url is None:
         return requirement
@@ -52,13 +53,11 @@ def sourced(requirement: Requirement, origin: Origin, path: Path, where: str) ->
     name = re.split(r"[\[<>=!~;@ ]", requirement.text.removeprefix("pypi:"), maxsplit=1)[0]
     extras = f"[{','.join(requirement.extras)}]" if requirement.extras else ""
     marker = f" ; {requirement.marker}" if requirement.marker is not None else ""
-    return _parse(f"{'-e ' if origin.is_editable else ''}{name}{extras} @ {url}{marker}", path, where)
-
-
-def _parse(text: str, path: Path, where: str) -> Requirement:
+    text = f"{name}{extras} @ {url}{marker}"
     try:
-        return parse_pypi(text)
-    except UsageError as error:
+        direct = direct_requirement(text, path.absolute().parent, is_editable=origin.is_editable)
+        return direct if direct is not None else parse_pypi(text)
+    except (UsageError, UnsafeInputError) as error:
         raise wrong(path, where, error.message, context=error.context, hint=error.hint) from error
 
 
@@ -74,8 +73,6 @@ def _url(origin: Origin, path: Path, where: str) -> str | None:
     place = Path(os.path.abspath(path.absolute().parent / os.path.expanduser(origin.location)))
     if not place.exists():
         raise wrong(path, where, f"there is neither a file nor a folder {place}")
-    if origin.is_editable and not place.is_dir():
-        raise wrong(path, where, f"only a folder can be editable: {place}")
     return f"{place.as_uri()}{fragment}"
 
 

@@ -125,9 +125,7 @@ class _Pyproject:
         named = {canonicalize_name(_NAME_END.split(text.strip(), maxsplit=1)[0]) for text in texts}
         for name in poetry.origins.keys() - named:
             where = f"tool.poetry.dependencies.{name}"
-            self._warnings.append(
-                f"{self._path}: {where} is left out: [project] has the dependencies"
-            )
+            self._warnings.append(f"{self._path}: {where} is left out: [project] has the dependencies")
 
     def _python(self) -> FileRequirements:
         value = None if self._table is None else self._table.get("requires-python")

@@ -47,9 +47,10 @@ def test_the_default_index_of_uv_comes_last(tmp_path: Path) -> None:
 SOURCES = [
     ('{git = "https://h.example/o/n"}', "torch @ git+https://h.example/o/n"),
     ('{git = "https://h.example/o/n", tag = "v1"}', "torch @ git+https://h.example/o/n@v1"),
+    ('{git = "git@h.example:o/n.git", rev = "abc"}', "torch @ git+ssh://git@h.example/o/n.git@abc"),
     (
-        '{git = "ssh://h.example/o/n", branch = "main", subdirectory = "a b"}',
-        "torch @ git+ssh://h.example/o/n@main#subdirectory=a%20b",
+        '{git = "ssh://git@h.example/o/n", branch = "main", subdirectory = "a b"}',
+        "torch @ git+ssh://git@h.example/o/n@main#subdirectory=a%20b",
     ),
     ('{url = "https://h.example/torch-2.0.tar.gz"}', "torch @ https://h.example/torch-2.0.tar.gz"),
     ('[{index = "i", marker = "sys_platform == \'linux\'"}]', "pypi:torch>=2"),
@@ -425,7 +426,7 @@ def test_what_bridge_refuses_of_poetry(tmp_path: Path, text: str, words: tuple[s
     [
         ("^1.2.3", ">=1.2.3,<2"), ("^0.2.3", ">=0.2.3,<0.3"), ("^0.0.3", ">=0.0.3,<0.0.4"), ("^0", ">=0,<1"),
         ("^0.0", ">=0.0,<0.1"), ("~1.2.3", ">=1.2.3,<1.3"), ("~1", ">=1,<2"), ("~=1.2", "~=1.2"), ("1.2", "==1.2"),
-        ("1.2.*", "==1.2.*"), ("=1", "==1"), ("*", ""), (">=1,<2", ">=1,<2"), (">=1 <2", ">=1,<2"), (">1,!=1.5", ">1,!=1.5"),
+        ("1.2.*", "==1.2.*"), ("=1", "==1"), ("*", ""), (">=1,<2", ">=1,<2"), (">=1 <2", ">=1,<2"),
         ("^1.0b1", ">=1.0b1,<2"), ("^3.9,<3.12", ">=3.9,<4,<3.12"),
     ],
 )  # fmt: skip
