@@ -70,7 +70,8 @@ def _sources(command: Command, project_index: str) -> Command:
         click.option("--prefer", metavar="conda|wheel|newest", help="Which ecosystem to prefer if both have a package"
                      " (default: conda)."),
         click.option("--only", multiple=True, metavar="NAME=conda|wheel", help="Use one ecosystem for NAME."),
-        click.option("--exclude-newer", metavar="DATE_OR_DURATION", help="Ignore newer files, in both ecosystems."),
+        click.option("--exclude-newer", multiple=True, metavar="[NAME_OR_SOURCE=]DATE_OR_DURATION", help="Ignore newer"
+                     " files, in both ecosystems; for one package, channel or index, or `NAME=never`."),
         click.option("--offline", is_flag=True, help="Use only the cache."),
         click.option("--no-build", is_flag=True, help="Never build a source distribution."),
         click.option("--build-network", is_flag=True, help="Allow builds to use the network."),

@@ -249,7 +249,7 @@ class Session:
             prefer=settings.prefer,
             only=dict(settings.only),
             pre=settings.pre,
-            exclude_newer=settings.exclude_newer,
+            cooldown=settings.cooldown.with_channel_names(settings.conda.names),
             no_build=settings.no_build,
             builds=settings.builds.formats,
         )
@@ -291,7 +291,7 @@ class Session:
         """
         from bridge.resolve import resolve
         from bridge.resolve.installed import IndexWithInstalled
-        from bridge.resolve.preflight import check_solution, solution_warnings
+        from bridge.resolve.preflight import check_solution, solution_warnings, undated_warning
 
         requirements, constraints, pins = (
             self.bound(each, channels, offered)
@@ -327,7 +327,8 @@ class Session:
         kept_urls = {each.file.url for each in foreign} | {record.url for record in installed}
         check_solution(found, wanted, kept_urls, requires_hashes=wanted.requires_hashes or self.settings.require_hashes)
         statuses = self.index.statuses if "index" in self.__dict__ else {}
-        self.warnings += [each for each in solution_warnings(found, statuses, installed) if each not in self.warnings]
+        undated = undated_warning(found, catalog.options.cooldown, installed)
+        self._tell_once([*solution_warnings(found, statuses, installed), *([undated] if undated else [])])
         return found
 
     @cached_property

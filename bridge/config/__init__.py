@@ -18,6 +18,7 @@ from typing import Literal, TypeVar, cast, get_args
 
 from bridge.config.builds import BuildSettings, load_builds
 from bridge.config.condarc import CondaConfiguration, read_condarc
+from bridge.config.cooldown import Cooldown, load_cooldown
 from bridge.config.indexes import IndexStrategy, default_index, load_indexes
 from bridge.config.locations import public_locations
 from bridge.config.moments import parse_cutoff, parse_timestamp
@@ -55,8 +56,7 @@ class Settings:
     its own. `default_indexes`: those of `index_urls` that the user did not name on the command line, but configured.
     `project_indexes`: project → the only index that may serve it. `no_index`: files may not add an index either.
     `has_channels`: the user named channels; `override_channels`: files may not add any. `conda`: what is configured
-    for conda only. `exclude_newer`: milliseconds since the epoch; files published then or later are excluded.
-    `require_hashes` and `constraints` (files) come from pip's configuration.
+    for conda only. `require_hashes` and `constraints` (files) come from pip's configuration.
     """
 
     prefix: Path | None = None
@@ -76,7 +76,7 @@ class Settings:
     virtual_packages: tuple[tuple[str, str], ...] = ()
     prefer: Prefer = "conda"
     only: Mapping[str, str] = field(default_factory=dict)
-    exclude_newer: int | None = None
+    cooldown: Cooldown = field(default_factory=Cooldown)
     offline: bool = False
     no_build: bool = False
     builds: BuildSettings = field(default_factory=BuildSettings)
@@ -165,7 +165,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         virtual_packages=_virtual_packages(ask),
         prefer=cast("Prefer", ask.choice("prefer", get_args(Prefer), "conda")),
         only=_only(ask),
-        exclude_newer=_cutoff(ask, pip, time.time() if now is None else now),
+        cooldown=load_cooldown(ask, pip, time.time() if now is None else now),
         **network,
         no_build=ask.flag("no_build"),
         builds=load_builds(ask, pip, offline=network["offline"]),
@@ -232,6 +232,10 @@ class Lookup:
     def string(self, key: str) -> str | None:
         value, _ = self._find(key)
         return None if value is None else str(value)
+
+    def is_text(self, key: str) -> bool:
+        """Whether the value is one text, as in the environment, and not several."""
+        return isinstance(self._find(key)[0], str)
 
     def strings(self, key: str) -> tuple[str, ...]:
         """The values of a repeatable option, separated by white space in the environment."""
@@ -310,16 +314,6 @@ def _only(ask: Lookup) -> dict[str, str]:
 def _prefix(ask: Lookup, environ: Mapping[str, str]) -> Path | None:
     named = ask.string("prefix") or environ.get("CONDA_PREFIX")
     return Path(os.path.abspath(named)) if named else None
-
-
-def _cutoff(ask: Lookup, pip: PipConfiguration, now: float) -> int | None:
-    text = ask.string("exclude_newer") or pip.value("uploaded-prior-to")
-    if text is None:
-        return None
-    try:
-        return parse_cutoff(text, now)
-    except ValueError as error:
-        raise ask.wrong("exclude_newer", text, str(error)) from error
 
 
 def _cache_dir(ask: Lookup, environ: Mapping[str, str]) -> Path:

@@ -59,7 +59,7 @@ class BuildRequirements:
     def _solve(self, requirements: Sequence[Requirement]) -> Iterable[IndexFile]:
         target = _this_machine()
         settings = self._settings
-        options = Options(prefer="wheel", exclude_newer=settings.exclude_newer, builds=settings.builds.formats)
+        options = Options(prefer="wheel", cooldown=settings.cooldown, builds=settings.builds.formats)
         catalog = Catalog(_RunningPython(target.subdir), self._index, target, NameMap({}, "no channel"), options)
         requested = [parse_pypi(f"pypi:{requirement}") for requirement in dict.fromkeys(requirements)]
         resolution = resolve(requested, catalog)

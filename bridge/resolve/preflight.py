@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
 
+from bridge.config.cooldown import Cooldown
 from bridge.errors import BridgeError, NoSolutionError, UnsafeInputError
 from bridge.fetch.urls import local_path
 from bridge.model import IndexFile, Resolution
@@ -21,7 +22,14 @@ from converters.record import Record
 if TYPE_CHECKING:
     from bridge.index.simple_api import Status
 
-__all__ = ["bound_to_channels", "check_solution", "solution_warnings", "with_hidden_records", "with_other_indexes"]
+__all__ = [
+    "bound_to_channels",
+    "check_solution",
+    "solution_warnings",
+    "undated_warning",
+    "with_hidden_records",
+    "with_other_indexes",
+]
 
 _MANY = 3
 _WORD = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
@@ -149,6 +157,23 @@ def solution_warnings(
         status = statuses.get(record.pypi_names[0]) if record.pypi_names else None
         if status is not None:
             yield f"{record.pypi_names[0]} is {status.word} on its index: {status.reason}"
+
+
+def undated_warning(resolution: Resolution, cooldown: Cooldown, installed: Iterable[Record] = ()) -> str | None:
+    """Return the warning about new conda packages that have no time, which a cooldown cannot judge."""
+    known = {record.identity for record in installed}
+    undated = sorted(
+        record.name
+        for record in (package.record for package in resolution.packages)
+        if record.ecosystem == "conda"
+        and record.timestamp is None
+        and record.identity not in known
+        and cooldown.limit((record.name, *record.pypi_names), record.origin) is not None
+    )
+    if not undated:
+        return None
+    shown = ", ".join(undated[:5]) + (f" and {len(undated) - 5} more" if len(undated) > 5 else "")
+    return f"--exclude-newer cannot judge packages whose channel gives no time: {shown}"
 
 
 def check_solution(

@@ -14,6 +14,7 @@ from packaging.markers import InvalidMarker, Marker
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from bridge.config.builds import Formats
+from bridge.config.cooldown import Cooldown
 from bridge.errors import BridgeError, BuildError, NetworkError, UnsafeInputError, UsageError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement, parse_conda, pep440_version
@@ -71,7 +72,10 @@ def _catalog(document: Mapping[str, Any]) -> Catalog:
         no_binary=frozenset(_texts(options.pop("no_binary"))),
     )
     assert options["prefer"] in ("conda", "wheel", "newest"), "its option `prefer` is none"
-    assert isinstance(options["exclude_newer"], int | None), "its option `exclude_newer` is no time"
+    newest, exceptions = options.pop("exclude_newer"), options.pop("newer_exceptions", {})
+    assert isinstance(newest, int | None), "its option `exclude_newer` is no time"
+    assert isinstance(exceptions, dict), "its option `newer_exceptions` is no table"
+    assert all(isinstance(limit, int | None) for limit in exceptions.values()), "an exception of a cooldown is no time"
     assert isinstance(options["only"], dict), "its option `only` is no table"
     virtual = tuple((_text(name), _text(version), _text(build)) for name, version, build in target["virtual_packages"])
     here = Target(subdir=_text(target["subdir"]), virtual_packages=virtual)
@@ -83,7 +87,7 @@ def _catalog(document: Mapping[str, Any]) -> Catalog:
         None if index is None else _Index(index),
         here,
         NameMap(names["table"], str(names["source"]), defaults=names["defaults"]),
-        Options(**options, builds=formats),
+        Options(**options, builds=formats, cooldown=Cooldown(default=newest, exceptions=exceptions)),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.config.builds import Formats
+from bridge.config.cooldown import Cooldown
 from bridge.model import IndexFile
 from converters.record import Record
 from converters.wheel import CoreMetadata
@@ -42,12 +43,12 @@ class IndexPort(Protocol):
 class Options:
     """The user's preferences.
 
-    `only` maps a conda name or project to its only ecosystem; `exclude_newer` is in milliseconds.
+    `only` maps a conda name or project to its only ecosystem.
     """
 
     prefer: str = "conda"
     only: dict[str, str] = field(default_factory=dict)
     pre: bool = False
-    exclude_newer: int | None = None
+    cooldown: Cooldown = field(default_factory=Cooldown)
     no_build: bool = False
     builds: Formats = field(default_factory=Formats)

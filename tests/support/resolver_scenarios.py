@@ -15,6 +15,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from bridge.config.cooldown import Cooldown
 from bridge.errors import NoSolutionError
 from bridge.model import Resolution
 from bridge.resolve import Options
@@ -44,7 +45,7 @@ def read_scenario(path: Path) -> Scenario:
         data = tomllib.load(stream)
     options = dict(data["request"].get("options", {}))
     if "exclude_newer" in options:
-        options["exclude_newer"] = milliseconds(options["exclude_newer"])
+        options["cooldown"] = Cooldown(default=milliseconds(options.pop("exclude_newer")))
     platform = data["target"]
     world = World(
         records=tuple(_record(table) for table in data.get("conda", ())),

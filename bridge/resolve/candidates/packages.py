@@ -22,7 +22,7 @@ from bridge.resolve.candidates.needs import Need, needs
 from bridge.resolve.candidates.provides import canonical, provided_by, wheel_project_of
 from bridge.resolve.candidates.ranks import file_rank, record_rank
 from bridge.resolve.sources import Options
-from converters.names import NameMap
+from converters.names import NameMap, Provided
 from converters.record import Record
 from converters.target import Python, Target
 from converters.wheel import parse_wheel_name
@@ -61,7 +61,7 @@ class CondaName:
         self.wheel_project = wheel_project_of(name, self.provided, names)
         self.depends = _group(record.requirements for record in self.records)
         self.everything = (1 << len(self.records) + 1) - 2  # the bits of all records
-        self.too_new = _too_new([record.timestamp for record in self.records], options)
+        self.too_new = _too_new(self.records, self.provided, options)
         self._with_projects: dict[int, Record] = {}
         self._masks: dict[str, int] = {}
         self._needs: tuple[tuple[Need, ...], tuple[Need, ...]] | None = None
@@ -259,18 +259,27 @@ def _group(texts_of_records: Iterable[Sequence[str]]) -> dict[str, int]:
     return groups
 
 
-def _too_new(times: Sequence[int | None], options: Options) -> int:
-    if options.exclude_newer is None:
+def _too_new(records: Sequence[Record], provided: Sequence[Provided], options: Options) -> int:
+    """Return the records that the cooldown excludes. A record without a time stays, as with conda."""
+    if not options.cooldown.is_on:
         return 0
-    return _mask(time is None or time > options.exclude_newer for time in times)
+    limit = options.cooldown.limit
+    return _mask(
+        record.timestamp is not None
+        and (latest := limit((record.name, *each.projects), record.origin)) is not None
+        and record.timestamp > latest
+        for record, each in zip(records, provided, strict=True)
+    )
 
 
 def _exclusion(file: IndexFile, target: Target, options: Options) -> str | None:
     """Return why a file is no candidate on this target with any python; `None` if it is one."""
     if pep440_version(file.version) is None:
         return "version"
-    if options.exclude_newer is not None and (file.upload_time is None or file.upload_time > options.exclude_newer):
-        return "too-new"
+    if options.cooldown.is_on:
+        latest = options.cooldown.limit((file.project,), file.origin)
+        if latest is not None and (file.upload_time is None or file.upload_time > latest):
+            return "too-new"
     if not file.is_wheel:
         is_barred = options.no_build or options.builds.bars(file.project, is_wheel=False)
         return "sdist" if is_barred else None

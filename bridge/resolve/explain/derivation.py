@@ -146,7 +146,7 @@ def _hint(facts: Sequence[Fact], space: Space, exclusions: Iterable[str]) -> str
         ways.append(f"loosen or leave out {' or '.join(f'`{text}`' for text in dict.fromkeys(requested))}")
     if Virtual in kinds or "platform" in exclusions or any(map(virtual_name, requested)):
         ways.append("name the real target with --virtual-package or --platform")
-    if TooNew in kinds or space.catalog.options.exclude_newer is not None:
+    if TooNew in kinds or space.catalog.options.cooldown.is_on:
         ways.append("move --exclude-newer")
     if Only in kinds:
         ways.append("change --only")

@@ -141,7 +141,7 @@ _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     facts.Virtual: Sentences.lacks_virtual,
     facts.Yanked: lambda say, fact: f"{say.who(fact)} is yanked, and only a pin on exactly that version asks for it",
     facts.Prerelease: lambda say, fact: f"{say.who(fact)} is a pre-release",
-    facts.TooNew: lambda say, fact: f"{say.who(fact)} is newer than --exclude-newer allows, or has no timestamp",
+    facts.TooNew: lambda say, fact: f"{say.who(fact)} is newer than --exclude-newer allows",
     facts.Only: lambda say, fact: f"--only takes {say.name(fact.subject)} as a {fact.text} package",
     facts.Unreadable: Sentences.unreadable,
     facts.NoExtra: lambda say, fact: f"no wheel defines what the extra {fact.text} of {say.who(fact)} requires",

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from bridge import config
 from bridge.config import Settings, load, parse_cutoff, parse_timestamp
 from bridge.config.builds import Formats, formats_of
+from bridge.config.channel_names import ChannelNames
+from bridge.config.cooldown import Cooldown
 from bridge.errors import UsageError
 
 NOW = 1_760_000_000.0
@@ -323,6 +325,42 @@ NO_COOLDOWNS = [
     "\u0667 days",
 ]
 NO_COOLDOWNS += ["2025-13-01", "2025-01-02T03:04:05", "2025-01-02T25:00:00Z", "0000-01-01"]
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "expected"),
+    [
+        ({"exclude_newer": ("7d",)}, {}, Cooldown(default=7)),
+        ({"exclude_newer": ("7d", "NumPy=never", "a=1d")}, {}, Cooldown(default=7, exceptions={"numpy": None, "a": 1})),
+        ({"exclude_newer": ("https://u:p@a.example/s/=2d",)}, {}, Cooldown(exceptions={"https://a.example/s": 2})),
+        ({"exclude_newer": ("conda-forge/label/dev=2d",)}, {}, Cooldown(exceptions={"conda-forge/label/dev": 2})),
+        ({}, {"BRIDGE_EXCLUDE_NEWER": "2 weeks"}, Cooldown(default=14)),
+        ({}, {"BRIDGE_EXCLUDE_NEWER": "7d numpy=never"}, Cooldown(default=7, exceptions={"numpy": None})),
+        ({}, {"PIP_UPLOADED_PRIOR_TO": "3d"}, Cooldown(default=3)),
+        ({"exclude_newer": ("never",)}, {"PIP_UPLOADED_PRIOR_TO": "3d"}, Cooldown()),
+    ],
+)  # fmt: skip
+def test_a_cooldown_has_exceptions(
+    home: Path, options: Mapping[str, object], environ: Mapping[str, str], expected: Cooldown
+) -> None:
+    def ago(days: int | None) -> int | None:
+        return None if days is None else int(NOW * 1000) - days * DAY
+
+    found = settings(home, options, environ).cooldown
+    assert found.default == ago(expected.default)
+    assert found.exceptions == {key: ago(limit) for key, limit in expected.exceptions.items()}
+    assert found.is_on is expected.is_on
+
+
+def test_the_nearest_limit_counts() -> None:
+    cooldown = Cooldown(default=1, exceptions={"numpy": None, "main": 2, "https://a.example/simple": 3, "defaults": 4})
+    cooldown = cooldown.with_channel_names(ChannelNames())
+    origin = "https://any.example/main"
+    assert cooldown.limit(["rich"], "https://any.example/forge") == 1
+    assert cooldown.limit(["rich"], origin) == 2
+    assert cooldown.limit(["blas", "NumPy"], origin) is None
+    assert cooldown.limit(["rich"], "https://a.example/simple/") == 3
+    assert cooldown.limit(["rich"], "https://any.example/pkgs/main") == 4
 
 
 @pytest.mark.parametrize("text", NO_COOLDOWNS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.config.cooldown import Cooldown
 from bridge.errors import NoSolutionError
 from bridge.resolve import Options
 from converters.record import Record
@@ -133,6 +134,6 @@ def test_a_name_that_only_the_cooldown_excludes_does_not_come_first() -> None:
         record("then", "2.0", "python", timestamp=1_600_000_000_000),
     )
     names = {"now": ["tool"], "then": ["tool"]}
-    options = Options(exclude_newer=1_700_000_000_000)
+    options = Options(cooldown=Cooldown(default=1_700_000_000_000))
     catalog = World(records=records, names=names, options=options).catalog()
     assert catalog.providers("tool") == ("then", "now")
