@@ -47,6 +47,10 @@ class Cooldown:
         fitting = [key for key in self.exceptions if ends_with(origin, key)]
         return self.exceptions[max(fitting, key=len)] if fitting else self.default
 
+    def or_default(self, limit: int | None) -> Cooldown:
+        """Return this cooldown, with another default where it has none."""
+        return self if self.default is not None else replace(self, default=limit)
+
     def with_channel_names(self, names: ChannelNames) -> Cooldown:
         """Return a cooldown that also knows the channels that the exceptions name (`defaults`, an alias)."""
         more: dict[str, int | None] = {}

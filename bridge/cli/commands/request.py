@@ -78,7 +78,7 @@ def _with_file(settings: Settings, file: FileRequirements) -> Settings:
         find_links=_known((*settings.find_links, *file.find_links)),
         trusted_hosts=tuple(dict.fromkeys((*settings.trusted_hosts, *file.trusted_hosts))),
         pre=settings.pre or file.pre,
-        exclude_newer=settings.exclude_newer or file.exclude_newer,
+        cooldown=settings.cooldown.or_default(file.exclude_newer),
         builds=replace(settings.builds, formats=settings.builds.formats.with_others(file.formats)),
     )
 
