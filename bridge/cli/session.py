@@ -278,6 +278,7 @@ class Session:
         channels: Channels,
         names: NameMap,
         *,
+        earlier: Sequence[algebra.Requirement] = (),
         retained: Sequence[algebra.Requirement] = (),
         offered: InstalledCandidates | None = None,
         kept: Mapping[str, str] | None = None,
@@ -293,18 +294,24 @@ class Session:
         from bridge.resolve.installed import IndexWithInstalled
         from bridge.resolve.preflight import check_solution, solution_warnings, undated_warning
 
-        requirements, constraints, pins = (
+        requirements, earlier, constraints, pins = (
             self.bound(each, channels, offered)
-            for each in (wanted.requirements, (*wanted.constraints, *self._configured_constraints), pins)
+            for each in (
+                wanted.requirements,
+                earlier,
+                (*wanted.constraints, *self._configured_constraints),
+                pins,
+            )
         )
-        self.check_files(requirements)
+        self.check_files((*requirements, *earlier))
         others = offered.staying if offered is not None else ()
-        has_urls = any(requirement.url is not None for requirement in wanted.requirements)
+        has_urls = any(requirement.url is not None for requirement in (*requirements, *earlier))
         catalog = self.catalog(channels, names, offered, wanted.hashes, has_urls=has_urls)
         try:
             found = (resolve if recorder is None else recorder.resolve)(
                 requirements,
                 catalog,
+                earlier=earlier,
                 foreign=[each.requirement for each in others],
                 retained=retained,
                 constraints=constraints,

@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META, NO_CHANNEL
+from bridge.prefix.history import requested_specs
 from bridge.requirements.algebra import marker_holds
 from bridge.sdists.location import pinned, source_of
 from bridge.secrets import masked, public
@@ -50,9 +51,6 @@ _PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "director
 WHEEL_TYPE = "virtual_python_wheel"  # of conda's PackageType
 HARD_LINK = 1  # of conda's LinkType
 _URL_KEYS = frozenset({"url", "channel", "requested_spec", "requested_specs"})
-_SPECS = re.compile(r"^#\s*(update|install|create|remove|uninstall)\s+specs:\s*\[(.*)\]\s*$", re.MULTILINE)
-_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
-_NAME = re.compile(r"(?:.*::)?([\w.-]+)")
 _SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
 
 
@@ -314,7 +312,7 @@ def history(
         f"-{known.get(installed.record.identity) or _distribution(installed.record)}" for installed in removed
     )
     lines += sorted(f"+{_distribution(resolved.record)}" for resolved in added)
-    unwanted = {*removed_specs, *_requested_in(previous).intersection(wheels)}
+    unwanted = {*removed_specs, *requested_specs(previous.decode("utf-8", "replace")).keys() & wheels}
     wanted = {
         _history_spec(resolved.record, text)
         for resolved in added
@@ -333,16 +331,6 @@ def _history_spec(record: Record, text: str) -> str:
     bare = text.strip().removeprefix("conda:").removeprefix("pypi:").split(";", maxsplit=1)[0].strip()
     is_plain = record.name == re.split(r"[^\w.-]", bare, maxsplit=1)[0] and _SPEC.match(bare) and "===" not in bare
     return bare if is_plain and "@" not in bare and "[" not in bare else record.name
-
-
-def _requested_in(previous: bytes) -> set[str]:
-    """Return the requested names in a history, without versions (conda's `History.get_requested_specs_map`)."""
-    requested: set[str] = set()
-    for action, text in _SPECS.findall(previous.decode("utf-8", "replace")):
-        specs = [single or double for single, double in _QUOTED.findall(text)]
-        names = {match[1].lower() for spec in specs if (match := _NAME.match(spec))}
-        requested = requested - names if action in {"remove", "uninstall"} else requested | names
-    return requested
 
 
 def _distributions(previous: bytes) -> dict[str, str]:

@@ -19,16 +19,19 @@ from bridge.paths import META, OWN
 from bridge.prefix.claims import covered
 from bridge.prefix.eggs import eggs_in
 from bridge.prefix.entries import Entries, paths_of
+from bridge.prefix.history import requested_specs
 from bridge.prefix.locations import relocated
 from bridge.prefix.processes import spread
 from bridge.prefix.records import Reader, ReadResult, content, defect_of, names_in, scan
 from bridge.prefix.strays import is_record_name, sorted_out, strays
+from bridge.secrets import masked
 from converters.record import Record
 from converters.target import Python
 from converters.wheel import MAX_METADATA
 
 __all__ = ["check", "read", "require", "site_directories", "walk"]
 
+_MAX_HISTORY = 64 << 20  # bytes
 _MANY = 64  # records and dist-infos for which forking pays off
 _MINOR = re.compile(r"python(\d+\.\d+)(t?)\Z")
 
@@ -64,7 +67,7 @@ def read(
     defects = list(sorted_out((one for _, wrong in found for one in wrong), {each.meta_path for each in installed}))
     defects += strays(names_in(str(prefix / META)))
     python, site = _recorded_python(installed, defects) or _layout_python(prefix) or (None, None)
-    installed = [_relocated(each, site) for each in installed]
+    installed = [_relocated(each, site) for each in _with_history(installed, prefix)]
     paths = _distributions(prefix, site_directories(prefix, site))
     brief = covered(installed, paths) if is_brief else frozenset()
     read = [known.get(path) or reader.distribution(path, is_covered=path in brief) for path in paths]
@@ -78,6 +81,26 @@ def read(
         site_packages=site,
         defects=tuple(sorted(defects, key=lambda defect: (defect.path, defect.detail))),
     )
+
+
+def _with_history(installed: Sequence[Installed], prefix: Path) -> list[Installed]:
+    """Add the requests of `conda-meta/history` to conda records without any.
+
+    conda writes a record without its request if a later command for something else replaced the package.
+    """
+    if all(each.requested or each.record.ecosystem != "conda" for each in installed):
+        return list(installed)
+    try:
+        history = content(str(prefix / META / "history"), _MAX_HISTORY).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return list(installed)
+    specs = requested_specs(history)
+    return [
+        replace(each, requested=(masked(specs[each.record.name]),))
+        if each.record.ecosystem == "conda" and not each.requested and each.record.name in specs
+        else each
+        for each in installed
+    ]
 
 
 def require(

@@ -30,6 +30,7 @@ def resolve(
     requirements: Sequence[Requirement],
     catalog: Catalog,
     *,
+    earlier: Sequence[Requirement] = (),
     retained: Sequence[Requirement] = (),
     constraints: Sequence[Requirement] = (),
     requires_python: str | None = None,
@@ -41,6 +42,7 @@ def resolve(
     """Find the preferred set of candidates that meets all `requirements` on the catalog's target.
 
     :param catalog: the known names and projects; several calls may share it.
+    :param earlier: requirements of earlier commands on the environment, which stand too.
     :param retained: names that must stay installed, in some version, though nobody requests them.
     :param constraints: conditions on projects that apply only if the project is installed (pip's constraints).
     :param requires_python: a PEP 440 specifier that python must meet.
@@ -55,7 +57,8 @@ def resolve(
     """
     started = time.perf_counter()
     request = SolveRequest(
-        requirements=tuple(requirements),
+        requirements=(*requirements, *earlier),
+        earlier=frozenset(each.text for each in earlier),
         retained=tuple(retained),
         constraints=tuple(constraints),
         requires_python=requires_python,

@@ -51,6 +51,7 @@ class RunPort(Protocol):
         channels: Channels,
         names: NameMap,
         *,
+        earlier: Sequence[Requirement] = (),
         retained: Sequence[Requirement] = (),
         offered: InstalledCandidates | None = None,
         kept: Mapping[str, str] | None = None,

@@ -52,6 +52,7 @@ class Recorder:
         requirements: Sequence[Requirement],
         catalog: Catalog,
         *,
+        earlier: Sequence[Requirement] = (),
         retained: Sequence[Requirement] = (),
         constraints: Sequence[Requirement] = (),
         requires_python: str | None = None,
@@ -60,7 +61,7 @@ class Recorder:
         kept: Mapping[str, str] | None = None,
     ) -> Resolution:
         """`bridge.resolve.resolve`, recorded; the catalog must be new, because what it read before is not recorded."""
-        groups = {"requirements": requirements, "present": retained, "constraints": constraints}
+        groups = {"requirements": [*requirements, *earlier], "present": retained, "constraints": constraints}
         groups |= {"pins": pins, "foreign": foreign}
         self._request = {name: [_requirement(each) for each in group] for name, group in groups.items()}
         self._request |= {"requires_python": requires_python, "kept": dict(kept or {})}
@@ -70,6 +71,7 @@ class Recorder:
         return resolve(
             requirements,
             watched,
+            earlier=earlier,
             retained=retained,
             constraints=constraints,
             requires_python=requires_python,

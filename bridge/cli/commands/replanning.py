@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.utils import canonicalize_name
 
 from bridge.cli.commands.request import Request
+from bridge.cli.commands.way_out import with_way_out
 from bridge.errors import NoSolutionError, OwnershipError
 from bridge.install import plan as plans
+from bridge.install.earlier import check_superseded, earlier_requests
 from bridge.install.frozen_and_pinned import pins
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolution, Resolved
@@ -56,7 +58,7 @@ def plan_change(state: PrefixState, wanted: Request, sources: Sources, moving: C
     case = _case(state, wanted, sources, frozenset(moving))
     again = frozenset(each.meta_path for each in case.state.installed if _is_wanted(each, case))
     while True:
-        found = _resolve(case, again)
+        found = _resolve_or_explain(case, again)
         own = _without(found, case.others)
         plan = plans.diff(case.state, own, state.prefix, again=again)
         needed = _needed(found, plan, case)
@@ -176,20 +178,34 @@ def _kept(case: _Case) -> dict[str, str]:
     return kept | {f"pypi:{each.project}": each.file.filename for each in case.others}
 
 
+def _resolve_or_explain(case: _Case, again: frozenset[str]) -> Resolution:
+    """Solve; an error names the commands that give up the earlier requests in the conflict."""
+
+    def attempt(state: PrefixState, wanted: Request, others: tuple[Foreign, ...]) -> Resolution:
+        return _resolve(replace(case, state=state, wanted=wanted, others=others), again)
+
+    try:
+        return _resolve(case, again)
+    except NoSolutionError as error:
+        target = case.sources.session.target
+        raise with_way_out(error, case.state, case.wanted, case.others, target, attempt) from error
+
+
 def _resolve(case: _Case, again: frozenset[str]) -> Resolution:
     """Solve for new and earlier requests and the presence of every installed package.
 
-    An installed package gives way, with its requests, to a new package of the other ecosystem that provides the same
+    An installed package that nobody requested gives way to a new package of the other ecosystem that provides the same
     project: a conda package of several distributions to their wheels, or wheels to such a package.
     """
     gone: set[str] = set()
     while True:
         left = replace(case.state, installed=tuple(each for each in case.state.installed if each.meta_path not in gone))
         found = _solve(left, case, again)
-        superseded = {each.meta_path for each in _superseded(_without(found, case.others).packages, left)}
+        superseded = list(_superseded(_without(found, case.others).packages, left))
         if not superseded:
             return found
-        gone |= superseded
+        check_superseded(superseded, found, case.wanted.requirements, left)
+        gone |= {each.meta_path for each in superseded}
 
 
 def _superseded(packages: Iterable[Resolved], state: PrefixState) -> Iterator[Installed]:
@@ -212,23 +228,29 @@ def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution
 
     An error explains the second solve. Packages that nothing accounts for must stay: no record shows them unwanted.
     """
-    fresh = {requirement.name for requirement in case.wanted.requirements}
-    before = [
-        algebra.parse(text)
-        for installed in left.installed
-        for text in installed.requested
-        if algebra.parse(text).name not in fresh
-    ]
-    presence = [_presence(each.record) for each in left.installed]
     target = case.sources.session.target
+    before = earlier_requests(left, case.wanted.requirements, target)
+    presence = [_presence(each.record) for each in left.installed]
     strays = [_presence(each.record) for each in plans.unaccounted(left, target)]
-    everything = replace(case.wanted, requirements=(*case.wanted.requirements, *before))
     session, channels, names = case.sources.session, case.sources.channels, case.sources.names
     there, kept, pinned = _present(case, again), _kept(case), pins(left.prefix)
+
+    def solved(retained: Sequence[algebra.Requirement]) -> Resolution:
+        return session.resolve(
+            case.wanted,
+            channels,
+            names,
+            earlier=before,
+            retained=retained,
+            offered=there,
+            kept=kept,
+            pins=pinned,
+        )
+
     try:
-        return session.resolve(everything, channels, names, retained=presence, offered=there, kept=kept, pins=pinned)
+        return solved(presence)
     except NoSolutionError:
-        return session.resolve(everything, channels, names, retained=strays, offered=there, kept=kept, pins=pinned)
+        return solved(strays)
 
 
 def _present(case: _Case, again: Collection[str]) -> InstalledCandidates:

@@ -38,10 +38,11 @@ class Encoder:
 
     # Requirements of the person and of the environment
 
-    def require(self, requirement: Requirement) -> list[DemandId]:
-        """Add a requirement of the user; returns its demands at the root."""
+    def require(self, requirement: Requirement, *, is_earlier: bool = False) -> list[DemandId]:
+        """Add a requirement of the user, of now or of an earlier command; returns its demands at the root."""
         space = self.space
-        made = self.demand((), requirement, facts.Requested(requirement.text))
+        kind = facts.RequestedEarlier if is_earlier else facts.Requested
+        made = self.demand((), requirement, kind(requirement.text))
         is_undecided = requirement.marker is not None and space.catalog.pythons.is_missing(requirement.marker)
         if requirement.kind == "pep508" and (made or is_undecided):
             made.append(self._require_python(facts.NeedsPython(requirement.text)))

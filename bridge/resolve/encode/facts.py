@@ -34,6 +34,10 @@ class Requested(Fact):
     """A requirement of the user. In SAT terms: (t in T)."""
 
 
+class RequestedEarlier(Requested):
+    """A requirement of an earlier command, which stands. In SAT terms: (t in T)."""
+
+
 class KeptInstalled(Fact):
     """An installed package must stay, in some version. In SAT terms: (t in T)."""
 

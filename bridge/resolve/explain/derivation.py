@@ -20,6 +20,7 @@ from bridge.resolve.encode.facts import (
     Only,
     Pinned,
     Requested,
+    RequestedEarlier,
     Tags,
     TooNew,
     Unreadable,
@@ -57,12 +58,17 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
     if len(steps) > _MAX_STEPS:
         left = len(steps) - _MAX_STEPS
         steps = [*steps[: _MAX_STEPS - 1], _Step((f"{left} more steps",), "…"), steps[-1]]
-    texts = [f"`{request.text}`" for request in requests]
+    earlier = {fact.text for fact in facts if isinstance(fact, RequestedEarlier)}
+    texts = [f"`{each.text}`" + (" (requested earlier)" if each.text in earlier else "") for each in requests]
     message = f"{texts[0]} cannot be met" if len(texts) == 1 else f"{listed(texts)} cannot be met together"
     context = [f"because {listed(step.because)}: {step.so}" for step in steps]
     context += _build_output(facts, space)
     derivation = [{"because": list(step.because), "so": step.so} for step in steps]
-    objects = {"derivation": derivation, "requests": [request.text for request in requests]}
+    objects = {
+        "derivation": derivation,
+        "requests": [request.text for request in requests],
+        "foreign": [fact.text for fact in facts if isinstance(fact, KeptForeign)],
+    }
     hint = _hint(facts, space, availability.exclusions)
     return NoSolutionError("no-solution", message, context=context, hint=hint, objects=objects)
 
@@ -140,7 +146,7 @@ def _united(facts: list[Fact]) -> list[Fact]:
 def _hint(facts: Sequence[Fact], space: Space, exclusions: Iterable[str]) -> str:
     """Return what the user can change, by the kinds of facts in the proof and the reasons why files are excluded."""
     kinds = {type(fact) for fact in facts}
-    requested = [fact.text for fact in facts if isinstance(fact, Requested)]
+    requested = [fact.text for fact in facts if type(fact) is Requested]
     ways = []
     if requested:
         ways.append(f"loosen or leave out {' or '.join(f'`{text}`' for text in dict.fromkeys(requested))}")

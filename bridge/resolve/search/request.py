@@ -16,6 +16,7 @@ class SolveRequest:
     """The user's requirements and those of the environment; `bridge.resolve.resolve` describes each."""
 
     requirements: tuple[Requirement, ...]
+    earlier: frozenset[str] = frozenset()  # the texts of those `requirements` that an earlier command stated
     retained: tuple[Requirement, ...] = ()
     constraints: tuple[Requirement, ...] = ()
     requires_python: str | None = None
@@ -29,7 +30,11 @@ class SolveRequest:
             encoder.constrain(constraint)
         for pin in self.pins:
             encoder.pin(pin)
-        roots = [root for requirement in self.requirements for root in encoder.require(requirement)]
+        roots = [
+            root
+            for requirement in self.requirements
+            for root in encoder.require(requirement, is_earlier=requirement.text in self.earlier)
+        ]
         roots += [root for requirement in self.retained for root in encoder.retain(requirement)]
         roots += [root for requirement in self.foreign for root in encoder.retain_foreign(requirement)]
         return roots + (encoder.restrict_python(self.requires_python) if self.requires_python else [])
