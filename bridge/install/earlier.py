@@ -11,6 +11,7 @@ from bridge.install import plan as plans
 from bridge.model import Installed, PrefixState, Resolution, Resolved
 from bridge.requirements import algebra
 from bridge.requirements.algebra import Requirement
+from converters.record import Record
 from converters.target import Target
 
 __all__ = ["check_superseded", "earlier_requests", "removable"]
@@ -37,6 +38,7 @@ def check_superseded(
 ) -> None:
     """Check that no package that was requested earlier gives way to one of another kind that has the same project.
 
+    A wheel may give way to a conda package that the user requests now, if its version meets the earlier request.
     Raises `NoSolutionError` (`no-solution`) with both requests.
     """
     for old in superseded:
@@ -44,12 +46,17 @@ def check_superseded(
         if not earlier:
             continue
         project, new = _shared(old, found)
-        asked = [f"`{text}`" for text in _roots(new, found, {each.text for each in wanted})] or [new.record.name]
+        texts = {each.text for each in wanted}
+        if new.record.ecosystem == "conda" and not texts.isdisjoint(new.requested):
+            earlier = tuple(each for each in earlier if not each.accepts(new.record.version))
+        if not earlier:
+            continue
+        asked = [f"`{text}`" for text in _roots(new, found, texts)] or [new.record.name]
         request, name = earlier[0].text, old.record.name
         facts = [
             *(f"you ask for {text}" for text in asked),
             f"`{request}` was requested earlier",
-            f"{name} {old.record.version} and the {new.record.ecosystem} package {new.record.name} are both {project}",
+            f"{_shown(old.record)} and {_shown(new.record)} both provide {project}",
         ]
         raise NoSolutionError(
             "no-solution",
@@ -58,6 +65,10 @@ def check_superseded(
             hint=f"leave out {' or '.join(asked)}",
             objects={"derivation": [{"because": facts, "so": "there is no solution"}], "superseded": [name]},
         )
+
+
+def _shown(record: Record) -> str:
+    return f"{record.name} {record.version} ({record.ecosystem})"
 
 
 def removable(state: PrefixState, target: Target, names: Sequence[str]) -> tuple[str, ...]:
@@ -105,9 +116,15 @@ def _applies(requirement: Requirement, state: PrefixState, target: Target) -> bo
 
 
 def _is_restated(request: Requirement, installed: Installed, fresh: Iterable[Requirement]) -> bool:
-    """Return whether one of `fresh` names the same package: a wheel and a conda package may share a name only."""
+    """Return whether one of `fresh` names the same package, or all of them each project that it provides.
+
+    A wheel and a conda package may have the name in common and nothing else.
+    """
     name, projects = canonicalize_name(request.name), installed.record.pypi_names
     is_conda = installed.record.ecosystem == "conda"
+    fresh = tuple(fresh)
+    if projects and {canonicalize_name(each.name) for each in fresh}.issuperset(projects):
+        return True
     return any(
         canonicalize_name(each.name) == name
         and not (is_conda and name not in projects and (each.bound == "wheel" or each.url is not None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -34,6 +35,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_wheel(folder / "wheels", "kit-io", "1.1", files={"kit_io.py": b"V = 2\n"})
     make_wheel(folder / "wheels", "kit-user", "1.0", requires=["kit-io>=1.1"])
     make_wheel(folder / "wheels", "lib-user", "1.0", requires=["leaf<2"])
+    make_wheel(folder / "wheels", "kit-core", "1.1")
     for version in ("1.0", "2.0"):
         make_wheel(folder / "wheels", "leaf", version, files={"leaf.py": b""})
     (folder / "names.json").write_text(json.dumps({"kit": ["kit-io", "kit-core"], "lib": []}))
@@ -53,11 +55,9 @@ def versions(bridge: Bridge, prefix: Path) -> dict[str, str]:
 def followed(bridge: Bridge, ran: Ran) -> Ran:
     """Run the commands of a hint that gives something up."""
     hint = next(line for line in ran.err.splitlines() if "to give up" in line)
-    steps = hint.split(": ", 2)[2].split("; or ")[0]
     done = ran
-    for step in steps.split(", then "):
+    for step in re.findall("`(bridge .*?)`", hint):
         words = shlex.split(step)
-        assert words[0] == "bridge", step
         done = bridge(*words[1:])
         assert done.status == 0, done.err
     return done
@@ -141,6 +141,26 @@ def test_a_wheel_does_not_take_the_place_of_a_requested_package(bridge: Bridge, 
     assert versions(bridge, prefix) == before
     followed(bridge, ran)
     assert versions(bridge, prefix)["kit-io"] == "1.1"
+
+
+def test_wheels_of_all_its_projects_take_the_place_of_a_requested_package(bridge: Bridge, tmp_path: Path) -> None:
+    prefix, channels = tmp_path / "env", ("-c", "host", "-c", bridge.environ["BRIDGE_CHANNEL"])
+    assert bridge("create", "-p", prefix, *channels, "python", "kit").status == 0
+    ran = bridge("install", "-p", prefix, "kit-io", "pypi:kit-core", "pypi:kit-io")
+    assert ran.status == 0, ran.err
+    assert versions(bridge, prefix).keys() >= {"kit-io", "kit-core"}
+    assert "kit" not in versions(bridge, prefix)
+
+
+@pytest.mark.parametrize(("earlier", "status"), [("pypi:kit-io", 0), ("pypi:kit-io<2", 0), ("pypi:kit-io==1.1", 6)])
+def test_a_requested_wheel_gives_way_to_a_package_that_meets_its_request(
+    bridge: Bridge, tmp_path: Path, earlier: str, status: int
+) -> None:
+    prefix, channels = tmp_path / "env", ("-c", "host", "-c", bridge.environ["BRIDGE_CHANNEL"])
+    assert bridge("create", "-p", prefix, *channels, "python", earlier).status == 0
+    ran = bridge("install", "-p", prefix, "conda:kit")
+    assert ran.status == status, ran.err
+    assert ("kit" in versions(bridge, prefix)) == (status == 0)
 
 
 def test_an_unrequested_package_of_several_distributions_gives_way(bridge: Bridge, tmp_path: Path) -> None:

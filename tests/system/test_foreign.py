@@ -256,6 +256,7 @@ def test_what_nobody_recorded_a_request_for_is_not_dropped(lab: Lab, tmp_path: P
         record = json.loads(path.read_text())
         kept = {key: value for key, value in record.items() if not key.startswith("requested_spec")}
         path.write_text(json.dumps(kept))
+    (lab.root / "conda-meta/history").unlink()
     make_conda(tmp_path / "channel", "rival", "1.0", files={"share/rival": b""}, constrains=["dual <0"])
     make_repodata(tmp_path / "channel")
     before = lab.versions()

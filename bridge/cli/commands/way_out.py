@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -97,8 +97,8 @@ def _with_hint(error: NoSolutionError, state: PrefixState, given_up: _GivenUp, *
         steps.append(f"{command} {shlex.join(given_up.restated)}")
     elif has_command:
         steps.append(command_line())
-    names = ", ".join({**given_up.restated, **given_up.removed})
-    hint = f"to give up the earlier request for {names}: {_then(steps)}"
+    names = [f"the earlier request for {name}" for name in given_up.restated] + list(given_up.removed)
+    hint = f"to give up {' and '.join(names)}: {', then '.join(f'`{step}`' for step in steps)}"
     return NoSolutionError(
         error.id,
         error.message,
@@ -106,7 +106,3 @@ def _with_hint(error: NoSolutionError, state: PrefixState, given_up: _GivenUp, *
         hint=f"{hint}; or {error.hint}" if error.hint else hint,
         objects=error.objects,
     )
-
-
-def _then(steps: Sequence[str]) -> str:
-    return ", then ".join(steps)

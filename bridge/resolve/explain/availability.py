@@ -17,12 +17,16 @@ __all__ = ["Availability"]
 
 
 class Availability:
-    """Describes the candidates of the names in a proof. `exclusions` are the reasons why files are no candidates."""
+    """Describes the candidates of the names in a proof.
+
+    `exclusions` are the reasons why files are no candidates; `foreign` are the labels of distributions that stay alone.
+    """
 
     def __init__(self, space: Space, sentences: Sentences) -> None:
         self._space = space
         self._sentences = sentences
         self.exclusions: set[str] = set()
+        self.foreign: list[str] = []
 
     def of(self, facts: Sequence[Fact]) -> list[str]:
         """Return, for each requested or required name, what channels and indexes have, and why files are excluded."""
@@ -80,6 +84,7 @@ class Availability:
         name = self._space.variables[variable].key
         if left_alone is not None:
             self.exclusions.add("foreign")
+            self.foreign.append(left_alone.text)
             yield self._sentences.of(left_alone)
         elif project.files:
             versions = [file.version for file in project.files]

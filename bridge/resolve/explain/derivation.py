@@ -67,7 +67,7 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
     objects = {
         "derivation": derivation,
         "requests": [request.text for request in requests],
-        "foreign": [fact.text for fact in facts if isinstance(fact, KeptForeign)],
+        "foreign": [*(fact.text for fact in facts if isinstance(fact, KeptForeign)), *availability.foreign],
     }
     hint = _hint(facts, space, availability.exclusions)
     return NoSolutionError("no-solution", message, context=context, hint=hint, objects=objects)
@@ -160,7 +160,7 @@ def _hint(facts: Sequence[Fact], space: Space, exclusions: Iterable[str]) -> str
         ways.append(
             "name an index that has files for this python with --index-url (the first that has a project serves it)"
         )
-    if KeptForeign in kinds or "foreign" in exclusions:
+    if "foreign" in exclusions:
         ways.append("let bridge own the packages of other installers, so that it can replace them: bridge adopt")
     if Pinned in kinds:
         ways.append("change conda-meta/pinned")
