@@ -182,7 +182,11 @@ def _resolve_or_explain(case: _Case, again: frozenset[str]) -> Resolution:
     """Solve; an error names the commands that give up the earlier requests in the conflict."""
 
     def attempt(state: PrefixState, wanted: Request, others: tuple[Foreign, ...]) -> Resolution:
-        return _resolve(replace(case, state=state, wanted=wanted, others=others), again)
+        warnings = list(case.sources.session.warnings)
+        try:
+            return _resolve(replace(case, state=state, wanted=wanted, others=others), again)
+        finally:
+            case.sources.session.warnings[:] = warnings  # nothing comes of this solve
 
     try:
         return _resolve(case, again)
