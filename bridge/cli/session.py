@@ -294,14 +294,9 @@ class Session:
         from bridge.resolve.installed import IndexWithInstalled
         from bridge.resolve.preflight import check_solution, solution_warnings, undated_warning
 
+        constraints = (*wanted.constraints, *self._configured_constraints)
         requirements, earlier, constraints, pins = (
-            self.bound(each, channels, offered)
-            for each in (
-                wanted.requirements,
-                earlier,
-                (*wanted.constraints, *self._configured_constraints),
-                pins,
-            )
+            self.bound(each, channels, offered) for each in (wanted.requirements, earlier, constraints, pins)
         )
         self.check_files((*requirements, *earlier))
         others = offered.staying if offered is not None else ()
