@@ -57,6 +57,7 @@ def read_uv(path: Path, value: object, chosen: Chosen, warnings: list[str]) -> U
         if key in table and table[key] not in allowed:
             hint = f"allowed here: {', '.join(map(str, allowed))}"
             raise wrong(path, f"{_HERE}.{key}", f"bridge does not support {table[key]!r}", hint=hint)
+    WORKSPACE.check(table.get("workspace", {}), path, f"{_HERE}.workspace", warnings)
     indexes = _Indexes(path, table, warnings)
     origins: dict[str, Origin] = {}
     if not fields.flag(table.get("no-sources"), path, f"{_HERE}.no-sources"):

@@ -32,19 +32,14 @@ PIXI = "[workspace]\nchannels = ['c']\n"
 # Section -> (name of a file, its text with the key's line in it, a line that a table needs besides).
 HOSTS: dict[str, tuple[str, str, str]] = {
     "environment.yml": ("environment.yml", "{}\n{more}\n", "dependencies: [a]"),
-    "pyproject.toml": ("pyproject.toml", "{}\n{more}", ""),
+    "pyproject.toml": ("pyproject.toml", "{}\n{more}\n" + PROJECT, ""),
     "tool": ("pyproject.toml", PROJECT + "[tool.{}]\nx = 1\n{more}", ""),
     "project": ("pyproject.toml", "[project]\n{}\n{more}[dependency-groups]\nx = []\n", ""),
     "dependency-groups entry": ("pyproject.toml", "[dependency-groups]\nx = [{{{}}}]\ny = ['z']\n{more}", ""),
     "tool.uv": ("pyproject.toml", PROJECT + "[tool.uv]\n{}\n{more}", ""),
     "tool.uv.index": ("pyproject.toml", INDEX_OF_UV + "{}\n{more}\n", 'name = "i"\nurl = "https://i.example/"'),
     "tool.uv.sources": ("pyproject.toml", SOURCE_OF_UV + "{}\n{more}\n", ""),
-    "tool.uv.workspace": (
-        "pyproject.toml",
-        PROJECT
-        + "[tool.uv.sources]\ntorch = {{workspace = true, editable = false}}\n[tool.uv.workspace]\n{}\n{more}\n",
-        "",
-    ),
+    "tool.uv.workspace": ("pyproject.toml", PROJECT + "[tool.uv.workspace]\n{}\n{more}\n", ""),
     "tool.bridge": ("pyproject.toml", PROJECT + "[tool.bridge]\n{}\n{more}", ""),
     "tool.pdm": ("pyproject.toml", PROJECT + "[tool.pdm]\n{}\n{more}", ""),
     "tool.pdm.resolution": ("pyproject.toml", PROJECT + "[tool.pdm.resolution]\n{}\n{more}", ""),
