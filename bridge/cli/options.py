@@ -76,6 +76,8 @@ def _sources(command: Command, project_index: str) -> Command:
         click.option("--no-build", is_flag=True, help="Never build a source distribution."),
         click.option("--build-network", is_flag=True, help="Allow builds to use the network."),
         click.option("--pre", is_flag=True, help="Allow pre-releases of wheels."),
+        click.option("--patience", type=float, metavar="SECONDS", help="How long a search may take before it stops and"
+                     " prints what it has learned (default: 60)."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
 

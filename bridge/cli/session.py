@@ -251,6 +251,7 @@ class Session:
             pre=settings.pre,
             cooldown=settings.cooldown.with_channel_names(settings.conda.names),
             no_build=settings.no_build,
+            patience=settings.patience,
             builds=settings.builds.formats,
         )
 

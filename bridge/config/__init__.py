@@ -83,6 +83,7 @@ class Settings:
     require_hashes: bool = False
     constraints: tuple[str, ...] = ()
     pre: bool = False
+    patience: float = 60.0
     adopt: bool = False
     set_aside: bool = False
     allow_clobber: tuple[str, ...] = ()
@@ -118,7 +119,7 @@ OPTIONS = frozenset(
     {
         "prefix", "channel", "override_channels", "channel_priority", "index_url", "extra_index_url", "index",
         "index_strategy", "find_links", "no_index", "name_map", "platform", "virtual_package",
-        "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "adopt", "set_aside",
+        "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "patience", "adopt", "set_aside",
         "allow_clobber", "compile", "build_network",
         "allow_link_scripts", "allow_external_symlinks", "refuse_startup_code", "override_frozen",
         "lock_timeout", "durability", "json",
@@ -172,6 +173,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         require_hashes=pip.flag("require-hashes"),
         constraints=pip.values("constraint"),
         pre=ask.flag("pre"),
+        patience=ask.number("patience", 60.0, above_zero=True),
         adopt=ask.flag("adopt"),
         set_aside=ask.flag("set_aside"),
         allow_clobber=ask.strings("allow_clobber"),

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 
 from resolvelib import ResolutionTooDeep
 
-from bridge.errors import NoSolutionError
 from bridge.model import Resolution
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
+from bridge.resolve.explain.stopped import search_stopped
+from bridge.resolve.search.budget import Budget
 from bridge.resolve.search.conflict import RefutedRequest
 from bridge.resolve.search.joint import Reporter, Unsolvable, Watcher, run
 from bridge.resolve.search.request import SolveRequest
@@ -53,7 +54,8 @@ def resolve(
     :param watcher: called with every pin.
 
     Costs one query per batch of names, one page per project without conda records, and METADATA of few wheels. Raises
-    `NoSolutionError` with a derivation, and `NetworkError` if a channel or an index does not answer.
+    `NoSolutionError` with a derivation, or after `Options.patience` seconds with what was learned, and `NetworkError`
+    if a channel or an index does not answer.
     """
     started = time.perf_counter()
     request = SolveRequest(
@@ -80,12 +82,14 @@ def _resolve(
     space = Space(catalog, _kept_candidates(catalog, kept))
     encoder, reporter = Encoder(space), Reporter(space, watcher)
     loader = Loader(encoder)
+    budget = Budget(catalog, rounds=MAX_ROUNDS, seconds=catalog.options.patience)
     try:
-        pins = run(loader, request.encode(encoder), reporter, MAX_ROUNDS)
+        pins = run(loader, request.encode(encoder), reporter, budget)
     except Unsolvable as verdict:
-        raise RefutedRequest(request, space, verdict.proof, reporter.rounds).explained() from None
+        raise RefutedRequest(request, space, verdict.proof, reporter.rounds, budget).explained() from None
     except ResolutionTooDeep:
-        raise NoSolutionError("too-deep", f"no solution was found in {MAX_ROUNDS} rounds") from None
+        seconds = budget.seconds if budget.left <= 0 else budget.seconds - budget.left
+        raise search_stopped(space, request.requirements, rounds=reporter.rounds, seconds=seconds) from None
     return solution(loader, pins, reporter, started)
 
 

@@ -6,6 +6,7 @@ lacks does not exist.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -87,7 +88,12 @@ def _catalog(document: Mapping[str, Any]) -> Catalog:
         None if index is None else _Index(index),
         here,
         NameMap(names["table"], str(names["source"]), defaults=names["defaults"]),
-        Options(**options, builds=formats, cooldown=Cooldown(default=newest, exceptions=exceptions)),
+        Options(
+            **options,
+            builds=formats,
+            cooldown=Cooldown(default=newest, exceptions=exceptions),
+            patience=math.inf,
+        ),
     )
 
 

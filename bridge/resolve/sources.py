@@ -12,7 +12,10 @@ from bridge.model import IndexFile
 from converters.record import Record
 from converters.wheel import CoreMetadata
 
-__all__ = ["IndexPort", "Options", "RecordPort"]
+__all__ = ["PATIENCE", "IndexPort", "Options", "RecordPort"]
+
+
+PATIENCE = 60.0  # seconds; the slowest search of the frozen requests takes less than a tenth
 
 
 class RecordPort(Protocol):
@@ -43,7 +46,8 @@ class IndexPort(Protocol):
 class Options:
     """The user's preferences.
 
-    `only` maps a conda name or project to its only ecosystem.
+    `only` maps a conda name or project to its only ecosystem. `patience` are the seconds after which a search stops;
+    those that it waits for channels and builds do not count.
     """
 
     prefer: str = "conda"
@@ -51,4 +55,5 @@ class Options:
     pre: bool = False
     cooldown: Cooldown = field(default_factory=Cooldown)
     no_build: bool = False
+    patience: float = PATIENCE
     builds: Formats = field(default_factory=Formats)

@@ -19,7 +19,7 @@ Pure: integers and tuples only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["Clause", "Store"]
 
@@ -186,6 +186,10 @@ class Store:
         if not self._queued[variable]:
             self._queued[variable] = True
             self._queue.append(variable)
+
+    def learned(self) -> Iterator[Clause]:
+        """Yield the learned clauses that rest on no assumption."""
+        return (clause for clause in self._clauses if clause.parents and not clause.assumptions)
 
     # Search --------------------------------------------------------------------------------------------------------
 

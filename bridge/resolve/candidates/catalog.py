@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from packaging.version import Version
@@ -37,6 +39,7 @@ class Catalog:
         self.options = options
         self.index = index
         self.source = records
+        self.waited = 0.0  # seconds, for channels and for builds
         self._conda: dict[str, CondaName] = {}
         self._projects: dict[str, Project] = {}
         self._providers: dict[str, tuple[str, ...]] = {}
@@ -50,13 +53,25 @@ class Catalog:
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Read several conda names with one query."""
-        self.source.prefetch([name for name in names if name not in self._conda])
+        with self.waiting():
+            self.source.prefetch([name for name in names if name not in self._conda])
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time of the block as waiting."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.waited += time.monotonic() - started
 
     def conda(self, name: str) -> CondaName:
         """Return the records of a conda name; empty if no channel has it."""
         known = self._conda.get(name)
         if known is None:
-            known = CondaName(name, self.source.records(name), self.names, self.options)
+            with self.waiting():
+                records = self.source.records(name)
+            known = CondaName(name, records, self.names, self.options)
             self._conda[name] = known
         return known
 

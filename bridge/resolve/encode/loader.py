@@ -7,6 +7,7 @@ decided; METADATA of a wheel when it is the only one left or about to be taken.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 
 from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.requirements.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
@@ -202,7 +203,8 @@ class Loader:
             return
         file, known = self.space.file(variable, bit), self.metadata.setdefault(variable, {})
         try:
-            metadata = index.metadata(file)
+            with nullcontext() if file.is_wheel else self.space.catalog.waiting():
+                metadata = index.metadata(file)
         except (UnsafeInputError, BuildError) as error:
             known[bit] = CoreMetadata(name=self.space.variables[variable].key, version=file.version)
             self._leave_out(variable, bit, file.filename, error)

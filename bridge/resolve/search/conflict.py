@@ -13,6 +13,7 @@ from bridge.resolve.encode.facts import Requested
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.derivation import facts_of, no_solution
+from bridge.resolve.search.budget import Budget
 from bridge.resolve.search.joint import Reporter, Unsolvable, run
 from bridge.resolve.search.request import SolveRequest
 from bridge.resolve.store import Clause
@@ -27,8 +28,9 @@ ALL_ROUNDS = 120  # of all attempts together
 class RefutedRequest:
     """A request without a solution. `explained` reduces it by short searches, each in a space of its own."""
 
-    def __init__(self, request: SolveRequest, space: Space, proof: Clause, rounds: int) -> None:
+    def __init__(self, request: SolveRequest, space: Space, proof: Clause, rounds: int, budget: Budget) -> None:
         self._left = ALL_ROUNDS
+        self._budget = budget.for_explanation()
         self._take(request, space, proof, rounds)
 
     def explained(self) -> NoSolutionError:
@@ -55,7 +57,7 @@ class RefutedRequest:
         request, space = replace(self._request, requirements=fewer), Space(self._space.catalog)
         encoder, reporter = Encoder(space), Reporter(space)
         try:
-            run(Loader(encoder), request.encode(encoder), reporter, most)
+            run(Loader(encoder), request.encode(encoder), reporter, self._budget.at_most(most))
         except ResolutionTooDeep:
             return False
         except Unsolvable as verdict:

@@ -8,15 +8,17 @@ clause is learned, and the pins above the level it jumps back to are dropped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import NamedTuple, Protocol
 
-from resolvelib import AbstractProvider, AbstractResolver, BaseReporter, ResolutionImpossible, ResolutionTooDeep
+from resolvelib import AbstractProvider, AbstractResolver, BaseReporter, ResolutionImpossible
 from resolvelib.resolvers import ResolverException, Result
 from resolvelib.structs import DirectedGraph
 
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, Demand, DemandId, VariableId
+from bridge.resolve.search.budget import Budget
 from bridge.resolve.search.preference import (
     COMPARED_MINORS,
     best_version,
@@ -93,9 +95,9 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
 
     base_exception = ResolverException
 
-    def __init__(self, provider: StoreProvider, reporter: Reporter, loader: Loader, max_rounds: int) -> None:
+    def __init__(self, provider: StoreProvider, reporter: Reporter, loader: Loader, budget: Budget) -> None:
         super().__init__(provider, reporter)
-        self._max_rounds = max_rounds
+        self._budget = budget
         self._space = provider.space
         self._loader = loader
         # Tables in insertion order; a backjump cuts them back to a checkpoint. A pin may be missing in `_required`.
@@ -106,12 +108,13 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
     def resolve(self, requirements: Iterable[Demand], **kwargs: object) -> Result[Demand, Candidate, VariableId]:
         """Pin every required variable; the result's `mapping` holds the pins, the rest of it is empty.
 
-        Raises `Unsolvable`, and `ResolutionTooDeep` after `max_rounds` decisions.
+        Raises `Unsolvable`, and `ResolutionTooDeep` at the end of the budget.
         """
         self.reporter.starting()
         self._required = {self.provider.identify(requirement): None for requirement in requirements}
         self._checkpoint()
-        for index in range(self._max_rounds):
+        for index in count():
+            self._budget.check(index)
             self.reporter.starting_round(index=index)
             undecided = [variable for variable in self._required if variable not in self._pins]
             if not undecided:
@@ -121,7 +124,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
             else:
                 self.reporter.resolving_conflicts(causes=())
                 self._jump_back()
-        raise ResolutionTooDeep(self._max_rounds)
+        raise AssertionError("the budget ends the rounds")
 
     def _next(self, undecided: Sequence[VariableId]) -> VariableId:
         """The first variable by the policy."""
@@ -272,11 +275,12 @@ def lift_or_give_up(loader: Loader) -> None:
 
 
 def run(
-    loader: Loader, roots: Iterable[DemandId], reporter: Reporter, max_rounds: int
+    loader: Loader, roots: Iterable[DemandId], reporter: Reporter, budget: Budget
 ) -> Mapping[VariableId, Candidate]:
     """Resolve and return the pins. Raises `Unsolvable` and resolvelib's `ResolutionTooDeep`."""
     space, assumptions = loader.space, loader.encoder.assumptions
     while True:
+        budget.check()
         conflict = loader.settle()
         if assumptions.lifting:
             assumptions.lift(0)
@@ -287,4 +291,4 @@ def run(
             assert learned is None, "nothing was decided yet"
             lift_or_give_up(loader)
     always = [demand for demand in map(space.demands.__getitem__, roots) if not demand.source]  # no marker of python
-    return Joint(StoreProvider(space), reporter, loader, max_rounds).resolve(always).mapping
+    return Joint(StoreProvider(space), reporter, loader, budget).resolve(always).mapping

@@ -245,6 +245,7 @@ def test_pip_agrees_about_its_configuration(home: Path, tmp_path: Path) -> None:
         ({"prefer": "both"}, {}, ("--prefer", "conda, wheel, newest")),
         ({"lock_timeout": "soon"}, {}, ("--lock-timeout", "'soon'", "seconds")),
         ({"lock_timeout": "-1"}, {}, ("--lock-timeout", "'-1'")),
+        ({"patience": "0"}, {}, ("--patience", "'0'", "above 0")),
         ({"lock_timeout": "nan"}, {}, ("--lock-timeout", "'nan'")),
         ({}, {"BRIDGE_TIMEOUT": "0"}, ("BRIDGE_TIMEOUT", "above 0")),
         ({}, {"BRIDGE_RETRIES": "1.5"}, ("BRIDGE_RETRIES", "whole number")),
