@@ -34,6 +34,7 @@ class Described:
 
     :param notes: remarks for the user, one sentence each.
     :param other_pythons: pythons (3.9 to 3.14, ascending) that the wheel supports on this platform and this does not.
+    :param guessed: names of dependencies for which there is no evidence (`Dependencies.guessed`).
     """
 
     named: WheelName
@@ -44,6 +45,7 @@ class Described:
     natives: tuple[NativeFile, ...]
     notes: tuple[str, ...]
     other_pythons: tuple[str, ...]
+    guessed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ class Converted:
 
     :param info: file name in `info/` → content.
     :param members: the payload, sorted by path; opened only while it is written.
-    :param notes: as in `Described`, like `other_pythons`.
+    :param notes: as in `Described`, like `other_pythons` and `guessed`.
     """
 
     record: Record
@@ -60,6 +62,7 @@ class Converted:
     members: tuple[Member, ...]
     notes: tuple[str, ...]
     other_pythons: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
 
 
 def describe(
@@ -85,6 +88,7 @@ def describe(
         natives=tuple(natives),
         notes=(*needs.notes, *_notes_on_fit(wheel, named, shape, fit, requirements)),
         other_pythons=_other_pythons(named, shape, requirements),
+        guessed=needs.guessed,
     )
 
 
@@ -120,6 +124,7 @@ def convert(
         members=tuple(file.member for file in payload.files),
         notes=(*described.notes, *_notes_on_files(wheel, described, payload)),
         other_pythons=described.other_pythons,
+        guessed=described.guessed,
     )
 
 

@@ -172,11 +172,15 @@ def _line(text: str) -> RequirementLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """MatchSpecs: `depends` without python, and extra → what it adds (CEP 44). `notes`: remarks for the user."""
+    """MatchSpecs: `depends` without python, and extra → what it adds (CEP 44). `notes`: remarks for the user.
+
+    `guessed`: names of which no map says that the conda package of that name is the project.
+    """
 
     depends: tuple[str, ...]
     extra_depends: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
 
 
 def parse_requirement(text: str) -> tuple[Requirement, bool]:
@@ -311,15 +315,23 @@ def dependencies(requirements: WheelRequirements, span: Span, names: NameMap) ->
     places = set(map(evaluator.representative, span.places))
     notes = [*requirements.notes, *_notes_on_extras(requirements, span.places[0])]
     groups: dict[str, tuple[str, ...]] = {}
+    written = {need.project for need in base}
     for extra in requirements.extras:
         added = {evaluator.at(place, extra) for place in places}
         try:
             if len(added) > 1:
                 raise UnsafeInputError("not-portable", "its requirements differ by platform or python")
-            groups[extra] = _matchspecs(requirements, added.pop(), names, allow_extras=True)
+            needed = added.pop()
+            groups[extra] = _matchspecs(requirements, needed, names, allow_extras=True)
+            written |= {need.project for need in needed}
         except UnsafeInputError as error:
             notes.append(f"the extra `{extra}` is left out: {error.message}")
-    return Dependencies(depends=_matchspecs(requirements, base, names), extra_depends=groups, notes=tuple(notes))
+    return Dependencies(
+        depends=_matchspecs(requirements, base, names),
+        extra_depends=groups,
+        notes=tuple(notes),
+        guessed=tuple(sorted(project for project in written if not names.is_known(project))),
+    )
 
 
 def _notes_on_extras(requirements: WheelRequirements, place: Place) -> Iterator[str]:
@@ -331,6 +343,11 @@ def _notes_on_extras(requirements: WheelRequirements, place: Place) -> Iterator[
             metadata = requirements.lookup(project, line.requirement.specifier)
             if metadata is not None:
                 version = metadata.version
+                if metadata.is_unread:
+                    wanted = f"{project}[{','.join(extras)}]"
+                    why = f"{project} {version} is a source distribution, which is not built to learn them"
+                    yield f"the requirements of {wanted} are left out: {why}"
+                    continue
                 yield f"the requirements of {project}[{','.join(extras)}] were taken from {project} {version}"
                 missing = [extra for extra in extras if extra not in metadata.provides_extra]
                 yield from (f"{project} {version} has no extra `{extra}`" for extra in missing)

@@ -114,6 +114,15 @@ class NameMap:
             return Provided(projects=(canonicalize_name(conda_name),), evidence="same-name-python")
         return Provided(projects=(), evidence="unknown")
 
+    def is_known(self, project: str) -> bool:
+        """Return whether a row says what the conda name of `project` is, or what the equal name means."""
+        return bool(self.providers(project)) or self.row(project) is not None
+
+    def extended(self, rows: Mapping[str, Sequence[str]]) -> NameMap:
+        """Return this map with `rows` for names that it lacks."""
+        table, defaults = self.part(self._rows, ())
+        return NameMap({**rows, **table}, self.source, defaults=defaults) if rows else self
+
     def native_name(self, project: str) -> str:
         """Return the conda name under which a wheel of `project` is recorded.
 

@@ -59,6 +59,7 @@ class WheelName:
 class CoreMetadata:
     """The fields of METADATA that bridge uses. `name` is normalised, `version` is PEP 440's canonical text.
 
+    `is_unread`: the requirements are not known, since they would be those of a build.
     `requires_dist` holds the requirements as written, in order. `license` is an SPDX expression or a short name.
     """
 
@@ -74,6 +75,7 @@ class CoreMetadata:
     home_page: str | None = None
     source_url: str | None = None
     documentation_url: str | None = None
+    is_unread: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,7 @@ def conversion(found: Conversion) -> dict[str, object]:
         "packages": packages,
         "records": records,
         "failures": [{"wheel": name, **error(failure)} for name, failure in found.failures.items()],
+        "warnings": list(found.warnings),
         "summary": {
             "wheels": len(found.done),
             "converted": sum(done.error is None and not done.is_reused for done in found.done),

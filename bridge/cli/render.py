@@ -202,6 +202,7 @@ class Renderer:
                 self._out.print(f"{safe(wheel.entry.stem)} {safe(str(wheel.entry.record['url']))}")
                 self.warn(f"{wheel.entry.stem}: {note}" for note in wheel.notes)
             self.warn(done.notes)
+        self.warn(found.warnings)
         if len(found.done) > 1 and not self._quiet:
             self._summary(found)
 

@@ -10,8 +10,8 @@ import os
 import platform
 import sysconfig
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from bridge.requirements import algebra
 from bridge.resolve.candidates.packages import Project
 from bridge.resolve.ports import RunPort
 from converters.dependencies import MetadataLookup
+from converters.names import projects_of_purls
 from converters.tags import targets_of
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
@@ -46,6 +47,7 @@ class ConversionTask:
     :param opens: opens a session in the worker; must be picklable.
     :param as_records: write records that point to the wheels, and no packages.
     :param is_alone: whether this is the only process, which may use several threads.
+    :param rows: rows of the name map that a solve found.
     """
 
     settings: Settings
@@ -55,6 +57,7 @@ class ConversionTask:
     level: int
     as_records: bool = False
     is_alone: bool = True
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,18 @@ class Conversion:
         return tuple(wheel for done in self.done for wheel in done.wheels)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """One warning about the names of dependencies that no map confirms, without those that were converted too."""
+        made = {project for package in self.packages for project in projects_of_purls(package.record.purls)}
+        made |= {wheel.entry.stem.rsplit("-", 2)[0] for wheel in self.wheels}
+        guessed = {name for package in self.packages for name in package.guessed}
+        guessed |= {name for wheel in self.wheels for name in wheel.guessed}
+        unknown = ", ".join(sorted(guessed - made))
+        what = "nothing shows that the conda packages with these names are the required projects"
+        how = "--with-deps converts those that no channel has, --name-map confirms names"
+        return (f"{what}: {unknown} ({how})",) if unknown else ()
+
+    @property
     def failures(self) -> dict[str, BridgeError]:
         return {done.text: done.error for done in self.done if done.error is not None}
 
@@ -123,7 +138,7 @@ class Converter:
     def __init__(self, task: ConversionTask, session: RunPort) -> None:
         self.task = task
         self._session = session
-        self._names = session.names(session.channel_urls())
+        self._names = session.names(session.channel_urls()).extended(task.rows)
         self._lookup = _metadata_lookup(session)
         self._log = ConversionLog(task.output, (task.archive_format, str(task.level), self._names.digest()))
 
@@ -243,13 +258,18 @@ def running_python() -> Python:
 
 
 def _metadata_lookup(session: RunPort) -> MetadataLookup:
-    """Return a lookup that asks the index, and caches the answers."""
+    """Return a lookup that asks the index, and caches the answers.
+
+    No code of a dependency runs for it: a source distribution counts only if its metadata is static (PEP 643).
+    """
 
     @cache
     def lookup(project: str, specifier: SpecifierSet) -> CoreMetadata | None:
         try:
             requirement = algebra.parse_pypi(f"{project}{specifier}")
-            return session.index.metadata(newest_file(requirement, session))
+            file = newest_file(requirement, session)
+            known = session.index.metadata_without_build(file)
+            return known or CoreMetadata(name=file.project, version=file.version, is_unread=True)
         except NoSolutionError:
             return None
 

@@ -59,6 +59,7 @@ class ConversionLog:
                 "record": {key: getattr(package.record, key) for key in _RECORDED}
                 | {"depends": package.record.requirements, "fn": package.record.filename},
                 "notes": package.notes,
+                "guessed": package.guessed,
             }
             for package in packages
         ]
@@ -75,11 +76,11 @@ class ConversionLog:
         return self._output / _DIRECTORY / f"{key}.json"
 
     def _package(self, row: Mapping[str, object]) -> ConvertedPackage:
-        described, notes = row["record"], row["notes"]
-        if not isinstance(described, dict) or not isinstance(notes, list):
+        described, notes, guessed = row["record"], row["notes"], row["guessed"]
+        if not isinstance(described, dict) or not isinstance(notes, list) or not isinstance(guessed, list):
             raise TypeError("not a document of this class")
         record = conda_record(described)
         path = self._output / str(row["path"])
         if not path.is_file() or digests(path)[0] != record.sha256:
             raise ValueError("the package is missing or changed")
-        return ConvertedPackage(path=path, record=record, notes=tuple(notes))
+        return ConvertedPackage(path=path, record=record, notes=tuple(notes), guessed=tuple(guessed))

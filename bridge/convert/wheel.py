@@ -37,6 +37,7 @@ class ConvertedPackage:
     """A written conda package. `record` has its file name, size and hashes; `notes`: one sentence each.
 
     `other_pythons`: pythons that the wheel supports and this package does not. `payload`: a hash of the list of files.
+    `guessed`: names of dependencies for which there is no evidence.
     """
 
     path: Path
@@ -44,15 +45,17 @@ class ConvertedPackage:
     notes: tuple[str, ...] = ()
     other_pythons: tuple[str, ...] = ()
     payload: str = ""
+    guessed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribedWheel:
-    """A record that points to a wheel. `notes`: one sentence each; `other_pythons`: as in `ConvertedPackage`."""
+    """A record that points to a wheel. `notes`: one sentence each; the others as in `ConvertedPackage`."""
 
     entry: RepodataEntry
     notes: tuple[str, ...] = ()
     other_pythons: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
 
 
 def convert_wheel(
@@ -90,7 +93,12 @@ def convert_wheel(
     sha256, md5, size = digests(written)
     record = replace(converted.record, filename=written.name, sha256=sha256, md5=md5, size=size)
     return ConvertedPackage(
-        path=written, record=record, notes=converted.notes, other_pythons=converted.other_pythons, payload=payload
+        path=written,
+        record=record,
+        notes=converted.notes,
+        other_pythons=converted.other_pythons,
+        payload=payload,
+        guessed=converted.guessed,
     )
 
 
@@ -110,7 +118,7 @@ def describe_wheel(
     record = {**known.index, "url": url, "fn": info.filename, "sha256": info.sha256, "size": info.size}
     stem = f"{record['name']}-{record['version']}-{record['build']}"
     entry = RepodataEntry(stem=stem, extension="whl", record=record)
-    return DescribedWheel(entry=entry, notes=known.notes, other_pythons=known.other_pythons)
+    return DescribedWheel(entry=entry, notes=known.notes, other_pythons=known.other_pythons, guessed=known.guessed)
 
 
 def _judged(path: Path, origin: WheelInfo | None) -> tuple[WheelManifest, WheelInfo]:

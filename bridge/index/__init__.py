@@ -121,6 +121,13 @@ class Index:
         """
         return self._metadata.get(file)
 
+    def metadata_without_build(self, file: IndexFile) -> CoreMetadata | None:
+        """Return the METADATA of a file, as `metadata`; `None` for an sdist of which only a build would tell."""
+        if file.is_wheel:
+            return self._metadata.get(file)
+        data = self._static_metadata(file)
+        return None if data is None else _of_sdist(data, file)
+
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
         """Start to fetch the METADATA of wheels; `metadata` raises the errors."""
         for file in files:
@@ -254,7 +261,15 @@ class Index:
         return metadata
 
     def _sdist_metadata(self, file: IndexFile) -> CoreMetadata:
-        """Return the METADATA of an sdist. Only static METADATA is kept: another machine may build another."""
+        """Return the METADATA of an sdist, static or that of a build."""
+        data = self._static_metadata(file)
+        if data is None:
+            wheel = self._sdists.wheel(file, self._archive(file))
+            data = _metadata_of(wheel, wheel.name)
+        return _of_sdist(data, file)
+
+    def _static_metadata(self, file: IndexFile) -> bytes | None:
+        """Return the static METADATA of an sdist, and keep it: without it another machine may build another."""
         name = file.filename
         kept = self._client.metadata.get(file.sha256) if file.sha256 else None
         data = None if kept is None else kept[1:]
@@ -262,16 +277,10 @@ class Index:
             data = self._published_metadata(file)
         is_vouched = kept is None and file.metadata_sha256 is not None
         if data is None or not self._sdists.is_static(data, name, is_vouched=is_vouched):
-            sdist = self._archive(file)
-            data = self._sdists.static_pkg_info(sdist, name)
+            data = self._sdists.static_pkg_info(self._archive(file), name)
             if data is not None:
                 self._keep(file, data, _CONFIRMED)
-            else:
-                wheel = self._sdists.wheel(file, sdist)
-                data = _metadata_of(wheel, wheel.name)
-        metadata = parse_metadata(data, name)
-        check_sdist_name(metadata, name)
-        return metadata
+        return data
 
     def _keep(self, file: IndexFile, data: bytes, mark: bytes) -> None:
         """Keep METADATA for later runs, without the description, which a solver does not need."""
@@ -329,6 +338,12 @@ class Index:
         except _BROKEN_ZIP:
             pass  # the whole file shows whether the archive or the server is at fault
         return None
+
+
+def _of_sdist(data: bytes, file: IndexFile) -> CoreMetadata:
+    metadata = parse_metadata(data, file.filename)
+    check_sdist_name(metadata, file.filename)
+    return metadata
 
 
 def _metadata_of(path: Path, filename: str) -> bytes:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from bridge.convert.channel_index import write_index
 from bridge.convert.workers import executor
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
-from tests.support.builders import make_wheel, tree_digest
+from tests.support.builders import make_conda, make_wheel, tree_digest
 from tests.support.command_line import Bridge, Ran
 from tests.support.conversion_cases import build_case
-from tests.support.sdists import sdist_members
+from tests.support.sdists import make_sdist, pkg_info, sdist_members
 from tests.support.servers import IndexServer
 from tests.system.test_end_to_end import check_schema, succeeded
 
@@ -231,6 +232,60 @@ def test_dependencies_that_no_channel_has(bridge_cache: Path, index: IndexServer
     assert made.document
     again = succeeded(bridge("convert", "farm", "-o", "more", "--with-deps", "-c", "out", "-c", "host", "--json"))
     assert {each["name"] for each in again.document["packages"]} == {"farm"}, "the channel has the others"
+
+
+def test_names_that_nothing_confirms_are_told_once(convert: Bridge, tmp_path: Path) -> None:
+    """The conda package libclang is the C library; a map says so of it, and nothing of `ghost` and `spook`."""
+    wheels = [
+        make_wheel(tmp_path / "wheels", "app", "1.0", requires=["ghost", "barn", "torch", "libclang"]),
+        make_wheel(tmp_path / "wheels", "tool", "1.0", requires=["ghost", "spook; extra == 'x'"], extras=["x"]),
+        make_wheel(tmp_path / "wheels", "barn", "1.0"),
+    ]
+    for _ in ("converted", "reused"):
+        ran = succeeded(convert("convert", *wheels, "-o", "out", "--index", "--json"))
+        (warning,) = ran.document["warnings"]
+        assert "projects: ghost, spook (" in warning
+        check_schema("convert", ran.document)
+    records = json.loads((tmp_path / "out/noarch/repodata.json").read_text())["packages.conda"].values()
+    (app,) = [each for each in records if each["name"] == "app"]
+    assert app["depends"][1:] == ["ghost", "barn", "pytorch", "pypi-libclang"]
+    (tmp_path / "map.json").write_text('{"ghost": ["ghost"], "spook": []}')
+    known = succeeded(convert("convert", *wheels, "-o", "more", "--name-map", "map.json", "--json"))
+    assert known.document["warnings"] == []
+
+
+def test_a_dependency_is_not_confused_with_a_package_of_its_name(bridge_cache: Path, tmp_path: Path) -> None:
+    """A channel has another thing under the project's name: the solve took the wheel, and so does the package."""
+    make_conda(tmp_path / "channel", "ghost", "9.0", subdir="noarch")
+    make_conda(tmp_path / "channel", "spook", "9.0", subdir="noarch", noarch="python", depends=["python"])
+    for name, requires in (("app", ["ghost>=1", "spook"]), ("ghost", [])):
+        make_wheel(tmp_path / "wheels", name, "9.1", requires=requires)
+    write_index(tmp_path / "channel")
+    (tmp_path / "nothing").mkdir()
+    bridge = Bridge(bridge_cache, (tmp_path / "nothing").as_uri(), tmp_path)
+    words = ["app", "-o", "out", "--with-deps", "--index", "--find-links", "wheels", "-c", "channel", "-c", "host"]
+    ran = succeeded(bridge("convert", *words, "--json"))
+    assert {each["name"] for each in ran.document["packages"]} == {"app", "pypi-ghost"}
+    assert ran.document["warnings"] == []
+    records = json.loads((tmp_path / "out/noarch/repodata.json").read_text())["packages.conda"].values()
+    (app,) = [each for each in records if each["name"] == "app"]
+    assert app["depends"][1:] == ["pypi-ghost >=1", "spook"]
+
+
+def test_no_dependency_is_built_to_learn_its_extras(convert: Bridge, tmp_path: Path) -> None:
+    mark = tmp_path / "built"
+    hook = f"open({str(mark)!r}, 'w').close()"
+    make_sdist(tmp_path / "files", "ghost", "1.0", hook=hook, requires=["a; extra == 'x'"])
+    static = pkg_info("spook", "1.0", requires=["b>=2; extra == 'x'"])
+    make_sdist(tmp_path / "files", "spook", "1.0", hook=hook, info=static)
+    app = make_wheel(tmp_path / "wheels", "app", "1.0", requires=["ghost[x]>=1", "spook[x]"])
+    ran = succeeded(convert("convert", app, "-o", "out", "--find-links", "files", "--index", "--json"))
+    assert not mark.exists()
+    (package,) = ran.document["packages"]
+    (note,) = [note for note in package["notes"] if "left out" in note]
+    assert "ghost[x]" in note
+    (record,) = json.loads((tmp_path / "out/noarch/repodata.json").read_text())["packages.conda"].values()
+    assert record["depends"][1:] == ["ghost >=1", "spook", "b >=2"]
 
 
 @pytest.mark.parametrize("level", ["0", "23", "worst", "-1", "³"])

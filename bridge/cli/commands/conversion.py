@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge import fs
+from bridge.channels.sources import Channels
 from bridge.cli.commands.request import Request, read_request
 from bridge.cli.options import Words
 from bridge.cli.session import Session
@@ -20,10 +21,12 @@ from bridge.convert import wheel as conversions
 from bridge.convert.job import Conversion, ConversionTask, Converter, Job, JobResult, perform, perform_all
 from bridge.convert.workers import executor
 from bridge.errors import BridgeError, FaultError
-from bridge.model import IndexFile
+from bridge.model import IndexFile, Resolution
 from bridge.requirements import algebra
+from bridge.resolve.candidates.provides import provided_by
 from bridge.sdists.build import build_project
 from bridge.secrets import masked
+from converters.names import NameMap
 from converters.record import Record
 from converters.wheel import parse_wheel_name
 
@@ -104,7 +107,10 @@ def convert(
         is_alone=workers.is_here,
     )
     with tempfile.TemporaryDirectory() as scratch:
-        jobs = _closure(request, session) if with_deps else [Job(text=each.text) for each in request.requirements]
+        jobs = [] if with_deps else [Job(text=each.text) for each in request.requirements]
+        if with_deps:
+            jobs, rows = _closure(request, session)
+            task = replace(task, rows=rows)
         built, unbuilt = _build(inputs.projects, Path(scratch), session)
         jobs = list({job.text: job for job in [*jobs, *built]}.values())
         found = {done.text: done for done in _run(jobs, task, session, workers)}
@@ -205,14 +211,37 @@ def _died(job: Job, error: BaseException) -> JobResult:
     return JobResult(text=job.text, error=failure)
 
 
-def _closure(wanted: Request, session: Session) -> list[Job]:
-    """The wheels of one joint solution. Raises `NoSolutionError`."""
+def _closure(wanted: Request, session: Session) -> tuple[list[Job], dict[str, tuple[str, ...]]]:
+    """The wheels of one joint solution, and what it shows of names. Raises `NoSolutionError`."""
     roots = [algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}") for each in wanted.requirements]
     channels = session.channels()
-    found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, session.names(channels.urls))
+    names = session.names(channels.urls)
+    found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, names)
     session.warnings += found.warnings
     wheels = [each.record for each in found.packages if each.record.ecosystem == "wheel"]
-    return [Job(text=_text(record), file=_file(record, session), python=found.target.python) for record in wheels]
+    jobs = [Job(text=_text(record), file=_file(record, session), python=found.target.python) for record in wheels]
+    return jobs, _rows(found, channels, names)
+
+
+def _rows(found: Resolution, channels: Channels, names: NameMap) -> dict[str, tuple[str, ...]]:
+    """The rows of the name map that a solution shows.
+
+    A conda package in it provides projects, by evidence. A wheel in it is not the conda package that a channel has
+    under the project's name (`libclang`, the C library).
+    """
+    rows: dict[str, tuple[str, ...]] = {}
+    for each in found.packages:
+        record = each.record
+        if record.ecosystem == "conda":
+            provided = provided_by(record, names)
+            if provided.projects and names.row(record.name) is None:
+                rows[record.name] = provided.projects
+            continue
+        for project in record.pypi_names:
+            others = [] if names.is_known(project) else channels.records(project)
+            if others and not any(project in provided_by(other, names).projects for other in others):
+                rows[project] = ()
+    return rows
 
 
 def _text(record: Record) -> str:

@@ -110,3 +110,16 @@ def test_a_wheel_that_needs_tzdata_takes_python_tzdata_from_conda(tmp_path: Path
     assert {p["name"]: p["source"] for p in done.document["packages"]} == {
         "python": "conda", "python-tzdata": "conda", "zones": "wheel",
     }  # fmt: skip
+
+
+def test_what_a_map_knows_of_a_project() -> None:
+    names = NameMap({"pytorch": ["torch"], "pixi": []}, "test", defaults={"tzdata": []})
+    assert [project for project in ("torch", "pixi", "tzdata", "ghost") if names.is_known(project)] == [
+        "torch", "pixi", "tzdata",
+    ]  # fmt: skip
+    more = names.extended({"ghost": (), "pixi": ["pixi"]})
+    assert (more.native_name("ghost"), more.native_name("pixi"), more.native_name("torch")) == (
+        "pypi-ghost", "pypi-pixi", "pytorch",
+    )  # fmt: skip
+    assert more.provides("tzdata", is_python=True).evidence == "none"
+    assert names.extended({}) is names
