@@ -48,6 +48,9 @@ class Frozen:
     def prefetch(self, names: Iterable[str]) -> None:
         """Nothing to fetch."""
 
+    def remarks(self, project: str) -> tuple[str, ...]:  # noqa: ARG002 - all files of this index are candidates
+        return ()
+
     prefetch_files = prefetch
 
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:

@@ -45,8 +45,9 @@ EGGS = (".egg", ".egg-link")
 class IndexFile:
     """One file on a project's page of a package index (PEP 503, 691, 700, 714), or what a URL names.
 
-    :param upload_time: ms since the epoch.
+    :param upload_time: in milliseconds since the epoch.
     :param revision: of source code, as in `Record`.
+    :param expected: the sha256 of which the request requires one (pip's `--hash`); empty: any will do.
     """
 
     project: str
@@ -62,6 +63,7 @@ class IndexFile:
     has_metadata: bool = False
     metadata_sha256: str | None = None
     revision: str | None = None
+    expected: tuple[str, ...] = ()
 
     @property
     def is_wheel(self) -> bool:

@@ -130,10 +130,10 @@ class Session:
         from bridge.config.credentials import StoredCredentials
 
         known = self._known_channels(state)
-        self._tell_once(self.settings.conda.warnings)
+        self.tell_once(self.settings.conda.warnings)
         texts = known or self.settings.channels
         empty = [text for text in texts if not self.settings.conda.names.expand(text)]
-        self._tell_once([f"{masked(text)} stands for no channel here: conda-build has no directory" for text in empty])
+        self.tell_once([f"{masked(text)} stands for no channel here: conda-build has no directory" for text in empty])
         channels = Channels(
             lambda: self.client,
             texts,
@@ -153,7 +153,7 @@ class Session:
             self.settings = replace(self.settings, trusted_hosts=tuple(trusted))
         return channels
 
-    def _tell_once(self, warnings: Sequence[str]) -> None:
+    def tell_once(self, warnings: Sequence[str]) -> None:
         self.warnings += [each for each in warnings if each not in self.warnings]
 
     def channel_urls(self, state: PrefixState | None = None) -> tuple[str, ...]:
@@ -227,6 +227,11 @@ class Session:
         return table
 
     @property
+    def used_index(self) -> Index | None:
+        """The index, if this run has made it."""
+        return self.index if "index" in self.__dict__ else None
+
+    @property
     def _has_index(self) -> bool:
         return self.settings.has_indexes or bool(self._locked)
 
@@ -291,9 +296,8 @@ class Session:
         :param retained: names that must stay installed, in some version; `offered`: the installed candidates.
         :param recorder: records the solve.
         """
+        from bridge.cli.solutions import checked, explained
         from bridge.resolve import resolve
-        from bridge.resolve.installed import IndexWithInstalled
-        from bridge.resolve.preflight import check_solution, solution_warnings, undated_warning
 
         constraints = (*wanted.constraints, *self._configured_constraints)
         requirements, earlier, constraints, pins = (
@@ -316,23 +320,8 @@ class Session:
                 pins=pins,
             )
         except NoSolutionError as error:
-            for url, failure in channels.dropped.items():
-                if local_path(url) is None:  # The missing package may be there.
-                    raise failure from error
-                error.context = (*error.context, f"{failure.message}; the environment has packages from it")
-            raise self.explained(error, requirements, channels) from error
-        if isinstance(catalog.index, IndexWithInstalled):
-            self.warnings += [
-                f"{name} stays: {masked(url)} {'may not be built' if self.settings.no_build else 'does not answer'}"
-                for name, url in catalog.index.gone.items()
-            ]
-        installed, foreign = (offered.records, offered.foreign) if offered is not None else ((), ())
-        kept_urls = {each.file.url for each in foreign} | {record.url for record in installed}
-        check_solution(found, wanted, kept_urls, requires_hashes=wanted.requires_hashes or self.settings.require_hashes)
-        statuses = self.index.statuses if "index" in self.__dict__ else {}
-        undated = undated_warning(found, catalog.options.cooldown, installed)
-        self._tell_once([*solution_warnings(found, statuses, installed), *([undated] if undated else [])])
-        return found
+            raise explained(self, error, requirements, channels) from error
+        return checked(self, found, wanted, catalog, offered)
 
     @cached_property
     def _configured_constraints(self) -> tuple[algebra.Requirement, ...]:
@@ -359,7 +348,7 @@ class Session:
         before = channels.urls
         bound = bound_to_channels(requirements, lambda name, clause: channels.reach(name, clause, offered=origins))
         if added := ", ".join(map(masked, channels.texts[len(before) :])):
-            self._tell_once([f"added after the other channels, because a requirement names it: {added}"])
+            self.tell_once([f"added after the other channels, because a requirement names it: {added}"])
         return bound
 
     @staticmethod
@@ -369,16 +358,3 @@ class Session:
             from bridge.resolve.local_files import check_local_files
 
             check_local_files(requirements)
-
-    def explained(
-        self, error: NoSolutionError, requirements: Sequence[algebra.Requirement], channels: Channels
-    ) -> NoSolutionError:
-        """The error, with the candidates that later channels and indexes have."""
-        from bridge.index import Index
-        from bridge.resolve.preflight import with_hidden_records, with_other_indexes
-
-        error = with_hidden_records(error, requirements, channels.hidden)
-        urls = self.settings.index_urls
-        if len(urls) < 2:
-            return error
-        return with_other_indexes(error, requirements, urls, lambda url, name: Index(self.client, (url,)).files(name))

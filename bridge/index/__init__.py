@@ -31,7 +31,7 @@ from bridge.index.simple_api import (
     Status,
     file_of_link,
 )
-from bridge.index.typed import check_promises, of_another_project
+from bridge.index.typed import check_expected, check_promises, of_another_project
 from bridge.model import IndexFile
 from bridge.sdists.location import source_of
 from bridge.sdists.names import check_sdist_name
@@ -94,6 +94,11 @@ class Index:
     def statuses(self) -> Mapping[str, Status]:
         """The status of each project that has one (PEP 792)."""
         return self._listings.statuses
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """The find-links locations that do not exist."""
+        return self._listings.missing
 
     def files(self, project: str) -> tuple[IndexFile, ...]:
         """Return the wheels and sdists of a project, by any spelling of its name; `()` if no index has it.
@@ -181,16 +186,36 @@ class Index:
         return self._sdists.wheel(file, path)
 
     def _archive(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
-        if file.sha256 is None and local_path(file.url) is None:
+        if file.sha256 is None and local_path(file.url) is None and not file.expected:
             raise UnsafeInputError(
                 "hash-missing",
                 f"the index gives no sha256 for {file.filename}, so the download could not be verified",
                 context=(f"index: {file.origin}",),
-                hint="ask the operator of the index to publish hashes, or download the file and require it by its path",
+                hint="ask the operator of the index to publish hashes, or state the hash in a requirement file:"
+                " NAME==VERSION --hash=sha256:…",
             )
-        return self._client.download(
+        path = self._client.download(
             file.url, sha256=file.sha256, size=file.size, name=file.filename, on_progress=on_progress
         )
+        if file.sha256 is None and file.expected:
+            with faults(path):
+                check_expected(file, sha256_of(path))
+        return path
+
+    def hash_of(self, file: IndexFile) -> str:
+        """Return the sha256 of a file; the file is fetched if its index does not state one.
+
+        Raises `IntegrityError` (`hash-mismatch`) for a hash that is not among `file.expected`, else as `fetch`.
+        """
+        if file.sha256 is not None:
+            return file.sha256
+        path = self._archive(file)
+        with faults(path):
+            return sha256_of(path)
+
+    def remarks(self, project: str) -> Sequence[str]:
+        """Return why a project has no more files (see `bridge.index.listings.Listings.remarks`)."""
+        return () if project in self._locked else self._listings.remarks(normal(project))
 
     def project_of_url(self, url: str) -> str:
         """Return the project whose source code is at a URL. Raises as `file_of_url`."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
 
 from bridge.errors import NetworkError
 from bridge.fetch.client import Client
@@ -25,7 +28,8 @@ __all__ = ["Listings"]
 class Listings:
     """The pages of several indexes, as one. Thread-safe. The parameters are those of `bridge.index.Index`.
 
-    `skipped` maps the names of dropped files to the reason, `statuses` projects to their status (PEP 792).
+    `skipped` maps the names of dropped files to the reason, `statuses` projects to their status (PEP 792), `missing`
+    are the find-links locations that do not exist.
     """
 
     def __init__(
@@ -44,6 +48,9 @@ class Listings:
         self.of_projects = {project: SECRETS.kept_public(url) for project, url in (of_projects or {}).items()}
         self.skipped: dict[str, str] = {}
         self.statuses: dict[str, Status] = {}
+        self.missing: list[str] = []
+        self._remarks: dict[str, list[str]] = {}
+        self._skipped_links: dict[str, Sequence[tuple[str, str]]] = {}  # of each find-links location
         self._flat: Memo[str, dict[str, tuple[IndexFile, ...]]] = Memo(self._read_flat, client)
 
     def files(self, project: str) -> tuple[IndexFile, ...]:
@@ -59,6 +66,17 @@ class Listings:
             served = ()
         named = {file.filename for file in linked}
         return (*linked, *(file for file in served if file.filename not in named))
+
+    def remarks(self, project: str) -> Sequence[str]:
+        """Return, for a project that `files` was asked for, why links are no candidates: one sentence each."""
+        release = re.compile(rf"{re.escape(project)}-v?[0-9]")
+        linked = [
+            _left_out(name, reason)
+            for names in self._skipped_links.values()
+            for name, reason in names
+            if release.match(canonicalize_name(name))
+        ]
+        return tuple(dict.fromkeys((*self._remarks.get(project, ()), *linked)))
 
     def _serve(self, project: str) -> tuple[IndexFile, ...]:
         """Return the files of the first index that has the project, or of all that have it.
@@ -82,15 +100,22 @@ class Listings:
         page = self._client.get(page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE)
         return None if page is None else self._parse(page, base, project)
 
-    def _parse(self, page: Page, origin: str, project: str | None) -> tuple[IndexFile, ...]:
-        content_type = page.headers.get("content-type", "")
-        return self._accept(
-            parse_page(page.content, content_type, self.source(page.base or page.url, origin, project)), project
-        )
+    def _remark(self, project: str, sentence: str) -> None:
+        self._remarks.setdefault(project, []).append(sentence)
 
-    def _accept(self, listing: PageListing, project: str | None = None) -> tuple[IndexFile, ...]:
+    def _parse(self, page: Page, origin: str, project: str | None) -> tuple[IndexFile, ...]:
+        source = self.source(page.base or page.url, origin, project)
+        listing = parse_page(page.content, page.headers.get("content-type", ""), source)
+        return self._accept(listing, origin, project)
+
+    def _accept(self, listing: PageListing, origin: str, project: str | None) -> tuple[IndexFile, ...]:
         self.skipped.update(listing.dropped)
-        if project is not None and listing.status is not None:
+        if project is None:
+            self._skipped_links[origin] = listing.dropped
+            return listing.files
+        for name, reason in listing.dropped:
+            self._remark(project, _left_out(name, reason))
+        if listing.status is not None:
             self.statuses[project] = listing.status
         return listing.files
 
@@ -105,18 +130,21 @@ class Listings:
             return self._parse(page, origin, project)
         if not directory.is_dir():
             return None
-        return self._accept(directory_listing(directory, self.source(directory.as_uri(), origin, project)))
+        return self._accept(
+            directory_listing(directory, self.source(directory.as_uri(), origin, project)), origin, project
+        )
 
     def _read_flat(self, location: str) -> dict[str, tuple[IndexFile, ...]]:
         """Read a find-links location, by project. A missing one is noted in `skipped`, as in pip."""
         local = local_path(location)
         path = None if local is None else Path(local).resolve()
         if path is not None and path.is_dir():
-            files = self._accept(directory_listing(path, self.source(path.as_uri(), location, None)))
+            files = self._accept(directory_listing(path, self.source(path.as_uri(), location, None)), location, None)
         else:
             page = self._client.get(location if path is None else path.as_uri(), max_bytes=MAX_PAGE)
             if page is None:
                 self.skipped[masked(location)] = "there is no such directory or page"
+                self.missing.append(masked(location))
                 return {}
             files = self._parse(page, location, None)
         groups: dict[str, list[IndexFile]] = {}
@@ -128,3 +156,7 @@ class Listings:
         """Return the source of a page at `url`, for `simple_api`."""
         hosts = self._client.settings.trusted_hosts
         return Source(url=url, origin=origin, project=project, trusted_hosts=hosts)
+
+
+def _left_out(name: str, reason: str) -> str:
+    return f"{masked(name)} is left out: {reason}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html.parser import HTMLParser
@@ -37,6 +39,7 @@ _WHEEL = re.compile(
 )
 _PLAIN = re.compile(r"[^./\\\x00-\x20\x7f][^/\\\x00-\x20\x7f]*\Z")
 _SUFFIXES = (".whl", ".tar.gz", ".zip")
+_OTHER_KIND = re.compile(r".*\.(?:egg|exe|msi|rpm|deb|tgz|tbz|tar(?:\.bz2|\.xz|\.Z)?)\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_TEXT = 1000  # characters of a Requires-Python
 _MAX_SIZE = 1 << 50  # bytes
@@ -94,7 +97,7 @@ class _Dropped(Exception):  # noqa: N818 - a dropped link is no error
 
 
 def parse_page(content: bytes, content_type: str, source: Source) -> PageListing:
-    """Return the files that a page lists; files that are neither wheels nor sdists are silently dropped.
+    """Return the files that a page lists.
 
     :param content_type: of the response; a page from the disk has none (`""`) and is HTML.
 
@@ -119,14 +122,26 @@ def parse_page(content: bytes, content_type: str, source: Source) -> PageListing
         try:
             file = parse(entry, base, source)
         except (_Dropped, ValueError) as error:
-            dropped.append((str(entry.get("filename") or entry.get("href"))[:200], str(error)))
+            dropped.append((_name(entry)[:200], str(error)))
             continue
         if file is not None:
             files.append(file)
+        elif _OTHER_KIND.match(name := _name(entry)):
+            dropped.append((name[:200], "it is neither a wheel nor an sdist (.tar.gz, .zip)"))
     if status is not None and status.word == "quarantined":
         dropped += [(file.filename, f"its project is quarantined by the index ({status.reason})") for file in files]
         files = []
     return PageListing(files=tuple(files), dropped=tuple(dropped), status=status)
+
+
+def _name(entry: Mapping[str, object]) -> str:
+    """Return the file name of a link, for messages."""
+    name, link = entry.get("filename"), str(entry.get("href")).strip()
+    if isinstance(name, str) and name:
+        return name
+    with suppress(ValueError):
+        return file_name(link) or link
+    return link
 
 
 def directory_listing(directory: Path, source: Source) -> PageListing:

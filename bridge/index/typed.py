@@ -1,4 +1,4 @@
-"""The hashes in the fragments of URLs that a user typed."""
+"""The hashes in the fragments of URLs that a user typed, and of `--hash`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from bridge.errors import IntegrityError, UsageError
+from bridge.model import IndexFile
 from bridge.secrets import masked
 
-__all__ = ["check_promises", "of_another_project"]
+__all__ = ["check_expected", "check_promises", "of_another_project"]
 
 _OTHER_HASHES = ("md5", "sha1", "sha224", "sha384", "sha512")
 
@@ -34,3 +35,15 @@ def of_another_project(url: str, project: str, reason: str) -> UsageError:
     """The error for a URL of something else than a requirement names (`file-url`)."""
     hint = "a URL requirement names an archive of the project, as in NAME @ https://HOST/NAME-1.0-py3-none-any.whl"
     return UsageError("file-url", f"{masked(url)} is not a file of {project}: {reason}", hint=hint)
+
+
+def check_expected(file: IndexFile, found: str | None) -> None:
+    """Check the sha256 of a file against those that the request states. Raises `IntegrityError` (`hash-mismatch`)."""
+    if file.expected and found not in file.expected:
+        raise IntegrityError(
+            "hash-mismatch",
+            f"{file.filename} does not have the hash that the request states",
+            context=(*(f"expected: {each}" for each in file.expected), f"found: {found}", masked(file.url)),
+            hint="the file may have been replaced: compare its hash with the one of its publisher before you change the"
+            " request",
+        )

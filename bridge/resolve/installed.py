@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from bridge.cache.blobs import sha256_of
 from bridge.errors import BuildError, NetworkError
+from bridge.faults import faults
+from bridge.fetch.urls import local_path
+from bridge.index.typed import check_expected
 from bridge.model import IndexFile
 from bridge.requirements.foreign import Foreign
 from bridge.resolve.sources import IndexPort, RecordPort
@@ -102,7 +107,7 @@ class IndexWithInstalled:
             return (IndexFile.of_record(installed),)
         local = [each for each in (foreign and foreign.file, installed and IndexFile.of_record(installed)) if each]
         try:
-            served = self._allowed(project, self._source.files(project))
+            served = self._bound(project, self._source.files(project))
         except NetworkError:
             if not local:
                 raise
@@ -110,9 +115,16 @@ class IndexWithInstalled:
         names = {file.filename for file in served}
         return (*served, *(each for each in local if each.filename not in names))
 
-    def _allowed(self, project: str, files: Sequence[IndexFile]) -> Sequence[IndexFile]:
+    def _bound(self, project: str, files: Sequence[IndexFile]) -> Sequence[IndexFile]:
+        """Return the files with the hashes that the request allows. A local file without a hash is hashed now."""
         allowed = self._hashes.get(project)
-        return files if allowed is None else [file for file in files if file.sha256 in allowed]
+        if allowed is None:
+            return files
+        expected = tuple(sorted(allowed))
+        return [replace(file, expected=expected, sha256=file.sha256 or _local_hash(file)) for file in files]
+
+    def remarks(self, project: str) -> Sequence[str]:
+        return () if project in self._staying else self._source.remarks(project)
 
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
         self._source.prefetch_metadata(
@@ -138,19 +150,25 @@ class IndexWithInstalled:
     def file_of_url(self, url: str, project: str) -> IndexFile:
         """Return the file at a URL, or the installed wheel if the URL was requested earlier and not now.
 
-        Raises as the index's `file_of_url`; for a URL that an update reads again only if nothing is installed.
+        Raises as the index's `file_of_url`, and `IntegrityError` (`hash-mismatch`); for a URL that an update reads
+        again only if nothing is installed.
         """
         installed = self._installed.get(project)
         if installed is None or url in self._offered.urls:
-            return self._source.file_of_url(url, project)
+            return self._checked(self._source.file_of_url(url, project))
         if project in self._offered.updated:
             try:
-                return self._source.file_of_url(url, project)
+                return self._checked(self._source.file_of_url(url, project))
             except (NetworkError, BuildError) as error:
                 if isinstance(error, BuildError) and error.id != "build-needed":
                     raise
                 self.gone[project] = url
         return replace(IndexFile.of_record(installed), url=url)
+
+    def _checked(self, file: IndexFile) -> IndexFile:
+        file = replace(file, expected=tuple(sorted(self._hashes.get(file.project, ()))))
+        check_expected(file, file.sha256)
+        return file
 
     def _is_installed(self, file: IndexFile) -> bool:
         installed = self._installed.get(file.project)
@@ -161,3 +179,11 @@ class IndexWithInstalled:
     def _is_foreign(self, file: IndexFile) -> bool:
         foreign = self._foreign.get(file.project)
         return foreign is not None and foreign.file.url == file.url
+
+
+def _local_hash(file: IndexFile) -> str | None:
+    path = local_path(file.url)
+    if path is None:
+        return None
+    with faults(Path(path)):
+        return sha256_of(Path(path))

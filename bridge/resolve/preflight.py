@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
 
 from bridge.config.cooldown import Cooldown
-from bridge.errors import BridgeError, NoSolutionError, UnsafeInputError
-from bridge.fetch.urls import local_path
+from bridge.errors import NoSolutionError, UnsafeInputError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import CondaSpec, Requirement, marker_holds
 from bridge.requirements.wanted import Wanted
-from bridge.secrets import Address, masked
+from bridge.secrets import masked
 from converters.record import Record
 
 if TYPE_CHECKING:
@@ -27,8 +25,8 @@ __all__ = [
     "check_solution",
     "solution_warnings",
     "undated_warning",
+    "with_hashes",
     "with_hidden_records",
-    "with_other_indexes",
 ]
 
 _MANY = 3
@@ -84,59 +82,6 @@ def with_hidden_records(
         hint=f"{error.hint}; {hint}" if error.hint else hint,
         objects=error.objects,
     )
-
-
-def with_other_indexes(
-    error: NoSolutionError,
-    requirements: Iterable[Requirement],
-    urls: Sequence[str],
-    files_of: Callable[[str, str], Sequence[IndexFile]],
-) -> NoSolutionError:
-    """Add to an error which index has the requested versions, if an earlier index serves the project.
-
-    The first index that has a project serves it alone, which surprises new users. A project that one index has is not
-    looked up in a later one on the network, not even to explain: the name may be private.
-
-    :param files_of: (URL of an index, project) → the files of that index.
-    """
-    facts = list(_elsewhere(requirements, urls, files_of))
-    if not facts:
-        return error
-    hint = "to use the file of another index, require it by its URL: NAME @ URL"
-    return NoSolutionError(
-        error.id,
-        error.message,
-        context=(*error.context, *facts),
-        hint=f"{error.hint}; {hint}" if error.hint else hint,
-        objects=error.objects,
-    )
-
-
-def _elsewhere(
-    requirements: Iterable[Requirement], urls: Sequence[str], files_of: Callable[[str, str], Sequence[IndexFile]]
-) -> Iterator[str]:
-    """Yield one sentence per project whose serving index lacks the requested versions while a later one has them."""
-    for requirement in requirements:
-        if requirement.bound == "conda" or requirement.kind == "matchspec" or requirement.url is not None:
-            continue
-        name, first = requirement.name, ""
-        for url in urls:
-            if first and local_path(url) is None:
-                continue  # the name may be private: do not send it to another index
-            files: Sequence[IndexFile] = ()
-            with suppress(BridgeError):  # a failing index must not hide the original error
-                files = files_of(url, name)
-            versions = list(dict.fromkeys(file.version for file in files if requirement.accepts(file.version)))
-            if versions and first:
-                serving, other = Address.of(first).public, Address.of(url).public
-                yield (
-                    f"{other} has {name} {_range(versions)}, but {serving} comes first and has {name}, so only that"
-                    " index is used"
-                )
-                break
-            if versions:
-                break
-            first = first or (url if files else "")
 
 
 def solution_warnings(
@@ -206,6 +151,29 @@ def check_solution(
                 f"hashes are required, but none is given for {', '.join(missing[:5])}",
                 hint="list every package with its --hash, dependencies included",
             )
+
+
+def with_hashes(
+    resolution: Resolution,
+    hashes: Mapping[str, frozenset[str]],
+    kept: Collection[str],
+    hash_of: Callable[[IndexFile], str],
+) -> Resolution:
+    """Return the solution with the sha256 of files whose index states none, where the request requires hashes.
+
+    :param kept: URLs of installed packages, which are not fetched.
+    :param hash_of: fetches a file and checks its hash. Raises `IntegrityError` (`hash-mismatch`).
+    """
+    packages = []
+    for package in resolution.packages:
+        record = package.record
+        project = record.pypi_names[0] if record.ecosystem == "wheel" and record.pypi_names else ""
+        if project in hashes and record.sha256 is None and record.url not in kept:
+            file = replace(IndexFile.of_record(record), expected=tuple(sorted(hashes[project])))
+            packages.append(replace(package, record=replace(record, sha256=hash_of(file))))
+        else:
+            packages.append(package)
+    return replace(resolution, packages=tuple(packages))
 
 
 def _range(versions: Sequence[str]) -> str:

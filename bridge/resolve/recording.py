@@ -41,6 +41,7 @@ class Recorder:
         self._files: dict[str, Sequence[IndexFile]] = {}
         self._metadata: dict[str, CoreMetadata | BridgeError] = {}
         self._urls: dict[str, IndexFile | BridgeError] = {}
+        self._remarks: dict[str, Sequence[str]] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -87,6 +88,7 @@ class Recorder:
         index = {
             "files": {project: list(map(_values, files)) for project, files in sorted(self._files.items())},
             "metadata": {masked(url): _outcome(read) for url, read in sorted(self._metadata.items())},
+            "remarks": {project: list(map(masked, said)) for project, said in sorted(self._remarks.items())},
             "urls": {masked(url): _outcome(read) for url, read in sorted(self._urls.items())},
         }
         return {
@@ -118,6 +120,9 @@ class Recorder:
 
     def saw_files(self, project: str, files: Sequence[IndexFile]) -> None:
         self._files[project] = files
+
+    def saw_remarks(self, project: str, remarks: Sequence[str]) -> None:
+        self._remarks[project] = remarks
 
     def metadata(self, url: str, read: Callable[[], CoreMetadata]) -> CoreMetadata:
         return _kept(self._metadata, url, read)
@@ -172,6 +177,11 @@ class _RecordedIndex:
 
     def file_of_url(self, url: str, project: str) -> IndexFile:
         return self._recorder.file_of_url(url, lambda: self._source.file_of_url(url, project))
+
+    def remarks(self, project: str) -> Sequence[str]:
+        remarks = self._source.remarks(project)
+        self._recorder.saw_remarks(project, remarks)
+        return remarks
 
 
 def _values(value: Record | IndexFile | CoreMetadata) -> dict[str, object]:

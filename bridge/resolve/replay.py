@@ -117,6 +117,7 @@ class _Index:
             str(project): tuple(_value(IndexFile, one) for one in group) for project, group in index["files"].items()
         }
         self._metadata = {str(url): _outcome(CoreMetadata, read) for url, read in index["metadata"].items()}
+        self._remarks = {str(project): _texts(said) for project, said in index.get("remarks", {}).items()}
         self._urls = {str(url): _outcome(IndexFile, read) for url, read in index["urls"].items()}
 
     def prefetch_files(self, projects: Iterable[str]) -> None: ...
@@ -131,6 +132,9 @@ class _Index:
 
     def file_of_url(self, url: str, project: str) -> IndexFile:
         return self._recorded(self._urls, url)
+
+    def remarks(self, project: str) -> Sequence[str]:
+        return self._remarks.get(project, ())
 
     def _recorded(self, answers: Mapping[str, Callable[[], _T]], url: str) -> _T:
         if url not in answers:

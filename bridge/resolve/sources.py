@@ -41,6 +41,13 @@ class IndexPort(Protocol):
 
     def file_of_url(self, url: str, project: str) -> IndexFile: ...
 
+    def remarks(self, project: str) -> Sequence[str]:
+        """Return why a project has no more files: a sentence for each link of its pages that is no candidate.
+
+        Costs nothing after `files`.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:

@@ -146,6 +146,9 @@ class Ports:
     def file_of_url(self, url: str, project: str) -> IndexFile:
         return self._by_url[url]
 
+    def remarks(self, project: str) -> Sequence[str]:
+        return ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:

@@ -279,10 +279,15 @@ def _exclusion(file: IndexFile, target: Target, options: Options) -> str | None:
     if options.cooldown.is_on:
         latest = options.cooldown.limit((file.project,), file.origin)
         if latest is not None and (file.upload_time is None or file.upload_time > latest):
-            return "too-new"
-    if not file.is_wheel:
-        is_barred = options.no_build or options.builds.bars(file.project, is_wheel=False)
-        return "sdist" if is_barred else None
+            return "no-time" if file.upload_time is None else "too-new"
+    if not file.is_wheel and (options.no_build or options.builds.bars(file.project, is_wheel=False)):
+        return "sdist"
+    if file.is_wheel and (reason := _wheel_exclusion(file, target, options)):
+        return reason
+    return "hash" if file.expected and file.sha256 is not None and file.sha256 not in file.expected else None
+
+
+def _wheel_exclusion(file: IndexFile, target: Target, options: Options) -> str | None:
     if options.builds.bars(file.project, is_wheel=True):
         return "no-binary"
     platforms = file.filename[:-4].rsplit("-", 1)[-1].split(".")

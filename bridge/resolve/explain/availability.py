@@ -4,33 +4,65 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.candidates.packages import CondaName, Project
-from bridge.resolve.encode.facts import Constrains, Depends, Fact, KeptForeign, NeedsPython, Requested, Serves
+from bridge.resolve.encode.assumptions import meeting_files
+from bridge.resolve.encode.facts import (
+    Constrains,
+    Depends,
+    Fact,
+    KeptForeign,
+    NeedsPython,
+    Requested,
+    RequiresPython,
+    Serves,
+    Tags,
+)
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import DemandId, VariableId
-from bridge.resolve.explain.sentences import Sentences, listed, version_range, virtual_name
+from bridge.resolve.explain.sentences import Sentences, few, listed, version_range, virtual_name
 
-__all__ = ["Availability"]
+__all__ = ["Availability", "Unmet"]
+
+_MAX_NAMES = 3  # of files in one sentence
+_MAX_REMARKS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmet:
+    """A project of which no candidate meets a requirement. `origins`: the indexes that have files of it, in order."""
+
+    project: str
+    requirement: Requirement | None
+    origins: tuple[str, ...]
 
 
 class Availability:
     """Describes the candidates of the names in a proof.
 
-    `exclusions` are the reasons why files are no candidates; `foreign` are the labels of distributions that stay alone.
+    :ivar excluded: why files that meet a request are no candidates: reason → files.
+    :ivar foreign: the labels of distributions that stay alone.
+    :ivar yanked: yanked files that meet a request.
+    :ivar unmet: the projects of which no candidate meets a request.
     """
 
     def __init__(self, space: Space, sentences: Sentences) -> None:
         self._space = space
         self._sentences = sentences
-        self.exclusions: set[str] = set()
+        self.excluded: dict[str, list[IndexFile]] = {}
         self.foreign: list[str] = []
+        self.yanked: list[IndexFile] = []
+        self.unmet: dict[str, Unmet] = {}
+        self._earliest: dict[str, int] = {}  # conda name → when the first record was made that the cooldown excludes
+        self._without_python: set[VariableId | None] = set()  # projects whose files run on other pythons
 
     def of(self, facts: Sequence[Fact]) -> list[str]:
         """Return, for each requested or required name, what channels and indexes have, and why files are excluded."""
         lines: dict[str, None] = {}
+        self._without_python = {fact.subject for fact in facts if isinstance(fact, (Tags, RequiresPython))}
         for fact in facts:
             if isinstance(fact, Requested) and fact.target is None and (name := virtual_name(fact.text)):
                 lines[self._sentences.virtual(name)] = None
@@ -50,7 +82,12 @@ class Availability:
         for provider in meaning.providers:
             yield from self._available(provider, demand)
         if meaning.conda is not None:
-            is_met = bool(self._space.allowed[demand] & meaning.conda.everything) and requirement is not None
+            meeting = self._space.allowed[demand] & meaning.conda.everything
+            if meeting and not meeting & ~meaning.conda.too_new:
+                records = [record for place, record in enumerate(meaning.conda.records) if meeting >> place + 1 & 1]
+                times = [record.timestamp for record in records if record.timestamp is not None]
+                self._earliest[meaning.conda.name] = min(times, default=0)
+            is_met = bool(meeting) and requirement is not None
             if not is_met:  # else the versions are not the reason
                 yield from self._available_records(variable, meaning.conda, requirement)
         elif meaning.project is not None:
@@ -81,26 +118,55 @@ class Availability:
     ) -> Iterable[str]:
         facts = (self._space.demands[demand].fact for demand in self._space.onto[variable])
         left_alone = next((fact for fact in facts if isinstance(fact, KeptForeign)), None)
-        name = self._space.variables[variable].key
+        name, index = self._space.variables[variable].key, self._space.catalog.index
         if left_alone is not None:
-            self.exclusions.add("foreign")
+            self.excluded["foreign"] = []
             self.foreign.append(left_alone.text)
             yield self._sentences.of(left_alone)
         elif project.files:
             versions = [file.version for file in project.files]
             yield f"{_index(project.files[0])} has {version_range(name, versions, 0)}"
-        elif not project.excluded:
+        files = self._candidates(project, requirement)
+        has_candidates = any(file.yanked is None for file in files) and variable not in self._without_python
+        remarks = () if has_candidates or index is None else index.remarks(name)
+        if not (left_alone or project.files or project.excluded or remarks):
             yield f"no index has a file of {name}"
         served = {file.version for file in project.files}  # another file of the version may be a candidate
-        for reason, files in project.excluded.items():
-            others = [file for file in files if file.version not in served]
+        for reason, excluded in project.excluded.items():
+            others = [file for file in excluded if file.version not in served]
             meeting = [file for file in others if requirement is None or requirement.accepts(file.version)]
             if meeting:
-                self.exclusions.add(reason)
+                self.excluded.setdefault(reason, []).extend(meeting)
                 yield self._excluded_files(reason, meeting)
+        yield from remarks[:_MAX_REMARKS]
+        if len(remarks) > _MAX_REMARKS:
+            yield f"{len(remarks) - _MAX_REMARKS} more files of {name} are left out"
+        self.yanked += [file for file in files if file.yanked is not None]
+        if not has_candidates and left_alone is None:
+            known = (*project.files, *(file for group in project.excluded.values() for file in group))
+            self.unmet[name] = Unmet(
+                project=name, requirement=requirement, origins=tuple(dict.fromkeys(file.origin for file in known))
+            )
+
+    @staticmethod
+    def _candidates(project: Project, requirement: Requirement | None) -> list[IndexFile]:
+        if requirement is None:
+            return list(project.files)
+        meets = meeting_files(project, requirement)
+        return [file for place, file in enumerate(project.files) if meets >> place + 1 & 1]
+
+    @property
+    def admitting(self) -> dict[str, int]:
+        """The time, in milliseconds, of the first candidate of each name that the cooldown excludes."""
+        earliest = {name: time for name, time in self._earliest.items() if time}
+        for file in self.excluded.get("too-new", ()):
+            if file.upload_time is not None:
+                earliest[file.project] = min(file.upload_time, earliest.get(file.project, file.upload_time))
+        return earliest
 
     def _excluded_files(self, reason: str, files: Sequence[IndexFile]) -> str:
         what = version_range(files[0].project, [file.version for file in files], 0)
+        names = few([file.filename for file in files], _MAX_NAMES)
         target = self._space.catalog.target
         if reason == "platform":
             platforms = sorted({file.filename[:-4].rsplit("-", 1)[-1] for file in files if file.is_wheel})
@@ -108,14 +174,19 @@ class Availability:
                 f"{name} {version}" for name, version, _ in target.virtual_packages if name in ("__glibc", "__osx")
             ]
             here = f"{target.subdir} with {listed(floors)}" if floors else target.subdir
-            return f"the wheels of {what} are made for {', '.join(platforms[:6])}, and the target is {here}"
+            return f"the wheels of {what} ({names}) are made for {few(platforms, 6)}, and the target is {here}"
+        if reason == "hash":
+            found = few([f"{file.filename} has the sha256 {file.sha256}" for file in files], _MAX_NAMES)
+            return f"{found}, and the request requires {' or '.join(files[0].expected[:_MAX_NAMES])}"
         if reason == "sdist":
-            return f"{what} would have to be built, which --no-build or pip's only-binary forbids"
+            return f"{what} ({names}) would have to be built, which --no-build or pip's only-binary forbids"
         if reason == "no-binary":
-            return f"{what} is available as wheels only, which pip's no-binary forbids"
+            return f"{what} is available as wheels only ({names}), which pip's no-binary forbids"
         if reason == "too-new":
-            return f"the files of {what} are newer than --exclude-newer allows, or have no upload time"
-        return f"the files of {what} have no readable {reason}"
+            return f"the files of {what} ({names}) are newer than --exclude-newer allows"
+        if reason == "no-time":
+            return f"the index states no upload time for the files of {what} ({names}), and --exclude-newer needs one"
+        return f"the files of {what} ({names}) have no readable {reason}"
 
 
 def _index(file: IndexFile) -> str:

@@ -12,23 +12,11 @@ from dataclasses import dataclass
 
 from bridge.errors import BuildError, NoSolutionError
 from bridge.requirements.algebra import Requirement
-from bridge.resolve.encode.facts import (
-    Depends,
-    Fact,
-    KeptForeign,
-    NoExtra,
-    Only,
-    Pinned,
-    Requested,
-    RequestedEarlier,
-    Tags,
-    TooNew,
-    Unreadable,
-    Virtual,
-)
+from bridge.resolve.encode.facts import Depends, Fact, KeptForeign, RequestedEarlier, Tags, Unreadable
 from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.availability import Availability
-from bridge.resolve.explain.sentences import ONE_OF, Sentences, listed, plain, virtual_name
+from bridge.resolve.explain.hints import hint_of
+from bridge.resolve.explain.sentences import ONE_OF, Sentences, listed, plain
 from bridge.resolve.store import Clause
 
 __all__ = ["facts_of", "no_solution"]
@@ -68,8 +56,9 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
         "derivation": derivation,
         "requests": [request.text for request in requests],
         "foreign": [*(fact.text for fact in facts if isinstance(fact, KeptForeign)), *availability.foreign],
+        "unmet": tuple(availability.unmet.values()),
     }
-    hint = _hint(facts, space, availability.exclusions)
+    hint = hint_of(facts, space, availability)
     return NoSolutionError("no-solution", message, context=context, hint=hint, objects=objects)
 
 
@@ -141,32 +130,3 @@ def _united(facts: list[Fact]) -> list[Fact]:
             return facts
         bits |= fact.bits
     return [first if len(facts) == 1 else type(first)(ONE_OF.join(texts), first.subject, bits, first.target)]
-
-
-def _hint(facts: Sequence[Fact], space: Space, exclusions: Iterable[str]) -> str:
-    """Return what the user can change, by the kinds of facts in the proof and the reasons why files are excluded."""
-    kinds = {type(fact) for fact in facts}
-    requested = [fact.text for fact in facts if type(fact) is Requested]
-    ways = []
-    if requested:
-        ways.append(f"loosen or leave out {' or '.join(f'`{text}`' for text in dict.fromkeys(requested))}")
-    if Virtual in kinds or "platform" in exclusions or any(map(virtual_name, requested)):
-        ways.append("name the real target with --virtual-package or --platform")
-    if TooNew in kinds or space.catalog.options.cooldown.is_on:
-        ways.append("move --exclude-newer")
-    if Only in kinds:
-        ways.append("change --only")
-    if Tags in kinds:
-        ways.append(
-            "name an index that has files for this python with --index-url (the first that has a project serves it)"
-        )
-    if "foreign" in exclusions:
-        ways.append("let bridge own the packages of other installers, so that it can replace them: bridge adopt")
-    if Pinned in kinds:
-        ways.append("change conda-meta/pinned")
-    if NoExtra in kinds:
-        ways.append("bind the project to its wheel with `pypi:`")
-    hint = ", or ".join(ways) or "add a channel with -c or an index with --extra-index-url"
-    failures = [space.failures.get(fact.text) for fact in facts if isinstance(fact, Unreadable)]
-    hints = dict.fromkeys(error.hint for error in failures if isinstance(error, BuildError) and error.hint)
-    return "; ".join([hint, *hints])

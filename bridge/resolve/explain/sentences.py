@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from bridge.model import IndexFile
 from bridge.resolve.encode import facts
 from bridge.resolve.encode.facts import Fact
 from bridge.resolve.encode.space import Space
@@ -13,10 +14,11 @@ from bridge.resolve.masks import ABSENT
 from bridge.resolve.store import Clause
 from converters.wheel import parse_wheel_name
 
-__all__ = ["ONE_OF", "Sentences", "listed", "plain", "version_range", "virtual_name"]
+__all__ = ["ONE_OF", "Sentences", "few", "listed", "plain", "version_range", "virtual_name"]
 
 ONE_OF = "\n"  # between the texts of a fact that stands for several
 _MAX_TEXTS = 6  # of one fact
+_MAX_NAMES = 3  # of files in one sentence
 
 
 class Sentences:
@@ -67,10 +69,11 @@ class Sentences:
 
     def who(self, fact: Fact) -> str:
         """Describe the candidates that state a fact."""
-        return self._versions(fact.subject, fact.bits) if fact.subject is not None else "the request"
+        is_named = isinstance(fact, (facts.Tags, facts.RequiresPython))
+        return self._versions(fact.subject, fact.bits, is_named=is_named) if fact.subject is not None else "the request"
 
-    def _versions(self, variable: VariableId, bits: int) -> str:
-        """Describe candidates of a variable: `numpy 1.24.0 to 1.26.4 (conda)`."""
+    def _versions(self, variable: VariableId, bits: int, *, is_named: bool = False) -> str:
+        """Describe candidates: `numpy 1.24.0 to 1.26.4 (conda)`; `is_named`: a single file by its name."""
         names: dict[str, None] = {}
         bits &= self._space.store.full[variable]
         key, meaning = self._space.variables[variable].key, self._space.meanings[variable]
@@ -83,7 +86,9 @@ class Sentences:
                 names[f"a wheel of {meaning.conda.wheel_project}"] = None
         elif meaning.project is not None:
             files = [file for place, file in enumerate(meaning.project.files) if bits >> place + 1 & 1]
-            if files:
+            if len(files) == 1 and is_named:
+                names[f"{key} {files[0].version} ({files[0].filename})"] = None
+            elif files:
                 text = version_range(key, [file.version for file in files], len(meaning.project.files))
                 names[f"{text} (wheel)"] = None
         else:
@@ -92,7 +97,7 @@ class Sentences:
 
     def depends(self, fact: Fact) -> str:
         texts = [f"`{plain(text)}`" for text in fact.text.split(ONE_OF)]
-        return f"{self.who(fact)} depends on {'one of ' if len(texts) > 1 else ''}{_few(texts)}"
+        return f"{self.who(fact)} depends on {'one of ' if len(texts) > 1 else ''}{few(texts, _MAX_TEXTS)}"
 
     def serves(self, fact: Fact) -> str:
         asks = f"{self.who(fact)} depends on" if fact.subject is not None else "you ask for"
@@ -104,11 +109,19 @@ class Sentences:
 
     def tags(self, fact: Fact) -> str:
         tags: dict[str, None] = {}
-        project = self._space.meanings[fact.subject].project if fact.subject is not None else None
-        for place, file in enumerate(project.files if project is not None else ()):
-            if fact.bits >> place + 1 & 1 and file.is_wheel:
+        for file in self._files(fact):
+            if file.is_wheel:
                 tags.update(dict.fromkeys(sorted({str(tag) for tag in parse_wheel_name(file.filename).tags})))
-        return f"{self.who(fact)} runs only where one of {_few(list(tags))} fits"
+        return f"{self.who(fact)} runs only where one of {few(list(tags), _MAX_TEXTS)} fits"
+
+    def yanked(self, fact: Fact) -> str:
+        files = [file for file in self._files(fact) if file.yanked is not None]
+        names = few([f"{file.filename}: {file.yanked or 'no reason given'}" for file in files], _MAX_NAMES)
+        return f"{self.who(fact)} is yanked ({names}), and only a pin on exactly that version asks for it"
+
+    def _files(self, fact: Fact) -> list[IndexFile]:
+        project = self._space.meanings[fact.subject].project if fact.subject is not None else None
+        return [file for place, file in enumerate(project.files if project else ()) if fact.bits >> place + 1 & 1]
 
     def needs_python(self, fact: Fact) -> str:
         who = f"`{fact.text}`" if fact.text else f"a wheel of {self.name(fact.subject)}"
@@ -140,7 +153,7 @@ _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     facts.Tags: Sentences.tags,
     facts.RequiresPython: lambda say, fact: f"{say.who(fact)} requires python {fact.text}",
     facts.Virtual: Sentences.lacks_virtual,
-    facts.Yanked: lambda say, fact: f"{say.who(fact)} is yanked, and only a pin on exactly that version asks for it",
+    facts.Yanked: Sentences.yanked,
     facts.Prerelease: lambda say, fact: f"{say.who(fact)} is a pre-release",
     facts.TooNew: lambda say, fact: f"{say.who(fact)} is newer than --exclude-newer allows",
     facts.Only: lambda say, fact: f"--only takes {say.name(fact.subject)} as a {fact.text} package",
@@ -164,9 +177,10 @@ def listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
 
 
-def _few(texts: Sequence[str]) -> str:
-    left = len(texts) - _MAX_TEXTS
-    return ", ".join(texts[:_MAX_TEXTS]) + (f" and {left} more" if left > 0 else "")
+def few(texts: Sequence[str], most: int) -> str:
+    """Join the first texts, and say how many more there are."""
+    left = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def plain(text: str) -> str:

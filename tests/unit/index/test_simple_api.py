@@ -98,9 +98,15 @@ def test_r19_what_makes_no_sense_is_passed_over_and_noted(text: str, project: st
         assert len(listing.dropped) == 1
 
 
-@pytest.mark.parametrize("name", ["x-1.0.egg", "x-1.0.exe", "x-1.0.tar.bz2", "x-1.0.whl.asc", "../"])
-def test_what_is_neither_a_wheel_nor_an_sdist_is_left_out(name: str) -> None:
-    assert html(f'<a href="{name}">') == PageListing(files=())
+@pytest.mark.parametrize("name", ["x-1.0.whl.asc", "../", "", "http://[x/"])
+def test_what_is_no_distribution_is_left_out(name: str) -> None:
+    assert html(f'<a href="{name}">').files == ()
+
+
+@pytest.mark.parametrize("name", ["x-1.0.egg", "x-1.0.exe", "x-1.0.tar.bz2"])
+def test_what_is_neither_a_wheel_nor_an_sdist_is_left_out_and_told(name: str) -> None:
+    reason = "it is neither a wheel nor an sdist (.tar.gz, .zip)"
+    assert html(f'<a href="{name}">') == PageListing(files=(), dropped=((name, reason),))
 
 
 @pytest.mark.parametrize(

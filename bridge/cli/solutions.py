@@ -1,0 +1,100 @@
+"""What follows a solve: checks and warnings of its solution, or the explanation of its error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from bridge.errors import BridgeError, NoSolutionError
+from bridge.fetch.urls import local_path
+from bridge.index import Index
+from bridge.model import Resolution
+from bridge.requirements import algebra
+from bridge.requirements.wanted import Wanted
+from bridge.resolve import Catalog
+from bridge.resolve.explain.indexes import Indexes, with_other_indexes
+from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates
+from bridge.resolve.preflight import (
+    check_solution,
+    solution_warnings,
+    undated_warning,
+    with_hashes,
+    with_hidden_records,
+)
+from bridge.secrets import masked
+
+if TYPE_CHECKING:
+    from bridge.channels.sources import Channels
+    from bridge.config import Settings
+    from bridge.fetch.client import Client
+
+__all__ = ["RunPort", "checked", "explained"]
+
+
+class RunPort(Protocol):
+    """What this module needs of `bridge.cli.session.Session`."""
+
+    settings: Settings
+    warnings: list[str]
+
+    @property
+    def client(self) -> Client: ...
+
+    @property
+    def index(self) -> Index: ...
+
+    @property
+    def used_index(self) -> Index | None: ...
+
+    def tell_once(self, warnings: Sequence[str]) -> None: ...
+
+
+def checked(
+    run: RunPort, found: Resolution, wanted: Wanted, catalog: Catalog, offered: InstalledCandidates | None
+) -> Resolution:
+    """Return a solution that is checked, with the hashes of its files; warnings go to the run.
+
+    Raises `NoSolutionError` (`lock-environment`), `UnsafeInputError` (`hash-missing`), `IntegrityError`
+    (`hash-mismatch`).
+    """
+    settings = run.settings
+    if isinstance(catalog.index, IndexWithInstalled):
+        reason = "may not be built" if settings.no_build else "does not answer"
+        run.warnings += [f"{name} stays: {masked(url)} {reason}" for name, url in catalog.index.gone.items()]
+    installed, foreign = (offered.records, offered.foreign) if offered is not None else ((), ())
+    kept_urls = {each.file.url for each in foreign} | {record.url for record in installed}
+    check_solution(found, wanted, kept_urls, requires_hashes=wanted.requires_hashes or settings.require_hashes)
+    if wanted.hashes:
+        found = with_hashes(found, wanted.hashes, kept_urls, run.index.hash_of)
+    index = run.used_index
+    missing, statuses = (index.missing, index.statuses) if index is not None else ((), {})
+    run.tell_once([f"--find-links: there is no {location}" for location in missing])
+    undated = undated_warning(found, catalog.options.cooldown, installed)
+    run.tell_once([*solution_warnings(found, statuses, installed), *([undated] if undated else [])])
+    return found
+
+
+def explained(
+    run: RunPort, error: NoSolutionError, requirements: Sequence[algebra.Requirement], channels: Channels
+) -> BridgeError:
+    """Return the error, with what later channels have, and the indexes that were not asked.
+
+    If a channel of the environment failed, its error: the missing package may be there.
+    """
+    for url, failure in channels.dropped.items():
+        if local_path(url) is None:
+            return failure
+        error.context = (*error.context, f"{failure.message}; the environment has packages from it")
+    if run.used_index is not None:
+        error.context = (
+            *error.context,
+            *(f"--find-links: there is no {location}" for location in run.used_index.missing),
+        )
+    settings = run.settings
+    indexes = Indexes(
+        urls=settings.index_urls,
+        of_projects=settings.project_indexes,
+        is_first=settings.index_strategy == "first",
+        files=lambda url, name: Index(run.client, (url,)).files(name),
+    )
+    return with_other_indexes(with_hidden_records(error, requirements, channels.hidden), indexes)

@@ -1,0 +1,83 @@
+"""What the user can change about a request without a solution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+
+from bridge.errors import BuildError
+from bridge.resolve.encode.facts import (
+    Fact,
+    NoExtra,
+    Only,
+    Pinned,
+    Requested,
+    Tags,
+    TooNew,
+    Unreadable,
+    Virtual,
+    Yanked,
+)
+from bridge.resolve.encode.space import Space
+from bridge.resolve.explain.availability import Availability
+from bridge.resolve.explain.sentences import virtual_name
+
+__all__ = ["hint_of"]
+
+
+def hint_of(facts: Sequence[Fact], space: Space, availability: Availability) -> str:
+    """Return the hint, by the kinds of facts in the proof and the reasons why files are excluded."""
+    ways = ", or ".join(_ways(facts, space, availability))
+    hint = ways or "add a channel with -c or an index with --extra-index-url"
+    failures = [space.failures.get(fact.text) for fact in facts if isinstance(fact, Unreadable)]
+    hints = dict.fromkeys(error.hint for error in failures if isinstance(error, BuildError) and error.hint)
+    return "; ".join([hint, *hints])
+
+
+def _ways(facts: Sequence[Fact], space: Space, availability: Availability) -> Iterator[str]:
+    kinds, excluded = {type(fact) for fact in facts}, availability.excluded
+    requested = dict.fromkeys(fact.text for fact in facts if type(fact) is Requested)
+    yield from _ways_to_files(kinds, space, availability)
+    if requested and "hash" not in excluded:  # without its hash, an unknown file would be taken
+        yield f"loosen or leave out {' or '.join(f'`{text}`' for text in requested)}"
+    if Virtual in kinds or "platform" in excluded or any(map(virtual_name, requested)):
+        yield "name the real target with --virtual-package or --platform"
+    if Only in kinds:
+        yield "change --only"
+    if Tags in kinds:
+        yield "name an index that has files for this python with --index-url (the first that has a project serves it)"
+    if "foreign" in excluded:
+        yield "let bridge own the packages of other installers, so that it can replace them: bridge adopt"
+    if Pinned in kinds:
+        yield "change conda-meta/pinned"
+    if NoExtra in kinds:
+        yield "bind the project to its wheel with `pypi:`"
+
+
+def _ways_to_files(kinds: set[type[Fact]], space: Space, availability: Availability) -> Iterator[str]:
+    """Yield how files that exist can be used."""
+    excluded, options = availability.excluded, space.catalog.options
+    if "hash" in excluded:
+        yield (
+            "compare the file with what its publisher states, for it may have been replaced, and only then correct the"
+            " hash in the request"
+        )
+    if Yanked in kinds and availability.yanked:
+        texts = dict.fromkeys(f"`{file.project}=={file.version}`" for file in availability.yanked)
+        yield f"ask for exactly the yanked version: {' or '.join(list(texts)[:3])}"
+    if moments := availability.admitting:
+        exceptions = " ".join(f"--exclude-newer {name}={_text(moment)}" for name, moment in moments.items())
+        yield f"make an exception with {exceptions}"
+    elif "no-time" in excluded:
+        yield "leave out --exclude-newer"
+    elif TooNew in kinds or options.cooldown.is_on:
+        yield "move --exclude-newer"
+    if "sdist" in excluded:
+        yield "leave out --no-build" if options.no_build else "change only-binary in the configuration of pip"
+    if "no-binary" in excluded:
+        yield "change no-binary in the configuration of pip"
+
+
+def _text(moment: int) -> str:
+    """Return the first whole second after a time in milliseconds, as `--exclude-newer` takes it."""
+    return datetime.fromtimestamp(moment // 1000 + 1, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
