@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from bridge.audit.dependencies import Edge, PrefixRecords, edges, prefix_records, projects_of
 from bridge.audit.finding import Source
+from bridge.audit.left_out import left_out
 from bridge.errors import UsageError
 from bridge.model import Distribution, Fingerprint, PathKind, PrefixState
 from bridge.prefix.claims import Claims, Owner, bytecode_source, claims_of
@@ -168,6 +169,7 @@ class Reason:
     :param chains: for each requested package that depends on it, the shortest path from that to this one.
     :param rests_on: the evidence that it provides its projects (`converters.names.Evidence`, or `dist-info`).
     :param because: why it is from that ecosystem, as far as the records prove it.
+    :param left_out: sentences on what METADATA requires and its conda record does not bring.
     """
 
     row: PackageRow
@@ -175,6 +177,7 @@ class Reason:
     chains: tuple[tuple[Edge, ...], ...]
     rests_on: str
     because: str
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """An item of `packages` in `bridge/schemas/why.json`."""
@@ -182,6 +185,7 @@ class Reason:
             **self.row.to_json(),
             "evidence": self.rests_on,
             "because": self.because,
+            "left_out": list(self.left_out),
             "required_by": [_edge_json(edge) for edge in self.required_by],
             "chains": [[_edge_json(edge) for edge in chain] for chain in self.chains],
         }
@@ -267,6 +271,7 @@ def _reason(records: PrefixRecords, owner: Owner, row: PackageRow, known: list[E
         chains=tuple(_chains(records, owner, known)),
         rests_on=rests_on,
         because=_because(row, records.names, rests_on),
+        left_out=tuple(left_out(records, owner)),
     )
 
 

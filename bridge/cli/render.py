@@ -304,7 +304,8 @@ class Renderer:
             if not row.is_requested and not reason.required_by:
                 self._out.print("  no package requires it")
             self._out.print(f"  provides {safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
-            self._out.print(f"  {safe(reason.because)}")
+            for sentence in (reason.because, *reason.left_out):
+                self._out.print(f"  {safe(sentence)}")
 
     def cache(self, found: Inspection, *, is_pruned: bool) -> None:
         """The parts of the cache with their sizes, and what `--prune` removed."""

@@ -57,6 +57,8 @@ def test_a_created_environment_passes_pip_check(tmp_path: Path, words: tuple[str
     )
     if "geo-base" in words:  # The user asks for the slim package by name, so its packagers' choice holds.
         assert "geo 1.1 requires writer, which is not installed" in checked.stdout
+        said = bridge("why", "geo-base", "-p", prefix)
+        assert "METADATA requires `writer>=1`, but that is not installed: its conda record leaves it out" in said.out
     else:
         assert checked.stdout == "No broken requirements found.\n", checked.stdout + checked.stderr
 
