@@ -17,7 +17,7 @@ __all__ = ["is_conda_list", "read_conda_list"]
 
 # NAME=VERSION=BUILD, a channel before it where `show_channel_urls` is set.
 _EXPORTED = re.compile(r"(?:\S+::)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)=(?P<version>[^=\s]+)=(?P<build>[^=\s]+)\Z")
-_SPEC_ONLY = re.compile(r"(?:[\w./:-]+::)?[\w.-]+\s*(?:=(?![=])|\s[\d*])")
+_SPEC_ONLY = re.compile(r"[\w./:-]+::[\w.-]|[\w.-]+\s*(?:=(?![=])|\s[\d*])")
 _PYPI_BUILD = re.compile(r"pypi(_\d+)?\Z")
 _PIP_ONLY = re.compile(r"-|\.{0,2}/|[a-z+]+://|\S+\s*@\s")
 

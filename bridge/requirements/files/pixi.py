@@ -15,6 +15,7 @@ from bridge.requirements.files.pixi_tables import (
     ENVIRONMENT,
     FEATURE,
     MANIFEST,
+    PLATFORM,
     PYPI_OPTIONS,
     SYSTEM,
     TARGET,
@@ -67,9 +68,10 @@ def read_pixi(
     environment = fields.table(manifest.get("environments"), path, f"{root}environments").get(
         chosen.environment or "default"
     )
-    if isinstance(environment, dict):
-        ENVIRONMENT.check(environment, path, f"{root}environments.{chosen.environment or 'default'}", warnings)
     reading = _Reading(path=path, platform=chosen.platform, warnings=warnings)
+    reading.platforms(workspace.get("platforms"), f"{root}{name}.platforms")
+    if isinstance(environment, dict):
+        reading.feature(environment, f"{root}environments.{chosen.environment or 'default'}")
     features = fields.table(manifest.get("feature"), path, f"{root}feature")
     defined = set(others)
     for feature in features_of(manifest, path, root, chosen.environment):
@@ -80,7 +82,6 @@ def read_pixi(
         elif feature not in defined:
             known = ", ".join(sorted({*features, *defined})) or "none"
             raise wrong(path, f"{root}environments", f"there is no feature {feature!r}", context=(f"known: {known}",))
-    reading.platforms(workspace.get("platforms"), f"{root}{name}.platforms")
     reading.channel_list(workspace.get("channels"), f"{root}{name}.channels")
     reading.options(workspace.get("pypi-options"), f"{root}{name}.pypi-options")
     cutoff = fields.cutoff(workspace.get("exclude-newer"), path, f"{root}{name}.exclude-newer")
@@ -103,6 +104,7 @@ class _Reading:
     path: Path
     platform: str
     warnings: list[str]
+    named: dict[str, bool] = field(default_factory=dict)  # the workspace's name for a platform -> it is taken
     requirements: list[Requirement] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
     channels: list[tuple[int, str]] = field(default_factory=list)
@@ -115,7 +117,8 @@ class _Reading:
     pre: bool = False
 
     def feature(self, value: object, where: str) -> None:
-        table = FEATURE.check(value, self.path, where, self.warnings)
+        section = ENVIRONMENT if "environments." in where else FEATURE
+        table = section.check(value, self.path, where, self.warnings)
         _only_known(table, self.path, where)
         self.platforms(table.get("platforms"), f"{where}.platforms")
         self.channel_list(table.get("channels"), f"{where}.channels")
@@ -143,14 +146,18 @@ class _Reading:
         """Yield the matching target tables, the most specific last; check the keys of all of them."""
         targets = fields.table(value, self.path, where)
         known = ("unix", "linux", "osx", "win")
+        mine = (
+            *_SYSTEMS[self.platform.split("-")[0]],
+            self.platform,
+            *(name for name, ours in self.named.items() if ours),
+        )
         checked = {}
         for selector, table in targets.items():
             here = f"{where}.{selector}"
-            if selector not in known and "-" not in selector:
+            if selector not in (*known, *self.named) and "-" not in selector:
                 raise wrong(self.path, here, "this is no platform", hint=f"known: {', '.join(known)}, linux-64, …")
-            matches = selector in (*_SYSTEMS[self.platform.split("-")[0]], self.platform)
-            checked[selector] = TARGET.check(table, self.path, here, self.warnings if matches else [])
-        for selector in (*_SYSTEMS[self.platform.split("-")[0]], self.platform):
+            checked[selector] = TARGET.check(table, self.path, here, self.warnings if selector in mine else [])
+        for selector in mine:
             if selector in checked:
                 yield checked[selector], f"{where}.{selector}."
 
@@ -167,10 +174,25 @@ class _Reading:
             yield name, value, where
 
     def platforms(self, value: object, where: str) -> None:
-        platforms = fields.texts(value, self.path, where)
-        if platforms and self.platform not in platforms:
-            problem = f"the workspace is for {', '.join(platforms)}, and this is solved for {self.platform}"
+        """Read the platforms of a workspace or a feature; the first that fits is taken, one without conditions if any.
+
+        Raises `UsageError` where none fits.
+        """
+        tables: list[tuple[Mapping[str, object], str]] = []
+        for place, entry in enumerate(fields.items(value, self.path, where)):
+            here = f"{where}[{place}]"
+            table = {"platform": entry} if isinstance(entry, str) else entry
+            tables.append((PLATFORM.check(table, self.path, here, self.warnings), here))
+        subdirs = [fields.text(table.get("platform"), self.path, f"{here}.platform") for table, here in tables]
+        fitting = [each for each, subdir in zip(tables, subdirs, strict=True) if subdir == self.platform]
+        if tables and not fitting:
+            known = ", ".join(dict.fromkeys(subdirs))
+            problem = f"the workspace is for {known}, and this is solved for {self.platform}"
             raise wrong(self.path, where, problem, hint="add the platform, or name another with --platform")
+        conditions = [({k: v for k, v in table.items() if k in SYSTEM.keys}, table, here) for table, here in fitting]
+        for needed, taken, here in sorted(conditions, key=lambda each: bool(each[0]))[:1]:
+            self.requirements += system_requirements(needed, self.path, here, self.platform)
+            self.named |= {str(table["name"]): table is taken for table, _ in tables if "name" in table}
 
     def channel_list(self, value: object, where: str) -> None:
         for place, entry in enumerate(fields.items(value, self.path, where)):

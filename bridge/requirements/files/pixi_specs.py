@@ -22,6 +22,7 @@ _BRACKETED = {
     "md5": "md5",
     "sha256": "sha256",
     "license": "license",
+    "when": "when",
 }
 _VIRTUAL = {"linux": ("linux", "__linux"), "macos": ("osx", "__osx"), "libc": ("linux", "__glibc")}
 
@@ -43,7 +44,7 @@ def conda_spec(name: str, value: object, path: Path, where: str, warnings: list[
     version = given("version").replace(" ", "") if "version" in table else "*"
     build = f" {given('build')}" if "build" in table else ""
     channel = f"{given('channel')}::" if "channel" in table else ""
-    clauses = [f"{field}='{given(key)}'" for key, field in _BRACKETED.items() if key in table]
+    clauses = [f'{field}="{given(key)}"' for key, field in _BRACKETED.items() if key in table]
     if "extras" in table:
         clauses.append(f"extras=[{','.join(fields.texts(table['extras'], path, f'{where}.extras'))}]")
     brackets = f"[{','.join(clauses)}]" if clauses else ""

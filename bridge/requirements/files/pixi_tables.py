@@ -10,6 +10,7 @@ __all__ = [
     "ENVIRONMENT",
     "FEATURE",
     "MANIFEST",
+    "PLATFORM",
     "PYPI_OPTIONS",
     "PYPI_SPEC",
     "SYSTEM",
@@ -37,15 +38,18 @@ _FEATURE: dict[str, Construct] = {
     "system-requirements": honoured("virtual packages that the target must have"),
     "target": honoured("the same tables for some platforms"),
 }
+_OF_FEATURE: dict[str, Construct] = {
+    "channels": honoured("before those of the workspace"),
+    "channel-priority": honoured("`strict`; another is refused"),
+    "platforms": honoured("the target must be one of them"),
+    "solve-strategy": honoured("`highest`; another is refused"),
+}
 TARGET = Section(name="pixi target.PLATFORM", keys=_CONTENT)
 FEATURE = Section(
     name="pixi feature.NAME",
     keys={
         **_FEATURE,
-        "channels": honoured("before those of the workspace"),
-        "channel-priority": honoured("`strict`; another is refused"),
-        "platforms": honoured("the target must be one of them"),
-        "solve-strategy": honoured("`highest`; another is refused"),
+        **_OF_FEATURE,
     },
 )
 MANIFEST = Section(
@@ -56,6 +60,7 @@ MANIFEST = Section(
         "project": honoured("the former name of `workspace`"),
         "feature": honoured("where an environment has it"),
         "environments": honoured("one of them, by `--environment`; else `default`"),
+        "exclude-newer": refused("bridge has one cooldown: use workspace.exclude-newer"),
         "package": told("it says how pixi builds a conda package"),
         "tool": told("it is about other programs"),
         "$schema": describes("the schema of the file"),
@@ -90,6 +95,19 @@ WORKSPACE = Section(
         "pinning-strategy": told("it is about `pixi add`"),
     },
 )
+PLATFORM = Section(
+    name="pixi workspace.platforms",
+    keys={
+        "platform": honoured("the subdir"),
+        "name": honoured("a name for `target`"),
+        "linux": honoured("as in `system-requirements`"),
+        "macos": honoured("as in `system-requirements`"),
+        "libc": honoured("as in `system-requirements`"),
+        "cuda": honoured("as in `system-requirements`"),
+        "archspec": honoured("as in `system-requirements`"),
+    },
+    unknown="refused",
+)
 CHANNEL = Section(
     name="pixi channels",
     keys={
@@ -104,6 +122,8 @@ ENVIRONMENT = Section(
     keys={
         "features": honoured("its features"),
         "no-default-feature": honoured("without the tables at the top"),
+        **_FEATURE,
+        **_OF_FEATURE,
         "solve-group": told("this environment is solved alone, so its versions may differ from those of the group"),
     },
     unknown="refused",
@@ -148,6 +168,7 @@ CONDA_SPEC = Section(
         "sha256": honoured("of the MatchSpec"),
         "license": honoured("of the MatchSpec"),
         "extras": honoured("of the MatchSpec"),
+        "when": honoured("a condition of the MatchSpec (CEP 43)"),
         "url": honoured("exactly this file"),
         "git": refused(_BUILDS),
         "path": refused(_BUILDS),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,12 +17,8 @@ from bridge.requirements.files.pip_format import read_pip_file
 from bridge.requirements.files.pixi import is_pixi, read_pixi
 from bridge.requirements.files.pyproject import read_pyproject
 from bridge.requirements.files.text import read_text
+from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.values import Chosen, FileRequirements, wrong
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = ["read"]
 
@@ -88,15 +83,14 @@ _YAML_SUFFIXES = frozenset({".yml", ".yaml"})
 
 def _read_toml(path: Path, text: str, chosen: Chosen) -> FileRequirements:
     refuse_foreign(path, text)
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
-        problem = str(error) if isinstance(error, ValueError) else "nested too deep"
-        raise wrong(path, None, f"not TOML: {problem}") from error
+    document = load_toml(path, text)
     if _LOCK.match(path.name) or "lock-version" in document:
         return read_lock(path, document, chosen.extras, chosen.groups)
     if is_pixi(document):
         if chosen.extras or chosen.groups:
             raise wrong(path, None, "a pixi.toml has neither extras nor groups", hint="--environment names one of its")
         return read_pixi(path, document, chosen)
+    if "package" in document and "project" not in document:
+        hint = "name the manifest of the workspace"
+        raise wrong(path, None, "this describes a package that pixi builds, and no workspace", hint=hint)
     return read_pyproject(path, document, chosen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +15,9 @@ from bridge.requirements.files import fields
 from bridge.requirements.files.origins import Origin, sourced
 from bridge.requirements.files.platform_markers import platform_marker_holds
 from bridge.requirements.files.text import read_text
+from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.uv_tables import INDEX, SOURCE, UV, WORKSPACE
 from bridge.requirements.files.values import Chosen, FileRequirements, wrong
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = ["Uv", "read_uv"]
 
@@ -229,11 +224,7 @@ def _member(path: Path, project: str, where: str) -> Path:
 
 
 def _document(path: Path) -> Mapping[str, object]:
-    try:
-        document: Mapping[str, object] = tomllib.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise wrong(path, None, f"not TOML: {error}") from error
-    return document
+    return load_toml(path, read_text(path))
 
 
 def _workspace(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:

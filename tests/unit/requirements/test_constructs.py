@@ -57,6 +57,11 @@ HOSTS: dict[str, tuple[str, str, str]] = {
     "tool.poetry.source": ("pyproject.toml", POETRY_SOURCE + "{}\n{more}\n", 'name = "i"\nurl = "https://i.example/"'),
     "pixi": ("pixi.toml", "{}\n{more}", PIXI),
     "pixi workspace": ("pixi.toml", "[workspace]\nx = 1\n{}\n{more}\n", ""),
+    "pixi workspace.platforms": (
+        "pixi.toml",
+        "[workspace]\nplatforms = ['osx-64', {{{}{more}}}]\n[target.cuda-x.dependencies]\nx = '*'\n",
+        ", platform = 'linux-64'",
+    ),
     "pixi channels": ("pixi.toml", "[workspace]\nchannels = ['d', {{{}{more}}}]\n", ", channel = 'c'"),
     "pixi environments.NAME": (
         "pixi.toml",
@@ -246,8 +251,31 @@ VALUES: dict[str, dict[str, str]] = {
         "exclude-newer": "'2026-01-01'",
         "pypi-options": "{no-build = true}",
     },
+    "pixi workspace.platforms": {
+        "name": "'cuda-x'",
+        "linux": "'5'",
+        "libc": "'2.28'",
+        "cuda": "'12'",
+        "archspec": "'x86_64'",
+        "macos": "!{}",
+    },
     "pixi channels": {"priority": "2"},
-    "pixi environments.NAME": {"features": "['f']", "no-default-feature": "true"},
+    "pixi environments.NAME": {
+        "features": "['f']",
+        "no-default-feature": "true",
+        "dependencies": "{x = '1'}",
+        "channels": "['x']",
+        "platforms": "!['osx-64']",
+        "channel-priority": "!'x'",
+        "solve-strategy": "!'x'",
+        "host-dependencies": "{z = '*'}",
+        "build-dependencies": "{z = '*'}",
+        "pypi-dependencies": "{z = '*'}",
+        "constraints": "{z = '*'}",
+        "pypi-options": "{no-build = true}",
+        "system-requirements": "{cuda = '12'}",
+        "target": "{linux = {dependencies = {z = '*'}}}",
+    },
     "pixi feature.NAME": {
         "dependencies": "{x = '*'}",
         "host-dependencies": "{x = '*'}",
@@ -295,6 +323,7 @@ VALUES: dict[str, dict[str, str]] = {
         "md5": f"'{'a' * 32}'",
         "sha256": f"'{A}'",
         "license": "'MIT'",
+        "when": "'python'",
         "extras": "['y']",
         "url": "'https://h.example/c/noarch/x-1-0.conda'",
     },
@@ -330,6 +359,8 @@ BESIDE_OTHERS = {
     ("pixi", "project"),
     ("tool.poetry.source", "default"),
     ("pixi system-requirements", "macos"),
+    ("pixi workspace.platforms", "macos"),
+    ("pixi workspace.platforms", "platform"),
     *(
         ("tool.uv.sources", key)
         for key in ("rev", "tag", "branch", "subdirectory", "editable", "marker", "extra", "group")

@@ -754,6 +754,8 @@ def test_a_list_of_matchspecs(tmp_path: Path) -> None:
     path = write(tmp_path, "requirements.txt", "numpy=1.26  # why\nscipy >=1.0\nconda-forge::zlib\nrich\n")
     found = read(path, environ={}).requirements
     assert [requirement.kind for requirement in found] == ["matchspec", "either", "matchspec", "either"]
+    named = read(write(tmp_path, "r.txt", "rich\nconda-forge::libmamba>=2.0.0\n"), environ={}).requirements
+    assert [requirement.kind for requirement in named] == ["either", "matchspec"]
     refuse(write(tmp_path, "r.txt", "numpy=1.26\n-r more.txt\n"), "line 1", "numpy=1.26")
     refuse(write(tmp_path, "r.txt", "numpy=1.26\n=2\n"), "line 2", "MatchSpec")
 

@@ -208,7 +208,7 @@ both = ["test"]
 [tasks]
 run = "true"
 """.replace("MD5", "a" * 32)
-CONDA = ["cmake", "python 3.11.*", "conda-forge::numpy >=1,<2 py*", "x *[build_number='>=1',md5='" + "a" * 32 + "']"]
+CONDA = ["cmake", "python 3.11.*", "conda-forge::numpy >=1,<2 py*", f'x *[build_number=">=1",md5="{"a" * 32}"]']
 
 
 def test_a_manifest_of_pixi(tmp_path: Path) -> None:
@@ -320,6 +320,48 @@ PIXI_ERRORS = [
 @pytest.mark.parametrize(("text", "words"), PIXI_ERRORS)
 def test_what_bridge_refuses_of_pixi(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
     refuse(write(tmp_path, "pixi.toml", f"[workspace]\nchannels = []\n{text}"), *words)
+
+
+PLATFORMS = """
+[workspace]
+channels = ["c"]
+platforms = [
+  { name = "cuda", platform = "linux-64", cuda = "12" },  # TOML 1.1
+  {
+    platform = "osx-arm64",
+    macos = "13.5", # at least
+  },
+]
+[dependencies]
+x = {
+  version = ">=1", # with a comment, and
+  when = "python >=3", # "quotes" }
+}
+[target.cuda.dependencies]
+pytorch = "*"
+[target.osx.dependencies]
+mlx = "*"
+[environments.default.dependencies]
+y = "*"
+[environments.more]
+features = []
+"""
+
+
+def test_platforms_with_conditions(tmp_path: Path) -> None:
+    path = write(tmp_path, "pixi.toml", PLATFORMS)
+    x = 'x >=1[when="python >=3"]'
+    assert texts(read(path, platform="linux-64")) == ["__cuda >=12", "y", x, "pytorch"]
+    assert texts(read(path, platform="osx-arm64")) == ["__osx >=13.5", "y", x, "mlx"]
+    assert texts(read(path, platform="osx-arm64", environment="more")) == ["__osx >=13.5", x, "mlx"]
+    refuse(path, "workspace.platforms", "linux-64, osx-arm64", platform="win-64")
+    plain = PLATFORMS.replace("platforms = [", 'platforms = ["linux-64",')
+    assert texts(read(write(tmp_path, "pixi.toml", plain), platform="linux-64")) == ["y", x]
+    refuse(write(tmp_path, "pixi.toml", PLATFORMS + "x = {a = 1\n"), "not TOML")
+
+
+def test_a_package_is_no_workspace(tmp_path: Path) -> None:
+    refuse(write(tmp_path, "pixi.toml", '[package]\nname = "x"\n'), "a package that pixi builds", "workspace")
 
 
 def test_the_channel_priority_of_a_manifest(tmp_path: Path) -> None:
