@@ -110,6 +110,7 @@ def conversion(found: Conversion) -> dict[str, object]:
         "records": records,
         "failures": [{"wheel": name, **error(failure)} for name, failure in found.failures.items()],
         "warnings": list(found.warnings),
+        "unconfirmed_names": list(found.unconfirmed),
         "summary": {
             "wheels": len(found.done),
             "converted": sum(done.error is None and not done.is_reused for done in found.done),

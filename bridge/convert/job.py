@@ -22,10 +22,11 @@ from bridge.config import Settings
 from bridge.convert import wheel as conversions
 from bridge.convert.resuming import ConversionLog
 from bridge.convert.wheel import ConvertedPackage, DescribedWheel
-from bridge.errors import BridgeError, NoSolutionError
+from bridge.errors import BridgeError, NetworkError, NoSolutionError
 from bridge.fetch.urls import local_path
 from bridge.model import IndexFile
 from bridge.requirements import algebra
+from bridge.requirements.names import name_of
 from bridge.resolve.candidates.packages import Project
 from bridge.resolve.ports import RunPort
 from converters.dependencies import MetadataLookup
@@ -36,6 +37,7 @@ from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 
 __all__ = ["Conversion", "ConversionTask", "Converter", "Job", "JobResult", "perform", "perform_all"]
 
+_MOST_SHOWN = 20  # names in a warning
 _MOST_THREADS = 4  # of zstd; each needs memory of its own
 _Made = ConvertedPackage | DescribedWheel
 
@@ -101,20 +103,39 @@ class Conversion:
         return tuple(wheel for done in self.done for wheel in done.wheels)
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """One warning about the names of dependencies that no map confirms, without those that were converted too."""
+    def unconfirmed(self) -> tuple[str, ...]:
+        """Names of dependencies that no map confirms, first those of bases and then those of extras.
+
+        Projects that were converted in the same run are not among them.
+        """
         made = {project for package in self.packages for project in projects_of_purls(package.record.purls)}
         made |= {wheel.entry.stem.rsplit("-", 2)[0] for wheel in self.wheels}
-        guessed = {name for package in self.packages for name in package.guessed}
-        guessed |= {name for wheel in self.wheels for name in wheel.guessed}
-        unknown = ", ".join(sorted(guessed - made))
+        guessed: dict[str, bool] = {}
+        for depends, names in (
+            *((package.record.requirements, package.guessed) for package in self.packages),
+            *((_texts(wheel.entry.record["depends"]), wheel.guessed) for wheel in self.wheels),
+        ):
+            of_base = set(map(name_of, depends))
+            for name in names:
+                guessed[name] = guessed.get(name, False) or name in of_base
+        return tuple(sorted(guessed.keys() - made, key=lambda name: (not guessed[name], name)))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One warning about the names that no map confirms."""
+        names = self.unconfirmed
+        more = f" and {len(names) - _MOST_SHOWN} more (--json lists all)" if names[_MOST_SHOWN:] else ""
         what = "nothing shows that the conda packages with these names are the required projects"
         how = "--with-deps converts those that no channel has, --name-map confirms names"
-        return (f"{what}: {unknown} ({how})",) if unknown else ()
+        return (f"{what}: {', '.join(names[:_MOST_SHOWN])}{more} ({how})",) if names else ()
 
     @property
     def failures(self) -> dict[str, BridgeError]:
         return {done.text: done.error for done in self.done if done.error is not None}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else ()
 
 
 _CONVERTERS: list[Converter] = []  # the last one of this process, kept for the caches of its session
@@ -272,5 +293,9 @@ def _metadata_lookup(session: RunPort) -> MetadataLookup:
             return known or CoreMetadata(name=file.project, version=file.version, is_unread=True)
         except NoSolutionError:
             return None
+        except NetworkError as error:
+            if error.id != "offline":
+                raise
+            return None  # not in the cache: unknown, as if no index had it
 
     return lookup

@@ -237,19 +237,20 @@ def test_dependencies_that_no_channel_has(bridge_cache: Path, index: IndexServer
 def test_names_that_nothing_confirms_are_told_once(convert: Bridge, tmp_path: Path) -> None:
     """The conda package libclang is the C library; a map says so of it, and nothing of `ghost` and `spook`."""
     wheels = [
-        make_wheel(tmp_path / "wheels", "app", "1.0", requires=["ghost", "barn", "torch", "libclang"]),
+        make_wheel(tmp_path / "wheels", "app", "1.0", requires=["ghost", "barn", "torch", "libclang", "zebra"]),
         make_wheel(tmp_path / "wheels", "tool", "1.0", requires=["ghost", "spook; extra == 'x'"], extras=["x"]),
         make_wheel(tmp_path / "wheels", "barn", "1.0"),
     ]
     for _ in ("converted", "reused"):
         ran = succeeded(convert("convert", *wheels, "-o", "out", "--index", "--json"))
         (warning,) = ran.document["warnings"]
-        assert "projects: ghost, spook (" in warning
+        assert "projects: ghost, zebra, spook (" in warning
+        assert ran.document["unconfirmed_names"] == ["ghost", "zebra", "spook"], "those of extras come last"
         check_schema("convert", ran.document)
     records = json.loads((tmp_path / "out/noarch/repodata.json").read_text())["packages.conda"].values()
     (app,) = [each for each in records if each["name"] == "app"]
-    assert app["depends"][1:] == ["ghost", "barn", "pytorch", "pypi-libclang"]
-    (tmp_path / "map.json").write_text('{"ghost": ["ghost"], "spook": []}')
+    assert app["depends"][1:] == ["ghost", "barn", "pytorch", "pypi-libclang", "zebra"]
+    (tmp_path / "map.json").write_text('{"ghost": ["ghost"], "spook": [], "zebra": ["zebra"]}')
     known = succeeded(convert("convert", *wheels, "-o", "more", "--name-map", "map.json", "--json"))
     assert known.document["warnings"] == []
 
@@ -286,6 +287,16 @@ def test_no_dependency_is_built_to_learn_its_extras(convert: Bridge, tmp_path: P
     assert "ghost[x]" in note
     (record,) = json.loads((tmp_path / "out/noarch/repodata.json").read_text())["packages.conda"].values()
     assert record["depends"][1:] == ["ghost >=1", "spook", "b >=2"]
+
+
+def test_an_extra_that_is_not_in_the_cache_is_unknown(convert: Bridge, index: IndexServer, tmp_path: Path) -> None:
+    """Offline, metadata that is not in the cache is unknown, which only matters to a base that needs it."""
+    good = make_wheel(tmp_path / "wheels", "good", "1.0", requires=["farm[x]; extra == 'more'"], extras=["more"])
+    bad = make_wheel(tmp_path / "wheels", "bad", "1.0", requires=["farm[x]"])
+    words = ["convert", good, bad, "-o", "out", "--offline", "--index-url", index.simple, "--json"]
+    ran = convert(*words)
+    assert [Path(each["wheel"]).name for each in ran.document["packages"]] == [good.name]
+    assert [each["error"]["id"] for each in ran.document["failures"]] == ["requirement-untranslatable"]
 
 
 @pytest.mark.parametrize("level", ["0", "23", "worst", "-1", "³"])
