@@ -139,7 +139,9 @@ def _newest_record(space: Space, variable: VariableId) -> _Best | None:
     meaning, best = space.meanings[variable], None
     for place, owner in enumerate(meaning.providers or (variable,)):
         of_owner = space.meanings[owner]
-        left = _left(space, owner, (variable, 2 << place)) & PRESENT & ~of_owner.wheel_bit
+        own = space.store.domains[variable]  # without providers, `2 << place` is a record and no choice of a provider
+        left = own if owner == variable else _left(space, owner, (variable, 2 << place))
+        left &= PRESENT & ~of_owner.wheel_bit
         if left <= 0 or (owner != variable and not space.store.domains[variable] & 2 << place):
             continue
         assert of_owner.conda is not None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import HealthCheck, assume, example, given, note, settings
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -26,6 +26,19 @@ MARKERS = ("", "", "", " ; python_version < '3.12'", " ; python_version >= '3.12
 TAGS = ("py3-none-any", "py3-none-any", "py3-none-any", "cp311-cp311-manylinux_2_17_x86_64", "cp311-abi3-linux_x86_64")
 PYTHONS = tuple(record("python", version, build="h_0") for version in ("3.11.9", "3.12.4", "3.13.5", "3.14.1"))
 PYTHON_CLAUSES = ("", "", " >=3.12", " >=3.11,<3.12.0a0", " >=3.12,<3.13.0a0", " >=3.13", " <3.14")
+
+
+# The newest record excludes itself by a requirement on its own name that nothing meets.
+SELF_EXCLUDING = World(
+    records=(
+        *PYTHONS[:1],
+        record("a", "1.0", "python", build="h_0"),
+        record("a", "2.0", "python", build="g_0"),
+        record("a", "3.0", "python", "a =2=h*", build="h_0"),
+    ),
+    wheels=(wheel("a-1.0-py3-none-any.whl"),),
+    names={"a": ["a"]},
+)
 
 
 @st.composite
@@ -142,6 +155,7 @@ def test_what_alone_is_asked_for_is_taken_in_its_best_version(world: World, text
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(worlds(), st.tuples(st.sampled_from(("a", "b", "x")), st.sampled_from(PYPI_CLAUSES)).map("".join))
+@example(SELF_EXCLUDING, "a")
 def test_what_only_pep_508_asks_for_is_taken_in_the_newest_version_of_both_worlds(world: World, text: str) -> None:
     """MUST: of what can be had at all, the newest; a record before a wheel of the same version."""
     needs = asked_of([], [text])
