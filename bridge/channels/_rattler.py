@@ -115,6 +115,11 @@ class WholeRepodata:
         with self._lock, _raising(self._invalid):
             return [json.loads(record.to_json()) for record in self._file.load_records(PackageName(name))]
 
+    def names(self) -> list[str]:
+        """The names of all packages."""
+        with self._lock, _raising(self._invalid):
+            return self._file.package_names()
+
     def close(self) -> None:
         """Unmap the file."""
         self._file.close()

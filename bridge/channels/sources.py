@@ -208,6 +208,10 @@ class Channels:
         first = ranked[0].origin
         return tuple(record for record in ranked if record.origin == first or record.origin in reached)
 
+    def names(self) -> frozenset[str]:
+        """The names of all packages of the channels; of `host` those that it always has. Raises as `prefetch`."""
+        return self._repodata.names() | ({"python"} if self._host is not None else set())
+
     def hidden(self, name: str) -> tuple[Record, ...]:
         """The records of a name, already read, that strict priority leaves out."""
         read = self._repodata.remembered(name) if self._is_strict and "_repodata" in self.__dict__ else ()

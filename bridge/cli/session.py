@@ -320,7 +320,7 @@ class Session:
                 pins=pins,
             )
         except NoSolutionError as error:
-            raise explained(self, error, requirements, channels) from error
+            raise explained(self, error, requirements, channels, catalog) from error
         return checked(self, found, wanted, catalog, offered)
 
     @cached_property

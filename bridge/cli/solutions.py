@@ -14,6 +14,7 @@ from bridge.requirements.wanted import Wanted
 from bridge.resolve import Catalog
 from bridge.resolve.explain.indexes import Indexes, with_other_indexes
 from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates
+from bridge.resolve.near_names import KnownNames, with_near_names
 from bridge.resolve.preflight import (
     check_solution,
     solution_warnings,
@@ -75,9 +76,13 @@ def checked(
 
 
 def explained(
-    run: RunPort, error: NoSolutionError, requirements: Sequence[algebra.Requirement], channels: Channels
+    run: RunPort,
+    error: NoSolutionError,
+    requirements: Sequence[algebra.Requirement],
+    channels: Channels,
+    catalog: Catalog,
 ) -> BridgeError:
-    """Return the error, with what later channels have, and the indexes that were not asked.
+    """Return the error, with what later channels have, the indexes that were not asked, and names that were meant.
 
     If a channel of the environment failed, its error: the missing package may be there.
     """
@@ -97,4 +102,8 @@ def explained(
         is_first=settings.index_strategy == "first",
         files=lambda url, name: Index(run.client, (url,)).files(name),
     )
-    return with_other_indexes(with_hidden_records(error, requirements, channels.hidden), indexes)
+    known = KnownNames(
+        channels.names, catalog.names.providers, run.index.files if catalog.index is not None else lambda _: ()
+    )
+    error = with_near_names(with_hidden_records(error, requirements, channels.hidden), requirements, known)
+    return with_other_indexes(error, indexes)

@@ -32,6 +32,8 @@ class _SubdirRecords(Protocol):
 
     def load(self, name: str) -> Sequence[Json]: ...
 
+    def names(self) -> Iterable[str]: ...
+
     def close(self) -> None: ...
 
 
@@ -99,6 +101,12 @@ class Repodata:
         if name not in self._records:
             self.prefetch([name])
         return self._records[name]
+
+    def names(self) -> frozenset[str]:
+        """The names of all packages of all channels. Raises as `prefetch`."""
+        if self._sources is None:
+            self._sources = self._opened()
+        return frozenset(name for source in self._sources.values() for name in source.names())
 
     def remembered(self, name: str) -> tuple[Record, ...]:
         """The records of a name that was already read, else `()`."""
@@ -174,6 +182,9 @@ class _WholeSubdir:
                 check_link(self._place.url, url, self._trusted)
                 data["url"] = SECRETS.learn(url, is_typed=False)
         return records
+
+    def names(self) -> Iterable[str]:
+        return self._file.names()
 
     def close(self) -> None:
         self._file.close()

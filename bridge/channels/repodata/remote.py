@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,10 @@ class Shards:
     def _url(self, filename: str) -> str:
         base, question, query = self._index.base.partition("?")
         return SECRETS.learn(f"{base}{filename}{question}{query}", is_typed=False)
+
+    def names(self) -> Iterable[str]:
+        """The names of all packages, by the index of the shards."""
+        return self._index.digests
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -131,6 +131,9 @@ class Availability:
         remarks = () if has_candidates or index is None else index.remarks(name)
         if not (left_alone or project.files or project.excluded or remarks):
             yield f"no index has a file of {name}"
+            is_for_both = requirement is not None and requirement.bound is None and requirement.url is None
+            if is_for_both and not self._space.catalog.providers(name):
+                yield f"no channel has a package of {name}"
         served = {file.version for file in project.files}  # another file of the version may be a candidate
         for reason, excluded in project.excluded.items():
             others = [file for file in excluded if file.version not in served]

@@ -1,0 +1,177 @@
+"""What a request was probably meant to say: a name one edit or a known alias away, `==` for a PyPI-only project."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pkgutil import get_data
+from typing import TypedDict
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+from bridge.errors import BridgeError, NoSolutionError
+from bridge.model import IndexFile
+from bridge.requirements.algebra import Requirement
+
+__all__ = ["KnownNames", "one_edit_apart", "with_near_names"]
+
+_SHORTEST = 4  # of a name; most pairs of shorter names are one edit apart
+_MANY = 3
+_FUZZY = re.compile(r"=?\s*([0-9][\w.!+]*?)(?:\.?\*)?\s*(?:=.*)?")  # conda's `=1.2`, ` 1.2.*`, and a build
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNames:
+    """What channels and indexes know.
+
+    `conda` returns the names of all channels, `providers` the conda names that provide a project, and `files` the files
+    that the indexes have for a project; each may raise `BridgeError`.
+    """
+
+    conda: Callable[[], Collection[str]]
+    providers: Callable[[str], Sequence[str]]
+    files: Callable[[str], Sequence[IndexFile]]
+
+    def conda_names(self) -> Collection[str]:
+        with suppress(BridgeError):
+            return self.conda()
+        return ()
+
+    def files_of(self, project: str) -> Sequence[IndexFile]:
+        """Return the files of a project; none if an index fails, because that must not hide the original error."""
+        with suppress(BridgeError):
+            return self.files(project)
+        return ()
+
+
+def with_near_names(error: NoSolutionError, requirements: Iterable[Requirement], known: KnownNames) -> NoSolutionError:
+    """Add to an error what the refuted requests that name nothing were probably meant to say."""
+    refuted = error.objects.get("requests")
+    texts = refuted if isinstance(refuted, list) else []
+    hints: list[str] = []
+    for requirement in dict.fromkeys(requirements):
+        if requirement.text in texts and requirement.url is None and requirement.name:
+            hints += _suggestions(requirement, known)
+    if not hints:
+        return error
+    return NoSolutionError(
+        error.id,
+        error.message,
+        context=error.context,
+        hint=f"{'; '.join(hints)}; otherwise, {error.hint}" if error.hint else "; ".join(hints),
+        objects=error.objects,
+    )
+
+
+def _suggestions(requirement: Requirement, known: KnownNames) -> Iterator[str]:
+    names = known.conda_names()
+    may_be_conda, may_be_wheel = requirement.bound != "wheel", requirement.bound != "conda"
+    conda = requirement.conda.name if requirement.conda is not None else requirement.name
+    is_there = may_be_conda and (conda in names or any(each in names for each in known.providers(requirement.name)))
+    key = canonicalize_name(conda)
+    is_misnamed = key in _public_names()["placeholders"] or any(canonicalize_name(name) == key for name in names)
+    if requirement.kind == "matchspec" and may_be_conda and not is_there and not is_misnamed:
+        files = known.files_of(key)
+        if files:
+            yield _as_project(requirement, files)
+            return
+    elif not is_there and may_be_wheel:
+        is_there = bool(known.files_of(requirement.name))
+    near = list(_near(requirement, known, names, is_there=is_there))
+    if near:
+        yield f"did you mean {' or '.join(f'`{_renamed(requirement, name)}`' for name in near[:_MANY])}?"
+
+
+def _near(requirement: Requirement, known: KnownNames, names: Collection[str], *, is_there: bool) -> Iterator[str]:
+    """Yield the names near that of a request which exist: aliases first, then those one edit apart."""
+    asked = requirement.conda.name if requirement.conda is not None else requirement.name
+    is_conda = requirement.bound == "conda" or requirement.kind == "matchspec"
+    public = _public_names()
+    key = canonicalize_name(asked)
+    candidates = [] if is_there and key not in public["placeholders"] else list(public["aliases"].get(key, ()))
+    if not is_there and len(asked) >= _SHORTEST:
+        in_channels = [] if requirement.bound == "wheel" else [n for n in names if one_edit_apart(asked, n)]
+        in_indexes = [] if is_conda else [name for name in public["popular"] if one_edit_apart(asked, name)]
+        ordered = sorted(dict.fromkeys((*in_channels, *in_indexes)), key=lambda name: _distance(asked, name))
+        spelled = [n for n in names if canonicalize_name(n) == canonicalize_name(asked)]
+        candidates = [*spelled, *candidates, *ordered[: 2 * _MANY]]
+    for name in dict.fromkeys(candidates):
+        in_channel = requirement.bound != "wheel" and name in names
+        if name != asked and (in_channel or (not is_conda and known.files_of(canonicalize_name(name)))):
+            yield name
+
+
+def _distance(asked: str, name: str) -> tuple[object, ...]:
+    """Order names one edit apart: swapped letters first, then popular names, then those that begin alike."""
+    return (sorted(asked) != sorted(name), name not in _public_names()["popular"], asked[0] != name[0], name)
+
+
+def _renamed(requirement: Requirement, name: str) -> str:
+    """Return the text of a request with another name."""
+    body = requirement.text
+    prefix = next((each for each in ("pypi:", "conda:") if body.startswith(each)), "")
+    found = re.match(r"(?:[^\s:]+::)?\s*([A-Za-z0-9][\w.-]*)", body[len(prefix) :])
+    if found is None:
+        return name
+    start, end = found.span(1)
+    rest = body[len(prefix) :]
+    return prefix + rest[:start] + name + rest[end:]
+
+
+def _as_project(requirement: Requirement, files: Sequence[IndexFile]) -> str:
+    """Return the hint to ask for a project in PEP 508 syntax instead of conda's."""
+    project = files[0].project
+    assert requirement.conda is not None
+    said = requirement.text.removeprefix("conda:").strip()
+    spec = said[len(requirement.conda.name) :].strip() if said.lower().startswith(requirement.conda.name) else ""
+    clause = _pep440(spec, {file.version for file in files})
+    bound = "pypi:" if not clause else ""
+    return (
+        f"no channel has {requirement.conda.name}, but an index has the project {project}: write"
+        f" `{bound}{project}{clause}`{' (a single `=` is conda syntax)' if clause else ''}"
+    )
+
+
+def _pep440(spec: str, versions: Collection[str]) -> str:
+    """Return a MatchSpec's version clause in PEP 440; `""` if there is none, or none that could be translated."""
+    found = _FUZZY.fullmatch(spec)
+    if found is not None:
+        is_exact = found[1] in versions and not spec.rstrip().endswith("*")
+        spec = f"=={found[1]}" if is_exact else f"=={found[1]}.*"
+    try:
+        return str(SpecifierSet(spec))
+    except InvalidSpecifier:
+        return ""
+
+
+class _PublicNames(TypedDict):
+    """What bridge ships of public names. A placeholder is a project that only refers to the one that is meant."""
+
+    aliases: Mapping[str, Sequence[str]]  # import name or other spelling → names
+    placeholders: Sequence[str]
+    popular: Sequence[str]
+
+
+@cache
+def _public_names() -> _PublicNames:
+    found: _PublicNames = json.loads(get_data("bridge", "data/similar_names.json") or b"{}")
+    return found
+
+
+def one_edit_apart(one: str, two: str) -> bool:
+    """Return whether one letter added, left out, replaced or swapped with its neighbour makes one name the other."""
+    if abs(len(one) - len(two)) > 1 or one == two:
+        return False
+    start = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    left, right = one[start:], two[start:]
+    return (
+        left[1:] == right[1:]
+        or left[1:] == right
+        or left == right[1:]
+        or (left[:2] == right[:2][::-1] and left[2:] == right[2:])
+    )
