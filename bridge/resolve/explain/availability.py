@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 from bridge.model import IndexFile
-from bridge.requirements.algebra import Requirement
+from bridge.requirements.algebra import Requirement, pep440_version
 from bridge.resolve.candidates.packages import CondaName, Project
+from bridge.resolve.candidates.provides import canonical
 from bridge.resolve.encode.assumptions import meeting_files
 from bridge.resolve.encode.facts import (
     Constrains,
@@ -23,12 +26,16 @@ from bridge.resolve.encode.facts import (
 )
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import DemandId, VariableId
-from bridge.resolve.explain.sentences import Sentences, few, listed, version_range, virtual_name
+from bridge.resolve.explain.ranges import few, listed, version_range
+from bridge.resolve.explain.sentences import Sentences, virtual_name
+from converters.record import Record
 
 __all__ = ["Availability", "Unmet"]
 
 _MAX_NAMES = 3  # of files in one sentence
 _MAX_REMARKS = 3
+_MANY_BUILDS = 6
+_NONE = Version("0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +112,18 @@ class Availability:
     ) -> Iterable[str]:
         wheels = self._space.meanings[variable].wheels
         if conda.records:
-            yield f"conda has {version_range(conda.name, [record.version for record in conda.records], 0)}"
-        elif wheels is None:
+            versions = [record.version for record in conda.records]
+            fitting = [
+                record for record in conda.records if requirement is not None and requirement.accepts(record.version)
+            ]
+            if fitting:  # the builds decide
+                yield _builds(fitting)
+            else:
+                yield f"conda has {version_range(conda.name, versions, versions)}"
+        else:
             yield f"no channel has a package named {conda.name}"
+        if conda.wheel_project is not None and canonical(conda.name) != conda.wheel_project:
+            yield f"{conda.name} is conda's name of the project {conda.wheel_project}"
         if wheels is not None:
             yield from self._files_behind(wheels, requirement)
         elif conda.records and variable != self._space.python:
@@ -125,7 +141,7 @@ class Availability:
             yield self._sentences.of(left_alone)
         elif project.files:
             versions = [file.version for file in project.files]
-            yield f"{_index(project.files[0])} has {version_range(name, versions, 0)}"
+            yield f"{_index(project.files[0])} has {version_range(name, versions, versions)}"
         files = self._candidates(project, requirement)
         has_candidates = any(file.yanked is None for file in files) and variable not in self._without_python
         remarks = () if has_candidates or index is None else index.remarks(name)
@@ -140,7 +156,7 @@ class Availability:
             meeting = [file for file in others if requirement is None or requirement.accepts(file.version)]
             if meeting:
                 self.excluded.setdefault(reason, []).extend(meeting)
-                yield self._excluded_files(reason, meeting)
+                yield self._excluded_files(reason, meeting, _versions(project))
         yield from remarks[:_MAX_REMARKS]
         if len(remarks) > _MAX_REMARKS:
             yield f"{len(remarks) - _MAX_REMARKS} more files of {name} are left out"
@@ -167,8 +183,8 @@ class Availability:
                 earliest[file.project] = min(file.upload_time, earliest.get(file.project, file.upload_time))
         return earliest
 
-    def _excluded_files(self, reason: str, files: Sequence[IndexFile]) -> str:
-        what = version_range(files[0].project, [file.version for file in files], 0)
+    def _excluded_files(self, reason: str, files: Sequence[IndexFile], every: Sequence[str]) -> str:
+        what = version_range(files[0].project, [file.version for file in files], every)
         names = few([file.filename for file in files], _MAX_NAMES)
         target = self._space.catalog.target
         if reason == "platform":
@@ -190,6 +206,20 @@ class Availability:
         if reason == "no-time":
             return f"the index states no upload time for the files of {what} ({names}), and --exclude-newer needs one"
         return f"the files of {what} ({names}) have no readable {reason}"
+
+
+def _builds(records: Sequence[Record]) -> str:
+    """Name the builds of records whose versions meet a requirement that their builds do not meet."""
+    builds = list(dict.fromkeys(f"{record.version} {record.build}" for record in records))
+    left = len(builds) - _MANY_BUILDS
+    more = f" and {left} more builds of these versions" if left > 0 else ""
+    return f"conda has {records[0].name} {', '.join(builds[:_MANY_BUILDS])}{more}"
+
+
+def _versions(project: Project) -> list[str]:
+    """Return the versions of all files of a project, also of those that are no candidates, newest first."""
+    files = [*project.files, *(file for group in project.excluded.values() for file in group)]
+    return sorted({file.version for file in files}, key=lambda version: pep440_version(version) or _NONE, reverse=True)
 
 
 def _index(file: IndexFile) -> str:

@@ -16,7 +16,8 @@ from bridge.resolve.encode.facts import Depends, Fact, KeptForeign, RequestedEar
 from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.availability import Availability
 from bridge.resolve.explain.hints import hint_of
-from bridge.resolve.explain.sentences import ONE_OF, Sentences, listed, plain
+from bridge.resolve.explain.ranges import listed
+from bridge.resolve.explain.sentences import ONE_OF, Sentences, plain
 from bridge.resolve.store import Clause
 
 __all__ = ["facts_of", "no_solution"]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from bridge.model import IndexFile
 from bridge.resolve.encode import facts
 from bridge.resolve.encode.facts import Fact
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import VariableId
+from bridge.resolve.explain.ranges import Build, candidates, few, listed
 from bridge.resolve.masks import ABSENT
 from bridge.resolve.store import Clause
 from converters.wheel import parse_wheel_name
 
-__all__ = ["ONE_OF", "Sentences", "few", "listed", "plain", "version_range", "virtual_name"]
+__all__ = ["ONE_OF", "Sentences", "plain", "virtual_name"]
 
 ONE_OF = "\n"  # between the texts of a fact that stands for several
 _MAX_TEXTS = 6  # of one fact
@@ -78,19 +79,18 @@ class Sentences:
         bits &= self._space.store.full[variable]
         key, meaning = self._space.variables[variable].key, self._space.meanings[variable]
         if meaning.conda is not None:
-            every = meaning.conda.records
-            records = [record for place, record in enumerate(every) if bits >> place + 1 & 1]
-            if records:
-                names[version_range(key, [record.version for record in records], len(every)) + " (conda)"] = None
+            every = [Build(record.version, record.build) for record in meaning.conda.records]
+            if chosen := [build for place, build in enumerate(every) if bits >> place + 1 & 1]:
+                names[candidates(key, chosen, every, "builds") + " (conda)"] = None
             if bits & meaning.wheel_bit:
                 names[f"a wheel of {meaning.conda.wheel_project}"] = None
         elif meaning.project is not None:
-            files = [file for place, file in enumerate(meaning.project.files) if bits >> place + 1 & 1]
-            if len(files) == 1 and is_named:
-                names[f"{key} {files[0].version} ({files[0].filename})"] = None
-            elif files:
-                text = version_range(key, [file.version for file in files], len(meaning.project.files))
-                names[f"{text} (wheel)"] = None
+            every = [Build(file.version, file.filename) for file in meaning.project.files]
+            chosen = [build for place, build in enumerate(every) if bits >> place + 1 & 1]
+            if len(chosen) == 1 and is_named:
+                names[f"{key} {chosen[0].version} ({chosen[0].build})"] = None
+            elif chosen:
+                names[candidates(key, chosen, every, "files") + " (wheel)"] = None
         else:
             names[self.name(variable)] = None
         return " or ".join(names) or self.name(variable)
@@ -160,27 +160,6 @@ _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     facts.Unreadable: Sentences.unreadable,
     facts.NoExtra: lambda say, fact: f"no wheel defines what the extra {fact.text} of {say.who(fact)} requires",
 }  # `Provides` has none: it follows from the names
-
-
-def version_range(name: str, versions: Sequence[str], total: int) -> str:
-    """`name 1.0`, `name 1.0 and 1.1`, or `name 1.0 to 2.3`; versions come newest first. `total`: how many there are."""
-    distinct = list(dict.fromkeys(versions))
-    if total and len(versions) == total and len(distinct) > 1:
-        return f"every {name}"
-    if len(distinct) <= 3:
-        return f"{name} {listed(list(reversed(distinct)))}"
-    return f"{name} {distinct[-1]} to {distinct[0]}"
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Join as `a`, `a and b`, `a, b and c`; empty for none."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
-
-
-def few(texts: Sequence[str], most: int) -> str:
-    """Join the first texts, and say how many more there are."""
-    left = len(texts) - most
-    return ", ".join(texts[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from bridge.errors import NoSolutionError
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.encode.space import Space
-from bridge.resolve.explain.sentences import Sentences, listed
+from bridge.resolve.explain.ranges import listed
+from bridge.resolve.explain.sentences import Sentences
 
 __all__ = ["search_stopped"]
 
