@@ -129,7 +129,7 @@ def test_without_a_channel_that_has_it_the_hint_says_how_to_go_on(bridge: Bridge
     (environment.root / "conda-meta/gone-1.0-0.json").write_bytes(b"")
     done = bridge("audit", "-p", environment.root, "--fix", "--json")
     assert (done.status, done.document["error"]["id"]) == (2, "no-origin")
-    command = done.document["error"]["hint"].rpartition("nobody: ")[2]
+    command = done.document["error"]["hint"].rpartition("its files: ")[2]
     os.system(command)
     assert bridge("install", "-p", environment.root, "one").status == 0
 

@@ -51,6 +51,8 @@ def with_way_out(
     """
     given_up, failure, left = _GivenUp(), error, state
     for _ in range(_ATTEMPTS):
+        if failure.id != "no-solution":
+            return error  # the search was stopped: another one would take as long
         standing = earlier_requests(left, wanted.requirements, target)
         restated = [each.name for each in standing if each.text in _texts(failure, "requests")]
         foreign = [each.project for each in others if label(each.distribution) in _texts(failure, "foreign")]
