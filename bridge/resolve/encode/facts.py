@@ -58,6 +58,10 @@ class Depends(Fact):
     """Records or files depend on a requirement. In SAT terms: (not s or t in T)."""
 
 
+class DependsByMetadata(Depends):
+    """An extra of a record's project requires something, by METADATA. In SAT terms: (not extra or not s or t in T)."""
+
+
 class Constrains(Fact):
     """Records constrain another name (`constrains` of repodata). In SAT terms: (not s or absent(t) or t in T)."""
 

@@ -13,7 +13,16 @@ from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.requirements.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
 from bridge.resolve.candidates.needs import Need, plain, read
 from bridge.resolve.encode.encoder import Encoder
-from bridge.resolve.encode.facts import Constrains, Depends, Fact, NoExtra, Omits, Unreadable, Virtual
+from bridge.resolve.encode.facts import (
+    Constrains,
+    Depends,
+    DependsByMetadata,
+    Fact,
+    NoExtra,
+    Omits,
+    Unreadable,
+    Virtual,
+)
 from bridge.resolve.encode.files import require_pythons
 from bridge.resolve.encode.variables import Variable, VariableId
 from bridge.resolve.masks import ON
@@ -310,7 +319,9 @@ class Loader:
                 terms: tuple[Term, ...] = ((owner, bits), (extra.id, ON))
                 if holds != pythons.everything:
                     terms = (*terms, (self.encoder.read_candidates(self.space.python), holds))
-                self.encoder.demand_pypi(terms, requirement, Depends(requirement.text, owner, bits))
+                is_record = self.space.variables[owner].kind == "conda"
+                kind = DependsByMetadata if is_record else Depends
+                self.encoder.demand_pypi(terms, requirement, kind(requirement.text, owner, bits))
 
     def _load_conda_extra(self, extra: Variable) -> bool:
         """Add an extra of a project that a decided record provides, from the wheel of the same version."""

@@ -143,6 +143,9 @@ _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     facts.KeptInstalled: lambda _, fact: f"{fact.text} is installed and must stay",
     facts.KeptForeign: lambda _, fact: f"{fact.text} was installed by another installer, and bridge does not change it",
     facts.Depends: Sentences.depends,
+    facts.DependsByMetadata: lambda say, fact: (
+        f"an extra of the project of {say.who(fact)} requires `{plain(fact.text)}`"
+    ),
     facts.Constrains: lambda say, fact: f"{say.who(fact)} allows only `{plain(fact.text)}` beside it",
     facts.Serves: Sentences.serves,
     facts.Omits: Sentences.omits,

@@ -1,0 +1,77 @@
+"""Each sentence of an explanation is a fact of the universe, and each conclusion survives exhaustive search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from bridge.errors import NoSolutionError
+from tests.conftest import SHARED
+from tests.support.explanations import false_conclusions, false_sentences
+from tests.support.random_worlds import random_request, random_world
+from tests.support.resolver_scenarios import read_scenario
+from tests.support.resolver_worlds import World, record
+
+OWN = sorted((Path(__file__).parents[2] / "scenarios").glob("*.toml"))
+FROZEN = sorted((SHARED / "data" / "scenarios").glob("*.toml"))
+RANDOM = 200  # unsatisfiable requests
+
+
+def refusal(world: World, conda: Sequence[str], pypi: Sequence[str]) -> NoSolutionError | None:
+    try:
+        world.solve(conda, pypi)
+    except NoSolutionError as error:
+        return error
+    return None
+
+
+def check(path: Path) -> None:
+    scenario = read_scenario(path)
+    error = refusal(scenario.world, scenario.conda, scenario.pypi)
+    assert (error is None) == (scenario.expected["outcome"] == "solution")
+    if error is not None:
+        assert false_sentences(scenario.world, (scenario.conda, scenario.pypi), error) == []
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
+def test_sentences_about_our_scenarios_are_facts(path: Path) -> None:
+    check(path)
+
+
+@pytest.mark.shared
+@pytest.mark.usefixtures("shared")
+def test_sentences_about_the_frozen_scenarios_are_facts() -> None:
+    for path in FROZEN:
+        check(path)
+
+
+def test_sentences_and_conclusions_about_random_requests_hold() -> None:
+    refuted, chance = 0, Random(13)
+    while refuted < RANDOM:
+        world, asked = random_world(chance), random_request(chance)
+        error = refusal(world, *asked)
+        if error is not None:
+            refuted += 1
+            said = [error.message, *error.context]
+            assert false_sentences(world, asked, error) == [], said
+            assert false_conclusions(world, asked, error) == [], said
+
+
+def test_the_check_finds_what_is_no_fact() -> None:
+    world = World(records=(record("x", "3.0", "y"), record("x", "2.0"), record("x", "1.0", "y")))
+    for text in (
+        "x 1.0 to 3.0 (conda) depends on `y`",  # 2.0 does not
+        "every x (conda) depends on `y`",
+        "x 3.0 (conda) depends on `z`",
+        "no channel has a package named x",
+        "conda has x 1.0 and 4.0",
+        "you ask for `y`",
+        "the moon is made of cheese",
+    ):
+        derivation = [{"because": [text], "so": "there is no solution"}]
+        error = NoSolutionError("no-solution", "m", objects={"derivation": derivation, "requests": ["x"]})
+        assert false_sentences(world, (["x"], []), error) == [text]
+        assert false_conclusions(world, (["x"], []), error) == ["there is no solution"]
