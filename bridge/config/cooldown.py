@@ -51,6 +51,10 @@ class Cooldown:
         """Return this cooldown, with another default where it has none."""
         return self if self.default is not None else replace(self, default=limit)
 
+    def with_exceptions(self, further: Mapping[str, int | None]) -> Cooldown:
+        """Return this cooldown with further exceptions; its own come first."""
+        return replace(self, exceptions={**further, **self.exceptions})
+
     def with_channel_names(self, names: ChannelNames) -> Cooldown:
         """Return a cooldown that also knows the channels that the exceptions name (`defaults`, an alias)."""
         more: dict[str, int | None] = {}

@@ -64,7 +64,9 @@ class Request:
         """The settings with the channels and indexes of the files; channels given with `-c` come first."""
         given = settings.channels if settings.has_channels else ()
         named = () if settings.override_channels else [channel for file in self.files for channel in file.channels]
-        channels = tuple(dict.fromkeys((*given, *named)))
+        # An explicit list names the built-in channel by the folder where its packages are kept.
+        host = (settings.cache_dir / "host").as_uri()
+        channels = tuple(dict.fromkeys("host" if channel == host else channel for channel in (*given, *named)))
         if channels:
             settings = replace(settings, channels=channels, has_channels=True)
         for file in self.files:
@@ -78,7 +80,7 @@ def _with_file(settings: Settings, file: FileRequirements) -> Settings:
         find_links=_known((*settings.find_links, *file.find_links)),
         trusted_hosts=tuple(dict.fromkeys((*settings.trusted_hosts, *file.trusted_hosts))),
         pre=settings.pre or file.pre,
-        cooldown=settings.cooldown.or_default(file.exclude_newer),
+        cooldown=settings.cooldown.or_default(file.exclude_newer).with_exceptions(file.exclude_newer_of),
         builds=replace(settings.builds, formats=settings.builds.formats.with_others(file.formats)),
     )
 

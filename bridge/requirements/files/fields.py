@@ -6,12 +6,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from bridge.config.moments import parse_cutoff
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
 from bridge.requirements.files.values import wrong
 
-__all__ = ["cutoff", "flag", "items", "pypi", "table", "text", "texts"]
+__all__ = ["cutoff", "cutoffs", "flag", "items", "pypi", "table", "text", "texts"]
 
 
 def text(value: object, path: Path, where: str) -> str:
@@ -64,3 +66,12 @@ def cutoff(value: object, path: Path, where: str) -> int | None:
         return parse_cutoff(value if isinstance(value, str) else str(value), time.time())
     except ValueError as error:
         raise wrong(path, where, f"{error} was expected") from error
+
+
+def cutoffs(value: object, path: Path, where: str) -> dict[str, int | None]:
+    """Return a table of packages and their cutoffs; `false` is none."""
+    found = table(value, path, where)
+    return {
+        canonicalize_name(name): None if moment is False else cutoff(moment, path, f"{where}.{name}")
+        for name, moment in found.items()
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.config.builds import formats_of
@@ -85,7 +85,9 @@ def read_pixi(
     reading.channel_list(workspace.get("channels"), f"{root}{name}.channels")
     reading.options(workspace.get("pypi-options"), f"{root}{name}.pypi-options")
     cutoff = fields.cutoff(workspace.get("exclude-newer"), path, f"{root}{name}.exclude-newer")
-    return reading.result(cutoff)
+    found = reading.result(cutoff)
+    exceptions = fields.cutoffs(manifest.get("exclude-newer"), path, f"{root}exclude-newer")
+    return replace(found, exclude_newer_of=exceptions)
 
 
 def _only_known(table: Mapping[str, object], path: Path, where: str) -> None:

@@ -60,7 +60,7 @@ MANIFEST = Section(
         "project": honoured("the former name of `workspace`"),
         "feature": honoured("where an environment has it"),
         "environments": honoured("one of them, by `--environment`; else `default`"),
-        "exclude-newer": refused("bridge has one cooldown: use workspace.exclude-newer"),
+        "exclude-newer": honoured("the cooldown of single packages"),
         "package": told("it says how pixi builds a conda package"),
         "tool": told("it is about other programs"),
         "$schema": describes("the schema of the file"),
@@ -113,7 +113,7 @@ CHANNEL = Section(
     keys={
         "channel": honoured("its name or URL"),
         "priority": honoured("a higher one comes first"),
-        "exclude-newer": refused("bridge has one cooldown: use workspace.exclude-newer"),
+        "exclude-newer": refused("name the channel with --exclude-newer CHANNEL=…"),
     },
     unknown="refused",
 )

@@ -95,6 +95,7 @@ def _settings(
         pre=table.get("prerelease") == "allow",
         formats=formats_of(names("no-build", "no-build-package"), names("no-binary", "no-binary-package")),
         exclude_newer=fields.cutoff(table.get("exclude-newer"), path, f"{_HERE}.exclude-newer"),
+        exclude_newer_of=fields.cutoffs(table.get("exclude-newer-package"), path, f"{_HERE}.exclude-newer-package"),
         environments=texts("environments"),
     )
 

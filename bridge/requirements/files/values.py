@@ -26,6 +26,7 @@ class FileRequirements:
     :param project_indexes: project -> the URL of the only index that may serve it, as written.
     :param pre: pre-releases compete. `formats`: which projects may come as wheels or as sources only.
     :param exclude_newer: milliseconds since the epoch: what was published then or later is excluded.
+        `exclude_newer_of`: the same for single packages; `None` for no limit.
     :param hashes: project -> the sha256 (lower-case hex) that its files may have. `require_hashes`: every installed
         wheel must have one of these, dependencies included.
     :param files: project -> the files that a lock names; `Index(locked=…)` takes them.
@@ -48,6 +49,7 @@ class FileRequirements:
     pre: bool = False
     formats: Formats = field(default_factory=Formats)
     exclude_newer: int | None = None
+    exclude_newer_of: Mapping[str, int | None] = field(default_factory=dict)
     hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     require_hashes: bool = False
     files: Mapping[str, tuple[IndexFile, ...]] = field(default_factory=dict)
@@ -118,6 +120,7 @@ def combined(parts: Sequence[FileRequirements]) -> FileRequirements:
             pre=found.pre or part.pre,
             formats=found.formats.with_others(part.formats),
             exclude_newer=min((each for each in (found.exclude_newer, part.exclude_newer) if each), default=None),
+            exclude_newer_of={**part.exclude_newer_of, **found.exclude_newer_of},
             hashes={**found.hashes, **part.hashes},
             require_hashes=found.require_hashes or part.require_hashes,
             files={**found.files, **part.files},

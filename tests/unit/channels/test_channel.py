@@ -151,6 +151,12 @@ def test_a_clause_adds_a_channel_after_the_others(channels: Open, folders: tuple
     assert [record.version for record in found.records("only")] == ["1.0"]
 
 
+def test_the_folder_of_the_built_in_channel_is_that_channel(channels: Open, tmp_path: Path) -> None:
+    found = channels("host")
+    assert found.reach("python", (tmp_path / "cache" / "host").as_uri()) == {"host"}
+    assert found.urls == ("host",)
+
+
 def test_a_clause_on_the_origin_of_an_installed_package_adds_nothing(
     channels: Open, folders: tuple[Path, Path]
 ) -> None:

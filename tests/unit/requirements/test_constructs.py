@@ -176,6 +176,7 @@ VALUES: dict[str, dict[str, str]] = {
         "prerelease": "'allow'",
         "resolution": "!'lowest'",
         "exclude-newer": "'2026-01-01'",
+        "exclude-newer-package": "{x = '1d', y = false}",
         "no-binary": "true",
         "no-binary-package": "['x']",
         "no-build": "true",
@@ -231,6 +232,7 @@ VALUES: dict[str, dict[str, str]] = {
     },
     "tool.poetry.source": {"priority": "'explicit'", "default": "!", "secondary": "true"},
     "pixi": {
+        "exclude-newer": "{x = '0d'}",
         "dependencies": "{x = '*'}",
         "host-dependencies": "{x = '*'}",
         "build-dependencies": "{x = '*'}",
