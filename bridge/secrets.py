@@ -16,6 +16,7 @@ from __future__ import annotations
 import posixpath
 import re
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -98,6 +99,10 @@ def origin(url: str) -> tuple[str, str, int]:
     if not parts.hostname:
         raise ValueError(f"a URL without a host: {masked(url)}")
     return parts.scheme, parts.hostname, _PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+
+
+def _is_below(url: str, place: str) -> bool:
+    return url == place or url.startswith(place if place.endswith("/") else f"{place}/")
 
 
 def without_fragment(url: str) -> str:
@@ -198,13 +203,13 @@ def _is_secret(name: str, value: str) -> bool:
 class Secrets:
     """The secrets of URLs seen in this process, with their scope. Thread-safe.
 
-    User and password apply to one scheme, host and port; a token to everything below the URL it was typed in; a query
-    to its exact URL. Secrets from a page or a redirect apply to their exact URL.
+    User and password apply to the URL that they were typed in and everything below it (see `user`); a token to
+    everything below its URL; a query to its exact URL. Secrets from a page or a redirect apply to their exact URL.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users: dict[tuple[str, str, int], dict[str, tuple[str, str]]] = {}
+        self._users: dict[tuple[str, str, int], dict[str, tuple[str, str] | None]] = {}
         self._own: dict[str, Address] = {}
         self._tokens: dict[str, tuple[str, str]] = {}  # public URL -> (what precedes the token, `/t/TOKEN`)
         self._bearers: dict[str, str] = {}  # public URL -> the token for it and everything below it
@@ -273,7 +278,10 @@ class Secrets:
         def learned(match: re.Match[str]) -> str:
             url, colons, rest = match[0].partition("::")  # CHANNEL::NAME
             place, hash_, fragment = url.partition("#")
-            return f"{self.learn(place)}{hash_}{fragment}{colons}{rest}"
+            known = self.learn(place)
+            if place.startswith(("http://", "https://")):
+                self.add_place(known)
+            return f"{known}{hash_}{fragment}{colons}{rest}"
 
         return _URL.sub(learned, text)
 
@@ -297,12 +305,53 @@ class Secrets:
             scopes = [scope for scope in self._bearers if url == scope or url.startswith(f"{scope}/")]
             return self._bearers[max(scopes, key=len)] if scopes else None
 
-    def user(self, url: str) -> tuple[str, str] | None:
-        """Return user and password typed for the URL's origin; of several, those with the longest common path."""
+    def add_place(self, url: str) -> None:
+        """Remember a URL that the user typed without a user: what is below it gets no user of another URL."""
+        with suppress(ValueError):
+            address = Address.of(url)
+            if address.user is None:
+                with self._lock:
+                    self._users.setdefault(origin(address.full), {}).setdefault(address.public, None)
+
+    def add_user(self, url: str, user: tuple[str, str]) -> None:
+        """Remember a user and a password, found elsewhere, for everything below a URL."""
+        self.add_word(user[1])
         with self._lock:
-            known = self._users.get(origin(url), {})
-            best = max(known, key=lambda typed: len(posixpath.commonpath([typed, url])), default=None)
-            return None if best is None else known[best]
+            self._users.setdefault(origin(url), {})[url] = user
+
+    def inherit(self, url: str, source: str) -> None:
+        """Give a link of a page the user that was typed for the page's index, if both have the same origin."""
+        with suppress(ValueError):
+            place = public(url.partition("#")[0])
+            if "://" in source and origin(place) == origin(source):
+                with self._lock:
+                    if not self._users.get(origin(place)):
+                        return
+                user = self.user(source)
+                with self._lock:
+                    known = self._users[origin(place)]
+                    known[place] = known.get(place) or user
+
+    def place(self, url: str) -> str | None:
+        """Return the URL that the user typed for a place and what is below it; of several, the longest."""
+        with self._lock:
+            known = [typed for typed in self._users.get(origin(url), {}) if _is_below(url, typed)]
+        return max(known, key=len, default=None)
+
+    def user(self, url: str) -> tuple[str, str] | None:
+        """Return the user and password of the URL that was typed for this place.
+
+        For a place below no typed URL, those of the URL with the longest common path, unless another one without a
+        user is as near: a repository may serve its files beside its index.
+        """
+        with self._lock:
+            known = dict(self._users.get(origin(url), {}))
+        below = [typed for typed in known if _is_below(url, typed)]
+        if below:
+            return known[max(below, key=len)]
+        depths = {typed: len(posixpath.commonpath([typed, url])) for typed in known}
+        nearest = [known[typed] for typed, depth in depths.items() if depth == max(depths.values())]
+        return nearest[0] if nearest and None not in nearest else None
 
     def hide(self, text: str) -> str:
         """Replace every known secret in `text` by `***`."""

@@ -22,7 +22,7 @@ from bridge.config.cooldown import Cooldown, load_cooldown
 from bridge.config.indexes import IndexStrategy, default_index, load_indexes
 from bridge.config.locations import public_locations
 from bridge.config.moments import parse_cutoff, parse_timestamp
-from bridge.config.network import load_network
+from bridge.config.network import KeyringProvider, load_network
 from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
 from bridge.errors import UsageError
 from converters.target import SUBDIRS
@@ -101,6 +101,7 @@ class Settings:
     trusted_hosts: tuple[str, ...] = ()
     timeout: float = 15.0
     retries: int = 3
+    keyring: KeyringProvider = "auto"
     json: bool = False
     quiet: bool = False
     verbose: bool = False
@@ -126,6 +127,7 @@ OPTIONS = frozenset(
         "quiet", "verbose", "no_progress", "color",
 
         "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
+        "keyring_provider",
         "build_timeout", "build_confinement", "build_env",
     }
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict, cast, get_args
 
 from bridge.config.condarc import CondaConfiguration
 from bridge.config.pip import PipConfiguration
@@ -11,7 +11,9 @@ from bridge.config.pip import PipConfiguration
 if TYPE_CHECKING:
     from bridge.config import Lookup
 
-__all__ = ["load_network"]
+__all__ = ["KeyringProvider", "load_network"]
+
+KeyringProvider = Literal["auto", "disabled", "import", "subprocess"]
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
@@ -24,6 +26,7 @@ class _Network(TypedDict):
     trusted_hosts: tuple[str, ...]
     timeout: float
     retries: int
+    keyring: KeyringProvider
 
 
 def load_network(ask: Lookup, pip: PipConfiguration, conda: CondaConfiguration, environ: Mapping[str, str]) -> _Network:
@@ -39,7 +42,13 @@ def load_network(ask: Lookup, pip: PipConfiguration, conda: CondaConfiguration, 
         trusted_hosts=ask.strings("trusted_host") or pip.values("trusted-host"),
         timeout=ask.number("timeout", timeout, above_zero=True),
         retries=ask.number("retries", pip.number("retries", default=retries)),
+        keyring=cast("KeyringProvider", ask.choice("keyring_provider", get_args(KeyringProvider), _of_pip(pip))),
     )
+
+
+def _of_pip(pip: PipConfiguration) -> str:
+    value = pip.value("keyring-provider")
+    return value if value is not None and value in get_args(KeyringProvider) else "auto"
 
 
 def _first(environ: Mapping[str, str], names: Iterable[str]) -> str | None:

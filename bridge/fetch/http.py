@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
@@ -28,6 +29,7 @@ from bridge import __version__
 from bridge.cache.blobs import BlobStore
 from bridge.config import Settings
 from bridge.errors import NetworkError, UnsafeInputError
+from bridge.fetch.keyring import Keyring
 from bridge.fetch.pages import PageCache
 from bridge.fetch.pool import THREADS
 from bridge.fetch.responses import (
@@ -63,6 +65,7 @@ class HttpSession:
         self._closed = closed
         self._counting = threading.Lock()
         self._watchdog = Watchdog(settings.timeout)
+        self._keyring = Keyring(settings.keyring)
         blobs = BlobStore(settings.cache_dir / "http", root=settings.cache_dir)
         self._cache = PageCache(blobs, settings.client_cert or "")
         self._session = requests.Session()
@@ -122,8 +125,11 @@ class HttpSession:
         """Follow redirects here: requests would read their bodies without a limit and allow any target."""
         first = place = SECRETS.address(url)
         for _ in range(MAXREDIRECTS + 1):
-            request = requests.Request("GET", place.full, headers=headers, auth=self._auth(first, place))
-            answer = self._ask(self._session.prepare_request(request), place, is_page)
+            answer = self._ask(self._request(first, place, headers), place, is_page)
+            if answer.status == 401 and (user := self._by_keyring(place)) is not None:
+                answer.raw.close()
+                place = replace(place, user=user)
+                answer = self._ask(self._request(first, place, headers), place, is_page)
             location = answer.headers.get("location")
             if location is None or answer.status not in REDIRECTS:
                 return answer
@@ -131,6 +137,23 @@ class HttpSession:
             answer.raw.close()
             place = self._redirected(place, location.encode("latin-1", "replace").decode("utf-8", "replace"))
         raise UnsafeInputError("url-refused", f"more than {MAXREDIRECTS} redirects, the last to {place.public}")
+
+    def _request(self, first: Address, place: Address, headers: Mapping[str, str]) -> requests.PreparedRequest:
+        request = requests.Request("GET", place.full, headers=headers, auth=self._auth(first, place))
+        return self._session.prepare_request(request)
+
+    def _by_keyring(self, place: Address) -> tuple[str, str] | None:
+        """Credentials from the keyring, for the index that was typed or for the host; kept for what is below it."""
+        if place.user is not None and place.user[1]:
+            return None
+        name = place.user[0] if place.user is not None else None
+        typed = SECRETS.place(place.public)
+        host = urlsplit(place.public).netloc
+        for service in (typed and f"{typed.rstrip('/')}/", typed and typed.rstrip("/"), host):
+            if service and (user := self._keyring.find(service, name)) is not None:
+                SECRETS.add_user(typed or place.public, user)
+                return user
+        return None
 
     def _auth(self, first: Address, place: Address) -> tuple[str, str] | Callable[..., requests.PreparedRequest]:
         if place.bearer is not None and place.user is None:

@@ -37,7 +37,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 Result = TypeVar("Result")
 
 _HINTS = {
-    401: "give a user and a password in the URL (https://USER:PASSWORD@HOST/…) or in your netrc file",
+    401: "give a user and a password in the URL (https://USER:PASSWORD@HOST/…), in your netrc file or in the keyring",
     403: "the server refuses access: check the URL and the credentials (in the URL or in netrc)",
     404: "the server no longer has this file; the index may be out of date: try again, or choose another version",
     407: "the proxy requires a user and a password: give them in its URL (HTTPS_PROXY, or pip's proxy)",

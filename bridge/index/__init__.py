@@ -194,6 +194,7 @@ class Index:
                 hint="ask the operator of the index to publish hashes, or state the hash in a requirement file:"
                 " NAME==VERSION --hash=sha256:…",
             )
+        SECRETS.inherit(file.url, file.origin)
         path = self._client.download(
             file.url, sha256=file.sha256, size=file.size, name=file.filename, on_progress=on_progress
         )
@@ -335,6 +336,7 @@ class Index:
 
     def _published_metadata(self, file: IndexFile) -> bytes | None:
         """Return the file beside the wheel (PEP 658); `None` if it is missing although the index announces it."""
+        SECRETS.inherit(f"{file.url}.metadata", file.origin)
         parts = urlsplit(SECRETS.address(file.url).full)
         url = urlunsplit(parts._replace(path=parts.path + ".metadata"))
         page = self._client.get(url, max_bytes=MAX_METADATA, is_page=False)
@@ -351,6 +353,7 @@ class Index:
 
     def _ranged_metadata(self, file: IndexFile) -> bytes | None:
         """Read METADATA by Range requests; `None` if that is impossible."""
+        SECRETS.inherit(file.url, file.origin)
         try:
             remote = self._client.open_remote(file.url, file.size)
             if remote is None:

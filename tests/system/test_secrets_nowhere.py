@@ -145,7 +145,7 @@ FAILURES = [
     ("resolve -c CHANNEL python two@WRONGFILE", None),
     ("resolve -c CHANNEL python two@NOARCHIVE --json", None),
     ("resolve -c CHANNEL python --name-map BADNAMES", None),
-    ("install -p PREFIX -c CHANNEL one --offline --index-url INDEX --find-links DEAD", None),
+    ("resolve -c CHANNEL python one --index-url INDEX --find-links DEAD", 10),
     ("convert two@WRONGFILE -o out --json", None),
     ("resolve -c CHANNEL BADTOKEN::tool", None),
     ("resolve -c CHANNEL BADTOKEN/noarch/tool-1.0-0.conda", 0),  # the same package, by another token

@@ -111,7 +111,10 @@ def _known(urls: Iterable[str]) -> tuple[str, ...]:
 
 def _learned(url: str) -> str:
     try:
-        return SECRETS.learn(url) if "://" in url else url
+        if "://" in url:
+            url = SECRETS.learn(url)
+            SECRETS.add_place(url)
+        return url
     except ValueError as error:
         raise UsageError("url-invalid", f"not a URL to fetch from: {masked(url)}", context=(str(error),)) from error
 
