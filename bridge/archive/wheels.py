@@ -18,6 +18,7 @@ from bridge.archive.wheel_layout import WheelLayout, collision, find_layout, rea
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import ZipMember
 from bridge.archive.zips import read_directory
+from converters.namespaces import is_namespace_declaration
 from converters.native import HEAD, NativeFile, read_native
 from converters.wheel import CoreMetadata, check_name, parse_metadata, parse_wheel_name
 
@@ -29,7 +30,10 @@ _SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")  # without a hash in RECORD
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelMember:
-    """One file of a wheel. `sha256` is computed, in hex; `native` is set for native code."""
+    """One file of a wheel. `sha256` is computed, in hex; `native` is set for native code.
+
+    `is_namespace`: an `__init__.py` that only declares a namespace package.
+    """
 
     path: str
     sha256: str
@@ -37,6 +41,7 @@ class WheelMember:
     is_executable: bool
     native: NativeFile | None
     entry: ZipMember
+    is_namespace: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +176,7 @@ def _hash_members(
 ) -> tuple[WheelMember, ...]:
     """Read every member once, in file order, and compare it with RECORD."""
     known = {layout.member(document): data for document, data in documents.items()}
-    hashed: dict[str, tuple[str, NativeFile | None]] = {}
+    hashed: dict[str, tuple[str, NativeFile | None, bool]] = {}
     for member in sorted([*layout.files.values(), *layout.directory_entries], key=attrgetter("offset")):
         data = known.get(member.name)
         blocks = read_member(stream, member, name) if data is None else iter([data])
@@ -188,6 +193,7 @@ def _hash_members(
             size=member.size,
             is_executable=member.mode == 0o755,
             native=hashed[path][1],
+            is_namespace=hashed[path][2],
             entry=member,
         )
         for path, member in layout.files.items()
@@ -203,8 +209,8 @@ def _kept(blocks: Iterator[bytes], keep: Callable[[bytes], object]) -> Iterator[
 
 def _hash_member(
     member: ZipMember, blocks: Iterator[bytes], rows: tuple[RecordRow, ...], name: str
-) -> tuple[str, NativeFile | None]:
-    """Compare a member with its rows in RECORD; return its sha256 in hex, and its kind of native code."""
+) -> tuple[str, NativeFile | None, bool]:
+    """Compare a member with its rows in RECORD; return its sha256 in hex, its kind of native code, `is_namespace`."""
     hashes = {row.algorithm: hashlib.new(row.algorithm) for row in rows if row.algorithm not in (None, "sha256")}
     hashes["sha256"] = sha256 = hashlib.sha256()
     head = b""
@@ -220,7 +226,8 @@ def _hash_member(
         if not row.accepts(digest):
             problem = f"RECORD gives {row.algorithm}={shown(row.digest)}; it is {row.algorithm}={encode_digest(digest)}"
             raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
-    return sha256.hexdigest(), read_native(member.name, head)
+    is_namespace = member.size == len(head) and is_namespace_declaration(member.name, head)
+    return sha256.hexdigest(), read_native(member.name, head), is_namespace
 
 
 def _cautions_on_points(points: Iterable[EntryPoint], path: str) -> Iterator[Caution]:

@@ -33,7 +33,7 @@ from converters.wheel import CoreMetadata
 
 __all__ = ["Contents", "WheelStore", "is_intact", "unpacked_contents"]
 
-_FORMAT = 2
+_FORMAT = 3
 _SMALL = 1 << 20  # bytes; larger members are read in blocks of that size
 _LENGTH, _DIGEST = 8, 64
 _MOST = 256 << 20  # bytes of an index; a wheel with a million members has less
@@ -201,7 +201,7 @@ def _member_json(member: WheelMember) -> list[object]:
     entry, native = member.entry, member.native
     packed = (entry.compressed_size, entry.crc, entry.offset, entry.data_offset, entry.method)
     code = None if native is None else [native.system, sorted(native.subdirs)]
-    return [member.path, member.sha256, member.size, member.is_executable, *packed, code]
+    return [member.path, member.sha256, member.size, member.is_executable, *packed, code, member.is_namespace]
 
 
 def _from_json(document: Mapping[str, Any]) -> WheelManifest:
@@ -220,12 +220,13 @@ def _from_json(document: Mapping[str, Any]) -> WheelManifest:
 
 
 def _member(row: list[Any]) -> WheelMember:
-    path, sha256, size, is_executable, compressed_size, crc, offset, data_offset, method, code = row
+    path, sha256, size, is_executable, compressed_size, crc, offset, data_offset, method, code, is_namespace = row
     return WheelMember(
         path=path,
         sha256=sha256,
         size=size,
         is_executable=is_executable,
+        is_namespace=is_namespace,
         native=NativeFile(path=path, system=code[0], subdirs=frozenset(code[1])) if code else None,
         entry=ZipMember(
             name=path,

@@ -28,6 +28,7 @@ from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError, N
 from bridge.fetch.urls import file_name, local_path
 from bridge.install.link_scripts import Traces, run_scripts, scripts_of
 from bridge.install.manifest import Manifest, predict, site_packages_after
+from bridge.install.namespaces import yield_namespaces
 from bridge.install.notices import notices, refuse_startup_code
 from bridge.install.ownership import judge
 from bridge.install.sources import Sources, command_line
@@ -234,6 +235,7 @@ def stage_inputs(
     predicted = predict(plan, fetched.manifests, site_packages=site_packages)
     if settings.refuse_startup_code:
         refuse_startup_code(plan, fetched.manifests, predicted, site_packages or "")
+    namespaces = yield_namespaces(state, plan, fetched.manifests, site_packages or "")
     judgement = judge(
         state,
         plan,
@@ -241,9 +243,12 @@ def stage_inputs(
         exists,
         adopt=settings.adopt,
         set_aside=settings.set_aside,
-        allow_clobber=settings.allow_clobber,
+        allow_clobber=(*settings.allow_clobber, *namespaces.patterns),
     )
-    for notice in notices(state, plan, fetched.manifests, predicted, site_packages or ""):
+    for notice in (
+        *namespaces.notices,
+        *notices(state, plan, fetched.manifests, predicted, site_packages or ""),
+    ):
         sources.session.tell(notice)
     return StageInputs(
         plan=plan,

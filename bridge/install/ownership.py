@@ -130,6 +130,8 @@ class _Case:
             if len(brought) == 1 or _is_same(fingerprints) or _is_cache(path, fingerprints):
                 continue
             kept = [each for each in brought if not self._may_yield(each[0], path)]
+            if not kept and path in self.standing:  # all yield to what is there
+                kept = brought[:1]
             if len(kept) == 1:
                 for record, _ in brought:
                     if record is not kept[0][0]:
