@@ -20,6 +20,7 @@ from bridge.audit.finding import LEVELS, grouped, is_fixable
 from bridge.cli.streams import is_unicode
 from bridge.cli.texts import few, safe, short
 from bridge.errors import BridgeError
+from bridge.sdists.location import source_of
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bridge.audit.finding import Finding, Report
-    from bridge.audit.queries import Ownership, PackageList, Reasons
+    from bridge.audit.queries import Ownership, PackageList, PackageRow, Reasons
     from bridge.cache.prune import Inspection
     from bridge.cli.commands.conversion import Conversion
     from bridge.fetch.responses import Progress as ProgressPort
@@ -261,7 +262,7 @@ class Renderer:
             carried = [f"{each.name} {each.version}" for each in row.distributions]
             is_plain = carried == [f"{row.name} {row.version}"]
             colour = _SOURCES[row.source]
-            origin = short(row.origin or row.installer or "")
+            origin = _source_url(row) or short(row.origin or row.installer or "")
             asked = ", ".join(row.requested) or ("yes" if row.is_requested else "")
             source = f"[{colour}]{row.source}[/]"
             table.add_row(
@@ -294,7 +295,7 @@ class Renderer:
         """Why packages are installed."""
         for reason in found.packages:
             row = reason.row
-            origin = masked(row.origin or row.installer or "somewhere")
+            origin = _source_url(row) or masked(row.origin or row.installer or "somewhere")
             how = "was installed by" if row.source == "unmanaged" else f"comes from {row.source}:"
             self._out.print(f"[bold]{safe(row.owner)}[/] {how} {safe(origin)}")
             if row.is_requested:
@@ -389,3 +390,9 @@ def _cells(record: Record) -> tuple[str, str, str, str]:
 
 def _source(record: Record) -> str:
     return f"[{_SOURCES[record.ecosystem]}]{record.ecosystem}[/] {safe(short(record.origin))}"
+
+
+def _source_url(row: PackageRow) -> str:
+    """The URL of the source code that a package was built from, without its fragment; empty for any other."""
+    is_source = row.source == "wheel" and not row.origin and row.url is not None and source_of(row.url) is not None
+    return masked(row.url or "").partition("#")[0] if is_source else ""

@@ -60,8 +60,7 @@ def checked(
     """
     settings = run.settings
     if isinstance(catalog.index, IndexWithInstalled):
-        reason = "may not be built" if settings.no_build else "does not answer"
-        run.warnings += [f"{name} stays: {masked(url)} {reason}" for name, url in catalog.index.gone.items()]
+        run.warnings += [f"{name} stays: {masked(reason)}" for name, reason in catalog.index.gone.items()]
     installed, foreign = (offered.records, offered.foreign) if offered is not None else ((), ())
     kept_urls = {each.file.url for each in foreign} | {record.url for record in installed}
     check_solution(found, wanted, kept_urls, requires_hashes=wanted.requires_hashes or settings.require_hashes)

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -36,6 +37,9 @@ _LAST_LINES = 5
 _PATIENCE = 3600.0  # seconds for one command
 
 
+_FETCHING = threading.Lock()  # two fetches into one copy would stand in each other's way
+
+
 class GitRepository:
     """One remote repository and its copy in the cache.
 
@@ -55,7 +59,8 @@ class GitRepository:
         if _COMMIT.match(reference) and self._has(reference):
             return reference
         if not self._offline:
-            self._fetch(reference)
+            with _FETCHING:
+                self._fetch(reference)
         elif not self._copy.is_dir():
             raise NetworkError(
                 "offline", f"{masked(self._url)} is not in the cache, and --offline forbids asking for it"

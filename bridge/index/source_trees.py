@@ -89,9 +89,9 @@ class SourceTrees:
         return self._made(file, location, "editable" if location.is_editable else "wheel")
 
     def revision(self, file: IndexFile) -> str | None:
-        """Return the state of the sources after a build: that of an editable project may write among them."""
+        """Return the state that was built: of a folder the present one, for the build of a link may write in it."""
         location = _location(file.url)
-        return tree_revision(_folder(location)) if location.is_editable else file.revision
+        return tree_revision(_folder(location)) if location.kind == "directory" else file.revision
 
     def _made(self, file: IndexFile, location: SourceLocation, action: Action) -> Path:
         tree = BuildTree(label=_label(location), place=lambda target: self._place(file, location, target))
@@ -154,8 +154,6 @@ class SourceTrees:
 def _location(url: str) -> SourceLocation:
     location = source_of(url)
     assert location is not None, url
-    if location.kind == "git" and location.is_editable:
-        location = replace(location, is_editable=False)  # there is no working copy that could be linked
     return location
 
 

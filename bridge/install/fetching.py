@@ -35,17 +35,22 @@ from bridge.install.sources import Sources, command_line
 from bridge.install.staging import StageInputs, Unpacking
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.prefix.claims import incoming
+from bridge.requirements.algebra import marker_holds, python_specifier
+from bridge.requirements.metadata import requirements_of
 from bridge.resolve.ports import RunPort
 from bridge.sdists.compatibility import check_runs
 from bridge.sdists.location import source_of
 from bridge.transaction.commit import Transaction
 from bridge.transaction.journal import now
 from converters.record import Record
+from converters.target import Target
 from converters.translate import translate
-from converters.wheel import WheelInfo
+from converters.wheel import CoreMetadata, WheelInfo
 
 __all__ = ["FetchedPlan", "Scripts", "fetch", "fetch_archive", "remarks_of", "stage_inputs"]
 
+_OF_INDEX = "the index serves metadata of another wheel; report it to its operator"
+_OF_SOURCE = "its build adds or changes this; list the field in `project.dynamic` of its pyproject.toml"
 _MANY_BYTES = 1 << 40  # assumed for an unknown size
 
 
@@ -174,7 +179,7 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
         check_runs(archive, plan.target, record.filename)
     info = WheelInfo.of_record(record, wheel.metadata, filename)
     fetched = replace(translate(info, plan.target, sources.names), name=record.name)
-    _same_metadata(record, fetched, is_sdist=is_sdist)
+    _same_metadata(record, fetched, plan.target, is_sdist=is_sdist)
     if is_source:
         fetched = replace(fetched, revision=sources.session.index.revision(IndexFile.of_record(record)))
     return _Checked(record=fetched if is_sdist else record, manifest=wheel, unpacked=unpacked)
@@ -189,7 +194,7 @@ def _checked_wheel(
     return store.check(archive, filename=filename, sha256=sha256)
 
 
-def _same_metadata(solved: Record, fetched: Record, *, is_sdist: bool) -> None:
+def _same_metadata(solved: Record, fetched: Record, target: Target, *, is_sdist: bool) -> None:
     """Raise `IntegrityError` (`metadata-mismatch`) if the wheel's metadata differs from what was solved with.
 
     For an sdist, build and platform are known only once it is built, and the backend may spell the requirements of an
@@ -201,13 +206,36 @@ def _same_metadata(solved: Record, fetched: Record, *, is_sdist: bool) -> None:
             continue
         if is_sdist and field in ("requirements", "extras"):
             expected, actual = _spelled(expected), _spelled(actual)
+        if is_sdist and field == "requirements" and expected != actual:
+            expected, actual = (_needs(each, target) for each in (solved, fetched))
+        if is_sdist and field == "requires_python":
+            expected, actual = python_specifier(expected or ""), python_specifier(actual or "")
         if expected != actual:
             raise IntegrityError(
                 "metadata-mismatch",
                 f"the {field} of {solved.filename} differs from what the index stated",
                 context=(f"solved with: {expected}", f"in the wheel: {actual}", f"index: {solved.origin}"),
-                hint="the index serves metadata of another wheel; report it to its operator",
+                hint=_OF_SOURCE if source_of(solved.url) is not None else _OF_INDEX,
             )
+
+
+def _needs(record: Record, target: Target) -> dict[str, set[tuple[object, ...]]]:
+    """What a wheel requires on a target, by extra: backends write extras that ask for one another out, or not."""
+    metadata = CoreMetadata(
+        name=record.pypi_names[0],
+        version=record.version,
+        requires_dist=record.requirements,
+        provides_extra=record.extras,
+    )
+    environment = target.marker_environment()
+    return {
+        extra: {
+            (each.name, str(each.specifier), each.extras, each.url)
+            for each in requirements_of(metadata, [extra] if extra else [])
+            if each.marker is None or marker_holds(each.marker, environment)
+        }
+        for extra in ("", *record.extras)
+    }
 
 
 def _spelled(texts: Iterable[str]) -> set[str]:

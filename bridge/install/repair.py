@@ -21,6 +21,7 @@ from bridge.install.lost_records import damaged_records, recover_records
 from bridge.install.relocation import RELOCATED, Relocation, look, relocate
 from bridge.install.sources import Sources
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Remove, Resolved
+from bridge.sdists.location import source_of
 from converters.record import Record
 from converters.target import Target
 from converters.translate import translate
@@ -202,7 +203,7 @@ def _unavailable(record: Record, error: NetworkError, sources: Sources) -> Netwo
 
 def _again(old: Installed, target: Target, sources: Sources) -> Resolved:
     record = old.record
-    if not record.url or record.sha256 is None:
+    if not record.url or (record.sha256 is None and record.revision is None):
         raise UsageError(
             "no-origin",
             f"the record of {record.name} names no source, so it cannot be reinstalled",
@@ -215,7 +216,9 @@ def _again(old: Installed, target: Target, sources: Sources) -> Resolved:
 
 def _of_archive(record: Record, target: Target, sources: Sources) -> Record:
     """Make the record of a wheel from its archive: the installed METADATA may be damaged."""
-    manifest = check_wheel(fetch_archive(record, sources), filename=record.filename)
-    info = WheelInfo.of_record(record, manifest.metadata, record.filename)
+    archive = fetch_archive(record, sources)
+    filename = record.filename if source_of(record.url) is None else archive.name
+    manifest = check_wheel(archive, filename=filename)
+    info = WheelInfo.of_record(record, manifest.metadata, filename)
     fresh = translate(info, target, sources.names)
     return replace(fresh, name=record.name, build=record.build, subdir=record.subdir)

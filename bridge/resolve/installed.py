@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.cache.blobs import sha256_of
-from bridge.errors import BuildError, NetworkError
+from bridge.errors import BuildError, NetworkError, UsageError
 from bridge.faults import faults
 from bridge.fetch.urls import local_path
 from bridge.index.typed import check_expected
@@ -22,6 +22,8 @@ from converters.record import Record
 from converters.wheel import CoreMetadata
 
 __all__ = ["IndexWithInstalled", "InstalledCandidates", "RecordsWithInstalled"]
+
+_GONE = frozenset({"build-needed", "no-project", "git-missing", "git-reference"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ class RecordsWithInstalled:
 class IndexWithInstalled:
     """An `IndexPort` that adds the installed wheels, with their METADATA, and the foreign distributions.
 
-    `gone` maps projects to the URLs that an update should read again and that do not answer.
+    `gone` maps projects to the reason why the URL of an earlier request could not be read again.
     """
 
     def __init__(
@@ -159,10 +161,10 @@ class IndexWithInstalled:
         if project in self._offered.updated:
             try:
                 return self._checked(self._source.file_of_url(url, project))
-            except (NetworkError, BuildError) as error:
-                if isinstance(error, BuildError) and error.id != "build-needed":
+            except (NetworkError, BuildError, UsageError) as error:
+                if not isinstance(error, NetworkError) and error.id not in _GONE:
                     raise
-                self.gone[project] = url
+                self.gone[project] = error.message
         return replace(IndexFile.of_record(installed), url=url)
 
     def _checked(self, file: IndexFile) -> IndexFile:

@@ -145,13 +145,12 @@ def _git(url: str) -> SourceLocation:
         )
     if (parts.hostname or "").startswith("-") or unquote(path).startswith(("-", "/-")):
         raise UnsafeInputError("url-refused", f"a host or path that begins with `-`: {masked(url)}")
-    subdirectory, name, extras, is_editable = _fragment(url, fragment)
+    subdirectory, name, extras, _ = _fragment(url, fragment)
     return SourceLocation(
         kind="git",
         url=parts._replace(path=path).geturl(),
         reference=reference,
         subdirectory=subdirectory,
-        is_editable=is_editable,
         name=name,
         extras=extras,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.builders import make_wheel, tree_digest
 from tests.support.command_line import Bridge
 from tests.support.environments import SITE, Environment
 from tests.support.projects import commit, make_project, make_repository
+from tests.support.servers import Server
 
 
 @pytest.fixture
@@ -211,3 +213,126 @@ def test_hooks_of_a_user_do_not_run(bridge: Bridge, root: Path, tmp_path: Path) 
     ran = bridge("install", "-p", root, f"git+{repository.as_uri()}", environ={"GIT_CONFIG_GLOBAL": str(settings)})
     assert ran.status == 0, ran.err
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_gone_stays_installed(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "mine", "mine")
+    done(bridge, "install", "-p", root, "./mine")
+    project.rename(tmp_path / "elsewhere")
+    told = done(bridge, "update", "-p", root)
+    assert "mine stays: there is no folder" in told
+    done(bridge, "install", "-p", root, "leaf")
+    assert versions(root) == {"mine": "1.0", "leaf": "1.0"}
+
+
+def test_a_damaged_project_is_built_again(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "mine", "mine")
+    make_repository(project)
+    done(bridge, "install", "-p", root, f"git+{project.as_uri()}")
+    (root / SITE / "mine.py").unlink()
+    done(bridge, "audit", "-p", root, "--fix", "--fail-on", "never")
+    check_healthy(bridge, root)
+    assert "VERSION" in (root / SITE / "mine.py").read_text()
+
+
+FILES = {
+    "requirements.txt": "-e ../mine\n",
+    "environment.yml": "dependencies:\n  - pip:\n    - -e ../mine\n",
+    "pyproject.toml": '[project]\nname = "p"\nversion = "1"\ndependencies = ["mine @ {}"]\n',
+    "constrained.txt": "mine @ {} ; python_version > '3'\nleaf==1.0\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_name_folders_from_where_they_lie(bridge: Bridge, root: Path, tmp_path: Path, name: str) -> None:
+    project = make_project(tmp_path / "mine", "mine", requires=["leaf"])
+    (tmp_path / "files").mkdir()
+    file = tmp_path / "files" / name
+    file.write_text(FILES[name].replace("{}", project.as_uri()))
+    done(bridge, "install", "-p", root, "-r", file)
+    assert versions(root) == {"mine": "1.0", "leaf": "1.0"}
+    assert direct_url(root, "mine")["dir_info"] == ({"editable": True} if "-e" in FILES[name] else {})
+
+
+def test_a_link_to_a_repository_is_installed_plainly(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    repository = make_project(tmp_path / "mine", "mine")
+    first = make_repository(repository)
+    (tmp_path / "requirements.txt").write_text(f"-e git+{repository.as_uri()}@{first}#egg=mine\n")
+    for words in (("-r", tmp_path / "requirements.txt"), ("-e", f"git+{repository.as_uri()}")):
+        told = done(bridge, "install", "-p", root, *words)
+        assert "is installed as without -e" in told
+    assert first in json.dumps(direct_url(root, "mine"))
+    assert "VERSION" in (root / SITE / "mine.py").read_text()
+
+
+DYNAMIC = 'dynamic = ["dependencies", "optional-dependencies"]'
+
+
+def test_a_dynamic_project_is_built_for_what_it_requires(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "mine", "mine", requires=["leaf ; os_name == 'posix'"], static=DYNAMIC)
+    path = project / "pyproject.toml"
+    path.write_text(path.read_text() + '[dependency-groups]\ntest = ["leaf"]\n')
+    ran = bridge("install", "-p", root, "--no-build", "-r", path)
+    assert "error[build-needed]" in ran.err
+    told = done(bridge, "install", "-p", root, "-r", path)
+    assert "the requirements of mine are dynamic" in told
+    assert versions(root) == {"leaf": "1.0"}
+    (project / "backend.py").write_text("raise SystemExit('run')\n")
+    assert "are dynamic" not in done(bridge, "install", "-p", root, "-r", path, "--group", "test")
+    ran = bridge("install", "-p", root, "-r", path, "--extra", "none")
+    assert "error[" in ran.err
+
+
+def test_a_project_may_require_what_lies_beside_it(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    other = make_project(tmp_path / "other", "other")
+    make_project(tmp_path / "mine", "mine", requires=[f"other @ {other.as_uri()}"])
+    done(bridge, "install", "-p", root, "./mine")
+    assert versions(root) == {"mine": "1.0", "other": "1.0"}
+    assert direct_url(root, "other") == {"url": other.as_uri(), "dir_info": {}}
+
+
+@pytest.mark.parametrize("scheme", ["file", "git+file"])
+def test_a_wheel_may_not_require_what_lies_here(bridge: Bridge, root: Path, tmp_path: Path, scheme: str) -> None:
+    other = make_project(tmp_path / "other", "other")
+    make_repository(other)
+    make_wheel(tmp_path / "wheels", "greedy", "1.0", requires=[f"other @ {scheme}://{other}"])
+    ran = bridge("install", "-p", root, "greedy")
+    assert ran.status != 0
+    assert "only a person may name a file of this machine" in ran.err
+
+
+def test_sources_are_converted(bridge: Bridge, tmp_path: Path) -> None:
+    repository = make_project(tmp_path / "mine", "mine")
+    make_repository(repository)
+    make_project(tmp_path / "other", "other", requires=["leaf"])
+    done(bridge, "convert", f"git+{repository.as_uri()}", "-o", tmp_path / "one")
+    assert [path.name.partition("-1.0")[0] for path in (tmp_path / "one").rglob("*.conda")] == ["mine"]
+    ran = bridge("convert", "-e", "./other", "-o", tmp_path / "two")
+    assert ran.status == 2
+    assert "cannot be a link" in ran.err
+
+
+def test_credentials_reach_git_and_no_file(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    repository = make_project(tmp_path / "mine", "mine")
+    first = make_repository(repository)
+    with Server() as server:
+        publish(server, repository, credentials=("me", "s3cret-word"))
+        url = server.url.replace("://", "://me:s3cret-word@")
+        done(bridge, "install", "-p", root, f"mine @ git+{url}/mine.git@main")
+        found = direct_url(root, "mine")
+        assert found["url"] == f"{server.url}/mine.git"
+        assert first in json.dumps(found)
+        ran = bridge("install", "-p", root, f"other @ git+{server.url}/mine.git@main")
+        assert ran.status == 10
+        assert "git fetch failed" in ran.err
+    holding = [path for path in tmp_path.rglob("*") if path.is_file() and b"s3cret-word" in path.read_bytes()]
+    assert holding == []
+
+
+def publish(server: Server, repository: Path, credentials: tuple[str, str]) -> None:
+    """Serve a repository by git's dumb protocol: as plain files."""
+    subprocess.run(["git", "-C", repository, "update-server-info"], check=True)
+    for path in (repository / ".git").rglob("*"):
+        if path.is_file():
+            name = path.relative_to(repository / ".git").as_posix()
+            server.add(f"/mine.git/{name}", path.read_bytes(), credentials=credentials)

@@ -33,7 +33,7 @@ def restore(view: View, owner: Owner) -> tuple[str, ...]:
     if owner.distribution is not None:
         return _from_index(view, owner.distribution, "--force-reinstall")
     record = owner.installed.record if owner.installed else None
-    if record is None or not record.url or record.sha256 is None:
+    if record is None or not record.url or (record.sha256 is None and record.revision is None):
         return ()
     return _fix(view)
 

@@ -24,6 +24,8 @@ _USUAL = re.compile(
     r"|import sys; ?exec\(.*coverage|import coverage; ?coverage\.process_startup\(\)"
     r"|import _?distutils_hack"
 )
+# The line by which setuptools links an editable distribution.
+_LINK = re.compile(r"import __editable___?(\w+)_finder; __editable___?\1_finder\.install\(\)\Z")
 # The only line of distutils-precedence.pth, of setuptools since version 60.
 _OF_SETUPTOOLS = (
     "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "
@@ -41,10 +43,12 @@ _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))\Z")
 
 def pth_runs_code(view: View) -> Iterator[Finding]:
     """A `.pth` with a line that python executes at every start, which malicious wheels have used."""
+    linked = {view.claims.answering.get(editable.distribution) for editable in view.inspection.editables} - {None}
     for path, path_file in view.inspection.path_files.items():
         owner, lines = view.owner(path), [line.strip() for line in path_file.code]
         is_setuptools = owner is not None and owner.package == "setuptools" and lines == [_OF_SETUPTOOLS]
-        if not lines or is_setuptools:  # Every environment with setuptools has its file.
+        is_link = owner in linked and all(_LINK.match(line) for line in lines)
+        if not lines or is_setuptools or is_link:  # Every environment with setuptools has its file.
             continue
         unusual = [line for line in path_file.code if not _USUAL.match(line)]
         is_usual = not unusual and (owner is not None or posixpath.basename(path) == "_virtualenv.pth")

@@ -20,7 +20,7 @@ from bridge.convert import channel_index
 from bridge.convert import wheel as conversions
 from bridge.convert.job import Conversion, ConversionTask, Converter, Job, JobResult, perform, perform_all
 from bridge.convert.workers import executor
-from bridge.errors import BridgeError, FaultError
+from bridge.errors import BridgeError, FaultError, UsageError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements import algebra
 from bridge.resolve.candidates.provides import provided_by
@@ -64,8 +64,14 @@ def read_inputs(words: Words, platform: str | None = None, *, is_joint: bool) ->
     :param is_joint: all requirements go into one solve, so each must be readable. Otherwise one that cannot be read
         does not stop the others. Raises `UsageError`.
     """
+    if words.editables:
+        message = "a conda package cannot be a link to a folder"
+        raise UsageError("usage", message, hint=f"name the folder without -e: {words.editables[0]}")
+    # A joint solve takes a project as a requirement, for what it requires.
     projects = tuple(
-        Path(text) for text in words.requirements if Path(text).is_dir() and os.path.basename(text) != text
+        Path(text)
+        for text in words.requirements
+        if not is_joint and Path(text).is_dir() and os.path.basename(text) != text
     )
     texts: Sequence[str] = [text for text in words.requirements if Path(text) not in projects]
     unreadable: tuple[JobResult, ...] = ()
@@ -107,11 +113,14 @@ def convert(
         is_alone=workers.is_here,
     )
     with tempfile.TemporaryDirectory() as scratch:
-        jobs = [] if with_deps else [Job(text=each.text) for each in request.requirements]
         if with_deps:
-            jobs, rows = _closure(request, session)
+            jobs, rows = _closure(request.named(session), session)
             task = replace(task, rows=rows)
-        built, unbuilt = _build(inputs.projects, Path(scratch), session)
+            unbuilt: list[JobResult] = []
+        else:
+            jobs, unbuilt = _jobs(request, session)
+        built, failed = _build(inputs.projects, Path(scratch), session)
+        unbuilt += failed
         jobs = list({job.text: job for job in [*jobs, *built]}.values())
         found = {done.text: done for done in _run(jobs, task, session, workers)}
     done = (*(found[job.text] for job in jobs), *unbuilt, *inputs.unreadable)
@@ -209,6 +218,17 @@ def _died(job: Job, error: BaseException) -> JobResult:
         hint="it may have run out of memory; try fewer jobs at a time",
     )
     return JobResult(text=job.text, error=failure)
+
+
+def _jobs(request: Request, session: Session) -> tuple[list[Job], list[JobResult]]:
+    """A job for each requirement, and a failed result for source code that does not tell its project."""
+    jobs, failed = [], []
+    for requirement in request.requirements:
+        try:
+            jobs += [Job(text=each.text) for each in session.named([requirement])]
+        except BridgeError as error:
+            failed.append(JobResult(text=requirement.text, error=error))
+    return jobs, failed
 
 
 def _closure(wanted: Request, session: Session) -> tuple[list[Job], dict[str, tuple[str, ...]]]:

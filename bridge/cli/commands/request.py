@@ -12,8 +12,9 @@ from bridge.config import Settings
 from bridge.errors import UsageError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
-from bridge.requirements.files.local import direct_requirement
+from bridge.requirements.files.local import NO_LINK, direct_requirement
 from bridge.requirements.files.values import FileRequirements
+from bridge.requirements.metadata import requirements_of
 from bridge.secrets import SECRETS, masked
 
 __all__ = ["Request", "read_request"]
@@ -21,10 +22,15 @@ __all__ = ["Request", "read_request"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The requirements of a command line and its files; `files` also name channels and indexes."""
+    """The requirements of a command line and its files; `files` also name channels and indexes.
+
+    `pythons`: the Requires-Python of dynamic projects; `remarks`: warnings about what was typed.
+    """
 
     requirements: tuple[algebra.Requirement, ...]
     files: tuple[FileRequirements, ...] = ()
+    pythons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def constraints(self) -> tuple[algebra.Requirement, ...]:
@@ -33,7 +39,8 @@ class Request:
     @property
     def requires_python(self) -> str | None:
         """The specifiers of all files; all must hold."""
-        return ",".join(file.requires_python for file in self.files if file.requires_python) or None
+        stated = [file.requires_python for file in self.files if file.requires_python]
+        return ",".join((*stated, *self.pythons)) or None
 
     @property
     def environments(self) -> tuple[str, ...]:
@@ -54,11 +61,21 @@ class Request:
 
     @property
     def warnings(self) -> list[str]:
-        return [warning for file in self.files for warning in file.warnings]
+        return [*self.remarks, *(warning for file in self.files for warning in file.warnings)]
 
     def named(self, session: Session) -> Request:
-        """The same request, with the projects that only source code tells. Raises what building raises."""
-        return replace(self, requirements=session.named(self.requirements))
+        """The same request, with what only source code tells: projects of URLs, requirements of dynamic projects.
+
+        Raises what building raises.
+        """
+        found = list(session.named(self.requirements))
+        specifiers = []
+        for project in (each for file in self.files for each in file.dynamic):
+            session.tell(f"the requirements of {project.name} are dynamic: its build backend is asked for them")
+            metadata = session.index.metadata(session.index.file_of_url(project.url or "", project.name))
+            found += requirements_of(metadata, project.extras)
+            specifiers += [metadata.requires_python] if metadata.requires_python else []
+        return replace(self, requirements=tuple(found), pythons=tuple(specifiers))
 
     def applied(self, settings: Settings) -> Settings:
         """The settings with the channels and indexes of the files; channels given with `-c` come first."""
@@ -128,13 +145,14 @@ def read_request(words: Words, platform: str | None = None) -> Request:
         hint = f"-r pyproject.toml {option}"
         raise UsageError("no-requirements", f"{option} names a part of a file, and no file is named", hint=hint)
     typed = [direct_requirement(text, Path.cwd()) or algebra.parse(text) for text in words.requirements]
-    typed += [_editable(text) for text in words.editables]
+    linked = [_editable(text) for text in words.editables]
+    plain = [masked(each.url or "") for each in linked if not each.text.startswith("-e ")]
     files = tuple(_read(Path(file), words, platform) for file in words.files)
-    requirements = (*typed, *(requirement for file in files for requirement in file.requirements))
-    if not requirements:
+    requirements = (*typed, *linked, *(requirement for file in files for requirement in file.requirements))
+    if not requirements and not any(file.dynamic for file in files):
         where = f" in {', '.join(words.files)}" if words.files else ""
         raise UsageError("no-requirements", f"no requirements{where}", hint="name requirements, or a file with -r")
-    return Request(requirements=requirements, files=files)
+    return Request(requirements=requirements, files=files, remarks=tuple(f"{url} {NO_LINK}" for url in plain))
 
 
 def _editable(text: str) -> algebra.Requirement:

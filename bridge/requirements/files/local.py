@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -23,7 +23,7 @@ from bridge.sdists.names import parse_sdist_name
 from bridge.secrets import masked
 from converters.wheel import parse_wheel_name
 
-__all__ = ["direct_requirement"]
+__all__ = ["NO_LINK", "direct_requirement"]
 
 _FILES = (".whl", ".tar.gz", ".zip")
 _PACKAGES = (".conda", ".tar.bz2")
@@ -36,6 +36,7 @@ _SEMICOLON = re.compile(r"\s+;\s*|;\s+|;\Z|;")
 _MAX_SEMICOLONS = 16  # of a URL
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _VERSION_CONTROL = re.compile(r"(?:git|hg|svn|bzr)\+\S")
+NO_LINK = "is installed as without -e: bridge keeps no working copy of a repository"
 _NAME_HINT = "write NAME @ URL, with the URL of a wheel, a source distribution, an archive of sources or a repository"
 
 
@@ -161,8 +162,10 @@ def _of_source(parts: _Parts, url: str, source: SourceLocation | None = None) ->
     assert source is not None
     if parts.is_editable and source.kind == "archive":
         raise _wrong(parts.text, "an archive cannot be editable", "omit -e, or unpack it and name the folder")
+    if parts.is_editable:
+        parts = replace(parts, is_editable=False)  # there is no working copy that a link could lead to
     if source.extras and not parts.extras:  # pip's old `#egg=NAME[EXTRA]`
-        parts = _Parts.of(f"{source.name}{source.extras} @ {url}", is_editable=parts.is_editable)
+        parts = replace(parts, name=source.name, extras=source.extras)
     return parts.requirement(url, source.name or canonicalize_name(parts.name))
 
 

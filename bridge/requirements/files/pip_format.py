@@ -11,11 +11,12 @@ from pathlib import Path
 from bridge.config.builds import formats_of
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
-from bridge.requirements.files.local import direct_requirement
+from bridge.requirements.files.local import NO_LINK, direct_requirement
 from bridge.requirements.files.missing_paths import missing_path
 from bridge.requirements.files.pip_options import OptionParser, split_options
 from bridge.requirements.files.text import read_text
 from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
+from bridge.secrets import masked
 
 __all__ = ["PipLines", "read_constraints", "read_pip_file"]
 
@@ -142,6 +143,8 @@ class PipLines:
             if is_constraint:
                 raise wrong(path, where, f"a constraint cannot be editable: {value}", hint="omit -e")
             self.requirements.append(self._parse(value, path, where, is_editable=True))
+            if not self.requirements[-1].text.startswith("-e "):
+                self.warnings.append(f"{path}: {masked(value)} {NO_LINK}")
             self._without_hash.append((path, where, value))
         if "hash" in given:
             raise wrong(path, where, "--hash without a requirement before it")

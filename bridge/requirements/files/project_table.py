@@ -27,7 +27,7 @@ PROJECT = Section(
         "dependencies": honoured("what the project requires"),
         "optional-dependencies": honoured("its extras, where `--extra` asks for them"),
         "requires-python": honoured("the python must fit"),
-        "dynamic": honoured("refused where it names dependencies"),
+        "dynamic": honoured("dependencies and extras that it names are read from the metadata, which a build tells"),
         "name": honoured("an extra may name others through it"),
         **dict.fromkeys(
             (
@@ -65,6 +65,19 @@ class Project:
         if not isinstance(optional, dict):
             raise wrong(path, _EXTRAS, "a table was expected")
         self._extras = {canonicalize_name(extra): (extra, value) for extra, value in optional.items()}
+
+    def is_dynamic(self, extras: Sequence[str]) -> bool:
+        """Return whether only a build tells what the project requires with these extras."""
+        unknown = any(canonicalize_name(extra) not in self._extras for extra in extras)
+        return "dependencies" in self._dynamic or (unknown and "optional-dependencies" in self._dynamic)
+
+    def itself(self, extras: Sequence[str]) -> Requirement:
+        """Return the requirement of the project in its folder."""
+        if self._name is None:
+            raise wrong(self._path, "project.name", "a project has a name (PEP 621)")
+        bracketed = f"[{','.join(extras)}]" if extras else ""
+        url = self._path.absolute().parent.as_uri()
+        return fields.pypi(f"{self._name}{bracketed} @ {url}", self._path, "project.name")
 
     def requirements(self, extras: Sequence[str], *, is_whole: bool = True) -> Iterator[Requirement]:
         """Yield what the project requires (unless `is_whole` is false), and what these extras of its own do."""

@@ -77,6 +77,7 @@ class _Pyproject:
         self._path = path
         self._chosen = chosen
         self._warnings: list[str] = []
+        self._dynamic: list[Requirement] = []
         self._document = TOP.check(document, path, "", self._warnings)
         self._tools = TOOLS.check(self._document.get("tool", {}), path, "tool", self._warnings)
         table = self._document.get("project")
@@ -107,7 +108,7 @@ class _Pyproject:
         if "pixi" in tools:
             parts.append(self._pixi(tools["pixi"]))
         found = combined(parts)
-        return replace(found, warnings=(*self._warnings, *found.warnings))
+        return replace(found, dynamic=tuple(self._dynamic), warnings=(*self._warnings, *found.warnings))
 
     @property
     def _has_dependencies(self) -> bool:
@@ -153,7 +154,11 @@ class _Pyproject:
         is_poetry = "poetry" in self._tools and not self._has_dependencies
         if self._table is not None and self._is_asked and not is_poetry and (has_default or extras):
             mine = [extra for extra in extras if canonicalize_name(extra) not in poetry.extras]
-            yield from Project(self._path, self._table).requirements(mine, is_whole=has_default)
+            project = Project(self._path, self._table)
+            if has_default and project.is_dynamic(mine):
+                self._dynamic.append(project.itself(mine))
+            else:
+                yield from project.requirements(mine, is_whole=has_default)
         known = {canonicalize_name(name) for name in groups}
         standard = [name for name in named if canonicalize_name(name) in known or name not in poetry.groups]
         yield from Groups(self._path, groups).requirements(standard)

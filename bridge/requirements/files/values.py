@@ -19,6 +19,7 @@ __all__ = ["Chosen", "FileRequirements", "combined", "unique", "wrong"]
 class FileRequirements:
     """What one file asks for, in its order, without repetitions.
 
+    :param dynamic: projects by their folder; what their metadata requires is asked for, and only a build tells it.
     :param constraints: must hold for a project if it is installed at all (pip's `-c`).
     :param name: of the environment. `channels`: highest priority first.
     :param index_url: replaces the configured indexes; `extra_index_urls` and `find_links` are added, `no_index`
@@ -37,6 +38,7 @@ class FileRequirements:
     """
 
     requirements: tuple[Requirement, ...] = ()
+    dynamic: tuple[Requirement, ...] = ()
     constraints: tuple[Requirement, ...] = ()
     name: str | None = None
     channels: tuple[str, ...] = ()
@@ -108,6 +110,7 @@ def combined(parts: Sequence[FileRequirements]) -> FileRequirements:
     for part in parts[1:]:
         found = FileRequirements(
             requirements=unique((*found.requirements, *part.requirements)),
+            dynamic=(*found.dynamic, *part.dynamic),
             constraints=unique((*found.constraints, *part.constraints)),
             name=found.name or part.name,
             channels=tuple(dict.fromkeys((*found.channels, *part.channels))),

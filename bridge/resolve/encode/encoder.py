@@ -164,7 +164,7 @@ class Encoder:
         is_wheel = requirement.bound == "wheel" or requirement.url is not None
         owner = space.wheels(project) if is_wheel else self.owner(project)
         if requirement.url:
-            add_url(space, self.assumptions, owner, requirement, is_root=not source)
+            add_url(space, self.assumptions, owner, requirement, source)
         fact = fact.onto(owner)
         demand = space.attach(Demand(source, owner, requirement, fact, is_optional))
         if space.is_known[owner]:

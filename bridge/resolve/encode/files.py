@@ -11,7 +11,8 @@ from bridge.resolve.encode.assumptions import GROWN, Assumptions, meeting_files
 from bridge.resolve.encode.facts import RequiresPython, Tags
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import VariableId
-from bridge.resolve.store import Clause
+from bridge.resolve.store import Clause, Term
+from bridge.sdists.location import source_of
 
 __all__ = ["add_url", "bind_to_pythons", "require_pythons"]
 
@@ -42,18 +43,20 @@ def require_pythons(space: Space, variable: VariableId, bits: int, text: str) ->
 
 
 def add_url(
-    space: Space, assumptions: Assumptions, variable: VariableId, requirement: Requirement, *, is_root: bool
+    space: Space, assumptions: Assumptions, variable: VariableId, requirement: Requirement, source: tuple[Term, ...]
 ) -> None:
-    """Add the file of a URL to its project; if the user requests it, it is the only candidate.
+    """Add the file of a URL to its project; if the user requests it (no `source`), it is the only candidate.
 
-    Raises `UsageError` (`no-index`) without an index, and `UnsafeInputError` (`url-refused`) if a package, not the
-    user, names a local file.
+    Raises `UsageError` (`no-index`) without an index, and `UnsafeInputError` (`url-refused`) if a package names a local
+    file, and neither the user nor a folder that the user named does.
     """
     assert requirement.url is not None
     catalog = space.catalog
     if catalog.index is None:
         raise UsageError("no-index", f"{requirement.text}: a URL needs the package index, which is switched off")
-    if not is_root and requirement.url.startswith(("file:", "git+file:")):
+    is_root = not source
+    is_local = requirement.url.startswith(("file:", "git+file:"))
+    if is_local and source and not _is_of_folder(space, source[0]):
         raise UnsafeInputError("url-refused", f"{requirement.text}: only a person may name a file of this machine")
     meaning, name = space.meanings[variable], space.variables[variable].key
     file = catalog.index.file_of_url(requirement.url, name)
@@ -70,3 +73,12 @@ def add_url(
         for demand in map(space.demands.__getitem__, space.onto[variable]):
             if demand.requirement is not None and not meeting_files(wider, demand.requirement) & bit:
                 space.store.add(Clause((*demand.source, (variable, bit)), demand.fact))
+
+
+def _is_of_folder(space: Space, term: Term) -> bool:
+    """Whether the candidates that require something are folders of source code, which only a user can have named."""
+    variable, bits = term
+    project = space.meanings[variable].project
+    files = [] if project is None else [file for place, file in enumerate(project.files) if bits & 2 << place]
+    sources = [source_of(file.url) for file in files]
+    return bool(sources) and all(source is not None and source.kind == "directory" for source in sources)

@@ -69,10 +69,13 @@ class BuiltWheels:
                 tree, action, work=work, settings=self._settings, requirements=requirements, tell=self._tell
             )
 
-        return self._made(_key(f"{action}\n{revision}"), tree.label, build)
+        # The build of an editable wheel may leave parts of it in the folder, which someone may have removed since.
+        return self._made(_key(f"{action}\n{revision}"), tree.label, build, is_fresh=action == "editable")
 
-    def _made(self, key: str, label: str, build: Callable[[Path, Requirements], Path]) -> Path:
-        known = None if self._settings.no_build else self._find(key)
+    def _made(
+        self, key: str, label: str, build: Callable[[Path, Requirements], Path], *, is_fresh: bool = False
+    ) -> Path:
+        known = None if self._settings.no_build or is_fresh else self._find(key)
         if known is not None:
             return known
         if key in self._building:

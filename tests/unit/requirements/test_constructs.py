@@ -160,7 +160,7 @@ VALUES: dict[str, dict[str, str]] = {
         "dependencies": "['x']",
         "optional-dependencies": "!1",
         "requires-python": "'>=3'",
-        "dynamic": "!['dependencies']",
+        "dynamic": "['dependencies']\nname = 'p'",
         "name": "!",
     },
     "dependency-groups entry": {"include-group": "'y'"},

@@ -474,7 +474,14 @@ def test_a_group_needs_nothing_of_a_dynamic_project(tmp_path: Path) -> None:
     text = '[project]\nname = "p"\ndynamic = ["version", "dependencies"]\n[dependency-groups]\ntest = ["pytest"]\n'
     path = write(tmp_path, "pyproject.toml", text)
     assert texts(read(path, groups=["test"])) == ["pytest"]
-    refuse(path, "project.dynamic")
+    assert [each.text for each in read(path).dynamic] == [f"p @ {tmp_path.as_uri()}"]
+
+
+@pytest.mark.parametrize(("field", "extras"), [("dependencies", []), ("optional-dependencies", ["a"])])
+def test_what_only_a_build_tells_is_left_to_it(tmp_path: Path, field: str, extras: list[str]) -> None:
+    found = read(write(tmp_path, "pyproject.toml", DYNAMIC.format(f'"{field}"')), extras=extras)
+    assert found.requirements == ()
+    assert [(each.name, each.extras, each.url) for each in found.dynamic] == [("p", tuple(extras), tmp_path.as_uri())]
 
 
 def test_conditions_of_extras_add_up(tmp_path: Path) -> None:
@@ -505,8 +512,6 @@ PROJECT_ERRORS: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...]]] = {
     "deep": ("a = " + "[" * 10_000, {}, ("not TOML",)),
     "no project": ("[tool.hatch]\nname = 'x'\n", {}, ("no [project] table", "PEP 621")),
     "project is no table": ("project = 1\n", {}, ("project", "table")),
-    "dynamic dependencies": (DYNAMIC.format('"dependencies"'), {}, ("project.dynamic", "python -m build")),
-    "dynamic extras": (DYNAMIC.format('"optional-dependencies"'), {"extras": ["a"]}, ("project.dynamic",)),
     "dependencies as a text": ('[project]\ndependencies = "x"\n', {}, ("project.dependencies", "list")),
     "dependencies as a table": ('[project.dependencies]\nx = "1"\n', {}, ("project.dependencies", "list")),
     "a dependency that is a number": ("[project]\ndependencies = [1]\n", {}, ("project.dependencies[0]", "text")),

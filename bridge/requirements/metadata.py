@@ -1,0 +1,71 @@
+"""The requirements in a project's metadata, with some of its extras, as requirements of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from packaging.requirements import Requirement as Pep508
+from packaging.utils import canonicalize_name
+
+from bridge.errors import UsageError
+from bridge.requirements.algebra import Requirement, parse_pypi
+from converters.wheel import CoreMetadata
+
+__all__ = ["requirements_of"]
+
+_EXTRA = re.compile(
+    r"\bextra (?P<operator>[=!]=) \"(?P<extra>[^\"]*)\"|\"(?P<first>[^\"]*)\" (?P<reverse>[=!]=) extra\b"
+)
+_TRUE, _FALSE = 'python_version >= "0"', 'python_version < "0"'
+_PARENTHESES = re.compile(r"\([^()]*\)")
+_BESIDE_TRUE = re.compile(rf" and {re.escape(_TRUE)}|{re.escape(_TRUE)} and ")
+
+
+def requirements_of(metadata: CoreMetadata, extras: Sequence[str]) -> tuple[Requirement, ...]:
+    """Return what a project requires with these extras, and with those that they ask of the project itself.
+
+    Texts that are no PEP 508 are left out, as in a solve. Raises `UsageError` (`unknown-extra`).
+    """
+    wanted: list[str] = list(dict.fromkeys(map(canonicalize_name, extras)))
+    unknown = next((extra for extra in wanted if extra not in metadata.provides_extra), None)
+    if unknown is not None:
+        known = ", ".join(metadata.provides_extra) or "none"
+        raise UsageError("unknown-extra", f"{metadata.name} has no extra {unknown!r}", context=(f"extras: {known}",))
+    active: set[str] = set()
+    while set(wanted) - active:
+        active = set(wanted)
+        for requirement in _read(metadata, active):
+            if requirement.name == metadata.name:
+                wanted += [extra for extra in requirement.extras if extra not in wanted]
+    found = (each for each in _read(metadata, active) if each.name != metadata.name)
+    return tuple({each.text: each for each in found}.values())
+
+
+def _read(metadata: CoreMetadata, extras: set[str]) -> Iterator[Requirement]:
+    for text in metadata.requires_dist:
+        try:
+            parsed = Pep508(text)
+            marker = (
+                "" if parsed.marker is None else _EXTRA.sub(lambda found: _truth(found, extras), str(parsed.marker))
+            )
+            if _never_holds(marker):
+                continue
+            parsed.marker = None
+            marker = "" if marker == _TRUE else _BESIDE_TRUE.sub("", marker)
+            yield parse_pypi(f"{parsed} ; {marker}" if marker else str(parsed))
+        except (ValueError, RecursionError, UsageError):
+            continue
+
+
+def _never_holds(marker: str) -> bool:
+    """Whether a marker demands what is false: outside of parentheses it has no `or` beside it."""
+    while (bare := _PARENTHESES.sub("", marker)) != marker:
+        marker = bare
+    return _FALSE in marker and " or " not in marker
+
+
+def _truth(found: re.Match[str], extras: set[str]) -> str:
+    extra = canonicalize_name(found["extra"] if found["extra"] is not None else found["first"])
+    is_equal = (found["operator"] or found["reverse"]) == "=="
+    return _TRUE if (extra in extras) == is_equal else _FALSE
