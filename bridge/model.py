@@ -48,6 +48,7 @@ class IndexFile:
     :param upload_time: in milliseconds since the epoch.
     :param revision: of source code, as in `Record`.
     :param expected: the sha256 of which the request requires one (pip's `--hash`); empty: any will do.
+    :param is_of_channel: a conda channel lists it (CEP 48), which is its origin.
     """
 
     project: str
@@ -62,6 +63,7 @@ class IndexFile:
     upload_time: int | None = None
     has_metadata: bool = False
     metadata_sha256: str | None = None
+    is_of_channel: bool = False
     revision: str | None = None
     expected: tuple[str, ...] = ()
 
@@ -84,6 +86,7 @@ class IndexFile:
             yanked=record.yanked,
             upload_time=record.timestamp,
             revision=record.revision,
+            is_of_channel=record.is_of_channel,
         )
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,7 +40,7 @@ class Provided:
 class NameMap:
     """An immutable table of conda name → PyPI names. `source` says where it was read."""
 
-    __slots__ = ("_defaults", "_providers", "_rows", "rejected", "source")
+    __slots__ = ("_defaults", "_lookup", "_providers", "_rows", "rejected", "source")
 
     def __init__(
         self, table: Mapping[str, object], source: str, *, defaults: Mapping[str, Sequence[str]] | None = None
@@ -62,6 +63,7 @@ class NameMap:
                 rows[str(conda_name).lower()] = row
         added = {name: tuple(row) for name, row in (defaults or {}).items() if name not in rows}
         self._defaults = frozenset(added)
+        self._lookup: Callable[[str], tuple[str, ...] | None] = lambda _: None
         rows |= added
         self._rows = rows
         self.source = source
@@ -77,6 +79,7 @@ class NameMap:
     ) -> tuple[dict[str, Sequence[str]], dict[str, Sequence[str]]]:
         """Return the rows of these names and the rows that list these projects, as (table, defaults)."""
         rows = {name: row for name, row in self._rows.items() if name in names or not set(row).isdisjoint(projects)}
+        rows |= {name: row for name in names if name not in rows and (row := self._lookup(name)) is not None}
         table: dict[str, Sequence[str]] = {name: row for name, row in rows.items() if name not in self._defaults}
         return table, {name: row for name, row in rows.items() if name in self._defaults}
 
@@ -91,7 +94,13 @@ class NameMap:
 
     def row(self, conda_name: str) -> tuple[str, ...] | None:
         """Return the projects listed for a conda name; `()`: known to provide none; `None`: no row."""
-        return self._rows.get(conda_name)
+        return self._rows[conda_name] if conda_name in self._rows else self._lookup(conda_name)
+
+    def with_lookup(self, lookup: Callable[[str], tuple[str, ...] | None]) -> NameMap:
+        """Return the same map, which asks `lookup` for the names that it lacks."""
+        more = copy(self)
+        more._lookup = lookup
+        return more
 
     def providers(self, project: str) -> tuple[str, ...]:
         """Return the conda names whose row lists `project` (normalised), sorted."""

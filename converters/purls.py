@@ -15,23 +15,34 @@ __all__ = ["WheelOrigin", "origin_of_wheel", "wheel_purl"]
 class WheelOrigin:
     """The project and file name in a wheel's purl.
 
-    `index`: the URL of the Simple API, or empty; `revision`: that of the source code it was built from, or empty.
+    Each may be empty: `index`, the URL of the Simple API; `channel`, that of the conda channel; `revision`, that of the
+    source code it was built from.
     """
 
     project: str
     filename: str
     index: str = ""
+    channel: str = ""
     revision: str = ""
 
 
 def wheel_purl(
-    project: str, version: str, filename: str = "", index: str = "", *, revision: str = "", vcs_url: str = ""
+    project: str,
+    version: str,
+    filename: str = "",
+    index: str = "",
+    *,
+    channel: str = "",
+    revision: str = "",
+    vcs_url: str = "",
 ) -> str:
     """Return `pkg:pypi/PROJECT@VERSION?file_name=…&repository_url=…`, without qualifiers that have no value.
 
+    `channel` is the conda channel that lists the wheel, in place of an index.
+
     The qualifiers are sorted by name, as the canonical form requires.
     """
-    values = {"file_name": filename, "repository_url": index.rstrip("/")}
+    values = {"channel": channel.rstrip("/"), "file_name": filename, "repository_url": index.rstrip("/")}
     values |= {"revision": revision, "vcs_url": vcs_url}
     qualifiers = "&".join(f"{key}={quote(value, safe=':/')}" for key, value in values.items() if value)
     return f"pkg:pypi/{project}@{quote(version, safe='')}{'?' if qualifiers else ''}{qualifiers}"
@@ -46,5 +57,6 @@ def origin_of_wheel(purls: Iterable[str]) -> WheelOrigin | None:
         if head.startswith("pkg:pypi/") and filename.endswith(".whl") and "/" not in filename:
             project = head.removeprefix("pkg:pypi/").partition("@")[0]
             index, revision = qualifiers.get("repository_url", ""), qualifiers.get("revision", "")
-            return WheelOrigin(project=project, filename=filename, index=index, revision=revision)
+            channel = qualifiers.get("channel", "")
+            return WheelOrigin(project=project, filename=filename, index=index, channel=channel, revision=revision)
     return None

@@ -27,6 +27,7 @@ class Record:
     :param purls: those in the artifact's own record.
     :param timestamp: milliseconds since the epoch; for a wheel the upload time.
     :param origin: the URL of the channel or index.
+    :param is_of_channel: a wheel that a conda channel lists (CEP 48), which is its origin.
     :param yanked: the reason (PEP 592), `""` if none is given; `None`: not yanked.
     :param revision: of source code: the commit in a git repository, or the sha256 of a folder's files.
     :param others: keys of a conda record that bridge does not interpret, kept for conda-meta.
@@ -57,6 +58,7 @@ class Record:
     yanked: str | None = None
     license: str | None = None
     python_site_packages_path: str | None = None
+    is_of_channel: bool = False
     revision: str | None = None
     others: tuple[tuple[str, object], ...] = field(default=(), compare=False, repr=False)
 

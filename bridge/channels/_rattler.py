@@ -34,6 +34,7 @@ from rattler import (
     install,
 )
 from rattler.package_streaming import download_and_extract
+from rattler.repo_data import PackageFormatSelection
 
 from bridge.channels import limits
 from bridge.channels.panics import is_panic
@@ -109,11 +110,12 @@ class WholeRepodata:
             self._file = SparseRepoData(Channel(channel), subdir, path)
 
     def records(self, name: str) -> list[dict[str, object]]:
-        """The records of a name as JSON objects; `.conda` wins over `.tar.bz2`."""
+        """The records of a name as JSON objects, those of wheels too (CEP 48); `.conda` wins over `.tar.bz2`."""
         if not _NAME.match(name):
             return []
         with self._lock, _raising(self._invalid):
-            return [json.loads(record.to_json()) for record in self._file.load_records(PackageName(name))]
+            records = self._file.load_records(PackageName(name), PackageFormatSelection.PREFER_CONDA_WITH_WHL)
+            return [json.loads(record.to_json()) for record in records]
 
     def names(self) -> list[str]:
         """The names of all packages."""

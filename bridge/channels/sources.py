@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bridge.channels._rattler import channel_url
 from bridge.channels.host import HOST, HostChannel
 from bridge.channels.repodata import Repodata
+from bridge.channels.wheels import ChannelWheel, unique
 from bridge.config.channel_names import ChannelNames, ends_with
 from bridge.config.credentials import StoredCredentials
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
@@ -219,6 +220,31 @@ class Channels:
         read = self._repodata.remembered(name) if self._is_strict and "_repodata" in self.__dict__ else ()
         served = {record.origin for record in self.records(name)} if read else ()
         return tuple(record for record in read if record.origin not in served)
+
+    def wheels(self, names: Iterable[str]) -> tuple[ChannelWheel, ...]:
+        """The wheels that channels list under these conda names (CEP 48): of the first channel that has any.
+
+        Raises as `prefetch`.
+        """
+        wanted = tuple(names)
+        self.prefetch(wanted)
+        found = [wheel for name in wanted for wheel in self._repodata.wheels(name)]
+        ranked = sorted(found, key=lambda wheel: self._order.get(wheel.file.origin, len(self._order)))
+        reached = {origin for name in wanted for origin in self._reached.get(name, ())}
+        return unique(
+            wheel for wheel in ranked if not self._is_strict or wheel.file.origin in {ranked[0].file.origin, *reached}
+        )
+
+    def lists_wheels(self, name: str, origins: Collection[str]) -> bool:
+        """Whether one of these channels lists wheels under a conda name. Raises as `prefetch`."""
+        self.prefetch([name])
+        return any(wheel.file.origin in origins for wheel in self._repodata.wheels(name))
+
+    def wheel_projects(self, name: str) -> tuple[str, ...] | None:
+        """The project of a conda name under which channels list wheels and no package; `None` for any other name."""
+        if "_repodata" not in self.__dict__ or self._repodata.remembered(name):
+            return None
+        return tuple(dict.fromkeys(wheel.file.project for wheel in self._repodata.wheels(name))) or None
 
     def known(self, records: Iterable[Record]) -> dict[str, Record]:
         """The channels' records of these packages, by identity, from what was already read."""

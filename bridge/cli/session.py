@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from bridge.requirements import algebra
     from bridge.requirements.wanted import Wanted
     from bridge.resolve import Catalog, Options
+    from bridge.resolve.channel_wheels import IndexWithChannels
     from bridge.resolve.installed import InstalledCandidates
     from bridge.resolve.recording import Recorder
+    from bridge.resolve.sources import IndexPort
     from converters.names import NameMap
     from converters.target import Target
 
@@ -71,6 +73,7 @@ class Session:
         self.warnings: list[str] = []
         self.tell = tell or self.warnings.append
         self._opened: list[Channels] = []
+        self.channel_index: IndexWithChannels | None = None
 
     def __enter__(self) -> Session:  # noqa: PYI034 - `typing.Self` is of Python 3.11
         return self
@@ -175,7 +178,7 @@ class Session:
         counted: dict[str, int] = {}
         for installed in state.installed:
             origin = installed.record.origin
-            if installed.record.ecosystem == "conda" and is_channel(origin):
+            if (installed.record.ecosystem == "conda" or installed.record.is_of_channel) and is_channel(origin):
                 counted[origin] = counted.get(origin, 0) + 1
         return tuple(sorted(counted, key=lambda origin: (origin == "host", -counted[origin], origin)))
 
@@ -274,8 +277,13 @@ class Session:
         from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates, RecordsWithInstalled
 
         offered = offered or InstalledCandidates()
-        has_index = self._has_index or offered.has_wheels or has_urls
-        index = IndexWithInstalled(self.index, offered, hashes) if has_index else None
+        index: IndexPort | None = self.index if self._has_index or offered.has_wheels or has_urls else None
+        if channels.urls != ("host",):
+            from bridge.cli.wheel_channels import with_channels
+
+            self.channel_index = index = with_channels(index or self.index, channels, names, self.settings)
+            names = names.with_lookup(channels.wheel_projects)
+        index = IndexWithInstalled(index, offered, hashes) if index is not None else None
         return Catalog(RecordsWithInstalled(channels, offered.records), index, self.target, names, self.options())
 
     def resolve(
@@ -346,7 +354,11 @@ class Session:
 
         origins = {record.origin for record in (offered.records if offered is not None else ())}
         before = channels.urls
-        bound = bound_to_channels(requirements, lambda name, clause: channels.reach(name, clause, offered=origins))
+        bound = bound_to_channels(
+            requirements,
+            lambda name, clause: channels.reach(name, clause, offered=origins),
+            channels.lists_wheels,
+        )
         if added := ", ".join(map(masked, channels.texts[len(before) :])):
             self.tell_once([f"added after the other channels, because a requirement names it: {added}"])
         return bound

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from bridge.cli.wheel_channels import differences
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.fetch.urls import local_path
 from bridge.index import Index
@@ -12,6 +13,7 @@ from bridge.model import Resolution
 from bridge.requirements import algebra
 from bridge.requirements.wanted import Wanted
 from bridge.resolve import Catalog
+from bridge.resolve.channel_wheels import IndexWithChannels
 from bridge.resolve.explain.indexes import Indexes, with_other_indexes
 from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates
 from bridge.resolve.near_names import KnownNames, with_near_names
@@ -37,6 +39,7 @@ class RunPort(Protocol):
 
     settings: Settings
     warnings: list[str]
+    channel_index: IndexWithChannels | None
 
     @property
     def client(self) -> Client: ...
@@ -69,6 +72,7 @@ def checked(
     index = run.used_index
     missing, statuses = (index.missing, index.statuses) if index is not None else ((), {})
     run.tell_once([f"--find-links: there is no {location}" for location in missing])
+    run.tell_once(differences(found, run.channel_index))
     undated = undated_warning(found, catalog.options.cooldown, installed)
     run.tell_once([*solution_warnings(found, statuses, installed), *([undated] if undated else [])])
     return found

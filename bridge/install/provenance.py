@@ -155,10 +155,11 @@ def _purls(record: Record) -> list[str]:
     first, *others = record.pypi_names or (record.name,)
     directory = public(record.url).partition("#")[0].rpartition("/")[0]
     is_index = "://" in record.origin and record.origin.rstrip("/") != directory  # Readers derive the directory.
-    index = public(record.origin) if is_index else ""
+    index = public(record.origin) if is_index and not record.is_of_channel else ""
+    channel = public(record.origin) if record.is_of_channel else ""
     revision, source = record.revision or "", source_of(record.url)
     vcs_url = pinned(record.url, revision) if source is not None and source.kind == "git" else ""
-    own = wheel_purl(first, record.version, record.filename, index, revision=revision, vcs_url=vcs_url)
+    own = wheel_purl(first, record.version, record.filename, index, channel=channel, revision=revision, vcs_url=vcs_url)
     return [own, *(wheel_purl(name, record.version) for name in others)]
 
 

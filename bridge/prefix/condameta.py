@@ -130,13 +130,20 @@ def _wheel(record: Record) -> Record:
         filename = found.filename if found else unquote(last) if last.endswith(".whl") else filename
     origin = record.origin
     if origin == NO_CHANNEL:
-        origin = found.index.rstrip("/") if found and found.index else "" if found and found.revision else parent
+        named = (found.channel or found.index).rstrip("/") if found else ""
+        origin = named or ("" if found and found.revision else parent)
     names = record.pypi_names
     if found:  # The project of the file comes first.
         names = tuple(dict.fromkeys((canonicalize_name(found.project), *names)))
     revision = found.revision or None if found else None
     return replace(
-        record, ecosystem="wheel", filename=filename, origin=public(origin), pypi_names=names, revision=revision
+        record,
+        ecosystem="wheel",
+        filename=filename,
+        origin=public(origin),
+        pypi_names=names,
+        revision=revision,
+        is_of_channel=bool(found and found.channel),
     )
 
 

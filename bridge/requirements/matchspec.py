@@ -58,7 +58,12 @@ class CondaSpec:
     @property
     def names_a_build(self) -> bool:
         """Whether only a conda record can meet it: a wheel has no build, channel or subdir."""
-        return bool(self.build or self.build_number or self.channel or self.subdir or self.artifact)
+        return bool(self.channel or self.names_a_file)
+
+    @property
+    def names_a_file(self) -> bool:
+        """Whether it has clauses that no wheel of a channel has: build, subdir, or on the file."""
+        return bool(self.build or self.build_number or self.subdir or self.artifact)
 
     @property
     def url(self) -> str | None:
@@ -80,6 +85,10 @@ class CondaSpec:
             return False
         if self.subdir is not None and subdir != self.subdir:
             return False
+        return self.accepts_channel(origin)
+
+    def accepts_channel(self, origin: str) -> bool:
+        """Match the channel clause. `origin` is the channel's URL or name."""
         if self.channel is None:
             return True
         return origin in self.origins if self.origins else ends_with(origin, self.channel)

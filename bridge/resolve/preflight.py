@@ -34,22 +34,35 @@ _WORD = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 
 
 def bound_to_channels(
-    requirements: Iterable[Requirement], reach: Callable[[str, str], frozenset[str]]
+    requirements: Iterable[Requirement],
+    reach: Callable[[str, str], frozenset[str]],
+    lists_wheels: Callable[[str, frozenset[str]], bool] = lambda *_: False,
 ) -> tuple[Requirement, ...]:
     """Return the requirements, each channel clause with the origins of the channels that it names.
 
     :param reach: (conda name, channel clause) → those origins; it lets these channels serve the name.
+    :param lists_wheels: (conda name, origins) → whether these channels list wheels under the name; then a clause on the
+        channel alone does not bind it to conda.
     """
     return tuple(
-        requirement if requirement.conda is None else replace(requirement, conda=_bound(requirement.conda, reach))
+        requirement if requirement.conda is None else _bound(requirement, requirement.conda, reach, lists_wheels)
         for requirement in requirements
     )
 
 
-def _bound(spec: CondaSpec, reach: Callable[[str, str], frozenset[str]]) -> CondaSpec:
+def _bound(
+    requirement: Requirement,
+    spec: CondaSpec,
+    reach: Callable[[str, str], frozenset[str]],
+    lists_wheels: Callable[[str, frozenset[str]], bool],
+) -> Requirement:
     if spec.url is not None:
         reach(spec.name, spec.url.rsplit("/", 2)[0])  # the package's record has to be read
-    return spec if spec.channel is None else replace(spec, origins=reach(spec.name, spec.channel))
+    if spec.channel is None:
+        return requirement
+    origins = reach(spec.name, spec.channel)
+    is_free = not spec.names_a_file and not requirement.text.startswith("conda:") and lists_wheels(spec.name, origins)
+    return replace(requirement, conda=replace(spec, origins=origins), bound=None if is_free else requirement.bound)
 
 
 def with_hidden_records(

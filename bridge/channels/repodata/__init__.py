@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from bridge.channels._rattler import WholeRepodata
 from bridge.channels.repodata import remote
 from bridge.channels.repodata.base_urls import check_bases, is_plain
+from bridge.channels.wheels import ChannelWheel, channel_wheel, is_wheel
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.responses import offline_error
 from bridge.fetch.urls import check_link, local_path
@@ -69,6 +70,7 @@ class Repodata:
         )
         self._sources: dict[_Subdir, _SubdirRecords] | None = None
         self._records: dict[str, tuple[Record, ...]] = {}
+        self._wheels: dict[str, tuple[ChannelWheel, ...]] = {}
         self.rejected: list[str] = []
 
     def close(self) -> None:
@@ -92,9 +94,12 @@ class Repodata:
         is_local = all(isinstance(source, _WholeSubdir) for _, source, _ in jobs)
         loaded = list(map(_load, jobs)) if is_local or len(jobs) == 1 else self._client().map(_load, jobs)
         collected: dict[str, list[Record]] = {name: [] for name in wanted}
+        wheels: dict[str, list[ChannelWheel]] = {name: [] for name in wanted}
         for (place, _, name), documents in zip(jobs, loaded, strict=True):
-            collected[name] += self._parse(place, name, documents)
+            collected[name] += self._parse(place, name, (each for each in documents if not is_wheel(each)))
+            wheels[name] += self._parse_wheels(place, name, filter(is_wheel, documents))
         self._records.update({name: tuple(records) for name, records in collected.items()})
+        self._wheels.update({name: tuple(found) for name, found in wheels.items() if found})
 
     def records(self, name: str) -> tuple[Record, ...]:
         """The records of one name in channel order; `()` if no channel has it."""
@@ -107,6 +112,10 @@ class Repodata:
         if self._sources is None:
             self._sources = self._opened()
         return frozenset(name for source in self._sources.values() for name in source.names())
+
+    def wheels(self, name: str) -> tuple[ChannelWheel, ...]:
+        """The wheels that the channels list under a conda name that was already read (CEP 48), in channel order."""
+        return self._wheels.get(name, ())
 
     def remembered(self, name: str) -> tuple[Record, ...]:
         """The records of a name that was already read, else `()`."""
@@ -125,6 +134,16 @@ class Repodata:
                 continue
             if record.name == name:
                 yield record
+
+    def _parse_wheels(self, place: _Subdir, name: str, documents: Iterable[Json]) -> Iterable[ChannelWheel]:
+        for data in documents:
+            try:
+                wheel = channel_wheel(data, place.channel, place.subdir)
+            except UnsafeInputError as error:
+                self.rejected.append(error.message)
+                continue
+            if wheel.record.name == name:
+                yield wheel
 
     def _opened(self) -> dict[_Subdir, _SubdirRecords]:
         sources = {place: _open_directory(place) for place in self._places if local_path(place.channel) is not None}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 from bridge.cache.blobs import BlobStore
-from bridge.channels.repodata.base_urls import check_bases
+from bridge.channels.repodata.base_urls import check_bases, invalid
 from bridge.channels.repodata.shards import INDEX_NAME, MAGIC, MAX_INDEX, MAX_SHARD, ShardIndex, read_index, read_shard
 from bridge.channels.repodata.whole import WholeStore
 from bridge.errors import NetworkError
+from bridge.fetch.urls import check_link
 from bridge.secrets import SECRETS, public
 
 if TYPE_CHECKING:
@@ -64,9 +66,26 @@ class Shards:
         else:
             records = list(read_shard(content, name, digest, url))
         base = self._index.base
-        if public(base) == base and "?" not in base:
-            return [{**record, "fn": filename, "url": base + filename} for filename, record in records]
-        return [{**record, "fn": filename, "url": self._url(filename)} for filename, record in records]
+        is_plain = public(base) == base and "?" not in base
+        return [
+            {**record, "fn": filename, "url": self._wheel_url(record, filename)}
+            if filename.endswith(".whl")
+            else {**record, "fn": filename, "url": base + filename if is_plain else self._url(filename)}
+            for filename, record in records
+        ]
+
+    def _wheel_url(self, record: Mapping[str, object], filename: str) -> str:
+        """The URL in a wheel's record (CEP 48), which may be relative; else that of the file beside the others."""
+        given = record.get("url")
+        if not isinstance(given, str):
+            fn = record.get("fn")
+            return self._url(fn if isinstance(fn, str) else filename)
+        try:
+            url = urljoin(self._index.base, given)
+            check_link(self._index.base, url, self._client.settings.trusted_hosts)
+        except ValueError as error:
+            raise invalid(self._index.base, f"a wheel has no valid URL: {error}") from error
+        return SECRETS.learn(url, is_typed=False)
 
     def _url(self, filename: str) -> str:
         base, question, query = self._index.base.partition("?")

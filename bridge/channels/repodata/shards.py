@@ -84,7 +84,13 @@ def read_shard(content: bytes, name: str, digest: bytes, url: str) -> Iterator[t
         if filename in hidden or (filename.endswith(".tar.bz2") and newer in packages and newer not in hidden):
             continue
         # Hashes are bytes in a shard (CEP 16), text in JSON.
-        yield filename, {key: value.hex() if isinstance(value, bytes) else value for key, value in record.items()}
+        yield filename, _in_hex(record)
+    for stem, record in _section(sections, "whl", url).items():
+        yield f"{stem}.whl", _in_hex(record)
+
+
+def _in_hex(record: Json) -> dict[str, object]:
+    return {key: value.hex() if isinstance(value, bytes) else value for key, value in record.items()}
 
 
 def _section(document: Json, key: str, url: str) -> dict[str, dict[str, object]]:

@@ -212,10 +212,12 @@ class Project:
         return known
 
     def meets_conda(self, spec: CondaSpec) -> int:
-        """Return the files whose version a MatchSpec accepts, by conda's order."""
+        """Return the files whose version, by conda's order, and whose channel a MatchSpec accepts."""
         known = self._conda_masks.get(spec.text)
         if known is None:
             known = _meeting(self.files, spec.accepts_version)
+            if spec.channel is not None:
+                known &= _mask(file.is_of_channel and spec.accepts_channel(file.origin) for file in self.files)
             self._conda_masks[spec.text] = known
         return known
 

@@ -225,4 +225,5 @@ def _versions(project: Project) -> list[str]:
 def _index(file: IndexFile) -> str:
     """Name an index by its URL, without credentials: the first that has a project serves it alone."""
     origin = re.sub(r"(?<=://)[^/@]*@", "***@", file.origin)
-    return f"the index {origin}" if "://" in origin else "the index"
+    kind = "channel" if file.is_of_channel else "index"
+    return f"the {kind} {origin}" if "://" in origin else f"the {kind}"

@@ -94,7 +94,7 @@ def _record(loader: Loader, pin: Candidate, target: Target) -> Record | None:
         upload_time=file.upload_time,
         revision=file.revision,
     )
-    return translate(info, target, space.catalog.names)
+    return replace(translate(info, target, space.catalog.names), is_of_channel=file.is_of_channel)
 
 
 def _evidence(space: Space, pin: Candidate) -> str:
