@@ -281,7 +281,8 @@ class Session:
         if channels.urls != ("host",):
             from bridge.cli.wheel_channels import with_channels
 
-            self.channel_index = index = with_channels(index or self.index, channels, names, self.settings)
+            self.channel_index = with_channels(index or self.index, channels, names, self.settings)
+            index = self.channel_index
             names = names.with_lookup(channels.wheel_projects)
         index = IndexWithInstalled(index, offered, hashes) if index is not None else None
         return Catalog(RecordsWithInstalled(channels, offered.records), index, self.target, names, self.options())

@@ -70,6 +70,11 @@ class IndexWithChannels:
         names = {file.filename for file in listed}
         return (*listed, *(file for file in self._source.files(project) if file.filename not in names))
 
+    def remarks(self, project: str) -> Sequence[str]:
+        """Return the remarks of the indexes, where these were asked."""
+        is_asked = self._strategy == "best" or not self._of_channels(project)
+        return self._source.remarks(project) if is_asked else ()
+
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
         self._source.prefetch_metadata(files)
 
