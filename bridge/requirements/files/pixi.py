@@ -216,6 +216,7 @@ class _Reading:
         ):
             if table.get(key, allowed[0]) not in allowed:
                 hint = f"allowed here: {', '.join(allowed)}"
+                hint += "; --index-strategy best compares all indexes" if key == "index-strategy" else ""
                 raise wrong(self.path, f"{where}.{key}", f"bridge does not support {table[key]!r}", hint=hint)
         if "index-url" in table:
             self.index_url = self.index_url or fields.text(table["index-url"], self.path, f"{where}.index-url")

@@ -93,7 +93,7 @@ class _Pyproject:
             raise wrong(path, None, "it has no [project] table, and no other that says what it requires", hint=hint)
         if self._chosen.environment is not None and "pixi" not in tools:
             raise wrong(path, None, f"it has no [tool.pixi], hence no environment {self._chosen.environment!r}")
-        uv = read_uv(path, tools["uv"], self._chosen, self._warnings) if "uv" in tools else Uv(path=path)
+        uv = read_uv(path, tools.get("uv", {}), self._chosen, self._warnings)
         pdm = read_pdm(path, tools.get("pdm", {}), self._warnings)
         poetry = Poetry()
         if "poetry" in tools:

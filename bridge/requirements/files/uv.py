@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.markers import Marker
@@ -14,10 +15,9 @@ from bridge.requirements.algebra import Requirement
 from bridge.requirements.files import fields
 from bridge.requirements.files.origins import Origin, sourced
 from bridge.requirements.files.platform_markers import platform_marker_holds
-from bridge.requirements.files.text import read_text
-from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.uv_tables import INDEX, SOURCE, UV, WORKSPACE
-from bridge.requirements.files.values import Chosen, FileRequirements, wrong
+from bridge.requirements.files.uv_workspace import member, root_of
+from bridge.requirements.files.values import Chosen, FileRequirements, combined, wrong
 
 __all__ = ["Uv", "read_uv"]
 
@@ -43,14 +43,28 @@ class Uv:
 
 
 def read_uv(path: Path, value: object, chosen: Chosen, warnings: list[str]) -> Uv:
-    """Read [tool.uv]. Raises `UsageError` (`requirement-file`).
+    """Read [tool.uv], and that of the workspace's root where the file is of a member: its own sources come first.
+
+    Raises `UsageError` (`requirement-file`).
 
     :param warnings: gets a sentence for each key without effect.
     """
+    found = _read(path, value, chosen, warnings)
+    root = root_of(path) if "workspace" not in fields.table(value, path, _HERE) else None
+    if root is None:
+        return found
+    of_root = _read(root[0], root[1], chosen, warnings)
+    return replace(
+        found, settings=combined([found.settings, of_root.settings]), origins={**of_root.origins, **found.origins}
+    )
+
+
+def _read(path: Path, value: object, chosen: Chosen, warnings: list[str]) -> Uv:
     table = UV.check(value, path, _HERE, warnings)
     for key, allowed in _ONLY.items():
         if key in table and table[key] not in allowed:
             hint = f"allowed here: {', '.join(map(str, allowed))}"
+            hint += "; --index-strategy best compares all indexes" if key == "index-strategy" else ""
             raise wrong(path, f"{_HERE}.{key}", f"bridge does not support {table[key]!r}", hint=hint)
     WORKSPACE.check(table.get("workspace", {}), path, f"{_HERE}.workspace", warnings)
     indexes = _Indexes(path, table, warnings)
@@ -106,6 +120,7 @@ class _Indexes:
     def __init__(self, path: Path, table: Mapping[str, object], warnings: list[str]) -> None:
         self._path = path
         self.by_name: dict[str, str] = {}
+        self.flat: set[str] = set()
         self.pages: list[str] = []
         asked: list[str] = []
         default: list[str] = []
@@ -115,9 +130,12 @@ class _Indexes:
             url = self.place(fields.text(index.get("url"), path, f"{where}.url"))
             if "name" in index:
                 self.by_name[fields.text(index["name"], path, f"{where}.name")] = url
+            is_flat = index.get("format", "simple") == "flat"
+            if is_flat and "name" in index:
+                self.flat.add(str(index["name"]))
             if fields.flag(index.get("explicit"), path, f"{where}.explicit"):
                 continue
-            if index.get("format", "simple") == "flat":
+            if is_flat:
                 self.pages.append(url)
             elif fields.flag(index.get("default"), path, f"{where}.default"):
                 default.append(url)
@@ -182,12 +200,15 @@ def _origin(source: Mapping[str, object], path: Path, where: str, name: str, ind
         if not fields.flag(source["workspace"], path, f"{where}.workspace"):
             return Origin()
         is_editable = fields.flag(source.get("editable", True), path, f"{where}.editable")
-        return Origin(location=str(_member(path, canonicalize_name(name), where)), is_editable=is_editable)
+        return Origin(location=str(member(path, canonicalize_name(name), where)), is_editable=is_editable)
     value = fields.text(source[kinds[0]], path, f"{where}.{kinds[0]}")
     if kinds[0] == "index":
         if value not in indexes.by_name:
             known = ", ".join(sorted(indexes.by_name)) or "none"
             raise wrong(path, where, f"no [[tool.uv.index]] has the name {value!r}", context=(f"indexes: {known}",))
+        if value in indexes.flat:
+            hint = "name the page with --find-links, or the files with url = …"
+            raise wrong(path, where, f"a project cannot be bound to {value!r}, a flat index", hint=hint)
         return Origin(index=indexes.by_name[value])
     subdirectory = source.get("subdirectory")
     revisions = [fields.text(source[key], path, f"{where}.{key}") for key in ("rev", "tag", "branch") if key in source]
@@ -196,49 +217,8 @@ def _origin(source: Mapping[str, object], path: Path, where: str, name: str, ind
     return Origin(
         git=value if kinds[0] == "git" else None,
         revision=revisions[0] if revisions else None,
-        location=value if kinds[0] == "path" else None,
+        location=str(path.absolute().parent / os.path.expanduser(value)) if kinds[0] == "path" else None,
         url=value if kinds[0] == "url" else None,
         subdirectory=None if subdirectory is None else fields.text(subdirectory, path, f"{where}.subdirectory"),
         is_editable=fields.flag(source.get("editable"), path, f"{where}.editable"),
     )
-
-
-def _member(path: Path, project: str, where: str) -> Path:
-    """Return the folder of a workspace's member. Raises `UsageError` where no member has the name."""
-    for folder in path.absolute().parents:
-        root = folder / "pyproject.toml"
-        workspace = _workspace(root) if root.is_file() else None
-        if workspace is None:
-            continue
-        try:
-            excluded = {found for pattern in workspace[1] for found in folder.glob(pattern)}
-            members = [found for pattern in workspace[0] for found in sorted(folder.glob(pattern))]
-        except (ValueError, NotImplementedError, OSError) as error:
-            raise wrong(root, f"{_HERE}.workspace", f"not patterns of folders: {error}") from error
-        for member in (folder, *(each for each in members if each not in excluded)):
-            if (member / "pyproject.toml").is_file() and _project_name(member / "pyproject.toml") == project:
-                return member
-        break
-    hint = "name its folder (path = …), or the index it comes from (index = …)"
-    problem = f"{project} is to be a member of the uv workspace, and no member here has this name"
-    raise wrong(path, where, problem, hint=hint)
-
-
-def _document(path: Path) -> Mapping[str, object]:
-    return load_toml(path, read_text(path))
-
-
-def _workspace(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """Return the patterns of members and of exclusions; `None` if the file is no root of a workspace."""
-    where = f"{_HERE}.workspace"
-    uv = fields.table(fields.table(_document(path).get("tool"), path, "tool").get("uv"), path, _HERE)
-    if "workspace" not in uv:
-        return None
-    table = WORKSPACE.check(uv["workspace"], path, where, [])
-    members = fields.texts(table.get("members"), path, f"{where}.members")
-    return members, fields.texts(table.get("exclude"), path, f"{where}.exclude")
-
-
-def _project_name(path: Path) -> str | None:
-    name = fields.table(_document(path).get("project"), path, "project").get("name")
-    return canonicalize_name(name) if isinstance(name, str) else None

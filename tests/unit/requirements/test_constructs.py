@@ -187,7 +187,7 @@ VALUES: dict[str, dict[str, str]] = {
         "no-sources": "!1",
         "workspace": "!",
     },
-    "tool.uv.index": {"explicit": "true", "default": "true", "format": "'flat'"},
+    "tool.uv.index": {"explicit": "true", "default": "true"},
     "tool.uv.sources": {
         "index": "'i'",
         "git": f"'{SUBMODULE}'",
@@ -346,6 +346,7 @@ BESIDE_OTHERS = {
     ("pyproject.toml", "dependency-groups"),
     ("pyproject.toml", "tool"),
     ("tool.uv.index", "name"),
+    ("tool.uv.index", "format"),
     ("tool.uv.index", "url"),
     ("tool.pdm.source", "url"),
     ("tool.uv.workspace", "exclude"),

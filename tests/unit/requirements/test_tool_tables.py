@@ -116,6 +116,33 @@ def test_paths_and_members_of_a_workspace(tmp_path: Path) -> None:
     refuse(write(tmp_path, "app/pyproject.toml", lost), "tool.uv.sources.torch", "neither a file nor a folder")
 
 
+def test_a_member_has_the_sources_and_indexes_of_its_workspace(tmp_path: Path) -> None:
+    make_wheel(tmp_path, "numpy", "1.0")
+    root = """
+[tool.uv.workspace]
+members = ["packages/*"]
+[tool.uv]
+constraint-dependencies = ["scipy<2"]
+[tool.uv.sources]
+torch = {index = "i"}
+numpy = {path = "numpy-1.0-py3-none-any.whl"}
+[[tool.uv.index]]
+name = "i"
+url = "https://i.example/"
+"""
+    write(tmp_path, "pyproject.toml", root)
+    found = read(write(tmp_path, "packages/a/pyproject.toml", PROJECT))
+    assert texts(found) == ["pypi:torch>=2", f"numpy @ {(tmp_path / 'numpy-1.0-py3-none-any.whl').as_uri()}"]
+    assert found.project_indexes == {"torch": "https://i.example/"}
+    assert ([each.text for each in found.constraints], found.extra_index_urls) == (["scipy<2"], ("https://i.example/",))
+    own = PROJECT + '[tool.uv.sources]\ntorch = {git = "https://h.example/o/n"}\n'
+    assert texts(read(write(tmp_path, "packages/a/pyproject.toml", own)))[0] == "torch @ git+https://h.example/o/n"
+    outside = read(write(tmp_path, "elsewhere/a/pyproject.toml", PROJECT))
+    assert (texts(outside), outside.project_indexes) == (["torch>=2", "numpy"], {})
+    write(tmp_path, "pyproject.toml", "[[[")
+    assert texts(read(write(tmp_path, "packages/a/pyproject.toml", PROJECT))) == ["torch>=2", "numpy"]
+
+
 UV_SETTINGS = """
 [tool.uv]
 constraint-dependencies = ["scipy<2"]
@@ -153,6 +180,13 @@ UV_ERRORS = [
     ('[tool.uv.sources]\ntorch = {index = "x", marker = "python_version < \'3\'"}\n', ("depends on the python",)),
     ('[tool.uv.sources]\ntorch = {index = "x", marker = "none"}\n', ("not a marker",)),
     ('[tool.uv.sources]\ntorch = "x"\n', ("tool.uv.sources.torch", "table")),
+    (
+        (
+            '[tool.uv.sources]\ntorch = {index = "x"}\n'
+            '[[tool.uv.index]]\nname = "x"\nurl = "https://x/"\nformat = "flat"\n'
+        ),
+        ("tool.uv.sources.torch", "flat index", "--find-links"),
+    ),
     ('[[tool.uv.index]]\nname = "x"\n', ("tool.uv.index[0].url", "text")),
     ('[[tool.uv.index]]\nurl = "x"\nfoo = 1\n', ("tool.uv.index[0].foo", "does not know")),
 ]
