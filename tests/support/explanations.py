@@ -79,8 +79,8 @@ class _Judge:
         self._forms: tuple[tuple[str, Callable[..., bool]], ...] = (
             (r"you ask for `(.+)`, which conda calls (\S+)", lambda text, name: self._asks(text) and self._has(name)),
             (r"you ask for `(.+)`", self._asks),
-            (r"no channel has a package named (\S+)", lambda name: not self._has(name)),
-            (r"no channel has a package of (\S+)", lambda project: not self._is_provided(project)),
+            (r"no channel has a package named (\S+) for \S+", lambda name: not self._has(name)),
+            (r"no channel has a package of (\S+) for \S+", lambda project: not self._is_provided(project)),
             (r"no index has a file of (\S+)", lambda project: not self._files(project)),
             (r"conda has (.+)", lambda text: self._has_exactly(text, self._records)),
             (r"the index(?: \S+)? has (.+)", lambda text: self._has_exactly(text, self._files)),

@@ -121,7 +121,7 @@ class Availability:
             else:
                 yield f"conda has {version_range(conda.name, versions, versions)}"
         else:
-            yield f"no channel has a package named {conda.name}"
+            yield f"no channel has a package named {conda.name} for {self._space.catalog.target.subdir}"
         if conda.wheel_project is not None and canonical(conda.name) != conda.wheel_project:
             yield f"{conda.name} is conda's name of the project {conda.wheel_project}"
         if wheels is not None:
@@ -149,7 +149,7 @@ class Availability:
             yield f"no index has a file of {name}"
             is_for_both = requirement is not None and requirement.bound is None and requirement.url is None
             if is_for_both and not self._space.catalog.providers(name):
-                yield f"no channel has a package of {name}"
+                yield f"no channel has a package of {name} for {self._space.catalog.target.subdir}"
         served = {file.version for file in project.files}  # another file of the version may be a candidate
         for reason, excluded in project.excluded.items():
             others = [file for file in excluded if file.version not in served]

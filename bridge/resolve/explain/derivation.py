@@ -15,6 +15,7 @@ from bridge.requirements.algebra import Requirement
 from bridge.resolve.encode.facts import Depends, Fact, KeptForeign, RequestedEarlier, Tags, Unreadable
 from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.availability import Availability
+from bridge.resolve.explain.direct import narrowed
 from bridge.resolve.explain.hints import hint_of
 from bridge.resolve.explain.ranges import listed
 from bridge.resolve.explain.sentences import ONE_OF, Sentences, plain
@@ -24,6 +25,7 @@ __all__ = ["facts_of", "no_solution"]
 
 _MAX_STEPS = 12
 _MAX_LINES = 8  # of one build's output
+_MAX_DIRECT = 5  # facts of a refutation that is told in one step
 _MAX_FACTS = 8  # of one step; real proofs rarely have more, and nobody reads further
 
 
@@ -38,6 +40,8 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
     sentences = Sentences(space)
     steps = [step for clause in _lemmas(proof) if (step := _step(sentences, clause, is_last=clause is proof))]
     facts = list(facts_of(proof))
+    if (direct := _direct(sentences, facts, space)) is not None:
+        steps = [direct]
     availability = Availability(space, sentences)
     available = availability.of(facts)
     if available and len(steps) == 1:
@@ -61,6 +65,13 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
     }
     hint = hint_of(facts, space, availability)
     return NoSolutionError("no-solution", message, context=context, hint=hint, objects=objects)
+
+
+def _direct(sentences: Sentences, facts: Sequence[Fact], space: Space) -> _Step | None:
+    """Return the whole refutation as one step; `None` if it takes too many facts to see through them."""
+    needed = [fact for fact in narrowed(space, facts) if sentences.says(fact)]
+    because = list(dict.fromkeys(map(sentences.of, _alternatives(needed))))
+    return _Step(tuple(because), "there is no solution") if len(because) <= _MAX_DIRECT else None
 
 
 def _step(sentences: Sentences, clause: Clause, *, is_last: bool) -> _Step | None:

@@ -66,7 +66,7 @@ def test_the_check_finds_what_is_no_fact() -> None:
         "x 1.0 to 3.0 (conda) depends on `y`",  # 2.0 does not
         "every x (conda) depends on `y`",
         "x 3.0 (conda) depends on `z`",
-        "no channel has a package named x",
+        "no channel has a package named x for linux-64",
         "conda has x 1.0 and 4.0",
         "you ask for `y`",
         "the moon is made of cheese",
@@ -75,3 +75,19 @@ def test_the_check_finds_what_is_no_fact() -> None:
         error = NoSolutionError("no-solution", "m", objects={"derivation": derivation, "requests": ["x"]})
         assert false_sentences(world, (["x"], []), error) == [text]
         assert false_conclusions(world, (["x"], []), error) == ["there is no solution"]
+
+
+def test_one_contradiction_is_one_step_about_the_versions_that_were_asked_for() -> None:
+    """The old versions of scipy need other numpys; the new ones, which nobody asked for, are not mentioned."""
+    scipy = [record("scipy", f"1.{minor}.0", f"numpy >=1.2{minor % 5},<2") for minor in range(7, 12)]
+    scipy += [record("scipy", f"1.{minor}.0", "numpy >=1.26,<2.3") for minor in range(12, 15)]
+    numpy = [record("numpy", version) for version in ("1.24", "1.26", "2.0", "2.3", "2.4")]
+    error = refusal(World(records=(*scipy, *numpy)), ["numpy=2.4", "scipy<1.12"], [])
+    assert error is not None
+    derivation = error.objects["derivation"]
+    assert isinstance(derivation, list)
+    assert [sorted(step["because"][:2]) for step in derivation] == [
+        ["you ask for `numpy=2.4`", "you ask for `scipy<1.12`"]
+    ]
+    assert len(derivation[0]["because"]) == 3
+    assert derivation[0]["because"][2].startswith("scipy 1.7.0 to 1.11.0 (conda) depends on one of `numpy ")
