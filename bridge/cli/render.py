@@ -389,7 +389,9 @@ def _cells(record: Record) -> tuple[str, str, str, str]:
 
 
 def _source(record: Record) -> str:
-    return f"[{_SOURCES[record.ecosystem]}]{record.ecosystem}[/] {safe(short(record.origin))}"
+    is_built = record.ecosystem == "wheel" and not record.filename.endswith(".whl")
+    kind = "source, to build" if is_built else record.ecosystem
+    return f"[{_SOURCES[record.ecosystem]}]{kind}[/] {safe(short(record.origin))}"
 
 
 def _source_url(row: PackageRow) -> str:

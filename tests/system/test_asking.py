@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.builders import make_conda, make_repodata, make_wheel
 from tests.support.command_line import Bridge
+from tests.support.sdists import make_sdist
 
 
 @pytest.fixture
@@ -47,6 +48,37 @@ def test_one_clear_error(bridge: Bridge, words: str, status: int, said: str) -> 
     assert ran.status in ({3, 5} if status == 3 else {status}), ran.err
     assert said.format(folder=bridge.folder) in ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("zlibb", "zlib"), ("zlbi", "zlib"), ("demo=1", "demo==1.*"), ("demo=1.0", "demo==1.0")]
+)
+def test_what_was_meant_is_suggested_and_has_a_solution(bridge: Bridge, asked: str, meant: str) -> None:
+    ran = bridge("resolve", "-c", "./channel", "--platform", "linux-64", asked, "--json")
+    assert ran.status == 6, ran.err
+    assert f"`{meant}`" in ran.document["error"]["hint"]
+    followed = bridge("resolve", "-c", "./channel", "--platform", "linux-64", meant)
+    assert followed.status == 0, followed.err
+
+
+def test_a_plan_says_what_will_be_built(bridge: Bridge) -> None:
+    sdist = make_sdist(bridge.folder / "first" / "old", "old", "1.0")
+    assert sdist.exists()
+    for command in (("resolve",), ("create", "-p", "new", "--dry-run")):
+        ran = bridge(*command, "-c", "./channel", "--platform", "linux-64", "old", "demo")
+        assert ran.status == 0, ran.err
+        lines = {
+            line.split()[line.split()[0] == "+"]: line for line in (ran.out + ran.err).splitlines() if line.split()
+        }
+        assert "source, to build" in lines["old"]
+        assert "wheel" in lines["demo"]
+
+
+def test_a_search_may_be_given_more_or_less_patience(bridge: Bridge) -> None:
+    assert bridge("resolve", "-c", "./channel", "--platform", "linux-64", "zlib", "--patience", "5").status == 0
+    ran = bridge("resolve", "-c", "./channel", "--platform", "linux-64", "zlib", environ={"BRIDGE_PATIENCE": "soon"})
+    assert ran.status == 2
+    assert "BRIDGE_PATIENCE" in ran.err
 
 
 def test_a_channel_that_is_configured_may_be_named(bridge: Bridge) -> None:
