@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,18 @@ from bridge.fetch.memo import Memo
 from bridge.fetch.responses import Page
 from bridge.fetch.urls import local_path
 from bridge.index.naming import page_url
-from bridge.index.simple_api import ACCEPT, MAX_PAGE, PageListing, Source, Status, directory_listing, parse_page
+from bridge.index.project_list import read_projects
+from bridge.index.simple_api import (
+    ACCEPT,
+    MAX_PAGE,
+    PageListing,
+    Source,
+    Status,
+    directory_listing,
+    file_of_link,
+    is_archive,
+    parse_page,
+)
 from bridge.model import IndexFile
 from bridge.secrets import SECRETS, masked
 
@@ -51,6 +64,7 @@ class Listings:
         self.missing: list[str] = []
         self._remarks: dict[str, list[str]] = {}
         self._skipped_links: dict[str, Sequence[tuple[str, str]]] = {}  # of each find-links location
+        self._projects: Memo[str, frozenset[str]] = Memo(partial(read_projects, client), client)
         self._flat: Memo[str, dict[str, tuple[IndexFile, ...]]] = Memo(self._read_flat, client)
 
     def files(self, project: str) -> tuple[IndexFile, ...]:
@@ -97,7 +111,14 @@ class Listings:
         path = local_path(base)
         if path is not None:
             return self._local_files(Path(path), base, project)
-        page = self._client.get(page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE)
+        try:
+            page = self._client.get(page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE)
+        except NetworkError as error:
+            # Object stores answer 403 for what they do not have. The list of projects shows that it is not there.
+            names = self._projects.get(base) if error.objects.get("status") == HTTPStatus.FORBIDDEN else ()
+            if not names or project in names:
+                raise
+            return None
         return None if page is None else self._parse(page, base, project)
 
     def _remark(self, project: str, sentence: str) -> None:
@@ -135,22 +156,37 @@ class Listings:
         )
 
     def _read_flat(self, location: str) -> dict[str, tuple[IndexFile, ...]]:
-        """Read a find-links location, by project. A missing one is noted in `skipped`, as in pip."""
+        """Read a find-links location, by project: a directory with its pages, a page, or a file itself, as in pip.
+
+        A missing one is noted in `missing`.
+        """
         local = local_path(location)
-        path = None if local is None else Path(local).resolve()
+        path = None if local is None else Path(local).expanduser().resolve()
         if path is not None and path.is_dir():
             files = self._accept(directory_listing(path, self.source(path.as_uri(), location, None)), location, None)
+            for page_path in sorted(path.glob("*.htm*")):
+                files += self._linked(page_path.as_uri(), location) or ()
         else:
-            page = self._client.get(location if path is None else path.as_uri(), max_bytes=MAX_PAGE)
-            if page is None:
+            found = self._linked(location if path is None else path.as_uri(), location)
+            if found is None:
                 self.skipped[masked(location)] = "there is no such directory or page"
                 self.missing.append(masked(location))
                 return {}
-            files = self._parse(page, location, None)
+            files = found
         groups: dict[str, list[IndexFile]] = {}
         for file in files:
             groups.setdefault(file.project, []).append(file)
         return {project: tuple(group) for project, group in groups.items()}
+
+    def _linked(self, url: str, location: str) -> tuple[IndexFile, ...] | None:
+        """Return the file at a URL, or those that the page there links to; `None` if there is neither."""
+        if is_archive(url):
+            path = local_path(url)
+            if path is not None and not Path(path).is_file():
+                return None
+            return (file_of_link(url, self.source(url, location, None)),)
+        page = self._client.get(url, max_bytes=MAX_PAGE)
+        return None if page is None else self._parse(page, location, None)
 
     def source(self, url: str, origin: str, project: str | None) -> Source:
         """Return the source of a page at `url`, for `simple_api`."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
@@ -16,19 +14,26 @@ from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sd
 from packaging.version import InvalidVersion
 
 from bridge.config import parse_timestamp
-from bridge.errors import UnsafeInputError
 from bridge.fetch.urls import check_link, file_name
-from bridge.index.strict_json import parse_json
+from bridge.index.markup import MAX_LINKS, Status, html_entries, json_entries, too_many, unreadable
 from bridge.model import IndexFile
-from bridge.secrets import SECRETS, masked
+from bridge.secrets import SECRETS
 from converters.wheel import MAX_TAGS, count_tags
 
-__all__ = ["ACCEPT", "MAX_PAGE", "PageListing", "Source", "Status", "directory_listing", "file_of_link", "parse_page"]
+__all__ = [
+    "ACCEPT",
+    "MAX_PAGE",
+    "PageListing",
+    "Source",
+    "Status",
+    "directory_listing",
+    "file_of_link",
+    "is_archive",
+    "parse_page",
+]
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 MAX_PAGE = 48 << 20  # bytes; the largest of the public index has some MiB
-MAX_LINKS = 200_000
-_SECONDS = 10
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z", re.ASCII)
 _NEAR = ("https://localhost", "https://127.", "https://169.254.", "https://0.")
@@ -40,31 +45,10 @@ _WHEEL = re.compile(
 _PLAIN = re.compile(r"[^./\\\x00-\x20\x7f][^/\\\x00-\x20\x7f]*\Z")
 _SUFFIXES = (".whl", ".tar.gz", ".zip")
 _OTHER_KIND = re.compile(r".*\.(?:egg|exe|msi|rpm|deb|tgz|tbz|tar(?:\.bz2|\.xz|\.Z)?)\Z")
+_METADATA_KEYS = ("core-metadata", "dist-info-metadata")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_TEXT = 1000  # characters of a Requires-Python
 _MAX_SIZE = 1 << 50  # bytes
-_MAX_TOKENS = 4_000_000  # of a JSON page; 200,000 links have some 3,000,000
-_MAX_CONTAINERS = 1_000_000
-# Other codecs are slow or not text encodings; browsers know few more, and the relevant parts of pages are ASCII.
-_CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "cp1252"}
-_CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._-]+)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """The status of a project on its index (PEP 792): `archived`, `quarantined` or `deprecated`, and the reason."""
-
-    word: str
-    reason: str
-
-    @classmethod
-    def of(cls, word: object, reason: object) -> Status | None:
-        """Parse the status of a page; `None` for "active" and words that the PEP does not define."""
-        if not isinstance(word, str) or word not in {"archived", "quarantined", "deprecated"}:
-            return None
-        return cls(
-            word=str(word), reason=str(reason)[:300] if isinstance(reason, str) and reason else "no reason given"
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +92,14 @@ def parse_page(content: bytes, content_type: str, source: Source) -> PageListing
     kind = content_type.partition(";")[0].strip().lower()
     url = source.url
     if kind in {"application/vnd.pypi.simple.v1+json", "application/json"}:
-        (links, status), base, parse = _json_entries(content, url), url, _json_file
+        (links, status), base, parse = json_entries(content, url), url, _json_file
     elif kind in {"", "text/html", "application/vnd.pypi.simple.v1+html", "application/xhtml+xml"}:
-        charset = _CHARSET.search(content_type)
-        links, base, status = _html_entries(content, charset[1] if charset else "utf-8", url)
+        links, base, status = html_entries(content, content_type, url)
         parse = _html_file
     else:
-        raise _unreadable(url, f"its content type is {kind!r}")
+        raise unreadable(url, f"its content type is {kind!r}")
     if len(links) > MAX_LINKS:
-        raise _too_many(url)
+        raise too_many(url)
     files, dropped = [], []
     for entry in links:
         try:
@@ -173,6 +156,11 @@ def file_of_link(url: str, source: Source) -> IndexFile:
     return file
 
 
+def is_archive(url: str) -> bool:
+    """Return whether a URL names a wheel or an sdist."""
+    return file_name(url).endswith(_SUFFIXES)
+
+
 def _named(filename: str, source: Source) -> tuple[str, str]:
     """Return (normalised project, canonical version) from a file name. Raises `_Dropped`."""
     if len(filename) > 255:
@@ -205,39 +193,6 @@ def _release(name_and_version: str) -> tuple[str, str]:
     return _parsed(f"{name_and_version}-py3-none-any.whl")
 
 
-def _unreadable(url: str, reason: str) -> UnsafeInputError:
-    return UnsafeInputError(
-        "page-unreadable",
-        f"not a page of a package index: {masked(url)}",
-        context=(reason,),
-        hint="check that the URL is that of a Simple API (PEP 503, PEP 691), usually ending in /simple/",
-    )
-
-
-def _too_many(url: str) -> UnsafeInputError:
-    return UnsafeInputError("limit-entries", f"more than {MAX_LINKS} links on one page: {masked(url)}")
-
-
-def _check_version(version: object, url: str) -> None:
-    """Refuse a newer major version of the API (PEP 629)."""
-    if version is not None and not str(version).startswith("1."):
-        raise _unreadable(url, f"its API version is {str(version)[:20]!r}; bridge reads version 1")
-
-
-def _json_entries(content: bytes, url: str) -> tuple[list[dict[str, object]], Status | None]:
-    count = content.count
-    if count(b",") + count(b":") > _MAX_TOKENS or count(b"[") + count(b"{") > _MAX_CONTAINERS:
-        raise _too_many(url)
-    document = parse_json(content, masked(url))
-    files = document.get("files") if isinstance(document, dict) else None
-    if not isinstance(files, list) or not all(isinstance(entry, dict) for entry in files):
-        raise _unreadable(url, "it has no list of files")
-    meta = document.get("meta") if isinstance(document, dict) else None
-    _check_version(meta.get("api-version") if isinstance(meta, dict) else None, url)
-    status = document.get("project-status") if isinstance(document, dict) else None
-    return files, Status.of(status.get("status"), status.get("reason")) if isinstance(status, dict) else None
-
-
 def _json_file(entry: dict[str, object], base: str, source: Source) -> IndexFile | None:
     name, url, hashes = entry.get("filename"), entry.get("url"), entry.get("hashes")
     if not isinstance(name, str) or not isinstance(url, str):
@@ -246,7 +201,7 @@ def _json_file(entry: dict[str, object], base: str, source: Source) -> IndexFile
         return None
     project, version = _named(name, source)
     size, yanked = _size(entry.get("size")), entry.get("yanked")
-    metadata = entry.get("core-metadata", entry.get("dist-info-metadata"))
+    metadata = next((entry[key] for key in _METADATA_KEYS if entry.get(key) is not None), None)  # PEP 714
     requires_python = entry.get("requires-python")
     return IndexFile(
         project=project,
@@ -283,66 +238,6 @@ def _uploaded(text: object) -> int | None:
         return parse_timestamp(text) if isinstance(text, str) else None
     except ValueError:
         return None
-
-
-class _Anchors(HTMLParser):
-    """Collects anchors; the first `base` counts (HTML, section 4.2.3)."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.url = url
-        self.base: str | None = None
-        self.links: list[dict[str, object]] = []
-        self.status: dict[str, str | None] = {}
-        self._late = time.monotonic() + _SECONDS
-
-    def parse_starttag(self, i: int) -> int:
-        """As in `HTMLParser`, with a time limit: markup can make each tag as long as the rest of the page."""
-        if time.monotonic() > self._late:
-            raise _unreadable(self.url, f"its markup takes more than {_SECONDS} s to read")
-        return super().parse_starttag(i)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "a":
-            # The first of duplicate attributes counts (HTML, section 13.2.5.33).
-            self.links.append(dict(reversed(attrs)))
-            if len(self.links) > MAX_LINKS:
-                raise _too_many(self.url)
-        elif tag == "base" and self.base is None:
-            self.base = dict(attrs).get("href")
-        elif tag == "meta":
-            fields = dict(attrs)
-            if fields.get("name") == "pypi:repository-version":
-                _check_version(fields.get("content"), self.url)
-            elif fields.get("name") in {"pypi:project-status", "pypi:project-status-reason"}:
-                self.status.setdefault(str(fields["name"]), fields.get("content"))
-
-
-def _html_entries(content: bytes, charset: str, url: str) -> tuple[list[dict[str, object]], str, Status | None]:
-    parser = _Anchors(url)
-    text = content.decode(charset if charset.lower() in _CHARSETS else "utf-8", "replace")
-    try:
-        parser.feed(_without_comments(text))
-        parser.close()
-        status = Status.of(parser.status.get("pypi:project-status"), parser.status.get("pypi:project-status-reason"))
-        return parser.links, urljoin(url, parser.base.strip()) if parser.base else url, status
-    except (AssertionError, ValueError) as error:  # from HTMLParser, for unreadable markup
-        raise _unreadable(url, str(error)[:200]) from error
-
-
-def _without_comments(text: str) -> str:
-    """Return a page without comments, up to its last `>`: `HTMLParser` scans to the end for each unclosed one."""
-    kept, position = [], 0
-    while (start := text.find("<!--", position)) >= 0:
-        kept.append(text[position:start])
-        end = text.find("-->", start + 4)
-        if end < 0:
-            position = len(text)
-            break
-        position = end + 3
-    kept.append(text[position:])
-    page = "".join(kept)
-    return page[: page.rfind(">") + 1]
 
 
 def _html_file(entry: dict[str, object], base: str, source: Source) -> IndexFile | None:

@@ -106,6 +106,25 @@ def test_r12_only_not_found_leads_to_the_next_index(make_client: MakeClient, tmp
         assert public.asked == []
 
 
+def test_r12_what_is_forbidden_is_absent_if_the_list_of_projects_lacks_it(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    """Object stores answer 403 for what they do not have."""
+    with IndexServer() as store, IndexServer() as public:
+        public.publish(make_wheel(tmp_path, "x", "1.0"))
+        store.add("/simple/x/", statuses=[403] * 9)
+        index = Index(make_client(), (store.simple, public.simple))
+        with pytest.raises(NetworkError):
+            index.files("x")  # no list
+        store.add("/simple/", b'<a href="/simple/X/">X</a>', content_type="text/html")
+        with pytest.raises(NetworkError):
+            Index(make_client(), (store.simple, public.simple)).files("x")  # listed: the answer is about credentials
+        page = b'{"meta": {"api-version": "1.0"}, "projects": [{"name": "y"}]}'
+        store.add("/simple/", page, content_type="application/vnd.pypi.simple.v1+json")
+        (file,) = Index(make_client(), (store.simple, public.simple)).files("x")
+        assert file.origin == public.simple
+
+
 def test_r12_an_index_that_does_not_answer(make_client: MakeClient, server: IndexServer, tmp_path: Path) -> None:
     server.publish(make_wheel(tmp_path, "x", "99.0"))
     with Server() as silent:

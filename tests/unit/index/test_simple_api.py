@@ -11,7 +11,8 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from bridge.errors import UnsafeInputError
-from bridge.index.simple_api import MAX_LINKS, PageListing, Source, parse_page
+from bridge.index.markup import MAX_LINKS
+from bridge.index.simple_api import PageListing, Source, parse_page
 from bridge.index.strict_json import MAX_DEPTH, parse_json
 from bridge.model import IndexFile
 
@@ -141,7 +142,7 @@ def test_r03_what_a_page_may_lead_to(page: str, link: str, trusted: tuple[str, .
 
 
 def test_r19_a_million_anchors_are_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.index.simple_api._SECONDS", 600)  # the links are counted, however busy the machine is
+    monkeypatch.setattr("bridge.index.markup._SECONDS", 600)  # the links are counted, however busy the machine is
     begin = time.process_time()
     with pytest.raises(UnsafeInputError) as caught:
         html(f'<a href="{WHEEL}">' * 1_000_000)
@@ -257,3 +258,9 @@ def test_r07_the_depth_of_json_is_exact(depth: int, beside: list[object]) -> Non
         with pytest.raises(UnsafeInputError) as caught:
             parse_json(json.dumps(nested).encode(), "x")
         assert caught.value.id == "limit-size"
+
+
+def test_an_attribute_without_a_value_yanks() -> None:
+    """PEP 592: "may have" a value. pip 23 takes a file with a bare `data-yanked` for one that is not yanked."""
+    (file,) = html(f'<a href="{WHEEL}" data-yanked>').files
+    assert file.yanked == ""
