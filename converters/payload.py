@@ -215,8 +215,7 @@ def _refuse_file_as_directory(taken: dict[str, File], wheel: Manifest) -> None:
 def _place(archive: Archive, member: _WheelFile, wheel: Manifest, layout: PackageLayout) -> File:
     """Return a wheel member as a file of the package, streamed unless its first line changes."""
     scheme, rest = scheme_of(member.path, wheel.data_dirs)
-    project = wheel.dist_info.removesuffix(".dist-info").rpartition("-")[0]
-    path = layout.path(scheme, rest, project)
+    path = layout.path(scheme, rest, wheel.metadata.name)  # headers go where pip and bridge install them
     if scheme in ("scripts", "data"):
         refuse_reserved(wheel.filename, member.path, layout.installed(path), is_windows=layout.is_windows)
     if scheme == "scripts":

@@ -176,6 +176,13 @@ def test_every_data_directory_is_one(data: str, tmp_path: Path) -> None:
     assert not [path for path in paths if ".data" in path]
 
 
+def test_headers_go_into_the_directory_of_the_normalised_name(tmp_path: Path) -> None:
+    """As pip installs them, whatever the spelling of the dist-info; data/include is another place."""
+    files = {"h.py": b"", "he_ad-1.0.data/headers/x.h": b"a", "he_ad-1.0.data/data/include/x.h": b"b"}
+    paths = paths_of(converted(make_wheel(tmp_path, "he_ad", "1.0", files=files)))
+    assert {"include/python3.12/he-ad/x.h", "include/x.h"} <= set(paths)
+
+
 @pytest.mark.parametrize("name", ["scripts/run", "scripts/run-script.py", "data/bin/run"])
 def test_an_entry_point_replaces_a_script(name: str, tmp_path: Path) -> None:
     files = {"sz.py": b"", f"sz-1.0.data/{name}": b"#!python\nprint('script')\n"}
