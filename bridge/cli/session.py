@@ -355,14 +355,15 @@ class Session:
 
         origins = {record.origin for record in (offered.records if offered is not None else ())}
         before = channels.urls
-        bound = bound_to_channels(
-            requirements,
-            lambda name, clause: channels.reach(name, clause, offered=origins),
-            channels.lists_wheels,
-        )
-        if added := ", ".join(map(masked, channels.texts[len(before) :])):
-            self.tell_once([f"added after the other channels, because a requirement names it: {added}"])
-        return bound
+        try:
+            return bound_to_channels(
+                requirements,
+                lambda name, clause: channels.reach(name, clause, offered=origins),
+                channels.lists_wheels,
+            )
+        finally:
+            if added := ", ".join(map(masked, channels.texts[len(before) :])):
+                self.tell_once([f"added after the other channels, because a requirement names it: {added}"])
 
     @staticmethod
     def check_files(requirements: Sequence[algebra.Requirement]) -> None:

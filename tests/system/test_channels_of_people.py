@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.builders import make_conda, make_repodata
 from tests.support.command_line import Bridge
-from tests.support.servers import Server
+from tests.support.servers import Server, tls_files
 
 
 @pytest.fixture
@@ -138,3 +138,29 @@ def test_an_environment_of_host_outlives_the_cache(bridge: Bridge, channel: Path
         each for each in moved("list", "-p", "env", "--json").document["packages"] if each["name"] == "python_abi"
     ]
     assert row["channel"] == "host"
+
+
+@pytest.mark.parametrize(("value", "status"), [("true", 10), ("false", 0), ("{certificate}", 0)])
+def test_condas_ssl_verify_counts_for_channels(
+    bridge: Bridge, channel: Path, tmp_path: Path, value: str, status: int
+) -> None:
+    certificate, key = tls_files(tmp_path)
+    with Server((certificate, key)) as server:
+        publish(server, channel, "/private")
+        (tmp_path / ".condarc").write_text(f"ssl_verify: {value.format(certificate=certificate)}\n")
+        environ = dict.fromkeys(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"), "") | {"BRIDGE_RETRIES": "0"}
+        ran = bridge("create", "-p", "env", "-c", f"{server.url}/private", "tool", environ=environ)
+        assert ran.status == status, ran.err
+
+
+def test_condas_proxies_are_used(bridge: Bridge, server: Server) -> None:
+    (bridge.folder / ".condarc").write_text(f"proxy_servers:\n  http: {server.url}\n")
+    ran = bridge("resolve", "-c", "http://channel.example/c", "tool", environ={"BRIDGE_RETRIES": "0"})
+    assert ran.status == 10, ran.err
+    assert any("channel.example/c/noarch" in each.path for each in server.asked)
+
+
+def test_a_channel_that_was_added_is_told_though_it_does_not_answer(bridge: Bridge, channel: Path) -> None:
+    ran = bridge("resolve", "-c", channel, "./nowhere::tool")
+    assert ran.status == 10, ran.err
+    assert "because a requirement names it" in ran.err
