@@ -36,7 +36,8 @@ _VALUES = (
     "bld_path", "remote_read_timeout_secs", "remote_max_retries",
     "add_anaconda_token",
 )  # fmt: skip
-_HONOURED = frozenset((*_LISTS, *_MAPS, *_VALUES))
+_KNOWN = frozenset((*_LISTS, *_MAPS, *_VALUES))
+_UNUSED = frozenset({"pinned_packages", "envs_dirs"})  # read, and not yet used by any command
 # Settings of conda's own shell, output, plugins, caches and solver: they do not change what bridge chooses or installs.
 _OF_CONDA_ITSELF = """
     aggressive_update_packages allow_conda_downgrades allow_cycles always_copy always_softlink
@@ -202,7 +203,7 @@ def _configuration(layers: Sequence[Layer], environ: Mapping[str, str]) -> Conda
         retries=None if (tries := ask.number("remote_max_retries")) is None else int(tries),
         pinned_packages=ask.list("pinned_packages"),
         envs_dirs=ask.list("envs_dirs"),
-        sources={key: ask.sources(key) for key in sorted(_HONOURED) if ask.sources(key)},
+        sources={key: ask.sources(key) for key in sorted(_KNOWN) if ask.sources(key)},
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -302,7 +303,7 @@ class _Reader:
 
     def unhonoured(self) -> Iterator[str]:
         for layer in self._layers:
-            keys = sorted(layer.values.keys() - _HONOURED - frozenset(_OF_CONDA_ITSELF.split()))
+            keys = sorted(layer.values.keys() - (_KNOWN - _UNUSED) - frozenset(_OF_CONDA_ITSELF.split()))
             if keys:
                 yield f"{layer.source}: bridge does not honour {', '.join(keys)}"
 

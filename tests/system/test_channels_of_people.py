@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.support.servers import Server, tls_files
 @pytest.fixture
 def bridge(tmp_path: Path) -> Bridge:
     """No configuration, no index and no channel; HOME is the folder of the test."""
-    environ = {"HOME": str(tmp_path), "PIP_NO_INDEX": "1"}
+    environ = {"HOME": str(tmp_path), "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
     return Bridge(cache=tmp_path / "cache", index=None, folder=tmp_path, environ=environ)
 
 

@@ -99,11 +99,11 @@ def test_variables_in_values_are_expanded(tmp_path: Path, write: Write) -> None:
 def test_what_cannot_be_honoured_is_told(tmp_path: Path, write: Write) -> None:
     path = write(
         ".condarc",
-        "auto_activate_base: false\ntrack_features: [mkl]\nunheard_of: 1\nchannel_priority: disabled\n"
-        "ssl_verify: truststore\nclient_ssl_cert_key: key.pem\n",
+        "auto_activate_base: false\ntrack_features: [mkl]\npinned_packages: [x]\nunheard_of: 1\n"
+        "channel_priority: disabled\nssl_verify: truststore\nclient_ssl_cert_key: key.pem\n",
     )
     conda = read(tmp_path)
-    assert conda.warnings[0] == f"{path}: bridge does not honour track_features, unheard_of"
+    assert conda.warnings[0] == f"{path}: bridge does not honour pinned_packages, track_features, unheard_of"
     assert [any(word in text for text in conda.warnings[1:]) for word in ("disabled", "truststore", "cert_key")] == [
         True, True, True,
     ]  # fmt: skip
