@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bridge.config import Settings
     from bridge.fetch.client import Client
 
-__all__ = ["RunPort", "checked", "explained"]
+__all__ = ["RunPort", "checked", "explained", "naming_indexes"]
 
 
 class RunPort(Protocol):
@@ -98,6 +98,15 @@ def explained(
             *error.context,
             *(f"--find-links: there is no {location}" for location in run.used_index.missing),
         )
+    known = KnownNames(
+        channels.names, catalog.names.providers, run.index.files if catalog.index is not None else lambda _: ()
+    )
+    error = with_near_names(with_hidden_records(error, requirements, channels.hidden), requirements, known)
+    return naming_indexes(run, error)
+
+
+def naming_indexes(run: RunPort, error: NoSolutionError) -> NoSolutionError:
+    """Return the error with the indexes that were not asked for a project."""
     settings = run.settings
     indexes = Indexes(
         urls=settings.index_urls,
@@ -105,8 +114,4 @@ def explained(
         is_first=settings.index_strategy == "first",
         files=lambda url, name: Index(run.client, (url,)).files(name),
     )
-    known = KnownNames(
-        channels.names, catalog.names.providers, run.index.files if catalog.index is not None else lambda _: ()
-    )
-    error = with_near_names(with_hidden_records(error, requirements, channels.hidden), requirements, known)
     return with_other_indexes(error, indexes)

@@ -30,9 +30,15 @@ class Place:
         )
 
     def resolve(self, *words: str) -> Ran:
+        return self._solve("--json", "python", *words)
+
+    def batch(self, file: str, *words: str) -> Ran:
+        return self._solve("--batch", file, *words)
+
+    def _solve(self, *words: str) -> Ran:
         target = ("--platform", "linux-64", "--virtual-package", "__glibc=2.28")
         indexes = ("--index-url", self.first.simple, "--extra-index-url", self.second.simple)
-        return self._bridge("resolve", "--json", "-c", "./channel", *target, *indexes, "python", *words)
+        return self._bridge("resolve", "-c", "./channel", *target, *indexes, *words)
 
     def refused(self, *words: str, status: int = 6) -> str:
         ran = self.resolve(*words)
@@ -82,6 +88,15 @@ def test_a_mirror_that_has_only_old_versions(place: Place) -> None:
         found = place.versions("tch", "requests>=2.30", *way)
         assert (found["tch"], found["requests"]) == ("2.1+cu121", "2.32")
     assert place.second.count("/simple/tch/") == 1  # by `best` alone: the name may be private
+
+
+def test_a_batch_names_the_indexes_too(place: Place) -> None:
+    place.first.publish(wheel(place.folder / "1", "requests", "2.28"))
+    place.second.publish(wheel(place.folder / "2", "requests", "2.32"))
+    (place.folder / "batch.jsonl").write_text('{"id": 1, "conda": ["python"], "pypi": ["requests>=2.30"]}\n')
+    document = place.batch("batch.jsonl").document
+    assert f"--index requests={place.second.simple}" in document["error"]["hint"]
+    assert "packages" in place.batch("batch.jsonl", "--index-strategy", "best").document
 
 
 def test_a_mirror_that_lacks_what_a_dependency_needs(place: Place) -> None:

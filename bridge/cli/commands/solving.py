@@ -11,8 +11,9 @@ from bridge import resolve as resolver
 from bridge.cli import documents
 from bridge.cli.commands.request import Request
 from bridge.cli.session import Session
+from bridge.cli.solutions import naming_indexes
 from bridge.config.files import read_named
-from bridge.errors import BridgeError, UnsafeInputError, UsageError
+from bridge.errors import BridgeError, NoSolutionError, UnsafeInputError, UsageError
 from bridge.model import Resolution
 from bridge.requirements import algebra
 
@@ -83,7 +84,8 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
             else:
                 found = resolver.resolve([*conda, *pypi], catalog)
         except BridgeError as error:
-            yield {"id": request["id"], **documents.error(error)}
+            failure = naming_indexes(session, error) if isinstance(error, NoSolutionError) else error
+            yield {"id": request["id"], **documents.error(failure)}
         else:
             yield {"id": request["id"], **documents.resolution(found)}
 
