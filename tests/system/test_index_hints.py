@@ -223,6 +223,19 @@ def test_a_project_in_quarantine(place: Place) -> None:
     assert "x-1.0-py3-none-any.whl is left out: its project is quarantined" in said
 
 
+def test_what_is_not_in_the_cache_offline(place: Place) -> None:
+    place.first.publish(wheel(place.folder / "1", "x", "1.0"))
+    said = place.refused("x", "--offline", status=10)
+    assert "hint: run the command once without --offline" in said
+    place.versions("x")
+    assert place.versions("x", "--offline")["x"] == "1.0"
+
+
+def test_a_project_with_nothing_but_pre_releases(place: Place) -> None:
+    place.first.publish(wheel(place.folder / "1", "x", "1.0rc1"))
+    assert place.versions("x>=0.5")["x"] == "1.0rc1"  # as in pip: no hint is needed
+
+
 def test_a_project_that_no_index_has(place: Place) -> None:
     said = place.refused("x")
     assert "no index has a file of x" in said
