@@ -336,3 +336,12 @@ def publish(server: Server, repository: Path, credentials: tuple[str, str]) -> N
         if path.is_file():
             name = path.relative_to(repository / ".git").as_posix()
             server.add(f"/mine.git/{name}", path.read_bytes(), credentials=credentials)
+
+
+def test_no_index_is_asked_for_what_a_url_names(bridge: Bridge, root: Path, tmp_path: Path) -> None:
+    make_project(tmp_path / "mine", "mine")
+    with Server() as server:
+        environ = {"PIP_NO_INDEX": "0", "BRIDGE_INDEX_URL": f"{server.url}/simple/"}
+        ran = bridge("install", "-p", root, "./mine", environ=environ)
+        assert ran.status == 0, ran.err
+        assert server.count("/simple/mine/") == 0

@@ -91,7 +91,12 @@ class Loader:
         variables = [self.space.variables[variable] for variable in unknown]
         catalog.prefetch(variable.key for variable in variables if variable.kind == "conda")
         if catalog.index is not None:
-            catalog.index.prefetch_files(variable.key for variable in variables if variable.kind == "wheels")
+            # A project that a URL names has its only file already, and no index is asked for it.
+            catalog.index.prefetch_files(
+                variable.key
+                for number, variable in zip(unknown, variables, strict=True)
+                if variable.kind == "wheels" and self.space.meanings[number].project is None
+            )
         for variable in unknown:
             self.encoder.read_candidates(variable)
 
