@@ -65,6 +65,7 @@ class Channels:
     :param is_strict: only the first channel that has a name serves it; otherwise all do, in order.
     :param packs_late: as in `HostChannel`.
     :param may_drop: skip channels that do not answer; `dropped` holds their errors by URL.
+    :param optional: those of `texts` that are skipped if they do not answer; `unanswered` holds their errors by URL.
 
     `texts` and `urls` are the channels as named and their origins, each once. Raises `UsageError` (`invalid-channel`).
     """
@@ -82,6 +83,7 @@ class Channels:
         is_strict: bool = True,
         packs_late: bool = False,
         may_drop: bool = False,
+        optional: Collection[str] = (),
     ) -> None:
         self._is_strict = is_strict
         self._names, self._credentials = names or ChannelNames(), credentials
@@ -93,7 +95,9 @@ class Channels:
         self._places: dict[str, str] = {}
         self._reached: dict[str, set[str]] = {}
         self._add(located(texts, self._names, subdir))
+        self._optional = frozenset(located(optional, self._names, subdir))
         self.dropped: dict[str, NetworkError] = {}
+        self.unanswered: dict[str, NetworkError] = {}
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -102,6 +106,11 @@ class Channels:
     @property
     def urls(self) -> tuple[str, ...]:
         return tuple(self._places)
+
+    @property
+    def without_answer(self) -> tuple[str, ...]:
+        """A message for each optional channel that did not answer."""
+        return tuple(f"{error.message}; the file's channel is left out" for error in self.unanswered.values())
 
     def _add(self, places: Mapping[str, str]) -> None:
         """Add channels of the lowest priority."""
@@ -172,12 +181,12 @@ class Channels:
         try:
             self._repodata.prefetch(wanted)
         except NetworkError:
-            if not self._may_drop or self.dropped:
+            if self.dropped or self.unanswered or not (self._may_drop or self._optional):
                 raise
             self._drop(wanted)
 
     def _drop(self, names: Sequence[str]) -> None:
-        """Query each channel alone, and continue without those that fail."""
+        """Query each channel alone, and continue without those that fail and may."""
         self._repodata.close()
         left = []
         for url in self._others:
@@ -186,7 +195,12 @@ class Channels:
                 alone.prefetch(names)
                 left.append(url)
             except NetworkError as error:
-                self.dropped[url] = error
+                if url in self._optional:
+                    self.unanswered[url] = error
+                elif self._may_drop:
+                    self.dropped[url] = error
+                else:
+                    raise
             finally:
                 alone.close()
         self._repodata = self._opened(left)

@@ -148,6 +148,7 @@ class Session:
             is_strict=self.settings.channel_priority == "strict",
             packs_late=packs_late,
             may_drop=bool(known),
+            optional=() if known else self.settings.optional_channels,
         )
         self._opened.append(channels)
         if self.settings.conda.ssl_verify is False:
@@ -330,6 +331,7 @@ class Session:
             )
         except NoSolutionError as error:
             raise explained(self, error, requirements, channels, catalog) from error
+        self.tell_once(channels.without_answer)
         return checked(self, found, wanted, catalog, offered)
 
     @cached_property

@@ -93,6 +93,7 @@ def explained(
         if local_path(url) is None:
             return failure
         error.context = (*error.context, f"{failure.message}; the environment has packages from it")
+    error.context = (*error.context, *channels.without_answer)
     if run.used_index is not None:
         error.context = (
             *error.context,

@@ -55,14 +55,15 @@ class Settings:
     `index_urls` and `channels`: highest priority first, without secrets, which `bridge.secrets` keeps; `proxy` keeps
     its own. `default_indexes`: those of `index_urls` that the user did not name on the command line, but configured.
     `project_indexes`: project → the only index that may serve it. `no_index`: files may not add an index either.
-    `has_channels`: the user named channels; `override_channels`: files may not add any. `conda`: what is configured
-    for conda only. `require_hashes` and `constraints` (files) come from pip's configuration.
+    `has_channels`: the user named channels; `override_channels`: files may not add any. `optional_channels`: those of
+    `channels` that only a file names, beside the user's. `conda`: what is configured for conda only. `require_hashes` and `constraints` (files) come from pip's configuration.
     """
 
     prefix: Path | None = None
     channels: tuple[str, ...] = ("conda-forge",)
     has_channels: bool = False
     override_channels: bool = False
+    optional_channels: tuple[str, ...] = ()
     conda: CondaConfiguration = field(default_factory=CondaConfiguration)
     channel_priority: ChannelPriority = "strict"
     index_urls: tuple[str, ...] = ()

@@ -78,14 +78,18 @@ class Request:
         return replace(self, requirements=tuple(found), pythons=tuple(specifiers))
 
     def applied(self, settings: Settings) -> Settings:
-        """The settings with the channels and indexes of the files; channels given with `-c` come first."""
+        """The settings with the channels and indexes of the files; channels given with `-c` come first.
+
+        A file's channel is optional beside those: people name their mirror with `-c`, where the file's host is barred.
+        """
         given = settings.channels if settings.has_channels else ()
         named = () if settings.override_channels else [channel for file in self.files for channel in file.channels]
         # An explicit list names the built-in channel by the folder where its packages are kept.
         host = (settings.cache_dir / "host").as_uri()
         channels = tuple(dict.fromkeys("host" if channel == host else channel for channel in (*given, *named)))
         if channels:
-            settings = replace(settings, channels=channels, has_channels=True)
+            optional = tuple(channel for channel in named if channel not in given) if given else ()
+            settings = replace(settings, channels=channels, has_channels=True, optional_channels=optional)
         for file in self.files:
             settings = _with_file(settings, file)
         return _with_indexes(settings, self.files)
