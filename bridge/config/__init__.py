@@ -56,7 +56,8 @@ class Settings:
     its own. `default_indexes`: those of `index_urls` that the user did not name on the command line, but configured.
     `project_indexes`: project → the only index that may serve it. `no_index`: files may not add an index either.
     `has_channels`: the user named channels; `override_channels`: files may not add any. `optional_channels`: those of
-    `channels` that only a file names, beside the user's. `conda`: what is configured for conda only. `require_hashes` and `constraints` (files) come from pip's configuration.
+    `channels` that only a file names, beside the user's. `conda`: what is configured for conda only. `variables`: of
+    files, for the activated environment. `require_hashes` and `constraints` (files) come from pip's configuration.
     """
 
     prefix: Path | None = None
@@ -64,6 +65,7 @@ class Settings:
     has_channels: bool = False
     override_channels: bool = False
     optional_channels: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
     conda: CondaConfiguration = field(default_factory=CondaConfiguration)
     channel_priority: ChannelPriority = "strict"
     index_urls: tuple[str, ...] = ()

@@ -35,6 +35,11 @@ def change_prefix(
         if plan.is_empty:
             others = besides(running.staging)
             names = tuple(change.path for change in others)
+            if settings.variables:
+                pairs = " ".join(f"{name}={value}" for name, value in settings.variables.items())
+                session.warnings.append(
+                    f"no package changes, so the file's variables are not set: conda env config vars set {pairs}"
+                )
             if others:
                 running.commit(others, plan={"command": command_line()})
             return AppliedPlan(plan=plan, besides=names, seconds=time.perf_counter() - started)

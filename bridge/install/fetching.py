@@ -292,6 +292,7 @@ def stage_inputs(
         command=command_line(),
         when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
         version=__version__,
+        variables=settings.variables,
         compiles=settings.compile and plan.target.subdir == current_subdir(),
     )
 

@@ -101,6 +101,7 @@ def _with_file(settings: Settings, file: FileRequirements) -> Settings:
         find_links=_known((*settings.find_links, *file.find_links)),
         trusted_hosts=tuple(dict.fromkeys((*settings.trusted_hosts, *file.trusted_hosts))),
         pre=settings.pre or file.pre,
+        variables={**settings.variables, **file.variables},
         cooldown=settings.cooldown.or_default(file.exclude_newer).with_exceptions(file.exclude_newer_of),
         builds=replace(settings.builds, formats=settings.builds.formats.with_others(file.formats)),
     )

@@ -32,6 +32,7 @@ from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.renewal import renew_records
 from bridge.install.staging.replacement import KeptAside, replace_paths
+from bridge.install.staging.variables import stage_variables
 from bridge.install.staging.wheels import Placement, place_wheel, record_wheel
 from bridge.model import Entry, PathChange, Resolved
 from bridge.paths import OWN
@@ -113,6 +114,7 @@ def _stage(
     staged_paths = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
     staged_paths |= renewed
     staged_paths |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging).items()}
+    staged_paths |= {path: (fingerprint, "") for path, fingerprint in stage_variables(inputs, staging).items()}
     replacement = replace_paths(inputs.state, inputs.plan, staged_paths, staging, inputs.judgement)
     return StagedPlan(changes=replacement.changes, kept_aside=replacement.kept_aside, problem=compiled.problem)
 

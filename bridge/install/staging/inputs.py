@@ -29,6 +29,7 @@ class StageInputs:
     :param predicted: `Record.identity` → its paths (`bridge.install.manifest.predict`).
     :param channel_records: `Record.identity` → the channel's record of installed conda packages, where already read.
     :param cache: for the files that conda-pack reads (`bridge.install.staging.originals`); `None`: none are kept.
+    :param variables: environment variables to set for the activated environment.
     :param compiles: compile modules; the interpreter must run on this machine.
     :param command: the command line, for conda's history; `when`: `2026-11-22 10:00:00`; `version`: of bridge.
     """
@@ -46,6 +47,7 @@ class StageInputs:
     unpacked: Mapping[str, Path] = field(default_factory=dict)
     channel_records: Mapping[str, Record] = field(default_factory=dict)
     cache: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
     compiles: bool = False
 
 
