@@ -192,7 +192,7 @@ class Index:
                 f"the index gives no sha256 for {file.filename}, so the download could not be verified",
                 context=(f"index: {file.origin}",),
                 hint="ask the operator of the index to publish hashes, or state the hash in a requirement file:"
-                " NAME==VERSION --hash=sha256:…",
+                f" {file.project}=={file.version} --hash=sha256:…",
             )
         SECRETS.inherit(file.url, file.origin)
         path = self._client.download(

@@ -161,6 +161,7 @@ def test_an_index_without_hashes_metadata_and_ranges(place: Place) -> None:
     place.first.publish(wheel(place.folder / "1", "x", "1.0"), hashes=False, core_metadata=False, ranges=False)
     said = place.refused("x")
     assert "the index gives no sha256 for x-1.0-py3-none-any.whl" in said
+    assert "state the hash in a requirement file: x==1.0 --hash=sha256:" in said
     assert "no index has a file" not in said
 
 
