@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2024.4"
@@ -27,3 +30,25 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("lint-imports")
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Faults put into a copy of the code, and whether the tests of `tests/unit` and `tests/scenarios` notice.
+
+    Arguments after `--` go to `python -m tests.mutants`, as `--count 50 --seed 7`. `results.jsonl` is what came of it.
+    """
+    session.install("-e", ".[dev]")
+    here, copy = Path.cwd(), Path(session.create_tmp()) / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(here, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "env", "env2"))
+    data, seconds, out = copy / "coverage.sqlite", copy / "junit.xml", here / "results.jsonl"
+    environ = {"BRIDGE_SHARED": str(here.parent / "shared"), "COVERAGE_FILE": str(data)}
+    with session.chdir(copy):
+        measure = ["--cov=bridge", "--cov=converters", "--cov-context=test", "--cov-report=", f"--junitxml={seconds}"]
+        quiet = ["-q", "-n", "auto", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        # A test that fails here proves nothing later, and hinders nothing: what fails without a mutant does not count.
+        folders = ["tests/unit", "tests/scenarios"]
+        session.run("python", "-m", "pytest", *quiet, *measure, *folders, env=environ, success_codes=[0, 1])
+        options = ["--data", str(data), "--seconds", str(seconds), "--out", str(out)]
+        session.run("python", "-m", "tests.mutants", *options, *session.posargs, env=environ)

@@ -372,6 +372,12 @@ def test_a_repair_is_noted() -> None:
     assert len(needs.notes) == 2
 
 
+def test_a_marker_that_compares_extra_otherwise_than_with_a_name_is_evaluated_for_each_extra() -> None:
+    line = RequirementLine.of(Requirement("a; extra in 'docs tests'"))
+    assert line.holds(("linux-64", "3.12.0"), "docs")
+    assert not line.holds(("linux-64", "3.12.0"), "other")
+
+
 def test_extras_are_compared_by_their_normal_names() -> None:
     line = RequirementLine.of(Requirement('a; extra == "Dev_Test"'))
     assert line.holds(("linux-64", "3.12.0"), "dev-test")

@@ -290,6 +290,14 @@ def test_two_packages_of_a_plan_may_share_equal_bytes_only(environment: Environm
     assert refusal(lambda: environment.judge({a: [file("bin/x", None)], b: [file("bin/x", None)]}))[0] == "clobber"
 
 
+def test_equal_bytes_at_one_path_hide_no_conflict_at_the_next(environment: Environment) -> None:
+    shared, a, b = file("share/a", b"1"), package("a"), package("b")
+    new = {a: [shared, file("share/b", b"1")], b: [shared, file("share/b", b"2")]}
+    assert [each.path for each in refusal(lambda: environment.judge(new))[1]] == ["share/b"]
+    new = {a: [file("share/a"), shared, file("share/b", b"1")], b: [shared, file("share/b", b"2")]}
+    assert [each.path for each in refusal(lambda: environment.judge(new))[1]][-1] == "share/b"
+
+
 def test_two_packages_may_bring_the_same_directory(environment: Environment) -> None:
     a, b = package("a", ecosystem="conda"), package("b", ecosystem="conda")
     (environment.root / "share").mkdir()
@@ -397,6 +405,22 @@ def test_two_spellings_of_one_name(
 
 
 # --- the error --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "said", "lines"), [
+    (1, "", 0),
+    (2, " (and 1 more conflict)", 2),
+    (10, " (and 9 more conflicts)", 10),
+    (11, " (and 10 more conflicts)", 11),
+])  # fmt: skip
+def test_the_message_counts_the_other_conflicts(environment: Environment, count: int, said: str, lines: int) -> None:
+    for number in range(count):
+        environment.put(f"share/{number:02}")
+    new = {package("x"): [file(f"share/{number:02}") for number in range(count)]}
+    _, conflicts, error = refusal(lambda: environment.judge(new))
+    first = min(conflicts, key=lambda conflict: conflict.path)
+    assert error.message == first.text + said
+    assert len(error.context) == lines
 
 
 def test_all_conflicts_are_told_at_once_in_ten_lines_at_most(environment: Environment) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.errors import NoSolutionError, UsageError
-from bridge.install.plan import diff, matching, removal
-from bridge.model import Installed, PrefixState, Resolution, Resolved
+from bridge.install.plan import diff, matching, removal, with_unmanaged
+from bridge.model import Distribution, Entry, Fingerprint, Installed, PrefixState, Resolution, Resolved
 from converters.record import Record
 from converters.target import Python, Target
 
@@ -77,6 +78,25 @@ class TestDiff:
         assert kinds(before, after) == [("Reinstall", "rich")]
         assert kinds(state(PY, installed(RICH, "rich")), after) == []
 
+    def test_source_code_is_the_same_by_its_revision_and_its_place(self) -> None:
+        at: dict[str, Any] = {"revision": "a" * 40, "url": "git+https://host.example/one.git", "wheel": True}
+        before = state(PY, installed(record("rich", **at), "rich"))
+        cases: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
+            ({}, []),
+            ({"revision": "b" * 40}, [("Change", "rich")]),
+            ({"url": "git+https://host.example/other.git"}, [("Change", "rich")]),
+            ({"revision": None}, [("Change", "rich")]),
+        ]
+        for change, expected in cases:
+            after = solution(Resolved(record=PY.record), Resolved(record=record("rich", **{**at, **change})))
+            assert kinds(before, after) == expected
+
+    def test_the_python_is_that_of_the_solution_or_else_the_installed_one(self) -> None:
+        assert diff(state(PY), solution(Resolved(record=PY.record), python="3.12.1"), PREFIX).python == Python(
+            version="3.12.1"
+        )
+        assert diff(state(PY), Resolution(target=TARGET, packages=()), PREFIX).python == Python(version="3.11.4")
+
     @pytest.mark.parametrize(("version", "again"), [("3.11.9", []), ("3.12.0", ["noarch", "rich"])])
     def test_python_s_minor_brings_back_what_lies_in_site_packages(self, version: str, again: list[str]) -> None:
         noarch, compiled = record("noarch", noarch="python"), record("library", subdir="linux-64")
@@ -133,3 +153,35 @@ class TestRemoval:
 
     def test_without_its_python_a_prefix_has_none(self) -> None:
         assert removal(state(PY), TARGET, ["python"]).python is None
+
+    def test_a_requirement_that_cannot_be_read_hides_none_after_it(self) -> None:
+        user = installed(record("user", requirements=("not a ( requirement", "rich"), wheel=True), "user")
+        with pytest.raises(NoSolutionError, match="user needs"):
+            removal(state(PY, user, installed(RICH)), TARGET, ["rich"])
+
+    def test_who_installed_what_bridge_does_not_know_is_named(self) -> None:
+        for installer, said in (("uv", "uv installed it"), (None, "another tool installed it")):
+            other = Distribution(path="lib/solo-1.dist-info", name="solo", version="1", installer=installer)
+            with pytest.raises(UsageError) as caught:
+                matching(PrefixState(prefix=PREFIX, installed=(PY,), distributions=(other,)), "solo")
+            assert (caught.value.hint or "").startswith(said)
+
+
+def test_distributions_with_a_record_of_their_files_can_be_planned_for() -> None:
+    entry = Entry(path="lib/x.py", fingerprint=Fingerprint(kind="file"))
+    found = [
+        Distribution(path="lib/unknown-1.dist-info", name="unknown", version="1", installer="pip"),
+        Distribution(path="lib/old-1-py3.12.egg", name="old", version="1", entries=(entry,)),
+        Distribution(path="lib/pip_one-1.dist-info", name="pip-one", version="1", installer="pip", entries=(entry,)),
+        Distribution(
+            path="lib/asked-1.dist-info", name="asked", version="1", installer="uv", requested=True, entries=(entry,)
+        ),
+        Distribution(path="lib/other-1.dist-info", name="other", version="1", installer="flit", entries=(entry,)),
+    ]
+    planned = with_unmanaged(PrefixState(prefix=PREFIX, installed=(PY,), distributions=tuple(found)))
+    assert [(each.record.name, each.requested) for each in planned.installed] == [
+        ("python", ("python",)),
+        ("pip-one", ()),
+        ("asked", ("pypi:asked",)),
+        ("other", ("pypi:other",)),
+    ]

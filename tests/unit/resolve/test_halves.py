@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from bridge.config.cooldown import Cooldown
-from bridge.errors import NoSolutionError
-from bridge.resolve import Options
+from bridge.errors import NetworkError, NoSolutionError
+from bridge.model import IndexFile
+from bridge.resolve import Catalog, Options, resolve
+from converters.names import NameMap
 from converters.record import Record
-from tests.support.resolver_worlds import Wheel, World, picks, record, wheel
+from tests.support.resolver_worlds import Ports, Wheel, World, picks, record, requests, wheel
 
 PYTHON = record("python", "3.12.4")
 LEAVES = tuple(record(name, "1.0", "python") for name in ("pyogrio", "pyproj", "shapely"))
@@ -137,3 +141,28 @@ def test_a_name_that_only_the_cooldown_excludes_does_not_come_first() -> None:
     options = Options(cooldown=Cooldown(default=1_700_000_000_000))
     catalog = World(records=records, names=names, options=options).catalog()
     assert catalog.providers("tool") == ("then", "now")
+
+
+def test_a_requirement_of_the_metadata_that_cannot_be_read_proves_nothing() -> None:
+    file = wheel("geo-1.1-py3-none-any.whl", "not a ( requirement", "shapely>=1", "pyogrio>=1", "pyproj")
+    excluding = record("alone", "1.0", constrains=["geo <1", "pyogrio <1"])
+    with pytest.raises(NoSolutionError):
+        world(excluding, wheels=(file,)).solve(["alone"], ["momepy"])
+    assert picks(world(wheels=(file,)).solve([], ["momepy"]))["geo"] == "conda 1.1"
+
+
+def test_without_the_index_conda_s_records_say_what_the_project_needs() -> None:
+    small = world()
+    ports = small.ports()
+
+    class Offline(Ports):
+        def files(self, project: str) -> Sequence[IndexFile]:
+            if project == "geo":
+                raise NetworkError("offline", "the index does not answer")
+            return ports.files(project)
+
+    index = Offline(small.records, small.wheels, "linux-64")
+    catalog = Catalog(ports, index, small.target, NameMap(small.names, "the test's names"), small.options)
+    found = resolve(requests([], ["momepy"]), catalog)
+    assert picks(found)["geo"] == "conda 1.1"
+    assert "the index does not answer; conda's records decide what geo needs" in found.warnings

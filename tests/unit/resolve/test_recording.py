@@ -133,6 +133,9 @@ def test_a_recording_that_cannot_be_read_is_a_usage_error(bridge: Bridge, tmp_pa
 
 
 DAMAGE = {
+    "an older format": ("format", 0),
+    "a newer format": ("format", 2),
+    "a number where a text may be": ("records", "tool", 0, "noarch", 1),
     "a number for a version": ("records", "tool", 0, "version", 1),
     "a text for a list": ("records", "tool", 0, "requirements", "python"),
     "a list of numbers": ("records", "tool", 0, "requirements", [1]),

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -325,6 +325,29 @@ def test_where_no_directory_can_be_moved_its_files_are(prefix: Path, monkeypatch
         ]
         transaction.commit(todo)
     assert all((prefix / path).read_bytes() == b"x" for path in files)
+
+
+def test_an_emptied_directory_that_cannot_be_moved_is_removed(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a lower layer of an overlay; any other error undoes the change."""
+    path, code = f"{SITE}/alone/a.py", errno.EXDEV
+    with change(prefix) as transaction:
+        after = write(transaction.staging, path, b"x")
+        transaction.commit([PathChange(path=path, before=None, after=after)])
+    before, rename = observe(prefix), os.rename
+
+    def refuse_directories(source: str, target: str, **folders: int) -> None:
+        if source == "alone" and target.isdigit():
+            raise OSError(code, "no directory is moved")
+        rename(source, target, **folders)
+
+    monkeypatch.setattr(os, "rename", refuse_directories)
+    for code in (errno.EACCES, errno.EPERM, errno.EXDEV):
+        with suppress(FaultError), change(prefix) as transaction:
+            new = write(transaction.staging, f"{SITE}/alone", b"y")
+            todo = [PathChange(path=path, before=after, after=None)]
+            transaction.commit([*todo, PathChange(path=f"{SITE}/alone", before=None, after=new)])
+        assert (observe(prefix) == before) is (code != errno.EXDEV)
+    assert (prefix / SITE / "alone").read_bytes() == b"y"
 
 
 def test_a_new_directory_is_of_the_group_that_its_place_hands_on(prefix: Path) -> None:

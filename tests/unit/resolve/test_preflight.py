@@ -1,0 +1,69 @@
+"""What is said about a solution, and what is demanded of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from bridge.errors import UnsafeInputError
+from bridge.index.simple_api import Status
+from bridge.model import Resolution, Resolved
+from bridge.requirements.algebra import Requirement
+from bridge.resolve.preflight import check_solution, solution_warnings
+from converters.record import Record
+from tests.support.resolver_worlds import LINUX
+
+ONE = "https://one.example/simple"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Requirements with these hashes."""
+
+    requirements: Sequence[Requirement] = ()
+    constraints: Sequence[Requirement] = ()
+    requires_python: str | None = None
+    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    requires_hashes: bool = False
+    environments: Sequence[str] = ()
+
+
+def wheel_record(name: str, *more: str, yanked: str | None = None) -> Record:
+    return Record(
+        ecosystem="wheel",
+        name=name,
+        version="1.0",
+        build="0",
+        build_number=0,
+        subdir="noarch",
+        pypi_names=(name, *more),
+        yanked=yanked,
+        url=f"{ONE}/{name}",
+    )
+
+
+def solution(*records: Record) -> Resolution:
+    return Resolution(target=LINUX, packages=tuple(Resolved(record=each) for each in records))
+
+
+def test_yanked_files_and_the_status_of_projects_are_warned_about() -> None:
+    found = solution(wheel_record("bad", yanked="broken"), wheel_record("mute", yanked=""), wheel_record("old"))
+    statuses = {"old": Status(word="archived", reason="moved")}
+    assert list(solution_warnings(found, statuses)) == [
+        "bad-1.0 was yanked by its publisher: broken",
+        "mute-1.0 was yanked by its publisher: no reason given",
+        "old is archived on its index: moved",
+    ]
+    assert not list(solution_warnings(found, statuses, [each.record for each in found.packages]))
+
+
+def test_each_fetched_wheel_needs_a_hash_where_hashes_are_required() -> None:
+    found = solution(wheel_record("one", "other"), wheel_record("two"))
+    check_solution(found, Wanted())
+    check_solution(found, Wanted(hashes={"one": frozenset("a"), "two": frozenset("b")}), requires_hashes=True)
+    check_solution(found, Wanted(hashes={"one": frozenset("a")}), [f"{ONE}/two"], requires_hashes=True)
+    with pytest.raises(UnsafeInputError, match="none is given for one, two") as caught:
+        check_solution(found, Wanted(hashes={"other": frozenset("a")}), requires_hashes=True)
+    assert caught.value.id == "hash-missing"

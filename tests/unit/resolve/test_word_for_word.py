@@ -1,0 +1,124 @@
+"""A solution says who asked for each package; a refutation says why, word for word."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.errors import NoSolutionError
+from tests.support.resolver_worlds import INDEX, World, record, wheel
+
+PYTHON = record("python", "3.12.4")
+MIXED = World(
+    records=(
+        PYTHON,
+        record("conda-user", "1.0", "lib >=1", "python"),
+        record("lib", "1.5", "python"),
+        record("lib", "1.0", "python"),
+    ),
+    wheels=(
+        wheel("app-1.0-py3-none-any.whl", "lib[fast]>=1", "tool; extra=='x'", "plain"),
+        wheel("tool-1.0-py3-none-any.whl"),
+        wheel("plain-1.0-py3-none-any.whl"),
+        wheel("lib-1.5-py3-none-any.whl", "tool; extra=='fast'"),
+    ),
+    names={"lib": ["lib"]},
+)
+
+
+def test_each_package_says_who_asked_for_it_and_for_what() -> None:
+    found = MIXED.solve(["conda-user"], ["app[x]", "plain>=1"])
+    said = {each.record.name: (each.requested, each.required_by, each.extras, each.evidence) for each in found.packages}
+    assert said == {
+        "app": (("app[x]",), (), ("x",), "index"),
+        "conda-user": (("conda-user",), (), (), "same-name-python"),
+        "lib": ((), ("app", "conda-user"), ("fast",), "name-map"),
+        "plain": (("plain>=1",), ("app",), (), "index"),
+        "python": ((), ("app", "conda-user", "lib", "plain", "tool"), (), "unknown"),
+        "tool": ((), ("app", "lib"), (), "index"),
+    }
+
+
+def files(*tags: str) -> World:
+    return World(records=(PYTHON,), wheels=tuple(wheel(f"t-1.0-{tag}.whl") for tag in tags))
+
+
+OLD_TAGS = "cp39-none-any", "cp38-none-any", "cp37-none-any", "cp36-none-any"
+HAS_T = f"because the index {INDEX} has t 1.0"
+NONE = "there is no solution"
+FOR_T = "fits and you ask for `t`: there is no solution"
+
+
+def words(text: str) -> list[str]:
+    """The words of a sentence, in whatever order it states its facts."""
+    return sorted(word.strip(",:") for word in text.split())
+
+
+@pytest.mark.parametrize(
+    ("world", "conda", "pypi", "message", "context"),
+    [
+        (
+            MIXED,
+            ["lib 9"],
+            [],
+            "`lib 9` cannot be met",
+            f"because conda has lib 1.0 and 1.5, the index {INDEX} has lib 1.5 and you ask for `lib 9`: {NONE}",
+        ),
+        (
+            MIXED,
+            ["python 3.11.*"],
+            ["app"],
+            "`python 3.11.*` cannot be met",
+            "because conda has python 3.12.4 and you ask for `python 3.11.*`: there is no solution",
+        ),
+        (
+            files(*OLD_TAGS),
+            ["python"],
+            ["t"],
+            "`t` cannot be met",
+            f"{HAS_T}, t 1.0 (wheel) runs only where one of {', '.join(OLD_TAGS)} {FOR_T}",
+        ),
+        (
+            World(
+                records=(
+                    PYTHON,
+                    record("a", "1.0", "c 1.0"),
+                    record("b", "1.0", "c 2.0"),
+                    record("c", "1.0"),
+                    record("c", "2.0"),
+                )
+            ),
+            ["a", "b"],
+            [],
+            "`a` and `b` cannot be met together",
+            (
+                "because b 1.0 (conda) depends on `c 2.0`, a 1.0 (conda) depends on `c 1.0`, you ask for `b` and you"
+                f" ask for `a`: {NONE}"
+            ),
+        ),
+        (
+            World(
+                records=(
+                    PYTHON,
+                    record("a", "1.0", "c <2"),
+                    record("a", "1.1", "c <2"),
+                    record("a", "1.3", "c <1"),
+                    record("c", "2.0"),
+                )
+            ),
+            ["a"],
+            [],
+            "`a` cannot be met",
+            (
+                "because conda has c 2.0, nothing links c to a PyPI project, so the index is not searched, every a"
+                f" (conda) depends on one of `c <2`, `c <1` and you ask for `a`: {NONE}"
+            ),
+        ),
+    ],
+)
+def test_a_refutation_word_for_word(
+    world: World, conda: list[str], pypi: list[str], message: str, context: str
+) -> None:
+    with pytest.raises(NoSolutionError) as caught:
+        world.solve(conda, pypi)
+    assert caught.value.message == message
+    assert [words(text) for text in caught.value.context] == [words(context)]
