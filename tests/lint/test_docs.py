@@ -42,6 +42,15 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_each_decision_has_its_own_number_a_status_and_a_date() -> None:
+    decisions = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    assert [path.name[:4] for path in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    for path in decisions:
+        title, _, status, *_ = path.read_text("utf-8").splitlines()
+        assert title.startswith(f"# {path.name[:4]} "), path.name
+        assert re.match(r"Status: (accepted|replaced|rejected).* · \d{4}-\d{2}-\d{2}", status), path.name
+
+
 def test_a_hint_names_no_command_that_is_not_there() -> None:
     unknown = []
     for source in sorted((ROOT / "bridge").rglob("*.py")):
