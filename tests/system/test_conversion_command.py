@@ -291,8 +291,8 @@ def test_no_dependency_is_built_to_learn_its_extras(convert: Bridge, tmp_path: P
 
 def test_an_extra_that_is_not_in_the_cache_is_unknown(convert: Bridge, index: IndexServer, tmp_path: Path) -> None:
     """Offline, metadata that is not in the cache is unknown, which only matters to a base that needs it."""
-    good = make_wheel(tmp_path / "wheels", "good", "1.0", requires=["farm[x]; extra == 'more'"], extras=["more"])
-    bad = make_wheel(tmp_path / "wheels", "bad", "1.0", requires=["farm[x]"])
+    good = make_wheel(tmp_path / "wheels", "good", "1.0", requires=["unseen[x]; extra == 'more'"], extras=["more"])
+    bad = make_wheel(tmp_path / "wheels", "bad", "1.0", requires=["unseen[x]"])
     words = ["convert", good, bad, "-o", "out", "--offline", "--index-url", index.simple, "--json"]
     ran = convert(*words)
     assert [Path(each["wheel"]).name for each in ran.document["packages"]] == [good.name]
