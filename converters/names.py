@@ -37,6 +37,11 @@ class Provided:
     evidence: Evidence
 
 
+def _no_row(_: str) -> tuple[str, ...] | None:
+    """Stand for no lookup; a function of the module, because maps cross processes."""
+    return None
+
+
 class NameMap:
     """An immutable table of conda name → PyPI names. `source` says where it was read."""
 
@@ -63,7 +68,7 @@ class NameMap:
                 rows[str(conda_name).lower()] = row
         added = {name: tuple(row) for name, row in (defaults or {}).items() if name not in rows}
         self._defaults = frozenset(added)
-        self._lookup: Callable[[str], tuple[str, ...] | None] = lambda _: None
+        self._lookup: Callable[[str], tuple[str, ...] | None] = _no_row
         rows |= added
         self._rows = rows
         self.source = source

@@ -40,7 +40,9 @@ COMMANDS: Mapping[str, Command] = {
     "bridge-downgrade": Command(before=(BASE, UPGRADE), words=INSTALL),
     "bridge-remove": Command(before=(BASE, UPGRADE), words=("remove", "demo", "lib")),
     "bridge-move": Command(before=(BASE, INSTALL), words=("install", "conda:demo")),
-    "bridge-move-back": Command(before=(BASE, ("install", "conda:demo", "lib=1.0")), words=("install", "pypi:demo")),
+    "bridge-move-back": Command(
+        before=(BASE, ("install", "conda:demo", "lib=1.0")), words=("install", "pypi:demo", "demo")
+    ),
     "bridge-python": Command(before=(BASE, INSTALL), words=("install", "python=3.12")),
 }
 

@@ -37,8 +37,9 @@ WORDS: tuple[tuple[str, ...], ...] = (
     ("list",),
     ("audit", "--fail-on", "error"),
 )
-# 2: what is to be removed is not there; 8: another process had it too long; 9: audited while a dead one's is pending.
-EXPECTED = {0, 2, 8, 9}
+# 6: `pypi:demo` where `conda:demo` was requested earlier; 2: what is to be removed is not there; 8: another process had
+# it too long; 9: audited while a dead one's is pending.
+EXPECTED = {0, 2, 6, 8, 9}
 LIMIT = 120.0  # seconds for one round
 
 

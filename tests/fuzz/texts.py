@@ -222,7 +222,7 @@ fast = ["b"]
 test = ["c", {include-group = "x"}]
 x = []
 [tool.bridge]
-conda = ["d >=1"]
+dependencies = ["d >=1"]
 """
 _PIP = (
     b"# c\na==1.0 --hash=sha256:"

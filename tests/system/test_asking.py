@@ -34,7 +34,7 @@ def bridge(tmp_path: Path) -> Bridge:
         ("-c ./nowhere zlib", 10, "there is no channel at {folder}/nowhere: no such directory"),
         ("-c ./empty zlib", 10, "{folder}/empty: it has no noarch/repodata.json"),
         ("-c ./channel conda-forge::zlib --offline", 10, "--offline forbids fetching it"),
-        ("-c ./channel conda-forge::zlib --offline", 10, "a requirement names conda-forge"),
+        ("-c ./channel conda-forge::zlib --offline", 10, "because a requirement names it: conda-forge"),
         ("-c ./channel python ./cut-1.0-py3-none-any.whl", 3, "cut-1.0-py3-none-any.whl"),
         ("-c ./channel python ./noise-1.0-py3-none-any.whl", 3, "noise-1.0-py3-none-any.whl"),
         ("-c ./channel python ./whole-1.0-py3-none-any.whl", 3, "whole-1.0-py3-none-any.whl"),
