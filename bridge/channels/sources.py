@@ -95,7 +95,8 @@ class Channels:
         self._places: dict[str, str] = {}
         self._reached: dict[str, set[str]] = {}
         self._add(located(texts, self._names, subdir))
-        self._optional = frozenset(located(optional, self._names, subdir))
+        given = located((text for text in texts if text not in optional), self._names, subdir)
+        self._optional = self._places.keys() - given.keys()
         self.dropped: dict[str, NetworkError] = {}
         self.unanswered: dict[str, NetworkError] = {}
 

@@ -25,9 +25,9 @@ def channel(folder: Path, *names: str) -> Path:
     return folder
 
 
-def environment(folder: Path) -> Path:
+def environment(folder: Path, url: str = UNREACHABLE) -> Path:
     path = folder / "environment.yml"
-    path.write_text(f"channels: [{UNREACHABLE}]\ndependencies: [leaf]\n")
+    path.write_text(f"channels: [{url}]\ndependencies: [leaf]\n")
     return path
 
 
@@ -54,4 +54,11 @@ def test_a_conflict_names_the_channel_that_did_not_answer(tmp_path: Path) -> Non
 def test_a_channel_of_the_command_line_must_answer(tmp_path: Path) -> None:
     near = channel(tmp_path / "near", "leaf")
     ran = Bridge.of_folder(tmp_path)("resolve", "leaf", "-c", near, "-c", UNREACHABLE, "--platform", "linux-64")
+    assert ran.status == 10, ran.err
+
+
+def test_a_channel_of_both_must_answer(tmp_path: Path) -> None:
+    """The file may spell it otherwise than the command line."""
+    near, file = channel(tmp_path / "near", "leaf"), environment(tmp_path, f"{UNREACHABLE}/")
+    ran = Bridge.of_folder(tmp_path)("resolve", "-r", file, "-c", near, "-c", UNREACHABLE, "--platform", "linux-64")
     assert ran.status == 10, ran.err
