@@ -55,11 +55,14 @@ def resolution(found: Resolution) -> dict[str, object]:
     }
 
 
+_WORDS = {Install: "install", Change: "change", Reinstall: "reinstall", Remove: "remove"}
+
+
 def plan(planned: Plan) -> dict[str, object]:
     """A plan: its operations in order, with the old and the new package."""
     operations = []
     for operation in planned.operations:
-        entry: dict[str, object] = {"operation": type(operation).__name__.lower()}
+        entry: dict[str, object] = {"operation": _WORDS[type(operation)]}
         if isinstance(operation, (Change, Reinstall, Remove)):
             entry["old"] = _named(operation.old.record)
         if isinstance(operation, (Install, Change, Reinstall)):

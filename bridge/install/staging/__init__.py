@@ -113,8 +113,8 @@ def _stage(
     labels = {resolved.record.identity: resolved.record.label for resolved in incoming(inputs.plan)}
     staged_paths = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
     staged_paths |= renewed
-    staged_paths |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging).items()}
-    staged_paths |= {path: (fingerprint, "") for path, fingerprint in stage_variables(inputs, staging).items()}
+    unowned = stage_history(inputs, staging) | stage_variables(inputs, staging)
+    staged_paths |= {path: (fingerprint, "") for path, fingerprint in unowned.items()}
     replacement = replace_paths(inputs.state, inputs.plan, staged_paths, staging, inputs.judgement)
     return StagedPlan(changes=replacement.changes, kept_aside=replacement.kept_aside, problem=compiled.problem)
 
