@@ -6,45 +6,24 @@ Each command imports its module when it runs: help and usage errors load no libr
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from bridge import __version__
 from bridge.channels.panics import is_panic
 from bridge.cli.failure import Exit, misused, report, unforeseen
+from bridge.cli.group import CHANGES, begin, cli, show_applied
 from bridge.cli.options import Words, changing, level_of, lock, output, prefix, requirements, sources, wheel_sources
 from bridge.errors import BridgeError, UsageError
 from converters.compression import DEFAULT_LEVEL
 
 if TYPE_CHECKING:
     from bridge.audit.finding import Level
-    from bridge.cli.run import Run
     from bridge.convert.wheel import Format
-    from bridge.install.applied import AppliedPlan
 
-__all__ = ["main"]
-
-_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-
-
-@click.group(context_settings=_CONTEXT)
-@click.version_option(__version__, prog_name="bridge")
-def cli() -> None:
-    """Install conda packages and PyPI wheels into one environment: one solve, one transaction, one audit.
-
-    A requirement is a conda MatchSpec (`numpy >=2`) or PEP 508 (`torch[opt-einsum]>=2`). Prefix it with `conda:` or
-    `pypi:` to choose the ecosystem.
-    """
-
-
-def _run(options: Mapping[str, object]) -> Run:
-    """The settings and the renderer of one command."""
-    from bridge.cli.run import Run
-
-    return Run(options)
+__all__ = ["cli", "main"]
 
 
 @cli.command()
@@ -60,7 +39,7 @@ def resolve(words: Words, batch: str | None, record: str | None, replay: str | N
     from bridge.cli.commands import solving
     from bridge.cli.commands.request import read_request
 
-    run = _run(options)
+    run = begin(options)
     for option, path in (("--batch", batch), ("--replay", replay)):
         if path is not None and (words.requirements or words.files or record or (batch and replay)):
             message = f"{option} reads its requests from its file and cannot be combined with others"
@@ -91,11 +70,11 @@ def create(words: Words, dry_run: bool, **options: object) -> None:
     from bridge.cli.commands import changes
     from bridge.cli.commands.request import read_request
 
-    run = _run(options)
+    run = begin(options)
     request = read_request(words, run.settings.platform)
     with run.session(request) as session:
         applied = changes.create(run.prefix, request, session, is_dry_run=dry_run)
-    _show_applied(run, applied, dry_run)
+    show_applied(run, applied, dry_run)
 
 
 @cli.command()
@@ -109,11 +88,11 @@ def install(words: Words, dry_run: bool, **options: object) -> None:
     from bridge.cli.commands import changes
     from bridge.cli.commands.request import read_request
 
-    run = _run(options)
+    run = begin(options)
     request = read_request(words, run.settings.platform)
     with run.session(request) as session:
         applied = changes.install(run.prefix, request, session, is_dry_run=dry_run)
-    _show_applied(run, applied, dry_run)
+    show_applied(run, applied, dry_run)
 
 
 @cli.command()
@@ -126,10 +105,10 @@ def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
     """Update NAME…, or every package, to the newest versions that fit together."""
     from bridge.cli.commands import changes
 
-    run = _run(options)
+    run = begin(options)
     with run.session() as session:
         applied = changes.update(run.prefix, names, session, is_dry_run=dry_run)
-    _show_applied(run, applied, dry_run)
+    show_applied(run, applied, dry_run)
 
 
 @cli.command()
@@ -141,10 +120,10 @@ def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
     """Remove NAME… and the packages that were installed only for them."""
     from bridge.cli.commands import changes
 
-    run = _run(options)
+    run = begin(options)
     with run.session() as session:
         applied = changes.remove(run.prefix, names, session, is_dry_run=dry_run)
-    _show_applied(run, applied, dry_run)
+    show_applied(run, applied, dry_run)
 
 
 @cli.command()
@@ -157,17 +136,10 @@ def adopt(names: Sequence[str], dry_run: bool, **options: object) -> None:
     """Write records for NAME…, or for everything that pip installed; their files do not change."""
     from bridge.cli.commands import changes
 
-    run = _run(options)
+    run = begin(options)
     with run.session() as session:
         applied = changes.adopt(run.prefix, names, session, is_dry_run=dry_run)
-    _show_applied(run, applied, dry_run)
-
-
-def _show_applied(run: Run, applied: AppliedPlan, dry_run: bool) -> None:
-    run.show(
-        lambda: run.documents.outcome(applied, is_dry_run=dry_run),
-        lambda: run.render.plan(applied.plan, is_dry_run=True) if dry_run else run.render.outcome(applied),
-    )
+    show_applied(run, applied, dry_run)
 
 
 @cli.command()
@@ -203,7 +175,7 @@ def convert(
     """Convert wheels to conda packages. REQ is a wheel, an sdist, a project directory or a requirement."""
     from bridge.cli.commands import conversion
 
-    run = _run(options)
+    run = begin(options)
     level = level_of(compression)
     inputs = conversion.read_inputs(words, run.settings.platform, is_joint=with_deps)
     with run.session(inputs.request) as session:
@@ -255,7 +227,7 @@ def audit(
     """Check an environment: what is broken, which package or tool did it, and the command that repairs it."""
     from bridge.cli.commands import reading
 
-    run = _run(options)
+    run = begin(options)
     with run.session() as session:
         found = reading.audit(run.prefix, session, is_fresh=rehash, is_online=online)
         if fix:
@@ -283,7 +255,7 @@ def list_(**options: object) -> None:
     """List the installed packages and where they came from."""
     from bridge.cli.commands import reading
 
-    run = _run(options)
+    run = begin(options)
     with run.session() as session:
         packages = reading.inventory(run.prefix, session)
     run.show(packages.to_json, lambda: run.render.inventory(packages))
@@ -297,7 +269,7 @@ def owner(path: str, **options: object) -> None:
     """Show which packages own PATH."""
     from bridge.cli.commands import reading
 
-    run = _run(options)
+    run = begin(options)
     ownership = reading.owner(run.prefix, path)
     run.show(ownership.to_json, lambda: run.render.ownership(ownership))
 
@@ -311,7 +283,7 @@ def why(name: str, **options: object) -> None:
     """Show why NAME is installed and why from its source."""
     from bridge.cli.commands import reading
 
-    run = _run(options)
+    run = begin(options)
     with run.session() as session:
         reasons = reading.why(run.prefix, name, session)
     run.show(reasons.to_json, lambda: run.render.reasons(reasons))
@@ -327,7 +299,7 @@ def cache(verify: bool, prune: bool, older_than: str, **options: object) -> None
     """Show the location and size of the caches; --prune makes them smaller."""
     from bridge.cli.commands import caching
 
-    run = _run(options)
+    run = begin(options)
     inspection = caching.cache(run.settings, verifies=verify, prunes=prune, older_than=older_than)
     run.show(inspection.to_json, lambda: run.render.cache(inspection, is_pruned=prune))
 
@@ -339,7 +311,7 @@ def recover(**options: object) -> None:
     """Finish or undo an interrupted transaction."""
     from bridge.cli.commands import changes
 
-    run = _run(options)
+    run = begin(options)
     recovery = changes.recover(run.prefix)
     messages = {
         "nothing": f"{run.prefix}: no transaction was interrupted",
@@ -360,7 +332,7 @@ def schema(command: str) -> None:
 
     from bridge.cli.render import Renderer
 
-    name = "change" if command in {"adopt", "create", "install", "remove", "update"} else command
+    name = "change" if command in CHANGES else command
     path = resources.files("bridge") / "schemas" / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(cli.commands))

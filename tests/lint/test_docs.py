@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from bridge.cli import cli
+from bridge.cli.group import CHANGES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -30,7 +31,7 @@ def test_each_command_and_option_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "schema"])
 def test_each_command_has_a_schema(name: str) -> None:
-    stem = "change" if name in {"adopt", "create", "install", "remove", "update"} else name
+    stem = "change" if name in CHANGES else name
     schema = json.loads((resources.files("bridge") / "schemas" / f"{stem}.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
 
