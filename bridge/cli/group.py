@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
@@ -13,15 +14,45 @@ if TYPE_CHECKING:
     from bridge.cli.run import Run
     from bridge.install.applied import AppliedPlan
 
-__all__ = ["CHANGES", "begin", "cli", "show_applied"]
+__all__ = ["CHANGES", "COMMANDS", "begin", "cli", "declared", "show_applied"]
 
 CHANGES = frozenset({"adopt", "create", "install", "remove", "update"})
 """The commands whose JSON document is that of a change (`schemas/change.json`)."""
 
+COMMANDS = {
+    "adopt": "changing",
+    "audit": "reading",
+    "cache": "reading",
+    "convert": "conversion",
+    "create": "changing",
+    "install": "changing",
+    "list": "reading",
+    "owner": "reading",
+    "recover": "changing",
+    "remove": "changing",
+    "resolve": "solving",
+    "schema": "reading",
+    "update": "changing",
+    "why": "reading",
+}
+"""Each command, and its module in `bridge.cli.declarations`, which is imported when the command is used."""
+
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-@click.group(context_settings=_CONTEXT)
+class _Commands(click.Group):
+    """Imports the declaration of a command when it is looked up."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            import_module(f"bridge.cli.declarations.{COMMANDS[cmd_name]}")
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="bridge")
 def cli() -> None:
     """Install conda packages and PyPI wheels into one environment: one solve, one transaction, one audit.
@@ -29,6 +60,11 @@ def cli() -> None:
     A requirement is a conda MatchSpec (`numpy >=2`) or PEP 508 (`torch[opt-einsum]>=2`). Prefix it with `conda:` or
     `pypi:` to choose the ecosystem.
     """
+
+
+def declared(name: str) -> click.Command:
+    """The declaration of a command. Raises `KeyError`."""
+    return cli.get_command(click.Context(cli), name) or cli.commands[name]
 
 
 def begin(options: Mapping[str, object]) -> Run:

@@ -11,19 +11,19 @@ import click
 import jsonschema
 import pytest
 
-from bridge.cli import cli
-from bridge.cli.group import CHANGES
+from bridge.cli.group import CHANGES, declared
+from bridge.cli.group import COMMANDS as MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-COMMANDS = sorted(cli.commands)
+COMMANDS = sorted(MODULES)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_and_option_is_documented(name: str) -> None:
     text = (ROOT / "docs" / "command-line.md").read_text("utf-8")
     assert re.search(rf"`bridge {name}\b", text)
-    for parameter in cli.commands[name].params:
+    for parameter in declared(name).params:
         if isinstance(parameter, click.Option):
             assert parameter.help, f"{name} {parameter.name} has no help"
             assert f"`{max(parameter.opts, key=len)}" in text or max(parameter.opts, key=len) in text

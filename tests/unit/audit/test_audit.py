@@ -96,7 +96,7 @@ REPAIRS = [
 
 @pytest.mark.parametrize(("name", "expected"), REPAIRS, ids=[name for name, _ in REPAIRS])
 def test_repair_is_a_command_that_exists(name: str, expected: dict[str, str], tmp_path: Path) -> None:
-    from bridge.cli import cli
+    from bridge.cli.group import declared
 
     made = PrefixBuilder(tmp_path / "env")
     next(case for case in CASES if case.name == name).build(made)
@@ -104,7 +104,7 @@ def test_repair_is_a_command_that_exists(name: str, expected: dict[str, str], tm
     said = {each.id: " ".join(each.repair).replace(str(made.root), "ENV") for each in reversed(findings)}
     assert said == expected
     for command in (each.repair for each in findings if each.repair[:1] == ("bridge",)):
-        parsed = cli.commands[command[1]].make_context(command[1], list(command[2:]))
+        parsed = declared(command[1]).make_context(command[1], list(command[2:]))
         assert parsed.params["prefix"] is not None
 
 

@@ -1,0 +1,113 @@
+"""The commands that change an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from bridge.cli.group import begin, cli, show_applied
+from bridge.cli.options import Words, changing, output, prefix, requirements, sources
+
+
+@cli.command()
+@requirements
+@prefix
+@sources
+@changing
+@output
+def create(words: Words, dry_run: bool, **options: object) -> None:
+    """Create an environment with REQ… in it; it appears complete or not at all."""
+    from bridge.cli.commands import changes
+    from bridge.cli.commands.request import read_request
+
+    run = begin(options)
+    request = read_request(words, run.settings.platform)
+    with run.session(request) as session:
+        applied = changes.create(run.prefix, request, session, is_dry_run=dry_run)
+    show_applied(run, applied, dry_run)
+
+
+@cli.command()
+@requirements
+@prefix
+@sources
+@changing
+@output
+def install(words: Words, dry_run: bool, **options: object) -> None:
+    """Add REQ… to an environment in one transaction. Installed packages keep their versions where possible."""
+    from bridge.cli.commands import changes
+    from bridge.cli.commands.request import read_request
+
+    run = begin(options)
+    request = read_request(words, run.settings.platform)
+    with run.session(request) as session:
+        applied = changes.install(run.prefix, request, session, is_dry_run=dry_run)
+    show_applied(run, applied, dry_run)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME…]")
+@prefix
+@sources
+@changing
+@output
+def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
+    """Update NAME…, or every package, to the newest versions that fit together."""
+    from bridge.cli.commands import changes
+
+    run = begin(options)
+    with run.session() as session:
+        applied = changes.update(run.prefix, names, session, is_dry_run=dry_run)
+    show_applied(run, applied, dry_run)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@prefix
+@changing
+@output
+def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
+    """Remove NAME… and the packages that were installed only for them."""
+    from bridge.cli.commands import changes
+
+    run = begin(options)
+    with run.session() as session:
+        applied = changes.remove(run.prefix, names, session, is_dry_run=dry_run)
+    show_applied(run, applied, dry_run)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME…]")
+@prefix
+@sources
+@changing
+@output
+def adopt(names: Sequence[str], dry_run: bool, **options: object) -> None:
+    """Write records for NAME…, or for everything that pip installed; their files do not change."""
+    from bridge.cli.commands import changes
+
+    run = begin(options)
+    with run.session() as session:
+        applied = changes.adopt(run.prefix, names, session, is_dry_run=dry_run)
+    show_applied(run, applied, dry_run)
+
+
+@cli.command()
+@prefix
+@output
+def recover(**options: object) -> None:
+    """Finish or undo an interrupted transaction."""
+    from bridge.cli.commands import changes
+
+    run = begin(options)
+    recovery = changes.recover(run.prefix)
+    messages = {
+        "nothing": f"{run.prefix}: no transaction was interrupted",
+        "restored": f"{run.prefix}: undid transaction {recovery.transaction}; the environment is as it was before",
+        "finished": f"{run.prefix}: finished transaction {recovery.transaction}, which had been committed",
+    }
+    run.show(
+        lambda: {"prefix": str(run.prefix), "state": recovery.state, "transaction": recovery.transaction},
+        lambda: run.render.note(messages[recovery.state]),
+    )
