@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bridge.requirements import algebra
 from bridge.requirements.names import name_of
-from bridge.resolve import Catalog, Options, resolve
+from bridge.resolve import Catalog, Options, SolveRequest, resolve
 from bridge.resolve.candidates.halves import wholes
 from converters.names import NameMap
 from converters.target import Target
@@ -84,7 +84,8 @@ def main() -> None:
     for line in oracle.read_zst(data / "mixed" / "requests.jsonl.zst").splitlines()[: arguments.requests]:
         request = json.loads(line)
         conda = [algebra.conda_requirement(text) for text in request["conda"]]
-        found = resolve([*conda, *map(algebra.parse_pypi, request["pypi"])], catalog)
+        asked = (*conda, *map(algebra.parse_pypi, request["pypi"]))
+        found = resolve(SolveRequest(requirements=asked), catalog)
         present = stubs(found, metadata_of(port))
         counts["environments"] += 1
         counts["distributions"] += len(present)

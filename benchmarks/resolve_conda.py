@@ -36,7 +36,7 @@ from bridge.errors import NoSolutionError
 from bridge.fetch.client import Client
 from bridge.model import Resolution
 from bridge.requirements.algebra import conda_requirement
-from bridge.resolve import Catalog, Options, resolve
+from bridge.resolve import Catalog, Options, SolveRequest, resolve
 from converters.names import NameMap
 from converters.target import Target
 
@@ -108,7 +108,9 @@ class Ours:
 
     def __call__(self, request: list[str]) -> Picks | None:
         try:
-            found: Resolution = resolve([conda_requirement(text) for text in request], self._catalog)
+            found: Resolution = resolve(
+                SolveRequest(requirements=tuple(map(conda_requirement, request))), self._catalog
+            )
         except NoSolutionError:
             return None
         return {p.record.name: (p.record.version, p.record.build) for p in found.packages}

@@ -24,7 +24,7 @@ from typing import Any
 from bridge.errors import NoSolutionError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements import algebra
-from bridge.resolve import Catalog, Options, resolve
+from bridge.resolve import Catalog, Options, SolveRequest, resolve
 from converters.names import NameMap
 from converters.record import Record, conda_record
 from converters.target import Target
@@ -151,7 +151,7 @@ def main() -> None:
         asked += [algebra.parse_pypi(text) for text in request["pypi"]]
         started = time.perf_counter()
         try:
-            found = resolve(asked, catalog)
+            found = resolve(SolveRequest(requirements=tuple(asked)), catalog)
         except NoSolutionError:
             unsolved.append(request["id"])
             continue

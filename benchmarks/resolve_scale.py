@@ -39,7 +39,7 @@ from bridge.config import Settings
 from bridge.fetch.client import Client
 from bridge.channels.repodata import Repodata
 from bridge.requirements.algebra import conda_requirement
-from bridge.resolve import Catalog, Options, resolve
+from bridge.resolve import Catalog, Options, SolveRequest, resolve
 from converters.names import NameMap
 from converters.target import Target
 url, cache, requests = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -55,7 +55,7 @@ for turn in range(4):
     for texts in requests:
         catalog = Catalog(repodata, None, target, NameMap.empty(), Options())
         begun = time.process_time()
-        found = resolve([conda_requirement(text) for text in texts], catalog)
+        found = resolve(SolveRequest(requirements=tuple(map(conda_requirement, texts))), catalog)
         if turn:
             times.append(time.process_time() - begun)
             packages += len(found.packages)

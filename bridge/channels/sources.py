@@ -142,8 +142,6 @@ class Channels:
 
         Raises `UsageError` (`invalid-channel`).
         """
-        if clause == (self._cache / HOST).absolute().as_uri():  # in the URLs of its records, which an explicit list has
-            clause = HOST
         origins = self.named(clause)
         if not origins:
             places = located([clause], self._names, self._subdir)

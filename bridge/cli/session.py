@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.model import IndexFile, PrefixState, Resolution
     from bridge.requirements import algebra
     from bridge.requirements.wanted import Wanted
-    from bridge.resolve import Catalog, Options
+    from bridge.resolve import Catalog, Options, Standing
     from bridge.resolve.channel_wheels import IndexWithChannels
     from bridge.resolve.installed import InstalledCandidates
     from bridge.resolve.recording import Recorder
@@ -294,41 +294,37 @@ class Session:
         channels: Channels,
         names: NameMap,
         *,
-        earlier: Sequence[algebra.Requirement] = (),
-        retained: Sequence[algebra.Requirement] = (),
+        standing: Standing | None = None,
         offered: InstalledCandidates | None = None,
-        kept: Mapping[str, str] | None = None,
-        pins: Sequence[algebra.Requirement] = (),
         recorder: Recorder | None = None,
     ) -> Resolution:
         """One joint solve. Raises `NoSolutionError` and `NetworkError`.
 
-        :param retained: names that must stay installed, in some version; `offered`: the installed candidates.
+        :param standing: what the environment adds, without the distributions of other installers, which `offered` has.
+        :param offered: the installed candidates.
         :param recorder: records the solve.
         """
         from bridge.cli.solutions import checked, explained
-        from bridge.resolve import resolve
+        from bridge.resolve import SolveRequest, Standing, resolve
 
+        standing = standing or Standing()
         constraints = (*wanted.constraints, *self._configured_constraints)
         requirements, earlier, constraints, pins = (
-            self.bound(each, channels, offered) for each in (wanted.requirements, earlier, constraints, pins)
+            self.bound(each, channels, offered)
+            for each in (wanted.requirements, standing.earlier, constraints, standing.pins)
         )
         self.check_files((*requirements, *earlier))
-        others = offered.staying if offered is not None else ()
-        has_urls = any(requirement.url is not None for requirement in (*requirements, *earlier))
+        foreign = tuple(each.requirement for each in offered.staying) if offered is not None else ()
+        request = SolveRequest(
+            requirements=requirements,
+            constraints=constraints,
+            requires_python=wanted.requires_python,
+            standing=replace(standing, earlier=earlier, pins=pins, foreign=foreign),
+        )
+        has_urls = any(each.url is not None for each in request.asked)
         catalog = self.catalog(channels, names, offered, wanted.hashes, has_urls=has_urls)
         try:
-            found = (resolve if recorder is None else recorder.resolve)(
-                requirements,
-                catalog,
-                earlier=earlier,
-                foreign=[each.requirement for each in others],
-                retained=retained,
-                constraints=constraints,
-                requires_python=wanted.requires_python,
-                kept=kept,
-                pins=pins,
-            )
+            found = (resolve if recorder is None else recorder.resolve)(request, catalog)
         except NoSolutionError as error:
             raise explained(self, error, requirements, channels, catalog) from error
         self.tell_once(channels.without_answer)

@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar, cast, get_args
 
@@ -150,7 +150,7 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
     ask, pip = Lookup(options, environ), PipConfiguration(environ)
     prefix = _prefix(ask, environ)
-    conda = read_condarc(environ, prefix)
+    conda = _conda(environ, prefix, _cache_dir(ask, environ))
     network = load_network(ask, pip, conda, environ)
     indexes = load_indexes(ask, pip)
     return Settings(
@@ -321,6 +321,12 @@ def _only(ask: Lookup) -> dict[str, str]:
 def _prefix(ask: Lookup, environ: Mapping[str, str]) -> Path | None:
     named = ask.string("prefix") or environ.get("CONDA_PREFIX")
     return Path(os.path.abspath(named)) if named else None
+
+
+def _conda(environ: Mapping[str, str], prefix: Path | None, cache: Path) -> CondaConfiguration:
+    """Return conda's configuration; the names of channels include the folder of `host`."""
+    found = read_condarc(environ, prefix)
+    return replace(found, names=replace(found.names, host=(cache / "host").absolute().as_uri()))
 
 
 def _cache_dir(ask: Lookup, environ: Mapping[str, str]) -> Path:

@@ -30,6 +30,7 @@ class ChannelNames:
     :param custom: the first parts of a name → the URL below which that name is.
     :param multi: names that stand for several channels. `defaults`: those of the name `defaults`, if configured.
     :param local: the URLs of the directories where conda-build puts packages, for the name `local`.
+    :param host: the URL of the folder where the packages of `host` are kept; their URLs name it.
     :param allowed: the only channels that may be used, if any are named. `denied`: channels that may not.
     """
 
@@ -38,6 +39,7 @@ class ChannelNames:
     multi: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     defaults: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
+    host: str | None = None
     allowed: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
 
@@ -69,7 +71,8 @@ class ChannelNames:
 
     def _place(self, name: str) -> str:
         if "://" in name:
-            return without_subdir(name)
+            channel = without_subdir(name)
+            return "host" if channel == self.host else channel
         if is_path(name):
             return name
         first = name

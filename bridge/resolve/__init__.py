@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from resolvelib import ResolutionTooDeep
 
 from bridge.model import Resolution
-from bridge.requirements.algebra import Requirement
 from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.loader import Loader
@@ -18,39 +17,19 @@ from bridge.resolve.explain.stopped import search_stopped
 from bridge.resolve.search.budget import Budget
 from bridge.resolve.search.conflict import RefutedRequest
 from bridge.resolve.search.joint import Reporter, Unsolvable, Watcher, run
-from bridge.resolve.search.request import SolveRequest
+from bridge.resolve.search.request import SolveRequest, Standing
 from bridge.resolve.search.solution import solution
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 
-__all__ = ["Catalog", "IndexPort", "Options", "RecordPort", "resolve"]
+__all__ = ["Catalog", "IndexPort", "Options", "RecordPort", "SolveRequest", "Standing", "resolve"]
 
 MAX_ROUNDS = 200_000
 
 
-def resolve(
-    requirements: Sequence[Requirement],
-    catalog: Catalog,
-    *,
-    earlier: Sequence[Requirement] = (),
-    retained: Sequence[Requirement] = (),
-    constraints: Sequence[Requirement] = (),
-    requires_python: str | None = None,
-    pins: Sequence[Requirement] = (),
-    foreign: Sequence[Requirement] = (),
-    kept: Mapping[str, str] | None = None,
-    watcher: Watcher | None = None,
-) -> Resolution:
-    """Find the preferred set of candidates that meets all `requirements` on the catalog's target.
+def resolve(request: SolveRequest, catalog: Catalog, watcher: Watcher | None = None) -> Resolution:
+    """Find the preferred set of candidates that meets a request on the catalog's target.
 
     :param catalog: the known names and projects; several calls may share it.
-    :param earlier: requirements of earlier commands on the environment, which stand too.
-    :param retained: names that must stay installed, in some version, though nobody requests them.
-    :param constraints: conditions on projects that apply only if the project is installed (pip's constraints).
-    :param requires_python: a PEP 440 specifier that python must meet.
-    :param pins: MatchSpecs of `conda-meta/pinned`: constraints that the explanation names as pins.
-    :param foreign: distributions of other installers, which stay; the explanation calls each by its `text`.
-    :param kept: installed packages to keep where possible: conda name → build identity (`name-version-build`), or
-        `pypi:PROJECT` → wheel file name.
     :param watcher: called with every pin.
 
     Costs one query per batch of names, one page per project without conda records, and METADATA of few wheels. Raises
@@ -58,28 +37,17 @@ def resolve(
     if a channel or an index does not answer.
     """
     started = time.perf_counter()
-    request = SolveRequest(
-        requirements=(*requirements, *earlier),
-        earlier=frozenset(each.text for each in earlier),
-        retained=tuple(retained),
-        constraints=tuple(constraints),
-        requires_python=requires_python,
-        pins=tuple(pins),
-        foreign=tuple(foreign),
-    )
     collecting = gc.isenabled()
     gc.disable()  # a search makes no cycles; scanning its clauses for them would add half of its time
     try:
-        return _resolve(request, catalog, kept or {}, watcher, started)
+        return _resolve(request, catalog, watcher, started)
     finally:
         if collecting:
             gc.enable()
 
 
-def _resolve(
-    request: SolveRequest, catalog: Catalog, kept: Mapping[str, str], watcher: Watcher | None, started: float
-) -> Resolution:
-    space = Space(catalog, _kept_candidates(catalog, kept))
+def _resolve(request: SolveRequest, catalog: Catalog, watcher: Watcher | None, started: float) -> Resolution:
+    space = Space(catalog, _kept_candidates(catalog, request.standing.kept))
     encoder, reporter = Encoder(space), Reporter(space, watcher)
     loader = Loader(encoder)
     budget = Budget(catalog, rounds=MAX_ROUNDS, seconds=catalog.options.patience)
@@ -89,7 +57,7 @@ def _resolve(
         raise RefutedRequest(request, space, verdict.proof, reporter.rounds, budget).explained() from None
     except ResolutionTooDeep:
         seconds = budget.seconds if budget.left <= 0 else budget.seconds - budget.left
-        raise search_stopped(space, request.requirements, rounds=reporter.rounds, seconds=seconds) from None
+        raise search_stopped(space, request.asked, rounds=reporter.rounds, seconds=seconds) from None
     return solution(loader, pins, reporter, started)
 
 

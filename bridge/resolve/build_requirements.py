@@ -18,7 +18,7 @@ from bridge.channels._rattler import current_subdir, detect_virtual_packages
 from bridge.errors import BuildError, NetworkError, NoSolutionError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import parse_pypi
-from bridge.resolve import Catalog, Options, resolve
+from bridge.resolve import Catalog, Options, SolveRequest, resolve
 from converters.names import NameMap
 from converters.record import Record
 from converters.target import Target
@@ -61,8 +61,8 @@ class BuildRequirements:
         settings = self._settings
         options = Options(prefer="wheel", cooldown=settings.cooldown, builds=settings.builds.formats)
         catalog = Catalog(_RunningPython(target.subdir), self._index, target, NameMap({}, "no channel"), options)
-        requested = [parse_pypi(f"pypi:{requirement}") for requirement in dict.fromkeys(requirements)]
-        resolution = resolve(requested, catalog)
+        requested = tuple(parse_pypi(f"pypi:{requirement}") for requirement in dict.fromkeys(requirements))
+        resolution = resolve(SolveRequest(requirements=requested), catalog)
         return [IndexFile.of_record(each.record) for each in resolution.packages if each.record.ecosystem == "wheel"]
 
 

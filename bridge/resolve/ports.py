@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from bridge.fetch.responses import Progress
     from bridge.index import Index
     from bridge.model import PrefixState, Resolution
-    from bridge.requirements.algebra import Requirement
     from bridge.requirements.wanted import Wanted
-    from bridge.resolve import Options
+    from bridge.resolve import Options, Standing
     from bridge.resolve.installed import InstalledCandidates
     from converters.names import NameMap
     from converters.target import Target
@@ -51,9 +50,6 @@ class RunPort(Protocol):
         channels: Channels,
         names: NameMap,
         *,
-        earlier: Sequence[Requirement] = (),
-        retained: Sequence[Requirement] = (),
+        standing: Standing | None = None,
         offered: InstalledCandidates | None = None,
-        kept: Mapping[str, str] | None = None,
-        pins: Sequence[Requirement] = (),
     ) -> Resolution: ...

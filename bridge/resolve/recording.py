@@ -17,6 +17,7 @@ from bridge.requirements.algebra import Requirement
 from bridge.resolve import resolve
 from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.candidates.provides import canonical
+from bridge.resolve.search.request import SolveRequest
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 from bridge.secrets import masked
 from converters.names import NameMap
@@ -48,38 +49,17 @@ class Recorder:
         """Whether no solve was started."""
         return self._catalog is None
 
-    def resolve(
-        self,
-        requirements: Sequence[Requirement],
-        catalog: Catalog,
-        *,
-        earlier: Sequence[Requirement] = (),
-        retained: Sequence[Requirement] = (),
-        constraints: Sequence[Requirement] = (),
-        requires_python: str | None = None,
-        pins: Sequence[Requirement] = (),
-        foreign: Sequence[Requirement] = (),
-        kept: Mapping[str, str] | None = None,
-    ) -> Resolution:
+    def resolve(self, request: SolveRequest, catalog: Catalog) -> Resolution:
         """`bridge.resolve.resolve`, recorded; the catalog must be new, because what it read before is not recorded."""
-        groups = {"requirements": [*requirements, *earlier], "present": retained, "constraints": constraints}
-        groups |= {"pins": pins, "foreign": foreign}
+        standing = request.standing
+        groups = {"requirements": request.asked, "present": standing.retained, "constraints": request.constraints}
+        groups |= {"pins": standing.pins, "foreign": standing.foreign}
         self._request = {name: [_requirement(each) for each in group] for name, group in groups.items()}
-        self._request |= {"requires_python": requires_python, "kept": dict(kept or {})}
+        self._request |= {"requires_python": request.requires_python, "kept": dict(standing.kept)}
         self._catalog = catalog
         index = None if catalog.index is None else _RecordedIndex(catalog.index, self)
         watched = Catalog(_RecordedRecords(catalog.source, self), index, catalog.target, catalog.names, catalog.options)
-        return resolve(
-            requirements,
-            watched,
-            earlier=earlier,
-            retained=retained,
-            constraints=constraints,
-            requires_python=requires_python,
-            pins=pins,
-            foreign=foreign,
-            kept=kept,
-        )
+        return resolve(request, watched)
 
     def document(self, answer: Mapping[str, object]) -> dict[str, object]:
         """Return the recording as JSON; `answer` is the result, for comparison."""

@@ -19,7 +19,7 @@ from bridge.config.cooldown import Cooldown
 from bridge.errors import BridgeError, BuildError, NetworkError, UnsafeInputError, UsageError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement, parse_conda, pep440_version
-from bridge.resolve import resolve
+from bridge.resolve import SolveRequest, Standing, resolve
 from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.recording import FORMAT
 from bridge.resolve.sources import Options
@@ -47,23 +47,21 @@ def replay(document: object, source: str) -> Resolution:
         assert isinstance(document, dict), "it is no JSON object"
         assert document.get("format") == FORMAT, f"its format is not {FORMAT}, the one that this bridge writes"
         request = document["request"]
-        groups = {name: [_requirement(each) for each in request[name]] for name in _GROUPS}
+        groups = {name: tuple(map(_requirement, request[name])) for name in _GROUPS}
         requires_python = _text_or_none(request["requires_python"])
         kept = {name: _text(identity) for name, identity in request["kept"].items()}
         catalog = _catalog(document)
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError, MalformedError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise UnsafeInputError("recording", f"{source} is no recorded solve", context=(reason[:300],)) from error
-    return resolve(
-        groups["requirements"],
-        catalog,
-        retained=groups["present"],
+    standing = Standing(retained=groups["present"], pins=groups["pins"], foreign=groups["foreign"], kept=kept)
+    asked = SolveRequest(
+        requirements=groups["requirements"],
         constraints=groups["constraints"],
         requires_python=requires_python,
-        pins=groups["pins"],
-        foreign=groups["foreign"],
-        kept=kept,
+        standing=standing,
     )
+    return resolve(asked, catalog)
 
 
 def _catalog(document: Mapping[str, Any]) -> Catalog:

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name, parse_sdist_filename
 
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement, conda_requirement, parse_pypi
-from bridge.resolve import Catalog, Options, resolve
+from bridge.resolve import Catalog, Options, SolveRequest, resolve
 from converters.names import NameMap
 from converters.record import Record, conda_record
 from converters.target import Target
@@ -169,7 +169,7 @@ class World:
 
     def solve(self, conda: Sequence[str] = (), pypi: Sequence[str] = ()) -> Resolution:
         """Resolve MatchSpecs and PEP 508 requirements together. Raises `NoSolutionError`."""
-        return resolve(requests(conda, pypi), self.catalog())
+        return resolve(solve_request(conda, pypi), self.catalog())
 
 
 def describe(world: World) -> str:
@@ -186,6 +186,10 @@ def describe(world: World) -> str:
 
 def requests(conda: Sequence[str] = (), pypi: Sequence[str] = ()) -> list[Requirement]:
     return [conda_requirement(text) for text in conda] + [parse_pypi(text) for text in pypi]
+
+
+def solve_request(conda: Sequence[str] = (), pypi: Sequence[str] = ()) -> SolveRequest:
+    return SolveRequest(requirements=tuple(requests(conda, pypi)))
 
 
 def picks(resolution: Resolution) -> dict[str, str]:

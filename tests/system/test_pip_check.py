@@ -11,7 +11,7 @@ import pytest
 from packaging.version import Version
 
 from bridge.requirements import algebra
-from bridge.resolve import Catalog, Options, resolve
+from bridge.resolve import Catalog, Options, SolveRequest, resolve
 from bridge.resolve.candidates.halves import wholes
 from converters.names import NameMap
 from converters.target import Target
@@ -86,7 +86,7 @@ def test_solutions_of_real_requests_pass_pip_check(shared: Path, monkeypatch: py
     blamed = []
     for request in requests:
         asked = [*map(algebra.conda_requirement, request["conda"]), *map(algebra.parse_pypi, request["pypi"])]
-        found = resolve(asked, catalog)
+        found = resolve(SolveRequest(requirements=tuple(asked)), catalog)
         for finding in findings(stubs(found, metadata_of), found.target.marker_environment()):
             record = finding.stub.record
             if record.ecosystem == "wheel" or wholes(catalog, finding.stub.project, record.name).get(record.version):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from packaging.utils import canonicalize_name
@@ -18,6 +18,7 @@ from bridge.model import Installed, Plan, PrefixState, Resolution, Resolved
 from bridge.prefix.claims import incoming, label
 from bridge.requirements import algebra
 from bridge.requirements.foreign import Foreign, displaced, foreign
+from bridge.resolve import Standing
 from bridge.resolve.installed import InstalledCandidates
 from converters.record import Record
 
@@ -233,23 +234,15 @@ def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution
     An error explains the second solve. Packages that nothing accounts for must stay: no record shows them unwanted.
     """
     target = case.sources.session.target
-    before = earlier_requests(left, case.wanted.requirements, target)
+    before = tuple(earlier_requests(left, case.wanted.requirements, target))
     presence = [_presence(each.record) for each in left.installed]
     strays = [_presence(each.record) for each in plans.unaccounted(left, target)]
     session, channels, names = case.sources.session, case.sources.channels, case.sources.names
-    there, kept, pinned = _present(case, again), _kept(case), pins(left.prefix)
+    there, kept, pinned = _present(case, again), _kept(case), tuple(pins(left.prefix))
 
-    def solved(retained: Sequence[algebra.Requirement]) -> Resolution:
-        return session.resolve(
-            case.wanted,
-            channels,
-            names,
-            earlier=before,
-            retained=retained,
-            offered=there,
-            kept=kept,
-            pins=pinned,
-        )
+    def solved(retained: Iterable[algebra.Requirement]) -> Resolution:
+        standing = Standing(earlier=before, retained=tuple(retained), pins=pinned, kept=kept)
+        return session.resolve(case.wanted, channels, names, standing=standing, offered=there)
 
     try:
         return solved(presence)

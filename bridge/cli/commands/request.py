@@ -84,9 +84,7 @@ class Request:
         """
         given = settings.channels if settings.has_channels else ()
         named = () if settings.override_channels else [channel for file in self.files for channel in file.channels]
-        # An explicit list names the built-in channel by the folder where its packages are kept.
-        host = (settings.cache_dir / "host").absolute().as_uri()
-        channels = tuple(dict.fromkeys("host" if channel == host else channel for channel in (*given, *named)))
+        channels = tuple(dict.fromkeys((*given, *named)))
         if channels:
             optional = tuple(channel for channel in named if channel not in given) if given else ()
             settings = replace(settings, channels=channels, has_channels=True, optional_channels=optional)

@@ -16,6 +16,7 @@ from bridge.config.files import read_named
 from bridge.errors import BridgeError, NoSolutionError, UnsafeInputError, UsageError
 from bridge.model import Resolution
 from bridge.requirements import algebra
+from bridge.resolve import SolveRequest
 
 __all__ = ["replay", "resolve", "resolve_batch"]
 
@@ -82,7 +83,7 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
                 # The channels of these clauses serve this request alone.
                 found = _resolve_alone([*conda, *pypi], session)
             else:
-                found = resolver.resolve([*conda, *pypi], catalog)
+                found = resolver.resolve(SolveRequest(requirements=(*conda, *pypi)), catalog)
         except BridgeError as error:
             failure = naming_indexes(session, error) if isinstance(error, NoSolutionError) else error
             yield {"id": request["id"], **documents.error(failure)}
@@ -93,7 +94,7 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
 def _resolve_alone(requirements: Sequence[algebra.Requirement], session: Session) -> Resolution:
     channels = session.channels()
     bound = session.bound(requirements, channels)
-    return resolver.resolve(bound, session.catalog(channels, session.names(channels.urls)))
+    return resolver.resolve(SolveRequest(requirements=bound), session.catalog(channels, session.names(channels.urls)))
 
 
 def _requests(path: Path) -> list[dict[str, list[str]]]:

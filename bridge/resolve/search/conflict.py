@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from resolvelib import ResolutionTooDeep
 
 from bridge.errors import NoSolutionError
@@ -35,26 +33,26 @@ class RefutedRequest:
 
     def explained(self) -> NoSolutionError:
         """Return the error for a small conflicting subset of the requests."""
-        while 0 < len(self._core) < len(self._request.requirements) and self._is_refuted(self._core):
+        while 0 < len(self._core) < len(self._request.asked) and self._is_refuted(self._core):
             pass
         for requirement in self._core:
             fewer = tuple(r for r in self._core if r is not requirement)
             if fewer and len(fewer) < len(self._core):
                 self._is_refuted(fewer)
-        return no_solution(self._space, self._proof, self._core or self._request.requirements)
+        return no_solution(self._space, self._proof, self._core or self._request.asked)
 
     def _take(self, request: SolveRequest, space: Space, proof: Clause, rounds: int) -> None:
         """Continue with this refutation. `_core` are the requests that its proof rests on."""
         self._request, self._space, self._proof, self._rounds = request, space, proof, rounds
         requested = {fact.text for fact in facts_of(proof) if isinstance(fact, Requested)}
-        self._core = tuple(r for r in request.requirements if r.text in requested)
+        self._core = tuple(r for r in request.asked if r.text in requested)
 
     def _is_refuted(self, fewer: tuple[Requirement, ...]) -> bool:
         """Return whether a short search refutes these requests; then they and its proof replace the previous ones."""
         most = self._rounds + (ALONE_ROUNDS if len(fewer) == 1 else MORE_ROUNDS)
         if most > self._left:
             return False
-        request, space = replace(self._request, requirements=fewer), Space(self._space.catalog)
+        request, space = self._request.reduced(fewer), Space(self._space.catalog)
         encoder, reporter = Encoder(space), Reporter(space)
         try:
             run(Loader(encoder), request.encode(encoder), reporter, self._budget.at_most(most))

@@ -2,39 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.variables import DemandId
 
-__all__ = ["SolveRequest"]
+__all__ = ["SolveRequest", "Standing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What an environment adds to a request.
+
+    :param earlier: requirements of earlier commands, which stand too.
+    :param retained: names that must stay installed, in some version, though nobody requests them.
+    :param pins: MatchSpecs of `conda-meta/pinned`: constraints that the explanation names as pins.
+    :param foreign: distributions of other installers, which stay; the explanation calls each by its `text`.
+    :param kept: installed packages to keep where possible: conda name → build identity (`name-version-build`), or
+        `pypi:PROJECT` → wheel file name.
+    """
+
+    earlier: tuple[Requirement, ...] = ()
+    retained: tuple[Requirement, ...] = ()
+    pins: tuple[Requirement, ...] = ()
+    foreign: tuple[Requirement, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolveRequest:
-    """The user's requirements and those of the environment; `bridge.resolve.resolve` describes each."""
+    """The requirements of one solve.
+
+    :param constraints: conditions on projects that apply only if the project is installed (pip's constraints).
+    :param requires_python: a PEP 440 specifier that python must meet.
+    """
 
     requirements: tuple[Requirement, ...]
-    earlier: frozenset[str] = frozenset()  # the texts of those `requirements` that an earlier command stated
-    retained: tuple[Requirement, ...] = ()
     constraints: tuple[Requirement, ...] = ()
     requires_python: str | None = None
-    pins: tuple[Requirement, ...] = ()
-    foreign: tuple[Requirement, ...] = ()
+    standing: Standing = field(default_factory=Standing)
+
+    @property
+    def asked(self) -> tuple[Requirement, ...]:
+        """The requirements of this and of earlier commands."""
+        return (*self.requirements, *self.standing.earlier)
+
+    def reduced(self, asked: Iterable[Requirement]) -> SolveRequest:
+        """Return the same request with only these of its `asked` requirements."""
+        left = frozenset(map(id, asked))
+        earlier = tuple(each for each in self.standing.earlier if id(each) in left)
+        return replace(
+            self,
+            requirements=tuple(each for each in self.requirements if id(each) in left),
+            standing=replace(self.standing, earlier=earlier),
+        )
 
     def encode(self, encoder: Encoder) -> list[DemandId]:
         """Add all of it to a space; returns the demands at the root."""
-        encoder.space.named = frozenset(each.conda.name for each in self.requirements if each.conda is not None)
+        standing, asked = self.standing, self.asked
+        encoder.space.named = frozenset(each.conda.name for each in asked if each.conda is not None)
         for constraint in self.constraints:
             encoder.constrain(constraint)
-        for pin in self.pins:
+        for pin in standing.pins:
             encoder.pin(pin)
-        roots = [
-            root
-            for requirement in self.requirements
-            for root in encoder.require(requirement, is_earlier=requirement.text in self.earlier)
-        ]
-        roots += [root for requirement in self.retained for root in encoder.retain(requirement)]
-        roots += [root for requirement in self.foreign for root in encoder.retain_foreign(requirement)]
+        texts = frozenset(each.text for each in standing.earlier)
+        roots = [root for each in asked for root in encoder.require(each, is_earlier=each.text in texts)]
+        roots += [root for each in standing.retained for root in encoder.retain(each)]
+        roots += [root for each in standing.foreign for root in encoder.retain_foreign(each)]
         return roots + (encoder.restrict_python(self.requires_python) if self.requires_python else [])

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.channels._rattler import channel_url
 from bridge.channels.sources import Channels, same_package
-from bridge.config import Settings
+from bridge.config import Settings, load
 from bridge.config.channel_names import ChannelNames
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch.client import Client
@@ -151,10 +151,17 @@ def test_a_clause_adds_a_channel_after_the_others(channels: Open, folders: tuple
     assert [record.version for record in found.records("only")] == ["1.0"]
 
 
-def test_the_folder_of_the_built_in_channel_is_that_channel(channels: Open, tmp_path: Path) -> None:
-    found = channels("host")
-    assert found.reach("python", (tmp_path / "cache" / "host").as_uri()) == {"host"}
-    assert found.urls == ("host",)
+def test_the_folder_of_the_built_in_channel_is_that_channel(tmp_path: Path) -> None:
+    """The packages in an explicit list name it so, as a channel and as a clause."""
+    cache = tmp_path / "cache"
+    names = load({"cache_dir": str(cache)}, {}).conda.names
+    folder = (cache / "host").as_uri()
+    for texts in (["host"], [folder], [f"{folder}/linux-64", "host"]):
+        found = Channels(pytest.fail, texts, "linux-64", cache, offline=True, names=names)
+        assert found.urls == ("host",)
+        assert found.reach("python", folder) == {"host"}
+        assert found.urls == ("host",)
+        found.close()
 
 
 def test_a_clause_on_the_origin_of_an_installed_package_adds_nothing(

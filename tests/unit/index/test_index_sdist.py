@@ -14,7 +14,7 @@ from bridge.config.builds import Formats
 from bridge.errors import BuildError, IntegrityError, NoSolutionError, UnsafeInputError, UsageError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import parse_pypi
-from bridge.resolve import Catalog, Options, resolve
+from bridge.resolve import Catalog, Options, SolveRequest, resolve
 from converters.names import NameMap
 from converters.record import Record
 from converters.target import Target
@@ -206,7 +206,7 @@ def chosen(index: Index, *texts: str, options: Options | None = None) -> tuple[l
     """The file names of the wheels and sdists of a solution, and the warnings."""
     target = Target(subdir="linux-64", virtual_packages=(("__glibc", "2.36", "0"),))
     catalog = Catalog(Pythons(), index, target, NameMap({}, "tests"), options or Options())
-    found = resolve([parse_pypi(text) for text in texts], catalog)
+    found = resolve(SolveRequest(requirements=tuple(map(parse_pypi, texts))), catalog)
     files = [package.record.filename for package in found.packages if package.record.ecosystem == "wheel"]
     return files, found.warnings
 

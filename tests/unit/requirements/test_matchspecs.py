@@ -6,7 +6,7 @@ import pytest
 
 from bridge.errors import NoSolutionError, UsageError
 from bridge.requirements.algebra import parse_conda
-from bridge.resolve import resolve
+from bridge.resolve import SolveRequest, resolve
 from bridge.resolve.preflight import bound_to_channels
 from tests.support.resolver_worlds import CHANNEL, World, picks, record, requests
 
@@ -83,7 +83,7 @@ def test_a_channel_clause_is_bound_to_the_channels_it_names() -> None:
         set(),
         None,
     ]
-    assert picks(resolve(bound[1:2], WORLD.catalog())) == {"zlib": "conda 3.0"}
+    assert picks(resolve(SolveRequest(requirements=tuple(bound[1:2])), WORLD.catalog())) == {"zlib": "conda 3.0"}
 
 
 @pytest.mark.parametrize(

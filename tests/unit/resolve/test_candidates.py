@@ -9,12 +9,12 @@ import pytest
 from bridge.config.builds import Formats
 from bridge.errors import NoSolutionError
 from bridge.requirements.algebra import conda_requirement
-from bridge.resolve import Options, resolve
+from bridge.resolve import Options, Standing, resolve
 from bridge.resolve.candidates.packages import Project
 from bridge.resolve.candidates.pythons import PythonMasks
 from bridge.resolve.candidates.ranks import file_rank
 from converters.target import Python
-from tests.support.resolver_worlds import INDEX, LINUX, World, picks, record, requests, wheel
+from tests.support.resolver_worlds import INDEX, LINUX, World, picks, record, solve_request, wheel
 
 PYTHON = record("python", "3.12.4")
 
@@ -99,10 +99,10 @@ def test_an_extra_adds_only_what_the_chosen_record_lists_for_it() -> None:
 
 def test_a_pin_binds_and_the_explanation_names_it() -> None:
     world = World(records=(record("a", "2.0"), record("a", "1.0")))
-    pins = [conda_requirement("a 1.0")]
-    assert picks(resolve(requests(["a"]), world.catalog(), pins=pins)) == {"a": "conda 1.0"}
+    pinned = Standing(pins=(conda_requirement("a 1.0"),))
+    assert picks(resolve(replace(solve_request(["a"]), standing=pinned), world.catalog())) == {"a": "conda 1.0"}
     with pytest.raises(NoSolutionError) as caught:
-        resolve(requests(["a 2.0"]), world.catalog(), pins=pins)
+        resolve(replace(solve_request(["a 2.0"]), standing=pinned), world.catalog())
     assert "conda-meta/pinned" in (caught.value.hint or "")
     with pytest.raises(NoSolutionError) as caught:
         world.solve(["a 3.0"])
@@ -120,7 +120,8 @@ def test_installed_packages_are_kept_whichever_record_provides_the_project() -> 
         ),
         names={"one": ["a"], "two": ["a"]},
     )
-    chosen = picks(resolve(requests(["python"], ["a"]), world.catalog(), kept={"two": "two-1.0-0"}))
+    request = replace(solve_request(["python"], ["a"]), standing=Standing(kept={"two": "two-1.0-0"}))
+    chosen = picks(resolve(request, world.catalog()))
     assert chosen.get("two") == "conda 1.0"
     assert "one" not in chosen
 

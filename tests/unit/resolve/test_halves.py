@@ -12,7 +12,7 @@ from bridge.model import IndexFile
 from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
 from converters.record import Record
-from tests.support.resolver_worlds import Ports, Wheel, World, picks, record, requests, wheel
+from tests.support.resolver_worlds import Ports, Wheel, World, picks, record, solve_request, wheel
 
 PYTHON = record("python", "3.12.4")
 LEAVES = tuple(record(name, "1.0", "python") for name in ("pyogrio", "pyproj", "shapely"))
@@ -163,6 +163,6 @@ def test_without_the_index_conda_s_records_say_what_the_project_needs() -> None:
 
     index = Offline(small.records, small.wheels, "linux-64")
     catalog = Catalog(ports, index, small.target, NameMap(small.names, "the test's names"), small.options)
-    found = resolve(requests([], ["momepy"]), catalog)
+    found = resolve(solve_request([], ["momepy"]), catalog)
     assert picks(found)["geo"] == "conda 1.1"
     assert "the index does not answer; conda's records decide what geo needs" in found.warnings

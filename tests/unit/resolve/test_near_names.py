@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.errors import NetworkError, NoSolutionError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import parse
-from bridge.resolve import resolve
+from bridge.resolve import SolveRequest, resolve
 from bridge.resolve.near_names import KnownNames, one_edit_apart, with_near_names
 from tests.support.resolver_worlds import World, record, wheel
 
@@ -50,7 +50,7 @@ def refused(text: str) -> NoSolutionError | None:
     known = KnownNames(lambda: {one.name for one in WORLD.records}, catalog.names.providers, ports.files)
     requirements = (parse(text),)
     try:
-        resolve(requirements, catalog)
+        resolve(SolveRequest(requirements=tuple(requirements)), catalog)
     except NoSolutionError as error:
         return with_near_names(error, requirements, known)
     return None

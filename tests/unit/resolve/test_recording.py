@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from bridge.errors import BridgeError, UnsafeInputError
-from bridge.resolve import resolve
+from bridge.resolve import SolveRequest, Standing, resolve
 from bridge.resolve.recording import Recorder
 from bridge.resolve.replay import replay
 from converters.names import NameMap
 from tests.support.builders import make_conda, make_python, make_repodata, make_wheel
 from tests.support.command_line import Bridge
 from tests.support.resolver_scenarios import read_scenario
-from tests.support.resolver_worlds import World, record, requests, wheel
+from tests.support.resolver_worlds import World, record, requests, solve_request, wheel
 from tests.support.servers import Server
 from tests.system.test_secrets_nowhere import MARK, Site
 
@@ -35,7 +35,7 @@ def answer(solve: Any) -> object:  # noqa: ANN401 - any way to solve
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_a_recorded_solve_gives_the_same_answer(path: Path) -> None:
     scenario = read_scenario(path)
-    asked = requests(scenario.conda, scenario.pypi)
+    asked = solve_request(scenario.conda, scenario.pypi)
     recorder = Recorder()
     live = answer(lambda: recorder.resolve(asked, scenario.world.catalog()))
     assert live == answer(lambda: resolve(asked, scenario.world.catalog()))
@@ -49,14 +49,15 @@ def test_what_the_environment_adds_is_recorded_too() -> None:
         wheels=(wheel("rich-13.9-py3-none-any.whl"), wheel("rich-13.8-py3-none-any.whl")),
     )
     recorder = Recorder()
-    given: dict[str, Any] = {
-        "retained": requests(["tool"]),
-        "constraints": requests(pypi=["rich<13.9"]),
-        "requires_python": "<3.12",
-        "pins": requests(["tool <2"]),
-        "kept": {"tool": "tool-1.0-0"},
-    }
-    live = recorder.resolve(requests(pypi=["rich"]), world.catalog(), **given)
+    request = SolveRequest(
+        requirements=tuple(requests(pypi=["rich"])),
+        constraints=tuple(requests(pypi=["rich<13.9"])),
+        requires_python="<3.12",
+        standing=Standing(
+            retained=tuple(requests(["tool"])), pins=tuple(requests(["tool <2"])), kept={"tool": "tool-1.0-0"}
+        ),
+    )
+    live = recorder.resolve(request, world.catalog())
     assert {p.record.version for p in live.packages} == {"3.11.9", "1.0", "13.8"}
     document = json.loads(json.dumps(recorder.document({})))
     assert replay(document, "the recording").packages == live.packages
@@ -157,7 +158,7 @@ DAMAGE = {
 def test_a_damaged_recording_is_one_error(place: tuple[Any, ...]) -> None:
     world = World(records=(record("python", "3.12.4"), record("tool", "1.0", "python")))
     recorder = Recorder()
-    recorder.resolve(requests(["tool"]), world.catalog())
+    recorder.resolve(solve_request(["tool"]), world.catalog())
     document = json.loads(json.dumps(recorder.document({})))
     *way, last, value = place
     part = document

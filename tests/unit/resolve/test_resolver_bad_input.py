@@ -22,7 +22,7 @@ from bridge.index import Index
 from bridge.model import Resolution
 from bridge.resolve import Catalog, Options, resolve
 from converters.names import NameMap
-from tests.support.resolver_worlds import LINUX, picks, requests
+from tests.support.resolver_worlds import LINUX, picks, solve_request
 from tests.support.servers import JSON, IndexServer
 
 Fields = dict[str, object]
@@ -68,7 +68,7 @@ class Place:
         index = Index(self.client, (self.server.simple,))
         try:
             catalog = Catalog(channels, index, LINUX, NameMap(names or {}, "the test's names"), Options())
-            return resolve(requests(conda, pypi), catalog)
+            return resolve(solve_request(conda, pypi), catalog)
         finally:
             self.rejected, self.skipped = channels.rejected, dict(index.skipped)
             channels.close()
@@ -353,19 +353,19 @@ _MANY = textwrap.dedent(
     from bridge.index import Index
     from bridge.resolve import Catalog, Options, resolve
     from converters.names import NameMap
-    from tests.support.resolver_worlds import LINUX, picks, requests
+    from tests.support.resolver_worlds import LINUX, picks, solve_request
 
     folder, index_url, asked = sys.argv[1:]
     with Client(Settings(cache_dir=Path(folder, "cache"), retries=0)) as client:
         channels = Channels(lambda: client, [folder + "/channel"], "linux-64", Path(folder, "cache"), offline=False)
         catalog = Catalog(channels, Index(client, (index_url,)), LINUX, NameMap.empty(), Options())
-        resolve(requests(["python"], ()), catalog)  # the channel is read before anything is measured
+        resolve(solve_request(["python"], ()), catalog)  # the channel is read before anything is measured
         found, seconds = {}, {}
         for name, rounds in json.loads(asked).items():
             found[name], started = [], time.process_time()
             for conda, pypi in rounds:
                 try:
-                    found[name].append(picks(resolve(requests(conda, pypi), catalog))[name])
+                    found[name].append(picks(resolve(solve_request(conda, pypi), catalog))[name])
                 except NoSolutionError:
                     found[name].append(None)
             seconds[name] = time.process_time() - started

@@ -15,7 +15,7 @@ from bridge.errors import NoSolutionError
 from bridge.resolve import resolve
 from converters.record import Record
 from tests.support.resolver_oracle import Chosen, Need, Oracle, asked_of, chosen_of, solve
-from tests.support.resolver_worlds import Wheel, World, describe, picks, record, requests, wheel
+from tests.support.resolver_worlds import Wheel, World, describe, picks, record, solve_request, wheel
 
 NAMES = ("a", "b", "c", "d", "e")
 PROJECTS = (*NAMES, "x")
@@ -192,7 +192,7 @@ def test_the_answer_depends_on_what_there_is_and_not_on_its_order(
     catalog = shuffled.catalog()
     for _ in range(2):
         try:
-            again = resolve(requests(*request), catalog)
+            again = resolve(solve_request(*request), catalog)
         except NoSolutionError:
             assert first is None
         else:
