@@ -25,6 +25,8 @@ from tests.support.servers import IndexServer, Server
 # a test starts: tests that interrupt a command need them as a terminal leaves them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# No test enters its environments in the list of the person who runs it.
+os.environ["CONDA_REGISTER_ENVS"] = "false"
 
 # How long an example takes says more about the machine than about the code.
 COMMON = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])

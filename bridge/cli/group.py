@@ -14,24 +14,29 @@ if TYPE_CHECKING:
     from bridge.cli.run import Run
     from bridge.install.applied import AppliedPlan
 
-__all__ = ["CHANGES", "COMMANDS", "begin", "cli", "declared", "show_applied"]
+__all__ = ["CHANGES", "COMMANDS", "begin", "cli", "declared", "document_of", "show_applied"]
 
 CHANGES = frozenset({"adopt", "create", "install", "remove", "update"})
 """The commands whose JSON document is that of a change (`schemas/change.json`)."""
 
 COMMANDS = {
+    "activate": "entering",
     "adopt": "changing",
     "audit": "reading",
     "cache": "reading",
     "convert": "conversion",
     "create": "changing",
+    "deactivate": "entering",
+    "env": "environments",
     "install": "changing",
     "list": "reading",
     "owner": "reading",
     "recover": "changing",
     "remove": "changing",
     "resolve": "solving",
+    "run": "entering",
     "schema": "reading",
+    "shell": "entering",
     "update": "changing",
     "why": "reading",
 }
@@ -65,6 +70,11 @@ def cli() -> None:
 def declared(name: str) -> click.Command:
     """The declaration of a command. Raises `KeyError`."""
     return cli.get_command(click.Context(cli), name) or cli.commands[name]
+
+
+def document_of(name: str) -> str:
+    """The schema in `bridge/schemas` of a command's document."""
+    return "change" if name in CHANGES else {"shell": "activate", "deactivate": "activate"}.get(name, name)
 
 
 def begin(options: Mapping[str, object]) -> Run:

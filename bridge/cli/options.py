@@ -31,9 +31,12 @@ class Words:
 
 
 def prefix(command: Command) -> Command:
-    return click.option(
-        "-p", "--prefix", metavar="DIR", type=click.Path(), help="The environment (default: $CONDA_PREFIX)."
-    )(command)
+    options = (
+        click.option("-p", "--prefix", metavar="DIR", type=click.Path(), help="The environment (default:"
+                     " $CONDA_PREFIX)."),
+        click.option("-n", "--name", metavar="NAME", help="The environment by its name (`bridge env list`)."),
+    )  # fmt: skip
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
 def sources(command: Command) -> Command:

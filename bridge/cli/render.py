@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bridge.audit.finding import LEVELS, grouped, is_fixable
+from bridge.cli.progress import Bars
 from bridge.cli.streams import is_unicode
 from bridge.cli.texts import few, safe, short
 from bridge.errors import BridgeError
@@ -25,7 +25,6 @@ from bridge.secrets import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
     from rich.table import Table
 
     from bridge.audit.finding import Finding, Report
@@ -102,6 +101,17 @@ class Renderer:
     def _say(self, markup: str) -> None:
         self._err.print(markup, markup=True)
 
+    def print(self, text: str) -> None:
+        """A line of a result, on standard output."""
+        self._out.print(safe(text))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table on standard output. `columns` are the titles; without titles it has no header."""
+        made = _table(*columns)
+        for row in rows:
+            made.add_row(*map(safe, row))
+        self._out.print(made)
+
     @contextmanager
     def progress(self) -> Iterator[ProgressPort | None]:
         """Show downloads while the block runs; `None` without a terminal."""
@@ -112,7 +122,7 @@ class Renderer:
 
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=self._err, transient=True) as bars:
-            yield _Bars(bars)
+            yield Bars(bars)
 
     # Results
 
@@ -329,29 +339,6 @@ def _bytes(count: int) -> str:
             break
         size, unit = size / 1000, larger
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-
-
-class _Bars:
-    """Progress bars of rich for the port of `bridge.fetch`. Thread-safe."""
-
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
-        self._lock = threading.Lock()
-
-    def start(self, task: str, total: int | None) -> None:
-        with self._lock:
-            self._tasks[task] = self._bars.add_task(safe(task), total=total)
-
-    def advance(self, task: str, n: int) -> None:
-        if (known := self._tasks.get(task)) is not None:
-            self._bars.advance(known, n)
-
-    def finish(self, task: str) -> None:
-        with self._lock:
-            known = self._tasks.pop(task, None)
-        if known is not None:
-            self._bars.remove_task(known)
 
 
 def _json(value: object, indent: int | None = None) -> str:

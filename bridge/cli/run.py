@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from bridge import config
 from bridge.cli.render import Renderer
 from bridge.cli.session import Session
+from bridge.config.environments import known_environments, locate
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
     from bridge.cli.commands.request import Request
+    from bridge.config.condarc import CondaConfiguration
 
 __all__ = ["Run"]
 
@@ -68,7 +70,35 @@ class Run:
 
     @property
     def prefix(self) -> Path:
-        """The environment. Raises `UsageError` (`no-prefix`)."""
-        if self.settings.prefix is None:
+        """The environment. Raises `UsageError` (`no-prefix`, `unknown-environment`)."""
+        settings = self.settings
+        if settings.prefix is None:
             raise UsageError("no-prefix", "no environment was given", hint="give one with -p DIR, or activate one")
-        return self.settings.prefix
+        if settings.name is not None and not settings.prefix.is_dir():
+            raise _unknown(settings.name, settings.conda)
+        return settings.prefix
+
+    def new_prefix(self, request: Request) -> Path:
+        """Where `create` makes an environment: as given, else by the name in a file. Raises `UsageError`."""
+        names = list(dict.fromkeys(file.name for file in request.files if file.name))
+        if self.settings.prefix is not None and self.settings.has_prefix:
+            return self.settings.prefix
+        if len(names) == 1:
+            return locate(names[0], self.settings.conda, os.environ)
+        context = (f"the files name several: {', '.join(names)}",) if names else ()
+        raise UsageError(
+            "no-prefix", "no new environment was named", context=context, hint="name it with -n NAME or -p DIR"
+        )
+
+
+def _unknown(name: str, conda: CondaConfiguration) -> UsageError:
+    from difflib import get_close_matches
+
+    known = [each.name for each in known_environments(conda, os.environ) if each.name]
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}? `bridge env list` shows all" if close else "`bridge env list` shows all"
+    return UsageError(
+        "unknown-environment",
+        f"there is no environment named {name!r}",
+        hint=f"{hint}; bridge create -n {name} makes one",
+    )

@@ -19,6 +19,7 @@ from typing import Literal, TypeVar, cast, get_args
 from bridge.config.builds import BuildSettings, load_builds
 from bridge.config.condarc import CondaConfiguration, read_condarc
 from bridge.config.cooldown import Cooldown, load_cooldown
+from bridge.config.environments import locate
 from bridge.config.indexes import IndexStrategy, default_index, load_indexes
 from bridge.config.locations import public_locations
 from bridge.config.moments import parse_cutoff, parse_timestamp
@@ -52,6 +53,7 @@ Number = TypeVar("Number", int, float)
 class Settings:
     """The resolved common options. Times are in seconds.
 
+    `name`: of the environment, if it was named by `-n`. `has_prefix`: it was given, and is not just the active one.
     `index_urls` and `channels`: highest priority first, without secrets, which `bridge.secrets` keeps; `proxy` keeps
     its own. `default_indexes`: those of `index_urls` that the user did not name on the command line, but configured.
     `project_indexes`: project → the only index that may serve it. `no_index`: files may not add an index either.
@@ -61,6 +63,8 @@ class Settings:
     """
 
     prefix: Path | None = None
+    has_prefix: bool = False
+    name: str | None = None
     channels: tuple[str, ...] = ("conda-forge",)
     has_channels: bool = False
     override_channels: bool = False
@@ -121,7 +125,7 @@ class Settings:
 # fmt: off
 OPTIONS = frozenset(
     {
-        "prefix", "channel", "override_channels", "channel_priority", "index_url", "extra_index_url", "index",
+        "prefix", "name", "channel", "override_channels", "channel_priority", "index_url", "extra_index_url", "index",
         "index_strategy", "find_links", "no_index", "name_map", "platform", "virtual_package",
         "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "patience", "adopt", "set_aside",
         "allow_clobber", "compile", "build_network",
@@ -143,18 +147,18 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
     :param options: by parameter name (`index_url`, `no_build`); `None`, `False`, `""` and `()` mean "not given".
     :param environ: replaces the environment of the process.
     :param now: seconds since the epoch, for durations of `--exclude-newer` (default: the clock).
-
-    Raises `UsageError` (`option-value`, `pip-configuration`).
+    :raises UsageError: `option-value`, `pip-configuration`.
     """
     if unknown := set(options) - OPTIONS:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
     ask, pip = Lookup(options, environ), PipConfiguration(environ)
-    prefix = _prefix(ask, environ)
-    conda = _conda(environ, prefix, _cache_dir(ask, environ))
+    name, prefix, conda = _environment(options, environ, _cache_dir(ask, environ))
     network = load_network(ask, pip, conda, environ)
     indexes = load_indexes(ask, pip)
     return Settings(
-        prefix=prefix,
+        prefix=prefix if prefix is not None else _active(environ),
+        has_prefix=prefix is not None,
+        name=name,
         channels=_channels(ask, conda),
         has_channels=bool(ask.strings("channel")),
         override_channels=ask.flag("override_channels"),
@@ -318,8 +322,37 @@ def _only(ask: Lookup) -> dict[str, str]:
     return found
 
 
-def _prefix(ask: Lookup, environ: Mapping[str, str]) -> Path | None:
-    named = ask.string("prefix") or environ.get("CONDA_PREFIX")
+def _environment(
+    options: Mapping[str, object], environ: Mapping[str, str], cache: Path
+) -> tuple[str | None, Path | None, CondaConfiguration]:
+    """The name and the directory of the environment that was given, and conda's configuration for it.
+
+    Raises `UsageError` (`usage`, `environment-name`, `conda-configuration`).
+    """
+    name, prefix = _given(options, environ)
+    conda = _conda(environ, prefix, cache)
+    if name is None:
+        return None, prefix, conda
+    prefix = locate(name, conda, environ)
+    return name, prefix, _conda(environ, prefix, cache)
+
+
+def _given(options: Mapping[str, object], environ: Mapping[str, str]) -> tuple[str | None, Path | None]:
+    """The name or the directory of the environment; options beat variables. Raises `UsageError`."""
+    variables = {"prefix": environ.get("BRIDGE_PREFIX"), "name": environ.get("BRIDGE_NAME")}
+    for values, forms in ((options, "-p and -n"), (variables, "BRIDGE_PREFIX and BRIDGE_NAME")):
+        directory, name = values.get("prefix"), values.get("name")
+        if directory and name:
+            raise UsageError("usage", f"{forms} both name the environment", hint="give one of them")
+        if directory:
+            return None, Path(os.path.abspath(str(directory)))
+        if name:
+            return str(name), None
+    return None, None
+
+
+def _active(environ: Mapping[str, str]) -> Path | None:
+    named = environ.get("CONDA_PREFIX")
     return Path(os.path.abspath(named)) if named else None
 
 

@@ -20,7 +20,7 @@ from bridge.config.pip import BOOLEANS, home_directory
 from bridge.errors import UsageError
 from bridge.secrets import masked
 
-__all__ = ["CondaConfiguration", "condarc_files", "read_condarc"]
+__all__ = ["CondaConfiguration", "conda_root", "condarc_files", "read_condarc"]
 
 _MAX_SIZE = 1 << 20  # bytes
 _NAMES = (".condarc", "condarc")
@@ -34,10 +34,10 @@ _MAPS = ("custom_channels", "custom_multichannels", "proxy_servers", "conda_buil
 _VALUES = (
     "channel_alias", "channel_priority", "ssl_verify", "client_ssl_cert", "client_ssl_cert_key", "offline", "croot",
     "bld_path", "remote_read_timeout_secs", "remote_max_retries",
-    "add_anaconda_token",
+    "add_anaconda_token", "register_envs",
 )  # fmt: skip
 _KNOWN = frozenset((*_LISTS, *_MAPS, *_VALUES))
-_UNUSED = frozenset({"pinned_packages", "envs_dirs"})  # read, and not yet used by any command
+_UNUSED = frozenset({"pinned_packages"})  # read, and not yet used by any command
 # Settings of conda's own shell, output, plugins, caches and solver: they do not change what bridge chooses or installs.
 _OF_CONDA_ITSELF = """
     aggressive_update_packages allow_conda_downgrades allow_cycles always_copy always_softlink
@@ -47,7 +47,7 @@ _OF_CONDA_ITSELF = """
     error_upload_url execute_threads experimental experimental_solver extra_safety_checks fetch_threads force
     force_32bit force_reinstall force_remove ignore_pinned json list_fields local_repodata_ttl log_level no_lock
     no_plugins non_admin_enabled notify_outdated_conda number_channel_notices path_conflict pip_interop_enabled
-    pkgs_dirs plugins prefix_data_interoperability protect_frozen_envs quiet register_envs remote_backoff_factor
+    pkgs_dirs plugins prefix_data_interoperability protect_frozen_envs quiet remote_backoff_factor
     remote_connect_timeout_secs repodata_fns repodata_threads repodata_use_zst report_errors rollback_enabled
     root_prefix safety_checks sat_solver self_update separate_format_cache shell shortcuts show_channel_urls
     signing_metadata_url_base solver solver_ignore_timestamps trace unsatisfiable_hints
@@ -64,6 +64,7 @@ class CondaConfiguration:
     :param use_tokens: the tokens of anaconda-client are sent to its channels.
     :param ssl_verify: `False`, or the path of a bundle of certificates; `None`: not configured, or on.
     :param proxies: scheme, or scheme and host → URL, with secrets.
+    :param register_envs: new environments are entered in `~/.conda/environments.txt`.
     :param sources: key → the files and variables that set it.
     :param warnings: what cannot be honoured, a sentence each.
     """
@@ -80,6 +81,7 @@ class CondaConfiguration:
     retries: int | None = None
     pinned_packages: tuple[str, ...] = ()
     envs_dirs: tuple[str, ...] = ()
+    register_envs: bool = True
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -96,7 +98,7 @@ def condarc_files(environ: Mapping[str, str], prefix: Path | None = None) -> lis
         places = [Path("C:/ProgramData/conda")]
     else:
         places = [Path("/etc/conda"), Path("/var/lib/conda")]
-    root = _conda_root(environ)
+    root = conda_root(environ)
     places += [root] if root is not None else []
     if configured := environ.get("XDG_CONFIG_HOME"):
         places.append(Path(configured) / "conda")
@@ -113,7 +115,7 @@ def condarc_files(environ: Mapping[str, str], prefix: Path | None = None) -> lis
     return list(dict.fromkeys(found))
 
 
-def _conda_root(environ: Mapping[str, str]) -> Path | None:
+def conda_root(environ: Mapping[str, str]) -> Path | None:
     """Where conda itself is installed, as far as the environment says so."""
     if root := environ.get("CONDA_ROOT") or environ.get("MAMBA_ROOT_PREFIX"):
         return Path(root)
@@ -171,6 +173,8 @@ def _of_variables(environ: Mapping[str, str]) -> list[Layer]:
     layers = []
     for key in (*_LISTS, *_VALUES):
         variable = f"CONDA_{key.upper()}"
+        if key == "envs_dirs" and not environ.get(variable, "").strip():
+            variable = "CONDA_ENVS_PATH"
         text = environ.get(variable, "").strip()
         if not text:
             continue
@@ -203,6 +207,7 @@ def _configuration(layers: Sequence[Layer], environ: Mapping[str, str]) -> Conda
         retries=None if (tries := ask.number("remote_max_retries")) is None else int(tries),
         pinned_packages=ask.list("pinned_packages"),
         envs_dirs=ask.list("envs_dirs"),
+        register_envs=ask.flag("register_envs") is not False,
         sources={key: ask.sources(key) for key in sorted(_KNOWN) if ask.sources(key)},
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -283,7 +288,7 @@ def _as_url(text: str) -> str:
 def _local(build: Mapping[str, object], environ: Mapping[str, str], ask: _Reader | None) -> Iterator[str]:
     """The directories of conda-build that exist (conda's `conda_build_local_paths`)."""
     named = [ask.text("croot"), ask.text("bld_path")] if ask is not None else []
-    root, configured = _conda_root(environ), build.get("root-dir", build.get("root_dir"))
+    root, configured = conda_root(environ), build.get("root-dir", build.get("root_dir"))
     named += [configured if isinstance(configured, str) else None]
     named += [str(root / "conda-bld") if root is not None else None, str(home_directory(environ) / "conda-bld")]
     for text in dict.fromkeys(named):

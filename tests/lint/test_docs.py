@@ -11,8 +11,8 @@ import click
 import jsonschema
 import pytest
 
-from bridge.cli.group import CHANGES, declared
 from bridge.cli.group import COMMANDS as MODULES
+from bridge.cli.group import declared, document_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -24,15 +24,14 @@ def test_each_command_and_option_is_documented(name: str) -> None:
     text = (ROOT / "docs" / "command-line.md").read_text("utf-8")
     assert re.search(rf"`bridge {name}\b", text)
     for parameter in declared(name).params:
-        if isinstance(parameter, click.Option):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help, f"{name} {parameter.name} has no help"
             assert f"`{max(parameter.opts, key=len)}" in text or max(parameter.opts, key=len) in text
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "schema"])
 def test_each_command_has_a_schema(name: str) -> None:
-    stem = "change" if name in CHANGES else name
-    schema = json.loads((resources.files("bridge") / "schemas" / f"{stem}.json").read_text("utf-8"))
+    schema = json.loads((resources.files("bridge") / "schemas" / f"{document_of(name)}.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
 
 

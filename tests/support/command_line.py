@@ -85,5 +85,9 @@ class Bridge:
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment of this process, without what would steer bridge, pip, conda or python."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    """The environment of this process, without what would steer bridge, pip, conda or python.
+
+    No environment is entered in the list of the person who runs the tests.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    return kept | {"CONDA_REGISTER_ENVS": "false"}

@@ -17,6 +17,7 @@ from bridge.install import plan as plans
 from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
 from bridge.install.frozen_and_pinned import check_not_frozen
+from bridge.install.registration import register
 from bridge.install.sources import Sources
 from bridge.model import Plan, PrefixState
 from bridge.paths import META
@@ -60,7 +61,9 @@ def create(path: Path, request: Request, session: Session, *, is_dry_run: bool =
         return AppliedPlan(plan=planned)
     from bridge.install.execute import create_prefix
 
-    return create_prefix(planned, Sources(session=session, channels=channels, names=names))
+    created = create_prefix(planned, Sources(session=session, channels=channels, names=names))
+    register(path, session.settings.conda, os.environ)
+    return created
 
 
 def install(path: Path, request: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
@@ -166,7 +169,10 @@ def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -
     _check_changeable(path, session)
     if is_dry_run:
         return AppliedPlan(plan=planned()[1])
-    return change_prefix(path, planned, session)
+    changed = change_prefix(path, planned, session)
+    if not changed.plan.is_empty and (path / META).is_dir():
+        register(path, session.settings.conda, os.environ)
+    return changed
 
 
 def _check_changeable(path: Path, session: Session) -> None:

@@ -24,7 +24,7 @@ def create(words: Words, dry_run: bool, **options: object) -> None:
     run = begin(options)
     request = read_request(words, run.settings.platform)
     with run.session(request) as session:
-        applied = changes.create(run.prefix, request, session, is_dry_run=dry_run)
+        applied = changes.create(run.new_prefix(request), request, session, is_dry_run=dry_run)
     show_applied(run, applied, dry_run)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bridge.cli.failure import Exit
-from bridge.cli.group import CHANGES, COMMANDS, begin, cli
+from bridge.cli.group import COMMANDS, begin, cli, document_of
 from bridge.cli.options import lock, output, prefix, sources
 from bridge.errors import UsageError
 
@@ -92,17 +92,17 @@ def owner(path: str, **options: object) -> None:
 
 
 @cli.command()
-@click.argument("name", metavar="NAME")
+@click.argument("package", metavar="NAME")
 @prefix
 @sources
 @output
-def why(name: str, **options: object) -> None:
+def why(package: str, **options: object) -> None:
     """Show why NAME is installed and why from its source."""
     from bridge.cli.commands import reading
 
     run = begin(options)
     with run.session() as session:
-        reasons = reading.why(run.prefix, name, session)
+        reasons = reading.why(run.prefix, package, session)
     run.show(reasons.to_json, lambda: run.render.reasons(reasons))
 
 
@@ -129,8 +129,7 @@ def schema(command: str) -> None:
 
     from bridge.cli.render import Renderer
 
-    name = "change" if command in CHANGES else command
-    path = resources.files("bridge") / "schemas" / f"{name}.json"
+    path = resources.files("bridge") / "schemas" / f"{document_of(command)}.json"
     if not path.is_file():
         known = ", ".join(sorted(COMMANDS))
         raise UsageError("unknown-command", f"there is no command {command!r}", hint=f"one of {known}")

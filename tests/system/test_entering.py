@@ -1,0 +1,186 @@
+"""`run`, `shell`, `activate` and `deactivate`: a bridge-made environment is entered without a conda."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from bridge.cli.shells import lines
+from bridge.prefix.activation import activated, deactivated
+from tests.support.command_line import Bridge, clean_environment
+
+TRICKY = 'it\'s "q" $HOME `id` \\ \u2019\nnext'
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Path:
+    prefix = tmp_path / "home/.conda/envs/science"
+    for below in ("conda-meta", "bin", "etc/conda/activate.d", "etc/conda/deactivate.d", "etc/conda/env_vars.d"):
+        (prefix / below).mkdir(parents=True)
+    (prefix / "etc/conda/activate.d/a.sh").write_text("echo noise; export FROM_SCRIPT=$OF_STATE\n")
+    (prefix / "etc/conda/deactivate.d/a.sh").write_text("unset FROM_SCRIPT\n")
+    (prefix / "etc/conda/env_vars.d/package.json").write_text('{"OF_PACKAGE": "1", "OF_STATE": "beaten"}')
+    state = {"version": 1, "env_vars": {"OF_STATE": TRICKY, "GONE": "***unset***"}}
+    (prefix / "conda-meta/state").write_text(json.dumps(state))
+    return prefix
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Bridge:
+    return Bridge.of_folder(tmp_path, HOME=str(tmp_path / "home"))
+
+
+def schema(name: str) -> dict[str, object]:
+    text = (Path(__file__).parents[2] / "bridge/schemas" / f"{name}.json").read_text("utf-8")
+    return dict(json.loads(text))
+
+
+def test_run_passes_on_the_status_the_variables_and_the_arguments(env: Path, bridge: Bridge) -> None:
+    text = 'printf "%s|" "$@" "$CONDA_DEFAULT_ENV" "$CONDA_PREFIX" "$FROM_SCRIPT" "$GONE"; exit 7'
+    ran = bridge("run", "-n", "science", "sh", "-c", text, "sh", "--json", "-p", "two words")
+    assert ran.status == 7
+    assert ran.out == f"--json|-p|two words|science|{env}|{TRICKY}||"
+    assert ran.err == "noise\n"
+
+
+def test_run_looks_for_the_command_in_the_environment_first(env: Path, bridge: Bridge) -> None:
+    shutil.rmtree(env / "etc")
+    (env / "bin/cat").write_text("#!/bin/sh\necho ours\n")
+    (env / "bin/cat").chmod(0o755)
+    assert bridge("run", "-p", env, "cat").out == "ours\n"
+    (env / "bin/cat").chmod(0o644)
+    ran = bridge("run", "-p", env, env / "bin/cat")
+    assert (ran.status, "command-not-executable" in ran.err) == (126, True)
+    ran = bridge("run", "-p", env, "no-such-command")
+    assert (ran.status, "command-not-found" in ran.err) == (127, True)
+    ran = bridge("run", "-n", "sciense", "true")
+    assert (ran.status, "did you mean science?" in ran.err) == (2, True)
+
+
+def test_run_keeps_standard_input_and_signals(env: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bridge", "run", "-p", str(env)]
+    environ = clean_environment()
+    done = subprocess.run([*words, "cat"], input="typed", capture_output=True, text=True, env=environ, check=False)
+    assert (done.returncode, done.stdout) == (0, "typed")
+    with subprocess.Popen(
+        [*words, "sh", "-c", "echo ready; exec sleep 60"], stdout=subprocess.PIPE, env=environ
+    ) as ran:
+        assert ran.stdout is not None
+        assert ran.stdout.readline() == b"ready\n"
+        ran.send_signal(signal.SIGTERM)
+        assert ran.wait(10) == -signal.SIGTERM
+
+
+def test_run_as_a_document(env: Path, bridge: Bridge) -> None:
+    ran = bridge("run", "-p", env, "--json", "--cwd", "/", "sh", "-c", "pwd; echo wrong >&2; kill -9 $$")
+    jsonschema.validate(ran.document, schema("run"))
+    assert (ran.status, ran.document["status"]) == (137, 137)
+    assert (ran.document["stdout"], ran.document["stderr"]) == ("/\n", "noise\nwrong\n")
+
+
+def evaluated(shell: str, text: str, environ: dict[str, str]) -> dict[str, str]:
+    dump = f"{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    done = subprocess.run([shell, "-c", f"{text}\n{dump}"], env=environ, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh", "zsh"])
+def test_activate_and_deactivate_undo_each_other(shell: str, env: Path, bridge: Bridge) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    before = {"PATH": os.environ["PATH"], "HOME": str(env.parents[2]), "OF_STATE": "mine"}
+    ran = bridge("activate", "science", "--shell", shell)
+    assert ran.status == 0, ran.err
+    # The lines were computed for the calling process, so its variables count; here PATH is the same.
+    inside = evaluated(shell, lines(activated(env, "science", before), shell), before)
+    assert (inside["OF_STATE"], inside["FROM_SCRIPT"], inside["OF_PACKAGE"]) == (TRICKY, TRICKY, "1")
+    assert inside["PATH"].split(":")[0] == str(env / "bin")
+    assert (inside["CONDA_SHLVL"], inside["CONDA_DEFAULT_ENV"], inside["CONDA_PREFIX"]) == ("1", "science", str(env))
+    change = deactivated({}, inside)
+    assert change is not None
+    after = evaluated(shell, lines(change, shell), inside)
+    of_shells = {"_", "PWD", "SHLVL", "OLDPWD", "LC_CTYPE"}
+    assert {name: after[name] for name in after.keys() - of_shells} == {**before, "CONDA_SHLVL": "0"}
+
+
+def test_environments_are_stacked_as_conda_stacks_them(env: Path, tmp_path: Path) -> None:
+    (tmp_path / "other/conda-meta").mkdir(parents=True)
+    first = activated(env, "science", {"PATH": "/bin"}).applied({"PATH": "/bin"})
+    second = activated(tmp_path / "other", "x", first).applied(first)
+    assert (second["CONDA_SHLVL"], second["CONDA_PREFIX_1"]) == ("2", str(env))
+    assert (second["PATH"], "OF_STATE" in second) == (f"{tmp_path / 'other/bin'}:/bin", False)
+    back = deactivated({env: "science"}, second)
+    assert back is not None
+    third = back.applied(second)
+    assert {name: third[name] for name in first} == first
+    again = activated(env, "science", third)
+    assert (again.applied(third)["CONDA_SHLVL"], len(again.before), len(again.after)) == ("1", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ('{"env_vars": {"A;touch /tmp/x": "1"}}', "cannot be the name of a variable"),
+        ('{"env_vars": ["A"]}', "not an object"),
+        ("{", "no JSON"),
+        ('{"env_vars": {"A": {"b": 1}}}', "no text"),
+    ],
+)
+def test_a_state_file_that_no_shell_could_use_is_refused(state: str, reason: str, env: Path, bridge: Bridge) -> None:
+    (env / "conda-meta/state").write_text(state)
+    for command in ("activate", "shell"):
+        ran = bridge(command, "-p", env)
+        assert (ran.status, ran.out) == (3, "")
+        assert "environment-variables" in ran.err
+        assert reason in ran.err
+
+
+def test_a_prompt_runs_no_command(tmp_path: Path) -> None:
+    prefix = tmp_path / "$(touch x)"
+    (prefix / "conda-meta").mkdir(parents=True)
+    assert activated(prefix, str(prefix), {"PATH": ""}).prompt == ""
+
+
+def test_documents_and_errors_of_activate(env: Path, bridge: Bridge) -> None:
+    for words in (("activate", "-p", env), ("shell", "-p", env), ("activate", env)):
+        ran = bridge(*words, "--json", "--shell", "fish")
+        jsonschema.validate(ran.document, schema("activate"))
+        assert (ran.document["shell"], ran.document["variables"]["OF_STATE"]) == ("fish", TRICKY)
+    assert bridge("deactivate").status == 2
+    assert "--shell: 'tcsh'" in bridge("activate", "science", "--shell", "tcsh").err
+    assert "not-an-environment" in bridge("activate", "-p", env / "bin").err
+
+
+def test_shell_takes_its_commands_from_standard_input(env: Path) -> None:
+    words = [sys.executable, "-m", "bridge", "shell", "-p", str(env), "--shell", "bash"]
+    done = subprocess.run(
+        words, input="echo $OF_PACKAGE; exit 5", capture_output=True, text=True, env=clean_environment(), check=False
+    )
+    assert (done.returncode, done.stdout) == (5, "1\n")
+
+
+def test_names_in_create_and_in_the_list(bridge: Bridge, tmp_path: Path) -> None:
+    listing = tmp_path / "home/.conda/environments.txt"
+    (tmp_path / "home").mkdir()
+    environ = {"BRIDGE_CHANNEL": "host", "CONDA_REGISTER_ENVS": "true"}
+    ran = bridge("create", "-n", "mine", "python", environ=environ)
+    assert ran.status == 0, ran.err
+    prefix = tmp_path / "home/.conda/envs/mine"
+    assert listing.read_text() == f"{prefix}\n"
+    ran = bridge("env", "list", "--json")
+    jsonschema.validate(ran.document, schema("env"))
+    assert ran.document["environments"] == [{"name": "mine", "prefix": str(prefix), "base": False, "active": False}]
+    assert "python" in {row["name"] for row in bridge("list", "-n", "mine", "--json").document["packages"]}
+    assert "prefix-exists" in bridge("create", "-n", "mine", "python", environ=environ).err
+    assert "name it with -n NAME" in bridge("create", "python", environ={"CONDA_PREFIX": str(prefix)}).err
+    (tmp_path / "environment.yml").write_text("name: from-file\ndependencies: [python]\n")
+    ran = bridge("create", "-r", tmp_path / "environment.yml", "--dry-run", "--json", environ=environ)
+    assert ran.document["prefix"] == str(tmp_path / "home/.conda/envs/from-file")
