@@ -47,7 +47,7 @@ def resolve(request: SolveRequest, catalog: Catalog, watcher: Watcher | None = N
 
 
 def _resolve(request: SolveRequest, catalog: Catalog, watcher: Watcher | None, started: float) -> Resolution:
-    space = Space(catalog, _kept_candidates(catalog, request.standing.kept))
+    space = Space(catalog, _kept_candidates(catalog, request.standing.kept), request.standing.agreed)
     encoder, reporter = Encoder(space), Reporter(space, watcher)
     loader = Loader(encoder)
     budget = Budget(catalog, rounds=MAX_ROUNDS, seconds=catalog.options.patience)

@@ -17,7 +17,7 @@ from packaging.tags import Tag
 
 from bridge.errors import UnsafeInputError
 from bridge.model import IndexFile
-from bridge.requirements.algebra import CondaSpec, pep440_version, pins, specifier_accepts
+from bridge.requirements.algebra import CondaSpec, conda_version, pep440_version, pins, specifier_accepts
 from bridge.resolve.candidates.needs import Need, needs
 from bridge.resolve.candidates.provides import canonical, provided_by, wheel_project_of
 from bridge.resolve.candidates.ranks import file_rank, record_rank
@@ -111,6 +111,13 @@ class CondaName:
                 known &= _meeting(self.records, partial(specifier_accepts, specifier))
             self._pypi_masks[key] = known
         return known
+
+    def at(self, version: str) -> int:
+        """Return the records of a version, equal by conda's order."""
+        wanted = conda_version(version)
+        return _meeting(
+            self.records, lambda text: text == version or (wanted is not None and conda_version(text) == wanted)
+        )
 
     def owns(self, project: str) -> int:
         """Return the records that exclude a wheel of `project`: they provide only that project, or have its name."""
@@ -224,6 +231,11 @@ class Project:
     def pinned(self, specifier: SpecifierSet | None) -> int:
         """Return the files with the exact version that a clause pins."""
         return 0 if specifier is None else _meeting(self.files, partial(pins, specifier))
+
+    def at(self, version: str) -> int:
+        """Return the files of a version, equal by PEP 440."""
+        wanted = pep440_version(version)
+        return 0 if wanted is None else _meeting(self.files, lambda text: pep440_version(text) == wanted)
 
     def of_version(self, version: str) -> list[IndexFile]:
         """Return the files of one version, equal by PEP 440, files that run here first."""

@@ -25,12 +25,17 @@ class Space:
     """The store of one request and the tables over it.
 
     :param kept: a variable's name → the candidates that are installed already.
+    :param agreed: a variable's name → the version to prefer; `wheel:PROJECT` where it is that of a wheel.
     """
 
-    def __init__(self, catalog: Catalog, kept: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, catalog: Catalog, kept: Mapping[str, int] | None = None, agreed: Mapping[str, str] | None = None
+    ) -> None:
         self.catalog = catalog
         self.store = Store()
         self.kept = dict(kept or {})
+        self.agreed = dict(agreed or {})
+        self._agreed: dict[str, int] = {}
         self.variables: list[Variable] = []
         self.meanings: list[Meaning] = []
         self.is_known: list[bool] = []  # whether the candidates were read
@@ -111,6 +116,32 @@ class Space:
         project = self.meanings[variable].project
         assert project is not None
         return project.files[bit.bit_length() - 2]
+
+    def agreed_candidates(self, name: str) -> int:
+        """Return the candidates of a variable that have its agreed version, those of a conda name with "the wheel".
+
+        Reads the page of a project only for its wheels, and where a wheel was agreed on.
+        """
+        known = self._agreed.get(name)
+        if known is None:
+            known = self._agreed[name] = self._of_agreed_version(name)
+        return known
+
+    def agrees_on_wheel(self, name: str) -> bool:
+        """Return whether the variable of a project's wheels has the agreed version, and a wheel was agreed on."""
+        return f"wheel:{name.removeprefix('pypi:')}" in self.agreed and bool(self.agreed_candidates(name))
+
+    def _of_agreed_version(self, name: str) -> int:
+        version = self.agreed.get(name)
+        if name.startswith("pypi:"):
+            return 0 if version is None else self.catalog.project(name.removeprefix("pypi:")).at(version)
+        if name.startswith("project:") or "[" in name:
+            return 0
+        conda = self.catalog.conda(name)
+        bits = 0 if version is None else conda.at(version)
+        if conda.wheel_project is not None and self.agrees_on_wheel(f"pypi:{conda.wheel_project}"):
+            bits |= conda.wheel_bit
+        return bits
 
     # Clauses and demands
 

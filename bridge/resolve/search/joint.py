@@ -26,6 +26,7 @@ from bridge.resolve.search.preference import (
     compares_versions,
     decision_order,
     newest_of_minors,
+    preferred,
 )
 from bridge.resolve.store import Clause
 
@@ -157,7 +158,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
             if not self._goes_on(variable, conflict):
                 return conflict
         chosen = choose(space, variable)
-        if variable == space.python and variable in space.requested:
+        if variable == space.python and variable in space.requested and not preferred(space, variable):
             compared = self._compare_pythons(chosen.bit)
             conflict = loader.settle()  # facts read for one python may exclude another
             if not self._goes_on(variable, conflict):

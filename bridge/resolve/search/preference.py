@@ -4,7 +4,8 @@ The order within one list (the records of a conda name, the files of a project) 
 conda names that provide a project in `Catalog.providers` and `encode/halves.py`. Between the ecosystems, `--prefer
 conda` takes a record if any is left, even an older one; `wheel` does the opposite; `newest` takes the higher version,
 and conda if they are equal. Projects that only PEP 508 requirements request are taken by `newest` unless wheels are
-preferred: on PyPI a requirement means the newest version. Installed packages are kept while they meet the requirements.
+preferred: on PyPI a requirement means the newest version. Before all that come the versions that other platforms of the
+same lock have (`agreed`), then what is installed or locked already (`kept`), while they meet the requirements.
 
 Decision order: a requested python first, in the minor with the lowest cost to the other requests (of the newest three:
 a name without any record left counts most, then a name at an older version; the newest of equals); then all other
@@ -13,6 +14,7 @@ requests; then python; then the variable with the fewest candidates left.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from packaging.version import Version
@@ -23,7 +25,15 @@ from bridge.resolve.encode.variables import Candidate, VariableId
 from bridge.resolve.masks import PRESENT
 from bridge.resolve.store import Term
 
-__all__ = ["COMPARED_MINORS", "best_version", "choose", "compares_versions", "decision_order", "newest_of_minors"]
+__all__ = [
+    "COMPARED_MINORS",
+    "best_version",
+    "choose",
+    "compares_versions",
+    "decision_order",
+    "newest_of_minors",
+    "preferred",
+]
 
 COMPARED_MINORS = 3  # of a requested python
 
@@ -63,7 +73,7 @@ def compares_versions(space: Space, variable: VariableId) -> bool:
     """Return whether the versions of a record and of a wheel decide between them, so that both must be known."""
     domain = space.store.domains[variable]
     wheel = domain & space.meanings[variable].wheel_bit
-    return _takes_newest(space, variable) and bool(wheel and domain ^ wheel) and not _kept(space, variable)
+    return _takes_newest(space, variable) and bool(wheel and domain ^ wheel) and not preferred(space, variable)
 
 
 def _takes_newest(space: Space, variable: VariableId) -> bool:
@@ -78,9 +88,9 @@ def choose(space: Space, variable: VariableId) -> Candidate:
     If `compares_versions`, its wheels must be known.
     """
     domain, meaning = space.store.domains[variable], space.meanings[variable]
-    kept = _kept(space, variable)
-    if kept:
-        return Candidate(variable, kept & -kept)
+    given = preferred(space, variable)
+    if given:
+        return Candidate(variable, given & -given)
     wheel = domain & meaning.wheel_bit
     others = domain & ~wheel
     if wheel and (not others or space.catalog.options.prefer == "wheel"):
@@ -91,19 +101,32 @@ def choose(space: Space, variable: VariableId) -> Candidate:
     return Candidate(variable, best.own if best is not None else others & -others)
 
 
-def _kept(space: Space, variable: VariableId) -> int:
-    """Return the candidates left that are installed, or that stand for an installed one."""
-    domains, kept, meaning = space.store.domains, space.kept, space.meanings[variable]
+def preferred(space: Space, variable: VariableId) -> int:
+    """Return the candidates left that come before the newest: of an agreed version, else kept; kept ones of both."""
+    kept = _among(space, variable, _kept, lambda name: bool(_kept(space, name))) if space.kept else 0
+    agreed = _among(space, variable, Space.agreed_candidates, space.agrees_on_wheel) if space.agreed else 0
+    return agreed & kept or agreed or kept
+
+
+def _kept(space: Space, name: str) -> int:
+    return space.kept.get(name, 0)
+
+
+def _among(
+    space: Space, variable: VariableId, of_name: Callable[[Space, str], int], takes_wheel: Callable[[str], bool]
+) -> int:
+    """Return the candidates left that `of_name` gives for their names, or that stand for one of these."""
+    domains, meaning = space.store.domains, space.meanings[variable]
     left = domains[variable]
-    if not kept or not meaning.providers:
-        return left & kept.get(space.variables[variable].name, 0)
-    installed = 0
+    if not meaning.providers:
+        return left & of_name(space, space.variables[variable].name)
+    found = 0
     for place, owner in enumerate(meaning.providers):
-        if domains[owner] & kept.get(space.variables[owner].name, 0) & ~space.meanings[owner].wheel_bit:
-            installed |= 2 << place
-    if meaning.wheels is not None and space.kept.get(space.variables[meaning.wheels].name):
-        installed |= meaning.wheel_bit
-    return left & installed
+        if domains[owner] & of_name(space, space.variables[owner].name) & ~space.meanings[owner].wheel_bit:
+            found |= 2 << place
+    if meaning.wheels is not None and takes_wheel(space.variables[meaning.wheels].name):
+        found |= meaning.wheel_bit
+    return left & found
 
 
 def _newest(space: Space, variable: VariableId) -> Candidate:

@@ -22,6 +22,8 @@ class Standing:
     :param foreign: distributions of other installers, which stay; the explanation calls each by its `text`.
     :param kept: installed packages to keep where possible: conda name → build identity (`name-version-build`), or
         `pypi:PROJECT` → wheel file name.
+    :param agreed: versions to prefer before kept packages, those of other platforms of a lock: conda name or
+        `pypi:PROJECT` → version, and `wheel:PROJECT` where it is that of a wheel.
     """
 
     earlier: tuple[Requirement, ...] = ()
@@ -29,6 +31,7 @@ class Standing:
     pins: tuple[Requirement, ...] = ()
     foreign: tuple[Requirement, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
+    agreed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Locks: what a solve for several platforms chose, written in the formats of other tools."""

@@ -1,0 +1,135 @@
+"""Solves for several environments and platforms, whose versions agree where they can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bridge.errors import NoSolutionError
+from bridge.model import Resolution
+from bridge.requirements.algebra import conda_version, pep440_version
+from converters.record import Record
+
+__all__ = ["Place", "Solve", "agreed_versions", "disagreements", "solve_all"]
+
+_MOST_SINGLE = 8  # names that are tried one by one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Place:
+    """One environment on one platform."""
+
+    environment: str
+    platform: str
+
+    def __str__(self) -> str:
+        return self.platform if self.environment == "default" else f"{self.environment} on {self.platform}"
+
+
+Solve: TypeAlias = Callable[[Place, Mapping[str, str]], Resolution]
+Found: TypeAlias = Mapping[Place, Resolution]
+
+
+def solve_all(places: Sequence[Place], solve: Solve) -> dict[Place, Resolution]:
+    """Solve for each place in turn; what was asked for comes first, then the versions of the places before.
+
+    Where a place cannot have the version of one before it, the older version is tried for all. It is taken if then more
+    names agree. :param solve: one solve that prefers the versions it is given (`bridge.resolve.Standing.agreed`).
+
+    Raises `NoSolutionError` for the first place without a solution, which tells about the others too.
+    """
+    found: dict[Place, Resolution] = {}
+    failures: dict[Place, NoSolutionError] = {}
+    for place in places:
+        try:
+            found[place] = solve(place, agreed_versions(found.values()))
+        except NoSolutionError as error:
+            failures[place] = error
+    if failures:
+        raise _failure(found, failures)
+    return _aligned(found, solve)
+
+
+def _failure(found: Found, failures: Mapping[Place, NoSolutionError]) -> NoSolutionError:
+    (place, error), *others = failures.items()
+    if not found and not others:
+        return error
+    state = [f"{each}: a solution of {len(found[each].packages)} packages" for each in found]
+    state += [f"{each}: {other.message}" for each, other in others]
+    message = f"{place}: {error.message}"
+    return NoSolutionError(
+        error.id,
+        message,
+        context=(*error.context, *state),
+        hint=error.hint,
+        objects={**error.objects, "place": str(place)},
+    )
+
+
+def agreed_versions(solutions: Iterable[Resolution]) -> dict[str, str]:
+    """Return the version of each name, of the first solution that has it, in the form of `Standing.agreed`."""
+    versions: dict[str, str] = {}
+    for solution in solutions:
+        for package in solution.packages:
+            for name, version in _named(package.record).items():
+                versions.setdefault(name, version)
+    return versions
+
+
+def _named(record: Record) -> dict[str, str]:
+    """Return the names under which the version of a record is agreed on."""
+    names = {record.name: record.version}
+    if record.ecosystem == "wheel" and record.pypi_names:
+        project = record.pypi_names[0]
+        return names | {f"pypi:{project}": record.version, f"wheel:{project}": record.version}
+    return names | {f"pypi:{project}": record.version for project in record.pypi_names}
+
+
+def disagreements(found: Found) -> dict[str, list[str]]:
+    """Return the names that have several versions, with these, the oldest first."""
+    versions: dict[str, dict[str, None]] = {}
+    for solution in found.values():
+        for package in solution.packages:
+            versions.setdefault(package.record.name, {})[package.record.version] = None
+    several = ((name, list(seen)) for name, seen in versions.items() if len(seen) > 1)
+    return {name: sorted(seen, key=_rank) for name, seen in several if len({_equal(each) for each in seen}) > 1}
+
+
+def _rank(version: str) -> tuple[object, ...]:
+    parsed = conda_version(version)
+    return (parsed is not None, parsed if parsed is not None else version)
+
+
+def _equal(version: str) -> object:
+    return pep440_version(version) or version
+
+
+def _aligned(found: dict[Place, Resolution], solve: Solve) -> dict[Place, Resolution]:
+    """Return solutions in which fewer names disagree, if trying the older versions leads to some."""
+    apart = disagreements(found)
+    if not apart:
+        return found
+    best = _attempt(found, {name: seen[0] for name, seen in apart.items()}, solve)
+    for name in sorted(disagreements(best))[:_MOST_SINGLE]:
+        seen = disagreements(best).get(name)
+        if seen is not None:
+            best = _attempt(best, {name: seen[0]}, solve)
+    return best
+
+
+def _attempt(found: dict[Place, Resolution], wanted: Mapping[str, str], solve: Solve) -> dict[Place, Resolution]:
+    """Solve again where a name has another version than the wanted one; return the better of both results."""
+    made = dict(found)
+    for place, solution in found.items():
+        others = {each.record.name: each.record for each in solution.packages if each.record.name in wanted}
+        if all(_equal(record.version) == _equal(wanted[name]) for name, record in others.items()):
+            continue
+        agreed = agreed_versions([made[each] for each in made if each != place] + [solution])
+        for name, record in others.items():
+            agreed |= dict.fromkeys(_named(record), wanted[name])
+        try:
+            made[place] = solve(place, agreed)
+        except NoSolutionError:  # the search stopped before it found one
+            return found
+    return made if len(disagreements(made)) < len(disagreements(found)) else found
