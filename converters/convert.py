@@ -1,39 +1,63 @@
-"""Convert an open wheel to a conda package in memory: its record, its `info/` documents and its files.
+"""Convert an open wheel to conda packages in memory: their records, their `info/` documents and their files.
 
 The caller validates the wheel first (zip structure, RECORD, names). Equal input gives equal output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Generic, TypeVar
 
-from packaging.version import Version
-
-from converters.dependencies import MetadataLookup, WheelRequirements, dependencies, read_requirements
+from converters.dependencies import Evaluator, MetadataLookup, dependencies, read_requirements
 from converters.documents import index_of, info_files
 from converters.errors import UnsafeInputError
 from converters.layout import junk_of
-from converters.markers import PythonVersions, microversions, varying
 from converters.names import NameMap
 from converters.native import NativeFile
+from converters.notes import Note
 from converters.package import Member
 from converters.payload import Archive, Manifest, Payload, arrange
 from converters.record import Record, conda_record
-from converters.shape import Shape, shape_of
-from converters.tags import Fit, choose_fit, fits
-from converters.target import SUBDIRS, Target
+from converters.shape import Shape, shapes_of
 from converters.wheel import WheelInfo, WheelName, check_name, parse_wheel_name, written_tags
 
-__all__ = ["Converted", "Described", "convert", "describe"]
+__all__ = ["Converted", "Described", "Packages", "convert", "describe"]
+
+Package = TypeVar("Package")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packages(Generic[Package]):
+    """The packages of a wheel, at least one. `notes`: where the wheel runs and no package serves it."""
+
+    all: tuple[Package, ...]
+    notes: tuple[Note, ...] = ()
+
+    def each(self, make: Callable[[Package], Made], label: Callable[[Package], str]) -> Packages[Made]:
+        """Apply `make` to each package. A package that is refused becomes a note, unless all are refused."""
+        made, refused = [], []
+        for package in self.all:
+            try:
+                made.append(make(package))
+            except UnsafeInputError as error:
+                refused.append((label(package), error))
+        if not made:
+            raise refused[0][1]
+        notes = (
+            Note(kind="incomplete", text=f"no package for {where}: {error.message}", detail=where)
+            for where, error in refused
+        )
+        return Packages(all=tuple(made), notes=(*self.notes, *notes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """A wheel described as a conda package: `index` is its index.json, `hash_input` its hash_input.json.
 
-    :param notes: remarks for the user, one sentence each.
-    :param other_pythons: pythons (3.9 to 3.14, ascending) that the wheel supports on this platform and this does not.
+    :param notes: remarks for the user.
     :param guessed: names of dependencies for which there is no evidence (`Dependencies.guessed`).
     """
 
@@ -43,8 +67,7 @@ class Described:
     shape: Shape
     extras: tuple[str, ...]
     natives: tuple[NativeFile, ...]
-    notes: tuple[str, ...]
-    other_pythons: tuple[str, ...]
+    notes: tuple[Note, ...]
     guessed: tuple[str, ...]
 
 
@@ -54,42 +77,73 @@ class Converted:
 
     :param info: file name in `info/` → content.
     :param members: the payload, sorted by path; opened only while it is written.
-    :param notes: as in `Described`, like `other_pythons` and `guessed`.
+    :param notes: as in `Described`, like `guessed`.
     """
 
     record: Record
     info: Mapping[str, bytes]
     members: tuple[Member, ...]
-    notes: tuple[str, ...]
-    other_pythons: tuple[str, ...] = ()
+    notes: tuple[Note, ...]
     guessed: tuple[str, ...] = ()
 
 
 def describe(
-    wheel: Manifest, info: WheelInfo, *, target: Target | None, names: NameMap, lookup: MetadataLookup | None = None
-) -> Described:
-    """Describe a wheel without its files. Parameters and errors are those of `convert`, except `path-collision`."""
+    wheel: Manifest,
+    info: WheelInfo,
+    *,
+    platforms: Collection[str] = (),
+    names: NameMap,
+    lookup: MetadataLookup | None = None,
+) -> Packages[Described]:
+    """Describe the packages of a wheel without its files. Parameters and errors are those of `convert`."""
     if not info.sha256:
         raise ValueError(f"{info.filename}: the sha256 is missing, which the package must state")
     named = parse_wheel_name(info.filename)
     check_name(named, wheel.metadata, info.filename)
-    fit = choose_fit(info.filename, named.tags, target)
-    natives = [member.native for member in wheel.members if member.native is not None] if fit.is_portable else []
+    is_portable = any(tag.platform == "any" for tag in named.tags)
+    natives = [member.native for member in wheel.members if member.native is not None] if is_portable else []
     requirements = read_requirements(wheel.metadata, lookup)
-    shape = shape_of(wheel, fit, natives, requirements, target)
-    needs = dependencies(requirements, shape.span, names)
-    index, hash_input = index_of(named, wheel, info, shape=shape, fit=fit, needs=needs, names=names)
-    return Described(
-        named=named,
-        index=index,
-        hash_input=hash_input,
-        shape=shape,
-        extras=tuple(needs.extra_depends),
-        natives=tuple(natives),
-        notes=(*needs.notes, *_notes_on_fit(wheel, named, shape, fit, requirements)),
-        other_pythons=_other_pythons(named, shape, requirements),
-        guessed=needs.guessed,
-    )
+    evaluator = Evaluator(requirements)
+    shapes = _chosen(wheel, shapes_of(wheel, named, natives, evaluator), platforms)
+
+    def made(shape: Shape) -> Described:
+        _refuse_names(wheel, shape)
+        needs = dependencies(evaluator, shape.span, names)
+        index, hash_input = index_of(named, wheel, info, shape=shape, needs=needs, names=names)
+        return Described(
+            named=named,
+            index=index,
+            hash_input=hash_input,
+            shape=shape,
+            extras=tuple(needs.extra_depends),
+            natives=tuple(natives),
+            notes=(*needs.notes, *_notes_on_fit(wheel, named, shape)),
+            guessed=needs.guessed,
+        )
+
+    return shapes.each(made, _label)
+
+
+def _label(shape: Shape) -> str:
+    """Return the places of a package in words."""
+    return shape.span.label or f"python {shape.pythons}"
+
+
+def _chosen(wheel: Manifest, shapes: Sequence[Shape], platforms: Collection[str]) -> Packages[Shape]:
+    """Return the shapes that serve `platforms` (empty: all). Raises `UnsafeInputError` (`wheel-tag`) if none does."""
+    served = {subdir for shape in shapes for subdir in shape.span.subdirs}
+    chosen = [shape for shape in shapes if not platforms or not set(shape.span.subdirs).isdisjoint(platforms)]
+    missing = ", ".join(sorted(set(platforms) - served))
+    where = ", ".join(sorted(served))
+    if not chosen:
+        raise UnsafeInputError(
+            "wheel-tag",
+            f"{wheel.filename} runs on {where}, not on {missing}",
+            context=(f"tags: {', '.join(sorted(wheel.tags))}",),
+            hint=f"convert it for that platform: --platform {min(served)}",
+        )
+    note = Note(kind="incomplete", text=f"no package for {missing}: the wheel runs on {where}", detail=missing)
+    return Packages(all=tuple(chosen), notes=(note,) if missing else ())
 
 
 def convert(
@@ -97,117 +151,100 @@ def convert(
     wheel: Manifest,
     info: WheelInfo,
     *,
-    target: Target | None,
+    platforms: Collection[str] = (),
     names: NameMap,
     lookup: MetadataLookup | None = None,
-) -> Converted:
-    """Convert a wheel to a conda package.
+) -> Packages[Converted]:
+    """Convert a wheel to conda packages for all platforms and pythons on which it runs.
 
     :param archive: the wheel; it must stay open until the members are written.
     :param wheel: its validated manifest.
     :param info: its provenance; `sha256` must be set.
-    :param target: the platform, and the python if the wheel supports several; `None`: the package must fit everywhere.
+    :param platforms: make only the packages that serve these subdirs; empty: all.
     :param lookup: the metadata of other projects, whose extras the wheel requires.
 
-    Raises `UnsafeInputError`: `wheel-name`, `wheel-tag`, `not-portable`, `requires-python`, `requirement-invalid`,
-    `requirement-untranslatable`, `version-untranslatable`, `package-name`, `reserved-path`, `path-collision`; and
-    `ValueError` without a sha256.
+    A package that cannot be made is a note, if others can. Raises `UnsafeInputError` if none can: `wheel-name`,
+    `wheel-tag`, `requires-python`, `requirement-invalid`, `requirement-untranslatable`, `version-untranslatable`,
+    `package-name`, `reserved-path`, `path-collision`; and `ValueError` without a sha256.
     """
-    described = describe(wheel, info, target=target, names=names, lookup=lookup)
-    _refuse_names(wheel, described.shape)
-    payload = arrange(archive, wheel, described.shape.layout)
-    return Converted(
-        record=replace(conda_record(described.index), pypi_names=(described.named.project,), extras=described.extras),
-        info=info_files(
-            wheel, info, payload, layout=described.shape.layout, index=described.index, hash_input=described.hash_input
-        ),
-        members=tuple(file.member for file in payload.files),
-        notes=(*described.notes, *_notes_on_files(wheel, described, payload)),
-        other_pythons=described.other_pythons,
-        guessed=described.guessed,
-    )
+    described = describe(wheel, info, platforms=platforms, names=names, lookup=lookup)
+    arranged = cache(lambda layout: arrange(archive, wheel, layout))
 
+    def made(package: Described) -> Converted:
+        layout = package.shape.layout
+        payload = arranged(layout)
+        documents = info_files(wheel, info, payload, layout=layout, index=package.index, hash_input=package.hash_input)
+        return Converted(
+            record=replace(conda_record(package.index), pypi_names=(package.named.project,), extras=package.extras),
+            info=documents,
+            members=tuple(file.member for file in payload.files),
+            notes=(*package.notes, *_notes_on_files(wheel, package, payload)),
+            guessed=package.guessed,
+        )
 
-def _other_pythons(named: WheelName, shape: Shape, requirements: WheelRequirements) -> tuple[str, ...]:
-    """Return the pythons that other packages of the same wheel would serve."""
-    at = microversions(requirements.lines.all)
-    versions = {
-        version
-        for fit in fits(named.tags)
-        if fit.is_portable or fit.subdir == shape.subdir
-        for version in PythonVersions.admitted(requirements.requires_python & fit.pythons, at).window()
-        if not shape.pythons.contains(version, prereleases=True)
-    }
-    return tuple(sorted(versions, key=Version))
+    return described.each(made, lambda package: _label(package.shape))
 
 
 def _refuse_names(wheel: Manifest, shape: Shape) -> None:
     """Refuse file names that are impossible on the package's platform (W40, W44)."""
-    unfit = {"win": {"windows-name", "case-collision"}, "osx": {"case-collision"}}.get(
-        shape.subdir.split("-")[0], set()
-    )
+    unfit = {"windows-name", "case-collision"} if shape.span.is_windows else set()
+    unfit |= {"case-collision"} if shape.span.is_macos else set()
     for caution in wheel.cautions:
         if caution.id in unfit:
             raise UnsafeInputError(
                 "path-collision" if caution.id == "case-collision" else "reserved-path",
-                f"{wheel.filename}: {caution.path} cannot be on {shape.subdir}: {caution.detail}",
+                f"{wheel.filename}: {caution.path} cannot be on {_label(shape)}: {caution.detail}",
             )
 
 
-def _notes_on_fit(
-    wheel: Manifest, named: WheelName, shape: Shape, fit: Fit, requirements: WheelRequirements
-) -> Iterator[str]:
-    """Say where and why the package serves less than the wheel, and where the wheel contradicts itself."""
-    is_narrow = fit.is_portable and shape.subdir != "noarch"
-    if not shape.layout.is_portable and fit.is_portable:
-        yield f"made for {shape.subdir} and {shape.layout.include}, where its headers are installed"
-    elif is_narrow or shape.span.pythons:
-        admitted = PythonVersions.admitted(
-            requirements.requires_python & fit.pythons, microversions(requirements.lines.all)
-        )
-        subdirs = sorted(SUBDIRS) if fit.is_portable else [fit.subdir]
-        others = varying(requirements.lines.all, admitted.places(subdirs))
-        place = [shape.subdir] if is_narrow else []
-        place += [f"python {shape.span.pythons}"] if shape.span.pythons else []
-        why = f": elsewhere it requires other packages ({', '.join(others)})" if others else ""
-        yield f"made for {' and '.join(place)}{why}"
-    if fit.abi == "abi3":
-        yield f"built for the stable ABI: one package for every python {fit.pythons} with a GIL"
-    if fit.python is not None and len({tag.interpreter for tag in named.tags}) > 1:
-        yield f"made for python {fit.python.minor[0]}.{fit.python.minor[1]}, one of those that the wheel supports"
+def _notes_on_fit(wheel: Manifest, named: WheelName, shape: Shape) -> Iterator[Note]:
+    """Say where the wheel contradicts itself, and what its tags leave open."""
+    if shape.fit.abi == "abi3":
+        text = f"built for the stable ABI: one package for every python {shape.fit.pythons} with a GIL"
+        yield Note(kind="information", text=text)
     if named.tags != written_tags(wheel.tags):
-        yield "the tags in the wheel differ from those in its file name, which were used"
+        yield Note(kind="tags", text="the tags in the wheel differ from those in its file name, which were used")
     if any("linux_" in tag.platform and not tag.platform.startswith("manylinux") for tag in named.tags):
-        yield "its tag does not say which glibc it needs"
+        yield Note(kind="glibc", text="its tag does not say which glibc it needs")
 
 
-def _notes_on_absent_files(payload: Payload) -> Iterator[str]:
+def _notes_on_absent_files(payload: Payload) -> Iterator[Note]:
     """Say which files of the wheel are not in the package, and which METADATA misses."""
     for path in payload.missing_licenses:
-        yield f"METADATA lists the licence file {path}, which the wheel does not contain"
+        text = f"METADATA lists the licence file {path}, which the wheel does not contain"
+        yield Note(kind="license", text=text, detail=path)
     for path in payload.replaced:
         if not path.endswith((".exe", "-script.py")):
-            yield f"{path} is left out: the entry point of that name makes the command, as in pip"
+            text = f"{path} is left out: the entry point of that name makes the command, as in pip"
+            yield Note(kind="script", text=text, detail=path)
     if caches := [path for path in payload.dropped if path.endswith(".pyc")]:
-        yield f"{len(caches)} compiled modules (.pyc) were left out; python makes them again"
+        text = f"{len(caches)} compiled modules (.pyc) were left out; python makes them again"
+        yield Note(kind="information", text=text)
 
 
-def _notes_on_files(wheel: Manifest, described: Described, payload: Payload) -> Iterator[str]:
+def _notes_on_files(wheel: Manifest, described: Described, payload: Payload) -> Iterator[Note]:
     """Report unusual files."""
     layout, natives = described.shape.layout, described.natives
     site = f"{layout.site_packages}/"
     modules = [file.member.path.removeprefix(site) for file in payload.files if file.member.path.startswith(site)]
     for name in junk_of(modules, described.named.project):
-        yield f"{name} is at the top of site-packages, where other packages may have one too"
+        text = f"{name} is at the top of site-packages, where other packages may have one too"
+        yield Note(kind="top-level", text=text, detail=name)
     for path in modules:
         if "/" not in path and path.endswith(".pth"):
-            yield f"{path} is read by python at every start, and can run code then"
+            text = f"{path} is read by python at every start, and can run code then"
+            yield Note(kind="startup", text=text, detail=path)
         elif path in ("sitecustomize.py", "usercustomize.py"):
-            yield f"{path} is run by python at every start"
+            yield Note(kind="startup", text=f"{path} is run by python at every start", detail=path)
     if natives:
         systems = ", ".join(sorted({native.system for native in natives}))
-        yield f"has native code for {systems} although it is tagged for any platform: {natives[0].path}"
+        text = f"has native code for {systems} although it is tagged for any platform: {natives[0].path}"
+        yield Note(kind="native", text=text, detail=systems)
     yield from _notes_on_absent_files(payload)
     if layout.is_portable and any(command.group == "gui_scripts" for command in wheel.entry_points):
-        yield "its graphical commands become console commands, the only kind that conda makes"
-    yield from (f"{caution.path}: {caution.detail}" for caution in wheel.cautions)
+        text = "its graphical commands become console commands, the only kind that conda makes"
+        yield Note(kind="gui", text=text)
+    for caution in wheel.cautions:
+        text = f"{caution.path}: {caution.detail}"
+        is_command = caution.id == "entry-point"
+        yield Note(kind="entry-point" if is_command else "caution", text=text, detail=caution.detail)

@@ -8,7 +8,7 @@ replaced by their requirements. What has no equivalent, such as a URL, is refuse
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
@@ -17,14 +17,16 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from converters.errors import UnsafeInputError
-from converters.markers import Place, PythonVersions, RequirementLine, Span, find_span, microversions, varying
+from converters.markers import Place, RequirementLine
 from converters.names import NameMap
-from converters.target import Target
+from converters.notes import Note
+from converters.spans import Span
 from converters.versions import is_long, to_matchspec
 from converters.wheel import CoreMetadata
 
 __all__ = [
     "Dependencies",
+    "Evaluator",
     "MetadataLookup",
     "RequiredProject",
     "WheelRequirements",
@@ -32,7 +34,6 @@ __all__ = [
     "parse_requirement",
     "parse_requires_python",
     "read_requirements",
-    "span_of",
 ]
 
 MetadataLookup = Callable[[str, SpecifierSet], CoreMetadata | None]
@@ -100,7 +101,7 @@ class WheelRequirements:
     extras: tuple[str, ...]
     requires_python: SpecifierSet
     lookup: MetadataLookup | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def at(self, place: Place, extra: str = "") -> tuple[RequiredProject, ...]:
         """Return the projects required at `place`; with `extra`, those that the extra adds.
@@ -179,7 +180,7 @@ class Dependencies:
 
     depends: tuple[str, ...]
     extra_depends: Mapping[str, tuple[str, ...]]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     guessed: tuple[str, ...] = ()
 
 
@@ -204,7 +205,7 @@ def parse_requirement(text: str) -> tuple[Requirement, bool]:
     raise UnsafeInputError("requirement-invalid", f"not a valid PEP 508 requirement: {text}", context=(problem,))
 
 
-def parse_requires_python(text: str | None) -> tuple[SpecifierSet, str | None]:
+def parse_requires_python(text: str | None) -> tuple[SpecifierSet, Note | None]:
     """Parse Requires-Python; also return a note if it was repaired or, unreadable, ignored as by pip."""
     for candidate in _repaired(text or ""):
         try:
@@ -212,10 +213,13 @@ def parse_requires_python(text: str | None) -> tuple[SpecifierSet, str | None]:
         except InvalidSpecifier:
             continue
         if not is_long(specifier):
-            is_repaired = candidate != (text or "")
-            return specifier, f"read Requires-Python `{text}` as `{specifier}`" if is_repaired else None
+            if candidate == (text or ""):
+                return specifier, None
+            read = f"read Requires-Python `{text}` as `{specifier}`"
+            return specifier, Note(kind="requirement-form", text=read, detail=f"Requires-Python `{text}`")
     shown = (text or "")[:_LONGEST_SHOWN]
-    return SpecifierSet(), f"ignored Requires-Python, as pip does, because it is no version specifier: `{shown}`"
+    ignored = f"ignored Requires-Python, as pip does, because it is no version specifier: `{shown}`"
+    return SpecifierSet(), Note(kind="requires-python", text=ignored, detail=f"`{shown}`")
 
 
 def _repaired(text: str) -> Iterator[str]:
@@ -233,7 +237,11 @@ def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = No
         raise UnsafeInputError("limit-size", f"{metadata.name} has {len(metadata.requires_dist)} requirements")
     parsed = [(text, *parse_requirement(text)) for text in metadata.requires_dist]
     requires_python, note = parse_requires_python(metadata.requires_python)
-    notes = [f"read `{text}` as `{requirement}`" for text, requirement, repaired in parsed if repaired]
+    notes = [
+        Note(kind="requirement-form", text=f"read `{text}` as `{requirement}`", detail=f"`{text}`")
+        for text, requirement, repaired in parsed
+        if repaired
+    ]
     notes += [note] if note else []
     lines = RequirementLines.of(RequirementLine.of(requirement) for _, requirement, _ in parsed)
     extras = tuple(dict.fromkeys([*metadata.provides_extra, *(extra for line in lines.all for extra in line.extras)]))
@@ -249,39 +257,14 @@ def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = No
     )
 
 
-def span_of(
-    requirements: WheelRequirements, pythons: SpecifierSet, subdirs: Sequence[str], target: Target | None
-) -> Span:
-    """Return the span with the same base requirements (`converters.markers.find_span`).
-
-    :param pythons: Requires-Python combined with the wheel's tags.
-
-    Raises `UnsafeInputError`: `not-portable` if there is no such span, naming the requirements; `requires-python` if no
-    python is left.
-    """
-    admitted = PythonVersions.admitted(pythons, microversions(requirements.deciding()))
-    if not admitted.versions:
-        raise UnsafeInputError("requires-python", f"no python version fits {requirements.project}: {pythons}")
-    span = find_span(_Evaluator(requirements).comparable, admitted, subdirs, target)
-    if span is not None:
-        return span
-    changing = varying(requirements.lines.all, admitted.places(subdirs))
-    raise UnsafeInputError(
-        "not-portable",
-        f"the requirements of {requirements.project} differ by platform or python; no single package fits all",
-        context=changing or ("the requirements of a required extra differ",),
-        hint="choose the platform and the python to convert for, one package for each",
-    )
-
-
-class _Evaluator:
+class Evaluator:
     """Evaluates `WheelRequirements.at` once for all places with equal marker values."""
 
     def __init__(self, requirements: WheelRequirements) -> None:
-        self._requirements = requirements
+        self.requirements = requirements
         self._deciding = requirements.deciding()
         self._by_outcome: dict[tuple[tuple[bool | None, ...], ...], Place] = {}
-        self._comparable: dict[Place, object] = {}
+        self._comparable: dict[Place, Hashable] = {}
         self.representative = cache(self._representative)
 
     def _representative(self, place: Place) -> Place:
@@ -290,27 +273,28 @@ class _Evaluator:
 
     def at(self, place: Place, extra: str = "") -> tuple[RequiredProject, ...]:
         """Return `WheelRequirements.at`."""
-        return self._requirements.at(self.representative(place), extra)
+        return self.requirements.at(self.representative(place), extra)
 
-    def comparable(self, place: Place) -> object:
+    def comparable(self, place: Place) -> Hashable:
         """Return the base requirements in any order; the error's message if they are undecidable there."""
         place = self.representative(place)
         if place not in self._comparable:
             try:
-                self._comparable[place] = frozenset(self._requirements.at(place))
+                self._comparable[place] = frozenset(self.requirements.at(place))
             except UnsafeInputError as error:  # the package may be for other places
                 self._comparable[place] = error.message
         return self._comparable[place]
 
 
-def dependencies(requirements: WheelRequirements, span: Span, names: NameMap) -> Dependencies:
+def dependencies(evaluator: Evaluator, span: Span, names: NameMap) -> Dependencies:
     """Return the requirements within `span` as MatchSpecs.
 
     Raises `UnsafeInputError` (`requirement-untranslatable`) if a base requirement has no equivalent: a URL, or an extra
-    of a project whose metadata is unknown. If one of the wheel's own extras has none, the extra is omitted with a note.
-    `extra_depends` may require extras of other projects, since clients that read it support them.
+    of a project whose metadata is unknown. If one of the wheel's own extras has none, or differs within the span, the
+    extra is omitted with a note. `extra_depends` may require extras of other projects, since clients that read it
+    support them.
     """
-    evaluator = _Evaluator(requirements)
+    requirements = evaluator.requirements
     base = evaluator.at(span.places[0])
     places = set(map(evaluator.representative, span.places))
     notes = [*requirements.notes, *_notes_on_extras(requirements, span.places[0])]
@@ -325,7 +309,7 @@ def dependencies(requirements: WheelRequirements, span: Span, names: NameMap) ->
             groups[extra] = _matchspecs(requirements, needed, names, allow_extras=True)
             written |= {need.project for need in needed}
         except UnsafeInputError as error:
-            notes.append(f"the extra `{extra}` is left out: {error.message}")
+            notes.append(Note(kind="extra", text=f"the extra `{extra}` is left out: {error.message}", detail=extra))
     return Dependencies(
         depends=_matchspecs(requirements, base, names),
         extra_depends=groups,
@@ -334,23 +318,27 @@ def dependencies(requirements: WheelRequirements, span: Span, names: NameMap) ->
     )
 
 
-def _notes_on_extras(requirements: WheelRequirements, place: Place) -> Iterator[str]:
+def _notes_on_extras(requirements: WheelRequirements, place: Place) -> Iterator[Note]:
     """Say from which version the requirements of other projects' extras are, since other versions may differ."""
     for line in requirements.lines.all:
         project = canonicalize_name(line.requirement.name)
         extras = sorted(map(canonicalize_name, line.requirement.extras))
-        if extras and project != requirements.project and requirements.lookup is not None and line.holds(place):
-            metadata = requirements.lookup(project, line.requirement.specifier)
-            if metadata is not None:
-                version = metadata.version
-                if metadata.is_unread:
-                    wanted = f"{project}[{','.join(extras)}]"
-                    why = f"{project} {version} is a source distribution, which is not built to learn them"
-                    yield f"the requirements of {wanted} are left out: {why}"
-                    continue
-                yield f"the requirements of {project}[{','.join(extras)}] were taken from {project} {version}"
-                missing = [extra for extra in extras if extra not in metadata.provides_extra]
-                yield from (f"{project} {version} has no extra `{extra}`" for extra in missing)
+        if not extras or project == requirements.project or requirements.lookup is None or not line.holds(place):
+            continue
+        metadata = requirements.lookup(project, line.requirement.specifier)
+        if metadata is None:
+            continue
+        version, wanted = metadata.version, f"{project}[{','.join(extras)}]"
+        if metadata.is_unread:
+            why = f"{project} {version} is a source distribution, which is not built to learn them"
+            text = f"the requirements of {wanted} are left out: {why}"
+            yield Note(kind="other-extra", text=text, detail=wanted)
+            continue
+        yield Note(kind="information", text=f"the requirements of {wanted} were taken from {project} {version}")
+        for extra in extras:
+            if extra not in metadata.provides_extra:
+                text = f"{project} {version} has no extra `{extra}`"
+                yield Note(kind="undeclared-extra", text=text, detail=f"{project}[{extra}]")
 
 
 def _matchspecs(

@@ -18,7 +18,6 @@ from converters.layout import PackageLayout
 from converters.names import NameMap
 from converters.payload import PLACEHOLDER, File, Manifest, Payload
 from converters.shape import Shape
-from converters.tags import Fit
 from converters.versions import conda_version, to_version_spec
 from converters.wheel import WheelInfo, WheelName
 
@@ -34,7 +33,7 @@ Index = dict[str, object]
 
 
 def index_of(
-    named: WheelName, wheel: Manifest, info: WheelInfo, *, shape: Shape, fit: Fit, needs: Dependencies, names: NameMap
+    named: WheelName, wheel: Manifest, info: WheelInfo, *, shape: Shape, needs: Dependencies, names: NameMap
 ) -> tuple[Index, Mapping[str, str]]:
     """Return index.json and hash_input.json, whose hash is in the build string (C29).
 
@@ -43,7 +42,7 @@ def index_of(
     Raises `UnsafeInputError` (`package-name`, `version-untranslatable`, `requirement-untranslatable`).
     """
     python = to_version_spec(shape.pythons)
-    depends = ["python" if python is None else f"python {python}", *fit.depends, *needs.depends]
+    depends = ["python" if python is None else f"python {python}", *shape.limits, *needs.depends]
     number = named.build_tag[0] if named.build_tag else 0
     hash_input = {
         "layout": str(LAYOUT_VERSION),
@@ -51,7 +50,7 @@ def index_of(
         "sha256": info.sha256 or "",
         "subdir": shape.subdir,
         "depends": "\n".join(depends),
-        "constrains": "\n".join(fit.constrains),
+        "constrains": "\n".join(shape.fit.constrains),
         "extra_depends": json.dumps(needs.extra_depends, sort_keys=True),
     }
     digest = hashlib.sha1(json.dumps(hash_input, sort_keys=True).encode(), usedforsecurity=False).hexdigest()[:7]
@@ -62,11 +61,13 @@ def index_of(
         "build_number": number,
         "subdir": shape.subdir,
         "depends": depends,
-        "constrains": list(fit.constrains),
+        "constrains": list(shape.fit.constrains),
         "purls": [f"pkg:pypi/{named.project}@{quote(wheel.metadata.version, safe='')}"],
     }
     if shape.layout.is_portable:
         index["noarch"] = "python"
+    elif shape.subdir == "noarch":
+        index["noarch"] = "generic"
     if needs.extra_depends:
         index["extra_depends"] = {extra: list(specs) for extra, specs in needs.extra_depends.items()}
     if wheel.metadata.license:

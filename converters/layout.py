@@ -62,9 +62,8 @@ class PackageLayout:
     is_windows: bool = False
 
     @classmethod
-    def portable(cls, subdir: str) -> PackageLayout:
-        """Return the layout for any python of `subdir`."""
-        is_windows = subdir.startswith("win-")
+    def portable(cls, *, is_windows: bool = False) -> PackageLayout:
+        """Return the layout for any python. `is_windows`: the package is for Windows only."""
         include = "include" if is_windows else None  # on Windows the directory does not name the python
         return cls(site_packages="site-packages", scripts="python-scripts", include=include, is_windows=is_windows)
 
@@ -95,8 +94,8 @@ class PackageLayout:
     def record_path(self, path: str) -> str:
         """Return the path in the installed RECORD, relative to site-packages (PEP 376).
 
-        site-packages is two levels deep on Windows (`Lib/site-packages`) and three elsewhere. A package in `noarch` is
-        written for POSIX; on Windows its RECORD is off by one level for files outside site-packages.
+        site-packages is two levels deep on Windows (`Lib/site-packages`) and three elsewhere. A package for all
+        systems is written for POSIX; on Windows its RECORD is off by one level for files outside site-packages.
         """
         if path.startswith(f"{self.site_packages}/"):
             return path.removeprefix(f"{self.site_packages}/")

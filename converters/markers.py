@@ -1,13 +1,13 @@
 """Evaluate PEP 508 markers over places (a subdir and a python version), never dropping or widening one.
 
-A written package has no markers, so a conversion needs the subdirs and the range of pythons with the same requirements.
-Both are found by evaluating markers with `packaging`, not by analysing their text, so every form of marker is covered.
+Where requirements are the same is found by evaluating markers with `packaging`, not by analysing their text, so every
+form of marker is covered.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +21,7 @@ from packaging.version import InvalidVersion, Version
 from converters.errors import UnsafeInputError
 from converters.target import Python, Target
 
-__all__ = ["Place", "PythonVersions", "RequirementLine", "Span", "find_span", "microversions", "varying"]
+__all__ = ["Place", "PythonVersions", "RequirementLine", "microversions"]
 
 Minor = tuple[int, int]
 Place = tuple[str, str]
@@ -43,18 +43,6 @@ _MICROVERSION_TEXT = re.compile(r"\d+\.\d+\.\d+\Z")
 _EXTRA = re.compile(r"\bextra [=!]= \"([^\"]*)\"|\"([^\"]*)\" [=!]= extra\b")
 _QUOTED = re.compile(r"\"[^\"]*\"")
 _LITERAL = re.compile(r"\"([^\"]*)\"")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """Subdirs and places with the same requirements.
-
-    `pythons`: bounds needed in addition to Requires-Python; may be empty.
-    """
-
-    subdirs: tuple[str, ...]
-    pythons: SpecifierSet
-    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,17 +185,6 @@ class PythonVersions:
         inside = [version for version in self.versions if _minor(version) in _WINDOW]
         return inside or list(self.versions)
 
-    def nearest(self, python: Python | None) -> str | None:
-        """Return the version that represents `python`; `None`: not admitted."""
-        if python is None:
-            return None
-        below = [
-            version
-            for version in self.versions
-            if _minor(version) == python.minor and Version(version) <= Version(python.version)
-        ]
-        return below[-1] if below else None
-
     def places(self, subdirs: Iterable[str], versions: Iterable[str] | None = None) -> list[Place]:
         """Return the places of `subdirs` and `versions` (default: all)."""
         chosen = self.versions if versions is None else tuple(versions)
@@ -222,64 +199,3 @@ def _next(version: str) -> str:
 def _minor(version: str) -> Minor:
     major, minor = version.split(".")[:2]
     return int(major), int(minor)
-
-
-def find_span(
-    required: Callable[[Place], object], pythons: PythonVersions, subdirs: Sequence[str], target: Target | None
-) -> Span | None:
-    """Return the best span over which `required` has one value; `None`: there is none.
-
-    In this order: python 3.9 to 3.14 (those admitted), including the target's, on all `subdirs`; the target's python on
-    all `subdirs`; the target's python on its subdir; each extended to neighbouring versions. If the target has no
-    python, or it is not admitted, the newest admitted one is used. Without a target only the first is tried.
-
-    :param required: returns the requirements at a place, as a comparable value.
-    :param subdirs: those on which the package could run.
-    """
-    window = pythons.window()
-    at = (pythons.nearest(target.python) if target is not None else None) or window[-1]
-    chosen = [(subdirs, window)]
-    if target is not None:
-        chosen += [(subdirs, [at]), ([target.subdir], [at])]
-    for some, core in chosen:
-        run = _run(required, pythons, some, core)
-        if at in run or (target is None and run):
-            return _span(run, pythons, some)
-    return None
-
-
-def _run(
-    required: Callable[[Place], object], pythons: PythonVersions, subdirs: Sequence[str], core: Sequence[str]
-) -> list[str]:
-    """Return the consecutive versions around `core` with one value on all subdirs; empty if `core` has several."""
-    versions = pythons.versions
-    value = required((subdirs[0], core[0]))
-
-    def is_same(version: str) -> bool:
-        return all(required((subdir, version)) == value for subdir in subdirs)
-
-    if not all(map(is_same, core)):
-        return []
-    first, last = versions.index(core[0]), versions.index(core[-1])
-    while first > 0 and is_same(versions[first - 1]):
-        first -= 1
-    while last + 1 < len(versions) and is_same(versions[last + 1]):
-        last += 1
-    return list(versions[first : last + 1])
-
-
-def _span(run: Sequence[str], pythons: PythonVersions, subdirs: Sequence[str]) -> Span:
-    bounds = []
-    if run[0] != pythons.versions[0]:
-        bounds.append(f">={run[0].removesuffix('.0')}")
-    if run[-1] != pythons.versions[-1]:
-        after = pythons.versions[pythons.versions.index(run[-1]) + 1]
-        bounds.append(f"<{after.removesuffix('.0')}")
-    return Span(
-        subdirs=tuple(subdirs), pythons=SpecifierSet(",".join(bounds)), places=tuple(pythons.places(subdirs, run))
-    )
-
-
-def varying(lines: Iterable[RequirementLine], at: Collection[Place]) -> tuple[str, ...]:
-    """Return the requirements (as text) whose markers are true at some of the places and false at others."""
-    return tuple(str(line.requirement) for line in lines if len({line.outcome(place)[0] for place in at}) > 1)

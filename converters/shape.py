@@ -1,75 +1,112 @@
-"""Choose the subdir, the python versions and the layout of the package that a wheel becomes.
+"""Choose the packages that a wheel becomes: for each its subdir, system, pythons and layout.
 
-The package of a pure wheel is `noarch` if its requirements are the same on all platforms and python 3.9 to 3.14. If
-markers make them differ, it is made for the target: limited to the pythons with the same requirements, and placed in
-the target's subdir only if needed. It is `noarch: python` in both cases (CEP 20).
+A pure wheel becomes `noarch: python` packages, one for each set of requirements and limited by virtual packages
+(`converters.spans`); a wheel with tags of platforms becomes packages in their subdirs (`converters.tags`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 from packaging.specifiers import SpecifierSet
 
-from converters.dependencies import WheelRequirements, span_of
+from converters.dependencies import Evaluator
 from converters.errors import UnsafeInputError
 from converters.layout import PackageLayout
-from converters.markers import Span
+from converters.markers import Place, PythonVersions, microversions
 from converters.native import NativeFile, is_extension_module, runs_on
 from converters.payload import Manifest
-from converters.tags import Fit
-from converters.target import SUBDIRS, Python, Target
+from converters.spans import Span, split
+from converters.tags import Fit, fits, fits_at, misfit
+from converters.target import SUBDIRS, Python
+from converters.wheel import WheelName
 
-__all__ = ["Shape", "shape_of"]
+__all__ = ["Shape", "shapes_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """The subdir, layout and pythons of a package.
+    """The layout, pythons and limits of a package.
 
-    `pythons` combines Requires-Python, tags, markers and headers. `label` is the start of the build string.
+    `pythons` combines Requires-Python, tags, markers and headers. `label` is the start of the build string. `limits`
+    are MatchSpecs of virtual packages and `python_abi`.
     """
 
-    subdir: str
+    fit: Fit
+    span: Span
     layout: PackageLayout
     pythons: SpecifierSet
     label: str
-    span: Span
+    limits: tuple[str, ...]
+
+    @property
+    def subdir(self) -> str:
+        return self.span.subdir
 
 
-def shape_of(
-    wheel: Manifest, fit: Fit, natives: Sequence[NativeFile], requirements: WheelRequirements, target: Target | None
-) -> Shape:
-    """Decide subdir, layout and pythons. `natives`: the native files of a wheel whose platform tag is `any`.
+def shapes_of(
+    wheel: Manifest, named: WheelName, natives: Sequence[NativeFile], evaluator: Evaluator
+) -> tuple[Shape, ...]:
+    """Return the packages that serve the wheel on all its platforms and python 3.9 to 3.14.
 
-    Raises `UnsafeInputError`: `wheel-tag`, `not-portable`, `requires-python`.
+    :param natives: the native files of a wheel whose platform tag is `any`.
+
+    Raises `UnsafeInputError`: `wheel-tag`, `requires-python`.
     """
-    subdirs = _subdirs(wheel.filename, fit, natives, target)
-    pythons = requirements.requires_python & fit.pythons
+    everywhere = fits(named.tags)
+    if not everywhere:
+        raise misfit(wheel.filename, named.tags)
+    requires_python = evaluator.requirements.requires_python
+    at = microversions(evaluator.requirements.deciding())
+    has_headers = _has_headers(wheel)
+
+    def content(fit: Fit, place: Place) -> Hashable:
+        if fit not in fits_at(everywhere, *place):
+            return None
+        minor = Python(version=place[1]).minor if has_headers and _names_python(place[0]) else None
+        return minor, evaluator.comparable(place)
+
+    shapes = []
+    for fit in everywhere:
+        admitted = PythonVersions.admitted(requires_python & fit.pythons, at)
+        if admitted.versions:
+            spans = split(cache(partial(content, fit)), admitted, _subdirs(wheel.filename, fit, natives))
+            shapes += [_shape(fit, span, requires_python, has_headers=has_headers) for span in spans]
+    if not shapes:
+        pythons = " or ".join(dict.fromkeys(str(fit.pythons) for fit in everywhere))
+        message = f"no python version fits {named.project}: {requires_python}, and {pythons} by its tags"
+        raise UnsafeInputError("requires-python", message)
+    return tuple(shapes)
+
+
+def _shape(fit: Fit, span: Span, requires_python: SpecifierSet, *, has_headers: bool) -> Shape:
     built_for = None if fit.abi in ("none", "abi3") else fit.python
-    if built_for is None and _has_headers(wheel):
-        built_for = _python_of(wheel.filename, target)
-        subdirs = [subdir for subdir in subdirs if target is not None and subdir == target.subdir]
-        pythons &= _only(built_for)
-    span = span_of(requirements, pythons, subdirs, target)
-    subdir = _subdir(fit, span, target)
-    is_pinned = built_for is not None and not subdir.startswith("win-")
+    limits = [f"__{span.system}"] if span.system else []
+    limits += fit.depends
+    if has_headers and built_for is None and _names_python(span.subdirs[0]):
+        major, minor = Python(version=span.places[0][1]).minor
+        built_for = Python(version=f"{major}.{minor}.0")
+        # Free-threaded pythons have other directories.
+        limits.append(f"python_abi {major}.{minor}.* *_cp{major}{minor}")
+        requires_python &= SpecifierSet(f">={major}.{minor},<{major}.{minor + 1}")
+    is_pinned = built_for is not None and not span.is_windows
     return Shape(
-        subdir=subdir,
+        fit=fit,
+        span=span,
         layout=PackageLayout.pinned(built_for)
         if built_for is not None and is_pinned
-        else PackageLayout.portable(subdir),
-        pythons=pythons & span.pythons,
-        label=_label(built_for or fit.python, span),
-        span=span,
+        else PackageLayout.portable(is_windows=span.is_windows),
+        pythons=requires_python & fit.pythons & span.pythons,
+        label=(f"{span.system}_" if span.system else "") + _label(built_for or fit.python, span),
+        limits=tuple(limits),
     )
 
 
-def _subdir(fit: Fit, span: Span, target: Target | None) -> str:
-    if not fit.is_portable or target is None or len(span.subdirs) == len(SUBDIRS):
-        return fit.subdir
-    return target.subdir
+def _names_python(subdir: str) -> bool:
+    """Whether the directory of headers on `subdir` names the python's minor version."""
+    return not subdir.startswith("win-")
 
 
 def _has_headers(wheel: Manifest) -> bool:
@@ -77,22 +114,7 @@ def _has_headers(wheel: Manifest) -> bool:
     return bool(headers) and any(member.path.startswith(headers) for member in wheel.members)
 
 
-def _python_of(filename: str, target: Target | None) -> Python:
-    if target is None or target.python is None:
-        raise UnsafeInputError(
-            "not-portable",
-            f"{filename} has headers, which are installed in the directory of one python minor version",
-            hint="choose the platform and the python to convert for",
-        )
-    return target.python
-
-
-def _only(python: Python) -> SpecifierSet:
-    major, minor = python.minor
-    return SpecifierSet(f">={major}.{minor},<{major}.{minor + 1}")
-
-
-def _subdirs(filename: str, fit: Fit, natives: Sequence[NativeFile], target: Target | None) -> list[str]:
+def _subdirs(filename: str, fit: Fit, natives: Sequence[NativeFile]) -> list[str]:
     """Return the subdirs on which the package could run, by its tags, or by its native files if the tag is `any`."""
     if not fit.is_portable:
         return [fit.subdir]
@@ -108,12 +130,11 @@ def _subdirs(filename: str, fit: Fit, natives: Sequence[NativeFile], target: Tar
             context=tuple(f"extension module: {path}" for path in modules[:5]),
             hint="rebuild the wheel with the right tags, or correct them with `wheel tags`",
         )
-    if target is None or target.subdir not in tied:
+    if not tied:
         raise UnsafeInputError(
             "wheel-tag",
             f"{filename} is tagged for any platform, but has native code that runs only on {where}",
             context=tuple(f"native code: {native.path}" for native in natives[:5]),
-            hint=f"convert it for that platform: --platform {min(tied)}" if tied else None,
         )
     return sorted(tied)
 

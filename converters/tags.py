@@ -8,16 +8,16 @@ and not on conda-forge's helper packages, which other channels do not have.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 
 from converters.errors import UnsafeInputError
-from converters.target import SUBDIRS, Python, Target
+from converters.target import SUBDIRS, Python
 
-__all__ = ["Fit", "choose_fit", "fits", "targets_of"]
+__all__ = ["Fit", "fits", "fits_at", "misfit"]
 
 _LINUX = {architecture: subdir for subdir, (system, _, _, _, architecture) in SUBDIRS.items() if system == "linux"}
 _MACOS = {"x86_64": ["osx-64"], "arm64": ["osx-arm64"], "universal2": ["osx-64", "osx-arm64"]}
@@ -85,58 +85,21 @@ def fits(tags: Iterable[Tag]) -> tuple[Fit, ...]:
     return tuple(sorted(unordered, key=lambda fit: (fit.subdir, fit.abi, str(fit.pythons))))
 
 
-def choose_fit(filename: str, tags: Iterable[Tag], target: Target | None) -> Fit:
-    """Return the best fit for `target`: an ABI of its python, then abi3, then none.
+def fits_at(everywhere: Sequence[Fit], subdir: str, version: str) -> tuple[Fit, ...]:
+    """Return the best of a wheel's fits on `subdir` for a full python version, one for each kind of its builds.
 
-    A single fit is returned even if the target has another python. Raises `UnsafeInputError` (`wheel-tag`) if the wheel
-    does not run on the target's platform, or if it has several fits and none is for the target's python.
+    The ABI of the build is better than abi3, and abi3 than none; free-threaded builds have no abi3 (PEP 703).
     """
-    tags = frozenset(tags)
-    everywhere = fits(tags)
-    here = [fit for fit in everywhere if fit.is_portable or (target is not None and fit.subdir == target.subdir)]
-    if not here:
-        raise _misfit(filename, tags, everywhere, target)
-    minor = target.python.minor if target is not None and target.python is not None else None
-    suitable = [fit for fit in here if minor is None or fit.pythons.contains(f"{minor[0]}.{minor[1]}.99")]
-    if len(here) == 1:
-        return here[0]
-    if not suitable or (minor is None and all(fit.python for fit in here)):
-        pythons = ", ".join(sorted({str(fit.pythons) for fit in here}))
-        raise UnsafeInputError(
-            "wheel-tag",
-            f"{filename} supports several pythons, and none is chosen",
-            context=(f"pythons: {pythons}",),
-            hint="choose the python to convert for",
-        )
-    free = bool(target and target.python and target.python.free_threaded)
-    return min(suitable, key=lambda fit: (fit.abi.endswith("t") != free, _ABI_RANK.get(fit.abi, 0), str(fit.pythons)))
+    if len(everywhere) == 1:
+        return tuple(everywhere)
+    here = [fit for fit in everywhere if fit.subdir in ("noarch", subdir) and fit.pythons.contains(version)]
+    with_gil = [fit for fit in here if not fit.abi.endswith("t")]
+    free_threaded = [fit for fit in here if fit.abi == "none" or fit.abi.endswith("t")]
+    return tuple(dict.fromkeys(min(group, key=_rank) for group in (with_gil, free_threaded) if group))
 
 
-def targets_of(tags: Iterable[Tag], default: Target) -> tuple[Target, ...]:
-    """Return the targets to convert a wheel for: `default` if the wheel runs there, else one for each of its platforms.
-
-    If the wheel is for several pythons other than `default`'s, the target has the newest of them. Without any fit the
-    result is `default`, for which `choose_fit` raises the error.
-    """
-    everywhere = fits(tags)
-    if not everywhere:
-        return (default,)
-    targets = [default]
-    if not any(fit.subdir in ("noarch", default.subdir) for fit in everywhere):
-        subdirs = dict.fromkeys(fit.subdir for fit in everywhere)
-        targets = [Target(subdir=subdir, python=default.python) for subdir in subdirs]
-    return tuple(_with_supported_python(target, everywhere) for target in targets)
-
-
-def _with_supported_python(target: Target, everywhere: Iterable[Fit]) -> Target:
-    here = [fit for fit in everywhere if fit.is_portable or fit.subdir == target.subdir]
-    pythons = [fit.python for fit in here if fit.python is not None]
-    if target.python is None or len(here) < 2 or len(pythons) < len(here):
-        return target
-    major, minor = target.python.minor
-    if any(fit.pythons.contains(f"{major}.{minor}.99") for fit in here):
-        return target
-    return target.with_python(max(pythons, key=lambda python: (python.minor, not python.free_threaded)))
+def _rank(fit: Fit) -> tuple[int, bool, str]:
+    return _ABI_RANK.get(fit.abi, 0), fit.is_portable, str(fit.pythons)
 
 
 def _fit(subdir: str, pythons: _Pythons, floor: tuple[str, tuple[int, int]] | None) -> Fit:
@@ -205,17 +168,12 @@ def _on_linux(architecture: str, glibc: tuple[int, int]) -> list[tuple[str, tupl
     return [(_LINUX[architecture], ("__glibc", glibc))] if architecture in _LINUX else []
 
 
-def _misfit(filename: str, tags: frozenset[Tag], everywhere: Iterable[Fit], target: Target | None) -> UnsafeInputError:
-    """Return the error for a wheel without a fit on the target."""
-    subdirs = sorted({fit.subdir for fit in everywhere})
-    platforms = sorted({tag.platform for tag in tags})
-    if subdirs:
-        place = f"not on {target.subdir}" if target is not None else "on one platform only"
-        problem = f"{filename} runs on {', '.join(subdirs)}, {place}"
-        hint: str | None = f"convert it for that platform: --platform {subdirs[0]}"
-    elif all("musllinux" in platform for platform in platforms):
+def misfit(filename: str, tags: Iterable[Tag]) -> UnsafeInputError:
+    """Return the error for a wheel without any fit."""
+    tags = frozenset(tags)
+    if all("musllinux" in tag.platform for tag in tags):
         problem = f"{filename} is built for musl, and every conda platform of Linux has glibc"
-        hint = "take the manylinux wheel of the same version"
+        hint: str | None = "take the manylinux wheel of the same version"
     elif not any(map(_pythons, tags)):
         problem = f"{filename} is not for CPython 3, the only python that bridge makes packages for"
         hint = None

@@ -94,7 +94,7 @@ def conversion(found: Conversion) -> dict[str, object]:
             "sha256": converted.record.sha256,
             "size": converted.record.size,
             "reused": done.is_reused,
-            "notes": list(converted.notes),
+            "notes": [note.text for note in converted.notes],
         }
         for done in found.done
         for converted in done.packages
@@ -103,7 +103,7 @@ def conversion(found: Conversion) -> dict[str, object]:
         {
             **{key: wheel.entry.record.get(key) for key in ("name", "version", "build", "subdir", "url", "sha256")},
             "wheel": done.text,
-            "notes": list(wheel.notes),
+            "notes": [note.text for note in wheel.notes],
         }
         for done in found.done
         for wheel in done.wheels

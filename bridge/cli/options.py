@@ -16,6 +16,10 @@ __all__ = ["Words", "changing", "level_of", "lock", "output", "prefix", "require
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
+_PLATFORM = click.option("--platform", metavar="SUBDIR", help="Target platform (default: this machine): linux-64, …")
+_PLATFORMS = click.option("--platform", "platforms", multiple=True, metavar="SUBDIR", help="Make only the packages that"
+                          " serve this platform; repeatable (default: all on which a wheel runs).")  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
@@ -41,15 +45,15 @@ def prefix(command: Command) -> Command:
 
 def sources(command: Command) -> Command:
     """Sources of packages, the target, and preferences."""
-    return _sources(command, "--index")
+    return _sources(command, "--index", _PLATFORM)
 
 
 def wheel_sources(command: Command) -> Command:
-    """The same for `bridge convert`, whose `--index` is a flag: it writes the channel's index."""
-    return _sources(command, "--project-index")
+    """The same for `bridge convert`, whose `--index` is a flag and whose packages are for several platforms."""
+    return _sources(command, "--project-index", _PLATFORMS)
 
 
-def _sources(command: Command, project_index: str) -> Command:
+def _sources(command: Command, project_index: str, platform: Callable[[Command], Command]) -> Command:
     options = (
         click.option(project_index, "index", multiple=True, metavar="NAME=URL", help="Take the project NAME only from"
                      " this index."),
@@ -68,7 +72,7 @@ def _sources(command: Command, project_index: str) -> Command:
                      " link to files, beside the indexes."),
         click.option("--no-index", is_flag=True, help="Use no package index, only --find-links."),
         click.option("--name-map", metavar="FILE_OR_URL", help="JSON: conda name -> list of PyPI names."),
-        click.option("--platform", metavar="SUBDIR", help="Target platform (default: this machine): linux-64, …"),
+        platform,
         click.option("--virtual-package", multiple=True, metavar="NAME=VERSION", help="For the target: __glibc=2.28."),
         click.option("--prefer", metavar="conda|wheel|newest", help="Which ecosystem to prefer if both have a package"
                      " (default: conda)."),

@@ -208,11 +208,11 @@ class Renderer:
         for done in found.done:
             for converted in done.packages:
                 self._out.print(f"{safe(str(converted.path))}")
-                self.warn(f"{converted.record.identity}: {note}" for note in converted.notes)
             for wheel in done.wheels:
                 self._out.print(f"{safe(wheel.entry.stem)} {safe(str(wheel.entry.record['url']))}")
-                self.warn(f"{wheel.entry.stem}: {note}" for note in wheel.notes)
-            self.warn(done.notes)
+            for note in dict.fromkeys(done.remarks) if self._verbose else ():
+                if not note.is_warning:
+                    self.note(f"{done.name}: {note.text}")
         self.warn(found.warnings)
         if len(found.done) > 1 and not self._quiet:
             self._summary(found)

@@ -21,6 +21,7 @@ from packaging.tags import Tag
 from bridge.config import Settings
 from bridge.convert import wheel as conversions
 from bridge.convert.resuming import ConversionLog
+from bridge.convert.warnings import warnings_of
 from bridge.convert.wheel import ConvertedPackage, DescribedWheel
 from bridge.errors import BridgeError, NetworkError, NoSolutionError
 from bridge.fetch.urls import local_path
@@ -31,15 +32,14 @@ from bridge.resolve.candidates.packages import Project
 from bridge.resolve.ports import RunPort
 from converters.dependencies import MetadataLookup
 from converters.names import projects_of_purls
-from converters.tags import targets_of
-from converters.target import Python, Target
+from converters.notes import Note
+from converters.target import Python
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 
 __all__ = ["Conversion", "ConversionTask", "Converter", "Job", "JobResult", "perform", "perform_all"]
 
 _MOST_SHOWN = 20  # names in a warning
 _MOST_THREADS = 4  # of zstd; each needs memory of its own
-_Made = ConvertedPackage | DescribedWheel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,7 @@ class ConversionTask:
     """What all jobs of a command share.
 
     :param opens: opens a session in the worker; must be picklable.
+    :param platforms: make only the packages that serve these subdirs; empty: all.
     :param as_records: write records that point to the wheels, and no packages.
     :param is_alone: whether this is the only process, which may use several threads.
     :param rows: rows of the name map that a solve found.
@@ -57,6 +58,7 @@ class ConversionTask:
     output: Path
     archive_format: conversions.Format = "conda"
     level: int
+    platforms: tuple[str, ...] = ()
     as_records: bool = False
     is_alone: bool = True
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -64,18 +66,17 @@ class ConversionTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A wheel to convert. `text` is the user's request; `file` and `python` are set if a solve chose them."""
+    """A wheel to convert. `text` is the user's request; `file` is set if a solve chose it."""
 
     text: str
     file: IndexFile | None = None
-    python: Python | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
     """The result of a job: packages, or records that point to its wheel, or an error.
 
-    `is_reused`: the packages are from an earlier run. `notes` are about the job, not about one package.
+    `is_reused`: the packages are from an earlier run. `notes` are about the wheel, not about one package.
     """
 
     text: str
@@ -84,7 +85,24 @@ class JobResult:
     error: BridgeError | None = None
     is_reused: bool = False
     seconds: float = 0.0
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The wheel's name and version, or the request if nothing was made."""
+        if self.packages:
+            return f"{self.packages[0].record.name} {self.packages[0].record.version}"
+        if self.wheels:
+            record = self.wheels[0].entry.record
+            return f"{record['name']} {record['version']}"
+        return self.text
+
+    @property
+    def remarks(self) -> Iterator[Note]:
+        """All notes, those about the wheel first."""
+        yield from self.notes
+        yield from (note for package in self.packages for note in package.notes)
+        yield from (note for wheel in self.wheels for note in wheel.notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +140,16 @@ class Conversion:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One warning about the names that no map confirms."""
+        """What concerns the user: the notes, each kind once, and the names that no map confirms."""
         names = self.unconfirmed
         more = f" and {len(names) - _MOST_SHOWN} more (--json lists all)" if names[_MOST_SHOWN:] else ""
         what = "nothing shows that the conda packages with these names are the required projects"
         how = "--with-deps converts those that no channel has, --name-map confirms names"
-        return (f"{what}: {', '.join(names[:_MOST_SHOWN])}{more} ({how})",) if names else ()
+        guessed = (f"{what}: {', '.join(names[:_MOST_SHOWN])}{more} ({how})",) if names else ()
+        notes: dict[str, list[Note]] = {}
+        for done in self.done:
+            notes.setdefault(done.name, []).extend(done.remarks)
+        return (*warnings_of(notes), *guessed)
 
     @property
     def failures(self) -> dict[str, BridgeError]:
@@ -159,9 +181,11 @@ class Converter:
     def __init__(self, task: ConversionTask, session: RunPort) -> None:
         self.task = task
         self._session = session
+        self._others: dict[str, RunPort] = {}
         self._names = session.names(session.channel_urls()).extended(task.rows)
         self._lookup = _metadata_lookup(session)
-        self._log = ConversionLog(task.output, (task.archive_format, str(task.level), self._names.digest()))
+        options = (task.archive_format, str(task.level), self._names.digest(), *task.platforms)
+        self._log = ConversionLog(task.output, options)
 
     def perform(self, job: Job) -> JobResult:
         """Do a job. Errors become part of the result, so that one bad wheel never stops the others."""
@@ -180,59 +204,69 @@ class Converter:
         return replace(done, seconds=time.perf_counter() - started)
 
     def _done(self, job: Job) -> JobResult:
-        file = job.file or newest_file(algebra.parse_pypi(job.text), self._session)
-        default = self._session.target.with_python(job.python or running_python())
-        if not self.task.as_records and (existing := self._log.find(file, default)) is not None:
-            return JobResult(text=job.text, packages=existing, is_reused=True)
+        files, notes = self._files(job)
+        done = [self._of_file(job.text, file) for file in files]
+        return JobResult(
+            text=job.text,
+            packages=tuple(package for each in done for package in each.packages),
+            wheels=tuple(wheel for each in done for wheel in each.wheels),
+            is_reused=all(each.is_reused for each in done),
+            notes=(*notes, *(note for each in done for note in each.notes)),
+        )
+
+    def _files(self, job: Job) -> tuple[tuple[IndexFile, ...], list[Note]]:
+        """Return the files to convert: the best one for each platform, several of which may be the same."""
+        if job.file is not None:
+            return (job.file,), []
+        requirement = algebra.parse_pypi(job.text)
+        files: dict[IndexFile, None] = {}
+        refused: list[NoSolutionError] = []
+        for subdir in self.task.platforms or (self._session.target.subdir,):
+            try:
+                files[newest_file(requirement, self._session_for(subdir))] = None
+            except NoSolutionError as error:
+                refused.append(error)
+        if not files:
+            raise refused[0]
+        return tuple(files), [Note(kind="incomplete", text=error.message) for error in refused]
+
+    def _session_for(self, subdir: str) -> RunPort:
+        """Return a session whose target is `subdir`."""
+        if subdir == self._session.target.subdir:
+            return self._session
+        if subdir not in self._others:
+            self._others[subdir] = self.task.opens(replace(self.task.settings, platform=subdir))
+        return self._others[subdir]
+
+    def _of_file(self, text: str, file: IndexFile) -> JobResult:
+        if not self.task.as_records and (known := self._log.find(file)) is not None:
+            return JobResult(text=text, packages=known.all, notes=known.notes, is_reused=True)
         archive = self._session.index.fetch(file, self._session.progress)
         origin = _origin(file, archive)
-        notes: list[str] = []
-        made = [
-            each
-            for target in targets_of(parse_wheel_name(origin.filename).tags, default)
-            for each in self._for_every_python(archive, origin, target, notes)
-        ]
-        packages = tuple(each for each in made if isinstance(each, ConvertedPackage))
-        wheels = tuple(each for each in made if isinstance(each, DescribedWheel))
-        if not self.task.as_records:
-            self._log.keep(file, default, packages)
-        return JobResult(text=job.text, packages=packages, wheels=wheels, notes=tuple(notes))
-
-    def _for_every_python(self, archive: Path, origin: WheelInfo, target: Target, notes: list[str]) -> Iterator[_Made]:
-        """Yield the package for the target, and those for other pythons that the wheel supports."""
-        first = made = self._convert(archive, origin, target)
-        yield made
-        waiting = made.other_pythons
-        while waiting:
-            python, rest = waiting[-1], waiting[:-1]
-            try:
-                made = self._convert(archive, origin, target.with_python(Python(version=python)), first)
-            except BridgeError as error:
-                notes.append(f"{origin.filename}: no package for python {python}: {error.message}")
-            else:
-                yield made
-                rest = tuple(version for version in rest if version in made.other_pythons)
-            waiting = rest
-
-    def _convert(self, archive: Path, origin: WheelInfo, target: Target, reuse: _Made | None = None) -> _Made:
-        task = self.task
-        if task.as_records:
+        if self.task.as_records:
             url = archive.absolute().as_uri() if local_path(origin.url) is not None else origin.url
-            return conversions.describe_wheel(
-                archive, url, target=target, names=self._names, origin=origin, lookup=self._lookup
+            described = conversions.describe_wheel(
+                archive,
+                url,
+                platforms=self.task.platforms,
+                names=self._names,
+                origin=origin,
+                lookup=self._lookup,
             )
-        return conversions.convert_wheel(
+            return JobResult(text=text, wheels=described.all, notes=described.notes)
+        made = conversions.convert_wheel(
             archive,
-            task.output,
-            target=target,
+            self.task.output,
+            platforms=self.task.platforms,
             names=self._names,
             origin=origin,
             lookup=self._lookup,
-            level=task.level,
-            threads=min(os.cpu_count() or 1, _MOST_THREADS) if task.is_alone else 1,
-            format=task.archive_format,
-            reuse=reuse if isinstance(reuse, ConvertedPackage) else None,
+            level=self.task.level,
+            threads=min(os.cpu_count() or 1, _MOST_THREADS) if self.task.is_alone else 1,
+            format=self.task.archive_format,
         )
+        self._log.keep(file, made)
+        return JobResult(text=text, packages=made.all, notes=made.notes)
 
 
 def _origin(file: IndexFile, archive: Path) -> WheelInfo:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from bridge import fs
@@ -18,9 +19,10 @@ from bridge.errors import BridgeError
 from bridge.faults import faults
 from bridge.index.strict_json import parse_json
 from bridge.model import IndexFile
+from converters.convert import Packages
 from converters.documents import LAYOUT_VERSION
+from converters.notes import Note
 from converters.record import conda_record
-from converters.target import Target
 
 __all__ = ["ConversionLog"]
 
@@ -35,21 +37,22 @@ class ConversionLog:
         self._output = output
         self._options = (str(LAYOUT_VERSION), *options)
 
-    def find(self, file: IndexFile, target: Target) -> tuple[ConvertedPackage, ...] | None:
+    def find(self, file: IndexFile) -> Packages[ConvertedPackage] | None:
         """Return the packages made from `file`; `None` if it must be converted."""
-        path = self._path(file, target)
+        path = self._path(file)
         if path is None or not path.is_file():
             return None
         try:
             with faults(path):
                 document = parse_json(path.read_bytes(), str(path))
-            return tuple(map(self._package, document["packages"]))  # type: ignore[index]
+            made = tuple(map(self._package, document["packages"]))  # type: ignore[index]
+            return Packages(all=made, notes=_notes(document["notes"]))  # type: ignore[index]
         except (BridgeError, KeyError, TypeError, ValueError):
             return None
 
-    def keep(self, file: IndexFile, target: Target, packages: Sequence[ConvertedPackage]) -> None:
+    def keep(self, file: IndexFile, made: Packages[ConvertedPackage]) -> None:
         """Record the packages made from `file`. Raises `FaultError`."""
-        path = self._path(file, target)
+        path = self._path(file)
         if path is None:
             return
         fs.make_directories(path.parent)
@@ -58,29 +61,35 @@ class ConversionLog:
                 "path": package.path.relative_to(self._output).as_posix(),
                 "record": {key: getattr(package.record, key) for key in _RECORDED}
                 | {"depends": package.record.requirements, "fn": package.record.filename},
-                "notes": package.notes,
+                "notes": list(map(asdict, package.notes)),
                 "guessed": package.guessed,
             }
-            for package in packages
+            for package in made.all
         ]
-        text = json.dumps({"wheel": file.filename, "packages": rows}, sort_keys=True, indent=1)
+        document = {"wheel": file.filename, "packages": rows, "notes": list(map(asdict, made.notes))}
+        text = json.dumps(document, sort_keys=True, indent=1)
         fs.publish_file(path, [text.encode() + b"\n"])
 
-    def _path(self, file: IndexFile, target: Target) -> Path | None:
+    def _path(self, file: IndexFile) -> Path | None:
         """Return the path of the document of `file`; `None` for a file without a hash, whose content can change."""
         if file.sha256 is None:
             return None
-        python = "" if target.python is None else ".".join(map(str, target.python.minor))
-        parts = (*self._options, file.filename, file.sha256, file.url, file.origin, target.subdir, python)
+        parts = (*self._options, file.filename, file.sha256, file.url, file.origin)
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return self._output / _DIRECTORY / f"{key}.json"
 
     def _package(self, row: Mapping[str, object]) -> ConvertedPackage:
-        described, notes, guessed = row["record"], row["notes"], row["guessed"]
-        if not isinstance(described, dict) or not isinstance(notes, list) or not isinstance(guessed, list):
+        described, guessed = row["record"], row["guessed"]
+        if not isinstance(described, dict) or not isinstance(guessed, list):
             raise TypeError("not a document of this class")
         record = conda_record(described)
         path = self._output / str(row["path"])
         if not path.is_file() or digests(path)[0] != record.sha256:
             raise ValueError("the package is missing or changed")
-        return ConvertedPackage(path=path, record=record, notes=tuple(notes), guessed=tuple(guessed))
+        return ConvertedPackage(path=path, record=record, notes=_notes(row["notes"]), guessed=tuple(guessed))
+
+
+def _notes(rows: object) -> tuple[Note, ...]:
+    if not isinstance(rows, list):
+        raise TypeError("not a document of this class")
+    return tuple(Note(**row) for row in rows)

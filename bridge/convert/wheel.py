@@ -1,4 +1,4 @@
-"""Convert one wheel file to a conda package file.
+"""Convert one wheel file to conda package files.
 
 The whole wheel is validated first (`bridge.archive`), and packages are written atomically. Arguments and results are
 picklable.
@@ -6,7 +6,7 @@ picklable.
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,13 +18,13 @@ from bridge.convert.channel_index import digests
 from bridge.errors import IntegrityError
 from bridge.faults import faults
 from converters.compression import DEFAULT_LEVEL
-from converters.convert import Converted, convert, describe
+from converters.convert import Converted, Described, Packages, convert, describe
 from converters.dependencies import MetadataLookup
 from converters.names import NameMap
+from converters.notes import Note
 from converters.package import write_conda, write_tar_bz2
 from converters.record import Record
 from converters.repodata import RepodataEntry
-from converters.target import Target
 from converters.wheel import WheelInfo
 
 __all__ = ["ConvertedPackage", "DescribedWheel", "Format", "convert_wheel", "describe_wheel"]
@@ -34,27 +34,23 @@ Format = Literal["conda", "tar.bz2"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertedPackage:
-    """A written conda package. `record` has its file name, size and hashes; `notes`: one sentence each.
+    """A written conda package. `record` has its file name, size and hashes.
 
-    `other_pythons`: pythons that the wheel supports and this package does not. `payload`: a hash of the list of files.
     `guessed`: names of dependencies for which there is no evidence.
     """
 
     path: Path
     record: Record
-    notes: tuple[str, ...] = ()
-    other_pythons: tuple[str, ...] = ()
-    payload: str = ""
+    notes: tuple[Note, ...] = ()
     guessed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribedWheel:
-    """A record that points to a wheel. `notes`: one sentence each; the others as in `ConvertedPackage`."""
+    """A record that points to a wheel; `notes` and `guessed` as in `ConvertedPackage`."""
 
     entry: RepodataEntry
-    notes: tuple[str, ...] = ()
-    other_pythons: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     guessed: tuple[str, ...] = ()
 
 
@@ -62,63 +58,63 @@ def convert_wheel(
     path: Path,
     output: Path,
     *,
-    target: Target | None,
+    platforms: Collection[str] = (),
     names: NameMap,
     origin: WheelInfo | None = None,
     lookup: MetadataLookup | None = None,
     level: int = DEFAULT_LEVEL,
     threads: int = 1,
     format: Format = "conda",  # noqa: A002 - the option is called so
-    reuse: ConvertedPackage | None = None,
-) -> ConvertedPackage:
-    """Convert the wheel at `path` into `OUTPUT/SUBDIR/NAME-VERSION-BUILD.FORMAT`, in place of what is there.
+) -> Packages[ConvertedPackage]:
+    """Convert the wheel at `path` into files `OUTPUT/SUBDIR/NAME-VERSION-BUILD.FORMAT`, in place of what is there.
 
-    :param target: the platform and the python to convert for; `None`: the package must fit everywhere.
+    :param platforms: make only the packages that serve these subdirs; empty: all.
     :param origin: the wheel's origin, and its file name if `path` has another (in a cache).
     :param lookup: metadata of other projects, whose extras the wheel requires; cached by the caller.
     :param level: zstd's, 1 to 22; ignored for `.tar.bz2`.
     :param threads: zstd's; they do not change the bytes.
-    :param reuse: a package made from this wheel at this level; an equal payload is copied from it.
 
-    Equal wheels, targets and origins give equal bytes. Raises `UnsafeInputError` (exit 3) for a wheel that is unsafe or
-    has no equivalent as a conda package, `IntegrityError` (exit 5), `FaultError` (exit 7); then nothing is written.
+    Equal wheels and origins give equal bytes. Raises `UnsafeInputError` (exit 3) for a wheel that is unsafe or has no
+    equivalent as a conda package, `IntegrityError` (exit 5), `FaultError` (exit 7).
     """
+    written: dict[bytes, Path] = {}  # paths.json → a package with that payload, which others copy
+
+    def write(converted: Converted) -> ConvertedPackage:
+        payload = converted.info["paths.json"]
+        file = _write(converted, output, level, threads, format, written.get(payload))
+        written.setdefault(payload, file)
+        sha256, md5, size = digests(file)
+        record = replace(converted.record, filename=file.name, sha256=sha256, md5=md5, size=size)
+        return ConvertedPackage(path=file, record=record, notes=converted.notes, guessed=converted.guessed)
+
     with faults(path):
         manifest, info = _judged(path, origin)
         with WheelContents(path, manifest) as archive:
-            converted = convert(archive, manifest, info, target=target, names=names, lookup=lookup)
-            payload = hashlib.sha256(converted.info["paths.json"]).hexdigest()
-            known = reuse.path if reuse is not None and reuse.payload == payload else None
-            written = _write(converted, output, level, threads, format, known)
-    sha256, md5, size = digests(written)
-    record = replace(converted.record, filename=written.name, sha256=sha256, md5=md5, size=size)
-    return ConvertedPackage(
-        path=written,
-        record=record,
-        notes=converted.notes,
-        other_pythons=converted.other_pythons,
-        payload=payload,
-        guessed=converted.guessed,
-    )
+            found = convert(archive, manifest, info, platforms=platforms, names=names, lookup=lookup)
+            return Packages(all=tuple(map(write, found.all)), notes=found.notes)
 
 
 def describe_wheel(
     path: Path,
     url: str,
     *,
-    target: Target | None,
+    platforms: Collection[str] = (),
     names: NameMap,
     origin: WheelInfo | None = None,
     lookup: MetadataLookup | None = None,
-) -> DescribedWheel:
-    """Return the record that points to the wheel at `path`, served at `url`; otherwise like `convert_wheel`."""
+) -> Packages[DescribedWheel]:
+    """Return the records that point to the wheel at `path`, served at `url`; otherwise like `convert_wheel`."""
     with faults(path):
         manifest, info = _judged(path, origin)
-    known = describe(manifest, info, target=target, names=names, lookup=lookup)
-    record = {**known.index, "url": url, "fn": info.filename, "sha256": info.sha256, "size": info.size}
-    stem = f"{record['name']}-{record['version']}-{record['build']}"
-    entry = RepodataEntry(stem=stem, extension="whl", record=record)
-    return DescribedWheel(entry=entry, notes=known.notes, other_pythons=known.other_pythons, guessed=known.guessed)
+    found = describe(manifest, info, platforms=platforms, names=names, lookup=lookup)
+
+    def point(known: Described) -> DescribedWheel:
+        record = {**known.index, "url": url, "fn": info.filename, "sha256": info.sha256, "size": info.size}
+        stem = f"{record['name']}-{record['version']}-{record['build']}"
+        entry = RepodataEntry(stem=stem, extension="whl", record=record)
+        return DescribedWheel(entry=entry, notes=known.notes, guessed=known.guessed)
+
+    return Packages(all=tuple(map(point, found.all)), notes=found.notes)
 
 
 def _judged(path: Path, origin: WheelInfo | None) -> tuple[WheelManifest, WheelInfo]:

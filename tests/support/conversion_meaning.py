@@ -21,12 +21,12 @@ from rattler import Version as CondaVersion
 from rattler import VersionSpec
 
 from bridge.errors import UnsafeInputError
-from converters.convert import Described, describe
+from converters.convert import Described, Packages, describe
 from converters.names import NameMap
 from converters.native import NativeFile
-from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo
 from tests.support import libsolv_order
+from tests.support.converted import serves
 
 __all__ = ["PLACES", "Judge", "Release", "is_documented"]
 
@@ -40,6 +40,7 @@ SUBDIRS = {
 PYTHONS = ("3.9.0", "3.9.21", "3.10.4", "3.11.7", "3.12.1", "3.13.2", "3.14.0")
 PLACES = tuple((subdir, python) for subdir in SUBDIRS for python in PYTHONS)
 """Where a package is judged: subdirs and full versions of python, 3.9 to 3.14."""
+_LIMITS = frozenset({"python", "__unix", "__linux", "__osx", "__win"})
 _MANY = 5000  # extras times requirements; beyond it the extras are judged at a few places only
 _FEW = frozenset({("linux-64", "3.9.0"), ("linux-64", "3.12.1"), ("osx-arm64", "3.13.2"), ("win-64", "3.11.7")})
 
@@ -149,31 +150,27 @@ class Judge:
 
     def judge(self, release: Release) -> None:
         """Convert a release for every place, and judge each record at every place where it may be."""
-        waiting = [place for place in PLACES if _admits(release.requires_python, place[1])]
         self.counted["releases"] += 1
-        while waiting:
-            subdir, python = waiting[0]
-            try:
-                made = self._describe(release, Target(subdir=subdir, python=Python(version=python)))
-            except UnsafeInputError as error:
-                self.counted[f"refused: {error.id}"] += 1
-                waiting = waiting[1:]
-                continue
-            self.counted["records"] += 1
-            served = [place for place in waiting if self._serves(made, place)]
-            if waiting[0] not in served:
-                self.wrong.append(f"{release.name} {release.version}: no record for {waiting[0]}")
-                served.append(waiting[0])
-            for place in served:
-                self._at(release, made, place)
-            waiting = [place for place in waiting if place not in served]
+        try:
+            made = self._describe(release)
+        except UnsafeInputError as error:
+            self.counted[f"refused: {error.id}"] += 1
+            return
+        self.counted["records"] += len(made.all)
+        self.counted["records refused"] += len(made.notes)
+        for place in PLACES:
+            serve = [each for each in made.all if self._serves(each, place)]
+            if len(serve) > 1 or (not serve and not made.notes and _admits(release.requires_python, place[1])):
+                self.wrong.append(f"{release.name} {release.version}: {len(serve)} records for {place}")
+            for each in serve:
+                self._at(release, each, place)
 
-    def _describe(self, release: Release, target: Target) -> Described:
+    def _describe(self, release: Release) -> Packages[Described]:
         metadata = release.metadata()
         filename = f"{metadata.name.replace('-', '_')}-{metadata.version}-py3-none-any.whl"
         info = WheelInfo(filename=filename, metadata=metadata, sha256="0" * 64)
         wheel = _Bare(filename=filename, metadata=metadata)
-        return describe(wheel, info, target=target, names=NameMap.empty(), lookup=self._lookup)
+        return describe(wheel, info, names=NameMap.empty(), lookup=self._lookup)
 
     def _lookup(self, project: str, specifier: SpecifierSet) -> CoreMetadata | None:
         found = [each for each in self.universe.get(project, ()) if specifier.contains(each.version, prereleases=False)]
@@ -181,19 +178,16 @@ class Judge:
 
     @staticmethod
     def _serves(made: Described, place: tuple[str, str]) -> bool:
-        subdir, python = place
         depends = made.index["depends"]
         assert isinstance(depends, list)
-        (spec,) = [text for text in depends if text.split(" ")[0] == "python"]
-        bound = spec.partition(" ")[2]
-        return made.index["subdir"] in ("noarch", subdir) and (not bound or _matches(bound, python))
+        return serves(str(made.index["subdir"]), depends, place)
 
     def _at(self, release: Release, made: Described, place: tuple[str, str]) -> None:
         """The record against METADATA at one place: the base, and each extra."""
         depends = made.index["depends"]
         assert isinstance(depends, list)
         base = self._needed(release, "", place)
-        self._compare(release, place, "", base, [text for text in depends if text.split(" ")[0] != "python"])
+        self._compare(release, place, "", base, [text for text in depends if text.split(" ")[0] not in _LIMITS])
         groups = made.index.get("extra_depends") or {}
         assert isinstance(groups, dict)
         extras = release.metadata().provides_extra
@@ -202,7 +196,7 @@ class Judge:
         for extra in extras:
             if extra not in groups:
                 self.counted["extras left out, with a note"] += 1
-                assert any(f"`{extra}`" in note for note in made.notes)
+                assert any(f"`{extra}`" in note.text for note in made.notes)
                 continue
             self.counted["extras"] += 1
             added = self._needed(release, extra, place, is_added=True)

@@ -195,6 +195,76 @@ def test_a_wheel_of_several_pythons_becomes_a_package_for_each(convert: Bridge, 
     assert sorted(each["build"][:5] for each in ran.document["packages"]) == ["py311", "py312"]
 
 
+def test_a_pure_wheel_becomes_packages_for_all_systems(convert: Bridge, tmp_path: Path) -> None:
+    """As in conda-forge: `noarch: python` with `__unix` and `__win`, told apart by the build string."""
+    wheel = make_wheel(tmp_path, "mk", "1.0", requires=["colorama; sys_platform == 'win32'"], requires_python=">=3.9")
+    ran = succeeded(convert("convert", wheel, "-o", "out", "--name-map", confirmed(tmp_path, "colorama"), "--json"))
+    assert ran.document["warnings"] == []
+    assert ran.err == ""
+    made = {each["build"].split("_")[0]: each for each in ran.document["packages"]}
+    assert {label: each["subdir"] for label, each in made.items()} == {"unix": "noarch", "win": "noarch"}
+    for platforms, labels in (
+        (["linux-64"], {"unix"}),
+        (["win-64"], {"win"}),
+        (["osx-arm64", "linux-64"], {"unix"}),
+        (["osx-64", "win-64"], {"unix", "win"}),
+    ):
+        words = [word for platform in platforms for word in ("--platform", platform)]
+        some = succeeded(convert("convert", wheel, "-o", "-".join(platforms), *words, "--json")).document["packages"]
+        assert {each["build"].split("_")[0] for each in some} == labels
+        assert all(each["sha256"] == made[each["build"].split("_")[0]]["sha256"] for each in some)
+
+
+def confirmed(folder: Path, *names: str) -> Path:
+    """A name map that says that these names are their projects."""
+    path = folder / "confirmed.json"
+    path.write_text(json.dumps({name: [name] for name in names}))
+    return path
+
+
+def test_what_no_package_serves_is_said_once(convert: Bridge, tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    url = "x @ https://example.invalid/x-1-py3-none-any.whl ; sys_platform == 'win32'"
+    wheels = [make_wheel(tmp_path / "w", name, "1.0", requires=[url]) for name in ("left", "right")]
+    ran = succeeded(convert("convert", *wheels, "-o", "out", "--json"))
+    (warning,) = ran.document["warnings"]
+    assert warning.endswith("have no package: left 1.0 (win), right 1.0 (win)")
+    assert [each["build"][:8] for each in ran.document["packages"]] == ["unix_pyh"] * 2
+    again = convert("convert", *wheels, "-o", "out", "--json")
+    assert (again.document["summary"]["reused"], again.document["warnings"]) == (2, [warning])
+    native = make_wheel(tmp_path / "w", "so", "1.0", tag="cp312-cp312-win_amd64")
+    ran = succeeded(convert("convert", native, "-o", "out", "--platform", "win-64", "--platform", "linux-64", "--json"))
+    assert ran.document["warnings"] == ["so 1.0: no package for linux-64: the wheel runs on win-64"]
+    refused = convert("convert", native, "-o", "out", "--platform", "linux-64", "--json")
+    assert (refused.status, refused.document["failures"][0]["error"]["id"]) == (3, "wheel-tag")
+    for words in (["--platform", "linux-65"], ["--platform", "linux-64", "--platform", "win-65"]):
+        assert convert("convert", native, "-o", "out", *words).status == 2
+
+
+def test_platforms_have_files_of_their_own(bridge_cache: Path, tmp_path: Path) -> None:
+    """A requirement is converted from the best file for each platform."""
+    for name, tag in (
+        ("nat", "cp312-cp312-win_amd64"),
+        ("nat", "py3-none-manylinux_2_17_x86_64"),
+        ("nat", "py3-none-macosx_11_0_arm64"),
+        ("app", "py3-none-any"),
+    ):
+        requires = ["nat"] if name == "app" else []
+        make_wheel(tmp_path / "wheels", name, "1.0", tag=tag, requires=requires)
+    bridge = Bridge.of_folder(tmp_path)
+    words = ["--platform", "linux-64", "--platform", "osx-arm64", "--json"]
+    ran = succeeded(bridge("convert", "nat", "-o", "out", *words))
+    assert {each["subdir"] for each in ran.document["packages"]} == {"linux-64", "osx-arm64"}
+    make_conda(tmp_path / "channel", "python", "3.12.4", subdir="noarch", noarch=None)
+    write_index(tmp_path / "channel")
+    ran = succeeded(bridge("convert", "app", "-o", "deps", "--with-deps", *words))
+    assert sorted((each["name"], each["subdir"]) for each in ran.document["packages"]) == [
+        ("app", "noarch"),
+        ("nat", "linux-64"),
+        ("nat", "osx-arm64"),
+    ]
+
+
 def test_wheels_as_records(convert: Bridge, tmp_path: Path) -> None:
     """CEP 48: nothing is repacked, and the records stand where older clients do not look."""
     wheels = [build_case(tmp_path / "wheels", case) for case in ("data", "compiled", "markers")]

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,6 +90,7 @@ def convert(
     output: Path,
     session: Session,
     *,
+    platforms: tuple[str, ...] = (),
     has_index: bool,
     archive_format: conversions.Format,
     level: int,
@@ -98,6 +100,7 @@ def convert(
 ) -> Conversion:
     """Convert wheel files, projects (built first) and requirements that the index serves.
 
+    :param platforms: make only the packages that serve these subdirs; empty: all.
     :param with_deps: solve jointly first, and convert every wheel of the solution.
     :param as_records: repack nothing; the channel's repodata points to the wheels.
     """
@@ -109,12 +112,13 @@ def convert(
         output=output,
         archive_format=archive_format,
         level=level,
+        platforms=platforms,
         as_records=as_records,
         is_alone=workers.is_here,
     )
     with tempfile.TemporaryDirectory() as scratch:
         if with_deps:
-            jobs, rows = _closure(request.named(session), session)
+            jobs, rows = _closures(request, session, platforms)
             task = replace(task, rows=rows)
             unbuilt: list[JobResult] = []
         else:
@@ -231,6 +235,31 @@ def _jobs(request: Request, session: Session) -> tuple[list[Job], list[JobResult
     return jobs, failed
 
 
+def _closures(
+    request: Request, session: Session, platforms: Sequence[str]
+) -> tuple[list[Job], dict[str, tuple[str, ...]]]:
+    """The wheels of a joint solution for each platform, and what they show of names. Raises `NoSolutionError`."""
+    jobs: dict[str, Job] = {}
+    rows: dict[str, tuple[str, ...]] = {}
+    here = session.target.subdir
+    for platform in platforms or (here,):
+        with ExitStack() as opened:
+            solving = session
+            if platform != here:
+                settings = replace(session.settings, platform=platform)
+                solving = opened.enter_context(Session(settings, session.progress, request.locked, session.tell))
+            found, shown = _closure(request.named(solving), solving)
+            if solving is not session:
+                session.warnings += [text for text in solving.warnings if text not in session.warnings]
+        rows |= shown
+        for job in found:
+            known = jobs.setdefault(job.text, job)
+            if known.file != job.file and job.file is not None:
+                other = replace(job, text=f"{job.text} ({job.file.filename})")
+                jobs[other.text] = other
+    return list(jobs.values()), rows
+
+
 def _closure(wanted: Request, session: Session) -> tuple[list[Job], dict[str, tuple[str, ...]]]:
     """The wheels of one joint solution, and what it shows of names. Raises `NoSolutionError`."""
     roots = [algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}") for each in wanted.requirements]
@@ -239,7 +268,7 @@ def _closure(wanted: Request, session: Session) -> tuple[list[Job], dict[str, tu
     found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, names)
     session.warnings += found.warnings
     wheels = [each.record for each in found.packages if each.record.ecosystem == "wheel"]
-    jobs = [Job(text=_text(record), file=_file(record, session), python=found.target.python) for record in wheels]
+    jobs = [Job(text=_text(record), file=_file(record, session)) for record in wheels]
     return jobs, _rows(found, channels, names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -44,12 +45,14 @@ def convert(
     jobs: int,
     dask: str | None,
     report_file: str | None,
+    platforms: Sequence[str],
     **options: object,
 ) -> None:
     """Convert wheels to conda packages. REQ is a wheel, an sdist, a project directory or a requirement."""
     from bridge.cli.commands import conversion
 
-    run = begin(options)
+    # Each run checks its platform; the first one serves all.
+    run, *_ = [begin({**options, "platform": platform}) for platform in platforms or (None,)]
     level = level_of(compression)
     inputs = conversion.read_inputs(words, run.settings.platform, is_joint=with_deps)
     with run.session(inputs.request) as session:
@@ -57,6 +60,7 @@ def convert(
             inputs,
             Path(output),
             session,
+            platforms=tuple(dict.fromkeys(platforms or filter(None, [run.settings.platform]))),
             has_index=has_index,
             archive_format=cast("Format", archive_format),
             level=level,

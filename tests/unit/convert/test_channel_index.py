@@ -94,7 +94,7 @@ def channel(folder: Path) -> Path:
     make_conda(folder, "python", "3.12.4", subdir="linux-64", noarch=None)
     for name, requires in (("upper", ["lower>=1"]), ("lower", [])):
         wheel = make_wheel(folder / "wheels", name, "1.5", requires=requires, extras=["more"])
-        convert_wheel(wheel, folder, target=LINUX, names=NameMap.empty(), level=1)
+        convert_wheel(wheel, folder, names=NameMap.empty(), level=1)
     return folder
 
 
@@ -149,7 +149,8 @@ def test_stock_clients_solve_with_records_that_point_to_wheels(tmp_path: Path) -
         make_wheel(tmp_path, "lower", "1.5"),
         make_wheel(tmp_path, "lower", "2.0"),
     ]
-    entries = [describe_wheel(wheel, wheel.as_uri(), target=LINUX, names=NameMap.empty()).entry for wheel in wheels]
+    described = [describe_wheel(wheel, wheel.as_uri(), names=NameMap.empty()).all for wheel in wheels]
+    entries = [each.entry for packages in described for each in packages]
     write_index(folder, entries)
     found = ran(_SOLVE_WHEELS, str(tmp_path / "cache"), str(folder), "upper")
     assert {name: url for name, url, _ in found if name != "python"} == {

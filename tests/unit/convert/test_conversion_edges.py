@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from bridge.archive.conda import check_conda
-from bridge.convert.wheel import ConvertedPackage, convert_wheel
+from bridge.convert.wheel import ConvertedPackage
 from bridge.errors import BridgeError, UnsafeInputError
-from converters.names import NameMap
 from converters.target import Python, Target
 from tests.support.builders import make_wheel, metadata_text
+from tests.support.converted import convert_for
 from tests.unit.convert.test_convert import index_of, paths_of, read_info, read_payload
 
 LINUX = Target(subdir="linux-64", python=Python(version="3.12.4"))
 
 
 def converted(wheel: Path, target: Target = LINUX) -> ConvertedPackage:
-    return convert_wheel(wheel, wheel.parent / "out", target=target, names=NameMap.empty(), level=1)
+    return convert_for(wheel, wheel.parent / "out", target, level=1)
 
 
 @pytest.mark.parametrize(
@@ -189,21 +189,21 @@ def test_an_entry_point_replaces_a_script(name: str, tmp_path: Path) -> None:
     package = converted(make_wheel(tmp_path, "sz", "1.0", files=files, console_scripts={"run": "sz:main"}))
     assert not [path for path in paths_of(package) if path.endswith(("run", "run-script.py"))]
     assert json.loads(read_info(package)["info/link.json"])["noarch"]["entry_points"] == ["run = sz:main"]
-    assert bool([note for note in package.notes if "left out" in note]) is not name.endswith("-script.py")
+    assert bool([note for note in package.notes if "left out" in note.text]) is not name.endswith("-script.py")
 
 
 def test_an_unreadable_requires_python_is_ignored_with_a_note(tmp_path: Path) -> None:
     """C14, as in pip and in the resolver."""
     package = converted(make_wheel(tmp_path, "sz", "1.0", files={"sz.py": b""}, requires_python="3.x"))
     assert index_of(package)["depends"] == ["python >=3.0"]
-    assert [note for note in package.notes if "`3.x`" in note]
+    assert [note for note in package.notes if "`3.x`" in note.text]
 
 
 def test_a_command_that_conda_refuses_is_left_out(tmp_path: Path) -> None:
     scripts = {"kw": "sz.lambda:main", "ok": "sz:main"}
     package = converted(make_wheel(tmp_path, "sz", "1.0", files={"sz.py": b""}, console_scripts=scripts))
     assert json.loads(read_info(package)["info/link.json"])["noarch"]["entry_points"] == ["ok = sz:main"]
-    assert [note for note in package.notes if "the command kw is left out" in note]
+    assert [note for note in package.notes if "the command kw is left out" in note.text]
 
 
 def test_all_licences_that_metadata_lists_are_in_info(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_all_licences_that_metadata_lists_are_in_info(tmp_path: Path) -> None:
         name.removeprefix("info/licenses/"): data for name, data in read_info(package).items() if "/licenses/" in name
     }
     assert found == {"EULA.txt": b"eula", "LICENSE": b"beside", "licenses/LICENSE": b"below", "vendor/x.md": b"vendor"}
-    assert [note for note in package.notes if "gone.txt" in note]
+    assert [note for note in package.notes if "gone.txt" in note.text]
 
 
 def test_an_undeclared_extra_is_an_extra(tmp_path: Path) -> None:

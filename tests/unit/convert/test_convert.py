@@ -28,6 +28,7 @@ from converters.target import Python, Target
 from converters.wheel import CoreMetadata, WheelInfo
 from tests.support.builders import make_conda, make_wheel
 from tests.support.conversion_cases import CASES, build_case
+from tests.support.converted import convert_for
 
 LINUX = Target(subdir="linux-64", python=Python(version="3.12.4"))
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -45,7 +46,7 @@ def convert_case(folder: Path, case: str, target: Target | None = LINUX, **optio
     changes = options.pop("changes", {})
     wheel = build_case(folder / "wheels", case, **changes)
     defaults: dict[str, Any] = {"names": NameMap.empty(), "lookup": lookup, "level": 1}
-    return convert_wheel(wheel, folder / "out", target=target, **(defaults | options))
+    return convert_for(wheel, folder / "out", target, **(defaults | options))
 
 
 def index_of(package: ConvertedPackage) -> Mapping[str, Any]:
@@ -63,9 +64,10 @@ def paths_of(package: ConvertedPackage) -> list[str]:
         (
             "markers",
             LINUX,
-            ("linux-64", "python", "py311h"),
+            ("noarch", "python", "unix_py311h"),
             [
                 "python >=3.11,<3.13dev0",
+                "__unix",
                 "requests >=2",
                 "pysocks >=1.5.6,!=1.5.7",
                 "bar ==1.0",
@@ -114,13 +116,13 @@ def paths_of(package: ConvertedPackage) -> list[str]:
         ("tool", LINUX, ("linux-64", "python", "pyh"), ["python >=3.8", "__glibc >=2.17"]),
         ("ep", None, ("noarch", "python", "pyh"), ["python >=3.0"]),
         ("data", None, ("noarch", "python", "pyh"), ["python >=3.8"]),
-        ("headers", LINUX, ("linux-64", None, "py312h"), ["python >=3.12,<3.13dev0"]),
         (
             "headers",
-            Target(subdir="win-64", python=LINUX.python),
-            ("win-64", "python", "py312h"),
-            ["python >=3.12,<3.13dev0"],
+            LINUX,
+            ("noarch", "generic", "unix_py312h"),
+            ["python >=3.12,<3.13dev0", "__unix", "python_abi 3.12.* *_cp312"],
         ),
+        ("headers", Target(subdir="win-64"), ("noarch", "python", "win_pyh"), ["python >=3.8", "__win"]),
         ("carrying", LINUX, ("linux-64", "python", "pyh"), ["python >=3.8"]),
         ("bundle", None, ("noarch", "python", "pyh"), ["python >=3.8"]),
         ("py2", None, ("noarch", "python", "pyh"), ["python >=3.0"]),
@@ -174,7 +176,7 @@ def test_what_cannot_be_converted_is_refused_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("case", "target", "says"),
     [
-        ("markers", LINUX, "made for linux-64 and python >=3.11: elsewhere it requires other packages (tomli>=2; "),
+        ("markers", LINUX, "the requirements of requests[socks] were taken from requests 2.32.3"),
         ("abi3", LINUX, "every python >=3.9 with a GIL"),
         ("ep", None, "graphical commands become console commands"),
         ("carrying", LINUX, "native code for Linux although it is tagged for any platform: carry/lib/x.so"),
@@ -185,7 +187,7 @@ def test_what_cannot_be_converted_is_refused_and_nothing_is_written(
     ],
 )  # fmt: skip
 def test_what_a_person_should_know_is_noted(tmp_path: Path, case: str, target: Target | None, says: str) -> None:
-    assert any(says in note for note in convert_case(tmp_path, case, target).notes)
+    assert any(says in note.text for note in convert_case(tmp_path, case, target).notes)
 
 
 def test_an_ordinary_wheel_has_no_notes(tmp_path: Path) -> None:
@@ -222,11 +224,10 @@ def test_versions_and_build_numbers(tmp_path: Path, case: str, version: str, num
 def test_wheels_of_one_version_never_share_a_file_name(tmp_path: Path) -> None:
     """C29: platforms, pythons, build tags and targets give packages of different names."""
     made = [
-        convert_wheel(
+        convert_for(
             make_wheel(tmp_path / "wheels", "zz", "1.0", tag=tag, build=build, requires=["a; python_version<'3.11'"]),
             tmp_path / "out",
-            target=Target(subdir=subdir, python=Python(version=python)),
-            names=NameMap.empty(),
+            Target(subdir=subdir, python=Python(version=python)),
         ).path.name
         for tag, build, subdir, python in [
             ("cp312-cp312-manylinux_2_28_x86_64", "", "linux-64", "3.12.0"),
@@ -300,15 +301,6 @@ def test_files_of_a_pinned_package(tmp_path: Path) -> None:
     assert check_conda(package.path).entry_points == ()
 
 
-def test_headers_lie_where_pip_puts_them(tmp_path: Path) -> None:
-    assert "include/python3.12/hd/hd.h" in paths_of(convert_case(tmp_path, "headers"))
-    windows = Target(subdir="win-64", python=LINUX.python)
-    assert "include/hd/hd.h" in paths_of(convert_case(tmp_path, "headers", windows))
-    with pytest.raises(UnsafeInputError) as caught:
-        convert_case(tmp_path, "headers", None)
-    assert caught.value.id == "not-portable"
-
-
 def test_entry_points_keep_their_case_and_lose_their_extras(tmp_path: Path) -> None:
     """C43 to C46."""
     assert check_conda(convert_case(tmp_path, "ep").path).entry_points == (
@@ -340,7 +332,7 @@ def test_provenance_licences_and_bills_of_materials(tmp_path: Path) -> None:
         upload_time=1600000000123,
         yanked="broken",
     )
-    package = convert_wheel(wheel, tmp_path / "out", target=None, names=NameMap.empty(), origin=origin)
+    package = convert_for(wheel, tmp_path / "out", None, origin=origin)
     info = read_info(package)
     about = json.loads(info["info/about.json"])
     assert about["extra"]["wheel"] == {
@@ -371,14 +363,14 @@ def test_another_file_than_the_promised_one_is_refused(tmp_path: Path) -> None:
     wheel = build_case(tmp_path, "data")
     origin = WheelInfo(filename=wheel.name, metadata=CoreMetadata(name="dt", version="1.0"), sha256="0" * 64)
     with pytest.raises(IntegrityError, match="differs from the expected value"):
-        convert_wheel(wheel, tmp_path / "out", target=LINUX, names=NameMap.empty(), origin=origin)
+        convert_wheel(wheel, tmp_path / "out", names=NameMap.empty(), origin=origin)
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unsafe_wheel_is_refused_before_it_is_converted(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "bad", "1.0", record=b"bad/__init__.py,sha256=AAAA,3\n")
     with pytest.raises(UnsafeInputError):
-        convert_wheel(wheel, tmp_path / "out", target=LINUX, names=NameMap.empty())
+        convert_wheel(wheel, tmp_path / "out", names=NameMap.empty())
     assert not (tmp_path / "out").exists()
 
 
@@ -387,7 +379,7 @@ def test_a_variant_wheel_is_refused_with_the_reason(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "x", "1.0")
     variant = wheel.rename(wheel.with_name("x-1.0-py3-none-any-cu126.whl"))
     with pytest.raises(UnsafeInputError) as caught:
-        convert_wheel(variant, tmp_path / "out", target=LINUX, names=NameMap.empty())
+        convert_wheel(variant, tmp_path / "out", names=NameMap.empty())
     assert caught.value.id == "wheel-name"
     assert "variant" in str(caught.value.hint)
 
@@ -399,12 +391,10 @@ from pathlib import Path
 from bridge.convert.channel_index import write_index
 from bridge.convert.wheel import convert_wheel
 from converters.names import NameMap
-from converters.target import Python, Target
 
 os.umask(int(os.environ["MASK"], 8))
 for wheel in sys.argv[2:]:
-    convert_wheel(Path(wheel), Path(sys.argv[1]), names=NameMap.empty(), format=os.environ["FORMAT"],
-                  target=Target(subdir="linux-64", python=Python(version="3.12.4")))
+    convert_wheel(Path(wheel), Path(sys.argv[1]), names=NameMap.empty(), format=os.environ["FORMAT"])
 write_index(Path(sys.argv[1]))
 """
 
@@ -437,19 +427,24 @@ def test_the_same_wheel_gives_the_same_bytes(tmp_path: Path, kind: Format) -> No
 
 
 def test_a_package_beside_another_has_the_bytes_that_it_has_alone(tmp_path: Path) -> None:
-    """The payload that two pythons share is compressed once; files that differ are not taken from the other."""
-    wheel = make_wheel(tmp_path, "be", "1.0", requires=["a; python_version < '3.11'"], requires_python=">=3.9")
-    old = Target(subdir="linux-64", python=Python(version="3.9.1"))
-    alone = convert_wheel(wheel, tmp_path / "alone", target=old, names=NameMap.empty())
-    first = convert_wheel(wheel, tmp_path / "both", target=LINUX, names=NameMap.empty())
-    second = convert_wheel(wheel, tmp_path / "both", target=old, names=NameMap.empty(), reuse=first)
-    assert second.path.name == alone.path.name != first.path.name
-    assert second.path.read_bytes() == alone.path.read_bytes()
-    headers = [
-        convert_case(tmp_path, "headers", Target(subdir="linux-64", python=Python(version=python)))
-        for python in ("3.11.1", "3.12.1")
-    ]
-    assert headers[0].payload != headers[1].payload
+    """The payload that several packages share is compressed once; files that differ are not taken from another."""
+    files = {"be/__init__.py": b"", "be-1.0.data/data/share/be": b"x"}
+    wheel = make_wheel(tmp_path, "be", "1.0", requires=["a; os_name == 'nt'"], files=files)
+    both = convert_wheel(wheel, tmp_path / "both", names=NameMap.empty()).all
+    assert [package.record.requirements[1:] for package in both] == [("__unix",), ("__win", "a")]
+    for package, platform in zip(both, ("osx-64", "win-64"), strict=True):
+        (alone,) = convert_wheel(wheel, tmp_path / platform, platforms=[platform], names=NameMap.empty()).all
+        assert alone.path.name == package.path.name
+        assert alone.path.read_bytes() == package.path.read_bytes()
+    records = [read_payload(package, "site-packages/be-1.0.dist-info/RECORD") for package in both]
+    assert [text.split(b"share/be")[0].rsplit(b"\n")[-1] for text in records] == [b"../../../", b"../../"]
+
+
+def test_headers_are_in_the_directory_of_each_python(tmp_path: Path) -> None:
+    wheel = build_case(tmp_path, "headers")
+    made = convert_wheel(wheel, tmp_path / "out", names=NameMap.empty()).all
+    headers = sorted(path for package in made for path in paths_of(package) if path.endswith("hd.h"))
+    assert headers == ["include/hd/hd.h", *sorted(f"include/python3.{minor}/hd/hd.h" for minor in range(9, 15))]
 
 
 def test_arguments_and_results_cross_processes(tmp_path: Path) -> None:
@@ -481,7 +476,7 @@ def test_every_file_has_its_place_and_its_record_entry(
     wheel = make_wheel(folder, "t", "1.0", tag=tag, files=files)
     target = Target(subdir="win-64" if "win" in tag else "linux-64", python=LINUX.python)
     try:
-        package = convert_wheel(wheel, folder / "out", target=target, names=NameMap.empty(), level=1)
+        package = convert_for(wheel, folder / "out", target, level=1)
     except UnsafeInputError as error:
         # purelib and platlib may hold the same path; Windows cannot hold every name
         assert error.id == "path-collision" or (error.id == "reserved-path" and "win" in tag)  # noqa: PT017
@@ -689,7 +684,7 @@ def test_the_extra_of_a_converted_package_can_be_asked_for(tmp_path: Path, host:
         make_wheel(tmp_path, "extra-one", "1.5"),
     ]
     for wheel in wheels:
-        convert_wheel(wheel, tmp_path / "out", target=HERE, names=NameMap.empty())
+        convert_wheel(wheel, tmp_path / "out", names=NameMap.empty())
     write_index(tmp_path / "out")
     channels = [(tmp_path / "out").as_uri(), host]
     assert install(tmp_path / "plain", channels, "base") == ["base", "python", "python_abi"]

@@ -14,16 +14,18 @@ from rattler import MatchSpec
 
 from converters.dependencies import (
     Dependencies,
+    Evaluator,
     MetadataLookup,
+    WheelRequirements,
     dependencies,
     parse_requirement,
     parse_requires_python,
     read_requirements,
-    span_of,
 )
 from converters.errors import UnsafeInputError
-from converters.markers import RequirementLine, Span
+from converters.markers import PythonVersions, RequirementLine, microversions
 from converters.names import NameMap
+from converters.spans import Span, split
 from converters.target import SUBDIRS, Python, Target
 from converters.wheel import CoreMetadata
 
@@ -40,13 +42,32 @@ def metadata(*requires: str, python: str | None = None, extras: Sequence[str] = 
     )
 
 
+def spans_of(requirements: WheelRequirements) -> tuple[Span, ...]:
+    """The packages of a pure wheel with these requirements."""
+    evaluator = Evaluator(requirements)
+    admitted = PythonVersions.admitted(requirements.requires_python, microversions(evaluator.requirements.deciding()))
+    return split(evaluator.comparable, admitted, SUBDIR_LIST)
+
+
+def serving(requirements: WheelRequirements, target: Target | None) -> Span:
+    """The one that serves a target; without a target the only one."""
+    spans = spans_of(requirements)
+    if target is None:
+        (span,) = spans
+        return span
+    assert target.python is not None
+    bounds = [(span, requirements.requires_python & span.pythons) for span in spans if target.subdir in span.subdirs]
+    (span,) = [span for span, pythons in bounds if pythons.contains(target.python.version)]
+    return span
+
+
 def solve(
     found: CoreMetadata, target: Target | None = LINUX, lookup: MetadataLookup | None = None, table: object = None
 ) -> tuple[Span, Dependencies]:
     requirements = read_requirements(found, lookup)
-    span = span_of(requirements, requirements.requires_python, SUBDIR_LIST, target)
+    span = serving(requirements, target)
     names = NameMap(table or {}, "test")  # type: ignore[arg-type]
-    return span, dependencies(requirements, span, names)
+    return span, dependencies(Evaluator(requirements), span, names)
 
 
 def depends(*requires: str, target: Target | None = LINUX, lookup: MetadataLookup | None = None) -> tuple[str, ...]:
@@ -99,35 +120,59 @@ def test_markers_are_evaluated_on_the_target(marker: str, linux: bool, windows: 
         (["tomli; python_version<'3.11'", "b"], LINUX, "all", ">=3.11", ("b",)),
         (["tomli; python_version<'3.11'", "b"], OLD, "all", "<3.11", ("tomli", "b")),
         (["a; python_version=='3.12'"], LINUX, "all", "<3.13,>=3.12", ("a",)),
-        # It differs by platform: for the target's subdir.
-        (["pywin32; sys_platform=='win32'"], LINUX, "linux-64", "", ()),
-        (["pywin32; sys_platform=='win32'"], WINDOWS, "win-64", "", ("pywin32",)),
-        # Both, but all platforms agree from 3.10 on.
-        (["a; sys_platform=='win32' and python_version<'3.10'"], LINUX, "all", ">=3.10", ()),
+        # It differs by system: one package for each.
+        (["pywin32; sys_platform=='win32'"], LINUX, "unix", "", ()),
+        (["pywin32; sys_platform=='win32'"], WINDOWS, "win", "", ("pywin32",)),
+        (["a; sys_platform=='darwin'"], LINUX, "linux", "", ()),
+        (["a; sys_platform=='darwin'"], MAC, "osx", "", ("a",)),
+        # It differs by processor: one for each subdir, where the system does not decide.
+        (["a; platform_machine=='arm64'"], MAC, "osx-arm64", "", ("a",)),
+        (["a; platform_machine=='arm64'"], LINUX, "linux", "", ()),
+        # Both: only Windows needs two.
+        (["a; sys_platform=='win32' and python_version<'3.10'"], LINUX, "unix", "", ()),
+        (["a; sys_platform=='win32' and python_version<'3.10'"], WINDOWS, "win", ">=3.10", ()),
+        # All systems agree on some pythons.
+        (
+            ["a; sys_platform=='win32' and python_version<'3.10'", "b; python_version<'3.10'"],
+            LINUX,
+            "all",
+            ">=3.10",
+            (),
+        ),
         # Two lines that say the same are no difference.
         (["a; python_version<'3.11'", "a; python_version>='3.11'"], None, "all", "", ("a",)),
-        # The target's python is outside of the window, and the requirements differ there.
-        (["a; python_version<'3.9'"], Target(subdir="linux-64", python=Python(version="3.8.1")), "all", "<3.9", ("a",)),
     ],
 )
 def test_spans(
     requires: list[str], target: Target | None, places: str, pythons: str, expected: tuple[str, ...]
 ) -> None:
     span, needs = solve(metadata(*requires), target)
-    assert span.subdirs == (tuple(SUBDIR_LIST) if places == "all" else (places,))
+    assert (span.system or span.subdir.replace("noarch", "all")) == places
+    assert (span.subdir == "noarch") is ("-" not in places)
     assert span.pythons == SpecifierSet(pythons)
     assert needs.depends == expected
 
 
 @pytest.mark.parametrize(
-    "requires", [["tomli; python_version<'3.11'"], ["pywin32; sys_platform=='win32'"], ["b", "a; os_name!='nt'"]]
+    ("requires", "labels"),
+    [
+        (["a"], [""]),
+        (["a; sys_platform=='win32'"], ["unix", "win"]),
+        (["a; sys_platform=='linux'"], ["linux", "osx", "win"]),
+        (["a; python_version<'3.11'"], ["python <3.11", "python >=3.11"]),
+        (["a; sys_platform=='win32' and python_version<'3.11'"], ["unix", "win, python <3.11", "win, python >=3.11"]),
+        (
+            ["a; python_version<'3.10' and sys_platform=='linux'", "b; python_version>='3.12' and os_name=='nt'"],
+            ["linux, python <3.10", "linux, python >=3.10", "osx", "win, python <3.12", "win, python >=3.12"],
+        ),
+        (["a; sys_platform=='darwin' and platform_machine=='x86_64'"], ["linux", "osx-64", "osx-arm64", "win"]),
+        # Where only pythons before 3.9 differ, they are left out.
+        (["a; python_version<'3.8' and os_name=='nt'"], ["python >=3.8"]),
+    ],
 )
-def test_a_portable_package_is_refused_where_requirements_differ(requires: list[str]) -> None:
-    with pytest.raises(UnsafeInputError) as caught:
-        solve(metadata(*requires), None)
-    assert caught.value.id == "not-portable"
-    assert any(requires[-1].split(";")[0] in line for line in caught.value.context), "it names the requirement"
-    assert caught.value.hint
+def test_the_packages_of_a_pure_wheel(requires: list[str], labels: list[str]) -> None:
+    spans = spans_of(read_requirements(metadata(*requires)))
+    assert sorted(span.label for span in spans) == sorted(labels)
 
 
 @pytest.mark.parametrize(
@@ -184,44 +229,40 @@ def test_a_python_after_excluded_ones_is_admitted() -> None:
     """`!=3.9.0,!=3.9.1` leaves 3.9.21 in: cryptography 46."""
     wheel = metadata("a; python_version<'3.11'", python=">=3.8,!=3.9.0,!=3.9.1")
     requirements = read_requirements(wheel)
-    target = Target(subdir="linux-64", python=Python(version="3.9.21"))
-    span = span_of(requirements, requirements.requires_python, SUBDIR_LIST, target)
-    assert span.pythons.contains("3.9.21")
-    assert dependencies(requirements, span, NameMap.empty()).depends == ("a",)
+    span = serving(requirements, Target(subdir="linux-64", python=Python(version="3.9.21")))
+    assert dependencies(Evaluator(requirements), span, NameMap.empty()).depends == ("a",)
 
 
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(lines, min_size=1, max_size=3),
-    st.sampled_from(["linux-64", "win-64", "osx-arm64"]),
-    pythons,
     st.sampled_from([None, ">=3.9", ">=3.8,<3.13"]),
     st.lists(st.tuples(st.sampled_from(SUBDIR_LIST), pythons), min_size=4, max_size=12),
 )
-def test_where_a_package_may_be_installed_its_dependencies_are_the_wheels(
-    requires: list[str], subdir: str, python: str, requires_python: str | None, elsewhere: list[tuple[str, str]]
+def test_every_place_has_one_package_with_the_dependencies_of_the_wheel(
+    requires: list[str], requires_python: str | None, places: list[tuple[str, str]]
 ) -> None:
     """PEP 508: markers "describe the conditions under which the dependency should be used".
 
-    So at every place where the package's own bounds let it be installed, packaging finds the requirements in force that
-    the package has.
+    So at every place packaging finds the requirements in force that the package for it has.
     """
-    target = Target(subdir=subdir, python=Python(version=python))
-    try:
-        requirements = read_requirements(metadata(*requires, python=requires_python))
-        span = span_of(requirements, requirements.requires_python, SUBDIR_LIST, target)
-    except UnsafeInputError as error:
-        assert error.id == "not-portable"  # noqa: PT017 - the other exit of the function under test
-        return
-    needs = dependencies(requirements, span, NameMap.empty())
-    bounds = requirements.requires_python & span.pythons
-    for place, version in [*elsewhere, (subdir, python)]:
-        if place in span.subdirs and bounds.contains(version):
-            environment = Target(subdir=place).marker_environment(Python(version=version))
-            parsed = map(Requirement, requires)
-            active = {
-                line.name for line in parsed if line.marker and line.marker.evaluate({**environment, "extra": ""})
-            }
+    requirements = read_requirements(metadata(*requires, python=requires_python))
+    spans = spans_of(requirements)
+    evaluator = Evaluator(requirements)
+    for place, version in places:
+        serve = [
+            span
+            for span in spans
+            if place in span.subdirs and (requirements.requires_python & span.pythons).contains(version)
+        ]
+        if 9 <= int(version.split(".")[1]) <= 14 and requirements.requires_python.contains(version):
+            assert len(serve) == 1, (place, version)
+        assert len(serve) <= 1, (place, version)
+        environment = Target(subdir=place).marker_environment(Python(version=version))
+        parsed = [Requirement(text) for text in requires]
+        active = {line.name for line in parsed if line.marker and line.marker.evaluate({**environment, "extra": ""})}
+        for span in serve:
+            needs = dependencies(evaluator, span, NameMap.empty())
             assert {text.split()[0] for text in needs.depends} == active, (place, version)
 
 
@@ -243,8 +284,10 @@ def test_an_extra_of_another_project_brings_its_own_requirements() -> None:
     assert depends("requests[socks]>=2", lookup=requests_metadata) == expected
     assert depends("requests[socks]>=2", lookup=requests_metadata, target=WINDOWS) == (*expected, "win-inet-pton")
     span, needs = solve(metadata("requests[socks]>=2"), LINUX, requests_metadata)
-    assert span.subdirs == ("linux-64",), "the extra's marker counts"
-    assert needs.notes == ("the requirements of requests[socks] were taken from requests 2.32.3",)
+    assert span.system == "unix", "the extra's marker counts"
+    assert [note.text for note in needs.notes] == [
+        "the requirements of requests[socks] were taken from requests 2.32.3"
+    ]
 
 
 def test_an_extra_that_nobody_knows_is_refused() -> None:
@@ -252,7 +295,7 @@ def test_an_extra_that_nobody_knows_is_refused() -> None:
         depends("requests[socks]>=2")
     assert caught.value.id == "requirement-untranslatable"
     assert "requests[socks]>=2" in caught.value.message
-    assert solve(metadata("requests[nope]"), LINUX, requests_metadata)[1].notes[-1].endswith("no extra `nope`")
+    assert solve(metadata("requests[nope]"), LINUX, requests_metadata)[1].notes[-1].text.endswith("no extra `nope`")
 
 
 def test_own_extras_are_groups() -> None:
@@ -285,7 +328,7 @@ def test_own_extras_are_groups() -> None:
     }
     for text in (text for group in needs.extra_depends.values() for text in group):
         MatchSpec(text, strict=True)
-    assert [note.split(":")[0] for note in needs.notes] == [
+    assert [note.text.split(":")[0] for note in needs.notes] == [
         "the extra `old-stuff` is left out",
         "the extra `vcs` is left out",
     ]
@@ -302,8 +345,11 @@ def test_requirements_on_one_native_name_hold_together() -> None:
     found = metadata("opencv-python>=4.5", "opencv-python-headless<5")
     names = NameMap({"py-opencv": ["opencv-python"]}, "test")
     requirements = read_requirements(found)
-    span = span_of(requirements, SpecifierSet(), SUBDIR_LIST, LINUX)
-    assert dependencies(requirements, span, names).depends == ("py-opencv >=4.5", "opencv-python-headless <5dev0")
+    needs = dependencies(Evaluator(requirements), serving(requirements, LINUX), names)
+    assert needs.depends == (
+        "py-opencv >=4.5",
+        "opencv-python-headless <5dev0",
+    )
 
 
 def test_a_url_never_becomes_a_name() -> None:
@@ -363,7 +409,7 @@ def test_an_unreadable_requires_python_is_ignored_with_a_note(text: str) -> None
     specifier, note = parse_requires_python(text)
     assert specifier == SpecifierSet()
     assert note is not None
-    assert text[:100] in note
+    assert text[:100] in note.text
 
 
 def test_a_repair_is_noted() -> None:

@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.tags import Tag, parse_tag
-from packaging.utils import parse_wheel_filename
 from rattler import BuildString, MatchSpec, PackageRecord
 
-from converters.errors import UnsafeInputError
 from converters.native import NativeFile, is_extension_module, read_native, runs_on
-from converters.tags import Fit, choose_fit, fits, targets_of
+from converters.tags import Fit, fits, fits_at, misfit
 from converters.target import SUBDIRS, Python, Target
 
 CPYTHON = "python_abi * *_cp*"
@@ -132,70 +130,36 @@ def test_no_matchspec_of_a_tag_has_brackets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("filename", "at", "expected"),
+    ("tag", "subdir", "python", "expected"),
     [
-        ("x-1-cp311.cp312-cp311.cp312-win_amd64.whl", target("win-64"), "cp312"),
-        ("x-1-cp311.cp312-cp311.cp312-win_amd64.whl", target("win-64", "3.11.1"), "cp311"),
-        ("x-1-cp38.cp312-abi3.cp312-win_amd64.whl", target("win-64"), "cp312"),
-        ("x-1-cp38.cp312-abi3.cp312-win_amd64.whl", target("win-64", "3.10.0"), "abi3"),
-        ("x-1-cp312-cp312-win_amd64.whl", target("win-64", "3.9.0"), "cp312"),  # only one: the wheel decides
-        ("x-1-cp313-cp313.cp313t-win_amd64.whl", target("win-64", "3.13.0"), "cp313"),
-        ("x-1-cp313-cp313.cp313t-win_amd64.whl", target("win-64", "3.13.0", free_threaded=True), "cp313t"),
-        ("x-1-py3-none-any.whl", None, "none"),
+        ("cp311.cp312-cp311.cp312-win_amd64", "win-64", "3.12.4", ["cp312"]),
+        ("cp311.cp312-cp311.cp312-win_amd64", "win-64", "3.11.1", ["cp311"]),
+        ("cp311.cp312-cp311.cp312-win_amd64", "win-64", "3.9.0", []),
+        ("cp38.cp312-abi3.cp312-win_amd64", "win-64", "3.12.4", ["cp312"]),
+        ("cp38.cp312-abi3.cp312-win_amd64", "win-64", "3.10.0", ["abi3"]),
+        ("cp313-cp313.cp313t-win_amd64", "win-64", "3.13.0", ["cp313", "cp313t"]),
+        ("cp313-cp313.cp313t-win_amd64", "linux-64", "3.13.0", []),
+        ("py3.cp313-none.cp313t-any.win_amd64", "win-64", "3.13.0", ["none", "cp313t"]),
+        ("py3-none-any", "osx-64", "3.13.0", ["none"]),
     ],
 )
-def test_the_best_fit_is_chosen(filename: str, at: Target | None, expected: str) -> None:
-    assert choose_fit(filename, parse_wheel_filename(filename)[3], at).abi == expected
+def test_the_best_fits_serve_a_place(tag: str, subdir: str, python: str, expected: list[str]) -> None:
+    assert [fit.abi for fit in fits_at(fits(parse_tag(tag)), subdir, python)] == expected
 
 
 @pytest.mark.parametrize(
-    ("filename", "at", "says"),
+    ("tag", "says"),
     [
-        ("x-1-cp39-abi3-musllinux_1_2_x86_64.whl", target(), "musl"),
-        ("x-1-cp312-cp312-win_amd64.whl", target(), "runs on win-64, not on linux-64"),
-        ("x-1-cp312-cp312-win_amd64.whl", None, "on one platform only"),
-        ("x-1-cp313-cp313-ios_13_0_arm64_iphoneos.whl", target(), "platform that conda does not have"),
-        ("x-1-py2-none-any.whl", target(), "not for CPython 3"),
-        ("x-1-cp311.cp312-cp311.cp312-win_amd64.whl", target("win-64", "3.9.0"), "supports several pythons"),
-        ("x-1-cp311.cp312-cp311.cp312-win_amd64.whl", target("win-64", None), "supports several pythons"),
+        ("cp39-abi3-musllinux_1_2_x86_64", "musl"),
+        ("cp313-cp313-ios_13_0_arm64_iphoneos", "platform that conda does not have"),
+        ("py2-none-any", "not for CPython 3"),
     ],
 )
-def test_a_wheel_that_does_not_fit_is_refused_with_the_reason(filename: str, at: Target | None, says: str) -> None:
-    with pytest.raises(UnsafeInputError, match=says) as caught:
-        choose_fit(filename, parse_wheel_filename(filename)[3], at)
-    assert (caught.value.id, caught.value.exit_code) == ("wheel-tag", 3)
-
-
-@pytest.mark.parametrize(
-    ("tag", "subdirs"),
-    [
-        ("py3-none-any", ["linux-64"]),
-        ("cp312-cp312-manylinux_2_28_x86_64", ["linux-64"]),
-        ("cp312-cp312-macosx_10_13_universal2", ["osx-64", "osx-arm64"]),
-        ("cp39-abi3-musllinux_1_2_x86_64", ["linux-64"]),
-    ],
-)
-def test_targets_of(tag: str, subdirs: list[str]) -> None:
-    assert [found.subdir for found in targets_of(parse_tag(tag), target())] == subdirs
-
-
-@pytest.mark.parametrize(
-    ("tag", "running", "meant"),
-    [
-        ("cp311.cp312-cp311.cp312-manylinux_2_17_x86_64", "3.13.0", "3.12.0"),  # neither: the newest
-        ("cp311.cp312-cp311.cp312-manylinux_2_17_x86_64", "3.10.2", "3.12.0"),
-        ("cp311.cp312-cp311.cp312-manylinux_2_17_x86_64", "3.11.7", "3.11.7"),  # its own
-        ("cp311-cp311-manylinux_2_17_x86_64", "3.13.0", "3.13.0"),  # one alone is meant anyway
-        ("py3-none-any", "3.13.0", "3.13.0"),
-    ],
-)
-def test_a_wheel_of_several_pythons_is_meant_for_one_of_them(tag: str, running: str, meant: str) -> None:
-    """MUST: what a wheel becomes does not depend on the python that converts it being one of its own."""
-    default = Target(subdir="linux-64", python=Python(version=running))
-    tags = parse_tag(tag)
-    [found] = targets_of(tags, default)
-    assert found.python == Python(version=meant)
-    choose_fit(f"demo-1.0-{tag}.whl", tags, found)
+def test_a_wheel_that_fits_nowhere_is_refused_with_the_reason(tag: str, says: str) -> None:
+    assert fits(parse_tag(tag)) == ()
+    error = misfit("x-1.whl", parse_tag(tag))
+    assert says in error.message
+    assert (error.id, error.exit_code) == ("wheel-tag", 3)
 
 
 interpreters = st.sampled_from(["py3", "py37", "py2", "cp39", "cp312", "cp313", "pp310", "cp3"])
