@@ -94,6 +94,9 @@ class IndexFile:
 class Resolved:
     """One package of a solution. `requested`: texts of the user's requirements it meets; `extras`: extras requested of
     it; `evidence`: why this candidate was chosen.
+
+    :param unstated: fields of the record that its source (a lock, a snapshot) does not state. They are read from the
+        archive, which a hash identifies.
     """
 
     record: Record
@@ -101,6 +104,7 @@ class Resolved:
     required_by: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     evidence: str = ""
+    unstated: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META, NO_CHANNEL
 from bridge.prefix.history import requested_specs
+from bridge.prefix.revisions import identity_of, parse_revisions, state_after
 from bridge.requirements.algebra import marker_holds
 from bridge.sdists.location import pinned, source_of
 from bridge.secrets import masked, public
@@ -42,7 +43,9 @@ __all__ = [
     "record_bytes",
     "record_file",
     "record_hash",
+    "snapshot_record",
     "wheel_package",
+    "with_unrecorded",
 ]
 
 INSTALLER = b"bridge\n"
@@ -50,6 +53,7 @@ INSTALLER = b"bridge\n"
 _PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "directory"}
 WHEEL_TYPE = "virtual_python_wheel"  # of conda's PackageType
 HARD_LINK = 1  # of conda's LinkType
+PYPI = "pypi"  # conda's subdir and channel for packages of pip
 _URL_KEYS = frozenset({"url", "channel", "requested_spec", "requested_specs"})
 _SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
 
@@ -147,6 +151,22 @@ def conda_package(record: Record, requested: Sequence[str] = ()) -> dict[str, ob
         "url": public(record.url),
         "channel": public(record.origin or record.url.rsplit("/", 2)[0]),
         **_requests(record, requested),
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def snapshot_record(record: Record, requested: Sequence[str] = ()) -> dict[str, object]:
+    """Return what conda-meta states of a package without its paths, for a snapshot (`bridge.prefix.revisions`)."""
+    shown = tuple(map(masked, requested))
+    if record.ecosystem == "conda":
+        return conda_package(record, shown)
+    document = {
+        **_package(record),
+        **wheel_package(record, shown),
+        "sha256": record.sha256,
+        "md5": record.md5,
+        "size": record.size,
+        "timestamp": record.timestamp,
     }
     return {key: value for key, value in document.items() if value is not None}
 
@@ -324,8 +344,28 @@ def history(
         lines.append(f"# remove specs: {sorted(unwanted)!r}")
     if wanted:
         lines.append(f"# update specs: {sorted(wanted)!r}")
-    start = previous if not previous or previous.endswith(b"\n") else previous + b"\n"
-    return start + ("\n".join(lines) + "\n").encode("utf-8")
+    return _ended(previous) + ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def with_unrecorded(previous: bytes, installed: Iterable[Installed], *, when: str) -> bytes:
+    """Append a revision for changes that the history does not have: other clients than conda write none.
+
+    conda does the same before its own revision (`History.update`). Packages of pip, for which conda has other rules,
+    do not count.
+    """
+    is_foreign = f"/{PYPI}::"
+    before = state_after(parse_revisions(previous.decode("utf-8", "replace")))
+    known = {identity_of(text): text for text in before if is_foreign not in text}
+    there = {each.record.identity: each.record for each in installed if each.record.subdir != PYPI}
+    removed = sorted(f"-{text}" for identity, text in known.items() if identity not in there)
+    added = sorted(f"+{_distribution(record)}" for identity, record in there.items() if identity not in known)
+    if not (added or removed):
+        return previous
+    return _ended(previous) + "\n".join((f"==> {when} <==", *removed, *added, "")).encode("utf-8")
+
+
+def _ended(previous: bytes) -> bytes:
+    return previous if not previous or previous.endswith(b"\n") else previous + b"\n"
 
 
 def _history_spec(record: Record, text: str) -> str:
@@ -341,7 +381,7 @@ def _distributions(previous: bytes) -> dict[str, str]:
 
 
 def _distribution(record: Record) -> str:
-    if record.ecosystem == "wheel" and record.subdir != "pypi":  # conda assigns pip's packages a channel of its own.
+    if record.ecosystem == "wheel" and record.subdir != PYPI:  # conda assigns pip's packages a channel of its own.
         return f"{NO_CHANNEL}/{record.subdir}::{record.identity}"
     channel = public(record.origin or record.url.rpartition("/")[0])
     channel = channel.rstrip("/").removesuffix(f"/{record.subdir}")

@@ -26,7 +26,7 @@ from converters.names import projects_of_purls
 from converters.purls import origin_of_wheel
 from converters.record import Record, conda_record
 
-__all__ = ["MisnamedError", "parse"]
+__all__ = ["MisnamedError", "parse", "record_of", "requested_of"]
 
 _KINDS: Mapping[str, PathKind] = {"softlink": "symlink", "directory": "directory"}
 _LISTS = ("depends", "constrains", "files", "paths_data")
@@ -55,7 +55,7 @@ def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
     document = json.loads(data.decode("utf-8"))
     if not isinstance(document, dict):
         raise ValueError("it is not a JSON object")
-    record = _record(document)
+    record = record_of(document)
     if path not in {f"{META}/{record.identity}.json", _named_after_wheel(document)}:
         raise MisnamedError(record.identity)
     if "files" not in document and "paths_data" not in document:
@@ -67,7 +67,7 @@ def parse(data: bytes, path: str) -> tuple[Installed, tuple[Defect, ...]]:
     if document.get(SITE_PACKAGES) and record.python_site_packages_path is None:
         details.append(f"its {SITE_PACKAGES} is no place in the environment: {document[SITE_PACKAGES]!r}")
     defects = tuple(Defect(id="broken-record", path=path, detail=detail) for detail in details)
-    return Installed(record=record, meta_path=path, entries=entries, requested=_requested(document)), defects
+    return Installed(record=record, meta_path=path, entries=entries, requested=requested_of(document)), defects
 
 
 def _named_after_wheel(document: Mapping[str, object]) -> str | None:
@@ -76,7 +76,7 @@ def _named_after_wheel(document: Mapping[str, object]) -> str | None:
     return f"{META}/{name.removesuffix('.whl')}.json" if isinstance(name, str) and name.endswith(".whl") else None
 
 
-def _record(document: Mapping[str, object]) -> Record:
+def record_of(document: Mapping[str, object]) -> Record:
     """The record as `conda_record` reads it, with what only installed records have. Raises `ValueError`."""
     timestamp = document.get("timestamp")
     if isinstance(timestamp, float) and abs(timestamp) < 1 << 63:  # Old condas wrote seconds with a fraction.
@@ -147,7 +147,7 @@ def _wheel(record: Record) -> Record:
     )
 
 
-def _requested(document: Mapping[str, object]) -> tuple[str, ...]:
+def requested_of(document: Mapping[str, object]) -> tuple[str, ...]:
     single = document.get("requested_spec")
     specs = _texts(document, "requested_specs") or ((single,) if isinstance(single, str) else ())
     # Older condas write the text "None" for packages that were not requested.

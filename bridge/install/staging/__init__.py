@@ -32,6 +32,7 @@ from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.renewal import renew_records
 from bridge.install.staging.replacement import KeptAside, replace_paths
+from bridge.install.staging.snapshots import expired_snapshots, stage_snapshots
 from bridge.install.staging.variables import stage_variables
 from bridge.install.staging.wheels import Placement, place_wheel, record_wheel
 from bridge.model import Entry, PathChange, Resolved
@@ -114,9 +115,11 @@ def _stage(
     staged_paths = {path: (fingerprint, labels[identity]) for path, (fingerprint, identity) in staged.items()}
     staged_paths |= renewed
     unowned = stage_history(inputs, staging) | stage_variables(inputs, staging)
+    unowned |= (snapshots := stage_snapshots(inputs, staging, unowned))
     staged_paths |= {path: (fingerprint, "") for path, fingerprint in unowned.items()}
     replacement = replace_paths(inputs.state, inputs.plan, staged_paths, staging, inputs.judgement)
-    return StagedPlan(changes=replacement.changes, kept_aside=replacement.kept_aside, problem=compiled.problem)
+    changes = (*replacement.changes, *expired_snapshots(inputs.state.prefix, snapshots))
+    return StagedPlan(changes=changes, kept_aside=replacement.kept_aside, problem=compiled.problem)
 
 
 def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:

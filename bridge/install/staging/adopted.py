@@ -14,6 +14,7 @@ from bridge.install.staging.inputs import StageInputs
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.renewal import renew_records
 from bridge.install.staging.replacement import replace_paths
+from bridge.install.staging.snapshots import stage_snapshots
 from bridge.model import Distribution, Entry, Fingerprint, Resolved
 from bridge.prefix.claims import incoming, is_bytecode
 
@@ -32,7 +33,9 @@ def stage_adopted(inputs: StageInputs, staging: Path, distributions: Mapping[str
         for entry in _record(inputs, staging, resolved, distributions[resolved.record.identity]):
             staged[entry.path] = entry.fingerprint, resolved.record.label
     staged |= renew_records(inputs, staging)
-    staged |= {path: (fingerprint, "") for path, fingerprint in stage_history(inputs, staging).items()}
+    unowned = stage_history(inputs, staging)
+    unowned |= stage_snapshots(inputs, staging, unowned)
+    staged |= {path: (fingerprint, "") for path, fingerprint in unowned.items()}
     replacement = replace_paths(inputs.state, inputs.plan, staged, staging, inputs.judgement)
     return StagedPlan(changes=replacement.changes, kept_aside=replacement.kept_aside)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bridge import fs
 from bridge.faults import faults
-from bridge.install.provenance import history
+from bridge.install.provenance import history, with_unrecorded
 from bridge.install.staging.inputs import StageInputs
 from bridge.model import Fingerprint, Reinstall, Remove
 from bridge.paths import META
@@ -30,6 +30,7 @@ def stage_history(inputs: StageInputs, staging: Path) -> dict[str, Fingerprint]:
     path = inputs.state.prefix / _HISTORY
     with faults(path):
         old = fs.read_content(path) if path.is_file() else b""
+    old = with_unrecorded(old, inputs.state.installed, when=inputs.when)
     gone = {each.meta_path for each in leaving(plan)}
     after = [each.record for each in inputs.state.installed if each.meta_path not in gone]
     after += [each.record for each in incoming(plan)]
