@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANGES", "COMMANDS", "begin", "cli", "declared", "document_of", "show_applied"]
 
-CHANGES = frozenset({"adopt", "create", "install", "remove", "update"})
+CHANGES = frozenset({"adopt", "create", "install", "remove", "rollback", "update"})
 """The commands whose JSON document is that of a change (`schemas/change.json`)."""
 
 COMMANDS = {
@@ -28,12 +28,14 @@ COMMANDS = {
     "create": "changing",
     "deactivate": "entering",
     "env": "environments",
+    "history": "restoring",
     "install": "changing",
     "list": "reading",
     "owner": "reading",
     "recover": "changing",
     "remove": "changing",
     "resolve": "solving",
+    "rollback": "restoring",
     "run": "entering",
     "schema": "reading",
     "shell": "entering",

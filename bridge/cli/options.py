@@ -12,7 +12,18 @@ import click
 from bridge.errors import UsageError
 from converters.compression import BEST_LEVEL, HIGHEST_LEVEL
 
-__all__ = ["Words", "changing", "level_of", "lock", "output", "prefix", "requirements", "sources", "wheel_sources"]
+__all__ = [
+    "Words",
+    "archives",
+    "changing",
+    "level_of",
+    "lock",
+    "output",
+    "prefix",
+    "requirements",
+    "sources",
+    "wheel_sources",
+]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -111,6 +122,14 @@ def changing(command: Command) -> Command:
         click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def archives(command: Command) -> Command:
+    """Where archives may be beside the places that a lock or a snapshot names."""
+    return click.option(
+        "--from", "from", multiple=True, metavar="DIR", type=click.Path(), help="Take archives from DIR if it has them,"
+        " by name and hash."
+    )(command)  # fmt: skip
 
 
 def lock(command: Command) -> Command:

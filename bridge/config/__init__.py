@@ -59,7 +59,8 @@ class Settings:
     `project_indexes`: project → the only index that may serve it. `no_index`: files may not add an index either.
     `has_channels`: the user named channels; `override_channels`: files may not add any. `optional_channels`: those of
     `channels` that only a file names, beside the user's. `conda`: what is configured for conda only. `variables`: of
-    files, for the activated environment. `require_hashes` and `constraints` (files) come from pip's configuration.
+    files, for the activated environment. `from_directories`: folders of archives, searched before the network.
+    `require_hashes` and `constraints` (files) come from pip's configuration.
     """
 
     prefix: Path | None = None
@@ -78,6 +79,7 @@ class Settings:
     index_strategy: IndexStrategy = "first"
     no_index: bool = False
     find_links: tuple[str, ...] = ()
+    from_directories: tuple[str, ...] = ()
     name_map: str | None = None
     platform: str | None = None
     virtual_packages: tuple[tuple[str, str], ...] = ()
@@ -127,6 +129,7 @@ OPTIONS = frozenset(
     {
         "prefix", "name", "channel", "override_channels", "channel_priority", "index_url", "extra_index_url", "index",
         "index_strategy", "find_links", "no_index", "name_map", "platform", "virtual_package",
+        "from",
         "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "patience", "adopt", "set_aside",
         "allow_clobber", "compile", "build_network",
         "allow_link_scripts", "allow_external_symlinks", "refuse_startup_code", "override_frozen",

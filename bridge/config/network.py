@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, TypedDict, cast, get_args
 
@@ -20,6 +21,7 @@ _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 class _Network(TypedDict):
     offline: bool
+    from_directories: tuple[str, ...]
     ca_bundle: str | None
     client_cert: str | None
     proxy: str | None
@@ -36,6 +38,7 @@ def load_network(ask: Lookup, pip: PipConfiguration, conda: CondaConfiguration, 
     timeout = pip.number("timeout", "default-timeout", default=conda.timeout or 15.0)
     return _Network(
         offline=ask.flag("offline") or conda.offline,
+        from_directories=tuple(map(os.path.abspath, ask.strings("from"))),
         ca_bundle=ask.string("ca_bundle") or pip.value("cert") or _first(environ, _CA_VARIABLES) or bundle,
         client_cert=ask.string("client_cert") or pip.value("client-cert") or conda.client_cert,
         proxy=ask.string("proxy") or pip.value("proxy"),

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,9 +38,13 @@ class ArtifactStore:
 
     :param network: `None` when offline.
     :param root: the cache that contains `directory`; no symlink below it is followed.
+    :param folders: of archives, in any subfolders, that are used in place if name and hash are right.
     """
 
-    def __init__(self, directory: Path, network: Network | None, *, root: Path | None = None) -> None:
+    def __init__(
+        self, directory: Path, network: Network | None, *, root: Path | None = None, folders: Sequence[Path] = ()
+    ) -> None:
+        self._folders = folders
         self._directory = directory
         self._root = root or directory
         self._network = network
@@ -53,11 +57,22 @@ class ArtifactStore:
         return self._directory / "sha256" / sha256[:2] / sha256 / name
 
     def find(self, sha256: str, name: str) -> Path | None:
-        """The artifact of that hash, if the cache has it intact."""
+        """The artifact of that hash, if the cache or one of the folders has it intact."""
         for path in (self.path(sha256, name), self._by_url.get((sha256, name))):
             if path is not None and self._hash(path, root=self._root) == sha256:
                 return path
-        return None
+        return next((path for path in self._in_folders.get(name, ()) if self._hash(path) == sha256), None)
+
+    @cached_property
+    def _in_folders(self) -> Mapping[str, Sequence[Path]]:
+        """The files of the folders by name. Raises `FaultError`."""
+        found: dict[str, list[Path]] = {}
+        for folder in self._folders:
+            with faults(folder):
+                for path in sorted(folder.rglob("*")):
+                    if path.is_file():
+                        found.setdefault(path.name, []).append(path)
+        return found
 
     def local(self, path: Path, url: str, *, sha256: str | None, size: int | None, name: str) -> Path:
         """Verify a local artifact, which is used in place. Raises `IntegrityError`, `NetworkError` (`file-missing`)."""

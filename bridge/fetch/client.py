@@ -68,7 +68,10 @@ class Client(Pool):
         self._opening = threading.Lock()
         self._opened: HttpSession | None = None
         self._artifacts = ArtifactStore(
-            settings.cache_dir / "artifacts", None if settings.offline else self, root=settings.cache_dir
+            settings.cache_dir / "artifacts",
+            None if settings.offline else self,
+            root=settings.cache_dir,
+            folders=[Path(path) for path in settings.from_directories],
         )
 
     def close(self) -> None:
@@ -146,7 +149,9 @@ class Client(Pool):
         check_file_name(name)
         path = self._local(url)
         if path is not None:
-            return self._artifacts.local(path, url, sha256=sha256, size=size, name=name)
+            # A folder that is gone may be in the cache, or in another place.
+            found = self.cached(sha256, name) if not path.exists() else None
+            return found or self._artifacts.local(path, url, sha256=sha256, size=size, name=name)
         url = self._learn(url)
         if sha256 is None:
             return self._artifacts.by_url(url, size=size, name=name, progress=on_progress)

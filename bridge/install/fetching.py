@@ -24,25 +24,26 @@ from bridge.cache.conda_manifests import CondaManifests
 from bridge.cache.wheels import WheelStore
 from bridge.channels._rattler import current_subdir
 from bridge.channels.sources import same_package
-from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError, NetworkError
+from bridge.errors import BridgeError, IntegrityError, InterruptedPrefixError, NetworkError, UsageError
 from bridge.fetch.urls import file_name, local_path
 from bridge.install.link_scripts import Traces, run_scripts, scripts_of
 from bridge.install.manifest import Manifest, predict, site_packages_after
 from bridge.install.namespaces import yield_namespaces
 from bridge.install.notices import notices, refuse_startup_code
 from bridge.install.ownership import judge
+from bridge.install.plan import with_extras
 from bridge.install.sources import Sources, command_line
 from bridge.install.staging import StageInputs, Unpacking
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.prefix.claims import incoming
-from bridge.requirements.algebra import marker_holds, python_specifier
+from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
 from bridge.requirements.metadata import requirements_of
 from bridge.resolve.ports import RunPort
 from bridge.sdists.compatibility import check_runs
 from bridge.sdists.location import source_of
 from bridge.transaction.commit import Transaction
 from bridge.transaction.journal import now
-from converters.record import Record
+from converters.record import Record, conda_record
 from converters.target import Target
 from converters.translate import translate
 from converters.wheel import CoreMetadata, WheelInfo
@@ -124,8 +125,9 @@ def fetch(plan: Plan, sources: Sources, unpacking: Unpacking | None = None) -> F
         else replace(step, new=replace(step.new, record=records[step.new.record.identity]))
         for step in plan.operations
     )
+    fetched = replace(plan, operations=operations)
     return FetchedPlan(
-        plan=replace(plan, operations=operations),
+        plan=with_extras(fetched) if any(each.unstated for each in packages) else fetched,
         archives={records[each.record.identity].identity: path for each, path in zip(large, brought, strict=True)},
         manifests={each.record.identity: each.manifest for each in checked},
         unpacked={each.record.identity: each.unpacked for each in checked if each.unpacked is not None},
@@ -171,6 +173,9 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
             allow_external_symlinks=sources.session.settings.allow_external_symlinks,
         )
         same_package(record, manifest.index)
+        if resolved.unstated:
+            own = conda_record(manifest.index, subdir=record.subdir)
+            record = replace(record, **{field: getattr(own, field) for field in resolved.unstated})
         return _Checked(record=record, manifest=manifest)
     is_sdist = is_source or not record.filename.endswith(".whl")
     filename = archive.name if is_sdist else record.filename
@@ -179,10 +184,25 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
         check_runs(archive, plan.target, record.filename)
     info = WheelInfo.of_record(record, wheel.metadata, filename)
     fetched = replace(translate(info, plan.target, sources.names), name=record.name)
+    if resolved.unstated:
+        record = replace(record, **{field: getattr(fetched, field) for field in resolved.unstated})
+        _check_python(record, plan.target)
     _same_metadata(record, fetched, plan.target, is_sdist=is_sdist)
     if is_source:
         fetched = replace(fetched, revision=sources.session.index.revision(IndexFile.of_record(record)))
     return _Checked(record=fetched if is_sdist else record, manifest=wheel, unpacked=unpacked)
+
+
+def _check_python(record: Record, target: Target) -> None:
+    """Raise `UsageError` (`lock-python`) if a wheel of which only the archive states it needs another python."""
+    specifier = python_specifier(record.requires_python or "")
+    if specifier is None or target.python is None or specifier_accepts(specifier, target.python.version):
+        return
+    raise UsageError(
+        "lock-python",
+        f"{record.filename} needs python {record.requires_python}, and the environment has {target.python.version}",
+        hint="choose a python that the lock was made for, or make the lock again",
+    )
 
 
 def _checked_wheel(

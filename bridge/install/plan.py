@@ -31,7 +31,7 @@ from bridge.sdists.location import source_of
 from converters.record import Record
 from converters.target import Python, Target
 
-__all__ = ["diff", "matching", "removal", "unaccounted", "with_unmanaged"]
+__all__ = ["diff", "is_same", "matching", "removal", "unaccounted", "with_extras", "with_unmanaged"]
 
 
 _SHOWN = 10  # names in one message
@@ -57,7 +57,7 @@ def diff(state: PrefixState, resolution: Resolution, prefix: Path, *, again: Col
             operations.append(Install(new=package))
             continue
         del left[old.meta_path]
-        if not _is_same(old.record, package.record):
+        if not is_same(old.record, package.record):
             operations.append(Change(old=old, new=package))
         elif (
             (moved and _is_of_python(package.record))
@@ -155,6 +155,29 @@ def with_unmanaged(state: PrefixState) -> PrefixState:
     return replace(state, installed=(*state.installed, *added))
 
 
+def with_extras(plan: Plan) -> Plan:
+    """Return the plan with the extras that its packages ask of each other, which a lock does not state."""
+    coming = {
+        step.new.record.identity: Installed(
+            record=step.new.record, meta_path=step.new.record.identity, entries=(), requested=step.new.requested
+        )
+        for step in plan.operations
+        if not isinstance(step, Remove)
+    }
+    packages = (*plan.keep, *coming.values())
+    graph = _Graph(PrefixState(prefix=plan.prefix, installed=packages, python=plan.python), plan.target)
+    found = graph.reached(packages)
+
+    def completed(new: Resolved) -> Resolved:
+        asked = found.get(new.record.identity, set()) - {""}
+        return replace(new, extras=tuple(sorted({*new.extras, *asked})))
+
+    operations = (
+        step if isinstance(step, Remove) else replace(step, new=completed(step.new)) for step in plan.operations
+    )
+    return replace(plan, operations=tuple(operations))
+
+
 def _still_needed(name: str, users: Sequence[str]) -> NoSolutionError:
     shown, rest = ", ".join(users[:_SHOWN]), len(users) - _SHOWN
     if rest > 0:
@@ -202,6 +225,10 @@ class _Graph:
 
     def closure(self, roots: Iterable[Installed]) -> set[str]:
         """Return the meta paths of `roots` and everything they need."""
+        return set(self.reached(roots))
+
+    def reached(self, roots: Iterable[Installed]) -> dict[str, set[str]]:
+        """Return for `roots` and everything they need: meta path → the extras that are asked of it, and `""`."""
         reached: dict[str, set[str]] = {}
         agenda = [(root, extra) for root in roots for extra in ("", *_extras(root.requested))]
         while agenda:
@@ -210,7 +237,7 @@ class _Graph:
             if extra not in seen:
                 seen.add(extra)
                 agenda += self._needs(installed, extra)
-        return set(reached)
+        return reached
 
     def direct(self, installed: Installed) -> list[Installed]:
         """Return the direct dependencies of a package, those of its requested extras included."""
@@ -262,7 +289,8 @@ def _predecessor(record: Record, among: Iterable[Installed]) -> Installed | None
     return by_project
 
 
-def _is_same(old: Record, new: Record) -> bool:
+def is_same(old: Record, new: Record) -> bool:
+    """Return whether two records are of the same package, by the hash of their archive where both have it."""
     if (old.ecosystem, old.name, old.version) != (new.ecosystem, new.name, new.version):
         return False
     if old.revision is not None or new.revision is not None:

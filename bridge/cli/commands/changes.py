@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bridge.audit.finding import Report
     from bridge.install.repair import Repair
 
-__all__ = ["adopt", "create", "install", "recover", "remove", "repair", "update"]
+__all__ = ["adopt", "check_changeable", "create", "install", "recover", "remove", "repair", "update"]
 
 _Planned = Callable[[], tuple[PrefixState, Plan, Sources]]
 
@@ -68,7 +68,7 @@ def create(path: Path, request: Request, session: Session, *, is_dry_run: bool =
 
 def install(path: Path, request: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """Add requirements. Installed packages keep their versions where possible; unrequested packages stay installed."""
-    _check_changeable(path, session)
+    check_changeable(path, session)
     return _solved(path, request.named(session), session, lambda state: (), is_dry_run=is_dry_run)  # noqa: ARG005 - updates nothing
 
 
@@ -102,7 +102,7 @@ def adopt(path: Path, names: Sequence[str], session: Session, *, is_dry_run: boo
     """Write records for what pip installed."""
     from bridge.install.adopt import adopt as adopt_present
 
-    _check_changeable(path, session)
+    check_changeable(path, session)
     return adopt_present(path, names, session, lambda state: _sources(session, state), is_dry_run=is_dry_run)
 
 
@@ -120,7 +120,7 @@ def repair(
     """
     from bridge.install.repair import plan_repair
 
-    _check_changeable(path, session)
+    check_changeable(path, session)
     repairs: list[Repair] = []
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
@@ -166,7 +166,7 @@ def _solved(
 
 
 def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -> AppliedPlan:
-    _check_changeable(path, session)
+    check_changeable(path, session)
     if is_dry_run:
         return AppliedPlan(plan=planned()[1])
     changed = change_prefix(path, planned, session)
@@ -175,7 +175,7 @@ def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -
     return changed
 
 
-def _check_changeable(path: Path, session: Session) -> None:
+def check_changeable(path: Path, session: Session) -> None:
     """Raise `UsageError` (`not-an-environment`) or `OwnershipError` (`frozen-environment`, CEP 22); dry runs too."""
     prefix.check(path)
     if not session.settings.override_frozen:

@@ -289,6 +289,8 @@ def test_a_conda_package_is_linked_with_the_final_prefix(environment: Environmen
     assert {change.path for change in staged.changes} == {
         "bin/thing",
         "bin/thing-script",
+        "conda-meta/.bridge/history/000000.json.gz",
+        "conda-meta/.bridge/history/000001.json.gz",
         "conda-meta/history",
         "conda-meta/thing-2.0-0.json",
         "etc/thing.conf",
@@ -487,6 +489,7 @@ def test_the_history_says_what_changed(environment: Environment, tmp_path: Path)
     text = (environment.root / "conda-meta/history").read_text()
     assert text.startswith("==> 2020-01-01 00:00:00 <==\n# cmd: conda create\n==> 2026-11-22 10:00:00 <==\n")
     assert re.findall(r"^[+-].*::(.*)$", text, re.MULTILINE) == [
+        f"python-{VERSION}-0",  # no history had it
         "full-tool-1.0-py3_none_any_0",
         "thing-2.0-0",
         "thing-2.0-0",

@@ -1,0 +1,190 @@
+"""The commands that make an environment exactly what something names: a snapshot, a lock, another environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bridge import fs, prefix
+from bridge.cli.commands.changes import check_changeable
+from bridge.cli.session import Session
+from bridge.cli.texts import few
+from bridge.errors import UsageError
+from bridge.faults import faults
+from bridge.install.applied import AppliedPlan
+from bridge.install.apply import change_prefix
+from bridge.install.exact.planning import OF_WHEEL, check_fit, plan_exact, python_of
+from bridge.install.sources import Sources
+from bridge.model import Installed, Plan, PrefixState, Resolved
+from bridge.prefix.claims import leaving
+from bridge.prefix.revisions import (
+    HISTORY,
+    Revision,
+    identity_of,
+    parse_revisions,
+    read_snapshot,
+    snapshot_path,
+    state_after,
+)
+from converters.target import Target
+
+__all__ = ["COLUMNS", "History", "history", "read_history", "rollback"]
+
+COLUMNS = ("revision", "date", "command", "packages")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The revisions of a prefix, and the numbers of those that have a snapshot."""
+
+    prefix: Path
+    revisions: tuple[Revision, ...]
+    restorable: frozenset[int]
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `bridge history`."""
+        return {"prefix": str(self.prefix), "revisions": [self._revision(each) for each in self.revisions]}
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table of `bridge history`."""
+        rows: list[tuple[str, ...]] = []
+        for each in self.revisions:
+            changed = [f"+{identity_of(text)}" for text in each.added]
+            changed += [f"-{identity_of(text)}" for text in each.removed]
+            number = str(each.number) + ("" if each.number in self.restorable else " (no snapshot)")
+            rows.append((number, each.date, each.command or "(another tool)", few(changed)))
+        return rows
+
+    def _revision(self, revision: Revision) -> dict[str, object]:
+        return {
+            "revision": revision.number,
+            "date": revision.date,
+            "command": revision.command,
+            "added": list(revision.added),
+            "removed": list(revision.removed),
+            "restorable": revision.number in self.restorable,
+        }
+
+
+def history(path: Path) -> History:
+    """Read the revisions of a prefix. Raises `UsageError` (`not-an-environment`)."""
+    prefix.check(path)
+    return read_history(path)
+
+
+def read_history(path: Path) -> History:
+    """Read the revisions of a directory that may be a prefix."""
+    with faults(path):
+        text = fs.read_content(path / HISTORY) if (path / HISTORY).is_file() else b""
+    revisions = parse_revisions(text.decode("utf-8", "replace"))
+    there = frozenset(each.number for each in revisions if (path / snapshot_path(each.number)).is_file())
+    return History(prefix=path, revisions=revisions, restorable=there)
+
+
+def rollback(path: Path, number: int | None, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
+    """Restore the packages of a revision; without a number, of the state before the last change.
+
+    Raises `UsageError` (`no-revision`: there is no such revision, or no snapshot of it), `NetworkError`
+    (`not-available`) before anything is written.
+    """
+
+    def wanted(state: PrefixState) -> tuple[str, tuple[Resolved, ...]]:
+        known = read_history(path)
+        chosen = number if number is not None else _before_last(known, state)
+        packages = _snapshot(known, chosen)
+        return f"revision {chosen}", tuple(
+            Resolved(
+                record=each.record,
+                requested=each.requested,
+                unstated=OF_WHEEL if each.record.ecosystem == "wheel" else frozenset(),
+            )
+            for each in packages
+        )
+
+    return _restore(path, wanted, session, is_dry_run=is_dry_run)
+
+
+def _before_last(known: History, state: PrefixState) -> int:
+    """Return the revision before the last change, which may be one that the history does not have."""
+    there = {each.record.identity for each in state.installed}
+    recorded = {identity_of(text) for text in state_after(known.revisions)}
+    last = len(known.revisions) - 1
+    if there != recorded and last in known.restorable:
+        return last
+    return last - 1
+
+
+def _snapshot(known: History, number: int) -> tuple[Installed, ...]:
+    path = known.prefix / snapshot_path(number)
+    if not 0 <= number < len(known.revisions):
+        last = len(known.revisions) - 1
+        problem = f"{known.prefix} has no revision {number}"
+        hint = f"it has the revisions 0 to {last}" if last >= 0 else "its history is empty"
+        raise UsageError("no-revision", problem, hint=f"{hint}; see: bridge history -p {known.prefix}")
+    if number not in known.restorable:
+        can = ", ".join(str(each) for each in sorted(known.restorable)) or "none"
+        raise UsageError(
+            "no-revision",
+            f"bridge has no snapshot of revision {number}: another tool made it, or it was removed as too old",
+            context=(f"revisions with a snapshot: {can}",),
+            hint=f"choose one of these, or let conda try: conda install -p {known.prefix} --revision {number}",
+        )
+    with faults(path):
+        data = fs.read_content(path)
+    return read_snapshot(data, str(path))[1]
+
+
+_Wanted = Callable[[PrefixState], tuple[str, tuple[Resolved, ...]]]
+
+
+def _restore(path: Path, wanted: _Wanted, session: Session, *, is_dry_run: bool) -> AppliedPlan:
+    """Make the prefix what a snapshot states."""
+
+    def planned() -> tuple[PrefixState, Plan, Sources]:
+        state = prefix.require(path, is_brief=True)
+        source, packages = wanted(state)
+        sources = sources_of(session, path, packages, state)
+        target = with_python(session.target, packages, state)
+        check_fit(packages, target, source)
+        plan = plan_exact(state, packages, target, path)
+        return checked(state, plan, sources, is_dry_run=is_dry_run)
+
+    check_changeable(path, session)
+    return AppliedPlan(plan=planned()[1]) if is_dry_run else change_prefix(path, planned, session)
+
+
+def checked(state: PrefixState, plan: Plan, sources: Sources, *, is_dry_run: bool) -> tuple[PrefixState, Plan, Sources]:
+    """Return the inputs of a change, after checking that every archive can be had.
+
+    The state includes distributions of other installers that the plan removes.
+    """
+    removed = [old for old in leaving(plan) if old not in state.installed]
+    state = replace(state, installed=(*state.installed, *removed))
+    if plan.is_empty or is_dry_run:
+        return state, plan, sources
+    from bridge.install.exact.availability import available
+
+    return state, available(plan, sources), sources
+
+
+def sources_of(session: Session, path: Path, packages: Sequence[Resolved], state: PrefixState) -> Sources:
+    """Return the sources of an exact plan: the channels that its packages came from, and the names they provide."""
+    wanted = tuple(
+        Installed(record=each.record, meta_path="", entries=(), requested=each.requested) for each in packages
+    )
+    channels = session.channels(PrefixState(prefix=path, installed=wanted or state.installed))
+    return Sources(session=session, channels=channels, names=session.names(channels.urls, state))
+
+
+def with_python(target: Target, packages: Sequence[Resolved], state: PrefixState) -> Target:
+    """Return the target with the python of the packages, else that of the environment."""
+    python = python_of(each.record for each in packages) or state.python
+    return target if python is None else target.with_python(python)
+
+
+def is_new(path: Path) -> bool:
+    """Whether there is no environment yet."""
+    return not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir()))

@@ -1,0 +1,91 @@
+"""Check before the first write that every archive of a plan can be had."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bridge.errors import BridgeError, NetworkError, UnsafeInputError
+from bridge.install.fetching import fetch_archive
+from bridge.install.sources import Sources
+from bridge.model import IndexFile, Plan, Remove, Resolved
+from bridge.prefix.claims import incoming
+from bridge.secrets import masked
+from converters.record import Record
+
+__all__ = ["available"]
+
+_SHOWN = 20
+
+
+def available(plan: Plan, sources: Sources) -> Plan:
+    """Fetch every archive of the plan; one that is gone is taken from another place that has the same file, and told.
+
+    Raises `NetworkError` (`not-available`), which names every package that can no longer be had; else what fetching
+    raises.
+    """
+    elsewhere: dict[str, Record] = {}
+    missing: list[tuple[Record, BridgeError]] = []
+
+    def bring(resolved: Resolved) -> None:
+        record = resolved.record
+        try:
+            fetch_archive(record, sources)
+        except (NetworkError, UnsafeInputError) as error:
+            if isinstance(error, UnsafeInputError) and error.id != "hash-missing":
+                raise
+            other = _elsewhere(record, sources)
+            if other is None:
+                missing.append((record, error))
+            else:
+                elsewhere[record.identity] = other
+
+    sources.session.client.map(bring, incoming(plan))
+    if missing:
+        raise _not_available(sorted(missing, key=lambda item: item[0].name))
+    for identity, other in sorted(elsewhere.items()):
+        message = f"{identity} is gone from where it came from; the same file is taken from {masked(other.url)}"
+        sources.session.warnings.append(message)
+    if not elsewhere:
+        return plan
+    operations = (
+        step
+        if isinstance(step, Remove) or step.new.record.identity not in elsewhere
+        else replace(step, new=replace(step.new, record=elsewhere[step.new.record.identity]))
+        for step in plan.operations
+    )
+    return replace(plan, operations=tuple(operations))
+
+
+def _elsewhere(record: Record, sources: Sources) -> Record | None:
+    """Return the same archive in a channel or an index of this run."""
+    if record.sha256 is None or sources.session.settings.offline:
+        return None
+    try:
+        if record.ecosystem == "conda":
+            others = sources.channels.records(record.name)
+            found = next((each for each in others if each.sha256 == record.sha256 and each.url != record.url), None)
+            if found is None:
+                return None
+            other = replace(record, url=found.url, origin=found.origin, filename=found.filename)
+        else:
+            files: tuple[IndexFile, ...] = sources.session.index.files(record.pypi_names[0])
+            file = next((each for each in files if each.sha256 == record.sha256 and each.url != record.url), None)
+            if file is None:
+                return None
+            other = replace(record, url=file.url, origin=file.origin, yanked=file.yanked)
+        fetch_archive(other, sources)
+    except BridgeError:
+        return None
+    return other
+
+
+def _not_available(missing: list[tuple[Record, BridgeError]]) -> NetworkError:
+    names = [f"{record.name} {record.version}" for record, _ in missing]
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return NetworkError(
+        "not-available",
+        f"{'a package' if len(names) == 1 else f'{len(names)} packages'} can no longer be had: {shown}",
+        context=[f"{each.filename or each.identity}: {masked(error.message)}" for each, error in missing[:_SHOWN]],
+        hint="give a folder that has them with --from DIR, or a channel or an index with -c or --find-links",
+        objects={"packages": names},
+    )

@@ -1,0 +1,167 @@
+"""Make packages to install of what a lock names. What the lock does not state is read from the archives later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from packaging.version import InvalidVersion, Version
+
+from bridge.errors import IntegrityError, UnsafeInputError, UsageError
+from bridge.index import Index
+from bridge.install.exact.planning import OF_WHEEL
+from bridge.model import Installed, Resolved
+from bridge.requirements.locked import Locked, LockedConda, LockedSource, LockedWheel
+from bridge.sdists.location import EDITABLE, source_of
+from bridge.secrets import masked
+from converters.names import NameMap
+from converters.record import Record
+from converters.target import Target
+from converters.translate import translate
+from converters.wheel import CoreMetadata, WheelInfo
+
+__all__ = ["resolved_of_lock"]
+
+_OF_PACKAGE = frozenset(
+    {
+        "noarch", "build_number", "constraints", "extra_requirements", "track_features", "timestamp", "license",
+        "python_site_packages_path", "purls", "others",
+    }
+)  # fmt: skip
+
+
+def resolved_of_lock(
+    packages: Iterable[Locked], target: Target, names: NameMap, index: Index, installed: Iterable[Installed] = ()
+) -> tuple[Resolved, ...]:
+    """Return the packages to install.
+
+    Source code in a folder is read, and built if only that tells its version.
+
+    :param target: with the python of the lock or the environment.
+    :param installed: what is installed; source code at the locked revision is not fetched again.
+
+    Raises `UnsafeInputError` (`hash-missing`; names that contradict each other), `UsageError` (`lock-invalid`),
+    `IntegrityError` (`source-differs`: a folder or repository is not what was locked).
+    """
+    sources = {each.record.url: each for each in installed if each.record.revision is not None}
+    found = []
+    for each in packages:
+        if isinstance(each, LockedConda):
+            found.append(_conda(each))
+        elif isinstance(each, LockedWheel):
+            found.append(_wheel(each, target, names))
+        elif each.kind in {"git", "directory"}:
+            found.append(_source(each, target, names, index, sources))
+        else:
+            found.append(_sdist(each, target, names))
+    return tuple(found)
+
+
+def _conda(locked: LockedConda) -> Resolved:
+    record = locked.record
+    if record.sha256 is None:
+        raise _hash_missing(record.filename or record.label)
+    unstated = frozenset() if locked.is_complete else _OF_PACKAGE
+    if not locked.is_complete and not record.requirements:
+        unstated |= {"requirements"}
+    return Resolved(record=record, requested=locked.requested, unstated=unstated)
+
+
+def _wheel(locked: LockedWheel, target: Target, names: NameMap) -> Resolved:
+    if not locked.sha256:
+        raise _hash_missing(locked.filename)
+    info = WheelInfo(
+        filename=locked.filename,
+        metadata=_metadata(locked, locked.version),
+        url=locked.url,
+        origin=locked.index,
+        sha256=locked.sha256,
+        size=locked.size,
+        upload_time=locked.upload_time,
+    )
+    record = replace(translate(info, target, names), md5=locked.md5)
+    requested = _requests(locked, direct=locked.url if locked.is_direct else "")
+    return Resolved(record=record, requested=requested, extras=locked.extras, unstated=OF_WHEEL)
+
+
+def _sdist(locked: LockedSource, target: Target, names: NameMap) -> Resolved:
+    """An archive of source code. The record is that of an sdist; the wheel built of it replaces it."""
+    if locked.sha256 is None:
+        raise _hash_missing(locked.filename or locked.url)
+    filename = locked.filename or locked.url.partition("#")[0].rpartition("/")[2]
+    info = WheelInfo(
+        filename=filename,
+        metadata=_metadata(locked, locked.version or "0"),
+        url=locked.url,
+        origin=locked.index,
+        sha256=locked.sha256,
+        size=locked.size,
+        upload_time=locked.upload_time,
+    )
+    unstated = OF_WHEEL if locked.version else OF_WHEEL | {"version"}
+    direct = locked.url if locked.kind == "archive" and not locked.index else ""
+    return Resolved(
+        record=translate(info, target, names),
+        requested=_requests(locked, direct=direct),
+        extras=locked.extras,
+        unstated=unstated,
+    )
+
+
+def _source(
+    locked: LockedSource, target: Target, names: NameMap, index: Index, installed: dict[str, Installed]
+) -> Resolved:
+    """A git commit or a folder, whose metadata is read now."""
+    url = locked.url
+    if locked.is_editable and EDITABLE not in url:
+        url += f"&{EDITABLE}" if "#" in url else f"#{EDITABLE}"
+    requested = _requests(locked)
+    old = next((each for each in installed.values() if _is_same_source(each.record, url, locked.revision)), None)
+    if old is not None:
+        return Resolved(record=old.record, requested=requested, extras=locked.extras, unstated=OF_WHEEL)
+    file = index.file_of_url(url, locked.name)
+    for what, stated, actual in (
+        ("version", locked.version, file.version),
+        ("revision", locked.revision, file.revision),
+    ):
+        if stated and actual and stated != actual:
+            raise IntegrityError(
+                "source-differs",
+                f"the source code of {locked.name} is not what was locked: its {what} is {actual}, not {stated}",
+                context=(masked(url),),
+                hint="lock it again, or restore the source code",
+            )
+    info = WheelInfo(
+        filename=file.filename, metadata=index.metadata(file), url=file.url, origin=file.origin, revision=file.revision
+    )
+    return Resolved(record=translate(info, target, names), requested=requested, extras=locked.extras)
+
+
+def _is_same_source(record: Record, url: str, revision: str | None) -> bool:
+    places = [source.place if (source := source_of(each)) is not None else None for each in (record.url, url)]
+    source = source_of(url)
+    locked = revision or (source.reference if source is not None and source.kind == "git" else None)
+    return locked is not None and record.revision == locked and places[0] == places[1]
+
+
+def _metadata(locked: LockedWheel | LockedSource, version: str) -> CoreMetadata:
+    try:
+        return CoreMetadata(name=locked.name, version=str(Version(version)))
+    except InvalidVersion as error:
+        raise UsageError(
+            "lock-invalid", f"the lock gives {locked.name} a version that PEP 440 does not know: {version!r}"
+        ) from error
+
+
+def _requests(locked: LockedWheel | LockedSource, *, direct: str = "") -> tuple[str, ...]:
+    if locked.requested or not direct:
+        return locked.requested
+    return (f"{locked.name} @ {masked(direct)}",)
+
+
+def _hash_missing(what: str) -> UnsafeInputError:
+    return UnsafeInputError(
+        "hash-missing",
+        f"the lock gives no sha256 for {masked(what)}, so what is fetched could not be verified",
+        hint="write the lock again with a tool that records sha256",
+    )
