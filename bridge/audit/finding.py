@@ -108,6 +108,7 @@ class Report:
     :param packages: source → number of packages.
     :param files: number of files and links in the prefix, without bridge's own.
     :param unowned: how many of them are unowned, even where that is no finding (a prefix without conda-meta).
+    :param accepted: findings that a person accepted, each with the reason; they count for nothing.
     """
 
     prefix: Path
@@ -115,6 +116,7 @@ class Report:
     files: int
     unowned: int
     findings: tuple[Finding, ...]
+    accepted: tuple[tuple[Finding, str], ...] = ()
 
     def count(self, level: Level) -> int:
         """The number of findings of exactly this level."""
@@ -153,4 +155,5 @@ class Report:
                 "findings": {level: self.count(level) for level in LEVELS},
             },
             "findings": [finding.to_json() for finding in self.findings],
+            "accepted": [{**finding.to_json(), "reason": reason} for finding, reason in self.accepted],
         }

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from bridge import prefix as prefixes
-from bridge.audit.checks import CHECKS
+from bridge.audit.checks import CHECKS, Check
 from bridge.audit.dependencies import importable, prefix_records
 from bridge.audit.finding import LEVELS, Finding, Report, Source
 from bridge.audit.look import caches, inspect, observe
@@ -25,6 +25,7 @@ from bridge.audit.look.tree import Tree, read_tree
 from bridge.audit.policy import is_same_version
 from bridge.audit.view import View, make_view
 from bridge.cache.cautions import CautionStore
+from bridge.errors import UsageError
 from bridge.model import IndexFile, PrefixState
 from bridge.paths import EMPTY_SHA256
 from bridge.prefix.claims import Claims, claims_of
@@ -86,6 +87,7 @@ class RunningAudit:
         cache: Path | None = None,
         watched: set[str] | None = None,
         index: YankedPort | None = None,
+        others: Sequence[Check] = (),
     ) -> Report:
         """Wait for the files and run the checks.
 
@@ -95,6 +97,7 @@ class RunningAudit:
         :param watched: receives the paths outside the prefix that the report depends on; emptied if caches were
             searched, because those change at any time.
         :param index: reports yanked versions; `None`: they are not checked.
+        :param others: checks of other distributions, which run after bridge's.
         """
         state = self.state
         identifier = pending(state.prefix)
@@ -122,7 +125,7 @@ class RunningAudit:
             if watched is not None:
                 watched.clear()
             view = make_view(records, observed, interrupted, replace(inspection, caches=evidence))
-        return judge(view)
+        return judge(view, others)
 
 
 @contextmanager
@@ -209,9 +212,18 @@ def _search_caches(view: View, roots: tuple[Path, ...]) -> CacheEvidence | None:
     return caches.search_caches(roots, wanted, changed) if (wanted or changed) and roots else None
 
 
-def judge(view: View) -> Report:
-    """Run every check on one view."""
+def judge(view: View, others: Sequence[Check] = ()) -> Report:
+    """Run every check on one view. Raises `UsageError` (`audit-plugin`): a check of `others` failed."""
     findings = [finding for check in CHECKS for finding in check.run(view)]
+    for check in others:
+        try:
+            findings += list(check.run(view))
+        except Exception as error:
+            raise UsageError(
+                "audit-plugin",
+                f"the check {check.id} of another distribution failed: {type(error).__name__}: {error}",
+                hint=f"leave out its distribution, or report it there; it is {check.run.__module__}",
+            ) from error
     packages: dict[Source, int] = {"conda": 0, "wheel": 0, "unmanaged": 0}
     for owner in view.claims.owners:
         packages[owner.source] += 1

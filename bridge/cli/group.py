@@ -22,7 +22,7 @@ CHANGES = frozenset({"adopt", "create", "install", "remove", "rollback", "update
 COMMANDS = {
     "activate": "entering",
     "adopt": "changing",
-    "audit": "reading",
+    "audit": "auditing",
     "cache": "reading",
     "convert": "conversion",
     "create": "changing",

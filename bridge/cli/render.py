@@ -7,15 +7,13 @@ foreign texts are escaped. rich is imported when it lays something out: a JSON d
 from __future__ import annotations
 
 import json
-import shlex
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bridge.audit.finding import LEVELS, grouped, is_fixable
+from bridge.cli.audit_text import report_lines
 from bridge.cli.progress import Bars
 from bridge.cli.streams import is_unicode
 from bridge.cli.texts import few, safe, short
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from bridge.audit.finding import Finding, Report
+    from bridge.audit.finding import Report
     from bridge.audit.queries import Ownership, PackageList, PackageRow, Reasons
     from bridge.cache.prune import Inspection
     from bridge.cli.commands.conversion import Conversion
@@ -39,11 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Renderer"]
 
-_LEVELS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow"}
 _NO_EDGE = 10_000  # columns
 _MAX_OWNERS = 12  # of a folder
-_MAX_SHOWN = 60  # findings in the terminal; --json has all
 
 
 class Renderer:
@@ -228,42 +224,10 @@ class Renderer:
         failed = len(found.failures)
         self.note(f"{len(found.done) - failed} of {len(found.done)} wheels in {found.seconds:.1f} s, {failed} failed")
 
-    def report(self, found: Report) -> None:
-        """The findings, worst first and grouped; level `info` only with `-v`."""
-        shown = [each for each in found.findings if self._verbose or each.level != "info"]
-        groups = grouped(shown)
-        for group in groups[:_MAX_SHOWN]:
-            self._findings(group)
-        if len(groups) > _MAX_SHOWN:
-            self._out.print(f"… and {len(groups) - _MAX_SHOWN} more groups; --json and --html FILE show all")
-        facts = Counter(each.id for each in found.findings if each.level == "info")
-        if facts and not self._verbose:
-            self._out.print(f"[cyan]info[/]: {', '.join(f'{count} {name}' for name, count in facts.items())} (-v)")
-        by_source = ", ".join(f"{count} {source}" for source, count in found.packages.items())
-        count = found.packages.get("unmanaged", 0)
-        # In a venv pip installed every package.
-        packages = f"{count} packages" if count == sum(found.packages.values()) else by_source
-        counts = [f"[{_LEVELS[level]}]{found.count(level)} {level}[/]" for level in LEVELS if found.count(level)]
-        verdict = ", ".join(counts) if counts else "[green]nothing found[/]"
-        self._out.print(f"{safe(str(found.prefix))}: {packages}; {found.files} files; {verdict}")
-        fixable = sum(is_fixable(each) for each in found.findings)
-        if fixable:
-            what = "it" if fixable == len(shown) == 1 else f"{fixable} of {len(found.findings)} findings"
-            self._out.print(f"`bridge audit -p {safe(shlex.quote(str(found.prefix)))} --fix` repairs {what}")
-
-    def _findings(self, group: Sequence[Finding]) -> None:
-        first = group[0]
-        whose = safe(first.owner or first.package or "")
-        count = f" ({len(group)} times)" if len(group) > 1 else ""
-        self._out.print(f"[{_LEVELS[first.level]}]{first.level}[/] [bold]{first.id}[/] {whose}{count}".rstrip())
-        paths = list(dict.fromkeys(finding.path for finding in group if finding.path))
-        if paths:
-            self._out.print(f"  {safe(few(paths, 2))}")
-        self._out.print(f"  {safe(first.evidence)}")
-        if first.by:
-            self._out.print(f"  [bold]by {safe(first.by)}[/]")
-        if first.repair:
-            self._out.print(f"  repair: {safe(shlex.join(first.repair))}")
+    def report(self, found: Report, *, is_filtered: bool = False) -> None:
+        """The findings, worst first; each with its evidence with `-v`, after a filter, and where there are few."""
+        for line in report_lines(found, is_detailed=self._verbose or is_filtered):
+            self._out.print(line)
 
     def inventory(self, found: PackageList) -> None:
         """The packages of a prefix with their origins."""

@@ -117,7 +117,7 @@ CLEAN = [
         lambda made: made.distribution(
             "pip", "25", rows=["pip/__pycache__,,", "pip-25.virtualenv,,"], extra=VIRTUALENV
         ),
-        (("unmanaged-distribution", "warning", f"{SITE}/pip-25.dist-info", "pip:pip-25", None),),
+        (("unmanaged-distribution", "info", f"{SITE}/pip-25.dist-info", "pip:pip-25", None),),
     ),
     Case(
         "a file without a hash is only looked for",
@@ -176,7 +176,7 @@ CLEAN = [
             lambda made: made.distribution("torch", "2.5", installer="pip"),
             lambda made: made.conda("a", "1", {}, depends=["pytorch >=2"]),
         ),
-        (("unmanaged-distribution", "warning", f"{SITE}/torch-2.5.dist-info", "pip:torch-2.5", None),),
+        (("unmanaged-distribution", "info", f"{SITE}/torch-2.5.dist-info", "pip:torch-2.5", None),),
     ),
 ]
 
@@ -254,7 +254,7 @@ FILES = [
             *(("missing-file", "error", f"{SITE}/numpy-1.26.4.dist-info/{name}", NUMPY, PIPS) for name in DIST_INFO),
             ("distribution-without-metadata", "error", f"{SITE}/numpy-1.26.4.dist-info/METADATA", NUMPY, None),
             ("duplicate-distribution", "error", f"{SITE}/numpy-2.1.3.dist-info", "pip:numpy-2.1.3", NUMPY),
-            ("unmanaged-distribution", "warning", f"{SITE}/numpy-2.1.3.dist-info", "pip:numpy-2.1.3", None),
+            ("unmanaged-distribution", "info", f"{SITE}/numpy-2.1.3.dist-info", "pip:numpy-2.1.3", None),
         ),
     ),
     Case(
@@ -275,7 +275,7 @@ FILES = [
         ),
         (
             ("clobbered-file", "error", f"{SITE}/x.py", "pip:x-1", "conda:a-1-0"),
-            ("unmanaged-distribution", "warning", f"{SITE}/x-1.dist-info", "pip:x-1", None),
+            ("unmanaged-distribution", "info", f"{SITE}/x-1.dist-info", "pip:x-1", None),
         ),
     ),
     Case(
@@ -286,8 +286,8 @@ FILES = [
         ),
         (
             ("clobbered-file", "warning", f"{SITE}/tests.py", "pip:x-1", "uv:y-1"),
-            ("unmanaged-distribution", "warning", f"{SITE}/x-1.dist-info", "pip:x-1", None),
-            ("unmanaged-distribution", "warning", f"{SITE}/y-1.dist-info", "uv:y-1", None),
+            ("unmanaged-distribution", "info", f"{SITE}/x-1.dist-info", "pip:x-1", None),
+            ("unmanaged-distribution", "info", f"{SITE}/y-1.dist-info", "uv:y-1", None),
         ),
     ),
     Case(
@@ -343,10 +343,10 @@ UNOWNED = [
             put(f"{SITE}/numpy/__pycache__/orphan.cpython-312.pyc"),
         ),
         (
-            ("unowned-file", "warning", "bin/mine.py", None, None),
-            ("unowned-file", "warning", f"{SITE}/gone", None, None),
-            ("unowned-file", "warning", f"{SITE}/numpy/mine.py", None, None),
-            ("unowned-file", "warning", f"{SITE}/numpy/__pycache__", None, None),
+            ("unowned-file", "info", "bin/mine.py", None, None),
+            ("unowned-file", "info", f"{SITE}/gone", None, None),
+            ("unowned-file", "info", f"{SITE}/numpy/mine.py", None, None),
+            ("unowned-file", "info", f"{SITE}/numpy/__pycache__", None, None),
         ),
     ),
     Case(

@@ -12,7 +12,7 @@ from tests.support.prefixes import SITE, PrefixBuilder, digest
 MODULE = f"{SITE}/rich/__init__.py"
 LISTING = f"{INFO}/RECORD"
 RICH = "conda-meta/rich-13.0-0.json"
-UNMANAGED: Expected = ("unmanaged-distribution", "warning", INFO, "pip:rich-13.0", None)
+UNMANAGED: Expected = ("unmanaged-distribution", "info", INFO, "pip:rich-13.0", None)
 
 
 def listing(name: str, change: Callable[[bytes], bytes], *found: Expected) -> Case:
@@ -116,7 +116,7 @@ CONSEQUENCES = [
             UNMANAGED,
             ("duplicate-distribution", "error", f"{SITE}/rich-9.dist-info", "unknown:rich-9", "pip:rich-13.0"),
             ("distribution-without-record", "error", f"{SITE}/rich-9.dist-info", "unknown:rich-9", None),
-            ("unmanaged-distribution", "warning", f"{SITE}/rich-9.dist-info", "unknown:rich-9", None),
+            ("unmanaged-distribution", "info", f"{SITE}/rich-9.dist-info", "unknown:rich-9", None),
         ),
     ),
     Case(

@@ -282,13 +282,13 @@ STARTUP = [
         (
             ("broken-editable", "error", f"{SITE}/mine-1.dist-info", "pip:mine-1", None),
             ("pth-outside", "info", f"{SITE}/__editable__.mine-1.pth", "pip:mine-1", None),
-            ("unmanaged-distribution", "warning", f"{SITE}/mine-1.dist-info", "pip:mine-1", None),
+            ("unmanaged-distribution", "info", f"{SITE}/mine-1.dist-info", "pip:mine-1", None),
         ),
     ),
     Case(
         "an editable module through a finder",
         finder,
-        (("unmanaged-distribution", "warning", f"{SITE}/mine-1.dist-info", "pip:mine-1", None),),
+        (("unmanaged-distribution", "info", f"{SITE}/mine-1.dist-info", "pip:mine-1", None),),
     ),
     Case(
         "packages of the user's own",
@@ -305,7 +305,7 @@ STARTUP = [
         (
             ("user-site-shadow", "warning", f"{SITE}/numpy-1.26.4.dist-info", NUMPY, None),
             ("user-site-shadow", "warning", f"{SITE}/single.py", "wheel:single-1", None),
-            ("unmanaged-distribution", "warning", f"{SITE}/asker-1.dist-info", "pip:asker-1", None),
+            ("unmanaged-distribution", "info", f"{SITE}/asker-1.dist-info", "pip:asker-1", None),
             ("unmet-requirement", "error", f"{SITE}/asker-1.dist-info", "pip:asker-1", None),
             ("unmet-requirement", "info", f"{SITE}/asker-1.dist-info", "pip:asker-1", None),
         ),
@@ -377,7 +377,7 @@ CACHES = [
         uv_cache,
         (
             ("clobbered-file", "error", f"{SITE}/rich/a.py", "pip:rich-13.0", "wheel:rich-14.0"),
-            ("unmanaged-distribution", "warning", f"{SITE}/rich-13.0.dist-info", "pip:rich-13.0", None),
+            ("unmanaged-distribution", "info", f"{SITE}/rich-13.0.dist-info", "pip:rich-13.0", None),
         ),
         environ=lambda folder: {"UV_CACHE_DIR": str(folder / "uv")},
     ),

@@ -41,14 +41,14 @@ RECORDS = [
     Case(
         "pip put it there",
         lambda made: made.distribution("rich", "13.0"),
-        (("unmanaged-distribution", "warning", INFO, "pip:rich-13.0", None),),
+        (("unmanaged-distribution", "info", INFO, "pip:rich-13.0", None),),
     ),
     Case(
         "a dist-info without RECORD",
         lambda made: made.distribution("rich", "13.0", {}, record=False),
         (
             ("distribution-without-record", "error", INFO, "pip:rich-13.0", None),
-            ("unmanaged-distribution", "warning", INFO, "pip:rich-13.0", None),
+            ("unmanaged-distribution", "info", INFO, "pip:rich-13.0", None),
         ),
     ),
     Case(
@@ -65,7 +65,7 @@ RECORDS = [
         do(lambda made: made.wheel("rich", "13.0"), lambda made: made.distribution("Rich", "12.0", {})),
         (
             ("duplicate-distribution", "error", f"{SITE}/Rich-12.0.dist-info", "pip:rich-12.0", "wheel:rich-13.0"),
-            ("unmanaged-distribution", "warning", f"{SITE}/Rich-12.0.dist-info", "pip:rich-12.0", None),
+            ("unmanaged-distribution", "info", f"{SITE}/Rich-12.0.dist-info", "pip:rich-12.0", None),
         ),
     ),
     Case(
@@ -73,7 +73,7 @@ RECORDS = [
         lambda made: made.write(f"{SITE}/old-1.egg-info/PKG-INFO", metadata_text("old", "1")),
         (
             ("distribution-without-record", "warning", f"{SITE}/old-1.egg-info", "unknown:old-1", None),
-            ("unmanaged-distribution", "warning", f"{SITE}/old-1.egg-info", "unknown:old-1", None),
+            ("unmanaged-distribution", "info", f"{SITE}/old-1.egg-info", "unknown:old-1", None),
         ),
     ),
     Case(
@@ -115,7 +115,7 @@ RECORDS = [
         lambda made: made.distribution("rich", "13.0", installer="conda"),
         (
             ("installer-lies", "info", INFO, "conda:rich-13.0", None),
-            ("unmanaged-distribution", "warning", INFO, "conda:rich-13.0", None),
+            ("unmanaged-distribution", "info", INFO, "conda:rich-13.0", None),
         ),
     ),
 ]
@@ -196,7 +196,7 @@ REQUIREMENTS = [
         ),
         (
             unmet(RECORD_OF_A, "conda:a-1-0", "pip:torch-1.0"),
-            ("unmanaged-distribution", "warning", f"{SITE}/torch-1.0.dist-info", "pip:torch-1.0", None),
+            ("unmanaged-distribution", "info", f"{SITE}/torch-1.0.dist-info", "pip:torch-1.0", None),
         ),
     ),
     Case(
@@ -298,7 +298,7 @@ REQUIREMENTS = [
             lambda made: made.wheel("rich", "13.0", requires=["x"]),
         ),
         (
-            ("unmanaged-distribution", "warning", "lib/python3.11/site-packages/x-1.dist-info", "unknown:x-1", None),
+            ("unmanaged-distribution", "info", "lib/python3.11/site-packages/x-1.dist-info", "unknown:x-1", None),
             ("unseen-distribution", "warning", "lib/python3.11/site-packages/x-1.dist-info", "unknown:x-1", None),
             unmet(RICH, "wheel:rich-13.0"),
         ),

@@ -70,8 +70,9 @@ def misnamed_distribution(view: View) -> Iterator[Finding]:
 
 
 def unmanaged_distribution(view: View) -> Iterator[Finding]:
-    """A distribution without a conda-meta record: conda and bridge do not know its files, and may overwrite them.
+    """A distribution without a conda-meta record: another installer owns it, and conda may overwrite its files.
 
+    A fact, since it works; a RECORD that is missing or that the files contradict has findings of its own.
     Not reported where conda-meta has no record at all: pip manages everything there.
     """
     nameless = view.records.nameless
@@ -83,7 +84,7 @@ def unmanaged_distribution(view: View) -> Iterator[Finding]:
         yield Finding.of(
             owner,
             "unmanaged-distribution",
-            "warning",
+            "info",
             distribution.path,
             "no conda-meta record covers it"
             + (f"; INSTALLER says {installer}" if distribution.installer else ", and it has no INSTALLER"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from packaging.version import InvalidVersion, Version
 
@@ -23,6 +23,11 @@ _MACHINES = {"64": "x86_64", "32": "i686"}
 _PRIVATE = re.compile(r"-[0-9a-f]{8,}(?=\.)")
 # Drivers of a device, which only some machines have; `foreign-binary` reports musl.
 _OF_MACHINE = re.compile(r"libc\.musl-|libcuda\.so|libnvidia-|libnvcuvid\.so|libamdhip|libze_loader\.so")
+# Libraries that every system has by the manylinux policy (PEP 600, auditwheel's manylinux-policy.json).
+_OF_MANYLINUX = re.compile(
+    r"lib(?:gcc_s|stdc\+\+|m|dl|rt|c|nsl|util|pthread|resolv|X11|Xext|Xrender|ICE|SM|GL|gobject-2\.0|gthread-2\.0"
+    r"|glib-2\.0|z|expat|atomic)\.so"
+)
 _BUILD_DIRECTORY = re.compile(
     r"/(?:feedstock_root/build_artifacts|conda-bld|rattler-build_[^/]+|bld/rattler-build_[^/]+)/"
 )
@@ -159,12 +164,18 @@ def outside_rpath(view: View) -> Iterator[Finding]:
 
 
 def missing_library(view: View) -> Iterator[Finding]:
-    """An extension module that needs a library which neither the environment nor the system has."""
+    """An extension module that needs a library which neither the environment nor the system has.
+
+    info if its wheel works without: its builder left the library out of a manylinux wheel, and other modules of the
+    wheel load (numba's pool on TBB).
+    """
     known = view.inspection.surroundings.libraries | {
         each.name for each in view.inspection.binaries.values() if each.name
     }
     if not view.target.subdir.startswith("linux-") or not view.inspection.surroundings.libraries:
         return
+    absent_of: dict[str, list[str]] = {}
+    whole: set[int] = set()  # ids of the owners of modules that find all libraries
     for path, binary in view.inspection.binaries.items():
         match = _EXTENSION.match(path.rpartition("/")[2])
         if binary.format != "elf" or match is None or match["tag"] is None or not _is_extension(view, path):
@@ -174,8 +185,23 @@ def missing_library(view: View) -> Iterator[Finding]:
         ]
         absent = [each for each in absent if posixpath.basename(each) not in view.observed.names] if absent else []
         if absent:
-            evidence = f"it needs {', '.join(absent[:4])}, which neither this environment nor the system has"
-            yield _finding(view, "missing-library", path, evidence, level="warning", is_replaceable=False)
+            absent_of[path] = absent
+        else:
+            whole.add(id(view.owner(path)))
+    for path, absent in absent_of.items():
+        evidence = f"it needs {', '.join(absent[:4])}, which neither this environment nor the system has"
+        is_optional = id(view.owner(path)) in whole and _leaves_out(view, path, absent)
+        evidence += "; its wheel leaves the library out, and other modules of it load" if is_optional else ""
+        level: Level = "info" if is_optional else "warning"
+        yield _finding(view, "missing-library", path, evidence, level=level, is_replaceable=False)
+
+
+def _leaves_out(view: View, path: str, libraries: Iterable[str]) -> bool:
+    """Whether a manylinux wheel installed the file, and should have brought these libraries by its policy."""
+    owner = view.owner(path)
+    distributions = [each for each in view.records.importable if view.claims.answering.get(each.path) is owner]
+    is_manylinux = any("manylinux" in tag for each in distributions for tag in each.tags)
+    return owner is not None and is_manylinux and not any(_OF_MANYLINUX.match(each) for each in libraries)
 
 
 def duplicate_library(view: View) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bridge.audit.checks import repair
-from bridge.audit.finding import Finding, Level
+from bridge.audit.finding import Finding
 from bridge.audit.policy import is_kept_aside, leftovers
 from bridge.audit.view import View
 
@@ -24,7 +24,7 @@ _OF_VENV = re.compile(r"(?:_virtualenv\.(?:py|pth)|easy-install\.pth|.*\.egg-lin
 
 
 def unowned_file(view: View) -> Iterator[Finding]:
-    """A file that no record claims, or a whole directory of such files.
+    """A file that no record claims, or a whole directory of such files: a fact, since people and programs add files.
 
     Without conda-meta nothing claims the interpreter's own files or a virtual environment's scripts: in a venv only
     site-packages is reported, for a base interpreter nothing.
@@ -52,8 +52,7 @@ def unowned_file(view: View) -> Iterator[Finding]:
             evidence += "; bridge kept it aside when it restored the file, and no package needs it"
         elif unread:
             evidence += f"; {unread} conda-meta record(s) that cannot be read may claim it"
-        level: Level = "info" if unread or is_kept or is_of_conda_pack else "warning"
-        yield Finding.of(None, "unowned-file", level, path, evidence)
+        yield Finding.of(None, "unowned-file", "info", path, evidence)
 
 
 def _unlisted(view: View) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ BRIDGE = Section(
         "index": honoured("the only index of a project: NAME = URL"),
         "pre": honoured("pre-releases compete"),
         "exclude-newer": honoured("a cooldown"),
+        "audit": told("`bridge audit` reads it"),
         "policy": told("`--policy` reads it"),
         "convert": told("`bridge convert` reads it"),
     },

@@ -1,0 +1,280 @@
+"""`bridge audit`: read or recall a report, apply what the project accepts, write what was asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge import __version__, prefix
+from bridge.audit.finding import INTERRUPTED, LEVELS, Level, Report
+from bridge.audit.report_cache import ReportCache
+from bridge.cli.session import Session
+from bridge.errors import BridgeError, UsageError
+from bridge.fetch.urls import local_path
+from bridge.fs import publish_file
+from bridge.paths import NAMES_FILE
+from bridge.transaction.sharing import share
+from bridge.transaction.waiting import pending
+
+if TYPE_CHECKING:
+    from bridge.audit.accept import Acceptance
+    from bridge.audit.checks import Check
+
+__all__ = ["AuditRequest", "Judged", "audit", "judge", "read_request", "write_audit"]
+
+# The environment variables that an audit reads (`bridge.audit.look.inspect`, `bridge.audit.look.caches`).
+_ENVIRONMENT = frozenset(
+    """HOME PYTHONPATH PYTHONUSERBASE PYTHONNOUSERSITE LD_LIBRARY_PATH CONDA_PKGS_DIRS MAMBA_ROOT_PREFIX
+    RATTLER_CACHE_DIR PIXI_CACHE_DIR UV_CACHE_DIR PIP_CACHE_DIR XDG_CACHE_HOME""".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRequest:
+    """What to audit, from the command line and `[tool.bridge.audit]`.
+
+    :param words: kinds, packages and paths to restrict the report to.
+    :param checks: ids and themes of checks; `-` before one leaves it out.
+    :param others: the checks of other distributions.
+    """
+
+    words: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    acceptances: tuple[Acceptance, ...] = ()
+    fail_on: Level | None = "error"
+    others: tuple[Check, ...] = ()
+    is_fresh: bool = False
+    is_online: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A report after acceptances and selection."""
+
+    report: Report
+    warnings: tuple[str, ...] = field(default=())
+
+
+def read_request(
+    words: Sequence[str],
+    *,
+    checks: str | None,
+    accept: Sequence[str],
+    fail_on: str | None,
+    is_fresh: bool = False,
+    is_online: bool = False,
+) -> AuditRequest:
+    """Combine the command line with `[tool.bridge.audit]` of the project in the working directory; the former wins.
+
+    :raises UsageError: `acceptance-file`, `unknown-check`, `audit-plugin`, `project-file`.
+    """
+    from bridge.audit.checks import CHECKS
+    from bridge.audit.checks.choice import choose, plugins
+    from bridge.config.project import project_table
+
+    others = tuple(plugins())
+    table = project_table(Path.cwd(), "audit")
+    values: Mapping[str, object] = table.values if table else {}
+    where = f"{table.file}: tool.bridge.audit" if table else ""
+    for key in values:
+        if key not in ("accept", "checks", "fail-on"):
+            raise UsageError("project-file", f"{where}.{key}: there is no such key; known are accept, checks, fail-on")
+    chosen = _words(checks) if checks is not None else _texts(values.get("checks"), f"{where}.checks")
+    choose(chosen, others)
+    level = fail_on or values.get("fail-on", "error")
+    if level not in (*LEVELS, "never"):
+        raise UsageError("project-file", f"{where}.fail-on: it is not error, warning, info or never")
+    kinds = tuple(each.id for each in (*CHECKS, *others))
+    return AuditRequest(
+        words=tuple(words),
+        checks=chosen,
+        acceptances=_acceptances(accept, values.get("accept"), where, table.file if table else Path(), kinds),
+        fail_on=None if level == "never" else level,  # type: ignore[arg-type]
+        others=others,
+        is_fresh=is_fresh,
+        is_online=is_online,
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (each.strip() for each in text.split(","))))
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise UsageError("project-file", f"{where}: it is not a list of texts")
+    return tuple(value)
+
+
+def _acceptances(
+    files: Sequence[str], value: object, where: str, project: Path, kinds: tuple[str, ...]
+) -> tuple[Acceptance, ...]:
+    """Those of the files of the command line, and of the project: a file's path, or tables."""
+    from bridge.audit.accept import read_acceptances
+    from bridge.config.project import read_toml
+
+    named = [Path(each) for each in files]
+    own: tuple[Acceptance, ...] = ()
+    if isinstance(value, str):
+        named.append(project.parent / value)
+    elif value is not None:
+        own = read_acceptances(value, where, kinds)
+    for file in named:
+        document = read_toml(file, "acceptance-file")
+        for key in document:
+            if key != "accept":
+                raise UsageError("acceptance-file", f"{file}: {key}: there is no such key; known is accept")
+        own += read_acceptances(document.get("accept", []), str(file), kinds)
+    return own
+
+
+def judge(path: Path, report: Report, request: AuditRequest) -> Judged:
+    """Set accepted findings apart, and keep those of the chosen checks that were asked about.
+
+    :raises UsageError: `unknown-package`: a word is no kind, no path and no package of the environment.
+    """
+    from bridge.audit.accept import accepted
+    from bridge.audit.checks.choice import choose
+    from bridge.audit.selection import read_filter, restricted
+
+    report, warnings = accepted(report, request.acceptances, datetime.now().astimezone().date())
+    wanted = read_filter(request.words, request.others)
+    _check_packages(path, report, wanted.packages)
+    return Judged(report=restricted(report, choose(request.checks, request.others), wanted), warnings=warnings)
+
+
+def _check_packages(path: Path, report: Report, packages: Sequence[str]) -> None:
+    """A name that is none is an error: a misspelt kind would seem to find nothing."""
+    found = {each.package for each in report.findings}
+    unknown = [each for each in packages if each not in found and not set("*?[") & set(each)]
+    if not unknown:
+        return
+    state = prefix.require(path)
+    known = {each.record.name for each in state.installed} | {each.name for each in state.distributions}
+    for word in unknown:
+        if word not in known:
+            raise _unknown(word, known)
+
+
+def _unknown(word: str, packages: set[str]) -> UsageError:
+    import difflib
+
+    from bridge.audit.checks import CHECKS
+
+    near = difflib.get_close_matches(word, {*packages, *(each.id for each in CHECKS)}, 1)
+    return UsageError(
+        "unknown-package",
+        f"{word!r} is no check, no path and no package of this environment",
+        hint=f"did you mean {near[0]!r}?"
+        if near
+        else "`bridge audit --checks` lists the checks, `bridge list` the packages",
+    )
+
+
+def audit(path: Path, session: Session, request: AuditRequest) -> Report:
+    """Audit an environment, or return the last report if nothing has changed since."""
+    with share(path, session.settings.lock_timeout):
+        memory = ReportCache(session.settings.cache_dir / "audit", path, _circumstances(session, request.others))
+
+        def prepare() -> None:
+            import bridge.audit.run  # noqa: F401 - a kept report needs none of it
+
+            with suppress(BridgeError):  # Reported where it is used.
+                session.target  # noqa: B018 - a cached property
+
+        if not pending_in(path):
+            if request.is_fresh or request.is_online:
+                memory.look(prepare)
+            elif (remembered := memory.recall(prepare)) is not None:
+                return remembered
+        from bridge.audit.run import start
+
+        # Names and target are determined while other processes read the files.
+        with start(path, tree=memory.tree) as running:
+            urls = session.channel_urls(running.state)
+            names = session.names(urls, running.state)
+            watched = {str(Path(folder) / NAMES_FILE) for url in urls if (folder := local_path(url))}
+            watched |= {session.settings.name_map} if session.settings.name_map else set()
+            report = running.report(
+                session.target,
+                names,
+                environ=os.environ,
+                cache=session.settings.cache_dir,
+                watched=watched,
+                index=session.index if request.is_online else None,
+                others=request.others,
+            )
+        if watched and not request.is_online and not any(each.id == INTERRUPTED for each in report.findings):
+            memory.keep(report, watched)
+        return report
+
+
+def pending_in(path: Path) -> bool:
+    """Whether a prefix exists and has an interrupted transaction."""
+    return path.is_dir() and pending(path) is not None
+
+
+def _circumstances(session: Session, others: Sequence[Check]) -> str:
+    """Everything that an audit depends on besides files."""
+    settings = session.settings
+    named = {
+        key: value for key, value in os.environ.items() if key in _ENVIRONMENT or key.startswith("CONDA_OVERRIDE_")
+    }
+    # Virtual packages follow from these; detecting them takes longer than comparing an environment.
+    libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else ""
+    machine = (os.uname(), libc, settings.platform, settings.virtual_packages)
+    asked = (settings.channels, settings.has_channels, settings.name_map, settings.channel_priority)
+    code = [(each.id, each.run.__module__, _changed(each)) for each in others]
+    return repr((__version__, sys.version, machine, asked, sorted(named.items()), code))
+
+
+def _changed(check: Check) -> float:
+    """When the file of a check changed; 0: it has none."""
+    file = getattr(sys.modules.get(check.run.__module__), "__file__", None)
+    return os.stat(file).st_mtime if file and os.path.exists(file) else 0.0
+
+
+def write_audit(
+    path: Path,
+    report: Report,
+    session: Session,
+    *,
+    html: str | None,
+    bills: Sequence[str],
+    texts: Mapping[str, str],
+) -> tuple[Path, ...]:
+    """Write the HTML report, the bills of materials, and `texts` (file to content), each atomically; return the paths.
+
+    Raises `UsageError` (`sbom-library`, `report-folder`) and `FaultError`.
+    """
+    targets = [Path(os.path.abspath(each)) for each in (*([html] if html else ()), *bills, *texts)]
+    for target in targets:
+        if not target.parent.is_dir():
+            raise UsageError("report-folder", f"{target} cannot be written: {target.parent} is not a directory")
+    if not targets:
+        return ()
+    contents: list[bytes] = []
+    if html or bills:
+        from bridge.audit.report.facts import gather
+        from bridge.audit.report.page import page
+        from bridge.audit.report.sbom import bill_of_materials
+        from bridge.transaction.journal import now
+
+        state = prefix.require(path)
+        names = session.names(session.channel_urls(state), state)
+        facts = gather(state, session.target, names, report)
+        when = datetime.fromtimestamp(now(), timezone.utc)
+        contents += [page(facts)] if html else []
+        contents += [bill_of_materials(facts, Path(each).name, when) for each in bills]
+    contents += [text.encode("utf-8", "backslashreplace") for text in texts.values()]
+    for target, content in zip(targets, contents, strict=True):
+        publish_file(target, [content])
+    return tuple(targets)

@@ -1,0 +1,132 @@
+"""`bridge audit`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from bridge.cli.failure import Exit
+from bridge.cli.group import begin, cli
+from bridge.cli.options import lock, output, prefix, sources
+from bridge.errors import UsageError
+
+if TYPE_CHECKING:
+    from bridge.audit.finding import Level, Report
+    from bridge.cli.run import Run
+
+_LIST = "?"  # `--checks` without a value
+
+
+@cli.command()
+@click.argument("words", nargs=-1, metavar="[KIND|PACKAGE|PATH…]")
+@prefix
+@click.option("--fail-on", type=click.Choice(["error", "warning", "info", "never"]),
+              help="Exit with 11 for findings of this level or above (default: error).")  # fmt: skip
+@click.option("--accept", multiple=True, metavar="FILE", type=click.Path(), help="TOML with known findings, each with"
+              " a reason and an end; they do not count.")  # fmt: skip
+@click.option("--baseline", metavar="FILE", type=click.Path(), help="Write an acceptance file with everything found.")
+@click.option("--checks", metavar="[CHECK,…]", is_flag=False, flag_value=_LIST, help="Without a value list the checks;"
+              " else run these, by id or theme; `all,-CHECK` leaves one out.")  # fmt: skip
+@click.option("--fix", is_flag=True, help="Show a plan, then repair in one transaction what is safe to repair.")
+@click.option("--dry-run", is_flag=True, help="With --fix: print the plan and change nothing.")
+@click.option("--override-frozen", is_flag=True, help="With --fix: repair an environment that is marked as frozen.")
+@click.option("--html", metavar="FILE", type=click.Path(), help="Write a self-contained HTML report.")
+@click.option("--sbom", "bills", multiple=True, metavar="FILE", type=click.Path(),
+              help="Write a bill of materials: *.spdx.json is SPDX, *.json and *.xml are CycloneDX.")  # fmt: skip
+@click.option("--sarif", metavar="FILE", type=click.Path(), help="Write the findings as SARIF 2.1.0.")
+@click.option("--junit", metavar="FILE", type=click.Path(), help="Write the findings as JUnit XML.")
+@click.option("--github", is_flag=True, help="Print the findings as annotations of GitHub Actions.")
+@click.option("--online", is_flag=True, help="Also ask the package indexes which installed versions were yanked.")
+@click.option("--rehash", is_flag=True, help="Read and hash every file again; ignore the results of the last audit.")
+@lock
+@sources
+@output
+def audit(
+    words: Sequence[str],
+    fail_on: str | None,
+    accept: Sequence[str],
+    baseline: str | None,
+    checks: str | None,
+    fix: bool,
+    dry_run: bool,
+    html: str | None,
+    bills: Sequence[str],
+    sarif: str | None,
+    junit: str | None,
+    github: bool,
+    rehash: bool,
+    online: bool,
+    **options: object,
+) -> None:
+    """Check an environment: what is broken, which package or tool did it, and the command that repairs it.
+
+    A KIND or theme of checks, a PACKAGE or a PATH restricts the audit, and --fix, to its findings.
+    """
+    from bridge.cli.commands import auditing
+
+    run = begin(options)
+    if checks == _LIST:
+        _list_checks(run)
+        return
+    if github and run.settings.json:
+        raise UsageError("usage", "--github and --json both write to standard output", hint="leave one out")
+    request = auditing.read_request(
+        words, checks=checks, accept=accept, fail_on=fail_on, is_fresh=rehash, is_online=online
+    )
+    with run.session() as session:
+        judged = auditing.judge(run.prefix, auditing.audit(run.prefix, session, request), request)
+        if fix:
+            from bridge.cli.commands import changes
+
+            applied = changes.repair(run.prefix, judged.report, session, is_dry_run=dry_run, show=run.render.repair)
+            run.render.repaired(applied, is_dry_run=dry_run)
+            if not dry_run:
+                judged = auditing.judge(run.prefix, auditing.audit(run.prefix, session, request), request)
+        found = judged.report
+        texts = _texts(found, request.fail_on, sarif=sarif, junit=junit, baseline=baseline)
+        written = auditing.write_audit(run.prefix, found, session, html=html, bills=bills, texts=texts)
+    run.render.warn(judged.warnings)
+    run.show(found.to_json, lambda: run.render.report(found, is_filtered=bool(words)))
+    if github:
+        _annotate(run, found)
+    for path in written:
+        run.render.note(f"written: {path}")
+    failure = found.failure(request.fail_on)
+    if failure is not None:
+        run.render.error(failure)
+        raise Exit(failure.exit_code)
+
+
+def _texts(
+    found: Report, fail_on: Level | None, *, sarif: str | None, junit: str | None, baseline: str | None
+) -> dict[str, str]:
+    """File to content of what is written besides the page and the bills of materials."""
+    from bridge.audit import accept
+    from bridge.audit.report import annotations
+
+    texts = {sarif: annotations.sarif(found)} if sarif else {}
+    texts |= {junit: annotations.junit(found, fail_on)} if junit else {}
+    texts |= {baseline: accept.baseline(found, "found when the baseline was written")} if baseline else {}
+    return texts
+
+
+def _annotate(run: Run, found: Report) -> None:
+    from bridge.audit.report.annotations import github
+
+    for line in github(found):
+        run.render.text(line + "\n")
+
+
+def _list_checks(run: Run) -> None:
+    from bridge.audit.checks import CHECKS
+    from bridge.audit.checks.choice import plugins, theme_of
+
+    every = (*CHECKS, *plugins())
+    run.show(
+        lambda: {"checks": [{"id": each.id, "theme": theme_of(each), "level": each.level} for each in every]},
+        lambda: run.render.table(
+            ("check", "theme", "worst level"), [(each.id, theme_of(each), each.level) for each in every]
+        ),
+    )

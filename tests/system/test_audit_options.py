@@ -1,0 +1,91 @@
+"""`bridge audit` as continuous integration calls it: acceptance files, project settings, filters, other forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.support.command_line import Bridge
+from tests.support.prefixes import PrefixBuilder
+
+NP = "lib/python3.12/site-packages/numpy/version.py"
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Bridge:
+    return Bridge.of_folder(tmp_path)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> PrefixBuilder:
+    """An environment with one changed file of numpy, and a file of the user."""
+    made = PrefixBuilder(tmp_path / "env")
+    made.conda("numpy", "2.1.3", {NP: b"right"})
+    made.write(NP, b"wrong")
+    made.write("notes.txt", b"mine")
+    return made
+
+
+def test_an_accepted_finding_passes_until_it_ends(bridge: Bridge, damaged: PrefixBuilder, tmp_path: Path) -> None:
+    assert bridge("audit", "-p", damaged.root).status == 11
+    assert bridge("audit", "-p", damaged.root, "--baseline", "known.toml").status == 11
+    done = bridge("audit", "-p", damaged.root, "--accept", "known.toml")
+    assert done.status == 0
+    assert "1 accepted and not counted" in done.out
+    known = tmp_path / "known.toml"
+    known.write_text(known.read_text().replace("reason", "until = 2020-01-01\nreason", 1))
+    late = bridge("audit", "-p", damaged.root, "--accept", "known.toml")
+    assert late.status == 11
+    assert "ended on 2020-01-01" in late.err
+
+
+def test_the_project_s_settings_apply_and_the_command_line_wins(
+    bridge: Bridge, damaged: PrefixBuilder, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.bridge.audit]\nfail-on = "info"\n[[tool.bridge.audit.accept]]\npackage = "numpy"\nreason = "ours"\n'
+    )
+    assert bridge("audit", "-p", damaged.root).status == 11, "the user's file is a fact"
+    assert bridge("audit", "-p", damaged.root, "--fail-on", "error").status == 0
+    document = bridge("audit", "-p", damaged.root, "--json").document
+    assert [each["id"] for each in document["findings"]] == ["unowned-file"]
+    assert [each["reason"] for each in document["accepted"]] == ["ours"]
+    (tmp_path / "pyproject.toml").write_text('[tool.bridge.audit]\nfail_on = "info"\n')
+    refused = bridge("audit", "-p", damaged.root)
+    assert refused.status == 2
+    assert "tool.bridge.audit.fail_on: there is no such key" in refused.err
+
+
+def test_words_restrict_findings_status_and_repair(bridge: Bridge, damaged: PrefixBuilder) -> None:
+    assert bridge("audit", "-p", damaged.root, "unowned").status == 0
+    shown = bridge("audit", "-p", damaged.root, "modified-file", "numpy")
+    assert shown.status == 11
+    assert NP in shown.out
+    assert "notes.txt" not in shown.out
+    wrong = bridge("audit", "-p", damaged.root, "modifed-file")
+    assert wrong.status == 2
+    assert "did you mean 'modified-file'?" in wrong.err
+    assert "did you mean 'numpy'?" in bridge("audit", "-p", damaged.root, "nunpy").err
+
+
+def test_checks_are_listed_and_chosen(bridge: Bridge, damaged: PrefixBuilder) -> None:
+    listed = bridge("audit", "--checks", "--json").document
+    schema = json.loads((Path(__file__).parents[2] / "bridge/schemas/audit.json").read_text())
+    jsonschema.validate(listed, schema)
+    assert {"id": "modified-file", "theme": "files", "level": "error"} in listed["checks"]
+    assert bridge("audit", "-p", damaged.root, "--checks", "all,-modified-file").status == 0
+    assert bridge("audit", "-p", damaged.root, "--checks=records,files").status == 11
+
+
+def test_other_forms_are_written_beside_the_report(bridge: Bridge, damaged: PrefixBuilder, tmp_path: Path) -> None:
+    done = bridge("audit", "-p", damaged.root, "--sarif", "a.sarif", "--junit", "a.xml", "--github")
+    assert done.status == 11
+    assert f"::error title=modified-file conda%3Anumpy-2.1.3-0,file={damaged.root / NP}::" in done.out
+    results = json.loads((tmp_path / "a.sarif").read_text())["runs"][0]["results"]
+    assert [each["ruleId"] for each in results] == ["modified-file", "unowned-file"]
+    assert 'failures="1"' in (tmp_path / "a.xml").read_text()
+    both = bridge("audit", "-p", damaged.root, "--github", "--json")
+    assert both.status == 2
