@@ -30,6 +30,7 @@ from bridge.requirements import algebra
 from bridge.requirements.names import name_of
 from bridge.resolve.candidates.packages import Project
 from bridge.resolve.ports import RunPort
+from bridge.secrets import masked
 from converters.dependencies import MetadataLookup
 from converters.names import projects_of_purls
 from converters.notes import Note
@@ -66,17 +67,22 @@ class ConversionTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A wheel to convert. `text` is the user's request; `file` is set if a solve chose it."""
+    """A wheel to convert. `text` is the user's request; `file` is set if a solve chose it.
+
+    `may_build`: source code may be built, which the user has been told.
+    """
 
     text: str
     file: IndexFile | None = None
+    may_build: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
     """The result of a job: packages, or records that point to its wheel, or an error.
 
-    `is_reused`: the packages are from an earlier run. `notes` are about the wheel, not about one package.
+    `is_reused`: the packages are from an earlier run. `notes` are about the wheel, not about one package. `to_build`:
+    nothing was done, because this source code would be built; the job must be repeated with `may_build`.
     """
 
     text: str
@@ -86,6 +92,7 @@ class JobResult:
     is_reused: bool = False
     seconds: float = 0.0
     notes: tuple[Note, ...] = ()
+    to_build: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -205,6 +212,10 @@ class Converter:
 
     def _done(self, job: Job) -> JobResult:
         files, notes = self._files(job)
+        if not job.may_build and not self.task.settings.no_build:
+            sources = [file for file in files if not file.is_wheel]
+            if any(self.task.as_records or self._log.find(file) is None for file in sources):
+                return JobResult(text=job.text, to_build=tuple(file.filename or masked(file.url) for file in sources))
         done = [self._of_file(job.text, file) for file in files]
         return JobResult(
             text=job.text,

@@ -421,6 +421,25 @@ def test_a_projects_folder_is_built_and_converted(convert: Bridge, many: list[Pa
     assert summary(failed) == {"wheels": 2, "converted": 1, "reused": 0, "failed": 1}
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_build_is_shown_before_it_starts(tmp_path: Path, jobs: str) -> None:
+    """Code of a project runs only after the user was told so; standard output has the document alone."""
+    bridge = Bridge.of_folder(tmp_path)
+    hook = "print('the backend runs', file=sys.stderr)\nraise SystemExit('no compiler')"
+    sdist = make_sdist(tmp_path / "wheels", "granary", "1.0", hook=hook)
+    for word in ("granary", sdist):
+        failed = bridge("convert", word, make_wheel(tmp_path / "w", "other", "1.0"), "-o", "o", "-j", jobs, "--json")
+        assert failed.document["failures"][0]["error"]["id"] == "build-failed"
+        assert [each["name"] for each in failed.document["packages"]] == ["other"]
+        assert failed.err.index("granary-1.0.tar.gz is source code") < failed.err.index("no compiler")
+    make_sdist(tmp_path / "wheels", "granary", "1.0")
+    for _ in ("built", "reused"):
+        ran = succeeded(bridge("convert", "granary", "-o", "out", "-j", jobs, "--json"))
+        assert ran.document["packages"][0]["name"] == "granary"
+        assert ran.err.count("is source code") == (0 if ran.document["summary"]["reused"] else 1)
+    assert "is source code" not in bridge("convert", sdist, "-o", "new", "--no-build", "--json").err
+
+
 def test_a_folder_that_is_no_project(convert: Bridge, tmp_path: Path) -> None:
     ran = convert("convert", "./nothing", "-o", "out")
     assert (ran.status, "pyproject.toml" in ran.err) == (2, True)

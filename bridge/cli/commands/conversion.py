@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -26,6 +26,8 @@ from bridge.model import IndexFile, Resolution
 from bridge.requirements import algebra
 from bridge.resolve.candidates.provides import provided_by
 from bridge.sdists.build import build_project
+from bridge.sdists.location import source_of
+from bridge.sdists.static import read_static
 from bridge.secrets import masked
 from converters.names import NameMap
 from converters.record import Record
@@ -154,6 +156,9 @@ def _build(projects: Sequence[Path], scratch: Path, session: Session) -> tuple[l
         work = scratch / str(number)
         fs.make_directories(work)
         try:
+            read_static(folder)  # raises for what is no project
+            if not session.settings.no_build:
+                _show_build([str(folder)], session)
             wheel = build_project(
                 folder,
                 work=work,
@@ -174,7 +179,28 @@ def write_report(path: Path, document: Mapping[str, object]) -> None:
 
 
 def _run(jobs: Sequence[Job], task: ConversionTask, session: Session, workers: Workers) -> Iterator[JobResult]:
-    """Run every job; results come in the order of completion."""
+    """Run every job; results come in the order of completion.
+
+    What would be built is shown first, because code of the project runs then.
+    """
+    waiting: list[Job] = []
+    known = {job.text: job for job in jobs}
+    for done in _attempted(jobs, task, session, workers):
+        if done.to_build:
+            _show_build(done.to_build, session)
+            waiting.append(replace(known[done.text], may_build=True))
+        else:
+            yield done
+    if waiting:
+        yield from _attempted(waiting, task, session, workers)
+
+
+def _show_build(labels: Iterable[str], session: Session) -> None:
+    for label in labels:
+        session.tell(f"{label} is source code: its wheel is built now, which runs code of the project")
+
+
+def _attempted(jobs: Sequence[Job], task: ConversionTask, session: Session, workers: Workers) -> Iterator[JobResult]:
     if workers.is_here:
         yield from map(Converter(task, session).perform, jobs)
         return
@@ -228,8 +254,12 @@ def _jobs(request: Request, session: Session) -> tuple[list[Job], list[JobResult
     """A job for each requirement, and a failed result for source code that does not tell its project."""
     jobs, failed = [], []
     for requirement in request.requirements:
+        # Source code may be built even to learn its project.
+        is_source = requirement.url is not None and source_of(requirement.url) is not None
+        if is_source and not session.settings.no_build:
+            _show_build([masked(requirement.text)], session)
         try:
-            jobs += [Job(text=each.text) for each in session.named([requirement])]
+            jobs += [Job(text=each.text, may_build=is_source) for each in session.named([requirement])]
         except BridgeError as error:
             failed.append(JobResult(text=requirement.text, error=error))
     return jobs, failed
