@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["RepodataEntry", "bracketed_matchspec", "repodata", "shards"]
+__all__ = ["PlacedRecord", "RepodataEntry", "bracketed_matchspec", "placed", "repodata", "shard", "shards"]
 
 _FIRST_REVISION = 3  # of index.json; older clients must not see packages of this or a later revision (CEP 43)
 _SECTIONS = {"conda": "packages.conda", "tar.bz2": "packages"}
@@ -34,63 +34,73 @@ class RepodataEntry:
         return self.extension == "whl" or (isinstance(revision, int) and revision >= _FIRST_REVISION)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedRecord:
+    """A record as repodata has it: below the keys of `section`, under `key` (a file name, or a stem in `v3`)."""
+
+    section: tuple[str, ...]
+    key: str
+    record: Mapping[str, object]
+
+
+def placed(entry: RepodataEntry) -> PlacedRecord:
+    """Return where repodata has an entry. MatchSpecs of revision 3 are in the bracket form of CEP 48."""
+    if not entry.is_later:
+        key = f"{entry.stem}.{entry.extension}"
+        return PlacedRecord(section=(_SECTIONS[entry.extension],), key=key, record=entry.record)
+    record = dict(entry.record)
+    for field in ("depends", "constrains"):
+        record[field] = [bracketed_matchspec(text) for text in _texts(record.get(field))]
+    extras = record.get("extra_depends")
+    if isinstance(extras, Mapping):
+        record["extra_depends"] = {
+            name: [bracketed_matchspec(t) for t in _texts(specs)] for name, specs in extras.items()
+        }
+    return PlacedRecord(section=("v3", entry.extension), key=entry.stem, record=record)
+
+
 def repodata(subdir: str, entries: Iterable[RepodataEntry]) -> Document:
     """Return repodata.json of a subdir. The order of `entries` does not matter."""
-    ordered = sorted(entries, key=_file)
-    document: Document = {"info": {"subdir": subdir}, **_sections(ordered), "removed": [], "repodata_version": 1}
-    later = _later(ordered)
-    if later:
+    document: Document = {"info": {"subdir": subdir}, **_sections(map(placed, entries)), "repodata_version": 1}
+    later = document.get("v3")
+    if isinstance(later, dict):
         count = sum(len(section) for section in later.values())
         document["info"] = {"subdir": subdir, "repodata_revisions": {"v3": {"n_packages": count}}}
-        document["v3"] = later
     return document
 
 
+def shard(records: Iterable[PlacedRecord]) -> Document:
+    """Return the shard of one name: the records of `repodata`, with hashes as bytes (CEP 16)."""
+    return _sections(
+        PlacedRecord(section=each.section, key=each.key, record=_with_bytes(each.record)) for each in records
+    )
+
+
 def shards(entries: Iterable[RepodataEntry]) -> dict[str, Document]:
-    """Return package name → shard. A shard has the records of `repodata`, with hashes as bytes."""
-    groups: dict[str, list[RepodataEntry]] = {}
-    for entry in sorted(entries, key=_file):
-        record = dict(entry.record)
-        for digest in _DIGESTS:
-            if isinstance(text := record.get(digest), str):
-                record[digest] = bytes.fromhex(text)
-        group = groups.setdefault(str(record["name"]), [])
-        group.append(RepodataEntry(stem=entry.stem, extension=entry.extension, record=record))
-    documents: dict[str, Document] = {}
-    for name, group in sorted(groups.items()):
-        later = _later(group)
-        shard: Document = {**_sections(group), "removed": []}
-        documents[name] = shard | {"v3": later} if later else shard
-    return documents
+    """Return package name → shard."""
+    groups: dict[str, list[PlacedRecord]] = {}
+    for entry in entries:
+        groups.setdefault(str(entry.record["name"]), []).append(placed(entry))
+    return {name: shard(group) for name, group in sorted(groups.items())}
 
 
-def _file(entry: RepodataEntry) -> tuple[str, str]:
-    return entry.stem, entry.extension
+def _with_bytes(record: Mapping[str, object]) -> dict[str, object]:
+    changed = dict(record)
+    for digest in _DIGESTS:
+        if isinstance(text := record.get(digest), str):
+            changed[digest] = bytes.fromhex(text)
+    return changed
 
 
-def _sections(entries: Iterable[RepodataEntry]) -> dict[str, dict[str, object]]:
+def _sections(records: Iterable[PlacedRecord]) -> Document:
+    """Return the sections, sorted by key; the two of older clients and `removed` are always there."""
     sections: dict[str, dict[str, object]] = {"packages": {}, "packages.conda": {}}
-    for entry in entries:
-        if not entry.is_later:
-            sections[_SECTIONS[entry.extension]][f"{entry.stem}.{entry.extension}"] = entry.record
-    return sections
-
-
-def _later(entries: Iterable[RepodataEntry]) -> dict[str, dict[str, object]]:
-    """Return extension → stem → record of revision 3, with MatchSpecs in the bracket form of CEP 48."""
     later: dict[str, dict[str, object]] = {}
-    for entry in entries:
-        if entry.is_later:
-            record = dict(entry.record)
-            for key in ("depends", "constrains"):
-                record[key] = [bracketed_matchspec(text) for text in _texts(record.get(key))]
-            extras = record.get("extra_depends")
-            if isinstance(extras, Mapping):
-                record["extra_depends"] = {
-                    name: [bracketed_matchspec(t) for t in _texts(specs)] for name, specs in extras.items()
-                }
-            later.setdefault(entry.extension, {})[entry.stem] = record
-    return later
+    for each in sorted(records, key=lambda each: each.key):
+        target = sections if len(each.section) == 1 else later
+        target.setdefault(each.section[-1], {})[each.key] = each.record
+    document: Document = {**sections, "removed": []}
+    return document | {"v3": later} if later else document
 
 
 def _texts(value: object) -> list[str]:

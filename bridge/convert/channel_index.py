@@ -1,167 +1,238 @@
 """Index a directory of packages as a channel: plain, compressed and sharded repodata, and a name map.
 
-Every package is validated and read again, so the index describes the files that are there now.
+Every package is validated before it is listed. An invalid one is left out and reported; the others are indexed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgpack
-import zstandard
 from packaging.utils import canonicalize_name
 
 from bridge import fs
-from bridge.archive.conda import check_conda
-from bridge.errors import UnsafeInputError
+from bridge.convert.index_files import stamp, write_subdir
+from bridge.convert.indexed import EXTENSIONS, IndexedPackage, Memory, Stamp, indexed, read_package, read_pointers
+from bridge.convert.retention import retained
+from bridge.convert.workers import executor
+from bridge.errors import BridgeError, UsageError
 from bridge.faults import faults
-from bridge.index.strict_json import parse_json
 from bridge.paths import NAMES_FILE
-from bridge.requirements.names import name_of
-from converters.names import NameMap, projects_of_purls
-from converters.repodata import RepodataEntry, repodata, shards
+from converters.names import NameMap
+from converters.repodata import RepodataEntry
 from converters.target import SUBDIRS
 
-__all__ = ["digests", "write_index", "write_names"]
+__all__ = ["ChannelIndex", "check_channel", "write_index", "write_names"]
 
-_BLOCK = 1 << 20
-_LEVEL = 19  # repodata is read far more often than it is written
-_SHARDS = "shards"
-_SHARD_SUFFIX = ".msgpack.zst"
 _INTERPRETER = frozenset({"python", "python_abi", "cpython"})
-_EXTENSIONS = ("conda", "tar.bz2")
+_PLACES = frozenset({*SUBDIRS, "noarch"})
+_LEFT_BEHIND = 86400  # seconds
+_FEW = 64  # packages to read for which no other process is started
 
 
-def write_index(channel: Path, wheels: Iterable[RepodataEntry] = ()) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelIndex:
+    """What an index lists, and what was done.
+
+    :param subdirs: subdir → its packages.
+    :param failures: paths of packages that are left out, with the reason.
+    :param left_out: paths of packages, or URLs of wheels, of versions that are no longer kept.
+    :param deleted: paths of files that were deleted, or would be with `is_dry_run`.
+    :param read: how many packages were read; the others were known from the last run.
+    """
+
+    channel: Path
+    subdirs: Mapping[str, Sequence[IndexedPackage]]
+    failures: Mapping[Path, BridgeError]
+    left_out: tuple[str, ...] = ()
+    deleted: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
+    read: int = 0
+    is_dry_run: bool = False
+    seconds: float = 0.0
+
+    @property
+    def packages(self) -> tuple[IndexedPackage, ...]:
+        return tuple(package for packages in self.subdirs.values() for package in packages)
+
+
+def check_channel(channel: Path) -> None:
+    """Raise `UsageError` for a path that is no channel's directory: missing, or a single subdir."""
+    if not channel.is_dir():
+        raise UsageError("no-channel", f"there is no directory {channel}", hint="give the directory of a channel")
+    if channel.name in _PLACES and not any((channel / name).is_dir() for name in _PLACES):
+        raise UsageError(
+            "no-channel", f"{channel} is one subdir of a channel", hint=f"give the directory above: {channel.parent}"
+        )
+
+
+def write_index(
+    channel: Path,
+    wheels: Iterable[RepodataEntry] = (),
+    *,
+    keep: int | None = None,
+    prunes: bool = False,
+    rereads: bool = False,
+    is_dry_run: bool = False,
+    jobs: int = 1,
+) -> ChannelIndex:
     """Write the index of each subdir that `channel` has or `wheels` need, and of `noarch`.
 
     An index is `repodata.json`, `repodata.json.zst` and shards (`repodata_shards.msgpack.zst`). Equal packages and
-    records give equal indexes.
+    records give equal indexes. Invalid packages are left out; see `ChannelIndex.failures`.
 
     :param wheels: records that point to wheels; records of an earlier index stay, unless one has the same stem.
+    :param keep: list only the newest versions of each name, as `retained` says.
+    :param prunes: delete the packages that are not kept, and the leftovers of interrupted runs.
+    :param rereads: read every package again, also those that seem unchanged.
+    :param jobs: processes that read packages.
 
-    Raises `FaultError`, and `UnsafeInputError` or `IntegrityError` for an invalid package; then the index of its subdir
-    and of those after it are unchanged.
+    Raises `FaultError`.
     """
-    fs.make_directories(channel)
+    started = time.perf_counter()
+    if not is_dry_run:
+        fs.make_directories(channel)
     with faults(channel):
-        subdirs = {path.name for path in channel.iterdir() if path.name in SUBDIRS and path.is_dir()}
+        subdirs = {path.name for path in channel.iterdir() if path.name in _PLACES and path.is_dir()}
     added: dict[str, list[RepodataEntry]] = {}
     for entry in wheels:
         added.setdefault(str(entry.record["subdir"]), []).append(entry)
-    for name in dict.fromkeys(["noarch", *sorted(subdirs | added.keys())]):
-        subdir = channel / name
-        fs.make_directories(subdir)
-        pointers = {entry.stem: entry for entry in (*_indexed_wheels(subdir), *added.get(name, ()))}
-        _write(subdir, [*_packages(subdir), *pointers.values()])
-
-
-def _write(subdir: Path, entries: Sequence[RepodataEntry]) -> None:
-    document = repodata(subdir.name, entries)
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    # Write shards before the index that names them, so that a concurrent reader finds them.
-    directory = subdir / _SHARDS
-    fs.make_directories(directory)
-    digests_by_name: dict[str, bytes] = {}
-    for name, shard in shards(entries).items():
-        packed = _compressed(msgpack.packb(shard))
-        digests_by_name[name] = hashlib.sha256(packed).digest()
-        fs.publish_file(directory / _shard_file(digests_by_name[name]), [packed])
-    fs.publish_file(subdir / "repodata.json", [text])
-    fs.publish_file(subdir / "repodata.json.zst", [_compressed(text)])
-    info = {"subdir": subdir.name, "base_url": "./", "shards_base_url": f"./{_SHARDS}/"}
-    index = msgpack.packb({"version": 1, "info": info, "shards": digests_by_name})
-    fs.publish_file(subdir / "repodata_shards.msgpack.zst", [_compressed(index)])
-    named = set(map(_shard_file, digests_by_name.values()))
-    with faults(directory):
-        stale = [path for path in directory.iterdir() if path.name.endswith(_SHARD_SUFFIX) and path.name not in named]
-    for path in stale:
+    states = {
+        name: _read_subdir(channel, name, added.get(name, ()), rereads=rereads, jobs=jobs)
+        for name in dict.fromkeys(["noarch", *sorted(subdirs | added.keys())])
+    }
+    found = {name: state.packages for name, state in states.items()}
+    kept = retained(found, keep) if keep is not None else found
+    left_out = {name: _without(found[name], kept[name]) for name in found}
+    surplus = [channel / name / each.file for name, gone in left_out.items() for each in gone if not each.is_wheel]
+    if prunes:
+        surplus += _leftovers(channel)
+    index = ChannelIndex(
+        channel=channel,
+        subdirs=kept,
+        failures={path: error for state in states.values() for path, error in state.failures.items()},
+        left_out=tuple(_shown(channel / name, each) for name, gone in left_out.items() for each in gone),
+        deleted=tuple(surplus) if prunes else (),
+        warnings=tuple(_warnings(channel, kept)),
+        read=sum(state.read for state in states.values()),
+        is_dry_run=is_dry_run,
+        seconds=time.perf_counter() - started,
+    )
+    if is_dry_run:
+        return index
+    for name, state in states.items():
+        fs.make_directories(channel / name)
+        memory = write_subdir(channel / name, kept[name], state.memory)
+        memory.pointers = [each for each in kept[name] if each.is_wheel]
+        memory.packages = state.memory.packages
+        memory.save(channel, name)
+    for path in index.deleted:  # after the index that no longer names them
         fs.remove_tree(path)
+    return index
 
 
-def _compressed(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
+@dataclass(slots=True, kw_only=True)
+class _Subdir:
+    """What was read of a subdir; `memory.packages` are its current files."""
+
+    packages: list[IndexedPackage]
+    memory: Memory
+    failures: dict[Path, BridgeError]
+    read: int
 
 
-def _shard_file(digest: bytes) -> str:
-    return f"{digest.hex()}{_SHARD_SUFFIX}"
+def _read_subdir(channel: Path, name: str, added: Sequence[RepodataEntry], *, rereads: bool, jobs: int) -> _Subdir:
+    subdir = channel / name
+    memory = Memory.load(channel, name)
+    failures: dict[Path, BridgeError] = {}
+    files = _files(subdir) if subdir.is_dir() else {}
+    known = {} if rereads else memory.packages
+    new = [file for file, found in files.items() if known.get(file, (None,))[0] != found]
+    packages = {file: known[file] for file in files if file not in set(new)}
+    for file, read in zip(new, _read([subdir / file for file in new], jobs), strict=True):
+        if isinstance(read, BridgeError):
+            failures[subdir / file] = read
+        else:
+            packages[file] = (files[file], read)
+    is_own = memory.repodata is not None and stamp(subdir / "repodata.json") == memory.repodata
+    pointers = {each.key: each for each in (memory.pointers if is_own else read_pointers(subdir))}
+    pointers |= {entry.stem: indexed(entry) for entry in added}
+    memory.packages = packages
+    listed = [*(package for _, package in packages.values()), *pointers.values()]
+    return _Subdir(packages=listed, memory=memory, failures=failures, read=len(new))
 
 
-def _packages(subdir: Path) -> list[RepodataEntry]:
-    """Validate and read the packages in a subdir."""
-    with faults(subdir):
-        files = sorted(subdir.iterdir())
-    entries = []
-    for path in files:
-        extension = next((extension for extension in _EXTENSIONS if path.name.endswith(f".{extension}")), None)
-        if extension is not None and not path.name.startswith("."):
-            stem = path.name.removesuffix(f".{extension}")
-            entries.append(RepodataEntry(stem=stem, extension=extension, record=_record(path)))
-    return entries
+def _files(subdir: Path) -> dict[str, Stamp]:
+    """Return the packages in a directory, with their stamps. A link to a file counts as the file."""
+    found: dict[str, Stamp] = {}
+    with faults(subdir), os.scandir(subdir) as entries:
+        for entry in entries:
+            if entry.name.endswith(tuple(f".{each}" for each in EXTENSIONS)) and not entry.name.startswith("."):
+                try:
+                    status = entry.stat()
+                except FileNotFoundError:  # a link to nothing, whose reading fails; or removed meanwhile
+                    status = entry.stat(follow_symlinks=False)
+                found[entry.name] = (status.st_size, status.st_mtime_ns)
+    return dict(sorted(found.items()))
 
 
-def _record(path: Path) -> Mapping[str, object]:
-    """Return a package's index.json with the hashes and the size of the archive."""
-    with faults(path):
-        index = check_conda(path).index
-    sha256, md5, size = digests(path)
-    return {**index, "sha256": sha256, "md5": md5, "size": size}
+def _read(paths: Sequence[Path], jobs: int) -> list[IndexedPackage | BridgeError]:
+    if len(paths) < _FEW or jobs == 1:
+        return list(map(read_package, paths))
+    with executor(jobs) as pool:
+        return list(pool.map(read_package, paths, chunksize=16))
 
 
-def digests(path: Path) -> tuple[str, str, int]:
-    """Return sha256 and md5 (hex) and the size of a file. Raises `FaultError`."""
-    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    with faults(path), path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            sha256.update(block)
-            md5.update(block)
-            size += len(block)
-    return sha256.hexdigest(), md5.hexdigest(), size
-
-
-def _indexed_wheels(subdir: Path) -> list[RepodataEntry]:
-    """Return the records of wheels in the existing index; empty if it is missing or unreadable."""
-    path = subdir / "repodata.json"
-    if not path.is_file():
+def _without(packages: Sequence[IndexedPackage], kept: Sequence[IndexedPackage]) -> list[IndexedPackage]:
+    if len(packages) == len(kept):
         return []
-    try:
-        document = parse_json(path.read_bytes(), str(path))
-    except UnsafeInputError:
-        return []
-    later = document.get("v3") if isinstance(document, dict) else None
-    records = later.get("whl") if isinstance(later, dict) else None
-    if not isinstance(records, dict):
-        return []
-    return [
-        RepodataEntry(stem=stem, extension="whl", record=record)
-        for stem, record in records.items()
-        if isinstance(record, dict) and isinstance(record.get("name"), str)
-    ]
+    stay = {(each.section, each.key) for each in kept}
+    return [each for each in packages if (each.section, each.key) not in stay]
 
 
-def write_names(channel: Path, names: NameMap) -> None:
+def _shown(subdir: Path, package: IndexedPackage) -> str:
+    return str(package.record.get("url")) if package.is_wheel else str(subdir / package.file)
+
+
+def _leftovers(channel: Path) -> list[Path]:
+    """Return temporary files of runs that were killed: those of a day ago and older."""
+    found = []
+    before = time.time() - _LEFT_BEHIND
+    for folder in (channel, *(channel / name for name in _PLACES if (channel / name).is_dir())):
+        with faults(folder):
+            temporary = sorted(folder.glob(".*.bridge-tmp"))
+        found += [path for path in temporary if (found_at := stamp(path)) is not None and found_at[1] < before * 1e9]
+    return found
+
+
+def _warnings(channel: Path, subdirs: Mapping[str, Sequence[IndexedPackage]]) -> Iterable[str]:
+    """Return what a client would not find, or find in the wrong place."""
+    with faults(channel):
+        others = [path for path in sorted(channel.iterdir()) if path.is_dir() and path.name not in _PLACES]
+    for folder in (channel, *others):
+        if not folder.name.startswith(".") and (stray := _files(folder)):
+            more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
+            yield f"{folder} is no subdir, so its packages are not indexed: {next(iter(stray))}{more}"
+    for subdir, packages in subdirs.items():
+        expected = f'"subdir":"{subdir}"'.encode()
+        for each in packages:
+            if expected not in each.text and (stated := each.record.get("subdir")) not in {None, subdir}:
+                yield f"{subdir}/{each.file} is in the wrong directory: its index.json says subdir {stated}"
+
+
+def write_names(index: ChannelIndex, names: NameMap) -> None:
     """Write the name map of a channel of converted packages, in the form of `--name-map`.
 
     The names are those in the packages' purls and `depends`. Without the map, a name that no other channel has would be
     unknown, and never be resolved from an index. Raises `FaultError`.
     """
-    rows: dict[str, list[str]] = {}
-    with faults(channel):
-        repodata_files = sorted(channel.glob("*/repodata.json"))
-    for path in repodata_files:
-        with faults(path):
-            document = json.loads(path.read_bytes())
-        sections = [document["packages.conda"], document["packages"], *document.get("v3", {}).values()]
-        for record in (record for section in sections for record in section.values()):
-            projects = projects_of_purls(record.get("purls") or ())
-            if not projects:
-                continue
-            rows[record["name"]] = list(projects)
-            for text in record["depends"]:
-                name = name_of(text)
-                if not name.startswith("_") and name not in _INTERPRETER:
-                    rows.setdefault(name, list(names.row(name) or (canonicalize_name(name),)))
-    fs.publish_file(channel / NAMES_FILE, [json.dumps(rows, sort_keys=True, indent=2).encode() + b"\n"])
+    rows = {each.name: list(each.projects) for each in index.packages if each.projects}
+    for each in index.packages:
+        for name in each.requires:
+            if not name.startswith("_") and name not in _INTERPRETER and name not in rows:
+                rows[name] = list(names.row(name) or (canonicalize_name(name),))
+    fs.publish_file(index.channel / NAMES_FILE, [json.dumps(rows, sort_keys=True, indent=2).encode() + b"\n"])

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bridge import fs
-from bridge.convert.channel_index import digests
+from bridge.convert.indexed import digests
 from bridge.convert.wheel import ConvertedPackage
 from bridge.errors import BridgeError
 from bridge.faults import faults

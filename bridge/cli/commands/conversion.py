@@ -132,8 +132,10 @@ def convert(
     done = (*(found[job.text] for job in jobs), *unbuilt, *inputs.unreadable)
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
-        channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
-        channel_index.write_names(output, session.names(session.channel_urls()))
+        index = channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
+        channel_index.write_names(index, session.names(session.channel_urls()))
+        bad = (JobResult(text=str(path), error=error) for path, error in index.failures.items())
+        conversion = replace(conversion, done=(*done, *bad))
     return replace(conversion, seconds=time.perf_counter() - started)
 
 

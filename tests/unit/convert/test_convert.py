@@ -535,16 +535,6 @@ def test_an_empty_folder_becomes_an_empty_channel(tmp_path: Path) -> None:
     assert document["packages"] == document["packages.conda"] == {}
 
 
-def test_a_broken_package_in_the_folder_is_named(tmp_path: Path) -> None:
-    convert_case(tmp_path, "data")
-    write_index(tmp_path / "out")
-    before = (tmp_path / "out/noarch/repodata.json").read_bytes()
-    (tmp_path / "out/noarch/broken-1-0.conda").write_bytes(b"not a package")
-    with pytest.raises(UnsafeInputError, match=r"broken-1-0\.conda"):
-        write_index(tmp_path / "out")
-    assert (tmp_path / "out/noarch/repodata.json").read_bytes() == before
-
-
 # Solves argv[3:] over the channels argv[2] (JSON) and installs into argv[1]; prints what was chosen. It ends without
 # the interpreter's finalisation, which rattler does not always survive.
 _INSTALL = """
