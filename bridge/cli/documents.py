@@ -9,10 +9,11 @@ from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution, R
 from converters.record import Record
 
 if TYPE_CHECKING:
+    from bridge.convert.channel_index import ChannelIndex
     from bridge.convert.job import Conversion
     from bridge.install.applied import AppliedPlan
 
-__all__ = ["conversion", "error", "outcome", "package", "plan", "resolution"]
+__all__ = ["channel_index", "conversion", "error", "outcome", "package", "plan", "resolution"]
 
 
 def package(resolved: Resolved) -> dict[str, object]:
@@ -121,6 +122,21 @@ def conversion(found: Conversion) -> dict[str, object]:
             "failed": len(found.failures),
             "seconds": round(found.seconds, 3),
         },
+    }
+
+
+def channel_index(found: ChannelIndex) -> dict[str, object]:
+    """The document of `index`."""
+    return {
+        "channel": str(found.channel),
+        "subdirs": {subdir: len(packages) for subdir, packages in found.subdirs.items()},
+        "read": found.read,
+        "failures": [{"path": str(path), **error(failure)} for path, failure in found.failures.items()],
+        "left_out": list(found.left_out),
+        "deleted": list(map(str, found.deleted)),
+        "dry_run": found.is_dry_run,
+        "warnings": list(found.warnings),
+        "seconds": round(found.seconds, 3),
     }
 
 

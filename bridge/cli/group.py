@@ -29,6 +29,7 @@ COMMANDS = {
     "deactivate": "entering",
     "env": "environments",
     "history": "restoring",
+    "index": "channel",
     "install": "changing",
     "list": "reading",
     "owner": "reading",

@@ -5,11 +5,11 @@ Every package is validated before it is listed. An invalid one is left out and r
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as _json
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -125,14 +125,18 @@ def write_index(
     if is_dry_run:
         return index
     for name, state in states.items():
-        fs.make_directories(channel / name)
-        memory = write_subdir(channel / name, kept[name], state.memory)
-        memory.pointers = [each for each in kept[name] if each.is_wheel]
-        memory.packages = state.memory.packages
-        memory.save(channel, name)
+        _write_subdir(channel, name, kept[name], state.memory)
     for path in index.deleted:  # after the index that no longer names them
         fs.remove_tree(path)
     return index
+
+
+def _write_subdir(channel: Path, name: str, packages: Sequence[IndexedPackage], known: Memory) -> None:
+    fs.make_directories(channel / name)
+    memory = write_subdir(channel / name, packages, known)
+    memory.pointers = [each for each in packages if each.is_wheel]
+    memory.packages = known.packages
+    memory.save(channel, name)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,7 +181,7 @@ def _files(subdir: Path) -> dict[str, Stamp]:
                 except FileNotFoundError:  # a link to nothing, whose reading fails; or removed meanwhile
                     status = entry.stat(follow_symlinks=False)
                 found[entry.name] = (status.st_size, status.st_mtime_ns)
-    return dict(sorted(found.items()))
+    return {name: found[name] for name in sorted(found)}
 
 
 def _read(paths: Sequence[Path], jobs: int) -> list[IndexedPackage | BridgeError]:
@@ -230,9 +234,10 @@ def write_names(index: ChannelIndex, names: NameMap) -> None:
     The names are those in the packages' purls and `depends`. Without the map, a name that no other channel has would be
     unknown, and never be resolved from an index. Raises `FaultError`.
     """
-    rows = {each.name: list(each.projects) for each in index.packages if each.projects}
-    for each in index.packages:
-        for name in each.requires:
-            if not name.startswith("_") and name not in _INTERPRETER and name not in rows:
-                rows[name] = list(names.row(name) or (canonicalize_name(name),))
-    fs.publish_file(index.channel / NAMES_FILE, [json.dumps(rows, sort_keys=True, indent=2).encode() + b"\n"])
+    rows: dict[str, tuple[str, ...]] = {each.name: each.projects for each in index.packages if each.projects}
+    required = {name for each in index.packages for name in each.requires}
+    for name in required - rows.keys() - _INTERPRETER:
+        if not name.startswith("_"):
+            rows[name] = names.row(name) or (canonicalize_name(name),)
+    lines = ",\n".join(f"{_json(name)}: [{', '.join(map(_json, rows[name]))}]" for name in sorted(rows))
+    fs.publish_file(index.channel / NAMES_FILE, [f"{{\n{lines}\n}}\n".encode()])

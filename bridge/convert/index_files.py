@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from json.encoder import encode_basestring
 from pathlib import Path
 
 import msgpack
@@ -18,7 +19,7 @@ from converters.repodata import shard
 
 __all__ = ["stamp", "write_subdir"]
 
-_BEST_LEVEL, _FAST_LEVEL = 19, 9  # repodata is read far more often than it is written
+_BEST_LEVEL, _FAST_LEVEL = 19, 6  # repodata is read far more often than it is written
 _LARGE = 4 << 20  # bytes of repodata.json from which the fast level is used, as a matter of seconds
 _THREADS = 2  # of zstd for large files; the bytes are the same for every number but one
 _SHARDS = "shards"
@@ -80,7 +81,7 @@ def _repodata(subdir: str, packages: Sequence[IndexedPackage]) -> bytes:
 
 def _section(packages: Sequence[IndexedPackage]) -> bytes:
     texts = {each.key: each.text for each in packages}
-    return b"{" + b",".join(_json(key) + b":" + texts[key] for key in sorted(texts)) + b"}"
+    return b"{" + b",".join(b"%b:%b" % (encode_basestring(key).encode(), texts[key]) for key in sorted(texts)) + b"}"
 
 
 def _json(value: object) -> bytes:
@@ -92,7 +93,7 @@ def _write_shards(subdir: Path, packages: Sequence[IndexedPackage], known: Memor
     directory = subdir / _SHARDS
     fs.make_directories(directory)
     with faults(directory):
-        there = {entry.name for entry in os.scandir(directory)}
+        there = set(os.listdir(directory))
     groups: dict[str, list[IndexedPackage]] = {}
     for each in packages:
         groups.setdefault(each.name, []).append(each)
@@ -128,6 +129,6 @@ def _shard_file(digest: bytes) -> str:
 def _remove_stale(directory: Path, digests: set[bytes]) -> None:
     named = set(map(_shard_file, digests))
     with faults(directory):
-        stale = [path for path in directory.iterdir() if path.name.endswith(_SHARD_SUFFIX) and path.name not in named]
-    for path in stale:
-        fs.remove_tree(path)
+        stale = [name for name in os.listdir(directory) if name.endswith(_SHARD_SUFFIX) and name not in named]
+    for name in stale:
+        fs.remove_tree(directory / name)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgpack
 
@@ -34,9 +35,8 @@ _DIRECTORY = ".index"
 Stamp = tuple[int, int]  # size and modification time in ns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexedPackage:
-    """A record of the index. `text` is its JSON.
+class IndexedPackage(NamedTuple):
+    """A record of the index. `text` is its JSON. A tuple, because an index has many of them.
 
     :param section: the keys of repodata under which it stands; `key`: its own.
     :param projects: the PyPI projects of its purls; `requires`: the names in its `depends`, if it has projects.
@@ -94,8 +94,8 @@ class Memory:
             if found["version"] != _VERSION:
                 return cls()
             return cls(
-                packages={file: (stamp, _package(row)) for file, stamp, row in found["packages"]},
-                pointers=list(map(_package, found["pointers"])),
+                packages={file: (stamp, IndexedPackage(*row)) for file, stamp, row in found["packages"]},
+                pointers=[IndexedPackage(*row) for row in found["pointers"]],
                 shards={name: (key, digest) for name, key, digest in found["shards"]},
                 repodata=found["repodata"],
                 written=found["written"],
@@ -107,33 +107,14 @@ class Memory:
         """Remember this for the next run. Raises `FaultError`."""
         document = {
             "version": _VERSION,
-            "packages": [(file, stamp, _row(package)) for file, (stamp, package) in self.packages.items()],
-            "pointers": list(map(_row, self.pointers)),
+            "packages": [(file, stamp, package) for file, (stamp, package) in self.packages.items()],
+            "pointers": self.pointers,
             "shards": [(name, *digests) for name, digests in self.shards.items()],
             "repodata": self.repodata,
             "written": self.written,
         }
         fs.make_directories(channel / _DIRECTORY)
         fs.publish_file(channel / _DIRECTORY / f"{subdir}.msgpack", [msgpack.packb(document)])
-
-
-def _row(package: IndexedPackage) -> tuple[object, ...]:
-    return (
-        package.section,
-        package.key,
-        package.name,
-        package.version,
-        package.text,
-        package.projects,
-        package.requires,
-    )
-
-
-def _package(row: tuple[tuple[str, ...], str, str, str, bytes, tuple[str, ...], tuple[str, ...]]) -> IndexedPackage:
-    section, key, name, version, text, projects, requires = row
-    return IndexedPackage(
-        section=section, key=key, name=name, version=version, text=text, projects=projects, requires=requires
-    )
 
 
 def indexed(entry: RepodataEntry) -> IndexedPackage:

@@ -227,7 +227,7 @@ def _missing(place: _Subdir) -> NetworkError:
     where = public(place.channel) if directory is None else directory
     hint = "check the name or URL given with -c or before `::`; `-c host` needs no channel at all"
     if directory is not None:
-        hint = "`bridge convert … -o FOLDER --index` writes it for a directory of packages"
+        hint = f"`bridge index {directory}` writes it for a directory of packages"
     return NetworkError(
         "channel-unreachable", f"there is no channel at {where}: it has no noarch/repodata.json", hint=hint
     )

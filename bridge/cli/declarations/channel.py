@@ -1,0 +1,50 @@
+"""`bridge index`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bridge.cli.failure import Exit
+from bridge.cli.group import begin, cli
+from bridge.cli.options import output
+
+
+@cli.command()
+@click.argument("channel", metavar="DIR", type=click.Path())
+@click.option("--keep", metavar="N", type=click.IntRange(min=1), help="List only the newest N versions of each package"
+              " in each subdir, and older ones that these need.")  # fmt: skip
+@click.option("--prune", is_flag=True, help="Delete the packages that --keep leaves out, and temporary files of runs"
+              " that were killed.")  # fmt: skip
+@click.option("--rehash", is_flag=True, help="Read every package again, also those of unchanged size and time.")
+@click.option("--dry-run", is_flag=True, help="Print what would be listed and deleted, and change nothing.")
+@click.option("-j", "--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Number of processes that read packages.")  # fmt: skip
+@click.option("--name-map", metavar="FILE_OR_URL", help="JSON: conda name -> list of PyPI names, for DIR/names.json.")
+@output
+def index(
+    channel: str, keep: int | None, prune: bool, rehash: bool, dry_run: bool, jobs: int, **options: object
+) -> None:
+    """Make DIR a channel: write the repodata of the conda packages in its subdirs.
+
+    A package that is invalid is left out and reported; the others are indexed, and the exit status is
+    that of the error.
+    """
+    from bridge.cli.commands import indexing
+
+    run = begin(options)
+    with run.session() as session:
+        found = indexing.index(
+            Path(channel), session, keep=keep, prunes=prune, rereads=rehash, is_dry_run=dry_run, jobs=jobs
+        )
+    run.render.warn(found.warnings)
+    if run.settings.json:
+        run.render.document(run.documents.channel_index(found))
+    else:
+        for sentence in indexing.sentences(found):
+            run.render.note(sentence)
+    for failure in found.failures.values():
+        run.render.error(failure)
+    if found.failures:
+        raise Exit(max(failure.exit_code for failure in found.failures.values()))
