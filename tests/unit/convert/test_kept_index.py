@@ -26,9 +26,9 @@ def channel(folder: Path) -> Path:
     make_conda(folder, "other", "1.5")
     make_conda(folder, "native", "1.0", subdir="linux-64", noarch=None, depends=["python >=3"])
     wheel = make_wheel(folder.parent / "wheels", "upper", "1.5", requires=["lower>=1"], extras=["more"])
-    convert_wheel(wheel, folder, target=LINUX, names=NameMap.empty(), level=1)
+    convert_wheel(wheel, folder, targets=(LINUX,), names=NameMap.empty(), level=1)
     wheel = make_wheel(folder.parent / "wheels", "old", "1.0")
-    convert_wheel(wheel, folder, target=LINUX, names=NameMap.empty(), format="tar.bz2")
+    convert_wheel(wheel, folder, targets=(LINUX,), names=NameMap.empty(), format="tar.bz2")
     return folder
 
 
