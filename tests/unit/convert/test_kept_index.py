@@ -15,10 +15,7 @@ from bridge.convert.channel_index import check_channel, write_index, write_names
 from bridge.convert.wheel import convert_wheel
 from bridge.errors import UsageError
 from converters.names import NameMap
-from converters.target import Python, Target
 from tests.support.builders import make_conda, make_wheel, tree_digest
-
-LINUX = Target(subdir="linux-64", python=Python(version="3.12.4"))
 
 
 def channel(folder: Path) -> Path:
@@ -26,9 +23,9 @@ def channel(folder: Path) -> Path:
     make_conda(folder, "other", "1.5")
     make_conda(folder, "native", "1.0", subdir="linux-64", noarch=None, depends=["python >=3"])
     wheel = make_wheel(folder.parent / "wheels", "upper", "1.5", requires=["lower>=1"], extras=["more"])
-    convert_wheel(wheel, folder, targets=(LINUX,), names=NameMap.empty(), level=1)
+    convert_wheel(wheel, folder, names=NameMap.empty(), level=1)
     wheel = make_wheel(folder.parent / "wheels", "old", "1.0")
-    convert_wheel(wheel, folder, targets=(LINUX,), names=NameMap.empty(), format="tar.bz2")
+    convert_wheel(wheel, folder, names=NameMap.empty(), format="tar.bz2")
     return folder
 
 
