@@ -308,7 +308,10 @@ def test_a_new_directory_comes_whole(prefix: Path) -> None:
     assert not (prefix / SITE / "odd/unplanned.py").exists()
 
 
-def test_where_no_directory_can_be_moved_its_files_are(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("names", [("new/a.py",), ("new/a.py", "new/sub/b.py")])
+def test_where_no_directory_can_be_moved_its_files_are(
+    prefix: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
     rename = os.rename
 
     def refuse_directories(source: str, target: str, **folders: int) -> None:
@@ -317,7 +320,7 @@ def test_where_no_directory_can_be_moved_its_files_are(prefix: Path, monkeypatch
         rename(source, target, **folders)
 
     monkeypatch.setattr(os, "rename", refuse_directories)
-    files = {f"{SITE}/{name}": b"x" for name in ("new/a.py", "new/sub/b.py")}
+    files = {f"{SITE}/{name}": b"x" for name in names}
     with change(prefix) as transaction:
         todo = [
             PathChange(path=path, before=None, after=write(transaction.staging, path, node))
