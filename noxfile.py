@@ -23,6 +23,16 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def thorough(session: nox.Session) -> None:
+    """What the suite samples, whole: faults at every call, and fresh examples of every property. Takes hours."""
+    session.install("-e", ".[test]")
+    environ = {"HYPOTHESIS_PROFILE": "search", "BRIDGE_THOROUGH": "1"}
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs, env=environ)
+    session.run("python", "-m", "tests.fault.exhaustive")
+    session.run("python", "-m", "tests.fault.crowd")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """What `.ci/run` checks beside the suite."""
     session.install("-e", ".[test]")

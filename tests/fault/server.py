@@ -20,6 +20,7 @@ from bridge.errors import BridgeError
 from bridge.transaction.recovery import recover
 from tests.fault.running import run_command
 from tests.fault.workloads import WORKLOADS, run
+from tests.support.command_server import preload
 
 SHIM = Path(__file__).with_name("shim.c")
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,6 +140,8 @@ def main() -> None:
     shim = ctypes.CDLL(None)
     shim.fault_count.restype = ctypes.c_long
     os.umask(0o022)
+    if "BRIDGE_CHANNEL" in os.environ:  # the workloads are commands
+        preload()
     gc.freeze()
     for text in sys.stdin:
         job = json.loads(text)

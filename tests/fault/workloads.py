@@ -129,15 +129,14 @@ def build(root: Path, nodes: Nodes) -> None:
     """Make a prefix without the module under test."""
     root.mkdir()
     for path, node in nodes.items():
-        target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if node is None:
-            target.mkdir(exist_ok=True)
-        elif isinstance(node, str):
-            target.symlink_to(node)
-        else:
-            target.write_bytes(node)
-            target.chmod(mode_of(path))
+        target = os.path.join(root, path)
+        os.makedirs(target if node is None else os.path.dirname(target), exist_ok=True)
+        if isinstance(node, str):
+            os.symlink(node, target)
+        elif node is not None:
+            with open(target, "wb") as stream:
+                stream.write(node)
+            os.chmod(target, mode_of(path))
 
 
 def run(prefix: Path, workload: Workload, durability: fs.Durability = "batched") -> None:
@@ -160,23 +159,27 @@ def run(prefix: Path, workload: Workload, durability: fs.Durability = "batched")
 def observe(root: Path, *, identity: bool = False) -> dict[str, tuple[object, ...]]:
     """All that lies below `root` but bridge's own folder: kind, mode and content; with `identity` inode and mtime."""
     found: dict[str, tuple[object, ...]] = {}
-    for folder, directories, names in os.walk(root):
-        for name in [*directories, *names]:
-            path = Path(folder, name)
-            key = path.relative_to(root).as_posix()
-            state = path.lstat()
-            mode = oct(stat.S_IMODE(state.st_mode))
-            if stat.S_ISLNK(state.st_mode):
-                found[key] = ("symlink", os.readlink(path))
-            elif stat.S_ISDIR(state.st_mode):
-                found[key] = ("directory", mode)
-            else:
-                found[key] = ("file", mode, path.read_bytes())
-            if identity and not stat.S_ISDIR(state.st_mode):
-                found[key] += (state.st_ino, state.st_mtime_ns)
-        if Path(folder) == root / Path(OWN).parent and Path(OWN).name in directories:
-            directories.remove(Path(OWN).name)
-    return {path: state for path, state in found.items() if not path.startswith(OWN)}
+    folders = [""] if root.is_dir() else []
+    # Thousands of prefixes are compared by this: `pathlib` would take most of the time.
+    while folders:
+        below = folders.pop()
+        with os.scandir(os.path.join(root, below)) as entries:
+            for entry in entries:
+                key, state = f"{below}{entry.name}", entry.stat(follow_symlinks=False)
+                mode = oct(stat.S_IMODE(state.st_mode))
+                if entry.is_symlink():
+                    found[key] = ("symlink", os.readlink(entry.path))
+                elif entry.is_dir():
+                    if key == OWN:
+                        continue
+                    found[key] = ("directory", mode)
+                    folders.append(f"{key}/")
+                else:
+                    with open(entry.path, "rb") as stream:
+                        found[key] = ("file", mode, stream.read())
+                if identity and not stat.S_ISDIR(state.st_mode):
+                    found[key] += (state.st_ino, state.st_mtime_ns)
+    return found
 
 
 def own(root: Path) -> list[str]:

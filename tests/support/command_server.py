@@ -27,7 +27,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import NoReturn, final
 
-__all__ = ["Ended", "run_in_child"]
+__all__ = ["Ended", "preload", "run_in_child"]
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_MESSAGE = 1 << 16
@@ -111,7 +111,7 @@ def _read_all(streams: tuple[int, int], child: int, timeout: float) -> tuple[tup
 
 _SERVERS: list[_Server] = []
 _TURNS = cycle((0, 1))
-_RUN_COLD: set[tuple[str, ...]] = set()
+_RUN_COLD: set[str] = set()
 
 
 def run_in_child(
@@ -119,15 +119,15 @@ def run_in_child(
 ) -> Ended | None:
     """Run a command in a child of a server; `None`: it is to be run by an interpreter of its own.
 
-    That is so for the first command of its kind in this process (what it imports is seen then), where variables concern
+    That is so for the first run of each command in this process (what it imports is seen then), where variables concern
     the start of an interpreter, and where all servers are at work.
 
     :param own: those of `environ` that the test set.
     """
-    kind = (words[0] if words else "", *sorted({word.partition("=")[0] for word in words if word.startswith("-")}))
+    command = words[0] if words else ""
     message = json.dumps({"words": list(words), "folder": str(folder), "environ": dict(environ)}).encode()
-    if kind not in _RUN_COLD:
-        _RUN_COLD.add(kind)
+    if command not in _RUN_COLD:
+        _RUN_COLD.add(command)
         return None
     if sys.platform != "linux" or len(message) > MAX_MESSAGE or any(name.startswith(_AT_START) for name in own):
         return None
@@ -142,12 +142,13 @@ def run_in_child(
         server.is_free.release()
 
 
-def _preload() -> None:
-    """Import what commands import, and no more than they do."""
-    commands = importlib.import_module("bridge.cli.commands")
-    for module in pkgutil.iter_modules(commands.__path__):
-        importlib.import_module(f"bridge.cli.commands.{module.name}")
-    for name in ("bridge.__main__", "bridge.cli", "bridge.cli.render", "rattler", "rich", "requests", "installer"):
+def preload() -> None:
+    """Import what commands import: a child would import most of it anew, which takes longer than most commands."""
+    for package in map(importlib.import_module, ("bridge", "converters")):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.startswith("bridge.conda_plugin"):
+                importlib.import_module(module.name)
+    for name in ("rattler", "rich.progress", "rich.table", "asyncio", "difflib", "requests", "installer"):
         importlib.import_module(name)
 
 
@@ -171,7 +172,7 @@ def _become(job: Mapping[str, object], out: int, err: int) -> NoReturn:
 
 def serve(channel: socket.socket) -> None:
     """Fork for each message until the other side is gone; answer with the child's id, and with its status."""
-    _preload()
+    preload()
     gc.freeze()
     assert len(os.listdir("/proc/self/task")) == 1, "a fork copies one thread alone"
     while True:
