@@ -297,12 +297,14 @@ class Session:
         standing: Standing | None = None,
         offered: InstalledCandidates | None = None,
         recorder: Recorder | None = None,
+        patience: float | None = None,
     ) -> Resolution:
         """One joint solve. Raises `NoSolutionError` and `NetworkError`.
 
         :param standing: what the environment adds, without the distributions of other installers, which `offered` has.
         :param offered: the installed candidates.
         :param recorder: records the solve.
+        :param patience: as in `SolveRequest`.
         """
         from bridge.cli.solutions import checked, explained
         from bridge.resolve import SolveRequest, Standing, resolve
@@ -320,6 +322,7 @@ class Session:
             constraints=constraints,
             requires_python=wanted.requires_python,
             standing=replace(standing, earlier=earlier, pins=pins, foreign=foreign),
+            patience=patience,
         )
         has_urls = any(each.url is not None for each in request.asked)
         catalog = self.catalog(channels, names, offered, wanted.hashes, has_urls=has_urls)

@@ -21,9 +21,11 @@ from bridge.resolve.search.request import SolveRequest, Standing
 from bridge.resolve.search.solution import solution
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 
-__all__ = ["Catalog", "IndexPort", "Options", "RecordPort", "SolveRequest", "Standing", "resolve"]
+__all__ = ["SEARCHED", "Catalog", "IndexPort", "Options", "RecordPort", "SolveRequest", "Standing", "resolve"]
 
 MAX_ROUNDS = 200_000
+SEARCHED = "searched"
+"""The key in a `NoSolutionError`'s objects of the seconds that the refutation took."""
 
 
 def resolve(request: SolveRequest, catalog: Catalog, watcher: Watcher | None = None) -> Resolution:
@@ -50,13 +52,17 @@ def _resolve(request: SolveRequest, catalog: Catalog, watcher: Watcher | None, s
     space = Space(catalog, _kept_candidates(catalog, request.standing.kept), request.standing.agreed)
     encoder, reporter = Encoder(space), Reporter(space, watcher)
     loader = Loader(encoder)
-    budget = Budget(catalog, rounds=MAX_ROUNDS, seconds=catalog.options.patience)
+    patience = catalog.options.patience
+    budget = Budget(catalog, rounds=MAX_ROUNDS, seconds=patience if request.patience is None else request.patience)
     try:
         pins = run(loader, request.encode(encoder), reporter, budget)
     except Unsolvable as verdict:
-        raise RefutedRequest(request, space, verdict.proof, reporter.rounds, budget).explained() from None
+        spent = budget.seconds - budget.left
+        error = RefutedRequest(request, space, verdict.proof, reporter.rounds, budget).explained()
+        error.objects = {**error.objects, SEARCHED: spent}
+        raise error from None
     except ResolutionTooDeep:
-        seconds = budget.seconds if budget.left <= 0 else budget.seconds - budget.left
+        seconds = patience if budget.left <= 0 else budget.seconds - budget.left
         raise search_stopped(space, request.asked, rounds=reporter.rounds, seconds=seconds) from None
     return solution(loader, pins, reporter, started)
 

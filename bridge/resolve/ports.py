@@ -52,4 +52,5 @@ class RunPort(Protocol):
         *,
         standing: Standing | None = None,
         offered: InstalledCandidates | None = None,
+        patience: float | None = None,
     ) -> Resolution: ...

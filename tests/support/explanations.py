@@ -82,7 +82,7 @@ class _Judge:
             (r"no channel has a package named (\S+) for \S+", lambda name: not self._has(name)),
             (r"no channel has a package of (\S+) for \S+", lambda project: not self._is_provided(project)),
             (r"no index has a file of (\S+)", lambda project: not self._files(project)),
-            (r"conda has (.+)", lambda text: self._has_exactly(text, self._records)),
+            (r"conda has (.+?)(?: and \d+ more builds of these versions)?", self._has_records),
             (r"the index(?: \S+)? has (.+)", lambda text: self._has_exactly(text, self._files)),
             (r"nothing links (\S+) to a PyPI project, so .+", lambda name: not self._oracle.standin(name)),
             (r"(\S+) is conda's name of the project (\S+)", lambda name, to: self._oracle.standin(name) == to),
@@ -176,6 +176,9 @@ class _Judge:
         name = _name_of(text)
         groups = list(_chosen(text, name, every(name)))
         return bool(groups) and all(group for _, group in groups)
+
+    def _has_records(self, text: str) -> bool:
+        return self._has_exactly(text, self._records)
 
     def _are_files(self, text: str) -> bool:
         return self._has_exactly(text, self._files)

@@ -18,11 +18,14 @@ from bridge.model import Installed, Plan, PrefixState, Resolution, Resolved
 from bridge.prefix.claims import incoming, label
 from bridge.requirements import algebra
 from bridge.requirements.foreign import Foreign, displaced, foreign
-from bridge.resolve import Standing
+from bridge.resolve import SEARCHED, Standing
 from bridge.resolve.installed import InstalledCandidates
 from converters.record import Record
 
 __all__ = ["plan_change"]
+
+
+_FOR_ALL = 0.5  # of `--patience`: the attempt to keep every installed package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +234,8 @@ def _superseded(packages: Iterable[Resolved], state: PrefixState) -> Iterator[In
 def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution:
     """Require every installed package; if that has no solution, only those that no request accounts for.
 
-    An error explains the second solve. Packages that nothing accounts for must stay: no record shows them unwanted.
+    An error explains the second solve; both together take no longer than `--patience`. Packages that nothing accounts
+    for must stay: no record shows them unwanted.
     """
     target = case.sources.session.target
     before = tuple(earlier_requests(left, case.wanted.requirements, target))
@@ -240,14 +244,19 @@ def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution
     session, channels, names = case.sources.session, case.sources.channels, case.sources.names
     there, kept, pinned = _present(case, again), _kept(case), tuple(pins(left.prefix))
 
-    def solved(retained: Iterable[algebra.Requirement]) -> Resolution:
+    def solved(retained: Iterable[algebra.Requirement], patience: float) -> Resolution:
         standing = Standing(earlier=before, retained=tuple(retained), pins=pinned, kept=kept)
-        return session.resolve(case.wanted, channels, names, standing=standing, offered=there)
+        return session.resolve(case.wanted, channels, names, standing=standing, offered=there, patience=patience)
 
+    patience = session.settings.patience
     try:
-        return solved(presence)
-    except NoSolutionError:
-        return solved(strays)
+        return solved(presence, patience * _FOR_ALL)
+    except NoSolutionError as error:
+        if len(strays) == len(presence) and error.id == "no-solution":
+            raise
+        searched = error.objects.get(SEARCHED)
+        spent = searched if isinstance(searched, float) else patience * _FOR_ALL
+        return solved(strays, patience - spent)
 
 
 def _present(case: _Case, again: Collection[str]) -> InstalledCandidates:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from packaging.markers import Marker
@@ -12,6 +13,8 @@ from bridge.requirements.algebra import marker_holds, python_specifier, specifie
 from converters.target import Python, Target, python_tags
 
 __all__ = ["PythonMasks"]
+
+_FULL_VERSION = re.compile("full_version|implementation_version")
 
 
 class PythonMasks:
@@ -24,17 +27,21 @@ class PythonMasks:
         self._target = target
         self._platforms = target.platform_tags()
         self._groups: dict[Python, int] = {}
+        minors: dict[tuple[int, int], tuple[Python, int]] = {}
         for position, python in enumerate(interpreters):
             if python is not None:
                 self._groups[python] = self._groups.get(python, 0) | 2 << position
+                first, bits = minors.get(python.minor, (python, 0))
+                minors[python.minor] = first, bits | 2 << position
+        self._minors = dict(minors.values())
         self.everything = (1 << len(interpreters) + 1) - 2
         self._masks: dict[object, int] = {}
 
-    def _where(self, key: object, holds: Callable[[Python], bool]) -> int:
+    def _where(self, key: object, holds: Callable[[Python], bool], groups: Mapping[Python, int] | None = None) -> int:
         known = self._masks.get(key)
         if known is None:
             known = 0
-            for python, bits in self._groups.items():
+            for python, bits in (groups or self._groups).items():
                 if holds(python):
                     known |= bits
             self._masks[key] = known
@@ -43,7 +50,9 @@ class PythonMasks:
     def for_marker(self, marker: Marker, extra: str = "") -> int:
         """Return the pythons for which a marker holds with this extra."""
         environment = self._target.marker_environment
-        return self._where((str(marker), extra), lambda python: marker_holds(marker, environment(python), extra))
+        text = str(marker)
+        groups = self._groups if _FULL_VERSION.search(text) else self._minors  # most ask for `python_version` at most
+        return self._where((text, extra), lambda python: marker_holds(marker, environment(python), extra), groups)
 
     def is_missing(self, marker: Marker) -> bool:
         """Return whether no python exists and the marker may hold on this platform with some python."""

@@ -40,12 +40,14 @@ class SolveRequest:
 
     :param constraints: conditions on projects that apply only if the project is installed (pip's constraints).
     :param requires_python: a PEP 440 specifier that python must meet.
+    :param patience: the seconds after which the search stops, if they differ from `Options.patience`.
     """
 
     requirements: tuple[Requirement, ...]
     constraints: tuple[Requirement, ...] = ()
     requires_python: str | None = None
     standing: Standing = field(default_factory=Standing)
+    patience: float | None = None
 
     @property
     def asked(self) -> tuple[Requirement, ...]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bridge.errors import NoSolutionError
 from bridge.resolve import Options
+from tests.support.builders import make_conda, make_repodata
+from tests.support.command_line import Bridge
 from tests.support.resolver_worlds import World, picks, record
 
 
@@ -57,3 +61,33 @@ def test_a_solution_is_found_within_the_budget() -> None:
     world = replace(pigeons(6, 6), options=Options(patience=30))
     found = picks(world.solve([f"pigeon{pigeon}" for pigeon in range(6)]))
     assert len({found[f"pigeon{pigeon}"] for pigeon in range(6)}) == 6
+
+
+def test_an_environment_takes_no_second_budget(tmp_path: Path) -> None:
+    """`install` solves again without the packages that need not stay; both solves share `--patience`."""
+    channel = tmp_path / "channel"
+    make_conda(channel, "dep", "1.0")
+    make_conda(channel, "tool", "1.0", depends=["dep"])
+    make_repodata(channel)
+    path = channel / "noarch" / "repodata.json"
+    repodata = json.loads(path.read_text())
+    for one in pigeons(11, 10).records:
+        repodata["packages.conda"][f"{one.identity}.conda"] = {
+            "name": one.name,
+            "version": one.version,
+            "build": one.build,
+            "build_number": 0,
+            "depends": list(one.requirements),
+            "sha256": "0" * 64,
+            "size": 1,
+            "subdir": "noarch",
+        }
+    path.write_text(json.dumps(repodata))
+    bridge = Bridge.of_folder(tmp_path)
+    assert bridge("create", "-p", "env", "tool").status == 0
+    pigeon_names = [f"pigeon{pigeon}" for pigeon in range(11)]
+    started = time.monotonic()
+    ran = bridge("install", "-p", "env", "--patience", "5", *pigeon_names)
+    assert time.monotonic() - started < 9.5  # two budgets take more than 10
+    assert ran.status == 6
+    assert "no solution in 5 seconds" in ran.err
