@@ -1,24 +1,26 @@
 """Known findings that are accepted, each with a reason and an end. Pure.
 
-An acceptance file is TOML: a list of `[[accept]]` tables with `id`, `package` and `path` (glob patterns; at
-least one of the three), `reason` (required) and `until` (a date; the acceptance ends after that day).
+An acceptance file is TOML: a list of `[[accept]]` tables with `id`, `package`, `path` (glob patterns) and `advisory`
+(the id or an alias of a vulnerability; at least one of the four), `reason` (required) and `until` (a date, after which
+the acceptance ends, or "fixed": it ends when a version fixes the vulnerability).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from bridge.audit.finding import Finding, Report
 from bridge.errors import UsageError
 
 __all__ = ["Acceptance", "accepted", "baseline", "read_acceptances"]
 
-_KEYS = ("id", "package", "path", "reason", "until")
+_KEYS = ("id", "package", "path", "advisory", "reason", "until")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +37,14 @@ class Acceptance:
     id: str | None = None
     package: str | None = None
     path: str | None = None
-    until: date | None = None
+    advisory: str | None = None
+    until: date | Literal["fixed"] | None = None
 
     def covers(self, finding: Finding) -> bool:
         """Whether every given pattern matches; the date is not considered."""
         if self.id is not None and self.id != finding.id:
+            return False
+        if self.advisory is not None and self.advisory not in (finding.advisory, *finding.aliases):
             return False
         if self.package is not None:
             named = [each for each in (finding.package, finding.owner) if each is not None]
@@ -50,7 +55,13 @@ class Acceptance:
     @property
     def label(self) -> str:
         """The patterns, as in the file: `clobbered-file numpy lib/*`."""
-        return " ".join(each for each in (self.id, self.package, self.path) if each is not None)
+        return " ".join(each for each in (self.id, self.package, self.path, self.advisory) if each is not None)
+
+    def is_over(self, today: date, finding: Finding | None = None) -> bool:
+        """Whether it has ended: its day is past, or a version fixes the vulnerability."""
+        if self.until == "fixed":
+            return finding is not None and bool(finding.fixed)
+        return self.until is not None and self.until < today
 
 
 def read_acceptances(tables: object, where: str, kinds: Iterable[str]) -> tuple[Acceptance, ...]:
@@ -74,7 +85,7 @@ def _read_one(table: object, where: str, place: str, kinds: frozenset[str]) -> A
         if key not in _KEYS:
             raise _wrong(where, f"{place}.{key}", f"there is no such key; known are {', '.join(_KEYS)}")
     texts: dict[str, str] = {}
-    for key in ("id", "package", "path", "reason"):
+    for key in ("id", "package", "path", "advisory", "reason"):
         value = table.get(key)
         if value is None:
             continue
@@ -84,15 +95,15 @@ def _read_one(table: object, where: str, place: str, kinds: frozenset[str]) -> A
     if "reason" not in texts:
         raise _wrong(where, place, "it gives no reason")
     if len(texts) == 1:
-        raise _wrong(where, place, "it would accept everything; give an id, a package or a path")
+        raise _wrong(where, place, "it would accept everything; give an id, a package, a path or an advisory")
     if "id" in texts and texts["id"] not in kinds:
         raise _wrong(where, f"{place}.id", f"there is no check {texts['id']!r}; `bridge audit --checks` lists them")
     return Acceptance(until=_date(table.get("until"), where, f"{place}.until"), **texts)
 
 
-def _date(value: object, where: str, place: str) -> date | None:
-    if value is None:
-        return None
+def _date(value: object, where: str, place: str) -> date | Literal["fixed"] | None:
+    if value is None or value == "fixed":
+        return value
     if isinstance(value, datetime):
         return value.date()
     if isinstance(value, date):
@@ -100,7 +111,7 @@ def _date(value: object, where: str, place: str) -> date | None:
     try:
         return date.fromisoformat(str(value))
     except ValueError as error:
-        raise _wrong(where, place, f"{value!r} is not a date such as 2027-01-31") from error
+        raise _wrong(where, place, f"{value!r} is neither a date such as 2027-01-31 nor 'fixed'") from error
 
 
 def _wrong(where: str, place: str, what: str) -> UsageError:
@@ -109,12 +120,12 @@ def _wrong(where: str, place: str, what: str) -> UsageError:
 
 def accepted(report: Report, acceptances: Sequence[Acceptance], today: date) -> tuple[Report, tuple[str, ...]]:
     """The report with the accepted findings set apart, and a warning for each acceptance that ended or is unused."""
-    current = [each for each in acceptances if each.until is None or each.until >= today]
     kept: list[Finding] = []
     apart: list[tuple[Finding, str]] = []
     used: set[int] = set()
     for finding in report.findings:
-        covering = [each for each in current if each.covers(finding)]
+        matching = [each for each in acceptances if each.covers(finding)]
+        covering = [each for each in matching if not each.is_over(today, finding)]
         used |= {id(each) for each in covering}
         if covering:
             apart.append((finding, covering[0].reason))
@@ -122,13 +133,20 @@ def accepted(report: Report, acceptances: Sequence[Acceptance], today: date) -> 
             kept.append(finding)
     warnings = []
     for each in acceptances:
-        if each.until is not None and each.until < today:
-            found = sum(each.covers(finding) for finding in kept)
-            again = f"{found} finding{'s' if found != 1 else ''} count again" if found else "nothing is found any more"
+        ended = [finding for finding in kept if each.covers(finding) and each.is_over(today, finding)]
+        if each.is_over(today):
+            again = f"{_findings(len(ended))} again" if ended else "nothing is found any more"
             warnings.append(f"the acceptance of {each.label} ended on {each.until}: {again}")
+        elif ended:
+            fixed = ", ".join(dict.fromkeys(version for finding in ended for version in finding.fixed))
+            warnings.append(f"the acceptance of {each.label} has ended: {fixed} fixes it")
         elif id(each) not in used:
             warnings.append(f"the acceptance of {each.label} matches no finding any more: remove it from the file")
     return replace(report, findings=tuple(kept), accepted=tuple(apart)), tuple(warnings)
+
+
+def _findings(count: int) -> str:
+    return "1 finding counts" if count == 1 else f"{count} findings count"
 
 
 def baseline(report: Report, reason: str) -> str:
@@ -138,11 +156,19 @@ def baseline(report: Report, reason: str) -> str:
         if finding.level == "info":
             continue
         lines.append("[[accept]]")
-        for key, value in (("id", finding.id), ("package", finding.package), ("path", finding.path)):
-            if value is not None:
-                lines.append(f"{key} = {_quoted(value if key == 'id' else _pattern(value))}")
+        for key, value in _patterns(finding):
+            lines.append(f"{key} = {_quoted(value)}")
         lines += [f"reason = {_quoted(reason)}", ""]
     return "\n".join(lines)
+
+
+def _patterns(finding: Finding) -> Iterator[tuple[str, str]]:
+    yield "id", finding.id
+    for key, value in (("package", finding.package), ("path", finding.path)):
+        if value is not None:
+            yield key, _pattern(value)
+    if finding.advisory is not None:
+        yield "advisory", finding.advisory
 
 
 def _pattern(text: str) -> str:

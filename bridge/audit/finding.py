@@ -38,6 +38,7 @@ class Finding:
         a conda-meta record INSTALLER's word in place of `wheel` (`pip:NAME-VERSION`).
     :param by: the package that caused it, if known; same spelling.
     :param repair: the words of a command line; empty where no command is certain to be right.
+    :param advisory: the id of a known vulnerability; `aliases`: its other ids; `fixed`: the versions that fix it.
     """
 
     id: str
@@ -48,6 +49,9 @@ class Finding:
     owner: str | None = None
     by: str | None = None
     repair: tuple[str, ...] = ()
+    advisory: str | None = None
+    aliases: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -75,6 +79,9 @@ class Finding:
 
     def to_json(self) -> dict[str, object]:
         """An item of `findings` in `bridge/schemas/audit.json`."""
+        stated: dict[str, object] = {}
+        if self.advisory is not None:
+            stated = {"advisory": self.advisory, "aliases": list(self.aliases), "fixed": list(self.fixed)}
         return {
             "id": self.id,
             "level": self.level,
@@ -84,6 +91,7 @@ class Finding:
             "by": self.by,
             "evidence": self.evidence,
             "repair": list(self.repair),
+            **stated,
         }
 
 
@@ -97,7 +105,7 @@ def grouped(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], ...]:
     groups: dict[object, list[Finding]] = {}
     for each in findings:
         subject = each.owner or each.package or (each.path or "").rpartition("/")[0]
-        groups.setdefault((each.level, each.id, subject, each.by, each.repair), []).append(each)
+        groups.setdefault((each.level, each.id, each.advisory, subject, each.by, each.repair), []).append(each)
     return tuple(tuple(group) for group in groups.values())
 
 

@@ -34,7 +34,7 @@ from bridge.transaction.waiting import pending
 from converters.names import NameMap
 from converters.target import Target
 
-__all__ = ["RunningAudit", "audit", "judge", "start"]
+__all__ = ["RunningAudit", "audit", "judge", "ordered", "start"]
 
 
 class YankedPort(Protocol):
@@ -232,8 +232,13 @@ def judge(view: View, others: Sequence[Check] = ()) -> Report:
         packages=packages,
         files=view.observed.files,
         unowned=sum(view.unowned.values()),
-        findings=tuple(sorted(dict.fromkeys(findings), key=_order)),
+        findings=ordered(findings),
     )
+
+
+def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each finding once: worst first, then by package, path and id."""
+    return tuple(sorted(dict.fromkeys(findings), key=_order))
 
 
 def _order(finding: Finding) -> tuple[int, str, str, str, str]:

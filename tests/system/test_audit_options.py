@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from tests.support.builders import make_wheel
 from tests.support.command_line import Bridge
 from tests.support.prefixes import PrefixBuilder
 
@@ -89,3 +90,26 @@ def test_other_forms_are_written_beside_the_report(bridge: Bridge, damaged: Pref
     assert 'failures="1"' in (tmp_path / "a.xml").read_text()
     both = bridge("audit", "-p", damaged.root, "--github", "--json")
     assert both.status == 2
+
+
+def test_vulnerabilities_are_found_and_updated(tmp_path: Path) -> None:
+    """An environment of one wheel, a newer version of which fixes an advisory: `--fix` updates within the requests."""
+    bridge = Bridge.of_folder(tmp_path, BRIDGE_CHANNEL="host")
+    folder = tmp_path / "wheels"
+    make_wheel(folder, "frail", "1.0")
+    assert bridge("create", "-p", "held", "frail<2").status == 0
+    assert bridge("create", "-p", "made", "frail").status == 0
+    make_wheel(folder, "frail", "2.0")
+    affected = {"package": {"ecosystem": "PyPI", "name": "Frail"}, "ranges": [{"type": "ECOSYSTEM", "events": []}]}
+    affected["ranges"][0]["events"] = [{"introduced": "0"}, {"fixed": "2.0"}]  # type: ignore[index]
+    (tmp_path / "osv.json").write_text(json.dumps({"id": "OSV-1", "affected": [affected]}))
+    found = bridge("audit", "-p", "made", "--vulnerabilities", "osv.json", "--json")
+    assert found.status == 11
+    (finding,) = [each for each in found.document["findings"] if each["level"] == "error"]
+    assert (finding["id"], finding["advisory"], finding["fixed"]) == ("vulnerable-version", "OSV-1", ["2.0"])
+    held = bridge("audit", "-p", "held", "--vulnerabilities", "osv.json", "--fix")
+    assert held.status == 11, "the request frail<2 stands"
+    fixed = bridge("audit", "-p", "made", "--vulnerabilities", "osv.json", "--fix")
+    assert fixed.status == 0, fixed.err
+    assert "frail" in fixed.err
+    assert bridge("audit", "-p", "made", "--vulnerabilities", "osv.json").status == 0

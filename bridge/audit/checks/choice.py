@@ -10,13 +10,18 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
+from bridge.audit.advisories import KIND
 from bridge.audit.checks import CHECKS, Check
 from bridge.audit.finding import INTERRUPTED
 from bridge.errors import UsageError
 
-__all__ = ["GROUP", "choose", "kinds_of", "plugins", "theme_of"]
+__all__ = ["AFTER", "GROUP", "choose", "kinds_of", "plugins", "theme_of"]
 
 GROUP = "bridge.audit.checks"
+
+
+AFTER = (KIND,)
+"""Kinds that no check finds: they come from a source that is asked for (`bridge.audit.advisories`)."""
 
 
 def theme_of(check: Check) -> str:
@@ -56,7 +61,7 @@ def _broken(origin: str, what: str) -> UsageError:
 
 def kinds_of(word: str, checks: Iterable[Check]) -> frozenset[str]:
     """The ids of the checks that a word names: an id, or a theme; empty: none."""
-    return frozenset(each.id for each in checks if word in (each.id, theme_of(each)))
+    return frozenset(each.id for each in checks if word in (each.id, theme_of(each))) | ({word} & set(AFTER))
 
 
 def choose(words: Sequence[str], others: Sequence[Check] = ()) -> frozenset[str]:
@@ -72,15 +77,15 @@ def choose(words: Sequence[str], others: Sequence[Check] = ()) -> frozenset[str]
     unwanted: set[str] = set()
     for word in words:
         name = word.removeprefix("-")
-        named = kinds_of(name, every) if name != "all" else frozenset(each.id for each in every)
+        named = kinds_of(name, every) if name != "all" else frozenset((*AFTER, *(each.id for each in every)))
         if not named:
             raise _unknown(name, every)
         (unwanted if word.startswith("-") else wanted).update(named)
-    return frozenset((wanted or {each.id for each in every}) - unwanted | {INTERRUPTED})
+    return frozenset((wanted or {*AFTER, *(each.id for each in every)}) - unwanted | {INTERRUPTED})
 
 
 def _unknown(name: str, every: Sequence[Check]) -> UsageError:
-    known = sorted({each.id for each in every} | {theme_of(each) for each in every})
+    known = sorted({*AFTER, *(each.id for each in every), *(theme_of(each) for each in every)})
     near = difflib.get_close_matches(name, known, 1)
     return UsageError(
         "unknown-check",

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +26,19 @@ if TYPE_CHECKING:
     from bridge.audit.accept import Acceptance
     from bridge.audit.checks import Check
 
-__all__ = ["AuditRequest", "Judged", "audit", "judge", "read_request", "write_audit"]
+__all__ = ["OF_INDEX", "AuditRequest", "Judged", "audit", "judge", "judged", "read_request", "write_audit"]
 
 # The environment variables that an audit reads (`bridge.audit.look.inspect`, `bridge.audit.look.caches`).
 _ENVIRONMENT = frozenset(
     """HOME PYTHONPATH PYTHONUSERBASE PYTHONNOUSERSITE LD_LIBRARY_PATH CONDA_PKGS_DIRS MAMBA_ROOT_PREFIX
     RATTLER_CACHE_DIR PIXI_CACHE_DIR UV_CACHE_DIR PIP_CACHE_DIR XDG_CACHE_HOME""".split()  # noqa: SIM905
 )
+
+
+OF_INDEX = "index"
+"""The source of advisories that is the package index itself."""
+
+_KEYS = ("accept", "checks", "fail-on", "vulnerabilities")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,7 @@ class AuditRequest:
     :param words: kinds, packages and paths to restrict the report to.
     :param checks: ids and themes of checks; `-` before one leaves it out.
     :param others: the checks of other distributions.
+    :param vulnerabilities: the source of advisories: `OF_INDEX`, a URL, a file or a folder; `None`: none.
     """
 
     words: tuple[str, ...] = ()
@@ -49,6 +56,7 @@ class AuditRequest:
     acceptances: tuple[Acceptance, ...] = ()
     fail_on: Level | None = "error"
     others: tuple[Check, ...] = ()
+    vulnerabilities: str | None = None
     is_fresh: bool = False
     is_online: bool = False
 
@@ -67,6 +75,7 @@ def read_request(
     checks: str | None,
     accept: Sequence[str],
     fail_on: str | None,
+    vulnerabilities: str | None = None,
     is_fresh: bool = False,
     is_online: bool = False,
 ) -> AuditRequest:
@@ -75,7 +84,7 @@ def read_request(
     :raises UsageError: `acceptance-file`, `unknown-check`, `audit-plugin`, `project-file`.
     """
     from bridge.audit.checks import CHECKS
-    from bridge.audit.checks.choice import choose, plugins
+    from bridge.audit.checks.choice import AFTER, choose, plugins
     from bridge.config.project import project_table
 
     others = tuple(plugins())
@@ -83,23 +92,37 @@ def read_request(
     values: Mapping[str, object] = table.values if table else {}
     where = f"{table.file}: tool.bridge.audit" if table else ""
     for key in values:
-        if key not in ("accept", "checks", "fail-on"):
-            raise UsageError("project-file", f"{where}.{key}: there is no such key; known are accept, checks, fail-on")
+        if key not in _KEYS:
+            raise UsageError("project-file", f"{where}.{key}: there is no such key; known are {', '.join(_KEYS)}")
     chosen = _words(checks) if checks is not None else _texts(values.get("checks"), f"{where}.checks")
     choose(chosen, others)
     level = fail_on or values.get("fail-on", "error")
     if level not in (*LEVELS, "never"):
         raise UsageError("project-file", f"{where}.fail-on: it is not error, warning, info or never")
-    kinds = tuple(each.id for each in (*CHECKS, *others))
+    kinds = (*AFTER, *(each.id for each in (*CHECKS, *others)))
+    source = vulnerabilities if vulnerabilities is not None else _source(values, where, table.file if table else Path())
     return AuditRequest(
         words=tuple(words),
         checks=chosen,
         acceptances=_acceptances(accept, values.get("accept"), where, table.file if table else Path(), kinds),
         fail_on=None if level == "never" else level,  # type: ignore[arg-type]
         others=others,
+        vulnerabilities=source,
         is_fresh=is_fresh,
         is_online=is_online,
     )
+
+
+def _source(values: Mapping[str, object], where: str, project: Path) -> str | None:
+    """The source of advisories that the project names: a URL, a path, or `true` for the package index."""
+    value = values.get("vulnerabilities")
+    if value is None or value is False:
+        return None
+    if value is True:
+        return OF_INDEX
+    if not isinstance(value, str):
+        raise UsageError("project-file", f"{where}.vulnerabilities: it is neither a text nor true")
+    return value if "://" in value else str(project.parent / value)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -134,6 +157,33 @@ def _acceptances(
                 raise UsageError("acceptance-file", f"{file}: {key}: there is no such key; known is accept")
         own += read_acceptances(document.get("accept", []), str(file), kinds)
     return own
+
+
+def with_vulnerabilities(path: Path, report: Report, session: Session, source: str) -> Report:
+    """The report with a finding for each known vulnerability of an installed package.
+
+    :param source: `OF_INDEX`, a URL, a file or a folder.
+    :raises UsageError: `advisory-source`.
+    """
+    from bridge.audit.advisories import named_by, vulnerable
+    from bridge.audit.look.advisory_sources import ask_index, read_advisories
+    from bridge.audit.queries import package_list
+    from bridge.audit.run import ordered
+
+    state = prefix.require(path)
+    rows = package_list(state, session.names(session.channel_urls(state), state)).rows
+    if source == OF_INDEX:
+        projects = sorted({(each.name, each.version) for row in rows for each in row.distributions})
+        advisories = ask_index(session.settings.index_urls[0], projects, session.client)
+    else:
+        advisories = read_advisories(source, named_by(rows), session.client)
+    found = vulnerable(rows, advisories, str(path), _pip_of(path, session))
+    return replace(report, findings=ordered((*report.findings, *found)))
+
+
+def _pip_of(path: Path, session: Session) -> tuple[str, ...]:
+    python = path / ("python.exe" if session.target.is_windows else "bin/python")
+    return (str(python), "-m", "pip")
 
 
 def judge(path: Path, report: Report, request: AuditRequest) -> Judged:
@@ -177,6 +227,14 @@ def _unknown(word: str, packages: set[str]) -> UsageError:
         if near
         else "`bridge audit --checks` lists the checks, `bridge list` the packages",
     )
+
+
+def judged(path: Path, session: Session, request: AuditRequest) -> Judged:
+    """Audit an environment, and apply what the request says of the report."""
+    report = audit(path, session, request)
+    if request.vulnerabilities is not None:
+        report = with_vulnerabilities(path, report, session, request.vulnerabilities)
+    return judge(path, report, request)
 
 
 def audit(path: Path, session: Session, request: AuditRequest) -> Report:

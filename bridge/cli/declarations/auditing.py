@@ -15,6 +15,7 @@ from bridge.errors import UsageError
 if TYPE_CHECKING:
     from bridge.audit.finding import Level, Report
     from bridge.cli.run import Run
+    from bridge.cli.session import Session
 
 _LIST = "?"  # `--checks` without a value
 
@@ -38,6 +39,8 @@ _LIST = "?"  # `--checks` without a value
 @click.option("--sarif", metavar="FILE", type=click.Path(), help="Write the findings as SARIF 2.1.0.")
 @click.option("--junit", metavar="FILE", type=click.Path(), help="Write the findings as JUnit XML.")
 @click.option("--github", is_flag=True, help="Print the findings as annotations of GitHub Actions.")
+@click.option("--vulnerabilities", metavar="[URL|FILE|DIR]", is_flag=False, flag_value="index", help="Also"
+              " report known vulnerabilities: from OSV advisories, or without a value from the index.")  # fmt: skip
 @click.option("--online", is_flag=True, help="Also ask the package indexes which installed versions were yanked.")
 @click.option("--rehash", is_flag=True, help="Read and hash every file again; ignore the results of the last audit.")
 @lock
@@ -56,6 +59,7 @@ def audit(
     sarif: str | None,
     junit: str | None,
     github: bool,
+    vulnerabilities: str | None,
     rehash: bool,
     online: bool,
     **options: object,
@@ -73,17 +77,19 @@ def audit(
     if github and run.settings.json:
         raise UsageError("usage", "--github and --json both write to standard output", hint="leave one out")
     request = auditing.read_request(
-        words, checks=checks, accept=accept, fail_on=fail_on, is_fresh=rehash, is_online=online
+        words,
+        checks=checks,
+        accept=accept,
+        fail_on=fail_on,
+        vulnerabilities=vulnerabilities,
+        is_fresh=rehash,
+        is_online=online,
     )
     with run.session() as session:
-        judged = auditing.judge(run.prefix, auditing.audit(run.prefix, session, request), request)
+        judged = auditing.judged(run.prefix, session, request)
         if fix:
-            from bridge.cli.commands import changes
-
-            applied = changes.repair(run.prefix, judged.report, session, is_dry_run=dry_run, show=run.render.repair)
-            run.render.repaired(applied, is_dry_run=dry_run)
-            if not dry_run:
-                judged = auditing.judge(run.prefix, auditing.audit(run.prefix, session, request), request)
+            _repair(run, session, judged.report, dry_run)
+            judged = judged if dry_run else auditing.judged(run.prefix, session, request)
         found = judged.report
         texts = _texts(found, request.fail_on, sarif=sarif, junit=junit, baseline=baseline)
         written = auditing.write_audit(run.prefix, found, session, html=html, bills=bills, texts=texts)
@@ -97,6 +103,20 @@ def audit(
     if failure is not None:
         run.render.error(failure)
         raise Exit(failure.exit_code)
+
+
+def _repair(run: Run, session: Session, report: Report, dry_run: bool) -> None:
+    """Repair what is safe to repair, and update vulnerable packages within what was asked for."""
+    from bridge.cli.commands import changes
+
+    applied = changes.repair(run.prefix, report, session, is_dry_run=dry_run, show=run.render.repair)
+    run.render.repaired(applied, is_dry_run=dry_run)
+    updatable = (each for each in report.findings if each.fixed and each.repair[:2] == ("bridge", "update"))
+    vulnerable = sorted({each.package for each in updatable if each.package})
+    if vulnerable:
+        run.render.note(f"update {', '.join(vulnerable)}, for known vulnerabilities:")
+        updated = changes.update(run.prefix, vulnerable, session, is_dry_run=dry_run)
+        run.render.plan(updated.plan, is_dry_run=dry_run)
 
 
 def _texts(

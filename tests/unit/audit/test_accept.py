@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.audit.accept import Acceptance, accepted, baseline, read_acceptances
 from bridge.audit.checks import CHECKS
-from bridge.audit.checks.choice import GROUP, choose, plugins, theme_of
+from bridge.audit.checks.choice import AFTER, GROUP, choose, plugins, theme_of
 from bridge.audit.finding import Finding, Report
 from bridge.audit.run import start
 from bridge.audit.selection import read_filter, restricted
@@ -58,7 +58,7 @@ def test_an_acceptance_that_has_ended_is_told_and_counts_no_more() -> None:
     known = read('[[accept]]\nid = "modified-file"\nreason = "ours"\nuntil = "2026-11-30"\n')
     found, warnings = accepted(report(MODIFIED), known, TODAY)
     assert found.findings == (MODIFIED,)
-    assert warnings == ("the acceptance of modified-file ended on 2026-11-30: 1 finding count again",)
+    assert warnings == ("the acceptance of modified-file ended on 2026-11-30: 1 finding counts again",)
 
 
 def test_an_acceptance_that_matches_nothing_is_told() -> None:
@@ -73,7 +73,7 @@ def test_an_acceptance_that_matches_nothing_is_told() -> None:
         ('id = "modified-file"', "accept[0]: it gives no reason"),
         ('reason = "r"', "accept[0]: it would accept everything"),
         ('id = "modified"\nreason = "r"', "accept[0].id: there is no check 'modified'"),
-        ('id = "modified-file"\nreason = "r"\nuntil = "soon"', "accept[0].until: 'soon' is not a date"),
+        ('id = "modified-file"\nreason = "r"\nuntil = "soon"', "accept[0].until: 'soon' is neither a date"),
         ('id = "modified-file"\nreason = "r"\nuntill = 2026-01-01', "accept[0].untill: there is no such key"),
         ('id = ["modified-file"]\nreason = "r"', "accept[0].id: it is not a text"),
     ],
@@ -123,7 +123,7 @@ def test_words_restrict_a_report(words: tuple[str, ...], expected: list[Finding]
 def test_checks_are_chosen_by_id_and_theme() -> None:
     files = {each.id for each in CHECKS if theme_of(each) == "files"}
     assert choose(("files", "-case-collision")) == files - {"case-collision"} | {"interrupted-transaction"}
-    assert choose(("-files",)) == {each.id for each in CHECKS} - files
+    assert choose(("-files",)) == {*AFTER, *(each.id for each in CHECKS)} - files
     with pytest.raises(UsageError) as caught:
         choose(("clobered-file",))
     assert caught.value.hint == "did you mean 'clobbered-file'?"
@@ -152,3 +152,14 @@ def test_a_check_of_another_distribution_that_fails_is_named(tmp_path: Path) -> 
     assert "broken-check" in caught.value.message
     with pytest.raises(UsageError, match="cannot be loaded"):
         tuple(plugins([point("MISSING")]))
+
+
+def test_an_acceptance_until_fixed_ends_with_a_fix() -> None:
+    unfixed = replace(MODIFIED, id="vulnerable-version", advisory="GHSA-1", aliases=("CVE-1",))
+    known = read_acceptances([{"advisory": "CVE-1", "reason": "no fix", "until": "fixed"}], "f", KINDS)
+    found, warnings = accepted(report(unfixed, MODIFIED), known, TODAY)
+    assert (found.findings, warnings) == ((MODIFIED,), ())
+    fixed = replace(unfixed, fixed=("2.0",))
+    found, warnings = accepted(report(fixed), known, TODAY)
+    assert found.findings == (fixed,)
+    assert warnings == ("the acceptance of CVE-1 has ended: 2.0 fixes it",)
