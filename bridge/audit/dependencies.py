@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from packaging.utils import canonicalize_name
 
@@ -29,6 +30,7 @@ __all__ = [
     "applicable_requirements",
     "edges",
     "importable",
+    "owners_named",
     "prefix_records",
     "projects_of",
     "providers_by_name",
@@ -155,6 +157,25 @@ def projects_of(owner: Owner, names: NameMap) -> tuple[str, ...]:
         return record.pypi_names
     is_python = any(name_of(text) == "python" for text in record.requirements)
     return names.provides(record.name, purls=record.purls, is_python=is_python).projects
+
+
+def owners_named(records: PrefixRecords, name: str) -> list[Owner]:
+    """The packages of a conda name, or else those that provide a project. Raises `UsageError` (`not-installed`)."""
+    project = canonicalize_name(name)
+    owners = [owner for owner in records.claims.owners if owner.package == name.lower()] or [
+        owner for owner in records.claims.owners if project in projects_of(owner, records.names)
+    ]
+    if owners:
+        return owners
+    known = {owner.package for owner in records.claims.owners}
+    known |= {each for owner in records.claims.owners for each in projects_of(owner, records.names)}
+    close = get_close_matches(project, sorted(known), n=1)
+    hint = f"list the installed packages: bridge list -p {records.state.prefix}"
+    raise UsageError(
+        "not-installed",
+        f"no installed package has the name {name!r} or provides a project of that name",
+        hint=f"did you mean {close[0]}? {hint}" if close else hint,
+    )
 
 
 def applicable_requirements(records: PrefixRecords) -> list[RequiresDist]:

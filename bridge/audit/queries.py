@@ -11,10 +11,9 @@ from typing import Literal
 
 from packaging.utils import canonicalize_name
 
-from bridge.audit.dependencies import Edge, PrefixRecords, edges, prefix_records, projects_of
+from bridge.audit.dependencies import Edge, PrefixRecords, edges, owners_named, prefix_records, projects_of
 from bridge.audit.finding import Source
 from bridge.audit.left_out import left_out
-from bridge.errors import UsageError
 from bridge.model import Distribution, Fingerprint, PathKind, PrefixState
 from bridge.prefix.claims import Claims, Owner, bytecode_source, claims_of
 from bridge.requirements import foreign
@@ -61,6 +60,11 @@ class PackageRow:
     installer: str | None = None
     displaced: Literal["removed", "replaced"] | None = None
     displaced_by: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its own name, and those of its projects and dist-infos."""
+        return tuple(dict.fromkeys((self.name, *self.pypi_names, *(each.name for each in self.distributions))))
 
     @property
     def displacement(self) -> str | None:
@@ -246,16 +250,7 @@ def why(state: PrefixState, target: Target, names: NameMap, name: str) -> Reason
     Raises `UsageError` (`not-installed`).
     """
     records = prefix_records(state, target, names)
-    project = canonicalize_name(name)
-    owners = [owner for owner in records.claims.owners if owner.package == name.lower()] or [
-        owner for owner in records.claims.owners if project in projects_of(owner, names)
-    ]
-    if not owners:
-        raise UsageError(
-            "not-installed",
-            f"no installed package has the name {name!r} or provides a project of that name",
-            hint=f"list the installed packages: bridge list -p {state.prefix}",
-        )
+    owners = owners_named(records, name)
     rows = {row.owner: row for row in package_list(state, names).rows}
     known = list(edges(records))
     reasons = tuple(_reason(records, owner, rows[owner.label], known) for owner in owners)

@@ -8,6 +8,8 @@ from contextlib import suppress
 
 import click
 
+from bridge.cli.group import COMMANDS
+from bridge.cli.habits import answer_to_option
 from bridge.cli.streams import flush
 from bridge.errors import BridgeError, FaultError, UsageError
 from bridge.faults import fault
@@ -74,10 +76,15 @@ def misused(error: click.ClickException, is_json: bool) -> int:
         click.echo(error.format_message(), err=True)
         return UsageError.exit_code
     hint = "see `bridge --help`"
+    message = error.format_message()
     context = getattr(error, "ctx", None)
     if context is not None:
         hint = f"see `{context.command_path} --help`"
-    return report(UsageError("usage", error.format_message(), hint=hint), is_json)
+        if isinstance(error, click.NoSuchOption):
+            answer = answer_to_option(context.command.name or "", error.option_name, COMMANDS)
+            if answer is not None:
+                message, hint = f"{context.command_path} has no option {error.option_name}", answer
+    return report(UsageError("usage", message, hint=hint), is_json)
 
 
 def finish(status: int) -> int:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bridge import __version__
+from bridge.cli.habits import ALIASES, answer_to_command
+from bridge.errors import UsageError
 
 if TYPE_CHECKING:
     from bridge.cli.run import Run
@@ -24,6 +26,7 @@ COMMANDS = {
     "adopt": "changing",
     "audit": "auditing",
     "cache": "reading",
+    "completion": "informing",
     "convert": "conversion",
     "create": "changing",
     "deactivate": "entering",
@@ -33,6 +36,7 @@ COMMANDS = {
     "install": "changing",
     "list": "reading",
     "owner": "reading",
+    "pin": "reading",
     "recover": "changing",
     "remove": "changing",
     "resolve": "solving",
@@ -40,6 +44,7 @@ COMMANDS = {
     "run": "entering",
     "schema": "reading",
     "shell": "entering",
+    "tree": "reading",
     "update": "changing",
     "why": "reading",
 }
@@ -55,9 +60,30 @@ class _Commands(click.Group):
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in COMMANDS and cmd_name not in self.commands:
-            import_module(f"bridge.cli.declarations.{COMMANDS[cmd_name]}")
-        return super().get_command(ctx, cmd_name)
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name in COMMANDS and name not in self.commands:
+            import_module(f"bridge.cli.declarations.{COMMANDS[name]}")
+        return super().get_command(ctx, name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if self.get_command(ctx, word) is None and not word.startswith("-"):
+            raise UsageError("usage", f"bridge has no command {word!r}", hint=_instead(word, args[1:]))
+        return super().resolve_command(ctx, args)
+
+
+def _instead(word: str, others: list[str]) -> str:
+    """What to type in the place of a word that is no command."""
+    if word == "pip" and others:
+        return f"bridge takes pip's requirements itself: bridge {' '.join(others)}"
+    if (answer := answer_to_command(word, COMMANDS)) is not None:
+        return answer
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, [*COMMANDS, *ALIASES], n=2)
+    return f"did you mean {' or '.join(close)}? see `bridge --help`" if close else "see `bridge --help`"
 
 
 @click.group(cls=_Commands, context_settings=_CONTEXT)

@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 
 import click
 
+from bridge.cli.completion import environment_names
 from bridge.errors import UsageError
 from converters.compression import BEST_LEVEL, HIGHEST_LEVEL
 
@@ -49,7 +50,8 @@ def prefix(command: Command) -> Command:
     options = (
         click.option("-p", "--prefix", metavar="DIR", type=click.Path(), help="The environment (default:"
                      " $CONDA_PREFIX)."),
-        click.option("-n", "--name", metavar="NAME", help="The environment by its name (`bridge env list`)."),
+        click.option("-n", "--name", metavar="NAME", shell_complete=environment_names, help="The environment by its"
+                     " name (`bridge env list`)."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
 
@@ -120,6 +122,7 @@ def changing(command: Command) -> Command:
         click.option("--durability", metavar="full|batched|none", help="What to sync to disk: each file, everything"
                      " with one sync (default), or nothing."),
         click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
+        click.option("-y", "--yes", is_flag=True, expose_value=False, help="Do not ask before a change."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
 
@@ -178,7 +181,7 @@ def requirements(command: Command) -> Command:
 
     options = (
         click.argument("requirements", nargs=-1, metavar="REQ…"),
-        click.option("-r", "--requirements-file", "files", multiple=True, metavar="FILE", type=click.Path(),
+        click.option("-r", "--requirements-file", "--file", "files", multiple=True, metavar="FILE", type=click.Path(),
                      help="requirements.txt, environment.yml, pyproject.toml, pixi.toml, a lock or a list of conda's."),
         click.option("-e", "--editable", "editables", multiple=True, metavar="DIR_OR_URL", help="A project's folder,"
                      " installed as a link to its sources (PEP 660)."),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bridge.cli.audit_text import report_lines
 from bridge.cli.progress import Bars
 from bridge.cli.streams import is_unicode
-from bridge.cli.texts import few, safe, short
+from bridge.cli.texts import few, safe, short, size
 from bridge.errors import BridgeError
 from bridge.sdists.location import source_of
 from bridge.secrets import masked
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bridge.audit.finding import Report
-    from bridge.audit.queries import Ownership, PackageList, PackageRow, Reasons
+    from bridge.audit.queries import Ownership, PackageList, PackageRow, Reason, Reasons
     from bridge.cache.prune import Inspection
     from bridge.cli.commands.conversion import Conversion
     from bridge.fetch.responses import Progress as ProgressPort
@@ -40,6 +40,7 @@ __all__ = ["Renderer"]
 _SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow"}
 _NO_EDGE = 10_000  # columns
 _MAX_OWNERS = 12  # of a folder
+_MAX_CHAINS = 5  # of requested packages, in `why`
 
 
 class Renderer:
@@ -97,9 +98,15 @@ class Renderer:
     def _say(self, markup: str) -> None:
         self._err.print(markup, markup=True)
 
-    def print(self, text: str) -> None:
-        """A line of a result, on standard output."""
-        self._out.print(safe(text))
+    @property
+    def is_unicode(self) -> bool:
+        """Whether standard output takes every character."""
+        return is_unicode(sys.stdout)
+
+    def lines(self, texts: Iterable[str]) -> None:
+        """Lines of a result, on standard output."""
+        for text in texts:
+            self._out.print(safe(text))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table on standard output. `columns` are the titles; without titles it has no header."""
@@ -274,35 +281,37 @@ class Renderer:
             self._out.print(f"[bold]{safe(row.owner)}[/] {how} {safe(origin)}")
             if row.is_requested:
                 self._out.print(f"  requested as: {safe(', '.join(row.requested) or 'by name')}")
-            for edge in reason.required_by:
-                self._out.print(f"  {safe(edge.dependant.label)} needs {safe(edge.text)}")
+            self._chains(reason)
             if not row.is_requested and not reason.required_by:
                 self._out.print("  no package requires it")
             self._out.print(f"  provides {safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
             for sentence in (reason.because, *reason.left_out):
                 self._out.print(f"  {safe(sentence)}")
 
+    def _chains(self, reason: Reason) -> None:
+        """Every path to a requested package, then the dependants on none of them."""
+        shown = set()
+        for chain in reason.chains[: len(reason.chains) if self._verbose else _MAX_CHAINS]:
+            shown.add(chain[-1].dependant.label)
+            steps = " -> ".join(f"{each.dependant.label} needs {each.text}" for each in chain)
+            self._out.print(f"  requested: {safe(steps)}")
+        if len(reason.chains) > _MAX_CHAINS and not self._verbose:
+            self._out.print(f"  … and {len(reason.chains) - _MAX_CHAINS} more requested packages; -v shows all")
+        for edge in reason.required_by:
+            if edge.dependant.label not in shown:
+                self._out.print(f"  {safe(edge.dependant.label)} needs {safe(edge.text)}")
+
     def cache(self, found: Inspection, *, is_pruned: bool) -> None:
         """The parts of the cache with their sizes, and what `--prune` removed."""
         table = _table("part", "files", "size", "what")
         for part in found.parts:
-            table.add_row(safe(part.name), str(part.files), _bytes(part.size), safe(part.what))
+            table.add_row(safe(part.name), str(part.files), size(part.size), safe(part.what))
         self._out.print(table)
-        self.note(f"{found.directory}: {_bytes(sum(part.size for part in found.parts))}")
+        self.note(f"{found.directory}: {size(sum(part.size for part in found.parts))}")
         if is_pruned:
-            self.note(f"removed {found.removed} files, {_bytes(found.freed)}")
+            self.note(f"removed {found.removed} files, {size(found.freed)}")
         after = "removed" if is_pruned else "fetched again when needed; --prune removes it"
         self.warn(f"damaged: {path} ({after})" for path in found.damaged)
-
-
-def _bytes(count: int) -> str:
-    """A number of bytes in decimal units: `1.2 MB`."""
-    size, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
 def _json(value: object, indent: int | None = None) -> str:

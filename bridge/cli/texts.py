@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from bridge.secrets import masked
 
-__all__ = ["few", "safe", "short"]
+__all__ = ["few", "safe", "short", "size"]
 
 
 def short(origin: str) -> str:
@@ -30,3 +30,13 @@ def safe(text: str) -> str:
     from rich.markup import escape
 
     return escape(shown)
+
+
+def size(count: int) -> str:
+    """A number of bytes in decimal units: `1.2 MB`."""
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -11,7 +11,7 @@ from bridge.paths import META
 from bridge.prefix.records import content
 from bridge.requirements import algebra
 
-__all__ = ["check_not_frozen", "pins"]
+__all__ = ["check_not_frozen", "pin_lines", "pins"]
 
 _MAX_SIZE = 1 << 20  # bytes of either file
 _SHOWN = 2000  # characters of a message
@@ -51,9 +51,14 @@ def pins(prefix: Path) -> tuple[algebra.Requirement, ...]:
 
     Raises `UsageError` (`invalid-pin`) for a line that is no MatchSpec, and for an unreadable file.
     """
+    return tuple(dict.fromkeys(pin for _, pin in pin_lines(prefix) if pin is not None))
+
+
+def pin_lines(prefix: Path) -> list[tuple[str, algebra.Requirement | None]]:
+    """Return the lines of `conda-meta/pinned`, each with its MatchSpec if it has one. Raises as `pins`."""
     path = prefix / META / "pinned"
     if not os.path.lexists(path):
-        return ()
+        return []
     try:
         lines = content(str(path), _MAX_SIZE).decode("utf-8-sig").splitlines()
     except (ValueError, OSError) as error:
@@ -61,21 +66,22 @@ def pins(prefix: Path) -> tuple[algebra.Requirement, ...]:
         raise UsageError(
             "invalid-pin", f"{path} cannot be read: {reason}", hint="repair the file, or delete it"
         ) from error
-    specs = []
-    for number, line in enumerate(lines, 1):
-        text = _without_comment(line)
-        if not text:
-            continue
-        try:
-            specs.append(algebra.conda_requirement(text))
-        except UsageError as error:
-            raise UsageError(
-                "invalid-pin",
-                f"{path}, line {number}, is not a MatchSpec: {text!r}",
-                context=error.context,
-                hint="write one MatchSpec per line, such as: numpy 1.26.*",
-            ) from error
-    return tuple(dict.fromkeys(specs))
+    return [(line, _pin(line, path, number)) for number, line in enumerate(lines, 1)]
+
+
+def _pin(line: str, path: Path, number: int) -> algebra.Requirement | None:
+    text = _without_comment(line)
+    if not text:
+        return None
+    try:
+        return algebra.conda_requirement(text)
+    except UsageError as error:
+        raise UsageError(
+            "invalid-pin",
+            f"{path}, line {number}, is not a MatchSpec: {text!r}",
+            context=error.context,
+            hint="write one MatchSpec per line, such as: numpy 1.26.*",
+        ) from error
 
 
 def _without_comment(line: str) -> str:

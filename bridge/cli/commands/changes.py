@@ -66,10 +66,25 @@ def create(path: Path, request: Request, session: Session, *, is_dry_run: bool =
     return created
 
 
-def install(path: Path, request: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
-    """Add requirements. Installed packages keep their versions where possible; unrequested packages stay installed."""
+def install(
+    path: Path, request: Request, session: Session, *, is_dry_run: bool = False, upgrades: bool = False
+) -> AppliedPlan:
+    """Add requirements. Installed packages keep their versions where possible; unrequested packages stay installed.
+
+    :param upgrades: update the installed packages that the requirements name.
+    """
     check_changeable(path, session)
-    return _solved(path, request.named(session), session, lambda state: (), is_dry_run=is_dry_run)  # noqa: ARG005 - updates nothing
+    named = request.named(session)
+    names = {each.name for each in named.requirements} if upgrades else set()
+
+    def updating(state: PrefixState) -> Collection[str]:
+        return {
+            each.meta_path
+            for each in state.installed
+            if not names.isdisjoint((each.record.name, *each.record.pypi_names))
+        }
+
+    return _solved(path, named, session, updating, is_dry_run=is_dry_run)
 
 
 def update(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bool = False) -> AppliedPlan:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +16,38 @@ from bridge.fs import fingerprint
 
 if TYPE_CHECKING:
     from bridge.audit.queries import Ownership, PackageList, Reasons
+    from bridge.audit.tree import DependencyTree
     from bridge.model import PrefixState
     from converters.names import NameMap
 
-__all__ = ["inventory", "owner", "why"]
+__all__ = ["inventory", "owner", "tree", "why"]
 
 
-def inventory(path: Path, session: Session) -> PackageList:
-    """The installed packages and their sources."""
+def inventory(path: Path, session: Session, pattern: str | None = None) -> PackageList:
+    """The installed packages and their sources.
+
+    :param pattern: a regular expression; only packages of which a name, also a project's, contains it.
+
+    Raises `UsageError` (`regular-expression`).
+    """
     from bridge.audit.queries import package_list
 
+    try:
+        wanted = re.compile(pattern or "", re.IGNORECASE)
+    except re.error as error:
+        message = f"{pattern!r} is not a regular expression: {error}"
+        raise UsageError("regular-expression", message, hint="escape special characters with a backslash") from error
     state = prefix.require(path)
-    return package_list(state, _local_names(session, state))
+    listed = package_list(state, _local_names(session, state))
+    return replace(listed, rows=tuple(row for row in listed.rows if any(map(wanted.search, row.names))))
+
+
+def tree(path: Path, names: Sequence[str], session: Session, *, is_inverted: bool) -> DependencyTree:
+    """The dependencies between the installed packages. Raises `UsageError` (`not-installed`)."""
+    from bridge.audit.tree import dependency_tree
+
+    state = prefix.require(path)
+    return dependency_tree(state, session.target, _local_names(session, state), names, is_inverted=is_inverted)
 
 
 def why(path: Path, name: str, session: Session) -> Reasons:

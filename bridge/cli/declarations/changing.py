@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from bridge.cli.completion import installed_names
 from bridge.cli.group import begin, cli, show_applied
 from bridge.cli.options import Words, changing, output, prefix, requirements, sources
 
@@ -33,8 +34,9 @@ def create(words: Words, dry_run: bool, **options: object) -> None:
 @prefix
 @sources
 @changing
+@click.option("-U", "--upgrade", is_flag=True, help="Also update the packages that REQ… name, if they are installed.")
 @output
-def install(words: Words, dry_run: bool, **options: object) -> None:
+def install(words: Words, dry_run: bool, upgrade: bool, **options: object) -> None:
     """Add REQ… to an environment in one transaction. Installed packages keep their versions where possible."""
     from bridge.cli.commands import changes
     from bridge.cli.commands.request import read_request
@@ -42,15 +44,18 @@ def install(words: Words, dry_run: bool, **options: object) -> None:
     run = begin(options)
     request = read_request(words, run.settings.platform)
     with run.session(request) as session:
-        applied = changes.install(run.prefix, request, session, is_dry_run=dry_run)
+        applied = changes.install(run.prefix, request, session, is_dry_run=dry_run, upgrades=upgrade)
     show_applied(run, applied, dry_run)
 
 
 @cli.command()
-@click.argument("names", nargs=-1, metavar="[NAME…]")
+@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
 @prefix
 @sources
 @changing
+@click.option(
+    "-a", "--all", is_flag=True, expose_value=False, hidden=True, help="As conda's: the default without NAME."
+)
 @output
 def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
     """Update NAME…, or every package, to the newest versions that fit together."""
@@ -63,8 +68,9 @@ def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
 
 
 @cli.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=installed_names)
 @prefix
+@sources
 @changing
 @output
 def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
@@ -78,7 +84,7 @@ def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
 
 
 @cli.command()
-@click.argument("names", nargs=-1, metavar="[NAME…]")
+@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
 @prefix
 @sources
 @changing

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
+from bridge.cli.completion import installed_names
 from bridge.cli.group import COMMANDS, begin, cli, document_of
 from bridge.cli.options import output, prefix, sources
 from bridge.errors import UsageError
 
 
 @cli.command("list")
+@click.argument("pattern", required=False, metavar="[REGEX]")
 @prefix
 @sources
 @output
-def list_(**options: object) -> None:
-    """List the installed packages and where they came from."""
+def list_(pattern: str | None, **options: object) -> None:
+    """List the installed packages, or those whose name matches REGEX, and where they came from."""
     from bridge.cli.commands import reading
 
     run = begin(options)
     with run.session() as session:
-        packages = reading.inventory(run.prefix, session)
+        packages = reading.inventory(run.prefix, session, pattern)
     run.show(packages.to_json, lambda: run.render.inventory(packages))
 
 
@@ -37,7 +41,7 @@ def owner(path: str, **options: object) -> None:
 
 
 @cli.command()
-@click.argument("package", metavar="NAME")
+@click.argument("package", metavar="NAME", shell_complete=installed_names)
 @prefix
 @sources
 @output
@@ -49,6 +53,46 @@ def why(package: str, **options: object) -> None:
     with run.session() as session:
         reasons = reading.why(run.prefix, package, session)
     run.show(reasons.to_json, lambda: run.render.reasons(reasons))
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
+@click.option("-i", "--invert", is_flag=True, help="Show what requires NAME, up to what was requested.")
+@click.option("--depth", metavar="N", type=click.IntRange(min=0), help="Show N levels.")
+@prefix
+@sources
+@output
+def tree(names: Sequence[str], invert: bool, depth: int | None, **options: object) -> None:
+    """Show which installed package requires which, from what was requested or from NAME… downwards."""
+    from bridge.cli.commands import reading
+    from bridge.cli.trees import drawn
+
+    run = begin(options)
+    with run.session() as session:
+        found = reading.tree(run.prefix, names, session, is_inverted=invert)
+    run.show(found.to_json, lambda: run.render.lines(drawn(found.lines(depth), is_ascii=not run.render.is_unicode)))
+
+
+@cli.command()
+@click.argument("requirements", nargs=-1, metavar="[REQ…]", shell_complete=installed_names)
+@click.option("--remove", "removed", multiple=True, metavar="NAME", help="Remove the pins of NAME.")
+@click.option("--override-frozen", is_flag=True, help="Change an environment that is marked as frozen.")
+@prefix
+@output
+def pin(requirements: Sequence[str], removed: Sequence[str], override_frozen: bool, **options: object) -> None:
+    """Show the pins of an environment, or pin REQ…: every change keeps to them.
+
+    REQ is a MatchSpec (`numpy 1.26.*`); a name alone pins the installed version.
+    """
+    from bridge.cli.commands import pinning
+
+    run = begin(options)
+    if requirements or removed:
+        found = pinning.change_pins(run.prefix, requirements, removed, is_forced=override_frozen)
+    else:
+        found = pinning.read_pins(run.prefix)
+    rows = [(each.spec, each.state) for each in found.pins]
+    run.show(found.to_json, lambda: run.render.table(("pin", "installed"), rows))
 
 
 @cli.command()

@@ -1,0 +1,153 @@
+"""What people type who know conda, mamba, pixi, pip or uv: other names of commands and options, and answers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+__all__ = ["ALIASES", "answer_to_command", "answer_to_option"]
+
+ALIASES = {
+    "add": "install",
+    "i": "install",
+    "ls": "list",
+    "rm": "remove",
+    "uninstall": "remove",
+    "up": "update",
+    "upgrade": "update",
+}
+"""Other names of commands, which do the same."""
+
+# A word that is no command -> (the command that does it, how it is typed or why not).
+_COMMANDS = {
+    "auth": ("info", "credentials are read from URLs, netrc, the keyring and the files of conda, mamba and pixi"),
+    "build": ("convert", "bridge convert DIR -o CHANNEL"),
+    "check": ("audit", "bridge audit"),
+    "clean": ("cache", "bridge cache --prune"),
+    "clone": ("create", "bridge create -n NEW -r LOCK_OR_LIST"),
+    "compare": ("diff", "bridge diff A B"),
+    "compile": ("lock", "bridge lock -r FILE"),
+    "debug": ("info", "bridge info"),
+    "depends": ("tree", "bridge tree NAME"),
+    "doctor": ("audit", "bridge audit"),
+    "download": ("fetch", "bridge fetch LOCK -o DIR"),
+    "exec": ("run", "bridge run -n NAME COMMAND"),
+    "freeze": ("export", "bridge export --format requirements"),
+    "global": ("create", "bridge create -n TOOL REQ, then bridge run -n TOOL COMMAND"),
+    "help": ("", "bridge --help, or bridge COMMAND --help"),
+    "hook": ("activate", 'eval "$(bridge activate -n NAME)"'),
+    "init": ("activate", 'bridge needs no set-up: eval "$(bridge activate -n NAME)" enters an environment'),
+    "inspect": ("list", "bridge list --json"),
+    "login": ("info", "credentials are read from URLs, netrc, the keyring and the files of conda, mamba and pixi"),
+    "package": ("convert", "bridge convert WHEEL -o DIR"),
+    "pack": ("lock", "bridge lock, then bridge fetch LOCK -o DIR"),
+    "pip": ("install", "bridge takes pip's requirements itself: leave `pip` out"),
+    "prune": ("cache", "bridge cache --prune"),
+    "python": ("install", "python is a package: bridge install python=3.12"),
+    "reinstall": ("audit", "bridge audit --fix reinstalls what is damaged"),
+    "repoquery": ("search", "bridge search NAME, bridge tree NAME, bridge tree --invert NAME"),
+    "revisions": ("history", "bridge history"),
+    "shell-hook": ("activate", "bridge activate"),
+    "show": ("why", "bridge why NAME (from where and for whom), bridge tree NAME (what it requires)"),
+    "task": ("run", "bridge run COMMAND"),
+    "tool": ("run", "bridge create -n TOOL REQ, then bridge run -n TOOL COMMAND"),
+    "venv": ("create", "bridge create -p .venv python"),
+    "version": ("", "bridge --version"),
+    "versions": ("search", "bridge search NAME"),
+    "virtualenv": ("create", "bridge create -p .venv python"),
+    "wheel": ("convert", "bridge convert REQ -o DIR"),
+    "whoneeds": ("tree", "bridge tree --invert NAME"),
+    "x": ("run", "bridge run COMMAND"),
+}
+_CHANGES = ("create", "install", "remove", "update")
+_WHOLE = "packages are always installed with what they require"
+_OWN = "-p DIR or -n NAME names the environment, which bridge then owns"
+# (commands, or () for all; options) -> the answer.
+_OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
+    (_CHANGES, ("--no-deps", "--only-deps"), _WHOLE),
+    (_CHANGES, ("--user", "--target", "-t", "--root", "--system", "--break-system-packages"), _OWN),
+    (
+        _CHANGES,
+        ("--force-reinstall", "--reinstall", "--ignore-installed", "-I"),
+        "bridge audit --fix reinstalls what is damaged",
+    ),
+    (
+        _CHANGES,
+        ("--no-cache-dir", "--no-cache", "--refresh"),
+        "bridge cache --prune --older-than 0d empties the caches",
+    ),
+    (
+        _CHANGES,
+        ("--constraint", "--constraints", "--override"),
+        "write `-c FILE` into a requirements.txt, and give that with -r",
+    ),
+    (_CHANGES, ("--python", "--python-version"), "python is a package: ask for python=3.12"),
+    (_CHANGES, ("--strict-channel-priority",), "--channel-priority strict, the default"),
+    (_CHANGES, ("--no-channel-priority",), "--channel-priority flexible"),
+    (_CHANGES, ("--use-local",), "-c local"),
+    (_CHANGES, ("--no-pin",), "bridge pin --remove NAME"),
+    (
+        _CHANGES,
+        ("--freeze-installed", "--no-update-deps", "--satisfied-skip-solve", "-S"),
+        "this is the default: what is installed stays if it can",
+    ),
+    (
+        _CHANGES,
+        ("--update-deps", "--update-all", "--upgrade-strategy"),
+        "bridge update [NAME] updates packages, or all of them",
+    ),
+    (
+        _CHANGES,
+        ("--solver", "--copy", "--override-channels-enabled", "--experimental"),
+        "there is one solver, and bridge chooses how files are placed",
+    ),
+    (_CHANGES, ("--subdir",), "--platform SUBDIR"),
+    (_CHANGES, ("--insecure", "-k", "--trusted-host"), "BRIDGE_TRUSTED_HOST=HOST, or conda's or pip's configuration"),
+    (_CHANGES, ("--no-binary",), "write `--no-binary NAME` into a requirements.txt, and give that with -r"),
+    (_CHANGES, ("--only-binary",), "--no-build"),
+    (_CHANGES, ("--no-build-isolation",), "builds run in a sandbox of their own"),
+    (_CHANGES, ("--pypi",), "write pypi:NAME"),
+    (
+        _CHANGES,
+        ("--feature", "--dev", "--optional"),
+        "edit the project's file, then: bridge install -r pyproject.toml --group NAME",
+    ),
+    (_CHANGES, ("--no-lockfile-update", "--frozen", "--locked"), "bridge sync LOCK installs exactly what a lock says"),
+    (_CHANGES, ("-f",), "-r FILE reads a file of requirements; --find-links DIR names a directory of wheels"),
+    (_CHANGES, ("-i",), "--index-url URL"),
+    (_CHANGES, ("--download-only", "-d"), "--dry-run shows the plan"),
+    (("remove",), ("--all", "-a"), "bridge env remove removes a whole environment"),
+    (("remove",), ("--force", "--force-remove"), _WHOLE),
+    (("list",), ("--outdated", "-o", "--uptodate"), "bridge outdated"),
+    (("list",), ("--export", "-e", "--explicit", "--md5", "--sha256"), "bridge export"),
+    (("list",), ("--revisions", "-r"), "bridge history"),
+    (("list",), ("--not-required", "--tree"), "bridge tree"),
+    (("list",), ("--format", "--columns"), "--json"),
+    (("list",), ("--full-name", "-f"), "a regular expression: bridge list '^NAME$'"),
+    (("list",), ("--editable",), "bridge list shows where each package came from"),
+    (("search",), ("--info", "-i"), "--json"),
+    (("run",), ("--with", "--from"), "bridge create -n NAME REQ, then bridge run -n NAME COMMAND"),
+    ((), ("--root-prefix",), "MAMBA_ROOT_PREFIX or CONDA_ROOT names conda's directory"),
+    ((), ("--debug", "--log-level", "--trace"), "BRIDGE_DEBUG=1 shows where an error arose; -v prints more"),
+)
+
+
+def answer_to_command(word: str, known: Collection[str]) -> str | None:
+    """What does the thing that a word of another tool's names; `None` if nothing is known.
+
+    :param known: the commands that there are.
+    """
+    command, text = _COMMANDS.get(word.lower(), ("", ""))
+    if not text or (command and command not in known):
+        return None
+    return text
+
+
+def answer_to_option(command: str, option: str, known: Collection[str]) -> str | None:
+    """What takes the place of another tool's option; `None` if nothing is known."""
+    name = ALIASES.get(command, command)
+    for commands, options, text in _OPTIONS:
+        words = text.split()
+        is_known = words[0] != "bridge" or words[1] in known
+        if option in options and (not commands or name in commands) and is_known:
+            return text
+    return None
