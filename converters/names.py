@@ -24,6 +24,7 @@ _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
 _CONDA_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")  # CEP 26, and names of old channels
 _HASH_LIKE = re.compile(r"[0-9a-f]{40,}\Z")
 _MAX_PROJECT = 128
+_UNCONFIRMED = "unconfirmed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +46,14 @@ def _no_row(_: str) -> tuple[str, ...] | None:
 class NameMap:
     """An immutable table of conda name → PyPI names. `source` says where it was read."""
 
-    __slots__ = ("_defaults", "_lookup", "_providers", "_rows", "rejected", "source")
+    __slots__ = ("_defaults", "_lookup", "_providers", "_rows", "_unconfirmed", "rejected", "source")
 
     def __init__(
         self, table: Mapping[str, object], source: str, *, defaults: Mapping[str, Sequence[str]] | None = None
     ) -> None:
         """Read `table`, in the form of `--name-map`: lists of names, `None` or `[]` for "provides no project".
 
+        A row `{"unconfirmed": [PROJECT]}` is no evidence for what a conda package provides (`unconfirmed`).
         Invalid rows (a malformed name, a list of numbers, a hash as a name) are skipped and listed in `rejected`.
         `defaults` are rows for names that the table lacks. Raises `UnsafeInputError` (`name-map`) if `table` is not a
         mapping.
@@ -59,18 +61,21 @@ class NameMap:
         if not isinstance(table, Mapping):
             raise UnsafeInputError("name-map", f"{source}: a name map is an object of conda name -> list of PyPI names")
         rows: dict[str, tuple[str, ...]] = {}
+        unconfirmed: dict[str, tuple[str, ...]] = {}
         rejected: list[str] = []
         for conda_name, value in table.items():
-            row = _row(value)
+            is_unconfirmed = isinstance(value, Mapping) and value.keys() == {_UNCONFIRMED}
+            row = _row(value[_UNCONFIRMED] if is_unconfirmed else value)  # type: ignore[index]
             if row is None or not _CONDA_NAME.match(str(conda_name)):
                 rejected.append(str(conda_name)[:_MAX_PROJECT])
             else:
-                rows[str(conda_name).lower()] = row
+                (unconfirmed if is_unconfirmed else rows)[str(conda_name).lower()] = row
         added = {name: tuple(row) for name, row in (defaults or {}).items() if name not in rows}
         self._defaults = frozenset(added)
         self._lookup: Callable[[str], tuple[str, ...] | None] = _no_row
         rows |= added
         self._rows = rows
+        self._unconfirmed = {name: row for name, row in unconfirmed.items() if name not in rows}
         self.source = source
         self.rejected = tuple(sorted(rejected))
         providers: dict[str, list[str]] = {}
@@ -81,11 +86,12 @@ class NameMap:
 
     def part(
         self, names: Collection[str], projects: Collection[str]
-    ) -> tuple[dict[str, Sequence[str]], dict[str, Sequence[str]]]:
+    ) -> tuple[dict[str, object], dict[str, Sequence[str]]]:
         """Return the rows of these names and the rows that list these projects, as (table, defaults)."""
         rows = {name: row for name, row in self._rows.items() if name in names or not set(row).isdisjoint(projects)}
         rows |= {name: row for name in names if name not in rows and (row := self._lookup(name)) is not None}
-        table: dict[str, Sequence[str]] = {name: row for name, row in rows.items() if name not in self._defaults}
+        table: dict[str, object] = {name: row for name, row in rows.items() if name not in self._defaults}
+        table |= {name: {_UNCONFIRMED: row} for name, row in self._unconfirmed.items() if name in names}
         return table, {name: row for name, row in rows.items() if name in self._defaults}
 
     @classmethod
@@ -100,6 +106,14 @@ class NameMap:
     def row(self, conda_name: str) -> tuple[str, ...] | None:
         """Return the projects listed for a conda name; `()`: known to provide none; `None`: no row."""
         return self._rows[conda_name] if conda_name in self._rows else self._lookup(conda_name)
+
+    def unconfirmed(self, conda_name: str) -> tuple[str, ...] | None:
+        """Return the projects that a conda name stands for where no channel has a package of that name; else `None`.
+
+        A converted package depends on a name that its project is presumed to have in conda. This says which project was
+        meant, and nothing about a conda package that has the name.
+        """
+        return self._unconfirmed.get(conda_name) if self.row(conda_name) is None else None
 
     def with_lookup(self, lookup: Callable[[str], tuple[str, ...] | None]) -> NameMap:
         """Return the same map, which asks `lookup` for the names that it lacks."""
@@ -134,7 +148,7 @@ class NameMap:
 
     def extended(self, rows: Mapping[str, Sequence[str]]) -> NameMap:
         """Return this map with `rows` for names that it lacks."""
-        table, defaults = self.part(self._rows, ())
+        table, defaults = self.part({*self._rows, *(self._unconfirmed.keys() - rows.keys())}, ())
         return NameMap({**rows, **table}, self.source, defaults=defaults) if rows else self
 
     def native_name(self, project: str) -> str:

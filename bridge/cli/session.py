@@ -197,7 +197,9 @@ class Session:
         for url in urls:
             folder = local_path(url) if "://" in url else None
             if folder is not None and (Path(folder) / NAMES_FILE).is_file():
-                table = self._read_names(str(Path(folder) / NAMES_FILE)) | table
+                later = self._read_names(str(Path(folder) / NAMES_FILE))
+                unconfirmed = {name: row for name, row in table.items() if isinstance(row, Mapping)}
+                table = unconfirmed | later | {name: row for name, row in table.items() if name not in unconfirmed}
         for installed in state.installed if state is not None else ():
             if installed.record.ecosystem == "conda" and installed.record.pypi_names:
                 table[installed.record.name] = list(installed.record.pypi_names)

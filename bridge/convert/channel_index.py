@@ -231,13 +231,26 @@ def _warnings(channel: Path, subdirs: Mapping[str, Sequence[IndexedPackage]]) ->
 def write_names(index: ChannelIndex, names: NameMap) -> None:
     """Write the name map of a channel of converted packages, in the form of `--name-map`.
 
-    The names are those in the packages' purls and `depends`. Without the map, a name that no other channel has would be
-    unknown, and never be resolved from an index. Raises `FaultError`.
+    The projects in the packages' purls and the rows of `names` for their dependencies are evidence. A dependency
+    without a row has the name of its project; its row is unconfirmed, since a conda package of that name may be
+    something else (`NameMap.unconfirmed`). Raises `FaultError`.
     """
-    rows: dict[str, tuple[str, ...]] = {each.name: each.projects for each in index.packages if each.projects}
+    rows: dict[str, str] = {each.name: _listed(each.projects) for each in index.packages if each.projects}
     required = {name for each in index.packages for name in each.requires}
     for name in required - rows.keys() - _INTERPRETER:
         if not name.startswith("_"):
-            rows[name] = names.row(name) or (canonicalize_name(name),)
-    lines = ",\n".join(f"{_json(name)}: [{', '.join(map(_json, rows[name]))}]" for name in sorted(rows))
+            rows[name] = _row_of_dependency(name, names)
+    lines = ",\n".join(f"{_json(name)}: {rows[name]}" for name in sorted(rows))
     fs.publish_file(index.channel / NAMES_FILE, [f"{{\n{lines}\n}}\n".encode()])
+
+
+def _row_of_dependency(name: str, names: NameMap) -> str:
+    """Return the row of a dependency, as JSON."""
+    known, project = names.row(name), name.removeprefix("pypi-")
+    if known is None and project != name and names.native_name(project) == name:
+        known = (project,)  # the converter's name for a project whose own name is something else
+    return f'{{"unconfirmed": {_listed([canonicalize_name(name)])}}}' if known is None else _listed(known)
+
+
+def _listed(projects: Sequence[str]) -> str:
+    return f"[{', '.join(map(_json, projects))}]"

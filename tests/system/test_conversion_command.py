@@ -318,6 +318,16 @@ def test_names_that_nothing_confirms_are_told_once(convert: Bridge, tmp_path: Pa
         assert ran.document["unconfirmed_names"] == ["ghost", "zebra", "spook"], "those of extras come last"
         check_schema("convert", ran.document)
     records = json.loads((tmp_path / "out/noarch/repodata.json").read_text())["packages.conda"].values()
+    names = json.loads((tmp_path / "out/names.json").read_text())
+    assert names == {
+        "app": ["app"],
+        "barn": ["barn"],
+        "ghost": {"unconfirmed": ["ghost"]},
+        "pypi-libclang": ["libclang"],
+        "pytorch": ["torch"],
+        "tool": ["tool"],
+        "zebra": {"unconfirmed": ["zebra"]},
+    }
     (app,) = [each for each in records if each["name"] == "app"]
     assert app["depends"][1:] == ["ghost", "barn", "pytorch", "pypi-libclang", "zebra"]
     (tmp_path / "map.json").write_text('{"ghost": ["ghost"], "spook": [], "zebra": ["zebra"]}')
@@ -339,8 +349,28 @@ def test_a_dependency_is_not_confused_with_a_package_of_its_name(bridge_cache: P
     assert {each["name"] for each in ran.document["packages"]} == {"app", "pypi-ghost"}
     assert ran.document["warnings"] == []
     records = json.loads((tmp_path / "out/noarch/repodata.json").read_text())["packages.conda"].values()
+    names = json.loads((tmp_path / "out/names.json").read_text())
+    assert names == {"app": ["app"], "pypi-ghost": ["ghost"], "spook": ["spook"]}
     (app,) = [each for each in records if each["name"] == "app"]
     assert app["depends"][1:] == ["pypi-ghost >=1", "spook"]
+
+
+def test_an_unconfirmed_name_is_its_project_only_where_no_channel_has_it(tmp_path: Path) -> None:
+    """The channel's names.json serves a dependency from the index, and says nothing of another channel's package."""
+    bridge = Bridge.of_folder(tmp_path)
+    make_wheel(tmp_path / "wheels", "ghost", "1.0")
+    make_wheel(tmp_path / "wheels", "needs", "1.0", requires=["ghost"])
+    app = make_wheel(tmp_path / "w", "app", "1.0", requires=["ghost"])
+    succeeded(bridge("convert", app, "-o", "out", "--index"))
+    words = ["-c", "./out", "-c", "host", "--json", "conda:app"]
+    alone = succeeded(bridge("resolve", *words)).document["packages"]
+    assert {each["name"]: each["source"] for each in alone}["ghost"] == "wheel"
+    make_conda(tmp_path / "channel", "ghost", "9.0", subdir="noarch")  # a server, say
+    write_index(tmp_path / "channel")
+    both = succeeded(bridge("resolve", "-c", "./channel", *words, "pypi:needs")).document["packages"]
+    found = {each["name"]: (each["source"], each["version"], each["required_by"]) for each in both}
+    assert found["ghost"] == ("conda", "9.0", ["app"])
+    assert found["pypi-ghost"] == ("wheel", "1.0", ["needs"])
 
 
 def test_no_dependency_is_built_to_learn_its_extras(convert: Bridge, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def convert(
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
         index = channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
-        channel_index.write_names(index, session.names(session.channel_urls()))
+        channel_index.write_names(index, session.names(session.channel_urls()).extended(task.rows))
         bad = (JobResult(text=str(path), error=error) for path, error in index.failures.items())
         conversion = replace(conversion, done=(*done, *bad))
     return replace(conversion, seconds=time.perf_counter() - started)

@@ -127,5 +127,6 @@ class Catalog:
     def related_names(self, project: str) -> tuple[str, ...]:
         """Return the providers of `project`, then the names without records that its wheel may replace."""
         providers = self.providers(project)
-        others = (name for name in self.names.providers(project) if name not in providers)
+        others = [name for name in self.names.providers(project) if name not in providers]
+        others += [project] if self.names.unconfirmed(project) and project not in providers else []
         return (*providers, *(name for name in others if self.conda(name).wheel_project == project))

@@ -74,6 +74,8 @@ def wheel_project_of(name: str, provided: Sequence[Provided], names: NameMap) ->
     The best record that provides any project decides, so one python package among the records suffices.
     """
     row = names.row(name)
+    if row is None:
+        row = names.unconfirmed(name)
     if provided:
         projects = next((carried.projects for carried in provided if carried.projects), ())
     elif row is not None:

@@ -27,3 +27,15 @@ def test_a_name_of_the_greatest_length_is_a_project() -> None:
 def test_a_part_holds_the_rows_of_the_names_and_of_the_projects() -> None:
     names = NameMap({"a": ["x"], "b": ["y"], "c": ["z"]}, "a test", defaults={"d": ["y"], "e": ["z"]})
     assert names.part(["a"], ["y"]) == ({"a": ("x",), "b": ("y",)}, {"d": ("y",)})
+
+
+def test_an_unconfirmed_row_is_no_evidence() -> None:
+    names = NameMap({"ghost": {"unconfirmed": ["ghost"]}, "torch": {"unconfirmed": ["torch"]}}, "a test")
+    assert names.unconfirmed("ghost") == ("ghost",)
+    assert (names.row("ghost"), names.providers("ghost"), names.is_known("ghost")) == (None, (), False)
+    assert names.provides("ghost", is_python=False).evidence == "unknown"
+    table, defaults = names.part(["ghost"], [])
+    assert NameMap(table, "again", defaults=defaults).unconfirmed("ghost") == ("ghost",)
+    known = names.extended({"ghost": ()})
+    assert (known.row("ghost"), known.unconfirmed("ghost"), known.unconfirmed("torch")) == ((), None, ("torch",))
+    assert NameMap({"x": {"other": ["x"]}, "y": {"unconfirmed": [3]}}, "a test").rejected == ("x", "y")
