@@ -150,7 +150,8 @@ class Benchmark:
             resolve(asked, self._opened(port))
         except NoSolutionError as error:
             world = port.world(self._universe.names, self._target)
-            return false_sentences(world, (request["conda"], request["pypi"]), error)
+            python = [f"python {asked.requires_python}"] if asked.requires_python else []
+            return false_sentences(world, ([*request["conda"], *python], request["pypi"]), error)
         return ["a solve with another catalog finds a solution"]
 
 

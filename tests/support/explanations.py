@@ -211,7 +211,7 @@ class _Judge:
         return self._every(who, lambda one: one.wheel is not None and _python(one.wheel) == _plain(text))
 
     def _needs_virtual(self, who: str, text: str) -> bool:
-        return self._every(who, lambda one: _plain(text) in one.texts)
+        return self._every(who, lambda one: _plain(text) in one.texts | one.constraints)
 
     def _is_only(self, name: str, ecosystem: str) -> bool:
         return self._world.options.only.get(name) == ecosystem

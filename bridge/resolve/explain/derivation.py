@@ -35,8 +35,10 @@ class _Step:
     so: str
 
 
-def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) -> NoSolutionError:
-    """Return the error for a refuted request. `requests` are a minimal conflicting set."""
+def no_solution(
+    space: Space, proof: Clause, requests: Sequence[Requirement], instead: Sequence[str] = ()
+) -> NoSolutionError:
+    """Return the error for a refuted request. `requests` are a minimal conflicting set; `instead` is of `hint_of`."""
     sentences = Sentences(space)
     steps = [step for clause in _lemmas(proof) if (step := _step(sentences, clause, is_last=clause is proof))]
     facts = list(facts_of(proof))
@@ -63,7 +65,7 @@ def no_solution(space: Space, proof: Clause, requests: Sequence[Requirement]) ->
         "foreign": [*(fact.text for fact in facts if isinstance(fact, KeptForeign)), *availability.foreign],
         "unmet": tuple(availability.unmet.values()),
     }
-    hint = hint_of(facts, space, availability)
+    hint = hint_of(facts, space, availability, instead)
     return NoSolutionError("no-solution", message, context=context, hint=hint, objects=objects)
 
 

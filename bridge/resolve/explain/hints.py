@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 
 from bridge.errors import BuildError
 from bridge.resolve.encode.facts import (
     Fact,
+    NeedsPython,
     NoExtra,
     Only,
     Pinned,
@@ -21,13 +23,20 @@ from bridge.resolve.encode.facts import (
 from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.availability import Availability
 from bridge.resolve.explain.sentences import virtual_name
+from bridge.resolve.explain.targets import ways_to_targets
 
 __all__ = ["hint_of"]
 
+_HAS_EXTRA = re.compile(r"[A-Za-z0-9][\w.-]*\s*\[")
 
-def hint_of(facts: Sequence[Fact], space: Space, availability: Availability) -> str:
-    """Return the hint, by the kinds of facts in the proof and the reasons why files are excluded."""
-    ways = ", or ".join(_ways(facts, space, availability))
+
+def hint_of(facts: Sequence[Fact], space: Space, availability: Availability, instead: Sequence[str] = ()) -> str:
+    """Return the hint, by the kinds of facts in the proof and the reasons why files are excluded.
+
+    :param instead: requests that a search has shown to work in place of refuted ones.
+    """
+    asked = [f"ask for `{text}`" for text in instead]
+    ways = ", or ".join((*asked, *_ways(facts, space, availability)))
     hint = ways or "add a channel with -c or an index with --extra-index-url"
     failures = [space.failures.get(fact.text) for fact in facts if isinstance(fact, Unreadable)]
     told = [error for error in failures if isinstance(error, BuildError) or (error and error.id == "hash-missing")]
@@ -41,10 +50,14 @@ def _ways(facts: Sequence[Fact], space: Space, availability: Availability) -> It
     yield from _ways_to_files(kinds, space, availability)
     if requested and "hash" not in excluded:  # without its hash, an unknown file would be taken
         yield f"loosen or leave out {' or '.join(f'`{text}`' for text in requested)}"
-    if Virtual in kinds or "platform" in excluded or any(map(virtual_name, requested)):
-        yield "name the real target with --virtual-package or --platform"
-    if Only in kinds:
-        yield "change --only"
+    lacked = [fact.text for fact in facts if isinstance(fact, Virtual)]
+    specs = [text for text in (*lacked, *requested) if virtual_name(text)]
+    yield from ways_to_targets(space.catalog.target, specs, excluded.get("platform", ()))
+    for fact in facts:
+        if isinstance(fact, Only) and fact.subject is not None:
+            yield f"leave out --only {space.variables[fact.subject].key}={fact.text}"
+    if NeedsPython in kinds and not space.catalog.conda("python").records:
+        yield "add a channel that has python with -c, as -c host does"
     if Tags in kinds:
         yield "name an index that has files for this python with --index-url (the first that has a project serves it)"
     if "foreign" in excluded:
@@ -52,7 +65,7 @@ def _ways(facts: Sequence[Fact], space: Space, availability: Availability) -> It
     if Pinned in kinds:
         yield "change conda-meta/pinned"
     if NoExtra in kinds:
-        yield "bind the project to its wheel with `pypi:`"
+        yield from (f"take the wheel: ask for `pypi:{text}`" for text in requested if _HAS_EXTRA.match(text))
 
 
 def _ways_to_files(kinds: set[type[Fact]], space: Space, availability: Availability) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from resolvelib import ResolutionTooDeep
 
 from bridge.errors import NoSolutionError
-from bridge.requirements.algebra import Requirement
+from bridge.requirements.algebra import Requirement, conda_requirement
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.facts import Requested
 from bridge.resolve.encode.loader import Loader
@@ -21,6 +23,8 @@ __all__ = ["RefutedRequest"]
 MORE_ROUNDS = 4  # beyond the rounds of the refutation, until a subset counts as solvable
 ALONE_ROUNDS = 30  # the same for a single request: worth more effort, because it may be impossible by itself
 ALL_ROUNDS = 120  # of all attempts together
+MINORS = 5  # of python, the newest, that are tried in place of a requested one
+MINOR_ROUNDS = 200  # of each
 
 
 class RefutedRequest:
@@ -39,7 +43,30 @@ class RefutedRequest:
             fewer = tuple(r for r in self._core if r is not requirement)
             if fewer and len(fewer) < len(self._core):
                 self._is_refuted(fewer)
-        return no_solution(self._space, self._proof, self._core or self._request.asked)
+        return no_solution(self._space, self._proof, self._core or self._request.asked, self._instead())
+
+    def _instead(self) -> tuple[str, ...]:
+        """Return a request for another python with which a short search meets the rest of the conflict."""
+        python = next((each for each in self._core if each.conda is not None and each.conda.name == "python"), None)
+        if python is None or len(self._core) == 1:
+            return ()
+        others = [each for each in self._core if each is not python]
+        versions = (record.version.split(".") for record in self._space.catalog.conda("python").records)
+        for minor in list(dict.fromkeys(".".join(version[:2]) for version in versions))[:MINORS]:
+            asked = (*others, conda_requirement(f"python={minor}"))
+            if self._is_met(replace(self._request.reduced(()), requirements=asked)):
+                return (f"python={minor}",)
+        return ()
+
+    def _is_met(self, request: SolveRequest) -> bool:
+        """Return whether a short search finds a solution."""
+        space = Space(self._space.catalog)
+        encoder = Encoder(space)
+        try:
+            run(Loader(encoder), request.encode(encoder), Reporter(space), self._budget.at_most(MINOR_ROUNDS))
+        except (ResolutionTooDeep, Unsolvable):
+            return False
+        return True
 
     def _take(self, request: SolveRequest, space: Space, proof: Clause, rounds: int) -> None:
         """Continue with this refutation. `_core` are the requests that its proof rests on."""
