@@ -9,7 +9,7 @@ from contextlib import suppress
 import click
 
 from bridge.cli.group import COMMANDS
-from bridge.cli.habits import answer_to_option
+from bridge.cli.habits import answer_to_arguments, answer_to_option
 from bridge.cli.streams import flush
 from bridge.errors import BridgeError, FaultError, UsageError
 from bridge.faults import fault
@@ -79,7 +79,7 @@ def misused(error: click.ClickException, is_json: bool) -> int:
     message = error.format_message()
     context = getattr(error, "ctx", None)
     if context is not None:
-        hint = f"see `{context.command_path} --help`"
+        hint = answer_to_arguments(context.command.name or "") or f"see `{context.command_path} --help`"
         if isinstance(error, click.NoSuchOption):
             answer = answer_to_option(context.command.name or "", error.option_name, COMMANDS)
             if answer is not None:

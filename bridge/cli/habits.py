@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-__all__ = ["ALIASES", "answer_to_command", "answer_to_option"]
+__all__ = ["ALIASES", "answer_to_arguments", "answer_to_command", "answer_to_option"]
 
 ALIASES = {
     "add": "install",
@@ -140,6 +140,11 @@ def answer_to_command(word: str, known: Collection[str]) -> str | None:
     if not text or (command and command not in known):
         return None
     return text
+
+
+def answer_to_arguments(command: str) -> str | None:
+    """What takes the place of words after a command that takes none."""
+    return {"cache": "bridge cache --prune removes what is old; with --older-than 0d, everything"}.get(command)
 
 
 def answer_to_option(command: str, option: str, known: Collection[str]) -> str | None:

@@ -249,6 +249,11 @@ class Lookup:
             objects={"option": source, "value": str(value)},
         )
 
+    def source(self, key: str) -> str | None:
+        """The option or the variable that sets a value; `None` if neither does."""
+        value, source = self._find(key)
+        return None if value is None else source
+
     def string(self, key: str) -> str | None:
         value, _ = self._find(key)
         return None if value is None else str(value)

@@ -35,6 +35,7 @@ class PipConfiguration:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
+        self._files: dict[tuple[str, str], str] = {}
         for path in configuration_files(environ):
             self._read(path)
         for variable, value in environ.items():
@@ -63,7 +64,9 @@ class PipConfiguration:
             ) from error
         for section in parser.sections():
             if section in self._sections:
-                self._sections[section].update({_pip_key(key): value for key, value in parser.items(section)})
+                values = {_pip_key(key): value for key, value in parser.items(section)}
+                self._sections[section].update(values)
+                self._files.update({(section, key): path for key in values})
 
     def value(self, *names: str) -> str | None:
         """The value of an option by any of its names, or `None`."""
@@ -71,6 +74,13 @@ class PipConfiguration:
             for name in names:
                 if value := self._sections[section].get(name, "").strip():
                     return value
+        return None
+
+    def source(self, name: str) -> str | None:
+        """The variable or the file that sets an option; `None` if none does."""
+        for section in (":env:", "install", "global"):
+            if self._sections[section].get(name, "").strip():
+                return self._files.get((section, name)) or f"PIP_{name.upper().replace('-', '_')}"
         return None
 
     def values(self, name: str) -> tuple[str, ...]:

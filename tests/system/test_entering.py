@@ -184,3 +184,56 @@ def test_names_in_create_and_in_the_list(bridge: Bridge, tmp_path: Path) -> None
     (tmp_path / "environment.yml").write_text("name: from-file\ndependencies: [python]\n")
     ran = bridge("create", "-r", tmp_path / "environment.yml", "--dry-run", "--json", environ=environ)
     assert ran.document["prefix"] == str(tmp_path / "home/.conda/envs/from-file")
+
+
+def test_info_names_the_source_of_each_setting(env: Path, bridge: Bridge, tmp_path: Path) -> None:
+    (tmp_path / "home/.condarc").write_text("channel_priority: flexible\n")
+    (tmp_path / "pip.conf").write_text("[global]\ntimeout = 7\nindex-url = https://me:secret@pypi.example/simple\n")
+    environ = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_NO_INDEX": ""}
+    environ |= {"BRIDGE_PATIENCE": "5", "PIP_RETRIES": "2"}
+    ran = bridge("info", "-n", "science", "--prefer", "newest", "--json", environ=environ)
+    assert ran.status == 0, ran.err
+    document = ran.document
+    jsonschema.validate(document, schema("info"))
+    assert document["environment"] == {"prefix": str(env), "name": "science", "source": "-n"}
+    sources = {each["name"]: (each["value"], each["source"]) for each in document["settings"]}
+    assert sources["prefer"] == ("newest", "--prefer")
+    assert sources["patience"] == ("5.0", "BRIDGE_PATIENCE")
+    assert sources["timeout"] == ("7.0", str(tmp_path / "pip.conf"))
+    assert sources["retries"] == ("2", "PIP_RETRIES")
+    assert sources["channel-priority"] == ("flexible", str(tmp_path / "home/.condarc"))
+    assert sources["durability"] == ("batched", "default")
+    assert sources["index-url"][1] == str(tmp_path / "pip.conf")
+    assert "secret" not in ran.out
+
+
+def test_an_environment_is_removed_with_its_line_in_the_list(env: Path, bridge: Bridge, tmp_path: Path) -> None:
+    listing = tmp_path / "home/.conda/environments.txt"
+    listing.write_text(f"{env}\n/other\n")
+    ran = bridge("env", "remove", "-n", "science", "--dry-run", "--json")
+    jsonschema.validate(ran.document, schema("env"))
+    assert (ran.document["removed"], env.is_dir()) == (False, True)
+    ran = bridge("env", "remove", "-n", "science")
+    assert (ran.status, listing.read_text()) == (0, "/other\n"), ran.err
+    assert sorted(path.name for path in env.parent.iterdir()) == []
+
+
+def test_what_must_not_be_removed_is_not(env: Path, bridge: Bridge, tmp_path: Path) -> None:
+    inner = env / "envs/inner/conda-meta"
+    inner.mkdir(parents=True)
+    (tmp_path / "home/.conda/environments.txt").write_text(f"{inner.parent}\n")
+    ran = bridge("env", "remove", "-p", env)
+    assert (ran.status, "contains the environment" in ran.err) == (4, True)
+    shutil.rmtree(env / "envs")
+    ran = bridge("env", "remove", "-p", env, environ={"CONDA_PREFIX": str(env)})
+    assert (ran.status, "it is active" in ran.err) == (4, True)
+    ran = bridge("env", "remove", "-p", env, environ={"CONDA_ROOT": str(env)})
+    assert (ran.status, "conda's own" in ran.err) == (4, True)
+    (tmp_path / "link").symlink_to(env)
+    assert bridge("env", "remove", "-p", tmp_path / "link").status == 4
+    (env / "conda-meta/frozen").write_text("{}")
+    assert bridge("env", "remove", "-p", env).status == 4
+    assert bridge("env", "remove", environ={"CONDA_PREFIX": str(env)}).status == 2
+    assert bridge("env", "remove", "-p", tmp_path).status == 2
+    assert env.is_dir()
+    assert bridge("env", "remove", "-p", env, "--override-frozen", "-y").status == 0

@@ -107,7 +107,7 @@ def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bo
         return (
             replace(state, installed=(*state.installed, *unmanaged)),
             replace(plan, keep=tuple(each for each in plan.keep if each in state.installed)),
-            _sources(session, state),
+            sources_of(session, state),
         )
 
     return _run(path, planned, session, is_dry_run=is_dry_run)
@@ -118,7 +118,7 @@ def adopt(path: Path, names: Sequence[str], session: Session, *, is_dry_run: boo
     from bridge.install.adopt import adopt as adopt_present
 
     check_changeable(path, session)
-    return adopt_present(path, names, session, lambda state: _sources(session, state), is_dry_run=is_dry_run)
+    return adopt_present(path, names, session, lambda state: sources_of(session, state), is_dry_run=is_dry_run)
 
 
 def repair(
@@ -139,7 +139,7 @@ def repair(
     repairs: list[Repair] = []
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
-        planned = plan_repair(path, report, lambda state: _sources(session, state))
+        planned = plan_repair(path, report, lambda state: sources_of(session, state))
         repairs.append(planned)
         show(planned)
         return planned.state, planned.plan, planned.sources
@@ -174,7 +174,7 @@ def _solved(
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
         state = prefix.require(path, is_brief=True)
-        sources = _sources(session, state)
+        sources = sources_of(session, state)
         return state, plan_change(state, request, sources, updating(state)), sources
 
     return _run(path, planned, session, is_dry_run=is_dry_run)
@@ -197,6 +197,6 @@ def check_changeable(path: Path, session: Session) -> None:
         check_not_frozen(path)
 
 
-def _sources(session: Session, state: PrefixState) -> Sources:
+def sources_of(session: Session, state: PrefixState) -> Sources:
     channels = session.channels(state)
     return Sources(session=session, channels=channels, names=session.names(channels.urls, state))

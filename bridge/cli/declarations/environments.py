@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import os
+import sys
+
+import click
 
 from bridge.cli.group import begin, cli
-from bridge.cli.options import output
+from bridge.cli.options import lock, output, prefix
+from bridge.errors import UsageError
+
+_OF_CONDA = {"create": "create", "export": "export", "update": "install", "activate": "activate"}
 
 
-@cli.group()
+class _Environments(click.Group):
+    """`bridge env`, with the words of `conda env` that are commands of bridge: `create`, `update`, `export`."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is not None or cmd_name not in _OF_CONDA:
+            return found
+        return cli.get_command(ctx, _OF_CONDA[cmd_name])
+
+
+@cli.group(cls=_Environments)
 def env() -> None:
-    """Show the environments that conda and bridge know."""
+    """List or remove the environments that conda and bridge know."""
 
 
 @env.command("list")
@@ -22,3 +38,27 @@ def env_list(**options: object) -> None:
     run = begin(options)
     found = listing(run.settings, os.environ)
     run.show(found.to_json, lambda: run.render.table(("name", "", "directory"), found.rows))
+
+
+@env.command("remove")
+@prefix
+@lock
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--override-frozen", is_flag=True, help="Remove an environment that is marked as frozen.")
+@click.option("--dry-run", is_flag=True, help="Change nothing.")
+@output
+def env_remove(yes: bool, dry_run: bool, **options: object) -> None:
+    """Delete an environment with everything in it, also files that no package owns."""
+    from bridge.cli.commands.environments import check_removable, remove
+
+    run = begin(options)
+    if not run.settings.has_prefix:
+        raise UsageError("no-prefix", "no environment was named", hint="name it with -n NAME or -p DIR")
+    path = run.prefix
+    check_removable(path, run.settings, os.environ)
+    if not (yes or dry_run) and sys.stdin.isatty():
+        click.confirm(f"Delete {path} with everything in it?", abort=True, err=True)
+    if not dry_run:
+        remove(path, run.settings, os.environ)
+    document = {"prefix": str(path), "removed": not dry_run}
+    run.show(lambda: document, lambda: run.render.note(f"{path}: {'would be ' if dry_run else ''}removed"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from bridge.cli.group import begin, cli
-from bridge.cli.options import output
+from bridge.cli.options import output, prefix, sources
 
 _SHELLS = ("bash", "zsh", "fish")
 
@@ -26,3 +28,19 @@ def completion(shell: str, **options: object) -> None:
     script = found(cli, {}, "bridge", "_BRIDGE_COMPLETE")
     text = found.source_template % script.source_vars()
     run.show(lambda: {"shell": shell, "script": text}, lambda: run.render.text(text))
+
+
+@cli.command()
+@prefix
+@sources
+@output
+def info(**options: object) -> None:
+    """Show versions, the platform, channels, indexes, caches, and where each setting comes from."""
+    from bridge.cli.commands.informing import information
+    from bridge.config import OPTIONS
+
+    run = begin(options)
+    with run.session() as session:
+        known = {key: value for key, value in options.items() if key in OPTIONS}
+        found = information(session, known, os.environ)
+    run.show(found.to_json, lambda: run.render.table(("", "value", "source"), found.rows()))
