@@ -242,6 +242,41 @@ def test_what_an_installer_generates_is_adopted_from_the_same_project_and_versio
     assert refusal(lambda: environment.judge(new, adopt=True))[0] == "owned-path"
 
 
+def test_a_wheel_is_not_put_beside_another_version_that_pip_installed(environment: Environment) -> None:
+    """A project has one dist-info, although no path of the two is the same."""
+    install_distribution(environment.root, SITE, "rich", "13.0", files={"rich.py": b"rich"})
+    new = {package("rich", "14.0"): [file(f"{SITE}/rich-14.0.dist-info/METADATA")]}
+    error_id, conflicts, _ = refusal(lambda: environment.judge(new))
+    assert error_id == "owned-path"
+    assert [conflict.path for conflict in conflicts] == [f"{SITE}/rich-13.0.dist-info"]
+
+
+def test_what_lies_behind_a_link_that_leaves_is_not_in_the_way(environment: Environment) -> None:
+    install_record(environment.root, "demo", "1.0", files={}, links={"lib/alias": "real"})
+    environment.put("lib/real/file")
+    seen: list[str] = []
+
+    def exists(path: str) -> Fingerprint | None:
+        """Follow links on the way, as the system does."""
+        seen.append(path)
+        there = environment.root / path
+        if there.is_symlink():
+            return Fingerprint(kind="symlink")
+        if not there.exists():
+            return None
+        return Fingerprint(kind="directory" if there.is_dir() else "file")
+
+    state, new = environment.state, Resolved(record=package("demo", "2.0", "conda"))
+    plan = Plan(
+        prefix=environment.root,
+        target=LINUX,
+        operations=(Change(old=environment.installed("demo"), new=new),),
+        python=state.python,
+    )
+    judge(state, plan, {new.record.identity: (file("lib/alias/file"),)}, exists)
+    assert "lib/alias/file" not in seen
+
+
 def test_a_distribution_that_a_record_covers_is_not_pip_s(environment: Environment) -> None:
     info = install_distribution(environment.root, SITE, "rich", "13.0", installer="pip")
     metadata = {f"{SITE}/{info.name}/METADATA": (info / "METADATA").read_bytes()}

@@ -151,6 +151,12 @@ class TestRemoval:
         with pytest.raises(UsageError, match="not installed"):
             matching(before, "tensorflow")
 
+    def test_of_several_projects_the_first_names_the_package(self) -> None:
+        before = state(PY, installed(record("bundle", pypi_names=("alpha", "beta"))))
+        assert [each.record.name for each in matching(before, "alpha")] == ["bundle"]
+        with pytest.raises(UsageError, match="not installed"):
+            matching(before, "beta")
+
     def test_without_its_python_a_prefix_has_none(self) -> None:
         assert removal(state(PY), TARGET, ["python"]).python is None
 

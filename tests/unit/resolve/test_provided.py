@@ -156,3 +156,18 @@ def test_an_extra_belongs_to_the_record_that_provides_its_project() -> None:
     found = {package.record.name: package for package in resolution.packages}
     assert found["py-tool"].record.version == "1.0"
     assert {*found["py-tool"].extras} == {"x"}
+
+
+def test_an_extra_in_a_matchspec_belongs_to_the_record_that_offers_it() -> None:
+    world = World(
+        records=(
+            PYTHON,
+            record("py-tool", "2.0"),
+            record("py-tool", "1.0", "python", extra_depends={"x": ["dep"]}),
+            DEP,
+        ),
+        names={"py-tool": ["tool"]},
+    )
+    found = {package.record.name: package for package in world.solve(["py-tool[extras=[x]]"]).packages}
+    assert found["py-tool"].record.version == "1.0"
+    assert {*found["py-tool"].extras} == {"x"}
