@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -58,7 +59,9 @@ class PrefixBuilder:
             self.write(path, data)
             promised = (hashes or {}).get(path, digest(data))
             entry: dict[str, object] = {"_path": path, "path_type": "hardlink", "size_in_bytes": len(data)}
-            paths.append(entry | ({"sha256": digest(b"as packed"), "sha256_in_prefix": promised} if promised else {}))
+            # Two hashes that differ say that a prefix was written in; audit searches such files for it.
+            packed = digest(b"as packed") if os.fsencode(self.root) in data else promised
+            paths.append(entry | ({"sha256": packed, "sha256_in_prefix": promised} if promised else {}))
         for path, target in (links or {}).items():
             (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             (self.root / path).symlink_to(target)
