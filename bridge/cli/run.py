@@ -45,10 +45,11 @@ class Run:
         """
         settings = request.applied(self.settings) if request is not None else self.settings
         locked = request.locked if request is not None else {}
+        records = request.locked_records(settings.conda.names.host) if request is not None else None
         self.render.warn(request.warnings if request is not None else ())
         with (
             self.render.progress() as progress,
-            Session(settings, progress, locked, lambda text: self.render.warn([text])) as session,
+            Session(settings, progress, locked, lambda text: self.render.warn([text]), records) as session,
         ):
             try:
                 yield session

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from bridge.resolve import Catalog, Options, Standing
     from bridge.resolve.channel_wheels import IndexWithChannels
     from bridge.resolve.installed import InstalledCandidates
+    from bridge.resolve.locked_records import LockedRecords
     from bridge.resolve.recording import Recorder
-    from bridge.resolve.sources import IndexPort
+    from bridge.resolve.sources import IndexPort, RecordPort
     from converters.names import NameMap
     from converters.target import Target
 
@@ -63,11 +64,13 @@ class Session:
         progress: Progress | None = None,
         locked: Mapping[str, tuple[IndexFile, ...]] | None = None,
         tell: Callable[[str], None] | None = None,
+        records: LockedRecords | None = None,
     ) -> None:
         """:param locked: project → the files that a lock names; no index is asked for these.
+        :param records: the conda packages of locks; no channel is asked for their names.
         :param tell: receives urgent warnings at once; the default adds them to `warnings`.
         """
-        self._locked = locked or {}
+        self._locked, self.records = locked or {}, records
         self.settings = settings
         self.progress = progress
         self.warnings: list[str] = []
@@ -190,7 +193,6 @@ class Session:
 
         :param urls: of the channels, highest priority first.
         """
-        from bridge.requirements.foreign import displaced, projects_of
         from converters.names import NameMap
 
         table: dict[str, object] = {}
@@ -200,13 +202,10 @@ class Session:
                 later = self._read_names(str(Path(folder) / NAMES_FILE))
                 unconfirmed = {name: row for name, row in table.items() if isinstance(row, Mapping)}
                 table = unconfirmed | later | {name: row for name, row in table.items() if name not in unconfirmed}
-        for installed in state.installed if state is not None else ():
-            if installed.record.ecosystem == "conda" and installed.record.pypi_names:
-                table[installed.record.name] = list(installed.record.pypi_names)
         if state is not None:
-            for installed in displaced(state):
-                if installed.record.ecosystem == "conda":
-                    table.setdefault(installed.record.name, sorted(projects_of(state, installed)))
+            self._add_names_of(state, table)
+        if self.records is not None:
+            table |= self.records.projects
         if self.settings.name_map is not None:
             table |= self._read_names(self.settings.name_map)
         source = self.settings.name_map or "what channels and the environment say"
@@ -215,6 +214,17 @@ class Session:
             rejected = ", ".join(names.rejected[:5])
             self.warnings.append(f"{len(names.rejected)} invalid rows of the name map are ignored: {rejected}")
         return names
+
+    @staticmethod
+    def _add_names_of(state: PrefixState, table: dict[str, object]) -> None:
+        from bridge.requirements.foreign import displaced, projects_of
+
+        for installed in state.installed:
+            if installed.record.ecosystem == "conda" and installed.record.pypi_names:
+                table[installed.record.name] = list(installed.record.pypi_names)
+        for installed in displaced(state):
+            if installed.record.ecosystem == "conda":
+                table.setdefault(installed.record.name, sorted(projects_of(state, installed)))
 
     def _read_names(self, source: str) -> dict[str, object]:
         from bridge.index.strict_json import parse_json
@@ -281,14 +291,19 @@ class Session:
 
         offered = offered or InstalledCandidates()
         index: IndexPort | None = self.index if self._has_index or offered.has_wheels or has_urls else None
-        if channels.urls != ("host",):
+        records: RecordPort = channels
+        if self.records is not None and self.records.by_name:
+            from bridge.resolve.locked_records import RecordsWithLocked
+
+            records = RecordsWithLocked(channels, self.records)
+        if channels.urls != ("host",) and not (self.records is not None and self.records.is_whole):
             from bridge.cli.wheel_channels import with_channels
 
             self.channel_index = with_channels(index or self.index, channels, names, self.settings)
             index = self.channel_index
             names = names.with_lookup(channels.wheel_projects)
         index = IndexWithInstalled(index, offered, hashes) if index is not None else None
-        return Catalog(RecordsWithInstalled(channels, offered.records), index, self.target, names, self.options())
+        return Catalog(RecordsWithInstalled(records, offered.records), index, self.target, names, self.options())
 
     def resolve(
         self,

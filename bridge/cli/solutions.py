@@ -16,6 +16,7 @@ from bridge.resolve import Catalog
 from bridge.resolve.channel_wheels import IndexWithChannels
 from bridge.resolve.explain.indexes import Indexes, with_other_indexes
 from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates
+from bridge.resolve.locked_records import LockedRecords, with_locks
 from bridge.resolve.near_names import KnownNames, with_near_names
 from bridge.resolve.preflight import (
     check_solution,
@@ -40,6 +41,7 @@ class RunPort(Protocol):
     settings: Settings
     warnings: list[str]
     channel_index: IndexWithChannels | None
+    records: LockedRecords | None
 
     @property
     def client(self) -> Client: ...
@@ -103,6 +105,8 @@ def explained(
         channels.names, catalog.names.providers, run.index.files if catalog.index is not None else lambda _: ()
     )
     error = with_near_names(with_hidden_records(error, requirements, channels.hidden), requirements, known)
+    if run.records is not None and run.records.versions:
+        return with_locks(error, run.records)
     return naming_indexes(run, error)
 
 

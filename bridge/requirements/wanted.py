@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from bridge.requirements.algebra import Requirement
@@ -27,6 +27,9 @@ class Wanted(Protocol):
 
     @property
     def requires_hashes(self) -> bool: ...
+
+    @property
+    def unhashed(self) -> Collection[str]: ...
 
     @property
     def environments(self) -> Sequence[str]: ...

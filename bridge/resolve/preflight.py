@@ -157,7 +157,7 @@ def check_solution(
     if requires_hashes:
         fetched = [each.record for each in resolution.packages if each.record.url not in kept]
         bare = [record.pypi_names[0] for record in fetched if record.ecosystem == "wheel"]
-        missing = sorted(set(bare) - wanted.hashes.keys())
+        missing = sorted(set(bare) - wanted.hashes.keys() - set(wanted.unhashed))
         if missing:
             raise UnsafeInputError(
                 "hash-missing",

@@ -10,6 +10,7 @@ import pkgutil
 from pathlib import Path
 
 from bridge.requirements import files
+from bridge.requirements.files import locks
 from bridge.requirements.files.constructs import Section
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "requirement-files.md"
@@ -17,12 +18,13 @@ BEGIN = "## Constructs\n"
 
 
 def sections() -> list[Section]:
-    """Return every section that a module of the package defines, by name."""
+    """Return every section that a module of the two packages defines, by name."""
     found: dict[str, Section] = {}
-    for module in pkgutil.iter_modules(files.__path__):
-        for value in vars(importlib.import_module(f"{files.__name__}.{module.name}")).values():
-            if isinstance(value, Section):
-                found.setdefault(value.name, value)
+    for package in (files, locks):
+        for module in pkgutil.iter_modules(package.__path__):
+            for value in vars(importlib.import_module(f"{package.__name__}.{module.name}")).values():
+                if isinstance(value, Section):
+                    found.setdefault(value.name, value)
     return [found[name] for name in sorted(found)]
 
 

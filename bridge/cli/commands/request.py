@@ -14,7 +14,9 @@ from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.requirements.files.local import NO_LINK, direct_requirement
 from bridge.requirements.files.values import FileRequirements
+from bridge.requirements.locked import LockedConda
 from bridge.requirements.metadata import requirements_of
+from bridge.resolve.locked_records import LockedRecords
 from bridge.secrets import SECRETS, masked
 
 __all__ = ["Request", "read_request"]
@@ -24,13 +26,15 @@ __all__ = ["Request", "read_request"]
 class Request:
     """The requirements of a command line and its files; `files` also name channels and indexes.
 
-    `pythons`: the Requires-Python of dynamic projects; `remarks`: warnings about what was typed.
+    `pythons`: the Requires-Python of dynamic projects; `remarks`: warnings about what was typed; `has_typed`: not all
+    requirements come from files.
     """
 
     requirements: tuple[algebra.Requirement, ...]
     files: tuple[FileRequirements, ...] = ()
     pythons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    has_typed: bool = False
 
     @property
     def constraints(self) -> tuple[algebra.Requirement, ...]:
@@ -49,7 +53,16 @@ class Request:
 
     @property
     def requires_hashes(self) -> bool:
-        return any(file.require_hashes for file in self.files)
+        """Whether each wheel needs a hash: of a lock, unless something else is asked for beside it."""
+        return any(file.require_hashes and not (file.lock is not None and self._has_others) for file in self.files)
+
+    @property
+    def _has_others(self) -> bool:
+        return self.has_typed or any(file.lock is None for file in self.files)
+
+    @property
+    def unhashed(self) -> frozenset[str]:
+        return frozenset(name for file in self.files for name in file.unhashed)
 
     @property
     def hashes(self) -> dict[str, frozenset[str]]:
@@ -58,6 +71,23 @@ class Request:
     @property
     def locked(self) -> dict[str, tuple[IndexFile, ...]]:
         return {project: files for file in self.files for project, files in file.files.items()}
+
+    def locked_records(self, host: str | None) -> LockedRecords:
+        """The conda packages of locks; of nothing else than locks with a python, they are all that may be chosen.
+
+        :param host: the URL of the built-in channel's folder, which packs its packages itself.
+        """
+        found: dict[str, tuple[LockedConda, ...]] = {}
+        for each in (each for file in self.files for each in file.records if each.record.origin != host):
+            found[each.name] = (*found.get(each.name, ()), each)
+        versions = {
+            name: (sorted({each.version for each in named}), str(file.lock))
+            for file in self.files
+            if file.lock is not None
+            for name, named in file.locked_names.items()
+        }
+        is_whole = "python" in found and not self._has_others
+        return LockedRecords(by_name=found, versions=versions, is_whole=is_whole)
 
     @property
     def warnings(self) -> list[str]:
@@ -155,7 +185,8 @@ def read_request(words: Words, platform: str | None = None) -> Request:
     if not requirements and not any(file.dynamic for file in files):
         where = f" in {', '.join(words.files)}" if words.files else ""
         raise UsageError("no-requirements", f"no requirements{where}", hint="name requirements, or a file with -r")
-    return Request(requirements=requirements, files=files, remarks=tuple(f"{url} {NO_LINK}" for url in plain))
+    remarks = tuple(f"{url} {NO_LINK}" for url in plain)
+    return Request(requirements=requirements, files=files, remarks=remarks, has_typed=bool(typed or linked))
 
 
 def _editable(text: str) -> algebra.Requirement:

@@ -13,7 +13,7 @@ from bridge.requirements.algebra import Requirement, parse_pypi
 from bridge.requirements.files.local import direct_requirement
 from bridge.requirements.files.values import wrong
 
-__all__ = ["Origin", "sourced"]
+__all__ = ["Origin", "repository", "sourced"]
 
 _SCP = re.compile(r"(?P<user>[A-Za-z0-9_.-]+@)?(?P<host>[A-Za-z0-9_.-]+):(?P<path>(?!//).+)\Z")
 
@@ -65,7 +65,7 @@ def _url(origin: Origin, path: Path, where: str) -> str | None:
     fragment = f"#subdirectory={quote(origin.subdirectory)}" if origin.subdirectory else ""
     if origin.git is not None:
         revision = f"@{origin.revision}" if origin.revision else ""
-        return f"{_repository(origin.git, path)}{revision}{fragment}"
+        return f"{repository(origin.git, path)}{revision}{fragment}"
     if origin.url is not None:
         return f"{origin.url}{fragment}"
     if origin.location is None:
@@ -76,7 +76,7 @@ def _url(origin: Origin, path: Path, where: str) -> str | None:
     return f"{place.as_uri()}{fragment}"
 
 
-def _repository(url: str, path: Path) -> str:
+def repository(url: str, path: Path) -> str:
     """Return a repository as pip writes it: `git+https://…`; `git@host:owner/name` becomes `git+ssh://…`."""
     if url.startswith("git+"):
         return url

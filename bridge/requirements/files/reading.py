@@ -12,20 +12,20 @@ from bridge.requirements.files.conda_list import is_conda_list, read_conda_list
 from bridge.requirements.files.environment import read_environment
 from bridge.requirements.files.explicit import is_explicit, read_explicit
 from bridge.requirements.files.foreign_formats import refuse_foreign
-from bridge.requirements.files.lock import read_lock
+from bridge.requirements.files.locks.asked import asked_by
+from bridge.requirements.files.locks.reading import MAX_LOCK, is_lock_name, lock_of_text, lock_of_toml
 from bridge.requirements.files.pip_format import read_pip_file
 from bridge.requirements.files.pixi import is_pixi, read_pixi
 from bridge.requirements.files.pyproject import read_pyproject
-from bridge.requirements.files.text import read_text
+from bridge.requirements.files.text import MAX_SIZE, read_text
 from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.values import Chosen, FileRequirements, wrong
 
 __all__ = ["read"]
 
-_LOCK = re.compile(r"pylock(\.[^.]+)?\.toml\Z")
 _YAML_KEY = re.compile(r"^(dependencies|channels)[ \t]*:", re.MULTILINE)
 _TABLE = re.compile(
-    r"^\[\[?[ \t]*(project|tool|dependency-groups|workspace|dependencies|build-system|packages)\b", re.MULTILINE
+    r"^\[\[?[ \t]*(project|tool|dependency-groups|workspace|dependencies|build-system|packages?)\b", re.MULTILINE
 )
 
 
@@ -41,13 +41,13 @@ def read(
 ) -> FileRequirements:
     """Read a requirement file. The content decides the format; the name only where the content fits several.
 
-    :param platform: the target (default: this machine). `extras`, `groups`: of a pyproject.toml or a pylock.toml;
-        asking any other file for them is an error, as is an `environment` of another file than a manifest of pixi's.
+    :param platform: the target (default: this machine). `extras`, `groups`: of a pyproject.toml or a lock; asking a
+        file without them is an error, as is an `environment` of a file without environments.
     :param ignores_missing_paths: `NAME @ file:///…` asks for NAME where the path is gone.
     :param environ: for `${NAME}` in pip's lines (default: the environment of the process).
 
-    Raises `UsageError` (`requirement-file`), and `UnsafeInputError` (`lock-invalid`) for a pylock.toml that PEP 751
-    does not allow.
+    Raises `UsageError` (`requirement-file`; `lock-platform` and `lock-environment` for what a lock does not have), and
+    `UnsafeInputError` (`lock-invalid`) for a lock that is not what its format says.
     """
     environ = os.environ if environ is None else environ
     chosen = Chosen(
@@ -58,16 +58,20 @@ def read(
         ignores_missing_paths=ignores_missing_paths,
         environ=environ,
     )
-    text = read_text(path)
+    text = read_text(path, MAX_LOCK if is_lock_name(path.name) else MAX_SIZE)
     suffix = path.suffix.lower()
     is_explicit_list = is_explicit(text)
     if suffix == ".toml" or (not is_explicit_list and _TABLE.search(text)):
         return _read_toml(path, text, chosen)
+    lock = None if is_explicit_list else lock_of_text(path, text, chosen)
+    if lock is not None:
+        return asked_by(lock, lock.environment(environment), chosen.platform)
     if environment is not None:
-        raise wrong(path, None, f"only a manifest of pixi has environments; {environment!r} was asked for")
+        problem = f"only a manifest or a lock of pixi has environments; {environment!r} was asked for"
+        raise wrong(path, None, problem)
     if chosen.extras or chosen.groups:
         asked = f"extra {chosen.extras[0]!r}" if chosen.extras else f"dependency group {chosen.groups[0]!r}"
-        raise wrong(path, None, f"only pyproject.toml and pylock.toml have extras and groups; {asked} was asked for")
+        raise wrong(path, None, f"only pyproject.toml and locks have extras and groups; {asked} was asked for")
     if is_explicit_list:
         return read_explicit(path, text, chosen.platform)
     refuse_foreign(path, text)
@@ -84,8 +88,11 @@ _YAML_SUFFIXES = frozenset({".yml", ".yaml"})
 def _read_toml(path: Path, text: str, chosen: Chosen) -> FileRequirements:
     refuse_foreign(path, text)
     document = load_toml(path, text)
-    if _LOCK.match(path.name) or "lock-version" in document:
-        return read_lock(path, document, chosen.extras, chosen.groups)
+    lock = lock_of_toml(path, document, chosen)
+    if lock is not None:
+        if chosen.environment is not None:
+            raise wrong(path, None, f"this lock has no environments; {chosen.environment!r} was asked for")
+        return asked_by(lock, lock.environment(), chosen.platform)
     if is_pixi(document):
         if chosen.extras or chosen.groups:
             raise wrong(path, None, "a pixi.toml has neither extras nor groups", hint="--environment names one of its")

@@ -10,6 +10,7 @@ from bridge.config.builds import Formats
 from bridge.errors import UsageError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
+from bridge.requirements.locked import LockedConda
 from bridge.secrets import masked
 
 __all__ = ["Chosen", "FileRequirements", "combined", "unique", "wrong"]
@@ -30,7 +31,9 @@ class FileRequirements:
         `exclude_newer_of`: the same for single packages; `None` for no limit.
     :param hashes: project -> the sha256 (lower-case hex) that its files may have. `require_hashes`: every installed
         wheel must have one of these, dependencies included.
-    :param files: project -> the files that a lock names; `Index(locked=…)` takes them.
+    :param files: project -> the files that a lock names; `Index(locked=…)` takes them. `records`: its conda packages.
+    :param unhashed: the projects of a lock whose source code is named by a commit or a folder instead of a hash.
+    :param lock: the file, if it is a lock: nothing but what it names may be chosen, unless others are asked for too.
     :param requires_python: the PEP 440 specifier of the project or of the lock. `environments`: markers, of which one
         must hold on the target (PEP 751, `tool.uv.environments`).
     :param variables: environment variables of the activated environment.
@@ -55,10 +58,21 @@ class FileRequirements:
     hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     require_hashes: bool = False
     files: Mapping[str, tuple[IndexFile, ...]] = field(default_factory=dict)
+    records: tuple[LockedConda, ...] = ()
+    unhashed: frozenset[str] = frozenset()
+    lock: Path | None = None
     requires_python: str | None = None
     environments: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def locked_names(self) -> dict[str, tuple[LockedConda | IndexFile, ...]]:
+        """What a lock names, by conda name or project."""
+        found: dict[str, tuple[LockedConda | IndexFile, ...]] = dict(self.files)
+        for each in self.records:
+            found[each.name] = (*found.get(each.name, ()), each)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +80,8 @@ class Chosen:
     """What to take from a file.
 
     :param platform: the subdir that the file is read for.
-    :param extras: of a pyproject.toml or a pylock.toml. `groups`: their dependency groups.
-    :param environment: of a pixi manifest.
+    :param extras: of a pyproject.toml or a lock. `groups`: their dependency groups.
+    :param environment: of a pixi manifest or a lock.
     :param ignores_missing_paths: `NAME @ file:///…` asks for NAME where the path is gone.
     :param environ: for `${NAME}` in pip's lines.
     """
@@ -127,6 +141,9 @@ def combined(parts: Sequence[FileRequirements]) -> FileRequirements:
             hashes={**found.hashes, **part.hashes},
             require_hashes=found.require_hashes or part.require_hashes,
             files={**found.files, **part.files},
+            records=(*found.records, *part.records),
+            unhashed=found.unhashed | part.unhashed,
+            lock=found.lock or part.lock,
             requires_python=",".join(each for each in (found.requires_python, part.requires_python) if each) or None,
             environments=(*found.environments, *part.environments),
             variables={**part.variables, **found.variables},

@@ -75,6 +75,90 @@ HOSTS: dict[str, tuple[str, str, str]] = {
     "pixi dependencies.NAME": ("pixi.toml", PIXI + "[dependencies.x]\n{}\n{more}\n", ""),
     "pixi pypi-dependencies.NAME": ("pixi.toml", PIXI + "[pypi-dependencies.x]\n{}\n{more}\n", ""),
 }
+LOCK = """version: 6
+environments:
+  default:
+    channels: [{url: https://c.example/c}]
+    packages:
+      linux-64: [{conda: https://c.example/c/noarch/x-1-0.conda}, {pypi: https://h.example/y-1-py3-none-any.whl}]
+%(environment)s
+packages:
+- conda: https://c.example/c/noarch/x-1-0.conda
+  sha256: %(a)s
+%(conda)s
+- pypi: https://h.example/y-1-py3-none-any.whl
+  name: y
+  version: '1'
+  sha256: %(a)s
+%(pypi)s
+%(top)s
+"""
+CONDA_LOCK = """version: 1
+metadata:
+  platforms: [linux-64]
+%(metadata)s
+package:
+- name: x
+  version: '1'
+  manager: conda
+  platform: linux-64
+  url: https://c.example/c/noarch/x-1-0.conda
+  hash: {sha256: %(a)s}
+%(package)s
+%(top)s
+"""
+PYLOCK = """lock-version = "1.0"
+created-by = "tests"
+%(top)s
+[[packages]]
+name = "y"
+wheels = [{url = "https://h.example/y-1-py3-none-any.whl", hashes = {sha256 = "%(a)s"}}]
+%(package)s
+"""
+UV_LOCK = """version = 1
+requires-python = ">=3.9"
+%(top)s
+[manifest]
+%(manifest)s
+[[package]]
+name = "y"
+version = "1"
+wheels = [{url = "https://h.example/y-1-py3-none-any.whl", hash = "sha256:%(a)s"}]
+%(package)s
+[package.source]
+registry = "https://h.example"
+%(source)s
+[[package]]
+name = "app"
+version = "1"
+source = {virtual = "."}
+dependencies = [{name = "y"}]
+"""
+
+
+def lock_host(name: str, text: str, place: str, indent: str = "") -> tuple[str, str, str]:
+    """The place of a section in a lock."""
+    places = dict.fromkeys(("top", "environment", "conda", "pypi", "metadata", "package", "manifest", "source"), "")
+    filled = text % (places | {"a": A, place: "\1"})
+    return name, filled.replace("{", "{{").replace("}", "}}").replace("\1", f"{indent}{{}}\n{{more}}"), ""
+
+
+HOSTS |= {
+    "pixi.lock": lock_host("pixi.lock", LOCK, "top"),
+    "pixi.lock environment": lock_host("pixi.lock", LOCK, "environment", "    "),
+    "pixi.lock conda": lock_host("pixi.lock", LOCK, "conda", "  "),
+    "pixi.lock pypi": lock_host("pixi.lock", LOCK, "pypi", "  "),
+    "conda-lock.yml": lock_host("conda-lock.yml", CONDA_LOCK, "top"),
+    "conda-lock.yml metadata": lock_host("conda-lock.yml", CONDA_LOCK, "metadata", "  "),
+    "conda-lock.yml package": lock_host("conda-lock.yml", CONDA_LOCK, "package", "  "),
+    "pylock.toml": lock_host("pylock.toml", PYLOCK, "top"),
+    "pylock.toml packages": lock_host("pylock.toml", PYLOCK, "package"),
+    "uv.lock": lock_host("uv.lock", UV_LOCK, "top"),
+    "uv.lock manifest": lock_host("uv.lock", UV_LOCK, "manifest"),
+    "uv.lock package": lock_host("uv.lock", UV_LOCK, "package"),
+    "uv.lock source": lock_host("uv.lock", UV_LOCK, "source"),
+}
+LOCKS = tuple(name for name in HOSTS if name.startswith(("pixi.lock", "conda-lock.yml", "pylock.toml", "uv.lock")))
 PLATFORM = "linux-64"
 GROUPS = {"dependency-groups entry": ["x"]}
 ELSEWHERE = {"requirements.txt options", "explicit list", "environment.yml dependencies"}
@@ -83,6 +167,10 @@ ELSEWHERE = {"requirements.txt options", "explicit list", "environment.yml depen
 def text_of(section: str, line: str, more: str | None = None) -> str:
     _, template, needed = HOSTS[section]
     return template.replace("{more}", "\0").replace("\0", "{more}").format(line, more=needed if more is None else more)
+
+
+def separator(section: str) -> str:
+    return ": " if section.startswith(("environment.yml", "pixi.lock", "conda-lock.yml")) else " = "
 
 
 def outcome(folder: Path, section: str, text: str) -> FileRequirements | UsageError:
@@ -121,7 +209,8 @@ UNHONOURED = [
 @pytest.mark.parametrize(("section", "key"), UNHONOURED)
 def test_what_is_not_honoured_is_named(tmp_path: Path, section: str, key: str) -> None:
     fate = SECTIONS[section].keys[key].fate
-    line = f"{key}: 1" if section == "environment.yml" else key if section == "tool" else f"{key} = 1"
+    line = key if section == "tool" else f"{key}{separator(section)}1"
+    line = 'attestation-identities = [{kind = "x"}]' if key == "attestation-identities" else line
     found = outcome(tmp_path, section, text_of(section, line))
     assert isinstance(found, UsageError) == (fate == "refused"), found
     assert names(found, key)
@@ -137,7 +226,7 @@ def test_an_unknown_key_is_named_wherever_it_stands(
 ) -> None:
     if key in SECTIONS[section].keys:
         return
-    line = f"{key}: {value}" if section == "environment.yml" else f"{key} = {value}"
+    line = f"{key}{separator(section)}{value}"
     if section == "tool":
         line = key
     found = outcome(tmp_path_factory.mktemp("any"), section, text_of(section, line))
@@ -339,6 +428,7 @@ VALUES: dict[str, dict[str, str]] = {
         "env-markers": "'os_name == \"nt\"'",
     },
 }
+# Keys of locks are entries of one artifact; what they do is tested in test_lock_files.
 # Honoured keys that mean something only beside others or under an option; what they do is tested in test_tool_tables.
 BESIDE_OTHERS = {
     ("environment.yml", "dependencies"),
@@ -377,7 +467,7 @@ HONOURED = [
     for section in SECTIONS.values()
     if section.name in HOSTS
     for key, construct in section.keys.items()
-    if construct.fate == "honoured" and (section.name, key) not in BESIDE_OTHERS
+    if construct.fate == "honoured" and (section.name, key) not in BESIDE_OTHERS and section.name not in LOCKS
 ]
 
 
@@ -391,9 +481,8 @@ def place(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("section", "key"), HONOURED)
 def test_what_is_honoured_changes_what_is_read(place: Path, section: str, key: str) -> None:
     value = VALUES[section][key]
-    separator = ": " if section == "environment.yml" else " = "
     without = outcome(place, section, text_of(section, ""))
-    found = outcome(place, section, text_of(section, f"{key}{separator}{value.removeprefix('!')}"))
+    found = outcome(place, section, text_of(section, f"{key}{separator(section)}{value.removeprefix('!')}"))
     assert isinstance(found, UsageError) == value.startswith("!"), found
     if isinstance(found, UsageError):
         assert names(found, key)

@@ -661,9 +661,13 @@ BAD_LOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
         lock(f'[[packages]]\nname = "x"\narchive = {{path = "y-1.tar.gz", hashes = {{sha256 = "{A}"}}}}\n'),
         ("y-1.tar.gz",),
     ),
-    "an archive of no name": (
-        lock(f'[[packages]]\nname = "x"\narchive = {{url = "https://h/main.zip", hashes = {{sha256 = "{A}"}}}}\n'),
-        ("main.zip",),
+    "an archive of no kind": (
+        lock(f'[[packages]]\nname = "x"\narchive = {{url = "https://h/main.rar", hashes = {{sha256 = "{A}"}}}}\n'),
+        ("main.rar",),
+    ),
+    "no commit": (
+        lock('[[packages]]\nname = "x"\nvcs = {type = "git", url = "https://h/x", commit-id = "main"}\n'),
+        ("main", "commit"),
     ),
 }
 
@@ -682,15 +686,14 @@ def test_l10_locks_that_pep_751_does_not_allow(tmp_path: Path, case: str) -> Non
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
-        (lock('[[packages]]\nname = "x"\ndirectory = {path = "."}\n'), {}, ("packages[0] (x)", "folder")),
         (
-            lock('[[packages]]\nname = "x"\nvcs = {type = "git", url = "https://h/x", commit-id = "a"}\n'),
+            lock('[[packages]]\nname = "x"\nvcs = {type = "hg", url = "https://h/x", commit-id = "a"}\n'),
             {},
-            ("packages[0] (x)", "version control"),
+            ("packages[0] (x)", "hg"),
         ),
         (LOCK_EXTRAS, {"extras": ["b"]}, ("'b'", "extras: a")),
         (LOCK_EXTRAS, {"groups": ["b"]}, ("'b'", "dev, docs, other")),
-        (LOCK_EXTRAS, {"groups": ["docs"]}, ("packages[4] (sources)",)),
+        (LOCK_EXTRAS, {"environment": "x"}, ("no environments", "'x'")),
     ],
 )
 def test_locks_of_what_is_not_installed(

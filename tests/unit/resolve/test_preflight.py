@@ -28,6 +28,7 @@ class Wanted:
     hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     requires_hashes: bool = False
     environments: Sequence[str] = ()
+    unhashed: frozenset[str] = frozenset()
 
 
 def wheel_record(name: str, *more: str, yanked: str | None = None) -> Record:

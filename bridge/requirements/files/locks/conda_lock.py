@@ -1,0 +1,254 @@
+"""conda-lock.yml, version 1 of conda-lock's unified format; micromamba reads and writes it too.
+
+Written by hand: rattler's reader refuses hashes and channels that conda-lock itself writes (decision on requirement
+files).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from urllib.parse import parse_qs, unquote
+
+from packaging.utils import canonicalize_name
+
+from bridge.errors import UnsafeInputError
+from bridge.fetch.urls import file_name
+from bridge.requirements.files.constructs import Section, describes, honoured
+from bridge.requirements.files.fields import items, table, text, texts
+from bridge.requirements.files.locks.direct import COMMIT, check_wheel, git_url, is_sdist, place_url
+from bridge.requirements.files.locks.errors import invalid
+from bridge.requirements.files.locks.lazily import Lazily
+from bridge.requirements.files.values import Chosen, wrong
+from bridge.requirements.files.yaml_text import MAX_LOCK_NODES, load_yaml
+from bridge.requirements.locked import Lock, Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
+from converters.record import conda_record
+from converters.target import SUBDIRS
+
+__all__ = ["METADATA", "PACKAGE", "TOP", "is_conda_lock", "read_conda_lock"]
+
+TOP = Section(
+    name="conda-lock.yml",
+    keys={
+        "version": honoured("1; others are refused"),
+        "metadata": honoured("platforms and channels"),
+        "package": honoured("exactly these artifacts, hashes required"),
+    },
+)
+METADATA = Section(
+    name="conda-lock.yml metadata",
+    keys={
+        "channels": honoured("where further requirements are looked for"),
+        "platforms": honoured("the platforms of the lock"),
+        **{
+            key: describes("how the lock was made")
+            for key in [
+                "content_hash",
+                "sources",
+                "time_metadata",
+                "git_metadata",
+                "inputs_metadata",
+                "custom_metadata",
+            ]
+        },
+    },
+)
+PACKAGE = Section(
+    name="conda-lock.yml package",
+    keys={
+        "name": honoured("the package, or the project"),
+        "version": honoured("must be that of the artifact"),
+        "manager": honoured("`conda` or `pip`"),
+        "platform": honoured("the platform it is locked for"),
+        "dependencies": honoured("what the package needs"),
+        "url": honoured("the artifact, also `git+URL@COMMIT`"),
+        "hash": honoured("sha256; for a conda package an md5 serves too"),
+        "source": honoured("`url`: a wheel that was asked for by its URL"),
+        "build": honoured("as in the file's name"),
+        "category": honoured("`main` and `dev`, as `conda-lock install`; others by `--extra`"),
+        "optional": describes("as `category` says"),
+    },
+)
+
+_FORMAT = "conda-lock.yml of version 1"
+_PACKAGES = re.compile(r"^package:", re.MULTILINE)
+_METADATA = re.compile(r"^(?:metadata|version):", re.MULTILINE)
+_ALWAYS = ("main", "dev")
+_HASH = {"sha256": re.compile(r"[0-9a-fA-F]{64}\Z", re.ASCII), "md5": re.compile(r"[0-9a-fA-F]{32}\Z", re.ASCII)}
+_FILE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)-(?P<build>[^-]+?)(?:\.conda|\.tar\.bz2)\Z")
+
+
+def is_conda_lock(content: str) -> bool:
+    """Return whether a text is a lock of conda-lock, of any version and layout."""
+    return _PACKAGES.search(content) is not None and _METADATA.search(content) is not None
+
+
+def read_conda_lock(path: Path, content: str, chosen: Chosen) -> Lock:
+    """Read a conda-lock.yml.
+
+    :param chosen: its `extras` are the categories to install besides `main` and `dev`.
+
+    Raises `UsageError` (`requirement-file`) for another version, a value of the wrong type, and a category that the
+    lock does not have, `UnsafeInputError` (`lock-invalid`) for an entry without a hash or with a malformed one.
+    """
+    document = load_yaml(path, content, max_nodes=MAX_LOCK_NODES)
+    warnings: list[str] = []
+    top = TOP.check(document, path, "", warnings)
+    if top.get("version") != 1:
+        hint = "write it again with conda-lock 1 or later"
+        problem = f"bridge does not read version {top.get('version')} of conda-lock's format"
+        raise wrong(path, "version", problem, hint=hint)
+    metadata = METADATA.check(top.get("metadata") or {}, path, "metadata", warnings)
+    entries = [
+        PACKAGE.check(each, path, f"package[{place}]", warnings)
+        for place, each in enumerate(items(top.get("package"), path, "package"))
+    ]
+    if not entries:
+        raise wrong(path, "package", "the lock has no packages", hint="write the lock again, or omit -r")
+    _check_platforms(entries, path)
+    entries, left_out = _of_categories(entries, chosen.extras, path)
+    if left_out:
+        warnings.append(f"{path}: packages of {', '.join(left_out)} are left out; --extra NAME asks for them")
+    subdirs = (
+        *texts(metadata.get("platforms"), path, "metadata.platforms"),
+        *(str(each["platform"]) for each in entries),
+    )
+    makers = {subdir: partial(_packages, entries, subdir, path) for subdir in dict.fromkeys(subdirs)}
+    channels = [_channel(each, chosen, path) for each in items(metadata.get("channels"), path, "metadata.channels")]
+    channels = [each for each in channels if each != "nodefaults"]
+    return Lock(
+        path=path,
+        format="conda-lock",
+        version="1",
+        environments=(LockedEnvironment(channels=tuple(channels), packages=Lazily(makers)),),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _check_platforms(entries: Iterable[Mapping[str, object]], path: Path) -> None:
+    for each in entries:
+        if each.get("platform") not in SUBDIRS or each.get("manager") not in {"conda", "pip"}:
+            problem = (
+                f"{each.get('name')} has the platform {each.get('platform')} and the manager {each.get('manager')}"
+            )
+            raise invalid(path, _FORMAT, problem)
+
+
+def _of_categories(
+    entries: Sequence[Mapping[str, object]], asked: Sequence[str], path: Path
+) -> tuple[list[Mapping[str, object]], list[str]]:
+    """Return the entries to install, and the categories that are left out."""
+    known = dict.fromkeys(str(each.get("category", "main")) for each in entries)
+    for name in asked:
+        if name not in known:
+            raise wrong(
+                path, "category", f"the lock has no category {name!r}", context=(f"it has: {', '.join(known)}",)
+            )
+    taken = {*_ALWAYS, *asked}
+    kept = [each for each in entries if str(each.get("category", "main")) in taken]
+    return kept, [name for name in known if name not in taken]
+
+
+def _channel(value: object, chosen: Chosen, path: Path) -> str:
+    """Return a channel, as a name or URL, `$NAME` in it replaced."""
+    found = text(value.get("url") if isinstance(value, dict) else value, path, "metadata.channels")
+
+    def replaced(name: re.Match[str]) -> str:
+        if name[1] not in chosen.environ:
+            raise wrong(path, "metadata.channels", f"the environment variable {name[1]} is not set", hint="set it")
+        return chosen.environ[name[1]]
+
+    expanded = re.sub(r"\$\{?([A-Za-z_]\w*)\}?", replaced, found)
+    return place_url(expanded, path) if "://" in expanded else expanded
+
+
+def _packages(entries: Iterable[Mapping[str, object]], subdir: str, path: Path) -> tuple[Locked, ...]:
+    found: dict[tuple[object, object], Locked] = {}  # an entry for each category
+    for each in entries:
+        key = (each.get("manager"), each.get("url"))
+        is_virtual = str(each.get("name")).startswith("__")  # conda-lock wrote the assumed ones until version 2
+        if each.get("platform") == subdir and key not in found and not is_virtual:
+            found[key] = _conda(each, path) if each["manager"] == "conda" else _pip(each, path)
+    return tuple(found.values())
+
+
+def _hashes(each: Mapping[str, object], path: Path, name: str) -> dict[str, str]:
+    found = {}
+    for kind, value in table(each.get("hash"), path, f"{name}.hash").items():
+        digest = str(value).removeprefix(f"{kind}:")
+        if kind in _HASH and not _HASH[kind].match(digest):
+            raise invalid(path, _FORMAT, f"{name}: {value!r} is no {kind}")
+        found[kind] = digest.lower()
+    return found
+
+
+def _conda(each: Mapping[str, object], path: Path) -> LockedConda:
+    name = text(each.get("name"), path, "package.name")
+    url = place_url(text(each.get("url"), path, f"{name}.url"), path)
+    filename = unquote(file_name(url))
+    hashes = _hashes(each, path, name)
+    named = _FILE.match(filename)
+    if named is None or named["name"] != name or named["version"] != str(each.get("version")):
+        raise invalid(path, _FORMAT, f"{filename} is not the file of {name} {each.get('version')}")
+    if not hashes.keys() & _HASH.keys():
+        raise invalid(path, _FORMAT, f"{filename} has no hash")
+    subdir = url.rsplit("/", 2)[-2]
+    needs = [f"{need} {spec}".rstrip(" *") for need, spec in table(each.get("dependencies"), path, name).items()]
+    is_python = subdir == "noarch" and (
+        named["build"].startswith("py") or "python" in {need.split()[0] for need in needs}
+    )
+    data = {
+        **hashes,
+        "name": name,
+        "version": named["version"],
+        "build": named["build"],
+        "subdir": subdir,
+        "depends": needs,
+        "noarch": "python" if is_python else "generic" if subdir == "noarch" else None,
+        "fn": filename,
+        "url": url,
+        "channel": url.rsplit("/", 2)[0],
+    }
+    try:
+        return LockedConda(record=conda_record(data), is_complete=False)
+    except UnsafeInputError as error:
+        raise invalid(path, _FORMAT, error.message) from error
+
+
+def _pip(each: Mapping[str, object], path: Path) -> LockedWheel | LockedSource:
+    name = canonicalize_name(text(each.get("name"), path, "package.name"))
+    version, url = str(each.get("version") or ""), text(each.get("url"), path, f"{name}.url")
+    if url.startswith("git+"):
+        return _git(name, version, url, path)
+    place, fragment = place_url(url, path), url.partition("#")[2]
+    filename = unquote(file_name(place))
+    sha256 = _hashes(each, path, name).get("sha256", "")
+    if not filename.endswith((".whl", ".tar.gz", ".zip", ".tgz")) and place.startswith("file:"):
+        return LockedSource(name=name, version=version, kind="directory", url=place, path=url)
+    if not sha256:
+        raise invalid(path, _FORMAT, f"{filename} has no sha256")
+    is_direct = bool(each.get("source")) or place.startswith("file:")
+    if filename.endswith(".whl"):
+        check_wheel(filename, name, version, path)
+        return LockedWheel(name=name, version=version, url=place, filename=filename, sha256=sha256, is_direct=is_direct)
+    is_of_index = not is_direct and not fragment and is_sdist(filename)
+    return LockedSource(
+        name=name,
+        version=version,
+        kind="sdist" if is_of_index else "archive",
+        url=f"{place}#{fragment}" if fragment else place,
+        filename=filename,
+        sha256=sha256,
+    )
+
+
+def _git(name: str, version: str, url: str, path: Path) -> LockedSource:
+    place, _, fragment = url.removeprefix("git+").partition("#")
+    repository, _, commit = place.rpartition("@")
+    if not COMMIT.match(commit):
+        raise invalid(path, _FORMAT, f"{name} is locked at no commit: {url}")
+    subdirectory = parse_qs(fragment).get("subdirectory", [""])[0]
+    place = git_url(repository, commit, subdirectory, path)
+    return LockedSource(name=name, version=version, kind="git", url=place, revision=commit)
