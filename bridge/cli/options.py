@@ -19,6 +19,7 @@ __all__ = [
     "changing",
     "level_of",
     "lock",
+    "lock_sources",
     "output",
     "prefix",
     "requirements",
@@ -31,6 +32,8 @@ Command = TypeVar("Command", bound=Callable[..., object])
 _PLATFORM = click.option("--platform", metavar="SUBDIR", help="Target platform (default: this machine): linux-64, …")
 _PLATFORMS = click.option("--platform", "platforms", multiple=True, metavar="SUBDIR", help="Make only the packages that"
                           " serve this platform; repeatable (default: all on which a wheel runs).")  # fmt: skip
+_LOCKED_PLATFORMS = click.option("--platform", "platforms", multiple=True, metavar="SUBDIR", help="Target platforms"
+                                 " (default: those of the lock, else of the files, else this machine).")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,11 @@ def sources(command: Command) -> Command:
 def wheel_sources(command: Command) -> Command:
     """The same for `bridge convert`, whose `--index` is a flag and whose packages are for several platforms."""
     return _sources(command, "--project-index", _PLATFORMS)
+
+
+def lock_sources(command: Command) -> Command:
+    """The same for `bridge lock`, which serves several platforms."""
+    return _sources(command, "--index", _LOCKED_PLATFORMS)
 
 
 def _sources(command: Command, project_index: str, platform: Callable[[Command], Command]) -> Command:

@@ -110,6 +110,10 @@ class Session:
             solver=BuildRequirements,
         )
 
+    def set_target(self, target: Target) -> None:
+        """Solve for this target instead of this machine and its virtual packages; before the first use of `target`."""
+        self.__dict__["target"] = target
+
     @cached_property
     def target(self) -> Target:
         """The target, without a python: this machine or `--platform`, modified by `--virtual-package`."""
@@ -290,7 +294,8 @@ class Session:
         from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates, RecordsWithInstalled
 
         offered = offered or InstalledCandidates()
-        index: IndexPort | None = self.index if self._has_index or offered.has_wheels or has_urls else None
+        has_wheels = offered.has_wheels and not offered.is_known_only
+        index: IndexPort | None = self.index if self._has_index or has_wheels or has_urls else None
         records: RecordPort = channels
         if self.records is not None and self.records.by_name:
             from bridge.resolve.locked_records import RecordsWithLocked
@@ -303,7 +308,8 @@ class Session:
             index = self.channel_index
             names = names.with_lookup(channels.wheel_projects)
         index = IndexWithInstalled(index, offered, hashes) if index is not None else None
-        return Catalog(RecordsWithInstalled(records, offered.records), index, self.target, names, self.options())
+        added = () if offered.is_known_only else offered.records
+        return Catalog(RecordsWithInstalled(records, added), index, self.target, names, self.options())
 
     def resolve(
         self,
@@ -348,7 +354,7 @@ class Session:
         except NoSolutionError as error:
             raise explained(self, error, requirements, channels, catalog) from error
         self.tell_once(channels.without_answer)
-        return checked(self, found, wanted, catalog, offered)
+        return checked(self, found, wanted, catalog, None if offered is not None and offered.is_known_only else offered)
 
     @cached_property
     def _configured_constraints(self) -> tuple[algebra.Requirement, ...]:

@@ -8,12 +8,12 @@ from typing import TypeAlias
 
 from bridge.errors import NoSolutionError
 from bridge.model import Resolution
-from bridge.requirements.algebra import conda_version, pep440_version
+from bridge.requirements.algebra import Requirement, conda_requirement, conda_version, pep440_version
 from converters.record import Record
 
 __all__ = ["Place", "Solve", "agreed_versions", "disagreements", "solve_all"]
 
-_MOST_SINGLE = 8  # names that are tried one by one
+_MOST = 24  # names that are tried, each with some solves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -27,15 +27,18 @@ class Place:
         return self.platform if self.environment == "default" else f"{self.environment} on {self.platform}"
 
 
-Solve: TypeAlias = Callable[[Place, Mapping[str, str]], Resolution]
+Solve: TypeAlias = Callable[[Place, Mapping[str, str], Sequence[Requirement]], Resolution]
 Found: TypeAlias = Mapping[Place, Resolution]
 
 
 def solve_all(places: Sequence[Place], solve: Solve) -> dict[Place, Resolution]:
     """Solve for each place in turn; what was asked for comes first, then the versions of the places before.
 
-    Where a place cannot have the version of one before it, the older version is tried for all. It is taken if then more
-    names agree. :param solve: one solve that prefers the versions it is given (`bridge.resolve.Standing.agreed`).
+    Where a platform cannot have the version of one before it, each version is tried for all platforms of the
+    environment, the newest first. It is taken if then more names agree. Other environments may have other versions.
+
+    :param solve: one solve that prefers the versions it is given (`bridge.resolve.Standing.agreed`), and holds to the
+        given pins.
 
     Raises `NoSolutionError` for the first place without a solution, which tells about the others too.
     """
@@ -43,12 +46,15 @@ def solve_all(places: Sequence[Place], solve: Solve) -> dict[Place, Resolution]:
     failures: dict[Place, NoSolutionError] = {}
     for place in places:
         try:
-            found[place] = solve(place, agreed_versions(found.values()))
+            found[place] = solve(place, agreed_versions(found.values()), ())
         except NoSolutionError as error:
             failures[place] = error
     if failures:
         raise _failure(found, failures)
-    return _aligned(found, solve)
+    for environment in dict.fromkeys(place.environment for place in places):
+        own = {place: each for place, each in found.items() if place.environment == environment}
+        found.update(_aligned(own, solve))
+    return found
 
 
 def _failure(found: Found, failures: Mapping[Place, NoSolutionError]) -> NoSolutionError:
@@ -105,31 +111,27 @@ def _equal(version: str) -> object:
     return pep440_version(version) or version
 
 
-def _aligned(found: dict[Place, Resolution], solve: Solve) -> dict[Place, Resolution]:
-    """Return solutions in which fewer names disagree, if trying the older versions leads to some."""
-    apart = disagreements(found)
-    if not apart:
-        return found
-    best = _attempt(found, {name: seen[0] for name, seen in apart.items()}, solve)
-    for name in sorted(disagreements(best))[:_MOST_SINGLE]:
-        seen = disagreements(best).get(name)
-        if seen is not None:
-            best = _attempt(best, {name: seen[0]}, solve)
-    return best
+def _aligned(found: Found, solve: Solve) -> Found:
+    """Return solutions in which fewer names disagree, where asking for one of the versions everywhere leads to some."""
+    pins: dict[str, str] = {}
+    for name in sorted(disagreements(found))[:_MOST]:
+        for version in reversed(disagreements(found).get(name, ())):
+            made = _attempt(found, {**pins, name: version}, solve)
+            if made is not None and len(disagreements(made)) < len(disagreements(found)):
+                found, pins = made, {**pins, name: version}
+                break
+    return found
 
 
-def _attempt(found: dict[Place, Resolution], wanted: Mapping[str, str], solve: Solve) -> dict[Place, Resolution]:
-    """Solve again where a name has another version than the wanted one; return the better of both results."""
+def _attempt(found: Found, pins: Mapping[str, str], solve: Solve) -> Found | None:
+    """Solve again where a name has another version than its pin, with all else as it is; `None`: there is no way."""
     made = dict(found)
+    specs = [conda_requirement(f"{name} =={version}") for name, version in pins.items()]
     for place, solution in found.items():
-        others = {each.record.name: each.record for each in solution.packages if each.record.name in wanted}
-        if all(_equal(record.version) == _equal(wanted[name]) for name, record in others.items()):
-            continue
-        agreed = agreed_versions([made[each] for each in made if each != place] + [solution])
-        for name, record in others.items():
-            agreed |= dict.fromkeys(_named(record), wanted[name])
-        try:
-            made[place] = solve(place, agreed)
-        except NoSolutionError:  # the search stopped before it found one
-            return found
-    return made if len(disagreements(made)) < len(disagreements(found)) else found
+        versions = {each.record.name: each.record.version for each in solution.packages if each.record.name in pins}
+        if any(_equal(version) != _equal(pins[name]) for name, version in versions.items()):
+            try:
+                made[place] = solve(place, agreed_versions([solution, *made.values()]), specs)
+            except NoSolutionError:
+                return None
+    return made

@@ -19,7 +19,7 @@ from bridge.errors import UnsafeInputError
 from bridge.paths import META
 from bridge.prefix.records import content, names_in
 
-__all__ = ["Activation", "activated", "deactivated"]
+__all__ = ["Activation", "activated", "deactivated", "stated_variables"]
 
 _MAX_STATE = 1 << 20  # bytes
 _UNSET = "***unset***"  # `conda env config vars unset` keeps the name with this value
@@ -164,11 +164,20 @@ def _variables(prefix: Path) -> dict[str, str]:
     for name in sorted(names_in(str(place))):
         if name.endswith(".json"):
             found |= _checked(place / name, _document(place / name))
+    return {name: value for name, value in (found | _stated(prefix)).items() if value != _UNSET}
+
+
+def stated_variables(prefix: Path) -> dict[str, str]:
+    """Return the variables of an environment's state file (`conda env config vars set`, `variables:` of a file).
+
+    Raises `UnsafeInputError` (`activation-state`) for a file that is not as conda writes it.
+    """
+    return {name: value for name, value in _stated(prefix).items() if value != _UNSET}
+
+
+def _stated(prefix: Path) -> dict[str, str]:
     path = prefix / META / "state"
-    if path.exists():
-        document = _document(path)
-        found |= _checked(path, document.get("env_vars") or {})
-    return {name: value for name, value in found.items() if value != _UNSET}
+    return _checked(path, _document(path).get("env_vars") or {}) if path.exists() else {}
 
 
 def _document(path: Path) -> dict[str, object]:

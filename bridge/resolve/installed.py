@@ -37,6 +37,8 @@ class InstalledCandidates:
         now: no file of an index replaces them.
     :param urls: the URLs requested now, which are read. For a URL of an earlier request the installed wheel counts.
     :param updated: the projects to update; their URLs are read again if they still answer.
+    :param is_known_only: `records` are those of a lock: their METADATA serves, but they are no candidates once their
+        channel or index no longer offers them.
     """
 
     records: tuple[Record, ...] = ()
@@ -45,6 +47,7 @@ class InstalledCandidates:
     direct: frozenset[str] = frozenset()
     urls: frozenset[str] = frozenset()
     updated: frozenset[str] = frozenset()
+    is_known_only: bool = False
 
     @property
     def staying(self) -> tuple[Foreign, ...]:
@@ -108,6 +111,7 @@ class IndexWithInstalled:
         if project in self._offered.direct and installed is not None:
             return (IndexFile.of_record(installed),)
         local = [each for each in (foreign and foreign.file, installed and IndexFile.of_record(installed)) if each]
+        local = [] if self._offered.is_known_only else local
         try:
             served = self._bound(project, self._source.files(project))
         except NetworkError:

@@ -9,6 +9,7 @@ import pytest
 from bridge.errors import NoSolutionError
 from bridge.lock.platforms import Place, disagreements, solve_all
 from bridge.model import Resolution
+from bridge.requirements.algebra import Requirement
 from bridge.resolve import SolveRequest, Standing, resolve
 from converters.record import Record
 from tests.support.resolver_worlds import World, picks, record, requests, target
@@ -21,9 +22,10 @@ def on(platform: str, name: str, *versions: str, depends: Sequence[str] = ()) ->
 
 
 def solve(records: Sequence[Record], asked: Sequence[str], places: Sequence[Place]) -> dict[Place, Resolution]:
-    def one(place: Place, agreed: Mapping[str, str]) -> Resolution:
+    def one(place: Place, agreed: Mapping[str, str], pins: Sequence[Requirement]) -> Resolution:
         world = World(records=tuple(records), target=target(place.platform))
-        request = SolveRequest(requirements=tuple(requests(asked)), standing=Standing(agreed=agreed))
+        standing = Standing(agreed=agreed, pins=tuple(pins))
+        request = SolveRequest(requirements=tuple(requests(asked)), standing=standing)
         return resolve(request, world.catalog())
 
     return solve_all(places, one)
@@ -48,6 +50,14 @@ def test_versions_differ_where_no_common_one_exists() -> None:
     found = solve(records, ["a", "b"], [LINUX, MAC])
     assert disagreements(found) == {"a": ["1", "2"]}
     assert [picks(each)["b"] for each in found.values()] == ["conda 1", "conda 1"]
+
+
+def test_a_name_that_another_holds_back_agrees_where_it_can() -> None:
+    """`lib` is decided before `app`; the newer `app` on both platforms needs the older `lib`."""
+    records = [*on("linux-64", "lib", "1", "2"), *on("osx-arm64", "lib", "1", "2"), *on("osx-arm64", "app", "2")]
+    records += [*on("linux-64", "app", "1"), *on("linux-64", "app", "2", depends=["lib <2"])]
+    found = solve(records, ["lib", "app"], [LINUX, MAC])
+    assert disagreements(found) == {}
 
 
 def test_dependencies_agree_too() -> None:

@@ -148,6 +148,13 @@ HOSTS |= {
     "pixi.lock environment": lock_host("pixi.lock", LOCK, "environment", "    "),
     "pixi.lock conda": lock_host("pixi.lock", LOCK, "conda", "  "),
     "pixi.lock pypi": lock_host("pixi.lock", LOCK, "pypi", "  "),
+    "pixi.lock bridge": lock_host("pixi.lock", LOCK.replace("%(top)s", "bridge:\n%(top)s"), "top", "  "),
+    "pixi.lock bridge environment": lock_host(
+        "pixi.lock",
+        LOCK.replace("%(top)s", "bridge:\n  environments:\n    default:\n      direct: []\n%(top)s"),
+        "top",
+        "      ",
+    ),
     "conda-lock.yml": lock_host("conda-lock.yml", CONDA_LOCK, "top"),
     "conda-lock.yml metadata": lock_host("conda-lock.yml", CONDA_LOCK, "metadata", "  "),
     "conda-lock.yml package": lock_host("conda-lock.yml", CONDA_LOCK, "package", "  "),

@@ -20,6 +20,7 @@ from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch.urls import file_name
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import flag, items, table
+from bridge.requirements.files.locks.bridge_table import Noted, read_table
 from bridge.requirements.files.locks.direct import COMMIT, check_wheel, git_url, is_sdist, place_url, with_fragment
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.locks.lazily import Lazily
@@ -39,6 +40,7 @@ LOCK = Section(
         "platforms": honoured("the subdirs and virtual packages of the platforms' names"),
         "environments": honoured("`--environment` chooses one; by default the only one, or `default`"),
         "packages": honoured("exactly these artifacts, hashes required"),
+        "bridge": honoured("what `bridge lock` noted, see below; other tools pass over it"),
     },
 )
 ENVIRONMENT = Section(
@@ -124,6 +126,7 @@ class _Extra:
     find_links: Mapping[str, tuple[str, ...]]
     editable: frozenset[str]
     index_of: Mapping[str, str]
+    noted: Mapping[str, Noted] | None
     warnings: tuple[str, ...]
 
 
@@ -192,6 +195,7 @@ def _extra(path: Path, text: str) -> _Extra:
             place for place, each in places.items() if flag(each.get("editable"), path, f"{place}.editable")
         ),
         index_of={place: str(each["index"]) for place, each in places.items() if each.get("index")},
+        noted=read_table(top.get("bridge"), path, warnings),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -210,7 +214,7 @@ def _environment(environment: RattlerEnvironment, extra: _Extra, path: Path) -> 
     makers: dict[str, Callable[[], tuple[Locked, ...]]] = {
         subdir: partial(_packages, environment, platform.name, extra, path) for subdir, platform in places.items()
     }
-    return LockedEnvironment(
+    found = LockedEnvironment(
         name=environment.name,
         channels=tuple(place_url(url, path) for url in environment.channels),
         indexes=extra.indexes.get(environment.name, ()),
@@ -218,6 +222,11 @@ def _environment(environment: RattlerEnvironment, extra: _Extra, path: Path) -> 
         packages=Lazily(makers),
         virtual_packages={subdir: each.virtual_packages for subdir, each in places.items()},
     )
+    return found if extra.noted is None else _noted(extra, environment.name).of_environment(found)
+
+
+def _noted(extra: _Extra, name: str) -> Noted:
+    return (extra.noted or {}).get(name) or Noted()
 
 
 def _by_subdir(platforms: tuple[RattlerPlatform, ...]) -> dict[str, RattlerPlatform]:
@@ -246,7 +255,10 @@ def _packages(environment: RattlerEnvironment, platform: str, extra: _Extra, pat
         pypi = [_pypi(each, indexes, extra, path) for each in environment.pypi(platform)]
     except ValueError as error:
         raise invalid(path, _FORMAT, " ".join(str(error).split())[:300]) from error
-    return (*conda, *pypi)
+    if extra.noted is None:
+        return (*conda, *pypi)
+    noted = _noted(extra, environment.name)
+    return tuple(noted.of_package(each, indexes) for each in (*conda, *pypi))
 
 
 def _conda(data: Mapping[str, object], path: Path) -> LockedConda:

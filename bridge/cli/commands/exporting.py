@@ -1,0 +1,150 @@
+"""`bridge export`: an environment, or a lock, in one of the formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from bridge import fs, prefix
+from bridge.channels.sources import located
+from bridge.cli.commands.locking import locked_channels
+from bridge.cli.session import Session
+from bridge.errors import UsageError
+from bridge.lock.bill import bill
+from bridge.lock.content import Content, Format
+from bridge.lock.environment_yml import environment_document
+from bridge.lock.formats import format_of, write
+from bridge.lock.installed import asked_for, environment_of
+from bridge.lock.outcome import Outcome
+from bridge.lock.previous import read_previous
+from bridge.prefix.activation import stated_variables
+from bridge.transaction.journal import now
+from bridge.transaction.sharing import share
+
+__all__ = ["Exporting", "export", "export_lock"]
+
+_BILLS = (".spdx.json", ".spdx.yaml", ".spdx", ".cdx.json", ".cdx.xml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exporting:
+    """What `bridge export` was asked to do.
+
+    :param platforms: of a lock: those to take; empty: all. `environment`: of a lock.
+    """
+
+    output: str = "-"
+    format: Format | None = None
+    is_from_history: bool = False
+    platforms: tuple[str, ...] = ()
+    environment: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file to write; its folder is where relative paths start."""
+        return Path(self.output if self.output != "-" else "export")
+
+    @property
+    def is_bill(self) -> bool:
+        return self.format is None and self.output.lower().endswith(_BILLS)
+
+    @property
+    def form(self) -> Format:
+        if self.format is not None:
+            return self.format
+        return "environment" if self.output == "-" else format_of(self.path)
+
+
+def export(path: Path, asked: Exporting, session: Session) -> Outcome:
+    """Write an installed environment. Raises `UsageError` (`no-prefix`, `lock-format`)."""
+    with share(path, session.settings.lock_timeout):
+        state = prefix.require(path)
+        urls = locked_channels(session, state)
+        variables = stated_variables(path)
+        if asked.is_from_history:
+            if asked.form != "environment":
+                raise UsageError(
+                    "lock-format", "--from-history writes an environment.yml", hint="leave out --format, or -o FILE"
+                )
+            conda, pip = asked_for(state)
+            text = environment_document(
+                name=path.name, channels=_names(urls, session), conda=conda, wheels=pip, variables=variables
+            )
+            content = Content(environments=(), name=path.name, variables=variables)
+            return _written(asked, content, text, ())
+        target = session.target if state.python is None else session.target.with_python(state.python)
+        content, lacking = environment_of(state, target, channels=urls, variables=variables)
+    return _write(asked, content, lacking, session)
+
+
+def export_lock(path: Path, asked: Exporting, session: Session) -> Outcome:
+    """Write a lock in another format. Raises `UsageError` (`lock-format`, `lock-environment`, `lock-platform`)."""
+    previous = read_previous(path, format_of(path) if path.suffix != ".lock" else "rattler")
+    if not previous.environments:
+        raise UsageError("lock-format", f"{path} is no lock", hint="name a lock, or an environment with -p DIR")
+    environments = previous.environments
+    if asked.environment is not None:
+        environments = tuple(each for each in environments if each.name == asked.environment)
+        if not environments:
+            known = ", ".join(each.name for each in previous.environments)
+            raise UsageError(
+                "lock-environment", f"{path} has no environment {asked.environment!r}", context=(f"known: {known}",)
+            )
+    if asked.platforms:
+        for platform in asked.platforms:
+            for each in environments:
+                each.on(platform, path)
+        kept = asked.platforms
+        environments = tuple(
+            replace(each, packages={name: listed for name, listed in each.packages.items() if name in kept})
+            for each in environments
+        )
+    return _write(asked, Content(environments=environments, inputs=previous.inputs), (), session)
+
+
+def _write(asked: Exporting, content: Content, lacking: Sequence[str], session: Session) -> Outcome:
+    if asked.is_bill:
+        when = datetime.fromtimestamp(now(), timezone.utc)
+        data = bill(content, asked.path.name, when, session.names(()), session.target)
+        return _written(asked, content, data.decode("utf-8"), lacking)
+    shown = content
+    if asked.form == "environment":
+        environments = tuple(
+            replace(each, channels=tuple(_names(each.channels, session))) for each in content.environments
+        )
+        shown = replace(content, environments=environments)
+    written = write(shown, asked.path, asked.form)
+    return _written(asked, content, written.text, (*lacking, *written.left_out))
+
+
+def _written(asked: Exporting, content: Content, text: str, left_out: Sequence[str]) -> Outcome:
+    to_file = asked.output != "-"
+    if to_file:
+        fs.publish_file(asked.path.absolute(), [text.encode("utf-8")])
+    return Outcome(
+        path=asked.path if to_file else Path("-"),
+        format="bill" if asked.is_bill else asked.form,
+        content=content,
+        left_out=tuple(dict.fromkeys(left_out)),
+        is_written=to_file,
+        text=text,
+    )
+
+
+def _names(urls: Sequence[str], session: Session) -> list[str]:
+    """Return the channels by the names that conda's configuration has for them, else by their URLs."""
+    return [_name(url, session) or url for url in urls]
+
+
+def _name(url: str, session: Session) -> str | None:
+    name = url.rstrip("/").rpartition("/")[2]
+    if url == session.settings.conda.names.host:
+        return "host"
+    if not url.startswith(("http:", "https:")) or Path(name).exists():
+        return None  # a name that is a folder means the folder
+    try:
+        return name if list(located([name], session.settings.conda.names, session.target.subdir)) == [url] else None
+    except UsageError:
+        return None

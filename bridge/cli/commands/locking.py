@@ -1,0 +1,319 @@
+"""`bridge lock`: a solve for each environment and platform, written as one lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from bridge import fs
+from bridge.channels._rattler import current_subdir
+from bridge.cli.commands.request import Request, read_request
+from bridge.cli.options import Words
+from bridge.cli.session import Session
+from bridge.errors import NoSolutionError, UsageError
+from bridge.lock.changes import changes
+from bridge.lock.check import misfits
+from bridge.lock.content import Content, Format, Inputs, Written
+from bridge.lock.formats import format_of, write
+from bridge.lock.outcome import Outcome
+from bridge.lock.platforms import Place, solve_all
+from bridge.lock.previous import Previous, read_previous
+from bridge.lock.rattler_v6 import relative
+from bridge.lock.solution import locked_packages
+from bridge.lock.targets import assumed, lock_target
+from bridge.model import IndexFile, PrefixState, Resolution
+from bridge.requirements.algebra import Requirement
+from bridge.requirements.files.outline import outline
+from bridge.requirements.files.values import unique
+from bridge.requirements.locked import Locked, LockedEnvironment
+from bridge.resolve import SolveRequest, Standing
+from bridge.resolve.installed import InstalledCandidates
+from bridge.secrets import SECRETS
+
+__all__ = ["Locking", "OpenSession", "lock", "locked_channels"]
+
+OpenSession: TypeAlias = Callable[[Mapping[str, object], str, Request], AbstractContextManager[Session]]
+"""Opens a session: the options that decide what is chosen, the platform, the request."""
+
+_DEFAULT_NAMES: dict[Format, str] = {"rattler": "bridge.lock", "conda-lock": "conda-lock.yml", "pylock": "pylock.toml"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locking:
+    """What `bridge lock` was asked to do.
+
+    :param options: those that were typed and decide what is chosen, by parameter name.
+    :param platforms: as typed.
+    :param upgrade: names to upgrade; `upgrades_all`: every one.
+    """
+
+    words: Words
+    options: Mapping[str, object]
+    platforms: tuple[str, ...] = ()
+    output: str | None = None
+    format: Format | None = None
+    upgrade: tuple[str, ...] = ()
+    upgrades_all: bool = False
+    is_check: bool = False
+    is_dry_run: bool = False
+
+
+@dataclass(slots=True)
+class _Made:
+    """The requests and sessions of one run, by place."""
+
+    requests: dict[Place, Request] = field(default_factory=dict)
+    sessions: dict[Place, Session] = field(default_factory=dict)
+
+
+def lock(asked: Locking, open_session: OpenSession) -> Outcome:
+    """Solve for each environment and platform and write the lock, or check the one that is there.
+
+    Raises `NoSolutionError`; `UsageError` (`lock-inputs`, `lock-format`, `requirement-file`).
+    """
+    path, form = _place(asked)
+    previous = read_previous(path, form) if asked.output != "-" else Previous()
+    inputs = _inputs(asked, previous, path)
+    with ExitStack() as stack:
+        made = _Made()
+        for place, words in _places(inputs, asked, path):
+            request = _request(words, place)
+            session = stack.enter_context(open_session(inputs.options, place.platform, request))
+            request = request.named(session)
+            is_of_machine = "host" in session.channel_urls() and place.platform == current_subdir()
+            session.set_target(
+                lock_target(
+                    place.platform,
+                    session.settings.virtual_packages,
+                    request.requirements,
+                    session.target if is_of_machine else None,
+                )
+            )
+            made.requests[place], made.sessions[place] = request, session
+        if asked.is_check:
+            return _checked(made, previous, inputs, path, form)
+
+        def solve(place: Place, agreed: Mapping[str, str], pins: Sequence[Requirement]) -> Resolution:
+            return _solve(made, place, Standing(agreed=agreed, pins=tuple(pins)), previous, asked)
+
+        found = solve_all(tuple(made.sessions), solve)
+        content = Content(environments=_environments(found, made), inputs=inputs)
+        written = write(content, path, form)
+        _write(path, written, asked)
+        return Outcome(
+            path=path,
+            format=form,
+            content=content,
+            changes=changes(previous.environments, content.environments, is_of_wheels=form == "pylock"),
+            left_out=written.left_out,
+            is_written=not asked.is_dry_run and asked.output != "-",
+            text=written.text,
+        )
+
+
+def _place(asked: Locking) -> tuple[Path, Format]:
+    if asked.output is None:
+        form: Format = asked.format or "rattler"
+        if form not in _DEFAULT_NAMES:
+            raise UsageError("lock-format", f"--format {form} needs a file to write", hint="name it with -o FILE")
+        return Path(_DEFAULT_NAMES[form]), form
+    if asked.output == "-":
+        return Path("-"), asked.format or "rattler"
+    return Path(asked.output), asked.format or format_of(Path(asked.output))
+
+
+def _inputs(asked: Locking, previous: Previous, path: Path) -> Inputs:
+    """Return what to lock: what was typed, else what the lock that is there was made from."""
+    words = asked.words
+    typed = Inputs(
+        requirements=tuple(map(SECRETS.learn_all, words.requirements)),
+        editables=tuple(map(SECRETS.learn_all, words.editables)),
+        files=tuple(_beside(Path(file), path) for file in words.files),
+        extras=tuple(words.extras),
+        groups=tuple(words.groups),
+        environments=(words.environment,) if words.environment else (),
+        platforms=asked.platforms,
+        options={name: _public(value) for name, value in asked.options.items()},
+    )
+    if not typed.is_empty:
+        return typed if typed.platforms else replace(typed, platforms=previous.inputs.platforms)
+    before = previous.inputs
+    if before.is_empty:
+        context = () if not previous.exists else (f"{path} does not say what it was made from",)
+        raise UsageError(
+            "lock-inputs", "nothing to lock", context=context, hint="name requirements, or a file with -r FILE"
+        )
+    return replace(before, platforms=typed.platforms or before.platforms, options={**before.options, **asked.options})
+
+
+def _public(value: object) -> object:
+    """Return the value of an option without secrets."""
+    if isinstance(value, (tuple, list)):
+        return tuple(SECRETS.learn_all(str(each)) for each in value)
+    return SECRETS.learn_all(value) if isinstance(value, str) else value
+
+
+def _beside(file: Path, path: Path) -> str:
+    return relative(file.absolute(), path.absolute().parent).removeprefix("./")
+
+
+def _places(inputs: Inputs, asked: Locking, path: Path) -> Iterator[tuple[Place, Words]]:
+    """Yield each environment and platform to solve for, with its words."""
+    folder = path.absolute().parent
+    files = [str(Path(file) if Path(file).is_absolute() else _shown(folder / file)) for file in inputs.files]
+    outlines = [outline(Path(file)) for file in files]
+    named = tuple(dict.fromkeys(platform for each in outlines for platform in each.platforms))
+    platforms = inputs.platforms or named or (current_subdir(),)
+    words = Words(
+        requirements=inputs.requirements,
+        files=files,
+        extras=inputs.extras,
+        groups=inputs.groups,
+        editables=inputs.editables,
+        ignores_missing_paths=asked.words.ignores_missing_paths,
+    )
+    environments = {name: allowed for each in outlines for name, allowed in each.environments.items()}
+    chosen = inputs.environments or tuple(environments) or ("default",)
+    for name in chosen:
+        allowed = environments.get(name, ())
+        for platform in platforms:
+            if not allowed or platform in allowed:
+                of_file = name if name in environments and name != "default" else None
+                if inputs.environments and name not in environments:
+                    of_file = name  # the reader says which environments there are
+                yield Place(environment=name, platform=platform), replace(words, environment=of_file)
+    groups = tuple(dict.fromkeys(group for each in outlines for group in each.groups))
+    if not (inputs.groups or inputs.extras or inputs.environments):
+        for group in groups:
+            for platform in platforms:
+                yield Place(environment=group, platform=platform), replace(words, groups=(group,))
+
+
+def _request(words: Words, place: Place) -> Request:
+    """Return the request of an environment; that of a dependency group has the project too."""
+    if words.groups != (place.environment,):
+        return read_request(words, place.platform)
+    project = read_request(replace(words, groups=()), place.platform)
+    group = read_request(replace(words, requirements=(), editables=()), place.platform)
+    return replace(
+        project,
+        requirements=unique((*project.requirements, *group.requirements)),
+        files=(*project.files, *group.files),
+    )
+
+
+def _shown(path: Path) -> Path:
+    """Return a path relative to the working directory where it lies below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _solve(made: _Made, place: Place, standing: Standing, previous: Previous, asked: Locking) -> Resolution:
+    session, request = made.sessions[place], made.requests[place]
+    kept = {} if asked.upgrades_all else previous.kept(place, without=asked.upgrade)
+    channels = session.channels()
+    names = session.names(channels.urls)
+    urls = frozenset(each.url for each in request.requirements if each.url)
+    offered = InstalledCandidates(records=previous.records(place), urls=urls, is_known_only=True)
+    found = session.resolve(request, channels, names, standing=replace(standing, kept=kept), offered=offered)
+    session.tell_once(found.warnings)
+    return found
+
+
+def _hashed(found: Resolution, session: Session) -> Resolution:
+    """Return a solution with the hashes of files whose index states none: these are fetched."""
+    packages = []
+    for package in found.packages:
+        record = package.record
+        if record.ecosystem == "wheel" and record.sha256 is None and record.revision is None:
+            record = replace(record, sha256=session.index.hash_of(IndexFile.of_record(record)))
+        packages.append(replace(package, record=record))
+    return replace(found, packages=tuple(packages))
+
+
+def _environments(found: Mapping[Place, Resolution], made: _Made) -> tuple[LockedEnvironment, ...]:
+    by_name: dict[str, dict[str, tuple[Locked, ...]]] = {}
+    for place, solution in found.items():
+        hashed = _hashed(solution, made.sessions[place])
+        by_name.setdefault(place.environment, {})[place.platform] = locked_packages(hashed)
+    return tuple(_environment(name, packages, made) for name, packages in by_name.items())
+
+
+def _environment(name: str, packages: Mapping[str, tuple[Locked, ...]], made: _Made) -> LockedEnvironment:
+    places = [Place(environment=name, platform=platform) for platform in packages]
+    sessions = [made.sessions[place] for place in places]
+    requests = [made.requests[place] for place in places]
+    return LockedEnvironment(
+        name=name,
+        channels=_unique(url for session in sessions for url in locked_channels(session)),
+        indexes=_unique(url for session in sessions for url in session.settings.index_urls),
+        find_links=_unique(place for session in sessions for place in session.settings.find_links),
+        packages=packages,
+        virtual_packages={place.platform: assumed(made.sessions[place].target) for place in places},
+        requires_python=next((each.requires_python for each in requests if each.requires_python), None),
+    )
+
+
+def locked_channels(session: Session, state: PrefixState | None = None) -> list[str]:
+    """Return the URLs of the channels as locks name them: `host` is the folder where its packages are kept."""
+    host = session.settings.conda.names.host or "host"
+    return [host if url == "host" else url.rstrip("/") for url in session.channel_urls(state)]
+
+
+def _unique(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+def _write(path: Path, written: Written, asked: Locking) -> None:
+    if not asked.is_dry_run and asked.output != "-":
+        fs.publish_file(path.absolute(), [written.text.encode("utf-8")])
+
+
+def _checked(made: _Made, previous: Previous, inputs: Inputs, path: Path, form: Format) -> Outcome:
+    """Compare the lock that is there with what it should lock. Raises `NoSolutionError` (`lock-outdated`)."""
+    if not previous.exists:
+        raise UsageError("lock-inputs", f"there is no lock {path} to check", hint="write it with `bridge lock`")
+    found = [f"{place}: {text}" for place in made.sessions for text in _misfits(made, place, previous)]
+    found += _others(made.sessions, previous)
+    if previous.is_conflict:
+        found.insert(0, "it has a merge conflict")
+    if found:
+        raise NoSolutionError(
+            "lock-outdated",
+            f"{path} no longer fits what it was made from",
+            context=tuple(dict.fromkeys(found)),
+            hint="`bridge lock` makes it fit, and changes no more than it must",
+        )
+    content = Content(environments=previous.environments, inputs=inputs)
+    return Outcome(path=path, format=form, content=content, is_checked=True)
+
+
+def _misfits(made: _Made, place: Place, previous: Previous) -> list[str]:
+    session, request = made.sessions[place], made.requests[place]
+    locked = previous.environment(place)
+    if locked is None:
+        return ["it is not locked"]
+    wanted = SolveRequest(
+        requirements=request.requirements,
+        constraints=request.constraints,
+        requires_python=request.requires_python,
+    )
+    urls = locked_channels(session)
+    names = session.names(session.channel_urls())
+    found = misfits(wanted, locked.packages[place.platform], session.target, names, session.options())
+    if urls != [url.rstrip("/") for url in locked.channels]:
+        found.append(f"its channels are {', '.join(locked.channels)}; asked for are {', '.join(urls)}")
+    return found
+
+
+def _others(places: Iterable[Place], previous: Previous) -> Sequence[str]:
+    wanted = set(places)
+    return [
+        f"{place} is locked and no longer asked for"
+        for environment in previous.environments
+        for platform in environment.packages
+        if (place := Place(environment=environment.name, platform=platform)) not in wanted
+    ]

@@ -1,0 +1,158 @@
+"""An installed environment as a lock, from its records. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from packaging.utils import canonicalize_name
+
+from bridge.lock.content import Content
+from bridge.lock.explicit import requirement_text
+from bridge.lock.solution import locked
+from bridge.lock.targets import assumed
+from bridge.model import Distribution, Installed, PrefixState, Resolved
+from bridge.prefix.claims import unmanaged
+from bridge.prefix.entries import paths_of
+from bridge.requirements.foreign import displaced
+from bridge.requirements.locked import Locked, LockedEnvironment, LockedSource, LockedWheel, SourceKind
+from bridge.sdists.location import EDITABLE
+from converters.record import Record
+from converters.target import Target
+
+__all__ = ["asked_for", "environment_of"]
+
+_DIST_INFO = re.compile(r"([^/]+/)*[^/]+\.(?:dist|egg)-info(?=/)")
+
+
+def environment_of(
+    state: PrefixState,
+    target: Target,
+    *,
+    channels: Iterable[str],
+    variables: Mapping[str, str] | None = None,
+) -> tuple[Content, tuple[str, ...]]:
+    """Return an environment as a lock for its platform, and what has no record of its origin, one sentence each.
+
+    A distribution of another installer is named with its version, or by the URL of its direct_url.json (PEP 610).
+
+    :param channels: URLs, highest priority first.
+    """
+    gone = {each.meta_path for each in displaced(state)}
+    by_path = {each.path: each for each in state.distributions}
+    packages: list[Locked] = []
+    for installed in state.installed:
+        if installed.meta_path not in gone:
+            direct = any(each.direct_url is not None for each in _own(installed, by_path))
+            packages.append(_package(installed, is_direct=direct))
+    known = {each.name for each in packages}
+    known |= {name for each in state.installed if each.meta_path not in gone for name in each.record.pypi_names}
+    lacking = []
+    for distribution in unmanaged(state):
+        name = canonicalize_name(distribution.name)
+        if name in known or not distribution.version:
+            continue
+        known.add(name)
+        found = _foreign(distribution, name)
+        packages.append(found)
+        if not found.sha256 and not (isinstance(found, LockedSource) and found.kind != "archive"):
+            by = distribution.installer or "another installer"
+            lacking.append(f"{name} {distribution.version} was installed by {by}, which records no file of it")
+    environment = LockedEnvironment(
+        channels=tuple(channels),
+        indexes=tuple(dict.fromkeys(each.index for each in packages if isinstance(each, _PYPI) and each.index)),
+        packages={target.subdir: tuple(sorted(packages, key=lambda each: each.name))},
+        virtual_packages={target.subdir: assumed(target)},
+    )
+    content = Content(environments=(environment,), name=state.prefix.name, variables=variables or {})
+    return content, tuple(lacking)
+
+
+_PYPI = (LockedWheel, LockedSource)
+
+
+def _own(installed: Installed, by_path: Mapping[str, Distribution]) -> list[Distribution]:
+    if installed.record.ecosystem != "wheel":
+        return []
+    folders = {found[0] for path in paths_of(installed.entries) if (found := _DIST_INFO.match(path)) is not None}
+    return [by_path[folder] for folder in folders if folder in by_path]
+
+
+def _package(installed: Installed, *, is_direct: bool) -> Locked:
+    return locked(Resolved(record=installed.record, requested=installed.requested), direct=is_direct)
+
+
+def _foreign(distribution: Distribution, name: str) -> LockedWheel | LockedSource:
+    """Return what direct_url.json says of a distribution without a record, else its version."""
+    found = distribution.direct_url or {}
+    url = found.get("url")
+    if not isinstance(url, str):
+        return _wheel(distribution, name, "", "")
+    vcs, folder, archive = found.get("vcs_info"), found.get("dir_info"), found.get("archive_info")
+    below = found.get("subdirectory")
+    fragment = f"#subdirectory={below}" if isinstance(below, str) and below else ""
+    if isinstance(vcs, dict):
+        commit, asked = str(vcs.get("commit_id") or ""), vcs.get("requested_revision")
+        made = _source(distribution, name, "git", f"git+{url}@{commit}{fragment}")
+        return replace(made, revision=commit, reference=asked if isinstance(asked, str) else "")
+    if isinstance(folder, dict):
+        is_editable = folder.get("editable") is True
+        mark = f"{'&' if fragment else '#'}{EDITABLE}" if is_editable else ""
+        return replace(_source(distribution, name, "directory", f"{url}{fragment}{mark}"), is_editable=is_editable)
+    hashes = archive.get("hashes") if isinstance(archive, dict) else None
+    sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
+    if url.endswith(".whl"):
+        return _wheel(distribution, name, url, str(sha256 or ""))
+    made = _source(distribution, name, "archive", f"{url}{fragment}")
+    return replace(made, filename=url.rpartition("/")[2], sha256=str(sha256) if sha256 else None)
+
+
+def _wheel(distribution: Distribution, name: str, url: str, sha256: str) -> LockedWheel:
+    return LockedWheel(
+        name=name,
+        version=distribution.version,
+        url=url,
+        filename=url.rpartition("/")[2],
+        sha256=sha256,
+        is_direct=bool(url),
+        requires_dist=distribution.requires_dist,
+        requires_python=distribution.requires_python,
+    )
+
+
+def _source(distribution: Distribution, name: str, kind: SourceKind, url: str) -> LockedSource:
+    return LockedSource(
+        name=name,
+        version=distribution.version,
+        kind=kind,
+        url=url,
+        requires_dist=distribution.requires_dist,
+        requires_python=distribution.requires_python,
+    )
+
+
+def asked_for(state: PrefixState) -> tuple[list[str], list[str]]:
+    """Return what was asked for (`--from-history`): MatchSpecs, and the lines of pip's half."""
+    conda: list[str] = []
+    pip: list[str] = []
+    gone = {each.meta_path for each in displaced(state)}
+    for installed in sorted(state.installed, key=lambda each: each.record.name):
+        if installed.meta_path in gone:
+            continue
+        for text in installed.requested:
+            (conda if installed.record.ecosystem == "conda" else pip).append(_plain(text, installed.record))
+    for distribution in unmanaged(state):
+        if distribution.requested or distribution.direct_url is not None:
+            found = _foreign(distribution, canonicalize_name(distribution.name))
+            pip.append(requirement_text(found))
+    return list(dict.fromkeys(conda)), list(dict.fromkeys(pip))
+
+
+def _plain(text: str, record: Record) -> str:
+    """Return a request without the prefix of its ecosystem; one by URL or path with the project's name."""
+    bare = text.strip().removeprefix("conda:").removeprefix("pypi:").strip()
+    if record.ecosystem == "wheel" and bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:", "git+")):
+        name = record.pypi_names[0] if record.pypi_names else record.name
+        return f"{name} @ {record.url}"
+    return bare

@@ -1,0 +1,114 @@
+"""What is locked as records, and as the only candidates of a solve. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from bridge.errors import UsageError
+from bridge.model import IndexFile
+from bridge.requirements.locked import Locked, LockedConda, LockedSource
+from bridge.sdists.location import source_of
+from converters.record import Record
+from converters.wheel import CoreMetadata
+
+__all__ = ["LockedPort", "record_of"]
+
+_EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
+
+
+def record_of(each: Locked) -> Record:
+    """Return a record; that of a wheel has the name of its project and what the lock says of its METADATA."""
+    if isinstance(each, LockedConda):
+        return each.record
+    return Record(
+        ecosystem="wheel",
+        name=each.name,
+        version=each.version,
+        build="0",
+        subdir="noarch",
+        requirements=each.requires_dist or (),
+        requires_python=each.requires_python,
+        extras=_extras(each.requires_dist or ()),
+        pypi_names=(each.name,),
+        filename=each.filename or each.url.partition("#")[0].rstrip("/").rpartition("/")[2],
+        url=each.url,
+        origin=each.index,
+        sha256=each.sha256,
+        size=each.size,
+        timestamp=each.upload_time,
+        revision=each.revision if isinstance(each, LockedSource) else None,
+    )
+
+
+def _extras(requires_dist: Iterable[str]) -> tuple[str, ...]:
+    """Return the extras that markers of requirements name."""
+    found: dict[str, None] = {}
+    for text in requires_dist:
+        try:
+            marker = Requirement(text).marker
+        except InvalidRequirement:
+            continue
+        for name in _EXTRA.findall(str(marker or "")):
+            found[canonicalize_name(name)] = None
+    return tuple(found)
+
+
+class LockedPort:
+    """The packages of one place of a lock as a `RecordPort` and an `IndexPort`: nothing else exists."""
+
+    def __init__(self, packages: Iterable[Locked]) -> None:
+        self._records: dict[str, Record] = {}
+        self._wheels: dict[str, Record] = {}
+        for each in packages:
+            record = record_of(each)
+            (self._records if record.ecosystem == "conda" else self._wheels)[record.name] = record
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Nothing to fetch."""
+
+    def records(self, name: str) -> Sequence[Record]:
+        found = self._records.get(name)
+        return () if found is None else (found,)
+
+    def prefetch_files(self, projects: Iterable[str]) -> None:
+        """Nothing to fetch."""
+
+    def files(self, project: str) -> Sequence[IndexFile]:
+        found = self._wheels.get(project)
+        return () if found is None else (IndexFile.of_record(found),)
+
+    def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
+        """Nothing to fetch."""
+
+    def metadata(self, file: IndexFile) -> CoreMetadata:
+        record = self._wheels[file.project]
+        return CoreMetadata(
+            name=file.project,
+            version=record.version,
+            requires_python=record.requires_python,
+            requires_dist=record.requirements,
+            provides_extra=record.extras,
+        )
+
+    def file_of_url(self, url: str, project: str) -> IndexFile:
+        """Return what is locked of a project that a URL requests. Raises `UsageError` (`lock-outdated`)."""
+        found = self._wheels.get(canonicalize_name(project))
+        if found is None or not _same_place(url, found):
+            was = f"{found.url} is locked" if found is not None else "it is not locked"
+            raise UsageError("lock-outdated", f"{project} @ {url}: {was}")
+        return replace(IndexFile.of_record(found), url=url)
+
+    def remarks(self, project: str) -> Sequence[str]:  # noqa: ARG002 - of `IndexPort`
+        return ()
+
+
+def _same_place(url: str, record: Record) -> bool:
+    asked, locked = source_of(url), source_of(record.url)
+    if asked is not None and locked is not None:
+        return asked.place[:3] == locked.place[:3]
+    return url.partition("#")[0] == record.url.partition("#")[0]

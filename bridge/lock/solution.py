@@ -1,0 +1,108 @@
+"""The packages of a solution as they are locked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from bridge.model import Resolution, Resolved
+from bridge.requirements.locked import Locked, LockedConda, LockedSource, LockedWheel, SourceKind
+from bridge.sdists.location import pinned, source_of
+from bridge.secrets import public
+from converters.record import Record
+
+__all__ = ["locked", "locked_packages"]
+
+
+def locked_packages(found: Resolution) -> tuple[Locked, ...]:
+    """Return the packages of a solution, sorted by name."""
+    return tuple(locked(each) for each in found.packages)
+
+
+def locked(resolved: Resolved, *, direct: bool | None = None) -> Locked:
+    """Return one package as it is locked.
+
+    :param direct: whether a URL or path requested it (default: judged by the requests).
+    """
+    record = resolved.record
+    if record.ecosystem == "conda":
+        return LockedConda(record=record, requested=resolved.requested)
+    is_direct = _is_direct(resolved.requested, record) if direct is None else direct
+    if record.filename.endswith(".whl") and source_of(record.url) is None:
+        return _wheel(resolved, is_direct=is_direct)
+    return _source(resolved, is_direct=is_direct)
+
+
+def _wheel(resolved: Resolved, *, is_direct: bool) -> LockedWheel:
+    record = resolved.record
+    return LockedWheel(
+        name=_project(record),
+        version=record.version,
+        url=_bare(record.url),
+        filename=record.filename,
+        sha256=record.sha256 or "",
+        size=record.size,
+        index="" if is_direct else _index(record),
+        is_direct=is_direct,
+        requires_dist=record.requirements,
+        requires_python=record.requires_python,
+        extras=resolved.extras,
+        upload_time=record.timestamp,
+        requested=resolved.requested,
+    )
+
+
+def _source(resolved: Resolved, *, is_direct: bool) -> LockedSource:
+    record, source = resolved.record, source_of(resolved.record.url)
+    kind: SourceKind = "sdist" if source is None else source.kind
+    url = pinned(record.url, record.revision) if kind == "git" else record.url
+    return LockedSource(
+        name=_project(record),
+        version=record.version,
+        kind=kind,
+        url=_bare(url) if kind == "sdist" else public(url),
+        filename=record.filename,
+        sha256=record.sha256,
+        size=record.size,
+        index="" if is_direct else _index(record),
+        revision=record.revision,
+        reference=source.reference if source is not None else "",
+        is_editable=source is not None and source.is_editable,
+        requires_dist=record.requirements,
+        requires_python=record.requires_python,
+        extras=resolved.extras,
+        upload_time=record.timestamp,
+        requested=resolved.requested,
+    )
+
+
+def _index(record: Record) -> str:
+    """Return the URL of the index that has a file; empty for a directory of `--find-links` or a channel of wheels."""
+    folder = _bare(record.url).rpartition("/")[0]
+    is_index = "://" in record.origin and record.origin.rstrip("/") != folder and not record.is_of_channel
+    return public(record.origin) if is_index else ""
+
+
+def _project(record: Record) -> str:
+    return record.pypi_names[0] if record.pypi_names else record.name
+
+
+def _bare(url: str) -> str:
+    """Return a URL without its fragment, which holds a hash at most."""
+    return public(url).partition("#")[0]
+
+
+def _is_direct(requested: Iterable[str], record: Record) -> bool:
+    if source_of(record.url) is not None:
+        return True
+    for text in requested:
+        bare = text.strip().removeprefix("pypi:").strip()
+        if bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:")) or bare.endswith(".whl"):
+            return True
+        try:
+            if Requirement(bare).url:
+                return True
+        except InvalidRequirement:
+            continue
+    return False

@@ -1,0 +1,164 @@
+"""`bridge export`: an environment in each format, read by the tools whose formats they are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.builders import make_conda, make_python, make_repodata, make_wheel
+from tests.support.command_line import Bridge, Ran
+from tests.support.projects import commit, make_project, make_repository
+
+FORMATS = {
+    "environment": "environment.yml",
+    "rattler": "bridge.lock",
+    "conda-lock": "conda-lock.yml",
+    "pylock": "pylock.toml",
+    "explicit": "explicit.txt",
+    "requirements": "requirements.txt",
+}
+MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A channel, wheels, and an environment of both in `env`."""
+    made = tmp_path_factory.mktemp("export")
+    channel = made / "channel"
+    make_python(channel, MINOR)
+    make_conda(channel, "libz", "1.3", subdir="linux-64", noarch=None)
+    make_conda(channel, "zlib", "1.3", subdir="linux-64", noarch=None, depends=["libz >=1.3"], build_number=4)
+    make_repodata(channel)
+    make_wheel(made / "wheels", "toy", "1.0")
+    make_wheel(made / "wheels", "app", "2.0", requires=("toy>=1",))
+    ran = Bridge.of_folder(made)("create", "-p", "env", "python", "zlib", "app>=1")
+    assert ran.status == 0, ran.err
+    return made
+
+
+@pytest.fixture
+def bridge(folder: Path) -> Bridge:
+    return Bridge.of_folder(folder)
+
+
+def exported(bridge: Bridge, name: str, *words: object) -> Ran:
+    ran = bridge("export", "-p", "env", "-o", name, *words)
+    assert ran.status == 0, ran.err
+    return ran
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_format_that_was_written_is_read_as_the_same_packages(bridge: Bridge, form: str) -> None:
+    exported(bridge, FORMATS[form])
+    ran = bridge("resolve", "-r", FORMATS[form], "--platform", "linux-64", "--json")
+    assert ran.status == 0, ran.err
+    found = {(each["name"], each["version"], each["sha256"]) for each in ran.document["packages"]}
+    listed = bridge("list", "-p", "env", "--json").document["packages"]
+    whole = {(each["name"], each["version"], each["sha256"]) for each in listed}
+    wheels = {each for each in whole if each[0] in {"toy", "app"}}
+    if form in {"pylock", "requirements"}:
+        assert wheels <= found
+    else:
+        assert found == whole
+
+
+def test_what_a_format_cannot_hold_is_named(bridge: Bridge) -> None:
+    for form in ("pylock", "requirements"):
+        assert "left out: 3 conda packages" in exported(bridge, FORMATS[form]).err
+    assert "the hashes of conda packages" in exported(bridge, "environment.yml").err
+    assert "left out" not in exported(bridge, "bridge.lock").err
+
+
+def test_from_history_is_what_was_asked_for(bridge: Bridge, folder: Path) -> None:
+    import yaml
+
+    ran = bridge("export", "-p", "env", "--from-history")
+    assert yaml.safe_load(ran.out) == {
+        "name": "env",
+        "channels": [f"file://{folder}/channel"],
+        "dependencies": ["python", "zlib", {"pip": ["app>=1"]}],
+    }
+    assert bridge("export", "-p", "env", "--from-history", "--format", "pylock").status == 2
+
+
+def test_json_has_the_text(bridge: Bridge) -> None:
+    ran = bridge("export", "-p", "env", "--format", "requirements", "--json")
+    assert "app @ file://" in ran.document["text"]
+    assert ran.document["left_out"]
+
+
+def test_a_folder_a_repository_and_an_editable_come_back_as_they_were_asked(tmp_path: Path) -> None:
+    bridge = Bridge.of_folder(tmp_path)
+    make_python(tmp_path / "channel", MINOR)
+    make_repodata(tmp_path / "channel")
+    linked = make_project(tmp_path / "linked", name="linked")
+    repository = tmp_path / "repository"
+    make_project(repository, name="versioned")
+    make_repository(repository)
+    head = commit(repository)
+    words = ["python", "-e", linked, f"versioned @ git+file://{repository}"]
+    ran = bridge("create", "-p", "env", *words)
+    assert ran.status == 0, ran.err
+    text = bridge("export", "-p", "env", "--format", "requirements").out
+    assert f"-e file://{linked}" in text
+    assert f"versioned @ git+file://{repository}@{head}" in text
+    lock = bridge("export", "-p", "env", "--format", "rattler").out
+    assert f"git+file://{repository}#{head}" in lock
+    assert "editable: true" in lock
+    pylock = bridge("export", "-p", "env", "--format", "pylock").out
+    assert f'commit-id = "{head}"' in pylock
+    assert "editable = true" in pylock
+
+
+def test_a_distribution_of_pip_is_named_with_its_version(tmp_path: Path, folder: Path) -> None:
+    from tests.support.builders import install_distribution
+
+    bridge = Bridge.of_folder(tmp_path, folder)
+    assert bridge("create", "-p", "env", "python").status == 0
+    site = f"lib/python{MINOR}/site-packages"
+    install_distribution(tmp_path / "env", site, "stray", "3.1")
+    ran = bridge("export", "-p", "env", "--format", "requirements")
+    assert "stray==3.1" in ran.out
+    assert "stray" in ran.err
+    lock = bridge("export", "-p", "env", "--format", "rattler")
+    assert "stray" not in lock.out
+    assert "stray 3.1, whose file is not recorded" in lock.err
+
+
+def test_pip_installs_the_hashed_requirements(bridge: Bridge, folder: Path) -> None:
+    exported(bridge, "requirements.txt")
+    words = ["install", "--require-hashes", "--no-index", "--target", "pip-target", "-r", "requirements.txt", "-q"]
+    subprocess.run([sys.executable, "-m", "pip", *words], cwd=folder, check=True, capture_output=True)
+    assert {path.name for path in (folder / "pip-target").glob("*.dist-info")} == {
+        "app-2.0.dist-info", "toy-1.0.dist-info",
+    }  # fmt: skip
+
+
+def test_a_lock_becomes_another_format(bridge: Bridge, folder: Path) -> None:
+    exported(bridge, "bridge.lock")
+    direct = exported(bridge, "direct.txt", "--format", "requirements")
+    assert direct.status == 0
+    ran = bridge("export", "bridge.lock", "--format", "requirements", "--platform", "linux-64")
+    assert ran.status == 0, ran.err
+    assert _pins(ran.out) == _pins((folder / "direct.txt").read_text())
+    assert bridge("export", "bridge.lock", "--format", "pylock", "--platform", "win-64").status == 2
+
+
+def _pins(text: str) -> list[str]:
+    return [line for line in text.splitlines() if "@" in line or "--hash" in line]
+
+
+@pytest.mark.parametrize("name", ["bom.cdx.json", "bom.spdx.json"])
+def test_a_bill_of_materials_comes_from_a_lock_alone(bridge: Bridge, folder: Path, name: str) -> None:
+    pytest.importorskip("cyclonedx" if "cdx" in name else "spdx_tools")
+    exported(bridge, "bridge.lock")
+    ran = bridge("export", "bridge.lock", "-o", name)
+    assert ran.status == 0, ran.err
+    text = (folder / name).read_text()
+    json.loads(text)
+    assert "pkg:pypi/app@2.0" in text
+    assert "pkg:conda/zlib@1.3" in text
