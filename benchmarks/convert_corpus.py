@@ -3,7 +3,7 @@
     python benchmarks/convert_corpus.py WHEEL_OR_LIST… [--work DIR] [--jobs 2] [--json]
 
 A list is a text file of lines `FILENAME SHA256 PROJECT==VERSION`; its files are fetched from the configured index.
-Each wheel is converted for its own platform. What this interpreter can run is then installed twice, alone with python:
+Each wheel is converted for all its platforms. What this interpreter can run is then installed twice, alone with python:
 its package by py-rattler, the wheel by pip. The trees must be equal, byte for byte, but for what an installer makes
 anew (first lines of scripts, commands of entry points, RECORD, INSTALLER, direct_url.json); RECORD must list what lies
 there with its hash. Then every top-level module is imported and every command asked for its help in both: the outcomes
@@ -83,6 +83,8 @@ async def installed(channel: Path, filename: str, host: Path, prefix: Path, cach
     groups = await gateway.query([Channel(channel.as_uri())], platforms, [name], recursive=False)
     (package,) = [record for group in groups for record in group if record.file_name == filename]
     for text in package.depends:
+        if text.split(" ")[0] in ("__win", "__osx"):
+            return False
         needed = [record for record in interpreter if text.split(" ")[0].split("[")[0] == record.name.normalized]
         if needed and not MatchSpec(text).matches(needed[0]):
             return False

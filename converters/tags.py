@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
+from packaging.version import Version
 
 from converters.errors import UnsafeInputError
 from converters.target import SUBDIRS, Python
@@ -98,8 +99,9 @@ def fits_at(everywhere: Sequence[Fit], subdir: str, version: str) -> tuple[Fit, 
     return tuple(dict.fromkeys(min(group, key=_rank) for group in (with_gil, free_threaded) if group))
 
 
-def _rank(fit: Fit) -> tuple[int, bool, str]:
-    return _ABI_RANK.get(fit.abi, 0), fit.is_portable, str(fit.pythons)
+def _rank(fit: Fit) -> tuple[int, bool, Version]:
+    """Of equal fits the one for the oldest python is best, because it serves the others' pythons too."""
+    return _ABI_RANK.get(fit.abi, 0), fit.is_portable, min(Version(clause.version) for clause in fit.pythons)
 
 
 def _fit(subdir: str, pythons: _Pythons, floor: tuple[str, tuple[int, int]] | None) -> Fit:

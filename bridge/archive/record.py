@@ -60,7 +60,7 @@ def read_record(
 
     A path has several rows only if they do not contradict each other: equal rows count once, and a row without a hash
     adds nothing. A path with other slashes than its member (`/pkg/a.py`, `./pkg/a.py`, backslashes), as in published
-    wheels, is read as the member's.
+    wheels, is read as the member's; so is one after a byte order mark.
 
     :param member: RECORD's own name, for errors.
     :param exempt: names whose hash is not looked at: RECORD itself and its signatures.
@@ -81,7 +81,7 @@ def read_record(
                 continue
             if len(fields) != 3:
                 raise refused("record-invalid", archive, f"{line} has {len(fields)} fields, not 3", member=member)
-            path = fields[0] if fields[0] in files else _with_plain_slashes(fields[0])
+            path = fields[0] if fields[0] in files else _with_plain_slashes(fields[0].removeprefix("\ufeff"))
             path = path if path in files else fields[0]
             row = _read_row(fields, archive, path in exempt)
             known = rows.get(path, ())
@@ -110,7 +110,8 @@ def _read_row(fields: list[str], archive: str, is_exempt: bool) -> RecordRow:
         return RecordRow(algorithm=None, digest="", size=None)
     if size and not _SIZE.match(size):
         raise refused("record-invalid", archive, "its size in RECORD is not a number", member=path)
-    algorithm, separator, digest = hashed.partition("=")
+    written, separator, digest = hashed.partition("=")
+    algorithm = written.lower()
     if hashed and (not separator or not digest):
         raise refused("record-invalid", archive, "its hash in RECORD is not ALGORITHM=DIGEST", member=path)
     if hashed and algorithm not in _ALGORITHMS:

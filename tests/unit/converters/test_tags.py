@@ -147,6 +147,12 @@ def test_the_best_fits_serve_a_place(tag: str, subdir: str, python: str, expecte
     assert [fit.abi for fit in fits_at(fits(parse_tag(tag)), subdir, python)] == expected
 
 
+@pytest.mark.parametrize("tag", ["cp39.cp310-abi3-win_amd64", "py39.py310.py311-none-any", "cp310.cp39-abi3-win_amd64"])
+def test_a_fit_for_older_pythons_serves_newer_ones_too(tag: str) -> None:
+    for python in ("3.9.1", "3.10.0", "3.14.0"):
+        assert [str(fit.pythons) for fit in fits_at(fits(parse_tag(tag)), "win-64", python)] == [">=3.9"]
+
+
 @pytest.mark.parametrize(
     ("tag", "says"),
     [
