@@ -24,7 +24,7 @@ def extract(source: str | os.PathLike[str], destination: str | os.PathLike[str])
 
     name = os.path.basename(source)
     with tempfile.TemporaryDirectory(prefix="bridge-") as folder:
-        answer = ask(["convert", str(source), "-o", folder, "--compression", "1"])
+        answer = ask(["convert", str(source), "-o", folder, "--compression", "1", "--platform", context.subdir])
         packages = (answer.document or {}).get("packages")
         if answer.status or not isinstance(packages, list):
             raise CondaValueError(f"{name} cannot be converted: {answer.complaint}")

@@ -95,13 +95,15 @@ def _difference(record: Record, metadata: CoreMetadata, names: NameMap) -> str:
     The record's versions are conda's, and its needs those of one platform. So only names count, and a requirement
     with a marker may be absent.
     """
-    needs = {canonicalize_name(name_of(text)) for text in record.requirements} - _OF_CHANNELS
+    # Virtual packages (`__unix`) say where the record is for.
+    required = (name for name in map(name_of, record.requirements) if not name.startswith("_"))
+    needs = set(map(canonicalize_name, required)) - _OF_CHANNELS
     parsed = [parse_pypi(text) for text in metadata.requires_dist]
     known = {name for each in parsed for name in _names_of(each.name, names)}
     lacking = sorted(
         {each.name for each in parsed if each.marker is None and needs.isdisjoint(_names_of(each.name, names))}
     )
-    added = sorted(name for name in needs - known if not name.startswith("_"))
+    added = sorted(needs - known)
     parts = [f"it lacks {', '.join(lacking)}"] if lacking else []
     parts += [f"it adds {', '.join(added)}"] if added else []
     if pep440_version(record.version) != pep440_version(metadata.version):

@@ -67,8 +67,9 @@ def altered(channel: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 def test_what_bridge_lists_bridge_installs(bridge: Bridge, tmp_path: Path) -> None:
     channel = listed(bridge, tmp_path / "made")
-    made = succeeded(bridge("create", "-p", "env", "-c", channel, "-c", "./base", "python", "farm", "--json"))
-    assert made is not None
+    made = bridge("create", "-p", "env", "-c", channel, "-c", "./base", "python", "farm", "--json")
+    assert succeeded(made) is not None
+    assert "does not describe" not in made.err, "the record of one system says what METADATA says there"
     found = picks(succeeded(bridge("list", "-p", "env", "--json")))
     assert found["farm"] == ("wheel", "1.0", channel.name)
     assert found["cow"] == ("wheel", "2.0", channel.name)
