@@ -100,8 +100,8 @@ def fits_at(everywhere: Sequence[Fit], subdir: str, version: str) -> tuple[Fit, 
 
 
 def _rank(fit: Fit) -> tuple[int, bool, Version]:
-    """Of equal fits the one for the oldest python is best, because it serves the others' pythons too."""
-    return _ABI_RANK.get(fit.abi, 0), fit.is_portable, min(Version(clause.version) for clause in fit.pythons)
+    """Of equal fits the one that serves most is best: all platforms, and the oldest python with those after it."""
+    return _ABI_RANK.get(fit.abi, 0), not fit.is_portable, min(Version(clause.version) for clause in fit.pythons)
 
 
 def _fit(subdir: str, pythons: _Pythons, floor: tuple[str, tuple[int, int]] | None) -> Fit:

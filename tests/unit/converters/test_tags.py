@@ -153,6 +153,13 @@ def test_a_fit_for_older_pythons_serves_newer_ones_too(tag: str) -> None:
         assert [str(fit.pythons) for fit in fits_at(fits(parse_tag(tag)), "win-64", python)] == [">=3.9"]
 
 
+def test_a_fit_for_all_platforms_serves_each() -> None:
+    for subdir in ("win-64", "linux-64"):
+        assert [fit.subdir for fit in fits_at(fits(parse_tag("py3-none-any.win_amd64")), subdir, "3.12.0")] == [
+            "noarch"
+        ]
+
+
 @pytest.mark.parametrize(
     ("tag", "says"),
     [
