@@ -18,7 +18,7 @@ from bridge.audit.dependencies import importable, prefix_records
 from bridge.audit.finding import LEVELS, Finding, Report, Source
 from bridge.audit.look import caches, inspect, observe
 from bridge.audit.look.embedded import read_embedded
-from bridge.audit.look.inspection import CacheEvidence, EmbeddedPrefix
+from bridge.audit.look.inspection import CacheEvidence, Drift, EmbeddedPrefix
 from bridge.audit.look.observation import Observation
 from bridge.audit.look.path_table import PathTable, path_table_of
 from bridge.audit.look.tree import Tree, read_tree
@@ -88,6 +88,7 @@ class RunningAudit:
         watched: set[str] | None = None,
         index: YankedPort | None = None,
         others: Sequence[Check] = (),
+        drift: tuple[Drift, ...] = (),
     ) -> Report:
         """Wait for the files and run the checks.
 
@@ -98,6 +99,7 @@ class RunningAudit:
             searched, because those change at any time.
         :param index: reports yanked versions; `None`: they are not checked.
         :param others: checks of other distributions, which run after bridge's.
+        :param drift: how the environment differs from a lock.
         """
         state = self.state
         identifier = pending(state.prefix)
@@ -111,6 +113,7 @@ class RunningAudit:
         inspection = replace(
             inspection,
             yanked=yanked,
+            drift=drift,
             embedded=embedded,
             archives=_archives(state, cache) if cache is not None else {},
         )

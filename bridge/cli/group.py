@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANGES", "COMMANDS", "begin", "cli", "declared", "document_of", "show_applied"]
 
-CHANGES = frozenset({"adopt", "create", "install", "remove", "rollback", "update"})
+CHANGES = frozenset({"adopt", "create", "install", "remove", "rollback", "sync", "update"})
 """The commands whose JSON document is that of a change (`schemas/change.json`)."""
 
 COMMANDS = {
@@ -30,8 +30,10 @@ COMMANDS = {
     "convert": "conversion",
     "create": "changing",
     "deactivate": "entering",
+    "diff": "restoring",
     "env": "environments",
     "export": "locking",
+    "fetch": "restoring",
     "history": "restoring",
     "index": "channel",
     "info": "informing",
@@ -49,6 +51,7 @@ COMMANDS = {
     "schema": "reading",
     "search": "searching",
     "shell": "entering",
+    "sync": "restoring",
     "tree": "reading",
     "update": "changing",
     "why": "reading",

@@ -21,6 +21,7 @@ __all__ = [
     "lock",
     "lock_sources",
     "output",
+    "part_of_lock",
     "prefix",
     "requirements",
     "sources",
@@ -131,6 +132,18 @@ def changing(command: Command) -> Command:
                      " with one sync (default), or nothing."),
         click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
         click.option("-y", "--yes", is_flag=True, expose_value=False, help="Do not ask before a change."),
+    )  # fmt: skip
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def part_of_lock(command: Command) -> Command:
+    """Which part of a lock is meant."""
+    options = (
+        click.option("--environment", "file_environment", metavar="NAME", help="Environment of the lock."),
+        click.option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pylock.toml or"
+                     " uv.lock."),
+        click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Groups of a pylock.toml or"
+                     " uv.lock."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
 

@@ -79,6 +79,16 @@ class Run:
             raise _unknown(settings.name, settings.conda)
         return settings.prefix
 
+    def environment(self, text: str) -> Path:
+        """An environment by its path, or by its name. Raises `UsageError` (`unknown-environment`)."""
+        path = Path(os.path.abspath(text))
+        if os.sep in text or path.is_dir():
+            return path
+        named = locate(text, self.settings.conda, os.environ)
+        if not named.is_dir():
+            raise _unknown(text, self.settings.conda)
+        return named
+
     def new_prefix(self, request: Request) -> Path:
         """Where `create` makes an environment: as given, else by the name in a file. Raises `UsageError`."""
         names = list(dict.fromkeys(file.name for file in request.files if file.name))

@@ -176,6 +176,7 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
         if resolved.unstated:
             own = conda_record(manifest.index, subdir=record.subdir)
             record = replace(record, **{field: getattr(own, field) for field in resolved.unstated})
+            record = replace(record, size=record.size or archive.stat().st_size)
         return _Checked(record=record, manifest=manifest)
     is_sdist = is_source or not record.filename.endswith(".whl")
     filename = archive.name if is_sdist else record.filename
@@ -186,6 +187,8 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
     fetched = replace(translate(info, plan.target, sources.names), name=record.name)
     if resolved.unstated:
         record = replace(record, **{field: getattr(fetched, field) for field in resolved.unstated})
+        if not is_sdist:
+            record = replace(record, size=record.size or archive.stat().st_size)
         _check_python(record, plan.target)
     _same_metadata(record, fetched, plan.target, is_sdist=is_sdist)
     if is_source:

@@ -6,7 +6,6 @@ packages after a revision without their paths, as conda-meta has them: URLs, has
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import zlib
@@ -36,6 +35,7 @@ SNAPSHOTS = f"{OWN}/history"
 
 _FORMAT = 1
 _MAX_SNAPSHOT = 64 << 20  # bytes, unpacked; a thousand packages have 2 MB
+_GZIP = 31  # zlib's window bits for a gzip header, which has no time then
 _HEADER = re.compile(r"==>\s*(.+?)\s*<==\s*\Z")
 _COMMAND = re.compile(r"#\s*cmd:\s*(.+)\Z")
 
@@ -111,7 +111,8 @@ def write_snapshot(documents: Sequence[Mapping[str, object]], *, date: str) -> b
     """
     ordered = sorted(documents, key=lambda document: (str(document.get("name")), str(document.get("subdir"))))
     text = json.dumps({"version": _FORMAT, "date": date, "packages": ordered}, sort_keys=True, separators=(",", ":"))
-    return gzip.compress(text.encode("utf-8"), mtime=0)
+    packer = zlib.compressobj(wbits=_GZIP)
+    return packer.compress(text.encode("utf-8")) + packer.flush()
 
 
 def read_snapshot(data: bytes, source: str) -> tuple[str, tuple[Installed, ...]]:
@@ -134,7 +135,7 @@ def read_snapshot(data: bytes, source: str) -> tuple[str, tuple[Installed, ...]]
 
 
 def _unpacked(data: bytes) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
+    unpacker = zlib.decompressobj(wbits=_GZIP)
     text = unpacker.decompress(data, _MAX_SNAPSHOT)
     if unpacker.unconsumed_tail or not unpacker.eof:
         raise ValueError("it is truncated, or larger than a snapshot can be")

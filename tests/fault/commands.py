@@ -7,6 +7,7 @@ environment is then held against what it does when nothing fails.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fault.enumeration import Bench
+from tests.fault.running import PACKAGES
 from tests.fault.server import Outcome, Server
 from tests.fault.workloads import Workload, observe, own
 from tests.support.builders import make_conda, make_python, make_repodata, make_wheel
 
 PLACEHOLDER = "/opt/" + "placehold_" * 12
+LOCK = "list.txt"
 BASE = ("create", "python=3.11")
 INSTALL = ("install", "pypi:demo==1.0", "lib=1.0")
 UPGRADE = ("install", "pypi:demo==2.0", "lib=2.0")
@@ -43,6 +46,9 @@ COMMANDS: Mapping[str, Command] = {
     "bridge-move-back": Command(
         before=(BASE, ("install", "conda:demo", "lib=1.0")), words=("install", "pypi:demo", "demo")
     ),
+    "bridge-sync": Command(before=(BASE, INSTALL), words=("sync", f"{PACKAGES}/{LOCK}")),
+    "bridge-sync-new": Command(before=(), words=("sync", f"{PACKAGES}/{LOCK}")),
+    "bridge-rollback": Command(before=(BASE, INSTALL, UPGRADE), words=("rollback", "1")),
     "bridge-python": Command(before=(BASE, INSTALL), words=("install", "python=3.12")),
 }
 
@@ -77,6 +83,17 @@ def make_packages(folder: Path) -> None:
     two = {"demo/a.py": b"A = 2\n", "demo/kind/__init__.py": b"", "demo-2.0.data/scripts/demo-run": b"#!python\n"}
     for version, files in (("1.0", one), ("2.0", two)):
         make_wheel(wheels, "demo", version, files=shared | files, console_scripts={"demo": "demo:main"})
+    make_lock(folder, "wheels/demo-2.0-py3-none-any.whl", "linux-64/lib-2.0-0.conda", "linux-64/python-3.12.1-0.conda")
+
+
+def make_lock(folder: Path, *archives: str) -> None:
+    """Write an explicit list of a wheel and conda packages: another python, version and kinds of paths."""
+    lines = ["@EXPLICIT"]
+    for name in archives:
+        path = folder / name if name.endswith(".whl") else folder / "channel" / name
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        lines.append(f"{path.as_uri()}#{'sha256=' if path.suffix == '.whl' else ''}{digest}")
+    (folder / LOCK).write_text("\n".join([*lines, ""]))
 
 
 def environment(folder: Path) -> dict[str, str]:

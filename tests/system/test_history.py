@@ -119,7 +119,7 @@ def test_a_change_of_conda_is_listed_and_undone(bridge: Bridge, env: Path, trees
 
 
 def test_a_change_that_no_history_has_gets_a_revision(bridge: Bridge, env: Path) -> None:
-    """Micromamba and pixi write no history; the state before bridge's next change can be had back all the same."""
+    """Pixi and py-rattler write no history; the state before bridge's next change can be had back all the same."""
     install_record(env, "extra", "3.0", files={"share/extra.txt": b"x"})
     assert bridge("remove", "-p", env, "lib").status == 0
     found = bridge("history", "-p", env, "--json").document["revisions"]

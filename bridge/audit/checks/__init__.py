@@ -8,6 +8,7 @@ from typing import NamedTuple
 from bridge.audit.checks import (
     distributions,
     files,
+    locks,
     native,
     prefixes,
     programs,
@@ -70,6 +71,9 @@ CHECKS: tuple[Check, ...] = (
     Check("requires-python", "error", requirements.requires_python),
     Check("wheel-tag", "error", requirements.wheel_tag),
     Check("yanked-version", "warning", requirements.yanked_version),
+    Check("lock-missing", "error", locks.lock_missing),
+    Check("lock-extra", "error", locks.lock_extra),
+    Check("lock-other", "error", locks.lock_other),
     Check("extension-tag", "error", native.extension_tag),
     Check("foreign-binary", "error", native.foreign_binary),
     Check("broken-binary", "error", native.broken_binary),

@@ -134,6 +134,16 @@ class CacheEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """A package that an environment has different from a lock. `id` is that of a finding, `name` the native name."""
+
+    id: str
+    name: str
+    evidence: str
+    repair: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """Everything that was read beyond paths and hashes. Keys are prefix-relative paths unless stated.
 
@@ -142,6 +152,7 @@ class Inspection:
     :param interpreters: a python in a directory of programs → its real path, absolute; `""`: that does not exist.
     :param embedded: the prefix in a file, if it is wrong.
     :param outside: absolute path that one of the above names → `file`, `directory`, or `""` if it does not exist.
+    :param drift: how the environment differs from a lock, if one was given.
     :param yanked: dist-info → the reason for which its version was yanked (PEP 592), if an index was asked.
     :param archives: conda-meta record → bridge's cautions about the package's archive, as `(id, path, detail)`.
     """
@@ -158,6 +169,7 @@ class Inspection:
     surroundings: Surroundings = field(default_factory=Surroundings)
     caches: CacheEvidence = field(default_factory=CacheEvidence)
     yanked: Mapping[str, str] = field(default_factory=dict)
+    drift: tuple[Drift, ...] = ()
     archives: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
 
 

@@ -25,6 +25,7 @@ from bridge.transaction.waiting import pending
 if TYPE_CHECKING:
     from bridge.audit.accept import Acceptance
     from bridge.audit.checks import Check
+    from bridge.audit.look.inspection import Drift
 
 __all__ = ["OF_INDEX", "AuditRequest", "Judged", "audit", "judge", "judged", "read_request", "write_audit"]
 
@@ -48,6 +49,7 @@ class AuditRequest:
     :param words: kinds, packages and paths to restrict the report to.
     :param checks: ids and themes of checks; `-` before one leaves it out.
     :param others: the checks of other distributions.
+    :param lock: a lock that the environment is compared with.
     :param vulnerabilities: the source of advisories: `OF_INDEX`, a URL, a file or a folder; `None`: none.
     """
 
@@ -59,6 +61,12 @@ class AuditRequest:
     vulnerabilities: str | None = None
     is_fresh: bool = False
     is_online: bool = False
+    lock: str | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the report may be kept: it depends on nothing but the environment and caches."""
+        return not self.is_online and self.lock is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +86,7 @@ def read_request(
     vulnerabilities: str | None = None,
     is_fresh: bool = False,
     is_online: bool = False,
+    lock: str | None = None,
 ) -> AuditRequest:
     """Combine the command line with `[tool.bridge.audit]` of the project in the working directory; the former wins.
 
@@ -110,6 +119,7 @@ def read_request(
         vulnerabilities=source,
         is_fresh=is_fresh,
         is_online=is_online,
+        lock=lock,
     )
 
 
@@ -239,6 +249,11 @@ def judged(path: Path, session: Session, request: AuditRequest) -> Judged:
 
 def audit(path: Path, session: Session, request: AuditRequest) -> Report:
     """Audit an environment, or return the last report if nothing has changed since."""
+    drift: tuple[Drift, ...] = ()
+    if request.lock is not None:
+        from bridge.cli.commands.comparing import drift as drift_from
+
+        drift = drift_from(path, request.lock, session)
     with share(path, session.settings.lock_timeout):
         memory = ReportCache(session.settings.cache_dir / "audit", path, _circumstances(session, request.others))
 
@@ -249,7 +264,7 @@ def audit(path: Path, session: Session, request: AuditRequest) -> Report:
                 session.target  # noqa: B018 - a cached property
 
         if not pending_in(path):
-            if request.is_fresh or request.is_online:
+            if request.is_fresh or not request.is_kept:
                 memory.look(prepare)
             elif (remembered := memory.recall(prepare)) is not None:
                 return remembered
@@ -269,8 +284,9 @@ def audit(path: Path, session: Session, request: AuditRequest) -> Report:
                 watched=watched,
                 index=session.index if request.is_online else None,
                 others=request.others,
+                drift=drift,
             )
-        if watched and not request.is_online and not any(each.id == INTERRUPTED for each in report.findings):
+        if watched and request.is_kept and not any(each.id == INTERRUPTED for each in report.findings):
             memory.keep(report, watched)
         return report
 

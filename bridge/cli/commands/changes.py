@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge import prefix
+from bridge.cli.commands.preconditions import check_changeable, check_creatable
 from bridge.cli.commands.replanning import plan_change
 from bridge.cli.commands.request import Request
 from bridge.cli.session import Session
-from bridge.errors import OwnershipError, UsageError
 from bridge.install import plan as plans
 from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
-from bridge.install.frozen_and_pinned import check_not_frozen
 from bridge.install.registration import register
 from bridge.install.sources import Sources
 from bridge.model import Plan, PrefixState
@@ -29,28 +28,14 @@ if TYPE_CHECKING:
     from bridge.audit.finding import Report
     from bridge.install.repair import Repair
 
-__all__ = ["adopt", "check_changeable", "create", "install", "recover", "remove", "repair", "update"]
+__all__ = ["adopt", "create", "install", "recover", "remove", "repair", "update"]
 
 _Planned = Callable[[], tuple[PrefixState, Plan, Sources]]
 
 
 def create(path: Path, request: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """Create an environment. Raises `OwnershipError` (`prefix-exists`) and `UsageError` (`prefix-parent`) first."""
-    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
-        raise OwnershipError(
-            "prefix-exists",
-            f"{path} exists already",
-            hint=f"add to it with: bridge install -p {path}, or choose another path"
-            if (path / META).is_dir()
-            else "choose another path or an empty directory",
-        )
-    parent = next(each for each in path.parents if os.path.lexists(each))
-    if not parent.is_dir():
-        raise UsageError(
-            "prefix-parent",
-            f"{path} cannot be created: {parent} is not a directory",
-            hint="choose another path with -p DIR",
-        )
+    check_creatable(path)
     request = request.named(session)
     channels = session.channels(packs_late=not is_dry_run)
     names = session.names(channels.urls)
@@ -188,13 +173,6 @@ def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -
     if not changed.plan.is_empty and (path / META).is_dir():
         register(path, session.settings.conda, os.environ)
     return changed
-
-
-def check_changeable(path: Path, session: Session) -> None:
-    """Raise `UsageError` (`not-an-environment`) or `OwnershipError` (`frozen-environment`, CEP 22); dry runs too."""
-    prefix.check(path)
-    if not session.settings.override_frozen:
-        check_not_frozen(path)
 
 
 def sources_of(session: Session, state: PrefixState) -> Sources:

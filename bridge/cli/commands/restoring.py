@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge import fs, prefix
-from bridge.cli.commands.changes import check_changeable
+from bridge.cli.commands.preconditions import check_changeable
 from bridge.cli.session import Session
 from bridge.cli.texts import few
 from bridge.errors import UsageError
@@ -30,7 +29,17 @@ from bridge.prefix.revisions import (
 )
 from converters.target import Target
 
-__all__ = ["COLUMNS", "History", "history", "read_history", "rollback"]
+__all__ = [
+    "COLUMNS",
+    "History",
+    "checked",
+    "history",
+    "read_history",
+    "resolved_of",
+    "rollback",
+    "sources_of",
+    "with_python",
+]
 
 COLUMNS = ("revision", "date", "command", "packages")
 
@@ -95,14 +104,7 @@ def rollback(path: Path, number: int | None, session: Session, *, is_dry_run: bo
         known = read_history(path)
         chosen = number if number is not None else _before_last(known, state)
         packages = _snapshot(known, chosen)
-        return f"revision {chosen}", tuple(
-            Resolved(
-                record=each.record,
-                requested=each.requested,
-                unstated=OF_WHEEL if each.record.ecosystem == "wheel" else frozenset(),
-            )
-            for each in packages
-        )
+        return f"revision {chosen}", resolved_of(packages)
 
     return _restore(path, wanted, session, is_dry_run=is_dry_run)
 
@@ -135,6 +137,18 @@ def _snapshot(known: History, number: int) -> tuple[Installed, ...]:
     with faults(path):
         data = fs.read_content(path)
     return read_snapshot(data, str(path))[1]
+
+
+def resolved_of(packages: Iterable[Installed]) -> tuple[Resolved, ...]:
+    """Return installed packages as packages to install. Only the archive of a wheel states its requirements."""
+    return tuple(
+        Resolved(
+            record=each.record,
+            requested=each.requested,
+            unstated=OF_WHEEL if each.record.ecosystem == "wheel" else frozenset(),
+        )
+        for each in packages
+    )
 
 
 _Wanted = Callable[[PrefixState], tuple[str, tuple[Resolved, ...]]]
@@ -183,8 +197,3 @@ def with_python(target: Target, packages: Sequence[Resolved], state: PrefixState
     """Return the target with the python of the packages, else that of the environment."""
     python = python_of(each.record for each in packages) or state.python
     return target if python is None else target.with_python(python)
-
-
-def is_new(path: Path) -> bool:
-    """Whether there is no environment yet."""
-    return not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir()))

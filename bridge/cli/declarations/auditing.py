@@ -43,6 +43,8 @@ _LIST = "?"  # `--checks` without a value
               " report known vulnerabilities: from OSV advisories, or without a value from the index.")  # fmt: skip
 @click.option("--online", is_flag=True, help="Also ask the package indexes which installed versions were yanked.")
 @click.option("--rehash", is_flag=True, help="Read and hash every file again; ignore the results of the last audit.")
+@click.option("--against", metavar="LOCK", type=click.Path(), help="Also report what is missing, extra or other than"
+              " in LOCK.")  # fmt: skip
 @lock
 @sources
 @output
@@ -62,6 +64,7 @@ def audit(
     vulnerabilities: str | None,
     rehash: bool,
     online: bool,
+    against: str | None,
     **options: object,
 ) -> None:
     """Check an environment: what is broken, which package or tool did it, and the command that repairs it.
@@ -84,6 +87,7 @@ def audit(
         vulnerabilities=vulnerabilities,
         is_fresh=rehash,
         is_online=online,
+        lock=against,
     )
     with run.session() as session:
         judged = auditing.judged(run.prefix, session, request)

@@ -8,21 +8,36 @@ import click
 
 from bridge.cli.completion import installed_names
 from bridge.cli.group import begin, cli, show_applied
-from bridge.cli.options import Words, changing, output, prefix, requirements, sources
+from bridge.cli.options import Words, archives, changing, output, prefix, requirements, sources
+from bridge.errors import UsageError
 
 
 @cli.command()
 @requirements
+@click.option("--clone", metavar="ENV", help="With exactly the packages of this environment: a path or a name.")
 @prefix
+@archives
 @sources
 @changing
 @output
-def create(words: Words, dry_run: bool, **options: object) -> None:
+def create(words: Words, clone: str | None, dry_run: bool, **options: object) -> None:
     """Create an environment with REQ… in it; it appears complete or not at all."""
     from bridge.cli.commands import changes
-    from bridge.cli.commands.request import read_request
+    from bridge.cli.commands.request import Request, read_request
 
     run = begin(options)
+    if clone is not None:
+        from bridge.cli.commands import syncing
+
+        if words.requirements or words.files or words.editables:
+            hint = "clone first, then: bridge install -p DIR REQ…"
+            raise UsageError("usage", "--clone takes the packages of ENV, and no requirements besides", hint=hint)
+        with run.session() as session:
+            applied = syncing.clone(
+                run.new_prefix(Request(requirements=())), run.environment(clone), session, is_dry_run=dry_run
+            )
+        show_applied(run, applied, dry_run)
+        return
     request = read_request(words, run.settings.platform)
     with run.session(request) as session:
         applied = changes.create(run.new_prefix(request), request, session, is_dry_run=dry_run)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 
 from bridge.cli.group import begin, cli, show_applied
-from bridge.cli.options import archives, changing, output, prefix, sources
+from bridge.cli.options import archives, changing, output, part_of_lock, prefix, sources
 from bridge.errors import UsageError
 
 
@@ -42,3 +45,72 @@ def rollback(revision: str | None, last: bool, dry_run: bool, **options: object)
         number = None if revision is None else int(revision)
         applied = restoring.rollback(run.prefix, number, session, is_dry_run=dry_run)
     show_applied(run, applied, dry_run)
+
+
+@cli.command()
+@click.argument("lock", metavar="[LOCK]", required=False, type=click.Path())
+@click.option("--keep", is_flag=True, help="Remove nothing.")
+@part_of_lock
+@prefix
+@archives
+@sources
+@changing
+@output
+def sync(
+    lock: str | None,
+    keep: bool,
+    file_extras: Sequence[str],
+    file_groups: Sequence[str],
+    file_environment: str | None,
+    dry_run: bool,
+    **options: object,
+) -> None:
+    """Make an environment exactly what LOCK says, in one transaction (default: ./bridge.lock); nothing is solved."""
+    from bridge.cli.commands import syncing
+
+    run = begin(options)
+    chosen = syncing.Chosen(path=lock, environment=file_environment, extras=file_extras, groups=file_groups)
+    with run.session() as session:
+        applied = syncing.sync(run.prefix, chosen, session, keeps=keep, is_dry_run=dry_run)
+    show_applied(run, applied, dry_run)
+
+
+@cli.command()
+@click.argument("lock", metavar="[LOCK]", required=False, type=click.Path())
+@click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Write the archives to DIR.")
+@part_of_lock
+@archives
+@sources
+@output
+def fetch(
+    lock: str | None,
+    output: str,
+    file_extras: Sequence[str],
+    file_groups: Sequence[str],
+    file_environment: str | None,
+    **options: object,
+) -> None:
+    """Write every archive that LOCK needs to a folder, from which `bridge sync --offline --from DIR` installs."""
+    from bridge.cli.commands import fetching, syncing
+
+    run = begin(options)
+    chosen = syncing.Chosen(path=lock, environment=file_environment, extras=file_extras, groups=file_groups)
+    with run.session() as session:
+        found = fetching.fetch(chosen, Path(output), session)
+    run.show(found.to_json, lambda: run.render.note(f"{output}: {len(found.files)} archives, {found.new} of them new"))
+
+
+@cli.command()
+@click.argument("first", metavar="A", type=click.Path())
+@click.argument("second", metavar="B", type=click.Path())
+@click.option("--environment", "file_environment", metavar="NAME", help="Environment of the locks.")
+@sources
+@output
+def diff(first: str, second: str, file_environment: str | None, **options: object) -> None:
+    """Compare two environments or locks: which packages B has more, less, or different."""
+    from bridge.cli.commands import comparing
+
+    run = begin(options)
+    with run.session() as session:
+        found = comparing.diff(first, second, session, environment=file_environment)
+    run.show(found.to_json, lambda: run.render.table(comparing.COLUMNS, found.rows))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.errors import BridgeError, NetworkError, UnsafeInputError
+from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
+from bridge.fetch.urls import local_path
 from bridge.install.fetching import fetch_archive
 from bridge.install.sources import Sources
 from bridge.model import IndexFile, Plan, Remove, Resolved
 from bridge.prefix.claims import incoming
+from bridge.sdists.location import source_of
 from bridge.secrets import masked
 from converters.record import Record
 
 __all__ = ["available"]
 
 _SHOWN = 20
+_GONE = frozenset({"hash-missing", "git-reference", "no-project"})
+"""Errors of packages that cannot be verified, or whose source code is gone."""
 
 
 def available(plan: Plan, sources: Sources) -> Plan:
@@ -23,6 +27,7 @@ def available(plan: Plan, sources: Sources) -> Plan:
     Raises `NetworkError` (`not-available`), which names every package that can no longer be had; else what fetching
     raises.
     """
+    sources.session.warnings += _withdrawn(plan, sources)
     elsewhere: dict[str, Record] = {}
     missing: list[tuple[Record, BridgeError]] = []
 
@@ -30,8 +35,9 @@ def available(plan: Plan, sources: Sources) -> Plan:
         record = resolved.record
         try:
             fetch_archive(record, sources)
-        except (NetworkError, UnsafeInputError) as error:
-            if isinstance(error, UnsafeInputError) and error.id != "hash-missing":
+            _check_source(record, sources)
+        except (NetworkError, UnsafeInputError, UsageError) as error:
+            if not isinstance(error, NetworkError) and error.id not in _GONE:
                 raise
             other = _elsewhere(record, sources)
             if other is None:
@@ -56,6 +62,47 @@ def available(plan: Plan, sources: Sources) -> Plan:
     return replace(plan, operations=tuple(operations))
 
 
+def _check_source(record: Record, sources: Sources) -> None:
+    """Raise `NetworkError` (`source-changed`) if the source code in a folder is not what was installed from it."""
+    source = source_of(record.url) if record.ecosystem == "wheel" else None
+    if source is None or source.is_editable or record.revision is None:
+        return
+    if sources.session.index.revision(IndexFile.of_record(record)) != record.revision:
+        raise NetworkError("source-changed", f"the source code has changed since: {masked(source.url)}")
+
+
+def _withdrawn(plan: Plan, sources: Sources) -> list[str]:
+    """Say which wheels that are to be downloaded their index has yanked, or lists no more.
+
+    An index is asked only where a download asks it anyway; `audit --online` asks for all.
+    """
+    session = sources.session
+    if session.settings.offline:
+        return []
+    wheels = [each.record for each in incoming(plan) if each.record.ecosystem == "wheel" and each.record.sha256]
+    wanted = [
+        each
+        for each in wheels
+        if each.origin in session.settings.index_urls
+        and local_path(each.url) is None
+        and session.client.cached(each.sha256, each.filename) is None
+    ]
+
+    def state(record: Record) -> str | None:
+        try:
+            files = session.index.files(record.pypi_names[0])
+        except BridgeError:
+            return None  # who downloads it says why
+        same = next((each for each in files if each.filename == record.filename), None)
+        if same is None:
+            return f"{record.filename} is in the lock, and its index lists it no more"
+        if same.yanked is None:
+            return None
+        return f"{record.filename} is in the lock, and was yanked" + (f": {same.yanked}" if same.yanked else "")
+
+    return [found for found in session.client.map(state, wanted) if found is not None]
+
+
 def _elsewhere(record: Record, sources: Sources) -> Record | None:
     """Return the same archive in a channel or an index of this run."""
     if record.sha256 is None or sources.session.settings.offline:
@@ -68,8 +115,9 @@ def _elsewhere(record: Record, sources: Sources) -> Record | None:
                 return None
             other = replace(record, url=found.url, origin=found.origin, filename=found.filename)
         else:
-            files: tuple[IndexFile, ...] = sources.session.index.files(record.pypi_names[0])
-            file = next((each for each in files if each.sha256 == record.sha256 and each.url != record.url), None)
+            index = sources.session.index
+            named = [each for each in index.files(record.pypi_names[0]) if each.filename == record.filename]
+            file = next((each for each in named if index.hash_of(each) == record.sha256), None)
             if file is None:
                 return None
             other = replace(record, url=file.url, origin=file.origin, yanked=file.yanked)

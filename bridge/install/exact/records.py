@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
 from bridge.errors import IntegrityError, UnsafeInputError, UsageError
-from bridge.index import Index
 from bridge.install.exact.planning import OF_WHEEL
 from bridge.model import Installed, Resolved
 from bridge.requirements.locked import Locked, LockedConda, LockedSource, LockedWheel
@@ -19,6 +19,9 @@ from converters.record import Record
 from converters.target import Target
 from converters.translate import translate
 from converters.wheel import CoreMetadata, WheelInfo
+
+if TYPE_CHECKING:
+    from bridge.index import Index
 
 __all__ = ["resolved_of_lock"]
 
@@ -31,13 +34,18 @@ _OF_PACKAGE = frozenset(
 
 
 def resolved_of_lock(
-    packages: Iterable[Locked], target: Target, names: NameMap, index: Index, installed: Iterable[Installed] = ()
+    packages: Iterable[Locked],
+    target: Target,
+    names: NameMap,
+    index: Callable[[], Index],
+    installed: Iterable[Installed] = (),
 ) -> tuple[Resolved, ...]:
     """Return the packages to install.
 
     Source code in a folder is read, and built if only that tells its version.
 
     :param target: with the python of the lock or the environment.
+    :param index: builds source code; called when there is some.
     :param installed: what is installed; source code at the locked revision is not fetched again.
 
     Raises `UnsafeInputError` (`hash-missing`; names that contradict each other), `UsageError` (`lock-invalid`),
@@ -61,6 +69,9 @@ def _conda(locked: LockedConda) -> Resolved:
     record = locked.record
     if record.sha256 is None:
         raise _hash_missing(record.filename or record.label)
+    # rattler adds these two to every package that it reads from a lock; no channel needs to state them.
+    others = tuple((key, value) for key, value in record.others if key not in {"arch", "platform"})
+    record = replace(record, others=others)
     unstated = frozenset() if locked.is_complete else _OF_PACKAGE
     if not locked.is_complete and not record.requirements:
         unstated |= {"requirements"}
@@ -109,7 +120,7 @@ def _sdist(locked: LockedSource, target: Target, names: NameMap) -> Resolved:
 
 
 def _source(
-    locked: LockedSource, target: Target, names: NameMap, index: Index, installed: dict[str, Installed]
+    locked: LockedSource, target: Target, names: NameMap, index: Callable[[], Index], installed: dict[str, Installed]
 ) -> Resolved:
     """A git commit or a folder, whose metadata is read now."""
     url = locked.url
@@ -118,23 +129,29 @@ def _source(
     requested = _requests(locked)
     old = next((each for each in installed.values() if _is_same_source(each.record, url, locked.revision)), None)
     if old is not None:
+        _check_source(locked, "version", locked.version, old.record.version)
         return Resolved(record=old.record, requested=requested, extras=locked.extras, unstated=OF_WHEEL)
-    file = index.file_of_url(url, locked.name)
-    for what, stated, actual in (
-        ("version", locked.version, file.version),
-        ("revision", locked.revision, file.revision),
-    ):
-        if stated and actual and stated != actual:
-            raise IntegrityError(
-                "source-differs",
-                f"the source code of {locked.name} is not what was locked: its {what} is {actual}, not {stated}",
-                context=(masked(url),),
-                hint="lock it again, or restore the source code",
-            )
+    file = index().file_of_url(url, locked.name)
+    _check_source(locked, "version", locked.version, file.version)
+    _check_source(locked, "revision", locked.revision, file.revision)
     info = WheelInfo(
-        filename=file.filename, metadata=index.metadata(file), url=file.url, origin=file.origin, revision=file.revision
+        filename=file.filename,
+        metadata=index().metadata(file),
+        url=file.url,
+        origin=file.origin,
+        revision=file.revision,
     )
     return Resolved(record=translate(info, target, names), requested=requested, extras=locked.extras)
+
+
+def _check_source(locked: LockedSource, what: str, stated: str | None, actual: str | None) -> None:
+    if stated and actual and stated != actual:
+        raise IntegrityError(
+            "source-differs",
+            f"the source code of {locked.name} is not what was locked: its {what} is {actual}, not {stated}",
+            context=(masked(locked.url),),
+            hint="lock it again, or restore the source code",
+        )
 
 
 def _is_same_source(record: Record, url: str, revision: str | None) -> bool:

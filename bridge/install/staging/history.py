@@ -8,7 +8,7 @@ from bridge import fs
 from bridge.faults import faults
 from bridge.install.provenance import history, with_unrecorded
 from bridge.install.staging.inputs import StageInputs
-from bridge.model import Fingerprint, Reinstall, Remove
+from bridge.model import Change, Fingerprint, Reinstall, Remove
 from bridge.paths import META
 from bridge.prefix.claims import incoming, leaving
 
@@ -25,7 +25,9 @@ def stage_history(inputs: StageInputs, staging: Path) -> dict[str, Fingerprint]:
     kept = {each.record.identity for each in incoming(plan)} & repeated
     removed = [each for each in leaving(plan) if each.record.identity not in kept]
     unwanted = [step.old for step in plan.operations if isinstance(step, Remove) and step.old.requested]
-    if not (added or removed):
+    # Readers add the requests of the history to records without any, so a request that is taken back is told there.
+    unwanted += [step.old for step in plan.operations if isinstance(step, (Change, Reinstall)) and _is_unasked(step)]
+    if not (added or removed or unwanted):
         return {}
     path = inputs.state.prefix / _HISTORY
     with faults(path):
@@ -45,3 +47,9 @@ def stage_history(inputs: StageInputs, staging: Path) -> dict[str, Fingerprint]:
         wheels={record.name for record in after if record.ecosystem == "wheel"},
     )
     return {_HISTORY: fs.write_file(staging, _HISTORY, [data])}
+
+
+def _is_unasked(step: Change | Reinstall) -> bool:
+    """Whether a conda package stays and its request is taken back."""
+    is_conda = step.old.record.ecosystem == step.new.record.ecosystem == "conda"
+    return is_conda and bool(step.old.requested) and not step.new.requested

@@ -1,0 +1,40 @@
+"""What must hold of a path before an environment is made or changed there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bridge import prefix
+from bridge.cli.session import Session
+from bridge.errors import OwnershipError, UsageError
+from bridge.install.frozen_and_pinned import check_not_frozen
+from bridge.paths import META
+
+__all__ = ["check_changeable", "check_creatable"]
+
+
+def check_creatable(path: Path) -> None:
+    """Raise `OwnershipError` (`prefix-exists`) or `UsageError` (`prefix-parent`) where no environment can be made."""
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+        raise OwnershipError(
+            "prefix-exists",
+            f"{path} exists already",
+            hint=f"add to it with: bridge install -p {path}, or choose another path"
+            if (path / META).is_dir()
+            else "choose another path or an empty directory",
+        )
+    parent = next(each for each in path.parents if os.path.lexists(each))
+    if not parent.is_dir():
+        raise UsageError(
+            "prefix-parent",
+            f"{path} cannot be created: {parent} is not a directory",
+            hint="choose another path with -p DIR",
+        )
+
+
+def check_changeable(path: Path, session: Session) -> None:
+    """Raise `UsageError` (`not-an-environment`) or `OwnershipError` (`frozen-environment`, CEP 22); dry runs too."""
+    prefix.check(path)
+    if not session.settings.override_frozen:
+        check_not_frozen(path)

@@ -1,0 +1,200 @@
+"""`bridge sync` and `create --clone`: exactly what a lock or another environment has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge import prefix
+from bridge.cli.commands.preconditions import check_changeable, check_creatable
+from bridge.cli.commands.restoring import checked, resolved_of, sources_of
+from bridge.cli.session import Session
+from bridge.errors import UsageError
+from bridge.install.applied import AppliedPlan
+from bridge.install.apply import change_prefix
+from bridge.install.exact.planning import check_fit, plan_exact, python_of
+from bridge.install.exact.records import resolved_of_lock
+from bridge.install.registration import register
+from bridge.install.sources import Sources
+from bridge.model import Installed, Plan, PrefixState, Resolved
+from bridge.requirements.locked import Lock, Locked, LockedConda, for_target
+from converters.target import Target
+
+__all__ = ["Chosen", "Wanted", "clone", "sync", "wanted_of"]
+
+DEFAULT = "bridge.lock"
+_MAX_LOCK = 64 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A lock, and what to take from it. `path`: `None` for `bridge.lock` in the current directory."""
+
+    path: str | None = None
+    environment: str | None = None
+    extras: Sequence[str] = ()
+    groups: Sequence[str] = ()
+
+    def read(self, session: Session) -> Lock:
+        """Read the lock. Raises what its reader raises, and `UsageError` (`no-lock`)."""
+        path = Path(self.path or DEFAULT)
+        if self.path is None and not path.is_file():
+            raise UsageError("no-lock", f"there is no {DEFAULT} here", hint="name a lock: bridge sync -p DIR LOCK")
+        return _read(path, self, session)
+
+
+def _read(path: Path, chosen: Chosen, session: Session) -> Lock:
+    """Read a lock of any format; only the reader of its own is imported, for these take longer than a small lock."""
+    from bridge.requirements.files.explicit import is_explicit, read_explicit
+    from bridge.requirements.files.text import read_text
+
+    subdir, text = session.target.subdir, read_text(path, _MAX_LOCK)
+    has_parts = bool(chosen.extras or chosen.groups)
+    if not has_parts and (is_explicit(text) or path.suffix == ".txt"):
+        from bridge.install.exact.lists import lock_of_list
+
+        if is_explicit(text):
+            found = read_explicit(path, text, subdir)
+        else:
+            from bridge.requirements.files.reading import read
+
+            found = read(path, platform=subdir)
+        lock = lock_of_list(path, found, subdir, lambda: session.index)
+    else:
+        from bridge.requirements.files.locks.rattler import is_rattler, read_rattler
+
+        if is_rattler(text) and not has_parts:
+            lock = read_rattler(path, text)
+        else:
+            from bridge.requirements.files.locks.reading import read_lock
+
+            environ = dict(os.environ)
+            lock = read_lock(path, platform=subdir, extras=chosen.extras, groups=chosen.groups, environ=environ)
+    session.tell_once(lock.warnings)
+    return lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a lock has for one target."""
+
+    packages: tuple[Locked, ...]
+    target: Target
+    source: str
+
+
+def wanted_of(
+    lock: Lock, chosen: Chosen, session: Session, state: PrefixState, *, may_lack_python: bool = False
+) -> Wanted:
+    """Return what a lock has for the platform of the run, and for the python of the lock or of the environment.
+
+    :param may_lack_python: return all files of projects where no python tells which one is meant.
+
+    Raises `UsageError` as `for_target`; `no-python` where there is no python.
+    """
+    environment = lock.environment(chosen.environment)
+    listed = environment.on(session.target.subdir, lock.path)
+    python = python_of(each.record for each in listed if isinstance(each, LockedConda)) or state.python
+    target = session.target if python is None else session.target.with_python(python)
+    if python is not None or all(isinstance(each, LockedConda) for each in listed):
+        return Wanted(packages=for_target(environment, target, lock.path), target=target, source=str(lock.path))
+    if may_lack_python:
+        return Wanted(packages=listed, target=target, source=str(lock.path))
+    raise UsageError(
+        "no-python",
+        f"{lock.path} locks wheels and no python, and {state.prefix} has none",
+        hint=f"create it first: bridge create -p {state.prefix} python; then sync it",
+    )
+
+
+def sync(path: Path, chosen: Chosen, session: Session, *, keeps: bool = False, is_dry_run: bool = False) -> AppliedPlan:
+    """Make an environment exactly what a lock says; one that does not exist is created.
+
+    A lock of wheels alone says nothing of conda packages, which stay. Raises what the readers raise, `UsageError` for a
+    lock that does not fit this machine, `NetworkError` (`not-available`); all before anything is written.
+    """
+    lock = chosen.read(session)
+
+    def planned() -> tuple[PrefixState, Plan, Sources]:
+        state = PrefixState(prefix=path) if is_new else prefix.require(path, is_brief=True)
+        wanted = wanted_of(lock, chosen, session, state)
+        sources = sources_of(session, path, _of_conda(wanted.packages), state)
+        packages = resolved_of_lock(
+            wanted.packages, wanted.target, sources.names, lambda: session.index, state.installed
+        )
+        check_fit(packages, wanted.target, wanted.source)
+        plan = plan_exact(
+            state,
+            packages,
+            wanted.target,
+            path,
+            keeps=keeps,
+            keeps_conda=not any(isinstance(each, LockedConda) for each in wanted.packages),
+            has_requests=any(each.requested for each in wanted.packages),
+        )
+        return checked(state, plan, sources, is_dry_run=is_dry_run)
+
+    is_new = _is_new(path)
+    if is_new:
+        check_creatable(path)
+    else:
+        check_changeable(path, session)
+    if is_dry_run:
+        return AppliedPlan(plan=planned()[1])
+    if is_new:
+        return _create(planned(), session)
+    changed = change_prefix(path, planned, session)
+    if not changed.plan.is_empty:
+        register(path, session.settings.conda, os.environ)
+    return changed
+
+
+def _create(planned: tuple[PrefixState, Plan, Sources], session: Session) -> AppliedPlan:
+    from bridge.install.execute import create_prefix
+
+    _, plan, sources = planned
+    created = create_prefix(plan, sources)
+    register(plan.prefix, session.settings.conda, os.environ)
+    return created
+
+
+def _of_conda(packages: Sequence[Locked]) -> tuple[Resolved, ...]:
+    return tuple(Resolved(record=each.record) for each in packages if isinstance(each, LockedConda))
+
+
+def _is_new(path: Path) -> bool:
+    return not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir()))
+
+
+def clone(path: Path, source: Path, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
+    """Create an environment with the packages of another one, by URL and hash.
+
+    Raises `UsageError` (`not-cloneable`) for packages of which no record states where they came from.
+    """
+    check_creatable(path)
+    state = prefix.require(source)
+    packages = resolved_of(state.installed)
+    unknown = [each.record.label for each in packages if not each.record.url or each.record.url.endswith(".dist-info")]
+    unknown += [f"{old.record.name} {old.record.version} (pip)" for old in unmanaged_in(state)]
+    if unknown:
+        raise UsageError(
+            "not-cloneable",
+            f"{source} has packages whose records do not state where they came from: {', '.join(unknown[:10])}",
+            hint=f"let bridge look for them: bridge adopt -p {source}; or remove them",
+        )
+    sources = sources_of(session, path, packages, state)
+    python = python_of(each.record for each in packages) or state.python
+    target = session.target if python is None else session.target.with_python(python)
+    check_fit(packages, target, str(source))
+    empty = PrefixState(prefix=path)
+    planned = checked(empty, plan_exact(empty, packages, target, path), sources, is_dry_run=is_dry_run)
+    return AppliedPlan(plan=planned[1]) if is_dry_run else _create(planned, session)
+
+
+def unmanaged_in(state: PrefixState) -> list[Installed]:
+    """Return the distributions of other installers."""
+    from bridge.install.plan import with_unmanaged
+
+    return [each for each in with_unmanaged(state).installed if each not in state.installed]
