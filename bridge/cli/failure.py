@@ -80,7 +80,9 @@ def misused(error: click.ClickException, is_json: bool) -> int:
     context = getattr(error, "ctx", None)
     if context is not None:
         hint = answer_to_arguments(context.command.name or "") or f"see `{context.command_path} --help`"
-        if isinstance(error, click.NoSuchOption):
+        if isinstance(error, click.NoSuchOption) and context.parent is None:
+            hint = f"options come after the command: bridge list {error.option_name} …; see `bridge --help`"
+        elif isinstance(error, click.NoSuchOption):
             answer = answer_to_option(context.command.name or "", error.option_name, COMMANDS)
             if answer is not None:
                 message, hint = f"{context.command_path} has no option {error.option_name}", answer

@@ -13,12 +13,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bridge.cli.audit_text import report_lines
 from bridge.cli.progress import Bars
 from bridge.cli.streams import is_unicode
 from bridge.cli.texts import few, safe, short, size
 from bridge.errors import BridgeError
-from bridge.sdists.location import source_of
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
@@ -233,6 +231,8 @@ class Renderer:
 
     def report(self, found: Report, *, is_filtered: bool = False) -> None:
         """The findings, worst first; each with its evidence with `-v`, after a filter, and where there are few."""
+        from bridge.cli.audit_text import report_lines
+
         for line in report_lines(found, is_detailed=self._verbose or is_filtered):
             self._out.print(line)
 
@@ -356,5 +356,7 @@ def _source(record: Record) -> str:
 
 def _source_url(row: PackageRow) -> str:
     """The URL of the source code that a package was built from, without its fragment; empty for any other."""
+    from bridge.sdists.location import source_of
+
     is_source = row.source == "wheel" and not row.origin and row.url is not None and source_of(row.url) is not None
     return masked(row.url or "").partition("#")[0] if is_source else ""

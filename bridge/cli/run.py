@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from bridge import config
 from bridge.cli.render import Renderer
-from bridge.cli.session import Session
 from bridge.config.environments import known_environments, locate
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
     from bridge.cli.commands.request import Request
+    from bridge.cli.session import Session
     from bridge.config.condarc import CondaConfiguration
 
 __all__ = ["Run"]
@@ -43,6 +43,8 @@ class Run:
 
         :param request: its files may name channels and indexes; options of the command line beat them.
         """
+        from bridge.cli.session import Session
+
         settings = request.applied(self.settings) if request is not None else self.settings
         locked = request.locked if request is not None else {}
         records = request.locked_records(settings.conda.names.host) if request is not None else None

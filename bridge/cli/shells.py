@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.prefix.activation import Activation
+from bridge.config.activation import Activation
 
 __all__ = ["EXTENSIONS", "SHELLS", "lines", "shell_of"]
 

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from bridge.cli.shells import lines
-from bridge.prefix.activation import activated, deactivated
+from bridge.config.activation import activated, deactivated
 from tests.support.command_line import Bridge, clean_environment
 
 TRICKY = 'it\'s "q" $HOME `id` \\ \u2019\nnext'

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from bridge.cli.shells import EXTENSIONS, lines, shell_of
 from bridge.config import Settings
+from bridge.config.activation import Activation, activated, deactivated
 from bridge.config.environments import environment_name, known_environments
 from bridge.config.programs import find_program
 from bridge.errors import BridgeError, UsageError
 from bridge.paths import META
-from bridge.prefix.activation import Activation, activated, deactivated
 
 __all__ = ["Entering", "captured", "entering", "leaving", "replace_process", "shell_command"]
 

@@ -62,7 +62,7 @@ def shell(shell: str | None, **options: object) -> None:
         return
     words, activates = entering.shell_command(run.prefix, found.shell, is_interactive=sys.stdin.isatty())
     if activates:
-        from bridge.prefix.activation import Activation
+        from bridge.config.activation import Activation
 
         unchanged = Activation(prefix=run.prefix, variables={"PATH": os.environ.get("PATH", "")})
         raise Exit(entering.replace_process(unchanged, words, os.environ, None))

@@ -17,6 +17,13 @@ _OF_CONDA = {"create": "create", "export": "export", "update": "install", "activ
 class _Environments(click.Group):
     """`bridge env`, with the words of `conda env` that are commands of bridge: `create`, `update`, `export`."""
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in {"create", "update"}:  # `-f FILE` is another option of `bridge create`.
+            args = ["-r" if each == "-f" else each for each in args]
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found = super().get_command(ctx, cmd_name)
         if found is not None or cmd_name not in _OF_CONDA:

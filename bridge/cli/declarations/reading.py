@@ -71,6 +71,8 @@ def tree(names: Sequence[str], invert: bool, depth: int | None, **options: objec
     with run.session() as session:
         found = reading.tree(run.prefix, names, session, is_inverted=invert)
     run.show(found.to_json, lambda: run.render.lines(drawn(found.lines(depth), is_ascii=not run.render.is_unicode)))
+    if not found.roots:
+        run.render.note(f"{run.prefix}: no packages are installed")
 
 
 @cli.command()
@@ -92,7 +94,10 @@ def pin(requirements: Sequence[str], removed: Sequence[str], override_frozen: bo
     else:
         found = pinning.read_pins(run.prefix)
     rows = [(each.spec, each.state) for each in found.pins]
-    run.show(found.to_json, lambda: run.render.table(("pin", "installed"), rows))
+    if rows or run.settings.json:
+        run.show(found.to_json, lambda: run.render.table(("pin", "installed"), rows))
+    else:
+        run.render.note(f"{run.prefix}: no pins")
 
 
 @cli.command()

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bridge.config.files import read_named
 from bridge.errors import UnsafeInputError
 from bridge.paths import META
-from bridge.prefix.records import content, names_in
 
 __all__ = ["Activation", "activated", "deactivated", "stated_variables"]
 
@@ -154,14 +154,22 @@ def _directories(prefix: Path) -> list[str]:
 
 def _scripts(prefix: Path, directory: str, extension: str) -> tuple[Path, ...]:
     place = prefix / "etc" / "conda" / directory
-    return tuple(place / name for name in sorted(names_in(str(place))) if name.endswith(f".{extension}"))
+    return tuple(place / name for name in _names(place) if name.endswith(f".{extension}"))
+
+
+def _names(directory: Path) -> list[str]:
+    """The names in a directory, sorted; none if it cannot be read."""
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
 
 
 def _variables(prefix: Path) -> dict[str, str]:
     """The variables of an environment's packages, then those of its state file, which beat them."""
     place = prefix / "etc" / "conda" / "env_vars.d"
     found: dict[str, str] = {}
-    for name in sorted(names_in(str(place))):
+    for name in _names(place):
         if name.endswith(".json"):
             found |= _checked(place / name, _document(place / name))
     return {name: value for name, value in (found | _stated(prefix)).items() if value != _UNSET}
@@ -182,7 +190,7 @@ def _stated(prefix: Path) -> dict[str, str]:
 
 def _document(path: Path) -> dict[str, object]:
     try:
-        document = json.loads(content(str(path), _MAX_STATE))
+        document = json.loads(read_named(path, limit=_MAX_STATE))
     except (OSError, ValueError, RecursionError) as error:
         raise _wrong(path, "it is no JSON document that can be read") from error
     if not isinstance(document, dict):
