@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import jsonschema
@@ -237,3 +239,20 @@ def test_what_must_not_be_removed_is_not(env: Path, bridge: Bridge, tmp_path: Pa
     assert bridge("env", "remove", "-p", tmp_path).status == 2
     assert env.is_dir()
     assert bridge("env", "remove", "-p", env, "--override-frozen", "-y").status == 0
+
+
+def test_a_shell_on_a_terminal_is_activated_after_its_start_up_file(env: Path, tmp_path: Path) -> None:
+    (tmp_path / "home/.bashrc").write_text("PATH=/usr/bin:/bin; PS1='> '; export FROM_RC=1\n")
+    environ = clean_environment() | {"HOME": str(tmp_path / "home"), "TERM": "dumb"}
+    words = [sys.executable, "-m", "bridge", "shell", "-n", "science", "--shell", "bash"]
+    terminal, end = pty.openpty()
+    with subprocess.Popen(words, stdin=end, stdout=end, stderr=end, env=environ, start_new_session=True) as process:
+        os.close(end)
+        os.write(terminal, b"echo [$CONDA_DEFAULT_ENV:$FROM_RC:${PATH%%:*}]; exit 3\n")
+        shown = b""
+        with suppress(OSError):  # The terminal's end when the process has closed it (Linux).
+            while block := os.read(terminal, 4096):
+                shown += block
+        os.close(terminal)
+    assert process.returncode == 3
+    assert f"[science:1:{env}/bin]".encode() in shown

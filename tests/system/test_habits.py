@@ -127,3 +127,14 @@ def test_a_file_of_constraints_is_no_channel(tmp_path: Path) -> None:
     (tmp_path / "constraints.txt").write_text("demo<2\n")
     ran = Bridge.of_folder(tmp_path)("install", "-p", tmp_path, "-c", "constraints.txt", "demo")
     assert (ran.status, "channel-file" in ran.err) == (2, True)
+
+
+def test_options_before_the_command_and_the_file_of_conda_env(tmp_path: Path, packages: Path) -> None:
+    bridge = Bridge.of_folder(tmp_path, packages=packages, HOME=str(tmp_path / "home"))
+    ran = bridge("-n", "mine", "list")
+    assert (ran.status, "bridge list -n" in ran.err) == (2, True)
+    (tmp_path / "e.yml").write_text("name: named\ndependencies:\n  - demo\n")
+    ran = bridge("env", "create", "-f", "e.yml", "--json")
+    assert (ran.status, ran.document["prefix"]) == (0, str(tmp_path / "home/.conda/envs/named")), ran.err
+    assert "no pins" in bridge("pin", "-n", "named").err
+    assert bridge("env", "remove", "-n", "named").status == 0
