@@ -7,6 +7,7 @@ foreign texts are escaped. rich is imported when it lays something out: a JSON d
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from bridge.cli.progress import Bars
 from bridge.cli.streams import is_unicode
-from bridge.cli.texts import few, safe, short, size
+from bridge.cli.texts import aligned, few, safe, short, size
 from bridge.errors import BridgeError
 from bridge.secrets import masked
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Renderer"]
 
 _SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow"}
+_FORCING = ("FORCE_COLOR", "TTY_COMPATIBLE")  # variables by which rich takes a pipe for a terminal
 _NO_EDGE = 10_000  # columns
 _MAX_OWNERS = 12  # of a folder
 _MAX_CHAINS = 5  # of requested packages, in `why`
@@ -107,10 +109,13 @@ class Renderer:
             self._out.print(safe(text))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table on standard output. `columns` are the titles; without titles it has no header."""
+        """A table on standard output. Names of ecosystems are coloured; files and pipes need no rich for it."""
+        if not self._forced and not sys.stdout.isatty() and not any(map(os.environ.get, _FORCING)):
+            sys.stdout.writelines(f"{line}\n" for line in aligned([columns, *rows]))
+            return
         made = _table(*columns)
         for row in rows:
-            made.add_row(*map(safe, row))
+            made.add_row(*(f"[{_SOURCES[cell]}]{cell}[/]" if cell in _SOURCES else safe(cell) for cell in row))
         self._out.print(made)
 
     @contextmanager
@@ -238,24 +243,15 @@ class Renderer:
 
     def inventory(self, found: PackageList) -> None:
         """The packages of a prefix with their origins."""
-        table = _table("package", "version", "build", "from", "origin", "requested", "provides")
+        rows = []
         for row in found.rows:
             carried = [f"{each.name} {each.version}" for each in row.distributions]
             is_plain = carried == [f"{row.name} {row.version}"]
-            colour = _SOURCES[row.source]
             origin = _source_url(row) or short(row.origin or row.installer or "")
             asked = ", ".join(row.requested) or ("yes" if row.is_requested else "")
-            source = f"[{colour}]{row.source}[/]"
-            table.add_row(
-                safe(row.name),
-                safe(row.version),
-                safe(row.build or ""),
-                source,
-                safe(origin),
-                safe(asked),
-                safe(row.displacement or ("" if is_plain else few(carried))),
-            )
-        self._out.print(table)
+            provides = row.displacement or ("" if is_plain else few(carried))
+            rows.append((row.name, row.version, row.build or "", row.source, origin, asked, provides))
+        self.table(("package", "version", "build", "from", "origin", "requested", "provides"), rows)
 
     def ownership(self, found: Ownership) -> None:
         """The owners of a path."""

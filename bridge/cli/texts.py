@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from bridge.secrets import masked
 
-__all__ = ["few", "safe", "short", "size"]
+__all__ = ["aligned", "few", "printable", "safe", "short", "size"]
 
 
 def short(origin: str) -> str:
@@ -23,13 +24,34 @@ def few(items: Sequence[str], most: int = 3) -> str:
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
-def safe(text: str) -> str:
-    """Escape markup, control characters and direction characters in foreign text."""
+def printable(text: str) -> str:
+    """Escape control characters and direction characters in foreign text, and mask secrets."""
     text = masked(text)
-    shown = "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+
+
+def safe(text: str) -> str:
+    """The same for text with markup of rich, which is escaped too."""
     from rich.markup import escape
 
-    return escape(shown)
+    return escape(printable(text))
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines with columns of equal width, two spaces apart; wide characters count twice."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
 
 
 def size(count: int) -> str:

@@ -56,7 +56,7 @@ def env_list(**options: object) -> None:
 @output
 def env_remove(yes: bool, dry_run: bool, **options: object) -> None:
     """Delete an environment with everything in it, also files that no package owns."""
-    from bridge.cli.commands.environments import check_removable, remove
+    from bridge.cli.commands.environment_removal import check_removable, remove
 
     run = begin(options)
     if not run.settings.has_prefix:
