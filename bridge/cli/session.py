@@ -16,7 +16,6 @@ from bridge.config import Settings
 from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
 from bridge.fetch.urls import local_path
 from bridge.paths import NAMES_FILE
-from bridge.prefix.origin import is_channel
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
@@ -183,6 +182,8 @@ class Session:
 
     @staticmethod
     def _channels_of(state: PrefixState) -> tuple[str, ...]:
+        from bridge.prefix.origin import is_channel
+
         counted: dict[str, int] = {}
         for installed in state.installed:
             origin = installed.record.origin

@@ -8,11 +8,10 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from bridge import prefix
 from bridge.cli.session import Session
 from bridge.cli.texts import short
 from bridge.errors import BridgeError, NoSolutionError
-from bridge.model import IndexFile
+from bridge.model import IndexFile, PrefixState
 from bridge.requirements import algebra
 from bridge.resolve.offers import Offer, Offers, offers
 from converters.record import Record
@@ -40,7 +39,7 @@ def search(text: str, session: Session, path: Path | None) -> Offers:
     Raises `NoSolutionError` (`unknown-package`) if there are none, `UsageError`, and `NetworkError`.
     """
     requirement = algebra.parse(text)
-    state = prefix.require(path, is_brief=True) if path is not None else None
+    state = _state(path)
     channels = session.channels(state)
     names = session.names(channels.urls, state)
     catalog = session.catalog(channels, names)
@@ -54,7 +53,7 @@ def search(text: str, session: Session, path: Path | None) -> Offers:
 
 def search_names(pattern: str, session: Session, path: Path | None) -> FoundNames:
     """The conda packages whose names match a pattern (`*numpy*`). Indexes have no search. Raises as `search`."""
-    state = prefix.require(path, is_brief=True) if path is not None else None
+    state = _state(path)
     channels = session.channels(state)
     names = sorted(name for name in channels.names() if fnmatchcase(name, pattern.lower()))
     if not names:
@@ -65,6 +64,14 @@ def search_names(pattern: str, session: Session, path: Path | None) -> FoundName
         )
     session.tell_once(["package indexes cannot be searched by a pattern; only channels were"])
     return FoundNames(text=pattern, names=tuple(names))
+
+
+def _state(path: Path | None) -> PrefixState | None:
+    if path is None:
+        return None
+    from bridge import prefix
+
+    return prefix.require(path, is_brief=True)
 
 
 def _unknown(requirement: algebra.Requirement, channels: Sequence[str], session: Session) -> BridgeError:
