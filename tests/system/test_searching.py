@@ -112,6 +112,8 @@ def test_patterns_and_what_is_nowhere(bridge: Bridge) -> None:
         assert (ran.status, "unknown-package" in ran.err) == (6, True), ran.err
     assert "did you mean both?" in bridge("search", "bothe").err
     assert bridge("search", "a b c d").status == 2
+    ran = bridge("search", "both @ https://host.example/both-1.0-py3-none-any.whl")
+    assert (ran.status, "names one file" in ran.err) == (2, True)
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from bridge.cli.session import Session
 from bridge.cli.texts import short
-from bridge.errors import BridgeError, NoSolutionError
+from bridge.errors import BridgeError, NoSolutionError, UsageError
 from bridge.model import IndexFile, PrefixState
 from bridge.requirements import algebra
 from bridge.resolve.offers import Offer, Offers, offers
+from bridge.secrets import masked
 from converters.record import Record
 
 __all__ = ["FoundNames", "rows", "search", "search_names"]
@@ -39,6 +40,10 @@ def search(text: str, session: Session, path: Path | None) -> Offers:
     Raises `NoSolutionError` (`unknown-package`) if there are none, `UsageError`, and `NetworkError`.
     """
     requirement = algebra.parse(text)
+    if requirement.url is not None:
+        raise UsageError(
+            "usage", f"{masked(text)} names one file, so there is nothing to search for", hint="give a name"
+        )
     state = _state(path)
     channels = session.channels(state)
     names = session.names(channels.urls, state)
