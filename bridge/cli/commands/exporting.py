@@ -11,6 +11,7 @@ from bridge import fs, prefix
 from bridge.channels.sources import located
 from bridge.cli.commands.locking import locked_channels
 from bridge.cli.session import Session
+from bridge.config.activation import stated_variables
 from bridge.errors import UsageError
 from bridge.lock.bill import bill
 from bridge.lock.content import Content, Format
@@ -19,7 +20,6 @@ from bridge.lock.formats import format_of, write
 from bridge.lock.installed import asked_for, environment_of
 from bridge.lock.outcome import Outcome
 from bridge.lock.previous import read_previous
-from bridge.prefix.activation import stated_variables
 from bridge.transaction.journal import now
 from bridge.transaction.sharing import share
 
