@@ -9,8 +9,12 @@ A finding is
 * of a slim half: the environment has a part of a split package that no MatchSpec of the request names, and the whole
   would have met the requirement. There must be none;
 * named: the same, but the request names the slim half;
-* of conda: conda's record does not depend on what METADATA requires, or on another version (left out or renamed on
-  purpose); no record of the same version would bring it.
+* of conda: conda's records do not say what METADATA says, and no record of the same version would bring it:
+  - `vendored`: the record does not depend on the name; conda's packages bring it otherwise (CUDA libraries);
+  - `renamed`: the record depends on a conda name whose records are not known to carry the project (`uv`);
+  - `widened`: the newest build of that version allows the version that METADATA excludes (a patch, for it works);
+  - `corrected`: a later build of that version excludes it too, so an older build states too little;
+  - `unstated`: no build of that version states it.
 Solving only. Records whose version the frozen index lacks have no METADATA and can have no finding; they are counted.
 """
 
@@ -38,6 +42,22 @@ from converters.names import NameMap
 from converters.target import Target
 from converters.wheel import CoreMetadata
 from tests.support.pip_check import Finding, findings, stubs
+
+
+def reason(finding: Finding, port: Frozen) -> str:
+    """Why conda's record leaves a requirement of METADATA open."""
+    record, project = finding.stub.record, finding.project
+    needs = [text for text in record.requirements if canonicalize_name(name_of(text)) == project]
+    if finding.found is None:
+        return "renamed" if needs else "vendored"
+    builds = [one for one in port.records(record.name) if one.version == record.version]
+    newest = max(one.build_number for one in builds)
+    last = [text for one in builds if one.build_number == newest for text in one.requirements]
+    stated = [algebra.conda_requirement(text) for text in last if canonicalize_name(name_of(text)) == project]
+    if not all(each.accepts(str(finding.found)) for each in stated):
+        return "corrected"
+    clauses = [each for each in stated if each.conda is not None and "<" in each.conda.text]
+    return "widened" if clauses else "unstated"
 
 
 def blame(finding: Finding, catalog: Catalog, named: set[str]) -> str:
@@ -92,6 +112,7 @@ def main() -> None:
         counts["without METADATA"] += sum(not stub.has_metadata for stub in present.values())
         for finding in findings(present, found.target.marker_environment()):
             kind = blame(finding, catalog, {canonicalize_name(each.name) for each in conda})
+            kind = f"conda, {reason(finding, port)}" if kind == "conda" else kind
             counts[kind] += 1
             state = "is missing" if finding.found is None else f"is {finding.found}"
             record = finding.stub.record
@@ -102,7 +123,7 @@ def main() -> None:
         print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
         for kind, texts in examples.items():
             for text, count in texts.most_common(12):
-                print(f"{kind:6} {count:4} x {text}")
+                print(f"{kind:17} {count:4} x {text}")
     sys.stdout.flush()
     os._exit(0)  # an interpreter that used rattler may abort while it finalises
 

@@ -1,7 +1,7 @@
 """Credentials for channels in files of other clients: of rattler and pixi, of mamba, and anaconda-client's tokens.
 
 Source: rattler's `rattler_networking/src/authentication_storage`, mamba's documentation of `authentication.json`, and
-`conda/gateways/anaconda_client.py`. What they keep in the system's keyring is not read.
+`conda/gateways/anaconda_client.py`. What rattler and pixi keep in the system's keyring is the text of one entry.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from urllib.parse import unquote_plus, urlsplit
 from bridge.config.files import read_named
 from bridge.config.pip import home_directory
 
-__all__ = ["Credential", "StoredCredentials"]
+__all__ = ["KEYRING_SERVICE", "Credential", "StoredCredentials", "of_keyring"]
+
+KEYRING_SERVICE = "rattler"
+"""The service of rattler's entries in the system's keyring; the user is a host or `*.DOMAIN`."""
 
 _MAX_SIZE = 1 << 20  # bytes
 
@@ -102,6 +105,15 @@ def _of_file(path: Path, read: Callable[[Mapping[str, object]], Credential | Non
         credential = read(entry) if isinstance(entry, dict) else None
         if credential is not None:
             yield host.partition("://")[2].rstrip("/") or host.rstrip("/"), credential
+
+
+def of_keyring(text: str) -> Credential | None:
+    """Return the credential in the text of rattler's entry in a keyring; `None` if it is of another form."""
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return _of_rattler(entry) if isinstance(entry, dict) else None
 
 
 def _of_rattler(entry: Mapping[str, object]) -> Credential | None:

@@ -28,6 +28,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from bridge import __version__
 from bridge.cache.blobs import BlobStore
 from bridge.config import Settings
+from bridge.config.credentials import KEYRING_SERVICE, of_keyring
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.keyring import Keyring
 from bridge.fetch.pages import PageCache
@@ -130,6 +131,10 @@ class HttpSession:
                 answer.raw.close()
                 place = replace(place, user=user)
                 answer = self._ask(self._request(first, place, headers), place, is_page)
+            if answer.status in {401, 403} and (known := self._by_rattler(place)) is not None:
+                answer.raw.close()
+                place = known
+                answer = self._ask(self._request(first, place, headers), place, is_page)
             location = answer.headers.get("location")
             if location is None or answer.status not in REDIRECTS:
                 return answer
@@ -153,6 +158,23 @@ class HttpSession:
             if service and (user := self._keyring.find(service, name)) is not None:
                 SECRETS.add_user(typed or place.public, user)
                 return user
+        return None
+
+    def _by_rattler(self, place: Address) -> Address | None:
+        """The place with what rattler and pixi keep in the keyring for its host; kept for all of the host."""
+        parts = urlsplit(place.public)
+        if place.user is not None or place.bearer is not None or place.full != place.public or not parts.hostname:
+            return None
+        labels = parts.hostname.split(".")
+        names = (parts.netloc, parts.hostname, *(".".join(("*", *labels[at:])) for at in range(1, len(labels))))
+        for name in dict.fromkeys(names):
+            found = self._keyring.find(KEYRING_SERVICE, name)
+            if found is not None and (known := of_keyring(found[1])) is not None:
+                if known.user is not None:
+                    SECRETS.add_user(SECRETS.place(place.public) or place.public, known.user)
+                    return replace(place, user=known.user)
+                SECRETS.add_stored(f"{parts.scheme}://{parts.netloc}", bearer=known.bearer, token=known.token)
+                return SECRETS.address(place.public)
         return None
 
     def _auth(self, first: Address, place: Address) -> tuple[str, str] | Callable[..., requests.PreparedRequest]:

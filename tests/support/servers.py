@@ -57,7 +57,7 @@ def tls_files(folder: Path) -> tuple[Path, Path]:
 class Route:
     """How one path is answered. Lists are used up request by request; what is after their end is plain success.
 
-    `credentials` and `query` are demanded.
+    `credentials`, `bearer` and `query` are demanded.
 
     `statuses`: what to answer instead (`None`: the content). `cuts`: after how many bytes of the body to hang up.
     `length`: a Content-Length of 200 answers that lies. `chunked` sends the body in chunks (cut off: without the last).
@@ -72,6 +72,7 @@ class Route:
     retry_after: str | None = None
     location: str | None = None
     credentials: tuple[str, str] | None = None
+    bearer: str | None = None
     query: str | None = None
     ranges: bool = True
     etag: str | None = None
@@ -114,6 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             if route is None:
                 self._send(path, Route(), 404, {}, b"no such thing")
+            elif route.bearer and self.headers.get("Authorization") != f"Bearer {route.bearer}":
+                self._send(path, route, 401, {}, b"who are you?")
             elif route.credentials and self.headers.get("Authorization") != _basic(route.credentials):
                 self._send(path, route, 401, {"WWW-Authenticate": 'Basic realm="tests"'}, b"who are you?")
             elif route.query is not None and self.path.partition("?")[2] != route.query:

@@ -61,6 +61,29 @@ def test_what_rattler_stores_opens_a_private_channel(bridge: Bridge, server: Ser
         assert "secret-1" not in text
 
 
+@pytest.mark.parametrize("kind", ["BasicHTTP", "BearerToken"])
+def test_what_pixi_keeps_in_the_keyring_opens_a_private_channel(
+    bridge: Bridge, server: Server, channel: Path, kind: str
+) -> None:
+    """Pixi's entry has the service `rattler` and the host as its user; its password is the JSON of a credential."""
+    basic = kind == "BasicHTTP"
+    expected = ("me", "secret-1") if basic else None
+    publish(server, channel, "/private", **({"credentials": expected} if basic else {"bearer": "bear-1"}))
+    entry = {kind: {"username": "me", "password": "secret-1"} if basic else "bear-1"}
+    host = server.url.partition("://")[2]
+    program = bridge.folder / "bin" / "keyring"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n[ \"$*\" = 'get rattler {host}' ] && echo '{json.dumps(entry)}'\n")
+    program.chmod(0o755)
+    words = ("resolve", "-c", f"{server.url}/private", "tool", "-v", "--json")
+    path = {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+    assert bridge(*words, environ={**path, "BRIDGE_KEYRING_PROVIDER": "disabled"}).status == 10
+    ran = bridge(*words, environ={**path, "BRIDGE_KEYRING_PROVIDER": "subprocess"})
+    assert ran.status == 0, ran.err
+    assert "secret-1" not in ran.err + ran.out
+    assert "bear-1" not in ran.err + ran.out
+
+
 def test_a_bearer_token_is_sent_to_its_channel_alone(bridge: Bridge, server: Server, channel: Path) -> None:
     asked: dict[str, str | None] = {}
     publish(server, channel, "/private")
