@@ -65,6 +65,27 @@ def altered(channel: Path, change: Callable[[dict[str, Any]], None]) -> None:
         path.unlink()
 
 
+@pytest.mark.parametrize("link", ["url", "artifact_url", "download_url", "fn"])
+def test_the_section_of_conda_pypi_before_the_cep(bridge: Bridge, tmp_path: Path, link: str) -> None:
+    """`packages.whl`: the key is no file name, and `fn` may differ from the wheel's name in the URL."""
+    channel = listed(bridge, tmp_path / "made")
+    for path in channel.glob("*/repodata.json"):
+        document = json.loads(path.read_text())
+        section = {}
+        for record in document.pop("v3", {}).get("whl", {}).values():
+            file = str(record.pop("url", None) or record["fn"])
+            name = f"{record['name']}-{record['version']}-py3_none_any_0"
+            section[name] = record | {"fn": f"{record['name']}-{record['version']}.0-py3-none-any.whl"} | {link: file}
+        document["packages.whl"] = section
+        path.write_text(json.dumps(document))
+    for path in (*channel.glob("*/repodata.json.zst"), *channel.glob("*/repodata_shards.msgpack.zst")):
+        path.unlink()
+    succeeded(bridge("create", "-p", "env", "-c", channel, "-c", "./base", "python", "farm", "--json"))
+    found = picks(succeeded(bridge("list", "-p", "env", "--json")))
+    assert found["farm"] == ("wheel", "1.0", channel.name)
+    assert found["cow"] == ("wheel", "2.0", channel.name)
+
+
 def test_what_bridge_lists_bridge_installs(bridge: Bridge, tmp_path: Path) -> None:
     channel = listed(bridge, tmp_path / "made")
     made = bridge("create", "-p", "env", "-c", channel, "-c", "./base", "python", "farm", "--json")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from bridge.channels._rattler import WholeRepodata
 from bridge.channels.repodata import remote
 from bridge.channels.repodata.base_urls import check_bases, is_plain
+from bridge.channels.repodata.listed_wheels import listed_wheels
 from bridge.channels.wheels import ChannelWheel, channel_wheel, is_wheel
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.responses import offline_error
@@ -192,9 +193,10 @@ class _WholeSubdir:
     def __init__(self, place: _Subdir, path: Path, trusted_hosts: tuple[str, ...] = ()) -> None:
         self._place, self._trusted = place, trusted_hosts
         self._file = WholeRepodata(path, place.channel, place.subdir)
+        self._wheels = listed_wheels(path, place.url)
 
     def load(self, name: str) -> Sequence[Json]:
-        records = self._file.records(name)
+        records = [*self._file.records(name), *map(dict, self._wheels.get(name, ()))]
         if local_path(self._place.channel) is None:
             for data in records:
                 url = str(data.get("url"))
@@ -203,7 +205,7 @@ class _WholeSubdir:
         return records
 
     def names(self) -> Iterable[str]:
-        return self._file.names()
+        return {*self._file.names(), *self._wheels}
 
     def close(self) -> None:
         self._file.close()

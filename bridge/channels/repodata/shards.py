@@ -85,8 +85,8 @@ def read_shard(content: bytes, name: str, digest: bytes, url: str) -> Iterator[t
             continue
         # Hashes are bytes in a shard (CEP 16), text in JSON.
         yield filename, _in_hex(record)
-    for stem, record in _section(sections, "whl", url).items():
-        yield f"{stem}.whl", _in_hex(record)
+    for stem, record in {**_section(document, "packages.whl", url), **_section(sections, "whl", url)}.items():
+        yield f"{stem.removesuffix('.whl')}.whl", _in_hex(record)
 
 
 def _in_hex(record: Json) -> dict[str, object]:
