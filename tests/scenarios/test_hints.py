@@ -209,3 +209,8 @@ def of_wheel(filename: str, *records: object, requires_python: str | None = None
 )  # fmt: skip
 def test_a_hint_with_a_value(asked: Asked, way: str) -> None:
     assert way in check(asked)
+
+
+@pytest.mark.parametrize("needs", ["__archspec * x86_64_v9", "__cuda <0"])
+def test_no_value_is_named_where_none_would_do(needs: str) -> None:
+    assert check(Asked(world=World(records=(record("x", "1.0", needs),)), conda=("x",))) == ["leave out x"]

@@ -37,10 +37,14 @@ def _of_spec(target: Target, spec: str) -> str | None:
     name = virtual_name(spec)
     if target.virtual(name) is None and name in _OF_PLATFORM and not target.subdir.startswith(name[2:]):
         return f"--platform {_OF_PLATFORM[name]}"
-    found = _LOWEST.search(spec.partition(name)[2])
+    clause = spec.partition(name)[2].strip()
+    requirement = conda_requirement(f"{name} {clause}" if clause else name)
+    if requirement.conda is None or requirement.conda.names_a_build:
+        return None  # `__archspec * x86_64_v3`
+    found = _LOWEST.search(clause)
     version = found[1] if found else "1"
-    if not conda_requirement(f"{name} {spec.partition(name)[2]}").accepts(version):
-        return None  # a build decides (`__archspec * x86_64_v3`), or an upper bound
+    if not requirement.accepts(version):
+        return None
     return f"--virtual-package {name}={version}"
 
 
