@@ -50,18 +50,24 @@ def with_way_out(
     They are named only if another solve shows that they work: giving up what one explanation names may not suffice.
     """
     given_up, failure, left = _GivenUp(), error, state
+    again: list[algebra.Requirement] = []
     for _ in range(_ATTEMPTS):
         if failure.id != "no-solution":
             return error  # the search was stopped: another one would take as long
         standing = earlier_requests(left, wanted.requirements, target)
         restated = [each.name for each in standing if each.text in _texts(failure, "requests")]
         foreign = [each.project for each in others if label(each.distribution) in _texts(failure, "foreign")]
-        removed = [*_texts(failure, "superseded"), *foreign]
+        stubborn = [name for name in given_up.restated if name in _texts(failure, "requests")]  # in every version
+        removed = [*_texts(failure, "superseded"), *foreign, *stubborn]
         if not restated and not removed:
             return error
         given_up.restated |= dict.fromkeys(restated)
         given_up.removed |= dict.fromkeys(removed)
-        wanted = replace(wanted, requirements=(*wanted.requirements, *map(algebra.parse, restated)))
+        for name in stubborn:
+            del given_up.restated[name]
+        kept = [each for each in wanted.requirements if each not in again or each.name not in stubborn]
+        again += map(algebra.parse, restated)
+        wanted = replace(wanted, requirements=(*kept, *map(algebra.parse, restated)))
         others = tuple(each for each in others if each.project not in foreign)
         if removed:
             going = removable(state, target, list(given_up.removed))
