@@ -22,5 +22,6 @@ from tests.support.work import count_calls
     partial(markers._evaluate, "python_version >= '3.98'", ("linux-64", "3.12.7"), "test-of-memory"),
 ], ids=lambda task: task.func.__name__)  # fmt: skip
 def test_the_second_time_costs_nothing(task: Callable[[], object]) -> None:
-    first, second = count_calls(task), count_calls(task)
-    assert second < first
+    task()
+    at_most = 2 if task.func is ranks._tag_kind else 1  # type: ignore[attr-defined] # it hashes a tag
+    assert count_calls(task) <= at_most
