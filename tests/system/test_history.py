@@ -153,6 +153,13 @@ def test_a_revision_that_is_not_there_is_refused(bridge: Bridge, env: Path, word
     assert bridge("rollback", "-p", env, *words).status == 2
 
 
+def test_the_first_revision_has_none_before_it(bridge: Bridge, tmp_path: Path) -> None:
+    assert bridge("create", "-p", tmp_path / "env", "lib").status == 0
+    ran = bridge("rollback", "-p", tmp_path / "env", "--json")
+    assert (ran.status, ran.document["error"]["id"]) == (2, "no-revision")
+    assert "no change to undo" in ran.document["error"]["message"]
+
+
 @pytest.mark.parametrize("data", [b"", b"no gzip", b"\x1f\x8b\x08"], ids=["empty", "text", "truncated"])
 def test_a_damaged_snapshot_is_refused(bridge: Bridge, env: Path, data: bytes) -> None:
     (env / snapshot_path(1)).write_bytes(data)

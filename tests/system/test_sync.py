@@ -315,6 +315,23 @@ def test_a_lock_that_does_not_fit_is_refused(
     assert tree(env) == before
 
 
+def test_a_pin_is_honoured(bridge: Bridge, env: Path, packages: Path, tmp_path: Path) -> None:
+    lock = rattler_lock(tmp_path / "pixi.lock", packages, WHOLE)
+    (env / "conda-meta/pinned").write_text("lib 1.*\n")
+    ran = bridge("sync", "-p", env, lock, "--json")
+    assert (ran.status, ran.document["error"]["id"]) == (6, "pinned")
+    (env / "conda-meta/pinned").write_text("lib 2.*\ndemo >=2\n")
+    assert bridge("sync", "-p", env, lock).status == 0
+
+
+def test_a_new_environment_has_a_name(bridge: Bridge, packages: Path, tmp_path: Path) -> None:
+    lock = explicit_list(tmp_path / "explicit.txt", packages, (PYTHON,))
+    own = {"CONDA_ENVS_DIRS": str(tmp_path / "envs"), "HOME": str(tmp_path)}
+    ran = bridge("sync", "-n", "named", lock, environ=own)
+    assert ran.status == 0, ran.err
+    assert (tmp_path / "envs/named/conda-meta/history").is_file()
+
+
 def test_without_a_lock_bridge_lock_is_meant(bridge: Bridge, env: Path) -> None:
     ran = bridge("sync", "-p", env, "--json")
     assert (ran.status, ran.document["error"]["id"]) == (2, "no-lock")

@@ -14,7 +14,8 @@ from bridge.errors import UsageError
 from bridge.faults import faults
 from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
-from bridge.install.exact.planning import OF_WHEEL, check_fit, plan_exact, python_of
+from bridge.install.exact.planning import OF_WHEEL, check_fit, check_pins, plan_exact, python_of
+from bridge.install.frozen_and_pinned import pins
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolved
 from bridge.prefix.claims import leaving
@@ -116,6 +117,9 @@ def _before_last(known: History, state: PrefixState) -> int:
     last = len(known.revisions) - 1
     if there != recorded and last in known.restorable:
         return last
+    if last < 1:
+        hint = f"see: bridge history -p {known.prefix}"
+        raise UsageError("no-revision", f"the history of {known.prefix} has no change to undo", hint=hint)
     return last - 1
 
 
@@ -164,6 +168,7 @@ def _restore(path: Path, wanted: _Wanted, session: Session, *, is_dry_run: bool)
         target = with_python(session.target, packages, state)
         check_fit(packages, target, source)
         plan = plan_exact(state, packages, target, path)
+        check_pins(plan, pins(path), source)
         return checked(state, plan, sources, is_dry_run=is_dry_run)
 
     check_changeable(path, session)

@@ -14,8 +14,9 @@ from bridge.cli.session import Session
 from bridge.errors import UsageError
 from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
-from bridge.install.exact.planning import check_fit, plan_exact, python_of
+from bridge.install.exact.planning import check_fit, check_pins, plan_exact, python_of
 from bridge.install.exact.records import resolved_of_lock
+from bridge.install.frozen_and_pinned import pins
 from bridge.install.registration import register
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolved
@@ -134,6 +135,7 @@ def sync(path: Path, chosen: Chosen, session: Session, *, keeps: bool = False, i
             keeps_conda=not any(isinstance(each, LockedConda) for each in wanted.packages),
             has_requests=any(each.requested for each in wanted.packages),
         )
+        check_pins(plan, pins(path), wanted.source)
         return checked(state, plan, sources, is_dry_run=is_dry_run)
 
     is_new = _is_new(path)
@@ -184,6 +186,9 @@ def clone(path: Path, source: Path, session: Session, *, is_dry_run: bool = Fals
             f"{source} has packages whose records do not state where they came from: {', '.join(unknown[:10])}",
             hint=f"let bridge look for them: bridge adopt -p {source}; or remove them",
         )
+    if not packages:
+        hint = f"write what it has to a lock instead: bridge export -p {source}"
+        raise UsageError("not-cloneable", f"{source} has no records of packages: conda-meta is empty", hint=hint)
     sources = sources_of(session, path, packages, state)
     python = python_of(each.record for each in packages) or state.python
     target = session.target if python is None else session.target.with_python(python)

@@ -71,7 +71,7 @@ def sync(
     run = begin(options)
     chosen = syncing.Chosen(path=lock, environment=file_environment, extras=file_extras, groups=file_groups)
     with run.session() as session:
-        applied = syncing.sync(run.prefix, chosen, session, keeps=keep, is_dry_run=dry_run)
+        applied = syncing.sync(run.settings.prefix or run.prefix, chosen, session, keeps=keep, is_dry_run=dry_run)
     show_applied(run, applied, dry_run)
 
 

@@ -7,16 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bridge.errors import UsageError
+from bridge.errors import NoSolutionError, UsageError
 from bridge.install import plan as plans
 from bridge.model import Installed, Plan, PrefixState, Remove, Resolution, Resolved
-from bridge.requirements.algebra import python_specifier, specifier_accepts
+from bridge.prefix.claims import incoming
+from bridge.requirements.algebra import Requirement, python_specifier, specifier_accepts
 from bridge.requirements.foreign import displaced
 from bridge.requirements.matchspec import parse_conda
 from converters.record import Record
 from converters.target import Python, Target
 
-__all__ = ["OF_WHEEL", "check_fit", "plan_exact", "python_of"]
+__all__ = ["OF_WHEEL", "check_fit", "check_pins", "plan_exact", "python_of"]
 
 OF_WHEEL = frozenset({"requirements", "requires_python", "extras", "license"})
 """The fields of a wheel's record that its METADATA states."""
@@ -88,6 +89,34 @@ def _unmet(record: Record, target: Target) -> list[str]:
             needs = f"needs python {record.requires_python}"
             unmet.append(f"{record.name} {record.version} {needs}, and it has {target.python.version}")
     return unmet
+
+
+def check_pins(plan: Plan, pins: Iterable[Requirement], source: str) -> None:
+    """Raise `NoSolutionError` (`pinned`) if the plan brings a package that `conda-meta/pinned` does not allow."""
+    by_name: dict[str, list[Requirement]] = {}
+    for pin in pins:
+        by_name.setdefault(pin.name, []).append(pin)
+    broken = [
+        f"{record.name} {record.version} {record.build}, and it is pinned to `{pin.text}`"
+        for record in (each.record for each in incoming(plan))
+        for pin in by_name.get(record.name, ())
+        if not _meets(record, pin)
+    ]
+    if broken:
+        raise NoSolutionError(
+            "pinned",
+            f"{source} has {broken[0]}",
+            context=broken[1:_SHOWN],
+            hint="change conda-meta/pinned, or make the lock with the pin as a requirement",
+        )
+
+
+def _meets(record: Record, pin: Requirement) -> bool:
+    """Whether a package meets a pin; a wheel has no build, and only the version counts."""
+    if not pin.accepts(record.version):
+        return False
+    is_conda = record.ecosystem == "conda" and pin.conda is not None
+    return not is_conda or pin.conda.accepts_build(record.build, record.build_number, record.origin, record.subdir)  # type: ignore[union-attr]
 
 
 def plan_exact(
