@@ -78,7 +78,11 @@ def read_previous(path: Path, form: Format) -> Previous:
         return Previous(exists=path.exists())
     text = read_text(path, MAX_LOCK)
     if not _CONFLICT.search(text):
-        return _read(path, text)
+        try:
+            return _read(path, text)
+        except BridgeError as error:
+            error.hint = f"restore {path} from version control, or remove it to lock anew"
+            raise
     found = []
     for side in sides(text):
         with tempfile.TemporaryDirectory(prefix="bridge-lock-") as folder:

@@ -281,3 +281,75 @@ def test_a_lock_goes_to_standard_output(world: World) -> None:
     ran = world.lock("six", "--platform", "linux-64", "-o", "-")
     assert ran.out.startswith("version: 6\n")
     assert not (world.folder / "bridge.lock").exists()
+
+
+def test_a_lock_is_made_again_from_any_folder(world: World) -> None:
+    """Paths in files and options are relative to the lock, not to where the command ran."""
+    project = world.folder / "project"
+    project.mkdir()
+    (project / "req.txt").write_text("six\n")
+    words = ["-r", "project/req.txt", "-o", "project/bridge.lock", "-c", "./channel", "--platform", "linux-64"]
+    assert world.lock(*words).status == 0
+    first = world.text("project/bridge.lock")
+    inside = Bridge(cache=world.bridge.cache, index=None, folder=project, environ=world.bridge.environ)
+    assert inside("lock").status == 0
+    assert inside("lock", "--check").status == 0
+    assert world.text("project/bridge.lock") == first
+
+
+def test_wrong_uses_are_one_clear_error_each(world: World) -> None:
+    for words, told in (
+        (["six", "-o", "nowhere/bridge.lock"], "error[lock-folder]"),
+        (["six", "-o", "lock.foo"], "error[lock-format]"),
+        (["six", "--format", "explicit"], "error[lock-format]"),
+        (["six", "--platform", "amiga"], "error[option-value]"),
+        (["six", *ALL, "-o", "explicit.txt"], "error[lock-format]"),
+    ):
+        ran = world.lock(*words)
+        assert (ran.status, told in ran.err) == (2, True), ran.err
+    assert not list(world.folder.glob("*.lock"))
+    (world.folder / "bridge.lock").write_text("version: 6\nenvironments: [\npackages: []\n")
+    ran = world.lock("six", "--platform", "linux-64")
+    assert (ran.status, "remove it to lock anew" in ran.err) == (2, True), ran.err
+
+
+def test_an_unknown_name_to_upgrade_is_told(world: World) -> None:
+    world.lock("six", "--platform", "linux-64")
+    assert "nosuch is not locked" in world.lock("--upgrade", "nosuch").err
+
+
+def test_system_requirements_of_a_file_are_assumed(world: World) -> None:
+    world.add("gpu", "1.0", "linux-64", depends=("__cuda >=12",))
+    (world.folder / "pixi.toml").write_text(
+        f'[workspace]\nchannels = ["{world.folder}/channel"]\nplatforms = ["linux-64"]\n'
+        '[dependencies]\ngpu = "*"\n[system-requirements]\ncuda = "12.4"\n'
+    )
+    assert world.lock("-r", "pixi.toml").status == 0
+    assert "- __cuda=12.4\n" in world.text()
+
+
+@pytest.mark.parametrize("name", ["conda-lock.yml", "pylock.toml"])
+def test_what_was_locked_in_another_format_stays_too(world: World, name: str) -> None:
+    world.wheel("rich", "13.0")
+    words = ["rich", "six", "python", *ALL, "-o", name]
+    world.lock(*words)
+    world.wheel("rich", "14.0")
+    ran = world.lock(*words, "--json")
+    assert ran.document["changes"] == []
+    assert {each["rich"] for each in locked(ran).values()} == {"13.0"}
+
+
+def test_a_pylock_of_three_platforms_has_markers(world: World) -> None:
+    from packaging.pylock import Pylock
+
+    from bridge.requirements.files.toml_text import load_toml
+
+    world.wheel("rich", "13.0", 'colorama ; sys_platform == "win32"')
+    world.wheel("colorama", "0.4")
+    ran = world.lock("rich", "python", *ALL, "-o", "pylock.toml")
+    assert "left out: 2 conda packages" in ran.err
+    lock = Pylock.from_dict(load_toml(world.folder / "pylock.toml", world.text("pylock.toml")))
+    markers = {package.name: str(package.marker or "") for package in lock.packages}
+    assert markers == {"colorama": 'sys_platform == "win32" and platform_machine == "AMD64"', "rich": ""}
+    assert lock.environments is not None
+    assert len(lock.environments) == 3

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,12 +15,13 @@ from bridge.cli.session import Session
 from bridge.config.activation import stated_variables
 from bridge.errors import UsageError
 from bridge.lock.bill import bill
-from bridge.lock.content import Content, Format
+from bridge.lock.content import Content, Format, platforms_of
 from bridge.lock.environment_yml import environment_document
 from bridge.lock.formats import format_of, write
 from bridge.lock.installed import asked_for, environment_of
 from bridge.lock.outcome import Outcome
-from bridge.lock.previous import read_previous
+from bridge.requirements.files.locks.reading import read_lock
+from bridge.requirements.locked import LockedConda, LockedEnvironment
 from bridge.transaction.journal import now
 from bridge.transaction.sharing import share
 
@@ -80,28 +82,36 @@ def export(path: Path, asked: Exporting, session: Session) -> Outcome:
 
 
 def export_lock(path: Path, asked: Exporting, session: Session) -> Outcome:
-    """Write a lock in another format. Raises `UsageError` (`lock-format`, `lock-environment`, `lock-platform`)."""
-    previous = read_previous(path, format_of(path) if path.suffix != ".lock" else "rattler")
-    if not previous.environments:
-        raise UsageError("lock-format", f"{path} is no lock", hint="name a lock, or an environment with -p DIR")
-    environments = previous.environments
-    if asked.environment is not None:
-        environments = tuple(each for each in environments if each.name == asked.environment)
-        if not environments:
-            known = ", ".join(each.name for each in previous.environments)
-            raise UsageError(
-                "lock-environment", f"{path} has no environment {asked.environment!r}", context=(f"known: {known}",)
-            )
-    if asked.platforms:
-        for platform in asked.platforms:
-            for each in environments:
-                each.on(platform, path)
-        kept = asked.platforms
-        environments = tuple(
-            replace(each, packages={name: listed for name, listed in each.packages.items() if name in kept})
-            for each in environments
+    """Write a lock in another format.
+
+    Raises `UsageError` (`lock-format`, `lock-environment`, `lock-platform`), and as reading a lock.
+    """
+    lock = read_lock(path)
+    environments = lock.environments if asked.environment is None else (lock.environment(asked.environment),)
+    platforms = asked.platforms or platforms_of(environments)
+    for platform in platforms:
+        if not any(platform in each.packages for each in environments):
+            environments[0].on(platform, path)
+    environments = tuple(
+        replace(each, packages={name: each.packages[name] for name in platforms if name in each.packages})
+        for each in environments
+    )
+    if chosen_later := sorted(_chosen_later(environments)):
+        raise UsageError(
+            "lock-format",
+            f"{path} leaves it to the installer which files of a project to take",
+            context=(f"{', '.join(chosen_later[:8])}",),
+            hint=f"`bridge lock -r {path} python -o bridge.lock` chooses for each platform",
         )
-    return _write(asked, Content(environments=environments, inputs=previous.inputs), (), session)
+    return _write(asked, Content(environments=environments), lock.warnings, session)
+
+
+def _chosen_later(environments: Iterable[LockedEnvironment]) -> Iterator[str]:
+    """Yield the projects that have several files for a platform, or a marker."""
+    for packages in (listed for environment in environments for listed in environment.packages.values()):
+        counted = Counter(each.name for each in packages if not isinstance(each, LockedConda))
+        yield from (name for name, count in counted.items() if count > 1)
+        yield from (each.name for each in packages if not isinstance(each, LockedConda) and each.marker)
 
 
 def _write(asked: Exporting, content: Content, lacking: Sequence[str], session: Session) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,7 @@ __all__ = ["Locking", "OpenSession", "lock", "locked_channels"]
 OpenSession: TypeAlias = Callable[[Mapping[str, object], str, Request], AbstractContextManager[Session]]
 """Opens a session: the options that decide what is chosen, the platform, the request."""
 
+_PATHS = frozenset({"channel", "find_links", "name_map"})  # options whose value may be a path
 _DEFAULT_NAMES: dict[Format, str] = {"rattler": "bridge.lock", "conda-lock": "conda-lock.yml", "pylock": "pylock.toml"}
 
 
@@ -75,13 +77,18 @@ def lock(asked: Locking, open_session: OpenSession) -> Outcome:
     Raises `NoSolutionError`; `UsageError` (`lock-inputs`, `lock-format`, `requirement-file`).
     """
     path, form = _place(asked)
+    if not path.absolute().parent.is_dir():
+        raise UsageError("lock-folder", f"{path} cannot be written: {path.parent} is not a directory")
     previous = read_previous(path, form) if asked.output != "-" else Previous()
     inputs = _inputs(asked, previous, path)
+    unknown = _unlocked(asked.upgrade, previous)
     with ExitStack() as stack:
         made = _Made()
+        folder = path.absolute().parent
+        options = {name: _typed(name, value, folder) for name, value in inputs.options.items()}
         for place, words in _places(inputs, asked, path):
             request = _request(words, place)
-            session = stack.enter_context(open_session(inputs.options, place.platform, request))
+            session = stack.enter_context(open_session(options, place.platform, request))
             request = request.named(session)
             is_of_machine = "host" in session.channel_urls() and place.platform == current_subdir()
             session.set_target(
@@ -100,6 +107,9 @@ def lock(asked: Locking, open_session: OpenSession) -> Outcome:
             return _solve(made, place, Standing(agreed=agreed, pins=tuple(pins)), previous, asked)
 
         found = solve_all(tuple(made.sessions), solve)
+        next(iter(made.sessions.values())).tell_once(
+            [f"{name} is not locked, so --upgrade has no effect on it" for name in unknown]
+        )
         content = Content(environments=_environments(found, made), inputs=inputs)
         written = write(content, path, form)
         _write(path, written, asked)
@@ -112,6 +122,13 @@ def lock(asked: Locking, open_session: OpenSession) -> Outcome:
             is_written=not asked.is_dry_run and asked.output != "-",
             text=written.text,
         )
+
+
+def _unlocked(names: Iterable[str], previous: Previous) -> list[str]:
+    """Return the names that nothing locks."""
+    listed = (listed for environment in previous.environments for listed in environment.packages.values())
+    known = {each.name for packages in listed for each in packages}
+    return [name for name in names if name not in known]
 
 
 def _place(asked: Locking) -> tuple[Path, Format]:
@@ -136,7 +153,7 @@ def _inputs(asked: Locking, previous: Previous, path: Path) -> Inputs:
         groups=tuple(words.groups),
         environments=(words.environment,) if words.environment else (),
         platforms=asked.platforms,
-        options={name: _public(value) for name, value in asked.options.items()},
+        options={name: _recorded(name, value, path) for name, value in asked.options.items()},
     )
     if not typed.is_empty:
         return typed if typed.platforms else replace(typed, platforms=previous.inputs.platforms)
@@ -149,11 +166,22 @@ def _inputs(asked: Locking, previous: Previous, path: Path) -> Inputs:
     return replace(before, platforms=typed.platforms or before.platforms, options={**before.options, **asked.options})
 
 
-def _public(value: object) -> object:
-    """Return the value of an option without secrets."""
+def _recorded(name: str, value: object, path: Path) -> object:
+    """Return the value of an option without secrets; that of a path relative to the lock."""
     if isinstance(value, (tuple, list)):
-        return tuple(SECRETS.learn_all(str(each)) for each in value)
-    return SECRETS.learn_all(value) if isinstance(value, str) else value
+        return tuple(_recorded(name, each, path) for each in value)
+    if not isinstance(value, str):
+        return value
+    is_path = name in _PATHS and "://" not in value and Path(value).exists()
+    return f"./{_beside(Path(value), path)}" if is_path else SECRETS.learn_all(value)
+
+
+def _typed(name: str, value: object, folder: Path) -> object:
+    """Return the value of a recorded option as it is typed in the working directory."""
+    if isinstance(value, (tuple, list)):
+        return tuple(_typed(name, each, folder) for each in value)
+    is_path = name in _PATHS and isinstance(value, str) and value.startswith((".", "/"))
+    return str(_shown(folder / value)) if is_path and isinstance(value, str) else value
 
 
 def _beside(file: Path, path: Path) -> str:
@@ -207,7 +235,7 @@ def _request(words: Words, place: Place) -> Request:
 
 def _shown(path: Path) -> Path:
     """Return a path relative to the working directory where it lies below it."""
-    here = Path.cwd()
+    here, path = Path.cwd(), Path(os.path.normpath(path))
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
