@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.builders import make_conda, make_python, make_repodata, make_wheel
+from tests.support.builders import make_conda, make_python, make_repodata, make_wheel, tree_digest
 from tests.support.command_line import Bridge, Ran
 from tests.support.projects import commit, make_project, make_repository
 
@@ -162,3 +163,32 @@ def test_a_bill_of_materials_comes_from_a_lock_alone(bridge: Bridge, folder: Pat
     json.loads(text)
     assert "pkg:pypi/app@2.0" in text
     assert "pkg:conda/zlib@1.3" in text
+
+
+@pytest.mark.parametrize("form", ["environment", "rattler", "conda-lock", "explicit"])
+def test_an_environment_made_from_an_export_is_the_same(bridge: Bridge, folder: Path, form: str) -> None:
+    exported(bridge, FORMATS[form])
+    ran = bridge("create", "-p", f"again-{form}", "-r", FORMATS[form])
+    assert ran.status == 0, ran.err
+    assert _tree(folder / f"again-{form}") == _tree(folder / "env")
+
+
+def _tree(prefix: Path) -> dict[str, tuple[str, str]]:
+    """The files of an environment, and the names of its records; what was requested, `bridge create` records anew."""
+    found = tree_digest(prefix)
+    asked = ("/RECORD", "/REQUESTED", "/direct_url.json")
+    kept = {path: each for path, each in found.items() if not path.startswith("conda-meta/")}
+    kept = {path: each for path, each in kept.items() if not path.endswith(asked)}
+    return kept | {path: ("record", "") for path in found if path.startswith("conda-meta/") and path.endswith(".json")}
+
+
+def test_uv_installs_the_pylock(bridge: Bridge, folder: Path) -> None:
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not there")
+    exported(bridge, "pylock.toml")
+    words = ["pip", "sync", "--offline", "--no-config", "--python", sys.executable, "--target", "uv-target"]
+    subprocess.run([uv, *words, "pylock.toml"], cwd=folder, check=True, capture_output=True)
+    assert {path.name for path in (folder / "uv-target").glob("*.dist-info")} == {
+        "app-2.0.dist-info", "toy-1.0.dist-info",
+    }  # fmt: skip
