@@ -11,7 +11,7 @@ from bridge.model import Resolution
 from bridge.requirements.algebra import Requirement, conda_requirement, conda_version, pep440_version
 from converters.record import Record
 
-__all__ = ["Place", "Solve", "agreed_versions", "disagreements", "solve_all"]
+__all__ = ["Place", "Solve", "agreed_versions", "disagreements", "names_of", "solve_all"]
 
 _MOST = 24  # names that are tried, each with some solves
 
@@ -29,31 +29,36 @@ class Place:
 
 Solve: TypeAlias = Callable[[Place, Mapping[str, str], Sequence[Requirement]], Resolution]
 Found: TypeAlias = Mapping[Place, Resolution]
+Locked: TypeAlias = Mapping[Place, Mapping[str, str]]
 
 
-def solve_all(places: Sequence[Place], solve: Solve) -> dict[Place, Resolution]:
+def solve_all(places: Sequence[Place], solve: Solve, locked: Locked | None = None) -> dict[Place, Resolution]:
     """Solve for each place in turn; what was asked for comes first, then the versions of the places before.
+
+    What is locked already stays, at several versions too: only what changes is made to agree.
 
     Where a platform cannot have the version of one before it, each version is tried for all platforms of the
     environment, the newest first. It is taken if then more names agree. Other environments may have other versions.
 
     :param solve: one solve that prefers the versions it is given (`bridge.resolve.Standing.agreed`), and holds to the
         given pins.
+    :param locked: the versions to keep, in the form of `Standing.agreed`.
 
     Raises `NoSolutionError` for the first place without a solution, which tells about the others too.
     """
+    locked = locked or {}
     found: dict[Place, Resolution] = {}
     failures: dict[Place, NoSolutionError] = {}
     for place in places:
         try:
-            found[place] = solve(place, agreed_versions(found.values()), ())
+            found[place] = solve(place, _agreed(place, found, locked), ())
         except NoSolutionError as error:
             failures[place] = error
     if failures:
         raise _failure(found, failures)
     for environment in dict.fromkeys(place.environment for place in places):
         own = {place: each for place, each in found.items() if place.environment == environment}
-        found.update(_aligned(own, solve))
+        found.update(_aligned(own, solve, locked))
     return found
 
 
@@ -73,17 +78,29 @@ def _failure(found: Found, failures: Mapping[Place, NoSolutionError]) -> NoSolut
     )
 
 
+def _agreed(place: Place, found: Found, locked: Locked) -> dict[str, str]:
+    """Return the versions of the places before, but for names that are as they were locked both here and there."""
+    mine = locked.get(place, {})
+    versions: dict[str, str] = {}
+    for other, solution in found.items():
+        theirs = locked.get(other, {})
+        for name, version in agreed_versions([solution]).items():
+            if name not in mine or theirs.get(name) != version:
+                versions.setdefault(name, version)
+    return versions
+
+
 def agreed_versions(solutions: Iterable[Resolution]) -> dict[str, str]:
     """Return the version of each name, of the first solution that has it, in the form of `Standing.agreed`."""
     versions: dict[str, str] = {}
     for solution in solutions:
         for package in solution.packages:
-            for name, version in _named(package.record).items():
+            for name, version in names_of(package.record).items():
                 versions.setdefault(name, version)
     return versions
 
 
-def _named(record: Record) -> dict[str, str]:
+def names_of(record: Record) -> dict[str, str]:
     """Return the names under which the version of a record is agreed on."""
     names = {record.name: record.version}
     if record.ecosystem == "wheel" and record.pypi_names:
@@ -111,16 +128,26 @@ def _equal(version: str) -> object:
     return pep440_version(version) or version
 
 
-def _aligned(found: Found, solve: Solve) -> Found:
+def _aligned(found: Found, solve: Solve, locked: Locked) -> Found:
     """Return solutions in which fewer names disagree, where asking for one of the versions everywhere leads to some."""
     pins: dict[str, str] = {}
-    for name in sorted(disagreements(found))[:_MOST]:
+    for name in [each for each in sorted(disagreements(found)) if not _is_settled(each, found, locked)][:_MOST]:
         for version in reversed(disagreements(found).get(name, ())):
             made = _attempt(found, {**pins, name: version}, solve)
             if made is not None and len(disagreements(made)) < len(disagreements(found)):
                 found, pins = made, {**pins, name: version}
                 break
     return found
+
+
+def _is_settled(name: str, found: Found, locked: Locked) -> bool:
+    """Return whether every place has the version of a name that it is locked at."""
+    return all(
+        any(locked.get(place, {}).get(key) == version for key, version in names_of(package.record).items())
+        for place, solution in found.items()
+        for package in solution.packages
+        if package.record.name == name
+    )
 
 
 def _attempt(found: Found, pins: Mapping[str, str], solve: Solve) -> Found | None:

@@ -13,7 +13,7 @@ import yaml
 from bridge import fs
 from bridge.errors import BridgeError, UsageError
 from bridge.lock.content import Format, Inputs
-from bridge.lock.platforms import Place
+from bridge.lock.platforms import Place, names_of
 from bridge.lock.rattler_v6 import TABLE
 from bridge.lock.records import record_of
 from bridge.requirements.algebra import conda_version
@@ -62,6 +62,14 @@ class Previous:
             else:
                 kept[f"pypi:{each.name}"] = each.filename or each.url.rpartition("/")[2]
         return kept
+
+    def versions(self, place: Place, *, without: Collection[str] = ()) -> dict[str, str]:
+        """Return the versions to keep, as `bridge.lock.platforms.solve_all` takes them."""
+        found: dict[str, str] = {}
+        for each in self.packages(place):
+            if each.name not in without:
+                found |= names_of(record_of(each))
+        return found
 
     def records(self, place: Place) -> tuple[Record, ...]:
         """Return the packages of a place as records: the METADATA of a wheel is that in the lock."""

@@ -141,6 +141,19 @@ def test_what_was_locked_stays_until_it_is_upgraded(world: World) -> None:
     assert {each["name"]: each["after"] for each in every.document["changes"]} == {"numpy": "3.0 0", "six": "1.17 0"}
 
 
+def test_versions_that_differ_stay_until_they_are_upgraded(world: World) -> None:
+    world.add("split", "2.0", "linux-64")
+    world.add("split", "1.0", "osx-arm64")
+    words = ["split", "--platform", "linux-64", "--platform", "osx-arm64"]
+    world.lock(*words)
+    first = world.text()
+    world.add("split", "2.0", "osx-arm64")
+    assert world.lock().status == 0
+    assert world.text() == first
+    found = locked(world.lock("--upgrade", "split", "--json"))
+    assert {each["split"] for each in found.values()} == {"2.0"}
+
+
 def test_a_new_request_changes_nothing_else(world: World) -> None:
     world.lock("numpy <2", *ALL)
     for platform in PLATFORMS:

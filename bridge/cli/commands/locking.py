@@ -81,7 +81,6 @@ def lock(asked: Locking, open_session: OpenSession) -> Outcome:
         raise UsageError("lock-folder", f"{path} cannot be written: {path.parent} is not a directory")
     previous = read_previous(path, form) if asked.output != "-" else Previous()
     inputs = _inputs(asked, previous, path)
-    unknown = _unlocked(asked.upgrade, previous)
     with ExitStack() as stack:
         made = _Made()
         folder = path.absolute().parent
@@ -102,26 +101,32 @@ def lock(asked: Locking, open_session: OpenSession) -> Outcome:
             made.requests[place], made.sessions[place] = request, session
         if asked.is_check:
             return _checked(made, previous, inputs, path, form)
+        return _locked(made, previous, inputs, asked, path, form)
 
-        def solve(place: Place, agreed: Mapping[str, str], pins: Sequence[Requirement]) -> Resolution:
-            return _solve(made, place, Standing(agreed=agreed, pins=tuple(pins)), previous, asked)
 
-        found = solve_all(tuple(made.sessions), solve)
-        next(iter(made.sessions.values())).tell_once(
-            [f"{name} is not locked, so --upgrade has no effect on it" for name in unknown]
-        )
-        content = Content(environments=_environments(found, made), inputs=inputs)
-        written = write(content, path, form)
-        _write(path, written, asked)
-        return Outcome(
-            path=path,
-            format=form,
-            content=content,
-            changes=changes(previous.environments, content.environments, is_of_wheels=form == "pylock"),
-            left_out=written.left_out,
-            is_written=not asked.is_dry_run and asked.output != "-",
-            text=written.text,
-        )
+def _locked(made: _Made, previous: Previous, inputs: Inputs, asked: Locking, path: Path, form: Format) -> Outcome:
+    """Solve for every place, and write the lock."""
+
+    def solve(place: Place, agreed: Mapping[str, str], pins: Sequence[Requirement]) -> Resolution:
+        return _solve(made, place, Standing(agreed=agreed, pins=tuple(pins)), previous, asked)
+
+    places = tuple(made.sessions)
+    kept = {place: previous.versions(place, without=asked.upgrade) for place in places if not asked.upgrades_all}
+    unknown = [f"{name} is not locked: nothing to upgrade" for name in _unlocked(asked.upgrade, previous)]
+    next(iter(made.sessions.values())).tell_once(unknown)
+    found = solve_all(places, solve, kept)
+    content = Content(environments=_environments(found, made), inputs=inputs)
+    written = write(content, path, form)
+    _write(path, written, asked)
+    return Outcome(
+        path=path,
+        format=form,
+        content=content,
+        changes=changes(previous.environments, content.environments, is_of_wheels=form == "pylock"),
+        left_out=written.left_out,
+        is_written=not asked.is_dry_run and asked.output != "-",
+        text=written.text,
+    )
 
 
 def _unlocked(names: Iterable[str], previous: Previous) -> list[str]:

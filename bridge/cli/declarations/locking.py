@@ -60,7 +60,7 @@ def lock_(
     asked = Locking(
         words=words,
         options=_given(context, options),
-        platforms=tuple(platforms),
+        platforms=tuple(platforms) or ((run.settings.platform,) if run.settings.platform else ()),
         output=output_file,
         format=cast("Format | None", form),
         upgrade=tuple(name for name in upgrade if name != _EVERY),
