@@ -35,8 +35,12 @@ class Assumptions:
         return made
 
     def restrict(self, variable: VariableId, project: Project) -> None:
-        """Exclude yanked files, and pre-releases while a final release may do, under assumptions."""
+        """Exclude yanked files, and pre-releases while a final release may do, under assumptions.
+
+        A yanked file that is installed or locked may stay (PEP 592: a lock pins it).
+        """
         early, yanked = project.prereleases, project.yanked
+        yanked &= ~self._space.kept.get(self._space.variables[variable].name, 0)
         for demand in self._space.onto[variable]:
             requirement = self._space.demands[demand].requirement
             if requirement is not None:

@@ -71,3 +71,11 @@ def test_the_version_of_a_record_elsewhere_brings_no_wheel_in() -> None:
     assert solved(both, ["numpy"], agreed={"numpy": "1.25", "pypi:numpy": "1.25"})["numpy"] == "conda 2.1"
     wheels = {"numpy": "1.25", "pypi:numpy": "1.25", "wheel:numpy": "1.25"}
     assert solved(both, ["numpy"], agreed=wheels)["numpy"] == "wheel 1.25"
+
+
+def test_a_kept_file_that_was_yanked_stays() -> None:
+    files = (wheel("rich-12-py3-none-any.whl"), wheel("rich-13-py3-none-any.whl", yanked="broken"))
+    world = World(records=PYTHONS, wheels=files)
+    assert solved(world, [], ["rich"], kept={"pypi:rich": "rich-13-py3-none-any.whl"})["rich"] == "wheel 13"
+    assert solved(world, [], ["rich"])["rich"] == "wheel 12"
+    assert solved(world, [], ["rich<13"], kept={"pypi:rich": "rich-13-py3-none-any.whl"})["rich"] == "wheel 12"
