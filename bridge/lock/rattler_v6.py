@@ -19,6 +19,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from bridge.fetch.urls import local_path
 from bridge.lock.content import Content, Inputs, Written
 from bridge.lock.yaml_text import yaml_text
+from bridge.requirements.files.locks.bridge_table import NEAR
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
 from bridge.sdists.location import source_of
 from converters.record import Record
@@ -46,7 +47,7 @@ def write_rattler(content: Content, path: Path) -> Written:
         "version": 6,
         "environments": environments,
         "packages": [packages[key] for key in sorted(packages, key=str)],
-        TABLE: _table(content),
+        TABLE: _table(content, folder),
     }
     return Written(text=yaml_text(document), left_out=tuple(left_out))
 
@@ -183,12 +184,12 @@ def _conda(record: Record) -> dict[str, object]:
     return table | {key: value for key, value in values.items() if value not in (None, [], {}, "")}
 
 
-def _table(content: Content) -> dict[str, object]:
+def _table(content: Content, folder: Path) -> dict[str, object]:
     """Return the table of bridge: only what is not empty."""
     inputs = _inputs(content.inputs)
     environments = {}
     for environment in _default_first(content.environments):
-        found = _of_environment(environment)
+        found = _of_environment(environment, folder)
         if found:
             environments[environment.name] = found
     table: dict[str, object] = {"version": _TABLE_VERSION}
@@ -202,7 +203,7 @@ def _inputs(inputs: Inputs) -> dict[str, object]:
     return {name: value for name, value in {**lists, "options": dict(sorted(options.items()))}.items() if value}
 
 
-def _of_environment(environment: LockedEnvironment) -> dict[str, object]:
+def _of_environment(environment: LockedEnvironment, folder: Path) -> dict[str, object]:
     """Return what is known of an environment's packages beyond the format, by their names."""
     requested: dict[str, dict[str, None]] = {}
     extras: dict[str, dict[str, None]] = {}
@@ -211,7 +212,7 @@ def _of_environment(environment: LockedEnvironment) -> dict[str, object]:
     versions: dict[str, str] = {}
     for each in (each for listed in environment.packages.values() for each in listed):
         for text in each.requested:
-            requested.setdefault(each.name, {})[text] = None
+            requested.setdefault(each.name, {})[text.replace(f"{folder.as_uri()}/", NEAR)] = None
         if isinstance(each, LockedConda):
             continue
         for extra in each.extras:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.builders import make_wheel
 from tests.support.command_line import Bridge, Ran
+from tests.support.projects import make_project
 
 PLATFORMS = ("linux-64", "osx-arm64", "win-64")
 ALL = [word for platform in PLATFORMS for word in ("--platform", platform)]
@@ -307,6 +308,24 @@ def test_a_lock_is_made_again_from_any_folder(world: World) -> None:
     inside = Bridge(cache=world.bridge.cache, index=None, folder=project, environ=world.bridge.environ)
     assert inside("lock").status == 0
     assert inside("lock", "--check").status == 0
+    assert world.text("project/bridge.lock") == first
+
+
+def test_paths_in_requirements_start_from_the_lock(world: World) -> None:
+    project = world.folder / "project"
+    make_project(project / "lib", name="lib")
+    world.wheel("rich", "13.0")
+    wheel = "./wheels/rich-13.0-py3-none-any.whl"
+    words = ["python", wheel, "-e", "./project/lib", "-o", "project/bridge.lock", "--platform", "linux-64"]
+    ran = world.lock(*words)
+    assert ran.status == 0, ran.err
+    first = world.text("project/bridge.lock")
+    assert "    editables:\n    - ./lib\n" in first
+    assert "- -e lib @ file:./lib\n" in first
+    inside = Bridge(cache=world.bridge.cache, index=None, folder=project, environ=world.bridge.environ)
+    assert inside("lock", "--check").status == 0
+    ran = inside("lock")
+    assert ran.status == 0, ran.err
     assert world.text("project/bridge.lock") == first
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,14 @@ from bridge.lock.formats import format_of, write
 from bridge.lock.outcome import Outcome
 from bridge.lock.platforms import Place, solve_all
 from bridge.lock.previous import Previous, read_previous
-from bridge.lock.rattler_v6 import relative
+from bridge.lock.recorded import (
+    recorded_file,
+    recorded_option,
+    recorded_requirement,
+    typed_file,
+    typed_option,
+    typed_requirement,
+)
 from bridge.lock.solution import locked_packages
 from bridge.lock.targets import assumed, lock_target
 from bridge.model import IndexFile, PrefixState, Resolution
@@ -32,14 +38,12 @@ from bridge.requirements.files.values import unique
 from bridge.requirements.locked import Locked, LockedEnvironment
 from bridge.resolve import SolveRequest, Standing
 from bridge.resolve.installed import InstalledCandidates
-from bridge.secrets import SECRETS
 
 __all__ = ["Locking", "OpenSession", "lock", "locked_channels"]
 
 OpenSession: TypeAlias = Callable[[Mapping[str, object], str, Request], AbstractContextManager[Session]]
 """Opens a session: the options that decide what is chosen, the platform, the request."""
 
-_PATHS = frozenset({"channel", "find_links", "name_map"})  # options whose value may be a path
 _DEFAULT_NAMES: dict[Format, str] = {"rattler": "bridge.lock", "conda-lock": "conda-lock.yml", "pylock": "pylock.toml"}
 
 
@@ -84,7 +88,7 @@ def lock(asked: Locking, open_session: OpenSession) -> Outcome:
     with ExitStack() as stack:
         made = _Made()
         folder = path.absolute().parent
-        options = {name: _typed(name, value, folder) for name, value in inputs.options.items()}
+        options = {name: typed_option(name, value, folder) for name, value in inputs.options.items()}
         for place, words in _places(inputs, asked, path):
             request = _request(words, place)
             session = stack.enter_context(open_session(options, place.platform, request))
@@ -149,16 +153,16 @@ def _place(asked: Locking) -> tuple[Path, Format]:
 
 def _inputs(asked: Locking, previous: Previous, path: Path) -> Inputs:
     """Return what to lock: what was typed, else what the lock that is there was made from."""
-    words = asked.words
+    words, folder = asked.words, path.absolute().parent
     typed = Inputs(
-        requirements=tuple(map(SECRETS.learn_all, words.requirements)),
-        editables=tuple(map(SECRETS.learn_all, words.editables)),
-        files=tuple(_beside(Path(file), path) for file in words.files),
+        requirements=tuple(recorded_requirement(text, folder) for text in words.requirements),
+        editables=tuple(recorded_requirement(text, folder) for text in words.editables),
+        files=tuple(recorded_file(file, folder) for file in words.files),
         extras=tuple(words.extras),
         groups=tuple(words.groups),
         environments=(words.environment,) if words.environment else (),
         platforms=asked.platforms,
-        options={name: _recorded(name, value, path) for name, value in asked.options.items()},
+        options={name: recorded_option(name, value, folder) for name, value in asked.options.items()},
     )
     if not typed.is_empty:
         return typed if typed.platforms else replace(typed, platforms=previous.inputs.platforms)
@@ -171,41 +175,19 @@ def _inputs(asked: Locking, previous: Previous, path: Path) -> Inputs:
     return replace(before, platforms=typed.platforms or before.platforms, options={**before.options, **asked.options})
 
 
-def _recorded(name: str, value: object, path: Path) -> object:
-    """Return the value of an option without secrets; that of a path relative to the lock."""
-    if isinstance(value, (tuple, list)):
-        return tuple(_recorded(name, each, path) for each in value)
-    if not isinstance(value, str):
-        return value
-    is_path = name in _PATHS and "://" not in value and Path(value).exists()
-    return f"./{_beside(Path(value), path)}" if is_path else SECRETS.learn_all(value)
-
-
-def _typed(name: str, value: object, folder: Path) -> object:
-    """Return the value of a recorded option as it is typed in the working directory."""
-    if isinstance(value, (tuple, list)):
-        return tuple(_typed(name, each, folder) for each in value)
-    is_path = name in _PATHS and isinstance(value, str) and value.startswith((".", "/"))
-    return str(_shown(folder / value)) if is_path and isinstance(value, str) else value
-
-
-def _beside(file: Path, path: Path) -> str:
-    return relative(file.absolute(), path.absolute().parent).removeprefix("./")
-
-
 def _places(inputs: Inputs, asked: Locking, path: Path) -> Iterator[tuple[Place, Words]]:
     """Yield each environment and platform to solve for, with its words."""
     folder = path.absolute().parent
-    files = [str(Path(file) if Path(file).is_absolute() else _shown(folder / file)) for file in inputs.files]
+    files = [typed_file(file, folder) for file in inputs.files]
     outlines = [outline(Path(file)) for file in files]
     named = tuple(dict.fromkeys(platform for each in outlines for platform in each.platforms))
     platforms = inputs.platforms or named or (current_subdir(),)
     words = Words(
-        requirements=inputs.requirements,
+        requirements=[typed_requirement(text, folder) for text in inputs.requirements],
         files=files,
         extras=inputs.extras,
         groups=inputs.groups,
-        editables=inputs.editables,
+        editables=[typed_requirement(text, folder) for text in inputs.editables],
         ignores_missing_paths=asked.words.ignores_missing_paths,
     )
     environments = {name: allowed for each in outlines for name, allowed in each.environments.items()}
@@ -236,12 +218,6 @@ def _request(words: Words, place: Place) -> Request:
         requirements=unique((*project.requirements, *group.requirements)),
         files=(*project.files, *group.files),
     )
-
-
-def _shown(path: Path) -> Path:
-    """Return a path relative to the working directory where it lies below it."""
-    here, path = Path.cwd(), Path(os.path.normpath(path))
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _solve(made: _Made, place: Place, standing: Standing, previous: Previous, asked: Locking) -> Resolution:

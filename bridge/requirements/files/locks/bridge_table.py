@@ -10,7 +10,10 @@ from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import table, text, texts
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedWheel
 
-__all__ = ["OF_ENVIRONMENT", "TABLE", "Noted", "read_table"]
+__all__ = ["NEAR", "OF_ENVIRONMENT", "TABLE", "Noted", "read_table"]
+
+NEAR = "file:./"
+"""How the URL of a file near the lock begins in the text of a request."""
 
 TABLE = Section(
     name="pixi.lock bridge",
@@ -82,7 +85,10 @@ def read_table(value: object, path: Path, warnings: list[str]) -> dict[str, Note
         found[str(name)] = Noted(
             virtual_packages=_lists(noted.get("virtual_packages"), path, f"{where}.virtual_packages"),
             requires_python=None if python is None else text(python, path, f"{where}.requires_python"),
-            requested=_lists(noted.get("requested"), path, f"{where}.requested"),
+            requested={
+                name: tuple(each.replace(NEAR, f"{path.absolute().parent.as_uri()}/") for each in requests)
+                for name, requests in _lists(noted.get("requested"), path, f"{where}.requested").items()
+            },
             extras=_lists(noted.get("extras"), path, f"{where}.extras"),
             indexes=_texts(noted.get("indexes"), path, f"{where}.indexes"),
             versions=_texts(noted.get("versions"), path, f"{where}.versions"),
