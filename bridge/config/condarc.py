@@ -37,7 +37,6 @@ _VALUES = (
     "add_anaconda_token", "register_envs",
 )  # fmt: skip
 _KNOWN = frozenset((*_LISTS, *_MAPS, *_VALUES))
-_UNUSED = frozenset({"pinned_packages"})  # read, and not yet used by any command
 # Settings of conda's own shell, output, plugins, caches and solver: they do not change what bridge chooses or installs.
 _OF_CONDA_ITSELF = """
     aggressive_update_packages allow_conda_downgrades allow_cycles always_copy always_softlink
@@ -308,7 +307,7 @@ class _Reader:
 
     def unhonoured(self) -> Iterator[str]:
         for layer in self._layers:
-            keys = sorted(layer.values.keys() - (_KNOWN - _UNUSED) - frozenset(_OF_CONDA_ITSELF.split()))
+            keys = sorted(layer.values.keys() - _KNOWN - frozenset(_OF_CONDA_ITSELF.split()))
             if keys:
                 yield f"{layer.source}: bridge does not honour {', '.join(keys)}"
 

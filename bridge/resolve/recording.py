@@ -53,7 +53,7 @@ class Recorder:
         """`bridge.resolve.resolve`, recorded; the catalog must be new, because what it read before is not recorded."""
         standing = request.standing
         groups = {"requirements": request.asked, "present": standing.retained, "constraints": request.constraints}
-        groups |= {"pins": standing.pins, "foreign": standing.foreign}
+        groups |= {"pins": (*standing.pins, *standing.configured), "foreign": standing.foreign}
         self._request = {name: [_requirement(each) for each in group] for name, group in groups.items()}
         self._request |= {"requires_python": request.requires_python, "kept": dict(standing.kept)}
         self._catalog = catalog

@@ -43,7 +43,7 @@ def root(template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bridge(template: Path, tmp_path: Path) -> Bridge:
-    return Bridge.of_folder(tmp_path, template)
+    return Bridge.of_folder(tmp_path, template, HOME=str(tmp_path))
 
 
 def pin(root: Path, text: str | bytes) -> None:
@@ -182,3 +182,45 @@ def test_what_only_reads_is_not_refused(bridge: Bridge, root: Path) -> None:
     for words in (("list",), ("why", "tool"), ("owner", "share/tool"), ("audit", "--fail-on", "never"), ("recover",)):
         done = bridge(words[0], "-p", root, *words[1:])
         assert done.status == 0, (words, done.err)
+
+
+# `pinned_packages` of .condarc files.
+
+
+def configure(bridge: Bridge, text: str) -> None:
+    (bridge.folder / ".condarc").write_text(text)
+
+
+@pytest.mark.parametrize("words", [("update",), ("update", "tool"), ("install", "tool"), ("install", "other>=2")])
+def test_configured_pins_hold_in_every_change(bridge: Bridge, root: Path, words: tuple[str, ...]) -> None:
+    configure(bridge, "pinned_packages: ['tool 1.*']\n")
+    ran = bridge(words[0], "-p", root, *words[1:])
+    assert ran.status == 0, ran.err
+    assert "does not honour" not in ran.err
+    assert versions(root)["tool"] == "1.0"
+
+
+def test_configured_pins_hold_in_a_new_environment(bridge: Bridge, tmp_path: Path) -> None:
+    configure(bridge, "pinned_packages:\n- tool <2\n- unknown 1\n")
+    ran = bridge("create", "-p", tmp_path / "new", "tool", "other")
+    assert ran.status == 0, ran.err
+    assert versions(tmp_path / "new") == {"tool": "1.0", "other": "2.0"}
+
+
+def test_a_configured_pin_is_named_as_the_reason(bridge: Bridge, root: Path) -> None:
+    configure(bridge, "pinned_packages: [tool <2]\n")
+    before = tree_digest(root)
+    ran = bridge("install", "-p", root, "tool>=2")
+    assert (ran.status, tree_digest(root) == before) == (6, True)
+    assert "pinned_packages of conda's configuration requires `tool <2`" in ran.err
+    assert "change pinned_packages in the .condarc file" in ran.err
+    pin(root, "tool 1.*\n")
+    ran = bridge("install", "-p", root, "tool>=2")
+    assert ran.status == 6
+    assert "conda-meta/pinned" in ran.err or "pinned_packages" in ran.err
+
+
+def test_a_configured_pin_that_is_none(bridge: Bridge, root: Path) -> None:
+    configure(bridge, "pinned_packages: ['tool >>2']\n")
+    ran = bridge("install", "-p", root, "other")
+    assert (ran.status, "error[invalid-pin]" in ran.err, "pinned_packages" in ran.err) == (2, True, True), ran.err

@@ -67,15 +67,15 @@ class Encoder:
         """Add a constraint on a project that applies only if it is installed (pip's constraints)."""
         self.demand((), requirement, facts.Constraint(requirement.text), is_optional=True)
 
-    def pin(self, requirement: Requirement) -> None:
-        """Add a pin of `conda-meta/pinned`; it applies to the name's records and to its wheel.
+    def pin(self, requirement: Requirement, kind: type[facts.Pinned] = facts.Pinned) -> None:
+        """Add a pin of `conda-meta/pinned` or a .condarc file; it applies to the name's records and to its wheel.
 
         A name that no channel has is pinned as the project of that name.
         """
-        self.demand((), requirement, facts.Pinned(requirement.text), is_optional=True)
+        self.demand((), requirement, kind(requirement.text), is_optional=True)
         if requirement.bound != "conda" and not self.space.catalog.conda(requirement.name).records:
             wheels = self.space.wheels(canonical(requirement.name))
-            fact = facts.Pinned(requirement.text, target=wheels)
+            fact = kind(requirement.text, target=wheels)
             self.space.attach(Demand((), wheels, requirement, fact, is_optional=True))
 
     def restrict_python(self, text: str) -> list[DemandId]:

@@ -54,6 +54,10 @@ class Pinned(Fact):
     """A line of `conda-meta/pinned`. In SAT terms: (absent(t) or t in T)."""
 
 
+class PinnedByConfiguration(Pinned):
+    """An entry of `pinned_packages` of a .condarc file. In SAT terms: (absent(t) or t in T)."""
+
+
 class Depends(Fact):
     """Records or files depend on a requirement. In SAT terms: (not s or t in T)."""
 

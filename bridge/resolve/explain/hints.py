@@ -13,6 +13,7 @@ from bridge.resolve.encode.facts import (
     NoExtra,
     Only,
     Pinned,
+    PinnedByConfiguration,
     Requested,
     Tags,
     TooNew,
@@ -64,6 +65,8 @@ def _ways(facts: Sequence[Fact], space: Space, availability: Availability) -> It
         yield "let bridge own the packages of other installers, so that it can replace them: bridge adopt"
     if Pinned in kinds:
         yield "change conda-meta/pinned"
+    if PinnedByConfiguration in kinds:
+        yield "change pinned_packages in the .condarc file"
     if NoExtra in kinds:
         yield from (f"take the wheel: ask for `pypi:{text}`" for text in requested if _HAS_EXTRA.match(text))
 

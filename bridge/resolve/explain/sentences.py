@@ -140,6 +140,7 @@ _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     facts.RequestedEarlier: lambda _, fact: f"`{fact.text}` was requested earlier",
     facts.Constraint: lambda _, fact: f"your constraints require `{fact.text}`",
     facts.Pinned: lambda _, fact: f"conda-meta/pinned of the environment requires `{fact.text}`",
+    facts.PinnedByConfiguration: lambda _, fact: f"pinned_packages of conda's configuration requires `{fact.text}`",
     facts.KeptInstalled: lambda _, fact: f"{fact.text} is installed and must stay",
     facts.KeptForeign: lambda _, fact: f"{fact.text} was installed by another installer, and bridge does not change it",
     facts.Depends: Sentences.depends,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.encode.encoder import Encoder
+from bridge.resolve.encode.facts import PinnedByConfiguration
 from bridge.resolve.encode.variables import DemandId
 
 __all__ = ["SolveRequest", "Standing"]
@@ -19,6 +20,7 @@ class Standing:
     :param earlier: requirements of earlier commands, which stand too.
     :param retained: names that must stay installed, in some version, though nobody requests them.
     :param pins: MatchSpecs of `conda-meta/pinned`: constraints that the explanation names as pins.
+    :param configured: the same of `pinned_packages` in .condarc files.
     :param foreign: distributions of other installers, which stay; the explanation calls each by its `text`.
     :param kept: installed packages to keep where possible: conda name → build identity (`name-version-build`), or
         `pypi:PROJECT` → wheel file name.
@@ -29,6 +31,7 @@ class Standing:
     earlier: tuple[Requirement, ...] = ()
     retained: tuple[Requirement, ...] = ()
     pins: tuple[Requirement, ...] = ()
+    configured: tuple[Requirement, ...] = ()
     foreign: tuple[Requirement, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     agreed: Mapping[str, str] = field(default_factory=dict)
@@ -72,6 +75,8 @@ class SolveRequest:
             encoder.constrain(constraint)
         for pin in standing.pins:
             encoder.pin(pin)
+        for pin in standing.configured:
+            encoder.pin(pin, PinnedByConfiguration)
         texts = frozenset(each.text for each in standing.earlier)
         roots = [root for each in asked for root in encoder.require(each, is_earlier=each.text in texts)]
         roots += [root for each in standing.retained for root in encoder.retain(each)]

@@ -103,7 +103,7 @@ def test_what_cannot_be_honoured_is_told(tmp_path: Path, write: Write) -> None:
         "channel_priority: disabled\nssl_verify: truststore\nclient_ssl_cert_key: key.pem\n",
     )
     conda = read(tmp_path)
-    assert conda.warnings[0] == f"{path}: bridge does not honour pinned_packages, track_features, unheard_of"
+    assert conda.warnings[0] == f"{path}: bridge does not honour track_features, unheard_of"
     assert [any(word in text for text in conda.warnings[1:]) for word in ("disabled", "truststore", "cert_key")] == [
         True, True, True,
     ]  # fmt: skip
