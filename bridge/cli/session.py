@@ -331,13 +331,20 @@ class Session:
         :param patience: as in `SolveRequest`.
         """
         from bridge.cli.solutions import checked, explained
+        from bridge.install.frozen_and_pinned import configured_pins
         from bridge.resolve import SolveRequest, Standing, resolve
 
         standing = standing or Standing()
         constraints = (*wanted.constraints, *self._configured_constraints)
         requirements, earlier, constraints, pins, configured = (
             self.bound(each, channels, offered)
-            for each in (wanted.requirements, standing.earlier, constraints, standing.pins, self._configured_pins)
+            for each in (
+                wanted.requirements,
+                standing.earlier,
+                constraints,
+                standing.pins,
+                configured_pins(self.settings),
+            )
         )
         self.check_files((*requirements, *earlier))
         foreign = tuple(each.requirement for each in offered.staying) if offered is not None else ()
@@ -356,24 +363,6 @@ class Session:
             raise explained(self, error, requirements, channels, catalog) from error
         self.tell_once(channels.without_answer)
         return checked(self, found, wanted, catalog, None if offered is not None and offered.is_known_only else offered)
-
-    @cached_property
-    def _configured_pins(self) -> tuple[algebra.Requirement, ...]:
-        """The `pinned_packages` of .condarc files, which conda adds to every solve.
-
-        Raises `UsageError` (`invalid-pin`).
-        """
-        from bridge.requirements import algebra
-
-        found = []
-        for text in self.settings.conda.pinned_packages:
-            try:
-                found.append(algebra.conda_requirement(text))
-            except UsageError as error:
-                problem = f"pinned_packages of conda's configuration: not a MatchSpec: {text!r}"
-                hint = "correct it in the .condarc file; conda config --show-sources says in which"
-                raise UsageError("invalid-pin", problem, context=error.context, hint=hint) from error
-        return tuple(dict.fromkeys(found))
 
     @cached_property
     def _configured_constraints(self) -> tuple[algebra.Requirement, ...]:

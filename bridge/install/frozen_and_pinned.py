@@ -6,12 +6,13 @@ import json
 import os
 from pathlib import Path
 
+from bridge.config import Settings
 from bridge.errors import OwnershipError, UsageError
 from bridge.paths import META
 from bridge.prefix.records import content
 from bridge.requirements import algebra
 
-__all__ = ["check_not_frozen", "pin_lines", "pins"]
+__all__ = ["check_not_frozen", "configured_pins", "pin_lines", "pins"]
 
 _MAX_SIZE = 1 << 20  # bytes of either file
 _SHOWN = 2000  # characters of a message
@@ -82,6 +83,22 @@ def _pin(line: str, path: Path, number: int) -> algebra.Requirement | None:
             context=error.context,
             hint="write one MatchSpec per line, such as: numpy 1.26.*",
         ) from error
+
+
+def configured_pins(settings: Settings) -> tuple[algebra.Requirement, ...]:
+    """Return the `pinned_packages` of .condarc files, which conda adds to every solve.
+
+    Raises `UsageError` (`invalid-pin`).
+    """
+    found = []
+    for text in settings.conda.pinned_packages:
+        try:
+            found.append(algebra.conda_requirement(text))
+        except UsageError as error:
+            problem = f"pinned_packages of conda's configuration: not a MatchSpec: {text!r}"
+            hint = "correct it in the .condarc file; conda config --show-sources says in which"
+            raise UsageError("invalid-pin", problem, context=error.context, hint=hint) from error
+    return tuple(dict.fromkeys(found))
 
 
 def _without_comment(line: str) -> str:

@@ -96,8 +96,8 @@ class _Count:
             if isinstance(event, yaml.ScalarEvent):
                 self._close()
         if len(self._open) > MAX_DEPTH:
-            return f"nested more than {MAX_DEPTH} deep, which no environment is"
-        return f"more than {self._limit} values, which no environment has" if self._total > self._limit else None
+            return f"nested more than {MAX_DEPTH} deep, which no file of this kind is"
+        return f"more than {self._limit} values, which no file of this kind has" if self._total > self._limit else None
 
     def _close(self) -> None:
         anchor, before = self._open.pop()

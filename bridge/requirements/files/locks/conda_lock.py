@@ -10,15 +10,22 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from packaging.utils import canonicalize_name
 
 from bridge.errors import UnsafeInputError
-from bridge.fetch.urls import file_name
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import items, table, text, texts
-from bridge.requirements.files.locks.direct import COMMIT, check_wheel, git_url, is_sdist, place_url
+from bridge.requirements.files.locks.direct import (
+    COMMIT,
+    check_sdist,
+    check_wheel,
+    git_url,
+    is_sdist,
+    name_of_file,
+    place_url,
+)
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.locks.lazily import Lazily
 from bridge.requirements.files.values import Chosen, wrong
@@ -187,7 +194,7 @@ def _hashes(each: Mapping[str, object], path: Path, name: str) -> dict[str, str]
 def _conda(each: Mapping[str, object], path: Path) -> LockedConda:
     name = text(each.get("name"), path, "package.name")
     url = place_url(text(each.get("url"), path, f"{name}.url"), path)
-    filename = unquote(file_name(url))
+    filename = name_of_file(url, path)
     hashes = _hashes(each, path, name)
     named = _FILE.match(filename)
     if named is None or named["name"] != name or named["version"] != str(each.get("version")):
@@ -223,16 +230,18 @@ def _pip(each: Mapping[str, object], path: Path) -> LockedWheel | LockedSource:
     if url.startswith("git+"):
         return _git(name, version, url, path)
     place, fragment = place_url(url, path), url.partition("#")[2]
-    filename = unquote(file_name(place))
+    filename = place.rpartition("/")[2]
     sha256 = _hashes(each, path, name).get("sha256", "")
     if not filename.endswith((".whl", ".tar.gz", ".zip", ".tgz")) and place.startswith("file:"):
         return LockedSource(name=name, version=version, kind="directory", url=place, path=url)
+    filename = name_of_file(place, path)
     if not sha256:
         raise invalid(path, _FORMAT, f"{filename} has no sha256")
     is_direct = bool(each.get("source")) or place.startswith("file:")
     if filename.endswith(".whl"):
         check_wheel(filename, name, version, path)
         return LockedWheel(name=name, version=version, url=place, filename=filename, sha256=sha256, is_direct=is_direct)
+    check_sdist(filename, name, path)
     is_of_index = not is_direct and not fragment and is_sdist(filename)
     return LockedSource(
         name=name,

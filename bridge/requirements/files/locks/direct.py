@@ -10,13 +10,24 @@ from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import InvalidSdistFilename, parse_sdist_filename, parse_wheel_filename
 
+from bridge.fetch.urls import file_name
 from bridge.requirements.algebra import pep440_version
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.origins import repository
 from bridge.secrets import SECRETS
 from converters.wheel import MAX_TAGS, count_tags
 
-__all__ = ["COMMIT", "check_wheel", "git_url", "is_sdist", "path_url", "place_url", "with_fragment"]
+__all__ = [
+    "COMMIT",
+    "check_sdist",
+    "check_wheel",
+    "git_url",
+    "is_sdist",
+    "name_of_file",
+    "path_url",
+    "place_url",
+    "with_fragment",
+]
 
 COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z", re.ASCII)
 
@@ -46,6 +57,21 @@ def place_url(text: str, path: Path) -> str:
         return SECRETS.learn(text)
     except ValueError as error:
         raise invalid(path, "lock", f"not a URL: {text[:200]} ({error})") from error
+
+
+def name_of_file(url: str, path: Path) -> str:
+    """Return the file name at the end of a URL. Raises `UnsafeInputError` (`lock-invalid`) if it is not safe as one."""
+    name = unquote(file_name(url))
+    if not name or name in {".", ".."} or any(each in name for each in "/\\\0"):
+        raise invalid(path, "lock", f"not the URL of a file: {url[:200]}")
+    return name
+
+
+def check_sdist(filename: str, name: str, path: Path) -> None:
+    """Raise `UnsafeInputError` (`lock-invalid`) for a source distribution of another project."""
+    project = parse_sdist_filename(filename)[0] if is_sdist(filename) else name
+    if project != name:
+        raise invalid(path, "lock", f"{filename} is a file of {project}, not of {name}")
 
 
 def check_wheel(filename: str, name: str, version: str, path: Path) -> None:

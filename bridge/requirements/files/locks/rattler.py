@@ -11,17 +11,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from packaging.utils import canonicalize_name
 
 from bridge.channels._rattler_lock import LockedPypi, RattlerEnvironment, RattlerPlatform, read_rattler_lock
 from bridge.errors import UnsafeInputError, UsageError
-from bridge.fetch.urls import file_name
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import flag, items, table
 from bridge.requirements.files.locks.bridge_table import Noted, read_table
-from bridge.requirements.files.locks.direct import COMMIT, check_wheel, git_url, is_sdist, place_url, with_fragment
+from bridge.requirements.files.locks.direct import (
+    COMMIT,
+    check_sdist,
+    check_wheel,
+    git_url,
+    is_sdist,
+    name_of_file,
+    place_url,
+    with_fragment,
+)
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.locks.lazily import Lazily
 from bridge.requirements.files.values import wrong
@@ -281,7 +289,7 @@ def _pypi(each: LockedPypi, indexes: tuple[str, ...], extra: _Extra, path: Path)
     is_local = "://" not in place or place.startswith("file:")
     url = place_url(place, path)
     subdirectory = parse_qs(urlsplit(place).fragment).get("subdirectory", [""])[0]
-    filename = unquote(file_name(url))
+    filename = url.rpartition("/")[2]
     if not filename.endswith((".whl", ".tar.gz", ".zip", ".tgz")) and is_local:
         return LockedSource(
             name=name,
@@ -293,6 +301,7 @@ def _pypi(each: LockedPypi, indexes: tuple[str, ...], extra: _Extra, path: Path)
             requires_dist=each.requires_dist,
             requires_python=each.requires_python,
         )
+    filename = name_of_file(url, path)
     if each.sha256 is None or not _SHA256.match(each.sha256):
         raise invalid(path, _FORMAT, f"{filename} has no sha256")
     index = extra.index_of.get(each.location, indexes[0] if len(indexes) == 1 else "")
@@ -311,6 +320,7 @@ def _pypi(each: LockedPypi, indexes: tuple[str, ...], extra: _Extra, path: Path)
             requires_dist=each.requires_dist,
             requires_python=each.requires_python,
         )
+    check_sdist(filename, name, path)
     is_of_index = not is_direct and not subdirectory and is_sdist(filename)
     return LockedSource(
         name=name,

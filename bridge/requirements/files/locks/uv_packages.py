@@ -6,14 +6,22 @@ import posixpath
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from packaging.utils import canonicalize_name
 
 from bridge.errors import UnsafeInputError
-from bridge.fetch.urls import file_name
 from bridge.requirements.files.fields import items, table
-from bridge.requirements.files.locks.direct import COMMIT, check_wheel, git_url, path_url, place_url, with_fragment
+from bridge.requirements.files.locks.direct import (
+    COMMIT,
+    check_sdist,
+    check_wheel,
+    git_url,
+    name_of_file,
+    path_url,
+    place_url,
+    with_fragment,
+)
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.locks.uv_graph import Node
 from bridge.requirements.locked import Locked, LockedSource, LockedWheel
@@ -60,7 +68,7 @@ class _Files:
 
     def _wheel(self, entry: Mapping[str, object]) -> LockedWheel:
         url = self._url(entry)
-        filename = str(entry.get("filename") or unquote(file_name(url)))
+        filename = str(entry.get("filename") or name_of_file(url, self._path))
         check_wheel(filename, self._name, self._node.version, self._path)
         return LockedWheel(
             name=self._name,
@@ -78,7 +86,8 @@ class _Files:
 
     def _sdist(self, entry: Mapping[str, object]) -> LockedSource:
         url = self._url(entry)
-        filename = unquote(file_name(url))
+        filename = name_of_file(url, self._path)
+        check_sdist(filename, self._name, self._path)
         return LockedSource(
             name=self._name,
             version=self._node.version,
