@@ -134,7 +134,8 @@ class _Reading:
 
     def _pip_list(self, entry: object, where: str) -> None:
         if not isinstance(entry, dict) or list(entry) != ["pip"]:
-            problem = f"a MatchSpec (a text) or a `pip:` list was expected, not {_kind(entry)}"
+            keys = f" with the key {next(iter(entry))!r}" if isinstance(entry, dict) and entry else ""
+            problem = f"a MatchSpec (a text) or a `pip:` list was expected, not {_kind(entry)}{keys}"
             raise wrong(self.path, where, problem, hint=_HINT)
         known = len(self.pip.requirements)
         for number, line in enumerate(self._pip_lines(entry["pip"], where)):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from bridge.errors import BridgeError, UnsafeInputError, UsageError
 from bridge.requirements.algebra import Requirement
-from bridge.requirements.files.locks.reading import read_lock
+from bridge.requirements.files.locks.reading import lock_of_text, read_lock
 from bridge.requirements.files.locks.uv_graph import python_marker, pythons
 from bridge.requirements.files.reading import read
+from bridge.requirements.files.values import Chosen
 from bridge.requirements.locked import Lock, LockedConda, LockedSource, LockedWheel, for_target
 from converters.target import Python, Target
 
@@ -426,3 +428,10 @@ def test_parts_that_a_lock_does_not_have(
 def test_what_is_no_lock(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no lock that bridge reads"):
         lock(tmp_path, "requirements.txt", "x==1\n")
+
+
+def test_a_lock_of_rattler_from_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pixi.lock"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="cannot be read from a pipe"):
+        lock_of_text(pipe, PIXI, Chosen(platform="linux-64"))

@@ -150,6 +150,8 @@ def read_rattler(path: Path, text: str) -> Lock:
     (`lock-invalid`) for what rattler refuses; asking for a platform raises the same for entries that cannot be
     installed.
     """
+    if not path.is_file():  # rattler reads it again
+        raise wrong(path, None, "a lock of pixi or rattler cannot be read from a pipe", hint="write it to a file")
     extra = _extra(path, text)
     try:
         environments = read_rattler_lock(path)
