@@ -255,6 +255,84 @@ _SWAP = {
     "steps": [{"path": "lib/a", "before": None, "after": {"kind": "file", "sha256": "a" * 64}, "staged": [1, 2, 3]}],
 }
 
+_PIXI_LOCK = b"""version: 6
+environments:
+  default:
+    channels:
+    - url: https://c/c/
+    indexes:
+    - https://i/simple
+    packages:
+      linux-64:
+      - conda: https://c/c/noarch/x-1-pyh0_0.conda
+      - pypi: https://h/y-1.0-py3-none-any.whl
+      - pypi: ./app
+      - pypi: git+https://h/o/n.git?rev=main#cccccccccccccccccccccccccccccccccccccccc
+packages:
+- conda: https://c/c/noarch/x-1-pyh0_0.conda
+  sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+  depends:
+  - python >=3.9
+- pypi: https://h/y-1.0-py3-none-any.whl
+  name: y
+  version: '1.0'
+  sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+  requires_dist:
+  - z ; extra == 'e'
+- pypi: ./app
+  name: app
+  version: '1.0'
+  editable: true
+- pypi: git+https://h/o/n.git?rev=main#cccccccccccccccccccccccccccccccccccccccc
+  name: n
+  version: '1.0'
+"""
+_CONDA_LOCK = b"""version: 1
+metadata:
+  channels: [{url: conda-forge, used_env_vars: []}]
+  platforms: [linux-64]
+package:
+- name: x
+  version: '1'
+  manager: conda
+  platform: linux-64
+  dependencies: {python: '>=3.9'}
+  url: https://c/c/noarch/x-1-pyh0_0.conda
+  hash: {md5: dddddddddddddddddddddddddddddddd}
+  category: main
+- name: y
+  version: '1.0'
+  manager: pip
+  platform: linux-64
+  dependencies: {}
+  url: https://h/y-1.0-py3-none-any.whl
+  hash: {sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}
+"""
+_UV_LOCK = b"""version = 1
+revision = 3
+requires-python = ">=3.9"
+[[package]]
+name = "app"
+version = "0.1"
+source = { editable = "." }
+dependencies = [{ name = "y", extra = ["e"], marker = "python_full_version < '3.12'" }]
+[package.dev-dependencies]
+dev = [{ name = "g" }]
+[[package]]
+name = "y"
+version = "1.0"
+source = { registry = "https://i/simple" }
+[[package.wheels]]
+url = "https://h/y-1.0-py3-none-any.whl"
+hash = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+[package.optional-dependencies]
+e = [{ name = "g", marker = "sys_platform == 'linux'" }]
+[[package]]
+name = "g"
+version = "2.0"
+source = { git = "https://h/g?rev=main#cccccccccccccccccccccccccccccccccccccccc" }
+"""
+
 TEXTS = (
     Reader(
         "requirement",
@@ -286,6 +364,9 @@ TEXTS = (
     Reader("environment.yml", _file("environment.yml"), (_YAML,)),
     Reader("pyproject.toml", _file("pyproject.toml"), (_PYPROJECT,)),
     Reader("pylock.toml", _file("pylock.toml"), (_PYLOCK,)),
+    Reader("pixi.lock", _file("pixi.lock"), (_PIXI_LOCK,)),
+    Reader("conda-lock.yml", _file("conda-lock.yml"), (_CONDA_LOCK,)),
+    Reader("uv.lock", _file("uv.lock"), (_UV_LOCK,)),
     Reader("explicit", _file("explicit.txt"), (_EXPLICIT,)),
     Reader("conda-meta", _conda_meta, (), _made_record),
     Reader("dist-info-METADATA", _dist_info("METADATA"), (metadata_text("demo", "1.0", requires=["a>=1"]),)),

@@ -6,7 +6,7 @@ import os
 import posixpath
 import re
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from packaging.utils import InvalidSdistFilename, parse_sdist_filename, parse_wheel_filename
 
@@ -21,6 +21,7 @@ __all__ = [
     "COMMIT",
     "check_sdist",
     "check_wheel",
+    "git_parts",
     "git_url",
     "is_sdist",
     "name_of_file",
@@ -35,6 +36,21 @@ COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z", re.ASCII)
 def git_url(url: str, commit: str, subdirectory: str, path: Path) -> str:
     """Return a repository in one state as a requirement names it; a relative `url` starts from the lock's folder."""
     return with_fragment(f"{place_url(repository(url, path), path)}@{commit}", subdirectory)
+
+
+def git_parts(text: str, path: Path) -> tuple[str, dict[str, str], str]:
+    """Return (repository, what was asked for, commit) of `URL?rev=…&subdirectory=…#COMMIT`, as uv and pixi write it.
+
+    Raises `UnsafeInputError` (`lock-invalid`) for another text.
+    """
+    try:
+        parts = urlsplit(text)
+        repository = parts._replace(query="", fragment="").geturl()
+    except ValueError as error:
+        raise invalid(path, "lock", f"not a URL: {text[:200]} ({error})") from error
+    if not COMMIT.match(parts.fragment):
+        raise invalid(path, "lock", f"source code is locked at no commit: {text[:200]}")
+    return repository, {key: values[0] for key, values in parse_qs(parts.query).items()}, parts.fragment
 
 
 def path_url(text: str, path: Path) -> str:
@@ -61,7 +77,10 @@ def place_url(text: str, path: Path) -> str:
 
 def name_of_file(url: str, path: Path) -> str:
     """Return the file name at the end of a URL. Raises `UnsafeInputError` (`lock-invalid`) if it is not safe as one."""
-    name = unquote(file_name(url))
+    try:
+        name = unquote(file_name(url))
+    except ValueError as error:
+        raise invalid(path, "lock", f"not a URL: {url[:200]} ({error})") from error
     if not name or name in {".", ".."} or any(each in name for each in "/\\\0"):
         raise invalid(path, "lock", f"not the URL of a file: {url[:200]}")
     return name

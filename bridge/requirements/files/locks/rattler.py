@@ -21,9 +21,9 @@ from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import flag, items, table
 from bridge.requirements.files.locks.bridge_table import Noted, read_table
 from bridge.requirements.files.locks.direct import (
-    COMMIT,
     check_sdist,
     check_wheel,
+    git_parts,
     git_url,
     is_sdist,
     name_of_file,
@@ -341,17 +341,13 @@ def _pypi(each: LockedPypi, indexes: tuple[str, ...], extra: _Extra, path: Path)
 
 def _git(each: LockedPypi, name: str, path: Path) -> LockedSource:
     """`git+URL?rev=…&subdirectory=…#COMMIT`, as uv writes it."""
-    parts = urlsplit(each.location.removeprefix("git+"))
-    asked = {key: values[0] for key, values in parse_qs(parts.query).items()}
-    if not COMMIT.match(parts.fragment):
-        raise invalid(path, _FORMAT, f"{name} is locked at no commit: {each.location}")
-    repository = parts._replace(query="", fragment="").geturl()
+    repository, asked, commit = git_parts(each.location.removeprefix("git+"), path)
     return LockedSource(
         name=name,
         version=each.version,
         kind="git",
-        url=git_url(repository, parts.fragment, asked.get("subdirectory", ""), path),
-        revision=parts.fragment,
+        url=git_url(repository, commit, asked.get("subdirectory", ""), path),
+        revision=commit,
         reference=asked.get("rev") or asked.get("tag") or asked.get("branch") or "",
         requires_dist=each.requires_dist,
         requires_python=each.requires_python,

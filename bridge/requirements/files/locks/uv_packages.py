@@ -6,16 +6,15 @@ import posixpath
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 from packaging.utils import canonicalize_name
 
 from bridge.errors import UnsafeInputError
 from bridge.requirements.files.fields import items, table
 from bridge.requirements.files.locks.direct import (
-    COMMIT,
     check_sdist,
     check_wheel,
+    git_parts,
     git_url,
     name_of_file,
     path_url,
@@ -147,18 +146,14 @@ class _Files:
 
     def _git(self, text: str) -> LockedSource:
         """`URL?rev=…&subdirectory=…#COMMIT`."""
-        parts = urlsplit(text)
-        asked = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        if not COMMIT.match(parts.fragment):
-            raise self._invalid(f"it is locked at no commit: {text}")
-        repository = parts._replace(query="", fragment="").geturl()
+        repository, asked, commit = git_parts(text, self._path)
         subdirectory = asked.get("subdirectory") or self._node.source.get("subdirectory", "")
         return LockedSource(
             name=self._name,
             version=self._node.version,
             kind="git",
-            url=git_url(repository, parts.fragment, subdirectory, self._path),
-            revision=parts.fragment,
+            url=git_url(repository, commit, subdirectory, self._path),
+            revision=commit,
             reference=asked.get("rev") or asked.get("tag") or asked.get("branch") or "",
             extras=self._extras,
             marker=self._marker,
