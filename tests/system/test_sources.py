@@ -283,6 +283,19 @@ def test_a_dynamic_project_is_built_for_what_it_requires(bridge: Bridge, root: P
     assert "error[" in ran.err
 
 
+def test_what_a_dynamic_project_requires_comes_from_the_sources_of_its_file(
+    bridge: Bridge, root: Path, tmp_path: Path
+) -> None:
+    """[tool.uv.sources] says where `leaf` comes from, and an index has another one."""
+    other = make_project(tmp_path / "leaf", "leaf", "3.0")
+    project = make_project(tmp_path / "mine", "mine", requires=["leaf"], static=DYNAMIC)
+    path = project / "pyproject.toml"
+    path.write_text(path.read_text() + '[tool.uv.sources]\nleaf = {path = "../leaf"}\n')
+    done(bridge, "install", "-p", root, "-r", path)
+    assert versions(root) == {"leaf": "3.0"}
+    assert direct_url(root, "leaf") == {"url": other.as_uri(), "dir_info": {}}
+
+
 def test_a_project_may_require_what_lies_beside_it(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     other = make_project(tmp_path / "other", "other")
     make_project(tmp_path / "mine", "mine", requires=[f"other @ {other.as_uri()}"])

@@ -100,10 +100,10 @@ class Request:
         """
         found = list(session.named(self.requirements))
         specifiers = []
-        for project in (each for file in self.files for each in file.dynamic):
+        for file, project in [(every, each) for every in self.files for each in every.dynamic]:
             session.tell(f"the requirements of {project.name} are dynamic: its build backend is asked for them")
             metadata = session.index.metadata(session.index.file_of_url(project.url or "", project.name))
-            found += requirements_of(metadata, project.extras)
+            found += file.bind(requirements_of(metadata, project.extras))
             specifiers += [metadata.requires_python] if metadata.requires_python else []
         return replace(self, requirements=tuple(found), pythons=tuple(specifiers))
 

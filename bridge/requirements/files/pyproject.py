@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,14 +101,18 @@ class _Pyproject:
                 path, tools["poetry"], self._chosen, has_project=self._has_dependencies, is_asked=self._is_asked
             )
         self._tell_unused(poetry)
-        own = poetry.sourced(path, uv.sourced(self._own(self._groups(uv, pdm), poetry)))
+
+        def bind(requirements: Iterable[Requirement]) -> Iterable[Requirement]:
+            return poetry.sourced(path, uv.sourced(requirements))
+
+        own = bind(self._own(self._groups(uv, pdm), poetry))
         parts = [self._python(), FileRequirements(requirements=tuple(own)), uv.settings, poetry.found, pdm.settings]
         if "bridge" in tools:
             parts.append(self._beside_project(read_bridge(path, tools["bridge"], self._warnings), "tool.bridge"))
         if "pixi" in tools:
             parts.append(self._pixi(tools["pixi"]))
         found = combined(parts)
-        return replace(found, dynamic=tuple(self._dynamic), warnings=(*self._warnings, *found.warnings))
+        return replace(found, dynamic=tuple(self._dynamic), bind=bind, warnings=(*self._warnings, *found.warnings))
 
     @property
     def _has_dependencies(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ class FileRequirements:
     """What one file asks for, in its order, without repetitions.
 
     :param dynamic: projects by their folder; what their metadata requires is asked for, and only a build tells it.
+    :param bind: gives requirements of `dynamic` projects the sources that the file names for them (`tool.uv.sources`).
     :param constraints: must hold for a project if it is installed at all (pip's `-c`).
     :param name: of the environment. `channels`: highest priority first.
     :param index_url: replaces the configured indexes; `extra_index_urls` and `find_links` are added, `no_index`
@@ -42,6 +43,7 @@ class FileRequirements:
 
     requirements: tuple[Requirement, ...] = ()
     dynamic: tuple[Requirement, ...] = ()
+    bind: Callable[[Iterable[Requirement]], Iterable[Requirement]] = field(default=iter, compare=False)
     constraints: tuple[Requirement, ...] = ()
     name: str | None = None
     channels: tuple[str, ...] = ()
