@@ -208,7 +208,9 @@ class Session:
                 unconfirmed = {name: row for name, row in table.items() if isinstance(row, Mapping)}
                 table = unconfirmed | later | {name: row for name, row in table.items() if name not in unconfirmed}
         if state is not None:
-            self._add_names_of(state, table)
+            from bridge.requirements.foreign import add_names
+
+            add_names(state, table)
         if self.records is not None:
             table |= self.records.projects
         if self.settings.name_map is not None:
@@ -219,17 +221,6 @@ class Session:
             rejected = ", ".join(names.rejected[:5])
             self.warnings.append(f"{len(names.rejected)} invalid rows of the name map are ignored: {rejected}")
         return names
-
-    @staticmethod
-    def _add_names_of(state: PrefixState, table: dict[str, object]) -> None:
-        from bridge.requirements.foreign import displaced, projects_of
-
-        for installed in state.installed:
-            if installed.record.ecosystem == "conda" and installed.record.pypi_names:
-                table[installed.record.name] = list(installed.record.pypi_names)
-        for installed in displaced(state):
-            if installed.record.ecosystem == "conda":
-                table.setdefault(installed.record.name, sorted(projects_of(state, installed)))
 
     def _read_names(self, source: str) -> dict[str, object]:
         from bridge.index.strict_json import parse_json

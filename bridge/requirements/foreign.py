@@ -28,7 +28,7 @@ from bridge.requirements.algebra import (
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata
 
-__all__ = ["Foreign", "displaced", "foreign", "projects_of"]
+__all__ = ["Foreign", "add_names", "displaced", "foreign", "projects_of"]
 
 _ANCHORS = (".dist-info/METADATA", ".egg-info/PKG-INFO")
 
@@ -186,3 +186,13 @@ def _file(distribution: Distribution, python: Python, state: PrefixState) -> Ind
         url=(state.prefix / distribution.path).as_uri(),
         origin=distribution.installer or "",
     )
+
+
+def add_names(state: PrefixState, table: dict[str, object]) -> None:
+    """Add to a name map what the installed conda packages provide: conda name → projects."""
+    for installed in state.installed:
+        if installed.record.ecosystem == "conda" and installed.record.pypi_names:
+            table[installed.record.name] = list(installed.record.pypi_names)
+    for installed in displaced(state):
+        if installed.record.ecosystem == "conda":
+            table.setdefault(installed.record.name, sorted(projects_of(state, installed)))
