@@ -9,11 +9,12 @@ from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution, R
 from converters.record import Record
 
 if TYPE_CHECKING:
+    from bridge.cli.commands.mirroring import Mirrored
     from bridge.convert.channel_index import ChannelIndex
     from bridge.convert.job import Conversion
     from bridge.install.applied import AppliedPlan
 
-__all__ = ["channel_index", "conversion", "error", "outcome", "package", "plan", "resolution"]
+__all__ = ["channel_index", "conversion", "error", "mirror", "outcome", "package", "plan", "resolution"]
 
 
 def package(resolved: Resolved) -> dict[str, object]:
@@ -138,6 +139,12 @@ def channel_index(found: ChannelIndex) -> dict[str, object]:
         "warnings": list(found.warnings),
         "seconds": round(found.seconds, 3),
     }
+
+
+def mirror(found: Mirrored) -> dict[str, object]:
+    """The document of `mirror`: that of `convert`, and what the mirror has."""
+    counts = {"projects": found.projects, "wheels": found.wheels, "known": found.known}
+    return {**conversion(found.conversion), "mirror": counts, "deleted": list(map(str, found.deleted))}
 
 
 def error(failure: BridgeError) -> dict[str, object]:

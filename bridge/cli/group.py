@@ -41,6 +41,7 @@ COMMANDS = {
     "list": "reading",
     "lock": "locking",
     "outdated": "searching",
+    "mirror": "channel",
     "owner": "reading",
     "pin": "reading",
     "recover": "changing",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as _json
 from pathlib import Path
@@ -74,6 +74,7 @@ def write_index(
     channel: Path,
     wheels: Iterable[RepodataEntry] = (),
     *,
+    without: Collection[str] = (),
     keep: int | None = None,
     prunes: bool = False,
     rereads: bool = False,
@@ -86,6 +87,7 @@ def write_index(
     records give equal indexes. Invalid packages are left out; see `ChannelIndex.failures`.
 
     :param wheels: records that point to wheels; records of an earlier index stay, unless one has the same stem.
+    :param without: the stems of records of wheels that are to go.
     :param keep: list only the newest versions of each name, as `retained` says.
     :param prunes: delete the packages that are not kept, and the leftovers of interrupted runs.
     :param rereads: read every package again, also those that seem unchanged.
@@ -105,7 +107,10 @@ def write_index(
         name: _read_subdir(channel, name, added.get(name, ()), rereads=rereads, jobs=jobs)
         for name in dict.fromkeys(["noarch", *sorted(subdirs | added.keys())])
     }
-    found = {name: state.packages for name, state in states.items()}
+    found = {
+        name: [each for each in state.packages if not (each.is_wheel and each.key in without)]
+        for name, state in states.items()
+    }
     kept = retained(found, keep) if keep is not None else found
     left_out = {name: _without(found[name], kept[name]) for name in found}
     surplus = [channel / name / each.file for name, gone in left_out.items() for each in gone if not each.is_wheel]

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bridge import fs
 from bridge.convert.indexed import digests
 from bridge.convert.wheel import ConvertedPackage
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, UnsafeInputError
 from bridge.faults import faults
 from bridge.index.strict_json import parse_json
 from bridge.model import IndexFile
+from bridge.paths import path_below
 from converters.convert import Packages
 from converters.documents import LAYOUT_VERSION
 from converters.notes import Note
 from converters.record import conda_record
 
-__all__ = ["ConversionLog"]
+__all__ = ["ConversionLog", "converted_wheels"]
 
 _DIRECTORY = ".converted"
 _RECORDED = ("name", "version", "build", "build_number", "subdir", "purls", "sha256", "md5", "size")
@@ -93,3 +95,23 @@ def _notes(rows: object) -> tuple[Note, ...]:
     if not isinstance(rows, list):
         raise TypeError("not a document of this class")
     return tuple(Note(**row) for row in rows)
+
+
+def converted_wheels(output: Path) -> Iterator[tuple[Path, str, list[Path]]]:
+    """Yield each document of a directory, the file name of its wheel, and the paths of its packages.
+
+    Paths that would leave the directory are not among them, nor documents that cannot be read. Raises `FaultError`.
+    """
+    folder = output / _DIRECTORY
+    with faults(folder):
+        documents = sorted(folder.glob("*.json"))
+    for path in documents:
+        try:
+            with faults(path):
+                found: Any = parse_json(path.read_bytes(), str(path))
+            packages = [
+                output / path_below(row["path"], path.name, "the path of a package") for row in found["packages"]
+            ]
+            yield path, str(found["wheel"]), packages
+        except (UnsafeInputError, KeyError, TypeError):
+            continue

@@ -33,7 +33,7 @@ from converters.names import NameMap
 from converters.record import Record
 from converters.wheel import parse_wheel_name
 
-__all__ = ["Conversion", "Inputs", "Workers", "convert", "read_inputs", "write_report"]
+__all__ = ["Conversion", "Inputs", "Workers", "convert", "read_inputs", "run_jobs", "write_report"]
 
 _LARGEST_BATCH = 8  # jobs handed over at once
 _FEWEST_BATCHES = 32  # before any has more than one
@@ -128,7 +128,7 @@ def convert(
         built, failed = _build(inputs.projects, Path(scratch), session)
         unbuilt += failed
         jobs = list({job.text: job for job in [*jobs, *built]}.values())
-        found = {done.text: done for done in _run(jobs, task, session, workers)}
+        found = {done.text: done for done in run_jobs(jobs, task, session, workers)}
     done = (*(found[job.text] for job in jobs), *unbuilt, *inputs.unreadable)
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
@@ -180,7 +180,7 @@ def write_report(path: Path, document: Mapping[str, object]) -> None:
     fs.publish_file(path, [masked(json.dumps(document, indent=2, ensure_ascii=False)).encode() + b"\n"])
 
 
-def _run(jobs: Sequence[Job], task: ConversionTask, session: Session, workers: Workers) -> Iterator[JobResult]:
+def run_jobs(jobs: Sequence[Job], task: ConversionTask, session: Session, workers: Workers) -> Iterator[JobResult]:
     """Run every job; results come in the order of completion.
 
     What would be built is shown first, because code of the project runs then.

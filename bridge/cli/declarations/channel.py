@@ -1,14 +1,20 @@
-"""`bridge index`."""
+"""`bridge index` and `bridge mirror`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from bridge.cli.failure import Exit
 from bridge.cli.group import begin, cli
-from bridge.cli.options import output
+from bridge.cli.options import Words, level_of, output, requirements, wheel_sources
+from converters.compression import DEFAULT_LEVEL
+
+if TYPE_CHECKING:
+    from bridge.convert.wheel import Format
 
 
 @cli.command()
@@ -48,3 +54,64 @@ def index(
         run.render.error(failure)
     if found.failures:
         raise Exit(max(failure.exit_code for failure in found.failures.values()))
+
+
+@cli.command()
+@requirements
+@click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="The directory of the channel.")
+@click.option("--newest", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
+              help="How many versions of each project.")  # fmt: skip
+@click.option("--prune", is_flag=True, help="Delete the packages of wheels that the rules no longer take.")
+@click.option("--wheels-as-records", is_flag=True, help="Do not repack: write repodata v3 that points to the wheels.")
+@click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda", show_default=True,
+              help="Archive format.")  # fmt: skip
+@click.option("--compression", metavar="LEVEL|best", default=str(DEFAULT_LEVEL), show_default=True,
+              help="zstd level, 1 to 22, or `best` for packages that are downloaded often.")  # fmt: skip
+@click.option("-j", "--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Number of processes.")  # fmt: skip
+@click.option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler.")
+@wheel_sources
+@output
+def mirror(
+    words: Words,
+    output: str,
+    newest: int,
+    prune: bool,
+    wheels_as_records: bool,
+    archive_format: str,
+    compression: str,
+    jobs: int,
+    dask: str | None,
+    platforms: Sequence[str],
+    **options: object,
+) -> None:
+    """Keep a channel of converted wheels in step with an index: projects, or what a lock needs."""
+    from bridge.cli.commands import mirroring
+    from bridge.cli.commands.conversion import Workers
+    from bridge.cli.commands.request import read_request
+
+    run, *_ = [begin({**options, "platform": platform}) for platform in platforms or (None,)]
+    level = level_of(compression)
+    request = read_request(words, run.settings.platform)
+    wanted = mirroring.Mirror(
+        output=Path(output),
+        newest=newest,
+        platforms=tuple(dict.fromkeys(platforms or filter(None, [run.settings.platform]))),
+        archive_format=cast("Format", archive_format),
+        level=level,
+        as_records=wheels_as_records,
+        prunes=prune,
+    )
+    with run.session(request) as session:
+        found = mirroring.mirror(request, wanted, session, Workers(jobs=jobs, dask=dask))
+    run.render.warn(found.conversion.warnings)
+    if run.settings.json:
+        run.render.document(run.documents.mirror(found))
+    else:
+        for sentence in mirroring.sentences(found):
+            run.render.note(sentence)
+    failures = found.conversion.failures.values()
+    for failure in failures:
+        run.render.error(failure)
+    if failures:
+        raise Exit(max(failure.exit_code for failure in failures))
