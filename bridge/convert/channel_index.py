@@ -98,15 +98,7 @@ def write_index(
     started = time.perf_counter()
     if not is_dry_run:
         fs.make_directories(channel)
-    with faults(channel):
-        subdirs = {path.name for path in channel.iterdir() if path.name in _PLACES and path.is_dir()}
-    added: dict[str, list[RepodataEntry]] = {}
-    for entry in wheels:
-        added.setdefault(str(entry.record["subdir"]), []).append(entry)
-    states = {
-        name: _read_subdir(channel, name, added.get(name, ()), rereads=rereads, jobs=jobs)
-        for name in dict.fromkeys(["noarch", *sorted(subdirs | added.keys())])
-    }
+    states = _read_channel(channel, wheels, rereads=rereads, jobs=jobs)
     found = {
         name: [each for each in state.packages if not (each.is_wheel and each.key in without)]
         for name, state in states.items()
@@ -152,6 +144,19 @@ class _Subdir:
     memory: Memory
     failures: dict[Path, BridgeError]
     read: int
+
+
+def _read_channel(channel: Path, wheels: Iterable[RepodataEntry], *, rereads: bool, jobs: int) -> dict[str, _Subdir]:
+    """Read `noarch`, the other subdirs that are there, and those that `wheels` need."""
+    with faults(channel):
+        subdirs = {path.name for path in channel.iterdir() if path.name in _PLACES and path.is_dir()}
+    added: dict[str, list[RepodataEntry]] = {}
+    for entry in wheels:
+        added.setdefault(str(entry.record["subdir"]), []).append(entry)
+    return {
+        name: _read_subdir(channel, name, added.get(name, ()), rereads=rereads, jobs=jobs)
+        for name in dict.fromkeys(["noarch", *sorted(subdirs | added.keys())])
+    }
 
 
 def _read_subdir(channel: Path, name: str, added: Sequence[RepodataEntry], *, rereads: bool, jobs: int) -> _Subdir:
