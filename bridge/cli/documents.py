@@ -9,9 +9,9 @@ from bridge.model import Change, Install, Plan, Reinstall, Remove, Resolution, R
 from converters.record import Record
 
 if TYPE_CHECKING:
-    from bridge.cli.commands.mirroring import Mirrored
     from bridge.convert.channel_index import ChannelIndex
     from bridge.convert.job import Conversion
+    from bridge.convert.mirrored import Mirrored
     from bridge.install.applied import AppliedPlan
 
 __all__ = ["channel_index", "conversion", "error", "mirror", "outcome", "package", "plan", "resolution"]

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
+from bridge.convert.job import Conversion
 from bridge.model import IndexFile
 from bridge.requirements.algebra import pep440_version
 from bridge.resolve.candidates.packages import Project
 from converters.wheel import parse_wheel_name
 
-__all__ = ["files_of_versions", "newest_files"]
+__all__ = ["Mirrored", "files_of_versions", "newest_files"]
 
 _OLDEST_PYTHON = 9  # of Python 3, as for packages that a conversion makes by python
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirrored:
+    """What was done. `known`: records that were there already; `deleted`: packages of wheels no longer taken."""
+
+    conversion: Conversion
+    projects: int
+    wheels: int
+    known: int = 0
+    deleted: tuple[Path, ...] = ()
 
 
 def newest_files(

@@ -15,14 +15,14 @@ from bridge.convert import channel_index
 from bridge.convert import wheel as conversions
 from bridge.convert.indexed import read_pointers
 from bridge.convert.job import Conversion, ConversionTask, Job, JobResult
-from bridge.convert.mirrored import newest_files
+from bridge.convert.mirrored import Mirrored, newest_files
 from bridge.convert.resuming import converted_wheels
 from bridge.errors import BridgeError, NoSolutionError, UsageError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.resolve.candidates.packages import Project
 
-__all__ = ["Mirror", "Mirrored", "mirror", "sentences"]
+__all__ = ["Mirror", "mirror", "sentences"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +36,6 @@ class Mirror:
     level: int
     as_records: bool = False
     prunes: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mirrored:
-    """What was done. `known`: records that were there already; `deleted`: packages of wheels no longer taken."""
-
-    conversion: Conversion
-    projects: int
-    wheels: int
-    known: int = 0
-    deleted: tuple[Path, ...] = ()
 
 
 def mirror(request: Request, wanted: Mirror, session: Session, workers: Workers) -> Mirrored:
