@@ -180,6 +180,21 @@ def test_a_lock_of_wheels_leaves_conda_packages_alone(
     assert not (tmp_path / "new").exists()
 
 
+def test_an_empty_environment_of_a_lock_leaves_nothing(
+    bridge: Bridge, env: Path, packages: Path, tmp_path: Path
+) -> None:
+    lock = rattler_lock(tmp_path / "pixi.lock", packages, (LIB,))
+    text = lock.read_text().replace(
+        "packages:\n- conda", "  none:\n    channels: []\n    packages:\n      linux-64: []\npackages:\n- conda"
+    )
+    lock.write_text(text)
+    assert bridge("sync", "-p", env, lock, "--environment", "none", "--keep").status == 0
+    assert len(names_in(bridge, env)) == 3
+    ran = bridge("sync", "-p", env, lock, "--environment", "none")
+    assert ran.status == 0, ran.err
+    assert names_in(bridge, env) == {}
+
+
 def test_requirements_with_hashes_are_a_lock(bridge: Bridge, env: Path, packages: Path, tmp_path: Path) -> None:
     lock = tmp_path / "requirements.txt"
     lock.write_text(f"demo==2.0 --hash=sha256:{digest(archive(packages, DEMO))}\n")

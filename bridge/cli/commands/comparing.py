@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bridge import prefix
 from bridge.audit.look.inspection import Drift
-from bridge.cli.commands.syncing import Chosen, wanted_of
+from bridge.cli.commands.syncing import Chosen, is_of_wheels, wanted_of
 from bridge.cli.session import Session
 from bridge.errors import UsageError
 from bridge.install.plan import with_unmanaged
@@ -121,7 +121,7 @@ def _side(text: str, session: Session, environment: str | None) -> dict[str, Pac
             prefix.check(path)
         state = prefix.require(path)
         return _of_environment(with_unmanaged(state), session.names(session.channel_urls(state), state))
-    if not path.is_file():
+    if not path.exists():
         raise UsageError("no-such-side", f"there is neither an environment nor a lock {text}", hint="give their paths")
     chosen = Chosen(path=text, environment=environment)
     wanted = wanted_of(chosen.read(session), chosen, session, PrefixState(prefix=path.absolute()), may_lack_python=True)
@@ -168,9 +168,10 @@ def drift(path: Path, lock: str, session: Session) -> tuple[Drift, ...]:
     state = prefix.require(path)
     names = session.names(session.channel_urls(state), state)
     chosen = Chosen(path=lock)
-    wanted = wanted_of(chosen.read(session), chosen, session, state)
+    read = chosen.read(session)
+    wanted = wanted_of(read, chosen, session, state)
     found = compare(lock, _of_lock(wanted.packages, names), str(path), _of_environment(with_unmanaged(state), names))
-    is_of_wheels = not any(isinstance(each, LockedConda) for each in wanted.packages)
+    leaves_conda = is_of_wheels(read, wanted.packages)
     repair = ("bridge", "sync", "-p", str(path), lock)
     found_drift = [
         Drift(id="lock-missing", name=name, evidence=f"{lock} has {name} {each.shown}", repair=repair)
@@ -179,7 +180,7 @@ def drift(path: Path, lock: str, session: Session) -> tuple[Drift, ...]:
     found_drift += [
         Drift(id="lock-extra", name=name, evidence=f"{lock} has no {name}; {each.shown} is installed", repair=repair)
         for name, each in found.added.items()
-        if not (is_of_wheels and each.source == "conda")  # a lock of wheels says nothing of conda packages
+        if not (leaves_conda and each.source == "conda")  # a lock of wheels says nothing of conda packages
     ]
     found_drift += [
         Drift(id="lock-other", name=name, evidence=_other(lock, old, new), repair=repair)

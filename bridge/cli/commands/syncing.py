@@ -23,7 +23,7 @@ from bridge.model import Installed, Plan, PrefixState, Resolved
 from bridge.requirements.locked import Lock, Locked, LockedConda, for_target
 from converters.target import Target
 
-__all__ = ["Chosen", "Wanted", "clone", "sync", "wanted_of"]
+__all__ = ["Chosen", "Wanted", "clone", "is_of_wheels", "sync", "wanted_of"]
 
 DEFAULT = "bridge.lock"
 _MAX_LOCK = 64 << 20  # bytes
@@ -132,7 +132,7 @@ def sync(path: Path, chosen: Chosen, session: Session, *, keeps: bool = False, i
             wanted.target,
             path,
             keeps=keeps,
-            keeps_conda=not any(isinstance(each, LockedConda) for each in wanted.packages),
+            keeps_conda=is_of_wheels(lock, wanted.packages),
             has_requests=any(each.requested for each in wanted.packages),
         )
         check_pins(plan, pins(path), wanted.source)
@@ -151,6 +151,13 @@ def sync(path: Path, chosen: Chosen, session: Session, *, keeps: bool = False, i
     if not changed.plan.is_empty:
         register(path, session.settings.conda, os.environ)
     return changed
+
+
+def is_of_wheels(lock: Lock, packages: Sequence[Locked]) -> bool:
+    """Whether a lock says nothing of conda packages: by its format, or because its wheels need another's python."""
+    if lock.format in {"uv", "pylock"}:
+        return True
+    return bool(packages) and not any(isinstance(each, LockedConda) for each in packages)
 
 
 def _create(planned: tuple[PrefixState, Plan, Sources], session: Session) -> AppliedPlan:
