@@ -254,7 +254,7 @@ FILES = [
             *(("missing-file", "error", f"{SITE}/numpy-1.26.4.dist-info/{name}", NUMPY, PIPS) for name in DIST_INFO),
             ("distribution-without-metadata", "error", f"{SITE}/numpy-1.26.4.dist-info/METADATA", NUMPY, None),
             ("duplicate-distribution", "error", f"{SITE}/numpy-2.1.3.dist-info", "pip:numpy-2.1.3", NUMPY),
-            ("unmanaged-distribution", "info", f"{SITE}/numpy-2.1.3.dist-info", "pip:numpy-2.1.3", None),
+            ("unmanaged-distribution", "warning", f"{SITE}/numpy-2.1.3.dist-info", "pip:numpy-2.1.3", None),
         ),
     ),
     Case(
@@ -275,7 +275,7 @@ FILES = [
         ),
         (
             ("clobbered-file", "error", f"{SITE}/x.py", "pip:x-1", "conda:a-1-0"),
-            ("unmanaged-distribution", "info", f"{SITE}/x-1.dist-info", "pip:x-1", None),
+            ("unmanaged-distribution", "warning", f"{SITE}/x-1.dist-info", "pip:x-1", None),
         ),
     ),
     Case(

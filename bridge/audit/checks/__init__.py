@@ -64,7 +64,7 @@ CHECKS: tuple[Check, ...] = (
     Check("unseen-distribution", "warning", startup.unseen_distribution),
     Check("record-lies", "error", records.record_lies),
     Check("duplicate-distribution", "error", distributions.duplicate_distribution),
-    Check("unmanaged-distribution", "info", distributions.unmanaged_distribution),
+    Check("unmanaged-distribution", "warning", distributions.unmanaged_distribution),
     Check("installer-lies", "info", distributions.installer_lies),
     Check("tolerated-archive", "info", records.tolerated_archive),
     Check("unmet-requirement", "error", requirements.unmet_requirement),

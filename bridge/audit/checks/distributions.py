@@ -11,6 +11,7 @@ from bridge.audit.finding import Finding
 from bridge.audit.policy import is_same_version, names_conda
 from bridge.audit.view import View
 from bridge.prefix import distinfo
+from bridge.prefix.claims import Owner
 
 
 def distribution_without_record(view: View) -> Iterator[Finding]:
@@ -72,10 +73,11 @@ def misnamed_distribution(view: View) -> Iterator[Finding]:
 def unmanaged_distribution(view: View) -> Iterator[Finding]:
     """A distribution without a conda-meta record: another installer owns it, and conda may overwrite its files.
 
-    A fact, since it works; a RECORD that is missing or that the files contradict has findings of its own.
+    A fact, since it works; a RECORD that is missing or that the files contradict has findings of its own. A warning if
+    it lies over a package with a record: then one of the two is not what its record says.
     Not reported where conda-meta has no record at all: pip manages everything there.
     """
-    nameless = view.records.nameless
+    nameless, overlying = view.records.nameless, _overlying(view)
     for owner in view.claims.unmanaged if view.has_records else ():
         distribution = owner.distribution
         if distribution is None or distribution.path in nameless or view.is_of_unread(distribution):
@@ -84,12 +86,22 @@ def unmanaged_distribution(view: View) -> Iterator[Finding]:
         yield Finding.of(
             owner,
             "unmanaged-distribution",
-            "info",
+            "warning" if owner in overlying else "info",
             distribution.path,
             "no conda-meta record covers it"
             + (f"; INSTALLER says {installer}" if distribution.installer else ", and it has no INSTALLER"),
             repair=repair.adopt(view, distribution),
         )
+
+
+def _overlying(view: View) -> frozenset[Owner]:
+    """The owners without a record that claim a file of one with a record; an equal `__init__.py` is a namespace's."""
+    found = set(view.overwriters.values())
+    for path, group in view.claims.by_path.shared:
+        last = group[-1].owner  # Those without a record come last in a group.
+        if last.distribution is not None and not path.endswith("/__init__.py"):
+            found |= {last} if any(claim.owner.installed is not None for claim in group) else set()
+    return frozenset(found)
 
 
 def installer_lies(view: View) -> Iterator[Finding]:
