@@ -140,3 +140,10 @@ def test_without_a_project_there_is_nothing_to_mirror(bridge: Bridge, tmp_path: 
     ran = bridge("mirror", "-r", "projects.txt", "-o", "channel")
     assert ran.status == 2
     assert not (tmp_path / "channel").exists()
+
+
+def test_requirements_on_conda_packages_are_told_and_left_out(bridge: Bridge, tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text("dependencies: ['zlib=1.3', {pip: [lower]}]\n")
+    ran = succeeded(bridge("mirror", "-r", "environment.yml", "-o", "channel"))
+    assert "zlib=1.3 is a requirement on a conda package" in ran.err
+    assert listed(tmp_path) == {"lower 1.0"}

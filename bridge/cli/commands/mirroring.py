@@ -46,7 +46,7 @@ def mirror(request: Request, wanted: Mirror, session: Session, workers: Workers)
     """
     started = time.perf_counter()
     wanted = replace(wanted, output=wanted.output.absolute())
-    locked, named = _projects(request)
+    locked, named = _projects(request, session)
     if not locked and not named:
         raise UsageError("usage", "no project to mirror", hint="give a file of requirements or a lock with -r")
     session.index.prefetch_files(project for project in named if project not in locked)
@@ -85,11 +85,16 @@ def mirror(request: Request, wanted: Mirror, session: Session, workers: Workers)
 
 def _projects(
     request: Request,
+    session: Session,
 ) -> tuple[Mapping[str, Sequence[IndexFile]], Mapping[str, Sequence[algebra.Requirement]]]:
     """Return the files that locks name, by project, and the requirements of other projects."""
     named: dict[str, list[algebra.Requirement]] = {}
     for each in request.requirements:
-        requirement = algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}")
+        try:
+            requirement = algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}")
+        except UsageError:
+            session.tell(f"{each.text} is a requirement on a conda package, which a mirror of package indexes has not")
+            continue
         named.setdefault(requirement.name, []).append(requirement)
     return request.locked, named
 
