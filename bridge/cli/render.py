@@ -9,20 +9,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bridge.cli.progress import Bars
 from bridge.cli.streams import is_unicode
-from bridge.cli.texts import aligned, few, safe, short, size
+from bridge.cli.tables import fit
+from bridge.cli.texts import aligned, few, printable, safe, short, size
 from bridge.errors import BridgeError
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from bridge.audit.finding import Report
     from bridge.audit.queries import Ownership, PackageList, PackageRow, Reason, Reasons
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from bridge.install.applied import AppliedPlan
     from bridge.install.repair import Repair
     from bridge.model import Plan, Resolution
-    from converters.record import Record
 
 __all__ = ["Renderer"]
 
-_SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow"}
+_SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow", "source": "blue"}
+_MARKS = {"+": "green", "-": "red", "=": "cyan", "~": "yellow"}
 _FORCING = ("FORCE_COLOR", "TTY_COMPATIBLE")  # variables by which rich takes a pipe for a terminal
 _NO_EDGE = 10_000  # columns
 _MAX_OWNERS = 12  # of a folder
@@ -108,15 +108,34 @@ class Renderer:
         for text in texts:
             self._out.print(safe(text))
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table on standard output. Names of ecosystems are coloured; files and pipes need no rich for it."""
+    @property
+    def width(self) -> int | None:
+        """The columns of the terminal that standard output is; `None` for a file or pipe."""
+        return self._out.width if sys.stdout.isatty() else None
+
+    def table(self, titles: Sequence[str], rows: Iterable[Sequence[str]], *, short: Collection[str] = ()) -> None:
+        """A table on standard output. Files and pipes get whole cells, and need no rich for it.
+
+        :param short: titles of the columns that a narrow terminal gets shortened or not at all (see `tables`).
+        """
         if not self._forced and not sys.stdout.isatty() and not any(map(os.environ.get, _FORCING)):
-            sys.stdout.writelines(f"{line}\n" for line in aligned([columns, *rows]))
+            sys.stdout.writelines(f"{line}\n" for line in aligned([titles, *rows]))
             return
-        made = _table(*columns)
-        for row in rows:
-            made.add_row(*(f"[{_SOURCES[cell]}]{cell}[/]" if cell in _SOURCES else safe(cell) for cell in row))
-        self._out.print(made)
+        self._laid_out(self._out, titles, rows, short)
+
+    def _laid_out(
+        self, console: Console, titles: Sequence[str], rows: Iterable[Sequence[str]], short: Collection[str]
+    ) -> None:
+        """Print a table as wide as the console; the titles in bold, unless all are empty."""
+        cells = [[printable(cell) for cell in row] for row in rows]
+        mark = "…" if is_unicode(sys.stderr if console.stderr else sys.stdout) else "~"
+        layout = fit(titles, cells, console.width, short, mark)
+        for line in layout.head if any(titles) else ():
+            console.print(f"[bold]{safe('  '.join(line).rstrip())}[/]")
+        for line in layout.lines:
+            console.print("  ".join(map(_coloured, layout.titles, line)).rstrip())
+        if layout.omitted:
+            self.note(f"no room for: {', '.join(layout.omitted)}; --json has all")
 
     @contextmanager
     def progress(self) -> Iterator[ProgressPort | None]:
@@ -134,18 +153,21 @@ class Renderer:
 
     def resolution(self, found: Resolution) -> None:
         """The solution as a table, and its statistics."""
-        table = _table("package", "version", "build", "from", "requested", "required by")
-        for resolved in found.packages:
-            record = resolved.record
-            table.add_row(
-                safe(record.name),
-                safe(record.version),
-                safe(record.build),
-                _source(record),
-                safe(", ".join(resolved.requested)),
-                safe(few(resolved.required_by)),
+        from bridge.cli.plans import source
+
+        titles = ("package", "version", "build", "from", "requested", "required by")
+        rows = [
+            (
+                resolved.record.name,
+                resolved.record.version,
+                resolved.record.build,
+                source(resolved.record),
+                ", ".join(resolved.requested),
+                few(resolved.required_by),
             )
-        self._out.print(table)
+            for resolved in found.packages
+        ]
+        self.table(titles, rows, short=("build", "requested", "required by"))
         statistics = found.statistics
         self.note(
             f"{len(found.packages)} packages in {statistics.seconds:.2f} s: {statistics.rounds} rounds, "
@@ -159,22 +181,18 @@ class Renderer:
             return
         if self._quiet:
             return
-        table = _table()
-        from bridge.model import Change, Install, Reinstall, Remove
-
-        for operation in planned.operations:
-            if isinstance(operation, Install):
-                table.add_row("[green]+[/]", *_cells(operation.new.record))
-            elif isinstance(operation, Remove):
-                table.add_row("[red]-[/]", *_cells(operation.old.record))
-            elif isinstance(operation, Reinstall):
-                table.add_row("[cyan]=[/]", *_cells(operation.new.record))
-            elif isinstance(operation, Change):
-                name, version, build, source = _cells(operation.new.record)
-                table.add_row("[yellow]~[/]", name, f"{safe(operation.old.record.version)} → {version}", build, source)
-        self._err.print(table)
+        self._operations(planned)
         if is_dry_run:
             self.note(f"{planned.prefix}: nothing was changed (--dry-run)")
+
+    def _operations(self, planned: Plan) -> None:
+        """The operations as a table; without titles and sizes in files and pipes."""
+        from bridge.cli.plans import COLUMNS, rows
+
+        if self._err.is_terminal:
+            self._laid_out(self._err, COLUMNS, rows(planned), short=("build", "size"))
+        else:
+            self._laid_out(self._err, [""] * (len(COLUMNS) - 1), [row[:-1] for row in rows(planned)], short=())
 
     def outcome(self, done: AppliedPlan) -> None:
         """The executed plan, with warnings."""
@@ -224,13 +242,13 @@ class Renderer:
             self._summary(found)
 
     def _summary(self, found: Conversion) -> None:
-        table = _table("wheel", "result", "packages", "MB", "seconds")
+        rows = []
         for done in found.done:
-            became = "[red]failed[/]" if done.error else "exists already" if done.is_reused else "converted"
-            size = sum(package.record.size or 0 for package in done.packages) / 1e6
+            became = "failed" if done.error else "exists already" if done.is_reused else "converted"
+            total = sum(package.record.size or 0 for package in done.packages) / 1e6
             count = len(done.packages) + len(done.wheels)
-            table.add_row(safe(done.text.rsplit("/", 1)[-1]), became, str(count), f"{size:.1f}", f"{done.seconds:.2f}")
-        self._err.print(table)
+            rows.append((done.text.rsplit("/", 1)[-1], became, str(count), f"{total:.1f}", f"{done.seconds:.2f}"))
+        self._laid_out(self._err, ("wheel", "result", "packages", "MB", "seconds"), rows, short=("seconds", "packages"))
         failed = len(found.failures)
         self.note(f"{len(found.done) - failed} of {len(found.done)} wheels in {found.seconds:.1f} s, {failed} failed")
 
@@ -251,7 +269,8 @@ class Renderer:
             asked = ", ".join(row.requested) or ("yes" if row.is_requested else "")
             provides = row.displacement or ("" if is_plain else few(carried))
             rows.append((row.name, row.version, row.build or "", row.source, origin, asked, provides))
-        self.table(("package", "version", "build", "from", "origin", "requested", "provides"), rows)
+        titles = ("package", "version", "build", "from", "origin", "requested", "provides")
+        self.table(titles, rows, short=("build", "requested", "provides"))
 
     def ownership(self, found: Ownership) -> None:
         """The owners of a path."""
@@ -299,10 +318,8 @@ class Renderer:
 
     def cache(self, found: Inspection, *, is_pruned: bool) -> None:
         """The parts of the cache with their sizes, and what `--prune` removed."""
-        table = _table("part", "files", "size", "what")
-        for part in found.parts:
-            table.add_row(safe(part.name), str(part.files), size(part.size), safe(part.what))
-        self._out.print(table)
+        rows = [(part.name, str(part.files), size(part.size), part.what) for part in found.parts]
+        self.table(("part", "files", "size", "what"), rows, short=("what",))
         self.note(f"{found.directory}: {size(sum(part.size for part in found.parts))}")
         if is_pruned:
             self.note(f"removed {found.removed} files, {size(found.freed)}")
@@ -326,28 +343,16 @@ def _console(is_error: bool, forced: bool | None) -> Console:
         soft_wrap=True,
         no_color=True if forced is False else None,
     )
-    if not console.is_terminal:
+    if not console.file.isatty():
         console.width = _NO_EDGE
     return console
 
 
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_header=bool(columns))
-    for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
-    return table
-
-
-def _cells(record: Record) -> tuple[str, str, str, str]:
-    return safe(record.name), safe(record.version), safe(record.build), _source(record)
-
-
-def _source(record: Record) -> str:
-    is_built = record.ecosystem == "wheel" and not record.filename.endswith(".whl")
-    kind = "source, to build" if is_built else record.ecosystem
-    return f"[{_SOURCES[record.ecosystem]}]{kind}[/] {safe(short(record.origin))}"
+def _coloured(title: str, cell: str) -> str:
+    """A cell as markup: ecosystems and the marks of a plan have colours."""
+    word, space, rest = cell.partition(" ")
+    color = _SOURCES.get(word.rstrip(",")) if title == "from" else _MARKS.get(word) if not title else None
+    return f"[{color}]{word}[/]{space}{safe(rest)}" if color else safe(cell)
 
 
 def _source_url(row: PackageRow) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
+from bridge.cli.tables import width_of
 from bridge.secrets import masked
 
 __all__ = ["aligned", "few", "printable", "safe", "short", "size"]
@@ -42,16 +42,10 @@ def safe(text: str) -> str:
 def aligned(rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """Lines with columns of equal width, two spaces apart; wide characters count twice."""
     cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(*cells, strict=True)]
     for row in cells:
-        yield "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
-    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
+        padded = (cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(padded).rstrip()
 
 
 def size(count: int) -> str:

@@ -32,6 +32,7 @@ from converters.target import Target
 
 __all__ = [
     "COLUMNS",
+    "SHORT",
     "History",
     "checked",
     "history",
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 COLUMNS = ("revision", "date", "command", "packages")
+SHORT = ("command", "packages")  # on a narrow terminal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

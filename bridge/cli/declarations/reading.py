@@ -70,7 +70,8 @@ def tree(names: Sequence[str], invert: bool, depth: int | None, **options: objec
     run = begin(options)
     with run.session() as session:
         found = reading.tree(run.prefix, names, session, is_inverted=invert)
-    run.show(found.to_json, lambda: run.render.lines(drawn(found.lines(depth), is_ascii=not run.render.is_unicode)))
+    lines = drawn(found.lines(depth), is_ascii=not run.render.is_unicode, width=run.render.width)
+    run.show(found.to_json, lambda: run.render.lines(lines))
     if not found.roots:
         run.render.note(f"{run.prefix}: no packages are installed")
 

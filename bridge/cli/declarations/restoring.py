@@ -21,7 +21,7 @@ def history(**options: object) -> None:
 
     run = begin(options)
     found = restoring.history(run.prefix)
-    run.show(found.to_json, lambda: run.render.table(restoring.COLUMNS, found.rows))
+    run.show(found.to_json, lambda: run.render.table(restoring.COLUMNS, found.rows, short=restoring.SHORT))
 
 
 @cli.command()
