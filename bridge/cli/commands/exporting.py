@@ -75,7 +75,9 @@ def export(path: Path, asked: Exporting, session: Session) -> Outcome:
                 name=path.name, channels=_names(urls, session), conda=conda, wheels=pip, variables=variables
             )
             content = Content(environments=(), name=path.name, variables=variables)
-            return _written(asked, content, text, ())
+            is_unknown = not (conda or pip) and bool(state.installed or state.distributions)
+            unknown = ("everything: no record of this environment says what was requested",) if is_unknown else ()
+            return _written(asked, content, text, unknown)
         target = session.target if state.python is None else session.target.with_python(state.python)
         content, lacking = environment_of(state, target, channels=urls, variables=variables)
     return _write(asked, content, lacking, session)
