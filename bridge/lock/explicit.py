@@ -35,6 +35,7 @@ def write_explicit(content: Content, path: Path) -> Written:  # noqa: ARG001 - a
             left_out.append(f"{text}, whose file is not recorded")
             continue
         if isinstance(other, LockedSource) and other.is_editable:
+            text = f"{other.name} @ {text.removeprefix('-e ')}"
             left_out.append(f"{other.name} is editable: the list names its folder, which is installed as a copy")
         lines.append(f"# pip {text}" + (f" --hash=sha256:{other.sha256}" if other.sha256 else ""))
         if not other.sha256:

@@ -32,13 +32,26 @@ def write_requirements(content: Content, path: Path) -> Written:  # noqa: ARG001
         first, *others = environment.indexes
         lines += [f"--index-url {public(first)}", *(f"--extra-index-url {public(url)}" for url in others)]
     lines += [f"--find-links {public(place)}" for place in environment.find_links]
-    for each in sorted((each for each in packages if not isinstance(each, LockedConda)), key=lambda each: each.name):
+    wheels = sorted((each for each in packages if not isinstance(each, LockedConda)), key=lambda each: each.name)
+    without = [each.name for each in wheels if not each.sha256]
+    for each in wheels:
         assert isinstance(each, (LockedWheel, LockedSource))
-        is_direct = not each.index or (isinstance(each, LockedWheel) and each.is_direct)
-        text = requirement_text(each) if is_direct else f"{each.name}=={each.version}"
-        if each.sha256:
-            lines.append(f"{text} \\\n    --hash=sha256:{each.sha256}")
-        else:
-            lines.append(text)
-            left_out.append(f"the hash of {each.name}, which nothing records: `--require-hashes` refuses it")
+        lines.append(_line(each, is_mixed=bool(without)))
+    if without:
+        names = ", ".join(without)
+        left_out.append(f"the hash of {names}, which nothing records: pip checks the others by the hash in their URL")
     return Written(text="\n".join(lines) + "\n", left_out=tuple(left_out))
+
+
+def _line(each: LockedWheel | LockedSource, *, is_mixed: bool) -> str:
+    """Return the line of a project with its hash.
+
+    :param is_mixed: others have no hash. pip refuses `--hash` then, and verifies a hash in the URL.
+    """
+    is_direct = not each.index or (isinstance(each, LockedWheel) and each.is_direct)
+    if not each.sha256:
+        return requirement_text(each)
+    if is_mixed:
+        return f"{each.name} @ {each.url.partition('#')[0]}#sha256={each.sha256}"
+    text = requirement_text(each) if is_direct else f"{each.name}=={each.version}"
+    return f"{text} \\\n    --hash=sha256:{each.sha256}"

@@ -101,12 +101,18 @@ def test_a_folder_a_repository_and_an_editable_come_back_as_they_were_asked(tmp_
     make_project(repository, name="versioned")
     make_repository(repository)
     head = commit(repository)
-    words = ["python", "-e", linked, f"versioned @ git+file://{repository}"]
+    make_wheel(tmp_path / "wheels", "toy", "1.0")
+    words = ["python", "toy", "-e", linked, f"versioned @ git+file://{repository}"]
     ran = bridge("create", "-p", "env", *words)
     assert ran.status == 0, ran.err
     text = bridge("export", "-p", "env", "--format", "requirements").out
     assert f"-e file://{linked}" in text
     assert f"versioned @ git+file://{repository}@{head}" in text
+    for form in ("environment", "rattler", "requirements", "explicit"):
+        assert bridge("export", "-p", "env", "--format", form, "-o", FORMATS[form]).status == 0
+        python = ["python"] if form == "requirements" else []
+        ran = bridge("create", "-p", f"again-{form}", "-r", FORMATS[form], *python)
+        assert ran.status == 0, ran.err
     lock = bridge("export", "-p", "env", "--format", "rattler").out
     assert f"git+file://{repository}#{head}" in lock
     assert "editable: true" in lock
