@@ -30,7 +30,20 @@ __all__ = [
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
-_PLATFORM = click.option("--platform", metavar="SUBDIR", help="Target platform (default: this machine): linux-64, …")
+
+def _only_one(context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> str | None:
+    """The platform of a command that serves one. Raises `UsageError` (`usage`) for several."""
+    if len(values) > 1:
+        raise UsageError(
+            "usage",
+            f"--platform was given {len(values)} times, and `bridge {context.info_name}` serves one platform",
+            hint="`bridge lock` serves several: one solve and one lock for all of them",
+        )
+    return values[0] if values else None
+
+
+_PLATFORM = click.option("--platform", multiple=True, callback=_only_one, metavar="SUBDIR", help="Target platform"
+                         " (default: this machine): linux-64, …")  # fmt: skip
 _PLATFORMS = click.option("--platform", "platforms", multiple=True, metavar="SUBDIR", help="Make only the packages that"
                           " serve this platform; repeatable (default: all on which a wheel runs).")  # fmt: skip
 _LOCKED_PLATFORMS = click.option("--platform", "platforms", multiple=True, metavar="SUBDIR", help="Target platforms"

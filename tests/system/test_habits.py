@@ -138,3 +138,20 @@ def test_options_before_the_command_and_the_file_of_conda_env(tmp_path: Path, pa
     assert (ran.status, ran.document["prefix"]) == (0, str(tmp_path / "home/.conda/envs/named")), ran.err
     assert "no pins" in bridge("pin", "-n", "named").err
     assert bridge("env", "remove", "-n", "named").status == 0
+
+
+def test_several_platforms_are_refused_where_a_command_serves_one(tmp_path: Path) -> None:
+    ran = Bridge.of_folder(tmp_path)("resolve", "demo", "--platform", "linux-64", "--platform", "win-64")
+    assert (ran.status, "`bridge resolve` serves one platform" in ran.err) == (2, True), ran.err
+
+
+def test_formats_have_their_usual_names(tmp_path: Path, packages: Path) -> None:
+    bridge = Bridge.of_folder(tmp_path, packages=packages)
+    assert bridge("create", "-p", "env", "demo").status == 0
+    for name, word in (
+        ("pylock.toml", "lock-version"),
+        ("environment.yml", "dependencies"),
+        ("pixi.lock", "version: 6"),
+    ):
+        ran = bridge("export", "-p", "env", "--format", name)
+        assert (ran.status, word in ran.out) == (0, True), ran.err

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from bridge.cli.session import Session
     from bridge.lock.content import Format
 
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # not generic before click 8.2
+
 _FORMATS = ("rattler", "conda-lock", "pylock", "explicit", "requirements", "environment")
+# What conda, pixi and people call them.
+_OTHER_NAMES = {
+    "bridge.lock": "rattler", "pixi.lock": "rattler", "conda.lock": "rattler", "rattler-lock-v6": "rattler",
+    "conda-lock.yml": "conda-lock", "conda-lock-v1": "conda-lock", "pylock.toml": "pylock", "txt": "requirements",
+    "requirements.txt": "requirements", "environment.yml": "environment", "environment.yaml": "environment",
+    "environment-yaml": "environment", "yaml": "environment", "yml": "environment", "@explicit": "explicit",
+}  # fmt: skip
 _EVERY = "*"
 # What decides which packages are chosen; a lock keeps it.
 _DECIDING = frozenset(
@@ -29,11 +40,18 @@ _DECIDING = frozenset(
 )  # fmt: skip
 
 
+class _Format(_Choice):
+    """The name of a format; a usual name of its file, or conda's name, does too."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(_OTHER_NAMES.get(value.lower(), value), param, ctx)
+
+
 @cli.command("lock")
 @requirements
 @click.option("-o", "--output", "output_file", metavar="FILE", type=click.Path(), help="The lock (default:"
               " bridge.lock; `-`: print it).")  # fmt: skip
-@click.option("--format", "form", type=click.Choice(_FORMATS), help="Its format (default: what its name means).")
+@click.option("--format", "form", type=_Format(_FORMATS), help="Its format (default: what its name means).")
 @click.option("--upgrade", "upgrade", multiple=True, is_flag=False, flag_value=_EVERY, metavar="[NAME]",
               help="Take the newest version of NAME, or of all, whatever is locked.")  # fmt: skip
 @click.option("--check", "is_check", is_flag=True, help="Only say whether the lock still fits; exit with 6 if not.")
@@ -87,7 +105,7 @@ def lock_(
 @click.argument("lock_file", metavar="[LOCK]", required=False, type=click.Path())
 @prefix
 @click.option("-o", "--output", "output_file", metavar="FILE", type=click.Path(), help="The file (default: print it).")
-@click.option("--format", "form", type=click.Choice(_FORMATS), help="The format (default: what the name of the file"
+@click.option("--format", "form", type=_Format(_FORMATS), help="The format (default: what the name of the file"
               " means, else environment).")  # fmt: skip
 @click.option("--from-history", is_flag=True, help="Only what was requested, as it was requested.")
 @click.option("--environment", metavar="NAME", help="Of a lock: one of its environments.")
