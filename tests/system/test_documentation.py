@@ -1,0 +1,119 @@
+"""Every shell block of README and docs runs, or, where it needs what a test machine lacks, has commands that exist."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import clean_environment
+from tests.support.documentation import (
+    NEEDS,
+    ROOT,
+    Block,
+    blocks_of,
+    faults_of_block,
+    faults_of_prose,
+    make_world,
+    pages,
+)
+from tests.support.servers import IndexServer
+
+PAGES = pages()
+BLOCKS = {page: blocks_of(page) for page in PAGES}
+
+
+@dataclass(frozen=True)
+class World:
+    """The packages that the pages name, as a channel `conda-forge` and an index."""
+
+    folder: Path
+    index: str
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    with IndexServer() as server:
+        make_world(folder, server)
+        yield World(folder, server.simple)
+
+
+def _runs(block: Block) -> bool:
+    return block.is_shell and not block.words & NEEDS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_and_options_of_a_page_exist(page: Path) -> None:
+    faults = [fault for block in BLOCKS[page] for fault in faults_of_block(block)]
+    assert [*faults, *faults_of_prose(page)] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "body", "fault"),
+    [
+        ("sh", (), "bridge instal rich\n", "no command: bridge instal rich"),
+        ("sh", (), 'eval "$(bridge actvate -n lab)"\n', "no command: bridge actvate -n lab"),
+        ("sh", ("network",), "cd x && bridge install \\\n  --no-such rich\n", "--no-such rich: No such option"),
+        ("sh", (), "bridge env lst\n", "no subcommand: bridge env lst"),
+        ("sh", ("netwrk",), "true\n", "unknown word 'netwrk'"),
+        ("yaml", (), "- run: bridge lock --chek\n", "--chek: No such option"),
+        ("dockerfile", (), "RUN --mount=type=cache,target=/c bridge snc -p /e\n", "no command: bridge snc"),
+        ("", (), "bridge list\n", "a block of commands has the language `sh`"),
+    ],
+)
+def test_a_command_that_does_not_exist_is_found(language: str, words: tuple[str, ...], body: str, fault: str) -> None:
+    block = Block(page=ROOT / "README.md", line=1, language=language, words=frozenset(words), body=body)
+    (found,) = faults_of_block(block)
+    assert fault in found
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the blocks are of a POSIX shell; there is no bash")
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if any(map(_runs, BLOCKS[page]))],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_shell_blocks_of_a_page_run(page: Path, world: World, bridge_cache: Path, tmp_path: Path) -> None:
+    folder, environ = tmp_path / "project", _environment(tmp_path, world, bridge_cache)
+    folder.mkdir()
+    for block in BLOCKS[page]:
+        if block.title is not None:
+            (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.title).write_text(block.body, "utf-8")
+        if not _runs(block):
+            continue
+        ended = subprocess.run(
+            ["bash", "-euxo", "pipefail", "-c", block.body],
+            cwd=folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, f"{block.where}\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"
+
+
+def _environment(folder: Path, world: World, cache: Path) -> dict[str, str]:
+    """A home of its own, `bridge` and `python` of this interpreter, and the packages of the world."""
+    programs, home = folder / "bin", folder / "home"
+    programs.mkdir()
+    home.mkdir()
+    for name, words in {"bridge": "-m bridge", "python": ""}.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+        (programs / name).chmod(0o755)
+    (home / ".gitconfig").write_text("[user]\nname = Tests\nemail = tests@example.invalid\n")
+    # For blocks that convert the wheels of a project.
+    (home / "wheels").symlink_to(world.folder / "wheels")
+    return clean_environment() | {
+        "HOME": str(home),
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "CONDARC": os.devnull,
+        "CONDA_CHANNEL_ALIAS": (world.folder / "channels").as_uri(),
+        "PIP_CONFIG_FILE": os.devnull,
+        "BRIDGE_INDEX_URL": world.index,
+        "BRIDGE_CACHE_DIR": str(cache),
+    }
