@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,6 +14,7 @@ from converters.record import Record
 __all__ = ["Place", "Solve", "agreed_versions", "disagreements", "names_of", "solve_all"]
 
 _MOST = 24  # names that are tried, each with some solves
+_OLDER = 3  # versions that are tried beyond those that were found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -37,8 +38,9 @@ def solve_all(places: Sequence[Place], solve: Solve, locked: Locked | None = Non
 
     What is locked already stays, at several versions too: only what changes is made to agree.
 
-    Where a platform cannot have the version of one before it, each version is tried for all platforms of the
-    environment, the newest first. It is taken if then more names agree. Other environments may have other versions.
+    Where a platform cannot have the version of one before it, each version that was found is tried for all platforms
+    of the environment, the newest first, then a few older ones. It is taken if then more names agree. Other
+    environments may have other versions.
 
     :param solve: one solve that prefers the versions it is given (`bridge.resolve.Standing.agreed`), and holds to the
         given pins.
@@ -132,12 +134,38 @@ def _aligned(found: Found, solve: Solve, locked: Locked) -> Found:
     """Return solutions in which fewer names disagree, where asking for one of the versions everywhere leads to some."""
     pins: dict[str, str] = {}
     for name in [each for each in sorted(disagreements(found)) if not _is_settled(each, found, locked)][:_MOST]:
-        for version in reversed(disagreements(found).get(name, ())):
+        for version in _common(name, found, pins, solve):
             made = _attempt(found, {**pins, name: version}, solve)
             if made is not None and len(disagreements(made)) < len(disagreements(found)):
                 found, pins = made, {**pins, name: version}
                 break
     return found
+
+
+def _common(name: str, found: Found, pins: Mapping[str, str], solve: Solve) -> Iterator[str]:
+    """Yield versions that all places may have: those that were found, newest first, then a few that are older."""
+    seen = disagreements(found).get(name, [])
+    yield from reversed(seen)
+    place = next((each for each in found if _version(name, found[each]) == seen[0]), None) if seen else None
+    version = seen[0] if seen else None
+    for _ in range(_OLDER):
+        if place is None or version is None:
+            return
+        specs = [*_specs(pins), conda_requirement(f"{name} <{version}")]
+        try:
+            version = _version(name, solve(place, agreed_versions([found[place]]), specs))
+        except NoSolutionError:
+            return
+        if version is not None:
+            yield version
+
+
+def _version(name: str, solution: Resolution) -> str | None:
+    return next((each.record.version for each in solution.packages if each.record.name == name), None)
+
+
+def _specs(pins: Mapping[str, str]) -> list[Requirement]:
+    return [conda_requirement(f"{name} =={version}") for name, version in pins.items()]
 
 
 def _is_settled(name: str, found: Found, locked: Locked) -> bool:
@@ -153,7 +181,7 @@ def _is_settled(name: str, found: Found, locked: Locked) -> bool:
 def _attempt(found: Found, pins: Mapping[str, str], solve: Solve) -> Found | None:
     """Solve again where a name has another version than its pin, with all else as it is; `None`: there is no way."""
     made = dict(found)
-    specs = [conda_requirement(f"{name} =={version}") for name, version in pins.items()]
+    specs = _specs(pins)
     for place, solution in found.items():
         versions = {each.record.name: each.record.version for each in solution.packages if each.record.name in pins}
         if any(_equal(version) != _equal(pins[name]) for name, version in versions.items()):

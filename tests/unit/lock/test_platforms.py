@@ -44,6 +44,12 @@ def test_an_earlier_platform_goes_back_to_a_version_that_both_have() -> None:
     assert [picks(each)["a"] for each in found.values()] == ["conda 2"] * 3
 
 
+def test_an_older_version_that_all_have_is_found() -> None:
+    records = [*on("linux-64", "a", "1", "2", "4"), *on("osx-arm64", "a", "1", "2", "3")]
+    found = solve(records, ["a"], [LINUX, MAC])
+    assert [picks(each)["a"] for each in found.values()] == ["conda 2", "conda 2"]
+
+
 def test_versions_differ_where_no_common_one_exists() -> None:
     records = [*on("linux-64", "a", "1"), *on("osx-arm64", "a", "2"), *on("linux-64", "b", "1", "2")]
     records += on("osx-arm64", "b", "1")
