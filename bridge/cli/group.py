@@ -27,6 +27,7 @@ COMMANDS = {
     "audit": "auditing",
     "cache": "reading",
     "completion": "informing",
+    "config": "configuration",
     "convert": "conversion",
     "create": "changing",
     "deactivate": "entering",
@@ -115,11 +116,14 @@ def document_of(name: str) -> str:
     return "change" if name in CHANGES else {"shell": "activate", "deactivate": "activate"}.get(name, name)
 
 
-def begin(options: Mapping[str, object]) -> Run:
-    """The settings and the renderer of one command."""
+def begin(options: Mapping[str, object], *, reads_files: bool = True) -> Run:
+    """The settings and the renderer of one command.
+
+    :param reads_files: bridge's configuration files count. Without them a command can mend one that is wrong.
+    """
     from bridge.cli.run import Run
 
-    return Run(options)
+    return Run(options, None if reads_files else ())
 
 
 def show_applied(run: Run, applied: AppliedPlan, dry_run: bool) -> None:

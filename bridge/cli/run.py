@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bridge.cli.commands.request import Request
     from bridge.cli.session import Session
     from bridge.config.condarc import CondaConfiguration
+    from bridge.config.layers import Layer
 
 __all__ = ["Run"]
 
@@ -25,9 +26,10 @@ __all__ = ["Run"]
 class Run:
     """One run of a command. `documents` is the module that builds the JSON documents."""
 
-    def __init__(self, options: Mapping[str, object]) -> None:
+    def __init__(self, options: Mapping[str, object], files: Sequence[Layer] | None = None) -> None:
+        """:param files: bridge's configuration files (default: those of this environment and directory)."""
         known = {key: value for key, value in options.items() if key in config.OPTIONS}
-        self.settings = config.load(known, os.environ)
+        self.settings = config.load(known, os.environ, files=files)
         settings = self.settings
         self.render = Renderer(
             is_json=settings.json,
@@ -48,7 +50,7 @@ class Run:
         settings = request.applied(self.settings) if request is not None else self.settings
         locked = request.locked if request is not None else {}
         records = request.locked_records(settings.conda.names.host) if request is not None else None
-        self.render.warn(request.warnings if request is not None else ())
+        self.render.warn((*settings.warnings, *(request.warnings if request is not None else ())))
         with (
             self.render.progress() as progress,
             Session(settings, progress, locked, lambda text: self.render.warn([text]), records) as session,

@@ -1,8 +1,9 @@
-"""`Settings`: common options, environment variables and pip's configuration, resolved. Reads files only.
+"""`Settings`: common options, environment variables and configuration files, resolved. Reads files only.
 
-An option beats `BRIDGE_<OPTION>`, which beats pip's configuration, which beats conda's, which beats the default. pip's
-configuration is read as pip does (its files in order, then `PIP_*`), conda's as conda does, without importing either.
-`indexes` says in which order indexes serve.
+An option beats `BRIDGE_<OPTION>`, which beats bridge's own files (`layers`: the project's, the user's, the system's),
+which beat pip's configuration, which beats conda's, which beats the default. pip's configuration is read as pip does
+(its files in order, then `PIP_*`), conda's as conda does, without importing either. `indexes` says in which order
+indexes serve.
 """
 
 from __future__ import annotations
@@ -11,20 +12,22 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeVar, cast, get_args
+from typing import Literal, TypedDict, cast, get_args
 
 from bridge.config.builds import BuildSettings, load_builds
 from bridge.config.condarc import CondaConfiguration, read_condarc
 from bridge.config.cooldown import Cooldown, load_cooldown
 from bridge.config.environments import locate
 from bridge.config.indexes import IndexStrategy, default_index, load_indexes
+from bridge.config.layers import Layer, layers
 from bridge.config.locations import public_locations
+from bridge.config.lookup import Lookup
 from bridge.config.moments import parse_cutoff, parse_timestamp
 from bridge.config.network import KeyringProvider, load_network
-from bridge.config.pip import BOOLEANS, PipConfiguration, finite, home_directory
+from bridge.config.pip import PipConfiguration, home_directory
 from bridge.errors import UsageError
 from converters.target import SUBDIRS
 
@@ -45,8 +48,6 @@ Prefer = Literal["conda", "wheel", "newest"]
 ChannelPriority = Literal["strict", "flexible"]
 Durability = Literal["full", "batched", "none"]
 Color = Literal["auto", "always", "never"]
-
-Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,7 @@ class Settings:
     optional_channels: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     conda: CondaConfiguration = field(default_factory=CondaConfiguration)
+    warnings: tuple[str, ...] = ()
     channel_priority: ChannelPriority = "strict"
     index_urls: tuple[str, ...] = ()
     default_indexes: tuple[str, ...] = ()
@@ -144,28 +146,37 @@ OPTIONS = frozenset(
 # fmt: on
 
 
-def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: float | None = None) -> Settings:
+def load(
+    options: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    now: float | None = None,
+    files: Sequence[Layer] | None = None,
+) -> Settings:
     """Resolve the settings of one run.
 
     :param options: by parameter name (`index_url`, `no_build`); `None`, `False`, `""` and `()` mean "not given".
     :param environ: replaces the environment of the process.
     :param now: seconds since the epoch, for durations of `--exclude-newer` (default: the clock).
-    :raises UsageError: `option-value`, `pip-configuration`.
+    :param files: bridge's own files, highest priority first (default: those of this environment and directory).
+    :raises UsageError: `option-value`, `configuration-file`, `pip-configuration`, `conda-configuration`.
     """
     if unknown := set(options) - OPTIONS:
         raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
-    ask, pip = Lookup(options, environ), PipConfiguration(environ)
-    name, prefix, conda = _environment(options, environ, _cache_dir(ask, environ))
+    files = layers(environ) if files is None else files
+    ask, pip = Lookup(options, environ, files), PipConfiguration(environ)
+    name, prefix, conda = _environment(ask, environ, _cache_dir(ask, environ))
     network = load_network(ask, pip, conda, environ)
     indexes = load_indexes(ask, pip)
     return Settings(
         prefix=prefix if prefix is not None else _active(environ),
-        has_prefix=prefix is not None,
+        has_prefix=prefix is not None and bool(ask.given.string("prefix") or ask.given.string("name")),
         name=name,
         channels=_channels(ask, conda),
-        has_channels=bool(ask.strings("channel")),
+        has_channels=bool(ask.given.strings("channel")),
         override_channels=ask.flag("override_channels"),
         conda=conda,
+        warnings=tuple(warning for layer in files for warning in layer.warnings),
         channel_priority=_priority(ask, conda),
         index_urls=indexes.urls,
         default_indexes=indexes.default,
@@ -186,6 +197,29 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         constraints=pip.values("constraint"),
         pre=ask.flag("pre"),
         patience=ask.number("patience", 60.0, above_zero=True),
+        **_changing(ask),
+        # CEP 22: the override must not be configurable, so BRIDGE_OVERRIDE_FROZEN is not read.
+        override_frozen=bool(options.get("override_frozen")),
+        lock_timeout=ask.number("lock_timeout", 60.0),
+        durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
+        cache_dir=_cache_dir(ask, environ),
+        **_output(ask),
+    )
+
+
+class _Changing(TypedDict):
+    adopt: bool
+    set_aside: bool
+    allow_clobber: tuple[str, ...]
+    allow_link_scripts: bool
+    compile: bool
+    allow_external_symlinks: bool
+    refuse_startup_code: bool
+
+
+def _changing(ask: Lookup) -> _Changing:
+    """How an environment is changed."""
+    return _Changing(
         adopt=ask.flag("adopt"),
         set_aside=ask.flag("set_aside"),
         allow_clobber=ask.strings("allow_clobber"),
@@ -193,11 +227,20 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
         compile=ask.flag("compile"),
         allow_external_symlinks=ask.flag("allow_external_symlinks"),
         refuse_startup_code=ask.flag("refuse_startup_code"),
-        # CEP 22: the override must not be configurable, so BRIDGE_OVERRIDE_FROZEN is not read.
-        override_frozen=bool(options.get("override_frozen")),
-        lock_timeout=ask.number("lock_timeout", 60.0),
-        durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
-        cache_dir=_cache_dir(ask, environ),
+    )
+
+
+class _Output(TypedDict):
+    json: bool
+    quiet: bool
+    verbose: bool
+    progress: bool
+    color: Color
+
+
+def _output(ask: Lookup) -> _Output:
+    """How results are printed."""
+    return _Output(
         json=ask.flag("json"),
         quiet=ask.flag("quiet"),
         verbose=ask.flag("verbose"),
@@ -207,8 +250,8 @@ def load(options: Mapping[str, object], environ: Mapping[str, str], *, now: floa
 
 
 def _channels(ask: Lookup, conda: CondaConfiguration) -> tuple[str, ...]:
-    """The channels given, else those of conda's configuration. Raises `UsageError`."""
-    given = ask.strings("channel")
+    """The channels given, else those of bridge's or conda's configuration. Raises `UsageError`."""
+    given = ask.given.strings("channel")
     if ask.flag("override_channels") and not given:
         raise UsageError(
             "override-channels", "--override-channels without a channel", hint="name the channels to use with -c"
@@ -219,84 +262,12 @@ def _channels(ask: Lookup, conda: CondaConfiguration) -> tuple[str, ...]:
             f"-c names a channel, and {files[0]} is a file",
             hint="pip's constraints: write `-c FILE` into a requirements.txt, and give that with -r",
         )
-    return public_locations(ask, "channel", given or conda.channels) or ("conda-forge",)
+    return public_locations(ask, "channel", ask.strings("channel") or conda.channels) or ("conda-forge",)
 
 
 def _priority(ask: Lookup, conda: CondaConfiguration) -> ChannelPriority:
     default = conda.channel_priority or "strict"
     return cast("ChannelPriority", ask.choice("channel_priority", get_args(ChannelPriority), default))
-
-
-class Lookup:
-    """Looks a value up: the option, else the environment variable. Errors name the one used."""
-
-    def __init__(self, options: Mapping[str, object], environ: Mapping[str, str]) -> None:
-        self._options = options
-        self._environ = environ
-
-    def _find(self, key: str) -> tuple[object, str]:
-        value = self._options.get(key)
-        if value is not None and value is not False and value not in ("", ()):
-            return value, "--" + key.replace("_", "-")
-        variable = f"BRIDGE_{key.upper()}"
-        return self._environ.get(variable) or None, variable
-
-    def wrong(self, key: str, value: object, expected: str) -> UsageError:
-        source = self._find(key)[1]
-        return UsageError(
-            "option-value",
-            f"{source}: {str(value)!r} is not {expected}",
-            objects={"option": source, "value": str(value)},
-        )
-
-    def source(self, key: str) -> str | None:
-        """The option or the variable that sets a value; `None` if neither does."""
-        value, source = self._find(key)
-        return None if value is None else source
-
-    def string(self, key: str) -> str | None:
-        value, _ = self._find(key)
-        return None if value is None else str(value)
-
-    def is_text(self, key: str) -> bool:
-        """Whether the value is one text, as in the environment, and not several."""
-        return isinstance(self._find(key)[0], str)
-
-    def strings(self, key: str) -> tuple[str, ...]:
-        """The values of a repeatable option, separated by white space in the environment."""
-        value, _ = self._find(key)
-        if value is None:
-            return ()
-        return (
-            tuple(value.split())
-            if isinstance(value, str)
-            else tuple(str(part) for part in cast("Iterable[object]", value))
-        )
-
-    def flag(self, key: str) -> bool:
-        value, _ = self._find(key)
-        if value is None or isinstance(value, (bool, int)):
-            return bool(value)
-        word = str(value).strip().lower()
-        if word not in BOOLEANS:
-            raise self.wrong(key, value, "one of 1, 0, true, false, yes, no")
-        return BOOLEANS[word]
-
-    def choice(self, key: str, choices: tuple[str, ...], default: str) -> str:
-        value = self.string(key)
-        if value is not None and value not in choices:
-            raise self.wrong(key, value, f"one of {', '.join(choices)}")
-        return value or default
-
-    def number(self, key: str, default: Number, *, above_zero: bool = False) -> Number:
-        text = self.string(key)
-        if text is None:
-            return default
-        value = finite(text, default)
-        if value is None or (above_zero and value == 0):
-            kind = {int: "a whole number", float: "a number of seconds"}[type(default)]
-            raise self.wrong(key, text, kind + (" above 0" if above_zero else ", 0 or more"))
-        return value
 
 
 def _platform(ask: Lookup) -> str | None:
@@ -328,7 +299,7 @@ _VERSION = re.compile(r"[0-9A-Za-z._!+=-]{1,64}")
 
 def _only(ask: Lookup) -> dict[str, str]:
     found = {}
-    for text in ask.strings("only"):
+    for text in ask.bindings("only"):
         name, _, ecosystem = text.partition("=")
         if not name or ecosystem not in {"conda", "wheel"}:
             raise ask.wrong("only", text, "of the form NAME=conda or NAME=wheel")
@@ -337,13 +308,13 @@ def _only(ask: Lookup) -> dict[str, str]:
 
 
 def _environment(
-    options: Mapping[str, object], environ: Mapping[str, str], cache: Path
+    ask: Lookup, environ: Mapping[str, str], cache: Path
 ) -> tuple[str | None, Path | None, CondaConfiguration]:
     """The name and the directory of the environment that was given, and conda's configuration for it.
 
     Raises `UsageError` (`usage`, `environment-name`, `conda-configuration`).
     """
-    name, prefix = _given(options, environ)
+    name, prefix = _given(ask)
     conda = _conda(environ, prefix, cache)
     if name is None:
         return None, prefix, conda
@@ -351,17 +322,17 @@ def _environment(
     return name, prefix, _conda(environ, prefix, cache)
 
 
-def _given(options: Mapping[str, object], environ: Mapping[str, str]) -> tuple[str | None, Path | None]:
-    """The name or the directory of the environment; options beat variables. Raises `UsageError`."""
-    variables = {"prefix": environ.get("BRIDGE_PREFIX"), "name": environ.get("BRIDGE_NAME")}
-    for values, forms in ((options, "-p and -n"), (variables, "BRIDGE_PREFIX and BRIDGE_NAME")):
-        directory, name = values.get("prefix"), values.get("name")
+def _given(ask: Lookup) -> tuple[str | None, Path | None]:
+    """The name or the directory of the environment, from the first place with either. Raises `UsageError` (`usage`)."""
+    for place in ask.places:
+        directory, name = place.string("prefix"), place.string("name")
         if directory and name:
+            forms = f"{place.source('prefix')} and {place.source('name')}".replace("--prefix and --name", "-p and -n")
             raise UsageError("usage", f"{forms} both name the environment", hint="give one of them")
         if directory:
-            return None, Path(os.path.abspath(str(directory)))
+            return None, Path(os.path.abspath(directory))
         if name:
-            return str(name), None
+            return name, None
     return None, None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
-    from bridge.config import Lookup
+    from bridge.config.lookup import Lookup
     from bridge.config.pip import PipConfiguration
 
 __all__ = ["BuildSettings", "Formats", "formats_of", "load_builds"]

@@ -14,7 +14,7 @@ from bridge.config.pip import PipConfiguration
 from bridge.secrets import SECRETS
 
 if TYPE_CHECKING:
-    from bridge.config import Lookup
+    from bridge.config.lookup import Lookup
 
 __all__ = ["Cooldown", "load_cooldown"]
 

@@ -1,4 +1,4 @@
-"""The package indexes of one run, from options and pip's configuration.
+"""The package indexes of one run, from options and from bridge's and pip's configuration.
 
 The order in which indexes serve:
 
@@ -6,8 +6,8 @@ The order in which indexes serve:
    configured index is asked;
 2. the indexes of requirement files, in the same order within each file (`bridge.cli.commands.request`); a file's
    `--index-url` replaces the configured indexes;
-3. the configured indexes: pip's `index-url`, then its `extra-index-url`. The default index comes last, so that a
-   private project is never looked up in the public index first (dependency confusion).
+3. the configured indexes: `index-url` of bridge's files, else of pip's, then `extra-index-url` likewise. The default
+   index comes last, so that a private project is never looked up in the public index first (dependency confusion).
 
 With `--index-strategy first` the first index that has a project serves it alone; with `best` all do, as in pip.
 """
@@ -28,7 +28,7 @@ from bridge.config.locations import public_locations
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
-    from bridge.config import Lookup
+    from bridge.config.lookup import Lookup
     from bridge.config.pip import PipConfiguration
 
 __all__ = ["IndexSettings", "IndexStrategy", "default_index", "load_indexes"]
@@ -56,17 +56,19 @@ class IndexSettings:
 def load_indexes(ask: Lookup, pip: PipConfiguration) -> IndexSettings:
     """Return the indexes of this run. Raises `UsageError` (`option-value`)."""
     strategy = cast("IndexStrategy", ask.choice("index_strategy", get_args(IndexStrategy), "first"))
-    named, extra = ask.string("index_url"), ask.strings("extra_index_url")
-    links = ask.strings("find_links")
+    given, configured = ask.given, ask.configured
+    named, extra = given.string("index_url"), given.strings("extra_index_url")
+    links = given.strings("find_links")
     if named is None:
-        links = _unique((*links, *pip.values("find-links")))
+        links = _unique((*links, *(configured.strings("find_links") or pip.values("find-links"))))
     links = public_locations(ask, "find_links", links)
     of_projects = _of_projects(ask)
-    is_none = ask.flag("no_index") or (named is None and not extra and not of_projects and pip.flag("no-index"))
-    if is_none:
+    without = ask.flag("no_index") if ask.source("no_index") else pip.flag("no-index")
+    is_typed = given.source("no_index") is not None
+    if without and (is_typed or (named is None and not extra and not of_projects)):
         return IndexSettings(strategy=strategy, find_links=links, is_none=True)
     typed = _unique(() if named is None else (named,), extra)
-    default = () if named is not None or pip.flag("no-index") else _configured(pip)
+    default = () if named is not None or without else _configured(configured, pip)
     return IndexSettings(
         urls=public_locations(ask, "index_url", _unique(typed, default)),
         default=public_locations(ask, "index_url", (url for url in default if url not in typed)),
@@ -76,16 +78,18 @@ def load_indexes(ask: Lookup, pip: PipConfiguration) -> IndexSettings:
     )
 
 
-def _configured(pip: PipConfiguration) -> tuple[str, ...]:
-    if pip_named := pip.value("index-url", "pypi-url"):
-        return (pip_named, *pip.values("extra-index-url"))
-    return (*pip.values("extra-index-url"), default_index())
+def _configured(configured: Lookup, pip: PipConfiguration) -> tuple[str, ...]:
+    """The indexes of configuration files; each key of bridge's beats the same key of pip's."""
+    extra = configured.strings("extra_index_url") or pip.values("extra-index-url")
+    if (named := configured.string("index_url") or pip.value("index-url", "pypi-url")) is not None:
+        return (named, *extra)
+    return (*extra, default_index())
 
 
 def _of_projects(ask: Lookup) -> dict[str, str]:
     """Parse `--index NAME=URL`; the last value for a project counts."""
     found: dict[str, str] = {}
-    for text in ask.strings("index"):
+    for text in ask.bindings("index"):
         name, _, url = text.partition("=")
         try:
             project = str(canonicalize_name(name.strip(), validate=True))

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from bridge.secrets import SECRETS, masked
 
 if TYPE_CHECKING:
-    from bridge.config import Lookup
+    from bridge.config.lookup import Lookup
 
 __all__ = ["public_locations"]
 

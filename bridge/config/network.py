@@ -10,7 +10,7 @@ from bridge.config.condarc import CondaConfiguration
 from bridge.config.pip import PipConfiguration
 
 if TYPE_CHECKING:
-    from bridge.config import Lookup
+    from bridge.config.lookup import Lookup
 
 __all__ = ["KeyringProvider", "load_network"]
 
@@ -37,7 +37,7 @@ def load_network(ask: Lookup, pip: PipConfiguration, conda: CondaConfiguration, 
     retries = 3 if conda.retries is None else conda.retries
     timeout = pip.number("timeout", "default-timeout", default=conda.timeout or 15.0)
     return _Network(
-        offline=ask.flag("offline") or conda.offline,
+        offline=ask.flag("offline") if ask.source("offline") else conda.offline,
         from_directories=tuple(map(os.path.abspath, ask.strings("from"))),
         ca_bundle=ask.string("ca_bundle") or pip.value("cert") or _first(environ, _CA_VARIABLES) or bundle,
         client_cert=ask.string("client_cert") or pip.value("client-cert") or conda.client_cert,

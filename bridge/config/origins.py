@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.config import Lookup, Settings
+from bridge.config import Settings
 from bridge.config.condarc import condarc_files
+from bridge.config.keys import KEYS
+from bridge.config.layers import ConfigurationFile, Layer, read_layer
+from bridge.config.layers import configuration_files as own_files
+from bridge.config.lookup import Lookup
 from bridge.config.pip import PipConfiguration, configuration_files
 from bridge.secrets import masked
 
 __all__ = ["Setting", "configuration_of", "settings_with_origins"]
 
-# Option -> (the field of `Settings`, pip's names, conda's keys).
-_SETTINGS: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "channel": ("channels", (), ("channels",)),
-    "channel_priority": ("channel_priority", (), ("channel_priority",)),
-    "index_url": ("index_urls", ("index-url", "extra-index-url"), ()),
-    "index": ("project_indexes", (), ()),
-    "index_strategy": ("index_strategy", (), ()),
-    "find_links": ("find_links", ("find-links",), ()),
-    "no_index": ("no_index", ("no-index",), ()),
-    "name_map": ("name_map", (), ()),
-    "platform": ("platform", (), ()),
-    "prefer": ("prefer", (), ()),
-    "only": ("only", (), ()),
-    "exclude_newer": ("cooldown", ("uploaded-prior-to",), ()),
-    "offline": ("offline", (), ("offline",)),
-    "no_build": ("no_build", (), ()),
-    "pre": ("pre", (), ()),
-    "patience": ("patience", (), ()),
-    "lock_timeout": ("lock_timeout", (), ()),
-    "durability": ("durability", (), ()),
-    "cache_dir": ("cache_dir", (), ()),
-    "ca_bundle": ("ca_bundle", ("cert",), ("ssl_verify",)),
-    "client_cert": ("client_cert", ("client-cert",), ("client_ssl_cert",)),
-    "proxy": ("proxy", ("proxy",), ("proxy_servers",)),
-    "trusted_host": ("trusted_hosts", ("trusted-host",), ("ssl_verify",)),
-    "timeout": ("timeout", ("timeout",), ("remote_read_timeout_secs",)),
-    "retries": ("retries", ("retries",), ("remote_max_retries",)),
-    "keyring_provider": ("keyring", ("keyring-provider",), ()),
+# Option -> the field of `Settings`, where that has another name.
+_FIELDS: Mapping[str, str] = {
+    "channel": "channels",
+    "index_url": "index_urls",
+    "index": "project_indexes",
+    "virtual_package": "virtual_packages",
+    "from": "from_directories",
+    "trusted_host": "trusted_hosts",
+    "keyring_provider": "keyring",
 }
+# Option -> (pip's names, conda's keys), in the order in which they are asked.
+_ELSEWHERE: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "channel": ((), ("channels",)),
+    "channel_priority": ((), ("channel_priority",)),
+    "index_url": (("index-url", "extra-index-url"), ()),
+    "find_links": (("find-links",), ()),
+    "no_index": (("no-index",), ()),
+    "exclude_newer": (("uploaded-prior-to",), ()),
+    "offline": ((), ("offline",)),
+    "ca_bundle": (("cert",), ("ssl_verify",)),
+    "client_cert": (("client-cert",), ("client_ssl_cert",)),
+    "proxy": (("proxy",), ("proxy_servers",)),
+    "trusted_host": (("trusted-host",), ("ssl_verify",)),
+    "timeout": (("timeout", "default-timeout"), ("remote_read_timeout_secs",)),
+    "retries": (("retries",), ("remote_max_retries",)),
+    "keyring_provider": (("keyring-provider",), ()),
+}
+_NOT_SHOWN = frozenset({"prefix", "name", "extra_index_url"})  # shown with others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,21 +58,40 @@ class Setting:
 
 
 def settings_with_origins(
-    settings: Settings, options: Mapping[str, object], environ: Mapping[str, str]
+    settings: Settings, options: Mapping[str, object], environ: Mapping[str, str], files: Sequence[Layer]
 ) -> tuple[Setting, ...]:
-    """The settings that say what is chosen and how it is fetched, with their sources. Secrets are masked."""
-    ask, pip = Lookup(options, environ), PipConfiguration(environ)
+    """Every setting with its sources. Secrets are masked.
+
+    :param files: bridge's own files, highest priority first.
+    """
+    ask, pip = Lookup(options, environ, files), PipConfiguration(environ)
     found = []
-    for option, (field, names, keys) in _SETTINGS.items():
-        sources = [each for each in (ask.source(option), _extra(option, ask)) if each] or [
+    for key in KEYS.values():
+        if key.option in _NOT_SHOWN:
+            continue
+        names, keys = _ELSEWHERE.get(key.option, ((), ()))
+        sources = [each for each in (ask.source(key.option), _extra(key.option, ask)) if each] or [
             *(each for name in names if (each := pip.source(name)) is not None),
-            *(each for key in keys for each in settings.conda.sources.get(key, ())),
+            *(each for name in keys for each in settings.conda.sources.get(name, ())),
         ]
-        value = _text(getattr(settings, field))
-        if option == "exclude_newer":
-            value = " ".join(ask.strings(option)) or ("as pip is configured" if sources else "")
-        found.append(Setting(name=option.replace("_", "-"), value=value, source=", ".join(sources) or "default"))
+        if key.option != "exclude_newer":
+            value = _text(_value(settings, key.option))
+        else:
+            value = " ".join(ask.strings(key.option)) or ("as pip is configured" if sources else "")
+        found.append(Setting(name=key.name, value=value, source=", ".join(sources) or "default"))
     return tuple(found)
+
+
+def _value(settings: Settings, option: str) -> object:
+    if option == "no_progress":
+        return not settings.progress
+    if option == "build_env":
+        return settings.builds.variables
+    if option.startswith("build_"):
+        return getattr(settings.builds, option.removeprefix("build_"))
+    if option == "virtual_package":
+        return dict(settings.virtual_packages)
+    return getattr(settings, _FIELDS.get(option, option))
 
 
 def _extra(option: str, ask: Lookup) -> str | None:
@@ -91,7 +113,14 @@ def _text(value: object) -> str:
 
 def configuration_of(environ: Mapping[str, str], prefix: Path | None) -> dict[str, list[str]]:
     """The configuration files that exist, lowest priority first, by the tool that they are for."""
+    own = [str(file.path) for file in reversed(own_files(environ)) if _has_settings(file)]
     return {
+        "bridge": own,
         "conda": [str(path) for path in condarc_files(environ, prefix)],
         "pip": [path for path in configuration_files(environ) if os.path.isfile(path)],
     }
+
+
+def _has_settings(file: ConfigurationFile) -> bool:
+    """Whether a file exists and, of a project, has `[tool.bridge]`."""
+    return file.path.is_file() if not file.table else read_layer(file) is not None

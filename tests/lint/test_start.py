@@ -40,6 +40,7 @@ COMMANDS = {
     "tree -p PREFIX --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "activate -p PREFIX --shell bash": EVERYTHING - {"packaging", "bridge.config"},
     "env list": EVERYTHING - {"packaging", "bridge.config"},
+    "config list": EVERYTHING - {"packaging", "bridge.config"},
     "completion bash": EVERYTHING - {"packaging", "bridge.config"},
     "info --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "search -c CHANNEL demo --no-index": HTTP | LAYOUT | CHANGING | BUILDING | FILES,

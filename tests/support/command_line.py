@@ -87,7 +87,7 @@ class Bridge:
 def clean_environment() -> dict[str, str]:
     """The environment of this process, without what would steer bridge, pip, conda or python.
 
-    No environment is entered in the list of the person who runs the tests.
+    No environment is entered in the list of the person who runs the tests, and that person's settings do not count.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    return kept | {"CONDA_REGISTER_ENVS": "false"}
+    return kept | {"CONDA_REGISTER_ENVS": "false", "BRIDGE_CONFIG_FILE": os.devnull}

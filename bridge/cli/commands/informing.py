@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +13,8 @@ from pathlib import Path
 from bridge import __version__
 from bridge.cli.session import Session
 from bridge.config.environments import environment_name, environments_file, known_environments, root_prefix
+from bridge.config.layers import Layer, layers
+from bridge.config.lookup import Lookup
 from bridge.config.origins import Setting, configuration_of, settings_with_origins
 from bridge.secrets import masked
 
@@ -83,20 +85,21 @@ def information(session: Session, options: Mapping[str, object], environ: Mappin
     """Gather it; asks no server. Raises `UsageError` for settings that cannot be read."""
     settings = session.settings
     prefix = settings.prefix
+    own = layers(environ)
     return Information(
         libraries={name: version for name in _LIBRARIES if (version := _version(name)) is not None},
         subdir=session.target.subdir,
         virtual_packages={name: version for name, version, _ in session.target.virtual_packages},
         prefix=prefix,
         prefix_name=environment_name(prefix, settings.conda, environ) if prefix is not None else "",
-        prefix_source=_prefix_source(options, environ) if prefix is not None else "",
+        prefix_source=_prefix_source(options, environ, own) if prefix is not None else "",
         root=root_prefix(environ),
         environments=len(known_environments(settings.conda, environ)),
         environments_file=environments_file(environ),
         channels=tuple(map(masked, session.channel_urls())),
         caches={"bridge": str(settings.cache_dir), "host": str(settings.cache_dir / "host")},
         files=configuration_of(environ, prefix),
-        settings=settings_with_origins(settings, options, environ),
+        settings=settings_with_origins(settings, options, environ, own),
     )
 
 
@@ -107,8 +110,10 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _prefix_source(options: Mapping[str, object], environ: Mapping[str, str]) -> str:
-    given = {"-p": options.get("prefix"), "-n": options.get("name")}
-    variables = ("BRIDGE_PREFIX", "BRIDGE_NAME", "CONDA_PREFIX")
-    named = [option for option, value in given.items() if value] + [each for each in variables if environ.get(each)]
-    return named[0] if named else os.curdir
+def _prefix_source(options: Mapping[str, object], environ: Mapping[str, str], own: Sequence[Layer]) -> str:
+    for option, form in (("prefix", "-p"), ("name", "-n")):
+        if options.get(option):
+            return form
+    ask = Lookup({}, environ, own)
+    named = (place.source(option) for place in ask.places for option in ("prefix", "name"))
+    return next((each for each in named if each), "CONDA_PREFIX" if environ.get("CONDA_PREFIX") else os.curdir)

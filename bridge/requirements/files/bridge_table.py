@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
+from bridge.config.keys import KEYS
 from bridge.errors import UsageError
 from bridge.requirements.algebra import conda_requirement
 from bridge.requirements.files import fields
-from bridge.requirements.files.constructs import Section, honoured, told
+from bridge.requirements.files.constructs import Section, describes, honoured, told
 from bridge.requirements.files.values import FileRequirements, wrong
 
 __all__ = ["BRIDGE", "read_bridge"]
 
 _HERE = "tool.bridge"
+
+_GUARDED = frozenset(name for name, key in KEYS.items() if key.is_guarded)
+_SETTINGS = KEYS.keys() - _GUARDED - {
+    "channels", "index-url", "extra-index-url", "find-links", "index", "pre", "exclude-newer",
+}  # fmt: skip
 
 BRIDGE = Section(
     name="tool.bridge",
@@ -25,6 +33,8 @@ BRIDGE = Section(
         "index": honoured("the only index of a project: NAME = URL"),
         "pre": honoured("pre-releases compete"),
         "exclude-newer": honoured("a cooldown"),
+        **{name: describes("a setting of every command in the project") for name in sorted(_SETTINGS)},
+        **{name: told("only the user's or the system's configuration sets it") for name in sorted(_GUARDED)},
         "audit": told("`bridge audit` reads it"),
         "policy": told("`--policy` reads it"),
         "convert": told("`bridge convert` reads it"),
@@ -44,14 +54,40 @@ def read_bridge(path: Path, value: object, warnings: list[str]) -> FileRequireme
             where = f"{_HERE}.dependencies[{place}]"
             raise wrong(path, where, error.message, context=error.context) from error
     index = table.get("index-url")
-    indexes = fields.table(table.get("index"), path, f"{_HERE}.index")
+    indexes = fields.table(_table(table.get("index")), path, f"{_HERE}.index")
+    default, named = _cooldown(table.get("exclude-newer"))
+    exceptions: dict[str, int | None] = {
+        canonicalize_name(name): None if moment == "never" else fields.cutoff(moment, path, f"{_HERE}.exclude-newer")
+        for name, moment in named.items()
+    }
     return FileRequirements(
         requirements=tuple(requirements),
-        channels=fields.texts(table.get("channels"), path, f"{_HERE}.channels"),
+        channels=fields.texts(_list(table.get("channels")), path, f"{_HERE}.channels"),
         index_url=None if index is None else fields.text(index, path, f"{_HERE}.index-url"),
-        extra_index_urls=fields.texts(table.get("extra-index-url"), path, f"{_HERE}.extra-index-url"),
-        find_links=fields.texts(table.get("find-links"), path, f"{_HERE}.find-links"),
+        extra_index_urls=fields.texts(_list(table.get("extra-index-url")), path, f"{_HERE}.extra-index-url"),
+        find_links=fields.texts(_list(table.get("find-links")), path, f"{_HERE}.find-links"),
         project_indexes={name: fields.text(url, path, f"{_HERE}.index.{name}") for name, url in indexes.items()},
         pre=fields.flag(table.get("pre"), path, f"{_HERE}.pre"),
-        exclude_newer=fields.cutoff(table.get("exclude-newer"), path, f"{_HERE}.exclude-newer"),
+        exclude_newer=fields.cutoff(default, path, f"{_HERE}.exclude-newer"),
+        exclude_newer_of=exceptions,
     )
+
+
+# A setting may be written in the forms of a config.toml: one text for a list, NAME=VALUE for a table.
+def _list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _table(value: object) -> object:
+    pairs = _list(value)
+    if isinstance(pairs, list) and all(isinstance(each, str) and "=" in each for each in pairs):
+        return dict(each.split("=", 1) for each in pairs)
+    return value
+
+
+def _cooldown(value: object) -> tuple[object, dict[str, str]]:
+    """The last moment without a name, and those of names."""
+    moments = value if isinstance(value, list) else [value]
+    named = [each for each in moments if isinstance(each, str) and "=" in each]
+    default = next((each for each in reversed(moments) if each not in named), None)
+    return default, dict(each.rsplit("=", 1) for each in named)

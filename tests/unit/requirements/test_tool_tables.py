@@ -560,6 +560,16 @@ def test_a_project_of_pdm(tmp_path: Path) -> None:
     refuse(write(tmp_path, "pyproject.toml", text), "tool.pdm.source[0].include_packages", "patterns")
 
 
+def test_settings_in_the_table_of_bridge_are_read_in_each_form(tmp_path: Path) -> None:
+    text = '[tool.bridge]\nchannels = "a"\nindex = ["x=https://host.example/"]\nprefer = "wheel"\ncache-dir = "c"\n'
+    found = read(write(tmp_path, "pyproject.toml", f'{text}exclude-newer = ["2026-01-31", "n_n=never"]\n'))
+    assert (found.channels, found.project_indexes) == (("a",), {"x": "https://host.example/"})
+    assert found.exclude_newer is not None
+    assert found.exclude_newer_of == {"n-n": None}
+    assert [warning for warning in found.warnings if "prefer" in warning] == []
+    assert "cache-dir has no effect: only the user's" in " ".join(found.warnings)
+
+
 def test_the_table_of_bridge(tmp_path: Path) -> None:
     text = '[tool.bridge]\ndependencies = ["gdal >=3"]\nchannels = ["conda-forge"]\n'
     text += 'index = {torch = "https://d.example/"}\n'

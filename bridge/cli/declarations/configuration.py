@@ -1,0 +1,149 @@
+"""The declarations of `bridge config`."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from bridge.cli.group import begin, cli
+from bridge.cli.options import output
+
+if TYPE_CHECKING:
+    from bridge.cli.commands.configuring import Change
+    from bridge.cli.run import Run
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _scope(command: Command) -> Command:
+    options = (
+        click.option("--user", "scope", flag_value="user", default=True, help="The user's file (the default)."),
+        click.option("--project", "scope", flag_value="project", help="[tool.bridge] of the nearest pyproject.toml."),
+        click.option("--system", "scope", flag_value="system", help="The file of the machine."),
+    )
+    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def _keys(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's
+    from bridge.config.keys import KEYS
+
+    return [name for name in sorted(KEYS) if name.startswith(incomplete)]
+
+
+@cli.group()
+def config() -> None:
+    """Show and change settings: of the user, of a project, of the machine.
+
+    An option beats BRIDGE_*, which beats [tool.bridge] of the project's pyproject.toml, then the user's and the
+    system's bridge/config.toml, then conda's and pip's configuration.
+    """
+
+
+@config.command("list")
+@output
+def config_list(**options: object) -> None:
+    """List the keys that variables and bridge's files set, and where; with -v also those that others beat."""
+    from bridge.cli.commands.configuring import entries
+    from bridge.config.layers import layers
+
+    run = begin(options)
+    files = layers(os.environ)
+    found = list(entries(os.environ, files))
+    rows = [
+        (each.key, each.value, each.source if each.is_used else f"{each.source} (beaten)")
+        for each in found
+        if each.is_used or run.settings.verbose
+    ]
+    run.render.warn(run.settings.warnings)
+    if rows or run.settings.json:
+        document = {"entries": [each.to_json() for each in found], "warnings": list(run.settings.warnings)}
+        run.show(lambda: document, lambda: run.render.table(("key", "value", "source"), rows))
+    else:
+        run.render.note("no variable and no file of bridge sets anything; `bridge info` shows all settings")
+
+
+@config.command("get")
+@click.argument("key", shell_complete=_keys)
+@output
+def config_get(key: str, **options: object) -> None:
+    """Print the value of KEY that applies, also a default; each item of a list on a line."""
+    from bridge.cli.commands.configuring import known_key, value_of
+
+    run = begin(options)
+    found = value_of(known_key(key), run.settings, os.environ)
+    run.show(found.to_json, lambda: run.render.text("".join(f"{line}\n" for line in found.lines)))
+    if not found.lines:
+        run.render.note(f"{found.key} is not set")
+
+
+@config.command("set")
+@click.argument("key", shell_complete=_keys)
+@click.argument("values", nargs=-1, required=True, metavar="VALUE…")
+@click.option("--add", is_flag=True, help="Add to the list or table that is there.")
+@_scope
+@output
+def config_set(key: str, values: Sequence[str], add: bool, scope: str, **options: object) -> None:
+    """Set KEY in a file, whose comments stay; several VALUEs make a list, NAME=VALUE a table."""
+    from bridge.cli.commands.configuring import change, known_key, target
+
+    run = begin(options, reads_files=False)
+    _show(run, change(target(scope, os.environ), known_key(key), values, os.environ, is_added=add))
+
+
+@config.command("unset")
+@click.argument("key", shell_complete=_keys)
+@_scope
+@output
+def config_unset(key: str, scope: str, **options: object) -> None:
+    """Remove KEY from a file."""
+    from bridge.cli.commands.configuring import change, known_key, target
+
+    run = begin(options, reads_files=False)
+    _show(run, change(target(scope, os.environ), known_key(key), (), os.environ))
+
+
+@config.command("edit")
+@_scope
+@output
+def config_edit(scope: str, **options: object) -> None:
+    """Open a file in the editor of VISUAL or EDITOR; it is replaced only by what is valid."""
+    from bridge.cli.commands.configuring import edit, target
+
+    run = begin(options, reads_files=False)
+    _show(run, edit(target(scope, os.environ), os.environ))
+
+
+@config.command("path")
+@_scope
+@output
+def config_path(scope: str, **options: object) -> None:
+    """Print the path of a file, which need not exist; with --json of all files, highest priority first."""
+    from bridge.cli.commands.configuring import target
+    from bridge.config.layers import configuration_files
+
+    run = begin(options, reads_files=False)
+    files = [
+        {"scope": each.scope, "path": str(each.path), "exists": each.path.exists()}
+        for each in configuration_files(os.environ)
+    ]
+    run.show(lambda: {"files": files}, lambda: run.render.text(f"{target(scope, os.environ).path}\n"))
+
+
+@config.command("schema")
+@click.option("--project", is_flag=True, help="Of [tool.bridge] in a pyproject.toml.")
+def config_schema(project: bool) -> None:
+    """Print the JSON schema of a config.toml, for editors."""
+    import json
+
+    from bridge.config.keys import schema
+
+    begin({"json": True}, reads_files=False).render.text(json.dumps(schema(is_project=project), indent=2) + "\n")
+
+
+def _show(run: Run, done: Change) -> None:
+    run.show(done.to_json, lambda: run.render.note(f"{done.path}: {'changed' if done.is_changed else 'unchanged'}"))
+    run.render.warn(done.warnings)

@@ -1,0 +1,237 @@
+"""bridge's configuration files of one run, highest priority first, with their values checked. Reads files only.
+
+The project's `[tool.bridge]`, then the user's `bridge/config.toml`, then the system's. `BRIDGE_CONFIG_FILE` names a
+file in the place of the user's and the system's; `BRIDGE_NO_CONFIG` reads none at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+
+from bridge.config.files import read_named
+from bridge.config.keys import KEYS, OF_ONE_RUN, PROJECT_TABLES, Key
+from bridge.config.pip import BOOLEANS, home_directory
+from bridge.errors import UsageError
+from bridge.secrets import masked
+
+__all__ = ["ConfigurationFile", "Layer", "checked", "configuration_files", "layers", "parsed", "read_layer"]
+
+_LIMIT = 4 << 20  # bytes
+# A TOML text without this has no table [tool.bridge]. Most projects are not parsed.
+_HAS_TABLE = re.compile(rb"""^\s*\[?\s*["']?tool["']?\s*(?:\.\s*["']?bridge\b|[\]=])""", re.MULTILINE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationFile:
+    """Where settings may be; the file need not exist.
+
+    :param scope: `project`, `user`, `system`, or `file` for the one that a variable names.
+    """
+
+    path: Path
+    scope: str
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """The keys down to the table with the settings; empty: they are at the top."""
+        return ("tool", "bridge") if self.path.name == "pyproject.toml" else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """The settings of one file.
+
+    :param values: by option: a text, a tuple of texts, a flag or a number. `warnings`: keys without effect.
+    """
+
+    file: ConfigurationFile
+    values: Mapping[str, object] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def place(self, key: Key) -> str:
+        """The file and the key, for messages."""
+        return f"{self.file.path}: {'.'.join((*self.file.table, key.name))}"
+
+
+def configuration_files(environ: Mapping[str, str], directory: Path | None = None) -> tuple[ConfigurationFile, ...]:
+    """The files of a run, highest priority first; only the project's must exist.
+
+    :param directory: where the project is searched, and above it (default: the working directory).
+    """
+    if BOOLEANS.get(environ.get("BRIDGE_NO_CONFIG", "").strip().lower() or "no", True):
+        return ()
+    found = [ConfigurationFile(path=path, scope="project") for path in _project(directory)]
+    if named := environ.get("BRIDGE_CONFIG_FILE"):
+        return (*found, ConfigurationFile(path=Path(os.path.abspath(named)), scope="file"))
+    user, *system = _bases(environ)
+    found.append(ConfigurationFile(path=user / "bridge" / "config.toml", scope="user"))
+    found += (ConfigurationFile(path=base / "bridge" / "config.toml", scope="system") for base in system)
+    return tuple(found)
+
+
+def _project(directory: Path | None) -> Iterator[Path]:
+    """The nearest pyproject.toml."""
+    try:
+        start = directory or Path.cwd()
+    except OSError:  # The working directory is gone.
+        return
+    candidates = (folder / "pyproject.toml" for folder in (start, *start.parents))
+    if (nearest := next((path for path in candidates if os.path.isfile(path)), None)) is not None:
+        yield nearest
+
+
+def _bases(environ: Mapping[str, str]) -> list[Path]:
+    """The user's directory of configuration, then those of the machine (XDG Base Directory Specification)."""
+    home = home_directory(environ)
+    if sys.platform == "win32":
+        user = Path(environ.get("APPDATA") or home / "AppData" / "Roaming")
+        return [user, Path(environ.get("PROGRAMDATA") or "C:\\ProgramData")]
+    named = environ.get("XDG_CONFIG_HOME", "").strip()
+    user = Path(named) if os.path.isabs(named) else home / ".config"
+    machine = (environ.get("XDG_CONFIG_DIRS", "").strip() or "/etc/xdg").split(os.pathsep)
+    return [user, *dict.fromkeys(Path(each) for each in (*machine, "/etc") if os.path.isabs(each))]
+
+
+def layers(environ: Mapping[str, str], directory: Path | None = None) -> tuple[Layer, ...]:
+    """The settings of all files of a run, highest priority first. Raises `UsageError` (`configuration-file`)."""
+    read = (read_layer(file) for file in configuration_files(environ, directory))
+    return tuple(layer for layer in read if layer is not None)
+
+
+def read_layer(file: ConfigurationFile) -> Layer | None:
+    """The settings of a file; `None` if it does not exist or has none. Raises `UsageError` (`configuration-file`)."""
+    try:
+        data = read_named(file.path, limit=_LIMIT)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if file.scope == "project" and isinstance(error, PermissionError):
+            return None  # It belongs to somebody else.
+        raise _wrong(file, (), f"it cannot be read: {error.strerror}") from error
+    if len(data) > _LIMIT:
+        raise _wrong(file, (), f"it is larger than {_LIMIT >> 20} MB")
+    if not data.strip() or (file.table and not _HAS_TABLE.search(data)):
+        return None
+    return checked(file, data)
+
+
+def checked(file: ConfigurationFile, data: bytes) -> Layer | None:
+    """The settings of a file with this content. Raises `UsageError` (`configuration-file`)."""
+    table: object = parsed(file, data)
+    for depth, part in enumerate(file.table, 1):
+        table = table.get(part) if isinstance(table, Mapping) else None
+        if table is None:
+            return None
+        if not isinstance(table, Mapping):
+            raise _wrong(file, file.table[:depth], "a table was expected")
+    assert isinstance(table, Mapping)
+    values, warnings = {}, []
+    for name, value in table.items():
+        key = KEYS.get(name)
+        if key is not None and not (file.scope == "project" and key.is_guarded):
+            values[key.option] = _value(file, key, value)
+        elif not (file.scope == "project" and name in PROJECT_TABLES):
+            warnings.append(f"{file.path}: {'.'.join((*file.table, name))} has no effect: {_why(key, name)}")
+    return Layer(file=file, values=values, warnings=tuple(warnings))
+
+
+def parsed(file: ConfigurationFile, data: bytes) -> Mapping[str, object]:
+    """The whole document of a file with this content. Raises `UsageError` (`configuration-file`)."""
+    tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")  # most runs read no such file
+    try:
+        document: Mapping[str, object] = tomllib.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise _wrong(file, (), f"it is not TOML: {error}") from error
+    return document
+
+
+def _why(key: Key | None, name: str) -> str:
+    if key is not None:
+        return "it changes what this machine trusts, so only the user's or the system's configuration sets it"
+    if name.replace("-", "_") in OF_ONE_RUN:
+        return f"--{name.replace('_', '-')} is for one command line"
+    close = import_module("difflib").get_close_matches(name.replace("_", "-"), KEYS, n=1)
+    return f"bridge does not know this key{f'; did you mean {close[0]}?' if close else ''}"
+
+
+def _wrong(file: ConfigurationFile, keys: Sequence[str], problem: str) -> UsageError:
+    place = f": {'.'.join(keys)}" if keys else ""
+    scope = f" --{file.scope}" if file.scope in {"project", "system"} else ""
+    hint = f"`bridge config edit{scope}` opens it; BRIDGE_NO_CONFIG=1 reads no such file"
+    return UsageError(
+        "configuration-file",
+        f"{file.path}{place}: {problem}",
+        hint=hint,
+        objects={"file": str(file.path), "key": ".".join(keys)},
+    )
+
+
+def _value(file: ConfigurationFile, key: Key, value: object) -> object:
+    """A value as `load` takes it from an option. Raises `UsageError` (`configuration-file`)."""
+    found = _typed(key, value)
+    if found is None:
+        shown = masked(str(value)) if isinstance(value, str) else type(value).__name__
+        names = {"dict": "a table", "list": "an array", "bool": str(value).lower(), "int": str(value)}
+        shown = repr(shown) if isinstance(value, str) else names.get(shown, str(value))
+        raise _wrong(file, (*file.table, key.name), f"{shown} is not {_expected(key)}")
+    if key.places == "none":
+        return found
+    folder = file.path.parent
+    if isinstance(found, tuple):
+        if key.kind == "bindings":
+            pairs = (text.partition("=") for text in found)
+            return tuple(f"{name}{equals}{_placed(key, location, folder)}" for name, equals, location in pairs)
+        return tuple(_placed(key, text, folder) for text in found)
+    return _placed(key, str(found), folder)
+
+
+def _typed(key: Key, value: object) -> object:
+    """The value in the form of an option; `None` if it has another type."""
+    if isinstance(value, bool) or key.kind == "flag":
+        return value if isinstance(value, bool) and key.kind == "flag" else None
+    if isinstance(value, int) or (isinstance(value, float) and key.kind == "seconds"):
+        return value if key.kind in {"seconds", "count"} and 0 <= value < float("inf") else None
+    if key.kind == "cooldown" and isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str):
+        if not value.strip() or (key.choices and value not in key.choices):
+            return None
+        return (value,) if key.kind in {"texts", "bindings"} else value
+    if key.kind == "bindings" and isinstance(value, Mapping):
+        texts = all(isinstance(each, str) and each for each in value.values())
+        return tuple(f"{name}={each}" for name, each in value.items()) if texts else None
+    if key.kind != "text" and isinstance(value, list) and all(isinstance(each, str) and each for each in value):
+        return tuple(value)
+    return None
+
+
+def _expected(key: Key) -> str:
+    if key.choices:
+        return f"one of {', '.join(key.choices)}"
+    return {
+        "text": "a text",
+        "texts": "a text or an array of texts",
+        "flag": "true or false",
+        "seconds": "a number of seconds, 0 or more",
+        "count": "a whole number, 0 or more",
+        "bindings": "a table of texts, or an array of texts NAME=VALUE",
+        "cooldown": "a date, a duration, or an array of them",
+    }[key.kind]
+
+
+def _placed(key: Key, text: str, folder: Path) -> str:
+    """A path of a file, which starts from the file's folder; other texts as they are."""
+    if key.places != "path" and _SCHEME.match(text):
+        return text
+    if text.startswith("~"):
+        return os.path.expanduser(text)
+    is_path = key.places != "url" or text.split("/", 1)[0] in {".", ".."}
+    return os.path.abspath(folder / text) if is_path else text
