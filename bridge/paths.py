@@ -13,6 +13,7 @@ __all__ = [
     "EMPTY_SHA256",
     "META",
     "NAMES_FILE",
+    "NAMES_KEY",
     "NO_CHANNEL",
     "OWN",
     "SITE_PACKAGES",
@@ -33,6 +34,9 @@ META = "conda-meta"
 OWN = "conda-meta/.bridge"  # the lock and the transactions
 NAMES_FILE = "names.json"
 """A channel's name map, beside its subdirs: the PyPI names of its converted packages and their dependencies."""
+
+NAMES_KEY = "pypi_names"
+"""Key of `info` in a channel's noarch repodata: the name of its name map, so that clients need not try."""
 
 NO_CHANNEL = "<develop>"
 """conda's placeholder for the channel of a record that came from no channel (decision 0011)."""

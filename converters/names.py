@@ -146,8 +146,8 @@ class NameMap:
         """Return whether a row says what the conda name of `project` is, or what the equal name means."""
         return bool(self.providers(project)) or self.row(project) is not None
 
-    def extended(self, rows: Mapping[str, Sequence[str]]) -> NameMap:
-        """Return this map with `rows` for names that it lacks."""
+    def extended(self, rows: Mapping[str, object]) -> NameMap:
+        """Return this map with `rows`, in the form of `NameMap`, for names that it lacks."""
         table, defaults = self.part({*self._rows, *(self._unconfirmed.keys() - rows.keys())}, ())
         return NameMap({**rows, **table}, self.source, defaults=defaults) if rows else self
 

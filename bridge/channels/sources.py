@@ -14,6 +14,7 @@ from bridge.channels.wheels import ChannelWheel, unique
 from bridge.config.channel_names import ChannelNames, ends_with
 from bridge.config.credentials import StoredCredentials
 from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
+from bridge.fetch.urls import local_path
 from bridge.secrets import SECRETS, masked
 from converters.record import Record
 
@@ -174,24 +175,34 @@ class Channels:
         """Why records were skipped, one message each."""
         return self._repodata.rejected if "_repodata" in self.__dict__ else ()
 
+    def name_maps(self) -> tuple[str, ...]:
+        """The URLs of the name maps that network channels state, in channel order. Raises as `prefetch`."""
+        if all(local_path(url) is not None for url in self._others):
+            return ()
+        self._read(Repodata.open)
+        return self._repodata.name_maps()
+
     def prefetch(self, names: Iterable[str]) -> None:
         """Read several names with one query. Raises `NetworkError` (`channel-unreachable`, `offline`)."""
         wanted = tuple(names)
+        self._read(lambda repodata: repodata.prefetch(wanted))
+
+    def _read(self, read: Callable[[Repodata], None]) -> None:
         try:
-            self._repodata.prefetch(wanted)
+            read(self._repodata)
         except NetworkError:
             if self.dropped or self.unanswered or not (self._may_drop or self._optional):
                 raise
-            self._drop(wanted)
+            self._drop(read)
 
-    def _drop(self, names: Sequence[str]) -> None:
+    def _drop(self, read: Callable[[Repodata], None]) -> None:
         """Query each channel alone, and continue without those that fail and may."""
         self._repodata.close()
         left = []
         for url in self._others:
             alone = self._opened([url])
             try:
-                alone.prefetch(names)
+                read(alone)
                 left.append(url)
             except NetworkError as error:
                 if url in self._optional:
@@ -203,7 +214,7 @@ class Channels:
             finally:
                 alone.close()
         self._repodata = self._opened(left)
-        self._repodata.prefetch(names)
+        read(self._repodata)
 
     def records(self, name: str) -> tuple[Record, ...]:
         """The records of a name in channel order; with strict priority only those of the first channel that has it, and

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bridge.config import Settings
-from bridge.errors import NoSolutionError, UnsafeInputError, UsageError
-from bridge.fetch.urls import local_path
-from bridge.paths import NAMES_FILE
+from bridge.errors import NoSolutionError
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
+    from bridge.cli.name_maps import NameFiles
     from bridge.fetch.client import Client
     from bridge.fetch.responses import Progress
     from bridge.index import Index
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from converters.target import Target
 
 __all__ = ["Session", "default_names"]
-
-_MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
 
 
 def default_names() -> dict[str, list[str]]:
@@ -200,13 +197,7 @@ class Session:
         """
         from converters.names import NameMap
 
-        table: dict[str, object] = {}
-        for url in urls:
-            folder = local_path(url) if "://" in url else None
-            if folder is not None and (Path(folder) / NAMES_FILE).is_file():
-                later = self._read_names(str(Path(folder) / NAMES_FILE))
-                unconfirmed = {name: row for name, row in table.items() if isinstance(row, Mapping)}
-                table = unconfirmed | later | {name: row for name, row in table.items() if name not in unconfirmed}
+        table = self._name_files.of_directories(urls)
         if state is not None:
             from bridge.requirements.foreign import add_names
 
@@ -214,29 +205,31 @@ class Session:
         if self.records is not None:
             table |= self.records.projects
         if self.settings.name_map is not None:
-            table |= self._read_names(self.settings.name_map)
+            table |= self._name_files.named(self.settings.name_map)
         source = self.settings.name_map or "what channels and the environment say"
-        names = NameMap(table, source, defaults=default_names())
+        return self._told(NameMap(table, source, defaults=default_names()))
+
+    def _told(self, names: NameMap) -> NameMap:
         if names.rejected:
             rejected = ", ".join(names.rejected[:5])
-            self.warnings.append(f"{len(names.rejected)} invalid rows of the name map are ignored: {rejected}")
+            self.tell_once([f"{len(names.rejected)} invalid rows of the name map are ignored: {rejected}"])
         return names
 
-    def _read_names(self, source: str) -> dict[str, object]:
-        from bridge.index.strict_json import parse_json
+    def with_channel_maps(self, names: NameMap, channels: Channels) -> NameMap:
+        """The map, completed by those that network channels say they have. Raises as `Channels.prefetch`.
 
-        page = self.client.get(source if "://" in source else str(Path(source).absolute()), max_bytes=_MAX_NAME_MAP)
-        if page is None:
-            raise UsageError(
-                "name-map", f"there is no name map at {source}", hint="check the path or URL given with --name-map"
-            )
-        try:
-            table = parse_json(page.content, source)
-        except UnsafeInputError as error:
-            raise UnsafeInputError("name-map", f"{source} is not a name map", context=(error.message,)) from error
-        if not isinstance(table, dict):
-            raise UnsafeInputError("name-map", f"{source}: a name map is an object: conda name -> list of PyPI names")
-        return table
+        Local directories are read by `names`.
+        """
+        if self.records is not None and self.records.is_whole:
+            return names  # no channel is read
+        rows = self._name_files.of_network_channels(channels.name_maps(), self.tell)
+        return self._told(names.extended(rows)) if rows else names
+
+    @cached_property
+    def _name_files(self) -> NameFiles:
+        from bridge.cli.name_maps import NameFiles
+
+        return NameFiles(lambda: self.client)
 
     @property
     def used_index(self) -> Index | None:
@@ -296,6 +289,8 @@ class Session:
         if channels.urls != ("host",) and not (self.records is not None and self.records.is_whole):
             from bridge.cli.wheel_channels import with_channels
 
+            if not offered.is_known_only:
+                names = self.with_channel_maps(names, channels)
             self.channel_index = with_channels(index or self.index, channels, names, self.settings)
             index = self.channel_index
             names = names.with_lookup(channels.wheel_projects)

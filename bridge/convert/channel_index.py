@@ -121,16 +121,20 @@ def write_index(
     )
     if is_dry_run:
         return index
+    has_names = any(each.projects for each in index.packages) or (channel / NAMES_FILE).is_file()
     for name, state in states.items():
-        _write_subdir(channel, name, kept[name], state.memory)
+        names_file = NAMES_FILE if has_names and name == "noarch" else None
+        _write_subdir(channel, name, kept[name], state.memory, names_file)
     for path in index.deleted:  # after the index that no longer names them
         fs.remove_tree(path)
     return index
 
 
-def _write_subdir(channel: Path, name: str, packages: Sequence[IndexedPackage], known: Memory) -> None:
+def _write_subdir(
+    channel: Path, name: str, packages: Sequence[IndexedPackage], known: Memory, names_file: str | None
+) -> None:
     fs.make_directories(channel / name)
-    memory = write_subdir(channel / name, packages, known)
+    memory = write_subdir(channel / name, packages, known, names_file=names_file)
     memory.pointers = [each for each in packages if each.is_wheel]
     memory.packages = known.packages
     memory.save(channel, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import zstandard
 from bridge import fs
 from bridge.convert.indexed import IndexedPackage, Memory, Stamp
 from bridge.faults import faults
+from bridge.paths import NAMES_KEY
 from converters.repodata import shard
 
 __all__ = ["stamp", "write_subdir"]
@@ -27,21 +28,25 @@ _SHARD_SUFFIX = ".msgpack.zst"
 _INDEX = "repodata_shards.msgpack.zst"
 
 
-def write_subdir(subdir: Path, packages: Sequence[IndexedPackage], known: Memory) -> Memory:
+def write_subdir(
+    subdir: Path, packages: Sequence[IndexedPackage], known: Memory, *, names_file: str | None = None
+) -> Memory:
     """Write the index of a subdir, and return what to remember of its files.
 
     Files that would not change are not written. Raises `FaultError`.
 
     :param known: of the last run.
+    :param names_file: the channel's name map, which `info` states.
     """
-    text = _repodata(subdir.name, packages)
+    stated = {NAMES_KEY: names_file} if names_file is not None else {}
+    text = _repodata(subdir.name, packages, stated)
     written = hashlib.sha256(text).digest()
     shards = _write_shards(subdir, packages, known)
     is_same = written == known.written and stamp(subdir / "repodata.json") == known.repodata is not None
     if not (is_same and (subdir / "repodata.json.zst").is_file()):
         fs.publish_file(subdir / "repodata.json", [text])
         fs.publish_file(subdir / "repodata.json.zst", [_compressed(text)])
-    info = {"subdir": subdir.name, "base_url": "./", "shards_base_url": f"./{_SHARDS}/"}
+    info = {"subdir": subdir.name, "base_url": "./", "shards_base_url": f"./{_SHARDS}/", **stated}
     digests = {name: digest for name, (_, digest) in sorted(shards.items())}
     if not (is_same and shards == known.shards and (subdir / _INDEX).is_file()):
         index = msgpack.packb({"version": 1, "info": info, "shards": digests})
@@ -60,13 +65,13 @@ def stamp(path: Path) -> Stamp | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _repodata(subdir: str, packages: Sequence[IndexedPackage]) -> bytes:
+def _repodata(subdir: str, packages: Sequence[IndexedPackage], stated: Mapping[str, str]) -> bytes:
     """Return the text of `converters.repodata.repodata`, from the texts of the records, with sorted keys."""
     sections: dict[tuple[str, ...], list[IndexedPackage]] = {("packages",): [], ("packages.conda",): []}
     for each in packages:
         sections.setdefault(each.section, []).append(each)
     later = {section[1]: found for section, found in sorted(sections.items()) if len(section) > 1}
-    info: dict[str, object] = {"subdir": subdir}
+    info: dict[str, object] = {"subdir": subdir, **stated}
     if later:
         info["repodata_revisions"] = {"v3": {"n_packages": sum(map(len, later.values()))}}
     members = [

@@ -14,6 +14,7 @@ from bridge.channels._rattler import WholeRepodata
 from bridge.channels.repodata import remote
 from bridge.channels.repodata.base_urls import check_bases, is_plain
 from bridge.channels.repodata.listed_wheels import listed_wheels
+from bridge.channels.repodata.name_maps import stated_in
 from bridge.channels.wheels import ChannelWheel, channel_wheel, is_wheel
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.responses import offline_error
@@ -30,7 +31,10 @@ Json = Mapping[str, object]
 
 
 class _SubdirRecords(Protocol):
-    """The records of one subdir. Thread-safe."""
+    """The records of one subdir. Thread-safe. `names_file`: the channel's name map, if the subdir states one."""
+
+    @property
+    def names_file(self) -> str | None: ...
 
     def load(self, name: str) -> Sequence[Json]: ...
 
@@ -80,6 +84,20 @@ class Repodata:
             source.close()
         self._sources = None
 
+    def open(self) -> None:
+        """Find where each subdir's records are. Raises as `prefetch`."""
+        if self._sources is None:
+            self._sources = self._opened()
+
+    def name_maps(self) -> tuple[str, ...]:
+        """The public URLs of the name maps that network channels have, in channel order. Raises as `prefetch`."""
+        self.open()
+        return tuple(
+            f"{place.channel}/{source.names_file}"
+            for place, source in (self._sources or {}).items()
+            if place.subdir == "noarch" and source.names_file is not None and local_path(place.channel) is None
+        )
+
     def prefetch(self, names: Iterable[str]) -> None:
         """Read many names at once.
 
@@ -89,9 +107,8 @@ class Repodata:
         wanted = [name for name in dict.fromkeys(names) if name not in self._records]
         if not wanted:
             return
-        if self._sources is None:
-            self._sources = self._opened()
-        jobs = [(place, source, name) for place, source in self._sources.items() for name in wanted]
+        self.open()
+        jobs = [(place, source, name) for place, source in (self._sources or {}).items() for name in wanted]
         is_local = all(isinstance(source, _WholeSubdir) for _, source, _ in jobs)
         loaded = list(map(_load, jobs)) if is_local or len(jobs) == 1 else self._client().map(_load, jobs)
         collected: dict[str, list[Record]] = {name: [] for name in wanted}
@@ -110,9 +127,8 @@ class Repodata:
 
     def names(self) -> frozenset[str]:
         """The names of all packages of all channels. Raises as `prefetch`."""
-        if self._sources is None:
-            self._sources = self._opened()
-        return frozenset(name for source in self._sources.values() for name in source.names())
+        self.open()
+        return frozenset(name for source in (self._sources or {}).values() for name in source.names())
 
     def wheels(self, name: str) -> tuple[ChannelWheel, ...]:
         """The wheels that the channels list under a conda name that was already read (CEP 48), in channel order."""
@@ -194,6 +210,7 @@ class _WholeSubdir:
         self._place, self._trusted = place, trusted_hosts
         self._file = WholeRepodata(path, place.channel, place.subdir)
         self._wheels = listed_wheels(path, place.url)
+        self.names_file = stated_in(path)
 
     def load(self, name: str) -> Sequence[Json]:
         records = [*self._file.records(name), *map(dict, self._wheels.get(name, ()))]

@@ -51,6 +51,11 @@ class Shards:
     def __init__(self, index: ShardIndex, client: Client, kept: BlobStore) -> None:
         self._index, self._client, self._kept = index, client, kept
 
+    @property
+    def names_file(self) -> str | None:
+        """The name of the channel's name map, if it states one."""
+        return self._index.names_file
+
     def load(self, name: str) -> Sequence[Mapping[str, object]]:
         digest = self._index.digests.get(name)
         if digest is None:

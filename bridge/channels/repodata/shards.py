@@ -10,7 +10,9 @@ import msgpack
 import zstandard
 
 from bridge.channels.repodata.base_urls import check_base, invalid
+from bridge.channels.repodata.name_maps import stated
 from bridge.errors import IntegrityError, UnsafeInputError
+from bridge.paths import NAMES_KEY
 from bridge.secrets import masked
 
 __all__ = ["INDEX_NAME", "MAGIC", "MAX_INDEX", "MAX_SHARD", "ShardIndex", "read_index", "read_shard"]
@@ -29,11 +31,13 @@ class ShardIndex:
     """The index of one subdir; URLs are absolute, with secrets and a trailing slash.
 
     :param digests: name → sha256 of its shard, which names the shard's file.
+    :param names_file: the channel's name map, beside the subdirs.
     """
 
     base: str
     shards: str
     digests: Mapping[str, bytes]
+    names_file: str | None = None
 
 
 def read_index(content: bytes, url: str, trusted_hosts: tuple[str, ...]) -> ShardIndex:
@@ -54,6 +58,7 @@ def read_index(content: bytes, url: str, trusted_hosts: tuple[str, ...]) -> Shar
         base=check_base(info.get("base_url"), url, trusted_hosts),
         shards=check_base(info.get("shards_base_url"), url, trusted_hosts),
         digests=shards,
+        names_file=stated(info.get(NAMES_KEY)),
     )
 
 

@@ -296,7 +296,7 @@ def _closure(wanted: Request, session: Session) -> tuple[list[Job], dict[str, tu
     """The wheels of one joint solution, and what it shows of names. Raises `NoSolutionError`."""
     roots = [algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}") for each in wanted.requirements]
     channels = session.channels()
-    names = session.names(channels.urls)
+    names = session.with_channel_maps(session.names(channels.urls), channels)
     found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, names)
     session.warnings += found.warnings
     wheels = [each.record for each in found.packages if each.record.ecosystem == "wheel"]

@@ -1,0 +1,29 @@
+"""The name map of a network channel: its noarch repodata says in `info` that it has one, and how the file is called.
+
+The key is bridge's own; other clients ignore it. A channel without it is not asked for a map.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bridge.paths import NAMES_KEY
+
+__all__ = ["stated", "stated_in"]
+
+_START = 4096  # bytes of repodata.json; bridge and conda-index write `info` first
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
+_STATED = re.compile(rb'"%b"\s*:\s*"([^"\\]{1,64})"' % NAMES_KEY.encode())
+
+
+def stated(name: object) -> str | None:
+    """Return the file name that `info` states; `None` if it is missing, or no plain name."""
+    return name if isinstance(name, str) and _PLAIN.match(name) else None
+
+
+def stated_in(path: Path) -> str | None:
+    """Return the file name that a repodata.json states, whatever its size."""
+    with path.open("rb") as stream:
+        found = _STATED.search(stream.read(_START))
+    return stated(found[1].decode("ascii", "replace")) if found else None
