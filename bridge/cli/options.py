@@ -144,7 +144,7 @@ def changing(command: Command) -> Command:
         click.option("--durability", metavar="full|batched|none", help="What to sync to disk: each file, everything"
                      " with one sync (default), or nothing."),
         click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
-        click.option("-y", "--yes", is_flag=True, expose_value=False, help="Do not ask before a change."),
+        click.option("-y", "--yes", is_flag=True, help="On a terminal: do not ask before a change."),
     )  # fmt: skip
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
 
@@ -181,7 +181,7 @@ def output(command: Command) -> Command:
     options = (
         click.option("--json", is_flag=True, help="Print one JSON document (see `bridge schema COMMAND`)."),
         click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings."),
-        click.option("-v", "--verbose", is_flag=True, help="Print more details."),
+        click.option("-v", "--verbose", count=True, help="Print more details."),
         click.option("--no-progress", is_flag=True, help="Do not show progress."),
         click.option("--color", metavar="auto|always|never", help="Colours (default: auto)."),
     )

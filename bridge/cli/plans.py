@@ -2,18 +2,73 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterator
+
 from bridge.cli.texts import short, size
 from bridge.model import Change, Install, Operation, Plan, Reinstall, Remove
 from converters.record import Record
 
-__all__ = ["COLUMNS", "rows", "source"]
+__all__ = ["COLUMNS", "MANY", "achieved", "rows", "source", "to_fetch", "totals"]
 
 COLUMNS = ("", "package", "version", "build", "from", "size")
+MANY = 24  # rows that a person reads before an answer; the totals tell of the others
+
+_Kind = type[Install] | type[Change] | type[Reinstall] | type[Remove]
+_WORDS: dict[_Kind, tuple[str, str]] = {
+    Install: ("add", "added"),
+    Change: ("change", "changed"),
+    Reinstall: ("reinstall", "reinstalled"),
+    Remove: ("remove", "removed"),
+}
 
 
-def rows(plan: Plan) -> list[tuple[str, ...]]:
-    """One row for each operation, in the order of the plan."""
-    return list(map(_row, plan.operations))
+def rows(plan: Plan, most: int | None = None) -> tuple[list[tuple[str, ...]], int]:
+    """One row for each operation, in the order of the plan, and the number of those that are left out.
+
+    :param most: rows; only packages to add that nobody asked for are left out.
+    """
+    extra = 0 if most is None else max(len(plan.operations) - most, 0)
+    plain = [each for each in plan.operations if isinstance(each, Install) and not each.new.requested]
+    hidden = {id(each) for each in plain[len(plain) - min(extra, len(plain)) :]}
+    return [_row(each) for each in plan.operations if id(each) not in hidden], len(hidden)
+
+
+def to_fetch(plan: Plan, has: Callable[[str, str | None, str], bool]) -> int:
+    """The bytes to fetch, as far as sizes are known.
+
+    :param has: whether an archive is on this machine: by URL, hash and name.
+    """
+    records = [each.new.record for each in plan.operations if not isinstance(each, Remove)]
+    absent = [each for each in records if each.origin != "host" and not has(each.url, each.sha256, each.filename)]
+    return sum(each.size or 0 for each in absent)
+
+
+def totals(plan: Plan, bytes_to_fetch: int | None = None) -> str:
+    """What a plan would do: `12 to add (8 conda, 4 wheel), 1 to remove (wheel); 123.4 MB to fetch`."""
+    text = ", ".join(f"{count} to {_WORDS[kind][0]} ({of})" for kind, count, of in _counted(plan))
+    if bytes_to_fetch is None:
+        return text
+    return f"{text}; {size(bytes_to_fetch)} to fetch" if bytes_to_fetch else f"{text}; nothing to fetch"
+
+
+def achieved(plan: Plan) -> str:
+    """The same when it is done: `added 12 (8 conda, 4 wheel), removed 1 (wheel)`."""
+    return ", ".join(f"{_WORDS[kind][1]} {count} ({of})" for kind, count, of in _counted(plan))
+
+
+def _counted(plan: Plan) -> Iterator[tuple[_Kind, int, str]]:
+    """The kinds of operations of a plan, how many, and of which ecosystems."""
+    for kind in _WORDS:
+        records = [
+            each.old.record if isinstance(each, Remove) else each.new.record
+            for each in plan.operations
+            if isinstance(each, kind)
+        ]
+        if records:
+            found = Counter(each.ecosystem for each in records)
+            each_of = ", ".join(f"{count} {name}" for name, count in sorted(found.items()))
+            yield kind, len(records), each_of if len(found) > 1 else next(iter(found))
 
 
 def _row(operation: Operation) -> tuple[str, ...]:

@@ -52,6 +52,7 @@ class Renderer:
     def __init__(self, *, is_json: bool, quiet: bool, verbose: bool, progress: bool, color: str) -> None:
         self._is_json, self._quiet, self._verbose, self._progress = is_json, quiet, verbose, progress
         self._forced = {"always": True, "never": False}.get(color)
+        self._shown: Plan | None = None
 
     @cached_property
     def _out(self) -> Console:
@@ -176,27 +177,58 @@ class Renderer:
 
     def plan(self, planned: Plan, *, is_dry_run: bool) -> None:
         """The operations of a plan."""
+        from bridge.cli import plans
+
         if planned.is_empty:
             self.note(f"{planned.prefix}: nothing to do; all requirements are satisfied")
             return
         if self._quiet:
             return
         self._operations(planned)
+        if self.is_watched:
+            self.note(plans.totals(planned))
         if is_dry_run:
             self.note(f"{planned.prefix}: nothing was changed (--dry-run)")
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody reads the messages on a terminal."""
+        return not self._is_json and not self._quiet and sys.stderr.isatty()
+
     def _operations(self, planned: Plan) -> None:
         """The operations as a table; without titles and sizes in files and pipes."""
-        from bridge.cli.plans import COLUMNS, rows
+        from bridge.cli import plans
 
-        if self._err.is_terminal:
-            self._laid_out(self._err, COLUMNS, rows(planned), short=("build", "size"))
+        self._shown = planned
+        if self.is_watched:
+            rows, left = plans.rows(planned, None if self._verbose else plans.MANY)
+            self._laid_out(self._err, plans.COLUMNS, rows, short=("build", "size"))
+            if left:
+                self.note(f"… and {left} more packages to add; -v shows all")
         else:
-            self._laid_out(self._err, [""] * (len(COLUMNS) - 1), [row[:-1] for row in rows(planned)], short=())
+            rows = [row[:-1] for row in plans.rows(planned)[0]]
+            self._laid_out(self._err, [""] * (len(plans.COLUMNS) - 1), rows, short=())
+
+    def proposal(self, planned: Plan, bytes_to_fetch: int, *, asks: bool) -> None:
+        """A plan that is about to be executed, with its totals, and the question. Raises `click.Abort` for a no."""
+        from bridge.cli import plans
+
+        if self._shown is not planned:
+            self._operations(planned)
+        self.note(f"{planned.prefix}: {plans.totals(planned, bytes_to_fetch)}")
+        if asks:
+            import click
+
+            try:
+                click.confirm("Proceed", default=True, abort=True, err=True)
+            except click.Abort:
+                self.note(f"{planned.prefix}: nothing was changed")
+                raise
 
     def outcome(self, done: AppliedPlan) -> None:
-        """The executed plan, with warnings."""
-        self.plan(done.plan, is_dry_run=False)
+        """The executed plan, with warnings; on a terminal it was shown before."""
+        if not self.is_watched or done.plan.is_empty:
+            self.plan(done.plan, is_dry_run=False)
         for kept in done.staged.kept_aside if done.staged else ():
             self.warn([f"{kept.path} was modified; your version is kept as {kept.saved}"])
         if done.link_scripts:
@@ -204,7 +236,10 @@ class Renderer:
         for remark in done.remarks if self._verbose else ():
             self.note(remark)
         if not done.plan.is_empty:
-            self.note(f"{done.plan.prefix}: done in {done.seconds:.1f} s")
+            from bridge.cli.plans import achieved
+
+            what = achieved(done.plan) if self.is_watched else "done"
+            self.note(f"{done.plan.prefix}: {what} in {done.seconds:.1f} s")
 
     def repair(self, planned: Repair) -> None:
         """The plan of a repair."""

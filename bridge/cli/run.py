@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from bridge.cli.session import Session
     from bridge.config.condarc import CondaConfiguration
     from bridge.config.layers import Layer
+    from bridge.fetch.client import Client
+    from bridge.model import Plan
 
 __all__ = ["Run"]
 
@@ -55,10 +59,19 @@ class Run:
             self.render.progress() as progress,
             Session(settings, progress, locked, lambda text: self.render.warn([text]), records) as session,
         ):
+            if self.render.is_watched:
+                session.confirm = partial(self._propose, session.client)
             try:
                 yield session
             finally:
                 self.render.warn(session.warnings)
+
+    def _propose(self, client: Client, plan: Plan) -> None:
+        """Show a plan with what it fetches, and ask, unless `--yes` was given. Raises `click.Abort`."""
+        from bridge.cli.plans import to_fetch
+
+        asks = not self.settings.yes and sys.stdin.isatty()
+        self.render.proposal(plan, to_fetch(plan, client.has), asks=asks)
 
     def show(self, value: Callable[[], object], render: Callable[[], None]) -> None:
         """Print a result: a document with `--json`, else text."""

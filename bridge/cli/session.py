@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bridge.fetch.client import Client
     from bridge.fetch.responses import Progress
     from bridge.index import Index
-    from bridge.model import IndexFile, PrefixState, Resolution
+    from bridge.model import IndexFile, Plan, PrefixState, Resolution
     from bridge.requirements import algebra
     from bridge.requirements.wanted import Wanted
     from bridge.resolve import Catalog, Options, Standing
@@ -69,6 +69,7 @@ class Session:
         self._locked, self.records = locked or {}, records
         self.settings = settings
         self.progress = progress
+        self.confirm: Callable[[Plan], None] = lambda plan: None  # noqa: ARG005 - of `RunPort`
         self.warnings: list[str] = []
         self.tell = tell or self.warnings.append
         self._opened: list[Channels] = []

@@ -27,6 +27,7 @@ from bridge.config.locations import public_locations
 from bridge.config.lookup import Lookup
 from bridge.config.moments import parse_cutoff, parse_timestamp
 from bridge.config.network import KeyringProvider, load_network
+from bridge.config.output import Color, load_output
 from bridge.config.pip import PipConfiguration, home_directory
 from bridge.errors import UsageError
 from converters.target import SUBDIRS
@@ -47,7 +48,6 @@ __all__ = [
 Prefer = Literal["conda", "wheel", "newest"]
 ChannelPriority = Literal["strict", "flexible"]
 Durability = Literal["full", "batched", "none"]
-Color = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +113,11 @@ class Settings:
     timeout: float = 15.0
     retries: int = 3
     keyring: KeyringProvider = "auto"
+    yes: bool = False
     json: bool = False
     quiet: bool = False
     verbose: bool = False
+    traces: bool = False
     progress: bool = True
     color: Color = "auto"
 
@@ -135,7 +137,7 @@ OPTIONS = frozenset(
         "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "patience", "adopt", "set_aside",
         "allow_clobber", "compile", "build_network",
         "allow_link_scripts", "allow_external_symlinks", "refuse_startup_code", "override_frozen",
-        "lock_timeout", "durability", "json",
+        "lock_timeout", "durability", "yes", "json",
         "quiet", "verbose", "no_progress", "color",
 
         "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
@@ -203,7 +205,7 @@ def load(
         lock_timeout=ask.number("lock_timeout", 60.0),
         durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
         cache_dir=_cache_dir(ask, environ),
-        **_output(ask),
+        **load_output(ask),
     )
 
 
@@ -227,25 +229,6 @@ def _changing(ask: Lookup) -> _Changing:
         compile=ask.flag("compile"),
         allow_external_symlinks=ask.flag("allow_external_symlinks"),
         refuse_startup_code=ask.flag("refuse_startup_code"),
-    )
-
-
-class _Output(TypedDict):
-    json: bool
-    quiet: bool
-    verbose: bool
-    progress: bool
-    color: Color
-
-
-def _output(ask: Lookup) -> _Output:
-    """How results are printed."""
-    return _Output(
-        json=ask.flag("json"),
-        quiet=ask.flag("quiet"),
-        verbose=ask.flag("verbose"),
-        progress=not ask.flag("no_progress"),
-        color=cast("Color", ask.choice("color", get_args(Color), "auto")),
     )
 
 

@@ -98,6 +98,7 @@ _ALL = (
     _key("lock-timeout", "seconds", "How long to wait for another process."),
     _key("durability", "text", "How much is synced to disk before a change is committed.",
          choices="full batched none"),
+    _key("yes", "flag", "On a terminal: do not ask before a change.", is_guarded=True),
     _key("quiet", "flag", "Print only errors and warnings."),
     _key("verbose", "flag", "Print more details."),
     _key("no-progress", "flag", "Do not show progress."),

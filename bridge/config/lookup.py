@@ -98,6 +98,11 @@ class Lookup:
             raise self.wrong(key, value, "one of 1, 0, true, false, yes, no")
         return BOOLEANS[word]
 
+    def level(self, key: str) -> int:
+        """How often a flag was given; a number in a variable says it too. Any other value is 0."""
+        value, _ = self._find(key)
+        return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else 0
+
     def choice(self, key: str, choices: tuple[str, ...], default: str) -> str:
         value = self.string(key)
         if value is not None and value not in choices:

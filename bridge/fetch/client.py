@@ -161,6 +161,12 @@ class Client(Pool):
         """The artifact of that hash, if the cache has it intact."""
         return None if sha256 is None else self._artifacts.find(sha256, name)
 
+    def has(self, url: str, sha256: str | None, name: str) -> bool:
+        """Whether an artifact is on this machine, going by its path alone: only `cached` reads it."""
+        if self._local(url) is not None:
+            return True
+        return sha256 is not None and self._artifacts.path(sha256, name).is_file()
+
     def retrying(self, attempt: Callable[[], Result]) -> Result:
         """See `bridge.fetch.responses.Network`. A server silent for `PATIENCE` is not retried: it would be again."""
         begun = time.monotonic()

@@ -43,6 +43,7 @@ def change_prefix(
             if others:
                 running.commit(others, plan={"command": command_line()})
             return AppliedPlan(plan=plan, besides=names, seconds=time.perf_counter() - started)
+        session.confirm(plan)
         from bridge.install import execute  # noqa: PLC0415 - see the module
 
         applied = execute.change(running, state, plan, sources, besides)

@@ -32,6 +32,7 @@ def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
     """
     started = time.perf_counter()
     settings = sources.session.settings
+    sources.session.confirm(plan)
     with in_use(settings.cache_dir), create(plan.prefix, durability=settings.durability) as creation:
         scratch = creation.root / "conda-meta" / ".bridge" / "scratch"
         # Nothing is visible until published, so packages are unpacked as soon as they are checked.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bridge.fetch.client import Client
     from bridge.fetch.responses import Progress
     from bridge.index import Index
-    from bridge.model import PrefixState, Resolution
+    from bridge.model import Plan, PrefixState, Resolution
     from bridge.requirements.wanted import Wanted
     from bridge.resolve import Options, Standing
     from bridge.resolve.installed import InstalledCandidates
@@ -22,12 +22,16 @@ __all__ = ["RunPort"]
 
 
 class RunPort(Protocol):
-    """One run of bridge: its settings, its sources, a joint solve, and a way to notify the user."""
+    """One run of bridge: its settings, its sources, a joint solve, and a way to notify the user.
+
+    `confirm` gets a plan before its execution, and raises to give it up; everything is left as it is then.
+    """
 
     settings: Settings
     progress: Progress | None
     warnings: list[str]
     tell: Callable[[str], None]
+    confirm: Callable[[Plan], None]
 
     @property
     def client(self) -> Client: ...

@@ -30,6 +30,7 @@ for words in json.loads(sys.argv[1]):
     print(f"[status {status}]", flush=True)
 os._exit(status)  # an interpreter that used rattler may abort while it finalises
 """
+_REACTION = 0.3  # seconds; a signal that comes just before a read begins does not end it
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _ENDED = re.compile(r"\[status (-?\d+)\]\n")
 
@@ -104,6 +105,7 @@ def _converse(
                 seen_to = at + len(answers[0][0])
                 _, answer = answers.pop(0)
                 if isinstance(answer, signal.Signals):
+                    time.sleep(_REACTION)
                     process.send_signal(answer)
                 else:
                     os.write(terminal, answer)

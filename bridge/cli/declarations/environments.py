@@ -63,7 +63,7 @@ def env_remove(yes: bool, dry_run: bool, **options: object) -> None:
         raise UsageError("no-prefix", "no environment was named", hint="name it with -n NAME or -p DIR")
     path = run.prefix
     check_removable(path, run.settings, os.environ)
-    if not (yes or dry_run) and sys.stdin.isatty():
+    if not (yes or run.settings.yes or dry_run) and sys.stdin.isatty():
         click.confirm(f"Delete {path} with everything in it?", abort=True, err=True)
     if not dry_run:
         remove(path, run.settings, os.environ)

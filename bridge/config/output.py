@@ -1,0 +1,38 @@
+"""How a run talks: options and `BRIDGE_*`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypedDict, cast, get_args
+
+if TYPE_CHECKING:
+    from bridge.config import Lookup
+
+__all__ = ["Color", "load_output"]
+
+Color = Literal["auto", "always", "never"]
+
+_TRACES = 2  # `-vv`
+
+
+class _Output(TypedDict):
+    yes: bool
+    json: bool
+    quiet: bool
+    verbose: bool
+    traces: bool
+    progress: bool
+    color: Color
+
+
+def load_output(ask: Lookup) -> _Output:
+    """Return the fields of `Settings` that concern the output. Raises `UsageError`."""
+    traces = ask.level("verbose") >= _TRACES
+    return _Output(
+        yes=ask.flag("yes"),
+        json=ask.flag("json"),
+        quiet=ask.flag("quiet"),
+        verbose=traces or ask.flag("verbose"),
+        traces=traces,
+        progress=not ask.flag("no_progress"),
+        color=cast("Color", ask.choice("color", get_args(Color), "auto")),
+    )
