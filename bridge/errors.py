@@ -12,7 +12,8 @@ BridgeError
 ├── PrefixLockedError       8  another process holds the lock of the prefix
 ├── InterruptedPrefixError  9  an interrupted transaction is present, or recovery failed
 ├── NetworkError           10  a channel or an index failed to answer
-└── FindingsError          11  audit: findings at or above --fail-on
+├── FindingsError          11  audit: findings at or above --fail-on
+└── CancelledError        130  the caller of `bridge.api` cancelled; rolled back
 ```
 """
 
@@ -23,6 +24,7 @@ from converters.errors import BridgeError, IntegrityError, UnsafeInputError
 __all__ = [
     "BridgeError",
     "BuildError",
+    "CancelledError",
     "FaultError",
     "FindingsError",
     "IntegrityError",
@@ -92,3 +94,9 @@ class FindingsError(BridgeError):
     """`audit` reported findings at or above `--fail-on`; they are on standard output already."""
 
     exit_code = 11
+
+
+class CancelledError(BridgeError):
+    """The caller of `bridge.api` cancelled, by its callback or by a signal; all changes were rolled back."""
+
+    exit_code = 130

@@ -49,15 +49,12 @@ class Run:
 
         :param request: its files may name channels and indexes; options of the command line beat them.
         """
-        from bridge.cli.session import Session
+        from bridge.cli.opening import open_session
 
-        settings = request.applied(self.settings) if request is not None else self.settings
-        locked = request.locked if request is not None else {}
-        records = request.locked_records(settings.conda.names.host) if request is not None else None
-        self.render.warn((*settings.warnings, *(request.warnings if request is not None else ())))
+        self.render.warn((*self.settings.warnings, *(request.warnings if request is not None else ())))
         with (
             self.render.progress() as progress,
-            Session(settings, progress, locked, lambda text: self.render.warn([text]), records) as session,
+            open_session(self.settings, request, progress, tell=lambda text: self.render.warn([text])) as session,
         ):
             if self.render.is_watched:
                 session.confirm = partial(self._propose, session.client)

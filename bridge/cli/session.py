@@ -43,12 +43,8 @@ def default_names() -> dict[str, list[str]]:
     return found
 
 
-# Defaults for a target other than this machine; `--virtual-package` overrides them.
-_FOREIGN = {
-    "linux": (("__unix", "0", "0"), ("__linux", "5.10", "0"), ("__glibc", "2.17", "0")),
-    "osx": (("__unix", "0", "0"), ("__osx", "11.0", "0")),
-    "win": (("__win", "0", "0"),),
-}
+def _nothing() -> None:
+    """Check nothing: only a signal ends the runs of the command line."""
 
 
 class Session:
@@ -61,15 +57,18 @@ class Session:
         locked: Mapping[str, tuple[IndexFile, ...]] | None = None,
         tell: Callable[[str], None] | None = None,
         records: LockedRecords | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         """:param locked: project → the files that a lock names; no index is asked for these.
         :param records: the conda packages of locks; no channel is asked for their names.
         :param tell: receives urgent warnings at once; the default adds them to `warnings`.
+        :param check: called again and again within long steps; raises `CancelledError` to end the run.
         """
         self._locked, self.records = locked or {}, records
         self.settings = settings
         self.progress = progress
         self.confirm: Callable[[Plan], None] = lambda plan: None  # noqa: ARG005 - of `RunPort`
+        self.check = check or _nothing
         self.warnings: list[str] = []
         self.tell = tell or self.warnings.append
         self._opened: list[Channels] = []
@@ -114,17 +113,9 @@ class Session:
     @cached_property
     def target(self) -> Target:
         """The target, without a python: this machine or `--platform`, modified by `--virtual-package`."""
-        from bridge.channels._rattler import current_subdir, detect_virtual_packages
-        from converters.target import Target
+        from bridge.cli.targets import target_of
 
-        here = current_subdir()
-        subdir = self.settings.platform or here
-        found = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
-        named = {name: (version, build) for name, version, build in found}
-        for name, version in self.settings.virtual_packages:
-            named[name] = (version, named.get(name, ("", "0"))[1])
-        packages = tuple((name, version, build) for name, (version, build) in named.items() if version)
-        return Target(subdir=subdir, virtual_packages=packages)
+        return target_of(self.settings)
 
     def channels(self, state: PrefixState | None = None, *, packs_late: bool = False) -> Channels:
         """The channels given with `-c`, else those that the packages of the environment came from.
@@ -297,7 +288,8 @@ class Session:
             names = names.with_lookup(channels.wheel_projects)
         index = IndexWithInstalled(index, offered, hashes) if index is not None else None
         added = () if offered.is_known_only else offered.records
-        return Catalog(RecordsWithInstalled(records, added), index, self.target, names, self.options())
+        merged = RecordsWithInstalled(records, added)
+        return Catalog(merged, index, self.target, names, self.options(), check=self.check)
 
     def resolve(
         self,

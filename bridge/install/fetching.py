@@ -103,6 +103,7 @@ def fetch(plan: Plan, sources: Sources, unpacking: Unpacking | None = None) -> F
         return checked
 
     def bring(resolved: Resolved) -> Path:
+        sources.session.check()
         path = fetch_archive(resolved.record, sources)
         if unpacking is not None and sources.channels.packed(resolved.record):
             unpacking.begin({resolved.record.identity: path})
@@ -317,6 +318,7 @@ def stage_inputs(
         version=__version__,
         variables=settings.variables,
         compiles=settings.compile and plan.target.subdir == current_subdir(),
+        check=sources.session.check,
     )
 
 

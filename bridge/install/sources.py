@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from bridge.resolve.ports import RunPort
     from converters.names import NameMap
 
-__all__ = ["Sources", "command_line"]
+__all__ = ["Sources", "command_line", "equivalent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,20 @@ class Sources:
     names: NameMap
 
 
+_EQUIVALENT: ContextVar[tuple[str, ...] | None] = ContextVar("equivalent", default=None)
+
+
+@contextmanager
+def equivalent(words: Sequence[str]) -> Iterator[None]:
+    """Within the block, `command_line` returns this command, which does what the caller of `bridge.api` asked for."""
+    token = _EQUIVALENT.set(tuple(words))
+    try:
+        yield
+    finally:
+        _EQUIVALENT.reset(token)
+
+
 def command_line() -> str:
     """Return the command line without the credentials of URLs in it."""
-    return masked(shlex.join(["bridge", *sys.argv[1:]]))
+    stated = _EQUIVALENT.get()
+    return masked(shlex.join(["bridge", *(sys.argv[1:] if stated is None else stated)]))

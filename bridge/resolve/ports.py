@@ -25,6 +25,7 @@ class RunPort(Protocol):
     """One run of bridge: its settings, its sources, a joint solve, and a way to notify the user.
 
     `confirm` gets a plan before its execution, and raises to give it up; everything is left as it is then.
+    `check` is called again and again within long steps; it raises `CancelledError` to end the run.
     """
 
     settings: Settings
@@ -32,6 +33,7 @@ class RunPort(Protocol):
     warnings: list[str]
     tell: Callable[[str], None]
     confirm: Callable[[Plan], None]
+    check: Callable[[], None]
 
     @property
     def client(self) -> Client: ...

@@ -30,6 +30,9 @@ BREACHES = {
     "click below the command line": ("bridge/audit/checks/__init__.py", "import click\n", "click stays"),
     "requests outside fetch": ("bridge/index/simple_api.py", "import requests\n", "requests and cachecontrol"),
     "rattler outside its adapter": ("bridge/install/apply.py", "import rattler\n", "rattler stays"),
+    "the plugin opens a session": ("bridge/conda_plugin/needs.py", "import bridge.cli.session\n", "Only the command"),
+    "a wing uses the interface": ("bridge/convert/job.py", "import bridge.api\n", "A wing imports only"),
+    "click in the interface": ("bridge/api/values.py", "import click\n", "click stays"),
     "conda outside the plugin": ("bridge/prefix/origin.py", "import conda\n", "Only the plugin"),
 }
 

@@ -87,9 +87,11 @@ def read_request(
     is_fresh: bool = False,
     is_online: bool = False,
     lock: str | None = None,
+    reads_project: bool = True,
 ) -> AuditRequest:
     """Combine the command line with `[tool.bridge.audit]` of the project in the working directory; the former wins.
 
+    :param reads_project: `False`: no project's table is read.
     :raises UsageError: `acceptance-file`, `unknown-check`, `audit-plugin`, `project-file`.
     """
     from bridge.audit.checks import CHECKS
@@ -97,7 +99,7 @@ def read_request(
     from bridge.config.project import project_table
 
     others = tuple(plugins())
-    table = project_table(Path.cwd(), "audit")
+    table = project_table(Path.cwd(), "audit") if reads_project else None
     values: Mapping[str, object] = table.values if table else {}
     where = f"{table.file}: tool.bridge.audit" if table else ""
     for key in values:

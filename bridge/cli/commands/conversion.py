@@ -204,7 +204,10 @@ def _show_build(labels: Iterable[str], session: Session) -> None:
 
 def _attempted(jobs: Sequence[Job], task: ConversionTask, session: Session, workers: Workers) -> Iterator[JobResult]:
     if workers.is_here:
-        yield from map(Converter(task, session).perform, jobs)
+        converter = Converter(task, session)
+        for job in jobs:
+            session.check()
+            yield converter.perform(job)
         return
     lost: list[Job] = []
     with executor(workers.jobs, workers.dask) as pool:
@@ -213,6 +216,7 @@ def _attempted(jobs: Sequence[Job], task: ConversionTask, session: Session, work
             again: list[list[Job]] = []
             futures = {pool.submit(perform_all, batch, task): batch for batch in waiting}
             for future in as_completed(futures):
+                session.check()
                 batch = futures[future]
                 try:
                     yield from future.result()

@@ -39,10 +39,18 @@ from bridge.requirements.locked import Locked, LockedEnvironment
 from bridge.resolve import SolveRequest, Standing
 from bridge.resolve.installed import InstalledCandidates
 
-__all__ = ["Locking", "OpenSession", "lock", "locked_channels"]
+__all__ = ["DECIDING", "Locking", "OpenSession", "lock", "locked_channels"]
 
 OpenSession: TypeAlias = Callable[[Mapping[str, object], str, Request], AbstractContextManager[Session]]
 """Opens a session: the options that decide what is chosen, the platform, the request."""
+
+DECIDING = frozenset(
+    {
+        "channel", "override_channels", "channel_priority", "index_url", "extra_index_url", "index", "index_strategy",
+        "find_links", "no_index", "name_map", "virtual_package", "prefer", "only", "exclude_newer", "no_build", "pre",
+    }
+)  # fmt: skip
+"""The options that decide which packages are chosen; a lock keeps them."""
 
 _DEFAULT_NAMES: dict[Format, str] = {"rattler": "bridge.lock", "conda-lock": "conda-lock.yml", "pylock": "pylock.toml"}
 

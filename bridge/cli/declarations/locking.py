@@ -31,13 +31,6 @@ _OTHER_NAMES = {
     "environment-yaml": "environment", "yaml": "environment", "yml": "environment", "@explicit": "explicit",
 }  # fmt: skip
 _EVERY = "*"
-# What decides which packages are chosen; a lock keeps it.
-_DECIDING = frozenset(
-    {
-        "channel", "override_channels", "channel_priority", "index_url", "extra_index_url", "index", "index_strategy",
-        "find_links", "no_index", "name_map", "virtual_package", "prefer", "only", "exclude_newer", "no_build", "pre",
-    }
-)  # fmt: skip
 
 
 class _Format(_Choice):
@@ -72,12 +65,12 @@ def lock_(
     **options: object,
 ) -> None:
     """Solve REQ… for each platform and write one lock with hashes; without REQ…, what the lock was made from."""
-    from bridge.cli.commands.locking import Locking, lock
+    from bridge.cli.commands.locking import DECIDING, Locking, lock
 
     run = begin(options)
     asked = Locking(
         words=words,
-        options=_given(context, options),
+        options=_given(context, {name: value for name, value in options.items() if name in DECIDING}),
         platforms=tuple(platforms) or ((run.settings.platform,) if run.settings.platform else ()),
         output=output_file,
         format=cast("Format | None", form),
@@ -86,7 +79,7 @@ def lock_(
         is_check=is_check,
         is_dry_run=dry_run,
     )
-    others = {name: value for name, value in options.items() if name not in _DECIDING}
+    others = {name: value for name, value in options.items() if name not in DECIDING}
 
     def open_session(
         deciding: Mapping[str, object], platform: str, request: Request
@@ -150,6 +143,6 @@ def export(
 
 
 def _given(context: click.Context, options: Mapping[str, object]) -> dict[str, object]:
-    """Return the options that were typed and decide what is chosen."""
+    """Return the options that were typed."""
     typed = (name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
-    return {name: options[name] for name in typed if name in _DECIDING}
+    return {name: options[name] for name in typed}

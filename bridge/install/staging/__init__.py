@@ -105,7 +105,9 @@ def _stage(
         conda.link(inputs, staging, scratch, unpacked.result())
         sources = background.submit(Originals(inputs.cache).keep, inputs, unpacked.result())
         removed = background.submit(cleanup.pop_all().close)
+        inputs.check()
         compiled = compile_staged(inputs, staging)
+        inputs.check()
         staged = _record_wheels(placed, to, compiled) if to is not None else {}
         staged |= conda.record(inputs, staging, compiled, sources.result())
         removed.result()
@@ -191,6 +193,7 @@ def _stage_wheels(
     )
 
     def place(each: Resolved) -> tuple[Entry, ...]:
+        inputs.check()
         identity = each.record.identity
         manifest, unpacked = manifests[identity], inputs.unpacked.get(identity)
         if unpacked is not None:

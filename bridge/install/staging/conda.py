@@ -93,6 +93,7 @@ def link(inputs: StageInputs, staging: Path, scratch: Path, unpacked: Mapping[st
     for number, group in enumerate([together, *([each] for each in single)]):
         if not group:
             continue
+        inputs.check()
         # rattler panics beside records that it did not write, so it links into a directory of its own.
         linked = scratch / f"linked-{number}"
         support = python if python is not None else _staged_python(inputs, staging, group)
@@ -111,6 +112,7 @@ def record(inputs: StageInputs, staging: Path, compiled: Compiled, sources: Mapp
     """
     staged: StagedPaths = {}
     for each in packages_of(inputs):
+        inputs.check()
         staged |= _finish_conda(inputs, staging, each, compiled, sources.get(each.record.identity, ""))
     return staged
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class StageInputs:
     :param cache: for the files that conda-pack reads (`bridge.install.staging.originals`); `None`: none are kept.
     :param variables: environment variables to set for the activated environment.
     :param compiles: compile modules; the interpreter must run on this machine.
+    :param check: called before each package; may raise to end the change.
     :param command: the command line, for conda's history; `when`: `2026-11-22 10:00:00`; `version`: of bridge.
     """
 
@@ -49,6 +50,7 @@ class StageInputs:
     cache: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     compiles: bool = False
+    check: Callable[[], None] = lambda: None
 
 
 def differs(what: str, *context: str) -> IntegrityError:

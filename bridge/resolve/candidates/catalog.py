@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -32,8 +32,17 @@ class Catalog:
     """The names and projects of one target, from the ports that serve them, for all solves with the same options."""
 
     def __init__(
-        self, records: RecordPort, index: IndexPort | None, target: Target, names: NameMap, options: Options
+        self,
+        records: RecordPort,
+        index: IndexPort | None,
+        target: Target,
+        names: NameMap,
+        options: Options,
+        *,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        """:param check: called in each round of a search and before each wait; may raise to end the search."""
+        self.check = check
         self.target = target
         self.names = names
         self.options = options
@@ -59,6 +68,7 @@ class Catalog:
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Count the time of the block as waiting."""
+        self.check()
         started = time.monotonic()
         try:
             yield

@@ -31,7 +31,8 @@ class Budget:
         return self.seconds - (self._now() - self._started)
 
     def check(self, rounds: int = 0) -> None:
-        """Raise resolvelib's `ResolutionTooDeep` if the budget is used up."""
+        """Raise resolvelib's `ResolutionTooDeep` if the budget is used up, and what the check of the run raises."""
+        self._catalog.check()
         if rounds >= self.rounds or self.left <= 0:
             raise ResolutionTooDeep(rounds)
 

@@ -1,0 +1,28 @@
+"""The target of a run."""
+
+from __future__ import annotations
+
+from bridge.channels._rattler import current_subdir, detect_virtual_packages
+from bridge.config import Settings
+from converters.target import Target
+
+__all__ = ["target_of"]
+
+# Defaults for a target other than this machine; `--virtual-package` overrides them.
+_FOREIGN = {
+    "linux": (("__unix", "0", "0"), ("__linux", "5.10", "0"), ("__glibc", "2.17", "0")),
+    "osx": (("__unix", "0", "0"), ("__osx", "11.0", "0")),
+    "win": (("__win", "0", "0"),),
+}
+
+
+def target_of(settings: Settings) -> Target:
+    """Return the target, without a python: this machine or `--platform`, modified by `--virtual-package`."""
+    here = current_subdir()
+    subdir = settings.platform or here
+    found = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
+    named = {name: (version, build) for name, version, build in found}
+    for name, version in settings.virtual_packages:
+        named[name] = (version, named.get(name, ("", "0"))[1])
+    packages = tuple((name, version, build) for name, (version, build) in named.items() if version)
+    return Target(subdir=subdir, virtual_packages=packages)
