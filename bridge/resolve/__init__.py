@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from resolvelib import ResolutionTooDeep
 
+from bridge.errors import NoSolutionError
 from bridge.model import Resolution
 from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.encode.encoder import Encoder
@@ -57,14 +58,19 @@ def _resolve(request: SolveRequest, catalog: Catalog, watcher: Watcher | None, s
     try:
         pins = run(loader, request.encode(encoder), reporter, budget)
     except Unsolvable as verdict:
-        spent = budget.seconds - budget.left
-        error = RefutedRequest(request, space, verdict.proof, reporter.rounds, budget).explained()
-        error.objects = {**error.objects, SEARCHED: spent}
-        raise error from None
+        raise _refuted(RefutedRequest(request, space, verdict.proof, reporter.rounds, budget), budget) from None
     except ResolutionTooDeep:
         seconds = patience if budget.left <= 0 else budget.seconds - budget.left
         raise search_stopped(space, request.asked, rounds=reporter.rounds, seconds=seconds) from None
     return solution(loader, pins, reporter, started)
+
+
+def _refuted(refuted: RefutedRequest, budget: Budget) -> NoSolutionError:
+    """The explained error. Made here, since a local variable of the frame that raises it would be a cycle."""
+    spent = budget.seconds - budget.left
+    error = refuted.explained()
+    error.objects = {**error.objects, SEARCHED: spent}
+    return error
 
 
 def _kept_candidates(catalog: Catalog, kept: Mapping[str, str]) -> dict[str, int]:
