@@ -62,3 +62,10 @@ def mutants(session: nox.Session) -> None:
         session.run("python", "-m", "pytest", *quiet, *measure, *folders, env=environ, success_codes=[0, 1])
         options = ["--data", str(data), "--seconds", str(seconds), "--out", str(out)]
         session.run("python", "-m", "tests.mutants", *options, *session.posargs, env=environ)
+
+
+@nox.session
+def manual(session: nox.Session) -> None:
+    """The manual pages in `build/man/man1`, from the declarations of the commands."""
+    session.install("-e", ".")
+    session.run("python", "-m", "bridge.cli.manual", "build/man/man1")

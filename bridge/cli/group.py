@@ -10,6 +10,8 @@ import click
 
 from bridge import __version__
 from bridge.cli.habits import ALIASES, answer_to_command
+from bridge.cli.help import Group
+from bridge.cli.summaries import SUMMARIES
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,8 +65,10 @@ COMMANDS = {
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-class _Commands(click.Group):
-    """Imports the declaration of a command when it is looked up."""
+class _Commands(Group):
+    """Imports the declaration of a command when it is looked up; their summaries need none."""
+
+    summaries = SUMMARIES
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted(COMMANDS)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.fetch.urls import local_path
-from bridge.index.strict_json import parse_json
 from bridge.paths import NAMES_FILE
 from bridge.secrets import masked
 
@@ -59,6 +58,8 @@ class NameFiles:
         page = self._client().get(place, max_bytes=_MAX_NAME_MAP)
         if page is None:
             return None
+        from bridge.index.strict_json import parse_json
+
         try:
             table = parse_json(page.content, source)
         except UnsafeInputError as error:

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import click
 
 from bridge.cli.completion import environment_names
+from bridge.cli.help import Option, grouped
 from bridge.errors import UsageError
 from converters.compression import BEST_LEVEL, HIGHEST_LEVEL
 
@@ -17,9 +18,12 @@ __all__ = [
     "Words",
     "archives",
     "changing",
+    "exported_sources",
     "level_of",
     "lock",
     "lock_sources",
+    "locked_sources",
+    "names",
     "output",
     "part_of_lock",
     "prefix",
@@ -42,11 +46,15 @@ def _only_one(context: click.Context, _parameter: click.Parameter, values: Seque
     return values[0] if values else None
 
 
-_PLATFORM = click.option("--platform", multiple=True, callback=_only_one, metavar="SUBDIR", help="Target platform"
+option = functools.partial(click.option, cls=Option)
+"""An option of a group."""
+
+_OFFLINE = option("--offline", is_flag=True, help="Use only the cache.")
+_PLATFORM = option("--platform", multiple=True, callback=_only_one, metavar="SUBDIR", help="Target platform"
                          " (default: this machine): linux-64, …")  # fmt: skip
-_PLATFORMS = click.option("--platform", "platforms", multiple=True, metavar="SUBDIR", help="Make only the packages that"
+_PLATFORMS = option("--platform", "platforms", multiple=True, metavar="SUBDIR", help="Make only the packages that"
                           " serve this platform; repeatable (default: all on which a wheel runs).")  # fmt: skip
-_LOCKED_PLATFORMS = click.option("--platform", "platforms", multiple=True, metavar="SUBDIR", help="Target platforms"
+_LOCKED_PLATFORMS = option("--platform", "platforms", multiple=True, metavar="SUBDIR", help="Target platforms"
                                  " (default: those of the lock, else of the files, else this machine).")  # fmt: skip
 
 
@@ -65,127 +73,166 @@ class Words:
 
 def prefix(command: Command) -> Command:
     options = (
-        click.option("-p", "--prefix", metavar="DIR", type=click.Path(), help="The environment (default:"
+        option("-p", "--prefix", metavar="DIR", type=click.Path(), help="The environment (default:"
                      " $CONDA_PREFIX)."),
-        click.option("-n", "--name", metavar="NAME", shell_complete=environment_names, help="The environment by its"
+        option("-n", "--name", metavar="NAME", shell_complete=environment_names, help="The environment by its"
                      " name (`bridge env list`)."),
     )  # fmt: skip
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+    return grouped(command, "Environment", options)
 
 
 def sources(command: Command) -> Command:
     """Sources of packages, the target, and preferences."""
-    return _sources(command, "--index", _PLATFORM)
+    return _places(_choice(_network(command)), "--index", _PLATFORM)
 
 
 def wheel_sources(command: Command) -> Command:
     """The same for `bridge convert`, whose `--index` is a flag and whose packages are for several platforms."""
-    return _sources(command, "--project-index", _PLATFORMS)
+    return _places(_choice(_network(command)), "--project-index", _PLATFORMS)
 
 
 def lock_sources(command: Command) -> Command:
     """The same for `bridge lock`, which serves several platforms."""
-    return _sources(command, "--index", _LOCKED_PLATFORMS)
+    return _places(_choice(_network(command)), "--index", _LOCKED_PLATFORMS)
 
 
-def _sources(command: Command, project_index: str, platform: Callable[[Command], Command]) -> Command:
+def locked_sources(command: Command) -> Command:
+    """Sources of packages that are chosen already."""
+    return _places(_network(command), "--index", _PLATFORM)
+
+
+def exported_sources(command: Command) -> Command:
+    """The same for `bridge export`, which may take several platforms of a lock."""
+    return _places(_network(command), "--index", _LOCKED_PLATFORMS)
+
+
+def names(command: Command) -> Command:
+    """What says which projects the installed packages provide, and the target of their markers."""
+    return _channels(_target(grouped(command, "Network and builds", (_OFFLINE,)), _PLATFORM))
+
+
+def _places(command: Command, project_index: str, platform: Callable[[Command], Command]) -> Command:
     options = (
-        click.option(project_index, "index", multiple=True, metavar="NAME=URL", help="Take the project NAME only from"
+        option(project_index, "index", multiple=True, metavar="NAME=URL", help="Take the project NAME only from"
                      " this index."),
-        click.option("-c", "--channel", multiple=True, metavar="NAME_OR_URL", help="Conda channels, highest priority"
-                     " first: name, URL or directory; `host` is the interpreter that runs bridge."),
-        click.option("--override-channels", is_flag=True, help="Use the channels given with -c only, not those of"
-                     " files."),
-        click.option("--channel-priority", metavar="strict|flexible", help="strict: only the first channel that has a"
-                     " package serves it (default); flexible: all do."),
-        click.option("--index-url", metavar="URL", help="Package index (default: from pip's configuration)."),
-        click.option("--extra-index-url", multiple=True, metavar="URL", help="More indexes; the first with a project"
+        option("--index-url", metavar="URL", help="Package index (default: from pip's configuration)."),
+        option("--extra-index-url", multiple=True, metavar="URL", help="More indexes; the first with a project"
                      " serves it."),
-        click.option("--index-strategy", metavar="first|best", help="first: only the first index that has a project"
+        option("--index-strategy", metavar="first|best", help="first: only the first index that has a project"
                      " serves it (default); best: all do, the best version counts."),
-        click.option("--find-links", multiple=True, metavar="DIR_OR_URL", help="Directories of files, or pages that"
+        option("--find-links", multiple=True, metavar="DIR_OR_URL", help="Directories of files, or pages that"
                      " link to files, beside the indexes."),
-        click.option("--no-index", is_flag=True, help="Use no package index, only --find-links."),
-        click.option("--name-map", metavar="FILE_OR_URL", help="JSON: conda name -> list of PyPI names."),
+        option("--no-index", is_flag=True, help="Use no package index, only --find-links."),
+    )  # fmt: skip
+    return _channels(grouped(_target(command, platform), "Channels and indexes", options))
+
+
+def _channels(command: Command) -> Command:
+    options = (
+        option("-c", "--channel", multiple=True, metavar="NAME_OR_URL", help="Conda channels, highest priority"
+                     " first: name, URL or directory; `host` is the interpreter that runs bridge."),
+        option("--override-channels", is_flag=True, help="Use the channels given with -c only, not those of"
+                     " files."),
+        option("--channel-priority", metavar="strict|flexible", help="strict: only the first channel that has a"
+                     " package serves it (default); flexible: all do."),
+        option("--name-map", metavar="FILE_OR_URL", help="JSON: conda name -> list of PyPI names."),
+    )  # fmt: skip
+    return grouped(command, "Channels and indexes", options)
+
+
+def _target(command: Command, platform: Callable[[Command], Command]) -> Command:
+    options = (
         platform,
-        click.option("--virtual-package", multiple=True, metavar="NAME=VERSION", help="For the target: __glibc=2.28."),
-        click.option("--prefer", metavar="conda|wheel|newest", help="Which ecosystem to prefer if both have a package"
+        option("--virtual-package", multiple=True, metavar="NAME=VERSION", help="For the target: __glibc=2.28."),
+    )
+    return grouped(command, "Target", options)
+
+
+def _choice(command: Command) -> Command:
+    options = (
+        option("--prefer", metavar="conda|wheel|newest", help="Which ecosystem to prefer if both have a package"
                      " (default: conda)."),
-        click.option("--only", multiple=True, metavar="NAME=conda|wheel", help="Use one ecosystem for NAME."),
-        click.option("--exclude-newer", multiple=True, metavar="[NAME_OR_SOURCE=]DATE_OR_DURATION", help="Ignore newer"
+        option("--only", multiple=True, metavar="NAME=conda|wheel", help="Use one ecosystem for NAME."),
+        option("--exclude-newer", multiple=True, metavar="[NAME_OR_SOURCE=]DATE_OR_DURATION", help="Ignore newer"
                      " files, in both ecosystems; for one package, channel or index, or `NAME=never`."),
-        click.option("--offline", is_flag=True, help="Use only the cache."),
-        click.option("--no-build", is_flag=True, help="Never build a source distribution."),
-        click.option("--build-network", is_flag=True, help="Allow builds to use the network."),
-        click.option("--pre", is_flag=True, help="Allow pre-releases of wheels."),
-        click.option("--patience", type=float, metavar="SECONDS", help="How long a search may take before it stops and"
+        option("--pre", is_flag=True, help="Allow pre-releases of wheels."),
+        option("--patience", type=float, metavar="SECONDS", help="How long a search may take before it stops and"
                      " prints what it has learned (default: 60)."),
     )  # fmt: skip
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+    return grouped(command, "Choice of packages", options)
+
+
+def _network(command: Command) -> Command:
+    options = (
+        _OFFLINE,
+        option("--no-build", is_flag=True, help="Never build a source distribution."),
+        option("--build-network", is_flag=True, help="Allow builds to use the network."),
+    )
+    return grouped(command, "Network and builds", options)
 
 
 def changing(command: Command) -> Command:
     """How a command changes a prefix."""
     options = (
-        click.option("--adopt", is_flag=True, help="Take over existing files that no package owns, if they are equal."),
-        click.option("--set-aside", is_flag=True, help="Rename existing files that no package owns."),
-        click.option("--allow-clobber", multiple=True, metavar="PATTERN", help="Which package yields where two bring"
+        option("--adopt", is_flag=True, help="Take over existing files that no package owns, if they are equal."),
+        option("--set-aside", is_flag=True, help="Rename existing files that no package owns."),
+        option("--allow-clobber", multiple=True, metavar="PATTERN", help="Which package yields where two bring"
                      " one path."),
-        click.option("--allow-link-scripts", is_flag=True, help="Run link scripts of conda packages."),
-        click.option("--compile", "compile", flag_value="yes", help="Compile modules to bytecode (default: python does"
+        option("--allow-link-scripts", is_flag=True, help="Run link scripts of conda packages."),
+        option("--compile", "compile", flag_value="yes", help="Compile modules to bytecode (default: python does"
                      " so on import)."),
-        click.option("--no-compile", "compile", flag_value="no", help="Do not compile, despite BRIDGE_COMPILE."),
-        click.option("--allow-external-symlinks", is_flag=True, help="Accept conda packages with symlinks that leave"
+        option("--no-compile", "compile", flag_value="no", help="Do not compile, despite BRIDGE_COMPILE."),
+        option("--allow-external-symlinks", is_flag=True, help="Accept conda packages with symlinks that leave"
                      " the prefix."),
-        click.option("--refuse-startup-code", is_flag=True, help="Refuse wheels with code that runs at every start"
+        option("--refuse-startup-code", is_flag=True, help="Refuse wheels with code that runs at every start"
                      " of python (.pth, sitecustomize, usercustomize)."),
-        click.option("--override-frozen", is_flag=True, help="Change an environment that is marked as frozen."),
-        click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process."),
-        click.option("--durability", metavar="full|batched|none", help="What to sync to disk: each file, everything"
+        option("--override-frozen", is_flag=True, help="Change an environment that is marked as frozen."),
+        option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process."),
+        option("--durability", metavar="full|batched|none", help="What to sync to disk: each file, everything"
                      " with one sync (default), or nothing."),
-        click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
-        click.option("-y", "--yes", is_flag=True, help="On a terminal: do not ask before a change."),
+        option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
+        option("-y", "--yes", is_flag=True, help="On a terminal: do not ask before a change."),
     )  # fmt: skip
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+    return grouped(command, "Change", options)
 
 
 def part_of_lock(command: Command) -> Command:
     """Which part of a lock is meant."""
     options = (
-        click.option("--environment", "file_environment", metavar="NAME", help="Environment of the lock."),
-        click.option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pylock.toml or"
+        option("--environment", "file_environment", metavar="NAME", help="Environment of the lock."),
+        option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pylock.toml or"
                      " uv.lock."),
-        click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Groups of a pylock.toml or"
+        option("--group", "file_groups", multiple=True, metavar="NAME", help="Groups of a pylock.toml or"
                      " uv.lock."),
     )  # fmt: skip
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+    return grouped(command, "Requirements", options)
 
 
 def archives(command: Command) -> Command:
     """Where archives may be beside the places that a lock or a snapshot names."""
-    return click.option(
+    directories = option(
         "--from", "from", multiple=True, metavar="DIR", type=click.Path(), help="Take archives from DIR if it has them,"
         " by name and hash."
-    )(command)  # fmt: skip
+    )  # fmt: skip
+    return grouped(command, "Network and builds", (directories,))
 
 
 def lock(command: Command) -> Command:
     """How long to wait for the lock of an environment."""
-    return click.option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process.")(
-        command
-    )
+    timeout = option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process.")
+    return grouped(command, "Change", (timeout,))
 
 
 def output(command: Command) -> Command:
     """How results are printed."""
     options = (
-        click.option("--json", is_flag=True, help="Print one JSON document (see `bridge schema COMMAND`)."),
-        click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings."),
-        click.option("-v", "--verbose", count=True, help="Print more details."),
-        click.option("--no-progress", is_flag=True, help="Do not show progress."),
-        click.option("--color", metavar="auto|always|never", help="Colours (default: auto)."),
+        option("--json", is_flag=True, help="Print one JSON document (see `bridge schema COMMAND`)."),
+        option("-q", "--quiet", is_flag=True, help="Print only errors and warnings."),
+        option("-v", "--verbose", count=True, help="Print more details."),
+        option("--no-progress", is_flag=True, help="Do not show progress."),
+        option("--color", metavar="auto|always|never", help="Colours (default: auto)."),
     )
-    return functools.reduce(lambda made, option: option(made), reversed(options), command)
+    return grouped(command, "Output", options)
 
 
 def requirements(command: Command) -> Command:
@@ -215,18 +262,18 @@ def requirements(command: Command) -> Command:
 
     options = (
         click.argument("requirements", nargs=-1, metavar="REQ…"),
-        click.option("-r", "--requirements-file", "--file", "files", multiple=True, metavar="FILE", type=click.Path(),
+        option("-r", "--requirements-file", "--file", "files", multiple=True, metavar="FILE", type=click.Path(),
                      help="requirements.txt, environment.yml, pyproject.toml, pixi.toml, a lock or a list of conda's."),
-        click.option("-e", "--editable", "editables", multiple=True, metavar="DIR_OR_URL", help="A project's folder,"
+        option("-e", "--editable", "editables", multiple=True, metavar="DIR_OR_URL", help="A project's folder,"
                      " installed as a link to its sources (PEP 660)."),
-        click.option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pyproject.toml."),
-        click.option("--group", "file_groups", multiple=True, metavar="NAME", help="Groups of a pyproject.toml."),
-        click.option("--environment", "file_environment", metavar="NAME", help="Environment of a pixi manifest"
+        option("--extra", "file_extras", multiple=True, metavar="NAME", help="Extras of a pyproject.toml."),
+        option("--group", "file_groups", multiple=True, metavar="NAME", help="Groups of a pyproject.toml."),
+        option("--environment", "file_environment", metavar="NAME", help="Environment of a pixi manifest"
                      " (default: default)."),
-        click.option("--ignore-missing-paths", is_flag=True, help="Take NAME @ file:///… by its name if the path is"
+        option("--ignore-missing-paths", is_flag=True, help="Take NAME @ file:///… by its name if the path is"
                      " gone, as in a `pip freeze` of another machine."),
     )  # fmt: skip
-    return functools.reduce(lambda made, option: option(made), reversed(options), cast("Command", with_words))
+    return grouped(cast("Command", with_words), "Requirements", options)
 
 
 def level_of(text: str) -> int:

@@ -8,7 +8,7 @@ import click
 
 from bridge.cli.completion import installed_names
 from bridge.cli.group import begin, cli, show_applied
-from bridge.cli.options import Words, archives, changing, output, prefix, requirements, sources
+from bridge.cli.options import Words, archives, changing, locked_sources, output, prefix, requirements, sources
 from bridge.errors import UsageError
 
 
@@ -85,7 +85,7 @@ def update(names: Sequence[str], dry_run: bool, **options: object) -> None:
 @cli.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=installed_names)
 @prefix
-@sources
+@locked_sources
 @changing
 @output
 def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
@@ -101,7 +101,7 @@ def remove(names: Sequence[str], dry_run: bool, **options: object) -> None:
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
 @prefix
-@sources
+@locked_sources
 @changing
 @output
 def adopt(names: Sequence[str], dry_run: bool, **options: object) -> None:

@@ -8,13 +8,14 @@ import sys
 import click
 
 from bridge.cli.group import begin, cli
+from bridge.cli.help import Group
 from bridge.cli.options import lock, output, prefix
 from bridge.errors import UsageError
 
 _OF_CONDA = {"create": "create", "export": "export", "update": "install", "activate": "activate"}
 
 
-class _Environments(click.Group):
+class _Environments(Group):
     """`bridge env`, with the words of `conda env` that are commands of bridge: `create`, `update`, `export`."""
 
     def resolve_command(

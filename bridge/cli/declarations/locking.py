@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from bridge.cli.group import begin, cli
-from bridge.cli.options import Words, lock_sources, output, prefix, requirements
+from bridge.cli.options import Words, exported_sources, lock_sources, output, prefix, requirements
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def lock_(
               " means, else environment).")  # fmt: skip
 @click.option("--from-history", is_flag=True, help="Only what was requested, as it was requested.")
 @click.option("--environment", metavar="NAME", help="Of a lock: one of its environments.")
-@lock_sources
+@exported_sources
 @output
 def export(
     lock_file: str | None,

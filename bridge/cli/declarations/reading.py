@@ -8,14 +8,14 @@ import click
 
 from bridge.cli.completion import installed_names
 from bridge.cli.group import COMMANDS, begin, cli, document_of
-from bridge.cli.options import output, prefix, sources
+from bridge.cli.options import names, output, prefix
 from bridge.errors import UsageError
 
 
 @cli.command("list")
 @click.argument("pattern", required=False, metavar="[REGEX]")
 @prefix
-@sources
+@names
 @output
 def list_(pattern: str | None, **options: object) -> None:
     """List the installed packages, or those whose name matches REGEX, and where they came from."""
@@ -43,7 +43,7 @@ def owner(path: str, **options: object) -> None:
 @cli.command()
 @click.argument("package", metavar="NAME", shell_complete=installed_names)
 @prefix
-@sources
+@names
 @output
 def why(package: str, **options: object) -> None:
     """Show why NAME is installed and why from its source."""
@@ -56,20 +56,20 @@ def why(package: str, **options: object) -> None:
 
 
 @cli.command()
-@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
+@click.argument("packages", nargs=-1, metavar="[NAME…]", shell_complete=installed_names)
 @click.option("-i", "--invert", is_flag=True, help="Show what requires NAME, up to what was requested.")
 @click.option("--depth", metavar="N", type=click.IntRange(min=0), help="Show N levels.")
 @prefix
-@sources
+@names
 @output
-def tree(names: Sequence[str], invert: bool, depth: int | None, **options: object) -> None:
+def tree(packages: Sequence[str], invert: bool, depth: int | None, **options: object) -> None:
     """Show which installed package requires which, from what was requested or from NAME… downwards."""
     from bridge.cli.commands import reading
     from bridge.cli.trees import drawn
 
     run = begin(options)
     with run.session() as session:
-        found = reading.tree(run.prefix, names, session, is_inverted=invert)
+        found = reading.tree(run.prefix, packages, session, is_inverted=invert)
     lines = drawn(found.lines(depth), is_ascii=not run.render.is_unicode, width=run.render.width)
     run.show(found.to_json, lambda: run.render.lines(lines))
     if not found.roots:

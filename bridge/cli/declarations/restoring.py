@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bridge.cli.group import begin, cli, show_applied
-from bridge.cli.options import archives, changing, output, part_of_lock, prefix, sources
+from bridge.cli.options import archives, changing, locked_sources, names, output, part_of_lock, prefix
 from bridge.errors import UsageError
 
 
@@ -29,7 +29,7 @@ def history(**options: object) -> None:
 @click.option("--last", is_flag=True, help="Undo the last change (the default without N).")
 @prefix
 @archives
-@sources
+@locked_sources
 @changing
 @output
 def rollback(revision: str | None, last: bool, dry_run: bool, **options: object) -> None:
@@ -53,7 +53,7 @@ def rollback(revision: str | None, last: bool, dry_run: bool, **options: object)
 @part_of_lock
 @prefix
 @archives
-@sources
+@locked_sources
 @changing
 @output
 def sync(
@@ -80,7 +80,7 @@ def sync(
 @click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(), help="Write the archives to DIR.")
 @part_of_lock
 @archives
-@sources
+@locked_sources
 @output
 def fetch(
     lock: str | None,
@@ -104,7 +104,7 @@ def fetch(
 @click.argument("first", metavar="A", type=click.Path())
 @click.argument("second", metavar="B", type=click.Path())
 @click.option("--environment", "file_environment", metavar="NAME", help="Environment of the locks.")
-@sources
+@names
 @output
 def diff(first: str, second: str, file_environment: str | None, **options: object) -> None:
     """Compare two environments or locks: which packages B has more, less, or different."""

@@ -1,0 +1,117 @@
+"""The help of commands: options in groups, whole summaries, examples.
+
+click's own classes with small additions: cloup and rich-click do the same, and each makes every start of bridge slower
+than all it may take (cloup imports 60 ms, rich-click loads rich).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import click
+
+__all__ = ["SECTIONS", "Command", "Group", "Option", "examples_of", "grouped", "sections"]
+
+SECTIONS = (
+    "Options",
+    "Environment",
+    "Requirements",
+    "Channels and indexes",
+    "Target",
+    "Choice of packages",
+    "Network and builds",
+    "Change",
+    "Output",
+)
+"""The groups of options, in the order of the help; what only one command has is in the first."""
+
+_WIDE = 30  # columns; a longer option has its help on the next line
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
+
+
+class Option(click.Option):
+    """An option that is in a group of the help."""
+
+    section = SECTIONS[0]
+
+
+def grouped(command: Decorated, section: str, options: Sequence[Callable[[Decorated], Decorated]]) -> Decorated:
+    """Apply declarations of options, the first of which comes first in the help, in a group of the help."""
+    for option in reversed(options):
+        command = option(command)
+        declared: object = vars(command)["__click_params__"][-1]
+        if isinstance(declared, Option):  # not an argument
+            declared.section = section
+    return command
+
+
+def sections(command: click.Command, context: click.Context) -> Iterator[tuple[str, list[click.Parameter]]]:
+    """The options of a command that help shows, by group."""
+    found: dict[str, list[click.Parameter]] = {}
+    for parameter in command.get_params(context):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            own = SECTIONS[-1] if parameter.is_eager else SECTIONS[0]  # --help
+            found.setdefault(parameter.section if isinstance(parameter, Option) else own, []).append(parameter)
+    yield from ((name, found[name]) for name in SECTIONS if name in found)
+
+
+def examples_of(context: click.Context) -> tuple[str, ...]:
+    """The examples of the command of a context."""
+    from bridge.cli.examples import EXAMPLES
+
+    names: list[str] = []
+    at: click.Context | None = context
+    while at is not None and at.parent is not None:
+        names.insert(0, at.command.name or "")
+        at = at.parent
+    return EXAMPLES.get(" ".join(names), ())
+
+
+def _write_examples(context: click.Context, formatter: click.HelpFormatter) -> None:
+    if lines := examples_of(context):
+        with formatter.section("Examples"):
+            for line in lines:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class Command(click.Command):
+    """A command with its options in groups and with examples."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for name, parameters in sections(self, ctx):
+            records = [record for each in parameters if (record := each.get_help_record(ctx)) is not None]
+            with formatter.section(name):
+                formatter.write_dl(records, col_max=_WIDE)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_examples(ctx, formatter)
+
+
+class Group(click.Group):
+    """A group whose help shows the whole summary of each command.
+
+    :cvar summaries: heading → command → summary; other commands follow with their own.
+    """
+
+    command_class = Command
+    summaries: Mapping[str, Mapping[str, str]] = {}
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        known = {name for commands in self.summaries.values() for name in commands}
+        others = {name: self._summary(ctx, name) for name in self.list_commands(ctx) if name not in known}
+        headings = {**self.summaries, "Other commands" if known else "Commands": others}
+        for heading, commands in headings.items():
+            if commands:
+                with formatter.section(heading):
+                    formatter.write_dl(list(commands.items()))
+
+    def _summary(self, context: click.Context, name: str) -> str:
+        command = self.get_command(context, name)
+        return command.get_short_help_str(limit=1000) if command is not None else ""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_examples(ctx, formatter)
+
+
+Group.group_class = Group
