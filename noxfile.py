@@ -43,6 +43,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in `build/site`; `nox -s docs -- serve` shows it while you write."""
+    session.install("-e", ".[docs]")
+    session.run("mkdocs", *(session.posargs or ["build", "--strict"]), env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Faults put into a copy of the code, and whether the tests of `tests/unit` and `tests/scenarios` notice.
 

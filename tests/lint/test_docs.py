@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from importlib import resources
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 
 from bridge.cli.group import COMMANDS as MODULES
 from bridge.cli.group import declared, document_of
+from tests.support.documentation import generated_pages
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 COMMANDS = sorted(MODULES)
 
@@ -39,7 +42,20 @@ def test_each_command_has_a_schema(name: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            path = Path(os.path.normpath(page.parent / target))
+            generated = path.is_relative_to(DOCS) and path.relative_to(DOCS).as_posix() in generated_pages()
+            assert path.exists() or generated, target
+
+
+def test_each_page_is_in_the_navigation_of_the_site() -> None:
+    # The loader of mkdocs knows tags for Python names; the file has none.
+    text = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
+    named = re.findall(r": ([a-z0-9/-]+\.md|[a-z/]+/)$", text, re.MULTILINE)
+    for page in DOCS.rglob("*.md"):
+        name = page.relative_to(DOCS).as_posix()
+        assert name in named or any(name.startswith(folder) for folder in [*named, "changes/"] if folder[-1] == "/"), (
+            name
+        )
 
 
 def test_each_decision_has_its_own_number_a_status_and_a_date() -> None:

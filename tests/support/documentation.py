@@ -1,12 +1,14 @@
 """The code blocks of the documentation: reading them, checking the commands in them, and a world to run them in.
 
 The words after the language of a shell block say what it needs: `network`, `conda`, `container`. Such a block is
-checked only; any other block runs. A block with `title="FILE"` is the content of FILE for the blocks after it. Lines in
-a comment that starts with `<!-- run:` run too; the reader does not see them.
+checked only; any other block runs. `fails` says that its last command fails. A block with `title="FILE"` is the content
+of FILE for the blocks after it. Lines in a comment that starts with `<!-- run:` run too; the reader does not see them.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -20,7 +22,16 @@ from bridge.cli.habits import ALIASES
 from tests.support.builders import make_conda, make_python, make_repodata, make_wheel
 from tests.support.servers import IndexServer
 
-__all__ = ["NEEDS", "Block", "blocks_of", "faults_of_block", "faults_of_prose", "make_world", "pages"]
+__all__ = [
+    "NEEDS",
+    "Block",
+    "blocks_of",
+    "faults_of_block",
+    "faults_of_prose",
+    "generated_pages",
+    "make_world",
+    "pages",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDS = frozenset({"network", "conda", "container"})
@@ -64,6 +75,17 @@ def pages() -> list[Path]:
     return sorted([*ROOT.glob("*.md"), *docs])
 
 
+@functools.cache
+def generated_pages() -> frozenset[str]:
+    """The pages that the site makes of the code, relative to `docs/`."""
+    specification = importlib.util.spec_from_file_location("generated", ROOT / "docs" / "site" / "generated.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return frozenset(module.pages(ROOT))
+
+
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text("utf-8")
     made = []
@@ -89,7 +111,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 def faults_of_block(block: Block) -> list[str]:
     """What is wrong with the commands of a block: unknown commands and options, and words that mean nothing."""
-    faults = [f"unknown word {word!r}" for word in block.words - NEEDS if block.is_shell]
+    faults = [f"unknown word {word!r}" for word in block.words - NEEDS - {"fails"} if block.is_shell]
     if not block.language and re.search(r"^\$? *bridge [a-z]", block.body, re.MULTILINE):
         faults.append("a block of commands has the language `sh`")
     if block.is_shell or block.language in {"dockerfile", "yaml"}:
@@ -156,7 +178,8 @@ def _faults_of_command(words: list[str]) -> list[str]:
     if ">" in rest:
         rest = rest[: rest.index(">")]
     try:
-        context = click.Context(command, info_name=command.name, help_option_names=["-h", "--help"])
+        settings = {"help_option_names": ["-h", "--help"], **command.context_settings}
+        context = click.Context(command, info_name=command.name, **settings)
         command.make_parser(context).parse_args(list(rest))
     except click.UsageError as error:
         return [f"bridge {' '.join(words)}: {error.format_message()}"]
