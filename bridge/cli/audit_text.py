@@ -1,18 +1,24 @@
-"""The lines in which the terminal shows an audit, with rich's markup. Pure."""
+"""The lines in which the terminal shows an audit and the answer of `why`, with rich's markup. Pure."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from bridge.audit.finding import LEVELS, Finding, Report, grouped, is_fixable
 from bridge.cli.texts import few, safe
+from bridge.secrets import masked
 
-__all__ = ["report_lines"]
+if TYPE_CHECKING:
+    from bridge.audit.queries import PackageRow, Reason, Reasons
+
+__all__ = ["reason_lines", "report_lines", "source_url"]
 
 _LEVELS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _MAX_DETAILS = 6  # groups that are shown in full without -v
+_MAX_CHAINS = 5  # of requested packages, in `why`
 _MAX_GROUPS = 60  # groups in the terminal; --json has all
 _FACTS = {  # kind -> the sentence for one and for several
     "unmanaged-distribution": (
@@ -99,3 +105,42 @@ def _details(group: Sequence[Finding]) -> Iterator[str]:
         yield f"  [bold]by {safe(first.by)}[/]"
     if first.repair:
         yield f"  repair: {safe(shlex.join(first.repair))}"
+
+
+def reason_lines(found: Reasons, *, is_detailed: bool) -> Iterator[str]:
+    """Why packages are installed, as markup."""
+    for reason in found.packages:
+        row = reason.row
+        origin = source_url(row) or masked(row.origin or row.installer or "somewhere")
+        how = "was installed by" if row.source == "unmanaged" else f"comes from {row.source}:"
+        yield f"[bold]{safe(row.owner)}[/] {how} {safe(origin)}"
+        if row.is_requested:
+            yield f"  requested as: {safe(', '.join(row.requested) or 'by name')}"
+        yield from _chains(reason, is_detailed=is_detailed)
+        if not row.is_requested and not reason.required_by:
+            yield "  no package requires it"
+        yield f"  provides {safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})"
+        for sentence in (reason.because, *reason.left_out):
+            yield f"  {safe(sentence)}"
+
+
+def _chains(reason: Reason, *, is_detailed: bool) -> Iterator[str]:
+    """Every path to a requested package, then the dependants on none of them."""
+    shown = set()
+    for chain in reason.chains[: len(reason.chains) if is_detailed else _MAX_CHAINS]:
+        shown.add(chain[-1].dependant.label)
+        steps = " -> ".join(f"{each.dependant.label} needs {each.text}" for each in chain)
+        yield f"  requested: {safe(steps)}"
+    if len(reason.chains) > _MAX_CHAINS and not is_detailed:
+        yield f"  … and {len(reason.chains) - _MAX_CHAINS} more requested packages; -v shows all"
+    for edge in reason.required_by:
+        if edge.dependant.label not in shown:
+            yield f"  {safe(edge.dependant.label)} needs {safe(edge.text)}"
+
+
+def source_url(row: PackageRow) -> str:
+    """The URL of the source code that a package was built from, without its fragment; empty for any other."""
+    from bridge.sdists.location import source_of
+
+    is_source = row.source == "wheel" and not row.origin and row.url is not None and source_of(row.url) is not None
+    return masked(row.url or "").partition("#")[0] if is_source else ""

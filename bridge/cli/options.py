@@ -223,12 +223,17 @@ def lock(command: Command) -> Command:
     return grouped(command, "Change", (timeout,))
 
 
+def _if_given(_context: click.Context, _option: click.Parameter, value: int) -> int | None:
+    """The value of a counted flag; `None` where it is absent, so that a variable counts."""
+    return value or None
+
+
 def output(command: Command) -> Command:
     """How results are printed."""
     options = (
         option("--json", is_flag=True, help="Print one JSON document (see `bridge schema COMMAND`)."),
         option("-q", "--quiet", is_flag=True, help="Print only errors and warnings."),
-        option("-v", "--verbose", count=True, help="Print more details."),
+        option("-v", "--verbose", count=True, callback=_if_given, help="Print more details; -vv also each request."),
         option("--no-progress", is_flag=True, help="Do not show progress."),
         option("--color", metavar="auto|always|never", help="Colours (default: auto)."),
     )

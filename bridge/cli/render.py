@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bridge.cli.progress import Bars
+from bridge.cli.progress import Phases, ProgressDisplay
 from bridge.cli.streams import is_unicode
 from bridge.cli.tables import fit
 from bridge.cli.texts import aligned, few, printable, safe, short, size
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bridge.audit.finding import Report
-    from bridge.audit.queries import Ownership, PackageList, PackageRow, Reason, Reasons
+    from bridge.audit.queries import Ownership, PackageList, Reasons
     from bridge.cache.prune import Inspection
     from bridge.cli.commands.conversion import Conversion
-    from bridge.fetch.responses import Progress as ProgressPort
     from bridge.install.applied import AppliedPlan
     from bridge.install.repair import Repair
     from bridge.model import Plan, Resolution
@@ -40,7 +39,6 @@ _MARKS = {"+": "green", "-": "red", "=": "cyan", "~": "yellow"}
 _FORCING = ("FORCE_COLOR", "TTY_COMPATIBLE")  # variables by which rich takes a pipe for a terminal
 _NO_EDGE = 10_000  # columns
 _MAX_OWNERS = 12  # of a folder
-_MAX_CHAINS = 5  # of requested packages, in `why`
 
 
 class Renderer:
@@ -53,6 +51,8 @@ class Renderer:
         self._is_json, self._quiet, self._verbose, self._progress = is_json, quiet, verbose, progress
         self._forced = {"always": True, "never": False}.get(color)
         self._shown: Plan | None = None
+        self._phases: Phases | None = None
+        self._display: ProgressDisplay | None = None
 
     @cached_property
     def _out(self) -> Console:
@@ -139,16 +139,25 @@ class Renderer:
             self.note(f"no room for: {', '.join(layout.omitted)}; --json has all")
 
     @contextmanager
-    def progress(self) -> Iterator[ProgressPort | None]:
-        """Show downloads while the block runs; `None` without a terminal."""
-        if not self._progress or self._quiet or not sys.stderr.isatty():
+    def progress(self) -> Iterator[Phases | None]:
+        """Show the phases of the run while the block runs, and with `-v` tell how long they took.
+
+        `None` without a terminal, unless with `-v`.
+        """
+        is_shown = self._progress and not self._quiet and sys.stderr.isatty()
+        if not is_shown and not self._verbose:
             yield None
             return
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns, console=self._err, transient=True) as bars:
-            yield Bars(bars)
+        self._phases = phases = Phases()
+        if is_shown:
+            self._display = ProgressDisplay(phases, lambda: self._err, is_unicode=is_unicode(sys.stderr))
+        try:
+            yield phases
+        finally:
+            if self._display is not None:
+                self._display.end()
+            if self._verbose and phases.took:
+                self.note(phases.took)
 
     # Results
 
@@ -213,6 +222,10 @@ class Renderer:
         """A plan that is about to be executed, with its totals, and the question. Raises `click.Abort` for a no."""
         from bridge.cli import plans
 
+        if self._display is not None:
+            self._display.end()
+        if self._phases is not None:
+            self._phases.expected = bytes_to_fetch
         if self._shown is not planned:
             self._operations(planned)
         self.note(f"{planned.prefix}: {plans.totals(planned, bytes_to_fetch)}")
@@ -297,10 +310,12 @@ class Renderer:
     def inventory(self, found: PackageList) -> None:
         """The packages of a prefix with their origins."""
         rows = []
+        from bridge.cli.audit_text import source_url
+
         for row in found.rows:
             carried = [f"{each.name} {each.version}" for each in row.distributions]
             is_plain = carried == [f"{row.name} {row.version}"]
-            origin = _source_url(row) or short(row.origin or row.installer or "")
+            origin = source_url(row) or short(row.origin or row.installer or "")
             asked = ", ".join(row.requested) or ("yes" if row.is_requested else "")
             provides = row.displacement or ("" if is_plain else few(carried))
             rows.append((row.name, row.version, row.build or "", row.source, origin, asked, provides))
@@ -324,32 +339,10 @@ class Renderer:
 
     def reasons(self, found: Reasons) -> None:
         """Why packages are installed."""
-        for reason in found.packages:
-            row = reason.row
-            origin = _source_url(row) or masked(row.origin or row.installer or "somewhere")
-            how = "was installed by" if row.source == "unmanaged" else f"comes from {row.source}:"
-            self._out.print(f"[bold]{safe(row.owner)}[/] {how} {safe(origin)}")
-            if row.is_requested:
-                self._out.print(f"  requested as: {safe(', '.join(row.requested) or 'by name')}")
-            self._chains(reason)
-            if not row.is_requested and not reason.required_by:
-                self._out.print("  no package requires it")
-            self._out.print(f"  provides {safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})")
-            for sentence in (reason.because, *reason.left_out):
-                self._out.print(f"  {safe(sentence)}")
+        from bridge.cli.audit_text import reason_lines
 
-    def _chains(self, reason: Reason) -> None:
-        """Every path to a requested package, then the dependants on none of them."""
-        shown = set()
-        for chain in reason.chains[: len(reason.chains) if self._verbose else _MAX_CHAINS]:
-            shown.add(chain[-1].dependant.label)
-            steps = " -> ".join(f"{each.dependant.label} needs {each.text}" for each in chain)
-            self._out.print(f"  requested: {safe(steps)}")
-        if len(reason.chains) > _MAX_CHAINS and not self._verbose:
-            self._out.print(f"  … and {len(reason.chains) - _MAX_CHAINS} more requested packages; -v shows all")
-        for edge in reason.required_by:
-            if edge.dependant.label not in shown:
-                self._out.print(f"  {safe(edge.dependant.label)} needs {safe(edge.text)}")
+        for line in reason_lines(found, is_detailed=self._verbose):
+            self._out.print(line)
 
     def cache(self, found: Inspection, *, is_pruned: bool) -> None:
         """The parts of the cache with their sizes, and what `--prune` removed."""
@@ -388,11 +381,3 @@ def _coloured(title: str, cell: str) -> str:
     word, space, rest = cell.partition(" ")
     color = _SOURCES.get(word.rstrip(",")) if title == "from" else _MARKS.get(word) if not title else None
     return f"[{color}]{word}[/]{space}{safe(rest)}" if color else safe(cell)
-
-
-def _source_url(row: PackageRow) -> str:
-    """The URL of the source code that a package was built from, without its fragment; empty for any other."""
-    from bridge.sdists.location import source_of
-
-    is_source = row.source == "wheel" and not row.origin and row.url is not None and source_of(row.url) is not None
-    return masked(row.url or "").partition("#")[0] if is_source else ""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bridge.cli.session import Session
     from bridge.config.condarc import CondaConfiguration
     from bridge.config.layers import Layer
-    from bridge.fetch.client import Client
     from bridge.model import Plan
 
 __all__ = ["Run"]
@@ -53,22 +52,28 @@ class Run:
 
         self.render.warn((*self.settings.warnings, *(request.warnings if request is not None else ())))
         with (
-            self.render.progress() as progress,
-            open_session(self.settings, request, progress, tell=lambda text: self.render.warn([text])) as session,
+            self.render.progress() as phases,
+            open_session(self.settings, request, phases, tell=lambda text: self.render.warn([text])) as session,
         ):
             if self.render.is_watched:
-                session.confirm = partial(self._propose, session.client)
+                session.confirm = partial(self._propose, session)
+            if phases is not None:
+                phases.waiting, session.watcher = lambda: session.log.oldest, phases.pinned
+            if self.settings.traces:
+                session.log.tell = self.render.note
             try:
                 yield session
             finally:
                 self.render.warn(session.warnings)
+                if self.settings.verbose and session.log.hosts:
+                    self.render.note(session.log.summary)
 
-    def _propose(self, client: Client, plan: Plan) -> None:
+    def _propose(self, session: Session, plan: Plan) -> None:
         """Show a plan with what it fetches, and ask, unless `--yes` was given. Raises `click.Abort`."""
         from bridge.cli.plans import to_fetch
 
         asks = not self.settings.yes and sys.stdin.isatty()
-        self.render.proposal(plan, to_fetch(plan, client.has), asks=asks)
+        self.render.proposal(plan, to_fetch(plan, session.client.has), asks=asks)
 
     def show(self, value: Callable[[], object], render: Callable[[], None]) -> None:
         """Print a result: a document with `--json`, else text."""

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from bridge.config import Settings
 from bridge.errors import NoSolutionError
+from bridge.fetch.waiting import RequestLog, step
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bridge.resolve.installed import InstalledCandidates
     from bridge.resolve.locked_records import LockedRecords
     from bridge.resolve.recording import Recorder
+    from bridge.resolve.search.joint import Watcher
     from bridge.resolve.sources import IndexPort, RecordPort
     from converters.names import NameMap
     from converters.target import Target
@@ -67,6 +69,8 @@ class Session:
         self._locked, self.records = locked or {}, records
         self.settings = settings
         self.progress = progress
+        self.log = RequestLog()
+        self.watcher: Watcher | None = None
         self.confirm: Callable[[Plan], None] = lambda plan: None  # noqa: ARG005 - of `RunPort`
         self.check = check or _nothing
         self.warnings: list[str] = []
@@ -87,7 +91,7 @@ class Session:
     def client(self) -> Client:
         from bridge.fetch.client import Client
 
-        return Client(self.settings)
+        return Client(self.settings, log=self.log)
 
     @cached_property
     def index(self) -> Index:
@@ -291,6 +295,7 @@ class Session:
         merged = RecordsWithInstalled(records, added)
         return Catalog(merged, index, self.target, names, self.options(), check=self.check)
 
+    @step("solving")
     def resolve(
         self,
         wanted: Wanted,
@@ -309,9 +314,9 @@ class Session:
         :param recorder: records the solve.
         :param patience: as in `SolveRequest`.
         """
-        from bridge.cli.solutions import checked, explained
+        from bridge.cli.solutions import checked, explained, solved
         from bridge.install.frozen_and_pinned import configured_pins
-        from bridge.resolve import SolveRequest, Standing, resolve
+        from bridge.resolve import SolveRequest, Standing
 
         standing = standing or Standing()
         constraints = (*wanted.constraints, *self._configured_constraints)
@@ -337,7 +342,7 @@ class Session:
         has_urls = any(each.url is not None for each in request.asked)
         catalog = self.catalog(channels, names, offered, wanted.hashes, has_urls=has_urls)
         try:
-            found = (resolve if recorder is None else recorder.resolve)(request, catalog)
+            found = solved(self, request, catalog, recorder)
         except NoSolutionError as error:
             raise explained(self, error, requirements, channels, catalog) from error
         self.tell_once(channels.without_answer)

@@ -12,7 +12,7 @@ from bridge.index import Index
 from bridge.model import Resolution
 from bridge.requirements import algebra
 from bridge.requirements.wanted import Wanted
-from bridge.resolve import Catalog
+from bridge.resolve import Catalog, SolveRequest, resolve
 from bridge.resolve.channel_wheels import IndexWithChannels
 from bridge.resolve.explain.indexes import Indexes, with_other_indexes
 from bridge.resolve.installed import IndexWithInstalled, InstalledCandidates
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from bridge.channels.sources import Channels
     from bridge.config import Settings
     from bridge.fetch.client import Client
+    from bridge.resolve.recording import Recorder
+    from bridge.resolve.search.joint import Watcher
 
-__all__ = ["RunPort", "checked", "explained", "naming_indexes"]
+__all__ = ["RunPort", "checked", "explained", "naming_indexes", "solved"]
 
 
 class RunPort(Protocol):
@@ -42,6 +44,7 @@ class RunPort(Protocol):
     warnings: list[str]
     channel_index: IndexWithChannels | None
     records: LockedRecords | None
+    watcher: Watcher | None
 
     @property
     def client(self) -> Client: ...
@@ -53,6 +56,11 @@ class RunPort(Protocol):
     def used_index(self) -> Index | None: ...
 
     def tell_once(self, warnings: Sequence[str]) -> None: ...
+
+
+def solved(run: RunPort, request: SolveRequest, catalog: Catalog, recorder: Recorder | None) -> Resolution:
+    """One solve; a recorder records it. Raises what `bridge.resolve.resolve` raises."""
+    return resolve(request, catalog, run.watcher) if recorder is None else recorder.resolve(request, catalog)
 
 
 def checked(

@@ -26,6 +26,7 @@ from bridge.fetch.pool import Pool
 from bridge.fetch.ranged import open_ranged
 from bridge.fetch.responses import Page, Progress, Response, RetryableError, invalid_url
 from bridge.fetch.urls import check_file_name, local_path
+from bridge.fetch.waiting import RequestLog
 from bridge.secrets import SECRETS, origin
 
 if TYPE_CHECKING:
@@ -47,17 +48,19 @@ class Client(Pool):
     :param settings: uses `cache_dir`, `offline`, `timeout`, `retries`, `ca_bundle`, `client_cert`, `proxy`,
         `trusted_hosts`, and the credentials in `index_urls`, `project_indexes` and `find_links`.
     :param backoff: seconds before the first retry, ±50 %; doubles with each retry.
+    :param log: is told of every request.
 
     Raises `UsageError` (`certificate-file`) if the CA bundle or the client certificate does not exist.
     """
 
-    def __init__(self, settings: Settings, *, backoff: float = 0.5) -> None:
+    def __init__(self, settings: Settings, *, backoff: float = 0.5, log: RequestLog | None = None) -> None:
         super().__init__()
         for path in (settings.ca_bundle, settings.client_cert):
             if path is not None and not Path(path).exists():
                 hint = "see BRIDGE_CA_BUNDLE, BRIDGE_CLIENT_CERT and pip's cert and client-cert"
                 raise UsageError("certificate-file", f"there is no certificate file {path}", hint=hint)
         self.settings = settings
+        self._log = log or RequestLog()
         self.metadata = BlobStore(settings.cache_dir / "metadata", root=settings.cache_dir)
         self._backoff = backoff
         self._closed = threading.Event()
@@ -94,7 +97,7 @@ class Client(Pool):
             if self._opened is None:
                 from bridge.fetch.http import HttpSession  # noqa: PLC0415 - slow to import; local runs need none
 
-                self._opened = HttpSession(self.settings, self._closed)
+                self._opened = HttpSession(self.settings, self._closed, self._log)
             return self._opened
 
     def get(

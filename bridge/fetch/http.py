@@ -44,6 +44,7 @@ from bridge.fetch.responses import (
     status_error,
 )
 from bridge.fetch.urls import check_link, is_trusted
+from bridge.fetch.waiting import RequestLog
 from bridge.fetch.watchdog import Watchdog
 from bridge.secrets import SECRETS, Address, masked, origin
 
@@ -58,12 +59,14 @@ class HttpSession:
     """An HTTP session. Thread-safe. `requests` counts the requests sent, redirects and retries included.
 
     :param closed: set to abort all transfers.
+    :param log: is told of every request.
     """
 
-    def __init__(self, settings: Settings, closed: threading.Event) -> None:
+    def __init__(self, settings: Settings, closed: threading.Event, log: RequestLog) -> None:
         self.settings = settings
         self.requests = 0
         self._closed = closed
+        self._log = log
         self._counting = threading.Lock()
         self._watchdog = Watchdog(settings.timeout)
         self._keyring = Keyring(settings.keyring)
@@ -107,6 +110,10 @@ class HttpSession:
     @contextmanager
     def exchange(self, url: str, headers: Mapping[str, str], *, is_page: bool = False) -> Iterator[_Response]:
         """See `bridge.fetch.responses.Network`; a page is first looked up in the page cache."""
+        with self._log.running(masked(url)):
+            yield from self._exchanged(url, headers, is_page)
+
+    def _exchanged(self, url: str, headers: Mapping[str, str], is_page: bool) -> Iterator[_Response]:
         with _converting(url):
             answer = self._follow(url, headers, is_page)
         try:
@@ -211,11 +218,14 @@ class HttpSession:
         if entry is not None:
             cached = entry.stored() if self.settings.offline else entry.fresh()
             if cached is not None:
+                self._log.cached(place.public)
                 return _Response(place, cached, self._closed)
             request.headers.update(entry.conditions())
         if self.settings.offline:
             raise offline_error(place.public)
-        raw = self._send(request)
+        with self._log.request(place.public) as answered:
+            raw = self._send(request)
+            answered(raw.status)
         if entry is None:
             return _Response(place, raw, self._closed)
         make_storable(raw.status, raw.headers)

@@ -7,12 +7,12 @@ which takes a fifth of its time.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from bridge import fs
 from bridge.cache.prune import in_use
+from bridge.fetch.waiting import shown
 from bridge.install.applied import AppliedPlan
 from bridge.install.fetching import Scripts, fetch, remarks_of, stage_inputs
 from bridge.install.sources import Sources, command_line
@@ -40,11 +40,11 @@ def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
             fetched = fetch(plan, sources, unpacking)
             state = PrefixState(prefix=plan.prefix)
             inputs = stage_inputs(state, sources, fetched, _nothing)
-            with _shown(sources.session, f"staging {len(fetched.archives)} packages"):
+            with shown(sources.session.progress, f"staging {len(fetched.archives)} packages"):
                 staged = stage(inputs, creation.root, scratch, unpacking=unpacking)
         _warn(sources.session, staged)
         scripts = Scripts(plan.prefix, fetched, sources.session)
-        with _shown(sources.session, "publishing the environment"):
+        with shown(sources.session.progress, "committing"):
             creation.publish(published=scripts.after)
     return AppliedPlan(
         plan=fetched.plan,
@@ -67,12 +67,12 @@ def change(
     with in_use(session.settings.cache_dir):
         fetched = fetch(plan, sources)
         inputs = stage_inputs(state, sources, fetched, lambda path: fs.fingerprint(prefix, path))
-        with _shown(session, f"staging {len(fetched.archives)} packages"):
+        with shown(session.progress, f"staging {len(fetched.archives)} packages"):
             staged = stage(inputs, running.staging, running.staging.parent / "scratch")
     others = besides(running.staging)
     _warn(session, staged)
     scripts = Scripts(prefix, fetched, session)
-    with scripts.undone(running), _shown(session, f"swapping {len(staged.changes)} paths"):
+    with scripts.undone(running), shown(session.progress, f"committing {len(staged.changes)} paths"):
         scripts.before()
         running.commit((*staged.changes, *others), plan={"command": command_line()}, swapped=scripts.after)
     return AppliedPlan(
@@ -82,19 +82,6 @@ def change(
         link_scripts=scripts.not_run,
         remarks=remarks_of(fetched),
     )
-
-
-@contextmanager
-def _shown(session: RunPort, step: str) -> Iterator[None]:
-    """Show a step of unknown length as progress."""
-    if session.progress is None:
-        yield
-        return
-    session.progress.start(step, None)
-    try:
-        yield
-    finally:
-        session.progress.finish(step)
 
 
 def _warn(session: RunPort, staged: StagedPlan) -> None:
