@@ -20,6 +20,7 @@ from converters.notes import Note
 from converters.package import Member
 from converters.payload import Archive, Manifest, Payload, arrange
 from converters.record import Record, conda_record
+from converters.rules import DependencyRules
 from converters.shape import Shape, shapes_of
 from converters.wheel import WheelInfo, WheelName, check_name, parse_wheel_name, written_tags
 
@@ -94,6 +95,7 @@ def describe(
     platforms: Collection[str] = (),
     names: NameMap,
     lookup: MetadataLookup | None = None,
+    rules: DependencyRules | None = None,
 ) -> Packages[Described]:
     """Describe the packages of a wheel without its files. Parameters and errors are those of `convert`."""
     if not info.sha256:
@@ -102,7 +104,8 @@ def describe(
     check_name(named, wheel.metadata, info.filename)
     is_portable = any(tag.platform == "any" for tag in named.tags)
     natives = [member.native for member in wheel.members if member.native is not None] if is_portable else []
-    requirements = read_requirements(wheel.metadata, lookup)
+    changes = rules.of(wheel.metadata.name) if rules is not None else None
+    requirements = read_requirements(wheel.metadata, lookup, changes)
     evaluator = Evaluator(requirements)
     shapes = _chosen(wheel, shapes_of(wheel, named, natives, evaluator), platforms)
 
@@ -154,6 +157,7 @@ def convert(
     platforms: Collection[str] = (),
     names: NameMap,
     lookup: MetadataLookup | None = None,
+    rules: DependencyRules | None = None,
 ) -> Packages[Converted]:
     """Convert a wheel to conda packages for all platforms and pythons on which it runs.
 
@@ -162,12 +166,13 @@ def convert(
     :param info: its provenance; `sha256` must be set.
     :param platforms: make only the packages that serve these subdirs; empty: all.
     :param lookup: the metadata of other projects, whose extras the wheel requires.
+    :param rules: changes of its dependencies; renames are those of `names`.
 
     A package that cannot be made is a note, if others can. Raises `UnsafeInputError` if none can: `wheel-name`,
     `wheel-tag`, `requires-python`, `requirement-invalid`, `requirement-untranslatable`, `version-untranslatable`,
     `package-name`, `reserved-path`, `path-collision`; and `ValueError` without a sha256.
     """
-    described = describe(wheel, info, platforms=platforms, names=names, lookup=lookup)
+    described = describe(wheel, info, platforms=platforms, names=names, lookup=lookup, rules=rules)
     arranged = cache(lambda layout: arrange(archive, wheel, layout))
 
     def made(package: Described) -> Converted:

@@ -20,6 +20,7 @@ from converters.errors import UnsafeInputError
 from converters.markers import Place, RequirementLine
 from converters.names import NameMap
 from converters.notes import Note
+from converters.rules import DependencyChanges
 from converters.spans import Span
 from converters.versions import is_long, to_matchspec
 from converters.wheel import CoreMetadata
@@ -101,22 +102,26 @@ class WheelRequirements:
     extras: tuple[str, ...]
     requires_python: SpecifierSet
     lookup: MetadataLookup | None = None
+    changes: DependencyChanges = field(default_factory=DependencyChanges)
     notes: tuple[Note, ...] = ()
 
     def at(self, place: Place, extra: str = "") -> tuple[RequiredProject, ...]:
         """Return the projects required at `place`; with `extra`, those that the extra adds.
 
         The project's own extras are replaced by their requirements; those of other projects only for the base, if
-        `lookup` knows their metadata.
+        `lookup` knows their metadata. What the rules drop is not among them.
         """
         lookup = None if extra else self.lookup
-        return tuple(dict.fromkeys(_follow(self.project, self.lines, extra, place, lookup)))
+        found = dict.fromkeys(_follow(self.project, self.lines, extra, place, lookup))
+        return tuple(need for need in found if need.project not in self.changes.drop)
 
     def deciding(self) -> tuple[RequirementLine, ...]:
         """Return the lines whose value depends on the place, including those of projects whose extras are required."""
         deciding, waiting, seen = [], list(self.lines.all), set()
         while waiting:
             line = waiting.pop()
+            if canonicalize_name(line.requirement.name) in self.changes.drop:
+                continue
             deciding += [line] if line.by_platform or line.by_python else []
             key = (canonicalize_name(line.requirement.name), str(line.requirement.specifier))
             if line.requirement.extras and key not in seen and key[0] != self.project:
@@ -231,8 +236,11 @@ def _repaired(text: str) -> Iterator[str]:
             yield text
 
 
-def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = None) -> WheelRequirements:
+def read_requirements(
+    metadata: CoreMetadata, lookup: MetadataLookup | None = None, changes: DependencyChanges | None = None
+) -> WheelRequirements:
     """Parse requirements. Raises `UnsafeInputError`: `requirement-invalid`, `limit-size`."""
+    changes = changes or DependencyChanges()
     if len(metadata.requires_dist) > _MOST_LINES:
         raise UnsafeInputError("limit-size", f"{metadata.name} has {len(metadata.requires_dist)} requirements")
     parsed = [(text, *parse_requirement(text)) for text in metadata.requires_dist]
@@ -243,7 +251,8 @@ def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = No
         if repaired
     ]
     notes += [note] if note else []
-    lines = RequirementLines.of(RequirementLine.of(requirement) for _, requirement, _ in parsed)
+    kept = (each for _, each, _ in parsed if canonicalize_name(each.name) not in changes.drop)
+    lines = RequirementLines.of(map(RequirementLine.of, kept))
     extras = tuple(dict.fromkeys([*metadata.provides_extra, *(extra for line in lines.all for extra in line.extras)]))
     if len(extras) > _MOST_EXTRAS:
         raise UnsafeInputError("limit-size", f"{metadata.name} has {len(extras)} extras")
@@ -253,6 +262,7 @@ def read_requirements(metadata: CoreMetadata, lookup: MetadataLookup | None = No
         extras=extras,
         requires_python=requires_python,
         lookup=lookup,
+        changes=changes,
         notes=tuple(notes),
     )
 
@@ -306,12 +316,13 @@ def dependencies(evaluator: Evaluator, span: Span, names: NameMap) -> Dependenci
             if len(added) > 1:
                 raise UnsafeInputError("not-portable", "its requirements differ by platform or python")
             needed = added.pop()
-            groups[extra] = _matchspecs(requirements, needed, names, allow_extras=True)
+            specs = _matchspecs(requirements, needed, names, allow_extras=True)
+            groups[extra] = requirements.changes.applied(specs, adds=False)
             written |= {need.project for need in needed}
         except UnsafeInputError as error:
             notes.append(Note(kind="extra", text=f"the extra `{extra}` is left out: {error.message}", detail=extra))
     return Dependencies(
-        depends=_matchspecs(requirements, base, names),
+        depends=requirements.changes.applied(_matchspecs(requirements, base, names)),
         extra_depends=groups,
         notes=tuple(notes),
         guessed=tuple(sorted(project for project in written if not names.is_known(project))),

@@ -15,6 +15,7 @@ from typing import Literal
 from packaging.utils import canonicalize_name
 
 from converters.errors import UnsafeInputError
+from converters.rules import DependencyRules
 
 __all__ = ["Evidence", "NameMap", "Provided", "projects_of_purls"]
 
@@ -46,7 +47,7 @@ def _no_row(_: str) -> tuple[str, ...] | None:
 class NameMap:
     """An immutable table of conda name → PyPI names. `source` says where it was read."""
 
-    __slots__ = ("_defaults", "_lookup", "_providers", "_rows", "_unconfirmed", "rejected", "source")
+    __slots__ = ("_defaults", "_lookup", "_providers", "_rows", "_rules", "_unconfirmed", "rejected", "source")
 
     def __init__(
         self, table: Mapping[str, object], source: str, *, defaults: Mapping[str, Sequence[str]] | None = None
@@ -73,6 +74,7 @@ class NameMap:
         added = {name: tuple(row) for name, row in (defaults or {}).items() if name not in rows}
         self._defaults = frozenset(added)
         self._lookup: Callable[[str], tuple[str, ...] | None] = _no_row
+        self._rules = DependencyRules()
         rows |= added
         self._rows = rows
         self._unconfirmed = {name: row for name, row in unconfirmed.items() if name not in rows}
@@ -101,7 +103,8 @@ class NameMap:
 
     def digest(self) -> str:
         """Return a hash of all rows."""
-        return hashlib.sha256(repr(sorted(self._rows.items())).encode()).hexdigest()
+        rows = (sorted(self._rows.items()), self._rules.digest())
+        return hashlib.sha256(repr(rows if rows[1] else rows[0]).encode()).hexdigest()
 
     def row(self, conda_name: str) -> tuple[str, ...] | None:
         """Return the projects listed for a conda name; `()`: known to provide none; `None`: no row."""
@@ -113,12 +116,32 @@ class NameMap:
         A converted package depends on a name that its project is presumed to have in conda. This says which project was
         meant, and nothing about a conda package that has the name.
         """
-        return self._unconfirmed.get(conda_name) if self.row(conda_name) is None else None
+        if self.row(conda_name) is not None:
+            return None
+        return () if self._rules.is_of_no_project(conda_name) else self._unconfirmed.get(conda_name)
 
     def with_lookup(self, lookup: Callable[[str], tuple[str, ...] | None]) -> NameMap:
         """Return the same map, which asks `lookup` for the names that it lacks."""
         more = copy(self)
         more._lookup = lookup
+        return more
+
+    def with_rules(self, rules: DependencyRules) -> NameMap:
+        """Return the same map, in which `rules` give names first, and the packages that they add stand for no project.
+
+        Raises `UnsafeInputError` (`name-map`) for rows that are invalid.
+        """
+        if rules == DependencyRules():
+            return self
+        rows: dict[str, list[str]] = {}
+        for project, name in rules.renames:
+            if _is_project(project) and "\\" not in name:
+                rows.setdefault(name, []).append(project)
+        own = {name for name, projects in rows.items() if self._rows.get(name) != tuple(projects)}
+        table, defaults = self.part({*self._rows, *self._unconfirmed}, ())
+        kept = {name: row for name, row in defaults.items() if name not in own}
+        more = NameMap({**table, **rows}, self.source, defaults=kept)
+        more._lookup, more._rules = self._lookup, rules
         return more
 
     def providers(self, project: str) -> tuple[str, ...]:
@@ -144,7 +167,9 @@ class NameMap:
 
     def is_known(self, project: str) -> bool:
         """Return whether a row says what the conda name of `project` is, or what the equal name means."""
-        return bool(self.providers(project)) or self.row(project) is not None
+        return (
+            self._rules.renamed(project) is not None or bool(self.providers(project)) or self.row(project) is not None
+        )
 
     def extended(self, rows: Mapping[str, object]) -> NameMap:
         """Return this map with `rows`, in the form of `NameMap`, for names that it lacks."""
@@ -154,9 +179,13 @@ class NameMap:
     def native_name(self, project: str) -> str:
         """Return the conda name under which a wheel of `project` is recorded.
 
-        This is the one conda package that provides only this project; otherwise the project's own name; otherwise, if
-        the table maps that name to other projects, `pypi-PROJECT`, since a name must have one meaning.
+        This is the name that a rule gives; otherwise that of the one conda package that provides only this project;
+        otherwise the project's own name; otherwise, if the table maps that name to other projects, `pypi-PROJECT`,
+        since a name must have one meaning.
         """
+        ruled = self._rules.renamed(project)
+        if ruled is not None:
+            return ruled
         exclusive = [name for name in self.providers(project) if len(self._rows[name]) == 1]
         if len(exclusive) == 1:
             return exclusive[0]

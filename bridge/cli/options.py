@@ -18,6 +18,7 @@ __all__ = [
     "Words",
     "archives",
     "changing",
+    "dependency_rules",
     "exported_sources",
     "level_of",
     "lock",
@@ -89,6 +90,20 @@ def sources(command: Command) -> Command:
 def wheel_sources(command: Command) -> Command:
     """The same for `bridge convert`, whose `--index` is a flag and whose packages are for several platforms."""
     return _places(_choice(_network(command)), "--project-index", _PLATFORMS)
+
+
+def dependency_rules(command: Command) -> Command:
+    """The rules for dependencies of converted packages; whl2conda has the first three under these names."""
+    options = (
+        option("--dependency-rename", nargs=2, multiple=True, metavar="PROJECT NAME", help="Write dependencies on"
+                     " PROJECT, or on those that a regular expression matches, as the conda package NAME."),
+        option("--add-dependency", multiple=True, metavar="MATCHSPEC", help="Let every package also depend on"
+                     " this conda package."),
+        option("--drop-dependency", multiple=True, metavar="PROJECT", help="Ignore requirements on PROJECT."),
+        option("--pin-dependency", multiple=True, metavar="MATCHSPEC", help="Narrow the versions of this conda"
+                     " package where a package depends on it."),
+    )  # fmt: skip
+    return grouped(command, "Rules for dependencies", options)
 
 
 def lock_sources(command: Command) -> Command:

@@ -263,7 +263,10 @@ def _row_of_dependency(name: str, names: NameMap) -> str:
     known, project = names.row(name), name.removeprefix("pypi-")
     if known is None and project != name and names.native_name(project) == name:
         known = (project,)  # the converter's name for a project whose own name is something else
-    return f'{{"unconfirmed": {_listed([canonicalize_name(name)])}}}' if known is None else _listed(known)
+    if known is not None:
+        return _listed(known)
+    meant = names.unconfirmed(name)
+    return f'{{"unconfirmed": {_listed([canonicalize_name(name)] if meant is None else meant)}}}'
 
 
 def _listed(projects: Sequence[str]) -> str:

@@ -34,6 +34,7 @@ from bridge.secrets import masked
 from converters.dependencies import MetadataLookup
 from converters.names import projects_of_purls
 from converters.notes import Note
+from converters.rules import DependencyRules
 from converters.target import Python
 from converters.wheel import CoreMetadata, WheelInfo, parse_wheel_name
 
@@ -52,6 +53,7 @@ class ConversionTask:
     :param as_records: write records that point to the wheels, and no packages.
     :param is_alone: whether this is the only process, which may use several threads.
     :param rows: rows of the name map that a solve found.
+    :param rules: the user's rules for dependencies.
     """
 
     settings: Settings
@@ -63,6 +65,7 @@ class ConversionTask:
     as_records: bool = False
     is_alone: bool = True
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rules: DependencyRules = field(default_factory=DependencyRules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +192,7 @@ class Converter:
         self.task = task
         self._session = session
         self._others: dict[str, RunPort] = {}
-        self._names = session.names(session.channel_urls()).extended(task.rows)
+        self._names = session.names(session.channel_urls()).extended(task.rows).with_rules(task.rules)
         self._lookup = _metadata_lookup(session)
         options = (task.archive_format, str(task.level), self._names.digest(), *task.platforms)
         self._log = ConversionLog(task.output, options)
@@ -263,6 +266,7 @@ class Converter:
                 names=self._names,
                 origin=origin,
                 lookup=self._lookup,
+                rules=self.task.rules,
             )
             return JobResult(text=text, wheels=described.all, notes=described.notes)
         made = conversions.convert_wheel(
@@ -272,6 +276,7 @@ class Converter:
             names=self._names,
             origin=origin,
             lookup=self._lookup,
+            rules=self.task.rules,
             level=self.task.level,
             threads=min(os.cpu_count() or 1, _MOST_THREADS) if self.task.is_alone else 1,
             format=self.task.archive_format,

@@ -25,6 +25,7 @@ from converters.notes import Note
 from converters.package import write_conda, write_tar_bz2
 from converters.record import Record
 from converters.repodata import RepodataEntry
+from converters.rules import DependencyRules
 from converters.wheel import WheelInfo
 
 __all__ = ["ConvertedPackage", "DescribedWheel", "Format", "convert_wheel", "describe_wheel"]
@@ -62,6 +63,7 @@ def convert_wheel(
     names: NameMap,
     origin: WheelInfo | None = None,
     lookup: MetadataLookup | None = None,
+    rules: DependencyRules | None = None,
     level: int = DEFAULT_LEVEL,
     threads: int = 1,
     format: Format = "conda",  # noqa: A002 - the option is called so
@@ -71,6 +73,7 @@ def convert_wheel(
     :param platforms: make only the packages that serve these subdirs; empty: all.
     :param origin: the wheel's origin, and its file name if `path` has another (in a cache).
     :param lookup: metadata of other projects, whose extras the wheel requires; cached by the caller.
+    :param rules: changes of the dependencies; renames are those of `names`.
     :param level: zstd's, 1 to 22; ignored for `.tar.bz2`.
     :param threads: zstd's; they do not change the bytes.
 
@@ -90,7 +93,7 @@ def convert_wheel(
     with faults(path):
         manifest, info = _judged(path, origin)
         with WheelContents(path, manifest) as archive:
-            found = convert(archive, manifest, info, platforms=platforms, names=names, lookup=lookup)
+            found = convert(archive, manifest, info, platforms=platforms, names=names, lookup=lookup, rules=rules)
             return Packages(all=tuple(map(write, found.all)), notes=found.notes)
 
 
@@ -102,11 +105,12 @@ def describe_wheel(
     names: NameMap,
     origin: WheelInfo | None = None,
     lookup: MetadataLookup | None = None,
+    rules: DependencyRules | None = None,
 ) -> Packages[DescribedWheel]:
     """Return the records that point to the wheel at `path`, served at `url`; otherwise like `convert_wheel`."""
     with faults(path):
         manifest, info = _judged(path, origin)
-    found = describe(manifest, info, platforms=platforms, names=names, lookup=lookup)
+    found = describe(manifest, info, platforms=platforms, names=names, lookup=lookup, rules=rules)
 
     def point(known: Described) -> DescribedWheel:
         record = {**known.index, "url": url, "fn": info.filename, "sha256": info.sha256, "size": info.size}

@@ -20,7 +20,7 @@ from bridge.config.channel_names import ends_with
 from bridge.errors import UsageError
 from converters.record import Record
 
-__all__ = ["MAX_TEXT", "CondaSpec", "conda_version", "conditions_of", "parse_conda"]
+__all__ = ["MAX_TEXT", "CondaSpec", "conda_version", "conditions_of", "parse_conda", "positional_text"]
 
 MAX_TEXT = 4096  # characters of one requirement; real ones stay below 500
 
@@ -161,6 +161,11 @@ def parse_conda(text: str) -> CondaSpec:
         condition=str(spec.condition) if spec.condition is not None else None,
         artifact=artifact,
     )
+
+
+def positional_text(text: str) -> str:
+    """Return a MatchSpec that `parse_conda` reads in CEP 29's positional form (`numpy >=2`), which `depends` has."""
+    return str(MatchSpec(_readable(text)))
 
 
 _CONDITION = re.compile(r"\s*(\(|\)|and\b|or\b|(?:(?!\b(?:and|or)\b)[^()])+)")

@@ -31,6 +31,7 @@ from bridge.sdists.static import read_static
 from bridge.secrets import masked
 from converters.names import NameMap
 from converters.record import Record
+from converters.rules import DependencyRules
 from converters.wheel import parse_wheel_name
 
 __all__ = ["Conversion", "Inputs", "Workers", "convert", "read_inputs", "run_jobs", "write_report"]
@@ -99,12 +100,14 @@ def convert(
     workers: Workers,
     with_deps: bool = False,
     as_records: bool = False,
+    rules: DependencyRules | None = None,
 ) -> Conversion:
     """Convert wheel files, projects (built first) and requirements that the index serves.
 
     :param platforms: make only the packages that serve these subdirs; empty: all.
     :param with_deps: solve jointly first, and convert every wheel of the solution.
     :param as_records: repack nothing; the channel's repodata points to the wheels.
+    :param rules: the user's rules for dependencies.
     """
     started = time.perf_counter()
     output, request = output.absolute(), inputs.request
@@ -116,11 +119,12 @@ def convert(
         level=level,
         platforms=platforms,
         as_records=as_records,
+        rules=rules or DependencyRules(),
         is_alone=workers.is_here,
     )
     with tempfile.TemporaryDirectory() as scratch:
         if with_deps:
-            jobs, rows = _closures(request, session, platforms)
+            jobs, rows = _closures(request, session, platforms, task.rules)
             task = replace(task, rows=rows)
             unbuilt: list[JobResult] = []
         else:
@@ -133,7 +137,9 @@ def convert(
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
         index = channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
-        channel_index.write_names(index, session.names(session.channel_urls()).extended(task.rows))
+        channel_index.write_names(
+            index, session.names(session.channel_urls()).extended(task.rows).with_rules(task.rules)
+        )
         bad = (JobResult(text=str(path), error=error) for path, error in index.failures.items())
         conversion = replace(conversion, done=(*done, *bad))
     return replace(conversion, seconds=time.perf_counter() - started)
@@ -272,7 +278,7 @@ def _jobs(request: Request, session: Session) -> tuple[list[Job], list[JobResult
 
 
 def _closures(
-    request: Request, session: Session, platforms: Sequence[str]
+    request: Request, session: Session, platforms: Sequence[str], rules: DependencyRules
 ) -> tuple[list[Job], dict[str, tuple[str, ...]]]:
     """The wheels of a joint solution for each platform, and what they show of names. Raises `NoSolutionError`."""
     jobs: dict[str, Job] = {}
@@ -284,7 +290,7 @@ def _closures(
             if platform != here:
                 settings = replace(session.settings, platform=platform)
                 solving = opened.enter_context(Session(settings, session.progress, request.locked, session.tell))
-            found, shown = _closure(request.named(solving), solving)
+            found, shown = _closure(request.named(solving), solving, rules)
             if solving is not session:
                 session.warnings += [text for text in solving.warnings if text not in session.warnings]
         rows |= shown
@@ -296,11 +302,11 @@ def _closures(
     return list(jobs.values()), rows
 
 
-def _closure(wanted: Request, session: Session) -> tuple[list[Job], dict[str, tuple[str, ...]]]:
+def _closure(wanted: Request, session: Session, rules: DependencyRules) -> tuple[list[Job], dict[str, tuple[str, ...]]]:
     """The wheels of one joint solution, and what it shows of names. Raises `NoSolutionError`."""
     roots = [algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}") for each in wanted.requirements]
     channels = session.channels()
-    names = session.with_channel_maps(session.names(channels.urls), channels)
+    names = session.with_channel_maps(session.names(channels.urls), channels).with_rules(rules)
     found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, names)
     session.warnings += found.warnings
     wheels = [each.record for each in found.packages if each.record.ecosystem == "wheel"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge import fs
@@ -21,6 +21,7 @@ from bridge.errors import BridgeError, NoSolutionError, UsageError
 from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.resolve.candidates.packages import Project
+from converters.rules import DependencyRules
 
 __all__ = ["Mirror", "mirror", "sentences"]
 
@@ -35,6 +36,7 @@ class Mirror:
     archive_format: conversions.Format = "conda"
     level: int
     as_records: bool = False
+    rules: DependencyRules = field(default_factory=DependencyRules)
     prunes: bool = False
 
 
@@ -64,6 +66,7 @@ def mirror(request: Request, wanted: Mirror, session: Session, workers: Workers)
         level=wanted.level,
         platforms=wanted.platforms,
         as_records=wanted.as_records,
+        rules=wanted.rules,
         is_alone=workers.is_here,
     )
     found = {done.text: done for done in run_jobs(waiting, task, session, workers)}
@@ -72,7 +75,7 @@ def mirror(request: Request, wanted: Mirror, session: Session, workers: Workers)
     if any(each.error is None for each in done) or wanted.output.is_dir():
         entries = [wheel.entry for each in done for wheel in each.wheels]
         index = channel_index.write_index(wanted.output, entries, without=_stale(jobs, wanted, done))
-        channel_index.write_names(index, session.names(session.channel_urls()))
+        channel_index.write_names(index, session.names(session.channel_urls()).with_rules(wanted.rules))
         done += [JobResult(text=str(path), error=error) for path, error in index.failures.items()]
     return Mirrored(
         conversion=Conversion(done=tuple(done), seconds=time.perf_counter() - started),

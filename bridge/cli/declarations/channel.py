@@ -10,7 +10,7 @@ import click
 
 from bridge.cli.failure import Exit
 from bridge.cli.group import begin, cli
-from bridge.cli.options import Words, level_of, output, requirements, wheel_sources
+from bridge.cli.options import Words, dependency_rules, level_of, output, requirements, wheel_sources
 from converters.compression import DEFAULT_LEVEL
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def index(
 @click.option("-j", "--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
               help="Number of processes.")  # fmt: skip
 @click.option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler.")
+@dependency_rules
 @wheel_sources
 @output
 def mirror(
@@ -83,15 +84,23 @@ def mirror(
     jobs: int,
     dask: str | None,
     platforms: Sequence[str],
+    dependency_rename: Sequence[tuple[str, str]],
+    add_dependency: Sequence[str],
+    drop_dependency: Sequence[str],
+    pin_dependency: Sequence[str],
     **options: object,
 ) -> None:
     """Keep a channel of converted wheels in step with an index: projects, or what a lock needs."""
     from bridge.cli.commands import mirroring
     from bridge.cli.commands.conversion import Workers
     from bridge.cli.commands.request import read_request
+    from bridge.config.project import project_table
+    from bridge.convert.rules import RuleOptions, read_rules
 
     run, *_ = [begin({**options, "platform": platform}) for platform in platforms or (None,)]
     level = level_of(compression)
+    given = RuleOptions(rename=dependency_rename, add=add_dependency, drop=drop_dependency, pin=pin_dependency)
+    rules = read_rules(given, project_table(Path.cwd(), "convert"))
     request = read_request(words, run.settings.platform)
     wanted = mirroring.Mirror(
         output=Path(output),
@@ -100,6 +109,7 @@ def mirror(
         archive_format=cast("Format", archive_format),
         level=level,
         as_records=wheels_as_records,
+        rules=rules,
         prunes=prune,
     )
     with run.session(request) as session:

@@ -10,7 +10,7 @@ import click
 
 from bridge.cli.failure import Exit
 from bridge.cli.group import begin, cli
-from bridge.cli.options import Words, level_of, output, requirements, wheel_sources
+from bridge.cli.options import Words, dependency_rules, level_of, output, requirements, wheel_sources
 from converters.compression import DEFAULT_LEVEL
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler.")
 @click.option("--report", "report_file", metavar="FILE", type=click.Path(), help="Also write the JSON document to"
               " FILE.")  # fmt: skip
+@dependency_rules
 @wheel_sources
 @output
 def convert(
@@ -46,14 +47,22 @@ def convert(
     dask: str | None,
     report_file: str | None,
     platforms: Sequence[str],
+    dependency_rename: Sequence[tuple[str, str]],
+    add_dependency: Sequence[str],
+    drop_dependency: Sequence[str],
+    pin_dependency: Sequence[str],
     **options: object,
 ) -> None:
     """Convert wheels to conda packages. REQ is a wheel, an sdist, a project directory or a requirement."""
     from bridge.cli.commands import conversion
+    from bridge.config.project import project_table
+    from bridge.convert.rules import RuleOptions, read_rules
 
     # Each run checks its platform; the first one serves all.
     run, *_ = [begin({**options, "platform": platform}) for platform in platforms or (None,)]
     level = level_of(compression)
+    given = RuleOptions(rename=dependency_rename, add=add_dependency, drop=drop_dependency, pin=pin_dependency)
+    rules = read_rules(given, project_table(Path.cwd(), "convert"))
     inputs = conversion.read_inputs(words, run.settings.platform, is_joint=with_deps)
     with run.session(inputs.request) as session:
         converted = conversion.convert(
@@ -67,6 +76,7 @@ def convert(
             workers=conversion.Workers(jobs=jobs, dask=dask),
             with_deps=with_deps,
             as_records=wheels_as_records,
+            rules=rules,
         )
         if report_file is not None:
             conversion.write_report(Path(report_file), run.documents.conversion(converted))

@@ -524,6 +524,7 @@ def test_the_index_is_a_channel(tmp_path: Path, kind: Format) -> None:
             zstandard.ZstdDecompressor().decompressobj().decompress((folder / "repodata.json.zst").read_bytes()) == text
         )
         document = json.loads(text)
+        assert document["info"].pop("pypi_names", None) == ("names.json" if package.record.subdir == "noarch" else None)
         assert document["info"] == {"subdir": package.record.subdir}
         entry = document[section][package.path.name]
         assert entry["depends"] == list(package.record.requirements)
