@@ -27,7 +27,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import NoReturn, final
 
-__all__ = ["Ended", "preload", "run_in_child"]
+__all__ = ["MAX_MESSAGE", "ROOT", "Ended", "become", "preload", "run_in_child"]
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_MESSAGE = 1 << 16
@@ -152,7 +152,7 @@ def preload() -> None:
         importlib.import_module(name)
 
 
-def _become(job: Mapping[str, object], out: int, err: int) -> NoReturn:
+def become(job: Mapping[str, object], out: int, err: int) -> NoReturn:
     """In the child: be `python -m bridge WORDS` in its folder."""
     os.dup2(out, 1)
     os.dup2(err, 2)
@@ -182,7 +182,7 @@ def serve(channel: socket.socket) -> None:
         out, err = array.array("i", ancillary[0][2])
         child = os.fork()
         if child == 0:
-            _become(json.loads(message), out, err)
+            become(json.loads(message), out, err)
         os.close(out)
         os.close(err)
         channel.send(str(child).encode())

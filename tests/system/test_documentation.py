@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.support.command_line import clean_environment
+from tests.support.command_socket import serving, write_program
 from tests.support.documentation import (
     NEEDS,
     ROOT,
@@ -36,14 +38,15 @@ class World:
 
     folder: Path
     index: str
+    socket: Path
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
-    with IndexServer() as server:
+    with IndexServer() as server, TemporaryDirectory() as short, serving(Path(short) / "bridge"):
         make_world(folder, server)
-        yield World(folder, server.simple)
+        yield World(folder, server.simple, Path(short) / "bridge")
 
 
 def _runs(block: Block) -> bool:
@@ -87,7 +90,9 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         assert (built / "index.html").is_file(), name
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="the blocks are of a POSIX shell; there is no bash")
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("bash") is None, reason="the blocks are run by bash, on Linux"
+)
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if any(map(_runs, BLOCKS[page]))],
@@ -116,9 +121,9 @@ def _environment(folder: Path, world: World, cache: Path) -> dict[str, str]:
     programs, home = folder / "bin", folder / "home"
     programs.mkdir()
     home.mkdir()
-    for name, words in {"bridge": "-m bridge", "python": ""}.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
-        (programs / name).chmod(0o755)
+    write_program(programs / "bridge", world.socket)
+    (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (programs / "python").chmod(0o755)
     (home / ".gitconfig").write_text("[user]\nname = Tests\nemail = tests@example.invalid\n")
     # For blocks that convert the wheels of a project.
     (home / "wheels").symlink_to(world.folder / "wheels")
