@@ -371,6 +371,13 @@ def test_what_was_locked_in_another_format_stays_too(world: World, name: str) ->
     assert {each["rich"] for each in locked(ran).values()} == {"13.0"}
 
 
+def test_the_platforms_of_a_lock_that_does_not_name_its_inputs_stay(world: World) -> None:
+    words = ["six", "python", "-o", "conda-lock.yml"]
+    world.lock(*words, *ALL)
+    assert set(locked(world.lock(*words, "--json"))) == set(PLATFORMS)
+    assert set(locked(world.lock(*words, "--upgrade", "six", "--json"))) == set(PLATFORMS)
+
+
 def test_a_pylock_of_three_platforms_has_markers(world: World) -> None:
     from packaging.pylock import Pylock
 

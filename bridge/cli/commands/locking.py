@@ -16,7 +16,7 @@ from bridge.cli.session import Session
 from bridge.errors import NoSolutionError, UsageError
 from bridge.lock.changes import changes
 from bridge.lock.check import misfits
-from bridge.lock.content import Content, Format, Inputs, Written
+from bridge.lock.content import Content, Format, Inputs, Written, platforms_of
 from bridge.lock.formats import format_of, write
 from bridge.lock.outcome import Outcome
 from bridge.lock.platforms import Place, solve_all
@@ -92,7 +92,7 @@ def lock(asked: Locking, open_session: OpenSession) -> Outcome:
     if not path.absolute().parent.is_dir():
         raise UsageError("lock-folder", f"{path} cannot be written: {path.parent} is not a directory")
     previous = read_previous(path, form) if asked.output != "-" else Previous()
-    inputs = _inputs(asked, previous, path)
+    inputs = _inputs(asked, previous, path, form)
     with ExitStack() as stack:
         made = _Made()
         folder = path.absolute().parent
@@ -159,7 +159,7 @@ def _place(asked: Locking) -> tuple[Path, Format]:
     return Path(asked.output), asked.format or format_of(Path(asked.output))
 
 
-def _inputs(asked: Locking, previous: Previous, path: Path) -> Inputs:
+def _inputs(asked: Locking, previous: Previous, path: Path, form: Format) -> Inputs:
     """Return what to lock: what was typed, else what the lock that is there was made from."""
     words, folder = asked.words, path.absolute().parent
     typed = Inputs(
@@ -173,7 +173,9 @@ def _inputs(asked: Locking, previous: Previous, path: Path) -> Inputs:
         options={name: recorded_option(name, value, folder) for name, value in asked.options.items()},
     )
     if not typed.is_empty:
-        return typed if typed.platforms else replace(typed, platforms=previous.inputs.platforms)
+        # Other tools' locks, and conda-lock's format, do not say what they were made from, but for which platforms.
+        locked = () if form == "pylock" else platforms_of(previous.environments)
+        return replace(typed, platforms=typed.platforms or previous.inputs.platforms or locked)
     before = previous.inputs
     if before.is_empty:
         context = () if not previous.exists else (f"{path} does not say what it was made from",)
