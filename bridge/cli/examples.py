@@ -89,6 +89,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "run": ("bridge run -n lab python script.py", "bridge run -n lab --cwd /tmp pytest -q"),
     "schema": ("bridge schema list", "bridge schema audit > audit.schema.json"),
     "search": ("bridge search numpy", "bridge search 'numpy >=2' -n lab", "bridge search '*torch*'"),
+    "self": ("bridge self check",),
+    "self check": ("bridge self check", "bridge self check --json"),
     "shell": ("bridge shell -n lab", "bridge shell -n lab --shell zsh"),
     "sync": ("bridge sync -p ./env", "bridge sync -n lab pylock.toml --extra test", "bridge sync -n lab --keep"),
     "tree": ("bridge tree -n lab", "bridge tree -n lab pandas --depth 2", "bridge tree -n lab --invert numpy"),

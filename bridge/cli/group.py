@@ -54,6 +54,7 @@ COMMANDS = {
     "run": "entering",
     "schema": "reading",
     "search": "searching",
+    "self": "self_checking",
     "shell": "entering",
     "sync": "restoring",
     "tree": "reading",

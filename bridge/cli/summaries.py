@@ -50,6 +50,7 @@ SUMMARIES: Mapping[str, Mapping[str, str]] = {
         "info": "Show versions, the platform, and each setting's source.",
         "config": "Show and change settings.",
         "env": "List or remove environments.",
+        "self": "Check whether what runs bridge is sound.",
         "cache": "Show the caches, or make them smaller.",
         "completion": "Print the completion script of a shell.",
         "schema": "Print the JSON schema of a command's output.",

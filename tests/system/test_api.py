@@ -169,7 +169,7 @@ def kept(work: Path) -> Iterator[Path]:
 def test_there_are_reports_of_each_phase(work: Path) -> None:
     told = [progress.task for progress in steps(CHANGES["create"], work)]
     assert told[0] == "solving"
-    assert [task for task in ("staging 3 packages", "publishing the environment") if task not in told] == []
+    assert [task for task in ("staging 3 packages", "committing") if task not in told] == []
 
 
 def test_an_exception_of_the_callback_comes_out_as_it_is(env: Path) -> None:

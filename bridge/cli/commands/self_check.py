@@ -1,0 +1,257 @@
+"""`bridge self check`: whether what runs bridge is sound."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import sysconfig
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import bridge
+from bridge import config, fs
+from bridge.config.programs import find_program
+from bridge.errors import BridgeError, FindingsError
+from bridge.fetch.urls import local_path
+
+__all__ = ["Check", "SelfCheck", "check_self"]
+
+DISTRIBUTION = "conda-bridge"
+_PACKAGES = ("bridge", "converters")
+_SHOWN = 5
+
+_OF_INSTALLATION = frozenset({"files", "python", "dependencies", "rattler", "command"})
+_HINTS = {
+    "installation": "install it again, in an environment of its own: uv tool, pipx, or a virtual environment",
+    "configuration": "mend the file or the variable that is named; BRIDGE_NO_CONFIG=1 reads no file of bridge",
+    "cache": "make the folder writable, or name another one with BRIDGE_CACHE_DIR",
+}
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question, its answer, and the facts."""
+
+    id: str
+    level: Level
+    text: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfCheck:
+    """All answers. `location`: the directory that bridge is imported from."""
+
+    version: str
+    location: Path
+    checks: tuple[Check, ...]
+
+    @property
+    def failure(self) -> FindingsError | None:
+        """The error of an unsound bridge."""
+        wrong = [each for each in self.checks if each.level == "error"]
+        if not wrong:
+            return None
+        return FindingsError(
+            "unsound-bridge",
+            f"bridge is not sound here: {', '.join(each.id for each in wrong)}",
+            context=tuple(f"{each.id}: {detail}" for each in wrong for detail in (each.text, *each.details)),
+            hint=_HINTS["installation" if _OF_INSTALLATION & {each.id for each in wrong} else wrong[0].id],
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `bridge self check --json` (`bridge/schemas/self.json`)."""
+        return {
+            "bridge": self.version,
+            "location": str(self.location),
+            "python": sys.executable,
+            "checks": [
+                {"id": each.id, "level": each.level, "text": each.text, "details": list(each.details)}
+                for each in self.checks
+            ],
+        }
+
+
+def check_self(environ: Mapping[str, str]) -> SelfCheck:
+    """Answer every question; one that cannot be answered is an error, and does not stop the others."""
+    asked: tuple[tuple[str, Callable[[], Check]], ...] = (
+        ("files", _files),
+        ("python", _python),
+        ("dependencies", _dependencies),
+        ("rattler", _rattler),
+        ("configuration", lambda: _configuration(environ)),
+        ("cache", lambda: _cache(environ)),
+        ("command", lambda: _command(environ)),
+    )
+    return SelfCheck(
+        version=bridge.__version__,
+        location=_location(),
+        checks=tuple(_answered(name, question) for name, question in asked),
+    )
+
+
+def _answered(name: str, question: Callable[[], Check]) -> Check:
+    try:
+        return question()
+    except BridgeError as error:
+        return Check(id=name, level="error", text=error.message, details=error.context)
+    except Exception as error:  # noqa: BLE001 - what cannot be read is what is looked for
+        return Check(id=name, level="error", text=f"{type(error).__name__}: {error}")
+
+
+def _location() -> Path:
+    return Path(bridge.__file__).parent.parent
+
+
+def _own() -> metadata.Distribution:
+    """The distribution beside bridge's code, else the one that python finds. Raises `PackageNotFoundError`."""
+    beside = metadata.distributions(name=DISTRIBUTION, path=[str(_location())])
+    return next(iter(beside), None) or metadata.distribution(DISTRIBUTION)
+
+
+def _files() -> Check:
+    """Compare bridge's own files with the RECORD of its distribution."""
+    try:
+        own = _own()
+    except metadata.PackageNotFoundError:
+        text = f"no distribution {DISTRIBUTION} is installed; bridge runs from {_location()}"
+        return Check(id="files", level="warning", text=text)
+    if (folder := _editable(own)) is not None:
+        is_it = Path(folder).resolve() == _location().resolve()
+        text = f"an editable install of {folder}, whose files no RECORD lists"
+        more = () if is_it else (f"bridge is imported from {_location()}",)
+        return Check(id="files", level="ok" if is_it else "warning", text=text, details=more)
+    files = [each for each in own.files or () if each.parts[0] != ".."]
+    if not files:
+        return Check(id="files", level="error", text="its dist-info has no RECORD")
+    recorded = Path(str(own.locate_file("bridge")))
+    if not recorded.exists() or not recorded.samefile(Path(bridge.__file__).parent):
+        text = f"bridge is imported from {_location()}, and {DISTRIBUTION} {own.version} is installed elsewhere"
+        return Check(id="files", level="error", text=text, details=(f"installed: {recorded.parent}",))
+    wrong = [*_altered(files), *_extra(files)]
+    if wrong:
+        shown = (*wrong[:_SHOWN], *([f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []))
+        return Check(id="files", level="error", text=f"{len(wrong)} files differ from RECORD", details=shown)
+    return Check(id="files", level="ok", text=f"{len(files)} files are as RECORD states")
+
+
+def _editable(own: metadata.Distribution) -> str | None:
+    """The folder of an editable install (PEP 610)."""
+    found = json.loads(own.read_text("direct_url.json") or "{}")
+    is_editable = isinstance(found, dict) and found.get("dir_info", {}).get("editable") is True
+    return local_path(str(found["url"])) if is_editable else None
+
+
+def _altered(files: list[metadata.PackagePath]) -> Iterator[str]:
+    for each in files:
+        path = Path(str(each.locate()))
+        if not path.is_file():
+            if path.suffix != ".pyc":
+                yield f"missing: {each}"
+        elif each.hash is not None:
+            digest = hashlib.new(each.hash.mode, path.read_bytes()).digest()
+            if urlsafe_b64encode(digest).rstrip(b"=").decode() != each.hash.value:
+                yield f"changed: {each}"
+
+
+def _extra(files: list[metadata.PackagePath]) -> Iterator[str]:
+    """Modules that RECORD does not list: the remains of another version."""
+    listed = {each.as_posix() for each in files}
+    root = Path(bridge.__file__).parent.parent
+    for package in _PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            if (name := path.relative_to(root).as_posix()) not in listed:
+                yield f"not of this version: {name}"
+
+
+def _python() -> Check:
+    text = f"{sys.version.split()[0]} at {sys.executable}"
+    try:
+        required = _own().metadata["Requires-Python"] or ""
+    except metadata.PackageNotFoundError:
+        required = ""
+    is_fit = SpecifierSet(required).contains(".".join(map(str, sys.version_info[:3])), prereleases=True)
+    return Check(
+        id="python", level="ok" if is_fit else "error", text=text if is_fit else f"{text}, and {required} is required"
+    )
+
+
+def _dependencies() -> Check:
+    """Compare the versions of what bridge requires with what it requires."""
+    try:
+        requires = _own().requires or []
+    except metadata.PackageNotFoundError:
+        return Check(id="dependencies", level="warning", text="unknown without a distribution")
+    wrong, count = [], 0
+    for requirement in map(Requirement, requires):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        count += 1
+        found = [each.version for each in metadata.distributions(name=canonicalize_name(requirement.name))]
+        if not found:
+            wrong.append(f"{requirement} is missing")
+        elif not requirement.specifier.contains(found[0], prereleases=True):
+            wrong.append(f"{requirement} is required, {found[0]} is installed")
+    if wrong:
+        return Check(id="dependencies", level="error", text=f"{len(wrong)} of {count} do not fit", details=tuple(wrong))
+    return Check(id="dependencies", level="ok", text=f"{count} are installed in versions that fit")
+
+
+def _rattler() -> Check:
+    """Load the extension module, which fails where it is for another machine or libc."""
+    from bridge.channels._rattler import current_subdir, detect_virtual_packages
+
+    found = ", ".join(f"{name} {version}" for name, version, _ in detect_virtual_packages())
+    return Check(id="rattler", level="ok", text=f"{current_subdir()} ({found})")
+
+
+def _configuration(environ: Mapping[str, str]) -> Check:
+    """Read every file and variable that decides a run."""
+    settings = config.load({}, environ)
+    warnings = (*settings.warnings, *settings.conda.warnings)
+    if warnings:
+        return Check(id="configuration", level="warning", text="it is read, with warnings", details=warnings)
+    return Check(id="configuration", level="ok", text="that of bridge, pip and conda is read")
+
+
+def _cache(environ: Mapping[str, str]) -> Check:
+    """Write a file where archives are kept."""
+    try:
+        folder = config.load({}, environ).cache_dir
+    except BridgeError:
+        return Check(id="cache", level="warning", text="unknown as long as the configuration cannot be read")
+    fs.make_directories(folder)
+    probe = folder / f".check-{os.getpid()}"
+    try:
+        fs.publish_file(probe, [b"written by `bridge self check`\n"])
+    finally:
+        fs.remove_regular(probe, root=folder)
+    system = os.statvfs(folder)
+    free = system.f_bavail * system.f_frsize
+    text = f"{folder} can be written; {free >> 20} MiB are free"
+    return Check(id="cache", level="ok" if free >= 1 << 30 else "warning", text=text)
+
+
+def _command(environ: Mapping[str, str]) -> Check:
+    """Find the program that a shell starts as `bridge`; Linux has another one of that name (iproute2)."""
+    found = find_program("bridge", environ.get("PATH", ""))
+    if found is None:
+        text = f"no `bridge` is on PATH; `{sys.executable} -m bridge` starts this one"
+        return Check(id="command", level="warning", text=text)
+    scripts = Path(sysconfig.get_path("scripts")).resolve()
+    if Path(found).resolve().parent == scripts or (Path(found).parent.resolve() == scripts):
+        return Check(id="command", level="ok", text=found)
+    text = f"`bridge` is {found}, which is not this one ({scripts / 'bridge'})"
+    return Check(id="command", level="warning", text=text, details=("put this one's directory earlier on PATH",))
