@@ -127,13 +127,19 @@ def _document(name: str, schema: Mapping[str, Any]) -> str:
 def _properties(schema: Mapping[str, Any]) -> list[str]:
     if not schema.get("properties"):
         return []
+    return ["\n".join(["| key | type | meaning |", "|---|---|---|", *_rows(schema, "")])]
+
+
+def _rows(schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """A row for each key of an object, also of those of objects within it, which have no name."""
     required = set(schema.get("required", ()))
-    rows = []
-    for name, value in schema["properties"].items():
+    for name, value in schema.get("properties", {}).items():
         optional = "" if name in required else " (optional)"
-        meaning = _cell(value.get("description", "")) if isinstance(value, dict) else ""
-        rows.append(f"| `{name}`{optional} | {_type(value)} | {meaning} |")
-    return ["\n".join(["| key | type | meaning |", "|---|---|---|", *rows])]
+        described = value if isinstance(value, dict) else {}
+        yield f"| `{prefix}{name}`{optional} | {_type(value)} | {_cell(described.get('description', ''))} |"
+        yield from _rows(described, f"{prefix}{name}.")
+        if isinstance(described.get("items"), dict):
+            yield from _rows(described["items"], f"{prefix}{name}[].")
 
 
 def _type(schema: object) -> str:
@@ -171,6 +177,8 @@ def _member(name: str, value: object, level: str = "##") -> Iterator[str]:
         signature = str(inspect.signature(value))
     except (TypeError, ValueError):
         signature = "(…)"
+    # Annotations are texts (PEP 563).
+    signature = re.sub(r"""(: |-> )(["'])(.*?)\2(?=[,)=\s]|$)""", r"\1\3", signature)
     yield f"```python\n{name}{signature}\n```"
     documentation = inspect.getdoc(value) or ""
     if not documentation.startswith(f"{name}("):

@@ -26,6 +26,9 @@ OUTSIDE = {
 """Pages of the repository outside `docs/`, and their names in the site."""
 
 _FENCE_WORDS = re.compile(r"^( *```sh) (?:network|conda|container|fails)\b.*$", re.MULTILINE)
+# In a code span of a table, GitHub wants a bar escaped, and Python-Markdown shows the backslash.
+_ROW = re.compile(r"^\|.*$", re.MULTILINE)
+_CODE = re.compile(r"`[^`]*`")
 _LINK = re.compile(r"\[([^\]]*)\]\(((?!https?:|#|mailto:)[^)#\s]+)(#[^)]*)?\)")
 
 
@@ -49,6 +52,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:  # noqa: ANN401 - mkdocs passes more
     """Take off the words that only the tests read, and lead links to where the site has the page."""
     here = Path("docs") / page.file.src_uri
+    markdown = _ROW.sub(lambda row: _CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0]), markdown)
     return _LINK.sub(lambda match: _link(match, here), _FENCE_WORDS.sub(r"\1", markdown))
 
 
