@@ -127,8 +127,11 @@ def _environment(folder: Path, world: World, cache: Path) -> dict[str, str]:
     (home / ".gitconfig").write_text("[user]\nname = Tests\nemail = tests@example.invalid\n")
     # For blocks that convert the wheels of a project.
     (home / "wheels").symlink_to(world.folder / "wheels")
-    return clean_environment() | {
+    foreign = ("BRIDGE_", "XDG_")
+    kept = {name: value for name, value in clean_environment().items() if not name.startswith(foreign)}
+    return kept | {
         "HOME": str(home),
+        "XDG_CONFIG_DIRS": str(home / "system"),
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "CONDARC": os.devnull,
