@@ -60,7 +60,8 @@ def pth_runs_code(view: View) -> Iterator[Finding]:
 def pth_outside(view: View) -> Iterator[Finding]:
     """A `.pth` that adds to `sys.path` a directory outside the prefix, or one that does not exist.
 
-    The directories of editable distributions are no finding.
+    The directories of editable distributions are no finding. info for a project that a person added, as `conda develop`
+    does in conda.pth: it has modules, and since `site` appends it to `sys.path`, it hides none of this environment.
     """
     known = {source for editable in view.inspection.editables for source in editable.sources}
     inside = (f"{view.state.prefix}/", f"{view.real_prefix}/")
@@ -72,8 +73,11 @@ def pth_outside(view: View) -> Iterator[Finding]:
                 continue
             where = "is outside this environment" if exists else "does not exist"
             evidence = f"it adds {directory} to sys.path, which {where}"
-            level: Level = "info" if directory in known else "warning"  # `broken-editable` reports it in detail.
-            yield Finding.of(view.owner(path), "pth-outside", level, path, evidence)
+            owner = view.owner(path)
+            is_added = owner is None and directory in view.inspection.sources
+            # `broken-editable` reports a known one in detail.
+            level: Level = "info" if is_added or directory in known else "warning"
+            yield Finding.of(owner, "pth-outside", level, path, evidence)
 
 
 def broken_editable(view: View) -> Iterator[Finding]:

@@ -35,6 +35,7 @@ __all__ = ["inspect", "needs_numpy", "scripts_of"]
 _MAX_TEXT = 1 << 20  # bytes of a .pth, a finder or pyvenv.cfg
 _PYTHON = re.compile(r"python(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
 _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))?\Z")
+_OF_PYTHON = ("site-packages", "dist-packages")
 _NUMPY = re.compile(r"numpy(?![\w.-])", re.IGNORECASE)
 
 
@@ -60,7 +61,8 @@ def inspect(
     outside |= {
         search_directory(str(root), path, directory) for path, binary in binaries.items() for directory in binary.search
     }
-    outside |= {directory for path_file in path_files.values() for directory in path_file.directories}
+    added = {directory for path_file in path_files.values() for directory in path_file.directories}
+    outside |= added
     outside |= {source for editable in editables for source in editable.sources}
     outside |= {venv[key] for key in ("home", "executable", "base-executable") if venv.get(key)}
     return Inspection(
@@ -72,6 +74,7 @@ def inspect(
         venv=venv,
         interpreters=_interpreters(root, observed),
         outside={path: _kind(path) for path in sorted(outside) if os.path.isabs(path) and "\0" not in path},
+        sources=frozenset(filter(_has_sources, added)),
         surroundings=_surroundings(state, venv, environ),
     )
 
@@ -173,6 +176,14 @@ def _editables(root: Path, state: PrefixState, path_files: Mapping[str, PathFile
     for path, path_file in path_files.items():
         if path.endswith(".egg-link"):
             yield Editable(distribution=path, sources=path_file.directories)
+
+
+def _has_sources(directory: str) -> bool:
+    """Whether a directory may be a project: it has modules, is of no python, and not everyone may change it."""
+    if os.path.basename(directory) in _OF_PYTHON or os.path.exists(os.path.join(directory, "os.py")):
+        return False
+    modules = _modules(directory)
+    return bool(modules) and not os.stat(directory).st_mode & 0o002
 
 
 def _file_of(url: str) -> str:

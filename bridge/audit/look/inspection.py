@@ -152,6 +152,7 @@ class Inspection:
     :param interpreters: a python in a directory of programs → its real path, absolute; `""`: that does not exist.
     :param embedded: the prefix in a file, if it is wrong.
     :param outside: absolute path that one of the above names → `file`, `directory`, or `""` if it does not exist.
+    :param sources: the directories of `outside` that hold modules, and are no part of another python.
     :param drift: how the environment differs from a lock, if one was given.
     :param yanked: dist-info → the reason for which its version was yanked (PEP 592), if an index was asked.
     :param archives: conda-meta record → bridge's cautions about the package's archive, as `(id, path, detail)`.
@@ -166,6 +167,7 @@ class Inspection:
     interpreters: Mapping[str, str] = field(default_factory=dict)
     embedded: Mapping[str, EmbeddedPrefix] = field(default_factory=dict)
     outside: Mapping[str, str] = field(default_factory=dict)
+    sources: frozenset[str] = frozenset()
     surroundings: Surroundings = field(default_factory=Surroundings)
     caches: CacheEvidence = field(default_factory=CacheEvidence)
     yanked: Mapping[str, str] = field(default_factory=dict)

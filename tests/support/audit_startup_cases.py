@@ -1,0 +1,150 @@
+"""Damaged environments of `test_audit.py`, as data: what python reads at its start."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+
+from tests.support.audit_cases import NP, NUMPY, Case, Expected, do, numpy
+from tests.support.prefixes import SITE, PrefixBuilder
+
+
+def pth(name: str, text: bytes, *found: tuple[str, str], path: str = f"{SITE}/a.pth") -> Case:
+    expected = tuple((kind, level, path, "wheel:a-1", None) for kind, level in found)
+    return Case(name, lambda made: made.wheel("a", "1", {path: text}), expected)
+
+
+def editable(made: PrefixBuilder) -> None:
+    source = made.root.parent / "gone"
+    url = json.dumps({"url": f"file://{source}", "dir_info": {"editable": True}}).encode()
+    info = f"{SITE}/mine-1.dist-info"
+    made.distribution(
+        "mine", "1", {f"{SITE}/__editable__.mine-1.pth": f"{source}\n".encode()}, extra={f"{info}/direct_url.json": url}
+    )
+
+
+def finder(made: PrefixBuilder) -> None:
+    """A working copy of one module, as setuptools' finder has it: the path without its ending."""
+    source = made.root.parent / "work"
+    source.mkdir()
+    (source / "mine.py").write_bytes(b"")
+    url = json.dumps({"url": f"file://{source}", "dir_info": {"editable": True}}).encode()
+    mapping = f"MAPPING: dict[str, str] = {{'mine': '{source}/mine'}}\nNAMESPACES = {{}}\n".encode()
+    files = {f"{SITE}/__editable___mine_1_finder.py": mapping}
+    made.distribution("mine", "1", files, extra={f"{SITE}/mine-1.dist-info/direct_url.json": url})
+
+
+def added(name: str, *, mode: int = 0o755) -> Callable[[PrefixBuilder], None]:
+    """A directory with a module, which a `.pth` without an owner adds, as `conda develop` does."""
+
+    def build(made: PrefixBuilder) -> None:
+        directory = made.root.parent / name
+        (directory / "mine").mkdir(parents=True)
+        (directory / "mine/__init__.py").write_bytes(b"")
+        directory.chmod(mode)
+        made.write(f"{SITE}/conda.pth", f"{directory}\n".encode())
+
+    return build
+
+
+def user_site(made: PrefixBuilder) -> None:
+    numpy(made)
+    made.wheel("single", "1", {f"{SITE}/single.py": b""})
+    home = made.root.parent / ".local" / SITE
+    (home / "numpy").mkdir(parents=True)
+    (home / "numpy/__init__.py").write_bytes(b"")
+    (home / "namespace").mkdir()
+    (home / "numpy-2.0.dist-info").mkdir()
+    (home / "far-2.0.dist-info").mkdir()
+    (home / "single.py").write_bytes(b"")
+    (home / "other.py").write_bytes(b"")
+
+
+def python_path(made: PrefixBuilder) -> None:
+    numpy(made)
+    folder = made.root.parent / "elsewhere"
+    (folder / "numpy").mkdir(parents=True)
+    (folder / "numpy/__init__.py").write_bytes(b"")
+    (folder / "json").mkdir()
+    for name in ("random.py", "other.py"):
+        (folder / name).write_bytes(b"")
+
+
+UNOWNED_PTH: Expected = ("unowned-file", "info", SITE, None, None)
+STARTUP = [
+    pth("what setuptools writes", b"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; x\n", ("pth-runs-code", "info")),
+    pth("code that every start runs", b"# hello\nimport base64; exec('')\n", ("pth-runs-code", "warning")),
+    pth("a folder that is not there", b"/nowhere/at/all\n", ("pth-outside", "warning")),
+    pth("a folder outside", b"/usr\n", ("pth-outside", "warning")),
+    *(
+        Case(
+            f"a {what} that a person added",
+            added(name, mode=mode),
+            (("pth-outside", level, f"{SITE}/conda.pth", None, None), UNOWNED_PTH),
+        )
+        for what, name, mode, level in (
+            ("project", "work/src", 0o755, "info"),
+            ("directory that everyone may change", "drop", 0o777, "warning"),
+            ("directory of another python's packages", "other/site-packages", 0o755, "warning"),
+        )
+    ),
+    pth("a folder inside, and a comment", b"# nothing\n\n../site-packages\n"),
+    Case(
+        "an editable whose working copy is gone",
+        editable,
+        (
+            ("broken-editable", "error", f"{SITE}/mine-1.dist-info", "pip:mine-1", None),
+            ("pth-outside", "info", f"{SITE}/__editable__.mine-1.pth", "pip:mine-1", None),
+            ("unmanaged-distribution", "info", f"{SITE}/mine-1.dist-info", "pip:mine-1", None),
+        ),
+    ),
+    Case(
+        "an editable module through a finder",
+        finder,
+        (("unmanaged-distribution", "info", f"{SITE}/mine-1.dist-info", "pip:mine-1", None),),
+    ),
+    Case(
+        "packages of the user's own",
+        user_site,
+        (
+            ("user-site-shadow", "warning", f"{SITE}/numpy-1.26.4.dist-info", NUMPY, None),
+            ("user-site-shadow", "warning", f"{SITE}/single.py", "wheel:single-1", None),
+        ),
+        environ=lambda folder: {"HOME": str(folder)},
+    ),
+    Case(
+        "a requirement that only the user's own packages meet",
+        do(user_site, lambda made: made.distribution("asker", "1", {}, requires=["far>=2", "absent"])),
+        (
+            ("user-site-shadow", "warning", f"{SITE}/numpy-1.26.4.dist-info", NUMPY, None),
+            ("user-site-shadow", "warning", f"{SITE}/single.py", "wheel:single-1", None),
+            ("unmanaged-distribution", "info", f"{SITE}/asker-1.dist-info", "pip:asker-1", None),
+            ("unmet-requirement", "error", f"{SITE}/asker-1.dist-info", "pip:asker-1", None),
+            ("unmet-requirement", "info", f"{SITE}/asker-1.dist-info", "pip:asker-1", None),
+        ),
+        environ=lambda folder: {"HOME": str(folder)},
+    ),
+    Case(
+        "packages of the user's own, kept out", user_site, environ=lambda f: {"HOME": str(f), "PYTHONNOUSERSITE": "1"}
+    ),
+    Case(
+        "PYTHONPATH",
+        python_path,
+        (
+            ("python-path-shadow", "warning", NP, NUMPY, None),
+            ("python-path-shadow", "warning", None, None, None),
+        ),
+        environ=lambda folder: {"PYTHONPATH": f"{folder / 'elsewhere'}{os.pathsep}{folder / 'nothing'}"},
+    ),
+    Case(
+        "modules that are called like python's own",
+        lambda made: made.wheel(
+            "a", "1", {f"{SITE}/enum/__init__.py": b"", "bin/random.py": b"", f"{SITE}/distutils.py": b""}
+        ),
+        (
+            ("standard-library-shadow", "warning", f"{SITE}/enum/__init__.py", "wheel:a-1", None),
+            ("standard-library-shadow", "warning", "bin/random.py", "wheel:a-1", None),
+        ),
+    ),
+]
