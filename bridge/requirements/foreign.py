@@ -77,7 +77,8 @@ def foreign(state: PrefixState, target: Target) -> tuple[Foreign, ...]:
     """Return the distributions of other installers whose project no undisplaced record has.
 
     A distribution that violates the requirements of an installed package is left out: the environment is already
-    broken, and the solver should find a repair. Of several distributions of a project the first counts.
+    broken, and the solver should find a repair; so is one of another python version, which this one does not import.
+    Of several distributions of a project the first counts.
     """
     python = state.python
     if python is None or not any(each.record.name == "python" for each in state.installed):
@@ -92,7 +93,8 @@ def foreign(state: PrefixState, target: Target) -> tuple[Foreign, ...]:
     recorded = {name for each in state.installed if each.meta_path not in replaced for name in projects_of(state, each)}
     distributions: dict[str, Distribution] = {}
     for each in unmanaged(state):
-        if each.name not in recorded and pep440_version(each.version) is not None:
+        is_seen = state.site_packages in {None, each.path.rpartition("/")[0]}
+        if is_seen and each.name not in recorded and pep440_version(each.version) is not None:
             distributions.setdefault(each.name, each)
     versions = {name: each.record.version for each in state.installed for name in each.record.pypi_names}
     versions |= {name: each.version for name, each in distributions.items()}

@@ -37,19 +37,27 @@ def with_numpy(version: str, content: bytes) -> Case:
     )
 
 
+_OF_GNU = f"{SITE}/fast.libs/libgomp-a34b3233.so.1.0.0"
+_OWN_OPENMP = {
+    FAST: elf(needed=["libgomp-a34b3233.so.1.0.0"], search="$ORIGIN/../fast.libs"),
+    _OF_GNU: elf(soname="libgomp-a34b3233.so.1.0.0"),
+}
+
+
+def _two_of_gnu(made: PrefixBuilder) -> None:
+    """scikit-learn's wheel in an environment of conda-forge, where numba's wheel loads conda's runtime."""
+    made.conda("libgomp", "14", {"lib/libgomp.so.1": elf(soname="libgomp.so.1")})
+    pool = f"{SITE}/pool/_p.cpython-312-x86_64-linux-gnu.so"
+    made.wheel("pool", "1", {pool: elf(needed=["libgomp.so.1"])})
+    made.wheel("fast", "1", _OWN_OPENMP)
+
+
 def _two_openmp(made: PrefixBuilder) -> None:
     made.conda("llvm-openmp", "18", {"lib/libomp.so": elf(soname="libomp.so")})
     made.conda_python(
         "solver", "1", files={f"{SITE}/solver/_s.abi3.so": elf(needed=["libomp.so"], search="$ORIGIN/../../../..")}
     )
-    made.wheel(
-        "fast",
-        "1",
-        {
-            FAST: elf(needed=["libgomp-a34b3233.so.1.0.0"], search="$ORIGIN/../fast.libs"),
-            f"{SITE}/fast.libs/libgomp-a34b3233.so.1.0.0": elf(soname="libgomp-a34b3233.so.1.0.0"),
-        },
-    )
+    made.wheel("fast", "1", _OWN_OPENMP)
 
 
 def _two_blas(made: PrefixBuilder) -> None:
@@ -112,7 +120,12 @@ NATIVE = [
     Case(
         "OpenMP of conda's and of a wheel's",
         _two_openmp,
-        (("duplicate-library", "warning", f"{SITE}/fast.libs/libgomp-a34b3233.so.1.0.0", X, "conda:llvm-openmp-18-0"),),
+        (("duplicate-library", "warning", _OF_GNU, X, "conda:llvm-openmp-18-0"),),
+    ),
+    Case(
+        "GNU's OpenMP of conda's and of a wheel's",
+        _two_of_gnu,
+        (("duplicate-library", "info", _OF_GNU, X, "conda:libgomp-14-0"),),
     ),
     Case(
         "two wheels that carry their own OpenBLAS, as they are built to",

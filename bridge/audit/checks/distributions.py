@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from packaging.utils import canonicalize_name
 
@@ -43,6 +43,7 @@ def duplicate_distribution(view: View) -> Iterator[Finding]:
         distribution = next(each for each in view.state.distributions if each.path == path)
         owner = view.claims.answering[kept.path]
         is_built = owner.source == "conda" and view.records.is_of_conda(distribution)
+        overwriter = view.claims.answering[path]
         is_certain = not view.claims.coverage[path] and (owner.source != "unmanaged" or bool(kept.entries))
         yield Finding.of(
             view.claims.answering[path],
@@ -52,7 +53,11 @@ def duplicate_distribution(view: View) -> Iterator[Finding]:
             path,
             f"{kept.path} of {owner.label} is the same project",
             by=owner,
-            repair=repair.delete(view, path) if is_certain else (),
+            repair=repair.settle(view, owner, overwriter)
+            if view.overwriters.get(owner) is overwriter
+            else repair.delete(view, path)
+            if is_certain
+            else (),
         )
 
 
@@ -90,18 +95,22 @@ def unmanaged_distribution(view: View) -> Iterator[Finding]:
             distribution.path,
             "no conda-meta record covers it"
             + (f"; INSTALLER says {installer}" if distribution.installer else ", and it has no INSTALLER"),
-            repair=repair.adopt(view, distribution),
+            repair=repair.settle(view, overlying[owner], owner)
+            if owner in overlying
+            else repair.adopt(view, distribution),
         )
 
 
-def _overlying(view: View) -> frozenset[Owner]:
-    """The owners without a record that claim a file of one with a record; an equal `__init__.py` is a namespace's."""
-    found = set(view.overwriters.values())
+def _overlying(view: View) -> Mapping[Owner, Owner]:
+    """Owner without a record → one with a record of which it claims a file; an equal `__init__.py` is a namespace's."""
+    found = {overwriter: owner for owner, overwriter in view.overwriters.items()}
     for path, group in view.claims.by_path.shared:
         last = group[-1].owner  # Those without a record come last in a group.
         if last.distribution is not None and not path.endswith("/__init__.py"):
-            found |= {last} if any(claim.owner.installed is not None for claim in group) else set()
-    return frozenset(found)
+            recorded = next((claim.owner for claim in group if claim.owner.installed is not None), None)
+            if recorded is not None:
+                found.setdefault(last, recorded)
+    return found
 
 
 def installer_lies(view: View) -> Iterator[Finding]:

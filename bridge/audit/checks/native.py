@@ -208,7 +208,8 @@ def duplicate_library(view: View) -> Iterator[Finding]:
     """Two copies of OpenMP, BLAS or libstdc++ that extension modules of this environment load into one process.
 
     The OpenMP runtimes of LLVM and Intel abort when they meet a second one, and two kinds oversubscribe the processors;
-    a second BLAS doubles the threads. info for wheels whose copies have unique names, as auditwheel makes them.
+    a second BLAS doubles the threads. info for wheels whose copies have unique names, as auditwheel makes them; of
+    GNU's OpenMP runtime, one unique name is enough.
     """
     reached = _loaded(view)
     for family, pattern in _FAMILIES.items():
@@ -223,7 +224,9 @@ def duplicate_library(view: View) -> Iterator[Finding]:
         for path, (other, holder) in others:
             if holder is owner:
                 continue
-            is_renamed = kind == other and _PRIVATE.search(path) and _PRIVATE.search(first) and family != "OpenMP"
+            private = [_PRIVATE.search(each) is not None for each in (path, first)]
+            # GNU's runtime, unlike the others, does not mind a second copy: scikit-learn's wheel works beside conda's.
+            is_renamed = kind == other and (any(private) if kind == "gomp" else family != "OpenMP" and all(private))
             is_of_wheels = all(each.source != "conda" for each in (owner, holder))
             evidence = f"one process loads {family} twice: this file, and {first} of {owner.label}"
             level: Level = "info" if (is_renamed or (family != "OpenMP" and is_of_wheels)) else "warning"

@@ -7,6 +7,9 @@ the findings that name it. `()`: no command is certain to be right.
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import canonicalize_name
 
 from bridge.audit.view import View
 from bridge.model import Distribution
@@ -23,19 +26,30 @@ def recover(view: View) -> tuple[str, ...]:
 def restore(view: View, owner: Owner) -> tuple[str, ...]:
     """Restore an owner's files: with bridge if its record has a source, with pip for what pip installed.
 
-    Bridge never overwrites pip's files: where pip overwrote the owner's, pip's package has to be removed first.
+    Bridge never overwrites pip's files: see `settle` where pip overwrote the owner's.
     """
     if owner.distribution is not None and owner.distribution.path in view.stale:
         return delete(view, owner.distribution.path)  # Its files now belong to another version.
     overwriter = view.overwriters.get(owner)
     if overwriter is not None:
-        return pip(view, "uninstall", "--yes", overwriter.package)
+        return settle(view, owner, overwriter)
     if owner.distribution is not None:
         return _from_index(view, owner.distribution, "--force-reinstall")
     record = owner.installed.record if owner.installed else None
     if record is None or not record.url or (record.sha256 is None and record.revision is None):
         return ()
     return _fix(view)
+
+
+def settle(view: View, owner: Owner, overwriter: Owner) -> tuple[str, ...]:
+    """Record what pip made of the owner's project, or remove the other project that it put over the owner."""
+    distribution, record = overwriter.distribution, owner.installed.record if owner.installed else None
+    project = canonicalize_name(overwriter.package)
+    if distribution is not None and record is not None and _is_listed(distribution) and _is_named(distribution):
+        names = {canonicalize_name(owner.package), *record.pypi_names}
+        if not names.isdisjoint({project, view.records.names.native_name(project)}):
+            return _adopt(view, distribution)
+    return pip(view, "uninstall", "--yes", overwriter.package)
 
 
 def relocate(view: View, owner: Owner) -> tuple[str, ...]:
@@ -64,11 +78,18 @@ def adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
     """Have bridge record what pip installed, as it is."""
     if distribution.path in view.stale:
         return delete(view, distribution.path)
-    # An egg has no RECORD to compare with its files, and no conda package has its form.
-    is_listed = distribution.path.endswith(".dist-info") and distribution.entries is not None
-    if not is_listed or not view.has_records or not _is_named(distribution):
+    if not _is_listed(distribution) or not view.has_records or not _is_named(distribution):
         return ()
+    return _adopt(view, distribution)
+
+
+def _adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
     return ("bridge", "adopt", "-p", str(view.state.prefix), distribution.name)
+
+
+def _is_listed(distribution: Distribution) -> bool:
+    """Whether it can be adopted: an egg has no RECORD to compare with its files, and no conda package has its form."""
+    return distribution.path.endswith(".dist-info") and distribution.entries is not None
 
 
 def satisfy_conda(view: View, spec: str) -> tuple[str, ...]:
@@ -96,10 +117,10 @@ def replace_build(view: View, owner: Owner) -> tuple[str, ...]:
 
 
 def install_again(view: View, distribution: Distribution) -> tuple[str, ...]:
-    """Install a project for this environment's python."""
-    if view.has_records and _is_named(distribution):
-        return satisfy_wheel(view, f"{distribution.name}=={distribution.version}")
-    return _from_index(view, distribution, "--upgrade")
+    """Install a project for this environment's python; its version may have no file for that."""
+    if not _is_named(distribution):
+        return ()
+    return satisfy_wheel(view, distribution.name)
 
 
 def make_executable(view: View, path: str) -> tuple[str, ...]:
@@ -140,7 +161,32 @@ def _is_named(distribution: Distribution) -> bool:
 
 
 def _from_index(view: View, distribution: Distribution, how: str) -> tuple[str, ...]:
-    """Install the same version from the index again; `()` for another source (PEP 610), which may differ from it."""
-    if distribution.direct_url is not None or not _is_named(distribution):
+    """Install the same version again from where it came; `()` if that may differ by now."""
+    if not _is_named(distribution):
         return ()
-    return pip(view, "install", how, "--no-deps", f"{distribution.name}=={distribution.version}")
+    named = f"{distribution.name}=={distribution.version}"
+    origin = named if distribution.direct_url is None else _origin(view, distribution)
+    return pip(view, "install", how, "--no-deps", origin) if origin else ()
+
+
+def _origin(view: View, distribution: Distribution) -> str:
+    """The requirement of an archive with its hash, or of a commit (PEP 610); `""` for a directory, which may change."""
+    document = distribution.direct_url or {}
+    url, archive, repository = (document.get(key) for key in ("url", "archive_info", "vcs_info"))
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+    except ValueError:
+        return ""
+    if not parts.scheme or "@" in parts.netloc or parts.fragment:
+        return ""
+    if isinstance(repository, dict) and repository.get("commit_id"):
+        directory = document.get("subdirectory")
+        suffix = f"#subdirectory={directory}" if directory else ""
+        return f"{distribution.name} @ {repository.get('vcs')}+{url}@{repository['commit_id']}{suffix}"
+    if not isinstance(archive, dict) or (
+        parts.scheme == "file" and not view.inspection.outside.get(unquote(parts.path))
+    ):
+        return ""
+    hashes = archive.get("hashes")
+    digest = hashes.get("sha256") if isinstance(hashes, dict) else None
+    return f"{distribution.name} @ {url}#sha256={digest}" if digest else ""

@@ -97,12 +97,9 @@ def _taggable(target: Target) -> Target:
 
 def _misfit(view: View, name: str, level: Level, distribution: Distribution, evidence: str) -> Finding:
     """A distribution that another build or version of its project should replace."""
-    owner, path = view.claims.answering[distribution.path], distribution.path
-    if owner.source == "unmanaged":
-        commands = repair.pip(view, "install", "--upgrade", "--force-reinstall", distribution.name)
-    else:
-        commands = repair.update(view, owner.package)
-    return Finding.of(owner, name, level, path, evidence, repair=commands)
+    owner = view.claims.answering[distribution.path]
+    commands = repair.replace_build(view, owner)
+    return Finding.of(owner, name, level, distribution.path, evidence, repair=commands)
 
 
 # --- requirements of conda records ------------------------------------------------------------------------------------

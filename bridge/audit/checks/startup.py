@@ -169,18 +169,26 @@ def standard_library(minor: tuple[int, int] | None) -> frozenset[str]:
 
 
 def unseen_distribution(view: View) -> Iterator[Finding]:
-    """A distribution in the site-packages of another python version."""
+    """A distribution in the site-packages of another python version.
+
+    info once its project is installed for this python too: only the unused copy is left.
+    """
     site = view.state.site_packages
     if site is None or not view.is_environment:
         return
     importable = {distribution.path for distribution in view.records.importable}
+    projects = {canonicalize_name(distribution.name) for distribution in view.records.importable}
     for distribution in view.state.distributions:
         path = distribution.path
         directory = posixpath.dirname(path)
-        if path not in importable and re.search(r"(?:python|pypy)\d", directory):
-            evidence, commands = f"python reads {site}, not {directory}", repair.install_again(view, distribution)
-            owner = view.claims.answering[path]
-            yield Finding.of(owner, "unseen-distribution", "warning", path, evidence, repair=commands)
+        if path in importable or not re.search(r"(?:python|pypy)\d", directory):
+            continue
+        owner, evidence = view.claims.answering[path], f"python reads {site}, not {directory}"
+        is_again = canonicalize_name(distribution.name) in projects
+        evidence += "; the project is installed there too" if is_again else ""
+        commands = () if is_again else repair.install_again(view, distribution)
+        level: Level = "info" if is_again else "warning"
+        yield Finding.of(owner, "unseen-distribution", level, path, evidence, repair=commands)
 
 
 def _top_level(view: View) -> dict[str, tuple[str, Owner | None]]:

@@ -64,6 +64,7 @@ def inspect(
     added = {directory for path_file in path_files.values() for directory in path_file.directories}
     outside |= added
     outside |= {source for editable in editables for source in editable.sources}
+    outside |= {_file_of((each.direct_url or {}).get("url")) for each in state.distributions}
     outside |= {venv[key] for key in ("home", "executable", "base-executable") if venv.get(key)}
     return Inspection(
         real_prefix=os.path.realpath(root),
@@ -163,7 +164,7 @@ def _editables(root: Path, state: PrefixState, path_files: Mapping[str, PathFile
         information = url.get("dir_info")
         is_editable = isinstance(information, dict) and information.get("editable") is True
         sources: dict[str, None] = {}
-        if is_editable and isinstance(url.get("url"), str) and (source := _file_of(str(url["url"]))):
+        if is_editable and (source := _file_of(url.get("url"))):
             sources[source] = None
         for entry in distribution.entries or () if is_editable else ():
             name = posixpath.basename(entry.path)
@@ -186,8 +187,11 @@ def _has_sources(directory: str) -> bool:
     return bool(modules) and not os.stat(directory).st_mode & 0o002
 
 
-def _file_of(url: str) -> str:
-    parts = urlsplit(url)
+def _file_of(url: object) -> str:
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+    except ValueError:
+        return ""
     return os.path.normpath(unquote(parts.path)) if parts.scheme == "file" and parts.path.startswith("/") else ""
 
 

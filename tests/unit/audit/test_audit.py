@@ -62,7 +62,7 @@ REPAIRS = [
     ("a conda package over what pip had put there", {"clobbered-file": f"{PIP} --force-reinstall --no-deps x==1"}),
     (
         "pip over a conda package, another version",
-        dict.fromkeys(("clobbered-file", "missing-file"), "pip --python ENV/bin/python uninstall --yes numpy"),
+        dict.fromkeys(("clobbered-file", "missing-file"), "bridge adopt -p ENV numpy"),
     ),
     ("pip over a conda package, the same version", {"clobbered-file": BRIDGE_FIX}),
     ("two records promise different bytes, and neither is there", {"double-owner": ""}),

@@ -1,0 +1,259 @@
+"""Each command that a finding names is run on a real environment: it mends the finding, and changes nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bridge.audit.finding import Finding
+from bridge.audit.run import audit
+from bridge.channels._rattler import detect_virtual_packages
+from converters.names import NameMap
+from converters.target import Target
+from tests.support.binaries import elf
+from tests.support.builders import make_wheel, metadata_text, tree_digest
+from tests.support.command_line import clean_environment
+from tests.support.defect_environments import EXTENSION, SITE, TAG, Environment, environments
+
+FAST = f"fast/_x.{EXTENSION}"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, bridge_cache: Path) -> Mapping[str, Environment]:
+    folder = tmp_path_factory.mktemp("commands")
+    return {each.kind: each for each in environments(folder, ("venv", "conda"), bridge_cache)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """Damage to an environment.
+
+    :param found: the id and the path of the finding whose command is run; `SITE` may be left out of the path.
+    :param begins: how the command begins; `PIP` stands for pip on this environment.
+    :param touches: names of which one is in each path that the command may change.
+    """
+
+    make: Callable[[Environment], object]
+    found: tuple[str, str]
+    begins: str
+    touches: tuple[str, ...]
+    where: tuple[str, ...] = ("venv", "conda")
+
+
+def offer(env: Environment, name: str, version: str = "1.0", **parts: object) -> Path:
+    """Put a wheel where pip and bridge look for it."""
+    return make_wheel(env.folder / "index", name, version, **parts)  # type: ignore[arg-type]
+
+
+def misfit(content: bytes, name: str = FAST) -> Callable[[Environment], None]:
+    """A wheel with a wrong extension module; the index has a right one."""
+
+    def make(env: Environment) -> None:
+        files = {name: content, "fast/__init__.py": b""}
+        env.place(env.wheel("fast", "1.0", files=files, tag=TAG, requires=["numpy>=1.25"]))
+        right = {FAST: elf(needed=["libc.so.6"]), "fast/__init__.py": b""}
+        offer(env, "fast", files=right, tag=TAG, requires=["numpy>=1.25"])
+
+    return make
+
+
+def older(env: Environment, name: str, version: str, **parts: object) -> None:
+    """A placed wheel that does not fit, and an older one that does."""
+    env.place(env.wheel(name, version, **parts))
+    offer(env, name, "0.9")
+
+
+def of_old_python(env: Environment) -> None:
+    info = env.root / "lib/python3.8/site-packages/old-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_bytes(metadata_text("old", "1.0"))
+    (info / "RECORD").write_text("old-1.0.dist-info/METADATA,,\nold-1.0.dist-info/RECORD,,\n")
+    offer(env, "old", "2.0")
+
+
+def needy(env: Environment) -> None:
+    env.place(env.wheel("needy", "1.0", requires=["absent>=2"]))
+    offer(env, "absent", "2.5")
+
+
+def upgrade(env: Environment) -> None:
+    """As `pip install -U`: the old dist-info goes, if bridge recorded it too."""
+    wheel = env.wheel("beta", "2.0", files={"beta/__init__.py": b"X = 2\n", "beta/new.py": b"\n"})
+    env.pip("install", "--no-deps", "--upgrade", wheel)
+
+
+def remains(env: Environment) -> None:
+    (env.site / "~elta").mkdir()
+    (env.site / "~elta/x.py").write_bytes(b"")
+
+
+def stale(env: Environment) -> None:
+    info = env.site / "delta-0.6.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_bytes(metadata_text("delta", "0.6"))
+    (info / "RECORD").write_text("delta-0.6.dist-info/METADATA,,\n")
+
+
+def pip_put(env: Environment) -> None:
+    env.place(env.wheel("extra", "1.0", files={"extra/__init__.py": b""}))
+
+
+OTHER_PYTHON = ">=3.99"
+DAMAGES = {
+    "a module of an archive named by its URL": Damage(
+        make=lambda env: (env.site / "beta/__init__.py").write_bytes(b"changed"),
+        found=("modified-file", "beta/__init__.py"),
+        begins="PIP install --force-reinstall --no-deps beta @ file://",
+        touches=("beta",),
+        where=("venv",),
+    ),
+    "RECORD of an archive named by its URL": Damage(
+        make=lambda env: (env.site / "delta-0.7.dist-info/RECORD").unlink(),
+        found=("distribution-without-record", "delta-0.7.dist-info"),
+        begins="PIP install --ignore-installed --no-deps delta @ file://",
+        touches=("delta", "bin/plough"),
+        where=("venv",),
+    ),
+    "an extension for another processor": Damage(
+        make=misfit(elf(machine="aarch64", needed=["libc.so.6"])),
+        found=("foreign-binary", FAST),
+        begins="PIP install --upgrade --force-reinstall --no-deps fast",
+        touches=("fast",),
+    ),
+    "an extension of another python": Damage(
+        make=misfit(elf(), "fast/_x.cpython-38-x86_64-linux-gnu.so"),
+        found=("extension-tag", "fast/_x.cpython-38-x86_64-linux-gnu.so"),
+        begins="PIP install --upgrade --force-reinstall --no-deps fast",
+        touches=("fast",),
+    ),
+    "made for another python": Damage(
+        make=lambda env: older(env, "modern", "1.0", requires_python=OTHER_PYTHON),
+        found=("requires-python", "modern-1.0.dist-info"),
+        begins="PIP install --upgrade --force-reinstall --no-deps modern",
+        touches=("modern",),
+    ),
+    "a wheel for another platform": Damage(
+        make=lambda env: older(env, "foreign", "1.0", tag="cp311-cp311-win_amd64"),
+        found=("wheel-tag", "foreign-1.0.dist-info"),
+        begins="PIP install --upgrade --force-reinstall --no-deps foreign",
+        touches=("foreign",),
+    ),
+    "a distribution of another python": Damage(
+        make=of_old_python,
+        found=("unseen-distribution", "/lib/python3.8/site-packages/old-1.0.dist-info"),
+        begins="PIP install old",
+        touches=("old",),
+        where=("venv",),
+    ),
+    "a distribution of another python, with records": Damage(
+        make=of_old_python,
+        found=("unseen-distribution", "/lib/python3.8/site-packages/old-1.0.dist-info"),
+        begins="bridge install pypi:old",
+        touches=("old", "conda-meta/"),
+        where=("conda",),
+    ),
+    "a requirement that is absent": Damage(
+        make=needy,
+        found=("unmet-requirement", "needy-1.0.dist-info"),
+        begins="PIP install absent>=2",
+        touches=("absent",),
+        where=("venv",),
+    ),
+    "a requirement that is absent, with records": Damage(
+        make=needy,
+        found=("unmet-requirement", "needy-1.0.dist-info"),
+        begins="bridge install pypi:absent>=2",
+        touches=("absent", "conda-meta/"),
+        where=("conda",),
+    ),
+    "pip upgraded a package with a record": Damage(
+        make=upgrade,
+        found=("clobbered-file", "beta/__init__.py"),
+        begins="bridge adopt beta",
+        touches=("beta", "conda-meta/"),
+        where=("conda",),
+    ),
+    "pip installed a package": Damage(
+        make=pip_put,
+        found=("unmanaged-distribution", "extra-1.0.dist-info"),
+        begins="bridge adopt extra",
+        touches=("extra", "conda-meta/"),
+        where=("conda",),
+    ),
+    "remains of pip": Damage(
+        make=remains, found=("leftover", "~elta"), begins="rm -r", touches=("~elta",), where=("venv",)
+    ),
+    "a stale dist-info": Damage(
+        make=stale,
+        found=("duplicate-distribution", "delta-0.6.dist-info"),
+        begins="rm -r",
+        touches=("delta-0.6",),
+    ),
+    "a script that is not executable": Damage(
+        make=lambda env: (env.root / "bin/plough").chmod(0o644),
+        found=("not-executable", "/bin/plough"),
+        begins="chmod +x",
+        touches=("bin/plough",),
+    ),
+    "a file that everyone may change": Damage(
+        make=lambda env: (env.site / "alpha/part1.py").chmod(0o666),
+        found=("world-writable", "alpha/part1.py"),
+        begins="chmod o-w",
+        touches=("alpha/part1.py",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, damage in DAMAGES.items() for kind in damage.where])
+def test_the_command_mends_it_and_changes_nothing_else(
+    name: str, kind: str, made: Mapping[str, Environment], bridge_cache: Path
+) -> None:
+    damage, env = DAMAGES[name], made[kind]
+    env.restore()
+    (env.folder / "index").mkdir()
+    damage.make(env)
+    before, tree = _audit(env), tree_digest(env.root)
+    path = damage.found[1].removeprefix("/") if damage.found[1].startswith("/") else f"{SITE}/{damage.found[1]}"
+    finding = next((each for each in before if (each.id, each.path) == (damage.found[0], path)), None)
+    assert finding is not None, before
+    words = [*finding.repair]
+    pip = ["pip", "--python", str(env.python)]
+    said = " ".join(["PIP", *words[3:]] if words[:3] == pip else words).replace(f"-p {env.root} ", "")
+    assert said.startswith(damage.begins), words
+    done = subprocess.run(
+        [sys.executable, "-m", *words] if words[0] in {"pip", "bridge"} else words,
+        env=_environ(env, bridge_cache),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    after = _audit(env)
+    assert not [each for each in after if _key(each) == _key(finding)], "it is still found"
+    worse = {_key(each) for each in after if each.level != "info"} - {_key(each) for each in before}
+    assert not worse, after
+    now = tree_digest(env.root)
+    changed = {each for each in tree.keys() | now.keys() if tree.get(each) != now.get(each)}
+    changed = {each for each in changed if "__pycache__" not in each}  # written by a python that ran
+    assert not {each for each in changed if not any(touched in each for touched in damage.touches)}
+
+
+def _audit(env: Environment) -> tuple[Finding, ...]:
+    target = Target(subdir="linux-64", virtual_packages=tuple(detect_virtual_packages()))
+    return audit(env.root, target, NameMap.empty(), environ=env.environ).findings
+
+
+def _key(finding: Finding) -> object:
+    return finding.id, finding.level, finding.path, finding.package
+
+
+def _environ(env: Environment, cache: Path) -> dict[str, str]:
+    offline = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
+    offline["PIP_FIND_LINKS"] = f"{env.folder / 'index'} {env.wheels}"
+    return clean_environment() | offline | {"BRIDGE_CACHE_DIR": str(cache), "HOME": str(env.folder)}
