@@ -43,7 +43,7 @@ class Damage:
     found: tuple[str, str]
     begins: str
     touches: tuple[str, ...]
-    where: tuple[str, ...] = ("venv", "conda")
+    where: tuple[str, ...] = ("venv",)
 
 
 def offer(env: Environment, name: str, version: str = "1.0", **parts: object) -> Path:
@@ -111,14 +111,12 @@ DAMAGES = {
         found=("modified-file", "beta/__init__.py"),
         begins="PIP install --force-reinstall --no-deps beta @ file://",
         touches=("beta",),
-        where=("venv",),
     ),
     "RECORD of an archive named by its URL": Damage(
         make=lambda env: (env.site / "delta-0.7.dist-info/RECORD").unlink(),
         found=("distribution-without-record", "delta-0.7.dist-info"),
         begins="PIP install --ignore-installed --no-deps delta @ file://",
         touches=("delta", "bin/plough"),
-        where=("venv",),
     ),
     "an extension for another processor": Damage(
         make=misfit(elf(machine="aarch64", needed=["libc.so.6"])),
@@ -131,6 +129,7 @@ DAMAGES = {
         found=("extension-tag", "fast/_x.cpython-38-x86_64-linux-gnu.so"),
         begins="PIP install --upgrade --force-reinstall --no-deps fast",
         touches=("fast",),
+        where=("venv", "conda"),
     ),
     "made for another python": Damage(
         make=lambda env: older(env, "modern", "1.0", requires_python=OTHER_PYTHON),
@@ -149,7 +148,6 @@ DAMAGES = {
         found=("unseen-distribution", "/lib/python3.8/site-packages/old-1.0.dist-info"),
         begins="PIP install old",
         touches=("old",),
-        where=("venv",),
     ),
     "a distribution of another python, with records": Damage(
         make=of_old_python,
@@ -163,7 +161,6 @@ DAMAGES = {
         found=("unmet-requirement", "needy-1.0.dist-info"),
         begins="PIP install absent>=2",
         touches=("absent",),
-        where=("venv",),
     ),
     "a requirement that is absent, with records": Damage(
         make=needy,
@@ -186,14 +183,13 @@ DAMAGES = {
         touches=("extra", "conda-meta/"),
         where=("conda",),
     ),
-    "remains of pip": Damage(
-        make=remains, found=("leftover", "~elta"), begins="rm -r", touches=("~elta",), where=("venv",)
-    ),
+    "remains of pip": Damage(make=remains, found=("leftover", "~elta"), begins="rm -r", touches=("~elta",)),
     "a stale dist-info": Damage(
         make=stale,
         found=("duplicate-distribution", "delta-0.6.dist-info"),
         begins="rm -r",
         touches=("delta-0.6",),
+        where=("venv", "conda"),
     ),
     "a script that is not executable": Damage(
         make=lambda env: (env.root / "bin/plough").chmod(0o644),
