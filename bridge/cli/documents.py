@@ -110,9 +110,15 @@ def conversion(found: Conversion) -> dict[str, object]:
         for done in found.done
         for wheel in done.wheels
     ]
+    tests = [
+        {"wheel": done.text, "modules": list(done.tested), "passed": done.error is None, "untested": done.untested}
+        for done in found.done
+        if done.tested or done.untested
+    ]
     return {
         "packages": packages,
         "records": records,
+        **({"tests": tests} if tests else {}),
         "failures": [{"wheel": name, **error(failure)} for name, failure in found.failures.items()],
         "warnings": list(found.warnings),
         "unconfirmed_names": list(found.unconfirmed),

@@ -85,7 +85,8 @@ class JobResult:
     """The result of a job: packages, or records that point to its wheel, or an error.
 
     `is_reused`: the packages are from an earlier run. `notes` are about the wheel, not about one package. `to_build`:
-    nothing was done, because this source code would be built; the job must be repeated with `may_build`.
+    nothing was done, because this source code would be built; the job must be repeated with `may_build`. `tested`: the
+    modules that were imported, or up to the error; `untested`: why there was no test.
     """
 
     text: str
@@ -96,6 +97,8 @@ class JobResult:
     seconds: float = 0.0
     notes: tuple[Note, ...] = ()
     to_build: tuple[str, ...] = ()
+    tested: tuple[str, ...] = ()
+    untested: str | None = None
 
     @property
     def name(self) -> str:

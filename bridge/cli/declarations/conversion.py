@@ -11,6 +11,7 @@ import click
 from bridge.cli.failure import Exit
 from bridge.cli.group import begin, cli
 from bridge.cli.options import Words, dependency_rules, level_of, output, requirements, wheel_sources
+from bridge.errors import UsageError
 from converters.compression import DEFAULT_LEVEL
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 @click.option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler.")
 @click.option("--report", "report_file", metavar="FILE", type=click.Path(), help="Also write the JSON document to"
               " FILE.")  # fmt: skip
+@click.option("--test", "has_test", is_flag=True, help="Install each converted wheel into a scratch environment, and"
+              " import its modules; implies --index.")  # fmt: skip
 @dependency_rules
 @wheel_sources
 @output
@@ -46,6 +49,7 @@ def convert(
     jobs: int,
     dask: str | None,
     report_file: str | None,
+    has_test: bool,
     platforms: Sequence[str],
     dependency_rename: Sequence[tuple[str, str]],
     add_dependency: Sequence[str],
@@ -58,6 +62,8 @@ def convert(
     from bridge.config.project import project_table
     from bridge.convert.rules import RuleOptions, read_rules
 
+    if has_test and wheels_as_records:
+        raise UsageError("usage", "--test needs packages, and --wheels-as-records makes none")
     # Each run checks its platform; the first one serves all.
     run, *_ = [begin({**options, "platform": platform}) for platform in platforms or (None,)]
     level = level_of(compression)
@@ -70,7 +76,7 @@ def convert(
             Path(output),
             session,
             platforms=tuple(dict.fromkeys(platforms or filter(None, [run.settings.platform]))),
-            has_index=has_index,
+            has_index=has_index or has_test,
             archive_format=cast("Format", archive_format),
             level=level,
             workers=conversion.Workers(jobs=jobs, dask=dask),
@@ -78,9 +84,16 @@ def convert(
             as_records=wheels_as_records,
             rules=rules,
         )
+        if has_test:
+            from bridge.cli.commands import conversion_tests
+
+            converted = conversion_tests.with_tests(converted, Path(output), session)
         if report_file is not None:
             conversion.write_report(Path(report_file), run.documents.conversion(converted))
     run.show(lambda: run.documents.conversion(converted), lambda: run.render.conversion(converted))
+    if has_test and not run.settings.json:
+        for sentence in conversion_tests.sentences(converted):
+            run.render.note(sentence)
     for failure in converted.failures.values():
         run.render.error(failure)
     if converted.failures:
