@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.builders import make_wheel
 from tests.support.command_line import Bridge, Ran
+from tests.support.sdists import make_sdist
 from tests.support.servers import IndexServer
 from tests.system.test_end_to_end import check_schema, succeeded
 
@@ -145,5 +147,50 @@ def test_without_a_project_there_is_nothing_to_mirror(bridge: Bridge, tmp_path: 
 def test_requirements_on_conda_packages_are_told_and_left_out(bridge: Bridge, tmp_path: Path) -> None:
     (tmp_path / "environment.yml").write_text("dependencies: ['zlib=1.3', {pip: [lower]}]\n")
     ran = succeeded(bridge("mirror", "-r", "environment.yml", "-o", "channel"))
-    assert "zlib=1.3 is a requirement on a conda package" in ran.err
+    assert "left out, because a mirror of package indexes has no conda packages: zlib" in ran.err
     assert listed(tmp_path) == {"lower 1.0"}
+
+
+def lock(folder: Path, **files: list[Path]) -> None:
+    """A pylock.toml (PEP 751) of these files, which are wheels or an sdist."""
+    lines = ['lock-version = "1.0"', 'created-by = "test"']
+    for name, paths in files.items():
+        lines += ["[[packages]]", f'name = "{name}"', 'version = "1.0"']
+        for path in paths:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            lines += ["[[packages.wheels]]" if path.suffix == ".whl" else "[packages.sdist]", f'name = "{path.name}"']
+            lines += [f'url = "{path.as_uri()}"', f'hashes = {{sha256 = "{digest}"}}']
+    (folder / "pylock.toml").write_text("\n".join(lines))
+
+
+def test_a_lock_gives_exactly_its_wheels(bridge: Bridge, index: IndexServer, tmp_path: Path) -> None:
+    """Those that conda's platforms run: locks also list files for musl and PyPy."""
+    tags = ["cp311-cp311-manylinux_2_17_x86_64", "cp312-cp312-win_amd64", "cp311-cp311-musllinux_1_1_x86_64"]
+    tags += ["pp310-pypy310_pp73-manylinux_2_17_x86_64"]
+    native = [make_wheel(tmp_path / "locked", "native", "1.0", tag=tag) for tag in tags]
+    windows = make_wheel(tmp_path / "locked", "only", "1.0", tag="py3-none-win_amd64")
+    lock(tmp_path, upper=[make_wheel(tmp_path / "locked", "upper", "1.0")], native=native, only=[windows])
+    words = ["mirror", "-r", "pylock.toml", "--json", "-o"]
+    everything = checked(succeeded(bridge(*words, "channel")))
+    assert everything["mirror"] == {"projects": 3, "wheels": 4, "known": 0}
+    made = {path.relative_to(tmp_path / "channel").parts[0] for path in (tmp_path / "channel").rglob("*.conda")}
+    assert made == {"linux-64", "win-64", "noarch"}
+    assert "upper 1.0" in listed(tmp_path), "not the newest"
+    here = checked(succeeded(bridge(*words, "here", "--platform", "linux-64")))
+    assert here["mirror"] == {"projects": 3, "wheels": 2, "known": 0}
+    assert not index.asked
+
+
+def test_a_project_that_has_only_source_code_is_a_failure_with_a_hint(bridge: Bridge, tmp_path: Path) -> None:
+    source = make_sdist(tmp_path / "files", "source", "1.0")
+    musl = make_wheel(tmp_path / "locked", "musl", "1.0", tag="cp311-cp311-musllinux_1_1_x86_64")
+    lock(tmp_path, upper=[make_wheel(tmp_path / "locked", "upper", "1.0")], source=[source], musl=[musl])
+    ran = bridge("mirror", "-r", "pylock.toml", "-o", "channel")
+    assert (ran.status, listed(tmp_path)) == (6, {"upper 1.0"})
+    assert "the lock has no wheel, only source code of source" in ran.err
+    assert "hint: `bridge convert source -o DIR --index` builds a wheel" in ran.err
+    assert "the lock has no wheel that a conda platform runs of musl" in ran.err
+    (tmp_path / "projects.txt").write_text("source\nlower\n")
+    ran = bridge("mirror", "-r", "projects.txt", "-o", "other", "--find-links", "files")
+    assert ran.status == 6
+    assert "hint: `bridge convert source -o DIR --index` builds a wheel" in ran.err

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from bridge import fs
 from bridge.cli.commands.request import Request
 from bridge.cli.session import Session
 from bridge.config import Settings
@@ -79,7 +80,7 @@ def _is_for(record: Record, target: Target) -> bool:
 def _test(record: Record, scratch: Path, session: Session) -> tuple[tuple[str, ...], BridgeError | None]:
     """Install the best build of the package, and import its modules. Raises what a solve and an installation raise."""
     prefix, folder = scratch / "environment", scratch / "work"
-    folder.mkdir()
+    fs.make_directories(folder)
     channels = session.channels(packs_late=True)
     names = session.names(channels.urls)
     request = Request(requirements=(algebra.conda_requirement(f"{record.name} =={record.version}"),))

@@ -22,6 +22,8 @@ from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.resolve.candidates.packages import Project
 from converters.rules import DependencyRules
+from converters.tags import fits
+from converters.wheel import parse_wheel_name
 
 __all__ = ["Mirror", "mirror", "sentences"]
 
@@ -92,13 +94,17 @@ def _projects(
 ) -> tuple[Mapping[str, Sequence[IndexFile]], Mapping[str, Sequence[algebra.Requirement]]]:
     """Return the files that locks name, by project, and the requirements of other projects."""
     named: dict[str, list[algebra.Requirement]] = {}
+    left_out: list[str] = []
     for each in request.requirements:
         try:
             requirement = algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}")
         except UsageError:
-            session.tell(f"{each.text} is a requirement on a conda package, which a mirror of package indexes has not")
+            left_out.append(each.name)
             continue
         named.setdefault(requirement.name, []).append(requirement)
+    if left_out:
+        shown = ", ".join(dict.fromkeys(left_out))
+        session.tell(f"left out, because a mirror of package indexes has no conda packages: {shown}")
     return request.locked, named
 
 
@@ -113,7 +119,7 @@ def _jobs(
     for project in dict.fromkeys((*locked, *named)):
         try:
             files = (
-                [file for file in locked[project] if file.is_wheel]
+                _locked_files(project, locked[project], wanted)
                 if project in locked
                 else [file for each in named[project] for file in _files(each, wanted, session)]
             )
@@ -122,6 +128,28 @@ def _jobs(
             continue
         jobs |= {file.filename: Job(text=file.filename, file=file) for file in files}
     return list(jobs.values()), failed
+
+
+def _locked_files(project: str, files: Sequence[IndexFile], wanted: Mirror) -> list[IndexFile]:
+    """Return the wheels of a lock that conda's pythons run on the platforms of the mirror.
+
+    Locks list all files of a version, also those for musl or PyPy. Raises `NoSolutionError` if no platform runs any.
+    """
+    subdirs = {
+        file: {fit.subdir for fit in fits(parse_wheel_name(file.filename).tags)} for file in files if file.is_wheel
+    }
+    if not any(subdirs.values()):
+        what = "no wheel that a conda platform runs" if subdirs else "no wheel, only source code"
+        raise _no_wheel(project, f"the lock has {what} of {project}", is_source=not subdirs)
+    served = {*wanted.platforms, "noarch"}
+    return [file for file, found in subdirs.items() if found and not (wanted.platforms and found.isdisjoint(served))]
+
+
+def _no_wheel(project: str, message: str, context: Sequence[str] = (), *, is_source: bool) -> NoSolutionError:
+    hint = (
+        f"`bridge convert {project} -o DIR --index` builds a wheel, and adds it to the channel" if is_source else None
+    )
+    return NoSolutionError("no-solution", message, context=context, hint=hint, objects={"derivation": []})
 
 
 def _files(requirement: algebra.Requirement, wanted: Mirror, session: Session) -> list[IndexFile]:
@@ -135,12 +163,10 @@ def _files(requirement: algebra.Requirement, wanted: Mirror, session: Session) -
     found = newest_files(projects, requirement.specifier, wanted.newest, pre=session.settings.pre)
     if not found:
         reasons = {reason: len(excluded) for project in projects for reason, excluded in project.excluded.items()}
-        raise NoSolutionError(
-            "no-solution",
-            f"no wheel of {requirement.name} meets `{requirement.text}` on {', '.join(t.subdir for t in targets)}",
-            context=[f"{reason}: {count} files" for reason, count in reasons.items()],
-            objects={"derivation": []},
-        )
+        message = f"no wheel of {requirement.name} meets `{requirement.text}` on {', '.join(t.subdir for t in targets)}"
+        context = [f"{reason}: {count} files" for reason, count in reasons.items()]
+        is_source = bool(files) and not any(file.is_wheel for file in files)
+        raise _no_wheel(requirement.name, message, context, is_source=is_source)
     return found
 
 
