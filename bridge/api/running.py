@@ -122,11 +122,16 @@ class Call:
 
 @contextmanager
 def call(words: Sequence[str], options: Options | None, progress: ProgressCallback | None) -> Iterator[Call]:
-    """Run one call. It raises only errors of bridge, the callback's own exception, and what interrupts the process.
+    """Run one call. It raises only errors of bridge, the callback's own exception, and what interrupts the process;
+    `TypeError` for options that are none.
 
     :param words: the command that does the same, without `bridge` and the options.
     """
-    options = options or Options()
+    options = Options() if options is None else options
+    if not isinstance(options, Options):
+        raise TypeError(f"options: {options!r} is no bridge.api.Options")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress: {progress!r} is not callable")
     parameters = options.parameters()
     reporter = Reporter(progress, _FIRST.get(words[0], "solving"))
     try:

@@ -46,6 +46,7 @@ _COMMANDS = {
     "reinstall": ("audit", "bridge audit --fix reinstalls what is damaged"),
     "repoquery": ("search", "bridge search NAME, bridge tree NAME, bridge tree --invert NAME"),
     "revisions": ("history", "bridge history"),
+    "self-update": ("self", "bridge self update names the command that updates it"),
     "shell-hook": ("activate", "bridge activate"),
     "show": ("why", "bridge why NAME (from where and for whom), bridge tree NAME (what it requires)"),
     "task": ("run", "bridge run COMMAND"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from bridge import api
 from tests.support.api_worlds import configure, make_world
 from tests.support.builders import make_wheel
 from tests.support.prefix_trees import tree
+from tests.support.servers import IndexServer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 BASE = ["python 3.12.*", "numpy"]
@@ -170,6 +172,56 @@ def test_there_are_reports_of_each_phase(work: Path) -> None:
     told = [progress.task for progress in steps(CHANGES["create"], work)]
     assert told[0] == "solving"
     assert [task for task in ("staging 3 packages", "committing") if task not in told] == []
+
+
+def test_cancelling_within_a_transfer_ends_it(env: Path, work: Path) -> None:
+    with IndexServer() as server:
+        server.publish(make_wheel(work / "more", "large", "1.0", files={"large/data.bin": os.urandom(8 << 20)}))
+        options = api.Options(index_url=server.simple)
+        before, told = tree(env), list[api.Progress]()
+
+        def cancel(progress: api.Progress) -> bool:
+            told.append(progress)
+            return progress.done == 0
+
+        with pytest.raises(api.CancelledError, match="cancelled while large-1"):
+            api.install(env, ["large"], options=options, progress=cancel)
+        last = told[-1]
+        assert last.total is not None
+        assert 0 < last.done < last.total
+        assert tree(env) == before
+        assert api.install(env, ["large"], options=options).changes[0].name == "large"
+
+
+def test_what_a_build_prints_is_not_printed(env: Path, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    project = work / "loud"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "loud"\nversion = "1.0"\nrequires-python = ">=3.8"\n'
+    )
+    wheel = make_wheel(work / "built", "loud", "1.0", files={"loud/__init__.py": b""})
+    (project / "backend.py").write_text(
+        "import shutil\ndef build_wheel(folder, settings=None, metadata=None):\n    print('LOUD')\n"
+        f"    shutil.copy({str(wheel.name)!r}, folder)\n    return {wheel.name!r}\n"
+    )
+    shutil.copy(wheel, project)
+    assert api.install(env, [str(project)]).changes[0].name == "loud"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: api.resolve(["numpy"], options={"prefer": "wheel"}),  # type: ignore[arg-type]
+        lambda: api.resolve(["numpy"], progress=3),  # type: ignore[arg-type]
+        lambda: api.create(None, ["numpy"]),  # type: ignore[arg-type]
+    ],
+    ids=["options", "progress", "prefix"],
+)
+def test_an_argument_of_another_kind_is_a_type_error(call: Callable[[], object]) -> None:
+    with pytest.raises(TypeError):
+        call()
 
 
 def test_an_exception_of_the_callback_comes_out_as_it_is(env: Path) -> None:

@@ -20,19 +20,17 @@ from packaging.utils import canonicalize_name
 
 import bridge
 from bridge import config, fs
+from bridge.cli.commands.installation import DISTRIBUTION, installation, location, own_distribution
 from bridge.config.programs import find_program
 from bridge.errors import BridgeError, FindingsError
 from bridge.fetch.urls import local_path
 
 __all__ = ["Check", "SelfCheck", "check_self"]
 
-DISTRIBUTION = "conda-bridge"
 _PACKAGES = ("bridge", "converters")
 _SHOWN = 5
 
-_OF_INSTALLATION = frozenset({"files", "python", "dependencies", "rattler", "command"})
 _HINTS = {
-    "installation": "install it again, in an environment of its own: uv tool, pipx, or a virtual environment",
     "configuration": "mend the file or the variable that is named; BRIDGE_NO_CONFIG=1 reads no file of bridge",
     "cache": "make the folder writable, or name another one with BRIDGE_CACHE_DIR",
 }
@@ -68,7 +66,7 @@ class SelfCheck:
             "unsound-bridge",
             f"bridge is not sound here: {', '.join(each.id for each in wrong)}",
             context=tuple(f"{each.id}: {detail}" for each in wrong for detail in (each.text, *each.details)),
-            hint=_HINTS["installation" if _OF_INSTALLATION & {each.id for each in wrong} else wrong[0].id],
+            hint=_HINTS.get(wrong[-1].id) or f"install it again: {installation().again}",
         )
 
     def to_json(self) -> dict[str, object]:
@@ -97,7 +95,7 @@ def check_self(environ: Mapping[str, str]) -> SelfCheck:
     )
     return SelfCheck(
         version=bridge.__version__,
-        location=_location(),
+        location=location(),
         checks=tuple(_answered(name, question) for name, question in asked),
     )
 
@@ -111,34 +109,24 @@ def _answered(name: str, question: Callable[[], Check]) -> Check:
         return Check(id=name, level="error", text=f"{type(error).__name__}: {error}")
 
 
-def _location() -> Path:
-    return Path(bridge.__file__).parent.parent
-
-
-def _own() -> metadata.Distribution:
-    """The distribution beside bridge's code, else the one that python finds. Raises `PackageNotFoundError`."""
-    beside = metadata.distributions(name=DISTRIBUTION, path=[str(_location())])
-    return next(iter(beside), None) or metadata.distribution(DISTRIBUTION)
-
-
 def _files() -> Check:
     """Compare bridge's own files with the RECORD of its distribution."""
     try:
-        own = _own()
+        own = own_distribution()
     except metadata.PackageNotFoundError:
-        text = f"no distribution {DISTRIBUTION} is installed; bridge runs from {_location()}"
+        text = f"no distribution {DISTRIBUTION} is installed; bridge runs from {location()}"
         return Check(id="files", level="warning", text=text)
     if (folder := _editable(own)) is not None:
-        is_it = Path(folder).resolve() == _location().resolve()
+        is_it = Path(folder).resolve() == location().resolve()
         text = f"an editable install of {folder}, whose files no RECORD lists"
-        more = () if is_it else (f"bridge is imported from {_location()}",)
+        more = () if is_it else (f"bridge is imported from {location()}",)
         return Check(id="files", level="ok" if is_it else "warning", text=text, details=more)
     files = [each for each in own.files or () if each.parts[0] != ".."]
     if not files:
         return Check(id="files", level="error", text="its dist-info has no RECORD")
     recorded = Path(str(own.locate_file("bridge")))
     if not recorded.exists() or not recorded.samefile(Path(bridge.__file__).parent):
-        text = f"bridge is imported from {_location()}, and {DISTRIBUTION} {own.version} is installed elsewhere"
+        text = f"bridge is imported from {location()}, and {DISTRIBUTION} {own.version} is installed elsewhere"
         return Check(id="files", level="error", text=text, details=(f"installed: {recorded.parent}",))
     wrong = [*_altered(files), *_extra(files)]
     if wrong:
@@ -179,7 +167,7 @@ def _extra(files: list[metadata.PackagePath]) -> Iterator[str]:
 def _python() -> Check:
     text = f"{sys.version.split()[0]} at {sys.executable}"
     try:
-        required = _own().metadata["Requires-Python"] or ""
+        required = own_distribution().metadata["Requires-Python"] or ""
     except metadata.PackageNotFoundError:
         required = ""
     is_fit = SpecifierSet(required).contains(".".join(map(str, sys.version_info[:3])), prereleases=True)
@@ -191,7 +179,7 @@ def _python() -> Check:
 def _dependencies() -> Check:
     """Compare the versions of what bridge requires with what it requires."""
     try:
-        requires = _own().requires or []
+        requires = own_distribution().requires or []
     except metadata.PackageNotFoundError:
         return Check(id="dependencies", level="warning", text="unknown without a distribution")
     wrong, count = [], 0

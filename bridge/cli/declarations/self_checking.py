@@ -9,9 +9,26 @@ import click
 from bridge.cli.failure import Exit
 from bridge.cli.group import cli
 from bridge.cli.help import Group
+from bridge.errors import UsageError
 
 
-@cli.group("self", cls=Group)
+class _Self(Group):
+    """`bridge self`; what other tools do to themselves is answered with the command that does it."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from bridge.cli.commands.installation import REMOVALS, UPDATES, installation
+
+        if args[0] in UPDATES or args[0] in REMOVALS:
+            found = installation()
+            hint = found.update if args[0] in UPDATES else found.remove
+            message = f"bridge does not {args[0]} itself: it was installed by {found.by}, which does"
+            raise UsageError("usage", message, hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+@cli.group("self", cls=_Self)
 def self_() -> None:
     """Look after bridge itself."""
 

@@ -14,8 +14,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from bridge.cli.commands.installation import installation
 from tests.support.builders import record_hash
-from tests.support.command_line import clean_environment
+from tests.support.command_line import Bridge, clean_environment
 
 ROOT = Path(__file__).resolve().parents[3]
 START = (
@@ -164,3 +165,34 @@ def test_another_program_of_the_name(site: Path) -> None:
     assert answers(done)["command"]["text"].startswith(f"`bridge` is {program}, which is not this one")
     assert "earlier on PATH" in run(site).stderr
     assert run(site, "-q").stderr == ""
+
+
+TRACES = {
+    "uv-receipt.toml": "uv tool upgrade conda-bridge",
+    "pipx_metadata.json": "pipx upgrade conda-bridge",
+    "conda-meta/conda-bridge-1.0-py_0.json": "conda update -p 'of mine' conda-bridge",
+    "pyvenv.cfg": " -m pip install -U conda-bridge",
+}
+
+
+@pytest.mark.parametrize("trace", TRACES)
+def test_who_installed_bridge_is_known_by_what_they_leave(
+    trace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("of mine") / trace
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert installation(Path("of mine")).update.endswith(TRACES[trace])
+
+
+@pytest.mark.parametrize("words", [("self", "update"), ("self", "uninstall"), ("self-update",), ("self", "chek")])
+def test_what_bridge_does_not_do_to_itself_is_answered(words: tuple[str, ...], tmp_path: Path) -> None:
+    ran = Bridge.of_folder(tmp_path)(*words)
+    assert ran.status == 2
+    hints = {
+        "update": "install -U conda-bridge",
+        "uninstall": "uninstall conda-bridge",
+        "self-update": "bridge self up",
+    }
+    assert hints.get(words[-1], "No such command 'chek'") in ran.err
