@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Only what ends the process passes through: `KeyboardInterrupt` and `SystemExit`.
     """
     words = list(arguments) if arguments is not None else None
-    is_json = "--json" in (words if words is not None else sys.argv)
+    typed = words if words is not None else sys.argv[1:]
+    is_json = "--json" in typed
     try:
         cli.main(args=words, prog_name="bridge", standalone_mode=False)
     except Exit as exit_:
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Abort:
         return 130
     except click.ClickException as error:
-        return misused(error, is_json)
+        return misused(error, typed, is_json)
     except BridgeError as error:
         return report(error, is_json)
     except BrokenPipeError:

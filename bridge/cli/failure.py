@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import click
@@ -70,8 +71,8 @@ def report(error: BridgeError, is_json: bool) -> int:
     return error.exit_code
 
 
-def misused(error: click.ClickException, is_json: bool) -> int:
-    """Report a wrong command line and return the exit status."""
+def misused(error: click.ClickException, typed: Sequence[str], is_json: bool) -> int:
+    """Report a wrong command line (the words typed) and return the exit status."""
     if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2 on; the message is the help
         click.echo(error.format_message(), err=True)
         return UsageError.exit_code
@@ -81,7 +82,8 @@ def misused(error: click.ClickException, is_json: bool) -> int:
     if context is not None:
         hint = answer_to_arguments(context.command.name or "") or f"see `{context.command_path} --help`"
         if isinstance(error, click.NoSuchOption) and context.parent is None:
-            hint = f"options come after the command: bridge list {error.option_name} …; see `bridge --help`"
+            command = next((word for word in typed if word in COMMANDS), "COMMAND")
+            hint = f"options come after the command: bridge {command} {error.option_name} …; see `bridge --help`"
         elif isinstance(error, click.NoSuchOption):
             answer = answer_to_option(context.command.name or "", error.option_name, COMMANDS)
             if answer is not None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import click
+
 from bridge import config
 from bridge.cli.render import Renderer
 from bridge.config.environments import known_environments, locate
@@ -93,7 +95,11 @@ class Run:
         """The environment. Raises `UsageError` (`no-prefix`, `unknown-environment`)."""
         settings = self.settings
         if settings.prefix is None:
-            raise UsageError("no-prefix", "no environment was given", hint="give one with -p DIR, or activate one")
+            raise UsageError(
+                "no-prefix",
+                "no environment was given",
+                hint="name one with -n NAME or -p DIR, or activate one; `bridge env list` shows all",
+            )
         if settings.name is not None and not settings.prefix.is_dir():
             raise _unknown(settings.name, settings.conda)
         return settings.prefix
@@ -130,5 +136,11 @@ def _unknown(name: str, conda: CondaConfiguration) -> UsageError:
     return UsageError(
         "unknown-environment",
         f"there is no environment named {name!r}",
-        hint=f"{hint}; bridge create -n {name} makes one",
+        hint=f"{hint}; bridge create -n {name} makes one" if _adds() else hint,
     )
+
+
+def _adds() -> bool:
+    """Whether the command puts something into an environment, so that a new one would do."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.info_name in {"install", "sync"}

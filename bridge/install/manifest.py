@@ -213,7 +213,7 @@ def scheme_of(manifest: WheelManifest, path: str) -> tuple[str, str]:
 
 def _no_python(archive: str) -> UsageError:
     message = f"{archive} needs python, but the environment will have none"
-    return UsageError("no-python", message, hint="request python as well")
+    return UsageError("no-python", message, hint="name python among the requirements too")
 
 
 def _check_reserved(path: str, archive: str) -> None:

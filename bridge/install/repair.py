@@ -207,7 +207,7 @@ def _again(old: Installed, target: Target, sources: Sources) -> Resolved:
         raise UsageError(
             "no-origin",
             f"the record of {record.name} names no source, so it cannot be reinstalled",
-            hint=f"remove it, then install it again: bridge remove {record.name}",
+            hint=f"remove it, then install it again: bridge remove -p {sources.session.settings.prefix} {record.name}",
         )
     if record.ecosystem == "wheel":
         record = _of_archive(old.record, target, sources)

@@ -40,7 +40,9 @@ def format_of(path: Path) -> Format:
         if re.fullmatch(pattern, path.name.lower()):
             return form
     raise UsageError(
-        "lock-format", f"{path.name} does not say which format it has", hint=f"--format: {', '.join(FORMATS)}"
+        "lock-format",
+        f"{path.name} does not say which format it has",
+        hint=f"choose one with --format: {', '.join(FORMATS)}",
     )
 
 

@@ -7,6 +7,7 @@ nothing here does I/O (rattler's `MatchSpec`, `Version` and `VersionSpec` are pu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -187,7 +188,8 @@ def parse(text: str) -> Requirement:
             "invalid-requirement",
             f"{body!r} is neither a MatchSpec nor a PEP 508 requirement",
             context=[*conda_error, *pypi_error],
-            hint="write `numpy >=2` (conda) or `torch[extra]>=2` (PyPI); `conda:` and `pypi:` bind to one of them",
+            hint=_meant(body)
+            or "write `numpy >=2` (conda) or `torch[extra]>=2` (PyPI); `conda:` and `pypi:` bind to one of them",
         )
     if as_conda is None or as_pypi is None:
         valid = as_conda or as_pypi
@@ -196,6 +198,14 @@ def parse(text: str) -> Requirement:
     if as_conda.bound == "conda" or as_pypi.url or as_pypi.extras or as_pypi.marker:
         return as_conda if as_conda.bound == "conda" else as_pypi
     return Requirement(text=body, name=as_conda.name, kind="either", conda=as_conda.conda, specifier=as_pypi.specifier)
+
+
+def _meant(text: str) -> str | None:
+    """What was meant by a comparison with its signs swapped (`numpy=>2`), if it reads so."""
+    swapped = re.sub(r"=([<>])(?!=)", r"\1=", text)
+    if swapped == text or (_attempt(conda_requirement, swapped)[0] or _attempt(parse_pypi, swapped)[0]) is None:
+        return None
+    return f"did you mean {swapped!r}?"
 
 
 def _attempt(read: Callable[[str], Requirement], text: str) -> tuple[Requirement | None, Sequence[str]]:

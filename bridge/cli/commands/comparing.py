@@ -122,7 +122,11 @@ def _side(text: str, session: Session, environment: str | None) -> dict[str, Pac
         state = prefix.require(path)
         return _of_environment(with_unmanaged(state), session.names(session.channel_urls(state), state))
     if not path.exists():
-        raise UsageError("no-such-side", f"there is neither an environment nor a lock {text}", hint="give their paths")
+        raise UsageError(
+            "no-such-side",
+            f"there is neither an environment nor a lock {text}",
+            hint="give the paths of environments or locks; `bridge env list` shows the known environments",
+        )
     chosen = Chosen(path=text, environment=environment)
     wanted = wanted_of(chosen.read(session), chosen, session, PrefixState(prefix=path.absolute()), may_lack_python=True)
     return _of_lock(wanted.packages, session.names(()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
@@ -90,7 +91,11 @@ def lock(asked: Locking, open_session: OpenSession) -> Outcome:
     """
     path, form = _place(asked)
     if not path.absolute().parent.is_dir():
-        raise UsageError("lock-folder", f"{path} cannot be written: {path.parent} is not a directory")
+        raise UsageError(
+            "lock-folder",
+            f"{path} cannot be written: {path.parent} is not a directory",
+            hint=f"make it first: mkdir -p {shlex.quote(str(path.parent))}",
+        )
     previous = read_previous(path, form) if asked.output != "-" else Previous()
     inputs = _inputs(asked, previous, path, form)
     with ExitStack() as stack:

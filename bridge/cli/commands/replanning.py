@@ -115,7 +115,9 @@ def _tell_dropped(case: _Case) -> None:
     remote = [url for url, text in zip(channels.urls, channels.texts, strict=True) if text != "host"]
     if case.moving and channels.dropped and len(channels.dropped) == len(remote):
         raise next(iter(channels.dropped.values()))
-    session.warnings += [f"its packages stay as they are: {error.message}" for error in channels.dropped.values()]
+    session.warnings += [
+        f"{error.message}; the packages of this channel stay as they are" for error in channels.dropped.values()
+    ]
 
 
 def _is_wanted(installed: Installed, case: _Case) -> bool:

@@ -130,7 +130,8 @@ def _snapshot(known: History, number: int) -> tuple[Installed, ...]:
     if not 0 <= number < len(known.revisions):
         last = len(known.revisions) - 1
         problem = f"{known.prefix} has no revision {number}"
-        hint = f"it has the revisions 0 to {last}" if last >= 0 else "its history is empty"
+        hint = f"it has the revisions 0 to {last}" if last > 0 else "it has revision 0 alone"
+        hint = hint if last >= 0 else "its history is empty"
         raise UsageError("no-revision", problem, hint=f"{hint}; see: bridge history -p {known.prefix}")
     if number not in known.restorable:
         can = ", ".join(str(each) for each in sorted(known.restorable)) or "none"

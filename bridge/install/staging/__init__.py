@@ -133,12 +133,18 @@ def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
     text = str(prefix)
     if any(character < " " or character == "\x7f" for character in text):
         raise UsageError(
-            "prefix-name", f"an environment's path cannot contain a line break or control character: {text!r}"
+            "prefix-name",
+            f"an environment's path cannot contain a line break or control character: {text!r}",
+            hint="choose another path with -p DIR",
         )
     manifests = tuple(manifests)
     is_of_conda = any(isinstance(each, CondaManifest) for each in manifests)
     if is_of_conda and any("\udc80" <= character <= "\udcff" for character in text):
-        raise UsageError("prefix-name", f"the path of an environment with conda packages must be UTF-8: {text!r}")
+        raise UsageError(
+            "prefix-name",
+            f"the path of an environment with conda packages must be UTF-8: {text!r}",
+            hint="choose another path with -p DIR",
+        )
     if (broken := unfit(text, is_of_conda=is_of_conda)) is not None:
         raise UsageError(
             "prefix-name",

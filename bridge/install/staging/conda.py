@@ -146,12 +146,12 @@ def _live_python(inputs: StageInputs, resolved: Sequence[Resolved]) -> Path | No
         record = installed.record
         if record.name == "python" and record.ecosystem == "conda" and installed.meta_path not in gone:
             return inputs.state.prefix / installed.meta_path
-    needing = [each.record.label for each in resolved if each.record.noarch == "python"]
+    needing = [each.record for each in resolved if each.record.noarch == "python"]
     if needing:
         raise UsageError(
             "no-python",
-            f"{needing[0]} needs python as a conda package, and the environment has none",
-            hint="request python as well, or create an environment with bridge create",
+            f"{needing[0].label} needs python as a conda package, and the environment has none",
+            hint=f"add python: bridge install -p {inputs.state.prefix} python {needing[0].name}",
         )
     return None
 

@@ -182,7 +182,7 @@ def _of_path(parts: _Parts, base: Path) -> Requirement:
     if os.path.isdir(path):  # False for a name that is too long; `Path.is_dir` raises before Python 3.13
         return _of_folder(parts, path, fragment)
     if not os.path.isfile(path):
-        raise _wrong(parts.text, f"there is no {'folder' if parts.is_editable else 'file'} {path}")
+        raise _wrong(parts.text, f"there is no {'folder' if parts.is_editable else 'file'} {path}", "check the path")
     if path.name.endswith(_PACKAGES):
         hint = "name it by its path alone, below the folder of its channel: CHANNEL/SUBDIR/NAME-VERSION-BUILD.conda"
         raise _wrong(parts.text, f"{path.name} is no conda package that can be named so", hint)

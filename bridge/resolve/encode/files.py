@@ -53,11 +53,19 @@ def add_url(
     assert requirement.url is not None
     catalog = space.catalog
     if catalog.index is None:
-        raise UsageError("no-index", f"{requirement.text}: a URL needs the package index, which is switched off")
+        raise UsageError(
+            "no-index",
+            f"{requirement.text}: a URL needs the package index, which is switched off",
+            hint="leave out --no-index (BRIDGE_NO_INDEX, or pip's no-index)",
+        )
     is_root = not source
     is_local = requirement.url.startswith(("file:", "git+file:"))
     if is_local and source and not _is_of_folder(space, source[0]):
-        raise UnsafeInputError("url-refused", f"{requirement.text}: only a person may name a file of this machine")
+        raise UnsafeInputError(
+            "url-refused",
+            f"{requirement.text}: a package may not require a file of this machine, only you may",
+            hint="if you trust it, name the file as a requirement of your own",
+        )
     meaning, name = space.meanings[variable], space.variables[variable].key
     file = catalog.index.file_of_url(requirement.url, name)
     if meaning.project is None and is_root:
