@@ -36,7 +36,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "bridge config set --add channels bioconda",
         "bridge config set --project index torch=https://packages.example.com/simple",
     ),
-    "config unset": ("bridge config unset exclude-newer",),
+    "config unset": ("bridge config unset exclude-newer", "bridge config unset channels bioconda"),
     "convert": (
         "bridge convert dist/demo-1.0-py3-none-any.whl -o channel --index",
         "bridge convert 'rich>=13' --with-deps -o channel --index",

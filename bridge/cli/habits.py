@@ -118,6 +118,11 @@ _OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (_CHANGES, ("--download-only", "-d"), "--dry-run shows the plan"),
     (("remove",), ("--all", "-a"), "bridge env remove removes a whole environment"),
     (("remove",), ("--force", "--force-remove"), _WHOLE),
+    (
+        ("adopt", "diff", "fetch", "list", "remove", "rollback", "sync", "tree", "why"),
+        ("--pre", "--prefer", "--only", "--exclude-newer", "--patience"),
+        "this command solves nothing: bridge install, update, resolve and lock have this option",
+    ),
     (("list",), ("--outdated", "-o", "--uptodate"), "bridge outdated"),
     (("list",), ("--export", "-e", "--explicit", "--md5", "--sha256"), "bridge export"),
     (("list",), ("--revisions", "-r"), "bridge history"),

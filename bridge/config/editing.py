@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
 from typing import cast
 
 import tomlkit
@@ -14,6 +14,8 @@ from bridge.config.pip import BOOLEANS, finite
 from bridge.errors import UsageError
 
 __all__ = ["typed_value", "with_key", "without_key"]
+
+_MARK = "\ufeff"  # of UTF-8, as some editors write it
 
 
 def typed_value(key: Key, words: Sequence[str]) -> object:
@@ -54,16 +56,38 @@ def with_key(file: ConfigurationFile, text: str, key: Key, value: object, *, is_
     return _checked(file, text, document)
 
 
-def without_key(file: ConfigurationFile, text: str, key: Key) -> str | None:
-    """Return the text without a key; `None`: it has none. Raises as `with_key`."""
+def without_key(file: ConfigurationFile, text: str, key: Key, parts: Sequence[str] = ()) -> str | None:
+    """Return the text without a key; `None`: there is nothing to remove. Raises as `with_key`.
+
+    :param parts: remove only these texts of a list, or names of a table; what is empty then goes too.
+    """
     document = _parsed(file, text)
     table: object = document
     for part in file.table:
         table = table.get(part) if isinstance(table, Mapping) else None
     if not isinstance(table, MutableMapping) or key.name not in table:
         return None
-    del table[key.name]
+    value = table[key.name]
+    if parts and not _emptied(value, parts):
+        return None
+    if not parts or not value:
+        del table[key.name]
     return _checked(file, text, document)
+
+
+def _emptied(value: object, parts: Sequence[str]) -> bool:
+    """Remove parts of a list or a table; `False`: it has none of them."""
+    if isinstance(value, MutableMapping):
+        found = [name for name in value if name in parts]
+        for name in found:
+            del value[name]
+        return bool(found)
+    if not isinstance(value, MutableSequence):
+        return False
+    places = [place for place, each in enumerate(value) if each in parts or str(each).partition("=")[0] in parts]
+    for place in reversed(places):
+        del value[place]
+    return bool(places)
 
 
 def _merged(before: object, value: object, *, is_added: bool) -> object:
@@ -86,7 +110,7 @@ def _merged(before: object, value: object, *, is_added: bool) -> object:
 def _parsed(file: ConfigurationFile, text: str) -> MutableMapping[str, object]:
     parsed(file, text.encode())
     try:
-        return cast("MutableMapping[str, object]", tomlkit.parse(text))
+        return cast("MutableMapping[str, object]", tomlkit.parse(text.removeprefix(_MARK)))
     except TOMLKitError as error:
         raise _unchangeable(file) from error
 
@@ -99,7 +123,7 @@ def _checked(file: ConfigurationFile, text: str, document: Mapping[str, object])
         raise _unchangeable(file)
     if "\r\n" not in text and text and not changed.endswith("\n"):
         changed += "\n"
-    return changed
+    return _MARK + changed if text.startswith(_MARK) else changed
 
 
 def _unchangeable(file: ConfigurationFile) -> UsageError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +12,11 @@ import jsonschema
 import pytest
 
 from tests.support.command_line import Bridge, Ran
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 @pytest.fixture
@@ -104,6 +110,40 @@ def test_a_damaged_file_stops_commands_and_can_be_mended(bridge: Bridge, tmp_pat
     assert bridge("config", "get", "prefer").out == "wheel\n"
     ran = bridge("config", "edit", environ={"EDITOR": str(tmp_path / "none"), "VISUAL": ""})
     assert (ran.status, user.read_text()) == (2, 'prefer = "wheel"\n')
+
+
+def test_parts_of_lists_and_tables(bridge: Bridge, tmp_path: Path) -> None:
+    user = tmp_path / "home/.config/bridge/config.toml"
+    for words in (("channels", "a", "b"), ("index.torch", "https://x.example"), ("index.numpy", "https://y.example")):
+        assert bridge("config", "set", *words).status == 0
+    both = {"torch": "https://x.example", "numpy": "https://y.example"}
+    assert tomllib.loads(user.read_text()) == {"channels": ["a", "b"], "index": both}
+    assert document(bridge("config", "unset", "channels", "a", "--json"))["changed"] is True
+    assert document(bridge("config", "unset", "channels", "c", "--json"))["changed"] is False
+    bridge("config", "unset", "index.torch")
+    assert tomllib.loads(user.read_text()) == {"channels": ["b"], "index": {"numpy": "https://y.example"}}
+    bridge("config", "unset", "index", "numpy")
+    bridge("config", "unset", "channels", "b")
+    assert tomllib.loads(user.read_text()) == {}
+    assert bridge("config", "get", "channels", environ={"BRIDGE_CHANNEL": "a b"}).out == "a\nb\n"
+
+
+def test_a_mark_and_the_ends_of_lines_stay(bridge: Bridge, tmp_path: Path) -> None:
+    before = b"\xef\xbb\xbf[tool.bridge]\r\npre = false # c\r\n"
+    (tmp_path / "pyproject.toml").write_bytes(before)
+    assert bridge("config", "set", "--project", "pre", "yes").status == 0
+    assert (tmp_path / "pyproject.toml").read_bytes() == before.replace(b"false", b"true")
+
+
+@pytest.mark.parametrize("word", ["show", "add", "append", "validate", "remove-key"])
+def test_words_of_other_tools_are_answered(bridge: Bridge, word: str) -> None:
+    ran = bridge("config", word, "channels", "x")
+    assert (ran.status, "hint: bridge config" in ran.err) == (2, True)
+
+
+def test_edit_without_an_editor_does_not_wait(bridge: Bridge) -> None:
+    ran = bridge("config", "edit", environ={"EDITOR": "", "VISUAL": ""}, timeout=30)
+    assert (ran.status, "error[editor]" in ran.err) == (2, True)
 
 
 def test_a_file_may_be_a_link(bridge: Bridge, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -22,7 +23,19 @@ from bridge.fs import make_directories
 from bridge.fs.publish import publish_file, remove_regular
 from bridge.secrets import masked
 
-__all__ = ["Change", "Entry", "Value", "change", "edit", "entries", "known_key", "target", "value_of"]
+__all__ = [
+    "Change",
+    "Entry",
+    "Value",
+    "change",
+    "edit",
+    "entries",
+    "key_and_name",
+    "known_key",
+    "remove",
+    "target",
+    "value_of",
+]
 
 _LIMIT = 4 << 20  # bytes
 
@@ -77,6 +90,13 @@ def known_key(text: str) -> Key:
     return key
 
 
+def key_and_name(text: str) -> tuple[Key, str]:
+    """A key, and the name in its table where it is written `KEY.NAME`. Raises `UsageError` (`configuration-key`)."""
+    head, _, name = text.partition(".")
+    key = key_of(head) if name else None
+    return (key, name) if key is not None and key.kind == "bindings" else (known_key(text), "")
+
+
 def entries(environ: Mapping[str, str], files: Sequence[Layer]) -> Iterator[Entry]:
     """What variables and bridge's files set, by key, highest priority first. Secrets are masked."""
     for key in KEYS.values():
@@ -90,7 +110,7 @@ def entries(environ: Mapping[str, str], files: Sequence[Layer]) -> Iterator[Entr
 def _lines(place: Lookup, key: Key) -> tuple[str, ...]:
     if key.kind == "flag":
         return ("yes" if place.flag(key.option) else "no",)
-    if place.is_text(key.option) or key.kind in {"seconds", "count"}:
+    if key.kind not in {"texts", "bindings"} and (place.is_text(key.option) or key.kind in {"seconds", "count"}):
         return (place.string(key.option) or "",)
     return place.strings(key.option)
 
@@ -148,26 +168,41 @@ def _content(file: ConfigurationFile) -> str:
 def change(
     file: ConfigurationFile, key: Key, words: Sequence[str], environ: Mapping[str, str], *, is_added: bool = False
 ) -> Change:
-    """Set a key in a file, or remove it where no words are given, by one rename. An invalid value changes nothing.
+    """Set a key in a file by one rename. An invalid value changes nothing.
 
     :raises UsageError: `configuration-value`, `configuration-file`, `option-value`.
     """
-    from bridge.config.editing import typed_value, with_key, without_key
+    from bridge.config.editing import typed_value, with_key
+
+    if file.scope == "project" and key.is_guarded:
+        raise UsageError(
+            "configuration-key",
+            f"{key.name} changes what this machine trusts, so no project sets it",
+            hint=f"bridge config set {key.name} … without --project",
+        )
+    before = _content(file)
+    value = typed_value(key, [_placed(key, word, file) for word in words])
+    done = _replaced(file, before, with_key(file, before, key, value, is_added=is_added), environ)
+    return replace(done, warnings=(*done.warnings, *_beaten(file, key, environ)))
+
+
+def remove(file: ConfigurationFile, key: Key, parts: Sequence[str], environ: Mapping[str, str]) -> Change:
+    """Remove a key from a file by one rename, or only parts of its list or table.
+
+    :raises UsageError: `configuration-file`.
+    """
+    from bridge.config.editing import without_key
 
     before = _content(file)
-    if not words:
-        after = without_key(file, before, key)
-        if after is None:
-            return Change(path=file.path, is_changed=False, warnings=(f"{file.path} does not set {key.name}",))
-    else:
-        if file.scope == "project" and key.is_guarded:
-            raise UsageError(
-                "configuration-key",
-                f"{key.name} changes what this machine trusts, so no project sets it",
-                hint=f"bridge config set {key.name} … without --project",
-            )
-        placed = [_placed(key, word, file) for word in words]
-        after = with_key(file, before, key, typed_value(key, placed), is_added=is_added)
+    after = without_key(file, before, key, parts)
+    if after is None:
+        named = f"{key.name} with {', '.join(parts)}" if parts else key.name
+        return Change(path=file.path, is_changed=False, warnings=(f"{file.path} does not set {named}",))
+    return _replaced(file, before, after, environ)
+
+
+def _replaced(file: ConfigurationFile, before: str, after: str, environ: Mapping[str, str]) -> Change:
+    """Write a new text if it is valid. Raises `UsageError` (`configuration-value`, `configuration-file`)."""
     try:
         layer = _validated(file, after, environ)
     except UsageError as error:
@@ -175,8 +210,7 @@ def change(
         raise UsageError("configuration-value", error.message, hint="nothing was changed") from error
     if after != before:
         _write(file.path, after)
-    beaten = _beaten(file, key, environ) if words else ()
-    return Change(path=file.path, is_changed=after != before, warnings=(*(layer.warnings if layer else ()), *beaten))
+    return Change(path=file.path, is_changed=after != before, warnings=layer.warnings if layer else ())
 
 
 def _placed(key: Key, word: str, file: ConfigurationFile) -> str:
@@ -228,6 +262,9 @@ def edit(file: ConfigurationFile, environ: Mapping[str, str]) -> Change:
 
     :raises UsageError: `configuration-file`: the copy is invalid; it stays for the next `bridge config edit`.
     """
+    if not (environ.get("VISUAL") or environ.get("EDITOR") or sys.stdin.isatty()):
+        hint = f"set EDITOR, or use: bridge config set KEY VALUE; the file is {file.path}"
+        raise UsageError("editor", "there is no terminal, and neither VISUAL nor EDITOR names an editor", hint=hint)
     copy = file.path.with_name(f"{file.path.name}.edited")
     before = _content(file)
     if not copy.exists():

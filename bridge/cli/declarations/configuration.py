@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from bridge.cli.group import begin, cli
+from bridge.cli.help import Group
 from bridge.cli.options import output
+from bridge.errors import UsageError
 
 if TYPE_CHECKING:
     from bridge.cli.commands.configuring import Change
@@ -34,7 +36,34 @@ def _keys(context: click.Context, parameter: click.Parameter, incomplete: str) -
     return [name for name in sorted(KEYS) if name.startswith(incomplete)]
 
 
-@cli.group()
+# Words of other tools -> what does it.
+_OTHERS = {
+    "add": "bridge config set --add KEY VALUE",
+    "append": "bridge config set --add KEY VALUE",
+    "debug": "bridge config list -v",
+    "describe": "bridge config schema",
+    "ls": "bridge config list",
+    "prepend": "bridge config set KEY VALUE…",
+    "remove": "bridge config unset KEY [PART…]",
+    "remove-key": "bridge config unset KEY",
+    "show": "bridge config list, or bridge info",
+    "sources": "bridge config list -v",
+    "validate": "bridge config list reads every file and tells what is wrong",
+}
+
+
+class _Configuration(Group):
+    """`bridge config`, which answers to the words of conda, mamba, pip and pixi."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in _OTHERS:
+            raise UsageError("usage", f"bridge config has no command {args[0]!r}", hint=_OTHERS[args[0]])
+        return super().resolve_command(ctx, args)
+
+
+@cli.group(cls=_Configuration)
 def config() -> None:
     """Show and change settings: of the user, of a project, of the machine.
 
@@ -87,23 +116,27 @@ def config_get(key: str, **options: object) -> None:
 @_scope
 @output
 def config_set(key: str, values: Sequence[str], add: bool, scope: str, **options: object) -> None:
-    """Set KEY in a file, whose comments stay; several VALUEs make a list, NAME=VALUE a table."""
-    from bridge.cli.commands.configuring import change, known_key, target
+    """Set KEY in a file, whose comments stay; several VALUEs make a list, NAME=VALUE a table (also KEY.NAME VALUE)."""
+    from bridge.cli.commands.configuring import change, key_and_name, target
 
     run = begin(options, reads_files=False)
-    _show(run, change(target(scope, os.environ), known_key(key), values, os.environ, is_added=add))
+    found, name = key_and_name(key)
+    words = [f"{name}={value}" for value in values] if name else values
+    _show(run, change(target(scope, os.environ), found, words, os.environ, is_added=add or bool(name)))
 
 
 @config.command("unset")
 @click.argument("key", shell_complete=_keys)
+@click.argument("parts", nargs=-1, metavar="[PART…]")
 @_scope
 @output
-def config_unset(key: str, scope: str, **options: object) -> None:
-    """Remove KEY from a file."""
-    from bridge.cli.commands.configuring import change, known_key, target
+def config_unset(key: str, parts: Sequence[str], scope: str, **options: object) -> None:
+    """Remove KEY from a file, or only PARTs of its list or table."""
+    from bridge.cli.commands.configuring import key_and_name, remove, target
 
     run = begin(options, reads_files=False)
-    _show(run, change(target(scope, os.environ), known_key(key), (), os.environ))
+    found, name = key_and_name(key)
+    _show(run, remove(target(scope, os.environ), found, [name] if name else parts, os.environ))
 
 
 @config.command("edit")

@@ -14,6 +14,7 @@ import pytest
 
 from bridge.cli.examples import EXAMPLES
 from bridge.cli.group import COMMANDS, cli, declared
+from bridge.cli.habits import answer_to_option
 from bridge.cli.help import SECTIONS
 from bridge.cli.manual import main, pages
 from bridge.cli.summaries import SUMMARIES
@@ -95,7 +96,9 @@ def test_each_command_has_an_example(path: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", ["list", "why", "tree", "diff", "sync", "rollback", "fetch", "remove", "adopt"])
 def test_what_solves_nothing_has_no_options_of_the_solve(name: str) -> None:
     options = {text for parameter in declared(name).params for text in parameter.opts}
-    assert options.isdisjoint({"--pre", "--prefer", "--only", "--exclude-newer", "--patience"})
+    for option in ("--pre", "--prefer", "--only", "--exclude-newer", "--patience"):
+        assert option not in options
+        assert "solves nothing" in (answer_to_option(name, option, COMMANDS) or "")
 
 
 def test_the_manual_holds_each_option_of_each_command() -> None:
