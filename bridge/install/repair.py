@@ -14,7 +14,7 @@ from pathlib import Path
 from bridge import prefix as prefixes
 from bridge.archive.wheels import check_wheel
 from bridge.audit.finding import Finding, Report, is_fixable
-from bridge.errors import NetworkError, UsageError
+from bridge.errors import BridgeError, NetworkError, UsageError
 from bridge.fs import Tree
 from bridge.install.fetching import fetch_archive
 from bridge.install.lost_records import damaged_records, recover_records
@@ -22,6 +22,7 @@ from bridge.install.relocation import RELOCATED, Relocation, look, relocate
 from bridge.install.sources import Sources
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Remove, Resolved
 from bridge.sdists.location import source_of
+from converters.errors import IntegrityError
 from converters.record import Record
 from converters.target import Target
 from converters.translate import translate
@@ -31,6 +32,8 @@ __all__ = ["CLEARED", "Repair", "plan_repair"]
 
 CLEARED = frozenset({"leftover", "distribution-without-metadata", "foreign-file"})
 """Findings about paths without an owner, repaired by removal."""
+
+_GONE = (NetworkError, IntegrityError)  # an origin that is away, or has other bytes than were installed
 
 _WHOLE = frozenset({"leftover", "foreign-file"})  # of the others, the parent directory is removed
 
@@ -64,8 +67,9 @@ def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], 
     Fetches damaged wheels, whose records are made from METADATA, and packages with unreadable records, whose archives
     list their paths.
 
-    Raises `UsageError` (`no-origin`) for a package whose record has no source; `NetworkError` if nothing can be
-    repaired because no archive is available; `UnsafeInputError` (`prefix-too-long`) as `bridge.install.relocation`.
+    Raises `UsageError` (`no-origin`) for a package whose record has no source; `NetworkError` or `IntegrityError` if
+    nothing can be repaired because no archive is available as it was installed; `UnsafeInputError` (`prefix-too-long`)
+    as `bridge.install.relocation`.
     """
     state = prefixes.require(path)
     sources = sources_of(state)
@@ -157,15 +161,15 @@ def _below(tree: Tree, root: str) -> list[str]:
 
 def _available(
     broken: Iterable[Installed], target: Target, sources: Sources
-) -> tuple[list[tuple[Installed, Resolved]], dict[str, NetworkError]]:
+) -> tuple[list[tuple[Installed, Resolved]], dict[str, BridgeError]]:
     """Return the packages whose archives are available, and by name the errors of others, which block none."""
     available: list[tuple[Installed, Resolved]] = []
-    unavailable: dict[str, NetworkError] = {}
+    unavailable: dict[str, BridgeError] = {}
     for old in broken:
         try:
             new = _again(old, target, sources)
             fetch_archive(new.record, sources)
-        except NetworkError as error:
+        except _GONE as error:
             other = _elsewhere(old.record, sources)
             if other is None:
                 unavailable[old.record.name] = _unavailable(old.record, error, sources)
@@ -184,16 +188,16 @@ def _elsewhere(record: Record, sources: Sources) -> Record | None:
         other = next((each for each in known if each.sha256 == record.sha256 and each.url != record.url), None)
         if other is not None:
             fetch_archive(other, sources)
-    except NetworkError:
+    except _GONE:
         return None
     return other
 
 
-def _unavailable(record: Record, error: NetworkError, sources: Sources) -> NetworkError:
+def _unavailable(record: Record, error: BridgeError, sources: Sources) -> BridgeError:
     """Return the error with a hint."""
     where = "name a channel that has it with --channel" if record.ecosystem == "conda" else "make it available again"
     prefix = sources.session.settings.prefix
-    return NetworkError(
+    return type(error)(
         error.id,
         f"the archive of {record.name} {record.version} is not available: {error.message}",
         context=error.context,

@@ -99,6 +99,23 @@ def test_fix_repairs_it_and_touches_nothing_else(name: str, environment: Environ
     assert len(kept) <= 1, kept
 
 
+@pytest.mark.parametrize("away", ["gone", "with other bytes"])
+def test_fix_repairs_the_others_if_one_origin_is(away: str, environment: Environment, tmp_path: Path) -> None:
+    wheel = next(environment.wheels.glob("delta-*.whl"))
+    archive = wheel.read_bytes()
+    for file in ("beta/__init__.py", "delta/__init__.py"):
+        (environment.site / file).write_bytes(b"changed")
+    try:
+        wheel.unlink() if away == "gone" else wheel.write_bytes(b"other bytes")
+        status, document, said = audit(environment, tmp_path / "cache", "--fix")
+    finally:
+        wheel.write_bytes(archive)
+    assert status == 11
+    assert {each["package"] for each in document["findings"] if each["level"] == "error"} == {"delta"}
+    assert "delta is not repaired" in said
+    assert (environment.site / "beta/__init__.py").read_bytes() == b"X = 1\n"
+
+
 def test_dry_run_shows_and_changes_nothing(environment: Environment, bridge_cache: Path) -> None:
     (environment.site / "beta/__init__.py").write_bytes(b"changed")
     leave(environment)
