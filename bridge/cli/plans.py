@@ -47,7 +47,7 @@ def to_fetch(plan: Plan, has: Callable[[str, str | None, str], bool]) -> int:
 def totals(plan: Plan, bytes_to_fetch: int | None = None) -> str:
     """What a plan would do: `12 to add (8 conda, 4 wheel), 1 to remove (wheel); 123.4 MB to fetch`."""
     text = ", ".join(f"{count} to {_WORDS[kind][0]} ({of})" for kind, count, of in _counted(plan))
-    if bytes_to_fetch is None:
+    if bytes_to_fetch is None or all(isinstance(each, Remove) for each in plan.operations):
         return text
     return f"{text}; {size(bytes_to_fetch)} to fetch" if bytes_to_fetch else f"{text}; nothing to fetch"
 

@@ -194,7 +194,7 @@ class Renderer:
         if self._quiet:
             return
         self._operations(planned)
-        if self.is_watched:
+        if self.is_watched and is_dry_run:
             self.note(plans.totals(planned))
         if is_dry_run:
             self.note(f"{planned.prefix}: nothing was changed (--dry-run)")

@@ -14,7 +14,7 @@ from bridge import fs
 from bridge.cache.prune import in_use
 from bridge.fetch.waiting import shown
 from bridge.install.applied import AppliedPlan
-from bridge.install.fetching import Scripts, fetch, remarks_of, stage_inputs
+from bridge.install.fetching import FetchedPlan, Scripts, fetch, remarks_of, stage_inputs
 from bridge.install.sources import Sources, command_line
 from bridge.install.staging import StagedPlan, Unpacking, stage
 from bridge.model import Fingerprint, PathChange, Plan, PrefixState
@@ -40,7 +40,7 @@ def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
             fetched = fetch(plan, sources, unpacking)
             state = PrefixState(prefix=plan.prefix)
             inputs = stage_inputs(state, sources, fetched, _nothing)
-            with shown(sources.session.progress, f"staging {len(fetched.archives)} packages"):
+            with shown(sources.session.progress, _staging(fetched)):
                 staged = stage(inputs, creation.root, scratch, unpacking=unpacking)
         _warn(sources.session, staged)
         scripts = Scripts(plan.prefix, fetched, sources.session)
@@ -67,7 +67,7 @@ def change(
     with in_use(session.settings.cache_dir):
         fetched = fetch(plan, sources)
         inputs = stage_inputs(state, sources, fetched, lambda path: fs.fingerprint(prefix, path))
-        with shown(session.progress, f"staging {len(fetched.archives)} packages"):
+        with shown(session.progress, _staging(fetched)):
             staged = stage(inputs, running.staging, running.staging.parent / "scratch")
     others = besides(running.staging)
     _warn(session, staged)
@@ -82,6 +82,11 @@ def change(
         link_scripts=scripts.not_run,
         remarks=remarks_of(fetched),
     )
+
+
+def _staging(fetched: FetchedPlan) -> str:
+    count = len(fetched.archives)
+    return f"staging {count} package{'s' * (count != 1)}"
 
 
 def _warn(session: RunPort, staged: StagedPlan) -> None:

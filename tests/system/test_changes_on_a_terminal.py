@@ -24,7 +24,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in names:
         make_conda(folder / "channel", name, "1.0")
     make_conda(folder / "channel", "base", "1.0")
-    make_conda(folder / "channel", "demo", "1.0")
+    make_conda(folder / "channel", "demo", "1.0", files={"share/demo": b"whole"})
     make_conda(folder / "channel", "demo", "2.0")
     make_conda(folder / "channel", "whole", "1.0", depends=names)
     make_repodata(folder / "channel")
@@ -144,3 +144,22 @@ def test_without_a_terminal_the_plan_follows_the_change(tmp_path: Path, packages
     assert [line.split()[:3] for line in lines[:2]] == [["+", "base", "1.0"], ["+", "demo", "2.0"]], done.err
     assert lines[2].startswith(f"{tmp_path / 'new'}: done in ")
     assert len(lines) == 3
+
+
+def test_a_repair_shows_its_plan_once_and_asks(tmp_path: Path, prefix: Path, environ: Mapping[str, str]) -> None:
+    broken = next(path for path in sorted(prefix.rglob("*")) if path.is_file() and "conda-meta" not in path.parts)
+    content = broken.read_bytes()
+    broken.write_bytes(b"broken")
+    words = ["audit", "-p", prefix, "--fix", "--fail-on", "never"]
+    refused = on_terminal(words, environ=environ, folder=tmp_path, width=200, answers=[(QUESTION, b"n\n")])
+    assert (refused.status, broken.read_bytes()) == (130, b"broken")
+    assert refused.text.count("1 to reinstall (conda)") == 1, refused.text
+    assert on_terminal(words, environ=environ, folder=tmp_path, answers=[(QUESTION, b"y\n")]).status == 0
+    assert broken.read_bytes() == content
+
+
+def test_a_removal_fetches_nothing_and_does_not_say_so(
+    tmp_path: Path, prefix: Path, environ: Mapping[str, str]
+) -> None:
+    seen = on_terminal(["remove", "-p", prefix, "demo", "-y"], environ=environ, folder=tmp_path, width=200)
+    assert (seen.status, "1 to remove (conda)\n" in seen.text) == (0, True), seen.text

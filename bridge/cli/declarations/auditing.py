@@ -120,7 +120,10 @@ def _repair(run: Run, session: Session, report: Report, dry_run: bool) -> None:
     if vulnerable:
         run.render.note(f"update {', '.join(vulnerable)}, for known vulnerabilities:")
         updated = changes.update(run.prefix, vulnerable, session, is_dry_run=dry_run)
-        run.render.plan(updated.plan, is_dry_run=dry_run)
+        if run.render.is_watched and not dry_run:
+            run.render.outcome(updated)
+        else:
+            run.render.plan(updated.plan, is_dry_run=dry_run)
 
 
 def _texts(
