@@ -17,6 +17,7 @@ SECTIONS = (
     "Options",
     "Environment",
     "Requirements",
+    "Rules for dependencies",
     "Channels and indexes",
     "Target",
     "Choice of packages",
@@ -53,7 +54,8 @@ def sections(command: click.Command, context: click.Context) -> Iterator[tuple[s
         if isinstance(parameter, click.Option) and not parameter.hidden:
             own = SECTIONS[-1] if parameter.is_eager else SECTIONS[0]  # --help
             found.setdefault(parameter.section if isinstance(parameter, Option) else own, []).append(parameter)
-    yield from ((name, found[name]) for name in SECTIONS if name in found)
+    others = [name for name in found if name not in SECTIONS]
+    yield from ((name, found[name]) for name in (*SECTIONS[:-1], *others, SECTIONS[-1]) if name in found)
 
 
 def examples_of(context: click.Context) -> tuple[str, ...]:
