@@ -276,6 +276,22 @@ def test_dependency_groups_are_environments(world: World) -> None:
     assert {"rich", "six"} <= locked(ran, "test")[here].keys()
 
 
+def test_one_environment_of_groups_is_chosen_for_a_format_that_holds_one(world: World) -> None:
+    world.wheel("rich", "13.0")
+    (world.folder / "pyproject.toml").write_text(
+        '[project]\nname = "p"\nversion = "1"\ndependencies = ["rich"]\n[dependency-groups]\ntest = ["six"]\n'
+    )
+    words = ["-r", "pyproject.toml", "python", "-o", "pylock.toml"]
+    refused = world.lock(*words)
+    assert (refused.status, "--environment NAME" in refused.err) == (2, True)
+    (project,) = locked(world.lock(*words, "--environment", "default", "--json")).values()
+    assert "rich" in project
+    assert "six" not in project
+    (group,) = locked(world.lock(*words, "--environment", "test", "--json"), "test").values()
+    assert {"rich", "six"} <= group.keys()
+    assert world.lock(*words, "--environment", "nothing").status == 2
+
+
 def test_no_secret_is_in_a_lock(world: World) -> None:
     words = ["numpy", "--platform", "linux-64", "--extra-index-url", "https://someone:hunter22@index.example/simple"]
     assert world.lock(*words).status == 0

@@ -206,20 +206,20 @@ def _places(inputs: Inputs, asked: Locking, path: Path) -> Iterator[tuple[Place,
         ignores_missing_paths=asked.words.ignores_missing_paths,
     )
     environments = {name: allowed for each in outlines for name, allowed in each.environments.items()}
-    chosen = inputs.environments or tuple(environments) or ("default",)
-    for name in chosen:
-        allowed = environments.get(name, ())
-        for platform in platforms:
-            if not allowed or platform in allowed:
-                of_file = name if name in environments and name != "default" else None
-                if inputs.environments and name not in environments:
-                    of_file = name  # the reader says which environments there are
-                yield Place(environment=name, platform=platform), replace(words, environment=of_file)
     groups = tuple(dict.fromkeys(group for each in outlines for group in each.groups))
+    chosen = inputs.environments or tuple(environments) or ("default",)
     if not (inputs.groups or inputs.extras or inputs.environments):
-        for group in groups:
-            for platform in platforms:
-                yield Place(environment=group, platform=platform), replace(words, groups=(group,))
+        chosen = tuple(dict.fromkeys((*chosen, *groups)))
+    for name in chosen:
+        if name in environments or name not in (*groups, "default"):
+            # Of a name that no file has, the reader says which environments there are.
+            own = replace(words, environment=name if name != "default" else None)
+        else:
+            own = replace(words, groups=(name,)) if name in groups else words
+        allowed = environments.get(name) or platforms
+        for platform in platforms:
+            if platform in allowed:
+                yield Place(environment=name, platform=platform), own
 
 
 def _request(words: Words, place: Place) -> Request:
