@@ -36,7 +36,8 @@ __all__ = [
 ROOT = Path(__file__).resolve().parents[2]
 NEEDS = frozenset({"network", "conda", "container"})
 """What a shell block may need that a test machine does not have."""
-SHELLS = frozenset({"sh", "bash", "shell", "console"})
+SHELLS = frozenset({"sh", "bash", "shell"})
+OUTPUTS = frozenset({"", "console", "text", "shell-session"})
 SUBDIRS = ("noarch", "linux-64", "linux-aarch64", "osx-arm64", "win-64")
 
 _FENCE = re.compile(
@@ -46,6 +47,7 @@ _FENCE = re.compile(
 _TITLE = re.compile(r'title="([^"]+)"')
 _SPAN = re.compile(r"`(?:conda )?bridge ([a-z][^`]*)`")
 _OPTION = re.compile(r"(?<![\w/.=-])--?[a-zA-Z][\w-]*")
+_TYPED = re.compile(r"^ *\$? *bridge [a-z]+(?: |$)", re.MULTILINE)
 _SUBSTITUTED = re.compile(r"\$\(([^()]*)\)")
 
 
@@ -112,7 +114,7 @@ def blocks_of(page: Path) -> list[Block]:
 def faults_of_block(block: Block) -> list[str]:
     """What is wrong with the commands of a block: unknown commands and options, and words that mean nothing."""
     faults = [f"unknown word {word!r}" for word in block.words - NEEDS - {"fails"} if block.is_shell]
-    if not block.language and re.search(r"^\$? *bridge [a-z]", block.body, re.MULTILINE):
+    if block.language in OUTPUTS and _TYPED.search(block.body):
         faults.append("a block of commands has the language `sh`")
     if block.is_shell or block.language in {"dockerfile", "yaml"}:
         for words in _commands(block.body):
@@ -121,9 +123,9 @@ def faults_of_block(block: Block) -> list[str]:
 
 
 def faults_of_prose(page: Path) -> list[str]:
-    """Commands and options of `bridge …` in running text that are not there."""
+    """Commands and options of `bridge …` in running text that are not there; blocks that `blocks_of` does not see."""
     text = _FENCE.sub("", page.read_text("utf-8"))
-    faults = []
+    faults = ["a block begins with ```"] if re.search(r"^ *~~~|^ {4,}\$? *bridge [a-z]", text, re.MULTILINE) else []
     for span in _SPAN.findall(text):
         command, rest = _command_of(span.replace("\\|", "|").split())
         if command is None:

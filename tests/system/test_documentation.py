@@ -70,6 +70,7 @@ def test_commands_and_options_of_a_page_exist(page: Path) -> None:
         ("yaml", (), "- run: bridge lock --chek\n", "--chek: No such option"),
         ("dockerfile", (), "RUN --mount=type=cache,target=/c bridge snc -p /e\n", "no command: bridge snc"),
         ("", (), "bridge list\n", "a block of commands has the language `sh`"),
+        ("console", (), "$ bridge list -p env\n", "a block of commands has the language `sh`"),
     ],
 )
 def test_a_command_that_does_not_exist_is_found(language: str, words: tuple[str, ...], body: str, fault: str) -> None:
