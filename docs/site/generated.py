@@ -14,6 +14,8 @@ import click
 
 from bridge import errors
 from bridge.cli.group import COMMANDS, cli, declared, document_of
+from bridge.cli.help import examples_of, sections
+from bridge.cli.summaries import SUMMARIES
 
 __all__ = ["pages"]
 
@@ -41,27 +43,28 @@ def _cell(text: str) -> str:
 
 
 def _command(name: str, command: click.Command) -> str:
-    text = "\n\n".join(_usage(f"bridge {name}", command, "#"))
+    context = click.Context(command, info_name=name, parent=click.Context(cli, info_name="bridge"))
+    text = "\n\n".join(_usage(command, context, "#"))
     document = document_of(name)
     if name != "schema":
         text += f"\n\nWith `--json` the output is [this document](../json/{document}.md)."
     return text + "\n"
 
 
-def _usage(title: str, command: click.Command, level: str) -> Iterator[str]:
-    context = click.Context(command, info_name=title, max_content_width=110)
-    yield f"{level} {title}"
+def _usage(command: click.Command, context: click.Context, level: str) -> Iterator[str]:
+    yield f"{level} {context.command_path}"
     yield inspect.cleandoc(command.help or "").replace("\b\n", "")
     yield f"```text\n{command.get_usage(context).removeprefix('Usage: ')}\n```"
-    options = [part for part in command.params if isinstance(part, click.Option) and not part.hidden]
-    if options:
-        rows = [_option(option, context) for option in options]
-        yield "\n".join(["| option | meaning |", "|---|---|", *rows])
+    if examples := examples_of(context):
+        yield "\n".join(["```sh", *examples, "```"])
+    for section, options in sections(command, context):
+        rows = [_option(option, context) for option in options if isinstance(option, click.Option)]
+        yield "\n".join([f"| {section} | |", "|---|---|", *rows])
     if isinstance(command, click.Group):
         for part in command.list_commands(context):
             inner = command.get_command(context, part)
             if inner is not None:
-                yield from _usage(f"{title} {part}", inner, f"{level}#")
+                yield from _usage(inner, click.Context(inner, info_name=part, parent=context), f"{level}#")
     elif codes := _codes(command):
         yield f"Exit codes beside 0 and 2: {codes} ([all](../exit-codes.md))."
 
@@ -84,12 +87,11 @@ def _codes(command: click.Command) -> str:
 
 
 def _commands() -> str:
-    rows = [
-        f"| [`bridge {name}`]({name}.md) | {_cell(declared(name).get_short_help_str(400))} |"
-        for name in sorted(COMMANDS)
-    ]
-    head = ["# Commands", "", inspect.cleandoc(cli.help or ""), "", "| command | effect |", "|---|---|"]
-    return "\n".join([*head, *rows]) + "\n"
+    parts = ["# Commands", inspect.cleandoc(cli.help or "")]
+    for heading, summaries in SUMMARIES.items():
+        rows = [f"| [`bridge {name}`]({name}.md) | {_cell(text)} |" for name, text in summaries.items()]
+        parts.append("\n".join([f"| {heading} | |", "|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
 
 
 def _exit_codes() -> str:
