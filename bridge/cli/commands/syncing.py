@@ -42,7 +42,7 @@ class Chosen:
         """Read the lock. Raises what its reader raises, and `UsageError` (`no-lock`)."""
         path = Path(self.path or DEFAULT)
         if self.path is None and not path.is_file():
-            raise UsageError("no-lock", f"there is no {DEFAULT} here", hint="name a lock, or make one: bridge lock REQ…")
+            raise UsageError("no-lock", f"there is no {DEFAULT} here", hint="name one, or make it: bridge lock REQ…")
         return _read(path, self, session)
 
 
