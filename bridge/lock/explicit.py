@@ -8,6 +8,7 @@ from bridge.errors import UsageError
 from bridge.lock.conda_lock import only_environment
 from bridge.lock.content import Content, Written
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedSource
+from bridge.requirements.names import name_of
 from bridge.sdists.location import source_of
 
 __all__ = ["only_platform", "requirement_text", "write_explicit"]
@@ -83,9 +84,7 @@ def _add(name: str, by_name: dict[str, LockedConda], ordered: dict[str, LockedCo
 
 
 def _needs(each: LockedConda) -> list[str]:
-    return [
-        text.split()[0].rpartition("::")[2].split("[")[0].split("=")[0] for text in each.record.requirements if text
-    ]
+    return [name_of(text) for text in each.record.requirements if text]
 
 
 def requirement_text(each: Locked) -> str:

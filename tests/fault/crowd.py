@@ -59,7 +59,7 @@ def torn(prefix: Path) -> list[str]:
         if path not in owned and path not in folders and path not in {"conda-meta", "conda-meta/history"}:
             found.append(f"{path} is nobody's")
     own = {entry.name for entry in (prefix / "conda-meta/.bridge").iterdir()}
-    return found + [f"left of its own: {name}" for name in own - {"lock"}]
+    return found + [f"left of its own: {name}" for name in own - {"lock", "history"}]
 
 
 def _folders(path: str) -> list[str]:

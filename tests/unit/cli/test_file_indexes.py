@@ -73,12 +73,6 @@ def test_indexes_of_single_projects() -> None:
     assert applied.project_indexes == {"x": "https://h.example/own", "y": "https://h.example/g"}
 
 
-def test_an_explicit_list_names_the_built_in_channel_by_its_folder(tmp_path: Path) -> None:
-    settings = load({"cache_dir": str(tmp_path)}, {})
-    file = of(channels=((tmp_path / "host").as_uri(), "c"))
-    assert Request(requirements=(), files=(file,)).applied(settings).channels == ("host", "c")
-
-
 def test_the_cooldown_of_single_packages_in_a_file() -> None:
     settings = load({"exclude_newer": ("b=never",)}, {})
     file = of(exclude_newer=5, exclude_newer_of={"a": 3, "b": 4})
