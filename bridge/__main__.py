@@ -21,14 +21,13 @@ def run() -> None:
     # A short run creates many lasting values and few cycles; collecting garbage as often as usual costs 10 %.
     gc.set_threshold(100_000, 20, 20)
     try:
-        from bridge.cli.streams import flush, prepare  # noqa: PLC0415 - PYTHONPATH must come last before
+        from bridge.cli.streams import prepare  # noqa: PLC0415 - PYTHONPATH must come last before
 
         prepare()
         if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
             from bridge.channels import limits  # noqa: PLC0415 - most runs have no such limit
 
             limits.adapt()
-        # A broken installation fails here with a traceback.
         from bridge.cli import main  # noqa: PLC0415
         from bridge.cli.failure import finish  # noqa: PLC0415
 
@@ -39,10 +38,30 @@ def run() -> None:
         status = 141
     except (MemoryError, OSError) as error:
         status = _exhausted(error)
+    except Exception as error:  # noqa: BLE001 - `main` reports its own: this one comes from an import
+        status = _unsound(error)
     except BaseException:
-        flush()
+        sys.stdout.flush()
         raise
     os._exit(status)
+
+
+def _unsound(error: Exception) -> int:
+    """Report that bridge's own modules, or those it depends on, cannot be imported."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}" if trace is not None else ""
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    with suppress(OSError):  # There is nowhere else to report.
+        if os.environ.get("BRIDGE_DEBUG") == "1":
+            sys.excepthook(type(error), error, error.__traceback__)
+        sys.stderr.write(
+            f"error[unsound-bridge]: bridge cannot be loaded: {text}\n  {place}\n"
+            f"hint: install it again, in an environment of its own; this one is {sys.prefix}\n"
+        )
+        sys.stderr.flush()
+    return 11
 
 
 def _exhausted(error: MemoryError | OSError) -> int:

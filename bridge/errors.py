@@ -91,7 +91,7 @@ class NetworkError(BridgeError):
 
 
 class FindingsError(BridgeError):
-    """`audit` reported findings at or above `--fail-on`; they are on standard output already."""
+    """`audit` reported findings at or above `--fail-on`, or `self check` some; they are on standard output already."""
 
     exit_code = 11
 

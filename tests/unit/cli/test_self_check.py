@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,44 @@ def test_another_program_of_the_name(site: Path) -> None:
     assert run(site, "-q").stderr == ""
 
 
-TRACES = {
+BREAKAGES: Mapping[str, tuple[Callable[[Path], object], str, str]] = {
+    "a damaged module": (
+        lambda site: (site / "bridge/errors.py").write_text("broken\n"),
+        "NameError: name 'broken' is not defined",
+        "errors.py, line 1",
+    ),
+    "half a module": (
+        lambda site: (site / "bridge/cli/group.py").write_text("def (\n"),
+        "SyntaxError: invalid syntax",
+        "cli/failure.py, line ",
+    ),
+    "a module that is gone": (
+        lambda site: (site / "bridge/cli/failure.py").unlink(),
+        "ModuleNotFoundError: No module named 'bridge.cli.failure'",
+        "cli/__init__.py, line ",
+    ),
+    "a dependency of another version": (
+        lambda site: (site / "click.py").write_text(""),
+        "AttributeError: module 'click' has no attribute ",
+        "bridge/cli/",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKAGES)
+def test_a_bridge_that_cannot_be_loaded_says_why_and_where(name: str, site: Path) -> None:
+    damage, reason, place = BREAKAGES[name]
+    damage(site)
+    done = run(site)
+    first, where, hint = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (11, "")
+    assert first.startswith(f"error[unsound-bridge]: bridge cannot be loaded: {reason}")
+    assert place in where
+    assert hint.startswith("hint: install it again")
+    assert "Traceback" in run(site, environ={"BRIDGE_DEBUG": "1"}).stderr
+
+
+TRACES: Mapping[str, str] = {
     "uv-receipt.toml": "uv tool upgrade conda-bridge",
     "pipx_metadata.json": "pipx upgrade conda-bridge",
     "conda-meta/conda-bridge-1.0-py_0.json": "conda update -p 'of mine' conda-bridge",
