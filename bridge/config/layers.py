@@ -21,7 +21,7 @@ from bridge.config.pip import BOOLEANS, home_directory
 from bridge.errors import UsageError
 from bridge.secrets import masked
 
-__all__ = ["ConfigurationFile", "Layer", "checked", "configuration_files", "layers", "parsed", "read_layer"]
+__all__ = ["ConfigurationFile", "Layer", "checked", "configuration_files", "layers", "parsed", "placed", "read_layer"]
 
 _LIMIT = 4 << 20  # bytes
 # A TOML text without this has no table [tool.bridge]. Most projects are not parsed.
@@ -188,9 +188,9 @@ def _value(file: ConfigurationFile, key: Key, value: object) -> object:
     if isinstance(found, tuple):
         if key.kind == "bindings":
             pairs = (text.partition("=") for text in found)
-            return tuple(f"{name}{equals}{_placed(key, location, folder)}" for name, equals, location in pairs)
-        return tuple(_placed(key, text, folder) for text in found)
-    return _placed(key, str(found), folder)
+            return tuple(f"{name}{equals}{placed(key, location, folder)}" for name, equals, location in pairs)
+        return tuple(placed(key, text, folder) for text in found)
+    return placed(key, str(found), folder)
 
 
 def _typed(key: Key, value: object) -> object:
@@ -227,7 +227,7 @@ def _expected(key: Key) -> str:
     }[key.kind]
 
 
-def _placed(key: Key, text: str, folder: Path) -> str:
+def placed(key: Key, text: str, folder: Path) -> str:
     """A path of a file, which starts from the file's folder; other texts as they are."""
     if key.places != "path" and _SCHEME.match(text):
         return text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from bridge.config.keys import KEYS
+from bridge.config.layers import placed
 from bridge.errors import UsageError
 from bridge.requirements.algebra import conda_requirement
 from bridge.requirements.files import fields
@@ -62,15 +64,21 @@ def read_bridge(path: Path, value: object, warnings: list[str]) -> FileRequireme
     }
     return FileRequirements(
         requirements=tuple(requirements),
-        channels=fields.texts(_list(table.get("channels")), path, f"{_HERE}.channels"),
+        channels=_places("channels", table, path),
         index_url=None if index is None else fields.text(index, path, f"{_HERE}.index-url"),
-        extra_index_urls=fields.texts(_list(table.get("extra-index-url")), path, f"{_HERE}.extra-index-url"),
-        find_links=fields.texts(_list(table.get("find-links")), path, f"{_HERE}.find-links"),
+        extra_index_urls=_places("extra-index-url", table, path),
+        find_links=_places("find-links", table, path),
         project_indexes={name: fields.text(url, path, f"{_HERE}.index.{name}") for name, url in indexes.items()},
         pre=fields.flag(table.get("pre"), path, f"{_HERE}.pre"),
         exclude_newer=fields.cutoff(default, path, f"{_HERE}.exclude-newer"),
         exclude_newer_of=exceptions,
     )
+
+
+def _places(name: str, table: Mapping[str, object], path: Path) -> tuple[str, ...]:
+    """The values of a key; paths start from the folder of the file, as where the key is a setting."""
+    texts = fields.texts(_list(table.get(name)), path, f"{_HERE}.{name}")
+    return tuple(placed(KEYS[name], text, path.absolute().parent) for text in texts)
 
 
 # A setting may be written in the forms of a config.toml: one text for a list, NAME=VALUE for a table.

@@ -567,6 +567,8 @@ def test_settings_in_the_table_of_bridge_are_read_in_each_form(tmp_path: Path) -
     assert found.exclude_newer is not None
     assert found.exclude_newer_of == {"n-n": None}
     assert [warning for warning in found.warnings if "prefer" in warning] == []
+    places = read(write(tmp_path, "pyproject.toml", '[tool.bridge]\nchannels = ["./c", "d"]\nfind-links = ["w"]\n'))
+    assert (places.channels, places.find_links) == ((str(tmp_path / "c"), "d"), (str(tmp_path / "w"),))
     assert "cache-dir has no effect: only the user's" in " ".join(found.warnings)
 
 
