@@ -63,6 +63,26 @@ def test_good_and_bad_packages(bridge: Bridge, tmp_path: Path) -> None:
     assert len(ran.document["packages"]) == 6, "packages that fail stay"
 
 
+def test_only_the_build_of_this_run_is_tested(bridge: Bridge, tmp_path: Path) -> None:
+    """The channel has an older build of the same version, which would be as good for a solve."""
+    make_wheel(tmp_path / "wheels", "helper", "1.0", files={"helper.py": b""})
+    wheel = make_wheel(tmp_path / "w", "app", "1.0", files={"app.py": b"import helper\n"}, requires=["helper"])
+    words = ["convert", wheel, "-o", "out", "--test", "-c", "host"]
+    assert "tested: 1 of 1 wheels, 1 modules imported" in succeeded(bridge(*words)).err
+    ran = bridge(*words, "--drop-dependency", "helper")
+    assert (ran.status, "`import app` fails: ModuleNotFoundError" in ran.err) == (5, True)
+    assert "tested: 1 of 1 wheels" in succeeded(bridge(*words)).err, "of a reused package"
+
+
+def test_a_wheel_with_a_package_for_each_python(bridge: Bridge, tmp_path: Path) -> None:
+    requires = ["helper; python_version >= '3.11'", "absent-thing; python_version < '3.11'"]
+    make_wheel(tmp_path / "wheels", "helper", "1.0", files={"helper.py": b""})
+    wheel = make_wheel(tmp_path / "w", "app", "1.0", files={"app.py": b"import sys\n"}, requires=requires)
+    ran = succeeded(bridge("convert", wheel, "-o", "out", "--test", "-c", "host", "--json"))
+    assert len(ran.document["packages"]) == 2
+    assert [(each["modules"], each["passed"]) for each in ran.document["tests"]] == [(["app"], True)]
+
+
 def test_packages_of_other_platforms_are_not_tested(bridge: Bridge, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path / "w", "other", "1.0", tag="cp311-cp311-win_amd64", files={"other.py": b""})
     ran = succeeded(bridge("convert", wheel, "-o", "out", "--test", "-c", "host"))

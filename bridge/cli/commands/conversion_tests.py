@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,13 +57,12 @@ def _tested(done: JobResult, settings: Settings, session: Session) -> JobResult:
     here = [package.record for package in done.packages if _is_for(package.record, session.target)]
     if not here:
         return replace(done, untested=f"none of its packages is for {session.target.subdir}")
-    record = here[0]
     try:
         with (
             Session(settings, session.progress, tell=session.tell) as testing,
             tempfile.TemporaryDirectory(prefix="bridge-test-") as scratch,
         ):
-            modules, error = _test(record, Path(scratch), testing)
+            modules, error = _test(here, Path(scratch), testing)
     except BridgeError as failure:
         return replace(done, error=failure)
     if not modules:
@@ -77,13 +77,20 @@ def _is_for(record: Record, target: Target) -> bool:
     return record.subdir in {target.subdir, "noarch"} and needs <= has
 
 
-def _test(record: Record, scratch: Path, session: Session) -> tuple[tuple[str, ...], BridgeError | None]:
-    """Install the best build of the package, and import its modules. Raises what a solve and an installation raise."""
+def _test(records: Sequence[Record], scratch: Path, session: Session) -> tuple[tuple[str, ...], BridgeError | None]:
+    """Install the best of a wheel's packages, and import its modules. Raises what a solve and an installation raise.
+
+    The channel may have other builds of the same version, from runs with other rules.
+    """
+    record = records[0]
+    builds = "|".join(re.escape(each.build) for each in records)
     prefix, folder = scratch / "environment", scratch / "work"
     fs.make_directories(folder)
     channels = session.channels(packs_late=True)
     names = session.names(channels.urls)
-    request = Request(requirements=(algebra.conda_requirement(f"{record.name} =={record.version}"),))
+    request = Request(
+        requirements=(algebra.conda_requirement(f"{record.name}[version='=={record.version}',build='^({builds})$']"),)
+    )
     resolution = session.resolve(request, channels, names)
     planned = plans.diff(PrefixState(prefix=prefix), resolution, prefix)
     create_prefix(planned, Sources(session=session, channels=channels, names=names))
@@ -110,7 +117,8 @@ def _python(prefix: Path) -> Path:
 def sentences(found: Conversion) -> Iterator[str]:
     """What was tested, for people."""
     tested = [each for each in found.done if each.tested and each.error is None]
-    yield f"tested: {len(tested)} wheels, {sum(len(each.tested) for each in tested)} modules imported"
+    modules = sum(len(each.tested) for each in tested)
+    yield f"tested: {len(tested)} of {len(found.done)} wheels, {modules} modules imported"
     for each in found.done:
         if each.untested:
             yield f"not tested: {each.name}: {each.untested}"
