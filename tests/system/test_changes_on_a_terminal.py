@@ -163,3 +163,16 @@ def test_a_removal_fetches_nothing_and_does_not_say_so(
 ) -> None:
     seen = on_terminal(["remove", "-p", prefix, "demo", "-y"], environ=environ, folder=tmp_path, width=200)
     assert (seen.status, "1 to remove (conda)\n" in seen.text) == (0, True), seen.text
+
+
+@pytest.mark.parametrize("point", ["stage.file_done", "commit.pre_sync"])
+def test_an_interrupted_stage_or_commit_leaves_everything_as_it_was(
+    tmp_path: Path, prefix: Path, environ: Mapping[str, str], point: str
+) -> None:
+    before, beside = _state(prefix), sorted(os.listdir(tmp_path))
+    more = {**environ, "BRIDGE_FAILPOINT": f"{point}=sigint"}
+    for words in (["install", "-p", prefix, "demo=2.0", "-y"], ["create", "-p", tmp_path / "new", "demo", "-y"]):
+        seen = on_terminal(words, environ=more, folder=tmp_path)
+        assert seen.status == 130, seen.plain
+    assert _state(prefix) == before
+    assert sorted(os.listdir(tmp_path)) == beside
