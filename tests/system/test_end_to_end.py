@@ -199,9 +199,11 @@ class TestTheMainJob:
         assert fixed.status == 11
         assert in_environment(prefix, "plough") == "ploughing\n"
         left = [finding for finding in fixed.document["findings"] if finding["level"] == "error"]
-        assert {(finding["owner"], *finding["repair"][-3:]) for finding in left} == {
-            ("wheel:cow-1.0", "uninstall", "--yes", "cow")
+        assert {(finding["owner"], *finding["repair"]) for finding in left} == {
+            ("wheel:cow-1.0", "bridge", "adopt", "-p", str(prefix), "cow")
         }
+        assert bridge(*left[0]["repair"][1:]).status == 0
+        assert bridge("audit", "-p", prefix).status == 0
 
     def test_an_sdist_is_built_and_recorded_as_what_it_was(self, bridge: Bridge, tmp_path: Path) -> None:
         sdist = make_sdist(tmp_path / "links", "seed", "1.0")
