@@ -127,7 +127,9 @@ def _files() -> Check:
     recorded = Path(str(own.locate_file("bridge")))
     if not recorded.exists() or not recorded.samefile(Path(bridge.__file__).parent):
         text = f"bridge is imported from {location()}, and {DISTRIBUTION} {own.version} is installed elsewhere"
-        return Check(id="files", level="error", text=text, details=(f"installed: {recorded.parent}",))
+        # A checkout comes first where its folder is the working directory: on purpose, as its tests do.
+        level: Level = "warning" if (location() / "pyproject.toml").is_file() else "error"
+        return Check(id="files", level=level, text=text, details=(f"installed: {recorded.parent}",))
     wrong = [*_altered(files), *_extra(files)]
     if wrong:
         shown = (*wrong[:_SHOWN], *([f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []))

@@ -114,6 +114,9 @@ def test_a_distribution_that_is_not_what_is_imported(site: Path, tmp_path: Path)
     shutil.copytree(site / "bridge", elsewhere / "bridge")
     done = run(site, "--json", others=[elsewhere])
     assert (done.returncode, answers(done)["files"]["details"]) == (11, [f"installed: {elsewhere}"])
+    (site / "pyproject.toml").write_text("[project]\n")
+    done = run(site, "--json", others=[elsewhere])
+    assert (done.returncode, answers(done)["files"]["level"]) == (0, "warning"), "a checkout is no damage"
 
 
 def test_dependencies_and_a_python_that_do_not_fit(site: Path) -> None:
