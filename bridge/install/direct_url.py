@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 
-from packaging.requirements import InvalidRequirement, Requirement
-
-from bridge.model import Resolved
 from bridge.sdists.location import source_of
 from bridge.secrets import public
 from converters.record import Record
 
-__all__ = ["direct_url", "is_direct"]
+__all__ = ["direct_url"]
 
 
 def direct_url(record: Record) -> bytes:
@@ -35,19 +32,3 @@ def direct_url(record: Record) -> bytes:
     if source is not None and source.subdirectory:
         document["subdirectory"] = source.subdirectory
     return json.dumps(document, sort_keys=True).encode("utf-8")
-
-
-def is_direct(resolved: Resolved) -> bool:
-    """Whether a package comes from a URL or path that a requirement names (PEP 610 records only those)."""
-    if source_of(resolved.record.url) is not None:
-        return True
-    for text in resolved.requested:
-        bare = text.strip().removeprefix("pypi:").strip()
-        if bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:")) or bare.endswith(".whl"):
-            return True
-        try:
-            if Requirement(bare).url:
-                return True
-        except InvalidRequirement:
-            continue
-    return False

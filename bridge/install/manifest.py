@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from bridge.archive.conda import CondaManifest
 from bridge.archive.wheels import WheelManifest, WheelMember
 from bridge.errors import UnsafeInputError, UsageError
-from bridge.install.direct_url import is_direct
 from bridge.install.provenance import meta_path
 from bridge.model import Entry, Fingerprint, Plan, PrefixState
 from bridge.paths import META, SITE_PACKAGES, RelativePath, path_below
 from bridge.prefix.claims import incoming
+from bridge.requirements.direct import is_direct
 from converters import layout
 from converters.record import Record
 from converters.target import Python
@@ -74,7 +74,7 @@ def predict(
             plan.python,
             site_packages=site_packages,
             is_requested=bool(resolved.requested),
-            is_by_url=is_direct(resolved),
+            is_by_url=is_direct(resolved.record.url, resolved.requested),
         )
     return predicted
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from packaging.requirements import InvalidRequirement, Requirement
-
 from bridge.model import Resolution, Resolved
+from bridge.requirements.direct import is_direct
 from bridge.requirements.locked import Locked, LockedConda, LockedSource, LockedWheel, SourceKind
 from bridge.sdists.location import pinned, source_of
 from bridge.secrets import public
@@ -28,10 +25,10 @@ def locked(resolved: Resolved, *, direct: bool | None = None) -> Locked:
     record = resolved.record
     if record.ecosystem == "conda":
         return LockedConda(record=record, requested=resolved.requested)
-    is_direct = _is_direct(resolved.requested, record) if direct is None else direct
+    is_named = is_direct(record.url, resolved.requested) if direct is None else direct
     if record.filename.endswith(".whl") and source_of(record.url) is None:
-        return _wheel(resolved, is_direct=is_direct)
-    return _source(resolved, is_direct=is_direct)
+        return _wheel(resolved, is_direct=is_named)
+    return _source(resolved, is_direct=is_named)
 
 
 def _wheel(resolved: Resolved, *, is_direct: bool) -> LockedWheel:
@@ -91,18 +88,3 @@ def _project(record: Record) -> str:
 def _bare(url: str) -> str:
     """Return a URL without its fragment, which holds a hash at most."""
     return public(url).partition("#")[0]
-
-
-def _is_direct(requested: Iterable[str], record: Record) -> bool:
-    if source_of(record.url) is not None:
-        return True
-    for text in requested:
-        bare = text.strip().removeprefix("pypi:").strip()
-        if bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:")) or bare.endswith(".whl"):
-            return True
-        try:
-            if Requirement(bare).url:
-                return True
-        except InvalidRequirement:
-            continue
-    return False

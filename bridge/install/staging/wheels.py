@@ -26,11 +26,12 @@ from bridge import fs
 from bridge.archive.wheels import WheelManifest
 from bridge.cache.wheels import Contents
 from bridge.errors import IntegrityError, UnsafeInputError
-from bridge.install.direct_url import direct_url, is_direct
+from bridge.install.direct_url import direct_url
 from bridge.install.manifest import place, scheme_of, wheel_members
 from bridge.install.provenance import INSTALLER, conda_meta, meta_path, record_file
 from bridge.model import Entry, Fingerprint, Resolved
 from bridge.prefix.shebangs import for_python, split
+from bridge.requirements.direct import is_direct
 from converters.target import Python
 
 __all__ = ["Placement", "place_wheel", "record_wheel"]
@@ -71,7 +72,7 @@ def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest,
     extra = {"INSTALLER": INSTALLER}
     if resolved.requested:
         extra["REQUESTED"] = b""
-    if is_direct(resolved):
+    if is_direct(record.url, resolved.requested):
         extra["direct_url.json"] = direct_url(record)
     members = wheel_members(manifest, to.python, to.site_packages)
     hashes = {path: member.sha256 for member, path in members}

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from rattler import PrefixRecord
 
 from bridge.install import provenance
-from bridge.install.direct_url import direct_url, is_direct
+from bridge.install.direct_url import direct_url
 from bridge.model import Entry, Fingerprint, Installed, Resolved
 from bridge.prefix import condameta, distinfo
+from bridge.requirements.direct import is_direct
 from converters.names import NameMap
 from converters.record import Record
 from converters.target import Python, Target
@@ -247,7 +248,7 @@ def test_direct_url_is_what_the_standard_asks_for() -> None:
 )
 def test_only_a_url_or_a_path_is_direct(text: str, expected: bool) -> None:
     record = Record(ecosystem="wheel", name="rich", version="13.9.4", build="0", subdir="noarch")
-    assert is_direct(Resolved(record=record, requested=(text,))) is expected
+    assert is_direct(record.url, (text,)) is expected
 
 
 def test_history_is_appended_in_the_form_that_conda_parses() -> None:

@@ -1,0 +1,31 @@
+"""Requirements that name a URL or a path, which PEP 610 calls direct. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from bridge.sdists.location import source_of
+
+__all__ = ["is_direct"]
+
+
+def is_direct(url: str, requested: Iterable[str]) -> bool:
+    """Whether a package comes from a URL or path that a requirement names.
+
+    :param url: of its archive or source code.
+    :param requested: the requirements that ask for it, as they were written.
+    """
+    if source_of(url) is not None:
+        return True
+    for text in requested:
+        bare = text.strip().removeprefix("pypi:").strip()
+        if bare.startswith(("./", "../", "/", "~", "file:", "http:", "https:")) or bare.endswith(".whl"):
+            return True
+        try:
+            if Requirement(bare).url:
+                return True
+        except InvalidRequirement:
+            continue
+    return False
