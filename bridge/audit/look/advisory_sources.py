@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import yaml
 from packaging.utils import canonicalize_name
 
 from bridge.audit.advisories import Advisory, Affected, parse_advisory
 from bridge.config.files import read_named
 from bridge.errors import NetworkError, UsageError
+from bridge.requirements.files.yaml_text import MAX_LOCK_NODES, load_yaml
 
 __all__ = ["PagePort", "ask_index", "read_advisories"]
 
@@ -105,18 +105,16 @@ def _parsed(data: bytes, where: str, names: frozenset[str], *, is_strict: bool) 
     if not is_strict and not _mentions(data, names):
         return
     try:
-        document = json.loads(data) if data.lstrip()[:1] in (b"{", b"[") else yaml.load(data, _LOADER)
+        is_json = data.lstrip()[:1] in (b"{", b"[")
+        document = json.loads(data) if is_json else load_yaml(Path(where), data.decode(), max_nodes=MAX_LOCK_NODES)
         for each in _documents(document):
             advisory = parse_advisory(each)
             if advisory is not None:
                 yield advisory
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, UsageError) as error:
         if is_strict:
             what = str(error).partition("\n")[0]
             raise UsageError("advisory-source", f"{where} is no document of the OSV format: {what}") from error
-
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _mentions(data: bytes, names: frozenset[str]) -> bool:

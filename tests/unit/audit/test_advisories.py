@@ -197,6 +197,17 @@ def test_advisories_are_read_from(source: Callable[[Path], str], tmp_path: Path)
     assert all(isinstance(each, Advisory) for each in read)
 
 
+# Ten levels of aliases, each ten times the one before.
+BOMB = "\n".join(
+    [
+        "l0: &l0 [x]",
+        *(f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]" for level in range(1, 10)),
+        "id: A",
+        "affected: [{package: {ecosystem: PyPI, name: x}, database_specific: {sha256: *l9}}]",
+    ]
+).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
@@ -205,6 +216,7 @@ def test_advisories_are_read_from(source: Callable[[Path], str], tmp_path: Path)
         (b'{"id": "A", "affected": 5}', "affected is not a list"),
         (b"PK\x03\x04damaged", "damaged zip"),
         (b"a: [b", "no document"),
+        (BOMB, "no document"),
     ],
 )
 def test_a_source_that_is_no_osv_is_one_error(content: bytes, what: str, tmp_path: Path) -> None:
