@@ -113,3 +113,8 @@ def test_vulnerabilities_are_found_and_updated(tmp_path: Path) -> None:
     assert fixed.status == 0, fixed.err
     assert "frail" in fixed.err
     assert bridge("audit", "-p", "made", "--vulnerabilities", "osv.json").status == 0
+
+
+def test_vulnerabilities_without_an_index_are_one_error(bridge: Bridge, damaged: PrefixBuilder) -> None:
+    refused = bridge("audit", "-p", damaged.root, "--vulnerabilities")
+    assert (refused.status, "no package index is used" in refused.err) == (2, True), refused.err

@@ -7,6 +7,8 @@ the findings that name it. `()`: no command is certain to be right.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
@@ -135,10 +137,14 @@ def forbid_others(view: View, path: str) -> tuple[str, ...]:
 
 def pip(view: View, *words: str) -> tuple[str, ...]:
     """Run the prefix's own pip; if it has none (uv creates such environments), the pip on PATH with `--python`."""
-    python = "python.exe" if view.target.is_windows else "bin/python"
-    path = str(view.state.prefix / python)
-    has_pip = any(distribution.name == "pip" for distribution in view.records.importable)
-    return (path, "-m", "pip", *words) if has_pip else ("pip", "--python", path, *words)
+    return (*pip_of(view.state.prefix, view.records.importable, is_windows=view.target.is_windows), *words)
+
+
+def pip_of(prefix: Path, distributions: Iterable[Distribution], *, is_windows: bool) -> tuple[str, ...]:
+    """The words that run pip for a prefix with these distributions."""
+    path = str(prefix / ("python.exe" if is_windows else "bin/python"))
+    has_pip = any(distribution.name == "pip" for distribution in distributions)
+    return (path, "-m", "pip") if has_pip else ("pip", "--python", path)
 
 
 def delete(view: View, path: str) -> tuple[str, ...]:

@@ -178,6 +178,7 @@ def with_vulnerabilities(path: Path, report: Report, session: Session, source: s
     :raises UsageError: `advisory-source`.
     """
     from bridge.audit.advisories import named_by, vulnerable
+    from bridge.audit.checks.repair import pip_of
     from bridge.audit.look.advisory_sources import ask_index, read_advisories
     from bridge.audit.queries import package_list
     from bridge.audit.run import ordered
@@ -185,17 +186,19 @@ def with_vulnerabilities(path: Path, report: Report, session: Session, source: s
     state = prefix.require(path)
     rows = package_list(state, session.names(session.channel_urls(state), state)).rows
     if source == OF_INDEX:
+        if not session.settings.index_urls:
+            raise UsageError(
+                "advisory-source",
+                "no package index is used that could be asked for vulnerabilities",
+                hint="give advisories of the OSV format: --vulnerabilities=URL, FILE or DIR",
+            )
         projects = sorted({(each.name, each.version) for row in rows for each in row.distributions})
         advisories = ask_index(session.settings.index_urls[0], projects, session.client)
     else:
         advisories = read_advisories(source, named_by(rows), session.client)
-    found = vulnerable(rows, advisories, str(path), _pip_of(path, session))
+    pip = pip_of(path, state.distributions, is_windows=session.target.is_windows)
+    found = vulnerable(rows, advisories, str(path), pip)
     return replace(report, findings=ordered((*report.findings, *found)))
-
-
-def _pip_of(path: Path, session: Session) -> tuple[str, ...]:
-    python = path / ("python.exe" if session.target.is_windows else "bin/python")
-    return (str(python), "-m", "pip")
 
 
 def judge(path: Path, report: Report, request: AuditRequest) -> Judged:
