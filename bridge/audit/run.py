@@ -75,7 +75,7 @@ class RunningAudit:
 
     def embedded_prefixes(self) -> Mapping[str, EmbeddedPrefix]:
         """Wait for the files; return path → the prefix in it, if that is wrong. Runs no checks."""
-        observed, _ = self._observation.results()
+        observed, _, _ = self._observation.results()
         return read_embedded(self.state.prefix, self._claims, observed, inspect.scripts_of(self.state.prefix, observed))
 
     def report(
@@ -107,13 +107,14 @@ class RunningAudit:
         records = prefix_records(state, target, names, self._claims)
         sites = prefixes.site_directories(state.prefix, state.site_packages)
         yanked = _yanked(state, index) if index is not None else {}
-        observed, binaries = self._observation.results()
+        observed, binaries, stale = self._observation.results()
         inspection = inspect.inspect(state, observed, sites, environ or {}, binaries)
         embedded = read_embedded(state.prefix, self._claims, observed, inspection.scripts)
         inspection = replace(
             inspection,
             yanked=yanked,
             drift=drift,
+            stale_bytecode=stale,
             embedded=embedded,
             archives=_archives(state, cache) if cache is not None else {},
         )

@@ -35,6 +35,7 @@ CLEARED = frozenset({"leftover", "distribution-without-metadata", "foreign-file"
 
 _GONE = (NetworkError, IntegrityError)  # an origin that is away, or has other bytes than were installed
 
+_BYTECODE = "stale-bytecode"
 _WHOLE = frozenset({"leftover", "foreign-file"})  # of the others, the parent directory is removed
 
 
@@ -122,7 +123,7 @@ def _relocated(state: PrefixState, fixable: Sequence[Finding]) -> tuple[Relocati
     damaged = {
         each.owner or ""
         for each in fixable
-        if each.id != "duplicate-record" and (each.id not in RELOCATED or each.path not in prefixes_in)
+        if each.id not in {"duplicate-record", _BYTECODE} and (each.id not in RELOCATED or each.path not in prefixes_in)
     }
     relocation = relocate(state, prefixes_in, without=damaged)
     if relocation.left:
@@ -143,12 +144,20 @@ def _leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]
         if finding.id in CLEARED and finding.path is not None and is_fixable(finding)
         if finding.owner is None or not finding.owner.startswith(("conda:", "wheel:"))
     ]
+    roots += _bytecode(report, plan)
     again = {step.old.meta_path for step in plan.operations if isinstance(step, Reinstall)}
     roots += [each for each in damaged_records(prefixes.require(path, is_brief=True), report) if each not in again]
     with Tree(path) as tree:
         paths = [each for root in roots for each in _below(tree, root)]
         fingerprints = {each: tree.fingerprint(each) for each in dict.fromkeys(paths)}
     return tuple(PathChange(path=each, before=was, after=None) for each, was in fingerprints.items() if was is not None)
+
+
+def _bytecode(report: Report, plan: Plan) -> list[str]:
+    """Return the stale bytecode, which python writes again. What a reinstalled package has of it is replaced."""
+    found = {each.path for each in report.findings if each.id == _BYTECODE and each.path and is_fixable(each)}
+    steps = [step for step in plan.operations if isinstance(step, Reinstall)] if found else []
+    return sorted(found.difference(entry.path for step in steps for entry in step.old.entries))
 
 
 def _below(tree: Tree, root: str) -> list[str]:

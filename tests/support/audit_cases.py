@@ -124,13 +124,6 @@ CLEAN = [
         do(lambda made: made.conda("a", "1", {"etc/a": b"1"}, hashes={"etc/a": None}), put("etc/a")),
     ),
     Case(
-        "two packages that bring the same bytes",
-        do(
-            lambda made: made.conda("a", "1", {"share/licence": b"x"}),
-            lambda made: made.conda("b", "1", {"share/licence": b"x"}),
-        ),
-    ),
-    Case(
         "a link that was dissolved into the file, and a file that conda linked softly",
         do(
             lambda made: made.conda("a", "1", {"lib/a.so.1": b"so"}, links={"lib/a.so": "a.so.1"}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import marshal
 import os
 import subprocess
 import sys
@@ -93,6 +95,14 @@ def remains(env: Environment) -> None:
     (env.site / "~elta/x.py").write_bytes(b"")
 
 
+def unchecked(env: Environment) -> None:
+    """Bytecode of another source that python runs without a look at the source (PEP 552)."""
+    head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(b"X = 9\n")
+    cache = Path(importlib.util.cache_from_source(str(env.site / "beta/__init__.py")))
+    cache.parent.mkdir(exist_ok=True)
+    cache.write_bytes(head + marshal.dumps(compile("X = 9\n", "beta", "exec")))
+
+
 def stale(env: Environment) -> None:
     info = env.site / "delta-0.6.dist-info"
     info.mkdir()
@@ -102,6 +112,15 @@ def stale(env: Environment) -> None:
 
 def pip_put(env: Environment) -> None:
     env.place(env.wheel("extra", "1.0", files={"extra/__init__.py": b""}))
+
+
+def hide(env: Environment) -> None:
+    (env.site / "delta/more/deep").mkdir()
+    (env.site / "delta/more/deep/__init__.py").write_bytes(b"")
+
+
+def cache_of(module: str) -> str:
+    return str(Path(importlib.util.cache_from_source(module)))
 
 
 OTHER_PYTHON = ">=3.99"
@@ -189,6 +208,40 @@ DAMAGES = {
         found=("duplicate-distribution", "delta-0.6.dist-info"),
         begins="rm -r",
         touches=("delta-0.6",),
+        where=("venv", "conda"),
+    ),
+    "bytecode of another source": Damage(
+        make=unchecked,
+        found=("stale-bytecode", cache_of("beta/__init__.py")),
+        begins="rm -r",
+        touches=("beta/__pycache__",),
+    ),
+    "bytecode of another source, with records": Damage(
+        make=unchecked,
+        found=("stale-bytecode", cache_of("beta/__init__.py")),
+        begins="bridge audit --fix",
+        touches=("beta/__pycache__", "conda-meta/"),
+        where=("conda",),
+    ),
+    "bytecode without a source": Damage(
+        make=lambda env: (env.site / "beta/ghost.pyc").write_bytes(b""),
+        found=("orphaned-bytecode", "beta/ghost.pyc"),
+        begins="rm -r",
+        touches=("beta/ghost.pyc",),
+        where=("venv", "conda"),
+    ),
+    "a package beside a module": Damage(
+        make=hide,
+        found=("hidden-module", "delta/more/deep"),
+        begins="rm -r",
+        touches=("delta/more/deep",),
+        where=("venv", "conda"),
+    ),
+    "what setuptools left behind": Damage(
+        make=lambda env: (env.site / "distutils-precedence.pth").write_text("import _distutils_hack\n"),
+        found=("unmet-import", "distutils-precedence.pth"),
+        begins="rm -r",
+        touches=("distutils-precedence.pth",),
         where=("venv", "conda"),
     ),
     "a script that is not executable": Damage(

@@ -65,6 +65,20 @@ def double_owner(view: View) -> Iterator[Finding]:
                 break
 
 
+def shared_file(view: View) -> Iterator[Finding]:
+    """A path that two records claim with one hash: whoever removes one package, removes the other's file too."""
+    for path, group in view.claims.by_path.shared:
+        recorded = [claim for claim in group if claim.owner.installed is not None]
+        first = recorded[0] if len(recorded) > 1 else None
+        other = next((claim for claim in recorded[1:] if first and claim.owner is not first.owner), None)
+        if first is None or other is None or first.owner.package == other.owner.package:
+            continue
+        digest = first.entry.fingerprint.sha256
+        if digest is not None and digest == other.entry.fingerprint.sha256:
+            evidence = f"{first.owner.label} and {other.owner.label} both have it, with the same bytes"
+            yield Finding.of(first.owner, "shared-file", "info", path, evidence, by=other.owner)
+
+
 def _both_promises(first: Claim, second: Claim, observed: Observed | None) -> str:
     digest = observed.fingerprint.sha256 if observed else None
     return "; ".join(

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bridge.audit.look.binaries import is_binary_name
+from bridge.audit.look.imports import SearchPath, unmet_imports
 from bridge.audit.look.inspection import (
     PROGRAMS,
     Binary,
@@ -23,6 +24,7 @@ from bridge.audit.look.inspection import (
     PathFile,
     Script,
     Surroundings,
+    UnmetImport,
     search_directory,
 )
 from bridge.audit.look.observation import Observation
@@ -66,6 +68,7 @@ def inspect(
     outside |= {source for editable in editables for source in editable.sources}
     outside |= {_file_of((each.direct_url or {}).get("url")) for each in state.distributions}
     outside |= {venv[key] for key in ("home", "executable", "base-executable") if venv.get(key)}
+    surroundings = _surroundings(state, venv, environ)
     return Inspection(
         real_prefix=os.path.realpath(root),
         binaries=binaries,
@@ -76,7 +79,8 @@ def inspect(
         interpreters=_interpreters(root, observed),
         outside={path: _kind(path) for path in sorted(outside) if os.path.isabs(path) and "\0" not in path},
         sources=frozenset(filter(_has_sources, added)),
-        surroundings=_surroundings(state, venv, environ),
+        surroundings=surroundings,
+        imports=tuple(_unmet(state, path_files, venv, surroundings)),
     )
 
 
@@ -227,6 +231,25 @@ def _mapping(text: str) -> list[str]:
         values = value.values() if isinstance(value, dict) else ()
         return [each for each in values if isinstance(each, str) and each.startswith("/")]
     return []
+
+
+def _unmet(
+    state: PrefixState, path_files: Mapping[str, PathFile], venv: Mapping[str, str], around: Surroundings
+) -> Iterator[UnmetImport]:
+    """The imports of an environment that fail. A base interpreter may find modules that no record tells of."""
+    site = state.site_packages
+    if site is None or state.python is None or not (venv or state.installed):
+        return
+    root = str(state.prefix)
+    directories = [f"{root}/{posixpath.dirname(site)}", f"{root}/{site}"]
+    directories += [each for file in path_files.values() for each in file.directories]
+    directories += [around.user_site] if around.user_site else []
+    directories += [directory for directory, _ in around.python_path]
+    finds_others = venv.get("include-system-site-packages", "false").lower() == "true" or any(
+        "editable" in line or "finder" in line for file in path_files.values() for line in file.code
+    )
+    path = SearchPath(directories, is_complete=not finds_others)
+    yield from unmet_imports(state.prefix, site, state.distributions, path_files, path)
 
 
 # --- surroundings -----------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ __all__ = [
     "PathFile",
     "Script",
     "Surroundings",
+    "UnmetImport",
     "search_directory",
 ]
 
@@ -102,6 +103,25 @@ class Editable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnmetImport:
+    """An import that fails.
+
+    :param path: the file that has it: an `entry_points.txt`, or a `.pth`.
+    :param statement: the entry point, or the line.
+    :param missing: what python does not find.
+    :param distribution: whose entry point it is.
+    :param is_program: whether a program of the environment fails with it: a script, or every start of python.
+    """
+
+    path: str
+    statement: str
+    missing: str
+    module: str
+    distribution: str | None = None
+    is_program: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What python would import besides the prefix's own packages, and the libraries of the system.
 
@@ -154,6 +174,8 @@ class Inspection:
     :param outside: absolute path that one of the above names → `file`, `directory`, or `""` if it does not exist.
     :param sources: the directories of `outside` that hold modules, and are no part of another python.
     :param drift: how the environment differs from a lock, if one was given.
+    :param stale_bytecode: bytecode that python runs although it was compiled from another source.
+    :param imports: what entry points and `.pth` lines import, and python does not find.
     :param yanked: dist-info → the reason for which its version was yanked (PEP 592), if an index was asked.
     :param archives: conda-meta record → bridge's cautions about the package's archive, as `(id, path, detail)`.
     """
@@ -172,6 +194,8 @@ class Inspection:
     caches: CacheEvidence = field(default_factory=CacheEvidence)
     yanked: Mapping[str, str] = field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
+    stale_bytecode: tuple[str, ...] = ()
+    imports: tuple[UnmetImport, ...] = ()
     archives: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
 
 

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from bridge.audit.look import bytecode
 from bridge.audit.look.binaries import read_binary
 from bridge.audit.look.inspection import Binary
 from bridge.audit.look.observation import Observation, Observed, kind_of
@@ -29,6 +30,7 @@ _BLOCK = 1 << 18  # bytes read at a time
 _BIG = 1 << 20  # bytes from which a file is a task by itself
 _BATCH = 128  # files of one task
 _BINARIES = 32  # programs and libraries of one task
+_CACHES = 1024  # files of bytecode of one task
 _MANY = 8  # tasks from which forking pays
 
 _FORMAT = 0o170000  # the mask of `stat.S_IFMT`
@@ -36,7 +38,7 @@ _FORMAT = 0o170000  # the mask of `stat.S_IFMT`
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 Digest = tuple[str | None, str]  # the sha256, or why there is none
-Answers = tuple[list[tuple[str, Digest]], list[tuple[str, Binary]]]
+Answers = tuple[list[tuple[str, Digest]], list[tuple[str, Binary]], list[str]]
 
 
 def observe(state: PrefixState, claims: Claims | None = None, *, jobs: int | None = None) -> Observation:
@@ -68,13 +70,13 @@ class RunningObservation:
         self._linked = linked
         self._running = running
 
-    def results(self) -> tuple[Observation, dict[str, Binary]]:
-        """Wait for the observation, and for path → the program or library there."""
+    def results(self) -> tuple[Observation, dict[str, Binary], tuple[str, ...]]:
+        """Wait for the observation, for path → the program or library there, and for the stale bytecode."""
         table = self._table
         links = [path for path in table.other if stat.S_ISLNK(table.modes[table.rows[path]])]
         targets = {path: _followed(self._root, path) for path in links}
         answers = self._running.results()
-        digests = {path: digest for pairs, _ in answers for path, digest in pairs}
+        digests = {path: digest for pairs, _, _ in answers for path, digest in pairs}
         noted = {}
         for path in sorted({*table.other, *digests}.intersection(table.rows), key=table.rows.__getitem__):
             row = table.rows[path]
@@ -84,9 +86,10 @@ class RunningObservation:
         for path, (status, real) in self._linked.items():
             target = _followed(self._root, path) if stat.S_ISLNK(status.st_mode) else None
             noted[path] = _observed(status.st_mode, status.st_size, status.st_nlink, digests.get(path), target, real)
-        binaries = {path: binary for _, pairs in answers for path, binary in pairs}
+        binaries = {path: binary for _, pairs, _ in answers for path, binary in pairs}
         ordered = {path: binaries[path] for path in table.binaries if path in binaries}
-        return Observation(table, self._claims, noted), ordered
+        stale = tuple(sorted(path for _, _, paths in answers for path in paths))
+        return Observation(table, self._claims, noted), ordered, stale
 
 
 @contextmanager
@@ -111,14 +114,18 @@ def start(
         linked = _through_links(root, state, claims.by_path, table.rows)
         files = [*_hashing(claims.by_path, table, linked)]
         binaries = [*_batched(table.binaries, _BINARIES)]
+        caches = [*_batched(bytecode.caches_of(state.python, table.rows), _CACHES)]
         hasher = _Hasher(root, claims.by_path, table)
 
         def run(number: int) -> Answers:
             if number < len(files):
-                return list(hasher.differing(files[number])), []
-            return [], list(_binaries(state, binaries[number - len(files)], numpy))
+                return list(hasher.differing(files[number])), [], []
+            number -= len(files)
+            if number < len(binaries):
+                return [], list(_binaries(state, binaries[number], numpy)), []
+            return [], [], list(bytecode.stale(root, caches[number - len(binaries)]))
 
-        count = len(files) + len(binaries)
+        count = len(files) + len(binaries) + len(caches)
         with spread(run, count, jobs if count >= _MANY else 1) as running:
             yield RunningObservation(root, claims.by_path, table, linked, running)
     finally:

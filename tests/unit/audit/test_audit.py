@@ -29,12 +29,25 @@ from bridge.transaction.recovery import recover
 from converters.target import Target
 from tests.support.audit_cases import CLEAN, FILES, LINUX, NAMES, NP, NUMPY, UNOWNED, Case, numpy
 from tests.support.audit_consequence_cases import CONSEQUENCES
+from tests.support.audit_import_cases import IMPORTS
 from tests.support.audit_machine_cases import CACHES, NATIVE, PROGRAMS
 from tests.support.audit_record_cases import RECORDS, REQUIREMENTS
 from tests.support.audit_startup_cases import STARTUP
 from tests.support.prefixes import SITE, PrefixBuilder, digest
 
-CASES = [*CLEAN, *FILES, *UNOWNED, *RECORDS, *REQUIREMENTS, *NATIVE, *PROGRAMS, *STARTUP, *CACHES, *CONSEQUENCES]
+CASES = [
+    *CLEAN,
+    *FILES,
+    *UNOWNED,
+    *RECORDS,
+    *REQUIREMENTS,
+    *NATIVE,
+    *PROGRAMS,
+    *STARTUP,
+    *IMPORTS,
+    *CACHES,
+    *CONSEQUENCES,
+]
 
 
 def examined(made: PrefixBuilder, target: Target = LINUX, environ: Mapping[str, str] | None = None) -> Report:
