@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bridge.fs.fingerprint import Fingerprint, PathKind
 from converters.record import Record
-from converters.target import Python, Target
+from converters.target import POSIX, SUBDIRS, WINDOWS, PrefixLayout, Python, Target
 
 __all__ = [
     "EGGS",
@@ -202,6 +202,24 @@ class PrefixState:
     python: Python | None = None
     site_packages: str | None = None
     defects: tuple[Defect, ...] = ()
+
+    @property
+    def platform(self) -> str | None:
+        """The subdir that the packages are for; `None` if no record says."""
+        ordered = sorted(self.installed, key=lambda each: each.record.name != "python")
+        return next((each.record.subdir for each in ordered if each.record.subdir in SUBDIRS), None)
+
+    @property
+    def layout(self) -> PrefixLayout:
+        """The layout of the platform, else the one that site-packages shows."""
+        platform = self.platform
+        is_windows = (self.site_packages or "").startswith("Lib/") if platform is None else platform.startswith("win-")
+        return WINDOWS if is_windows else POSIX
+
+    @property
+    def interpreter(self) -> Path:
+        """The path by which a person runs the environment's python."""
+        return self.prefix / ("python.exe" if self.layout.is_windows else "bin/python")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

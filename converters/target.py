@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-__all__ = ["SUBDIRS", "Python", "Target"]
+__all__ = ["POSIX", "SUBDIRS", "WINDOWS", "PrefixLayout", "Python", "Target"]
 
 # subdir -> (sys_platform, os_name, platform_system, platform_machine, architecture in a wheel tag)
 SUBDIRS: dict[str, tuple[str, str, str, str, str]] = {
@@ -64,6 +64,48 @@ def _minor(version: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixLayout:
+    """Where an environment has its interpreter, modules and commands: sysconfig's `posix_prefix` or, on Windows, `nt`.
+
+    Paths are prefix-relative.
+    """
+
+    is_windows: bool = False
+
+    @property
+    def scripts(self) -> str:
+        """The directory of commands."""
+        return "Scripts" if self.is_windows else "bin"
+
+    def site_packages(self, python: Python) -> str:
+        """The default directory of modules; a python's record may name another one (CEP 17)."""
+        return "Lib/site-packages" if self.is_windows else python.site_packages
+
+    def interpreter(self, python: Python) -> str:
+        """The program that scripts name in their first line."""
+        major, minor = python.minor
+        return "python.exe" if self.is_windows else f"bin/python{major}.{minor}"
+
+    def headers(self, python: Python) -> str:
+        """The directory below which pip places the headers of each project."""
+        major, minor = python.minor
+        return "Include" if self.is_windows else f"include/python{major}.{minor}{'t' if python.free_threaded else ''}"
+
+    def command_of_conda(self, name: str) -> tuple[str, ...]:
+        """The files of an entry point of a noarch python package: on Windows a launcher and the script it starts."""
+        path = f"{self.scripts}/{name}"
+        return (f"{path}-script.py", f"{path}.exe") if self.is_windows else (path,)
+
+    def command_of_wheel(self, name: str) -> str:
+        """The file of an entry point of a wheel: on Windows one launcher that contains the script, as from pip."""
+        return f"{self.scripts}/{name}{'.exe' if self.is_windows else ''}"
+
+
+POSIX = PrefixLayout()
+WINDOWS = PrefixLayout(is_windows=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A conda subdir, its virtual packages as `(name, version, build)`, and the python once it is chosen."""
 
@@ -86,6 +128,11 @@ class Target:
     @property
     def is_windows(self) -> bool:
         return self.subdir.startswith("win-")
+
+    @property
+    def layout(self) -> PrefixLayout:
+        """The layout of an environment of this target."""
+        return WINDOWS if self.is_windows else POSIX
 
     def platform_tags(self) -> tuple[str, ...]:
         """Return the wheel platform tags that run on this target, best first (PEP 600).

@@ -183,6 +183,7 @@ def link(
     staging: Path,
     final: Path,
     cache: Path,
+    subdir: str,
     *,
     python: Path | None = None,
     site_packages: RelativePath | None = None,
@@ -193,6 +194,7 @@ def link(
         may use it, and it must be deleted afterwards.
     :param staging: absent or empty, and ours; files are patched with the text of `final`.
     :param cache: an empty directory for rattler, created and deleted by the caller.
+    :param subdir: the platform, which decides where modules go and how commands start.
     :param python: the conda-meta JSON of the python that stays in `final`; `None` where python is among `records`.
     :param site_packages: where noarch packages go; rattler would join the python record's path unchecked.
 
@@ -207,6 +209,7 @@ def link(
     work = install(
         linked,
         target_prefix=str(staging),
+        platform=Subdir(subdir),
         alternative_target_prefix=str(final),
         installed_packages=[],
         ignored_packages={"python"} if python is not None else set(),

@@ -116,7 +116,7 @@ class Session:
 
     @cached_property
     def target(self) -> Target:
-        """The target, without a python: this machine or `--platform`, modified by `--virtual-package`."""
+        """The target, without a python (`target_of`)."""
         from bridge.cli.targets import target_of
 
         return target_of(self.settings)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bridge.channels._rattler import current_subdir, detect_virtual_packages
 from bridge.config import Settings
+from bridge.prefix.platform import platform_of
 from converters.target import Target
 
-__all__ = ["target_of"]
+__all__ = ["audited_target", "target_of"]
 
 # Defaults for a target other than this machine; `--virtual-package` overrides them.
 _FOREIGN = {
@@ -17,12 +20,21 @@ _FOREIGN = {
 
 
 def target_of(settings: Settings) -> Target:
-    """Return the target, without a python: this machine or `--platform`, modified by `--virtual-package`."""
+    """Return the target, without a python: `--platform`, else that of the environment, else this machine.
+
+    `--virtual-package` modifies its virtual packages.
+    """
     here = current_subdir()
-    subdir = settings.platform or here
+    subdir = settings.platform or (settings.prefix and platform_of(settings.prefix)) or here
     found = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
     named = {name: (version, build) for name, version, build in found}
     for name, version in settings.virtual_packages:
         named[name] = (version, named.get(name, ("", "0"))[1])
     packages = tuple((name, version, build) for name, (version, build) in named.items() if version)
     return Target(subdir=subdir, virtual_packages=packages)
+
+
+def audited_target(settings: Settings, target: Target) -> Target:
+    """Return the target of an audit: for another platform without the virtual packages that were only assumed."""
+    is_assumed = target.subdir != current_subdir() and not settings.virtual_packages
+    return replace(target, virtual_packages=()) if is_assumed else target

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -119,7 +120,7 @@ def _plan(
             f"an incomplete distribution cannot be adopted: {problems[0]}",
             context=problems[1:],
             hint=f"reinstall it with pip, which removes the egg: "
-            f"{state.prefix}/bin/python -m pip install --force-reinstall {wanted[0].name}"
+            f"{quote(str(state.interpreter))} -m pip install --force-reinstall {wanted[0].name}"
             if wanted[0].path.endswith(EGGS)
             else f"reinstall it with pip, or remove it: bridge remove -p {state.prefix} {wanted[0].name}",
         )
@@ -271,10 +272,11 @@ def _is_equal(archive: Path, filename: str, whole: _Adoptable, state: PrefixStat
     manifest = check_wheel(archive, filename=filename)
     installed = {entry.path: entry.fingerprint.sha256 for entry in whole.entries}
     site = whole.distribution.path.rpartition("/")[0]
+    scripts = f"{state.layout.scripts}/"
     # The installer writes the first line of scripts, so only their path is compared.
     return all(
-        path in installed and (path.startswith("bin/") or installed[path] == member.sha256)
-        for member, path in wheel_members(manifest, state.python, site)
+        path in installed and (path.startswith(scripts) or installed[path] == member.sha256)
+        for member, path in wheel_members(manifest, state.python, site, state.layout)
     )
 
 

@@ -343,6 +343,10 @@ class Scripts:
         scripts = scripts_of(fetched.plan, fetched.manifests)
         # pre-link is deprecated, and would run before anything could be undone.
         is_allowed = session.settings.allow_link_scripts
+        platform = fetched.plan.target.subdir
+        if is_allowed and scripts and platform != current_subdir():
+            is_allowed = False
+            session.warnings.append(f"link scripts for {platform} cannot run on this machine")
         self._run = tuple(script for script in scripts if is_allowed and script.action != "pre-link")
         self.not_run = tuple(str(script) for script in scripts if script not in self._run)
 

@@ -45,20 +45,22 @@ class LinkScript:
 
 def scripts_of(plan: Plan, manifests: Mapping[str, Manifest]) -> tuple[LinkScript, ...]:
     """Return every link script of a plan: `pre-unlink` of removed packages, then those of new ones by dependency."""
+    layout = plan.target.layout
+    suffix = ".bat" if layout.is_windows else ".sh"
     going = [old for old in leaving(plan) if old.record.ecosystem == "conda"]
     scripts = [
         LinkScript(record=old.record, action="pre-unlink", path=entry.path)
         for old in sorted(going, key=lambda old: old.record.name)
         for entry in old.entries
-        if entry.path == f"bin/.{old.record.name}-pre-unlink.sh"
+        if entry.path == f"{layout.scripts}/.{old.record.name}-pre-unlink{suffix}"
     ]
     for record in _in_order([each.record for each in incoming(plan)]):
         manifest = manifests.get(record.identity)
         for path in manifest.link_scripts if isinstance(manifest, CondaManifest) else ():
             name = path.rpartition("/")[2]
-            action = next((each for each in ("post-link", "pre-link") if name == f".{record.name}-{each}.sh"), "")
+            action = next((each for each in ("post-link", "pre-link") if name == f".{record.name}-{each}{suffix}"), "")
             if action:
-                scripts.append(LinkScript(record=record, action=action, path=f"bin/{name}"))
+                scripts.append(LinkScript(record=record, action=action, path=f"{layout.scripts}/{name}"))
     return tuple(scripts)
 
 

@@ -73,7 +73,7 @@ def _installed(state: PrefixState, path: str, record: Record, sources: Sources) 
     manifest = check_conda(fetch_archive(record, sources), filename=record.filename)
     is_python = record.name == "python"
     python = Python(version=record.version) if is_python and state.python is None else state.python
-    entries = conda_paths(manifest, python, site_packages=state.site_packages)
+    entries = conda_paths(manifest, python, site_packages=state.site_packages, layout=state.layout)
     is_needed = any(record.name == name_of(text) for each in state.installed for text in each.record.requirements)
     # The request is lost. Without one, a package that nothing needs would go with the next removal.
     return Installed(record=record, meta_path=path, entries=entries, requested=() if is_needed else (record.name,))

@@ -17,9 +17,9 @@ from bridge.model import Entry, Fingerprint, Plan, PrefixState
 from bridge.paths import META, SITE_PACKAGES, RelativePath, path_below
 from bridge.prefix.claims import incoming
 from bridge.requirements.direct import is_direct
-from converters import layout
+from converters import layout as layouts
 from converters.record import Record
-from converters.target import Python
+from converters.target import POSIX, PrefixLayout, Python
 
 __all__ = [
     "GENERATED",
@@ -64,7 +64,9 @@ def predict(
     for resolved in incoming(plan):
         record, manifest = resolved.record, manifests[resolved.record.identity]
         if isinstance(manifest, CondaManifest):
-            predicted[record.identity] = conda_paths(manifest, plan.python, site_packages=site_packages)
+            predicted[record.identity] = conda_paths(
+                manifest, plan.python, site_packages=site_packages, layout=plan.target.layout
+            )
             continue
         if plan.python is None:
             raise _no_python(manifest.filename)
@@ -75,6 +77,7 @@ def predict(
             site_packages=site_packages,
             is_requested=bool(resolved.requested),
             is_by_url=is_direct(resolved.record.url, resolved.requested),
+            layout=plan.target.layout,
         )
     return predicted
 
@@ -91,11 +94,15 @@ def site_packages_after(plan: Plan, state: PrefixState) -> RelativePath | None:
             break
     if stated:
         return path_below(stated, source, SITE_PACKAGES)
-    return RelativePath(plan.python.site_packages) if plan.python else None
+    return RelativePath(plan.target.layout.site_packages(plan.python)) if plan.python else None
 
 
 def conda_paths(
-    manifest: CondaManifest, python: Python | None, *, site_packages: str | None = None
+    manifest: CondaManifest,
+    python: Python | None,
+    *,
+    site_packages: str | None = None,
+    layout: PrefixLayout = POSIX,
 ) -> tuple[Entry, ...]:
     """Return the paths of a conda package, with its conda-meta record.
 
@@ -107,10 +114,10 @@ def conda_paths(
     is_python = manifest.noarch == "python"
     if is_python and python is None:
         raise _no_python(manifest.filename)
-    site = site_packages or (python.site_packages if python else "")
+    site = site_packages or (layout.site_packages(python) if python else "")
     entries: dict[str, Entry] = {}
     for path in manifest.paths:
-        installed = _linked(path.path, site) if is_python else path.path
+        installed = _linked(path.path, site, layout.scripts) if is_python else path.path
         _check_reserved(installed, manifest.filename)
         if path.kind == "symlink":
             fingerprint = Fingerprint(kind="symlink", link=None if path.prefix_placeholder else path.link)
@@ -121,17 +128,18 @@ def conda_paths(
             fingerprint = Fingerprint(kind="file", sha256=path.sha256 if is_as_packed else None)
         entries[installed] = Entry(path=installed, fingerprint=fingerprint)
     for text in manifest.entry_points if is_python else ():
-        _add(entries, f"bin/{text.partition('=')[0].strip()}", manifest.filename)
+        for command in layout.command_of_conda(text.partition("=")[0].strip()):
+            _add(entries, command, manifest.filename)
     index = manifest.index
     _add(entries, f"{META}/{index['name']}-{index['version']}-{index['build']}.json", manifest.filename)
     return tuple(entries.values())
 
 
-def _linked(path: str, site: str) -> str:
+def _linked(path: str, site: str, scripts: str) -> str:
     first, _, rest = path.partition("/")
     if first == "site-packages" and rest:
         return f"{site}/{rest}"
-    return f"bin/{rest}" if first == "python-scripts" and rest else path
+    return f"{scripts}/{rest}" if first == "python-scripts" and rest else path
 
 
 def wheel_paths(
@@ -142,6 +150,7 @@ def wheel_paths(
     site_packages: str | None = None,
     is_requested: bool = False,
     is_by_url: bool = False,
+    layout: PrefixLayout = POSIX,
 ) -> tuple[Entry, ...]:
     """Return the paths of a wheel: members, commands, generated files of the dist-info, and its conda-meta record.
 
@@ -149,11 +158,11 @@ def wheel_paths(
 
     Raises `UnsafeInputError` (`reserved-path`) for a path or a command of the environment itself.
     """
-    site = site_packages or python.site_packages
+    site = site_packages or layout.site_packages(python)
     entries: dict[str, Entry] = {}
-    for member, path in wheel_members(manifest, python, site):
+    for member, path in wheel_members(manifest, python, site, layout):
         _check_reserved(path, manifest.filename)
-        _check_command(path, manifest)
+        _check_command(path, manifest, layout)
         is_script = scheme_of(manifest, member.path)[0] == "scripts"
         mode = 0o755 if is_script or member.is_executable else 0o644
         # The interpreter in the first line of a script is filled in when it is written.
@@ -162,8 +171,9 @@ def wheel_paths(
             known = Fingerprint(kind="file", sha256=member.sha256, size=member.size, mode=mode)
         entries[path] = Entry(path=path, fingerprint=known)
     for point in manifest.entry_points:
-        _check_command(f"bin/{point.name}", manifest)
-        _add(entries, f"bin/{point.name}", manifest.filename, mode=0o755)
+        path = layout.command_of_wheel(point.name)
+        _check_command(path, manifest, layout)
+        _add(entries, path, manifest.filename, mode=0o755)
     wanted = {"RECORD": True, "INSTALLER": True, "REQUESTED": is_requested, "direct_url.json": is_by_url}
     for name in GENERATED:
         if wanted[name]:
@@ -172,20 +182,22 @@ def wheel_paths(
     return tuple(entries.values())
 
 
-def wheel_members(manifest: WheelManifest, python: Python, site_packages: str) -> tuple[tuple[WheelMember, str], ...]:
+def wheel_members(
+    manifest: WheelManifest, python: Python, site_packages: str, layout: PrefixLayout = POSIX
+) -> tuple[tuple[WheelMember, str], ...]:
     """Return the members to install, each with its prefix-relative path.
 
     Skipped, as by pip: generated files, wrappers that setuptools put among the scripts for entry points, and files with
     the path of a command. Also skipped: `__pycache__`, whose bytecode cannot be checked against its source.
     """
     points = {point.name for point in manifest.entry_points}
-    commands = {f"bin/{name}" for name in points}
+    commands = {layout.command_of_wheel(name) for name in points}
     generated = {f"{manifest.dist_info}/{name}" for name in GENERATED}
     members = []
     for member in manifest.members:
         scheme, rest = scheme_of(manifest, member.path)
-        is_wrapper = scheme == "scripts" and layout.command_of_wrapper(rest) in points
-        path = place(scheme, rest, manifest.metadata.name, python, site_packages)
+        is_wrapper = scheme == "scripts" and layouts.command_of_wrapper(rest) in points
+        path = place(scheme, rest, manifest.metadata.name, python, site_packages, layout)
         is_replaced = is_wrapper or path in commands
         if member.path in generated or is_replaced or "__pycache__" in member.path.split("/")[:-1]:
             continue
@@ -193,21 +205,22 @@ def wheel_members(manifest: WheelManifest, python: Python, site_packages: str) -
     return tuple(members)
 
 
-def place(scheme: str, path: str, project: str, python: Python, site_packages: str) -> str:
-    """Return the prefix-relative path of a file in a wheel's scheme: sysconfig's `posix_prefix`, headers as pip."""
+def place(
+    scheme: str, path: str, project: str, python: Python, site_packages: str, layout: PrefixLayout = POSIX
+) -> str:
+    """Return the prefix-relative path of a file in a wheel's scheme: sysconfig's schemes, headers as pip."""
     if scheme in {"purelib", "platlib"}:
         return f"{site_packages}/{path}"
     if scheme == "scripts":
-        return f"bin/{path}"
+        return f"{layout.scripts}/{path}"
     if scheme == "headers":
-        major, minor = python.minor
-        return f"include/python{major}.{minor}{'t' if python.free_threaded else ''}/{project}/{path}"
+        return f"{layout.headers(python)}/{project}/{path}"
     return path
 
 
 def scheme_of(manifest: WheelManifest, path: str) -> tuple[str, str]:
     """Return the scheme of a member, and its path within it."""
-    scheme, rest = layout.scheme_of(path, manifest.data_dirs)
+    scheme, rest = layouts.scheme_of(path, manifest.data_dirs)
     return ("platlib" if rest == path and not manifest.root_is_purelib else scheme), rest
 
 
@@ -226,10 +239,12 @@ def _check_reserved(path: str, archive: str) -> None:
         )
 
 
-def _check_command(path: str, manifest: WheelManifest) -> None:
+def _check_command(path: str, manifest: WheelManifest, layout: PrefixLayout) -> None:
     directory, _, name = path.rpartition("/")
-    if directory != "bin":
+    if directory != layout.scripts:
         return
+    if layout.is_windows:  # Programs there are found without their suffix, in any case.
+        name = name.lower().removesuffix(".exe").removesuffix(".bat")
     if name in _COMMANDS and _COMMANDS[name] != manifest.metadata.name:
         raise UnsafeInputError(
             "reserved-path",

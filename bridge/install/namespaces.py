@@ -35,7 +35,7 @@ def yield_namespaces(state: PrefixState, plan: Plan, manifests: Mapping[str, Man
         if not isinstance(manifest, WheelManifest) or plan.target.python is None:
             continue
         if any(member.is_namespace for member in manifest.members):
-            for member, path in wheel_members(manifest, plan.target.python, site_packages):
+            for member, path in wheel_members(manifest, plan.target.python, site_packages, plan.target.layout):
                 if member.is_namespace:
                     brought.setdefault(path, []).append((resolved.record, member.sha256))
     freed = {entry.path for installed in leaving(plan) for entry in owned_entries(installed)} if brought else set()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from bridge.errors import NoSolutionError, UsageError
 from bridge.model import (
@@ -202,7 +203,7 @@ def matching(state: PrefixState, name: str) -> list[Installed]:
         others = [each for each in state.distributions if each.name == wanted]
         hint = f"see what is installed with: bridge list -p {state.prefix}"
         if others and others[0].path.endswith(EGGS):
-            hint = f"setuptools installed it as an egg: {state.prefix}/bin/python -m pip uninstall {name}"
+            hint = f"setuptools installed it as an egg: {quote(str(state.interpreter))} -m pip uninstall {name}"
         elif others:
             hint = (
                 f"{others[0].installer or 'another tool'} installed it; let bridge adopt it: "

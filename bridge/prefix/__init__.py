@@ -26,7 +26,7 @@ from bridge.prefix.records import Reader, ReadResult, content, defect_of, names_
 from bridge.prefix.strays import is_record_name, sorted_out, strays
 from bridge.secrets import masked
 from converters.record import Record
-from converters.target import Python
+from converters.target import POSIX, WINDOWS, Python
 from converters.wheel import MAX_METADATA
 
 __all__ = ["check", "read", "require", "site_directories", "walk"]
@@ -34,6 +34,7 @@ __all__ = ["check", "read", "require", "site_directories", "walk"]
 _MAX_HISTORY = 64 << 20  # bytes
 _MANY = 64  # records and dist-infos for which forking pays off
 _MINOR = re.compile(r"python(\d+\.\d+)(t?)\Z")
+_LIBRARY = re.compile(r"python(\d)(\d+)(t?)\.dll\Z", re.IGNORECASE)  # of Windows
 
 
 def read(
@@ -282,7 +283,8 @@ def _recorded_python(installed: Sequence[Installed], defects: list[Defect]) -> t
         )
         python = Python(version=record.version, free_threaded=is_free_threaded)
         try:
-            return python, site or python.site_packages
+            layout = WINDOWS if record.subdir.startswith("win-") else POSIX
+            return python, site or layout.site_packages(python)
         except ValueError as error:
             defects.append(defect_of(package.meta_path, error))
     return None
@@ -293,7 +295,7 @@ def _layout_python(prefix: Path) -> tuple[Python, str] | None:
     links = [prefix / "bin" / name for name in ("python", "python3") if os.path.lexists(prefix / "bin" / name)]
     libraries = [match for name in names_in(str(prefix / "lib")) if (match := _MINOR.match(name))]
     if not links or not libraries:
-        return None
+        return _windows_python(prefix)
     configured = _configured_version(prefix)
     resolved = {os.path.basename(os.path.realpath(link)) for link in links}
 
@@ -306,6 +308,17 @@ def _layout_python(prefix: Path) -> tuple[Python, str] | None:
     version = configured if configured and _is_of(configured, best) else _header_version(prefix, best)
     python = Python(version=version or best[1], free_threaded=bool(best[2]))
     return python, python.site_packages
+
+
+def _windows_python(prefix: Path) -> tuple[Python, str] | None:
+    """The python of a prefix for Windows: its program at the root, or of a virtual environment in `Scripts`."""
+    program = next((each for each in (prefix, prefix / "Scripts") if (each / "python.exe").is_file()), None)
+    libraries = [match for name in names_in(str(prefix)) if (match := _LIBRARY.match(name))]
+    version = _configured_version(prefix) or (f"{libraries[0][1]}.{libraries[0][2]}" if libraries else None)
+    if program is None or version is None:
+        return None
+    python = Python(version=version, free_threaded=bool(libraries and libraries[0][3]))
+    return python, WINDOWS.site_packages(python)
 
 
 def _is_of(version: str | None, library: re.Match[str]) -> bool:

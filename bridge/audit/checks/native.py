@@ -174,6 +174,8 @@ def missing_library(view: View) -> Iterator[Finding]:
     }
     if not view.target.subdir.startswith("linux-") or not view.inspection.surroundings.libraries:
         return
+    if not view.target.virtual_packages:  # The libraries found are those of another machine.
+        return
     absent_of: dict[str, list[str]] = {}
     whole: set[int] = set()  # ids of the owners of modules that find all libraries
     for path, binary in view.inspection.binaries.items():

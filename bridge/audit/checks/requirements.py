@@ -29,7 +29,7 @@ from converters.target import Target
 from converters.wheel import written_tags
 
 # Newer than any glibc: if the glibc of a Linux target is unknown, it fails no wheel.
-_ANY_GLIBC = ("__glibc", "2.99", "0")
+_ANY_SYSTEM = {"linux": ("__glibc", "2.99", "0"), "osx": ("__osx", "99.0", "0")}
 
 Providers = Mapping[str, list[InstalledProvider]]
 
@@ -91,8 +91,8 @@ def yanked_version(view: View) -> Iterator[Finding]:
 
 
 def _taggable(target: Target) -> Target:
-    is_unknown = target.subdir.startswith("linux-") and not target.virtual_packages
-    return replace(target, virtual_packages=(_ANY_GLIBC,)) if is_unknown else target
+    newest = _ANY_SYSTEM.get(target.subdir.partition("-")[0])
+    return target if newest is None or target.virtual_packages else replace(target, virtual_packages=(newest,))
 
 
 def _misfit(view: View, name: str, level: Level, distribution: Distribution, evidence: str) -> Finding:

@@ -274,6 +274,7 @@ def audit(path: Path, session: Session, request: AuditRequest) -> Report:
             elif (remembered := memory.recall(prepare)) is not None:
                 return remembered
         from bridge.audit.run import start
+        from bridge.cli.targets import audited_target
 
         # Names and target are determined while other processes read the files.
         with start(path, tree=memory.tree) as running:
@@ -282,7 +283,7 @@ def audit(path: Path, session: Session, request: AuditRequest) -> Report:
             watched = {str(Path(folder) / NAMES_FILE) for url in urls if (folder := local_path(url))}
             watched |= {session.settings.name_map} if session.settings.name_map else set()
             report = running.report(
-                session.target,
+                audited_target(session.settings, session.target),
                 names,
                 environ=os.environ,
                 cache=session.settings.cache_dir,

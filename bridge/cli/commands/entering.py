@@ -17,6 +17,7 @@ from bridge.config.environments import environment_name, known_environments
 from bridge.config.programs import find_program
 from bridge.errors import BridgeError, UsageError
 from bridge.paths import META
+from bridge.prefix.platform import platform_of
 
 __all__ = ["Entering", "captured", "entering", "leaving", "replace_process", "shell_command"]
 
@@ -61,7 +62,10 @@ class Entering:
 
 
 def entering(prefix: Path, settings: Settings, shell: str | None, environ: Mapping[str, str]) -> Entering:
-    """What activates an environment. Raises `UsageError` (`not-an-environment`) and as `activated`."""
+    """What activates an environment.
+
+    Raises `UsageError` (`not-an-environment`; `environment-platform`: made for another system) and as `activated`.
+    """
     _check(prefix)
     shell = shell or shell_of(environ)
     name = environment_name(prefix, settings.conda, environ) or str(prefix)
@@ -86,6 +90,14 @@ def _check(prefix: Path) -> None:
             "not-an-environment",
             f"{prefix} is not an environment: {reason}",
             hint=f"make one with: bridge create -p {prefix} python",
+        )
+    platform = platform_of(prefix)
+    system = {"win32": "win", "darwin": "osx"}.get(sys.platform, "linux")
+    if platform is not None and not platform.startswith(f"{system}-"):
+        raise UsageError(
+            "environment-platform",
+            f"{prefix} is for {platform}; none of its programs runs on this machine",
+            hint="copy it to such a machine; `bridge audit --fix` there writes its new path into its files",
         )
 
 

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from bridge import __version__
+from bridge.channels._rattler import current_subdir
 from bridge.cli.session import Session
 from bridge.config.environments import environment_name, environments_file, known_environments, root_prefix
 from bridge.config.layers import Layer, layers
@@ -29,6 +30,7 @@ class Information:
 
     libraries: Mapping[str, str]
     subdir: str
+    subdir_source: str
     virtual_packages: Mapping[str, str]
     prefix: Path | None
     prefix_name: str
@@ -67,7 +69,7 @@ class Information:
         yield "bridge", __version__, f"python {platform.python_version()}, {sys.executable}"
         for library, version in self.libraries.items():
             yield library, version, ""
-        yield "platform", self.subdir, ""
+        yield "platform", self.subdir, self.subdir_source
         virtual = ", ".join(f"{name} {version}" for name, version in self.virtual_packages.items())
         yield "virtual packages", virtual, ""
         name = f" ({self.prefix_name})" if self.prefix_name else ""
@@ -85,10 +87,11 @@ def information(session: Session, options: Mapping[str, object], environ: Mappin
     """Gather it; asks no server. Raises `UsageError` for settings that cannot be read."""
     settings = session.settings
     prefix = settings.prefix
-    own = layers(environ)
+    own, here = layers(environ), current_subdir()
     return Information(
         libraries={name: version for name in _LIBRARIES if (version := _version(name)) is not None},
         subdir=session.target.subdir,
+        subdir_source="--platform" if settings.platform else "" if session.target.subdir == here else "the environment",
         virtual_packages={name: version for name, version, _ in session.target.virtual_packages},
         prefix=prefix,
         prefix_name=environment_name(prefix, settings.conda, environ) if prefix is not None else "",

@@ -10,6 +10,7 @@ from bridge.cli.session import Session
 from bridge.errors import OwnershipError, UsageError
 from bridge.install.frozen_and_pinned import check_not_frozen
 from bridge.paths import META
+from bridge.prefix.platform import platform_of
 
 __all__ = ["check_changeable", "check_creatable"]
 
@@ -34,7 +35,18 @@ def check_creatable(path: Path) -> None:
 
 
 def check_changeable(path: Path, session: Session) -> None:
-    """Raise `UsageError` (`not-an-environment`) or `OwnershipError` (`frozen-environment`, CEP 22); dry runs too."""
+    """Refuse what cannot be changed, dry runs too.
+
+    Raises `UsageError` (`not-an-environment`; `environment-platform`: it is for another one than `--platform`) and
+    `OwnershipError` (`frozen-environment`, CEP 22).
+    """
     prefix.check(path)
+    asked, own = session.settings.platform, platform_of(path)
+    if asked is not None and own is not None and asked != own:
+        raise UsageError(
+            "environment-platform",
+            f"{path} is for {own}, and its packages cannot be mixed with those for {asked}",
+            hint=f"leave --platform out, or make another environment: bridge create -p DIR --platform {asked} …",
+        )
     if not session.settings.override_frozen:
         check_not_frozen(path)

@@ -55,9 +55,10 @@ def install(words: Words, dry_run: bool, upgrade: bool, **options: object) -> No
     """Add REQ… to an environment in one transaction. Installed packages keep their versions where possible."""
     from bridge.cli.commands import changes
     from bridge.cli.commands.request import read_request
+    from bridge.prefix.platform import platform_of
 
     run = begin(options)
-    request = read_request(words, run.settings.platform)
+    request = read_request(words, run.settings.platform or platform_of(run.prefix))
     with run.session(request) as session:
         applied = changes.install(run.prefix, request, session, is_dry_run=dry_run, upgrades=upgrade)
     show_applied(run, applied, dry_run)

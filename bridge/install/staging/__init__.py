@@ -190,8 +190,9 @@ def _stage_wheels(
     to = Placement(
         staging=staging,
         final=plan.prefix,
+        target=target,
         python=plan.python,
-        site_packages=site_packages_after(plan, inputs.state) or plan.python.site_packages,
+        site_packages=site_packages_after(plan, inputs.state) or target.layout.site_packages(plan.python),
         depends=specs,
         source=Originals(inputs.cache).plain(),
         yielded=inputs.judgement.yielded,

@@ -56,10 +56,9 @@ def _interpreter(inputs: StageInputs, staging: Path) -> Path:
     is_staged = any(
         resolved.record.name == "python" and resolved.record.ecosystem == "conda" for resolved in incoming(inputs.plan)
     )
-    directory = (staging if is_staged else inputs.state.prefix) / "bin"
-    major, minor = inputs.plan.python.minor if inputs.plan.python is not None else (0, 0)
-    named = directory / f"python{major}.{minor}"
-    return named if named.exists() else directory / "python"
+    root, layout = staging if is_staged else inputs.state.prefix, inputs.plan.target.layout
+    named = root / layout.interpreter(inputs.plan.python) if inputs.plan.python is not None else root
+    return named if named.is_file() else root / layout.scripts / "python"
 
 
 def _kept_time(inputs: StageInputs, source: str, staging: Path) -> float | None:

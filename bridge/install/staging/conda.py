@@ -99,7 +99,14 @@ def link(inputs: StageInputs, staging: Path, scratch: Path, unpacked: Mapping[st
         support = python if python is not None else _staged_python(inputs, staging, group)
         records = [each.record for each in group]
         _rattler.link(
-            records, unpacked, linked, inputs.plan.prefix, scratch / "packages", python=support, site_packages=site
+            records,
+            unpacked,
+            linked,
+            inputs.plan.prefix,
+            scratch / "packages",
+            inputs.plan.target.subdir,
+            python=support,
+            site_packages=site,
         )
         yielded = inputs.judgement.yielded.get(group[0].record.identity, frozenset()) if number else frozenset()
         _move(linked, staging, yielded, _foreseen(inputs, group))

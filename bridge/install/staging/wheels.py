@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 import installer
 from installer.destinations import WheelDestination
@@ -32,22 +32,28 @@ from bridge.install.provenance import INSTALLER, conda_meta, meta_path, record_f
 from bridge.model import Entry, Fingerprint, Resolved
 from bridge.prefix.shebangs import for_python, split
 from bridge.requirements.direct import is_direct
-from converters.target import Python
+from converters.target import PrefixLayout, Python, Target
+
+if TYPE_CHECKING:
+    from installer.scripts import LauncherKind
 
 __all__ = ["Placement", "place_wheel", "record_wheel"]
+
+_LAUNCHERS: Mapping[str, LauncherKind] = {"win-64": "win-amd64", "win-32": "win-ia32", "win-arm64": "win-arm64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """The staging directory for wheels, and the final prefix and python that scripts name.
 
-    `site_packages` is prefix-relative; `source` is the `link.source` of records. By `Record.identity`: `depends`, the
-    MatchSpecs of a wheel's record; `yielded`, paths left to another package; `shared`, paths that another package
-    writes with the same content.
+    `target` is the platform, which decides the layout. `site_packages` is prefix-relative; `source` is the
+    `link.source` of records. By `Record.identity`: `depends`, the MatchSpecs of a wheel's record; `yielded`, paths left
+    to another package; `shared`, paths that another package writes with the same content.
     """
 
     staging: Path
     final: Path
+    target: Target
     python: Python
     site_packages: str
     depends: Mapping[str, tuple[str, ...]]
@@ -58,8 +64,16 @@ class Placement:
     @property
     def interpreter(self) -> str:
         """The absolute path of the interpreter in scripts."""
-        major, minor = self.python.minor
-        return str(self.final / "bin" / f"python{major}.{minor}")
+        return str(self.final / self.layout.interpreter(self.python))
+
+    @property
+    def layout(self) -> PrefixLayout:
+        return self.target.layout
+
+    @property
+    def first_line(self) -> bytes:
+        """The first line (or lines) of a script. Windows has no shell trick: launchers read any path."""
+        return b"#!" + self.interpreter.encode() if self.target.is_windows else for_python(self.interpreter)
 
 
 def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest, to: Placement) -> tuple[Entry, ...]:
@@ -74,7 +88,7 @@ def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest,
         extra["REQUESTED"] = b""
     if is_direct(record.url, resolved.requested):
         extra["direct_url.json"] = direct_url(record)
-    members = wheel_members(manifest, to.python, to.site_packages)
+    members = wheel_members(manifest, to.python, to.site_packages, to.layout)
     hashes = {path: member.sha256 for member, path in members}
     kept = {member.path for member, _ in members}
     with fs.WritableTree(to.staging) as tree:
@@ -171,15 +185,18 @@ class _Destination(WheelDestination):
         self._shared = to.shared.get(identity, frozenset())
 
     def write_script(self, name: str, module: str, attr: str, section: Literal["console", "gui"]) -> RecordEntry:
-        _, data = Script(name, module, attr, section).generate("/python", "posix")
-        _, rest = split(data)
-        return self._write(f"bin/{name}", [for_python(self._to.interpreter), rest], mode=0o755)
+        path, script = self._to.layout.command_of_wheel(name), Script(name, module, attr, section)
+        if self._to.target.is_windows:
+            kind = _LAUNCHERS[self._to.target.subdir]
+            return self._write(path, [script.generate(self._to.interpreter, kind)[1]], mode=0o755)
+        _, rest = split(script.generate("/python", "posix")[1])
+        return self._write(path, [self._to.first_line, rest], mode=0o755)
 
     def write_file(
         self, scheme: Scheme, path: str | PathLike[str], stream: BinaryIO, is_executable: bool
     ) -> RecordEntry:
         project = self._manifest.metadata.name
-        target = place(str(scheme), fspath(path), project, self._to.python, self._to.site_packages)
+        target = place(str(scheme), fspath(path), project, self._to.python, self._to.site_packages, self._to.layout)
         if scheme == "scripts":
             return self._write_packed_script(target, stream)
         return self._write(target, stream, mode=0o755 if is_executable else 0o644, sha256=self._hashes.get(target))
@@ -190,7 +207,7 @@ class _Destination(WheelDestination):
         self._compare(path, hashlib.sha256(data).hexdigest(), self._hashes.get(path))
         first, newline, rest = data.partition(b"\n")
         if _names_python(first):
-            data = for_python(self._to.interpreter) + (newline or b"\n") + rest
+            data = self._to.first_line + (newline or b"\n") + rest
         return self._write(path, [data], mode=0o755)
 
     def _write(

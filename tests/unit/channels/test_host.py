@@ -229,7 +229,7 @@ unpacked = {record.identity: folder / "unpacked" / record.identity for record in
 (folder / "unpacked").mkdir()
 (folder / "rattler").mkdir()
 _rattler.extract({channel.archive(record): unpacked[record.identity] for record in records})
-_rattler.link(records, unpacked, folder / "env", folder / "env", folder / "rattler")
+_rattler.link(records, unpacked, folder / "env", folder / "env", folder / "rattler", _rattler.current_subdir())
 (again,) = HostChannel(folder / "again").records("python")
 layout = Interpreter.of_running()
 own = [str(path) for path in (layout.binary, layout.stdlib, *layout.libraries)]
