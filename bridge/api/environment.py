@@ -11,7 +11,7 @@ from bridge import prefix as prefixes
 from bridge.api.options import Options, StrPath
 from bridge.api.running import call
 from bridge.api.values import Package, find
-from bridge.audit.queries import PackageRow
+from bridge.audit.packages import PackageRow
 from bridge.cli.commands.reading import inventory
 from bridge.secrets import masked
 

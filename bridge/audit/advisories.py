@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bridge.audit.finding import Finding
-from bridge.audit.queries import PackageRow
+from bridge.audit.packages import PackageRow
 from bridge.requirements.matchspec import conda_version
 
 __all__ = ["KIND", "Advisory", "Affected", "named_by", "parse_advisory", "vulnerable"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.audit.dependencies import edges, owners_named, prefix_records
-from bridge.audit.queries import PackageList, PackageRow, package_list
+from bridge.audit.packages import PackageList, PackageRow, package_list
 from bridge.model import PrefixState
 from converters.names import NameMap
 from converters.target import Target

@@ -12,7 +12,8 @@ from bridge.cli.texts import few, safe
 from bridge.secrets import masked
 
 if TYPE_CHECKING:
-    from bridge.audit.queries import PackageRow, Reason, Reasons
+    from bridge.audit.packages import PackageRow
+    from bridge.audit.queries import Reason, Reasons
 
 __all__ = ["reason_lines", "report_lines", "source_url"]
 

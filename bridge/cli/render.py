@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bridge.audit.finding import Report
-    from bridge.audit.queries import Ownership, PackageList, Reasons
+    from bridge.audit.packages import PackageList
+    from bridge.audit.queries import Ownership, Reasons
     from bridge.cache.prune import Inspection
     from bridge.cli.commands.conversion import Conversion
     from bridge.install.applied import AppliedPlan

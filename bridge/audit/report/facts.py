@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bridge.audit.dependencies import edges, prefix_records
 from bridge.audit.finding import Report
-from bridge.audit.queries import PackageRow, package_list
+from bridge.audit.packages import PackageRow, package_list
 from bridge.model import PrefixState
 from converters.names import NameMap
 from converters.target import Target

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bridge import __version__
-from bridge.audit.queries import PackageRow
+from bridge.audit.packages import PackageRow
 from bridge.audit.report.facts import Facts
 from bridge.errors import UsageError
 from bridge.secrets import masked

@@ -180,7 +180,7 @@ def with_vulnerabilities(path: Path, report: Report, session: Session, source: s
     from bridge.audit.advisories import named_by, vulnerable
     from bridge.audit.checks.repair import pip_of
     from bridge.audit.look.advisory_sources import ask_index, read_advisories
-    from bridge.audit.queries import package_list
+    from bridge.audit.packages import package_list
     from bridge.audit.run import ordered
 
     state = prefix.require(path)

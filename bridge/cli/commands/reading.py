@@ -15,7 +15,8 @@ from bridge.errors import UsageError
 from bridge.fs import fingerprint
 
 if TYPE_CHECKING:
-    from bridge.audit.queries import Ownership, PackageList, Reasons
+    from bridge.audit.packages import PackageList
+    from bridge.audit.queries import Ownership, Reasons
     from bridge.audit.tree import DependencyTree
     from bridge.model import PrefixState
     from converters.names import NameMap
@@ -30,7 +31,7 @@ def inventory(path: Path, session: Session, pattern: str | None = None) -> Packa
 
     Raises `UsageError` (`regular-expression`).
     """
-    from bridge.audit.queries import package_list
+    from bridge.audit.packages import package_list
 
     try:
         wanted = re.compile(pattern or "", re.IGNORECASE)

@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from bridge.audit.advisories import Advisory, Affected, Range, parse_advisory, vulnerable
 from bridge.audit.look.advisory_sources import Fetched, ask_index, read_advisories
-from bridge.audit.queries import PackageRow
+from bridge.audit.packages import PackageRow
 from bridge.errors import UsageError
 from bridge.model import Distribution
 

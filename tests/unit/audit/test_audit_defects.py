@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge import prefix
-from bridge.audit.queries import package_list
+from bridge.audit.packages import package_list
 from bridge.audit.report.facts import gather
 from bridge.audit.report.page import page
 from bridge.audit.report.sbom import bill_of_materials

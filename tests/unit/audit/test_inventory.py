@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 
 from bridge import prefix
-from bridge.audit.queries import Ownership, Reasons, ownership, package_list, why
+from bridge.audit.packages import package_list
+from bridge.audit.queries import Ownership, Reasons, ownership, why
 from bridge.errors import UsageError
 from bridge.fs import fingerprint
 from bridge.model import PrefixState

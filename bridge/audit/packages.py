@@ -1,0 +1,162 @@
+"""The installed packages, one row each: the answer of `bridge list`, from the records alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from packaging.utils import canonicalize_name
+
+from bridge.audit.dependencies import projects_of
+from bridge.audit.finding import Source
+from bridge.model import Distribution, PrefixState
+from bridge.prefix.claims import Claims, Owner, claims_of
+from bridge.requirements import foreign
+from converters.names import NameMap
+
+__all__ = ["PackageList", "PackageRow", "distributions_of", "is_requested", "package_list"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRow:
+    """One installed package. `origin` is the URL of the channel or index; `installer` is the content of INSTALLER.
+
+    :param requested: the requested specs; `is_requested` is also true for PEP 376's REQUESTED, which has no spec.
+    :param displaced: what another installer did to it, so that its record is no longer true.
+    :param displaced_by: the owner of the files in its place.
+    """
+
+    owner: str
+    name: str
+    version: str
+    source: Source
+    build: str | None = None
+    subdir: str | None = None
+    origin: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    is_requested: bool = False
+    requested: tuple[str, ...] = ()
+    pypi_names: tuple[str, ...] = ()
+    distributions: tuple[Distribution, ...] = ()
+    installer: str | None = None
+    displaced: Literal["removed", "replaced"] | None = None
+    displaced_by: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its own name, and those of its projects and dist-infos."""
+        return tuple(dict.fromkeys((self.name, *self.pypi_names, *(each.name for each in self.distributions))))
+
+    @property
+    def displacement(self) -> str | None:
+        """`displaced` and `displaced_by` in words."""
+        if self.displaced == "replaced":
+            return f"replaced by {self.displaced_by}"
+        return "removed by another installer" if self.displaced else None
+
+    def to_json(self) -> dict[str, object]:
+        """An item of `packages` in `bridge/schemas/list.json`: a wheel has an `index`, other packages a `channel`."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "build": self.build,
+            "subdir": self.subdir,
+            "source": self.source,
+            "index" if self.source == "wheel" else "channel": self.origin,
+            "url": self.url,
+            "sha256": self.sha256,
+            "pypi_names": list(self.pypi_names),
+            "requested": self.is_requested,
+            "requested_specs": list(self.requested),
+            "installer": self.installer,
+            "distributions": [
+                {"name": each.name, "version": each.version, "path": each.path} for each in self.distributions
+            ],
+            "owner": self.owner,
+            "displaced": self.displaced,
+            "displaced_by": self.displaced_by,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageList:
+    """All installed packages, sorted by name."""
+
+    prefix: Path
+    rows: tuple[PackageRow, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The document of `bridge list --json` (`bridge/schemas/list.json`)."""
+        return {"prefix": str(self.prefix), "packages": [row.to_json() for row in self.rows]}
+
+
+def package_list(state: PrefixState, names: NameMap) -> PackageList:
+    """Every conda-meta record and every dist-info that none of them covers, sorted by name."""
+    claims = claims_of(state)
+    rows = _with_displacement(state, [_row(owner, claims, state, names) for owner in claims.owners])
+    rows = tuple(sorted(rows, key=lambda row: (row.name, row.version, row.owner)))
+    return PackageList(prefix=state.prefix, rows=rows)
+
+
+def _with_displacement(state: PrefixState, rows: Sequence[PackageRow]) -> tuple[PackageRow, ...]:
+    """The rows, with what other installers did to the packages of conda-meta."""
+    displaced = {each.record.label: foreign.projects_of(state, each) for each in foreign.displaced(state)}
+    others = {project: row.owner for row in rows if row.source == "unmanaged" for project in row.pypi_names}
+    result = []
+    for row in rows:
+        if row.owner in displaced:
+            by = min((others[each] for each in displaced[row.owner] if each in others), default=None)
+            row = replace(row, displaced="replaced" if by else "removed", displaced_by=by)  # noqa: PLW2901
+        result.append(row)
+    return tuple(result)
+
+
+def _row(owner: Owner, claims: Claims, state: PrefixState, names: NameMap) -> PackageRow:
+    distributions = distributions_of(owner, claims, state)
+    installer = next((each.installer for each in distributions if each.installer), None)
+    is_asked = is_requested(owner, claims, state)
+    if owner.installed is None:
+        distribution = distributions[0]
+        url = (distribution.direct_url or {}).get("url")
+        return PackageRow(
+            owner=owner.label,
+            name=distribution.name,
+            version=distribution.version,
+            source=owner.source,
+            url=url if isinstance(url, str) else None,
+            is_requested=is_asked,
+            pypi_names=(canonicalize_name(distribution.name),),
+            distributions=distributions,
+            installer=installer,
+        )
+    record = owner.installed.record
+    return PackageRow(
+        owner=owner.label,
+        name=record.name,
+        version=record.version,
+        source=owner.source,
+        build=record.build,
+        subdir=record.subdir or None,
+        origin=record.origin or None,
+        url=record.url or None,
+        sha256=record.sha256,
+        is_requested=is_asked,
+        requested=owner.installed.requested,
+        pypi_names=projects_of(owner, names),
+        distributions=distributions,
+        installer=installer,
+    )
+
+
+def distributions_of(owner: Owner, claims: Claims, state: PrefixState) -> tuple[Distribution, ...]:
+    return tuple(each for each in state.distributions if claims.answering[each.path] is owner)
+
+
+def is_requested(owner: Owner, claims: Claims, state: PrefixState) -> bool:
+    """A conda package's REQUESTED was written when it was built, and means nothing here."""
+    if owner.installed is not None and owner.installed.requested:
+        return True
+    return owner.source != "conda" and any(each.requested for each in distributions_of(owner, claims, state))
