@@ -147,7 +147,7 @@ class Entry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
     """One dist-info directory, `.egg-info` or egg. `entries` is `None` if RECORD is missing or unreadable; `direct_url`
-    is the parsed direct_url.json (PEP 610).
+    is the parsed direct_url.json (PEP 610). `license` and `author` are as in `CoreMetadata`; `home` is its home page.
     """
 
     path: str
@@ -160,6 +160,9 @@ class Distribution:
     requires_dist: tuple[str, ...] = ()
     provides_extra: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    license: str | None = None
+    author: str | None = None
+    home: str | None = None
     entries: Sequence[Entry] | None = None
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Mapping
+from email.utils import getaddresses
 from functools import lru_cache
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-__all__ = ["license_name", "well_known_urls"]
+__all__ = ["author_text", "license_name", "people", "spdx_expression", "stated", "well_known_urls"]
 
 _LONGEST_NAME = 80  # characters of a licence's name; longer ones are sentences
 _LABELS: Mapping[str, str] = {
@@ -71,13 +72,19 @@ _SPDX: Mapping[str, str] = {
 _VAGUE = frozenset({"osi approved", "license"})
 
 
+def stated(text: str | None) -> str | None:
+    """Return the text of a field, unless it is a word that tools write where there is none."""
+    text = (text or "").strip()
+    return None if text.lower() in {"", "none", "unknown"} else text
+
+
 def license_name(expression: str | None, text: str | None, classifiers: Iterable[str]) -> str | None:
     """Return an SPDX expression, or else a short name; never a part of a text.
 
     :param expression: License-Expression.
     :param text: License, which counts before the classifiers if it is SPDX, and after them if it is another short name.
     """
-    text = (text or "").strip()
+    text = stated(text) or ""
     is_name = 0 < len(text) <= _LONGEST_NAME and len(text.splitlines()) == 1
     return _license_name((expression or "").strip(), text if is_name else "", tuple(classifiers))
 
@@ -85,16 +92,17 @@ def license_name(expression: str | None, text: str | None, classifiers: Iterable
 @lru_cache(maxsize=4096)
 def _license_name(expression: str, name: str, classifiers: tuple[str, ...]) -> str | None:
     for candidate in (expression, name):
-        if spdx := _spdx(candidate):
+        if spdx := spdx_expression(candidate):
             return spdx
     names = [line.rpartition("::")[2].strip() for line in classifiers if line.startswith("License ::")]
     names = [each for each in dict.fromkeys(names) if each.lower() not in _VAGUE]
     if len(names) == 1:
-        return _spdx(names[0]) or names[0]
+        return spdx_expression(names[0]) or names[0]
     return ", ".join(names) or name or None  # several: whether all hold or one is chosen is not said
 
 
-def _spdx(name: str) -> str | None:
+@lru_cache(maxsize=4096)
+def spdx_expression(name: str) -> str | None:
     """Return the SPDX expression that a name stands for."""
     if known := _SPDX.get(name.lower()):
         return known
@@ -102,6 +110,26 @@ def _spdx(name: str) -> str | None:
         return canonicalize_license_expression(name) if name else None
     except InvalidLicenseExpression:
         return None
+
+
+def author_text(name: str | None, address: str | None) -> str | None:
+    """Return the text of Author and Author-email as one; where both are of one person, as `"NAME" <ADDRESS>`."""
+    if name and address and not set(",<") & set(address):
+        bare = name.replace('"', "").replace("\\", "")
+        return f'"{bare}" <{address}>'
+    return address or name or None
+
+
+def people(text: str) -> list[tuple[str, str]]:
+    """Return name and address of each author in an Author or Author-email field; one of them may be empty.
+
+    A list of names without addresses is one name, since names contain commas too.
+    """
+    if "@" not in text:
+        name = " ".join(text.split())
+        return [(name, "")] if name else []
+    found = ((" ".join(name.split()), address) for name, address in getaddresses([text]))
+    return [(name, address if "@" in address else "") for name, address in found if name or "@" in address]
 
 
 def well_known_urls(lines: Iterable[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from converters.descriptions import license_name, well_known_urls
+from converters.descriptions import author_text, license_name, well_known_urls
 from converters.errors import UnsafeInputError
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class CoreMetadata:
 
     `is_unread`: the requirements are not known, since they would be those of a build.
     `requires_dist` holds the requirements as written, in order. `license` is an SPDX expression or a short name.
+    `author` is that or the maintainer, with addresses where they are stated (`converters.descriptions.people`).
     """
 
     name: str
@@ -75,6 +76,7 @@ class CoreMetadata:
     home_page: str | None = None
     source_url: str | None = None
     documentation_url: str | None = None
+    author: str | None = None
     is_unread: bool = False
 
 
@@ -197,6 +199,8 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
         home_page=raw.get("home_page") or urls.get("home") or urls.get("source"),
         source_url=urls.get("source"),
         documentation_url=urls.get("documentation"),
+        author=author_text(raw.get("author"), raw.get("author_email"))
+        or author_text(raw.get("maintainer"), raw.get("maintainer_email")),
     )
 
 

@@ -29,6 +29,8 @@ def audit(
     accept: Sequence[StrPath] = (),
     against: StrPath | None = None,
     vulnerabilities: StrPath | None = None,
+    allow_licenses: Sequence[str] = (),
+    deny_licenses: Sequence[str] = (),
     online: bool = False,
     rehash: bool = False,
     options: Options | None = None,
@@ -42,8 +44,10 @@ def audit(
     :param accept: TOML files with known findings.
     :param against: a lock that the environment is compared with.
     :param vulnerabilities: OSV advisories: a URL, a file, a directory, or `index`.
+    :param allow_licenses, deny_licenses: SPDX identifiers and patterns; other licences, or these, are findings.
 
-    Raises `BridgeError`: `UsageError` (`not-an-environment`, `unknown-check`, `unknown-package`).
+    Raises `BridgeError`: `UsageError` (`not-an-environment`, `unknown-check`, `unknown-package`,
+    `license-rule`).
     """
     chosen = texts(words, "words")
     with call(["audit", "-p", os.fspath(prefix), *chosen], options, progress) as running:
@@ -52,6 +56,8 @@ def audit(
             checks=",".join(texts(checks, "checks")) if checks else "",
             accept=texts(accept, "accept"),
             fail_on=None,
+            allow_licenses=texts(allow_licenses, "allow_licenses"),
+            deny_licenses=texts(deny_licenses, "deny_licenses"),
             vulnerabilities=os.fspath(vulnerabilities) if vulnerabilities is not None else None,
             is_fresh=rehash,
             is_online=online,

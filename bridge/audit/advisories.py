@@ -19,9 +19,11 @@ from bridge.audit.finding import Finding
 from bridge.audit.packages import PackageRow
 from bridge.requirements.matchspec import conda_version
 
-__all__ = ["KIND", "Advisory", "Affected", "named_by", "parse_advisory", "vulnerable"]
+__all__ = ["KIND", "OF_INDEX", "Advisory", "Affected", "named_by", "parse_advisory", "vulnerable"]
 
 KIND = "vulnerable-version"
+OF_INDEX = "index"
+"""The source of advisories that is the package index itself."""
 
 Ecosystem = Literal["pypi", "conda"]
 _ECOSYSTEMS: Mapping[str, Ecosystem] = {"pypi": "pypi", "conda": "conda", "conda-forge": "conda"}

@@ -14,7 +14,9 @@ from bridge.audit.finding import Source
 from bridge.model import Distribution, PrefixState
 from bridge.prefix.claims import Claims, Owner, claims_of
 from bridge.requirements import foreign
+from converters.descriptions import spdx_expression, stated
 from converters.names import NameMap
+from converters.record import Record
 
 __all__ = ["PackageList", "PackageRow", "distributions_of", "is_requested", "package_list"]
 
@@ -24,6 +26,8 @@ class PackageRow:
     """One installed package. `origin` is the URL of the channel or index; `installer` is the content of INSTALLER.
 
     :param requested: the requested specs; `is_requested` is also true for PEP 376's REQUESTED, which has no spec.
+    :param license: an SPDX expression, or the short name that the record or METADATA has.
+    :param author, home: of METADATA (`bridge.model.Distribution`).
     :param displaced: what another installer did to it, so that its record is no longer true.
     :param displaced_by: the owner of the files in its place.
     """
@@ -37,6 +41,10 @@ class PackageRow:
     origin: str | None = None
     url: str | None = None
     sha256: str | None = None
+    md5: str | None = None
+    license: str | None = None
+    author: str | None = None
+    home: str | None = None
     is_requested: bool = False
     requested: tuple[str, ...] = ()
     pypi_names: tuple[str, ...] = ()
@@ -68,6 +76,7 @@ class PackageRow:
             "index" if self.source == "wheel" else "channel": self.origin,
             "url": self.url,
             "sha256": self.sha256,
+            "license": self.license,
             "pypi_names": list(self.pypi_names),
             "requested": self.is_requested,
             "requested_specs": list(self.requested),
@@ -127,12 +136,17 @@ def _row(owner: Owner, claims: Claims, state: PrefixState, names: NameMap) -> Pa
             version=distribution.version,
             source=owner.source,
             url=url if isinstance(url, str) else None,
+            license=distribution.license,
+            author=distribution.author,
+            home=distribution.home,
             is_requested=is_asked,
             pypi_names=(canonicalize_name(distribution.name),),
             distributions=distributions,
             installer=installer,
         )
     record = owner.installed.record
+    own = next((each for each in distributions if canonicalize_name(each.name) in record.pypi_names), None)
+    own = own or (distributions[0] if len(distributions) == 1 else None)
     return PackageRow(
         owner=owner.label,
         name=record.name,
@@ -143,12 +157,23 @@ def _row(owner: Owner, claims: Claims, state: PrefixState, names: NameMap) -> Pa
         origin=record.origin or None,
         url=record.url or None,
         sha256=record.sha256,
+        md5=record.md5,
+        license=_license(record, own),
+        author=own.author if own else None,
+        home=own.home if own else None,
         is_requested=is_asked,
         requested=owner.installed.requested,
         pypi_names=projects_of(owner, names),
         distributions=distributions,
         installer=installer,
     )
+
+
+def _license(record: Record, own: Distribution | None) -> str | None:
+    """Return what a conda package's record states, since it may carry more than the project, or a wheel's METADATA."""
+    texts = (stated(record.license), own.license if own else None)
+    text = next((each for each in (texts if record.ecosystem == "conda" else reversed(texts)) if each), None)
+    return text and (spdx_expression(text) or text)
 
 
 def distributions_of(owner: Owner, claims: Claims, state: PrefixState) -> tuple[Distribution, ...]:

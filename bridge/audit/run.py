@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from packaging.utils import canonicalize_name
+
 from bridge import prefix as prefixes
 from bridge.audit.checks import CHECKS, Check
 from bridge.audit.dependencies import importable, prefix_records
@@ -37,8 +39,21 @@ from converters.target import Target
 __all__ = ["RunningAudit", "audit", "judge", "ordered", "start"]
 
 
-class YankedPort(Protocol):
-    """The part of `bridge.index.Index` that says which versions were yanked."""
+class StatusPort(Protocol):
+    """The status of a project (PEP 792)."""
+
+    @property
+    def word(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+class IndexPort(Protocol):
+    """The part of `bridge.index.Index` that says which versions were yanked, and the status of projects."""
+
+    @property
+    def statuses(self) -> Mapping[str, StatusPort]: ...
 
     def files(self, project: str) -> tuple[IndexFile, ...]: ...
 
@@ -54,7 +69,7 @@ def audit(
     environ: Mapping[str, str] | None = None,
     cache: Path | None = None,
     watched: set[str] | None = None,
-    index: YankedPort | None = None,
+    index: IndexPort | None = None,
 ) -> Report:
     """Read, hash and judge the environment at `prefix`, including an interrupted transaction.
 
@@ -86,7 +101,7 @@ class RunningAudit:
         environ: Mapping[str, str] | None = None,
         cache: Path | None = None,
         watched: set[str] | None = None,
-        index: YankedPort | None = None,
+        index: IndexPort | None = None,
         others: Sequence[Check] = (),
         drift: tuple[Drift, ...] = (),
     ) -> Report:
@@ -97,7 +112,7 @@ class RunningAudit:
         :param cache: bridge's own cache, searched like those of other installers.
         :param watched: receives the paths outside the prefix that the report depends on; emptied if caches were
             searched, because those change at any time.
-        :param index: reports yanked versions; `None`: they are not checked.
+        :param index: reports yanked versions and the status of projects; `None`: these are not checked.
         :param others: checks of other distributions, which run after bridge's.
         :param drift: how the environment differs from a lock.
         """
@@ -107,12 +122,14 @@ class RunningAudit:
         records = prefix_records(state, target, names, self._claims)
         sites = prefixes.site_directories(state.prefix, state.site_packages)
         yanked = _yanked(state, index) if index is not None else {}
+        statuses = _statuses(state, index) if index is not None else {}
         observed, binaries, stale = self._observation.results()
         inspection = inspect.inspect(state, observed, sites, environ or {}, binaries)
         embedded = read_embedded(state.prefix, self._claims, observed, inspection.scripts)
         inspection = replace(
             inspection,
             yanked=yanked,
+            statuses=statuses,
             drift=drift,
             stale_bytecode=stale,
             embedded=embedded,
@@ -164,7 +181,7 @@ def _archives(state: PrefixState, cache: Path) -> dict[str, tuple[tuple[str, str
     }
 
 
-def _yanked(state: PrefixState, index: YankedPort) -> dict[str, str]:
+def _yanked(state: PrefixState, index: IndexPort) -> dict[str, str]:
     """dist-info → the reason for which its version was yanked: all of its files are, not only a bad build."""
     wanted = [each for each in state.distributions if each.direct_url is None]
     index.prefetch_files(sorted({each.name for each in wanted}))
@@ -175,6 +192,12 @@ def _yanked(state: PrefixState, index: YankedPort) -> dict[str, str]:
         if same and all(reason is not None for reason in reasons):
             yanked[distribution.path] = reasons[0] or ""
     return yanked
+
+
+def _statuses(state: PrefixState, index: IndexPort) -> dict[str, tuple[str, str]]:
+    """dist-info → the status of its project and the reason, once the pages of the projects were read."""
+    found = {each.path: index.statuses.get(canonicalize_name(each.name)) for each in state.distributions}
+    return {path: (status.word, status.reason) for path, status in found.items() if status is not None}
 
 
 def _absolute_targets(observed: Observation) -> Iterator[str]:

@@ -319,9 +319,10 @@ class Renderer:
             origin = source_url(row) or short(row.origin or row.installer or "")
             asked = ", ".join(row.requested) or ("yes" if row.is_requested else "")
             provides = row.displacement or ("" if is_plain else few(carried))
-            rows.append((row.name, row.version, row.build or "", row.source, origin, asked, provides))
+            shown = (row.name, row.version, row.build or "", row.source, origin, asked, provides)
+            rows.append((*shown, row.license or "") if self._verbose else shown)
         titles = ("package", "version", "build", "from", "origin", "requested", "provides")
-        self.table(titles, rows, short=("build", "requested", "provides"))
+        self.table((*titles, "licence") if self._verbose else titles, rows, short=("build", "requested", "provides"))
 
     def ownership(self, found: Ownership) -> None:
         """The owners of a path."""

@@ -83,6 +83,9 @@ class Reader:
             requires_dist=metadata.requires_dist or parsed("requires.txt", distinfo.parse_requires) or (),
             provides_extra=metadata.provides_extra,
             tags=parsed("WHEEL", distinfo.parse_tags) or (),
+            license=metadata.license,
+            author=metadata.author,
+            home=metadata.home_page,
             entries=entries,
         )
         return found, tuple(defects)
@@ -105,6 +108,9 @@ class Reader:
             requires_python=metadata.requires_python,
             requires_dist=metadata.requires_dist or distinfo.parse_requires(egg.requires),
             provides_extra=metadata.provides_extra,
+            license=metadata.license,
+            author=metadata.author,
+            home=metadata.home_page,
             entries=egg.entries,
         )
         return found, (Defect(id="broken-record", path=path, detail=wrong),) if wrong else ()

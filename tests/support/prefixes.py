@@ -101,12 +101,15 @@ class PrefixBuilder:
         record: bool = True,
         extra: Mapping[str, bytes] | None = None,
         rows: Sequence[str] = (),
+        headers: Sequence[str] = (),
     ) -> dict[str, bytes]:
         """Lay files and a dist-info as pip would; the files' paths are prefix-relative."""
         info = f"{SITE}/{name.replace('-', '_')}-{version}.dist-info"
         module = f"{SITE}/{name.replace('-', '_')}/__init__.py"
         laid = dict(files if files is not None else {module: f"VERSION = {version!r}\n".encode()}) | dict(extra or {})
-        metadata = metadata_text(name, version, requires=requires, requires_python=requires_python, extras=extras)
+        metadata = metadata_text(
+            name, version, requires=requires, requires_python=requires_python, extras=extras, headers=headers
+        )
         laid[f"{info}/METADATA"] = metadata
         laid[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode()
         if installer is not None:

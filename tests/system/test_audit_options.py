@@ -118,3 +118,36 @@ def test_vulnerabilities_are_found_and_updated(tmp_path: Path) -> None:
 def test_vulnerabilities_without_an_index_are_one_error(bridge: Bridge, damaged: PrefixBuilder) -> None:
     refused = bridge("audit", "-p", damaged.root, "--vulnerabilities")
     assert (refused.status, "no package index is used" in refused.err) == (2, True), refused.err
+
+
+def test_licences_are_shown_and_ruled(bridge: Bridge, tmp_path: Path) -> None:
+    made = PrefixBuilder(tmp_path / "env", python=None)
+    made.conda("gsl", "2.8", {"lib/libgsl.so.28": b"so"}, extra={"license": "GPL-3.0-or-later"})
+    made.conda("libgcc", "15.1.0", {"lib/x": b"x"}, extra={"license": "GPL-3.0-only WITH GCC-exception-3.1"})
+    made.conda("mutex", "1.0", {"lib/y": b"y"}, extra={"license": "None"})
+    made.distribution("rich", "14.0", headers=["License: MIT License", "Author: Will", "Author-email: w@example.org"])
+    listed = {each["name"]: each["license"] for each in bridge("list", "-p", made.root, "--json").document["packages"]}
+    assert listed == {
+        "gsl": "GPL-3.0-or-later",
+        "libgcc": "GPL-3.0-only WITH GCC-exception-3.1",
+        "mutex": None,
+        "rich": "MIT",
+    }
+    assert "GPL-3.0-or-later" in bridge("list", "-p", made.root, "-v").out
+    denied = bridge("audit", "-p", made.root, "--deny-license", "GPL-*", "--json")
+    assert denied.status == 11
+    (finding,) = (each for each in denied.document["findings"] if each["id"] == "denied-license")
+    assert (finding["owner"], finding["level"]) == ("conda:gsl-2.8-0", "error")
+    assert finding["evidence"] == "its licence is 'GPL-3.0-or-later': GPL-3.0-or-later is denied"
+    (tmp_path / "pyproject.toml").write_text('[tool.bridge.audit.licenses]\nallow = ["MIT", "GPL-3.0-only"]\n')
+    ruled = bridge("audit", "-p", made.root, "denied-license")
+    assert ruled.status == 11
+    assert "conda:mutex-1.0-0" in ruled.out
+    assert "gsl" not in ruled.out
+    accepted = bridge("audit", "-p", made.root, "--allow-license", "GPL-*", "--allow-license", "MIT",
+                      "--allow-license", "NOASSERTION", "denied-license")  # fmt: skip
+    assert accepted.status == 0, accepted.err
+    assert bridge("audit", "-p", made.root, "--checks", "all,-denied-license").status == 0
+    wrong = bridge("audit", "-p", made.root, "--deny-license", "GPL3")
+    assert wrong.status == 2
+    assert "'GPL3' is no SPDX licence" in wrong.err

@@ -73,6 +73,7 @@ CHECKS: tuple[Check, ...] = (
     Check("requires-python", "error", requirements.requires_python),
     Check("wheel-tag", "error", requirements.wheel_tag),
     Check("yanked-version", "warning", requirements.yanked_version),
+    Check("project-status", "error", requirements.project_status),
     Check("lock-missing", "error", locks.lock_missing),
     Check("lock-extra", "error", locks.lock_extra),
     Check("lock-other", "error", locks.lock_other),

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
-from bridge.audit.advisories import KIND
+from bridge.audit import advisories, licensing
 from bridge.audit.checks import CHECKS, Check
 from bridge.audit.finding import INTERRUPTED
 from bridge.errors import UsageError
@@ -20,8 +20,8 @@ __all__ = ["AFTER", "GROUP", "choose", "kinds_of", "plugins", "theme_of"]
 GROUP = "bridge.audit.checks"
 
 
-AFTER = (KIND,)
-"""Kinds that no check finds: they come from a source that is asked for (`bridge.audit.advisories`)."""
+AFTER = (advisories.KIND, licensing.KIND)
+"""Kinds that no check finds: advisories and rules that are asked for (`bridge.audit.advisories`, `.licensing`)."""
 
 
 def theme_of(check: Check) -> str:

@@ -90,6 +90,18 @@ def yanked_version(view: View) -> Iterator[Finding]:
             yield _misfit(view, "yanked-version", "warning", distribution, evidence)
 
 
+def project_status(view: View) -> Iterator[Finding]:
+    """A project whose index says that it is archived, deprecated or quarantined (PEP 792). Only with `--online`."""
+    for distribution in view.state.distributions:
+        word, reason = view.inspection.statuses.get(distribution.path, ("", ""))
+        if not word:
+            continue
+        owner = view.claims.answering[distribution.path]
+        level: Level = "error" if word == "quarantined" else "warning"
+        evidence = f"{distribution.name} is {word} on its index: {reason}"
+        yield Finding.of(owner, "project-status", level, distribution.path, evidence)
+
+
 def _taggable(target: Target) -> Target:
     newest = _ANY_SYSTEM.get(target.subdir.partition("-")[0])
     return target if newest is None or target.virtual_packages else replace(target, virtual_packages=(newest,))

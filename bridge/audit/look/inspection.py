@@ -177,6 +177,7 @@ class Inspection:
     :param stale_bytecode: bytecode that python runs although it was compiled from another source.
     :param imports: what entry points and `.pth` lines import, and python does not find.
     :param yanked: dist-info → the reason for which its version was yanked (PEP 592), if an index was asked.
+    :param statuses: dist-info → status (PEP 792) and reason of a project that is not active, if an index was asked.
     :param archives: conda-meta record → bridge's cautions about the package's archive, as `(id, path, detail)`.
     """
 
@@ -193,6 +194,7 @@ class Inspection:
     surroundings: Surroundings = field(default_factory=Surroundings)
     caches: CacheEvidence = field(default_factory=CacheEvidence)
     yanked: Mapping[str, str] = field(default_factory=dict)
+    statuses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
     stale_bytecode: tuple[str, ...] = ()
     imports: tuple[UnmetImport, ...] = ()

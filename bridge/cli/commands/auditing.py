@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from bridge.audit.accept import Acceptance
     from bridge.audit.checks import Check
     from bridge.audit.look.inspection import Drift
+    from bridge.requirements.licenses import LicenseRules
 
-__all__ = ["OF_INDEX", "AuditRequest", "Judged", "audit", "judge", "judged", "read_request", "write_audit"]
+__all__ = ["AuditRequest", "Judged", "audit", "judge", "judged", "read_request", "write_audit"]
 
 # The environment variables that an audit reads (`bridge.audit.look.inspect`, `bridge.audit.look.caches`).
 _ENVIRONMENT = frozenset(
@@ -36,10 +37,7 @@ _ENVIRONMENT = frozenset(
 )
 
 
-OF_INDEX = "index"
-"""The source of advisories that is the package index itself."""
-
-_KEYS = ("accept", "checks", "fail-on", "vulnerabilities")
+_KEYS = ("accept", "checks", "fail-on", "licenses", "vulnerabilities")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +48,8 @@ class AuditRequest:
     :param checks: ids and themes of checks; `-` before one leaves it out.
     :param others: the checks of other distributions.
     :param lock: a lock that the environment is compared with.
-    :param vulnerabilities: the source of advisories: `OF_INDEX`, a URL, a file or a folder; `None`: none.
+    :param vulnerabilities: the source of advisories: `advisories.OF_INDEX`, a URL, a file or a folder; `None`: none.
+    :param licenses: the licences that packages may have; `None`: any.
     """
 
     words: tuple[str, ...] = ()
@@ -59,6 +58,7 @@ class AuditRequest:
     fail_on: Level | None = "error"
     others: tuple[Check, ...] = ()
     vulnerabilities: str | None = None
+    licenses: LicenseRules | None = None
     is_fresh: bool = False
     is_online: bool = False
     lock: str | None = None
@@ -84,6 +84,8 @@ def read_request(
     accept: Sequence[str],
     fail_on: str | None,
     vulnerabilities: str | None = None,
+    allow_licenses: Sequence[str] = (),
+    deny_licenses: Sequence[str] = (),
     is_fresh: bool = False,
     is_online: bool = False,
     lock: str | None = None,
@@ -119,6 +121,7 @@ def read_request(
         fail_on=None if level == "never" else level,  # type: ignore[arg-type]
         others=others,
         vulnerabilities=source,
+        licenses=_licenses(values.get("licenses"), f"{where}.licenses", allow_licenses, deny_licenses),
         is_fresh=is_fresh,
         is_online=is_online,
         lock=lock,
@@ -127,6 +130,8 @@ def read_request(
 
 def _source(values: Mapping[str, object], where: str, project: Path) -> str | None:
     """The source of advisories that the project names: a URL, a path, or `true` for the package index."""
+    from bridge.audit.advisories import OF_INDEX
+
     value = values.get("vulnerabilities")
     if value is None or value is False:
         return None
@@ -135,6 +140,26 @@ def _source(values: Mapping[str, object], where: str, project: Path) -> str | No
     if not isinstance(value, str):
         raise UsageError("project-file", f"{where}.vulnerabilities: it is neither a text nor true")
     return value if "://" in value else str(project.parent / value)
+
+
+def _licenses(value: object, where: str, allow: Sequence[str], deny: Sequence[str]) -> LicenseRules | None:
+    """The rules of the command line, or else those of the project."""
+    from bridge.requirements.licenses import LicenseRules
+
+    if allow or deny:
+        try:
+            return LicenseRules(allow=tuple(allow), deny=tuple(deny))
+        except ValueError as error:
+            raise UsageError("license-rule", str(error)) from error
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not set(value) <= {"allow", "deny"}:
+        raise UsageError("project-file", f"{where}: it is not a table of allow and deny")
+    listed = {key: _texts(value.get(key), f"{where}.{key}") for key in ("allow", "deny")}
+    try:
+        return LicenseRules(allow=listed["allow"], deny=listed["deny"])
+    except ValueError as error:
+        raise UsageError("project-file", f"{where}: {error}") from error
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -169,36 +194,6 @@ def _acceptances(
                 raise UsageError("acceptance-file", f"{file}: {key}: there is no such key; known is accept")
         own += read_acceptances(document.get("accept", []), str(file), kinds)
     return own
-
-
-def with_vulnerabilities(path: Path, report: Report, session: Session, source: str) -> Report:
-    """The report with a finding for each known vulnerability of an installed package.
-
-    :param source: `OF_INDEX`, a URL, a file or a folder.
-    :raises UsageError: `advisory-source`.
-    """
-    from bridge.audit.advisories import named_by, vulnerable
-    from bridge.audit.checks.repair import pip_of
-    from bridge.audit.look.advisory_sources import ask_index, read_advisories
-    from bridge.audit.packages import package_list
-    from bridge.audit.run import ordered
-
-    state = prefix.require(path)
-    rows = package_list(state, session.names(session.channel_urls(state), state)).rows
-    if source == OF_INDEX:
-        if not session.settings.index_urls:
-            raise UsageError(
-                "advisory-source",
-                "no package index is used that could be asked for vulnerabilities",
-                hint="give advisories of the OSV format: --vulnerabilities=URL, FILE or DIR",
-            )
-        projects = sorted({(each.name, each.version) for row in rows for each in row.distributions})
-        advisories = ask_index(session.settings.index_urls[0], projects, session.client)
-    else:
-        advisories = read_advisories(source, named_by(rows), session.client)
-    pip = pip_of(path, state.distributions, is_windows=session.target.is_windows)
-    found = vulnerable(rows, advisories, str(path), pip)
-    return replace(report, findings=ordered((*report.findings, *found)))
 
 
 def judge(path: Path, report: Report, request: AuditRequest) -> Judged:
@@ -247,8 +242,11 @@ def _unknown(word: str, packages: set[str]) -> UsageError:
 def judged(path: Path, session: Session, request: AuditRequest) -> Judged:
     """Audit an environment, and apply what the request says of the report."""
     report = audit(path, session, request)
-    if request.vulnerabilities is not None:
-        report = with_vulnerabilities(path, report, session, request.vulnerabilities)
+    if request.vulnerabilities is not None or request.licenses is not None:
+        from bridge.cli.commands.package_findings import with_package_findings
+
+        source = request.vulnerabilities
+        report = with_package_findings(path, report, session, advisories=source, licenses=request.licenses)
     return judge(path, report, request)
 
 

@@ -13,9 +13,12 @@ from bridge.cli.options import lock, output, prefix, sources
 from bridge.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bridge.audit.finding import Level, Report
     from bridge.cli.run import Run
     from bridge.cli.session import Session
+    from bridge.errors import BridgeError
 
 _LIST = "?"  # `--checks` without a value
 
@@ -41,7 +44,12 @@ _LIST = "?"  # `--checks` without a value
 @click.option("--github", is_flag=True, help="Print the findings as annotations of GitHub Actions.")
 @click.option("--vulnerabilities", metavar="[URL|FILE|DIR]", is_flag=False, flag_value="index", help="Also"
               " report known vulnerabilities: from OSV advisories, or without a value from the index.")  # fmt: skip
-@click.option("--online", is_flag=True, help="Also ask the package indexes which installed versions were yanked.")
+@click.option("--allow-license", "allow_licenses", multiple=True, metavar="SPDX", help="Report packages whose licence"
+              " is none of these; a pattern (BSD-*), or NOASSERTION for none.")  # fmt: skip
+@click.option("--deny-license", "deny_licenses", multiple=True, metavar="SPDX",
+              help="Report packages that cannot be used without accepting this licence.")  # fmt: skip
+@click.option("--online", is_flag=True, help="Also ask the package indexes which versions were yanked, and which"
+              " projects are archived, deprecated or quarantined.")  # fmt: skip
 @click.option("--rehash", is_flag=True, help="Read and hash every file again; ignore the results of the last audit.")
 @click.option("--against", metavar="LOCK", type=click.Path(), help="Also report what is missing, extra or other than"
               " in LOCK.")  # fmt: skip
@@ -62,6 +70,8 @@ def audit(
     junit: str | None,
     github: bool,
     vulnerabilities: str | None,
+    allow_licenses: Sequence[str],
+    deny_licenses: Sequence[str],
     rehash: bool,
     online: bool,
     against: str | None,
@@ -85,6 +95,8 @@ def audit(
         accept=accept,
         fail_on=fail_on,
         vulnerabilities=vulnerabilities,
+        allow_licenses=allow_licenses,
+        deny_licenses=deny_licenses,
         is_fresh=rehash,
         is_online=online,
         lock=against,
@@ -101,9 +113,12 @@ def audit(
     run.show(found.to_json, lambda: run.render.report(found, is_filtered=bool(words)))
     if github:
         _annotate(run, found)
+    _end(run, written, found.failure(request.fail_on))
+
+
+def _end(run: Run, written: Sequence[Path], failure: BridgeError | None) -> None:
     for path in written:
         run.render.note(f"written: {path}")
-    failure = found.failure(request.fail_on)
     if failure is not None:
         run.render.error(failure)
         raise Exit(failure.exit_code)

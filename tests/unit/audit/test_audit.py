@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 
 import jsonschema
 import pytest
@@ -23,6 +24,7 @@ from bridge.audit.look.observe import observe
 from bridge.audit.run import audit, judge
 from bridge.audit.view import make_view
 from bridge.errors import FindingsError, InterruptedPrefixError
+from bridge.index.markup import Status
 from bridge.model import IndexFile, PrefixState
 from bridge.transaction.commit import change
 from bridge.transaction.recovery import recover
@@ -240,7 +242,9 @@ def test_plain_virtual_environment_is_not_told_off_file_by_file(tmp_path: Path) 
 
 
 class Yanked:
-    """An index that took `rich 13.0` back, and one of two builds of `half 1.0`."""
+    """An index that took `rich 13.0` back, and one of two builds of `half 1.0`; it has archived `kept`."""
+
+    statuses: Mapping[str, Status] = MappingProxyType({"kept": Status(word="archived", reason="use another")})
 
     def prefetch_files(self, projects: Iterable[str]) -> None:
         assert list(projects) == ["half", "kept", "rich"]
@@ -262,9 +266,11 @@ def test_a_yanked_version_is_found_where_an_index_is_asked(tmp_path: Path) -> No
     made.wheel("half", "1.0")
     made.wheel("kept", "1.0")
     assert examined(made).findings == ()
-    (finding,) = audit(made.root, LINUX, NAMES, index=Yanked()).findings
-    assert (finding.id, finding.level, finding.owner) == ("yanked-version", "warning", "wheel:rich-13.0.0")
-    assert "broken" in finding.evidence
+    archived, yanked = audit(made.root, LINUX, NAMES, index=Yanked()).findings
+    assert (archived.id, archived.level, archived.owner) == ("project-status", "warning", "wheel:kept-1.0")
+    assert archived.evidence == "kept is archived on its index: use another"
+    assert (yanked.id, yanked.level, yanked.owner) == ("yanked-version", "warning", "wheel:rich-13.0.0")
+    assert "broken" in yanked.evidence
 
 
 def test_the_environment_s_own_pip_is_named_where_it_has_one(tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""Installed packages whose licences break a project's rules. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bridge.audit.finding import Finding
+from bridge.audit.packages import PackageRow
+from bridge.requirements.licenses import LicenseRules
+
+__all__ = ["KIND", "denied"]
+
+KIND = "denied-license"
+
+
+def denied(rows: Iterable[PackageRow], rules: LicenseRules) -> tuple[Finding, ...]:
+    """A finding for each package that the rules do not permit."""
+    found = ((row, rules.problem(row.license)) for row in rows)
+    return tuple(
+        Finding(
+            id=KIND,
+            level="error",
+            package=row.name,
+            owner=row.owner,
+            evidence=f"its licence is {row.license!r}: {problem}" if row.license else problem,
+        )
+        for row, problem in found
+        if problem is not None
+    )
