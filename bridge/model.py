@@ -7,10 +7,11 @@ All are frozen, slotted and keyword-only. Paths below a prefix are relative POSI
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from bridge.fs.fingerprint import Fingerprint, PathKind
+from converters.deferred import dataclass
 from converters.record import Record
 from converters.target import POSIX, SUBDIRS, WINDOWS, PrefixLayout, Python, Target
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import unicodedata
 from typing import NewType
 
 from bridge.errors import UnsafeInputError
+from converters.deferred import regex
 
 __all__ = [
     "EMPTY_SHA256",
@@ -43,7 +43,7 @@ NO_CHANNEL = "<develop>"
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # of empty content
 
-_ODD_SEGMENT = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")
+_ODD_SEGMENT = regex(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")
 
 
 def inside(path: str, base: str = "") -> str | None:
@@ -69,7 +69,7 @@ def inside(path: str, base: str = "") -> str | None:
 
 
 _LONGEST, _LONGEST_COMPONENT, _DEEPEST = 1024, 255, 64  # bytes, bytes, components
-_DRIVE = re.compile(r"[A-Za-z]:")
+_DRIVE = regex(r"[A-Za-z]:")
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 

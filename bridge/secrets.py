@@ -17,34 +17,36 @@ import posixpath
 import re
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from converters.deferred import dataclass, regex
 
 __all__ = ["SECRETS", "Address", "Secrets", "has_secret", "hidden", "masked", "public"]
 
 # The user name of ssh, mostly `git`, is a part of the address: without it nothing answers.
-_USER_INFORMATION = re.compile(r"(?<=://)(?!(?<=ssh://)[\w.-]+@)[^/?#\s]*@")
+_USER_INFORMATION = regex(r"(?<=://)(?!(?<=ssh://)[\w.-]+@)[^/?#\s]*@")
 # `https://user:pa/ss@host`: no port follows the colon, so the `/` belongs to the password. A number could be a port:
 # then it is user information only if no dot precedes the colon and one follows the `@`.
-_BROKEN_USER_INFORMATION = re.compile(
+_BROKEN_USER_INFORMATION = regex(
     r"(?<=://)(?:[^/?#\s@:\[\]]*:(?![0-9]*(?:[/?#\s'\"]|\Z))[^\s'\"<>]*@"
     r"|(?<!git\+http://)(?<!git\+https://)[^/?#\s@:.\[\]]+:[0-9]+[/?#][^\s'\"<>]*@(?=[^/?#\s'\"<>]+\.[^/?#\s'\"<>]*)"
     # In the URL of a git repository a reference may follow the `@`: a host is followed by a path.
     r"|(?:(?<=git\+http://)|(?<=git\+https://))[^/?#\s@:.\[\]]+:[0-9]+[/?#][^\s'\"<>]*@(?=[^/?#\s'\"<>]+\.[^/?#\s'\"<>]*/))"
 )
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`]+")
-_TOKEN = re.compile(r"/t/([^/?#]+)(?=[/?#]|\Z)")
-_PARAMETER = re.compile(r"(?<=[?&;])([^=&#;]+)=([^&#]*)")
-_ANY_PARAMETER = re.compile(r"[?&;]([\w.%-]+)=([^&\s\"'<>]+)")
-_ANY_TOKEN = re.compile(r"[^\s\"'<>]*/t/[^\s\"'<>]+")
-_SECRET_NAME = re.compile(
+_URL = regex(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`]+")
+_TOKEN = regex(r"/t/([^/?#]+)(?=[/?#]|\Z)")
+_PARAMETER = regex(r"(?<=[?&;])([^=&#;]+)=([^&#]*)")
+_ANY_PARAMETER = regex(r"[?&;]([\w.%-]+)=([^&\s\"'<>]+)")
+_ANY_TOKEN = regex(r"[^\s\"'<>]*/t/[^\s\"'<>]+")
+_SECRET_NAME = regex(
     r"token|secret|signature|passw|credential|api.?key|access.?key|authori[sz]ation|session|bearer|jwt"
     r"|x-(?:amz|goog|ms|oss|cos)-|(?:\A|[-_.])(?:sig|sign|key|auth|pwd|pass|sas|hmac|policy|code|user|username|login)\Z",
     re.IGNORECASE,
 )
-_DIGEST_NAME = re.compile(r"(?:sha\d+|md5|hash|digest|checksum|blake2b)\Z", re.IGNORECASE)
-_RANDOM = re.compile(r"(?=[^.]*[0-9])(?=[^.]*[A-Za-z])[A-Za-z0-9_+/=%~-]{20,}\Z|eyJ", re.ASCII)
+_DIGEST_NAME = regex(r"(?:sha\d+|md5|hash|digest|checksum|blake2b)\Z", re.IGNORECASE)
+_RANDOM = regex(r"(?=[^.]*[0-9])(?=[^.]*[A-Za-z])[A-Za-z0-9_+/=%~-]{20,}\Z|eyJ", re.ASCII)
 _SHORTEST = 4  # characters of a secret to hide in foreign texts; shorter ones occur by chance
 _PORTS = {"http": 80, "https": 443}
 

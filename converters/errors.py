@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import ClassVar
 
+from converters.deferred import regex
+
 __all__ = ["BridgeError", "IntegrityError", "UnsafeInputError"]
 
-_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_ID = regex(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 
 
 class BridgeError(Exception):

@@ -6,14 +6,13 @@ The relation is n:m. Each answer names its evidence; without evidence the answer
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Literal
 
 from packaging.utils import canonicalize_name
 
+from converters.deferred import dataclass, regex
 from converters.errors import UnsafeInputError
 from converters.rules import DependencyRules
 
@@ -21,9 +20,9 @@ __all__ = ["Evidence", "NameMap", "Provided", "projects_of_purls"]
 
 Evidence = Literal["purl", "name-map", "default-map", "same-name-python", "none", "unknown"]
 
-_PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
-_CONDA_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")  # CEP 26, and names of old channels
-_HASH_LIKE = re.compile(r"[0-9a-f]{40,}\Z")
+_PROJECT = regex(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
+_CONDA_NAME = regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")  # CEP 26, and names of old channels
+_HASH_LIKE = regex(r"[0-9a-f]{40,}\Z")
 _MAX_PROJECT = 128
 _UNCONFIRMED = "unconfirmed"
 

@@ -5,8 +5,9 @@ specification; `revision` is one of bridge.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote
+
+from converters.deferred import dataclass
 
 __all__ = ["WheelOrigin", "origin_of_wheel", "wheel_purl"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Literal
 
+from converters.deferred import dataclass, regex
 from converters.errors import UnsafeInputError
 
 __all__ = ["Ecosystem", "Record", "conda_record"]
@@ -77,9 +77,9 @@ class Record:
 
 _LAST_SECOND = 253_402_300_799
 # CEP 26, plus the names of old channels: a leading underscore; upper case is folded.
-_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,127}\Z")
-_VERSION = re.compile(r"[A-Za-z0-9_.+!~-]{1,128}\Z")
-_BUILD = re.compile(r"[A-Za-z0-9_.+-]{0,128}\Z")
+_NAME = regex(r"[a-z0-9_][a-z0-9_.-]{0,127}\Z")
+_VERSION = regex(r"[A-Za-z0-9_.+!~-]{1,128}\Z")
+_BUILD = regex(r"[A-Za-z0-9_.+-]{0,128}\Z")
 # The keys that `conda_record` reads, and those that describe one prefix (conda's `PrefixRecord`).
 _READ = """
     name version build build_string build_number subdir noarch depends constrains extra_depends track_features purls

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
+
+from converters.deferred import dataclass, regex
 
 __all__ = ["DependencyChanges", "DependencyRules"]
 
-_NAME = re.compile(r"[^\s=<>!~\[]+")
+_NAME = regex(r"[^\s=<>!~\[]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
 from packaging.version import InvalidVersion, Version
+
+from converters.deferred import dataclass
 
 if TYPE_CHECKING:
     from packaging.tags import Tag

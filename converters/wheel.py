@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, BinaryIO
@@ -16,6 +14,7 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from converters.deferred import dataclass, regex
 from converters.descriptions import author_text, license_name, well_known_urls
 from converters.errors import UnsafeInputError
 
@@ -42,7 +41,7 @@ MAX_TAGS = 4096  # in one compressed set; real ones have a dozen
 
 # Characters (in UTF-8) at which `str.splitlines` breaks a line and RFC 822 does not, and a field that follows one.
 _SEPARATORS = (b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
-_HIDDEN_FIELD = re.compile(b"(?:%s)[!-9;-~]+[ \t]*:" % b"|".join(_SEPARATORS))
+_HIDDEN_FIELD = regex(b"(?:%s)[!-9;-~]+[ \t]*:" % b"|".join(_SEPARATORS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

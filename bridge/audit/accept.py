@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from bridge.audit.finding import Finding, Report
 from bridge.errors import UsageError
+from converters.deferred import dataclass
 
 __all__ = ["Acceptance", "accepted", "baseline", "read_acceptances"]
 

@@ -7,7 +7,6 @@ The format is that of the OSV schema (1.7): `affected` names packages by ecosyst
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 from urllib.parse import unquote
@@ -18,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 from bridge.audit.finding import Finding
 from bridge.audit.packages import PackageRow
 from bridge.requirements.matchspec import conda_version
+from converters.deferred import dataclass
 
 __all__ = ["KIND", "OF_INDEX", "Advisory", "Affected", "named_by", "parse_advisory", "vulnerable"]
 

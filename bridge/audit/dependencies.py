@@ -8,7 +8,7 @@ dist-info's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 
 from packaging.utils import canonicalize_name
@@ -19,6 +19,7 @@ from bridge.prefix.claims import Claims, Owner, claims_of
 from bridge.requirements import algebra
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.names import name_of
+from converters.deferred import dataclass
 from converters.names import NameMap
 from converters.target import Target
 

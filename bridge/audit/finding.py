@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bridge.errors import BridgeError, FindingsError, InterruptedPrefixError
 from bridge.prefix.claims import Owner, Source
+from converters.deferred import dataclass
 
 __all__ = [
     "INTERRUPTED",

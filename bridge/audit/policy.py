@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -13,6 +12,7 @@ from bridge.audit.look.observation import Observation
 from bridge.model import EGGS, Distribution, PrefixState
 from bridge.paths import META
 from bridge.prefix.claims import Claims, Owner, bytecode_source
+from converters.deferred import regex
 
 __all__ = [
     "is_kept_aside",
@@ -26,7 +26,7 @@ __all__ = [
     "unread_names",
 ]
 
-_KEPT_ASIDE = re.compile(r"\.bridge-saved-\d+\Z")
+_KEPT_ASIDE = regex(r"\.bridge-saved-\d+\Z")
 _CONDA_CLIENTS = ("conda", "bridge", "rattler", "pixi", "mamba")
 
 # Files of conda, mamba, pixi, rattler and constructor themselves: no package lists these.

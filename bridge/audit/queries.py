@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +14,7 @@ from bridge.audit.left_out import left_out
 from bridge.audit.packages import PackageRow, is_requested, package_list
 from bridge.model import Fingerprint, PathKind, PrefixState
 from bridge.prefix.claims import Claims, Owner, bytecode_source, claims_of
+from converters.deferred import dataclass
 from converters.names import NameMap
 from converters.target import Target
 

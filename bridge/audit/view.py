@@ -6,7 +6,6 @@ import hashlib
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from packaging.utils import canonicalize_name
@@ -18,6 +17,7 @@ from bridge.audit.policy import names_conda, stale_distributions, unowned, unrea
 from bridge.model import Distribution, Fingerprint, PrefixState
 from bridge.paths import EMPTY_SHA256
 from bridge.prefix.claims import Claim, Claims, Owner, bytecode_source, distribution_owner
+from converters.deferred import dataclass
 from converters.target import Target
 
 __all__ = ["Discrepancy", "SameContent", "View", "make_view"]

@@ -42,6 +42,7 @@ from bridge.config.channel_names import VENDOR_PATH, is_path
 from bridge.errors import BridgeError, FaultError, UnsafeInputError, UsageError
 from bridge.paths import RelativePath
 from bridge.secrets import hidden, masked, origin
+from converters.deferred import regex
 from converters.record import Record
 
 __all__ = ["WholeRepodata", "channel_url", "current_subdir", "detect_virtual_packages", "extract", "link"]
@@ -49,7 +50,7 @@ __all__ = ["WholeRepodata", "channel_url", "current_subdir", "detect_virtual_pac
 _Result = TypeVar("_Result")
 # The unpacked packages belong to this transaction and are deleted after it, so hard links save writing each byte twice.
 _LINKING = "allow-hard-links = true\n"
-_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z", re.ASCII)  # package names that rattler accepts
+_NAME = regex(r"[A-Za-z0-9_.-]+\Z", re.ASCII)  # package names that rattler accepts
 
 
 def current_subdir() -> str:

@@ -6,13 +6,13 @@ A record only says where a wheel is: what the wheel requires is in its own METAD
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
 from bridge.errors import UnsafeInputError
 from bridge.model import IndexFile
+from converters.deferred import dataclass
 from converters.record import Record, conda_record
 from converters.wheel import parse_wheel_name
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import click
@@ -13,6 +12,7 @@ from bridge.cli.completion import environment_names
 from bridge.cli.help import Option, grouped
 from bridge.errors import UsageError
 from converters.compression import BEST_LEVEL, HIGHEST_LEVEL
+from converters.deferred import dataclass
 
 __all__ = [
     "Words",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
+
+from converters.deferred import dataclass
 
 __all__ = ["Layout", "cut", "fit", "width_of"]
 

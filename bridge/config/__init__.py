@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Literal, TypedDict, cast, get_args
 
@@ -30,6 +30,7 @@ from bridge.config.network import KeyringProvider, load_network
 from bridge.config.output import Color, load_output
 from bridge.config.pip import PipConfiguration, home_directory
 from bridge.errors import UsageError
+from converters.deferred import dataclass, regex
 from converters.target import SUBDIRS
 
 __all__ = [
@@ -276,8 +277,8 @@ def _virtual_packages(ask: Lookup) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-_NUMERIC = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,4}")
-_VERSION = re.compile(r"[0-9A-Za-z._!+=-]{1,64}")
+_NUMERIC = regex(r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,4}")
+_VERSION = regex(r"[0-9A-Za-z._!+=-]{1,64}")
 
 
 def _only(ask: Lookup) -> dict[str, str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, cast
 
 from packaging.utils import canonicalize_name
+
+from converters.deferred import dataclass
 
 if TYPE_CHECKING:
     from bridge.config.lookup import Lookup

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from converters.deferred import dataclass, regex
 from converters.target import SUBDIRS
 
 __all__ = ["VENDOR_PATH", "ChannelNames", "ends_with", "is_path", "without_subdir"]
@@ -17,7 +18,7 @@ VENDOR_PATH = "pkgs/"
 
 _DEFAULTS = ("pkgs/main", "pkgs/r")
 _DEFAULTS_OF_WINDOWS = (*_DEFAULTS, "pkgs/msys2")
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_DRIVE = regex(r"[A-Za-z]:[\\/]")
 _MAX_DEPTH = 8  # multichannels that name multichannels
 _SUBDIRS = frozenset((*SUBDIRS, "noarch"))
 

@@ -7,10 +7,9 @@ Source: conda's documentation, "Using the .condarc conda configuration file" and
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from bridge.config.channel_names import ChannelNames, is_path
@@ -19,6 +18,7 @@ from bridge.config.files import read_named
 from bridge.config.pip import BOOLEANS, home_directory
 from bridge.errors import UsageError
 from bridge.secrets import masked
+from converters.deferred import dataclass, regex
 
 __all__ = ["CondaConfiguration", "conda_root", "condarc_files", "read_condarc"]
 
@@ -53,7 +53,7 @@ _OF_CONDA_ITSELF = """
     unsatisfiable_hints_check_depth update_dependencies update_modifier use_index_cache use_lockfiles
     use_sharded_repodata verbose verbosity verify_threads
 """
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_VARIABLE = regex(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,15 @@ Source: conda's documentation, "Administering a multi-user conda installation", 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from converters.deferred import dataclass, regex
 
 __all__ = ["Layer", "merged_list", "merged_map", "merged_value"]
 
-_KEY = re.compile(r"([A-Za-z_]\w*)\s*:")
-_MARK = re.compile(r"\s#!\s*(final|top|bottom)\s*\Z")
-_ITEM = re.compile(r"\s*-\s+(.*?)\s+#!\s*(top|bottom)\s*\Z")
+_KEY = regex(r"([A-Za-z_]\w*)\s*:")
+_MARK = regex(r"\s#!\s*(final|top|bottom)\s*\Z")
+_ITEM = regex(r"\s*-\s+(.*?)\s+#!\s*(top|bottom)\s*\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

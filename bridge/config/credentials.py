@@ -12,12 +12,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from urllib.parse import unquote_plus, urlsplit
 
 from bridge.config.files import read_named
 from bridge.config.pip import home_directory
+from converters.deferred import dataclass
 
 __all__ = ["KEYRING_SERVICE", "Credential", "StoredCredentials", "of_keyring"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.config.condarc import CondaConfiguration, conda_root
@@ -16,6 +15,7 @@ from bridge.config.files import read_named
 from bridge.config.pip import home_directory
 from bridge.config.programs import find_program
 from bridge.errors import UsageError
+from converters.deferred import dataclass
 
 __all__ = [
     "BASE",

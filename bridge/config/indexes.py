@@ -18,7 +18,7 @@ import ast
 import importlib
 import importlib.util
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -26,6 +26,7 @@ from packaging.utils import InvalidName, canonicalize_name
 
 from bridge.config.locations import public_locations
 from bridge.secrets import masked
+from converters.deferred import dataclass
 
 if TYPE_CHECKING:
     from bridge.config.lookup import Lookup

@@ -6,8 +6,9 @@ A file is the user's or the system's `bridge/config.toml`, or `[tool.bridge]` of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from converters.deferred import dataclass
 
 __all__ = ["KEYS", "KEY_OF_OPTION", "OF_ONE_RUN", "PROJECT_TABLES", "Key", "Kind", "key_of", "schema"]
 

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from importlib import import_module
 from pathlib import Path
@@ -20,13 +20,14 @@ from bridge.config.keys import KEYS, OF_ONE_RUN, PROJECT_TABLES, Key
 from bridge.config.pip import BOOLEANS, home_directory
 from bridge.errors import UsageError
 from bridge.secrets import masked
+from converters.deferred import dataclass, regex
 
 __all__ = ["ConfigurationFile", "Layer", "checked", "configuration_files", "layers", "parsed", "placed", "read_layer"]
 
 _LIMIT = 4 << 20  # bytes
 # A TOML text without this has no table [tool.bridge]. Most projects are not parsed.
-_HAS_TABLE = re.compile(rb"""^\s*\[?\s*["']?tool["']?\s*(?:\.\s*["']?bridge\b|[\]=])""", re.MULTILINE)
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_HAS_TABLE = regex(rb"""^\s*\[?\s*["']?tool["']?\s*(?:\.\s*["']?bridge\b|[\]=])""", re.MULTILINE)
+_SCHEME = regex(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bridge.secrets import SECRETS, masked
+from converters.deferred import regex
 
 if TYPE_CHECKING:
     from bridge.config.lookup import Lookup
 
 __all__ = ["public_locations"]
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_SCHEME = regex(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 def public_locations(ask: Lookup, key: str, urls: Iterable[str]) -> tuple[str, ...]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from converters.deferred import regex
+
 __all__ = ["parse_cutoff", "parse_timestamp"]
 
-_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:([Zz])|([+-]\d\d:\d\d))\Z", re.ASCII)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
+_TIMESTAMP = regex(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:([Zz])|([+-]\d\d:\d\d))\Z", re.ASCII)
+_DATE = regex(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _UNITS = {"s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hr": 3600, "hour": 3600}
 _UNITS |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800}
-_AMOUNT = re.compile(r"\s*(\d{1,9})\s*([a-z]+)\s*,?", re.ASCII)
-_ISO_DURATION = re.compile(
+_AMOUNT = regex(r"\s*(\d{1,9})\s*([a-z]+)\s*,?", re.ASCII)
+_ISO_DURATION = regex(
     r"P(?=.)(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?=.)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?\Z", re.ASCII
 )
 

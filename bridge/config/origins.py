@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.config import Settings
@@ -15,6 +14,7 @@ from bridge.config.layers import configuration_files as own_files
 from bridge.config.lookup import Lookup
 from bridge.config.pip import PipConfiguration, configuration_files
 from bridge.secrets import masked
+from converters.deferred import dataclass
 
 __all__ = ["Setting", "configuration_of", "settings_with_origins"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.config.files import read_named
 from bridge.errors import UsageError
+from converters.deferred import dataclass
 
 if sys.version_info >= (3, 11):
     import tomllib

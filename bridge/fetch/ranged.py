@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.responses import Network, content_range, status_error, truncated, validator
 from bridge.secrets import masked
+from converters.deferred import dataclass
 
 __all__ = ["RangedFile", "open_ranged"]
 

@@ -7,13 +7,14 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import formatdate, parsedate_to_datetime, parsedate_tz
 from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 from bridge.errors import NetworkError, UsageError
 from bridge.secrets import hidden, masked
+from converters.deferred import dataclass, regex
 
 __all__ = [
     "REDIRECTS",
@@ -45,9 +46,9 @@ _HINTS = {
 }
 _SERVER_HINT = "the server failed: try again later, or use another index or channel"
 _RETRYABLE = frozenset({408, 429})
-_SECONDS = re.compile(r"[0-9]{1,18}\Z", re.ASCII)
-_FRESH = re.compile(r"max-age=0*[1-9]", re.ASCII)
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})\Z", re.ASCII)
+_SECONDS = regex(r"[0-9]{1,18}\Z", re.ASCII)
+_FRESH = regex(r"max-age=0*[1-9]", re.ASCII)
+_CONTENT_RANGE = regex(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})\Z", re.ASCII)
 
 
 class Progress(Protocol):

@@ -8,10 +8,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from bridge.errors import UnsafeInputError
 from bridge.secrets import masked
+from converters.deferred import regex
 
 __all__ = ["check_file_name", "check_link", "file_name", "is_trusted", "local_path"]
 
-_NEAR_HOST = re.compile(r"(?:127\.|0\.0\.0\.0\Z|169\.254\.|::1\Z|::\Z|::ffff:127\.|fe80:)")
+_NEAR_HOST = regex(r"(?:127\.|0\.0\.0\.0\Z|169\.254\.|::1\Z|::\Z|::ffff:127\.|fe80:)")
 _PORTS = {"http": 80, "https": 443}
 _MAX_COMPONENT = 255  # bytes
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +12,14 @@ from pathlib import Path
 
 from bridge.faults import failpoint, faults
 from bridge.fs.tree import BELOW
+from converters.deferred import regex
 
 __all__ = ["is_kept_open", "remove_tree"]
 
 _NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 _REMOVERS = 8  # threads
 _DEEPEST = 100  # directories held open at once while a tree is removed
-_KEPT_OPEN = re.compile(r"\.(?:nfs|fuse_hidden)[0-9A-Fa-f.]{4,}\Z")
+_KEPT_OPEN = regex(r"\.(?:nfs|fuse_hidden)[0-9A-Fa-f.]{4,}\Z")
 
 
 def is_kept_open(name: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import resource
 import stat
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from typing import TypeVar
 from bridge.errors import OwnershipError, UnsafeInputError
 from bridge.faults import faults
 from bridge.fs.fingerprint import Fingerprint
+from converters.deferred import regex
 
 __all__ = ["BELOW", "Tree", "check_content", "fingerprint"]
 
@@ -30,7 +30,7 @@ BELOW = _DIRECTORY | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LARGE = 256 << 20  # bytes
 _DEEPEST = 256  # directories, each of which is held open
-_ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")  # an empty, "." or ".." segment, or a NUL
+_ODD = regex(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")  # an empty, "." or ".." segment, or a NUL
 
 
 def check_content(status: os.stat_result) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
 from bridge.errors import UnsafeInputError
 from bridge.index.strict_json import parse_json
 from bridge.secrets import masked
+from converters.deferred import dataclass, regex
 
 __all__ = ["MAX_LINKS", "Status", "html_entries", "json_entries", "list_projects", "too_many", "unreadable"]
 
@@ -20,7 +20,7 @@ _MAX_TOKENS = 4_000_000  # of a JSON page; 200,000 links have some 3,000,000
 _MAX_CONTAINERS = 1_000_000
 # Other codecs are slow or not text encodings; browsers know few more, and the relevant parts of pages are ASCII.
 _CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "cp1252"}
-_CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._-]+)", re.ASCII)
+_CHARSET = regex(r"charset\s*=\s*\"?([A-Za-z0-9._-]+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
@@ -18,6 +18,7 @@ from bridge.fetch.urls import check_link, file_name
 from bridge.index.markup import MAX_LINKS, Status, html_entries, json_entries, too_many, unreadable
 from bridge.model import IndexFile
 from bridge.secrets import SECRETS
+from converters.deferred import dataclass, regex
 from converters.wheel import MAX_TAGS, count_tags
 
 __all__ = [
@@ -35,18 +36,16 @@ __all__ = [
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 MAX_PAGE = 48 << 20  # bytes; the largest of the public index has some MiB
 
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z", re.ASCII)
+_SHA256 = regex(r"[0-9a-fA-F]{64}\Z", re.ASCII)
 _NEAR = ("https://localhost", "https://127.", "https://169.254.", "https://0.")
-_ABSOLUTE = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,4})?/[A-Za-z0-9/._+%~-]*\Z", re.ASCII)
+_ABSOLUTE = regex(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,4})?/[A-Za-z0-9/._+%~-]*\Z", re.ASCII)
 # `packaging` parses name and version once per release; this checks that the rest has the form of PEP 427.
-_WHEEL = re.compile(
-    r"([A-Za-z0-9._]+-[A-Za-z0-9._!+]+)(?:-[0-9][A-Za-z0-9._]*)?(?:-[A-Za-z0-9._]+){3}\.whl\Z", re.ASCII
-)
-_PLAIN = re.compile(r"[^./\\\x00-\x20\x7f][^/\\\x00-\x20\x7f]*\Z")
+_WHEEL = regex(r"([A-Za-z0-9._]+-[A-Za-z0-9._!+]+)(?:-[0-9][A-Za-z0-9._]*)?(?:-[A-Za-z0-9._]+){3}\.whl\Z", re.ASCII)
+_PLAIN = regex(r"[^./\\\x00-\x20\x7f][^/\\\x00-\x20\x7f]*\Z")
 _SUFFIXES = (".whl", ".tar.gz", ".zip")
-_OTHER_KIND = re.compile(r".*\.(?:egg|exe|msi|rpm|deb|tgz|tbz|tar(?:\.bz2|\.xz|\.Z)?)\Z")
+_OTHER_KIND = regex(r".*\.(?:egg|exe|msi|rpm|deb|tgz|tbz|tar(?:\.bz2|\.xz|\.Z)?)\Z")
 _METADATA_KEYS = ("core-metadata", "dist-info-metadata")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = regex(r"[\x00-\x1f\x7f]")
 _MAX_TEXT = 1000  # characters of a Requires-Python
 _MAX_SIZE = 1 << 50  # bytes
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.model import Plan
+from converters.deferred import dataclass
 
 if TYPE_CHECKING:
     from bridge.install.staging import StagedPlan

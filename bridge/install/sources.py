@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.secrets import masked
+from converters.deferred import dataclass
 
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels

@@ -25,6 +25,7 @@ from bridge.prefix.processes import spread
 from bridge.prefix.records import Reader, ReadResult, content, defect_of, names_in, scan
 from bridge.prefix.strays import is_record_name, sorted_out, strays
 from bridge.secrets import masked
+from converters.deferred import regex
 from converters.record import Record
 from converters.target import POSIX, WINDOWS, Python
 from converters.wheel import MAX_METADATA
@@ -33,8 +34,8 @@ __all__ = ["check", "read", "require", "site_directories", "walk"]
 
 _MAX_HISTORY = 64 << 20  # bytes
 _MANY = 64  # records and dist-infos for which forking pays off
-_MINOR = re.compile(r"python(\d+\.\d+)(t?)\Z")
-_LIBRARY = re.compile(r"python(\d)(\d+)(t?)\.dll\Z", re.IGNORECASE)  # of Windows
+_MINOR = regex(r"python(\d+\.\d+)(t?)\Z")
+_LIBRARY = regex(r"python(\d)(\d+)(t?)\.dll\Z", re.IGNORECASE)  # of Windows
 
 
 def read(

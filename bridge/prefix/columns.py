@@ -9,7 +9,6 @@ from __future__ import annotations
 import binascii
 import csv
 import io
-import re
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from bridge.model import Entry, Fingerprint
 from bridge.paths import EMPTY_SHA256, inside
 from bridge.prefix.entries import NO_DIGEST, UNKNOWN_SIZE, Entries
+from converters.deferred import regex
 
 __all__ = ["hex_digest", "read_items", "read_rows"]
 
@@ -26,11 +26,11 @@ _FILLER = _ALGORITHM + "A" * _HASH
 _NO_HEX = NO_DIGEST.hex()
 _TOO_LARGE = 1 << 63  # for a column of sizes
 _LINKS = ("softlink", "directory")
-_ODD = re.compile(r"\A(?:[./]|\Z)|/(?:[./]|\Z)|\0")
+_ODD = regex(r"\A(?:[./]|\Z)|/(?:[./]|\Z)|\0")
 _ODD_PARTS = ("/.", "//", "\n.", "\n/", "/\n", "\n\n", "\0")
 _MAX_FIELD = 4096  # characters of a path; `csv` refuses fields of more than 131,072
 _MAX_DIGITS = 18
-_DIGITS = re.compile(r"[0-9]{0,18}\Z")
+_DIGITS = regex(r"[0-9]{0,18}\Z")
 _URL_SAFE = str.maketrans("-_", "+/")
 _SHOWN = 200  # characters of a row that is too short
 

@@ -7,7 +7,6 @@ module alone knows the differences between clients, so that all commands see the
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import unquote
@@ -21,6 +20,7 @@ from bridge.prefix.entries import Entries
 from bridge.prefix.locations import located
 from bridge.prefix.origin import channel_of, subdir_of
 from bridge.secrets import masked, public
+from converters.deferred import regex
 from converters.errors import UnsafeInputError
 from converters.names import projects_of_purls
 from converters.purls import origin_of_wheel
@@ -30,7 +30,7 @@ __all__ = ["MisnamedError", "parse", "record_of", "requested_of"]
 
 _KINDS: Mapping[str, PathKind] = {"softlink": "symlink", "directory": "directory"}
 _LISTS = ("depends", "constrains", "files", "paths_data")
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_HEX = regex(r"[0-9a-f]{64}\Z")
 _LAST_SECOND = 253402300799  # 9999-12-31: larger timestamps count milliseconds (conda's rule)
 
 

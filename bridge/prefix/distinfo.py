@@ -14,12 +14,13 @@ from packaging.utils import canonicalize_name
 from bridge.prefix.columns import read_rows
 from bridge.prefix.entries import Entries
 from bridge.secrets import public
+from converters.deferred import regex
 from converters.errors import BridgeError
 from converters.wheel import CoreMetadata, parse_metadata
 
 __all__ = ["name_of", "parse_direct_url", "parse_header", "parse_listing", "parse_requires", "parse_tags"]
 
-_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_BLANK_LINE = regex(rb"\r?\n\r?\n")
 
 
 def name_of(path: str) -> CoreMetadata:

@@ -12,11 +12,11 @@ import os
 import stat
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.model import Entry, Fingerprint
 from bridge.prefix.entries import Entries
+from converters.deferred import dataclass
 from converters.wheel import MAX_METADATA
 
 __all__ = ["Egg", "eggs_in", "read_egg"]

@@ -6,20 +6,20 @@ make than the files take to hash.
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
 from bridge.model import Entry, Fingerprint
+from converters.deferred import regex
 
 __all__ = ["NO_DIGEST", "UNKNOWN_SIZE", "Entries", "paths_of"]
 
 _WIDTH = 32  # bytes of a SHA-256
 NO_DIGEST = bytes(_WIDTH)
 UNKNOWN_SIZE = -1
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_HEX = regex(r"[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

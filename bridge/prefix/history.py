@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from converters.deferred import regex
+
 __all__ = ["requested_specs"]
 
-_SPECS = re.compile(r"^#\s*(update|install|create|remove|uninstall|neutered)\s+specs:\s*\[(.*)\]\s*$", re.MULTILINE)
-_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
-_NAME = re.compile(r"(?:.*::)?([\w.-]+)")
+_SPECS = regex(r"^#\s*(update|install|create|remove|uninstall|neutered)\s+specs:\s*\[(.*)\]\s*$", re.MULTILINE)
+_QUOTED = regex(r"""'([^']*)'|"([^"]*)\"""")
+_NAME = regex(r"(?:.*::)?([\w.-]+)")
 
 
 def requested_specs(history: str) -> dict[str, str]:

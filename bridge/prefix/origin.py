@@ -10,16 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from converters.deferred import regex
+
 __all__ = ["channel_of", "is_channel", "subdir_of"]
 
-_SUBDIR = re.compile(
+_SUBDIR = regex(
     r"(?:noarch|(?:linux|osx|win|freebsd|openbsd|netbsd|emscripten|wasi|zos)-"
     r"(?:32|64|aarch64|armv6l|armv7l|arm64|ppc64|ppc64le|riscv32|riscv64|s390x|wasm32|z))\Z"
 )
 _UNKNOWN = frozenset({"", "<unknown>", "unknown", "None"})  # conda's values for a package without a channel
 _OURS = "host"
-_OUR_BUILDS = re.compile(r"host_[0-9a-f]{8}_0_cp\d+t?\Z|0_cp\d+t?\Z")
-_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(?:/[\w.-]+)*\Z", re.ASCII)
+_OUR_BUILDS = regex(r"host_[0-9a-f]{8}_0_cp\d+t?\Z|0_cp\d+t?\Z")
+_NAME = regex(r"[A-Za-z0-9_][\w.-]*(?:/[\w.-]+)*\Z", re.ASCII)
 _NO_CHANNELS = frozenset({"pypi", "local", "defaults"})  # names of something else, or of several channels
 
 

@@ -12,17 +12,17 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from bridge.prefix import shebangs
+from converters.deferred import dataclass, regex
 
 __all__ = ["FULL_PLACEHOLDER", "Placeholder", "candidates", "fill", "holds", "is_binary", "refit", "restore", "swap"]
 
 FULL_PLACEHOLDER = 255
 """Bytes of the placeholder that conda-build and rattler-build use on Linux and macOS."""
 
-_NAME = re.compile(rb"[\w.+~%@-]")
-_END = re.compile(rb"[\n\r\0\"'`<>|;]")
+_NAME = regex(rb"[\w.+~%@-]")
+_END = regex(rb"[\n\r\0\"'`<>|;]")
 _MAX_STARTS = 512  # absolute paths of one file that are examined
 _MAX_DEPTH = 24
 _MAX_TEXT = 1024  # bytes after a slash in which the prefix must end

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ from typing import Any
 from bridge.prefix.locations import located
 from bridge.prefix.placed import Placeholder
 from bridge.prefix.records import content
+from converters.deferred import regex
 
 __all__ = ["listed_items", "placeholders_of"]
 
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_HEX = regex(r"[0-9a-f]{64}\Z")
 _MODES = {"binary": True, "text": False}
 
 

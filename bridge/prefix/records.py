@@ -8,7 +8,6 @@ import os
 import posixpath
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from bridge.model import EGGS, Defect, Distribution, Installed
 from bridge.prefix import condameta, distinfo
 from bridge.prefix.eggs import read_egg
 from bridge.prefix.entries import Entries
+from converters.deferred import dataclass
 from converters.wheel import CoreMetadata
 
 __all__ = ["ReadResult", "Reader", "content", "defect_of", "names_in", "scan"]

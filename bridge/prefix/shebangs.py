@@ -10,16 +10,17 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from converters.deferred import dataclass, regex
 
 __all__ = ["Indirect", "by_shell", "for_python", "lines_before", "moved", "replaced", "split", "unfit"]
 
 _LONGEST = 127  # bytes of the line that every Linux kernel reads
 _LONGEST_PROGRAM = 24  # bytes of an interpreter's name with its options, as in `python3.14t -sE`
-_LINE = re.compile(rb"(#! *(/(?:\\ |[^ \n\r\t])*)(.*))\Z")
-_PYTHON = re.compile(rb"python(?:\d+(?:\.\d+)?)?\Z")
-_ENV = re.compile(rb"#!/usr/bin/env (\S+)(.*)\Z")
-_EXEC = re.compile(rb"#!/bin/sh\n('''exec' [^\n]+)")
+_LINE = regex(rb"(#! *(/(?:\\ |[^ \n\r\t])*)(.*))\Z")
+_PYTHON = regex(rb"python(?:\d+(?:\.\d+)?)?\Z")
+_ENV = regex(rb"#!/usr/bin/env (\S+)(.*)\Z")
+_EXEC = regex(rb"#!/bin/sh\n('''exec' [^\n]+)")
 _END = b"\n' '''"
 _NO_BLANK = b"/\1prefix"  # for a prefix with a blank in it
 

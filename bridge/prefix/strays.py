@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from bridge.model import Defect
 from bridge.paths import META
+from converters.deferred import regex
 
 __all__ = ["FOREIGN", "is_record_name", "named_package", "sorted_out", "strays"]
 
@@ -20,7 +21,7 @@ FOREIGN = "foreign-file"
 """The id of the finding for a file that has no owner and stops no change."""
 
 # CEP 26, as `converters.record.conda_record` reads it.
-_STEM = re.compile(r"([a-z0-9_][a-z0-9_.-]*)-([A-Za-z0-9_.+!~]+)-([A-Za-z0-9_.+]+)\Z")
+_STEM = regex(r"([a-z0-9_][a-z0-9_.-]*)-([A-Za-z0-9_.+!~]+)-([A-Za-z0-9_.+]+)\Z")
 _REASONS = (
     (re.compile(r"\._."), "macOS keeps the attributes of a file in such a one (AppleDouble)"),
     (re.compile(r"\.DS_Store\Z|Thumbs\.db\Z|desktop\.ini\Z", re.IGNORECASE), "a file manager keeps its view in it"),

@@ -8,7 +8,7 @@ alone. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from packaging.utils import canonicalize_name
 
@@ -25,6 +25,7 @@ from bridge.requirements.algebra import (
     python_specifier,
     specifier_accepts,
 )
+from converters.deferred import dataclass
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata
 

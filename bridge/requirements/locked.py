@@ -7,7 +7,7 @@ Every format is read into these values, and written from them. A lock that holds
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
+from converters.deferred import dataclass
 from converters.record import Record
 from converters.target import Target
 

@@ -9,7 +9,6 @@ import fnmatch
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 
 from rattler import MatchSpec, PackageRecord, Version, VersionSpec
@@ -18,6 +17,7 @@ from rattler.package import BuildString
 from bridge.channels.panics import as_value_error
 from bridge.config.channel_names import ends_with
 from bridge.errors import UsageError
+from converters.deferred import dataclass, regex
 from converters.record import Record
 
 __all__ = ["MAX_TEXT", "CondaSpec", "conda_version", "conditions_of", "parse_conda", "positional_text"]
@@ -107,9 +107,9 @@ _ARTIFACT: dict[str, Callable[[Record, str], bool]] = {
     "track_features": lambda record, value: set(re.split(r"[\s,]+", value)) <= set(record.track_features),
 }
 _JUDGED = {"version", "build", "build_number", "channel", "subdir", "extras", "when", *_ARTIFACT}
-_FIELD = re.compile(r"""(\w+)=(?:"((?:[^"\\]|\\.)*)"|\[[^\]]*\]|[^,\]]*)[,\]]""")
-_NUMBER = re.compile(r"\d{19,}")  # digits that overflow rattler's 64 bits; it panics over some of them
-_NO_BUILD = re.compile(r"""[\s;,"'@\[\]]""")
+_FIELD = regex(r"""(\w+)=(?:"((?:[^"\\]|\\.)*)"|\[[^\]]*\]|[^,\]]*)[,\]]""")
+_NUMBER = regex(r"\d{19,}")  # digits that overflow rattler's 64 bits; it panics over some of them
+_NO_BUILD = regex(r"""[\s;,"'@\[\]]""")
 
 
 def _artifact(spec: MatchSpec, text: str) -> tuple[tuple[str, str], ...]:
@@ -168,7 +168,7 @@ def positional_text(text: str) -> str:
     return str(MatchSpec(_readable(text)))
 
 
-_CONDITION = re.compile(r"\s*(\(|\)|and\b|or\b|(?:(?!\b(?:and|or)\b)[^()])+)")
+_CONDITION = regex(r"\s*(\(|\)|and\b|or\b|(?:(?!\b(?:and|or)\b)[^()])+)")
 _MAX_ALTERNATIVES = 64
 _Alternatives = list[tuple[CondaSpec, ...]]
 
@@ -259,7 +259,7 @@ def _regex_matches(regex: str, build: str) -> bool:
         return MatchSpec(f"x * {regex}").matches(record)
 
 
-_COMPARISON = re.compile(r"(==|!=|>=|<=|>|<)(\d+)")
+_COMPARISON = regex(r"(==|!=|>=|<=|>|<)(\d+)")
 _OPERATORS: dict[str, Callable[[int, int], bool]] = {
     "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip

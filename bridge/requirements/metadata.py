@@ -10,16 +10,15 @@ from packaging.utils import canonicalize_name
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
+from converters.deferred import regex
 from converters.wheel import CoreMetadata
 
 __all__ = ["requirements_of"]
 
-_EXTRA = re.compile(
-    r"\bextra (?P<operator>[=!]=) \"(?P<extra>[^\"]*)\"|\"(?P<first>[^\"]*)\" (?P<reverse>[=!]=) extra\b"
-)
+_EXTRA = regex(r"\bextra (?P<operator>[=!]=) \"(?P<extra>[^\"]*)\"|\"(?P<first>[^\"]*)\" (?P<reverse>[=!]=) extra\b")
 _TRUE, _FALSE = 'python_version >= "0"', 'python_version < "0"'
-_PARENTHESES = re.compile(r"\([^()]*\)")
-_BESIDE_TRUE = re.compile(rf" and {re.escape(_TRUE)}|{re.escape(_TRUE)} and ")
+_PARENTHESES = regex(r"\([^()]*\)")
+_BESIDE_TRUE = regex(rf" and {re.escape(_TRUE)}|{re.escape(_TRUE)} and ")
 
 
 def requirements_of(metadata: CoreMetadata, extras: Sequence[str]) -> tuple[Requirement, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
+
+from converters.deferred import regex
 
 __all__ = ["name_of"]
 
-_NAME = re.compile(r"\s*(?:[^\s\[]*::)?([^\s=<>!~\[;(@]*)")
+_NAME = regex(r"\s*(?:[^\s\[]*::)?([^\s=<>!~\[;(@]*)")
 
 
 @lru_cache(maxsize=1 << 18)

@@ -7,7 +7,7 @@ origin blocks nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bridge.cache.blobs import sha256_of
@@ -18,6 +18,7 @@ from bridge.index.typed import check_expected
 from bridge.model import IndexFile
 from bridge.requirements.foreign import Foreign
 from bridge.resolve.sources import IndexPort, RecordPort
+from converters.deferred import dataclass
 from converters.record import Record
 from converters.wheel import CoreMetadata
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from bridge.errors import NetworkError, NoSolutionError
 from bridge.requirements.locked import LockedConda
 from bridge.resolve.sources import RecordPort
+from converters.deferred import dataclass, regex
 from converters.names import projects_of_purls
 from converters.record import Record
 
 __all__ = ["LockedRecords", "RecordsWithLocked", "with_locks"]
 
-_WORD = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
+_WORD = regex(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,13 @@ from packaging.utils import canonicalize_name
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
+from converters.deferred import regex
 
 __all__ = ["KnownNames", "one_edit_apart", "with_near_names"]
 
 _SHORTEST = 4  # of a name; most pairs of shorter names are one edit apart
 _MANY = 3
-_FUZZY = re.compile(r"=?\s*([0-9][\w.!+]*?)(?:\.?\*)?\s*(?:=.*)?")  # conda's `=1.2`, ` 1.2.*`, and a build
+_FUZZY = regex(r"=?\s*([0-9][\w.!+]*?)(?:\.?\*)?\s*(?:=.*)?")  # conda's `=1.2`, ` 1.2.*`, and a build
 
 
 @dataclass(frozen=True, slots=True)

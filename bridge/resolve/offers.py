@@ -7,7 +7,7 @@ The order of candidates is that of `bridge.resolve.candidates.ranks`; between th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from packaging.utils import canonicalize_name
 
@@ -16,6 +16,7 @@ from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement, conda_version, parse_conda, pep440_version, python_specifier
 from bridge.requirements.names import name_of
 from bridge.resolve import Catalog
+from converters.deferred import dataclass
 from converters.record import Record
 from converters.target import Target
 from converters.wheel import parse_wheel_name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import CondaSpec, Requirement, marker_holds
 from bridge.requirements.wanted import Wanted
 from bridge.secrets import masked
+from converters.deferred import regex
 from converters.record import Record
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _MANY = 3
-_WORD = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
+_WORD = regex(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 
 
 def bound_to_channels(

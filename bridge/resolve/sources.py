@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from bridge.config.builds import Formats
 from bridge.config.cooldown import Cooldown
 from bridge.model import IndexFile
+from converters.deferred import dataclass
 from converters.record import Record
 from converters.wheel import CoreMetadata
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -18,6 +17,7 @@ from packaging.utils import canonicalize_name
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.sdists.names import parse_sdist_name
 from bridge.secrets import masked
+from converters.deferred import dataclass, regex
 
 __all__ = ["ARCHIVES", "EDITABLE", "SourceLocation", "pinned", "source_of"]
 
@@ -26,11 +26,11 @@ Kind = Literal["directory", "git", "archive"]
 ARCHIVES = (".tar.gz", ".tgz", ".zip")
 EDITABLE = "editable=true"
 _GIT_SCHEMES = frozenset({"http", "https", "ssh", "git", "file"})
-_VERSION_CONTROL = re.compile(r"(git|hg|svn|bzr)\+", re.IGNORECASE)
-_SCP = re.compile(r"git\+(?:ssh://)?([^/@\s]+@[^/:\s]+):(?![0-9]+(?:/|\Z))(\S*)")
-_REFERENCE = re.compile(r"[A-Za-z0-9_./+#%,=@{}~^!$&()'-]{1,250}\Z", re.ASCII)
-_OF_CODE_HOST = re.compile(r"/(?:archive|zipball|tarball|zip|tar\.gz)/")
-_EGG = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?P<extras>\[[^\[\]]*\])?\Z", re.ASCII)
+_VERSION_CONTROL = regex(r"(git|hg|svn|bzr)\+", re.IGNORECASE)
+_SCP = regex(r"git\+(?:ssh://)?([^/@\s]+@[^/:\s]+):(?![0-9]+(?:/|\Z))(\S*)")
+_REFERENCE = regex(r"[A-Za-z0-9_./+#%,=@{}~^!$&()'-]{1,250}\Z", re.ASCII)
+_OF_CODE_HOST = regex(r"/(?:archive|zipball|tarball|zip|tar\.gz)/")
+_EGG = regex(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?P<extras>\[[^\[\]]*\])?\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,13 @@ from packaging.utils import parse_sdist_filename
 from packaging.version import Version
 
 from bridge.errors import UnsafeInputError
+from converters.deferred import regex
 from converters.wheel import CoreMetadata
 
 __all__ = ["check_sdist_name", "parse_sdist_name"]
 
 # packaging strips white space, and accepts paths and letters beyond ASCII.
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!+-]*\Z", re.ASCII)
+_FILE_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9._!+-]*\Z", re.ASCII)
 _LONGEST_NAME = 255  # characters
 
 

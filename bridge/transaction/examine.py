@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from bridge.errors import FaultError, IntegrityError, OwnershipError
 from bridge.fs import Tree, is_kept_open
 from bridge.model import Fingerprint, PathChange
 from bridge.paths import META, OWN
 from bridge.transaction.journal import Identity, Step, Swap
+from converters.deferred import dataclass
 
 __all__ = ["ancestors", "changed", "changed_directories", "examine", "is_leaf", "parent_directories"]
 

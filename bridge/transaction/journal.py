@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from bridge.errors import UsageError
 from bridge.model import Fingerprint, PathChange
+from converters.deferred import dataclass, regex
 
 __all__ = [
     "FORMAT",
@@ -49,7 +48,7 @@ State = Literal["PLANNED", "STAGED", "SWAPPING", "COMMITTED", "ABORTED"]
 _STATES = frozenset({"PLANNED", "STAGED", "SWAPPING", "COMMITTED", "ABORTED"})
 
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+_IDENTIFIER = regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 
 
 def now() -> float:

@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +31,7 @@ from bridge.transaction.waiting import (
     names_kept,
     names_waiting,
 )
+from converters.deferred import dataclass
 
 __all__ = ["Recovery", "clear", "recover", "settle", "settle_all"]
 

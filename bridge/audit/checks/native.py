@@ -13,24 +13,23 @@ from bridge.audit.finding import Finding, Level
 from bridge.audit.look.inspection import Binary, search_directory
 from bridge.audit.view import View
 from bridge.prefix.claims import Owner
+from converters.deferred import regex
 
-_EXTENSION = re.compile(
+_EXTENSION = regex(
     r"(?P<stem>[A-Za-z_]\w*)(?:\.(?P<tag>cpython-(?P<minor>\d+)(?P<flags>[a-z]*)(?P<platform>(?:-[\w.-]+)?)|abi3t?"
     r"|cp(?P<windows>\d+)(?P<threads>t?)-\w+))?\.(?:so|pyd)\Z"
 )
 _FORMATS = {"linux": "elf", "osx": "macho", "win": "pe"}
 _MACHINES = {"64": "x86_64", "32": "i686"}
-_PRIVATE = re.compile(r"-[0-9a-f]{8,}(?=\.)")
+_PRIVATE = regex(r"-[0-9a-f]{8,}(?=\.)")
 # Drivers of a device, which only some machines have; `foreign-binary` reports musl.
-_OF_MACHINE = re.compile(r"libc\.musl-|libcuda\.so|libnvidia-|libnvcuvid\.so|libamdhip|libze_loader\.so")
+_OF_MACHINE = regex(r"libc\.musl-|libcuda\.so|libnvidia-|libnvcuvid\.so|libamdhip|libze_loader\.so")
 # Libraries that every system has by the manylinux policy (PEP 600, auditwheel's manylinux-policy.json).
-_OF_MANYLINUX = re.compile(
+_OF_MANYLINUX = regex(
     r"lib(?:gcc_s|stdc\+\+|m|dl|rt|c|nsl|util|pthread|resolv|X11|Xext|Xrender|ICE|SM|GL|gobject-2\.0|gthread-2\.0"
     r"|glib-2\.0|z|expat|atomic)\.so"
 )
-_BUILD_DIRECTORY = re.compile(
-    r"/(?:feedstock_root/build_artifacts|conda-bld|rattler-build_[^/]+|bld/rattler-build_[^/]+)/"
-)
+_BUILD_DIRECTORY = regex(r"/(?:feedstock_root/build_artifacts|conda-bld|rattler-build_[^/]+|bld/rattler-build_[^/]+)/")
 _FAMILIES = {
     "OpenMP": re.compile(r"(?=lib|vcomp)(?:lib)?(gomp|iomp5|vcomp|omp)(?:140)?(?:md)?(?:[-._]|\Z)"),
     "BLAS": re.compile(

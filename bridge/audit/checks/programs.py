@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 
 from bridge.audit.checks import repair
@@ -11,9 +10,10 @@ from bridge.audit.finding import Finding, Level
 from bridge.audit.look.inspection import Script
 from bridge.audit.policy import is_kept_aside
 from bridge.audit.view import View
+from converters.deferred import regex
 
-_PYTHON = re.compile(r"(?:python|pypy)[\d.]*t?w?\Z")
-_MINOR = re.compile(r"python(\d+\.\d+)t?\Z")
+_PYTHON = regex(r"(?:python|pypy)[\d.]*t?w?\Z")
+_MINOR = regex(r"python(\d+\.\d+)t?\Z")
 
 
 def foreign_shebang(view: View) -> Iterator[Finding]:

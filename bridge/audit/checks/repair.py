@@ -6,7 +6,6 @@ the findings that name it. `()`: no command is certain to be right.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,8 +15,9 @@ from packaging.utils import canonicalize_name
 from bridge.audit.view import View
 from bridge.model import Distribution
 from bridge.prefix.claims import Owner
+from converters.deferred import regex
 
-_VERSION = re.compile(r"[0-9][\w.!+-]*\Z")
+_VERSION = regex(r"[0-9][\w.!+-]*\Z")
 
 
 def recover(view: View) -> tuple[str, ...]:

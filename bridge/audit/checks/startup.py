@@ -13,10 +13,11 @@ from bridge.audit.checks import repair
 from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
 from bridge.prefix.claims import Owner
+from converters.deferred import regex
 
 # Lines that installers write: namespace packages (setuptools, wheel), patches of virtualenv and uv, finders of editable
 # installs, setuptools' distutils, coverage in subprocesses.
-_USUAL = re.compile(
+_USUAL = regex(
     r"import sys, ?types, ?os;.*(?:nspkg|\bmodule_from_spec\b|sys\.modules\.setdefault|\bsetdefault\()"
     r"|import _virtualenv\Z"
     r"|import __editable___?\w+_finder; __editable___?\w+_finder\.install\(\)\Z"
@@ -25,7 +26,7 @@ _USUAL = re.compile(
     r"|import _?distutils_hack"
 )
 # The line by which setuptools links an editable distribution.
-_LINK = re.compile(r"import __editable___?(\w+)_finder; __editable___?\1_finder\.install\(\)\Z")
+_LINK = regex(r"import __editable___?(\w+)_finder; __editable___?\1_finder\.install\(\)\Z")
 # The only line of distutils-precedence.pth, of setuptools since version 60.
 _OF_SETUPTOOLS = (
     "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "
@@ -38,7 +39,7 @@ _REMOVED = {
     " telnetlib uu xdrlib lib2to3",
 }
 _ADDED = {(3, 11): "tomllib", (3, 14): "annotationlib compression string.templatelib concurrent"}
-_MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))\Z")
+_MODULE = regex(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))\Z")
 
 
 def pth_runs_code(view: View) -> Iterator[Finding]:

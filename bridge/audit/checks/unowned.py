@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from bridge.audit.checks import repair
 from bridge.audit.finding import Finding
 from bridge.audit.policy import is_kept_aside, leftovers
 from bridge.audit.view import View
+from converters.deferred import regex
 
 # conda-pack writes these into every archive (conda_pack.core), conda before 4.4 `activate` and `deactivate` too.
 _OF_CONDA_PACK = frozenset(
@@ -20,7 +20,7 @@ _OF_CONDA_PACK = frozenset(
     }
 )
 # Files that virtualenv, uv and setuptools write beside the distributions, and that people keep there.
-_OF_VENV = re.compile(r"(?:_virtualenv\.(?:py|pth)|easy-install\.pth|.*\.egg-link|README\.txt|\.\w*|__pycache__)\Z")
+_OF_VENV = regex(r"(?:_virtualenv\.(?:py|pth)|easy-install\.pth|.*\.egg-link|README\.txt|\.\w*|__pycache__)\Z")
 
 
 def unowned_file(view: View) -> Iterator[Finding]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,10 +22,11 @@ from macholib import mach_o
 from macholib.MachO import MachO
 
 from bridge.audit.look.inspection import Binary, Format
+from converters.deferred import regex
 
 __all__ = ["is_binary_name", "may_be_binary", "read_binary"]
 
-_LIBRARY = re.compile(r"\.(?:so(?:\.[0-9A-Za-z_.]+)?|dylib|pyd|dll)\Z")
+_LIBRARY = regex(r"\.(?:so(?:\.[0-9A-Za-z_.]+)?|dylib|pyd|dll)\Z")
 _MACH = {b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xfe\xed\xfa\xce", b"\xca\xfe\xba\xbe"}
 _ELF_MACHINES = {
     "EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i686", "EM_PPC64": "ppc64le", "EM_S390": "s390x",
@@ -37,8 +37,8 @@ _ELF_NUMBERS = {
 }  # fmt: skip
 _MACH_MACHINES = {0x01000007: "x86_64", 0x0100000C: "arm64", 7: "i686"}
 _PE_MACHINES = {0x8664: "x86_64", 0x14C: "i686", 0xAA64: "arm64"}
-_GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)(?:\.\d+)?\Z")
-_BUILT_FOR_NUMPY = re.compile(rb"\(NumPy (?:>=)?(\d+\.\d+)\) but the running NumPy")
+_GLIBC = regex(rb"GLIBC_(\d+)\.(\d+)(?:\.\d+)?\Z")
+_BUILT_FOR_NUMPY = regex(rb"\(NumPy (?:>=)?(\d+\.\d+)\) but the running NumPy")
 _BLOCK = 1 << 20
 _MAX_TABLE = 1 << 20  # bytes of a table that is read at once; longer ones are read piecewise
 _MAX_STRING = 4096  # bytes of one name

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import fs
@@ -24,12 +22,13 @@ from bridge.prefix.claims import Claim, Claims
 from bridge.prefix.entries import Entries
 from bridge.prefix.placed import Placeholder, candidates, fill, holds, restore, swap
 from bridge.prefix.placeholders import placeholders_of
+from converters.deferred import dataclass, regex
 
 __all__ = ["read_embedded"]
 
 _MAX_GUESSES = 48  # directories that are tried for one file
 _MAX_TEXT = 4 << 20  # bytes of a changed file without a placeholder that is searched
-_OPTION = re.compile(r"(?:\s-p|\s--prefix)(?:\s+|=)('[^'\n]+'|\"[^\"\n]+\"|/\S+)")
+_OPTION = regex(r"(?:\s-p|\s--prefix)(?:\s+|=)('[^'\n]+'|\"[^\"\n]+\"|/\S+)")
 _SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/etc/", "/dev/", "/proc/", "/System/", "/Library/")
 _SHARED = frozenset({"/", "/opt", "/home", "/root", "/tmp", "/var", "/srv", "/mnt"})
 _CODE = 8  # files of bytecode that are searched for their source path

@@ -31,14 +31,15 @@ from bridge.audit.look.observation import Observation
 from bridge.model import PrefixState
 from bridge.prefix import distinfo
 from bridge.prefix.shebangs import by_shell
+from converters.deferred import regex
 
 __all__ = ["inspect", "needs_numpy", "scripts_of"]
 
 _MAX_TEXT = 1 << 20  # bytes of a .pth, a finder or pyvenv.cfg
-_PYTHON = re.compile(r"python(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
-_MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))?\Z")
+_PYTHON = regex(r"python(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
+_MODULE = regex(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))?\Z")
 _OF_PYTHON = ("site-packages", "dist-packages")
-_NUMPY = re.compile(r"numpy(?![\w.-])", re.IGNORECASE)
+_NUMPY = regex(r"numpy(?![\w.-])", re.IGNORECASE)
 
 
 def inspect(

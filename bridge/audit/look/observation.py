@@ -5,12 +5,12 @@ from __future__ import annotations
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
 
 from bridge.audit.look.path_table import EMPTY_TABLE, PathTable
 from bridge.model import Fingerprint, PathKind
 from bridge.prefix.claims import ClaimTable
+from converters.deferred import dataclass
 
 __all__ = ["Observation", "Observed", "kind_of"]
 

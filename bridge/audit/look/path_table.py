@@ -5,11 +5,11 @@ from __future__ import annotations
 import stat
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from bridge.audit.look.binaries import is_binary_name, may_be_binary
 from bridge.audit.look.inspection import PROGRAMS
 from bridge.audit.look.tree import Tree
+from converters.deferred import dataclass
 
 __all__ = ["EMPTY_TABLE", "PathTable", "path_table_of"]
 

@@ -12,10 +12,10 @@ import platform
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import UsageError
+from converters.deferred import dataclass
 from converters.target import SUBDIRS, Python
 
 __all__ = ["FORMAT", "Interpreter", "not_packable"]

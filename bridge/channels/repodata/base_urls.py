@@ -11,11 +11,12 @@ from urllib.parse import urljoin
 from bridge.errors import UnsafeInputError
 from bridge.fetch.urls import check_file_name, check_link
 from bridge.secrets import SECRETS, masked, origin
+from converters.deferred import regex
 
 __all__ = ["check_base", "check_bases", "invalid", "is_plain"]
 
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]{0,200}\Z", re.ASCII)  # no `%`: nothing to decode
-_BASE = re.compile(rb'"base_url"\s*:\s*("(?:[^"\\]|\\.){0,4096}")')
+_PLAIN = regex(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]{0,200}\Z", re.ASCII)  # no `%`: nothing to decode
+_BASE = regex(rb'"base_url"\s*:\s*("(?:[^"\\]|\\.){0,4096}")')
 
 
 def check_base(given: object, url: str, trusted_hosts: tuple[str, ...]) -> str:

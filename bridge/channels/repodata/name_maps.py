@@ -9,12 +9,13 @@ import re
 from pathlib import Path
 
 from bridge.paths import NAMES_KEY
+from converters.deferred import regex
 
 __all__ = ["stated", "stated_in"]
 
 _START = 4096  # bytes of repodata.json; bridge and conda-index write `info` first
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
-_STATED = re.compile(rb'"%b"\s*:\s*"([^"\\]{1,64})"' % NAMES_KEY.encode())
+_PLAIN = regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
+_STATED = regex(rb'"%b"\s*:\s*"([^"\\]{1,64})"' % NAMES_KEY.encode())
 
 
 def stated(name: object) -> str | None:

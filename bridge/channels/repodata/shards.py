@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import msgpack
 import zstandard
@@ -14,6 +13,7 @@ from bridge.channels.repodata.name_maps import stated
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.paths import NAMES_KEY
 from bridge.secrets import masked
+from converters.deferred import dataclass
 
 __all__ = ["INDEX_NAME", "MAGIC", "MAX_INDEX", "MAX_SHARD", "ShardIndex", "read_index", "read_shard"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from bridge.channels.repodata.base_urls import invalid
 from bridge.errors import NetworkError, UnsafeInputError
 from bridge.fetch.responses import Response, offline_error, status_error, truncated, validator
 from bridge.secrets import masked
+from converters.deferred import regex
 
 if TYPE_CHECKING:
     from bridge.fetch.client import Client
@@ -35,7 +35,7 @@ _NAMES = ("repodata.json.zst", "repodata.json")
 _NOTHING = b"null"  # the note of a missing subdir
 _BLOCK = 1 << 18
 _MAX_WINDOW = 1 << 27
-_MAX_AGE = re.compile(r"(?:\A|[\s,])max-age=([0-9]{1,9})(?:\Z|[\s,])")
+_MAX_AGE = regex(r"(?:\A|[\s,])max-age=([0-9]{1,9})(?:\Z|[\s,])")
 _ABSENT = frozenset({400, 403, 404, 405, 410})  # answers of file servers for a missing compressed form
 
 

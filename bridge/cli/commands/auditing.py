@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from bridge.fs import publish_file
 from bridge.paths import NAMES_FILE
 from bridge.transaction.sharing import share
 from bridge.transaction.waiting import pending
+from converters.deferred import dataclass
 
 if TYPE_CHECKING:
     from bridge.audit.accept import Acceptance

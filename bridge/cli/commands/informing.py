@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bridge.config.layers import Layer, layers
 from bridge.config.lookup import Lookup
 from bridge.config.origins import Setting, configuration_of, settings_with_origins
 from bridge.secrets import masked
+from converters.deferred import dataclass
 
 __all__ = ["Information", "information"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from packaging.utils import canonicalize_name
 
@@ -20,6 +20,7 @@ from bridge.requirements import algebra
 from bridge.requirements.foreign import Foreign, displaced, foreign
 from bridge.resolve import SEARCHED, Standing
 from bridge.resolve.installed import InstalledCandidates
+from converters.deferred import dataclass
 from converters.record import Record
 
 __all__ = ["plan_change"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bridge.cli.options import Words
@@ -18,6 +18,7 @@ from bridge.requirements.locked import LockedConda
 from bridge.requirements.metadata import requirements_of
 from bridge.resolve.locked_records import LockedRecords
 from bridge.secrets import SECRETS, masked
+from converters.deferred import dataclass
 
 __all__ = ["Request", "read_request"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,6 +14,7 @@ from bridge.model import IndexFile, PrefixState
 from bridge.requirements import algebra
 from bridge.resolve.offers import Offer, Offers, offers
 from bridge.secrets import masked
+from converters.deferred import dataclass
 from converters.record import Record
 
 __all__ = ["FoundNames", "rows", "search", "search_names"]

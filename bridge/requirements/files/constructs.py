@@ -8,11 +8,11 @@ The tables are the single place that says so: `docs/requirement-files.md` shows 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bridge.requirements.files.values import wrong
+from converters.deferred import dataclass
 
 __all__ = ["Construct", "Fate", "Section", "describes", "honoured", "refused", "told"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -21,21 +21,22 @@ from bridge.requirements.algebra import MAX_TEXT, Requirement, parse, parse_pypi
 from bridge.sdists.location import ARCHIVES, SourceLocation, source_of
 from bridge.sdists.names import parse_sdist_name
 from bridge.secrets import masked
+from converters.deferred import dataclass, regex
 from converters.wheel import parse_wheel_name
 
 __all__ = ["NO_LINK", "direct_requirement"]
 
 _FILES = (".whl", ".tar.gz", ".zip")
 _PACKAGES = (".conda", ".tar.bz2")
-_PACKAGE = re.compile(r"[a-z0-9_][a-z0-9_.-]*-[^-]+-[^-]+(?:\.conda|\.tar\.bz2)\Z")  # NAME-VERSION-BUILD
-_NAMED = re.compile(
+_PACKAGE = regex(r"[a-z0-9_][a-z0-9_.-]*-[^-]+-[^-]+(?:\.conda|\.tar\.bz2)\Z")  # NAME-VERSION-BUILD
+_NAMED = regex(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<extras>\[[^\[\]]*\])?\s*@\s*(?P<location>\S.*)\Z", re.DOTALL
 )
-_MATCHSPEC = re.compile(r"(?!.*\.(?:whl|tar\.gz|zip)\Z).*::[A-Za-z0-9_]")  # with its channel: file:///CHANNEL::NAME
-_SEMICOLON = re.compile(r"\s+;\s*|;\s+|;\Z|;")
+_MATCHSPEC = regex(r"(?!.*\.(?:whl|tar\.gz|zip)\Z).*::[A-Za-z0-9_]")  # with its channel: file:///CHANNEL::NAME
+_SEMICOLON = regex(r"\s+;\s*|;\s+|;\Z|;")
 _MAX_SEMICOLONS = 16  # of a URL
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_VERSION_CONTROL = re.compile(r"(?:git|hg|svn|bzr)\+\S")
+_SCHEME = regex(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_VERSION_CONTROL = regex(r"(?:git|hg|svn|bzr)\+\S")
 NO_LINK = "is installed as without -e: bridge keeps no working copy of a repository"
 _NAME_HINT = "write NAME @ URL, with the URL of a wheel, a source distribution, an archive of sources or a repository"
 

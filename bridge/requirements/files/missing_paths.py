@@ -7,17 +7,16 @@ Packages of Anaconda's and of conda-forge keep the folder in which they were bui
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from bridge.requirements.algebra import MAX_TEXT
+from converters.deferred import dataclass, regex
 
 __all__ = ["MissingPath", "missing_path"]
 
-_NAMED = re.compile(
+_NAMED = regex(
     r"(?P<project>[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\[\]]*\])?)\s*@\s*(?P<url>file:/\S*)\s*(?P<marker>;.*)?\Z"
 )
 

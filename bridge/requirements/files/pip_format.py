@@ -17,15 +17,16 @@ from bridge.requirements.files.pip_options import OptionParser, split_options
 from bridge.requirements.files.text import read_text
 from bridge.requirements.files.values import Chosen, FileRequirements, unique, wrong
 from bridge.secrets import masked
+from converters.deferred import regex
 
 __all__ = ["PipLines", "read_constraints", "read_pip_file"]
 
 MAX_FILES = 200  # that one file may lead to
 
-_COMMENT = re.compile(r"(?:^|\s)#")
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_HASH = re.compile(r"(?P<algorithm>[a-z0-9]+):(?P<digest>[0-9a-fA-F]+)\Z")
-_OPTIONS_BEGIN = re.compile(r"(?:^|\s)(?=--?[A-Za-z])")
+_COMMENT = regex(r"(?:^|\s)#")
+_VARIABLE = regex(r"\$\{([A-Z0-9_]+)\}")
+_HASH = regex(r"(?P<algorithm>[a-z0-9]+):(?P<digest>[0-9a-fA-F]+)\Z")
+_OPTIONS_BEGIN = regex(r"(?:^|\s)(?=--?[A-Za-z])")
 
 
 @dataclass(slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import re
 from functools import cache
 from pathlib import Path
 
 from bridge.config.files import read_named
 from bridge.requirements.files.values import wrong
+from converters.deferred import regex
 
 __all__ = ["MAX_SIZE", "read_text"]
 
@@ -22,7 +22,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_COOKIE = regex(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from bridge.config.builds import Formats
@@ -12,6 +12,7 @@ from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.locked import LockedConda
 from bridge.secrets import masked
+from converters.deferred import dataclass
 
 __all__ = ["Chosen", "FileRequirements", "combined", "unique", "wrong"]
 

@@ -8,7 +8,6 @@ PyPI requirement: `pip check` would fail, or the project could not start.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, parse_conda, parse_pypi
@@ -17,6 +16,7 @@ from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.candidates.needs import plain
 from bridge.resolve.candidates.packages import CondaName
 from bridge.resolve.candidates.provides import canonical, is_python_record, is_python_text
+from converters.deferred import dataclass
 from converters.record import Record
 from converters.wheel import CoreMetadata
 

@@ -7,7 +7,6 @@ distinct version is compared once per text.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -22,6 +21,7 @@ from bridge.resolve.candidates.needs import Need, needs
 from bridge.resolve.candidates.provides import canonical, provided_by, wheel_project_of
 from bridge.resolve.candidates.ranks import file_rank, record_rank
 from bridge.resolve.sources import Options
+from converters.deferred import regex
 from converters.names import NameMap, Provided
 from converters.record import Record
 from converters.target import Python, Target
@@ -29,7 +29,7 @@ from converters.wheel import parse_wheel_name
 
 __all__ = ["CondaName", "Project"]
 
-_FREE_THREADED = re.compile(r"cp3\d+t\Z")
+_FREE_THREADED = regex(r"cp3\d+t\Z")
 
 
 class CondaName:

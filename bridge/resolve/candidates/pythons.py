@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
@@ -10,11 +9,12 @@ from packaging.markers import Marker
 from packaging.tags import Tag
 
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
+from converters.deferred import regex
 from converters.target import Python, Target, python_tags
 
 __all__ = ["PythonMasks"]
 
-_FULL_VERSION = re.compile("full_version|implementation_version")
+_FULL_VERSION = regex("full_version|implementation_version")
 
 
 class PythonMasks:

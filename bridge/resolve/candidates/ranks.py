@@ -7,7 +7,6 @@ before abi3 before none; the nearest platform tag.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -16,13 +15,14 @@ from packaging.tags import Tag
 from bridge.model import IndexFile
 from bridge.requirements.algebra import conda_version, pep440_version
 from bridge.requirements.names import name_of
+from converters.deferred import regex
 from converters.record import Record
 from converters.target import Target
 from converters.wheel import parse_wheel_name
 
 __all__ = ["file_rank", "record_rank"]
 
-_MINOR = re.compile(r"(\d+)\.(\d+)")
+_MINOR = regex(r"(\d+)\.(\d+)")
 
 
 def record_rank(record: Record) -> tuple[object, ...]:

@@ -6,13 +6,13 @@ is in the store (domains), the loader (what was read) and `Assumptions`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from bridge.requirements.algebra import Requirement
 from bridge.resolve.candidates.packages import CondaName, Project
 from bridge.resolve.encode.facts import Fact, VariableId
 from bridge.resolve.store import Term
+from converters.deferred import dataclass
 
 __all__ = ["Candidate", "Demand", "DemandId", "Meaning", "Variable", "VariableId", "VariableKind"]
 

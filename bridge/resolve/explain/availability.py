@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from packaging.version import Version
 
@@ -28,6 +27,7 @@ from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import DemandId, VariableId
 from bridge.resolve.explain.ranges import few, listed, version_range
 from bridge.resolve.explain.sentences import Sentences, virtual_name
+from converters.deferred import dataclass
 from converters.record import Record
 
 __all__ = ["Availability", "Unmet"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 
@@ -25,10 +24,11 @@ from bridge.resolve.encode.space import Space
 from bridge.resolve.explain.availability import Availability
 from bridge.resolve.explain.sentences import virtual_name
 from bridge.resolve.explain.targets import ways_to_targets
+from converters.deferred import regex
 
 __all__ = ["hint_of"]
 
-_HAS_EXTRA = re.compile(r"[A-Za-z0-9][\w.-]*\s*\[")
+_HAS_EXTRA = regex(r"[A-Za-z0-9][\w.-]*\s*\[")
 
 
 def hint_of(facts: Sequence[Fact], space: Space, availability: Availability, instead: Sequence[str] = ()) -> str:

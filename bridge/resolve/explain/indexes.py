@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from bridge.errors import BridgeError, NoSolutionError
 from bridge.fetch.urls import local_path
 from bridge.model import IndexFile
 from bridge.resolve.explain.availability import Unmet
 from bridge.secrets import Address
+from converters.deferred import dataclass
 
 __all__ = ["Indexes", "with_other_indexes"]
 

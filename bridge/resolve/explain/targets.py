@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from bridge.model import IndexFile
 from bridge.requirements.algebra import conda_requirement
 from bridge.resolve.explain.sentences import virtual_name
+from converters.deferred import regex
 from converters.target import SUBDIRS, Target
 
 __all__ = ["ways_to_targets"]
 
-_LOWEST = re.compile(r"(?:>=|==?|~=)?\s*([0-9]+(?:\.[0-9]+)*)")
-_FLOORS = re.compile(r"(manylinux|macosx)_([0-9]+)_([0-9]+)_(\w+)")
+_LOWEST = regex(r"(?:>=|==?|~=)?\s*([0-9]+(?:\.[0-9]+)*)")
+_FLOORS = regex(r"(manylinux|macosx)_([0-9]+)_([0-9]+)_(\w+)")
 _LEGACY = {"manylinux1": "manylinux_2_5", "manylinux2010": "manylinux_2_12", "manylinux2014": "manylinux_2_17"}
 _PLATFORMS = ("linux-64", "linux-aarch64", "osx-arm64", "osx-64", "win-64")
 _OF_PLATFORM = {"__win": "win-64", "__osx": "osx-arm64", "__linux": "linux-64"}

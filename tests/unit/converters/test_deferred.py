@@ -1,0 +1,201 @@
+"""`converters.deferred`: the same behaviour as `dataclasses` and `re`, completed at the first use."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dataclasses
+import pickle
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+import pytest
+
+from converters.deferred import dataclass, regex
+
+ROOT = Path(__file__).resolve().parents[3]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """Fields with and without defaults."""
+
+    name: str
+    size: int = 3
+    tags: list[str] = dataclasses.field(default_factory=list)
+    secret: str = dataclasses.field(default="", repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}:{self.size}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """The same class, by `dataclasses`."""
+
+    name: str
+    size: int = 3
+    tags: list[str] = dataclasses.field(default_factory=list)
+    secret: str = dataclasses.field(default="", repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}:{self.size}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Derives a value, as some classes of bridge do."""
+
+    text: str
+    upper: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "upper", self.text.upper())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box(Generic[T]):
+    """A generic class."""
+
+    value: T
+
+
+def is_complete(cls: type) -> bool:
+    return isinstance(cls.__dict__["__dataclass_fields__"], dict)
+
+
+def test_a_new_class_is_completed_by_a_comparison_and_not_by_its_first_instance() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class New:
+        size: int
+
+    first = New(size=1)
+    assert first.size == 1
+    assert not is_complete(New)
+    assert first == New(size=1)
+    assert is_complete(New)
+
+
+def test_it_behaves_as_the_class_of_dataclasses() -> None:
+    ours, theirs = Deferred(name="a", tags=["x"], secret="s"), Stock(name="a", tags=["x"], secret="s")
+    assert repr(ours) == repr(theirs).replace("Stock", "Deferred")
+    assert (ours.label, ours.tags, ours.secret) == (theirs.label, theirs.tags, theirs.secret)
+    assert ours == Deferred(name="a", tags=["x"], secret="other")
+    assert ours != Deferred(name="b", tags=["x"])
+    assert ours != theirs  # type: ignore[comparison-overlap]
+    assert [each.name for each in dataclasses.fields(Deferred)] == [each.name for each in dataclasses.fields(Stock)]
+    assert dataclasses.replace(ours, size=5) == Deferred(name="a", size=5, tags=["x"])
+    assert dataclasses.asdict(ours) == dataclasses.asdict(theirs)
+    assert Deferred.__slots__ == Stock.__slots__
+    assert not hasattr(ours, "__dict__")
+    assert Deferred(name="a").tags is not Deferred(name="a").tags
+
+
+def test_a_hash_is_that_of_the_fields() -> None:
+    assert hash(Box(value=1)) == hash(Box(value=1))
+    assert {Box(value=1): "one"}[Box(value=1)] == "one"
+    with pytest.raises(TypeError):
+        hash(Deferred(name="a", tags=["x"]))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_it_is_copied_and_pickled(copied: Callable[[Deferred], Deferred]) -> None:
+    value = Deferred(name="a", size=7, tags=["x"], secret="s")
+    again = copied(value)
+    assert again == value
+    assert again.secret == "s"
+
+
+def test_it_is_frozen() -> None:
+    value = Checked(text="a")
+    assert value.upper == "A"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        value.text = "b"  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del value.text
+
+
+@pytest.mark.parametrize("values", [{}, {"name": "a", "other": 1}])
+def test_wrong_arguments_are_a_type_error(values: dict[str, str]) -> None:
+    with pytest.raises(TypeError, match=r"Deferred\.__init__\(\)"):
+        Deferred(**values)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        Deferred("a")  # type: ignore[call-arg]
+
+
+def test_classes_that_are_not_plain_are_those_of_dataclasses() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Counted:
+        limit: ClassVar[int] = 3
+        size: int = 0
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Derived(Deferred):
+        more: int = 1
+
+    @dataclass(slots=True)
+    class Changing:
+        size: int
+
+    assert all(map(is_complete, (Counted, Derived, Changing)))
+    assert (Counted(size=2).size, Counted.limit) == (2, 3)
+    assert Derived(name="a", more=2) == dataclasses.replace(Derived(name="a"), more=2)
+    changing = Changing(1)
+    changing.size = 2
+    assert changing == Changing(2)
+    with pytest.raises(ValueError, match="mutable default"):
+
+        @dataclass(frozen=True, slots=True, kw_only=True)
+        class Shared:
+            names: list[str] = []  # noqa: RUF012 - what is tested
+
+
+def test_threads_that_complete_a_class_at_once_get_one() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class New:
+        size: int = 1
+        names: list[str] = dataclasses.field(default_factory=list)
+
+    barrier, found = threading.Barrier(8), []
+
+    def use() -> None:
+        barrier.wait()
+        found.append(repr(New()))
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert found == ["test_threads_that_complete_a_class_at_once_get_one.<locals>.New(size=1, names=[])"] * 8
+
+
+def test_an_expression_is_compiled_when_it_is_used() -> None:
+    wrong, right = regex("("), regex(r"(\d+)X", re.IGNORECASE)
+    with pytest.raises(re.error):
+        wrong.match("(")
+    found = right.fullmatch("12x")
+    assert found is not None
+    assert found[1] == "12"
+    assert right.sub("-", "1x2X") == "--"
+    assert (right.pattern, bool(right.flags & re.IGNORECASE)) == (r"(\d+)X", True)
+
+
+def test_every_expression_that_a_module_spells_out_can_be_compiled() -> None:
+    """`regex` finds no mistake at the start; this does."""
+    spelled = []
+    for path in (*(ROOT / "bridge").rglob("*.py"), *(ROOT / "converters").rglob("*.py")):
+        text = path.read_text("utf-8")
+        for call in ast.walk(ast.parse(text)) if " = regex(" in text else ():
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "regex":
+                spelled += [each.value for each in call.args[:1] if isinstance(each, ast.Constant)]
+    for each in spelled:
+        assert isinstance(each, (str, bytes))
+        re.compile(each)
+    assert len(spelled) > 50
