@@ -41,6 +41,10 @@ class WheelContents:
             return io.BytesIO(self.read(name))
         return as_stream(read_member(self._stream, entry, self._filename))
 
+    def blocks(self, name: str) -> Iterable[bytes]:
+        """A member's content in blocks."""
+        return read_member(self._stream, self._entries[name], self._filename)
+
     def read(self, name: str) -> bytes:
         """A member's content."""
         return b"".join(read_member(self._stream, self._entries[name], self._filename))

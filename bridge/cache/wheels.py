@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from itertools import accumulate
@@ -45,6 +45,9 @@ class Contents(AbstractContextManager["Contents"], Protocol):
 
     def open(self, name: str) -> IO[bytes]:
         """A stream of a member's content."""
+
+    def blocks(self, name: str) -> Iterable[bytes]:
+        """A member's content in blocks."""
 
 
 class WheelStore:
@@ -121,6 +124,15 @@ class _Unpacked:
         with _converting(self._path):
             return io.BytesIO(os.pread(descriptor, member.size, place))
 
+    def blocks(self, name: str) -> Iterable[bytes]:
+        member, place = self._members[name], self._places[name]
+        if member.size > _SMALL:
+            return self._blocks(member, place)
+        try:
+            return (os.pread(self._stream.fileno(), member.size, place),)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+
     def _blocks(self, member: WheelMember, place: int) -> Iterator[bytes]:
         with _converting(self._path):
             yield from _blocks(self._stream.fileno(), member, place)
@@ -132,7 +144,11 @@ def _converting(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise IntegrityError("record-hash", f"{path} cannot be read: {error.strerror}") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> IntegrityError:
+    return IntegrityError("record-hash", f"{path} cannot be read: {error.strerror}")
 
 
 def _has_hash(descriptor: int, member: WheelMember, place: int) -> bool:

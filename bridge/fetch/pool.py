@@ -49,6 +49,13 @@ class Pool:
             for future in futures:
                 future.cancel()
 
+    def rest(self) -> None:
+        """Wait for the calls and end the threads; the next call starts others. Without threads a process may fork."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True)
+
     def close(self) -> None:
         """Cancel calls that have not started, and wait for the others."""
         with self._lock:

@@ -30,9 +30,10 @@ from bridge.fs.regular import (
     read_regular,
 )
 from bridge.fs.removal import is_kept_open, remove_tree
-from bridge.fs.tree import Tree, fingerprint
+from bridge.fs.tree import Absence, Tree, fingerprint
 
 __all__ = [
+    "Absence",
     "Durability",
     "Tree",
     "WritableTree",

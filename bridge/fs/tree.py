@@ -20,7 +20,7 @@ from bridge.faults import faults
 from bridge.fs.fingerprint import Fingerprint
 from converters.deferred import regex
 
-__all__ = ["BELOW", "Tree", "check_content", "fingerprint"]
+__all__ = ["BELOW", "Absence", "Tree", "check_content", "fingerprint"]
 
 Self = TypeVar("Self", bound="Tree")
 
@@ -31,6 +31,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LARGE = 256 << 20  # bytes
 _DEEPEST = 256  # directories, each of which is held open
 _ODD = regex(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")  # an empty, "." or ".." segment, or a NUL
+_ODD_NAMES = frozenset({"", ".", ".."})
 
 
 def check_content(status: os.stat_result) -> None:
@@ -39,18 +40,22 @@ def check_content(status: os.stat_result) -> None:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
 
-@lru_cache(maxsize=8192)
 def split(path: str) -> tuple[str, str]:
     """Split a path below a root into (parent, name); the parent of a topmost name is "".
 
     :raises UnsafeInputError: `path-escape` for a path that is absolute, not normal or deeper than 256 directories.
     """
-    if path.count("/") > _DEEPEST or _ODD.search(path):
+    parent, slash, name = path.rpartition("/")
+    if name in _ODD_NAMES or "\0" in name or (slash and not _is_normal(parent)):
         raise UnsafeInputError(
             "path-escape", f"not a path below the environment: {path[:200]!r}", objects={"path": path}
         )
-    parent, _, name = path.rpartition("/")
     return parent, name
+
+
+@lru_cache(maxsize=8192)
+def _is_normal(parent: str) -> bool:
+    return parent.count("/") < _DEEPEST and not _ODD.search(parent)
 
 
 class Tree:
@@ -201,10 +206,35 @@ class Tree:
 
     def walk(self, path: str) -> Iterator[tuple[str, bool]]:
         """Yield everything below the directory `path`, each directory after its content."""
-        for entry, is_directory in self.entries(path):
-            if is_directory:
-                yield from self.walk(entry)
-            yield entry, is_directory
+        left = [iter(self.entries(path))]
+        above: list[str] = []
+        while left:
+            for entry, is_directory in left[-1]:
+                if is_directory:
+                    left.append(iter(self.entries(entry)))
+                    above.append(entry)
+                    break
+                yield entry, False
+            else:
+                left.pop()
+                if above:
+                    yield above.pop(), True
+
+    def scan(self) -> dict[str, os.stat_result]:
+        """Return the `lstat` of everything below the root, directories included; in a third of the time of `lstat`."""
+        found: dict[str, os.stat_result] = {}
+        left = [""]
+        while left:
+            path = left.pop()
+            base = f"{path}/" if path else ""
+            with faults(self.root, path):
+                self._trim()
+                with os.scandir(self._directory(path)) as children:
+                    for entry in children:
+                        found[base + entry.name] = entry.stat(follow_symlinks=False)
+                        if entry.is_dir(follow_symlinks=False):
+                            left.append(base + entry.name)
+        return found
 
     def is_writable(self, path: str) -> bool:
         """Whether names may be added to and removed from the directory `path`, according to `access(2)`."""
@@ -231,6 +261,30 @@ def fingerprint(root: Path, path: str, *, hash: bool = True) -> Fingerprint | No
     """
     with faults(root, path):
         return _fingerprint(os.path.join(root, path), None, hash=hash)
+
+
+class Absence:
+    """Fingerprints below `root` as by `fingerprint`, without asking again in a directory that does not exist.
+
+    For a decision that is checked again before anything changes: a directory may be made meanwhile.
+    """
+
+    __slots__ = ("_is_there", "_root")
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._is_there: dict[str, bool] = {"": True}
+
+    def fingerprint(self, path: str) -> Fingerprint | None:
+        """Return the fingerprint of `path`. Raises as `fingerprint`."""
+        return fingerprint(self._root, path) if self._has(path.rpartition("/")[0]) else None
+
+    def _has(self, directory: str) -> bool:
+        known = self._is_there.get(directory)
+        if known is None:
+            known = self._has(directory.rpartition("/")[0]) and os.path.isdir(os.path.join(self._root, directory))
+            self._is_there[directory] = known
+        return known
 
 
 def _fingerprint(

@@ -40,6 +40,7 @@ def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
             fetched = fetch(plan, sources, unpacking)
             state = PrefixState(prefix=plan.prefix)
             inputs = stage_inputs(state, sources, fetched, _nothing)
+            sources.session.client.rest()
             with shown(sources.session.progress, _staging(fetched)):
                 staged = stage(inputs, creation.root, scratch, unpacking=unpacking)
         _warn(sources.session, staged)
@@ -66,7 +67,8 @@ def change(
     session, prefix = sources.session, plan.prefix
     with in_use(session.settings.cache_dir):
         fetched = fetch(plan, sources)
-        inputs = stage_inputs(state, sources, fetched, lambda path: fs.fingerprint(prefix, path))
+        inputs = stage_inputs(state, sources, fetched, fs.Absence(prefix).fingerprint)
+        session.client.rest()
         with shown(session.progress, _staging(fetched)):
             staged = stage(inputs, running.staging, running.staging.parent / "scratch")
     others = besides(running.staging)

@@ -160,15 +160,16 @@ def wheel_paths(
     """
     site = site_packages or layout.site_packages(python)
     entries: dict[str, Entry] = {}
+    scripts = f"{layout.scripts}/"
     for member, path in wheel_members(manifest, python, site, layout):
         _check_reserved(path, manifest.filename)
-        _check_command(path, manifest, layout)
+        if path.startswith(scripts):
+            _check_command(path, manifest, layout)
         is_script = scheme_of(manifest, member.path)[0] == "scripts"
         mode = 0o755 if is_script or member.is_executable else 0o644
         # The interpreter in the first line of a script is filled in when it is written.
-        known = Fingerprint(kind="file", mode=mode)
-        if not is_script:
-            known = Fingerprint(kind="file", sha256=member.sha256, size=member.size, mode=mode)
+        sha256, size = (None, None) if is_script else (member.sha256, member.size)
+        known = Fingerprint(kind="file", sha256=sha256, size=size, mode=mode)
         entries[path] = Entry(path=path, fingerprint=known)
     for point in manifest.entry_points:
         path = layout.command_of_wheel(point.name)
@@ -199,7 +200,8 @@ def wheel_members(
         is_wrapper = scheme == "scripts" and layouts.command_of_wrapper(rest) in points
         path = place(scheme, rest, manifest.metadata.name, python, site_packages, layout)
         is_replaced = is_wrapper or path in commands
-        if member.path in generated or is_replaced or "__pycache__" in member.path.split("/")[:-1]:
+        is_bytecode = "__pycache__/" in member.path and "__pycache__" in member.path.split("/")[:-1]
+        if is_bytecode or is_replaced or member.path in generated:
             continue
         members.append((member, path))
     return tuple(members)

@@ -126,8 +126,10 @@ class _Case:
     def judge_plan(self) -> None:
         """Two packages of the plan, one path: the same bytes are shared, else all but one must yield."""
         for path, brought in self.wanted.items():
+            if len(brought) == 1:
+                continue
             fingerprints = [entry.fingerprint for _, entry in brought]
-            if len(brought) == 1 or _is_same(fingerprints) or _is_cache(path, fingerprints):
+            if _is_same(fingerprints) or _is_cache(path, fingerprints):
                 continue
             kept = [each for each in brought if not self._may_yield(each[0], path)]
             if not kept and path in self.standing:  # all yield to what is there
@@ -224,6 +226,8 @@ class _Case:
 
     def _is_behind_leaving_link(self, path: str) -> bool:
         """Whether a link that leaves lies on the way: what it leads to lies at other paths, and stays there."""
+        if not self.leaving_links:
+            return False
         folder = path.rpartition("/")[0]
         while folder:
             if folder in self.leaving_links:

@@ -2,8 +2,8 @@
 
 To read an environment of 50,000 files, new interpreters would take longer to start than the work takes. Threads would
 wait for each other: opening, reading and hashing a small file takes 20 µs, half of it with the interpreter locked. A
-fork costs 2 ms and needs no arguments passed. Tasks may only read files and compute. If a copy fails (killed, out of
-memory, an error), this process repeats its tasks and raises the error.
+fork costs 2 ms and needs no arguments passed. Tasks read files, compute, or write new files: if a copy fails (killed,
+out of memory, an error), this process repeats its tasks and raises the error, so a task must not mind that.
 
 `multiprocessing` is not used: its import alone takes a third of a warm audit.
 """
@@ -18,6 +18,7 @@ import signal
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _Result = TypeVar("_Result")
 
 _TOKEN = struct.Struct("=I")
 _MAX_TOKENS = 2048  # all are in one pipe at once; the smallest pipe holds 16 kB
+_HARMLESS = {"rich.live"}  # modules of threads that only draw on the terminal, and hold no lock that a task takes
+_ENDING = 10  # times a millisecond is waited for threads that were joined, which leave the process a little later
 
 # The ends of pipes at which this process reads answers. A copy closes those that it inherits: with one open, a copy
 # that writes more than a pipe holds would wait for ever if the parent is killed.
@@ -48,6 +51,7 @@ class Spread(Generic[_Result]):
         self._task = task
         self._count = count
         self._copies = list(copies)
+        self.is_forked = bool(copies)
 
     def results(self) -> list[_Result]:
         """The results in the order of the tasks. Raises the error of a task."""
@@ -92,10 +96,19 @@ def spread(task: Callable[[int], _Result], count: int, jobs: int) -> Iterator[Sp
 
 
 def _may_fork() -> bool:
-    if not hasattr(os, "fork") or threading.active_count() > 1:
+    if not hasattr(os, "fork"):
+        return False
+    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    if any(type(each).__module__ not in _HARMLESS for each in others):
         return False
     try:  # Libraries may have started threads that Python does not know.
-        return sys.platform != "linux" or len(os.listdir("/proc/self/task")) == 1
+        for _ in range(_ENDING if sys.platform == "linux" else 0):
+            if len(os.listdir("/proc/self/task")) <= 1 + len(others):
+                return True
+            time.sleep(0.001)
+        return sys.platform != "linux"
     except OSError:
         return True
 

@@ -37,6 +37,7 @@ class Transaction:
         self._directory = f"{TRANSACTIONS}/{self.id}"
         self._tree, self._durability, self._signals, self._reserve = tree, durability, signals, reserve
         self._is_over = False
+        self._committed: tuple[str, ...] | None = None  # the directories to prune once it is finished
         self.outcome: Literal["nothing", "restored", "finished"] | None = None
         self.keeps_open = False
 
@@ -111,6 +112,7 @@ class Transaction:
         failpoint("commit.pre_sync")
         sync_renames(tree, sorted(changed_directories(swap)), self._durability)
         self._seal()
+        self._committed = swap.prunable
 
     def _seal(self) -> None:
         try:
@@ -147,7 +149,7 @@ class Transaction:
         tree, settled = self._tree, Recovery(state="nothing", transaction=self.id)
         if tree.has_directory(self._directory):
             try:
-                state = settle(tree, self.id, self._durability)
+                state = settle(tree, self.id, self._durability, committed=self._committed)
             except InterruptedPrefixError:
                 state = settle(tree, self.id, self._durability)
             settled = Recovery(state=state, transaction=self.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
@@ -32,10 +33,10 @@ def parent_directories(paths: Iterable[str]) -> set[str]:
     """Return all parent directories of the paths, without the root."""
     parents: set[str] = set()
     for path in paths:
-        for directory in ancestors(path):
-            if directory in parents:
-                break  # its parents are known too
+        directory = path.rpartition("/")[0]
+        while directory and directory not in parents:  # The parents of a known one are known too.
             parents.add(directory)
+            directory = directory.rpartition("/")[0]
     return parents
 
 
@@ -90,8 +91,9 @@ def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange]) -> Swap:
     :raises ValueError: two changes contradict each other, or name bridge's own files.
     """
     request = _ChangeSet.of(changes)
+    staged = new.scan()
     steps = tuple(
-        _examine_one(prefix, new, change, request)
+        _examine_one(prefix, new, change, request, staged)
         for change in changes
         if change.before is not None or change.after is not None
     )
@@ -112,7 +114,9 @@ def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange]) -> Swap:
     return swap
 
 
-def _examine_one(prefix: Tree, new: Tree, change: PathChange, request: _ChangeSet) -> Step:
+def _examine_one(
+    prefix: Tree, new: Tree, change: PathChange, request: _ChangeSet, found: Mapping[str, os.stat_result]
+) -> Step:
     path = change.path
     covered = None
     if request.vanishing:
@@ -126,7 +130,9 @@ def _examine_one(prefix: Tree, new: Tree, change: PathChange, request: _ChangeSe
     emptied: tuple[tuple[str, int], ...] = ()
     if current is not None and current.kind == "directory" and is_leaf(change.after):
         emptied = tuple(_emptied(prefix, path, request))
-    staged = _examine_staged(new, path, change.after) if change.after is not None and is_leaf(change.after) else None
+    staged = None
+    if change.after is not None and is_leaf(change.after):
+        staged = _examine_staged(new, path, change.after, found.get(path))
     known = change if change.before == current else replace(change, before=current)
     return Step(change=known, staged=staged, emptied=emptied)
 
@@ -190,8 +196,7 @@ def _emptied(prefix: Tree, path: str, request: _ChangeSet) -> Iterator[tuple[str
             yield directory, stat.S_IMODE(status.st_mode)
 
 
-def _examine_staged(new: Tree, path: str, after: Fingerprint) -> Identity:
-    staged = new.lstat(path)
+def _examine_staged(new: Tree, path: str, after: Fingerprint, staged: os.stat_result | None) -> Identity:
     is_kind = stat.S_ISLNK if after.kind == "symlink" else stat.S_ISREG
     if staged is None or not is_kind(staged.st_mode):
         raise _mismatch(path, "nothing or another kind was staged")

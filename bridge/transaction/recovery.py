@@ -105,15 +105,19 @@ def _waste(settled: Recovery) -> str:
     return f"{TRANSACTIONS}/{settled.transaction}{AFTER if settled.state == 'finished' else BEFORE}"
 
 
-def settle(tree: WritableTree, identifier: str, durability: Durability) -> Literal["restored", "finished"]:
+def settle(
+    tree: WritableTree, identifier: str, durability: Durability, *, committed: Sequence[str] | None = None
+) -> Literal["restored", "finished"]:
     """Undo or finish one transaction, and rename its directory accordingly. The caller holds the lock.
 
+    :param committed: the prunable directories of a transaction that this process has just committed: its plan need not
+        be read.
     :raises InterruptedPrefixError: as `recover`.
     """
     directory = f"{TRANSACTIONS}/{identifier}"
     try:
         with faults(tree.root):
-            return _settle(tree, identifier, directory, durability)
+            return _settle(tree, identifier, directory, durability, committed)
     except (FaultError, OwnershipError, UnsafeInputError) as error:
         raise _unsettled(
             "recovery-failed", tree, error.message, *error.context, f"kept: {tree.root / directory}"
@@ -121,7 +125,7 @@ def settle(tree: WritableTree, identifier: str, durability: Durability) -> Liter
 
 
 def _settle(
-    tree: WritableTree, identifier: str, directory: str, durability: Durability
+    tree: WritableTree, identifier: str, directory: str, durability: Durability, committed: Sequence[str] | None
 ) -> Literal["restored", "finished"]:
     for ended in _ENDS:
         if tree.has_directory(_waste(Recovery(state=ended, transaction=identifier))):
@@ -132,12 +136,13 @@ def _settle(
     journal = read_journal(_read(tree.root / directory / "journal", tree.root))
     if journal.format > FORMAT:
         raise _unsettled("journal-newer", tree, "a newer version of bridge started it; recover with that version")
-    plan = _read(tree.root / directory / "plan.json", tree.root)
+    plan = tree.root / directory / "plan.json"
     state: Literal["restored", "finished"] = "finished" if journal.state == "COMMITTED" else "restored"
     if state == "finished":
-        _finish(tree, directory, read_prunable(plan), durability)
+        prunable = read_prunable(_read(plan, tree.root)) if committed is None else committed
+        _finish(tree, directory, prunable, durability)
     else:
-        swap = read_swap(plan)
+        swap = read_swap(_read(plan, tree.root))
         if _may_be_swapped(tree, directory, journal, swap) and swap is not None:
             _undo(tree, directory, swap)
             sync_renames(tree, [directory, *sorted(changed_directories(swap))], durability)

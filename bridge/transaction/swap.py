@@ -45,10 +45,14 @@ def perform(prefix: WritableTree, new: WritableTree, old: WritableTree, swap: Sw
     """
     whole = _whole(prefix, new, swap)
     below: dict[str, list[Step]] = {directory: [] for directory in whole}
+    moved_with: dict[str, str | None] = {}  # directory → the whole one that it is, or is in
     single: list[tuple[int, Step]] = []
     for number, step in enumerate(swap.steps):
         if is_leaf(step.change.after):
-            directory = next((directory for directory in ancestors(step.change.path) if directory in whole), None)
+            parent = step.change.path.rpartition("/")[0]
+            if parent not in moved_with:
+                moved_with[parent] = next((each for each in (parent, *ancestors(parent)) if each in whole), None)
+            directory = moved_with[parent]
             if directory is None:
                 single.append((number, step))
             else:

@@ -8,7 +8,7 @@ list the bytecode.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -16,26 +16,21 @@ from pathlib import Path
 
 from bridge import fs
 from bridge.archive.conda import CondaManifest
-from bridge.archive.wheel_contents import WheelContents
-from bridge.archive.wheels import WheelManifest
 from bridge.cache.blobs import sha256_of
-from bridge.cache.wheels import unpacked_contents
 from bridge.errors import FaultError, IntegrityError, UnsafeInputError, UsageError
-from bridge.install.manifest import Manifest, site_packages_after
-from bridge.install.provenance import conda_depends, meta_path
+from bridge.install.manifest import Manifest
 from bridge.install.staging import conda
-from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.compilation import compile_staged
 from bridge.install.staging.conda import Unpacking
 from bridge.install.staging.history import stage_history
-from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
+from bridge.install.staging.inputs import StageInputs, differs
 from bridge.install.staging.originals import Originals
+from bridge.install.staging.placing import Placing
 from bridge.install.staging.renewal import renew_records
 from bridge.install.staging.replacement import KeptAside, replace_paths
 from bridge.install.staging.snapshots import expired_snapshots, stage_snapshots
 from bridge.install.staging.variables import stage_variables
-from bridge.install.staging.wheels import Placement, place_wheel, record_wheel
-from bridge.model import Entry, PathChange, Resolved
+from bridge.model import PathChange
 from bridge.paths import OWN
 from bridge.prefix.claims import incoming
 from bridge.prefix.shebangs import unfit
@@ -95,20 +90,25 @@ def _are_unchanged(inputs: StageInputs) -> bool:
 def _stage(
     inputs: StageInputs, staging: Path, scratch: Path, executor: Executor | None, unpacking: Unpacking | None
 ) -> StagedPlan:
-    # A second thread unpacks packages while wheels are placed, and removes the remains while records are written.
-    with ThreadPoolExecutor(max_workers=1) as background, ExitStack() as cleanup:
+    # A second thread unpacks packages, and removes the remains while records are written. What other processes place
+    # is begun before this one has threads.
+    with (
+        Placing(inputs, staging, conda.paths_of(inputs), executor) as wheels,
+        ThreadPoolExecutor(max_workers=1) as background,
+        ExitStack() as cleanup,
+    ):
         cleanup.callback(fs.remove_tree, scratch)
         unpacking = cleanup.enter_context(unpacking or conda.Unpacking(scratch))
         unpacked = background.submit(unpacking.finish, inputs)
         cleanup.callback(wait, [unpacked])
-        to, placed = _stage_wheels(inputs, staging, conda.paths_of(inputs), executor)
-        conda.link(inputs, staging, scratch, unpacked.result())
+        conda.link(inputs, staging, scratch, unpacked.result(), wheels.wait)
+        wheels.wait()
         sources = background.submit(Originals(inputs.cache).keep, inputs, unpacked.result())
         removed = background.submit(cleanup.pop_all().close)
         inputs.check()
         compiled = compile_staged(inputs, staging)
         inputs.check()
-        staged = _record_wheels(placed, to, compiled) if to is not None else {}
+        staged = wheels.record(compiled)
         staged |= conda.record(inputs, staging, compiled, sources.result())
         removed.result()
     renewed = renew_records(inputs, staging)
@@ -160,117 +160,6 @@ def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:
                     f"{manifest.filename}: {path.path} has room for a prefix of {room} bytes; {text} is longer",
                     hint="choose a shorter path for the environment",
                 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PlacedWheel:
-    """A placed wheel without its records."""
-
-    resolved: Resolved
-    manifest: WheelManifest
-    entries: tuple[Entry, ...]
-
-
-def _stage_wheels(
-    inputs: StageInputs, staging: Path, taken: Collection[str], executor: Executor | None
-) -> tuple[Placement | None, Sequence[_PlacedWheel]]:
-    """Place the wheels; without wheels or python, nothing.
-
-    :param taken: paths of the plan's conda packages; identical content, or the plan was refused.
-    """
-    plan = inputs.plan
-    manifests = {identity: each for identity, each in inputs.manifests.items() if isinstance(each, WheelManifest)}
-    wheels = [each for each in incoming(plan) if each.record.identity in manifests]
-    if not wheels or plan.python is None:
-        return None, ()
-    target = plan.target.with_python(plan.python)
-    specs = {
-        each.record.identity: conda_depends(each.record, target, inputs.names, extras=each.extras) for each in wheels
-    }
-    to = Placement(
-        staging=staging,
-        final=plan.prefix,
-        target=target,
-        python=plan.python,
-        site_packages=site_packages_after(plan, inputs.state) or target.layout.site_packages(plan.python),
-        depends=specs,
-        source=Originals(inputs.cache).plain(),
-        yielded=inputs.judgement.yielded,
-        shared=_shared(inputs, wheels, taken),
-    )
-
-    def place(each: Resolved) -> tuple[Entry, ...]:
-        inputs.check()
-        identity = each.record.identity
-        manifest, unpacked = manifests[identity], inputs.unpacked.get(identity)
-        if unpacked is not None:
-            try:
-                with unpacked_contents(manifest, unpacked) as contents:
-                    return place_wheel(each, contents, manifest, to)
-            except IntegrityError:
-                with suppress(FaultError):  # The cache is corrupt; use the wheel itself.
-                    fs.remove_tree(unpacked)
-        with WheelContents(inputs.archives[identity], manifest) as packed:
-            return place_wheel(each, packed, manifest, to)
-
-    placed = []
-    for each, entries in zip(wheels, _each(place, wheels, executor), strict=True):
-        _check_wheel(inputs, each, manifests[each.record.identity], entries, to)
-        placed.append(_PlacedWheel(resolved=each, manifest=manifests[each.record.identity], entries=entries))
-    return to, placed
-
-
-def _record_wheels(placed: Iterable[_PlacedWheel], to: Placement, compiled: Compiled) -> StagedPaths:
-    """Write the records of the wheels; return all their paths."""
-    staged: StagedPaths = {}
-    for each in placed:
-        bytecode = compiled.of(entry.path for entry in each.entries)
-        records = record_wheel(each.resolved, each.manifest, each.entries, bytecode, to)
-        identity = each.resolved.record.identity
-        staged |= {entry.path: (entry.fingerprint, identity) for entry in (*each.entries, *records)}
-        staged |= {path: (fingerprint, identity) for path, fingerprint in bytecode.items()}
-    return staged
-
-
-def _shared(inputs: StageInputs, wheels: Sequence[Resolved], present: Collection[str]) -> dict[str, frozenset[str]]:
-    """Map identity → paths that another package of the plan writes with the same content."""
-    taken = set(present)
-    shared = {}
-    for each in wheels:
-        paths = {entry.path for entry in inputs.predicted[each.record.identity]}
-        paths -= inputs.judgement.yielded.get(each.record.identity, frozenset())
-        shared[each.record.identity] = frozenset(paths & taken)
-        taken |= paths
-    return shared
-
-
-def _each(
-    place: Callable[[Resolved], tuple[Entry, ...]], wheels: Sequence[Resolved], executor: Executor | None
-) -> list[tuple[Entry, ...]]:
-    if len(wheels) == 1:
-        return [place(wheels[0])]
-    if executor is not None:
-        return list(executor.map(place, wheels))
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="bridge-link") as pool:
-        return list(pool.map(place, wheels))
-
-
-def _check_wheel(
-    inputs: StageInputs, resolved: Resolved, manifest: WheelManifest, entries: Sequence[Entry], to: Placement
-) -> None:
-    identity = resolved.record.identity
-    yielded = inputs.judgement.yielded.get(identity, frozenset())
-    own = {f"{to.site_packages}/{manifest.dist_info}/RECORD", meta_path(resolved.record)}
-    predicted = {
-        entry.path: entry.fingerprint for entry in inputs.predicted[identity] if entry.path not in yielded | own
-    }
-    written = {entry.path: entry.fingerprint for entry in entries}
-    odd = sorted(predicted.keys() ^ written.keys())
-    odd += [
-        path for path in predicted.keys() & written.keys() if predicted[path].sha256 not in {None, written[path].sha256}
-    ]
-    if odd:
-        raise differs(resolved.record.label, *(f"path: {path}" for path in odd[:5]))
 
 
 def _check_tree(staging: Path, staged: Collection[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, final
@@ -83,8 +83,13 @@ class Unpacking:
         return {identity: self._directory / identity for identity in wanted}
 
 
-def link(inputs: StageInputs, staging: Path, scratch: Path, unpacked: Mapping[str, Path]) -> None:
-    """Link the unpacked packages into `staging`."""
+def link(
+    inputs: StageInputs, staging: Path, scratch: Path, unpacked: Mapping[str, Path], placed: Callable[[], None]
+) -> None:
+    """Link the unpacked packages into `staging`.
+
+    :param placed: returns when nothing else writes there: directories are moved as a whole.
+    """
     resolved = packages_of(inputs)
     if not resolved:
         return
@@ -109,6 +114,7 @@ def link(inputs: StageInputs, staging: Path, scratch: Path, unpacked: Mapping[st
             site_packages=site,
         )
         yielded = inputs.judgement.yielded.get(group[0].record.identity, frozenset()) if number else frozenset()
+        placed()
         _move(linked, staging, yielded, _foreseen(inputs, group))
 
 

@@ -101,8 +101,9 @@ class _Replacements:
 
     def coming(self) -> Iterator[PathChange]:
         """Yield new and replaced paths."""
+        disk = fs.Absence(self.prefix)
         for path, (after, owner) in self.staged.items():
-            before = None if self._is_behind_leaving_link(path) else fs.fingerprint(self.prefix, path)
+            before = None if self._is_behind_leaving_link(path) else disk.fingerprint(path)
             if _is_equal(before, after):
                 continue
             if before is not None and before.kind == "directory" and after.kind == "directory":
@@ -113,6 +114,8 @@ class _Replacements:
 
     def _is_behind_leaving_link(self, path: str) -> bool:
         """Whether a parent is a symlink that is removed: its target is at other paths, and stays."""
+        if not self.leaving_links:
+            return False
         directory = next((each for each in ancestors(path) if each in self.leaving_links), None)
         current = None if directory is None else fs.fingerprint(self.prefix, directory, hash=False)
         return current is not None and current.kind == "symlink"

@@ -23,7 +23,7 @@ from installer.sources import WheelSource
 from installer.utils import Scheme
 
 from bridge import fs
-from bridge.archive.wheels import WheelManifest
+from bridge.archive.wheels import WheelManifest, WheelMember
 from bridge.cache.wheels import Contents
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.install.direct_url import direct_url
@@ -76,8 +76,17 @@ class Placement:
         return b"#!" + self.interpreter.encode() if self.target.is_windows else for_python(self.interpreter)
 
 
-def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest, to: Placement) -> tuple[Entry, ...]:
-    """Write a wheel below `to.staging`, without its records; return every path with its fingerprint.
+def place_wheel(
+    resolved: Resolved,
+    contents: Contents,
+    manifest: WheelManifest,
+    predicted: Iterable[Entry],
+    to: Placement,
+) -> tuple[Entry, ...]:
+    """Write a wheel below `to.staging`, without its records.
+
+    :param predicted: its paths (`bridge.install.manifest`). Those with a sha256 get exactly that content; the others,
+        which are generated, are returned with their fingerprints.
 
     Raises `IntegrityError` (`record-hash`: the content changed after its check; the files are removed),
     `UnsafeInputError` (`wheel-scheme`), and what `bridge.fs.write_file` raises.
@@ -89,12 +98,14 @@ def place_wheel(resolved: Resolved, contents: Contents, manifest: WheelManifest,
     if is_direct(record.url, resolved.requested):
         extra["direct_url.json"] = direct_url(record)
     members = wheel_members(manifest, to.python, to.site_packages, to.layout)
+    stated = {entry.path: entry.fingerprint for entry in predicted if entry.fingerprint.sha256 is not None}
     hashes = {path: member.sha256 for member, path in members}
-    kept = {member.path for member, _ in members}
+    scripts = {member.path for member, path in members if path not in stated}
     with fs.WritableTree(to.staging) as tree:
         destination = _Destination(tree, manifest, to, hashes, record.identity)
         try:
-            installer.install(_Source(contents, manifest, kept), destination, extra)
+            destination.write_members(contents, members, stated)
+            installer.install(_Source(contents, manifest, scripts), destination, extra)
         except InstallerError as error:
             raise UnsafeInputError("wheel-scheme", f"{manifest.filename} cannot be placed: {error}") from error
         except (IntegrityError, UnsafeInputError) as error:
@@ -169,7 +180,7 @@ class _Source(WheelSource):
 
 
 class _Destination(WheelDestination):
-    """Write below the staging directory by `bridge.fs`; `entries` is what was written."""
+    """Write below the staging directory by `bridge.fs`; `entries` is what was generated."""
 
     def __init__(
         self,
@@ -183,6 +194,20 @@ class _Destination(WheelDestination):
         self._tree, self._manifest, self._to, self._hashes = tree, manifest, to, hashes
         self._yielded = to.yielded.get(identity, frozenset())
         self._shared = to.shared.get(identity, frozenset())
+        self._stated: list[str] = []
+
+    def write_members(
+        self, contents: Contents, members: Iterable[tuple[WheelMember, str]], stated: Mapping[str, Fingerprint]
+    ) -> None:
+        """Write the members whose content is stated; `installer` would take thrice the time for each."""
+        tree, others = self._tree, self._yielded | self._shared
+        for member, path in members:
+            expected = stated.get(path)
+            if expected is None or path in others:
+                continue
+            written = fs.write_file(tree, path, contents.blocks(member.path), mode=expected.mode or 0o644)
+            self._stated.append(path)
+            self._compare(path, written.sha256, expected.sha256)
 
     def write_script(self, name: str, module: str, attr: str, section: Literal["console", "gui"]) -> RecordEntry:
         path, script = self._to.layout.command_of_wheel(name), Script(name, module, attr, section)
@@ -225,9 +250,9 @@ class _Destination(WheelDestination):
 
     def remove(self) -> None:
         """Remove what was written."""
-        for entry in self.entries:
-            if entry.path not in self._shared:
-                self._tree.unlink(entry.path)
+        for path in (*self._stated, *(entry.path for entry in self.entries)):
+            if path not in self._shared:
+                self._tree.unlink(path)
 
     def _compare(self, path: str, actual: str | None, expected: str | None) -> None:
         if expected is not None and actual != expected:

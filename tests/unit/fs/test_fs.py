@@ -429,3 +429,26 @@ def test_a_file_that_is_mostly_a_hole_is_not_read(tmp_path: Path) -> None:
     assert caught.value.id == "file-too-large"
     with pytest.raises(OSError, match="too large"):
         fs.hash_regular(tmp_path / "huge", root=tmp_path)
+
+
+def test_absent_directories_are_asked_for_once(tmp_path: Path) -> None:
+    """The same answers as `fingerprint`, through symlinks too; below what is no directory there is nothing."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("there")
+    looked = fs.Absence(tmp_path)
+    for path in ("there/file", "there/gone", "link/file", "gone/a/b", "gone/c", "there/file/below", "there", "gone"):
+        assert looked.fingerprint(path) == fs.fingerprint(tmp_path, path)
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone/c").write_bytes(b"x")
+    assert looked.fingerprint("gone/c") is None
+
+
+def test_a_scan_finds_what_a_walk_finds(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/file").write_bytes(b"xyz")
+    (tmp_path / "a/link").symlink_to("b")
+    with fs.Tree(tmp_path) as tree:
+        found = tree.scan()
+        assert found.keys() == {path for path, _ in tree.walk("")} == {"a", "a/b", "a/b/file", "a/link"}
+        assert found == {path: tree.lstat(path) for path in found}
