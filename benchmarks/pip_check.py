@@ -9,11 +9,13 @@ A finding is
 * of a slim half: the environment has a part of a split package that no MatchSpec of the request names, and the whole
   would have met the requirement. There must be none;
 * named: the same, but the request names the slim half;
-* of conda: conda's records do not say what METADATA says, and no record of the same version would bring it:
+* corrected: an earlier build is taken although a later one of that version states the requirement. There must be none
+  (`bridge/resolve/candidates/rebuilds.py`);
+* of conda: conda's records do not say what METADATA says, on purpose or not, and no build of that version would bring
+  it. `bridge why` tells each (`bridge/audit/left_out.py`):
   - `vendored`: the record does not depend on the name; conda's packages bring it otherwise (CUDA libraries);
   - `renamed`: the record depends on a conda name whose records are not known to carry the project (`uv`);
   - `widened`: the newest build of that version allows the version that METADATA excludes (a patch, for it works);
-  - `corrected`: a later build of that version excludes it too, so an older build states too little;
   - `unstated`: no build of that version states it.
 Solving only. Records whose version the frozen index lacks have no METADATA and can have no finding; they are counted.
 """
@@ -43,17 +45,19 @@ from converters.target import Target
 from converters.wheel import CoreMetadata
 from tests.support.pip_check import Finding, findings, stubs
 
+MUST_BE_NONE = ("wheel", "half", "corrected")
+
 
 def reason(finding: Finding, port: Frozen) -> str:
     """Why conda's record leaves a requirement of METADATA open."""
     record, project = finding.stub.record, finding.project
     needs = [text for text in record.requirements if canonicalize_name(name_of(text)) == project]
-    if finding.found is None:
-        return "renamed" if needs else "vendored"
     builds = [one for one in port.records(record.name) if one.version == record.version]
     newest = max(one.build_number for one in builds)
     last = [text for one in builds if one.build_number == newest for text in one.requirements]
     stated = [algebra.conda_requirement(text) for text in last if canonicalize_name(name_of(text)) == project]
+    if finding.found is None:
+        return "renamed" if needs else "corrected" if stated else "vendored"
     if not all(each.accepts(str(finding.found)) for each in stated):
         return "corrected"
     clauses = [each for each in stated if each.conda is not None and "<" in each.conda.text]
@@ -112,11 +116,13 @@ def main() -> None:
         counts["without METADATA"] += sum(not stub.has_metadata for stub in present.values())
         for finding in findings(present, found.target.marker_environment()):
             kind = blame(finding, catalog, {canonicalize_name(each.name) for each in conda})
-            kind = f"conda, {reason(finding, port)}" if kind == "conda" else kind
+            kind = reason(finding, port) if kind == "conda" else kind
+            kind = kind if kind in MUST_BE_NONE or kind == "named" else f"conda, {kind}"
             counts[kind] += 1
             state = "is missing" if finding.found is None else f"is {finding.found}"
             record = finding.stub.record
             examples[kind][f"{record.name} {record.version} requires {finding.requirement}: {state}"] += 1
+    counts["unexplained"] = sum(counts[kind] for kind in MUST_BE_NONE)
     if arguments.json:
         print(json.dumps({"counts": counts, "findings": examples}, indent=2))
     else:

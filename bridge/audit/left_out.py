@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bridge.audit.dependencies import PrefixRecords, applicable_requirements, providers_by_project
 from bridge.prefix.claims import Owner
 from bridge.requirements.algebra import specifier_accepts
+from bridge.requirements.names import name_of
 
 __all__ = ["left_out"]
 
@@ -25,4 +26,15 @@ def left_out(records: PrefixRecords, owner: Owner) -> Iterator[str]:
         if any(specifier is None or specifier_accepts(specifier, found.version) for found in providers):
             continue
         found = f"{providers[0].label} is installed" if providers else "that is not installed"
-        yield f"METADATA requires `{each.text}`, but {found}: its conda record leaves it out"
+        names = {requirement.name, *(provider.owner.package for provider in providers)}
+        stated = _instead(owner, names, is_found=bool(providers))
+        yield f"METADATA requires `{each.text}`, but {found}: the conda record of {owner.package} {stated}"
+
+
+def _instead(owner: Owner, names: set[str], *, is_found: bool) -> str:
+    """Say what the record of a package states on these conda names."""
+    stated = owner.installed.record.requirements if owner.installed is not None else ()
+    texts = ", ".join(f"`{text}`" for text in stated if name_of(text) in names)
+    if not texts:
+        return "leaves it out"
+    return f"allows that: {texts}" if is_found else f"requires the conda package {texts}, not known as that project"

@@ -33,12 +33,14 @@ def stub(channel: Path, name: str, version: str, project: str, *requires: str, d
     make_conda(channel, name, version, noarch="python", depends=["python", *depends], files=files)
 
 
-@pytest.mark.parametrize("words", [("-r", "requirements.txt"), ("pypi:user",), ("pypi:user", "geo-base")])
+@pytest.mark.parametrize("words", [("-r", "requirements.txt"), ("pypi:user",), ("pypi:user", "geo-base", "odd")])
 def test_a_created_environment_passes_pip_check(tmp_path: Path, words: tuple[str, ...]) -> None:
     channel = tmp_path / "channel"
     for leaf in ("leaf", "writer", "reader"):
         stub(channel, leaf, "1.0", leaf)
     stub(channel, "geo-base", "1.1", "geo", *NEEDS, depends=("leaf",))
+    stub(channel, "odd", "1.0", "odd", "leaf<1", "tool", depends=("leaf >=1", "tool >=1"))
+    make_conda(channel, "tool", "1.0", files={})
     make_conda(channel, "geo", "1.1", noarch="generic", depends=["geo-base 1.1 0", "writer", "reader"], files={})
     make_repodata(channel)
     make_wheel(tmp_path / "wheels", "geo", "1.1", requires=NEEDS)
@@ -58,7 +60,13 @@ def test_a_created_environment_passes_pip_check(tmp_path: Path, words: tuple[str
     if "geo-base" in words:  # The user asks for the slim package by name, so its packagers' choice holds.
         assert "geo 1.1 requires writer, which is not installed" in checked.stdout
         said = bridge("why", "geo-base", "-p", prefix)
-        assert "METADATA requires `writer>=1`, but that is not installed: its conda record leaves it out" in said.out
+        assert (
+            "METADATA requires `writer>=1`, but that is not installed: the conda record of geo-base leaves it out"
+            in said.out
+        )
+        said = bridge("why", "odd", "-p", prefix)
+        assert "leaf 1.0 of conda:leaf-1.0-0 is installed: the conda record of odd allows that: `leaf >=1`" in said.out
+        assert "that is not installed: the conda record of odd requires the conda package `tool >=1`, not" in said.out
     else:
         assert checked.stdout == "No broken requirements found.\n", checked.stdout + checked.stderr
 

@@ -24,6 +24,8 @@ class Assumptions:
         self._space = space
         self.lifting = 0
         self._liftable = 0
+        self._guesses = 0
+        self._lifted = 0
         self._next = GROWN << 1
         self._prereleases: dict[VariableId, int] = {}  # project → the mark of what bars its pre-releases
         self._yanked: dict[VariableId, tuple[int, int]] = {}  # project → the files barred as yanked, and the mark
@@ -33,6 +35,16 @@ class Assumptions:
         made, self._next = self._next, self._next << 1
         self._liftable |= made if liftable else 0
         return made
+
+    def guess(self) -> int:
+        """Return a new assumption that is dropped before the other liftable ones."""
+        made = self.new(liftable=True)
+        self._guesses |= made
+        return made
+
+    def is_lifted(self, assumption: int) -> bool:
+        """Return whether an assumption was dropped."""
+        return bool(assumption & self._lifted)
 
     def restrict(self, variable: VariableId, project: Project) -> None:
         """Exclude yanked files, and pre-releases while a final release may do, under assumptions.
@@ -87,9 +99,11 @@ class Assumptions:
 
     def lift(self, assumptions: int) -> bool:
         """Lift the assumptions in `lifting`, and the liftable ones in `assumptions`; the store is then at level 0."""
-        liftable = self.lifting | (assumptions & self._liftable)
+        dropped = assumptions & self._liftable
+        liftable = self.lifting | (dropped & self._guesses or dropped)
         self.lifting = 0
         if liftable:
+            self._lifted |= liftable
             self._space.store.lift(liftable)
             self._prereleases = {
                 v: assumption for v, assumption in self._prereleases.items() if not assumption & liftable

@@ -122,14 +122,20 @@ class Encoder:
         return is_optional
 
     def demand_conda(
-        self, source: tuple[Term, ...], requirement: Requirement, fact: Fact, *, is_optional: bool = False
+        self,
+        source: tuple[Term, ...],
+        requirement: Requirement,
+        fact: Fact,
+        *,
+        is_optional: bool = False,
+        assumption: int = 0,
     ) -> DemandId:
         """Add a demand for a MatchSpec on its conda name."""
         assert requirement.conda is not None
         space = self.space
         target = space.conda(requirement.conda.name)
         fact = fact.onto(target)
-        demand = space.attach(Demand(source, target, requirement, fact, is_optional))
+        demand = space.attach(Demand(source, target, requirement, fact, is_optional, assumption))
         if space.is_known[target]:
             self._encode_conda(demand)
         elif not is_optional:
@@ -204,7 +210,7 @@ class Encoder:
 
     def _encode_selector(self, demand: DemandId, requirement: Requirement) -> None:
         space = self.space
-        source, target, _, fact, _ = space.demands[demand]
+        source, target, _, fact, *_ = space.demands[demand]
         meaning, project = space.meanings[target], space.variables[target].key
         self._add_clause(demand, PRESENT)
         for position, provider in enumerate(meaning.providers):
@@ -217,10 +223,10 @@ class Encoder:
 
     def _forward_to_wheels(self, demand: DemandId, meaning: Meaning) -> None:
         """Add the same demand on the project's wheels, for the case that a wheel is taken."""
-        source, target, requirement, fact, is_optional = self.space.demands[demand]
+        whole = self.space.demands[demand]
         assert meaning.wheels is not None
-        source = (*source, (target, meaning.wheel_bit))
-        onward = self.space.attach(Demand(source, meaning.wheels, requirement, fact, is_optional))
+        source = (*whole.source, (whole.target, meaning.wheel_bit))
+        onward = self.space.attach(whole._replace(source=source, target=meaning.wheels))
         if self.space.is_known[meaning.wheels]:
             self._encode(onward)
 
@@ -232,13 +238,15 @@ class Encoder:
         self._add_clause(demand, meeting_files(project, requirement))
 
     def _add_clause(self, demand: DemandId, allowed: int) -> None:
-        source, target, _, fact, is_optional = self.space.demands[demand]
+        source, target, _, fact, is_optional, assumption = self.space.demands[demand]
+        if self.assumptions.is_lifted(assumption):
+            return
         if is_optional:
             allowed |= ABSENT
         self.space.allowed[demand] = allowed
         struck = self.space.store.full[target] & ~allowed
         if struck:
-            self.space.store.add(Clause((*source, (target, struck)), fact))
+            self.space.store.add(Clause((*source, (target, struck)), fact, assumption))
 
     # Names and projects as a whole
 

@@ -91,6 +91,13 @@ class Omits(Fact):
     """
 
 
+class Corrected(Fact):
+    """A later build of the version has a bound that these builds lack.
+
+    In SAT terms: (not s or absent(t) or t in T or not assumption).
+    """
+
+
 class SameProject(Fact):
     """A wheel and a record that provides the same project exclude each other. In SAT terms: (not s or not t in T)."""
 

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from bridge.errors import BridgeError, BuildError, UnsafeInputError, UsageError
 from bridge.requirements.algebra import CondaSpec, Requirement, conditions_of, parse_conda, parse_pypi
 from bridge.resolve.candidates.needs import Need, plain, read
+from bridge.resolve.encode.corrections import Corrections
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.facts import (
     Constrains,
@@ -54,6 +55,7 @@ class Loader:
         self._unread_python: dict[VariableId, Sequence[Need]] = {}  # requirements on python not yet loaded
         self._unread: dict[VariableId, Sequence[Need]] = {}  # all other requirements not yet loaded
         self._omitted_read: dict[tuple[VariableId, VariableId], int] = {}  # (selector, owner) → the records read for it
+        self._corrections = Corrections(encoder)
         self._extras_read: dict[tuple[VariableId, VariableId], int] = {}  # (extra, owner) → the candidates read for it
 
     @property
@@ -84,6 +86,7 @@ class Loader:
         has_loaded |= self._load_waiting()
         has_loaded |= self._load_decided_wheels(required)
         has_loaded |= self._load_omitted()
+        has_loaded |= self._corrections.load(required)
         return self._load_extras() or has_loaded
 
     def _read_candidates(self, unknown: Sequence[VariableId]) -> None:

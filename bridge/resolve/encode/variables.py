@@ -60,7 +60,7 @@ class Meaning:
 class Demand(NamedTuple):
     """An implication: if all `source` terms hold, the target is one of its allowed candidates (`Space.allowed`).
 
-    An optional demand also allows an absent target (`constrains`).
+    An optional demand also allows an absent target (`constrains`). One that rests on an `assumption` ends with it.
     """
 
     source: tuple[Term, ...]
@@ -68,6 +68,7 @@ class Demand(NamedTuple):
     requirement: Requirement | None
     fact: Fact
     is_optional: bool = False
+    assumption: int = 0
 
 
 class Candidate(NamedTuple):

@@ -150,6 +150,7 @@ _SENTENCES: dict[type[Fact], Callable[[Sentences, Fact], str]] = {
     facts.Constrains: lambda say, fact: f"{say.who(fact)} allows only `{plain(fact.text)}` beside it",
     facts.Serves: Sentences.serves,
     facts.Omits: Sentences.omits,
+    facts.Corrected: lambda say, fact: f"a later build of {say.who(fact)} depends on `{plain(fact.text)}`",
     facts.SameProject: lambda say, fact: (
         f"the wheel {fact.text} and conda's {say.name(fact.target)} are the same project"
     ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bridge.model import Resolution, Resolved, Statistics
-from bridge.resolve.encode.facts import Requested
+from bridge.resolve.encode.facts import Corrected, Requested
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, Variable, VariableId
@@ -34,7 +34,22 @@ def solution(loader: Loader, pins: Pins, reporter: Reporter, started: float) -> 
     )
     target = _target(space, pins)
     packages = _packages(loader, pins, target)
-    return Resolution(target=target, packages=packages, statistics=statistics, warnings=tuple(space.warnings))
+    warnings = (*space.warnings, *_overruled(space, pins))
+    return Resolution(target=target, packages=packages, statistics=statistics, warnings=warnings)
+
+
+def _overruled(space: Space, pins: Pins) -> Iterator[str]:
+    """Yield a sentence for each bound of a later build that had to be dropped (`candidates/rebuilds.py`)."""
+    for place, demand in enumerate(space.demands):
+        fact, pin = demand.fact, pins.get(demand.target)
+        if not isinstance(fact, Corrected) or pin is None or pin.bit & space.allowed[place]:
+            continue
+        subject = pins.get(fact.subject) if fact.subject is not None else None
+        conda = space.meanings[subject.variable].conda if subject is not None else None
+        if subject is not None and conda is not None and subject.bit & fact.bits:
+            record = conda.records[subject.bit.bit_length() - 2]
+            said = f"a later build of this version depends on `{fact.text}`, which nothing in this solution meets"
+            yield f"{record.name} {record.version} {record.build}: {said}"
 
 
 def _target(space: Space, pins: Pins) -> Target:
