@@ -19,10 +19,11 @@ from bridge.secrets import SECRETS, masked
 from converters.record import Record
 
 if TYPE_CHECKING:
+    from bridge.config.policy import Policy
     from bridge.fetch.client import Client
     from bridge.fetch.responses import Progress
 
-__all__ = ["Channels", "located", "same_package"]
+__all__ = ["Channels", "located", "origins_of", "same_package"]
 
 
 def located(texts: Iterable[str], names: ChannelNames, subdir: str) -> dict[str, str]:
@@ -37,6 +38,11 @@ def located(texts: Iterable[str], names: ChannelNames, subdir: str) -> dict[str,
             found.setdefault(HOST if place == HOST else channel_url(shown), shown)
     _check_allowed(found, names, subdir)
     return found
+
+
+def origins_of(text: str, names: ChannelNames, subdir: str) -> tuple[str, ...]:
+    """Return the origins of the channels that a name means; `()` if it means none. Nothing forbids one here."""
+    return tuple(HOST if place == HOST else channel_url(place) for place in names.expand(text, subdir))
 
 
 def _check_allowed(places: Mapping[str, str], names: ChannelNames, subdir: str) -> None:
@@ -68,6 +74,8 @@ class Channels:
     :param may_drop: skip channels that do not answer; `dropped` holds their errors by URL.
     :param optional: those of `texts` that are skipped if they do not answer; `unanswered` holds their errors by URL.
 
+    :param policy: a channel that it does not let serve a name hides no other channel.
+
     `texts` and `urls` are the channels as named and their origins, each once. Raises `UsageError` (`invalid-channel`).
     """
 
@@ -85,7 +93,9 @@ class Channels:
         packs_late: bool = False,
         may_drop: bool = False,
         optional: Collection[str] = (),
+        policy: Policy | None = None,
     ) -> None:
+        self._policy = policy
         self._is_strict = is_strict
         self._names, self._credentials = names or ChannelNames(), credentials
         self._client = client
@@ -232,7 +242,7 @@ class Channels:
         ranked = sorted(records, key=self._rank)
         if not self._is_strict or not ranked:
             return tuple(ranked)
-        first = ranked[0].origin
+        first = next((each.origin for each in ranked if self._may_serve(name, each.origin)), ranked[0].origin)
         return tuple(record for record in ranked if record.origin == first or record.origin in reached)
 
     def names(self) -> frozenset[str]:
@@ -252,7 +262,8 @@ class Channels:
         """
         wanted = tuple(names)
         self.prefetch(wanted)
-        found = [wheel for name in wanted for wheel in self._repodata.wheels(name)]
+        listed = (wheel for name in wanted for wheel in self._repodata.wheels(name))
+        found = [wheel for wheel in listed if self._may_serve(wheel.file.project, wheel.file.origin)]
         ranked = sorted(found, key=lambda wheel: self._order.get(wheel.file.origin, len(self._order)))
         reached = {origin for name in wanted for origin in self._reached.get(name, ())}
         return unique(
@@ -279,8 +290,13 @@ class Channels:
         read = (record for name in names for record in self._repodata.remembered(name))
         return {record.identity: record for record in read if (record.identity, record.sha256) in wanted}
 
+    def _may_serve(self, name: str, origin: str) -> bool:
+        return self._policy is None or self._policy.may_serve((name,), origin)
+
     def _is_served_before_host(self, records: Iterable[Record]) -> bool:
-        return any(self._rank(record) < self._order[HOST] for record in records)
+        return any(
+            self._rank(record) < self._order[HOST] and self._may_serve(record.name, record.origin) for record in records
+        )
 
     def _rank(self, record: Record) -> int:
         return self._order.get(record.origin, len(self._order))

@@ -78,6 +78,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "outdated": ("bridge outdated -n lab",),
     "owner": ("bridge owner -n lab bin/python", "bridge owner -p ./env lib/python3.12/site-packages/numpy/version.py"),
     "pin": ("bridge pin -n lab", "bridge pin -n lab 'numpy 1.26.*'", "bridge pin -n lab --remove numpy"),
+    "policy": ("bridge policy check -n lab",),
+    "policy check": ("bridge policy check bridge.lock", "bridge policy check -n lab --policy bridge-policy.toml"),
     "recover": ("bridge recover -n lab",),
     "remove": ("bridge remove -n lab pandas", "bridge remove -n lab pandas --dry-run"),
     "resolve": (

@@ -47,6 +47,7 @@ COMMANDS = {
     "mirror": "channel",
     "owner": "reading",
     "pin": "reading",
+    "policy": "ruling",
     "recover": "changing",
     "remove": "changing",
     "resolve": "solving",

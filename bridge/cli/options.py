@@ -29,6 +29,7 @@ __all__ = [
     "part_of_lock",
     "prefix",
     "requirements",
+    "ruled",
     "sources",
     "wheel_sources",
 ]
@@ -51,6 +52,8 @@ option = functools.partial(click.option, cls=Option)
 """An option of a group."""
 
 _OFFLINE = option("--offline", is_flag=True, help="Use only the cache.")
+_POLICY = option("--policy", metavar="FILE", type=click.Path(), help="What may come from where, and how (default:"
+                 " the project's bridge-policy.toml or [tool.bridge.policy]).")  # fmt: skip
 _PLATFORM = option("--platform", multiple=True, callback=_only_one, metavar="SUBDIR", help="Target platform"
                          " (default: this machine): linux-64, …")  # fmt: skip
 _PLATFORMS = option("--platform", "platforms", multiple=True, metavar="SUBDIR", help="Make only the packages that"
@@ -84,12 +87,12 @@ def prefix(command: Command) -> Command:
 
 def sources(command: Command) -> Command:
     """Sources of packages, the target, and preferences."""
-    return _places(_choice(_network(command)), "--index", _PLATFORM)
+    return _places(ruled(_choice(_network(command))), "--index", _PLATFORM)
 
 
 def wheel_sources(command: Command) -> Command:
     """The same for `bridge convert`, whose `--index` is a flag and whose packages are for several platforms."""
-    return _places(_choice(_network(command)), "--project-index", _PLATFORMS)
+    return _places(ruled(_choice(_network(command))), "--project-index", _PLATFORMS)
 
 
 def dependency_rules(command: Command) -> Command:
@@ -108,17 +111,22 @@ def dependency_rules(command: Command) -> Command:
 
 def lock_sources(command: Command) -> Command:
     """The same for `bridge lock`, which serves several platforms."""
-    return _places(_choice(_network(command)), "--index", _LOCKED_PLATFORMS)
+    return _places(ruled(_choice(_network(command))), "--index", _LOCKED_PLATFORMS)
 
 
 def locked_sources(command: Command) -> Command:
     """Sources of packages that are chosen already."""
-    return _places(_network(command), "--index", _PLATFORM)
+    return _places(ruled(_network(command)), "--index", _PLATFORM)
 
 
 def exported_sources(command: Command) -> Command:
     """The same for `bridge export`, which may take several platforms of a lock."""
     return _places(_network(command), "--index", _LOCKED_PLATFORMS)
+
+
+def ruled(command: Command) -> Command:
+    """Which policy holds."""
+    return grouped(command, "Choice of packages", (_POLICY,))
 
 
 def names(command: Command) -> Command:

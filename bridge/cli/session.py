@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from pkgutil import get_data
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -20,6 +18,7 @@ from bridge.secrets import masked
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
     from bridge.cli.name_maps import NameFiles
+    from bridge.config.policy import Policy
     from bridge.fetch.client import Client
     from bridge.fetch.responses import Progress
     from bridge.index import Index
@@ -36,13 +35,7 @@ if TYPE_CHECKING:
     from converters.names import NameMap
     from converters.target import Target
 
-__all__ = ["Session", "default_names"]
-
-
-def default_names() -> dict[str, list[str]]:
-    """The shipped name map: conda names that differ from PyPI's, and names with two meanings."""
-    found: dict[str, list[str]] = json.loads(get_data("bridge", "data/names.json") or b"{}")
-    return found
+__all__ = ["Session"]
 
 
 def _nothing() -> None:
@@ -108,7 +101,17 @@ class Session:
             locked=self._locked,
             tell=self.tell,
             solver=BuildRequirements,
+            policy=self.policy,
         )
+
+    @cached_property
+    def policy(self) -> Policy | None:
+        """The policy of the settings, with the channels that its names mean here."""
+        if self.settings.policy is None:
+            return None
+        from bridge.cli.policies import located_policy
+
+        return located_policy(self.settings, self.target.subdir)
 
     def set_target(self, target: Target) -> None:
         """Solve for this target instead of this machine and its virtual packages; before the first use of `target`."""
@@ -148,6 +151,7 @@ class Session:
             packs_late=packs_late,
             may_drop=bool(known),
             optional=() if known else self.settings.optional_channels,
+            policy=self.policy,
         )
         self._opened.append(channels)
         if self.settings.conda.ssl_verify is False:
@@ -191,6 +195,7 @@ class Session:
 
         :param urls: of the channels, highest priority first.
         """
+        from bridge.cli.name_maps import default_names
         from converters.names import NameMap
 
         table = self._name_files.of_directories(urls)
@@ -239,10 +244,12 @@ class Session:
     def named(self, requirements: Sequence[algebra.Requirement]) -> tuple[algebra.Requirement, ...]:
         """The requirements, with the names of those that only the source code at their URL tells; it may be built.
 
-        Raises what `Index.project_of_url` raises.
+        Raises what `Index.project_of_url` raises, and `UnsafeInputError` (`policy`).
         """
         from bridge.requirements.algebra import with_name
+        from bridge.resolve.ruling import refuse_urls
 
+        refuse_urls(requirements, self.policy)
         return tuple(
             each if each.name else with_name(each, self.index.project_of_url(each.url or "")) for each in requirements
         )
@@ -259,6 +266,7 @@ class Session:
             no_build=settings.no_build,
             patience=settings.patience,
             builds=settings.builds.formats,
+            policy=self.policy,
         )
 
     def catalog(

@@ -125,6 +125,6 @@ def naming_indexes(run: RunPort, error: NoSolutionError) -> NoSolutionError:
         urls=settings.index_urls,
         of_projects=settings.project_indexes,
         is_first=settings.index_strategy == "first",
-        files=lambda url, name: Index(run.client, (url,)).files(name),
+        files=lambda url, name: Index(run.client, (url,), policy=run.index.policy).files(name),
     )
     return with_other_indexes(error, indexes)

@@ -39,6 +39,7 @@ SUMMARIES: Mapping[str, Mapping[str, str]] = {
         "lock": "Solve for each platform and write a lock.",
         "sync": "Make an environment exactly what a lock says.",
         "export": "Print an environment in the format of a file.",
+        "policy": "Check a lock or an environment by the policy.",
         "fetch": "Write all that a lock needs to a folder.",
     },
     "Make packages and channels": {

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Literal, TypedDict, cast, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict, cast, get_args
 
 from bridge.config.builds import BuildSettings, load_builds
 from bridge.config.condarc import CondaConfiguration, read_condarc
@@ -29,9 +29,13 @@ from bridge.config.moments import parse_cutoff, parse_timestamp
 from bridge.config.network import KeyringProvider, load_network
 from bridge.config.output import Color, load_output
 from bridge.config.pip import PipConfiguration, home_directory
+from bridge.config.policy_files import load_policy
 from bridge.errors import UsageError
 from converters.deferred import dataclass, regex
 from converters.target import SUBDIRS
+
+if TYPE_CHECKING:
+    from bridge.config.policy import Policy
 
 __all__ = [
     "OPTIONS",
@@ -62,7 +66,8 @@ class Settings:
     `has_channels`: the user named channels; `override_channels`: files may not add any. `optional_channels`: those of
     `channels` that only a file names, beside the user's. `conda`: what is configured for conda only. `variables`: of
     files, for the activated environment. `from_directories`: folders of archives, searched before the network.
-    `require_hashes` and `constraints` (files) come from pip's configuration.
+    `require_hashes` and `constraints` (files) come from pip's configuration. `policy`: names of channels in it are not
+    located yet.
     """
 
     prefix: Path | None = None
@@ -89,6 +94,7 @@ class Settings:
     prefer: Prefer = "conda"
     only: Mapping[str, str] = field(default_factory=dict)
     cooldown: Cooldown = field(default_factory=Cooldown)
+    policy: Policy | None = None
     offline: bool = False
     no_build: bool = False
     builds: BuildSettings = field(default_factory=BuildSettings)
@@ -135,7 +141,7 @@ OPTIONS = frozenset(
         "prefix", "name", "channel", "override_channels", "channel_priority", "index_url", "extra_index_url", "index",
         "index_strategy", "find_links", "no_index", "name_map", "platform", "virtual_package",
         "from",
-        "prefer", "only", "exclude_newer", "offline", "no_build", "pre", "patience", "adopt", "set_aside",
+        "prefer", "only", "exclude_newer", "policy", "offline", "no_build", "pre", "patience", "adopt", "set_aside",
         "allow_clobber", "compile", "build_network",
         "allow_link_scripts", "allow_external_symlinks", "refuse_startup_code", "override_frozen",
         "lock_timeout", "durability", "yes", "json",
@@ -193,6 +199,7 @@ def load(
         prefer=cast("Prefer", ask.choice("prefer", get_args(Prefer), "conda")),
         only=_only(ask),
         cooldown=load_cooldown(ask, pip, time.time() if now is None else now),
+        policy=load_policy(ask, environ, time.time() if now is None else now),
         **network,
         no_build=ask.flag("no_build"),
         builds=load_builds(ask, pip, offline=network["offline"]),

@@ -84,6 +84,7 @@ _ALL = (
     _key("prefer", "text", "Which ecosystem to prefer if both have a package.", choices="conda wheel newest"),
     _key("only", "bindings", "Packages, each with the only ecosystem that may serve it: conda or wheel."),
     _key("exclude-newer", "cooldown", "Ignore what was published later: a date or a duration; NAME=… for exceptions."),
+    _key("policy", "text", "A policy file, which holds beside the project's.", places="path", is_guarded=True),
     _key("offline", "flag", "Use only the caches."),
     _key("no-build", "flag", "Never build a source distribution."),
     _key("pre", "flag", "Allow pre-releases of wheels."),

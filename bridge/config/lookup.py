@@ -84,6 +84,10 @@ class Lookup:
         """The values of a repeatable option, separated by white space in the environment."""
         return _parts(self._find(key)[0])
 
+    def all_strings(self, key: str) -> tuple[str, ...]:
+        """The texts of a key from every place, highest priority first."""
+        return tuple(str(value) for value, _ in self._all(key))
+
     def bindings(self, key: str) -> tuple[str, ...]:
         """Values of the form NAME=VALUE, lowest priority first: those of files, then those given for this run."""
         configured = [part for value, _ in self.configured._all(key) for part in reversed(_parts(value))]

@@ -30,6 +30,7 @@ from bridge.requirements import algebra
 from bridge.requirements.names import name_of
 from bridge.resolve.candidates.packages import Project
 from bridge.resolve.ports import RunPort
+from bridge.resolve.ruling import refuse_file, refuse_license
 from bridge.secrets import masked
 from converters.dependencies import MetadataLookup
 from converters.names import projects_of_purls
@@ -258,7 +259,10 @@ class Converter:
     def _of_file(self, text: str, file: IndexFile) -> JobResult:
         if not self.task.as_records and (known := self._log.find(file)) is not None:
             return JobResult(text=text, packages=known.all, notes=known.notes, is_reused=True)
+        refuse_file(file, self._session.policy)
         archive = self._session.index.fetch(file, self._session.progress)
+        if self._session.policy is not None:
+            refuse_license(file, self._session.index.metadata(file).license, self._session.policy)
         origin = _origin(file, archive)
         if self.task.as_records:
             url = archive.absolute().as_uri() if local_path(origin.url) is not None else origin.url

@@ -41,6 +41,7 @@ from converters.wheel import MAX_METADATA, CoreMetadata, check_name, parse_metad
 if TYPE_CHECKING:
     from bridge.config import Settings
     from bridge.config.indexes import IndexStrategy
+    from bridge.config.policy import Policy
     from bridge.index.sdists import SdistSource
     from bridge.index.source_trees import SourceTrees
     from bridge.sdists.build.project import Requirements
@@ -62,6 +63,7 @@ class Index:
     :param tell: called with notices for the user before an sdist is built.
     :param building: the builds for which this index finds requirements.
     :param solver: finds the requirements of a build, given an index and the settings; without it nothing can be built.
+    :param policy: says which index may serve which project; no other one is asked for it.
     """
 
     def __init__(
@@ -76,10 +78,14 @@ class Index:
         tell: Callable[[str], None] = lambda _: None,
         building: tuple[str, ...] = (),
         solver: Callable[[Index, Settings], Requirements] | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self._client = client
         self._tell, self._building, self._solver = tell, building, solver
-        self._listings = Listings(client, urls, find_links, strategy=strategy, of_projects=of_projects)
+        self.policy = policy
+        self._listings = Listings(
+            client, urls, find_links, strategy=strategy, of_projects=of_projects, may_serve=self._may_serve
+        )
         self._locked = dict(locked or {})
         self._files: Memo[str, tuple[IndexFile, ...]] = Memo(self._find, client)
         self._typed: Memo[tuple[str, str], IndexFile] = Memo(self._read_url, client)
@@ -169,8 +175,12 @@ class Index:
             tell=self._tell,
             building=building,
             solver=self._solver,
+            policy=self.policy,
         )
         return self._solver(index, self._client.settings)
+
+    def _may_serve(self, project: str, origin: str) -> bool:
+        return self.policy is None or self.policy.may_serve((project,), origin)
 
     def fetch(self, file: IndexFile, on_progress: Progress | None = None) -> Path:
         """Return the verified wheel: the file itself, or one built from a verified sdist (with another name and hash).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -53,8 +53,11 @@ class Listings:
         *,
         strategy: IndexStrategy,
         of_projects: Mapping[str, str] | None = None,
+        may_serve: Callable[[str, str], bool] = lambda _project, _origin: True,
     ) -> None:
+        """:param may_serve: (project, index or location) → whether the policy allows it; no other one is asked."""
         self._client = client
+        self.may_serve = may_serve
         self.urls = tuple(map(SECRETS.kept_public, urls))
         self.find_links = tuple(map(SECRETS.kept_public, find_links))
         self.strategy = strategy
@@ -70,8 +73,11 @@ class Listings:
     def files(self, project: str) -> tuple[IndexFile, ...]:
         """Return the files of a project by its normalised name. Raises as `bridge.index.Index.files`."""
         if project in self.of_projects:
+            if not self._may_serve(project, self.of_projects[project]):
+                return ()
             return self._files_of(self.of_projects[project], project) or ()
-        linked = [file for location in self.find_links for file in self._flat.get(location).get(project, ())]
+        locations = [location for location in self.find_links if self._may_serve(project, location)]
+        linked = [file for location in locations for file in self._flat.get(location).get(project, ())]
         try:
             served = self._serve(project)
         except NetworkError as error:
@@ -99,12 +105,20 @@ class Listings:
         """
         found: dict[tuple[str, str | None], IndexFile] = {}
         for base in self.urls:
+            if not self._may_serve(project, base):
+                continue
             files = self._files_of(base, project)
             if files is not None and self.strategy == "first":
                 return files
             for file in files or ():
                 found.setdefault((file.filename, file.sha256), file)
         return tuple(found.values())
+
+    def _may_serve(self, project: str, place: str) -> bool:
+        is_allowed = self.may_serve(project, place)
+        if not is_allowed:
+            self._remark(project, f"{masked(place)} is not asked for {project}, because the policy forbids it")
+        return is_allowed
 
     def _files_of(self, base: str, project: str) -> tuple[IndexFile, ...] | None:
         """Return the files of a project on one index; `None` if it does not have the project."""

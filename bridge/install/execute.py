@@ -15,6 +15,7 @@ from bridge.cache.prune import in_use
 from bridge.fetch.waiting import shown
 from bridge.install.applied import AppliedPlan
 from bridge.install.fetching import FetchedPlan, Scripts, fetch, remarks_of, stage_inputs
+from bridge.install.ruling import refuse_fetched
 from bridge.install.sources import Sources, command_line
 from bridge.install.staging import StagedPlan, Unpacking, stage
 from bridge.model import Fingerprint, PathChange, Plan, PrefixState
@@ -38,6 +39,7 @@ def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
         # Nothing is visible until published, so packages are unpacked as soon as they are checked.
         with Unpacking(scratch) as unpacking:
             fetched = fetch(plan, sources, unpacking)
+            refuse_fetched(fetched.plan, sources)
             state = PrefixState(prefix=plan.prefix)
             inputs = stage_inputs(state, sources, fetched, _nothing)
             sources.session.client.rest()
@@ -67,6 +69,7 @@ def change(
     session, prefix = sources.session, plan.prefix
     with in_use(session.settings.cache_dir):
         fetched = fetch(plan, sources)
+        refuse_fetched(fetched.plan, sources)
         inputs = stage_inputs(state, sources, fetched, fs.Absence(prefix).fingerprint)
         session.client.rest()
         with shown(session.progress, _staging(fetched)):

@@ -32,6 +32,7 @@ from bridge.install.namespaces import yield_namespaces
 from bridge.install.notices import notices, refuse_startup_code
 from bridge.install.ownership import judge
 from bridge.install.plan import with_extras
+from bridge.install.ruling import refuse_clobbering
 from bridge.install.sources import Sources, command_line
 from bridge.install.staging import StageInputs, Unpacking
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
@@ -39,6 +40,7 @@ from bridge.prefix.claims import incoming
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
 from bridge.requirements.metadata import requirements_of
 from bridge.resolve.ports import RunPort
+from bridge.resolve.ruling import names_of
 from bridge.sdists.compatibility import check_runs
 from bridge.sdists.location import source_of
 from bridge.transaction.commit import Transaction
@@ -297,6 +299,7 @@ def stage_inputs(
         set_aside=settings.set_aside,
         allow_clobber=(*settings.allow_clobber, *namespaces.patterns),
     )
+    refuse_clobbering(plan, judgement.yielded, sources.session.policy, agreed=namespaces.patterns)
     for notice in (
         *namespaces.notices,
         *notices(state, plan, fetched.manifests, predicted, site_packages or ""),
@@ -342,12 +345,18 @@ class Scripts:
         self._prefix, self._session = prefix, session
         scripts = scripts_of(fetched.plan, fetched.manifests)
         # pre-link is deprecated, and would run before anything could be undone.
-        is_allowed = session.settings.allow_link_scripts
+        is_allowed, policy = session.settings.allow_link_scripts, session.policy
         platform = fetched.plan.target.subdir
         if is_allowed and scripts and platform != current_subdir():
             is_allowed = False
             session.warnings.append(f"link scripts for {platform} cannot run on this machine")
         self._run = tuple(script for script in scripts if is_allowed and script.action != "pre-link")
+        if policy is not None:
+            barred = [each for each in self._run if not policy.may_run_scripts(names_of(each.record))]
+            self._run = tuple(each for each in self._run if each not in barred)
+            session.warnings += [
+                f"the policy does not let {each} run ({policy.shown}: link-scripts)" for each in barred
+            ]
         self.not_run = tuple(str(script) for script in scripts if script not in self._run)
 
     def before(self) -> None:

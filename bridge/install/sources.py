@@ -22,11 +22,15 @@ __all__ = ["Sources", "command_line", "equivalent"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """The sources of a plan's archives: the session, its channels, and the name map used for solving."""
+    """The sources of a plan's archives: the session, its channels, and the name map used for solving.
+
+    `is_exact`: a lock, a snapshot or another environment states the packages; no channel or index was asked.
+    """
 
     session: RunPort
     channels: Channels
     names: NameMap
+    is_exact: bool = False
 
 
 _EQUIVALENT: ContextVar[tuple[str, ...] | None] = ContextVar("equivalent", default=None)

@@ -59,7 +59,9 @@ class BuildRequirements:
     def _solve(self, requirements: Sequence[Requirement]) -> Iterable[IndexFile]:
         target = _this_machine()
         settings = self._settings
-        options = Options(prefer="wheel", cooldown=settings.cooldown, builds=settings.builds.formats)
+        options = Options(
+            prefer="wheel", cooldown=settings.cooldown, builds=settings.builds.formats, policy=self._index.policy
+        )
         catalog = Catalog(_RunningPython(target.subdir), self._index, target, NameMap({}, "no channel"), options)
         requested = tuple(parse_pypi(f"pypi:{requirement}") for requirement in dict.fromkeys(requirements))
         resolution = resolve(SolveRequest(requirements=requested), catalog)

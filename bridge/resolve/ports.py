@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from bridge.channels.sources import Channels
     from bridge.config import Settings
+    from bridge.config.policy import Policy
     from bridge.fetch.client import Client
     from bridge.fetch.responses import Progress
     from bridge.index import Index
@@ -34,6 +35,9 @@ class RunPort(Protocol):
     tell: Callable[[str], None]
     confirm: Callable[[Plan], None]
     check: Callable[[], None]
+
+    @property
+    def policy(self) -> Policy | None: ...
 
     @property
     def client(self) -> Client: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bridge.config.builds import Formats
 from bridge.config.cooldown import Cooldown
@@ -12,6 +12,9 @@ from bridge.model import IndexFile
 from converters.deferred import dataclass
 from converters.record import Record
 from converters.wheel import CoreMetadata
+
+if TYPE_CHECKING:
+    from bridge.config.policy import Policy
 
 __all__ = ["PATIENCE", "IndexPort", "Options", "RecordPort"]
 
@@ -65,3 +68,4 @@ class Options:
     no_build: bool = False
     patience: float = PATIENCE
     builds: Formats = field(default_factory=Formats)
+    policy: Policy | None = None

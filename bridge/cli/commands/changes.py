@@ -17,6 +17,7 @@ from bridge.install import plan as plans
 from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
 from bridge.install.registration import register
+from bridge.install.ruling import refuse_plan
 from bridge.install.sources import Sources
 from bridge.model import Plan, PrefixState
 from bridge.paths import META
@@ -42,11 +43,13 @@ def create(path: Path, request: Request, session: Session, *, is_dry_run: bool =
     resolution = session.resolve(request, channels, names)
     session.warnings += resolution.warnings
     planned = plans.diff(PrefixState(prefix=path), resolution, path)
+    sources = Sources(session=session, channels=channels, names=names)
+    refuse_plan(planned, sources)
     if is_dry_run:
         return AppliedPlan(plan=planned)
     from bridge.install.execute import create_prefix
 
-    created = create_prefix(planned, Sources(session=session, channels=channels, names=names))
+    created = create_prefix(planned, sources)
     register(path, session.settings.conda, os.environ)
     return created
 
@@ -167,9 +170,15 @@ def _solved(
 
 def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -> AppliedPlan:
     check_changeable(path, session)
+
+    def ruled() -> tuple[PrefixState, Plan, Sources]:
+        state, plan, sources = planned()
+        refuse_plan(plan, sources)
+        return state, plan, sources
+
     if is_dry_run:
-        return AppliedPlan(plan=planned()[1])
-    changed = change_prefix(path, planned, session)
+        return AppliedPlan(plan=ruled()[1])
+    changed = change_prefix(path, ruled, session)
     if not changed.plan.is_empty and (path / META).is_dir():
         register(path, session.settings.conda, os.environ)
     return changed

@@ -15,6 +15,7 @@ from bridge.errors import UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch.urls import file_name
 from bridge.install.exact.planning import python_of
+from bridge.lock.ruling import refuse_locked
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel, for_target
 from bridge.secrets import SECRETS, masked
 from converters.target import Target
@@ -54,6 +55,7 @@ def fetch(chosen: Chosen, output: Path, session: Session) -> Fetched:
     platform = session.settings.platform
     platforms = [platform] if platform is not None else sorted(environment.packages)
     wanted = {_key(each): each for subdir in platforms for each in _needed(environment, subdir, lock.path)}
+    refuse_locked(wanted.values(), session.policy, lambda: session.names(()))
     left = [each for each in wanted.values() if isinstance(each, LockedSource) and each.kind in {"git", "directory"}]
     session.tell_once(
         [f"{each.name} is source code, of which there is no archive: {masked(each.url)}" for each in left]

@@ -16,6 +16,7 @@ from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
 from bridge.install.exact.planning import OF_WHEEL, check_fit, check_pins, plan_exact, python_of
 from bridge.install.frozen_and_pinned import pins
+from bridge.install.ruling import refuse_plan
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolved
 from bridge.prefix.claims import leaving
@@ -185,6 +186,7 @@ def checked(state: PrefixState, plan: Plan, sources: Sources, *, is_dry_run: boo
     """
     removed = [old for old in leaving(plan) if old not in state.installed]
     state = replace(state, installed=(*state.installed, *removed))
+    refuse_plan(plan, sources)
     if plan.is_empty or is_dry_run:
         return state, plan, sources
     from bridge.install.exact.availability import available
@@ -198,7 +200,7 @@ def sources_of(session: Session, path: Path, packages: Sequence[Resolved], state
         Installed(record=each.record, meta_path="", entries=(), requested=each.requested) for each in packages
     )
     channels = session.channels(PrefixState(prefix=path, installed=wanted or state.installed))
-    return Sources(session=session, channels=channels, names=session.names(channels.urls, state))
+    return Sources(session=session, channels=channels, names=session.names(channels.urls, state), is_exact=True)
 
 
 def with_python(target: Target, packages: Sequence[Resolved], state: PrefixState) -> Target:

@@ -103,7 +103,7 @@ class Catalog:
            `bridge.resolve.encode.halves` moves a metapackage to the front if its part omits what the project needs.
         4. The project's own name, then the alphabet.
 
-        Versions that the cooldown excludes do not count.
+        Versions that the cooldown or the policy excludes do not count.
         """
         known = self._providers.get(project)
         if known is None:
@@ -124,10 +124,11 @@ class Catalog:
     def _newest(self, name: str, project: str) -> _Newest:
         """Return the newest version at which a name provides a project, and the names its records depend on."""
         conda = self.conda(name)
+        excluded = conda.excluded
         live: dict[Version, set[str]] = {}
         for place, (record, provided) in enumerate(zip(conda.records, conda.provided, strict=True)):
             version = pep440_version(record.version)
-            if project in provided.projects and version is not None and not conda.too_new & 2 << place:
+            if project in provided.projects and version is not None and not excluded & 2 << place:
                 live.setdefault(version, set()).update(map(name_of, record.requirements))
         if not live:
             return _Newest(Version("0"), frozenset())

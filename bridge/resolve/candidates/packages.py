@@ -20,6 +20,7 @@ from bridge.requirements.algebra import CondaSpec, conda_version, pep440_version
 from bridge.resolve.candidates.needs import Need, needs
 from bridge.resolve.candidates.provides import canonical, provided_by, wheel_project_of
 from bridge.resolve.candidates.ranks import file_rank, record_rank
+from bridge.resolve.ruling import barred_records, file_rule
 from bridge.resolve.sources import Options
 from converters.deferred import regex
 from converters.names import NameMap, Provided
@@ -27,7 +28,10 @@ from converters.record import Record
 from converters.target import Python, Target
 from converters.wheel import parse_wheel_name
 
-__all__ = ["CondaName", "Project"]
+__all__ = ["POLICY", "CondaName", "Project"]
+
+POLICY = "policy: "
+"""The start of the reason for which the policy excludes files; the rule follows."""
 
 _FREE_THREADED = regex(r"cp3\d+t\Z")
 
@@ -40,6 +44,7 @@ class CondaName:
         "_needs",
         "_pypi_masks",
         "_with_projects",
+        "barred",
         "depends",
         "everything",
         "name",
@@ -62,10 +67,21 @@ class CondaName:
         self.depends = _group(record.requirements for record in self.records)
         self.everything = (1 << len(self.records) + 1) - 2  # the bits of all records
         self.too_new = _too_new(self.records, self.provided, options)
+        self.barred: dict[str, int] = {}  # rule of the policy → the records that break it
+        if options.policy is not None:
+            self.barred = barred_records(self.records, self.provided, options.policy)
         self._with_projects: dict[int, Record] = {}
         self._masks: dict[str, int] = {}
         self._needs: tuple[tuple[Need, ...], tuple[Need, ...]] | None = None
         self._pypi_masks: dict[tuple[str, str], int] = {}
+
+    @property
+    def excluded(self) -> int:
+        """The records that the cooldown or the policy excludes."""
+        found = self.too_new
+        for bits in self.barred.values():
+            found |= bits
+        return found
 
     def record(self, position: int) -> Record:
         """Return a record with the projects that it provides."""
@@ -290,6 +306,8 @@ def _exclusion(file: IndexFile, target: Target, options: Options) -> str | None:
     """Return why a file is no candidate on this target with any python; `None` if it is one."""
     if pep440_version(file.version) is None:
         return "version"
+    if options.policy is not None and (rule := file_rule(file, options.policy)) is not None:
+        return f"{POLICY}{rule}"
     if options.cooldown.is_on:
         latest = options.cooldown.limit((file.project,), file.origin)
         if latest is not None and (file.upload_time is None or file.upload_time > latest):

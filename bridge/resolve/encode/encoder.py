@@ -327,6 +327,8 @@ class Encoder:
             if only == "wheel":
                 space.forbid(variable, conda.everything, facts.Only("wheel", variable, conda.everything))
         space.forbid(variable, conda.too_new, facts.TooNew("", variable, conda.too_new))
+        for rule, bits in conda.barred.items():
+            space.forbid(variable, bits, facts.Barred(rule, variable, bits))
         for project in conda.projects:
             if (other := space.find(f"pypi:{project}")) is not None:
                 self._exclude(other, variable)

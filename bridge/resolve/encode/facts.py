@@ -130,6 +130,10 @@ class TooNew(Fact):
     """Records newer than the cooldown allows. In SAT terms: (not s)."""
 
 
+class Barred(Fact):
+    """Candidates that break a rule of the policy, which `text` names. In SAT terms: (not s)."""
+
+
 class Only(Fact):
     """Candidates of the ecosystem that `--only` excludes. In SAT terms: (not s)."""
 

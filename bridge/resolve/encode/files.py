@@ -11,6 +11,7 @@ from bridge.resolve.encode.assumptions import GROWN, Assumptions, meeting_files
 from bridge.resolve.encode.facts import RequiresPython, Tags
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import VariableId
+from bridge.resolve.ruling import refuse_url
 from bridge.resolve.store import Clause, Term
 from bridge.sdists.location import source_of
 
@@ -48,7 +49,7 @@ def add_url(
     """Add the file of a URL to its project; if the user requests it (no `source`), it is the only candidate.
 
     Raises `UsageError` (`no-index`) without an index, and `UnsafeInputError` (`url-refused`) if a package names a local
-    file, and neither the user nor a folder that the user named does.
+    file, and neither the user nor a folder that the user named does; `policy`.
     """
     assert requirement.url is not None
     catalog = space.catalog
@@ -67,6 +68,8 @@ def add_url(
             hint="if you trust it, name the file as a requirement of your own",
         )
     meaning, name = space.meanings[variable], space.variables[variable].key
+    if catalog.options.policy is not None:
+        refuse_url(name, requirement.url, catalog.options.policy)
     file = catalog.index.file_of_url(requirement.url, name)
     if meaning.project is None and is_root:
         project = Project.of_file(file, catalog.target, catalog.options)

@@ -15,6 +15,7 @@ from bridge.resolve.candidates.needs import Need, plain, read
 from bridge.resolve.encode.corrections import Corrections
 from bridge.resolve.encode.encoder import Encoder
 from bridge.resolve.encode.facts import (
+    Barred,
     Constrains,
     Depends,
     DependsByMetadata,
@@ -27,6 +28,7 @@ from bridge.resolve.encode.facts import (
 from bridge.resolve.encode.files import require_pythons
 from bridge.resolve.encode.variables import Variable, VariableId
 from bridge.resolve.masks import ON
+from bridge.resolve.ruling import license_rule
 from bridge.resolve.store import Clause, Term
 from converters.wheel import CoreMetadata
 
@@ -228,6 +230,11 @@ class Loader:
             return
         self.metadata_read += 1
         known[bit] = metadata
+        if (policy := self.space.catalog.options.policy) is not None:
+            rule = license_rule(file.project, metadata.license, policy)
+            if rule is not None:
+                self.space.forbid(variable, bit, Barred(rule, variable, bit))
+                return
         if metadata.requires_python and metadata.requires_python != file.requires_python:
             require_pythons(self.space, variable, bit, metadata.requires_python)
         for requirement in self._requirements(metadata, file.filename):

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement, pep440_version
-from bridge.resolve.candidates.packages import CondaName, Project
+from bridge.resolve.candidates.packages import POLICY, CondaName, Project
 from bridge.resolve.candidates.provides import canonical
 from bridge.resolve.encode.assumptions import meeting_files
 from bridge.resolve.encode.facts import (
@@ -86,6 +86,7 @@ class Availability:
 
     def _available(self, variable: VariableId, demand: DemandId) -> Iterable[str]:
         meaning, requirement = self._space.meanings[variable], self._space.demands[demand].requirement
+        yield from self._bindings(variable)
         for provider in meaning.providers:
             yield from self._available(provider, demand)
         if meaning.conda is not None:
@@ -101,6 +102,14 @@ class Availability:
             yield from self._available_files(variable, meaning.project, requirement)
         elif meaning.wheels is not None:
             yield from self._files_behind(meaning.wheels, requirement)
+
+    def _bindings(self, variable: VariableId) -> Sequence[str]:
+        """Return what the policy says of where packages of a name may come from."""
+        policy, meaning = self._space.catalog.options.policy, self._space.meanings[variable]
+        if policy is None:
+            return ()
+        projects = sorted(meaning.conda.projects) if meaning.conda is not None else ()
+        return policy.bindings(map(canonical, (self._space.variables[variable].key, *projects)))
 
     def _files_behind(self, wheels: VariableId, requirement: Requirement | None) -> Iterable[str]:
         project = self._space.meanings[wheels].project
@@ -187,6 +196,8 @@ class Availability:
         what = version_range(files[0].project, [file.version for file in files], every)
         names = few([file.filename for file in files], _MAX_NAMES)
         target = self._space.catalog.target
+        if reason.startswith(POLICY):
+            return f"the files of {what} ({names}) break the policy ({reason.removeprefix(POLICY)})"
         if reason == "platform":
             platforms = sorted({file.filename[:-4].rsplit("-", 1)[-1] for file in files if file.is_wheel})
             floors = [

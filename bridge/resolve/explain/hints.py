@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 
 from bridge.errors import BuildError
+from bridge.resolve.candidates.packages import POLICY
 from bridge.resolve.encode.facts import (
+    Barred,
     Fact,
     NeedsPython,
     NoExtra,
@@ -89,6 +91,8 @@ def _ways_to_files(kinds: set[type[Fact]], space: Space, availability: Availabil
         yield "leave out --exclude-newer"
     elif TooNew in kinds or options.cooldown.is_on:
         yield "move --exclude-newer"
+    if Barred in kinds or any(reason.startswith(POLICY) for reason in excluded):
+        yield "change the rule of the policy"
     if "sdist" in excluded:
         yield "leave out --no-build" if options.no_build else "change only-binary in the configuration of pip"
     if "no-binary" in excluded:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cli.session import Session, default_names
+from bridge.cli.name_maps import default_names
+from bridge.cli.session import Session
 from bridge.config import Settings
 from bridge.resolve.candidates.provides import provided_by
 from converters.names import NameMap

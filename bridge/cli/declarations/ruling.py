@@ -1,0 +1,45 @@
+"""The declarations of `bridge policy`."""
+
+from __future__ import annotations
+
+import click
+
+from bridge.cli.failure import Exit
+from bridge.cli.group import begin, cli
+from bridge.cli.help import Group
+from bridge.cli.options import names, output, prefix, ruled
+
+
+@cli.group(cls=Group)
+def policy() -> None:
+    """Judge by the policy: what may come from where, and how (`docs/policy.md`)."""
+
+
+@policy.command("check")
+@click.argument("target", metavar="[LOCK_OR_DIR]", required=False)
+@ruled
+@prefix
+@names
+@output
+def policy_check(target: str | None, **options: object) -> None:
+    """Tell what LOCK_OR_DIR (default: the environment) has that the policy forbids.
+
+    Exits with 3 if there is something.
+    """
+    from bridge.cli.commands.ruling import check
+
+    run = begin(options)
+    with run.session() as session:
+        found = check(target, lambda: run.prefix if target is None else run.environment(target), session)
+    rows = [(each.package, f"{each.file}: {each.rule}", each.text) for each in found.breaches]
+
+    def show() -> None:
+        if rows:
+            run.render.table(("package", "rule", "what breaks it"), rows)
+        else:
+            run.render.note(f"{found.target}: {found.packages} packages keep to the policy")
+
+    run.show(found.to_json, show)
+    if (failure := found.failure) is not None:
+        run.render.error(failure)
+        raise Exit(failure.exit_code)

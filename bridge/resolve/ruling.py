@@ -1,0 +1,157 @@
+"""What the policy judges of records, of files and of URLs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bridge.config.policy import Breach, Policy, Subject, refusal
+from bridge.config.policy.rules import normal_name
+from bridge.model import IndexFile
+from bridge.requirements.algebra import Requirement
+from bridge.sdists.location import source_of
+from converters.names import Provided
+from converters.record import Record
+
+__all__ = [
+    "barred_records",
+    "file_rule",
+    "license_rule",
+    "names_of",
+    "refuse_file",
+    "refuse_license",
+    "refuse_url",
+    "refuse_urls",
+    "subject_of_record",
+]
+
+_FOUND = ".dist-info"
+"""The end of what stands for the URL of a distribution of another installer: nothing says where it came from."""
+
+
+def subject_of_record(record: Record, projects: Iterable[str] = (), *, is_claimed: bool, has_license: bool) -> Subject:
+    """Return what is judged of a record.
+
+    :param projects: that it provides beside those it names. `is_claimed`, `has_license`: as in `Subject`.
+    """
+    is_wheel = record.ecosystem == "wheel"
+    is_found = record.url.endswith(_FOUND)
+    return Subject(
+        label=record.label,
+        names=_names(record.name, *record.pypi_names, *projects),
+        origin="" if is_found else record.origin,
+        url="" if is_found else record.url,
+        is_claimed=is_claimed,
+        is_source=is_wheel and not is_found and _is_source(record.url, record.filename),
+        is_license_known=has_license,
+        license=record.license,
+        has_hash=record.sha256 is not None or is_found or record.origin == "host",
+        yanked=record.yanked,
+        timestamp=record.timestamp,
+    )
+
+
+def names_of(record: Record) -> tuple[str, ...]:
+    """Return the normalised names of a record and of the projects that it names."""
+    return _names(record.name, *record.pypi_names)
+
+
+def _subject_of_file(file: IndexFile) -> Subject:
+    return Subject(
+        label=file.filename or file.project,
+        names=_names(file.project),
+        origin=file.origin,
+        url=file.url,
+        is_source=_is_source(file.url, file.filename),
+        is_index_file=bool(file.origin) and not file.is_of_channel,
+        is_license_known=False,
+        has_hash=file.sha256 is not None,
+        yanked=file.yanked,
+        timestamp=file.upload_time,
+    )
+
+
+def file_rule(file: IndexFile, policy: Policy) -> str | None:
+    """Return the rule that a file breaks, by what its index says of it; `None`: it breaks none.
+
+    Distributions of other installers stay, whatever they are.
+    """
+    if file.url.endswith(_FOUND):
+        return None
+    breach = next(policy.breaches(_subject_of_file(file)), None)
+    return None if breach is None else f"{breach.file}: {breach.rule}"
+
+
+def license_rule(name: str, license_name: str | None, policy: Policy) -> str | None:
+    """Return the rule that the licence of a wheel's METADATA breaks; `None`: it breaks none."""
+    breach = _license_breach(name, license_name, policy)
+    return None if breach is None else f"{breach.file}: {breach.rule}: {breach.text}"
+
+
+def _license_breach(name: str, license_name: str | None, policy: Policy) -> Breach | None:
+    if not policy.judges_licenses:
+        return None
+    subject = Subject(label=name, names=_names(name), origin="", license=license_name)
+    return next((each for each in policy.breaches(subject) if each.rule.endswith("licenses")), None)
+
+
+def refuse_url(project: str, url: str, policy: Policy) -> None:
+    """Refuse what a URL or a path names, before it is read or built. Raises `UnsafeInputError` (`policy`)."""
+    filename = url.partition("#")[0].rpartition("/")[2]
+    subject = Subject(
+        label=project or url,
+        names=_names(project) if project else (),
+        origin="",
+        url=url,
+        is_source=_is_source(url, filename),
+        is_license_known=False,
+    )
+    if breaches := list(policy.breaches(subject)):
+        raise refusal(breaches, subject.label)
+
+
+def refuse_file(file: IndexFile, policy: Policy | None) -> None:
+    """Refuse a file that breaks the policy. Raises `UnsafeInputError` (`policy`)."""
+    if policy is not None and (breaches := list(policy.breaches(_subject_of_file(file)))):
+        raise refusal(breaches, file.filename or file.project)
+
+
+def refuse_license(file: IndexFile, license_name: str | None, policy: Policy) -> None:
+    """Refuse a wheel whose METADATA states a licence that is not allowed. Raises `UnsafeInputError` (`policy`)."""
+    if breach := _license_breach(file.project, license_name, policy):
+        raise refusal([breach], file.filename or file.project)
+
+
+def refuse_urls(requirements: Iterable[Requirement], policy: Policy | None) -> None:
+    """The same for requirements with a URL. Raises `UnsafeInputError` (`policy`)."""
+    for each in requirements if policy is not None else ():
+        if each.url and policy is not None:
+            refuse_url(each.name, each.url, policy)
+
+
+def barred_records(records: Sequence[Record], provided: Sequence[Provided], policy: Policy) -> dict[str, int]:
+    """Return rule → the bits of the records that break it.
+
+    Records of one channel, licence and age are judged once: names with thousands of records are common.
+    """
+    found: dict[str, int] = {}
+    known: dict[tuple[object, ...], str | None] = {}
+    for place, (record, each) in enumerate(zip(records, provided, strict=True)):
+        limit = policy.cutoff(_names(record.name, *each.projects))
+        is_new = limit is not None and record.timestamp is not None and record.timestamp > limit
+        key = (each.projects, record.origin, record.license, is_new, record.sha256 is None)
+        if key not in known:
+            subject = subject_of_record(record, each.projects, is_claimed=False, has_license=True)
+            breach = next(policy.breaches(subject), None)
+            known[key] = None if breach is None else f"{breach.file}: {breach.rule}"
+        if (rule := known[key]) is not None:
+            found[rule] = found.get(rule, 0) | 2 << place
+    return found
+
+
+def _is_source(url: str, filename: str) -> bool:
+    """Return whether a wheel has to be built; one that was built is recorded with the URL of its source."""
+    return source_of(url) is not None or not (url.partition("#")[0] or filename).endswith(".whl")
+
+
+def _names(*names: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(normal_name, names)))
