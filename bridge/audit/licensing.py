@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from bridge.audit.finding import Finding
 from bridge.audit.packages import PackageRow
-from bridge.requirements.licenses import LicenseRules
+from bridge.config.licenses import LicenseRules
 
 __all__ = ["KIND", "denied"]
 

@@ -85,7 +85,7 @@ def test_locks_snapshots_and_clones_are_refused_before_the_first_write(world: Wo
     world.rule('[licenses]\ndeny = ["AGPL-*"]\n')
     for words in (("sync", "-p", "env"), ("rollback", "-p", "env"), ("sync", "-p", "env", "--dry-run")):
         error = world.refused(*words)
-        assert "conda:tool-2.0-0 is refused: its licence AGPL-3.0-only is denied" in error
+        assert "conda:tool-2.0-0 has a licence that is refused: AGPL-3.0-only is denied" in error
     checked = world.bridge("policy", "check", "bridge.lock", "--json")
     assert checked.status == 3
     assert [each["package"] for each in checked.document["breaches"]] == ["conda:tool-2.0-0"]
@@ -101,7 +101,7 @@ def test_a_licence_that_only_the_archive_states_is_judged_after_the_fetch(world:
         f'wheels = [{{name = "{wheel.name}", path = "wheels/{wheel.name}", hashes = {{sha256 = "{digest}"}}}}]\n'
     )
     world.rule('[licenses]\nallow = ["MIT"]\n')
-    assert "wheel:gadget-2.0 is refused: its licence AGPL-3.0-only is not" in world.refused(
+    assert "wheel:gadget-2.0 has a licence that is refused: AGPL-3.0-only is not" in world.refused(
         "sync", "-p", "env", "pylock.toml", "--keep"
     )
 
@@ -140,7 +140,7 @@ def test_a_conversion_keeps_to_the_policy(world: World) -> None:
     assert world.refused("convert", "gadget", "-o", "out", status=6)
     world.rule('[licenses]\nallow = ["MIT"]\n')
     error = world.refused("convert", world.folder / "wheels" / "gadget-2.0-py3-none-any.whl", "-o", "out")
-    assert "AGPL-3.0-only is not allowed" in error
+    assert "AGPL-3.0-only is not among" in error
     assert not list((world.folder / "out").rglob("*.conda"))
 
 

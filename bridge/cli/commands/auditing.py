@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.audit.accept import Acceptance
     from bridge.audit.checks import Check
     from bridge.audit.look.inspection import Drift
-    from bridge.requirements.licenses import LicenseRules
+    from bridge.config.licenses import LicenseRules
 
 __all__ = ["AuditRequest", "Judged", "audit", "judge", "judged", "read_request", "write_audit"]
 
@@ -145,7 +145,7 @@ def _source(values: Mapping[str, object], where: str, project: Path) -> str | No
 
 def _licenses(value: object, where: str, allow: Sequence[str], deny: Sequence[str]) -> LicenseRules | None:
     """The rules of the command line, or else those of the project."""
-    from bridge.requirements.licenses import LicenseRules
+    from bridge.config.licenses import LicenseRules
 
     if allow or deny:
         try:

@@ -15,9 +15,9 @@ from bridge.audit.look.advisory_sources import ask_index, read_advisories
 from bridge.audit.packages import PackageRow, package_list
 from bridge.audit.run import ordered
 from bridge.cli.session import Session
+from bridge.config.licenses import LicenseRules
 from bridge.errors import UsageError
 from bridge.model import PrefixState
-from bridge.requirements.licenses import LicenseRules
 
 __all__ = ["with_package_findings"]
 

@@ -83,8 +83,8 @@ def refusal(breaches: Sequence[Breach], what: str) -> UnsafeInputError:
     more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
     return UnsafeInputError(
         "policy",
-        f"the policy refuses {what}: {texts[0]}",
-        context=(*texts[1:_SHOWN], *more),
+        f"the policy refuses {what}",
+        context=(*texts[:_SHOWN], *more),
         hint="take another version or source, or change the rule where it is written",
         objects={"breaches": [each.to_json() for each in breaches]},
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bridge.config.indexes import default_index
-from bridge.config.licenses import LicenseRules
+from bridge.config.licenses import UNKNOWN, LicenseRules
 from bridge.config.moments import parse_cutoff
 from bridge.config.policy import Policy
 from bridge.config.policy.places import Place
@@ -196,7 +196,12 @@ class _Reader:
         unknown = table.get("unknown")
         if unknown not in {None, "allow", "deny"}:
             self.wrong("licenses.unknown", '"allow" or "deny" was expected')
-        return LicenseRules(allow=allow, deny=deny, allows_unknown=None if unknown is None else unknown == "allow")
+        allow += (UNKNOWN,) if allow and unknown == "allow" else ()
+        deny += (UNKNOWN,) if unknown == "deny" else ()
+        try:
+            return LicenseRules(allow=allow, deny=deny)
+        except ValueError as error:
+            self.wrong("licenses", str(error))
 
     def cooldown(self) -> dict[str, int | None]:
         """Return pattern → moment."""

@@ -224,7 +224,7 @@ class RuleFile:
             return
         problem = self.licenses.problem(subject.license)
         if problem is not None and not Allowance(patterns=self.license_exceptions).admits(subject.names):
-            yield "licenses", f"is refused: {problem}"
+            yield "licenses", f"has a licence that is refused: {problem}"
 
 
 def best(patterns: Iterable[str], name: str) -> str | None:
