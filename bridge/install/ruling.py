@@ -14,8 +14,6 @@ from converters.record import Record
 
 __all__ = ["breaches_of", "refuse_clobbering", "refuse_fetched", "refuse_plan"]
 
-_SHOWN = 3  # packages in the message
-
 
 def refuse_plan(plan: Plan, sources: Sources) -> None:
     """Refuse a plan that brings what breaks the policy. Raises `UnsafeInputError` (`policy`).
@@ -93,6 +91,4 @@ def breaches_of(records: Iterable[Record], policy: Policy, names: NameMap, *, ha
 
 def _refuse(breaches: list[Breach]) -> None:
     if breaches:
-        names = list(dict.fromkeys(each.package for each in breaches))
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        raise refusal(breaches, ", ".join(names[:_SHOWN]) + more)
+        raise refusal(breaches)

@@ -31,7 +31,7 @@ def refuse_locked(packages: Iterable[Locked], policy: Policy | None, names: Call
     if policy is None:
         return
     if breaches := list(locked_breaches(packages, policy, names())):
-        raise refusal(breaches, breaches[0].package)
+        raise refusal(breaches)
 
 
 def _subject(locked: Locked, names: NameMap) -> Subject:

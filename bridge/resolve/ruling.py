@@ -106,19 +106,19 @@ def refuse_url(project: str, url: str, policy: Policy) -> None:
         is_license_known=False,
     )
     if breaches := list(policy.breaches(subject)):
-        raise refusal(breaches, subject.label)
+        raise refusal(breaches)
 
 
 def refuse_file(file: IndexFile, policy: Policy | None) -> None:
     """Refuse a file that breaks the policy. Raises `UnsafeInputError` (`policy`)."""
     if policy is not None and (breaches := list(policy.breaches(_subject_of_file(file)))):
-        raise refusal(breaches, file.filename or file.project)
+        raise refusal(breaches)
 
 
 def refuse_license(file: IndexFile, license_name: str | None, policy: Policy) -> None:
     """Refuse a wheel whose METADATA states a licence that is not allowed. Raises `UnsafeInputError` (`policy`)."""
     if breach := _license_breach(file.project, license_name, policy):
-        raise refusal([breach], file.filename or file.project)
+        raise refusal([breach])
 
 
 def refuse_urls(requirements: Iterable[Requirement], policy: Policy | None) -> None:

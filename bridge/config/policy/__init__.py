@@ -77,14 +77,14 @@ class Policy:
         return ", ".join(each.shown for each in self.files)
 
 
-def refusal(breaches: Sequence[Breach], what: str) -> UnsafeInputError:
-    """Return the error (`policy`) for broken rules; `what` is refused."""
+def refusal(breaches: Sequence[Breach]) -> UnsafeInputError:
+    """Return the error (`policy`) for broken rules."""
     texts = list(dict.fromkeys(map(str, breaches)))
     more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
     return UnsafeInputError(
         "policy",
-        f"the policy refuses {what}",
-        context=(*texts[:_SHOWN], *more),
+        f"refused by the policy: {texts[0]}",
+        context=(*texts[1:_SHOWN], *more),
         hint="take another version or source, or change the rule where it is written",
         objects={"breaches": [each.to_json() for each in breaches]},
     )
