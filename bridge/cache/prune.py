@@ -6,7 +6,6 @@ pruning needs the exclusive lock, and refuses to remove files under another proc
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import stat
@@ -81,7 +80,7 @@ def in_use(directory: Path) -> Iterator[None]:
     descriptor = None
     with suppress(BridgeError, OSError):
         fs.make_directories(directory)
-        descriptor = _locked(directory, fcntl.LOCK_SH)
+        descriptor = _locked(directory, is_shared=True, waits=True)
     try:
         yield
     finally:
@@ -118,7 +117,7 @@ def prune(directory: Path, *, before: float, now: float) -> Inspection:
         return Inspection(directory=directory, parts=())
     damaged, removed, freed = [], 0, 0
     with faults(directory):
-        descriptor = _locked(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = _locked(directory, is_shared=False, waits=False)
     if descriptor is None:
         raise PrefixLockedError(
             "cache-in-use",
@@ -147,18 +146,17 @@ def prune(directory: Path, *, before: float, now: float) -> Inspection:
     return Inspection(directory=directory, parts=left.parts, damaged=tuple(damaged), removed=removed, freed=freed)
 
 
-def _locked(directory: Path, how: int) -> int | None:
+def _locked(directory: Path, *, is_shared: bool, waits: bool) -> int | None:
     with fs.WritableTree(directory) as tree:
         descriptor = tree.open_lock(_LOCK)
     try:
-        fcntl.flock(descriptor, how)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+        if fs.try_lock(descriptor, is_shared=is_shared, waits=waits):
+            return descriptor
     except OSError:
         os.close(descriptor)
         raise
-    return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _is_stale(path: str, found: os.stat_result, before: float, now: float) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +29,7 @@ from bridge.fs.regular import (
     read_regular,
 )
 from bridge.fs.removal import is_kept_open, remove_tree
+from bridge.fs.system import os, try_lock
 from bridge.fs.tree import Absence, Tree, fingerprint
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "remove_regular",
     "remove_tree",
     "sync",
+    "try_lock",
     "write_file",
     "write_symlink",
 ]

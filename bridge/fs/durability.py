@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
 from bridge.faults import faults
+from bridge.fs.system import os
 from bridge.fs.tree import Tree
 
 __all__ = ["Durability", "sync", "sync_one", "sync_renames", "sync_staged"]

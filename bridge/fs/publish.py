@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import BinaryIO
 from bridge.errors import OwnershipError
 from bridge.faults import failpoint, faults
 from bridge.fs.regular import open_directory
+from bridge.fs.system import os
 
 __all__ = ["publish_file", "publish_stream", "remove_regular"]
 

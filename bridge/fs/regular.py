@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from bridge.fs.system import effective_user, os
 from bridge.fs.tree import BELOW, check_content
 
 __all__ = [
@@ -77,7 +77,7 @@ def _step(name: str, above: int, *, make: bool) -> int:
 
 
 def _trusted_owners(descriptor: int) -> frozenset[int]:
-    return frozenset({0, os.geteuid(), os.fstat(descriptor).st_uid})
+    return frozenset({0, effective_user(), os.fstat(descriptor).st_uid})
 
 
 def _check_owner(status: os.stat_result, owners: frozenset[int], path: Path) -> None:
@@ -101,7 +101,7 @@ def open_regular(path: Path, *, root: Path) -> BinaryIO:
     try:
         status = os.fstat(descriptor)
         check_regular(status, path)  # It may have been replaced since.
-        _check_owner(status, frozenset({0, os.geteuid(), os.stat(root).st_uid}), path)
+        _check_owner(status, frozenset({0, effective_user(), os.stat(root).st_uid}), path)
     except BaseException:
         stream.close()
         raise

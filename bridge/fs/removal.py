@@ -1,9 +1,8 @@
-"""Remove directory trees by descriptor, with several threads, and past files that NFS keeps open."""
+"""Remove directory trees by descriptor, with several threads, and past files that NFS or Windows keeps."""
 
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bridge.faults import failpoint, faults
+from bridge.fs.system import os
 from bridge.fs.tree import BELOW
 from converters.deferred import regex
 
@@ -19,7 +19,7 @@ __all__ = ["is_kept_open", "remove_tree"]
 _NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 _REMOVERS = 8  # threads
 _DEEPEST = 100  # directories held open at once while a tree is removed
-_KEPT_OPEN = regex(r"\.(?:nfs|fuse_hidden)[0-9A-Fa-f.]{4,}\Z")
+_KEPT_OPEN = regex(r"\.(?:nfs|fuse_hidden|bridge_hidden)[0-9A-Fa-f.]{4,}\Z")
 
 
 def is_kept_open(name: str) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
-import resource
 import stat
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -18,6 +16,7 @@ from typing import TypeVar
 from bridge.errors import OwnershipError, UnsafeInputError
 from bridge.faults import faults
 from bridge.fs.fingerprint import Fingerprint
+from bridge.fs.system import open_file_limit, os
 from converters.deferred import regex
 
 __all__ = ["BELOW", "Absence", "Tree", "check_content", "fingerprint"]
@@ -36,7 +35,7 @@ _ODD_NAMES = frozenset({"", ".", ".."})
 
 def check_content(status: os.stat_result) -> None:
     """Raise `OSError` (`EFBIG`) for a file of more than 256 MiB that is mostly a hole: it may claim any size."""
-    if status.st_size > _LARGE and status.st_blocks * 512 < status.st_size // 2:
+    if status.st_size > _LARGE and getattr(status, "st_blocks", status.st_size) * 512 < status.st_size // 2:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
 
@@ -73,7 +72,7 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._pinned = ""
-        self._limit = min(128, max(2, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 16))
+        self._limit = min(128, max(2, open_file_limit() // 16))
         with faults(root):
             self._open: OrderedDict[str, int] = OrderedDict({"": os.open(root, _DIRECTORY)})
 

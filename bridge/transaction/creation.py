@@ -18,6 +18,7 @@ from bridge.fs import (
     publish_directory,
     remove_tree,
     sync,
+    system,
 )
 from bridge.fs.durability import sync_one
 from bridge.paths import META, OWN
@@ -33,8 +34,8 @@ class Creation:
     Use `prefix` wherever the final path is embedded.
     """
 
-    def __init__(self, root: Path, prefix: Path, durability: Durability) -> None:
-        self.root, self.prefix, self._durability = root, prefix, durability
+    def __init__(self, root: Path, prefix: Path, durability: Durability, held: ExitStack) -> None:
+        self.root, self.prefix, self._durability, self._held = root, prefix, durability, held
 
     def publish(self, *, published: Callable[[], None] | None = None) -> None:
         """Publish the prefix by one rename.
@@ -48,6 +49,8 @@ class Creation:
             failpoint("commit.pre_sync")
             sync(self.root, self._durability)
             mode = stat.S_IMODE(os.lstat(self.prefix).st_mode) if self.prefix.is_dir() else None
+            if not system.RENAMES_IN_USE:
+                self._held.close()  # The lock is a file below.
             if not publish_directory(self.root, self.prefix):
                 raise _taken(self.prefix)
             if published is not None:
@@ -98,7 +101,7 @@ def create(prefix: Path, *, durability: Durability = "batched") -> Iterator[Crea
         root, reserve = _begin(prefix, signals, held)
         try:
             with signals.interruptible():
-                yield Creation(root, prefix, durability)
+                yield Creation(root, prefix, durability, held)
         except OSError as error:
             if error.errno is None:
                 raise
@@ -199,6 +202,9 @@ def _remove_abandoned(prefix: Path, signals: Signals) -> dict[str, bool]:
         with suppress(BridgeError), WritableTree(prefix.parent / name) as tree:
             if tree.lstat(LOCK) is not None:
                 with hold(tree, 0.0, signals):
+                    if system.RENAMES_IN_USE:
+                        remove_tree(tree.root)
+                if not system.RENAMES_IN_USE:
                     remove_tree(tree.root)
             else:
                 # Not locked yet: remove only what is empty, for another creation may just be starting.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from bridge.errors import OwnershipError
-from bridge.fs import WritableTree, publish_directory, remove_tree
+from bridge.fs import WritableTree, publish_directory, remove_tree, system
 from bridge.transaction.guard import Signals, hold
 from bridge.transaction.journal import new_identifier
 
@@ -31,6 +32,9 @@ def delete(prefix: Path, *, timeout: float) -> None:
             hint="name the directory itself, or remove the link by hand",
         )
     aside = prefix.with_name(f".{prefix.name}.bridge-new-{new_identifier()}")
-    with Signals() as signals, WritableTree(prefix) as tree, hold(tree, timeout, signals):
+    with Signals() as signals, ExitStack() as held:
+        held.enter_context(hold(held.enter_context(WritableTree(prefix)), timeout, signals))
+        if not system.RENAMES_IN_USE:
+            held.close()
         publish_directory(prefix, aside)
         remove_tree(aside)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 
 from bridge.errors import FaultError, IntegrityError, OwnershipError
-from bridge.fs import Tree, is_kept_open
+from bridge.fs import Tree, is_kept_open, system
 from bridge.model import Fingerprint, PathChange
 from bridge.paths import META, OWN
 from bridge.transaction.journal import Identity, Step, Swap
@@ -207,7 +207,7 @@ def _examine_staged(new: Tree, path: str, after: Fingerprint, staged: os.stat_re
         mode = stat.S_IMODE(staged.st_mode)
         if after.size not in {None, staged.st_size}:
             raise _mismatch(path, f"size: planned {after.size}, staged {staged.st_size}")
-        if after.mode not in {None, mode}:
+        if system.HAS_MODES and after.mode not in {None, mode}:
             raise _mismatch(path, f"mode: planned {after.mode:o}, staged {mode:o}")
     return Identity.of(staged)
 

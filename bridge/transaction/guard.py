@@ -1,15 +1,13 @@
 """Guard a change: a lock per prefix, and signals deferred until the prefix is consistent.
 
-The lock is `flock` on `conda-meta/.bridge/lock`: the kernel releases it when its owner dies; the file's existence means
-nothing. Directories created for it carry the sticky bit until something is committed: whoever releases the lock, or
-recovers, recognises and removes them by that mark alone.
+The lock is `flock`, on Windows `LockFileEx`, on `conda-meta/.bridge/lock`: the kernel releases it when its owner dies;
+the file's existence means nothing. Directories created for it carry the sticky bit until something is committed:
+whoever releases the lock, or recovers, recognises and removes them by that mark alone.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import signal
 import stat
 import threading
@@ -23,6 +21,7 @@ from typing import final
 from bridge.errors import BridgeError, FaultError, PrefixLockedError
 from bridge.faults import failpoint, faults
 from bridge.fs import Durability, Tree, WritableTree, open_regular
+from bridge.fs.system import os, try_lock
 from bridge.paths import META, OWN
 
 __all__ = ["LOCK", "Interrupted", "Reserve", "Signals", "confirm", "hold", "is_held", "is_provisional"]
@@ -31,7 +30,7 @@ LOCK = f"{OWN}/lock"
 
 _RESERVE = 16  # descriptors: three trees with two directories each, a journal, and depth
 _POLL = 0.02  # seconds between two attempts to take the lock
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Interrupted(BaseException):
@@ -198,7 +197,7 @@ def _attempt(tree: WritableTree) -> int | None:
             raise
         return None
     try:
-        if _try(tree, descriptor, fcntl.LOCK_EX) and _is_current(tree, descriptor):
+        if _try(tree, descriptor, is_shared=False) and _is_current(tree, descriptor):
             return descriptor
     except BaseException:
         os.close(descriptor)
@@ -207,11 +206,9 @@ def _attempt(tree: WritableTree) -> int | None:
     return None
 
 
-def _try(tree: Tree, descriptor: int, kind: int) -> bool:
+def _try(tree: Tree, descriptor: int, *, is_shared: bool) -> bool:
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(descriptor, is_shared=is_shared)
     except OSError as error:
         raise FaultError(
             "lock-unsupported",
@@ -219,7 +216,6 @@ def _try(tree: Tree, descriptor: int, kind: int) -> bool:
             context=(f"system error: {os.strerror(error.errno or 0)}",),
             objects={"errno": error.errno, "path": os.fspath(tree.root / LOCK)},
         ) from error
-    return True
 
 
 def _is_current(tree: Tree, descriptor: int) -> bool:
@@ -256,4 +252,4 @@ def is_held(tree: Tree) -> bool:
     except OSError:
         return False
     with stream:
-        return not _try(tree, stream.fileno(), fcntl.LOCK_SH)
+        return not _try(tree, stream.fileno(), is_shared=True)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from bridge.errors import FaultError, InterruptedPrefixError, OwnershipError, UnsafeInputError
 from bridge.faults import failpoint, faults
-from bridge.fs import Durability, Tree, WritableTree, read_regular, remove_tree
+from bridge.fs import Durability, Tree, WritableTree, read_regular, remove_tree, system
 from bridge.fs.durability import sync_one, sync_renames
 from bridge.model import Fingerprint
 from bridge.paths import META, OWN
@@ -147,10 +147,27 @@ def _settle(
             _undo(tree, directory, swap)
             sync_renames(tree, [directory, *sorted(changed_directories(swap))], durability)
     tree.forget(directory)
+    if state == "finished" and not system.RENAMES_IN_USE:
+        _set_aside_running(tree, directory, identifier)
     tree.rename(directory, tree, _waste(Recovery(state=state, transaction=identifier)))
     if durability != "none":
         tree.sync([TRANSACTIONS])
     return state
+
+
+def _set_aside_running(tree: WritableTree, directory: str, identifier: str) -> None:
+    """Remove the replaced files; move those that run, which bar a rename of their directory, to one of their own.
+
+    The transaction is committed: a later recovery needs none of them.
+    """
+    if remove_tree(tree.root / directory / "old"):
+        return
+    kept = f"{TRANSACTIONS}/{identifier}{KEPT}"
+    tree.make_directory(kept)
+    for path, is_directory in list(tree.walk(f"{directory}/old")):
+        if not is_directory:
+            tree.rename(path, tree, f"{kept}/{path.rpartition('/')[2]}")
+    tree.forget(directory)
 
 
 def _finish(tree: WritableTree, directory: str, prunable: Sequence[str], durability: Durability) -> None:

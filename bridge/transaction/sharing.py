@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +9,7 @@ from pathlib import Path
 
 from bridge.errors import PrefixLockedError
 from bridge.fs import Tree
+from bridge.fs.system import os, try_lock
 from bridge.transaction.guard import LOCK, is_held
 
 __all__ = ["share"]
@@ -51,13 +49,12 @@ def _shared(prefix: Path, timeout: float) -> int | None:
         except OSError:
             return None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError as error:
+            if try_lock(descriptor, is_shared=True):
+                return descriptor
+        except OSError:
             os.close(descriptor)
-            if error.errno not in {errno.EWOULDBLOCK, errno.EAGAIN}:
-                return None
-        else:
-            return descriptor
+            return None
+        os.close(descriptor)
         if time.monotonic() >= deadline:
             raise _locked(prefix, f"waited {timeout:g} s for {prefix / LOCK}")
         time.sleep(_POLL)
