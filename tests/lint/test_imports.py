@@ -37,9 +37,8 @@ TREES = {"tree", "self._tree", "self._old", "self._prefix", "prefix", "new", "re
 LATE = {
     ("bridge/__main__", "bridge"): "the command line comes after PYTHONPATH was moved to the end of sys.path",
     ("bridge/conda_plugin/", ""): "conda imports its plugins at each start",
-    ("bridge/audit/report/sbom", "cyclonedx"): "of the extra `sbom`",
-    ("bridge/audit/report/sbom", "packageurl"): "of the extra `sbom`",
-    ("bridge/audit/report/sbom", "spdx_tools"): "of the extra `sbom`",
+    ("bridge/audit/report/sbom", "bridge.audit.report.cyclonedx_bill"): "of the extra `sbom`",
+    ("bridge/audit/report/sbom", "bridge.audit.report.spdx_bill"): "of the extra `sbom`",
     ("bridge/convert/workers", "distributed"): "of the extra `dask`",
     ("bridge/sdists/confine/driver", "installer"): "found on the path that the sandbox is given",
     ("bridge/sdists/confine/driver", "build"): "found on the path that the sandbox is given",

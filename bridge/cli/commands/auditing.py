@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -342,15 +342,15 @@ def write_audit(
         return ()
     contents: list[bytes] = []
     if html or bills:
+        from bridge.audit.report.clock import stated_time
         from bridge.audit.report.facts import gather
         from bridge.audit.report.page import page
         from bridge.audit.report.sbom import bill_of_materials
-        from bridge.transaction.journal import now
 
         state = prefix.require(path)
         names = session.names(session.channel_urls(state), state)
         facts = gather(state, session.target, names, report)
-        when = datetime.fromtimestamp(now(), timezone.utc)
+        when = stated_time()
         contents += [page(facts)] if html else []
         contents += [bill_of_materials(facts, Path(each).name, when) for each in bills]
     contents += [text.encode("utf-8", "backslashreplace") for text in texts.values()]

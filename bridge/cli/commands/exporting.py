@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 from bridge import fs, prefix
+from bridge.audit.report.clock import stated_time
 from bridge.channels.sources import located
 from bridge.cli.commands.locking import locked_channels
 from bridge.cli.session import Session
@@ -22,7 +22,6 @@ from bridge.lock.installed import asked_for, environment_of
 from bridge.lock.outcome import Outcome
 from bridge.requirements.files.locks.reading import read_lock
 from bridge.requirements.locked import LockedConda, LockedEnvironment
-from bridge.transaction.journal import now
 from bridge.transaction.sharing import share
 
 __all__ = ["Exporting", "export", "export_lock"]
@@ -118,8 +117,7 @@ def _chosen_later(environments: Iterable[LockedEnvironment]) -> Iterator[str]:
 
 def _write(asked: Exporting, content: Content, lacking: Sequence[str], session: Session) -> Outcome:
     if asked.is_bill:
-        when = datetime.fromtimestamp(now(), timezone.utc)
-        data = bill(content, asked.path.name, when, session.names(()), session.target)
+        data = bill(content, asked.path.name, stated_time(), session.names(()), session.target)
         return _written(asked, content, data.decode("utf-8"), lacking)
     shown = content
     if asked.form == "environment":

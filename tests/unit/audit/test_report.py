@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import shutil
@@ -10,23 +9,18 @@ import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import pytest
-from cyclonedx.model.bom import Bom
 from hypothesis import given
 from hypothesis import strategies as st
-from spdx_tools.spdx.parser.json.json_parser import parse_from_file
-from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from bridge import prefix
 from bridge.audit.report.facts import Facts, gather
 from bridge.audit.report.graph import positions
 from bridge.audit.report.page import page
-from bridge.audit.report.sbom import bill_of_materials, purls
 from bridge.audit.run import audit
 from tests.support.audit_cases import LINUX, NAMES, NP, numpy
-from tests.support.prefixes import SITE, PrefixBuilder, digest
+from tests.support.prefixes import SITE, PrefixBuilder
 from tests.support.work import count_calls
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -155,49 +149,3 @@ def test_the_layout_of_a_graph_grows_with_its_size() -> None:
         return count_calls(lambda: positions([f"n{number}" for number in range(size)], edges))
 
     assert layout(2000) < 5 * layout(500)
-
-
-def test_cyclonedx(mixed: PrefixBuilder) -> None:
-    facts = facts_of(mixed)
-    text = bill_of_materials(facts, "bill.json", WHEN)
-    assert text == bill_of_materials(facts, "bill.json", WHEN), "the same facts, the same bytes"
-    bom = Bom.from_json(json.loads(text))  # type: ignore[attr-defined]
-    found = {each.name: each for each in bom.components}
-    assert str(found["numpy"].purl).startswith("pkg:conda/numpy@1.26.4?build=0")
-    assert str(found["rich"].purl) == "pkg:pypi/rich@13.0"
-    assert [each.content for each in found["rich"].hashes] == [digest(b"rich 13.0")]
-    assert ("bridge:purl", "pkg:pypi/numpy@1.26.4") in {(each.name, each.value) for each in found["numpy"].properties}
-    needs = {str(each.ref.value): {str(need.ref.value) for need in each.dependencies} for each in bom.dependencies}
-    assert needs["wheel:rich-13.0"] >= {"conda:numpy-1.26.4-0"}
-
-
-def test_cyclonedx_as_xml(mixed: PrefixBuilder) -> None:
-    root = ET.parse(io.BytesIO(bill_of_materials(facts_of(mixed), "bill.xml", WHEN))).getroot()
-    assert root.tag.endswith("/bom/1.6}bom")
-
-
-def test_spdx(mixed: PrefixBuilder, tmp_path: Path) -> None:
-    target = tmp_path / "bill.spdx.json"
-    target.write_bytes(bill_of_materials(facts_of(mixed), target.name, WHEN))
-    document = parse_from_file(str(target))
-    assert [message.validation_message for message in validate_full_spdx_document(document)] == []
-    found = {package.name: package for package in document.packages}
-    assert [each.locator for each in found["rich"].external_references] == ["pkg:pypi/rich@13.0"]
-    assert [each.value for each in found["rich"].checksums] == [digest(b"rich 13.0")]
-    assert document.creation_info.created == WHEN.replace(tzinfo=None)
-
-
-@pytest.mark.parametrize(("name", "said"), [("bill.spdx", "PackageName: rich"), ("bill.spdx.yaml", "name: rich")])
-def test_spdx_in_other_spellings(mixed: PrefixBuilder, name: str, said: str) -> None:
-    text = bill_of_materials(facts_of(mixed), name, WHEN).decode()
-    assert said in text
-    assert "pkg:pypi/rich@13.0" in text
-
-
-def test_purls_of_a_package_with_several_distributions(tmp_path: Path) -> None:
-    made = PrefixBuilder(tmp_path / "env")
-    info = f"{SITE}/second-2.0.dist-info/METADATA"
-    made.conda_python("first", "1.0", files={info: b"Metadata-Version: 2.1\nName: second\nVersion: 2.0\n"})
-    row = next(each for each in facts_of(made).rows if each.name == "first")
-    assert purls(row)[0].startswith("pkg:conda/first@1.0?build=0&channel=")
-    assert set(purls(row)[1:]) == {"pkg:pypi/first@1.0", "pkg:pypi/second@2.0"}
