@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 
 from tests.support.audit_cases import NP, NUMPY, Case, do, numpy
 from tests.support.binaries import elf, macho, pe
@@ -42,6 +43,30 @@ _OWN_OPENMP = {
     FAST: elf(needed=["libgomp-a34b3233.so.1.0.0"], search="$ORIGIN/../fast.libs"),
     _OF_GNU: elf(soname="libgomp-a34b3233.so.1.0.0"),
 }
+
+
+_OF_WHEEL = f"{SITE}/fast.libs/libstdc++-0123abcd.so.6.0.25"
+NEW = {"libstdc++-0123abcd.so.6.0.25": ["GLIBCXX_3.4", "GLIBCXX_3.4.32"], "libm.so.6": ["GLIBC_2.17"]}
+
+
+def own_compiler(*defined: str) -> dict[str, bytes]:
+    """An extension that needs GLIBCXX_3.4.32, and the libstdc++ that its wheel brings."""
+    library = elf(soname="libstdc++-0123abcd.so.6.0.25", defines=defined)
+    extension = elf(needed=["libstdc++-0123abcd.so.6.0.25"], search="$ORIGIN/../fast.libs", versions=NEW)
+    return {FAST: extension, _OF_WHEEL: library}
+
+
+def compiled(*defined: str) -> Callable[[PrefixBuilder], None]:
+    """An extension that needs GLIBCXX_3.4.32, and conda's libstdc++."""
+
+    def build(made: PrefixBuilder) -> None:
+        library = elf(soname="libstdc++.so.6", defines=defined)
+        links = {"lib/libstdc++.so.6": "libstdc++.so.6.0.30"}
+        made.conda("libstdcxx", "12", {"lib/libstdc++.so.6.0.30": library}, links=links)
+        extension = elf(needed=["libstdc++.so.6"], versions={"libstdc++.so.6": ["GLIBCXX_3.4.32"]})
+        made.wheel("fast", "1", {FAST: extension})
+
+    return build
 
 
 def _two_of_gnu(made: PrefixBuilder) -> None:
@@ -117,6 +142,22 @@ NATIVE = [
             lambda made: made.wheel("fast", "1", {FAST: elf(payload=NUMPY_2 + SAYS)}, requires=["numpy"]),
         ),
     ),
+    Case(
+        "a wheel with an older libstdc++ than its extension needs",
+        lambda made: made.wheel("fast", "1", own_compiler("GLIBCXX_3.4", "GLIBCXX_3.4.25")),
+        (("library-too-old", "error", FAST, X, X),),
+    ),
+    Case(
+        "a wheel with the libstdc++ that its extension needs",
+        lambda made: made.wheel("fast", "1", own_compiler("GLIBCXX_3.4", "GLIBCXX_3.4.32")),
+    ),
+    Case("a libstdc++ that says nothing of versions", lambda made: made.wheel("fast", "1", own_compiler())),
+    Case(
+        "an older libstdc++ of conda's than an extension needs",
+        compiled("GLIBCXX_3.4.30"),
+        (("library-too-old", "error", FAST, X, "conda:libstdcxx-12-0"),),
+    ),
+    Case("the libstdc++ of conda's that an extension needs", compiled("GLIBCXX_3.4.30", "GLIBCXX_3.4.32")),
     Case(
         "OpenMP of conda's and of a wheel's",
         _two_openmp,

@@ -82,6 +82,7 @@ CHECKS: tuple[Check, ...] = (
     Check("broken-binary", "error", native.broken_binary),
     Check("glibc-too-old", "error", native.glibc_too_old),
     Check("numpy-abi", "error", native.numpy_abi),
+    Check("library-too-old", "error", native.library_too_old),
     Check("missing-library", "warning", native.missing_library),
     Check("duplicate-library", "warning", native.duplicate_library),
     Check("outside-rpath", "warning", native.outside_rpath),

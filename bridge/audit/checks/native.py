@@ -205,6 +205,27 @@ def _leaves_out(view: View, path: str, libraries: Iterable[str]) -> bool:
     return owner is not None and is_manylinux and not any(_OF_MANYLINUX.match(each) for each in libraries)
 
 
+def library_too_old(view: View) -> Iterator[Finding]:
+    """A library that lacks symbol versions which a file that loads it was linked with: the loader refuses that file.
+
+    So is an extension built with a newer compiler beside an older libstdc++ of its wheel, or of the environment.
+    """
+    by_name = _by_name(view)
+    for path, binary in view.inspection.binaries.items():
+        owner = view.owner(path)
+        for library, versions in binary.versions if owner is not None else ():
+            found = _searched(view, path, binary, posixpath.basename(library), by_name)
+            defined = view.inspection.binaries[found].defines if found else ()
+            absent = [each for each in versions if each not in defined] if defined else []
+            if owner is None or found is None or not absent:
+                continue
+            holder = view.owner(found)
+            evidence = f"it needs {', '.join(absent[:4])} of {library}, which {found} does not have"
+            is_older = holder is not None and holder is not owner and holder.installed is not None
+            commands = repair.update(view, holder.package) if is_older and holder else repair.replace_build(view, owner)
+            yield Finding.of(owner, "library-too-old", "error", path, evidence, by=holder, repair=commands)
+
+
 def duplicate_library(view: View) -> Iterator[Finding]:
     """Two copies of OpenMP, BLAS or libstdc++ that extension modules of this environment load into one process.
 
@@ -236,16 +257,7 @@ def duplicate_library(view: View) -> Iterator[Finding]:
 
 def _loaded(view: View) -> set[str]:
     """The extension modules, and the libraries of the prefix that the loader loads with them."""
-    binaries = view.inspection.binaries
-    by_name: dict[str, list[str]] = {}
-    for path, binary in binaries.items():
-        for name in {posixpath.basename(path), binary.name} - {""}:
-            by_name.setdefault(name, []).append(path)
-    for path, observed in view.observed.noted.items():  # `libx.so.1` is often a link to `libx.so.1.2`.
-        if observed.fingerprint.link and "/" not in observed.fingerprint.link:
-            target = posixpath.join(posixpath.dirname(path), observed.fingerprint.link)
-            if target in binaries:
-                by_name.setdefault(posixpath.basename(path), []).append(target)
+    binaries, by_name = view.inspection.binaries, _by_name(view)
     pending = [path for path in binaries if _is_extension(view, path)]
     seen = set(pending)
     while pending:
@@ -259,16 +271,41 @@ def _loaded(view: View) -> set[str]:
     return seen
 
 
+def _by_name(view: View) -> Mapping[str, list[str]]:
+    """Name of a library → the files that have it."""
+    binaries = view.inspection.binaries
+    by_name: dict[str, list[str]] = {}
+    for path, binary in binaries.items():
+        for name in {posixpath.basename(path), binary.name} - {""}:
+            by_name.setdefault(name, []).append(path)
+    for path, observed in view.observed.noted.items():  # `libx.so.1` is often a link to `libx.so.1.2`.
+        if observed.fingerprint.link and "/" not in observed.fingerprint.link:
+            target = posixpath.join(posixpath.dirname(path), observed.fingerprint.link)
+            if target in binaries:
+                by_name.setdefault(posixpath.basename(path), []).append(target)
+    return by_name
+
+
 def _resolve(view: View, path: str, binary: Binary, name: str, by_name: Mapping[str, list[str]]) -> str | None:
+    if (library := _searched(view, path, binary, name, by_name)) is not None:
+        return library
     candidates = by_name.get(name, ())
-    prefix = str(view.state.prefix)
-    searched = [search_directory(prefix, path, each).removeprefix(f"{prefix}/") for each in binary.search]
-    for directory in [*searched, "lib", posixpath.dirname(path)]:
-        if (library := next((each for each in candidates if posixpath.dirname(each) == directory), None)) is not None:
-            return library
+    if (beside := f"{posixpath.dirname(path)}/{name}") in candidates:
+        return beside
     # A wheel's own code may load its copy first.
     owner = view.owner(path)
     return next((each for each in candidates if view.owner(each) is owner), None)
+
+
+def _searched(view: View, path: str, binary: Binary, name: str, by_name: Mapping[str, list[str]]) -> str | None:
+    """The library that the loader finds in the search path of the binary, or in `lib`, which is in python's."""
+    candidates = by_name.get(name, ())
+    prefix = str(view.state.prefix)
+    searched = [search_directory(prefix, path, each).removeprefix(f"{prefix}/") for each in binary.search]
+    for directory in [*searched, "lib"] if candidates else ():
+        if (library := next((each for each in candidates if posixpath.dirname(each) == directory), None)) is not None:
+            return library
+    return None
 
 
 def _is_extension(view: View, path: str) -> bool:

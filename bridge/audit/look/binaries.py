@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -39,6 +39,9 @@ _MACH_MACHINES = {0x01000007: "x86_64", 0x0100000C: "arm64", 7: "i686"}
 _PE_MACHINES = {0x8664: "x86_64", 0x14C: "i686", 0xAA64: "arm64"}
 _GLIBC = regex(rb"GLIBC_(\d+)\.(\d+)(?:\.\d+)?\Z")
 _BUILT_FOR_NUMPY = regex(rb"\(NumPy (?:>=)?(\d+\.\d+)\) but the running NumPy")
+_OF_GLIBC = regex(r"(?:ld-|ld64|lib(?:c|m|dl|rt|pthread|util|resolv|nsl|anl|mvec)\.so)")
+_WEAK = 2  # VER_FLG_WEAK
+_BASE = 1  # VER_FLG_BASE: the name of the library itself
 _BLOCK = 1 << 20
 _MAX_TABLE = 1 << 20  # bytes of a table that is read at once; longer ones are read piecewise
 _MAX_STRING = 4096  # bytes of one name
@@ -172,10 +175,14 @@ def _read_elf(stream: BinaryIO) -> Binary:
     def text(start: int) -> str:
         return strings.at(start).decode("utf-8", "replace")
 
-    versions: tuple[int, int] = (0, 0)
+    versions: tuple[tuple[str, tuple[bytes, ...]], ...] = ()
     if 0x6FFFFFFE in values:  # DT_VERNEED
         table = _at(stream, offset(values[0x6FFFFFFE]), _MAX_TABLE)
-        versions = _glibc(table, order, values.get(0x6FFFFFFF, 0), strings)
+        versions = tuple(_needed_versions(table, order, values.get(0x6FFFFFFF, 0), strings))
+    defines: tuple[str, ...] = ()
+    if 0x6FFFFFFC in values:  # DT_VERDEF
+        table = _at(stream, offset(values[0x6FFFFFFC]), _MAX_TABLE)
+        defines = tuple(_defined_versions(table, order, values.get(0x6FFFFFFD, 0), strings))
     search = [directory for tag, value in tags if tag in {15, 29} for directory in text(value).split(":") if directory]
     return Binary(
         format="elf",
@@ -183,7 +190,13 @@ def _read_elf(stream: BinaryIO) -> Binary:
         name=text(values[14]) if 14 in values else "",  # DT_SONAME
         needed=tuple(text(value) for tag, value in tags[:_MAX_NEEDED] if tag == 1),  # DT_NEEDED
         search=tuple(dict.fromkeys(search)),
-        glibc=versions,
+        glibc=_glibc(versions),
+        versions=tuple(
+            (library, tuple(each.decode("utf-8", "replace") for each in names))
+            for library, names in versions
+            if not _OF_GLIBC.match(library)
+        ),
+        defines=defines,
     )
 
 
@@ -219,21 +232,42 @@ def _dynamic(table: bytes, order: str, is_64: bool) -> Iterator[tuple[int, int]]
         yield tag, value
 
 
-def _glibc(table: bytes, order: str, count: int, strings: _Strings) -> tuple[int, int]:
-    """The newest GLIBC_x.y in the table of needed versions (LSB, "Symbol Version Requirements")."""
-    newest, at = (0, 0), 0
+def _needed_versions(
+    table: bytes, order: str, count: int, strings: _Strings
+) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+    """Library → the symbol versions that must be in it (LSB, "Symbol Version Requirements")."""
+    at = 0
     for _ in range(min(count, _MAX_NEEDED)):
-        _, auxiliaries, _, first, following = struct.unpack_from(f"{order}HHIII", table, at)
-        here = at + first
+        _, auxiliaries, library, first, following = struct.unpack_from(f"{order}HHIII", table, at)
+        here, names = at + first, []
         for _ in range(auxiliaries):
-            _, _, _, name, step = struct.unpack_from(f"{order}IHHII", table, here)
-            text = strings.at(name)
-            if match := _GLIBC.match(text):
-                newest = max(newest, (int(match[1]), int(match[2])))
-            elif text == b"GLIBC_ABI_DT_RELR":  # Packed relocations, new in 2.36.
-                newest = max(newest, (2, 36))
+            _, flags, _, name, step = struct.unpack_from(f"{order}IHHII", table, here)
+            if not flags & _WEAK:
+                names.append(strings.at(name))
             here += step
+        yield strings.at(library).decode("utf-8", "replace"), tuple(names)
         at += following
+
+
+def _defined_versions(table: bytes, order: str, count: int, strings: _Strings) -> Iterator[str]:
+    """The symbol versions that a library has (LSB, "Symbol Version Definitions")."""
+    at = 0
+    for _ in range(min(count, _MAX_NEEDED)):
+        _, flags, _, _, _, first, following = struct.unpack_from(f"{order}HHHHIII", table, at)
+        (name,) = struct.unpack_from(f"{order}I", table, at + first)
+        if not flags & _BASE:
+            yield strings.at(name).decode("utf-8", "replace")
+        at += following
+
+
+def _glibc(versions: Iterable[tuple[str, tuple[bytes, ...]]]) -> tuple[int, int]:
+    """The newest GLIBC_x.y among needed versions."""
+    newest = (0, 0)
+    for name in (name for _, names in versions for name in names):
+        if match := _GLIBC.match(name):
+            newest = max(newest, (int(match[1]), int(match[2])))
+        elif name == b"GLIBC_ABI_DT_RELR":  # Packed relocations, new in 2.36.
+            newest = max(newest, (2, 36))
     return newest
 
 

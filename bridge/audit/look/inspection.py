@@ -38,6 +38,7 @@ class Binary:
     :param needed: the names of the libraries it needs, as written.
     :param search: its search path (DT_RPATH, DT_RUNPATH, LC_RPATH), as written.
     :param glibc: the newest glibc symbol version it needs.
+    :param versions: each other library with the symbol versions that it must have; `defines`: those of this one.
     :param numpy: `1`: it uses the C API of numpy 1 only; otherwise the oldest numpy it was built for (`1.22`); `""`: it
         does not use numpy's C API.
     :param problem: why it could not be read.
@@ -49,6 +50,8 @@ class Binary:
     needed: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     glibc: tuple[int, int] = (0, 0)
+    versions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    defines: tuple[str, ...] = ()
     numpy: str = ""
     problem: str = ""
 
