@@ -86,7 +86,7 @@ CLEAN = [
             put(f"{SITE}/numpy/__pycache__/__init__.cpython-312.opt-1.pyc"),
             put("CACHEDIR.TAG"),
             put(".nonadmin"),
-            put("conda-meta/state"),
+            put("conda-meta/state", b"{}"),
             put("conda-meta/pixi"),
             put("conda-meta/.bridge/lock"),
             put("envs/other/conda-meta/history"),

@@ -47,7 +47,48 @@ def two_records(made: PrefixBuilder) -> None:
         made.conda(name, "1", {LINKED: b"x"})
 
 
+EGG = f"{SITE}/eggy-1.5-py3.12.egg"
+LISTING = f"{SITE}/easy-install.pth"
+PLEN = b"import sys; sys.__plen = len(sys.path)\n./eggy-1.5-py3.12.egg\nimport sys; new=sys.path[sys.__plen:];"
+PLEN += b" del sys.path[sys.__plen:]; p=getattr(sys,'__egginsert',0); sys.path[p:p]=new; sys.__egginsert = p+len(new)\n"
+OF_PIP = ("unmanaged-distribution", "info", EGG, "unknown:eggy-1.5", None)
+
+
+def egg(made: PrefixBuilder) -> None:
+    made.write(f"{EGG}/EGG-INFO/PKG-INFO", b"Metadata-Version: 2.1\nName: eggy\nVersion: 1.5\n")
+    made.write(f"{EGG}/eggy/__init__.py", b"")
+
+
+EGGS = [
+    Case(
+        "an egg that setuptools listed before others",
+        do(numpy, egg, put(LISTING, PLEN)),
+        (OF_PIP, ("pth-runs-code", "info", LISTING, None, None)),
+    ),
+    Case(
+        "an egg that nothing lists",
+        do(numpy, egg),
+        (("unseen-distribution", "warning", EGG, None, None), ("unowned-file", "info", EGG, None, None)),
+    ),
+    Case(
+        "an egg that nothing lists, of a project that is there",
+        do(egg, lambda made: made.wheel("eggy", "2")),
+        (("unseen-distribution", "info", EGG, None, None), ("unowned-file", "info", EGG, None, None)),
+    ),
+    Case(
+        "a line for an egg that is gone",
+        do(numpy, put(LISTING, b"./eggy-1.5-py3.12.egg\n")),
+        (("pth-outside", "warning", LISTING, None, None), ("unowned-file", "info", LISTING, None, None)),
+    ),
+    Case(
+        "a line for an egg that is gone, of a project that is there",
+        do(put(LISTING, b"./eggy-1.5-py3.12.egg\n"), lambda made: made.wheel("eggy", "2")),
+        (("pth-outside", "info", LISTING, None, None), ("unowned-file", "info", LISTING, None, None)),
+    ),
+]
+
 IMPORTS = [
+    *EGGS,
     Case("entry points that are met", points("[console_scripts]\na = a:main\nb=a.cli:run\n[gui_scripts]\nc = a.cli\n")),
     Case("an entry point with an extra", points("[console_scripts]\na = gone:main [all]\n")),
     Case("an entry point of the standard library", points("[x]\na = json.tool\nb = json:loads.x\n")),

@@ -119,6 +119,33 @@ def hide(env: Environment) -> None:
     (env.site / "delta/more/deep/__init__.py").write_bytes(b"")
 
 
+def egg(env: Environment) -> Path:
+    info = env.site / "eggy-1.5-py3.egg/EGG-INFO"
+    info.mkdir(parents=True)
+    (info / "PKG-INFO").write_bytes(metadata_text("eggy", "1.5"))
+    offer(env, "eggy", "1.5")
+    return info.parent
+
+
+def gone_egg(env: Environment) -> None:
+    lines = [f"./{egg(env).name}", f"{env.site}/gone-1.0-py3.egg", "./gone-1.0-py3.egg.old"]
+    (env.site / "gone-1.0-py3.egg.old").mkdir()
+    (env.site / "easy-install.pth").write_text("\n".join([*lines, ""]))
+
+
+def compiled(env: Environment) -> None:
+    """An extension that needs a newer libstdc++ than its wheel brings."""
+    name = "libstdc++-0123abcd.so.6"
+    wanted, library = {name: ["GLIBCXX_3.4.32"]}, elf(soname=name, defines=["GLIBCXX_3.4.25"])
+    content = elf(needed=[name], search="$ORIGIN/../fast.libs", versions=wanted)
+    older(env, "fast", "1.0", files={FAST: content, f"fast.libs/{name}": library}, tag=TAG)
+
+
+def pin(env: Environment) -> None:
+    (env.root / "conda-meta/pinned").write_text("delta <0.7\n")
+    offer(env, "delta", "0.6")
+
+
 def cache_of(module: str) -> str:
     return str(Path(importlib.util.cache_from_source(module)))
 
@@ -243,6 +270,38 @@ DAMAGES = {
         begins="rm -r",
         touches=("distutils-precedence.pth",),
         where=("venv", "conda"),
+    ),
+    "a pin that is not met": Damage(
+        make=pin,
+        found=("unmet-pin", "/conda-meta/pinned"),
+        begins="bridge update delta",
+        touches=("delta", "conda-meta/", "bin/plough"),
+        where=("conda",),
+    ),
+    "variables that cannot be read": Damage(
+        make=lambda env: (env.root / "conda-meta/state").write_text("{"),
+        found=("broken-setting", "/conda-meta/state"),
+        begins="mv -n",
+        touches=("conda-meta/state",),
+        where=("conda",),
+    ),
+    "a line for an egg that is gone": Damage(
+        make=gone_egg,
+        found=("pth-outside", "easy-install.pth"),
+        begins="sed -i",
+        touches=("easy-install.pth",),
+    ),
+    "an egg that no line names": Damage(
+        make=egg,
+        found=("unseen-distribution", "eggy-1.5-py3.egg"),
+        begins="PIP install --ignore-installed --no-deps eggy",
+        touches=("eggy",),
+    ),
+    "a libstdc++ that is too old": Damage(
+        make=compiled,
+        found=("library-too-old", FAST),
+        begins="PIP install --upgrade --force-reinstall --no-deps fast",
+        touches=("fast",),
     ),
     "a script that is not executable": Damage(
         make=lambda env: (env.root / "bin/plough").chmod(0o644),

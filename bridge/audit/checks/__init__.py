@@ -15,6 +15,7 @@ from bridge.audit.checks import (
     programs,
     records,
     requirements,
+    settings,
     startup,
     unowned,
 )
@@ -93,6 +94,10 @@ CHECKS: tuple[Check, ...] = (
     Check("pth-runs-code", "warning", startup.pth_runs_code),
     Check("pth-outside", "warning", startup.pth_outside),
     Check("broken-editable", "error", startup.broken_editable),
+    Check("broken-setting", "error", settings.broken_setting),
+    Check("unmet-pin", "warning", settings.unmet_pin),
+    Check("missing-certificates", "warning", settings.missing_certificates),
+    Check("no-file-locks", "warning", settings.no_file_locks),
     Check("user-site-shadow", "warning", startup.user_site_shadow),
     Check("python-path-shadow", "warning", startup.python_path_shadow),
     Check("standard-library-shadow", "warning", startup.standard_library_shadow),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from bridge.audit.checks import repair
 from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
 from bridge.prefix.claims import Owner, bytecode_source
+from converters.deferred import regex
 
-_EXTENSION = re.compile(r"([A-Za-z_]\w*)(?:\.[\w-]+)?\.(?:so|pyd)\Z")
-_BYTECODE = re.compile(r"([A-Za-z_]\w*)\.pyc\Z")
+_EXTENSION = regex(r"([A-Za-z_]\w*)(?:\.[\w-]+)?\.(?:so|pyd)\Z")
+_BYTECODE = regex(r"([A-Za-z_]\w*)\.pyc\Z")
 
 
 def unmet_import(view: View) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from bridge.model import Distribution
 from bridge.prefix.claims import Owner
 from converters.deferred import regex
 
+_UNQUOTED = regex(r"[|\s\x00-\x1f]")
 _VERSION = regex(r"[0-9][\w.!+-]*\Z")
 
 
@@ -76,6 +77,11 @@ def rename(view: View, path: str, name: str) -> tuple[str, ...]:
     return () if view.target.is_windows else ("mv", "-n", str(view.state.prefix / path), str(view.state.prefix / name))
 
 
+def set_aside(view: View, path: str) -> tuple[str, ...]:
+    """Rename a file that its reader cannot read; what can be saved of it is the user's to say."""
+    return rename(view, path, f"{path}.broken")
+
+
 def adopt(view: View, distribution: Distribution) -> tuple[str, ...]:
     """Have bridge record what pip installed, as it is."""
     if distribution.path in view.stale:
@@ -125,6 +131,13 @@ def install_again(view: View, distribution: Distribution) -> tuple[str, ...]:
     return satisfy_wheel(view, distribution.name)
 
 
+def install_beside(view: View, egg: Distribution) -> tuple[str, ...]:
+    """Install the project of an egg that python does not find; pip takes it for installed."""
+    if not _is_named(egg) or view.has_records:
+        return install_again(view, egg)
+    return pip(view, "install", "--ignore-installed", "--no-deps", egg.name)
+
+
 def make_executable(view: View, path: str) -> tuple[str, ...]:
     """Make a script executable for everyone."""
     return ("chmod", "+x", str(view.state.prefix / path))
@@ -133,6 +146,19 @@ def make_executable(view: View, path: str) -> tuple[str, ...]:
 def forbid_others(view: View, path: str) -> tuple[str, ...]:
     """Let only its owner and group change a file."""
     return () if view.target.is_windows else ("chmod", "o-w", str(view.state.prefix / path))
+
+
+def drop_line(view: View, path: str, directory: str) -> tuple[str, ...]:
+    """Delete the line of a `.pth` file that names a directory; the file, if it has no other line."""
+    lines = view.inspection.path_files[path].lines
+    name = directory.rpartition("/")[2]
+    same = [each for each in lines if each.rpartition("/")[2] == name]
+    if len(lines) == 1:
+        return delete(view, path)
+    if len(same) > 1 or not view.target.subdir.startswith("linux-") or _UNQUOTED.search(name):
+        return ()
+    pattern = "".join(f"\\{each}" if each in r".*^$[]\\" else each for each in name)
+    return ("sed", "-i", rf"\|^\(.*/\)\?{pattern}/*[[:space:]]*$|d", str(view.state.prefix / path))
 
 
 def pip(view: View, *words: str) -> tuple[str, ...]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from packaging.utils import canonicalize_name
 
 from bridge.audit.checks import repair
 from bridge.audit.finding import Finding, Level
 from bridge.audit.view import View
+from bridge.model import EGGS, Distribution
 from bridge.prefix.claims import Owner
 from converters.deferred import regex
 
 # Lines that installers write: namespace packages (setuptools, wheel), patches of virtualenv and uv, finders of editable
-# installs, setuptools' distutils, coverage in subprocesses.
+# installs, setuptools' distutils, coverage in subprocesses, eggs (setuptools before 50).
 _USUAL = regex(
     r"import sys, ?types, ?os;.*(?:nspkg|\bmodule_from_spec\b|sys\.modules\.setdefault|\bsetdefault\()"
     r"|import _virtualenv\Z"
@@ -24,7 +25,10 @@ _USUAL = regex(
     r"|import os; var = 'SETUPTOOLS_USE_DISTUTILS';"
     r"|import sys; ?exec\(.*coverage|import coverage; ?coverage\.process_startup\(\)"
     r"|import _?distutils_hack"
+    r"|import sys; ?(?:sys\.__plen ?= ?len\(sys\.path\)\Z|new ?= ?sys\.path\[sys\.__plen:\];.*__egginsert)"
 )
+# Files that no record claims, since installers add lines to them.
+_SHARED = ("_virtualenv.pth", "easy-install.pth")
 # The line by which setuptools links an editable distribution.
 _LINK = regex(r"import __editable___?(\w+)_finder; __editable___?\1_finder\.install\(\)\Z")
 # The only line of distutils-precedence.pth, of setuptools since version 60.
@@ -52,7 +56,7 @@ def pth_runs_code(view: View) -> Iterator[Finding]:
         if not lines or is_setuptools or is_link:  # Every environment with setuptools has its file.
             continue
         unusual = [line for line in path_file.code if not _USUAL.match(line)]
-        is_usual = not unusual and (owner is not None or posixpath.basename(path) == "_virtualenv.pth")
+        is_usual = not unusual and (owner is not None or posixpath.basename(path) in _SHARED)
         evidence = f"python executes at every start: {(unusual or path_file.code)[0][:160]}"
         evidence += "; no record claims it" if owner is None else ""
         yield Finding.of(owner, "pth-runs-code", "info" if is_usual else "warning", path, evidence)
@@ -63,7 +67,9 @@ def pth_outside(view: View) -> Iterator[Finding]:
 
     The directories of editable distributions are no finding. info for a project that a person added, as `conda develop`
     does in conda.pth: it has modules, and since `site` appends it to `sys.path`, it hides none of this environment.
+    info too for the egg of a project that is installed otherwise.
     """
+    projects = {canonicalize_name(distribution.name) for distribution in view.records.importable}
     known = {source for editable in view.inspection.editables for source in editable.sources}
     inside = (f"{view.state.prefix}/", f"{view.real_prefix}/")
     for path, path_file in view.inspection.path_files.items():
@@ -77,8 +83,16 @@ def pth_outside(view: View) -> Iterator[Finding]:
             owner = view.owner(path)
             is_added = owner is None and directory in view.inspection.sources
             # `broken-editable` reports a known one in detail.
-            level: Level = "info" if is_added or directory in known else "warning"
-            yield Finding.of(owner, "pth-outside", level, path, evidence)
+            is_again = not exists and _project_of_egg(directory) in projects
+            level: Level = "info" if is_added or directory in known or is_again else "warning"
+            commands = repair.drop_line(view, path, directory) if owner is None and not exists else ()
+            yield Finding.of(owner, "pth-outside", level, path, evidence, repair=commands)
+
+
+def _project_of_egg(path: str) -> str:
+    """The project in the name of an egg, `NAME-VERSION-pyX.Y.egg`; empty: it is none."""
+    name = posixpath.basename(path)
+    return canonicalize_name(name.partition("-")[0].replace("_", "-")) if name.endswith(".egg") else ""
 
 
 def broken_editable(view: View) -> Iterator[Finding]:
@@ -170,7 +184,7 @@ def standard_library(minor: tuple[int, int] | None) -> frozenset[str]:
 
 
 def unseen_distribution(view: View) -> Iterator[Finding]:
-    """A distribution in the site-packages of another python version.
+    """A distribution in the site-packages of another python version, or an egg that python does not find.
 
     info once its project is installed for this python too: only the unused copy is left.
     """
@@ -190,6 +204,25 @@ def unseen_distribution(view: View) -> Iterator[Finding]:
         commands = () if is_again else repair.install_again(view, distribution)
         level: Level = "info" if is_again else "warning"
         yield Finding.of(owner, "unseen-distribution", level, path, evidence, repair=commands)
+
+    yield from _unlisted_eggs(view, site, projects)
+
+
+def _unlisted_eggs(view: View, site: str, projects: Collection[str]) -> Iterator[Finding]:
+    """Eggs that no `.pth` file lists: `easy_install -m` put them there, or the line was lost."""
+    known = {each.path for each in view.state.distributions} | {each.path for each in view.state.defects}
+    for path in view.observed.below(site):
+        if not path.endswith(EGGS) or path in known or view.owner(path) is not None:
+            continue
+        name, _, rest = path.rpartition("/")[2].removesuffix(".egg-link").removesuffix(".egg").partition("-")
+        project = canonicalize_name(name.replace("_", "-"))
+        version = re.sub(r"-py\d.*", "", rest)
+        evidence = "no .pth file lists it, so python does not find it"
+        evidence += "; the project is installed beside it" if project in projects else ""
+        level: Level = "info" if project in projects else "warning"
+        egg = Distribution(path=path, name=project, version=version)
+        commands = () if project in projects or path.endswith(".egg-link") else repair.install_beside(view, egg)
+        yield Finding.of(None, "unseen-distribution", level, path, evidence, repair=commands)
 
 
 def _top_level(view: View) -> dict[str, tuple[str, Owner | None]]:

@@ -15,17 +15,18 @@ from pathlib import Path
 
 from bridge.audit.look.inspection import PathFile, UnmetImport
 from bridge.model import Distribution
+from converters.deferred import regex
 
 __all__ = ["SearchPath", "unmet_imports"]
 
 _LISTS = ("entry_points.txt", "EGG-INFO/entry_points.txt")
 _PROGRAMS = ("console_scripts", "gui_scripts")
-_VALUE = re.compile(r"([A-Za-z_][\w.]*)\s*(?::\s*([A-Za-z_]\w*)[\w.]*\s*)?(\[.*\])?\s*\Z")  # module, name, extras
-_LOADED = re.compile(r"__import__\(['\"]([\w.]+)['\"]")
+_VALUE = regex(r"([A-Za-z_][\w.]*)\s*(?::\s*([A-Za-z_]\w*)[\w.]*\s*)?(\[.*\])?\s*\Z")  # module, name, extras
+_LOADED = regex(r"__import__\(['\"]([\w.]+)['\"]")
 _SUFFIXES = (".py", ".pyc", ".so", ".pyd")
-_FINDER = re.compile(r"editable|finder|loader|hook", re.IGNORECASE)
-_DYNAMIC = re.compile(rb"__path__|sys\.modules|__getattr__|import_module|lazy", re.IGNORECASE)
-_ANY_NAME = re.compile(rb"import\s+\*|__getattr__|globals\(\)|setattr\(|exec\(|sys\.modules")
+_FINDER = regex(r"editable|finder|loader|hook", re.IGNORECASE)
+_DYNAMIC = regex(rb"__path__|sys\.modules|__getattr__|import_module|lazy", re.IGNORECASE)
+_ANY_NAME = regex(rb"import\s+\*|__getattr__|globals\(\)|setattr\(|exec\(|sys\.modules")
 _MAX_TEXT = 4 << 20
 _OF_OLD_PYTHONS = {
     *("asynchat", "asyncore", "distutils", "imp", "smtpd", "aifc", "audioop", "cgi", "cgitb", "chunk", "crypt"),

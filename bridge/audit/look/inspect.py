@@ -23,11 +23,13 @@ from bridge.audit.look.inspection import (
     Inspection,
     PathFile,
     Script,
+    Settings,
     Surroundings,
     UnmetImport,
     search_directory,
 )
 from bridge.audit.look.observation import Observation
+from bridge.audit.look.settings import read_settings
 from bridge.model import PrefixState
 from bridge.prefix import distinfo
 from bridge.prefix.shebangs import by_shell
@@ -81,6 +83,7 @@ def inspect(
         outside={path: _kind(path) for path in sorted(outside) if os.path.isabs(path) and "\0" not in path},
         sources=frozenset(filter(_has_sources, added)),
         surroundings=surroundings,
+        settings=read_settings(root, environ) if state.installed else Settings(),
         imports=tuple(_unmet(state, path_files, venv, surroundings)),
     )
 

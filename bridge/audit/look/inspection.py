@@ -19,6 +19,7 @@ __all__ = [
     "Inspection",
     "PathFile",
     "Script",
+    "Settings",
     "Surroundings",
     "UnmetImport",
     "search_directory",
@@ -147,6 +148,25 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of an environment of conda.
+
+    :param pinned: the lines of `conda-meta/pinned` without comments.
+    :param problems: file → why a client cannot read it.
+    :param certificates: variable → the path in it, the file that sets it (empty: the process has it), and why a client
+        finds no certificate there; only those that are wrong.
+    :param named: the absolute paths in such variables.
+    :param without_locks: why files cannot be locked; empty: they can.
+    """
+
+    pinned: tuple[str, ...] = ()
+    problems: Mapping[str, str] = field(default_factory=dict)
+    certificates: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    named: tuple[str, ...] = ()
+    without_locks: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheEvidence:
     """What the caches of installers know about files that are not what their records promise.
 
@@ -197,6 +217,7 @@ class Inspection:
     outside: Mapping[str, str] = field(default_factory=dict)
     sources: frozenset[str] = frozenset()
     surroundings: Surroundings = field(default_factory=Surroundings)
+    settings: Settings = field(default_factory=Settings)
     caches: CacheEvidence = field(default_factory=CacheEvidence)
     yanked: Mapping[str, str] = field(default_factory=dict)
     statuses: Mapping[str, tuple[str, str]] = field(default_factory=dict)

@@ -34,7 +34,8 @@ __all__ = ["AuditRequest", "Judged", "audit", "judge", "judged", "read_request",
 # The environment variables that an audit reads (`bridge.audit.look.inspect`, `bridge.audit.look.caches`).
 _ENVIRONMENT = frozenset(
     """HOME PYTHONPATH PYTHONUSERBASE PYTHONNOUSERSITE LD_LIBRARY_PATH CONDA_PKGS_DIRS MAMBA_ROOT_PREFIX
-    RATTLER_CACHE_DIR PIXI_CACHE_DIR UV_CACHE_DIR PIP_CACHE_DIR XDG_CACHE_HOME""".split()  # noqa: SIM905
+    RATTLER_CACHE_DIR PIXI_CACHE_DIR UV_CACHE_DIR PIP_CACHE_DIR XDG_CACHE_HOME SSL_CERT_FILE SSL_CERT_DIR
+    REQUESTS_CA_BUNDLE CURL_CA_BUNDLE PIP_CERT""".split()  # noqa: SIM905
 )
 
 

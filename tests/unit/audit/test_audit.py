@@ -34,6 +34,7 @@ from tests.support.audit_consequence_cases import CONSEQUENCES
 from tests.support.audit_import_cases import IMPORTS
 from tests.support.audit_machine_cases import CACHES, NATIVE, PROGRAMS
 from tests.support.audit_record_cases import RECORDS, REQUIREMENTS
+from tests.support.audit_setting_cases import SETTINGS
 from tests.support.audit_startup_cases import STARTUP
 from tests.support.prefixes import SITE, PrefixBuilder, digest
 
@@ -47,6 +48,7 @@ CASES = [
     *PROGRAMS,
     *STARTUP,
     *IMPORTS,
+    *SETTINGS,
     *CACHES,
     *CONSEQUENCES,
 ]
@@ -138,6 +140,7 @@ def test_every_kind_of_finding_has_a_case_within_its_level() -> None:
     seen = {(expected[0], expected[1]) for case in CASES for expected in case.expected}
     elsewhere = {"interrupted-transaction", "yanked-version", "tolerated-archive"}  # tried by whole commands
     elsewhere |= {"foreign-prefix", "rewritten-prefix", "lock-missing", "lock-extra", "lock-other"}
+    elsewhere |= {"no-file-locks", "project-status"}
     assert {name for name, _ in seen} == set(levels) - elsewhere
     for name, level in seen:
         assert LEVELS.index(level) >= LEVELS.index(levels[name]), f"{name} is worse than its table says"
