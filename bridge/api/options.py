@@ -59,6 +59,7 @@ class Options:
     compile: bool | None = None
     lock_timeout: float | None = None
     durability: Literal["full", "batched", "none"] | None = None
+    link_mode: Literal["auto", "clone", "copy", "hardlink"] | None = None
     cache_dir: StrPath | None = None
 
     def parameters(self) -> dict[str, object]:

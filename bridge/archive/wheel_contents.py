@@ -45,6 +45,9 @@ class WheelContents:
         """A member's content in blocks."""
         return read_member(self._stream, self._entries[name], self._filename)
 
+    def source(self, name: str) -> None:
+        """Nothing can be cloned: the content is compressed."""
+
     def read(self, name: str) -> bytes:
         """A member's content."""
         return b"".join(read_member(self._stream, self._entries[name], self._filename))

@@ -70,12 +70,13 @@ def check_wheel(
     *,
     limits: Limits = DEFAULT_LIMITS,
     filename: str | None = None,
-    keep: Callable[[bytes], object] | None = None,
+    keep: Callable[[int], Callable[[bytes], object]] | None = None,
 ) -> WheelManifest:
     """Validate the wheel at `path`; read it once, and write nothing.
 
     :param filename: the wheel's own file name, if `path` has another one.
-    :param keep: receives the files' content in blocks, in archive order; trust it only after this returns.
+    :param keep: called with each file's size, in archive order; what it returns receives the content in blocks. Trust
+        that only after this returns.
 
     Raises `UnsafeInputError` (exit 3: `zip-*`, `path-*`, `limit-*`, `wheel-*`, `record-invalid`, `record-algorithm`,
     `metadata-invalid`, `entry-point`, `reserved-path`), `IntegrityError` (exit 5: `zip-crc`, `record-hash`) and
@@ -172,7 +173,7 @@ def _hash_members(
     rows: Mapping[str, tuple[RecordRow, ...]],
     documents: Mapping[str, bytes],
     name: str,
-    keep: Callable[[bytes], object] | None,
+    keep: Callable[[int], Callable[[bytes], object]] | None,
 ) -> tuple[WheelMember, ...]:
     """Read every member once, in file order, and compare it with RECORD."""
     known = {layout.member(document): data for document, data in documents.items()}
@@ -181,7 +182,7 @@ def _hash_members(
         data = known.get(member.name)
         blocks = read_member(stream, member, name) if data is None else iter([data])
         if keep is not None and member.name not in layout.twins:
-            blocks = _kept(blocks, keep)
+            blocks = _kept(blocks, keep(member.size))
         hashed[member.name] = _hash_member(member, blocks, rows.get(member.name, ()), name)
     for path, other in layout.twins.items():
         if hashed[path][0] != hashed[other][0]:

@@ -26,6 +26,7 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.bridge-tmp\Z")
 _ABANDONED = 3600.0  # seconds after which a temporary file is abandoned
 _ARTIFACT = re.compile(r"artifacts/sha256/[0-9a-f]{2}/([0-9a-f]{64})/[^/]+\Z")
 _UNPACKED = re.compile(r"unpacked/[0-9a-f]{2}/[0-9a-f]{64}\.unpacked\Z")
+_LINKED = re.compile(r"linked/[0-9a-f]{2}/([0-9a-f]{64})-[0-7]+\Z")
 _ORIGINALS = re.compile(r"originals/[^/]+")
 _PATHS = "/info/paths.json"
 _WHAT = {
@@ -33,6 +34,7 @@ _WHAT = {
     "built": "wheels built of source distributions",
     "host": "the interpreter as a package",
     "http": "pages of indexes",
+    "linked": "files that environments share as hard links",
     "judged": "manifests of validated conda packages",
     "metadata": "metadata of wheels",
     "originals": "files of conda packages before the prefix was written in, for conda-pack",
@@ -160,6 +162,9 @@ def _locked(directory: Path, *, is_shared: bool, waits: bool) -> int | None:
 
 
 def _is_stale(path: str, found: os.stat_result, before: float, now: float) -> bool:
+    if _LINKED.match(path):
+        # Its times tell nothing of its use, and while an environment has it too, removing it frees no space.
+        return found.st_nlink == 1 and found.st_ctime <= before
     used = max(found.st_atime, found.st_mtime)
     if _TEMPORARY.search(path.rpartition("/")[2]):
         return found.st_mtime < now - _ABANDONED
@@ -167,7 +172,7 @@ def _is_stale(path: str, found: os.stat_result, before: float, now: float) -> bo
 
 
 def _is_damaged(directory: Path, path: str) -> bool:
-    promised = _ARTIFACT.match(path)
+    promised = _ARTIFACT.match(path) or _LINKED.match(path)
     is_unpacked = _UNPACKED.match(path) is not None
     if not (promised or is_unpacked) or _TEMPORARY.search(path):
         return False

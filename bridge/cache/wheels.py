@@ -1,11 +1,12 @@
 """Validated wheels, each unpacked into one file of the cache, with its manifest.
 
 A wheel is inflated and validated once, not for every environment. The file is named for the wheel's sha256 and holds
-the members' content, one after another, then a JSON index, then its length and its sha256. One file appears by one
-rename and costs one inode, and nothing in a prefix is linked to it, so no prefix can change the cache (decision 0010).
+the members' content (`bridge.cache.aligned`), then a JSON index, then its length and its sha256. One file appears by
+one rename and costs one inode, and no prefix can change it: environments get copies or clones (decision 0010).
 
-Each member's sha256 is checked again when it is placed; if the cache is damaged, the wheel itself is used and the entry
-dropped. A cache that cannot be written costs only time.
+Each member's sha256 is checked again when it is copied. Clones are made only while nobody wrote to the file, which its
+modification time shows. If the cache is damaged, the wheel itself is used and the entry dropped. A cache that cannot be
+written costs only time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
-from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol
 
@@ -27,13 +27,15 @@ from bridge.archive.paths import Caution
 from bridge.archive.wheel_contents import as_stream
 from bridge.archive.wheels import WheelManifest, WheelMember, check_wheel
 from bridge.archive.zip_member import ZipMember
+from bridge.cache.aligned import AlignedWriter, is_aligned, places
 from bridge.errors import FaultError, IntegrityError
+from bridge.fs.linking import BLOCK, stamp_of
 from converters.native import NativeFile
 from converters.wheel import CoreMetadata
 
 __all__ = ["Contents", "WheelStore", "is_intact", "unpacked_contents"]
 
-_FORMAT = 3
+_FORMAT = 4
 _SMALL = 1 << 20  # bytes; larger members are read in blocks of that size
 _LENGTH, _DIGEST = 8, 64
 _MOST = 256 << 20  # bytes of an index; a wheel with a million members has less
@@ -48,6 +50,9 @@ class Contents(AbstractContextManager["Contents"], Protocol):
 
     def blocks(self, name: str) -> Iterable[bytes]:
         """A member's content in blocks."""
+
+    def source(self, name: str) -> tuple[int, int] | None:
+        """A descriptor and the offset from which a member's blocks may be cloned; `None`: they may not."""
 
 
 class WheelStore:
@@ -72,7 +77,7 @@ class WheelStore:
         if known is not None:
             return known, path
         try:
-            with fs.publish_stream(path, root=self._root) as stream:
+            with fs.publish_stream(path, root=self._root, time=stamp_of(sha256)) as stream:
                 return _unpack(archive, filename, stream), path
         except FaultError:
             return check_wheel(archive, filename=filename), None
@@ -94,15 +99,23 @@ def is_intact(path: Path) -> bool:
     if manifest is None:
         return False
     places = _places(manifest)
+    position = 0
     with fs.open_regular(path, root=root) as stream:
-        return all(_has_hash(stream.fileno(), member, places[member.path]) for member in manifest.members)
+        for member in sorted(manifest.members, key=lambda member: places[member.path]):
+            place = places[member.path]
+            if any(os.pread(stream.fileno(), place - position, position)):  # between the contents there are zeros
+                return False
+            if not _has_hash(stream.fileno(), member, place):
+                return False
+            position = place + member.size
+        return not any(os.pread(stream.fileno(), -position % BLOCK, position))
 
 
 def _places(manifest: WheelManifest) -> dict[str, int]:
     """The offset of each member's content; the members are in the order of the archive."""
     in_order = sorted(manifest.members, key=lambda member: member.entry.offset)
-    ends = accumulate(member.size for member in in_order)
-    return {member.path: end - member.size for member, end in zip(in_order, ends, strict=True)}
+    offsets = places(member.size for member in in_order)
+    return {member.path: offset for member, offset in zip(in_order, offsets, strict=True)}
 
 
 class _Unpacked:
@@ -110,6 +123,7 @@ class _Unpacked:
         self._path, self._places = path, _places(manifest)
         self._members = {member.path: member for member in manifest.members}
         self._stream = fs.open_regular(path, root=path.parents[1])
+        self._is_unchanged = os.fstat(self._stream.fileno()).st_mtime == stamp_of(path.stem)
 
     def __enter__(self) -> _Unpacked:  # noqa: PYI034 - `typing.Self` is of Python 3.11
         return self
@@ -132,6 +146,10 @@ class _Unpacked:
             return (os.pread(self._stream.fileno(), member.size, place),)
         except OSError as error:
             raise _unreadable(self._path, error) from error
+
+    def source(self, name: str) -> tuple[int, int] | None:
+        is_cloned = self._is_unchanged and is_aligned(self._members[name].size)
+        return (self._stream.fileno(), self._places[name]) if is_cloned else None
 
     def _blocks(self, member: WheelMember, place: int) -> Iterator[bytes]:
         with _converting(self._path):
@@ -167,7 +185,9 @@ def _blocks(descriptor: int, member: WheelMember, place: int) -> Iterator[bytes]
 
 
 def _unpack(archive: Path, filename: str, stream: BinaryIO) -> WheelManifest:
-    manifest = check_wheel(archive, filename=filename, keep=stream.write)
+    contents = AlignedWriter(stream)
+    manifest = check_wheel(archive, filename=filename, keep=contents.begin)
+    contents.fill()
     index = json.dumps(_to_json(manifest), separators=(",", ":")).encode()
     stream.write(index)
     stream.write(len(index).to_bytes(_LENGTH, "big"))

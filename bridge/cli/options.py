@@ -213,6 +213,8 @@ def changing(command: Command) -> Command:
         option("--lock-timeout", type=float, metavar="SECONDS", help="How long to wait for another process."),
         option("--durability", metavar="full|batched|none", help="What to sync to disk: each file, everything"
                      " with one sync (default), or nothing."),
+        option("--link-mode", metavar="auto|clone|copy|hardlink", help="How files come from the cache: as clones"
+                     " where the file system can, else as copies (default), or as hard links."),
         option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
         option("-y", "--yes", is_flag=True, help="On a terminal: do not ask before a change."),
     )  # fmt: skip

@@ -41,6 +41,7 @@ __all__ = [
     "OPTIONS",
     "Color",
     "Durability",
+    "LinkMode",
     "Lookup",
     "Prefer",
     "Settings",
@@ -53,6 +54,7 @@ __all__ = [
 Prefer = Literal["conda", "wheel", "newest"]
 ChannelPriority = Literal["strict", "flexible"]
 Durability = Literal["full", "batched", "none"]
+LinkMode = Literal["auto", "clone", "copy", "hardlink"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,7 @@ class Settings:
     override_frozen: bool = False
     lock_timeout: float = 60.0
     durability: Durability = "batched"
+    link_mode: LinkMode = "auto"
     cache_dir: Path
     ca_bundle: str | None = None
     client_cert: str | None = None
@@ -144,7 +147,7 @@ OPTIONS = frozenset(
         "prefer", "only", "exclude_newer", "policy", "offline", "no_build", "pre", "patience", "adopt", "set_aside",
         "allow_clobber", "compile", "build_network",
         "allow_link_scripts", "allow_external_symlinks", "refuse_startup_code", "override_frozen",
-        "lock_timeout", "durability", "yes", "json",
+        "lock_timeout", "durability", "link_mode", "yes", "json",
         "quiet", "verbose", "no_progress", "color",
 
         "cache_dir", "ca_bundle", "client_cert", "proxy", "trusted_host", "timeout", "retries",
@@ -212,6 +215,7 @@ def load(
         override_frozen=bool(options.get("override_frozen")),
         lock_timeout=ask.number("lock_timeout", 60.0),
         durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
+        link_mode=cast("LinkMode", ask.choice("link_mode", get_args(LinkMode), "auto")),
         cache_dir=_cache_dir(ask, environ),
         **load_output(ask),
     )

@@ -100,6 +100,8 @@ _ALL = (
     _key("lock-timeout", "seconds", "How long to wait for another process."),
     _key("durability", "text", "How much is synced to disk before a change is committed.",
          choices="full batched none"),
+    _key("link-mode", "text", "How files come from the cache: as clones where the file system can, as copies, or as "
+         "hard links, which all environments share.", choices="auto clone copy hardlink"),
     _key("yes", "flag", "On a terminal: do not ask before a change.", is_guarded=True),
     _key("quiet", "flag", "Print only errors and warnings."),
     _key("verbose", "flag", "Print more details."),

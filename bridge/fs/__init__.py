@@ -60,7 +60,7 @@ __all__ = [
 
 _BLOCK = 1 << 20  # bytes copied at a time
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 
 
@@ -152,18 +152,30 @@ class WritableTree(Tree):
             target_above, target_name = target._locate(target_path, beside=path if target is self else "")
             os.rename(name, target_name, src_dir_fd=above, dst_dir_fd=target_above)
 
-    def link(self, path: str, target: WritableTree, target_path: str) -> bool:
-        """Hard-link the file or symlink `path` to `target_path` below `target`; `False` if the file system cannot."""
+    def link(self, path: str, target: WritableTree, target_path: str, *, make: bool = False) -> bool:
+        """Hard-link the file or symlink `path` to `target_path` below `target`; `False` if the file system cannot.
+
+        :param make: create missing parents of `target_path`.
+        :raises OwnershipError: with `make`: `path-exists`.
+        """
         with faults(target.root, target_path):
             above, name = self._locate(path)
-            target_above, target_name = target._locate(target_path, beside=path if target is self else "")
+            target_above, target_name = target._locate(target_path, make=make, beside=path if target is self else "")
             try:
                 os.link(name, target_name, src_dir_fd=above, dst_dir_fd=target_above, follow_symlinks=False)
             except OSError as error:
+                if make and error.errno == errno.EEXIST:
+                    raise _exists(target.root, target_path) from None
                 if error.errno not in _NO_LINKS:
                     raise
                 return False
             return True
+
+    def set_time(self, path: str, seconds: int) -> None:
+        """Set access and modification time of the file `path`."""
+        with faults(self.root, path):
+            above, name = self._locate(path)
+            os.utime(name, (seconds, seconds), dir_fd=above, follow_symlinks=False)
 
     def unlink(self, path: str) -> None:
         """Remove the file or symlink `path`."""

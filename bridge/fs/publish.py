@@ -52,7 +52,7 @@ def _place(path: Path, root: Path | None) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def publish_stream(
-    path: Path, *, mode: int = 0o644, sync: bool = False, root: Path | None = None
+    path: Path, *, mode: int = 0o644, sync: bool = False, root: Path | None = None, time: int | None = None
 ) -> Iterator[BinaryIO]:
     """Open a seekable stream whose content replaces `path` when the block ends.
 
@@ -62,6 +62,7 @@ def publish_stream(
     :param root: `None` for an output file of the user's choice: a symlink at `path` is followed, and the directory must
         exist. Otherwise `path` is a file of bridge's own below `root`, such as a cache entry: missing directories are
         created, no symlink is followed, and a symlink, pipe or device at `path` is replaced.
+    :param time: the modification time, in seconds; by default now.
     :raises OwnershipError: `path-special` if, without `root`, `path` is a directory or a device.
     """
     refusals = faults(path)
@@ -80,6 +81,8 @@ def publish_stream(
                 failpoint("cache.verified")
                 if sync:
                     os.fsync(raw.fileno())
+                if time is not None:
+                    os.utime(raw.fileno(), (time, time))
                 stream.close()
                 os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:

@@ -25,6 +25,8 @@ from bridge.transaction.creation import create
 
 __all__ = ["change", "create_prefix"]
 
+_CANNOT = {"clone": "share blocks with", "hardlink": "have hard links to"}
+
 
 def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
     """Create `plan.prefix` aside, and publish it by one rename; on any error nothing remains.
@@ -97,6 +99,10 @@ def _staging(fetched: FetchedPlan) -> str:
 def _warn(session: RunPort, staged: StagedPlan) -> None:
     if staged.problem:
         session.warnings.append(f"modules are not compiled to bytecode: {staged.problem}")
+    mode = session.settings.link_mode
+    if staged.has_copied and mode in _CANNOT:
+        cache = session.settings.cache_dir
+        session.warnings.append(f"files were copied, for the environment cannot {_CANNOT[mode]} the cache {cache}")
 
 
 def _nothing(path: str) -> Fingerprint | None:  # noqa: ARG001 - a new prefix is empty

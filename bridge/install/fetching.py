@@ -320,6 +320,7 @@ def stage_inputs(
         when=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now())),
         version=__version__,
         variables=settings.variables,
+        link_mode=settings.link_mode,
         compiles=settings.compile and plan.target.subdir == current_subdir(),
         check=sources.session.check,
     )

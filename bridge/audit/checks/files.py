@@ -133,17 +133,23 @@ def outside_link(view: View) -> Iterator[Finding]:
 
 
 def edited_through_link(view: View) -> Iterator[Finding]:
-    """A changed file that is a hard link to a file of a package cache: the edit changed the cache too.
+    """A changed file that is a hard link: the edit changed the file of a package cache, or of other environments, too.
 
-    Every environment created from that cache gets the change.
+    Every environment that conda, mamba or uv create from that cache gets the change; bridge makes a new file for them.
     """
     for each in view.discrepancies:
         owner, path = each.claim.owner, each.claim.entry.path
         cached = view.inspection.caches.linked.get(path)
-        if each.kind == "different" and cached is not None:
-            evidence = f"it is the same inode as {cached}, so the change is in the cache too"
-            if each.observed is not None and each.observed.links > 2:
-                evidence += f", and in {each.observed.links - 2} more file(s)"
+        is_file = each.observed is not None and each.observed.fingerprint.kind == "file"
+        links = each.observed.links if each.observed is not None and is_file else 1
+        if each.kind == "different" and (cached is not None or links > 1):
+            if cached is None:
+                evidence = (
+                    f"{links - 1} more file(s), such as of other environments, are the same inode and have the change"
+                )
+            else:
+                evidence = f"it is the same inode as {cached}, so the change is in the cache too"
+                evidence += f", and in {links - 2} more file(s)" if links > 2 else ""
             commands = repair.restore(view, owner)
             yield Finding.of(owner, "edited-through-link", "error", path, evidence, repair=commands)
 

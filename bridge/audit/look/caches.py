@@ -15,6 +15,7 @@ import stat
 import time
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.audit.look.inspection import CacheEvidence
@@ -26,6 +27,7 @@ __all__ = ["cache_roots", "search_caches"]
 _SECONDS = 10.0  # a search ends after this time, with what it has
 _MAX_LISTING = 64 << 20  # bytes of one paths.json or RECORD
 _MAX_CHANGED = 4096  # files whose inode is searched
+_SHARED = "linked"  # files of bridge's cache that environments share as hard links, named by their content
 
 Owners = dict[str, dict[tuple[str, str], None]]
 
@@ -48,7 +50,7 @@ def cache_roots(prefix: Path, environ: Mapping[str, str], own: Path | None = Non
     roots += [Path(environ["PIXI_CACHE_DIR"], "pkgs")] if environ.get("PIXI_CACHE_DIR") else []
     roots.append(Path(environ.get("UV_CACHE_DIR") or cache / "uv", "archive-v0"))
     roots.append(Path(environ.get("PIP_CACHE_DIR") or cache / "pip"))
-    roots += [own / "artifacts", own / "built"] if own is not None else []
+    roots += [own / "artifacts", own / "built", own / _SHARED] if own is not None else []
     return tuple(directory for directory in dict.fromkeys(roots) if directory.is_dir())
 
 
@@ -65,6 +67,9 @@ def search_caches(
     deadline = time.monotonic() + _SECONDS
     inodes = dict(_inodes(changed))
     for root in roots:
+        if root.name == _SHARED:
+            _find_shared(root, inodes, linked, deadline)
+            continue
         for directory, (label, rows) in _listings(root, deadline):
             kept: set[str] = set()
             for path, digest in rows:
@@ -102,6 +107,21 @@ def _find_links(
                 continue
             if inodes.get((status.st_dev, status.st_ino)) == path:
                 linked[path] = str(cached)
+
+
+def _find_shared(root: Path, inodes: Mapping[tuple[int, int], str], linked: dict[str, str], deadline: float) -> None:
+    """Compare inode numbers, which a listing gives without a look at each file."""
+    numbers = {inode for _, inode in inodes}
+    with suppress(OSError):
+        for directory in os.scandir(root) if numbers else ():
+            if time.monotonic() > deadline:
+                return
+            for entry in os.scandir(directory):
+                if entry.inode() in numbers:
+                    status = entry.stat(follow_symlinks=False)
+                    path = inodes.get((status.st_dev, status.st_ino))
+                    if path is not None:
+                        linked.setdefault(path, entry.path)
 
 
 Rows = Iterable[tuple[str, str]]

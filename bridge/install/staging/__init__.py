@@ -42,12 +42,14 @@ __all__ = ["StageInputs", "StagedPlan", "Unpacking", "check_prefix", "stage"]
 class StagedPlan:
     """The changes for `bridge.transaction` and the user's files kept aside.
 
-    `problem` is the reason why modules were not compiled; empty if they were.
+    `problem` is the reason why modules were not compiled; empty if they were. `has_copied`: the link mode could not be
+    used, and files were copied.
     """
 
     changes: tuple[PathChange, ...]
     kept_aside: tuple[KeptAside, ...]
     problem: str = ""
+    has_copied: bool = False
 
 
 def stage(
@@ -121,7 +123,12 @@ def _stage(
     staged_paths |= {path: (fingerprint, "") for path, fingerprint in unowned.items()}
     replacement = replace_paths(inputs.state, inputs.plan, staged_paths, staging, inputs.judgement)
     changes = (*replacement.changes, *expired_snapshots(inputs.state.prefix, snapshots))
-    return StagedPlan(changes=changes, kept_aside=replacement.kept_aside, problem=compiled.problem)
+    return StagedPlan(
+        changes=changes,
+        kept_aside=replacement.kept_aside,
+        problem=compiled.problem,
+        has_copied=wheels.has_copied,
+    )
 
 
 def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.errors import IntegrityError
+from bridge.fs.linking import LinkMode
 from bridge.install.manifest import Manifest
 from bridge.install.ownership import Judgement
 from bridge.model import Entry, Fingerprint, Plan, PrefixState
@@ -30,6 +31,7 @@ class StageInputs:
     :param channel_records: `Record.identity` → the channel's record of installed conda packages, where already read.
     :param cache: for the files that conda-pack reads (`bridge.install.staging.originals`); `None`: none are kept.
     :param variables: environment variables to set for the activated environment.
+    :param link_mode: how the files of the cache come into the environment.
     :param compiles: compile modules; the interpreter must run on this machine.
     :param check: called before each package; may raise to end the change.
     :param command: the command line, for conda's history; `when`: `2026-11-22 10:00:00`; `version`: of bridge.
@@ -50,6 +52,7 @@ class StageInputs:
     cache: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     compiles: bool = False
+    link_mode: LinkMode = "auto"
     check: Callable[[], None] = lambda: None
 
 

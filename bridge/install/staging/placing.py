@@ -24,6 +24,7 @@ from bridge.install.provenance import conda_depends, meta_path
 from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
 from bridge.install.staging.originals import Originals
+from bridge.install.staging.placer import Placer
 from bridge.install.staging.wheels import Placement, place_wheel, record_wheel
 from bridge.model import Entry, Resolved
 from bridge.prefix.claims import incoming
@@ -36,10 +37,14 @@ _FEW = 400  # members of all wheels, which one process places before another wou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
-    """The entries of a wheel whose content its archive does not state, and its records, if they were written too."""
+    """The entries of a wheel whose content its archive does not state, and its records, if they were written too.
+
+    `is_copied`: the link mode could not be used.
+    """
 
     generated: tuple[Entry, ...]
     records: tuple[Entry, ...] | None
+    is_copied: bool
 
 
 @final
@@ -67,6 +72,7 @@ class Placing:
         self._stack = ExitStack()
         self._running: Spread[_Written] | None = None
         self._process = os.getpid()
+        self._mode = inputs.link_mode
 
     def __enter__(self) -> Placing:
         members = sum(len(self._manifests[each.record.identity].members) for each in self._wheels)
@@ -87,6 +93,11 @@ class Placing:
             self._written = self._running.results()
         else:
             self._written = _each(self._place, range(len(self._wheels)), self._executor)
+
+    @property
+    def has_copied(self) -> bool:
+        """Whether files were copied because the link mode could not be used."""
+        return any(written.is_copied for written in self._written or ())
 
     def record(self, compiled: Compiled) -> StagedPaths:
         """Write the records that are not there yet; return all paths of the wheels."""
@@ -111,20 +122,29 @@ class Placing:
         manifest, unpacked = self._manifests[identity], inputs.unpacked.get(identity)
         if self._running is not None and self._running.is_forked and os.getpid() == self._process:
             self._remove_rest(each)
-        generated = None if unpacked is None else self._place_unpacked(each, manifest, unpacked)
-        if generated is None:
-            with WheelContents(inputs.archives[identity], manifest) as packed:
-                generated = place_wheel(each, packed, manifest, inputs.predicted[identity], self._placement)
+        with Placer(self._mode, inputs.cache) as placer:
+            generated = None if unpacked is None else self._place_unpacked(each, manifest, unpacked, placer)
+            if generated is None:
+                with WheelContents(inputs.archives[identity], manifest) as packed:
+                    generated = place_wheel(each, packed, manifest, inputs.predicted[identity], self._placement, placer)
+            if placer.has_copied:
+                self._mode = "copy"
         self._check(each, generated)
         entries = [*self._foreseen(each), *generated]
-        return _Written(generated=generated, records=None if inputs.compiles else self._record(each, entries, ()))
+        return _Written(
+            generated=generated,
+            records=None if inputs.compiles else self._record(each, entries, ()),
+            is_copied=self._mode != inputs.link_mode,
+        )
 
-    def _place_unpacked(self, each: Resolved, manifest: WheelManifest, unpacked: Path) -> tuple[Entry, ...] | None:
+    def _place_unpacked(
+        self, each: Resolved, manifest: WheelManifest, unpacked: Path, placer: Placer
+    ) -> tuple[Entry, ...] | None:
         """Place a wheel from the cache; `None` if that is damaged, and then nothing is left."""
         try:
             with unpacked_contents(manifest, unpacked) as contents:
                 predicted = self._inputs.predicted[each.record.identity]
-                return place_wheel(each, contents, manifest, predicted, self._placement)
+                return place_wheel(each, contents, manifest, predicted, self._placement, placer)
         except IntegrityError:
             with suppress(FaultError):
                 fs.remove_tree(unpacked)

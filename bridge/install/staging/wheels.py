@@ -29,6 +29,7 @@ from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.install.direct_url import direct_url
 from bridge.install.manifest import place, scheme_of, wheel_members
 from bridge.install.provenance import INSTALLER, conda_meta, meta_path, record_file
+from bridge.install.staging.placer import Placer
 from bridge.model import Entry, Fingerprint, Resolved
 from bridge.prefix.shebangs import for_python, split
 from bridge.requirements.direct import is_direct
@@ -82,6 +83,7 @@ def place_wheel(
     manifest: WheelManifest,
     predicted: Iterable[Entry],
     to: Placement,
+    placer: Placer,
 ) -> tuple[Entry, ...]:
     """Write a wheel below `to.staging`, without its records.
 
@@ -104,7 +106,7 @@ def place_wheel(
     with fs.WritableTree(to.staging) as tree:
         destination = _Destination(tree, manifest, to, hashes, record.identity)
         try:
-            destination.write_members(contents, members, stated)
+            destination.write_members(contents, members, stated, placer)
             installer.install(_Source(contents, manifest, scripts), destination, extra)
         except InstallerError as error:
             raise UnsafeInputError("wheel-scheme", f"{manifest.filename} cannot be placed: {error}") from error
@@ -197,7 +199,11 @@ class _Destination(WheelDestination):
         self._stated: list[str] = []
 
     def write_members(
-        self, contents: Contents, members: Iterable[tuple[WheelMember, str]], stated: Mapping[str, Fingerprint]
+        self,
+        contents: Contents,
+        members: Iterable[tuple[WheelMember, str]],
+        stated: Mapping[str, Fingerprint],
+        placer: Placer,
     ) -> None:
         """Write the members whose content is stated; `installer` would take thrice the time for each."""
         tree, others = self._tree, self._yielded | self._shared
@@ -205,9 +211,9 @@ class _Destination(WheelDestination):
             expected = stated.get(path)
             if expected is None or path in others:
                 continue
-            written = fs.write_file(tree, path, contents.blocks(member.path), mode=expected.mode or 0o644)
+            sha256 = placer.place(tree, path, contents, member.path, expected)
+            self._compare(path, sha256, expected.sha256)
             self._stated.append(path)
-            self._compare(path, written.sha256, expected.sha256)
 
     def write_script(self, name: str, module: str, attr: str, section: Literal["console", "gui"]) -> RecordEntry:
         path, script = self._to.layout.command_of_wheel(name), Script(name, module, attr, section)

@@ -1,0 +1,130 @@
+"""New files that share their content with a file of the cache: by cloned blocks, or as another name of one inode.
+
+*Clones* (`FICLONERANGE`: btrfs, XFS) are files of their own: the file system copies a block when one of them is
+written to. *Hard links* are not: what one environment writes, all others see. The file in the cache is therefore
+checked before each use. Its modification time is a function of its content's sha256, so a write, which moves that time,
+is noticed, and the file replaced by a new one.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, final
+
+from bridge.errors import FaultError
+from bridge.faults import failpoint, faults
+from bridge.fs import WritableTree, make_directories, write_file
+from bridge.fs.fingerprint import Fingerprint
+
+__all__ = ["BLOCK", "LinkMode", "SharedFiles", "clone_file", "stamp_of"]
+
+LinkMode = Literal["auto", "clone", "copy", "hardlink"]
+
+BLOCK = 4096
+"""Bytes to which the content of a file is aligned that members are cloned from."""
+
+_CLONE_RANGE = 0x4020940D  # FICLONERANGE, ioctl_ficlonerange(2)
+_RANGE = struct.Struct("=qQQQ")  # source, its offset, length, offset in the new file
+_NO_CLONES = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EBADF}
+_NEVER_BEFORE = 1_000_000_000  # stamps are seconds between September 2001 and September 2020
+_STAMPS = 600_000_000
+
+
+def stamp_of(sha256: str) -> int:
+    """Return the modification time, in seconds, of a cached file with this content."""
+    return _NEVER_BEFORE + int(sha256[:12], 16) % _STAMPS
+
+
+def clone_file(tree: WritableTree, path: str, source: int, place: int, size: int, *, mode: int) -> bool:
+    """Create the file `path` with `size` bytes of the open file `source` from `place` on, without copying them.
+
+    :param place: a multiple of `BLOCK`; the last block of `source` that is needed must be whole.
+
+    `False`, and there is no file, if the file system cannot. Raises as `write_file`.
+    """
+    if sys.platform != "linux":
+        return False
+    descriptor = tree.open_new(path)
+    try:
+        with faults(tree.root, path):
+            try:
+                failpoint("stage.file_open")
+                fcntl.ioctl(descriptor, _CLONE_RANGE, _RANGE.pack(source, place, size + -size % BLOCK, 0))
+                os.ftruncate(descriptor, size)
+                os.fchmod(descriptor, mode)
+            finally:
+                os.close(descriptor)
+            failpoint("stage.file_done")
+    except BaseException as error:
+        with suppress(Exception):
+            tree.unlink(path)
+        if isinstance(error, FaultError) and error.objects.get("errno") in _NO_CLONES:
+            return False
+        raise
+    return True
+
+
+@final
+class SharedFiles:
+    """One file for each content and mode, below a directory of the cache, of which environments get further names."""
+
+    def __init__(self, directory: Path) -> None:
+        make_directories(directory)
+        self._tree = WritableTree(directory)
+
+    def close(self) -> None:
+        self._tree.close()
+
+    def place(
+        self, tree: WritableTree, path: str, content: Callable[[], Iterable[bytes]], expected: Fingerprint
+    ) -> str | None:
+        """Create `path` as a name of the cached file with the expected content and mode, which is made if missing.
+
+        :param content: called only if there is no such file yet, or somebody wrote to it.
+
+        Return the sha256 of the content, which differs from the expected one if `content` did; then, as if the file
+        system has no hard links (`None`), there is no file. Raises as `write_file`.
+        """
+        sha256, mode = expected.sha256 or "", expected.mode or 0o644
+        name = f"{sha256[:2]}/{sha256}-{mode:o}"
+        if not self._is_unchanged(name, expected):
+            found = self._make(name, content(), expected)
+            if found != sha256:
+                return found
+        with faults(tree.root, path):
+            failpoint("stage.file_open")
+        if not self._tree.link(name, tree, path, make=True):
+            return None
+        with faults(tree.root, path):
+            failpoint("stage.file_done")
+        return sha256
+
+    def _is_unchanged(self, name: str, expected: Fingerprint) -> bool:
+        found = self._tree.lstat(name)
+        return (
+            found is not None
+            and stat.S_ISREG(found.st_mode)
+            and stat.S_IMODE(found.st_mode) == (expected.mode or 0o644)
+            and found.st_size == expected.size
+            and found.st_mtime == stamp_of(expected.sha256 or "")
+            and found.st_uid == os.geteuid()
+        )
+
+    def _make(self, name: str, content: Iterable[bytes], expected: Fingerprint) -> str | None:
+        """Write the file beside its place, and rename it there: environments keep the inode that was there before."""
+        temporary = f"{name[:2]}/.{os.urandom(8).hex()}.bridge-tmp"
+        written = write_file(self._tree, temporary, content, mode=expected.mode or 0o644)
+        if written.sha256 != expected.sha256:
+            self._tree.unlink(temporary)
+            return written.sha256
+        self._tree.set_time(temporary, stamp_of(written.sha256 or ""))
+        self._tree.rename(temporary, self._tree, name)
+        return written.sha256
