@@ -214,8 +214,6 @@ def load(
         # CEP 22: the override must not be configurable, so BRIDGE_OVERRIDE_FROZEN is not read.
         override_frozen=bool(options.get("override_frozen")),
         lock_timeout=ask.number("lock_timeout", 60.0),
-        durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
-        link_mode=cast("LinkMode", ask.choice("link_mode", get_args(LinkMode), "auto")),
         cache_dir=_cache_dir(ask, environ),
         **load_output(ask),
     )
@@ -229,6 +227,8 @@ class _Changing(TypedDict):
     compile: bool
     allow_external_symlinks: bool
     refuse_startup_code: bool
+    durability: Durability
+    link_mode: LinkMode
 
 
 def _changing(ask: Lookup) -> _Changing:
@@ -241,6 +241,8 @@ def _changing(ask: Lookup) -> _Changing:
         compile=ask.flag("compile"),
         allow_external_symlinks=ask.flag("allow_external_symlinks"),
         refuse_startup_code=ask.flag("refuse_startup_code"),
+        durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
+        link_mode=cast("LinkMode", ask.choice("link_mode", get_args(LinkMode), "auto")),
     )
 
 
