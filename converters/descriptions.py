@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Mapping
-from email.utils import getaddresses
 from functools import lru_cache
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -128,6 +127,8 @@ def people(text: str) -> list[tuple[str, str]]:
     if "@" not in text:
         name = " ".join(text.split())
         return [(name, "")] if name else []
+    from email.utils import getaddresses  # noqa: PLC0415 - slow to import; only a bill of materials needs it
+
     found = ((" ".join(name.split()), address) for name, address in getaddresses([text]))
     return [(name, address if "@" in address else "") for name, address in found if name or "@" in address]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, BinaryIO
 
-from packaging.metadata import RawMetadata, parse_email
 from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
@@ -17,8 +15,11 @@ from packaging.version import InvalidVersion, Version
 from converters.deferred import dataclass, regex
 from converters.descriptions import author_text, license_name, well_known_urls
 from converters.errors import UnsafeInputError
+from converters.fields import read_fields
 
 if TYPE_CHECKING:
+    from packaging.metadata import RawMetadata
+
     from converters.record import Record
 
 __all__ = [
@@ -165,7 +166,7 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
         raise UnsafeInputError("limit-size", f"{source}: METADATA is larger than {MAX_METADATA} bytes")
     if any(separator in data for separator in (b"\x00", *_SEPARATORS)) and _has_hidden_field(data):
         raise UnsafeInputError("metadata-invalid", f"{source}: METADATA has control characters among its fields")
-    raw, unparsed = parse_email(data)
+    raw, unparsed = read_fields(data)
     for field in ("name", "version"):
         if field in unparsed or not raw.get(field):
             problem = "unreadable or repeated" if field in unparsed else "missing"
@@ -221,6 +222,8 @@ def _project_urls(raw: RawMetadata, unparsed: Mapping[str, Sequence[str]]) -> li
 
 def read_metadata(filename: str, stream: BinaryIO) -> bytes:
     """Return METADATA of an open wheel. Raises `UnsafeInputError` (`wheel-dist-info`, `limit-size`)."""
+    import zipfile  # noqa: PLC0415 - slow to import; installed METADATA is in no archive
+
     with zipfile.ZipFile(stream) as archive:
         member = dist_info_member(archive.namelist(), filename, "METADATA")
         info = archive.getinfo(member)

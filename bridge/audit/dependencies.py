@@ -13,12 +13,12 @@ from difflib import get_close_matches
 
 from packaging.utils import canonicalize_name
 
+from bridge.audit.packages import projects_of
 from bridge.errors import UsageError
 from bridge.model import Distribution, PrefixState
 from bridge.prefix.claims import Claims, Owner, claims_of
 from bridge.requirements import algebra
 from bridge.requirements.algebra import Requirement
-from bridge.requirements.names import name_of
 from converters.deferred import dataclass
 from converters.names import NameMap
 from converters.target import Target
@@ -33,7 +33,6 @@ __all__ = [
     "importable",
     "owners_named",
     "prefix_records",
-    "projects_of",
     "providers_by_name",
     "providers_by_project",
 ]
@@ -147,17 +146,6 @@ def providers_by_project(records: PrefixRecords) -> Mapping[str, list[InstalledP
         provider = InstalledProvider(owner=owner, label=label, version=distribution.version)
         by_distribution.setdefault(canonicalize_name(distribution.name), []).append(provider)
     return {**provided, **by_distribution}
-
-
-def projects_of(owner: Owner, names: NameMap) -> tuple[str, ...]:
-    """The projects that an owner provides: by its record, or else by the name map."""
-    if owner.installed is None:
-        return (canonicalize_name(owner.package),)
-    record = owner.installed.record
-    if record.pypi_names or record.ecosystem == "wheel":
-        return record.pypi_names
-    is_python = any(name_of(text) == "python" for text in record.requirements)
-    return names.provides(record.name, purls=record.purls, is_python=is_python).projects
 
 
 def owners_named(records: PrefixRecords, name: str) -> list[Owner]:

@@ -9,16 +9,16 @@ from typing import Literal
 
 from packaging.utils import canonicalize_name
 
-from bridge.audit.dependencies import projects_of
 from bridge.audit.finding import Source
 from bridge.model import Distribution, PrefixState
 from bridge.prefix.claims import Claims, Owner, claims_of
-from bridge.requirements import foreign
+from bridge.requirements import displaced as displacements
+from bridge.requirements.names import name_of
 from converters.descriptions import spdx_expression, stated
 from converters.names import NameMap
 from converters.record import Record
 
-__all__ = ["PackageList", "PackageRow", "distributions_of", "is_requested", "package_list"]
+__all__ = ["PackageList", "PackageRow", "distributions_of", "is_requested", "package_list", "projects_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def package_list(state: PrefixState, names: NameMap) -> PackageList:
 
 def _with_displacement(state: PrefixState, rows: Sequence[PackageRow]) -> tuple[PackageRow, ...]:
     """The rows, with what other installers did to the packages of conda-meta."""
-    displaced = {each.record.label: foreign.projects_of(state, each) for each in foreign.displaced(state)}
+    displaced = {each.record.label: displacements.projects_of(state, each) for each in displacements.displaced(state)}
     others = {project: row.owner for row in rows if row.source == "unmanaged" for project in row.pypi_names}
     result = []
     for row in rows:
@@ -185,3 +185,14 @@ def is_requested(owner: Owner, claims: Claims, state: PrefixState) -> bool:
     if owner.installed is not None and owner.installed.requested:
         return True
     return owner.source != "conda" and any(each.requested for each in distributions_of(owner, claims, state))
+
+
+def projects_of(owner: Owner, names: NameMap) -> tuple[str, ...]:
+    """The projects that an owner provides: by its record, or else by the name map."""
+    if owner.installed is None:
+        return (canonicalize_name(owner.package),)
+    record = owner.installed.record
+    if record.pypi_names or record.ecosystem == "wheel":
+        return record.pypi_names
+    is_python = any(name_of(text) == "python" for text in record.requirements)
+    return names.provides(record.name, purls=record.purls, is_python=is_python).projects

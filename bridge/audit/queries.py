@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bridge.audit.dependencies import Edge, PrefixRecords, edges, owners_named, prefix_records, projects_of
+from bridge.audit.dependencies import Edge, PrefixRecords, edges, owners_named, prefix_records
 from bridge.audit.finding import Source
 from bridge.audit.left_out import left_out
-from bridge.audit.packages import PackageRow, is_requested, package_list
+from bridge.audit.packages import PackageRow, is_requested, package_list, projects_of
 from bridge.model import Fingerprint, PathKind, PrefixState
 from bridge.prefix.claims import Claims, Owner, bytecode_source, claims_of
 from converters.deferred import dataclass

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from rattler import (
     Channel,
@@ -38,14 +37,13 @@ from rattler.repo_data import PackageFormatSelection
 
 from bridge.channels import limits
 from bridge.channels.panics import is_panic
-from bridge.config.channel_names import VENDOR_PATH, is_path
-from bridge.errors import BridgeError, FaultError, UnsafeInputError, UsageError
+from bridge.errors import BridgeError, FaultError, UnsafeInputError
 from bridge.paths import RelativePath
-from bridge.secrets import hidden, masked, origin
+from bridge.secrets import hidden, masked
 from converters.deferred import regex
 from converters.record import Record
 
-__all__ = ["WholeRepodata", "channel_url", "current_subdir", "detect_virtual_packages", "extract", "link"]
+__all__ = ["WholeRepodata", "base_url", "current_subdir", "detect_virtual_packages", "extract", "link"]
 
 _Result = TypeVar("_Result")
 # The unpacked packages belong to this transaction and are deleted after it, so hard links save writing each byte twice.
@@ -67,33 +65,10 @@ def detect_virtual_packages() -> tuple[tuple[str, str, str], ...]:
     return tuple(detected)
 
 
-def channel_url(text: str) -> str:
-    """Return the URL of a channel given by name, URL or directory. Raises `UsageError` (`invalid-channel`).
-
-    A plain name is below rattler's default alias; names of conda's vendor (`pkgs/main`) are on the vendor's own host.
-    """
-    if not text.strip():
-        raise UsageError("invalid-channel", "a channel without a name", hint="see -c in: bridge resolve --help")
-    if is_path(text) or Path(text).is_dir():
-        return Path(text).expanduser().resolve().as_uri()
-
-    def invalid(reason: str) -> UsageError:
-        return UsageError("invalid-channel", f"not a channel: {masked(text)!r}", context=(reason,))
-
-    if "://" in text:
-        try:
-            origin(text) if not text.startswith("file:") else None
-        except ValueError as error:
-            raise invalid(str(error)) from error
+def base_url(text: str, invalid: Callable[[str], BridgeError]) -> str:
+    """Return the URL of a channel given by name or URL, without a trailing slash. Raises `invalid(reason)`."""
     with _raising(invalid):
-        url = str(Channel(text).base_url).rstrip("/")
-    return _on_vendor_host(url, text) if text.startswith(VENDOR_PATH) else url
-
-
-def _on_vendor_host(url: str, name: str) -> str:
-    """Return the URL of a vendor's channel: its host is `repo` below the commercial domain of the alias's owner."""
-    owner = (urlsplit(url).hostname or "").split(".")[-2]
-    return f"https://repo.{owner}.com/{name}"
+        return str(Channel(text).base_url).rstrip("/")
 
 
 class WholeRepodata:

@@ -7,15 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.channels._rattler import channel_url
-from bridge.channels.host import HOST, HostChannel
+from bridge.channels.host import HostChannel
+from bridge.channels.places import HOST, located
 from bridge.channels.repodata import Repodata
 from bridge.channels.wheels import ChannelWheel, unique
 from bridge.config.channel_names import ChannelNames, ends_with
 from bridge.config.credentials import StoredCredentials
-from bridge.errors import IntegrityError, NetworkError, UnsafeInputError, UsageError
+from bridge.errors import IntegrityError, NetworkError, UnsafeInputError
 from bridge.fetch.urls import local_path
-from bridge.secrets import SECRETS, masked
+from bridge.secrets import SECRETS
 from converters.record import Record
 
 if TYPE_CHECKING:
@@ -23,42 +23,7 @@ if TYPE_CHECKING:
     from bridge.fetch.client import Client
     from bridge.fetch.responses import Progress
 
-__all__ = ["Channels", "located", "origins_of", "same_package"]
-
-
-def located(texts: Iterable[str], names: ChannelNames, subdir: str) -> dict[str, str]:
-    """Return the channels that texts name: origin → text, in order. `host` is its own origin, all others are URLs.
-
-    Raises `UsageError` (`invalid-channel`).
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        for place in names.expand(SECRETS.kept_public(text), subdir):
-            shown = SECRETS.kept_public(place)
-            found.setdefault(HOST if place == HOST else channel_url(shown), shown)
-    _check_allowed(found, names, subdir)
-    return found
-
-
-def origins_of(text: str, names: ChannelNames, subdir: str) -> tuple[str, ...]:
-    """Return the origins of the channels that a name means; `()` if it means none. Nothing forbids one here."""
-    return tuple(HOST if place == HOST else channel_url(place) for place in names.expand(text, subdir))
-
-
-def _check_allowed(places: Mapping[str, str], names: ChannelNames, subdir: str) -> None:
-    """Raise `UsageError` (`channel-denied`) for a channel that conda is configured not to use."""
-    allowed, denied = (
-        {channel_url(place) for text in texts for place in names.expand(text, subdir)}
-        for texts in (names.allowed, names.denied)
-    )
-    for origin, text in places.items():
-        if origin != HOST and (origin in denied or (allowed and origin not in allowed)):
-            raise UsageError(
-                "channel-denied",
-                f"conda's configuration does not allow the channel {masked(text)}",
-                context=(f"its URL is {masked(origin)}",),
-                hint="see allowlist_channels and denylist_channels in the .condarc files",
-            )
+__all__ = ["Channels", "same_package"]
 
 
 class Channels:

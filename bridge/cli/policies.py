@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.channels.sources import origins_of
+from bridge.channels.places import origins_of
 from bridge.config import Settings
 from bridge.config.policy import Policy
 

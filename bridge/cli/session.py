@@ -168,10 +168,17 @@ class Session:
 
         Raises `UsageError` (`invalid-channel`).
         """
-        from bridge.channels.sources import located
+        from bridge.channels.places import located
 
         texts = self._known_channels(state) or self.settings.channels
         return tuple(located(texts, self.settings.conda.names, self.target.subdir))
+
+    def local_channel_urls(self, state: PrefixState | None = None) -> tuple[str, ...]:
+        """Those of `channel_urls(state)` that are directories: all that `names` reads."""
+        from bridge.channels.places import local
+
+        texts = self._known_channels(state) or self.settings.channels
+        return tuple(local(texts, self.settings.conda.names))
 
     def _known_channels(self, state: PrefixState | None) -> tuple[str, ...]:
         """The channels of an environment, unless the user named others."""
@@ -200,7 +207,7 @@ class Session:
 
         table = self._name_files.of_directories(urls)
         if state is not None:
-            from bridge.requirements.foreign import add_names
+            from bridge.requirements.displaced import add_names
 
             add_names(state, table)
         if self.records is not None:

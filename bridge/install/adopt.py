@@ -43,7 +43,7 @@ from bridge.model import (
     Resolved,
 )
 from bridge.prefix.claims import ClaimTable, bytecode_source, claims_of, incoming, is_bytecode, unmanaged
-from bridge.requirements.foreign import displaced, projects_of
+from bridge.requirements.displaced import displaced, projects_of
 from bridge.transaction import commit
 from bridge.transaction.journal import now
 from converters.errors import UnsafeInputError

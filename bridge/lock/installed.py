@@ -15,7 +15,7 @@ from bridge.lock.targets import assumed
 from bridge.model import Distribution, Installed, PrefixState, Resolved
 from bridge.prefix.claims import unmanaged
 from bridge.prefix.entries import paths_of
-from bridge.requirements.foreign import displaced
+from bridge.requirements.displaced import displaced
 from bridge.requirements.locked import Locked, LockedEnvironment, LockedSource, LockedWheel, SourceKind
 from bridge.sdists.location import EDITABLE
 from converters.record import Record

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from packaging.metadata import parse_email
 from packaging.utils import canonicalize_name
 
 from bridge.prefix.columns import read_rows
@@ -16,6 +15,7 @@ from bridge.prefix.entries import Entries
 from bridge.secrets import public
 from converters.deferred import regex
 from converters.errors import BridgeError
+from converters.fields import read_fields
 from converters.wheel import CoreMetadata, parse_metadata
 
 __all__ = ["name_of", "parse_direct_url", "parse_header", "parse_listing", "parse_requires", "parse_tags"]
@@ -38,7 +38,7 @@ def parse_header(data: bytes, path: str) -> tuple[CoreMetadata, str | None]:
     try:
         return parse_metadata(head, path), None
     except BridgeError as error:
-        named, (raw, _) = name_of(path), parse_email(head)
+        named, (raw, _) = name_of(path), read_fields(head)
         found = replace(
             named,
             name=canonicalize_name(raw.get("name") or named.name),

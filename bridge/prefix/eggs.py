@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import os
 import stat
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.model import Entry, Fingerprint
 from bridge.prefix.entries import Entries
 from converters.deferred import dataclass
 from converters.wheel import MAX_METADATA
 
+if TYPE_CHECKING:
+    from zipfile import ZipFile
+
 __all__ = ["Egg", "eggs_in", "read_egg"]
 
 _MAX_PATH_FILE = 1 << 20  # bytes of a .pth or .egg-link
-_BROKEN_ZIP = (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +79,17 @@ def read_egg(prefix: str, path: str) -> Egg:
             requires=_content(Path(full, "EGG-INFO/requires.txt"), is_optional=True),
             entries=_entries(_files_below(prefix, path)),
         )
+    import zipfile  # noqa: PLC0415 - slow to import; eggs are rare
+
     try:
         with zipfile.ZipFile(full) as archive:
             metadata, requires = (_member(archive, f"EGG-INFO/{name}") for name in ("PKG-INFO", "requires.txt"))
-    except _BROKEN_ZIP as error:
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(f"it is no zip that can be read: {error}") from error
     return Egg(metadata=metadata, requires=requires, entries=_entries([path]))
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+def _member(archive: ZipFile, name: str) -> bytes:
     if name not in archive.namelist():
         if name.endswith("PKG-INFO"):
             raise FileNotFoundError(name)

@@ -7,7 +7,7 @@ alone. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from packaging.utils import canonicalize_name
@@ -15,7 +15,6 @@ from packaging.utils import canonicalize_name
 from bridge.errors import UsageError
 from bridge.model import Distribution, IndexFile, Installed, PrefixState
 from bridge.prefix.claims import label, unmanaged
-from bridge.prefix.entries import paths_of
 from bridge.requirements.algebra import (
     Requirement,
     marker_holds,
@@ -25,13 +24,12 @@ from bridge.requirements.algebra import (
     python_specifier,
     specifier_accepts,
 )
+from bridge.requirements.displaced import displaced, projects_of
 from converters.deferred import dataclass
 from converters.target import Python, Target
 from converters.wheel import CoreMetadata
 
-__all__ = ["Foreign", "add_names", "displaced", "foreign", "projects_of"]
-
-_ANCHORS = (".dist-info/METADATA", ".egg-info/PKG-INFO")
+__all__ = ["Foreign", "foreign"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +53,6 @@ class Foreign:
     def requirement(self) -> Requirement:
         """The requirement that it stays as it is; its text is the label."""
         return replace(parse_pypi(f"pypi:{self.project}"), text=label(self.distribution))
-
-
-def displaced(state: PrefixState) -> tuple[Installed, ...]:
-    """Return the installed packages whose dist-info another installer replaced or removed.
-
-    Looks at each path of the records once; reads no file.
-    """
-    known = {each.path for each in state.distributions}
-    sites = _sites(state)
-    return tuple(each for each in state.installed if any(info not in known for info in _infos(each, sites)))
-
-
-def projects_of(state: PrefixState, installed: Installed) -> frozenset[str]:
-    """Return the PyPI projects of a package: of its record, and of the dist-infos that it lists, present or not."""
-    infos = _infos(installed, _sites(state))
-    listed = (canonicalize_name(info.rpartition("/")[2].partition("-")[0]) for info in infos)
-    return frozenset((*installed.record.pypi_names, *listed))
 
 
 def foreign(state: PrefixState, target: Target) -> tuple[Foreign, ...]:
@@ -112,16 +93,6 @@ def foreign(state: PrefixState, target: Target) -> tuple[Foreign, ...]:
         for name, each in sorted(distributions.items())
         if name not in unfit
     )
-
-
-def _sites(state: PrefixState) -> frozenset[str]:
-    """Return the directories whose dist-infos were read; vendored dist-infos are elsewhere."""
-    return frozenset({each.path.rpartition("/")[0] for each in state.distributions} | {state.site_packages or ""})
-
-
-def _infos(installed: Installed, sites: Collection[str]) -> set[str]:
-    infos = (path.rpartition("/")[0] for path in paths_of(installed.entries) if path.endswith(_ANCHORS))
-    return {info for info in infos if info.rpartition("/")[0] in sites}
 
 
 def _violated(
@@ -189,13 +160,3 @@ def _file(distribution: Distribution, python: Python, state: PrefixState) -> Ind
         url=(state.prefix / distribution.path).as_uri(),
         origin=distribution.installer or "",
     )
-
-
-def add_names(state: PrefixState, table: dict[str, object]) -> None:
-    """Add to a name map what the installed conda packages provide: conda name → projects."""
-    for installed in state.installed:
-        if installed.record.ecosystem == "conda" and installed.record.pypi_names:
-            table[installed.record.name] = list(installed.record.pypi_names)
-    for installed in displaced(state):
-        if installed.record.ecosystem == "conda":
-            table.setdefault(installed.record.name, sorted(projects_of(state, installed)))

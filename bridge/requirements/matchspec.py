@@ -10,15 +10,16 @@ import operator
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache, partial
-
-from rattler import MatchSpec, PackageRecord, Version, VersionSpec
-from rattler.package import BuildString
+from typing import TYPE_CHECKING
 
 from bridge.channels.panics import as_value_error
 from bridge.config.channel_names import ends_with
 from bridge.errors import UsageError
 from converters.deferred import dataclass, regex
 from converters.record import Record
+
+if TYPE_CHECKING:
+    from rattler import MatchSpec, Version, VersionSpec
 
 __all__ = ["MAX_TEXT", "CondaSpec", "conda_version", "conditions_of", "parse_conda", "positional_text"]
 
@@ -28,6 +29,8 @@ MAX_TEXT = 4096  # characters of one requirement; real ones stay below 500
 @cache
 def conda_version(text: str) -> Version | None:
     """Parse a version in conda's order; `None` if rattler cannot read it."""
+    from rattler import Version  # noqa: PLC0415 - slow to import; most lists and no-ops compare no version
+
     try:
         with as_value_error():
             return Version(text)
@@ -109,6 +112,7 @@ _ARTIFACT: dict[str, Callable[[Record, str], bool]] = {
 _JUDGED = {"version", "build", "build_number", "channel", "subdir", "extras", "when", *_ARTIFACT}
 _FIELD = regex(r"""(\w+)=(?:"((?:[^"\\]|\\.)*)"|\[[^\]]*\]|[^,\]]*)[,\]]""")
 _NUMBER = regex(r"\d{19,}")  # digits that overflow rattler's 64 bits; it panics over some of them
+_NAME = regex(r"[a-z][a-z0-9_-]*")  # a MatchSpec that is a name and nothing else
 _NO_BUILD = regex(r"""[\s;,"'@\[\]]""")
 
 
@@ -138,6 +142,10 @@ def parse_conda(text: str) -> CondaSpec:
     """Parse a MatchSpec. Raises `UsageError` (`invalid-matchspec`)."""
     if len(text) > MAX_TEXT:
         raise UsageError("invalid-matchspec", f"a MatchSpec of {len(text)} characters is too long to be read")
+    if _NAME.fullmatch(text):
+        return CondaSpec(text=text, name=text)
+    from rattler import MatchSpec, VersionSpec  # noqa: PLC0415
+
     try:
         with as_value_error():
             spec = MatchSpec(_readable(text))
@@ -165,6 +173,8 @@ def parse_conda(text: str) -> CondaSpec:
 
 def positional_text(text: str) -> str:
     """Return a MatchSpec that `parse_conda` reads in CEP 29's positional form (`numpy >=2`), which `depends` has."""
+    from rattler import MatchSpec  # noqa: PLC0415
+
     return str(MatchSpec(_readable(text)))
 
 
@@ -251,6 +261,9 @@ def _accepts_by_regex(regex: str, build: str) -> bool:
 
 def _regex_matches(regex: str, build: str) -> bool:
     """Return whether `regex` matches by rattler's engine. Raises `ValueError` if it cannot read either."""
+    from rattler import MatchSpec, PackageRecord  # noqa: PLC0415
+    from rattler.package import BuildString  # noqa: PLC0415
+
     with as_value_error():
         record = PackageRecord(
             name="x", version="1", build=BuildString(build), build_number=0, subdir="noarch",

@@ -51,6 +51,13 @@ LATE = {
     ("bridge/requirements/files/local", "bridge.sdists.static"): "only a folder's name takes a reader of TOML",
     ("bridge/install/apply", "bridge.install"): "a change with nothing to do starts without what stages packages",
     ("bridge/channels/host/channel", "bridge.channels.host"): "a packed interpreter is found without what packs one",
+    ("bridge/requirements/matchspec", "rattler"): "names alone need no parser: most lists and no-ops",
+    ("bridge/channels/places", "bridge.channels._rattler"): "rattler expands names; most origins are URLs",
+    ("bridge/channels/repodata/__init__", "bridge.channels._rattler"): "rattler reads whole repodata; shards need none",
+    ("converters/descriptions", "email.utils"): "only a bill of materials takes addresses apart",
+    ("converters/wheel", "zipfile"): "METADATA of an environment or an index is in no archive",
+    ("bridge/prefix/eggs", "zipfile"): "few environments have eggs",
+    ("converters/fields", "packaging.metadata"): "plain METADATA needs no parser of e-mails",
     ("bridge/channels/_rattler", "asyncio"): "only linking runs an event loop",
 }
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "write_bytes", "urlopen"}

@@ -26,6 +26,7 @@ BUILDING = {"build", "pkginfo", "bridge.sdists.build", "elftools"}
 FILES = {"yaml", "tomllib", "tomli", "optparse", "packaging.pylock", "bridge.requirements.files.reading"}
 SOLVING = {"resolvelib", "bridge.resolve", "bridge.index"}
 ASKING = {"asyncio"}  # the event loop that channels are asked in
+QUICK = {"rattler", "email", "zipfile"}  # nothing that reads plain records needs them
 EVERYTHING = HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING | {"rattler", "packaging", "bridge.config"}
 
 # The words of a command line → what it does without. PREFIX and SETTLED are environments, CHANNEL a folder with one
@@ -35,9 +36,9 @@ COMMANDS = {
     "--help": EVERYTHING,
     "install --help": EVERYTHING,
     "schema list": EVERYTHING - {"packaging"},
-    "list -p PREFIX --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
-    "list -p PREFIX": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
-    "tree -p PREFIX --json": HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
+    "list -p PREFIX --json": QUICK | HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
+    "list -p PREFIX": QUICK | HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
+    "tree -p PREFIX --json": (QUICK - {"rattler"}) | HTTP | LAYOUT | CHANGING | BUILDING | FILES | SOLVING | ASKING,
     "activate -p PREFIX --shell bash": EVERYTHING - {"packaging", "bridge.config"},
     "env list": EVERYTHING - {"packaging", "bridge.config"},
     "config list": EVERYTHING - {"packaging", "bridge.config"},
@@ -83,6 +84,13 @@ def test_what_pythonpath_hides_is_told_and_not_imported(places: dict[str, str], 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [finding["id"] for finding in json.loads(done.stdout)["findings"]].count("python-path-shadow") == 1
+
+
+def test_the_version_needs_no_parser_of_the_command_line() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "bridge", "--version"]
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=True)
+    assert "bridge.cli.streams" in done.stderr
+    assert "click" not in done.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)

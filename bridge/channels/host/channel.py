@@ -13,14 +13,12 @@ from typing import BinaryIO
 from bridge import fs
 from bridge.cache.blobs import cache_faults
 from bridge.channels.host.layout import Interpreter
+from bridge.channels.places import HOST
 from bridge.errors import FaultError, IntegrityError
 from converters.errors import UnsafeInputError
 from converters.record import Record, conda_record
 
 __all__ = ["HOST", "HostChannel"]
-
-HOST = "host"
-"""The origin of its records: the name and not the directory, which moves with the cache."""
 
 
 class HostChannel:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from bridge.channels._rattler import WholeRepodata
 from bridge.channels.repodata import remote
 from bridge.channels.repodata.base_urls import check_bases, is_plain
 from bridge.channels.repodata.listed_wheels import listed_wheels
@@ -207,6 +206,8 @@ class _WholeSubdir:
     """A subdir with one repodata.json."""
 
     def __init__(self, place: _Subdir, path: Path, trusted_hosts: tuple[str, ...] = ()) -> None:
+        from bridge.channels._rattler import WholeRepodata  # noqa: PLC0415 - rattler is slow to import; shards need none
+
         self._place, self._trusted = place, trusted_hosts
         self._file = WholeRepodata(path, place.channel, place.subdir)
         self._wheels = listed_wheels(path, place.url)

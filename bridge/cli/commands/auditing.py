@@ -349,7 +349,7 @@ def write_audit(
         from bridge.audit.report.sbom import bill_of_materials
 
         state = prefix.require(path)
-        names = session.names(session.channel_urls(state), state)
+        names = session.names(session.local_channel_urls(state), state)
         facts = gather(state, session.target, names, report)
         when = stated_time()
         contents += [page(facts)] if html else []

@@ -120,7 +120,7 @@ def _side(text: str, session: Session, environment: str | None) -> dict[str, Pac
         if not (path / META).is_dir():
             prefix.check(path)
         state = prefix.require(path)
-        return _of_environment(with_unmanaged(state), session.names(session.channel_urls(state), state))
+        return _of_environment(with_unmanaged(state), session.names(session.local_channel_urls(state), state))
     if not path.exists():
         raise UsageError(
             "no-such-side",
@@ -170,7 +170,7 @@ def _of_lock(packages: Sequence[Locked], names: NameMap) -> dict[str, Package]:
 def drift(path: Path, lock: str, session: Session) -> tuple[Drift, ...]:
     """Return how an environment differs from a lock. Raises what reading the lock raises."""
     state = prefix.require(path)
-    names = session.names(session.channel_urls(state), state)
+    names = session.names(session.local_channel_urls(state), state)
     chosen = Chosen(path=lock)
     read = chosen.read(session)
     wanted = wanted_of(read, chosen, session, state)

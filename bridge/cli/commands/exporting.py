@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bridge import fs, prefix
 from bridge.audit.report.clock import stated_time
-from bridge.channels.sources import located
+from bridge.channels.places import located
 from bridge.cli.commands.locking import locked_channels
 from bridge.cli.session import Session
 from bridge.config.activation import stated_variables

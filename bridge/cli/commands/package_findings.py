@@ -31,7 +31,7 @@ def with_package_findings(
     :raises UsageError: `advisory-source`.
     """
     state = prefix.require(path)
-    rows = package_list(state, session.names(session.channel_urls(state), state)).rows
+    rows = package_list(state, session.names(session.local_channel_urls(state), state)).rows
     found = _vulnerable(path, state, rows, session, advisories) if advisories is not None else ()
     found += denied(rows, licenses) if licenses is not None else ()
     return replace(report, findings=ordered((*report.findings, *found)))

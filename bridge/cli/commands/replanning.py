@@ -17,7 +17,8 @@ from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolution, Resolved
 from bridge.prefix.claims import incoming, label
 from bridge.requirements import algebra
-from bridge.requirements.foreign import Foreign, displaced, foreign
+from bridge.requirements.displaced import displaced
+from bridge.requirements.foreign import Foreign, foreign
 from bridge.resolve import SEARCHED, Standing
 from bridge.resolve.installed import InstalledCandidates
 from converters.deferred import dataclass

@@ -12,7 +12,7 @@ from bridge.install import plan as plans
 from bridge.model import Installed, Plan, PrefixState, Remove, Resolution, Resolved
 from bridge.prefix.claims import incoming
 from bridge.requirements.algebra import Requirement, python_specifier, specifier_accepts
-from bridge.requirements.foreign import displaced
+from bridge.requirements.displaced import displaced
 from bridge.requirements.matchspec import parse_conda
 from converters.record import Record
 from converters.target import Python, Target

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.channels._rattler import channel_url
+from bridge.channels.places import channel_url
 from bridge.channels.sources import Channels, same_package
 from bridge.config import Settings, load
 from bridge.config.channel_names import ChannelNames

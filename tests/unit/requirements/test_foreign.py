@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bridge.model import Distribution, Entry, Fingerprint, Installed, PrefixState
-from bridge.requirements.foreign import displaced, foreign
+from bridge.requirements.displaced import displaced
+from bridge.requirements.foreign import foreign
 from converters.record import Record
 from converters.target import Python
 from tests.support.resolver_worlds import LINUX, record
