@@ -182,18 +182,9 @@ class Session:
 
     def _known_channels(self, state: PrefixState | None) -> tuple[str, ...]:
         """The channels of an environment, unless the user named others."""
-        return () if state is None or self.settings.has_channels else self._channels_of(state)
+        from bridge.prefix.origin import channels_of
 
-    @staticmethod
-    def _channels_of(state: PrefixState) -> tuple[str, ...]:
-        from bridge.prefix.origin import is_channel
-
-        counted: dict[str, int] = {}
-        for installed in state.installed:
-            origin = installed.record.origin
-            if (installed.record.ecosystem == "conda" or installed.record.is_of_channel) and is_channel(origin):
-                counted[origin] = counted.get(origin, 0) + 1
-        return tuple(sorted(counted, key=lambda origin: (origin == "host", -counted[origin], origin)))
+        return () if state is None or self.settings.has_channels else channels_of(state.installed)
 
     def names(self, urls: Sequence[str], state: PrefixState | None = None) -> NameMap:
         """The map of conda names to PyPI names: `--name-map`, else the maps of local channels and installed records.

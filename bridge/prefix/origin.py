@@ -8,11 +8,12 @@ another. If only a name is known, the package's URL identifies the channel.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from bridge.model import Installed
 from converters.deferred import regex
 
-__all__ = ["channel_of", "is_channel", "subdir_of"]
+__all__ = ["channel_of", "channels_of", "is_channel", "subdir_of"]
 
 _SUBDIR = regex(
     r"(?:noarch|(?:linux|osx|win|freebsd|openbsd|netbsd|emscripten|wasi|zos)-"
@@ -63,3 +64,13 @@ def _parent(document: Mapping[str, object]) -> str:
 def _text(document: Mapping[str, object], key: str) -> str:
     value = document.get(key)
     return value.rstrip("/") if isinstance(value, str) else ""
+
+
+def channels_of(packages: Iterable[Installed]) -> tuple[str, ...]:
+    """The channels that installed packages came from: the ones of most packages first, `host` last."""
+    counted: dict[str, int] = {}
+    for each in packages:
+        origin = each.record.origin
+        if (each.record.ecosystem == "conda" or each.record.is_of_channel) and is_channel(origin):
+            counted[origin] = counted.get(origin, 0) + 1
+    return tuple(sorted(counted, key=lambda origin: (origin == "host", -counted[origin], origin)))
