@@ -193,11 +193,11 @@ class Store:
 
     # Search --------------------------------------------------------------------------------------------------------
 
-    def decide(self, variable: int, bit: int) -> None:
-        """Open a level and set `variable` to the candidate `bit`."""
-        assert self.domains[variable] & bit, "the candidate is not in the domain"
+    def decide(self, variable: int, bits: int) -> None:
+        """Open a level and leave only these candidates of `variable`."""
+        assert self.domains[variable] & bits, "the candidate is not in the domain"
         self._starts.append(len(self._trail))
-        self._prune(variable, self.domains[variable] & ~bit, None)
+        self._prune(variable, self.domains[variable] & ~bits, None)
 
     def propagate(self) -> Clause | None:
         """Apply unit propagation until nothing follows. Returns the violated clause, or `None`."""

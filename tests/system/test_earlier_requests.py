@@ -8,9 +8,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bridge import api
+from bridge.cli.session import Session
+from bridge.errors import NoSolutionError
+from bridge.model import Resolution
 from tests.support.builders import make_conda, make_repodata, make_wheel, metadata_text
 from tests.support.command_line import Bridge, Ran
 
@@ -81,6 +86,29 @@ def test_a_request_that_no_version_keeps_is_given_up_by_removing_it(bridge: Brid
     found = versions(bridge, prefix)
     assert found["lib"] == "2.0"
     assert found.keys() == {"lib", "needs-any", "needs-new"}
+
+
+def test_the_solves_that_look_for_a_way_out_share_the_patience(
+    bridge: Bridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    resolve = Session.resolve
+
+    def watched(self: Session, *inputs: Any, patience: float, **options: Any) -> Resolution:  # noqa: ANN401
+        given.append(patience)
+        return resolve(self, *inputs, patience=patience, **options)
+
+    assert bridge("create", "-p", tmp_path / "env", "needs-old", "needs-any").status == 0
+    for name, value in {**bridge.environ, "BRIDGE_CACHE_DIR": str(bridge.cache)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Session, "resolve", watched)
+    with pytest.raises(NoSolutionError) as caught:
+        api.install(tmp_path / "env", ["needs-new"], options=api.Options(patience=50))
+    assert "to give up" in str(caught.value.hint)
+    assert given[0] == 25
+    whole = given[1::2]  # each attempt but the last takes two solves
+    assert len(whole) >= 2
+    assert 50 > whole[0] > 2 * given[2] > whole[1]
 
 
 def test_a_conflict_with_an_earlier_request_names_both_and_the_way_out(bridge: Bridge, tmp_path: Path) -> None:

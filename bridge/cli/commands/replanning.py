@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
@@ -37,6 +38,7 @@ class _Case:
     :param state: the prefix without the packages that another installer replaced (`replaced`).
     :param moving: meta paths of the installed packages to update.
     :param untrue: meta paths of the records in `state` whose dist-info is gone.
+    :param patience: the seconds that its solves may take together.
     """
 
     state: PrefixState
@@ -46,6 +48,7 @@ class _Case:
     moving: frozenset[str]
     untrue: frozenset[str]
     replaced: tuple[Installed, ...]
+    patience: float
 
     @property
     def names(self) -> frozenset[str]:
@@ -100,6 +103,7 @@ def _case(state: PrefixState, wanted: Request, sources: Sources, moving: frozens
         moving=moving,
         untrue=frozenset(each.meta_path for each in displaced(true)),
         replaced=tuple(replaced.values()),
+        patience=sources.session.settings.patience,
     )
 
 
@@ -187,12 +191,18 @@ def _kept(case: _Case) -> dict[str, str]:
 
 
 def _resolve_or_explain(case: _Case, again: frozenset[str]) -> Resolution:
-    """Solve; an error names the commands that give up the earlier requests in the conflict."""
+    """Solve; an error names the commands that give up the earlier requests in the conflict.
+
+    The solves that look for these commands have what the first one left of its patience. They count from then on: what
+    they need of channels and indexes was read.
+    """
+    ends = 0.0
 
     def attempt(state: PrefixState, wanted: Request, others: tuple[Foreign, ...]) -> Resolution:
         warnings = list(case.sources.session.warnings)
         try:
-            return _resolve(replace(case, state=state, wanted=wanted, others=others), again)
+            changed = replace(case, state=state, wanted=wanted, others=others, patience=ends - time.monotonic())
+            return _resolve(changed, again)
         finally:
             case.sources.session.warnings[:] = warnings  # nothing comes of this solve
 
@@ -200,6 +210,7 @@ def _resolve_or_explain(case: _Case, again: frozenset[str]) -> Resolution:
         return _resolve(case, again)
     except NoSolutionError as error:
         target = case.sources.session.target
+        ends = time.monotonic() + case.patience - _searched(error, case.patience)
         raise with_way_out(error, case.state, case.wanted, case.others, target, attempt) from error
 
 
@@ -238,8 +249,8 @@ def _superseded(packages: Iterable[Resolved], state: PrefixState) -> Iterator[In
 def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution:
     """Require every installed package; if that has no solution, only those that no request accounts for.
 
-    An error explains the second solve; both together take no longer than `--patience`. Packages that nothing accounts
-    for must stay: no record shows them unwanted.
+    An error explains the second solve; both together take no longer than `case.patience`. Packages that nothing
+    accounts for must stay: no record shows them unwanted.
     """
     target = case.sources.session.target
     before = tuple(earlier_requests(left, case.wanted.requirements, target))
@@ -252,15 +263,23 @@ def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution
         standing = Standing(earlier=before, retained=tuple(retained), pins=pinned, kept=kept)
         return session.resolve(case.wanted, channels, names, standing=standing, offered=there, patience=patience)
 
-    patience = session.settings.patience
     try:
-        return solved(presence, patience * _FOR_ALL)
+        return solved(presence, case.patience * _FOR_ALL)
     except NoSolutionError as error:
         if len(strays) == len(presence) and error.id == "no-solution":
             raise
-        searched = error.objects.get(SEARCHED)
-        spent = searched if isinstance(searched, float) else patience * _FOR_ALL
-        return solved(strays, patience - spent)
+        spent = _searched(error, case.patience * _FOR_ALL)
+    try:
+        return solved(strays, case.patience - spent)
+    except NoSolutionError as error:
+        error.objects = {**error.objects, SEARCHED: spent + _searched(error, case.patience - spent)}
+        raise
+
+
+def _searched(error: NoSolutionError, patience: float) -> float:
+    """Return the seconds that a solve without a solution took: all of its patience if the search was stopped."""
+    seconds = error.objects.get(SEARCHED)
+    return seconds if isinstance(seconds, float) else patience
 
 
 def _present(case: _Case, again: Collection[str]) -> InstalledCandidates:

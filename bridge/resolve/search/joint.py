@@ -24,6 +24,7 @@ from bridge.resolve.search.preference import (
     best_version,
     choose,
     compares_versions,
+    decided,
     decision_order,
     newest_of_minors,
     preferred,
@@ -172,7 +173,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
             if not self._goes_on(variable, conflict):
                 return conflict
             chosen = choose(space, variable)
-        store.decide(*chosen)
+        store.decide(chosen.variable, decided(space, chosen))
         return loader.settle()
 
     def _compare_pythons(self, newest: int) -> int:

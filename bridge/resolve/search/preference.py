@@ -9,7 +9,8 @@ same lock have (`agreed`), then what is installed or locked already (`kept`), wh
 
 Decision order: a requested python first, in the minor with the lowest cost to the other requests (of the newest three:
 a name without any record left counts most, then a name at an older version; the newest of equals); then all other
-requests; then python; then the variable with the fewest candidates left.
+requests, while python is undecided only their versions (a build would decide it); then python; then the builds of the
+requests; then the variable with the fewest candidates left.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import NamedTuple
 from packaging.version import Version
 
 from bridge.requirements.algebra import pep440_version
+from bridge.resolve.candidates.provides import is_python_record
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, VariableId
 from bridge.resolve.masks import PRESENT
@@ -30,6 +32,7 @@ __all__ = [
     "best_version",
     "choose",
     "compares_versions",
+    "decided",
     "decision_order",
     "newest_of_minors",
     "preferred",
@@ -39,9 +42,14 @@ COMPARED_MINORS = 3  # of a requested python
 
 
 def decision_order(space: Space, variable: VariableId) -> tuple[object, ...]:
-    """Return the decision order of a variable; the smallest is decided first. O(1)."""
-    python_first = (0, 2) if variable == space.python else (1, 3)
-    group = python_first[0 if variable in space.requested else 1]
+    """Return the decision order of a variable; the smallest is decided first. O(1) once python is decided."""
+    is_requested = variable in space.requested
+    if variable == space.python:
+        group = 0 if is_requested else 2
+    elif is_requested:
+        group = 3 if _is_open(space, variable) else 1
+    else:
+        group = 4
     count = space.store.domains[variable].bit_count()
     return (group, count, -space.store.activity[variable], space.variables[variable].name)
 
@@ -99,6 +107,37 @@ def choose(space: Space, variable: VariableId) -> Candidate:
         return _newest(space, variable)
     best = _newest_record(space, variable) if meaning.providers and _takes_newest(space, variable) else None
     return Candidate(variable, best.own if best is not None else others & -others)
+
+
+def decided(space: Space, chosen: Candidate) -> int:
+    """Return the candidates to leave for a chosen one: while python is undecided, all builds of a request's version."""
+    variable, bit = chosen
+    if variable not in space.requested or variable == space.python or preferred(space, variable):
+        return bit
+    domain = space.store.domains[variable]
+    left = domain & _builds(space, variable, bit)
+    return left if left != domain else bit
+
+
+def _is_open(space: Space, variable: VariableId) -> bool:
+    """Return whether the version is decided and the build is not, because it would decide python."""
+    domain = space.store.domains[variable] & PRESENT
+    return domain & (domain - 1) > 0 and not domain & ~_builds(space, variable, domain & -domain)
+
+
+def _builds(space: Space, variable: VariableId, bit: int) -> int:
+    """Return the records with the version and channel of one, if python is undecided and such a record needs it."""
+    conda = space.meanings[variable].conda
+    if conda is None or not bit & conda.everything or space.store.is_decided(space.python):
+        return bit
+    record = conda.records[bit.bit_length() - 2]
+    if not is_python_record(record):
+        return bit
+    return sum(
+        2 << place
+        for place, each in enumerate(conda.records)
+        if each.version == record.version and each.origin == record.origin
+    )
 
 
 def preferred(space: Space, variable: VariableId) -> int:

@@ -79,3 +79,17 @@ def test_every_kind_of_clause_has_its_sentence_in_sat_terms() -> None:
     kinds = facts.Fact.__subclasses__()
     assert len(kinds) >= 20
     assert [kind.__name__ for kind in kinds if "In SAT terms: (" not in (kind.__doc__ or "")] == []
+
+
+def test_the_build_of_one_request_costs_no_version_of_another() -> None:
+    """The newest python is that of the builds that the newest versions of all requests leave."""
+    pythons = [record("python", f"3.{minor}.1") for minor in (11, 12, 13)]
+    tool = [record("tool", "1", f"python 3.{minor}.*", build=f"py3{minor}") for minor in (11, 12, 13)]
+    base = [record("base", version, f"python 3.{minor}.*") for version, minor in (("2", 12), ("1", 13))]
+    whole = [record("whole", version, f"base {version}.*") for version in ("2", "1")]
+    older = [record(name, f"0.{number}", "base 1.*") for name in ("base", "whole") for number in range(5)]
+    world = World(records=(*pythons, *tool, *base, *whole, *older))
+    for asked in (["tool", "whole"], ["whole", "tool"], ["tool", "base"], ["base", "tool", "whole"]):
+        chosen = picks(world.solve(asked))
+        assert (chosen["tool"], chosen["base"], chosen["python"]) == ("conda 1", "conda 2", "conda 3.12.1"), asked
+    assert picks(world.solve(["tool"]))["python"] == "conda 3.13.1"
