@@ -22,6 +22,7 @@ Evidence = Literal["purl", "name-map", "default-map", "same-name-python", "none"
 
 _PROJECT = regex(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
 _CONDA_NAME = regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")  # CEP 26, and names of old channels
+_NORMALISED = regex(r"(?![0-9a-f]{39})[a-z0-9]{1,40}(-[a-z0-9]{1,40}){0,2}\Z")  # short names; no hash
 _HASH_LIKE = regex(r"[0-9a-f]{40,}\Z")
 _MAX_PROJECT = 128
 _UNCONFIRMED = "unconfirmed"
@@ -207,6 +208,8 @@ def _row(value: object) -> tuple[str, ...] | None:
     """Return a table's value as normalised names; `None`: invalid."""
     if value is None:
         return ()
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) and _NORMALISED.match(value[0]):
+        return (value[0],)  # nearly all rows
     if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) and _is_project(name) for name in value):
         return None
     return tuple(sorted({canonicalize_name(name) for name in value}))

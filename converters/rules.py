@@ -75,6 +75,8 @@ class DependencyRules:
 
         A package index may have something else under such a name.
         """
+        if not (self.renames or self.every.add or self.of_projects):  # asked for each dependency of a channel
+            return False
         changes = (self.every, *self.of_projects.values())
         if any(_name_of(spec) == conda_name for each in changes for spec in each.add):
             return True

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from json.encoder import encode_basestring_ascii as _json
 from pathlib import Path
 
@@ -30,6 +31,7 @@ __all__ = ["ChannelIndex", "check_channel", "write_index", "write_names"]
 
 _INTERPRETER = frozenset({"python", "python_abi", "cpython"})
 _PLACES = frozenset({*SUBDIRS, "noarch"})
+_SUFFIXES = tuple(f".{extension}" for extension in EXTENSIONS)
 _LEFT_BEHIND = 86400  # seconds
 _FEW = 64  # packages to read for which no other process is started
 
@@ -57,7 +59,7 @@ class ChannelIndex:
 
     @property
     def packages(self) -> tuple[IndexedPackage, ...]:
-        return tuple(package for packages in self.subdirs.values() for package in packages)
+        return tuple(chain.from_iterable(self.subdirs.values()))
 
 
 def check_channel(channel: Path) -> None:
@@ -170,7 +172,8 @@ def _read_subdir(channel: Path, name: str, added: Sequence[RepodataEntry], *, re
     files = _files(subdir) if subdir.is_dir() else {}
     known = {} if rereads else memory.packages
     new = [file for file, found in files.items() if known.get(file, (None,))[0] != found]
-    packages = {file: known[file] for file in files if file not in set(new)}
+    read_now = set(new)
+    packages = {file: known[file] for file in files if file not in read_now}
     for file, read in zip(new, _read([subdir / file for file in new], jobs), strict=True):
         if isinstance(read, BridgeError):
             failures[subdir / file] = read
@@ -189,13 +192,13 @@ def _files(subdir: Path) -> dict[str, Stamp]:
     found: dict[str, Stamp] = {}
     with faults(subdir), os.scandir(subdir) as entries:
         for entry in entries:
-            if entry.name.endswith(tuple(f".{each}" for each in EXTENSIONS)) and not entry.name.startswith("."):
+            if entry.name.endswith(_SUFFIXES) and not entry.name.startswith("."):
                 try:
                     status = entry.stat()
                 except FileNotFoundError:  # a link to nothing, whose reading fails; or removed meanwhile
                     status = entry.stat(follow_symlinks=False)
                 found[entry.name] = (status.st_size, status.st_mtime_ns)
-    return {name: found[name] for name in sorted(found)}
+    return dict(sorted(found.items()))
 
 
 def _read(paths: Sequence[Path], jobs: int) -> list[IndexedPackage | BridgeError]:
@@ -249,8 +252,10 @@ def write_names(index: ChannelIndex, names: NameMap) -> None:
     without a row has the name of its project; its row is unconfirmed, since a conda package of that name may be
     something else (`NameMap.unconfirmed`). Raises `FaultError`.
     """
-    rows: dict[str, str] = {each.name: _listed(each.projects) for each in index.packages if each.projects}
-    required = {name for each in index.packages for name in each.requires}
+    packages = index.packages
+    provided = {each.name: each.projects for each in packages if each.projects}
+    rows = {name: _listed(projects.split()) for name, projects in provided.items()}
+    required = set(" ".join([each.requires for each in packages]).split())
     for name in required - rows.keys() - _INTERPRETER:
         if not name.startswith("_"):
             rows[name] = _row_of_dependency(name, names)
@@ -260,9 +265,10 @@ def write_names(index: ChannelIndex, names: NameMap) -> None:
 
 def _row_of_dependency(name: str, names: NameMap) -> str:
     """Return the row of a dependency, as JSON."""
-    known, project = names.row(name), name.removeprefix("pypi-")
-    if known is None and project != name and names.native_name(project) == name:
-        known = (project,)  # the converter's name for a project whose own name is something else
+    known = names.row(name)
+    if known is None and name.startswith("pypi-"):  # the converter's name for a project whose own name is another thing
+        project = name.removeprefix("pypi-")
+        known = (project,) if names.native_name(project) == name else None
     if known is not None:
         return _listed(known)
     meant = names.unconfirmed(name)

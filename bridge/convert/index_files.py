@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from json.encoder import encode_basestring
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from converters.repodata import shard
 
 __all__ = ["stamp", "write_subdir"]
 
-_BEST_LEVEL, _FAST_LEVEL = 19, 6  # repodata is read far more often than it is written
+_BEST_LEVEL, _FAST_LEVEL = 19, 1  # for large repodata level 1 is also smaller than 2 to 6, since hashes do not repeat
 _LARGE = 4 << 20  # bytes of repodata.json from which the fast level is used, as a matter of seconds
 _THREADS = 2  # of zstd for large files; the bytes are the same for every number but one
 _SHARDS = "shards"
@@ -41,11 +42,13 @@ def write_subdir(
     stated = {NAMES_KEY: names_file} if names_file is not None else {}
     text = _repodata(subdir.name, packages, stated)
     written = hashlib.sha256(text).digest()
-    shards = _write_shards(subdir, packages, known)
     is_same = written == known.written and stamp(subdir / "repodata.json") == known.repodata is not None
-    if not (is_same and (subdir / "repodata.json.zst").is_file()):
-        fs.publish_file(subdir / "repodata.json", [text])
-        fs.publish_file(subdir / "repodata.json.zst", [_compressed(text)])
+    with ThreadPoolExecutor(1) as pool:
+        compressed = None if is_same and (subdir / "repodata.json.zst").is_file() else pool.submit(_compressed, text)
+        shards = _write_shards(subdir, packages, known)
+        if compressed is not None:
+            fs.publish_file(subdir / "repodata.json", [text])
+            fs.publish_file(subdir / "repodata.json.zst", [compressed.result()])
     info = {"subdir": subdir.name, "base_url": "./", "shards_base_url": f"./{_SHARDS}/", **stated}
     digests = {name: digest for name, (_, digest) in sorted(shards.items())}
     if not (is_same and shards == known.shards and (subdir / _INDEX).is_file()):
