@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import click
 
 from bridge.cli.failure import Exit
 from bridge.cli.group import begin, cli
-from bridge.cli.options import Words, dependency_rules, level_of, output, requirements, wheel_sources
-from converters.compression import DEFAULT_LEVEL
-
-if TYPE_CHECKING:
-    from bridge.convert.wheel import Format
+from bridge.cli.options import Packaging, Words, output, packaging, requirements, wheel_sources
 
 
 @cli.command()
@@ -62,15 +57,7 @@ def index(
 @click.option("--newest", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
               help="How many versions of each project.")  # fmt: skip
 @click.option("--prune", is_flag=True, help="Delete the packages of wheels that the rules no longer take.")
-@click.option("--wheels-as-records", is_flag=True, help="Do not repack: write repodata v3 that points to the wheels.")
-@click.option("--format", "archive_format", type=click.Choice(["conda", "tar.bz2"]), default="conda", show_default=True,
-              help="Archive format.")  # fmt: skip
-@click.option("--compression", metavar="LEVEL|best", default=str(DEFAULT_LEVEL), show_default=True,
-              help="zstd level, 1 to 22, or `best` for packages that are downloaded often.")  # fmt: skip
-@click.option("-j", "--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Number of processes.")  # fmt: skip
-@click.option("--dask", metavar="ADDRESS", help="Convert on the workers of a Dask scheduler.")
-@dependency_rules
+@packaging
 @wheel_sources
 @output
 def mirror(
@@ -78,42 +65,29 @@ def mirror(
     output: str,
     newest: int,
     prune: bool,
-    wheels_as_records: bool,
-    archive_format: str,
-    compression: str,
-    jobs: int,
-    dask: str | None,
     platforms: Sequence[str],
-    dependency_rename: Sequence[tuple[str, str]],
-    add_dependency: Sequence[str],
-    drop_dependency: Sequence[str],
-    pin_dependency: Sequence[str],
+    packaging: Packaging,
     **options: object,
 ) -> None:
     """Keep a channel of converted wheels in step with an index: projects, or what a lock needs."""
     from bridge.cli.commands import mirroring
-    from bridge.cli.commands.conversion import Workers
     from bridge.cli.commands.request import read_request
-    from bridge.config.project import project_table
-    from bridge.convert.rules import RuleOptions, read_rules
 
     run, *_ = [begin({**options, "platform": platform}) for platform in platforms or (None,)]
-    level = level_of(compression)
-    given = RuleOptions(rename=dependency_rename, add=add_dependency, drop=drop_dependency, pin=pin_dependency)
-    rules = read_rules(given, project_table(Path.cwd(), "convert"))
+    level, rules = packaging.level, packaging.rules()
     request = read_request(words, run.settings.platform)
     wanted = mirroring.Mirror(
         output=Path(output),
         newest=newest,
         platforms=tuple(dict.fromkeys(platforms or filter(None, [run.settings.platform]))),
-        archive_format=cast("Format", archive_format),
+        archive_format=packaging.archive_format,
         level=level,
-        as_records=wheels_as_records,
+        as_records=packaging.as_records,
         rules=rules,
         prunes=prune,
     )
     with run.session(request) as session:
-        found = mirroring.mirror(request, wanted, session, Workers(jobs=jobs, dask=dask))
+        found = mirroring.mirror(request, wanted, session, packaging.workers())
     run.render.warn(found.conversion.warnings)
     if run.settings.json:
         run.render.document(run.documents.mirror(found))
