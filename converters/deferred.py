@@ -54,7 +54,7 @@ def _deferred(cls: type) -> type:
     made.__qualname__ = cls.__qualname__
     completion = _Completion(cls, made)
     setattr(made, _FIELDS, completion)
-    for name, method in {_INIT: _first_init(cls, made), **{each: _stub(completion, each) for each in _STUBS}}.items():
+    for name, method in {_INIT: completion.first_init, **{each: _stub(completion, each) for each in _STUBS}}.items():
         setattr(made, name, method)
     return made
 
@@ -62,10 +62,11 @@ def _deferred(cls: type) -> type:
 class _Completion:
     """The attribute `__dataclass_fields__` of a class until something asks for it, which completes the class."""
 
-    __slots__ = ("_made", "_template")
+    __slots__ = ("_made", "_template", "first_init")
 
     def __init__(self, template: type, made: type) -> None:
         self._template, self._made = template, made
+        self.first_init = _first_init(template, made)
 
     def __get__(self, instance: object, owner: type | None = None) -> object:
         self.complete()
@@ -76,6 +77,8 @@ class _Completion:
         with _completing:
             if self._made.__dict__[_FIELDS] is not self:
                 return
+            if self._made.__dict__[_INIT] is self.first_init:  # before `dataclasses` removes the factories
+                setattr(self._made, _INIT, _compiled_init(self._template, self._made))
             source = dataclasses.dataclass(frozen=True, kw_only=True)(self._template).__dict__
             for name in _TAKEN:
                 if name in source:

@@ -82,6 +82,15 @@ def test_a_new_class_is_completed_by_a_comparison_and_not_by_its_first_instance(
     assert is_complete(New)
 
 
+def test_a_class_whose_fields_are_asked_before_its_first_instance_keeps_its_factories() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class New:
+        tags: list[str] = dataclasses.field(default_factory=list)
+
+    assert [field.name for field in dataclasses.fields(New)] == ["tags"]  # as an unpickling worker process does
+    assert New().tags == []
+
+
 def test_it_behaves_as_the_class_of_dataclasses() -> None:
     ours, theirs = Deferred(name="a", tags=["x"], secret="s"), Stock(name="a", tags=["x"], secret="s")
     assert repr(ours) == repr(theirs).replace("Stock", "Deferred")
