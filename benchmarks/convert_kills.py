@@ -99,7 +99,7 @@ def main() -> None:
         total = len(list(wheels.glob("*.whl")))
         killed: list[int] = []
         with LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=60
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=60
         ) as cluster:
             thread = threading.Thread(
                 target=kill_some, args=(cluster, output, total, options.kills, killed), daemon=True

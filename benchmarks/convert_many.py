@@ -90,7 +90,7 @@ def main() -> None:
                 from distributed import LocalCluster  # noqa: PLC0415 - not without --no-dask
 
                 with LocalCluster(  # type: ignore[no-untyped-call]
-                    n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=40
+                    n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=40
                 ) as cluster:
                     runs["dask"].append(seconds(wheels, "--dask", cluster.scheduler_address))
     medians = {name: round(statistics.median(found), 2) for name, found in runs.items() if found}

@@ -16,7 +16,6 @@ from converters.compression import BEST_LEVEL, DEFAULT_LEVEL, HIGHEST_LEVEL
 from converters.deferred import dataclass
 
 if TYPE_CHECKING:
-    from bridge.cli.commands.conversion import Workers
     from bridge.convert.wheel import Format
     from converters.rules import DependencyRules
 
@@ -114,12 +113,6 @@ class Packaging:
 
         given = RuleOptions(rename=self.renames, add=self.added, drop=self.dropped, pin=self.pinned)
         return read_rules(given, project_table(Path.cwd(), "convert"))
-
-    def workers(self) -> Workers:
-        """Where wheels are converted."""
-        from bridge.cli.commands.conversion import Workers
-
-        return Workers(jobs=self.jobs, dask=self.dask)
 
 
 def prefix(command: Command) -> Command:

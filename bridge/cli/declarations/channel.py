@@ -71,10 +71,12 @@ def mirror(
 ) -> None:
     """Keep a channel of converted wheels in step with an index: projects, or what a lock needs."""
     from bridge.cli.commands import mirroring
+    from bridge.cli.commands.conversion import Workers
     from bridge.cli.commands.request import read_request
 
     run, *_ = [begin({**options, "platform": platform}) for platform in platforms or (None,)]
     level, rules = packaging.level, packaging.rules()
+    workers = Workers(jobs=packaging.jobs, dask=packaging.dask)
     request = read_request(words, run.settings.platform)
     wanted = mirroring.Mirror(
         output=Path(output),
@@ -87,7 +89,7 @@ def mirror(
         prunes=prune,
     )
     with run.session(request) as session:
-        found = mirroring.mirror(request, wanted, session, packaging.workers())
+        found = mirroring.mirror(request, wanted, session, workers)
     run.render.warn(found.conversion.warnings)
     if run.settings.json:
         run.render.document(run.documents.mirror(found))

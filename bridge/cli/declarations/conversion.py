@@ -54,7 +54,7 @@ def convert(
             has_index=has_index or has_test,
             archive_format=packaging.archive_format,
             level=level,
-            workers=packaging.workers(),
+            workers=conversion.Workers(jobs=packaging.jobs, dask=packaging.dask),
             with_deps=with_deps,
             as_records=packaging.as_records,
             rules=rules,
