@@ -19,6 +19,9 @@ BridgeError
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from importlib import import_module
+
 from converters.errors import BridgeError, IntegrityError, UnsafeInputError
 
 __all__ = [
@@ -35,6 +38,7 @@ __all__ = [
     "PrefixLockedError",
     "UnsafeInputError",
     "UsageError",
+    "did_you_mean",
 ]
 
 
@@ -100,3 +104,13 @@ class CancelledError(BridgeError):
     """The caller of `bridge.api` cancelled, by its callback or by a signal; all changes were rolled back."""
 
     exit_code = 130
+
+
+def did_you_mean(word: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> str:
+    """Return the question after the known words that are like a misspelt one; empty if none is.
+
+    :param cutoff: how alike they must be, from 0 to 1 (`difflib`).
+    """
+    # `difflib` is needed for an error only, and takes longer to import than most commands have.
+    close = import_module("difflib").get_close_matches(word, sorted(set(known)), n=most, cutoff=cutoff)
+    return f"did you mean {' or '.join(close)}?" if close else ""

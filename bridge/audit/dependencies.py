@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 
 from packaging.utils import canonicalize_name
 
 from bridge.audit.packages import projects_of
-from bridge.errors import UsageError
+from bridge.errors import UsageError, did_you_mean
 from bridge.model import Distribution, PrefixState
 from bridge.prefix.claims import Claims, Owner, claims_of
 from bridge.requirements import algebra
@@ -158,12 +157,11 @@ def owners_named(records: PrefixRecords, name: str) -> list[Owner]:
         return owners
     known = {owner.package for owner in records.claims.owners}
     known |= {each for owner in records.claims.owners for each in projects_of(owner, records.names)}
-    close = get_close_matches(project, sorted(known), n=1)
     hint = f"list the installed packages: bridge list -p {records.state.prefix}"
     raise UsageError(
         "not-installed",
         f"no installed package has the name {name!r} or provides a project of that name",
-        hint=f"did you mean {close[0]}? {hint}" if close else hint,
+        hint=f"{did_you_mean(project, known)} {hint}".strip(),
     )
 
 

@@ -80,7 +80,7 @@ def misused(error: click.ClickException, typed: Sequence[str], is_json: bool) ->
     message = error.format_message()
     context = getattr(error, "ctx", None)
     if context is not None:
-        hint = answer_to_arguments(context.command.name or "") or f"see `{context.command_path} --help`"
+        hint = answer_to_arguments(context.command.name or "", typed) or f"see `{context.command_path} --help`"
         if isinstance(error, click.NoSuchOption) and context.parent is None:
             command = next((word for word in typed if word in COMMANDS), "COMMAND")
             hint = f"options come after the command: bridge {command} {error.option_name} …; see `bridge --help`"

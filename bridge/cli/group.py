@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from bridge import __version__
-from bridge.cli.habits import ALIASES, answer_to_command
+from bridge.cli.habits import ALIASES, answer_to_command, answer_to_words
 from bridge.cli.help import Group
 from bridge.cli.summaries import SUMMARIES
-from bridge.errors import UsageError
+from bridge.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from bridge.cli.run import Run
@@ -93,13 +93,10 @@ class _Commands(Group):
 def _instead(word: str, others: list[str]) -> str:
     """What to type in the place of a word that is no command."""
     if word == "pip" and others:
-        return f"bridge takes pip's requirements itself: bridge {' '.join(others)}"
+        return f"bridge takes pip's requirements itself: {answer_to_words(others, COMMANDS)}"
     if (answer := answer_to_command(word, COMMANDS)) is not None:
         return answer
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, [*COMMANDS, *ALIASES], n=2)
-    return f"did you mean {' or '.join(close)}? see `bridge --help`" if close else "see `bridge --help`"
+    return f"{did_you_mean(word, [*COMMANDS, *ALIASES], most=2)} see `bridge --help`".strip()
 
 
 @click.group(cls=_Commands, context_settings=_CONTEXT)

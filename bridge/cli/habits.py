@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-__all__ = ["ALIASES", "answer_to_arguments", "answer_to_command", "answer_to_option"]
+__all__ = ["ALIASES", "answer_to_arguments", "answer_to_command", "answer_to_option", "answer_to_words"]
 
 ALIASES = {
     "add": "install",
@@ -32,33 +32,62 @@ _COMMANDS = {
     "download": ("fetch", "bridge fetch LOCK -o DIR"),
     "exec": ("run", "bridge run -n NAME COMMAND"),
     "freeze": ("export", "bridge export --format requirements"),
+    "format": ("", "bridge formats no code: bridge run COMMAND runs a tool of the environment"),
     "global": ("create", "bridge create -n TOOL REQ, then bridge run -n TOOL COMMAND"),
+    "hash": ("lock", "bridge lock writes the hashes of packages"),
     "help": ("", "bridge --help, or bridge COMMAND --help"),
     "hook": ("activate", 'eval "$(bridge activate -n NAME)"'),
-    "init": ("activate", 'bridge needs no set-up: eval "$(bridge activate -n NAME)" enters an environment'),
+    "import": ("create", "bridge create -r FILE reads the files of other tools"),
+    "init": (
+        "activate",
+        'bridge needs no set-up: eval "$(bridge activate -n NAME)" enters an environment; -r FILE reads a project',
+    ),
     "inspect": ("list", "bridge list --json"),
     "login": ("info", "credentials are read from URLs, netrc, the keyring and the files of conda, mamba and pixi"),
+    "notices": ("search", "bridge shows no notices of channels"),
     "package": ("convert", "bridge convert WHEEL -o DIR"),
     "pack": ("lock", "bridge lock, then bridge fetch LOCK -o DIR"),
     "pip": ("install", "bridge takes pip's requirements itself: leave `pip` out"),
+    "project": ("install", "edit pixi.toml or pyproject.toml, then: bridge install -r FILE"),
     "prune": ("cache", "bridge cache --prune"),
+    "publish": ("convert", "bridge convert and bridge index make a channel; copying it to a server is up to you"),
     "python": ("install", "python is a package: bridge install python=3.12"),
     "reinstall": ("audit", "bridge audit --fix reinstalls what is damaged"),
+    "rename": ("create", "bridge create -n NEW --clone NAME, then bridge env remove NAME"),
     "repoquery": ("search", "bridge search NAME, bridge tree NAME, bridge tree --invert NAME"),
     "revisions": ("history", "bridge history"),
     "self-update": ("self", "bridge self update names the command that updates it"),
     "shell-hook": ("activate", "bridge activate"),
     "show": ("why", "bridge why NAME (from where and for whom), bridge tree NAME (what it requires)"),
+    "skeleton": ("convert", "bridge convert REQ -o DIR makes the package itself"),
     "task": ("run", "bridge run COMMAND"),
     "tool": ("run", "bridge create -n TOOL REQ, then bridge run -n TOOL COMMAND"),
+    "tos": ("info", "bridge asks for no terms; channels are set with -c or in the configuration"),
+    "upload": ("convert", "bridge convert and bridge index make a channel; copying it to a server is up to you"),
     "venv": ("create", "bridge create -p .venv python"),
     "version": ("", "bridge --version"),
     "versions": ("search", "bridge search NAME"),
     "virtualenv": ("create", "bridge create -p .venv python"),
     "wheel": ("convert", "bridge convert REQ -o DIR"),
     "whoneeds": ("tree", "bridge tree --invert NAME"),
+    "workspace": ("install", "edit pixi.toml or pyproject.toml, then: bridge install -r FILE"),
     "x": ("run", "bridge run COMMAND"),
 }
+# Commands of pip and uv that mean something else here.
+_OF_PIP = {
+    "compile": "bridge lock -r FILE -o requirements.txt",
+    "config": "bridge config list",
+    "index": "bridge search NAME",
+    "sync": "bridge sync LOCK, or bridge lock -r FILE first",
+}
+# (command, words after it, or () for any) -> the answer.
+_ARGUMENTS: tuple[tuple[str, frozenset[str], str], ...] = (
+    ("cache", frozenset({"dir", "info", "list", "size"}), "bridge cache shows where the caches are and how large"),
+    ("cache", frozenset(), "bridge cache --prune removes what is old; with --older-than 0d, everything"),
+    ("index", frozenset({"versions"}), "bridge search NAME shows the versions of channels and indexes"),
+    ("shell", frozenset({"hook", "init", "activate"}), 'eval "$(bridge activate -n NAME)"; nothing has to be set up'),
+    ("env", frozenset({"config"}), "write `variables:` into an environment.yml, or use conda env config vars set"),
+)
 _CHANGES = ("create", "install", "remove", "update")
 _WHOLE = "packages are always installed with what they require"
 _OWN = "-p DIR or -n NAME names the environment, which bridge then owns"
@@ -119,6 +148,21 @@ _OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("remove",), ("--all", "-a"), "bridge env remove removes a whole environment"),
     (("remove",), ("--force", "--force-remove"), _WHOLE),
     (
+        ("install", "update"),
+        ("--revision", "--rev"),
+        "bridge rollback N; bridge history shows them",
+    ),
+    (("update", "install"), ("--prune",), "bridge lock -r FILE, then bridge sync removes what the file does not need"),
+    (("info",), ("--envs", "-e"), "bridge env list"),
+    (("info",), ("--all", "-a", "--system", "-s"), "bridge info shows everything"),
+    (("export",), ("--no-builds", "--ignore-channels"), "bridge export --from-history writes what was asked for"),
+    (("completion",), ("--shell", "-s"), "bridge completion bash"),
+    (
+        ("shell",),
+        ("--shell", "-s"),
+        "bridge shell starts this shell; bridge activate --shell NAME serves another",
+    ),
+    (
         ("adopt", "diff", "fetch", "list", "remove", "rollback", "sync", "tree", "why"),
         ("--pre", "--prefer", "--only", "--exclude-newer", "--patience"),
         "this command solves nothing: bridge install, update, resolve and lock have this option",
@@ -127,7 +171,7 @@ _OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("list",), ("--export", "-e", "--explicit", "--md5", "--sha256"), "bridge export"),
     (("list",), ("--revisions", "-r"), "bridge history"),
     (("list",), ("--not-required", "--tree"), "bridge tree"),
-    (("list",), ("--format", "--columns"), "--json"),
+    (("list",), ("--format", "--columns"), "--json; or bridge export --format requirements"),
     (("list",), ("--full-name", "-f"), "a regular expression: bridge list '^NAME$'"),
     (("list",), ("--editable",), "bridge list shows where each package came from"),
     (("search",), ("--info", "-i"), "--json"),
@@ -155,9 +199,20 @@ def answer_to_command(word: str, known: Collection[str]) -> str | None:
     return text
 
 
-def answer_to_arguments(command: str) -> str | None:
-    """What takes the place of words after a command that takes none."""
-    return {"cache": "bridge cache --prune removes what is old; with --older-than 0d, everything"}.get(command)
+def answer_to_arguments(command: str, words: Collection[str]) -> str | None:
+    """What takes the place of words after a command that does not take them."""
+    for known, those, text in _ARGUMENTS:
+        if known == command and (not those or not those.isdisjoint(words)):
+            return text
+    return None
+
+
+def answer_to_words(words: Sequence[str], known: Collection[str]) -> str:
+    """What `pip WORD…` or `env WORD…` of another tool is here."""
+    word = ALIASES.get(words[0], words[0])
+    if (answer := _OF_PIP.get(word) or (None if word in known else answer_to_command(word, known))) is not None:
+        return answer
+    return f"bridge {' '.join(words)}"
 
 
 def answer_to_option(command: str, option: str, known: Collection[str]) -> str | None:

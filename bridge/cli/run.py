@@ -16,7 +16,7 @@ import click
 from bridge import config
 from bridge.cli.render import Renderer
 from bridge.config.environments import known_environments, locate
-from bridge.errors import UsageError
+from bridge.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from bridge.cli.commands.request import Request
@@ -105,14 +105,28 @@ class Run:
         return settings.prefix
 
     def environment(self, text: str) -> Path:
-        """An environment by its path, or by its name. Raises `UsageError` (`unknown-environment`)."""
+        """An environment by its name, or by its path.
+
+        Raises `UsageError` (`unknown-environment`; `ambiguous-environment`: the text is both).
+        """
         path = Path(os.path.abspath(text))
-        if os.sep in text or path.is_dir():
+        if os.sep in text or text in {os.curdir, os.pardir}:
             return path
-        named = locate(text, self.settings.conda, os.environ)
-        if not named.is_dir():
+        try:
+            named = locate(text, self.settings.conda, os.environ)
+        except UsageError:  # It cannot be a name.
+            if path.is_dir():
+                return path
+            raise
+        if named.is_dir() and (path / "conda-meta").is_dir() and not named.samefile(path):
+            raise UsageError(
+                "ambiguous-environment",
+                f"{text} is the name of an environment, {named}, and a directory here",
+                hint=f"say which: -n {text} or -p ./{text}; or give its path, as in ./{text}",
+            )
+        if not named.is_dir() and not path.is_dir():
             raise _unknown(text, self.settings.conda)
-        return named
+        return named if named.is_dir() else path
 
     def new_prefix(self, request: Request) -> Path:
         """Where `create` makes an environment: as given, else by the name in a file. Raises `UsageError`."""
@@ -128,11 +142,8 @@ class Run:
 
 
 def _unknown(name: str, conda: CondaConfiguration) -> UsageError:
-    from difflib import get_close_matches
-
     known = [each.name for each in known_environments(conda, os.environ) if each.name]
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}? `bridge env list` shows all" if close else "`bridge env list` shows all"
+    hint = f"{did_you_mean(name, known)} `bridge env list` shows all".strip()
     return UsageError(
         "unknown-environment",
         f"there is no environment named {name!r}",

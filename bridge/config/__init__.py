@@ -215,7 +215,7 @@ def load(
         override_frozen=bool(options.get("override_frozen")),
         lock_timeout=ask.number("lock_timeout", 60.0),
         cache_dir=_cache_dir(ask, environ),
-        **load_output(ask),
+        **load_output(ask, conda),
     )
 
 

@@ -34,13 +34,13 @@ _MAPS = ("custom_channels", "custom_multichannels", "proxy_servers", "conda_buil
 _VALUES = (
     "channel_alias", "channel_priority", "ssl_verify", "client_ssl_cert", "client_ssl_cert_key", "offline", "croot",
     "bld_path", "remote_read_timeout_secs", "remote_max_retries",
-    "add_anaconda_token", "register_envs",
+    "add_anaconda_token", "register_envs", "always_yes",
 )  # fmt: skip
 _KNOWN = frozenset((*_LISTS, *_MAPS, *_VALUES))
 # Settings of conda's own shell, output, plugins, caches and solver: they do not change what bridge chooses or installs.
 _OF_CONDA_ITSELF = """
     aggressive_update_packages allow_conda_downgrades allow_cycles always_copy always_softlink
-    always_yes anaconda_upload auto_activate auto_activate_base auto_stack auto_update_conda binary binstar_upload
+    anaconda_upload auto_activate auto_activate_base auto_stack auto_update_conda binary binstar_upload
     changeps1 clobber conda_exe console debug default_activation_env default_threads deps_modifier dev
     download_only dry_run enable_private_envs env_prompt envvars_force_uppercase environment_specifier
     error_upload_url execute_threads experimental experimental_solver extra_safety_checks fetch_threads force
@@ -64,6 +64,7 @@ class CondaConfiguration:
     :param ssl_verify: `False`, or the path of a bundle of certificates; `None`: not configured, or on.
     :param proxies: scheme, or scheme and host → URL, with secrets.
     :param register_envs: new environments are entered in `~/.conda/environments.txt`.
+    :param always_yes: nothing is asked before a change.
     :param sources: key → the files and variables that set it.
     :param warnings: what cannot be honoured, a sentence each.
     """
@@ -81,6 +82,7 @@ class CondaConfiguration:
     pinned_packages: tuple[str, ...] = ()
     envs_dirs: tuple[str, ...] = ()
     register_envs: bool = True
+    always_yes: bool = False
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -207,6 +209,7 @@ def _configuration(layers: Sequence[Layer], environ: Mapping[str, str]) -> Conda
         pinned_packages=ask.list("pinned_packages"),
         envs_dirs=ask.list("envs_dirs"),
         register_envs=ask.flag("register_envs") is not False,
+        always_yes=ask.flag("always_yes") or False,
         sources={key: ask.sources(key) for key in sorted(_KNOWN) if ask.sources(key)},
         warnings=tuple(dict.fromkeys(warnings)),
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from bridge.config.files import read_named
 from bridge.config.keys import KEYS, OF_ONE_RUN, PROJECT_TABLES, Key
 from bridge.config.pip import BOOLEANS, home_directory
-from bridge.errors import UsageError
+from bridge.errors import UsageError, did_you_mean
 from bridge.secrets import masked
 from converters.deferred import dataclass, regex
 
@@ -159,8 +159,7 @@ def _why(key: Key | None, name: str) -> str:
         return "it changes what this machine trusts, so only the user's or the system's configuration sets it"
     if name.replace("-", "_") in OF_ONE_RUN:
         return f"--{name.replace('_', '-')} is for one command line"
-    close = import_module("difflib").get_close_matches(name.replace("_", "-"), KEYS, n=1)
-    return f"bridge does not know this key{f'; did you mean {close[0]}?' if close else ''}"
+    return "; ".join(filter(None, ("bridge does not know this key", did_you_mean(name.replace("_", "-"), KEYS))))
 
 
 def _wrong(file: ConfigurationFile, keys: Sequence[str], problem: str) -> UsageError:

@@ -44,6 +44,7 @@ _ELSEWHERE: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "timeout": (("timeout", "default-timeout"), ("remote_read_timeout_secs",)),
     "retries": (("retries",), ("remote_max_retries",)),
     "keyring_provider": (("keyring-provider",), ()),
+    "yes": ((), ("always_yes",)),
 }
 _NOT_SHOWN = frozenset({"prefix", "name", "extra_index_url"})  # shown with others
 

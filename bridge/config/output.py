@@ -1,4 +1,4 @@
-"""How a run talks: options and `BRIDGE_*`."""
+"""How a run talks: options, `BRIDGE_*`, and `always_yes` of conda."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, cast, get_args
 
 if TYPE_CHECKING:
     from bridge.config import Lookup
+    from bridge.config.condarc import CondaConfiguration
 
 __all__ = ["Color", "load_output"]
 
@@ -24,11 +25,11 @@ class _Output(TypedDict):
     color: Color
 
 
-def load_output(ask: Lookup) -> _Output:
-    """Return the fields of `Settings` that concern the output. Raises `UsageError`."""
+def load_output(ask: Lookup, conda: CondaConfiguration) -> _Output:
+    """Return the fields of `Settings` that concern the output; conda's `always_yes` counts. Raises `UsageError`."""
     traces = ask.level("verbose") >= _TRACES
     return _Output(
-        yes=ask.flag("yes"),
+        yes=ask.flag("yes") if ask.source("yes") else conda.always_yes,
         json=ask.flag("json"),
         quiet=ask.flag("quiet"),
         verbose=traces or ask.flag("verbose"),

@@ -17,6 +17,7 @@ import pytest
 
 from bridge.cli.shells import lines
 from bridge.config.activation import activated, deactivated
+from tests.support.builders import install_record
 from tests.support.command_line import Bridge, clean_environment
 
 TRICKY = 'it\'s "q" $HOME `id` \\ \u2019\nnext'
@@ -215,9 +216,21 @@ def test_an_environment_is_removed_with_its_line_in_the_list(env: Path, bridge: 
     ran = bridge("env", "remove", "-n", "science", "--dry-run", "--json")
     jsonschema.validate(ran.document, schema("env"))
     assert (ran.document["removed"], env.is_dir()) == (False, True)
-    ran = bridge("env", "remove", "-n", "science")
+    ran = bridge("env", "remove", "science")
     assert (ran.status, listing.read_text()) == (0, "/other\n"), ran.err
     assert sorted(path.name for path in env.parent.iterdir()) == []
+
+
+def test_an_environment_that_is_named_without_an_option(env: Path, bridge: Bridge, tmp_path: Path) -> None:
+    ran = bridge("diff", "science", env)
+    assert (ran.status, "science" in ran.err + ran.out) == (0, False), ran.err
+    assert "did you mean science?" in bridge("diff", "sciense", env).err
+    assert bridge("env", "remove", "science", "-n", "science").status == 2
+    install_record(tmp_path / "science", "demo", "1.0")
+    ran = bridge("env", "remove", "science")
+    assert (ran.status, "-n science or -p ./science" in ran.err) == (2, True), ran.err
+    assert bridge("env", "remove", "./science").status == 0
+    assert (env.is_dir(), (tmp_path / "science").exists()) == (True, False)
 
 
 def test_what_must_not_be_removed_is_not(env: Path, bridge: Bridge, tmp_path: Path) -> None:

@@ -6,14 +6,13 @@ Another distribution adds checks through the entry point group `bridge.audit.che
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from bridge.audit import advisories, licensing
 from bridge.audit.checks import CHECKS, Check
 from bridge.audit.finding import INTERRUPTED
-from bridge.errors import UsageError
+from bridge.errors import UsageError, did_you_mean
 
 __all__ = ["AFTER", "GROUP", "choose", "kinds_of", "plugins", "theme_of"]
 
@@ -85,10 +84,9 @@ def choose(words: Sequence[str], others: Sequence[Check] = ()) -> frozenset[str]
 
 
 def _unknown(name: str, every: Sequence[Check]) -> UsageError:
-    known = sorted({*AFTER, *(each.id for each in every), *(theme_of(each) for each in every)})
-    near = difflib.get_close_matches(name, known, 1)
+    known = {*AFTER, *(each.id for each in every), *(theme_of(each) for each in every)}
     return UsageError(
         "unknown-check",
         f"there is no check {name!r}",
-        hint=f"did you mean {near[0]!r}?" if near else "`bridge audit --checks` lists them",
+        hint=did_you_mean(name, known) or "`bridge audit --checks` lists them",
     )

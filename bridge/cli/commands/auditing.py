@@ -15,7 +15,7 @@ from bridge import __version__, prefix
 from bridge.audit.finding import INTERRUPTED, LEVELS, Level, Report
 from bridge.audit.report_cache import ReportCache
 from bridge.cli.session import Session
-from bridge.errors import BridgeError, UsageError
+from bridge.errors import BridgeError, UsageError, did_you_mean
 from bridge.fetch.urls import local_path
 from bridge.fs import publish_file
 from bridge.paths import NAMES_FILE
@@ -227,17 +227,13 @@ def _check_packages(path: Path, report: Report, packages: Sequence[str]) -> None
 
 
 def _unknown(word: str, packages: set[str]) -> UsageError:
-    import difflib
-
     from bridge.audit.checks import CHECKS
 
-    near = difflib.get_close_matches(word, {*packages, *(each.id for each in CHECKS)}, 1)
+    question = did_you_mean(word, {*packages, *(each.id for each in CHECKS)})
     return UsageError(
         "unknown-package",
         f"{word!r} is no check, no path and no package of this environment",
-        hint=f"did you mean {near[0]!r}?"
-        if near
-        else "`bridge audit --checks` lists the checks, `bridge list` the packages",
+        hint=question or "`bridge audit --checks` lists the checks, `bridge list` the packages",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from bridge import prefix
 from bridge.audit.look.inspection import Drift
 from bridge.cli.commands.syncing import Chosen, is_of_wheels, wanted_of
 from bridge.cli.session import Session
-from bridge.errors import UsageError
+from bridge.config.environments import known_environments, locate
+from bridge.errors import UsageError, did_you_mean
 from bridge.install.plan import with_unmanaged
 from bridge.model import PrefixState
 from bridge.paths import META
@@ -109,27 +111,44 @@ def compare(first: str, one: Mapping[str, Package], second: str, other: Mapping[
 
 
 def diff(first: str, second: str, session: Session, *, environment: str | None = None) -> Difference:
-    """Compare two environments or locks, each named by its path. Locks are read for the platform of the run."""
+    """Compare two environments or locks, each named by its path, or an environment by its name.
+
+    Locks are read for the platform of the run.
+    """
     sides = [_side(text, session, environment) for text in (first, second)]
     return compare(first, sides[0], second, sides[1])
 
 
 def _side(text: str, session: Session, environment: str | None) -> dict[str, Package]:
-    path = Path(text)
+    path = _located(text, session)
     if path.is_dir():
         if not (path / META).is_dir():
             prefix.check(path)
         state = prefix.require(path)
         return _of_environment(with_unmanaged(state), session.names(session.local_channel_urls(state), state))
     if not path.exists():
+        known = known_environments(session.settings.conda, os.environ)
+        question = did_you_mean(text, (each.name for each in known if each.name))
         raise UsageError(
             "no-such-side",
             f"there is neither an environment nor a lock {text}",
-            hint="give the paths of environments or locks; `bridge env list` shows the known environments",
+            hint=f"{question} give a path, or the name of an environment: `bridge env list` shows all".strip(),
         )
     chosen = Chosen(path=text, environment=environment)
     wanted = wanted_of(chosen.read(session), chosen, session, PrefixState(prefix=path.absolute()), may_lack_python=True)
     return _of_lock(wanted.packages, session.names(()))
+
+
+def _located(text: str, session: Session) -> Path:
+    """The path that a side names: a lock or an environment there, else the environment of that name."""
+    path = Path(text)
+    if os.sep in text or path.is_file() or (path / META).is_dir():
+        return path
+    try:
+        named = locate(text, session.settings.conda, os.environ)
+    except UsageError:  # It cannot be a name.
+        return path
+    return named if named.is_dir() else path
 
 
 def _of_environment(state: PrefixState, names: NameMap) -> dict[str, Package]:

@@ -7,7 +7,6 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -18,7 +17,7 @@ from bridge.config.keys import KEYS, Key, key_of
 from bridge.config.layers import ConfigurationFile, Layer, checked, configuration_files, layers, read_layer
 from bridge.config.lookup import Lookup
 from bridge.config.origins import settings_with_origins
-from bridge.errors import BridgeError, UsageError
+from bridge.errors import BridgeError, UsageError, did_you_mean
 from bridge.fs import make_directories
 from bridge.fs.publish import publish_file, remove_regular
 from bridge.secrets import masked
@@ -84,8 +83,8 @@ def known_key(text: str) -> Key:
     """The key that a person names. Raises `UsageError` (`configuration-key`)."""
     key = key_of(text)
     if key is None:
-        close = get_close_matches(text.lower().replace("_", "-"), KEYS, n=2)
-        hint = f"did you mean {' or '.join(close)}?" if close else "`bridge config schema` lists all"
+        question = did_you_mean(text.lower().replace("_", "-"), KEYS, most=2)
+        hint = question or "`bridge config schema` lists all"
         raise UsageError("configuration-key", f"there is no key {text!r}", hint=hint)
     return key
 

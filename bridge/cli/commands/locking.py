@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from bridge import fs
 from bridge.channels._rattler import current_subdir
-from bridge.cli.commands.request import Request, read_request
+from bridge.cli.commands.request import Request, hint_of_files, read_request
 from bridge.cli.options import Words
 from bridge.cli.session import Session
 from bridge.errors import NoSolutionError, UsageError
@@ -184,9 +184,7 @@ def _inputs(asked: Locking, previous: Previous, path: Path, form: Format) -> Inp
     before = previous.inputs
     if before.is_empty:
         context = () if not previous.exists else (f"{path} does not say what it was made from",)
-        raise UsageError(
-            "lock-inputs", "nothing to lock", context=context, hint="name requirements, or a file with -r FILE"
-        )
+        raise UsageError("lock-inputs", "nothing to lock", context=context, hint=hint_of_files())
     return replace(before, platforms=typed.platforms or before.platforms, options={**before.options, **asked.options})
 
 

@@ -20,7 +20,9 @@ from bridge.resolve.locked_records import LockedRecords
 from bridge.secrets import SECRETS, masked
 from converters.deferred import dataclass
 
-__all__ = ["Request", "read_request"]
+__all__ = ["Request", "hint_of_files", "read_request"]
+
+_USUAL = ("environment.yml", "environment.yaml", "pixi.toml", "pyproject.toml", "requirements.txt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +172,12 @@ def _learned(url: str) -> str:
         raise UsageError("url-invalid", f"not a URL to fetch from: {masked(url)}", context=(str(error),)) from error
 
 
+def hint_of_files() -> str:
+    """What to do without requirements: the files of this directory that people keep them in."""
+    there = " or ".join(f"-r {name}" for name in _USUAL if Path(name).is_file())
+    return f"name requirements, or a file: {there or '-r FILE'}"
+
+
 def read_request(words: Words, platform: str | None = None) -> Request:
     """Parse the requirements of a command line and read its files for a platform. Raises `UsageError`."""
     options = (*(f"--extra {name}" for name in words.extras), *(f"--group {name}" for name in words.groups))
@@ -185,7 +193,7 @@ def read_request(words: Words, platform: str | None = None) -> Request:
     requirements = (*typed, *linked, *(requirement for file in files for requirement in file.requirements))
     if not requirements and not any(file.dynamic for file in files):
         where = f" in {', '.join(words.files)}" if words.files else ""
-        raise UsageError("no-requirements", f"no requirements{where}", hint="name requirements, or a file with -r")
+        raise UsageError("no-requirements", f"no requirements{where}", hint=hint_of_files())
     remarks = tuple(f"{url} {NO_LINK}" for url in plain)
     return Request(requirements=requirements, files=files, remarks=remarks, has_typed=bool(typed or linked))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bridge.cli.session import Session
 from bridge.cli.texts import short
-from bridge.errors import BridgeError, NoSolutionError, UsageError
+from bridge.errors import BridgeError, NoSolutionError, UsageError, did_you_mean
 from bridge.model import IndexFile, PrefixState
 from bridge.requirements import algebra
 from bridge.resolve.offers import Offer, Offers, offers
@@ -82,10 +81,9 @@ def _state(path: Path | None) -> PrefixState | None:
 def _unknown(requirement: algebra.Requirement, channels: Sequence[str], session: Session) -> BridgeError:
     name = requirement.name
     try:
-        known = sorted(session.channels().names())
+        known = frozenset(session.channels().names())
     except BridgeError:
-        known = []
-    close = get_close_matches(name, known, n=3, cutoff=0.75)
+        known = frozenset()
     indexes = (*session.settings.index_urls, *session.settings.find_links)
     return NoSolutionError(
         "unknown-package",
@@ -94,7 +92,7 @@ def _unknown(requirement: algebra.Requirement, channels: Sequence[str], session:
             f"channels: {', '.join(map(short, channels)) or 'none'}",
             f"indexes: {', '.join(map(short, indexes)) or 'none'}",
         ),
-        hint=f"did you mean {' or '.join(close)}?" if close else "name more channels with -c, or an index",
+        hint=did_you_mean(name, known, most=3, cutoff=0.75) or "name more channels with -c, or an index",
     )
 
 

@@ -49,20 +49,22 @@ def env_list(**options: object) -> None:
 
 
 @env.command("remove")
+@click.argument("environment", metavar="[NAME_OR_DIR]", required=False)
 @prefix
 @lock
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--override-frozen", is_flag=True, help="Remove an environment that is marked as frozen.")
 @click.option("--dry-run", is_flag=True, help="Change nothing.")
 @output
-def env_remove(yes: bool, dry_run: bool, **options: object) -> None:
+def env_remove(environment: str | None, yes: bool, dry_run: bool, **options: object) -> None:
     """Delete an environment with everything in it, also files that no package owns."""
     from bridge.cli.commands.environment_removal import check_removable, remove
 
     run = begin(options)
-    if not run.settings.has_prefix:
-        raise UsageError("no-prefix", "no environment was named", hint="name it with -n NAME or -p DIR")
-    path = run.prefix
+    if (environment is not None) is run.settings.has_prefix:
+        problem = "an environment was named twice" if environment is not None else "no environment was named"
+        raise UsageError("no-prefix", problem, hint="name it once, with -n NAME or -p DIR")
+    path = run.prefix if environment is None else run.environment(environment)
     check_removable(path, run.settings, os.environ)
     if not (yes or run.settings.yes or dry_run) and sys.stdin.isatty():
         click.confirm(f"Delete {path} with everything in it?", abort=True, err=True)

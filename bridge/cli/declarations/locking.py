@@ -29,6 +29,8 @@ _OTHER_NAMES = {
     "conda-lock.yml": "conda-lock", "conda-lock-v1": "conda-lock", "pylock.toml": "pylock", "txt": "requirements",
     "requirements.txt": "requirements", "environment.yml": "environment", "environment.yaml": "environment",
     "environment-yaml": "environment", "yaml": "environment", "yml": "environment", "@explicit": "explicit",
+    "requirements-txt": "requirements", "freeze": "requirements", "environment-yml": "environment",
+    "conda-environment": "environment", "conda-explicit-spec": "explicit",
 }  # fmt: skip
 _EVERY = "*"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,7 +15,7 @@ from bridge.config.policy import Policy
 from bridge.config.policy.places import Place
 from bridge.config.policy.rules import Allowance, Publisher, RuleFile, normal_name
 from bridge.config.project import read_toml
-from bridge.errors import UsageError
+from bridge.errors import UsageError, did_you_mean
 from bridge.secrets import SECRETS, masked
 
 __all__ = ["parse_rules", "read_policy", "read_rules"]
@@ -120,8 +119,8 @@ class _Reader:
         """Refuse an unknown key: a rule that has no effect because it is misspelt protects nobody."""
         for key in table:
             if key not in known:
-                close = get_close_matches(key.replace("_", "-"), known, n=1)
-                self.wrong(f"{within}{key}", "there is no such key" + (f"; did you mean {close[0]}?" if close else ""))
+                question = did_you_mean(key.replace("_", "-"), known)
+                self.wrong(f"{within}{key}", "; ".join(filter(None, ("there is no such key", question))))
 
     def table(self, key: str) -> Mapping[str, object]:
         """Return the table of a key; empty if it is absent."""

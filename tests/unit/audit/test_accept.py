@@ -126,7 +126,7 @@ def test_checks_are_chosen_by_id_and_theme() -> None:
     assert choose(("-files",)) == {*AFTER, *(each.id for each in CHECKS)} - files
     with pytest.raises(UsageError) as caught:
         choose(("clobered-file",))
-    assert caught.value.hint == "did you mean 'clobbered-file'?"
+    assert caught.value.hint == "did you mean clobbered-file?"
 
 
 def point(name: str) -> EntryPoint:

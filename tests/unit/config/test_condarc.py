@@ -36,6 +36,13 @@ def read(home: Path, **environ: str) -> CondaConfiguration:
     return read_condarc({"HOME": str(home), **environ})
 
 
+def test_conda_asks_nothing_and_neither_does_bridge(tmp_path: Path, write: Write) -> None:
+    write(".condarc", "always_yes: true\n")
+    home = {"HOME": str(tmp_path)}
+    assert [load({}, {**home, **more}, files=()).yes for more in ({}, {"CONDA_ALWAYS_YES": "false"})] == [True, False]
+    assert load({}, {**home, "BRIDGE_YES": "0"}, files=()).yes is False
+
+
 def test_files_are_read_in_condas_order(tmp_path: Path, write: Write) -> None:
     names = [
         "root/.condarc", "root/condarc.d/a.yml", "xdg/conda/condarc", ".config/conda/.condarc",
