@@ -32,6 +32,7 @@ def audit(
     allow_licenses: Sequence[str] = (),
     deny_licenses: Sequence[str] = (),
     online: bool = False,
+    imports: bool = False,
     rehash: bool = False,
     options: Options | None = None,
     progress: ProgressCallback | None = None,
@@ -44,6 +45,7 @@ def audit(
     :param accept: TOML files with known findings.
     :param against: a lock that the environment is compared with.
     :param vulnerabilities: OSV advisories: a URL, a file, a directory, or `index`.
+    :param imports: import every module, in the sandbox of builds.
     :param allow_licenses, deny_licenses: SPDX identifiers and patterns; other licences, or these, are findings.
 
     Raises `BridgeError`: `UsageError` (`not-an-environment`, `unknown-check`, `unknown-package`,
@@ -61,6 +63,7 @@ def audit(
             vulnerabilities=os.fspath(vulnerabilities) if vulnerabilities is not None else None,
             is_fresh=rehash,
             is_online=online,
+            is_importing=imports,
             lock=os.fspath(against) if against is not None else None,
             reads_project=False,
         )

@@ -11,6 +11,7 @@ from bridge.prefix.claims import Owner, Source
 from converters.deferred import dataclass
 
 __all__ = [
+    "IMPORT_FAILS",
     "INTERRUPTED",
     "LEVELS",
     "Finding",
@@ -25,6 +26,7 @@ Level = Literal["error", "warning", "info"]
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")  # worst first
 INTERRUPTED = "interrupted-transaction"
+IMPORT_FAILS = "import-fails"  # only with `--import`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bridge.audit import advisories, licensing
 from bridge.audit.checks import CHECKS, Check
-from bridge.audit.finding import INTERRUPTED
+from bridge.audit.finding import IMPORT_FAILS, INTERRUPTED
 from bridge.errors import UsageError, did_you_mean
 
 __all__ = ["AFTER", "GROUP", "choose", "kinds_of", "plugins", "theme_of"]
@@ -19,8 +19,8 @@ __all__ = ["AFTER", "GROUP", "choose", "kinds_of", "plugins", "theme_of"]
 GROUP = "bridge.audit.checks"
 
 
-AFTER = (advisories.KIND, licensing.KIND)
-"""Kinds that no check finds: advisories and rules that are asked for (`bridge.audit.advisories`, `.licensing`)."""
+AFTER = (advisories.KIND, licensing.KIND, IMPORT_FAILS)
+"""Kinds that no check finds: advisories and rules that are asked for, and imports (`bridge.audit.trial`)."""
 
 
 def theme_of(check: Check) -> str:

@@ -49,6 +49,7 @@ class AuditRequest:
     :param words: kinds, packages and paths to restrict the report to.
     :param checks: ids and themes of checks; `-` before one leaves it out.
     :param others: the checks of other distributions.
+    :param is_importing: whether each module is imported, in the sandbox.
     :param lock: a lock that the environment is compared with.
     :param vulnerabilities: the source of advisories: `advisories.OF_INDEX`, a URL, a file or a folder; `None`: none.
     :param licenses: the licences that packages may have; `None`: any.
@@ -64,6 +65,7 @@ class AuditRequest:
     is_fresh: bool = False
     is_online: bool = False
     lock: str | None = None
+    is_importing: bool = False
 
     @property
     def is_kept(self) -> bool:
@@ -90,6 +92,7 @@ def read_request(
     deny_licenses: Sequence[str] = (),
     is_fresh: bool = False,
     is_online: bool = False,
+    is_importing: bool = False,
     lock: str | None = None,
     reads_project: bool = True,
 ) -> AuditRequest:
@@ -126,6 +129,7 @@ def read_request(
         licenses=_licenses(values.get("licenses"), f"{where}.licenses", allow_licenses, deny_licenses),
         is_fresh=is_fresh,
         is_online=is_online,
+        is_importing=is_importing,
         lock=lock,
     )
 
@@ -245,6 +249,10 @@ def judged(path: Path, session: Session, request: AuditRequest) -> Judged:
 
         source = request.vulnerabilities
         report = with_package_findings(path, report, session, advisories=source, licenses=request.licenses)
+    if request.is_importing:
+        from bridge.cli.commands.import_findings import with_import_findings
+
+        report = with_import_findings(path, report, session)
     return judge(path, report, request)
 
 

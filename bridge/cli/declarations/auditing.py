@@ -50,6 +50,8 @@ _LIST = "?"  # `--checks` without a value
               help="Report packages that cannot be used without accepting this licence.")  # fmt: skip
 @click.option("--online", is_flag=True, help="Also ask the package indexes which versions were yanked, and which"
               " projects are archived, deprecated or quarantined.")  # fmt: skip
+@click.option("--import", "is_importing", is_flag=True, help="Also import every module, each in a process of its own in"
+              " the sandbox of builds, and report those that fail.")  # fmt: skip
 @click.option("--rehash", is_flag=True, help="Read and hash every file again; ignore the results of the last audit.")
 @click.option("--against", metavar="LOCK", type=click.Path(), help="Also report what is missing, extra or other than"
               " in LOCK.")  # fmt: skip
@@ -74,6 +76,7 @@ def audit(
     deny_licenses: Sequence[str],
     rehash: bool,
     online: bool,
+    is_importing: bool,
     against: str | None,
     **options: object,
 ) -> None:
@@ -99,6 +102,7 @@ def audit(
         deny_licenses=deny_licenses,
         is_fresh=rehash,
         is_online=online,
+        is_importing=is_importing,
         lock=against,
     )
     with run.session() as session:

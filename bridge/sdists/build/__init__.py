@@ -1,4 +1,4 @@
-"""Source code → wheel, by pypa/build in a sandbox with an isolated environment; nothing else runs foreign code.
+"""Source code → wheel, by pypa/build in a sandbox with an isolated environment.
 
 docs/security.md lists what a build can do. It has a scratch directory as HOME, TMPDIR and working directory, harmless
 variables and no network; bridge resolves, fetches and verifies its requirements. `confinement` finds out which of these

@@ -40,15 +40,18 @@ class BuildResult:
     cut: str | None = None
 
 
-def run(request: SandboxRequest, environment: Mapping[str, str], *, directory: Path, timeout: float) -> BuildResult:
+def run(
+    request: SandboxRequest, environment: Mapping[str, str], *, directory: Path, timeout: float, body: str = "build"
+) -> BuildResult:
     """Run one request in the sandbox; the end of its output is kept in memory.
 
     :param directory: the working directory; its file system must keep some free space.
     :param timeout: seconds; 0 for none.
+    :param body: what the sandbox runs: `build`, or `program`.
     """
     with faults(directory):
         process = subprocess.Popen(
-            command("build"),
+            command(body),
             cwd=directory,
             env=dict(environment),
             stdin=subprocess.PIPE,

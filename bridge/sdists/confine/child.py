@@ -1,4 +1,4 @@
-"""The entry of the sandbox: up to three processes, the last of which runs the build backend.
+"""The entry of the sandbox: up to three processes, the last of which runs the build backend, or another program.
 
 The first enters the namespaces and waits. The second is init of the new pid namespace: it isolates files and drops
 privileges, and the kernel ends all others with it. The third builds. Without namespaces there is no second process, and
@@ -24,7 +24,7 @@ from bridge.sdists.confine.kernel import (
 )
 from bridge.sdists.confine.request import LANDLOCK, NAMESPACES, NOT_CONFINED, SECCOMP, SUBREAPER, SandboxRequest
 
-__all__ = ["build", "main", "probe"]
+__all__ = ["build", "main", "probe", "program"]
 
 _LARGEST_FILE = 16 << 30  # bytes
 _MOST_PROCESSES = 4096  # of a user other than root, in a user namespace
@@ -129,3 +129,8 @@ def build(request: SandboxRequest) -> int:
     from bridge.sdists.confine.driver import run  # noqa: PLC0415 - not needed by `probe`
 
     return run(request)
+
+
+def program(request: SandboxRequest) -> int:
+    """Become another program."""
+    os.execv(request.arguments[0], request.arguments)

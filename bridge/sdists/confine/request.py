@@ -29,6 +29,7 @@ class SandboxRequest:
     :param source: the tree to build; `environment`: its virtual environment; `wheels`: to install there.
     :param asks: first ask the backend for requirements; if it has any, write them to `answer` and do not build.
     :param path: sys.path entries for pypa/build.
+    :param arguments: the words of a program that is run instead of a build.
     """
 
     mechanisms: tuple[str, ...]
@@ -46,6 +47,7 @@ class SandboxRequest:
     asks: bool = True
     answer: str = ""
     path: tuple[str, ...] = field(default=())
+    arguments: tuple[str, ...] = ()
 
     @property
     def all_writable(self) -> list[str]:
