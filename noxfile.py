@@ -17,9 +17,9 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The suite, on all cores, in a random order; arguments after `--` go to pytest."""
+    """All tests, on all cores, in a random order; arguments after `--` go to pytest."""
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-m", "", "-n", "auto", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session
@@ -27,7 +27,9 @@ def thorough(session: nox.Session) -> None:
     """What the suite samples, whole: faults at every call, and fresh examples of every property. Takes hours."""
     session.install("-e", ".[test]")
     environ = {"HYPOTHESIS_PROFILE": "search", "BRIDGE_THOROUGH": "1"}
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs, env=environ)
+    session.run(
+        "python", "-m", "pytest", "-q", "-m", "", "-n", "auto", "--dist", "worksteal", *session.posargs, env=environ
+    )
     session.run("python", "-m", "tests.fault.exhaustive")
     session.run("python", "-m", "tests.fault.crowd")
 
@@ -63,7 +65,7 @@ def mutants(session: nox.Session) -> None:
     environ = {"BRIDGE_SHARED": str(here.parent / "shared"), "COVERAGE_FILE": str(data)}
     with session.chdir(copy):
         measure = ["--cov=bridge", "--cov=converters", "--cov-context=test", "--cov-report=", f"--junitxml={seconds}"]
-        quiet = ["-q", "-n", "auto", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        quiet = ["-q", "-m", "", "-n", "auto", "-p", "no:randomly", "-p", "no:cacheprovider"]
         # A test that fails here proves nothing later, and hinders nothing: what fails without a mutant does not count.
         folders = ["tests/unit", "tests/scenarios"]
         session.run("python", "-m", "pytest", *quiet, *measure, *folders, env=environ, success_codes=[0, 1])

@@ -76,6 +76,7 @@ def test_a_whole_command_is_done_or_not(folder: Path, commands: Server, name: st
         assert_whole(refuse(bench, sample(bench, 1), ERRNOS["enospc"]))
 
 
+@pytest.mark.slow
 def test_many_processes_at_once(tmp_path: Path) -> None:
     """X19: a few rounds; `python -m tests.fault.crowd` has a hundred."""
     command = [
@@ -104,6 +105,7 @@ def assert_whole(tally: Tally) -> None:
     assert tally.points
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bench", EVERYWHERE, indirect=True)
 def test_killed_before_any_call_it_recovers(bench: Bench) -> None:
     """X01, X02, X03: exhaustive for the upgrade."""

@@ -9,6 +9,7 @@ import pytest
 from tests.fault.installers import Walk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_lost_and_nothing_is_untrue(tmp_path: Path, seed: int) -> None:
     walk = Walk(tmp_path, seed)

@@ -60,6 +60,7 @@ def content(environment: Environment) -> dict[str, tuple[str, str]]:
     return {path: kind for path, kind in tree_digest(environment.root).items() if not path.startswith(told)}
 
 
+@pytest.mark.slow
 def test_it_is_owned_from_then_on_and_no_file_of_it_changes(bridge: Bridge, environment: Environment) -> None:
     installed_by_pip(environment)
     before = content(environment)

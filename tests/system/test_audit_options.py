@@ -92,6 +92,7 @@ def test_other_forms_are_written_beside_the_report(bridge: Bridge, damaged: Pref
     assert both.status == 2
 
 
+@pytest.mark.slow
 def test_vulnerabilities_are_found_and_updated(tmp_path: Path) -> None:
     """An environment of one wheel, a newer version of which fixes an advisory: `--fix` updates within the requests."""
     bridge = Bridge.of_folder(tmp_path, BRIDGE_CHANNEL="host")

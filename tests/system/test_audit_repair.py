@@ -128,6 +128,7 @@ def test_dry_run_shows_and_changes_nothing(environment: Environment, bridge_cach
     assert tree_digest(environment.root) == before
 
 
+@pytest.mark.slow
 def test_fix_of_a_sound_environment_writes_nothing(environment: Environment, bridge_cache: Path) -> None:
     before = tree_digest(environment.root)
     status, document, said = audit(environment, bridge_cache, "--fix")

@@ -146,6 +146,7 @@ def test_without_a_terminal_the_plan_follows_the_change(tmp_path: Path, packages
     assert len(lines) == 3
 
 
+@pytest.mark.slow
 def test_a_repair_shows_its_plan_once_and_asks(tmp_path: Path, prefix: Path, environ: Mapping[str, str]) -> None:
     broken = next(path for path in sorted(prefix.rglob("*")) if path.is_file() and "conda-meta" not in path.parts)
     content = broken.read_bytes()

@@ -83,6 +83,7 @@ def test_a_record_leads_to_the_files_as_they_were_packed(root: Path) -> None:
     assert listed(found["leaf"]) == {}
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_costs_the_source_only(tmp_path: Path, bridge: Bridge, root: Path) -> None:
     originals = sources(root)["leaf"].parent
     subprocess.run(["rm", "-r", originals], check=True)
@@ -104,6 +105,7 @@ def test_pruning_takes_a_folder_whole_or_not_at_all(tmp_path: Path, root: Path) 
     assert not tool.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("conda_pack") is None, reason="conda-pack is not installed")
 def test_an_environment_is_packed_and_unpacked_elsewhere(tmp_path: Path, root: Path) -> None:
     def run(*command: object) -> Ran:

@@ -136,6 +136,7 @@ sys.addaudithook(end)
 """
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_a_failure_of_its_wheel_alone(convert: Bridge, many: list[Path], tmp_path: Path) -> None:
     (tmp_path / "start").mkdir()
     (tmp_path / "start/sitecustomize.py").write_text(DEADLY)
@@ -355,6 +356,7 @@ def test_a_dependency_is_not_confused_with_a_package_of_its_name(bridge_cache: P
     assert app["depends"][1:] == ["pypi-ghost >=1", "spook"]
 
 
+@pytest.mark.slow
 def test_an_unconfirmed_name_is_its_project_only_where_no_channel_has_it(tmp_path: Path) -> None:
     """The channel's names.json serves a dependency from the index, and says nothing of another channel's package."""
     bridge = Bridge.of_folder(tmp_path)
@@ -431,6 +433,7 @@ def test_a_wheel_of_another_folder_is_the_same_package(convert: Bridge, many: li
     assert not any(str(tmp_path).encode() in content for content in one.values())
 
 
+@pytest.mark.slow
 def test_a_projects_folder_is_built_and_converted(convert: Bridge, many: list[Path], tmp_path: Path) -> None:
     """Projects are built by pypa/build in an environment of their own; the folder stays as it is."""
     project = tmp_path / "project"
@@ -451,6 +454,7 @@ def test_a_projects_folder_is_built_and_converted(convert: Bridge, many: list[Pa
     assert summary(failed) == {"wheels": 2, "converted": 1, "reused": 0, "failed": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_build_is_shown_before_it_starts(tmp_path: Path, jobs: str) -> None:
     """Code of a project runs only after the user was told so; standard output has the document alone."""

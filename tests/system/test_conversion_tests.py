@@ -33,6 +33,7 @@ def test_the_modules_at_the_top_are_imported(paths: list[str], expected: list[st
     assert list(modules_of(paths, "a")) == expected
 
 
+@pytest.mark.slow
 def test_good_and_bad_packages(bridge: Bridge, tmp_path: Path) -> None:
     make_wheel(tmp_path / "wheels", "helper", "1.0", files={"helper.py": b"VALUE = 1\n"})
     good = {"good/__init__.py": b"import helper\nprint('noise')\n", "good_more.py": b""}
@@ -63,6 +64,7 @@ def test_good_and_bad_packages(bridge: Bridge, tmp_path: Path) -> None:
     assert len(ran.document["packages"]) == 6, "packages that fail stay"
 
 
+@pytest.mark.slow
 def test_only_the_build_of_this_run_is_tested(bridge: Bridge, tmp_path: Path) -> None:
     """The channel has an older build of the same version, which would be as good for a solve."""
     make_wheel(tmp_path / "wheels", "helper", "1.0", files={"helper.py": b""})
@@ -74,6 +76,7 @@ def test_only_the_build_of_this_run_is_tested(bridge: Bridge, tmp_path: Path) ->
     assert "tested: 1 of 1 wheels" in succeeded(bridge(*words)).err, "of a reused package"
 
 
+@pytest.mark.slow
 def test_a_wheel_with_a_package_for_each_python(bridge: Bridge, tmp_path: Path) -> None:
     requires = ["helper; python_version >= '3.11'", "absent-thing; python_version < '3.11'"]
     make_wheel(tmp_path / "wheels", "helper", "1.0", files={"helper.py": b""})

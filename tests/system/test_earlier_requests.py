@@ -168,6 +168,7 @@ def test_no_way_out_is_named_where_there_is_none(bridge: Bridge, tmp_path: Path)
     assert "to give up" not in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("request_", ["pypi:kit-io==1.1", "kit-user"])
 def test_a_wheel_does_not_take_the_place_of_a_requested_package(bridge: Bridge, tmp_path: Path, request_: str) -> None:
     prefix, channels = tmp_path / "env", ("-c", "host", "-c", bridge.environ["BRIDGE_CHANNEL"])
@@ -243,6 +244,7 @@ def test_an_earlier_request_that_is_violated_already_blocks_nothing(bridge: Brid
     assert ran.status == 0, ran.err
 
 
+@pytest.mark.slow
 def test_what_a_distribution_of_pip_needs_stands(bridge: Bridge, tmp_path: Path, packages: Path) -> None:
     prefix = tmp_path / "env"
     assert bridge("create", "-p", prefix, "-c", "host", "python", "leaf<2").status == 0

@@ -165,6 +165,7 @@ class TestTheMainJob:
         assert packages["hay"]["required_by"] == ["farm"]
         assert [package["name"] for package in solved["packages"]] == sorted(packages)
 
+    @pytest.mark.slow
     def test_pip_and_bridge_see_the_same(self, bridge: Bridge, wheels: dict[str, Path]) -> None:
         if "pip" not in wheels:
             pytest.skip("this python has no bundled pip")
@@ -185,6 +186,7 @@ class TestTheMainJob:
         assert in_environment(prefix, "plough") == "ploughing\n"
         is_clean(bridge, prefix)
 
+    @pytest.mark.slow
     def test_what_pip_wrote_over_keeps_nothing_else_from_being_repaired(
         self, bridge: Bridge, wheels: dict[str, Path]
     ) -> None:
@@ -205,6 +207,7 @@ class TestTheMainJob:
         assert bridge(*left[0]["repair"][1:]).status == 0
         assert bridge("audit", "-p", prefix).status == 0
 
+    @pytest.mark.slow
     def test_an_sdist_is_built_and_recorded_as_what_it_was(self, bridge: Bridge, tmp_path: Path) -> None:
         sdist = make_sdist(tmp_path / "links", "seed", "1.0")
         environ = {"BRIDGE_FIND_LINKS": str(sdist.parent)}
@@ -458,6 +461,7 @@ class TestBadInput:
 
 @pytest.mark.network
 class TestTheRealIndex:
+    @pytest.mark.slow
     def test_the_readme_sequence(self, bridge_cache: Path, tmp_path: Path, real_index: None) -> None:
         bridge = Bridge(bridge_cache, None, tmp_path)
         succeeded(bridge("create", "-p", "env", "-c", "host", "python", "rich", "httpx"))

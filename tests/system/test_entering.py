@@ -170,6 +170,7 @@ def test_shell_takes_its_commands_from_standard_input(env: Path) -> None:
     assert (done.returncode, done.stdout) == (5, "1\n")
 
 
+@pytest.mark.slow
 def test_names_in_create_and_in_the_list(bridge: Bridge, tmp_path: Path) -> None:
     listing = tmp_path / "home/.conda/environments.txt"
     (tmp_path / "home").mkdir()

@@ -92,6 +92,7 @@ def test_json_has_the_text(bridge: Bridge) -> None:
     assert ran.document["left_out"]
 
 
+@pytest.mark.slow
 def test_a_folder_a_repository_and_an_editable_come_back_as_they_were_asked(tmp_path: Path) -> None:
     bridge = Bridge.of_folder(tmp_path)
     make_python(tmp_path / "channel", MINOR)

@@ -46,6 +46,7 @@ def root(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) -> Path:
     return next(path.parent for path in (tmp_path / "envs").rglob("conda-meta"))
 
 
+@pytest.mark.slow
 def test_wheels_and_a_new_python_come_into_it(root: Path, channel: Path, tmp_path: Path) -> None:
     bridge = Bridge.of_folder(tmp_path)
 

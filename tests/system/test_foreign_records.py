@@ -223,6 +223,7 @@ def test_damage_is_told_from_strays(tmp_path: Path, case: str) -> None:
     assert [(each.id, each.path) for each in environment.state.defects] == [("broken-record", RECORD)]
 
 
+@pytest.mark.slow
 def test_an_archive_that_is_gone_blocks_no_other_repair(bridge: Bridge, tmp_path: Path) -> None:
     environment = Environment(tmp_path / "env")
     channel, moved = tmp_path / "channel", tmp_path / "moved"

@@ -177,6 +177,7 @@ def test_whatever_the_file_holds_it_freezes(bridge: Bridge, root: Path, data: by
     assert versions(root)["tool"] == "1.0"
 
 
+@pytest.mark.slow
 def test_what_only_reads_is_not_refused(bridge: Bridge, root: Path) -> None:
     (root / "conda-meta/frozen").touch()
     for words in (("list",), ("why", "tool"), ("owner", "share/tool"), ("audit", "--fail-on", "never"), ("recover",)):

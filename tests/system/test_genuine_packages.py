@@ -62,6 +62,7 @@ def _channel(shared: Path, folder: Path) -> dict[str, dict[str, Any]]:
     return served
 
 
+@pytest.mark.slow
 def test_all_install_together_and_nothing_is_found(shared: Path, tmp_path: Path) -> None:
     served = _channel(shared, tmp_path / "channel")
     assert len(served) >= 22

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.support.builders import make_conda, make_repodata, make_wheel
 from tests.support.command_line import Bridge, clean_environment
 from tests.support.servers import HTML, JSON, Server
@@ -91,6 +93,7 @@ def publish(site: Site) -> None:
     site.html("linked", anchor(site.file("linked")), at="/links.html")
 
 
+@pytest.mark.slow
 def test_the_files_of_many_forms_of_indexes(tmp_path: Path) -> None:
     links, other = tmp_path / "links", tmp_path / "other/simple"
     make_wheel(links, "inside", "1.0")

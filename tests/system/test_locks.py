@@ -192,6 +192,7 @@ def test_an_artifact_without_a_hash(world: World, kind: str) -> None:
     assert (status, "error[lock-invalid]" in err) == (3, True), err
 
 
+@pytest.mark.slow
 def test_folders_and_commits_of_a_lock(world: World) -> None:
     make_project(world.folder / "app", "app")
     repository = make_project(world.folder / "origin", "tool")

@@ -252,6 +252,7 @@ def test_a_prefix_that_a_binary_has_no_room_for_is_refused(bridge: Bridge, tmp_p
     assert contents(new) == before
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["conda-24.11", "conda-26.7", "mamba-2.8", "rattler-0.28"])
 def test_real_prefixes_that_were_moved(shared: Path, tmp_path: Path, name: str) -> None:

@@ -65,6 +65,7 @@ def test_the_map_of_a_served_channel_serves_like_that_of_a_directory(
     assert packages(offline) == packages(far)
 
 
+@pytest.mark.slow
 def test_a_map_that_is_missing_or_damaged(bridge: Bridge, server: Server, tmp_path: Path) -> None:
     url = serve(server, tmp_path / "converted", "/converted")
     words = ["resolve", "-c", url, "-c", "./plain", "-c", "host", "--json", "conda:app"]

@@ -22,6 +22,7 @@ ACTION = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
 HOOKS = {each["id"]: each for each in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))}
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.usefixtures("real_index")
 def test_the_conda_package_of_itself_runs_in_an_environment_of_host(tmp_path: Path, bridge_cache: Path) -> None:
@@ -117,6 +118,7 @@ def step(word: str, folder: Path, environ: dict[str, str], **inputs: str) -> sub
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_action_installs_what_a_lock_says_and_audits_it(
     bridge: Bridge, runner: dict[str, str], tmp_path: Path
 ) -> None:
@@ -186,6 +188,7 @@ def test_the_hook_of_locks_runs_for_what_a_lock_is_made_from() -> None:
     assert [each for each in ("setup.py", "docs/lock.md", "mypixi.toml", "uv.lock.orig") if pattern.search(each)] == []
 
 
+@pytest.mark.slow
 def test_pre_commit_runs_the_hooks(bridge: Bridge, runner: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("pre_commit")
     if shutil.which("git") is None:

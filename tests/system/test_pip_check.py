@@ -33,6 +33,7 @@ def stub(channel: Path, name: str, version: str, project: str, *requires: str, d
     make_conda(channel, name, version, noarch="python", depends=["python", *depends], files=files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("-r", "requirements.txt"), ("pypi:user",), ("pypi:user", "geo-base", "odd")])
 def test_a_created_environment_passes_pip_check(tmp_path: Path, words: tuple[str, ...]) -> None:
     channel = tmp_path / "channel"
@@ -71,6 +72,7 @@ def test_a_created_environment_passes_pip_check(tmp_path: Path, words: tuple[str
         assert checked.stdout == "No broken requirements found.\n", checked.stdout + checked.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_solutions_of_real_requests_pass_pip_check(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(shared / "tools"))

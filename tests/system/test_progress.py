@@ -86,6 +86,7 @@ def test_an_interruption_leaves_everything_as_it_was(tmp_path: Path, environ: Ma
     assert sorted(os.listdir(tmp_path)) == ["cache", "prefix"]
 
 
+@pytest.mark.slow
 def test_verbose_tells_it_without_a_terminal(tmp_path: Path, environ: Mapping[str, str], server: Server) -> None:
     bridge = Bridge(cache=tmp_path / "cache", index=None, folder=tmp_path, environ=environ)
     plain = bridge("create", "-p", tmp_path / "one", "demo")

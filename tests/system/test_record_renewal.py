@@ -65,6 +65,7 @@ def make_old(root: Path) -> None:
     write(root, user | {"depends": ["libz <1.3"]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("install", "third"), ("remove", "user"), ("install", "pypi:other")])
 def test_the_next_change_renews_what_it_keeps(
     tmp_path: Path, bridge: Bridge, root: Path, words: tuple[str, ...]
@@ -85,6 +86,7 @@ def test_the_next_change_renews_what_it_keeps(
     assert bridge("audit", "-p", root).status == 0
 
 
+@pytest.mark.slow
 def test_old_records_are_no_fault_and_a_change_of_nothing_leaves_them(bridge: Bridge, root: Path) -> None:
     make_old(root)
     write(root, record(root, "user") | {"depends": ["libz <2"]})
@@ -102,6 +104,7 @@ def test_the_records_of_other_clients_stay(bridge: Bridge, root: Path) -> None:
     assert record(root, "user") == user
 
 
+@pytest.mark.slow
 def test_a_change_that_fails_renews_nothing(tmp_path: Path, bridge: Bridge, root: Path) -> None:
     make_old(root)
     make_wheel(tmp_path / "wheels", "other", "1.0", files={"other.py": b""})

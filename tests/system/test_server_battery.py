@@ -233,6 +233,7 @@ def bounded(what: str, url: str, cache: Path) -> tuple[object, float, float]:
     return said, megabytes, seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["36 MB of files", "100 MB of files", "40 MB of lists", "40 MB of texts", "40 MB of HTML"]
 )
@@ -254,6 +255,7 @@ def test_large_pages_are_bounded(tmp_path: Path, kind: str) -> None:
     assert (megabytes < 600, seconds < 20) == (True, True), (said, megabytes, seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 def test_a_gigabyte_of_repodata_is_bounded(tmp_path: Path) -> None:
     import zstandard

@@ -51,6 +51,7 @@ def check_healthy(bridge: Bridge, root: Path) -> None:
     assert [each for each in ran.document["findings"] if each["package"] in {"mine", "leaf"}] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [".", "./mine", "mine/", "mine @ ./mine", "file:mine", "{}"])
 def test_a_folder_is_built_and_recorded(bridge: Bridge, root: Path, tmp_path: Path, text: str) -> None:
     project = make_project(tmp_path if text == "." else tmp_path / "mine", "mine", requires=["leaf"])
@@ -62,6 +63,7 @@ def test_a_folder_is_built_and_recorded(bridge: Bridge, root: Path, tmp_path: Pa
     assert versions(root) == {}
 
 
+@pytest.mark.slow
 def test_an_editable_folder_is_linked(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path / "mine", "mine", requires=["leaf"])
     told = done(bridge, "install", "-p", root, "-e", "mine", "--refuse-startup-code")
@@ -78,6 +80,7 @@ def test_an_editable_folder_is_linked(bridge: Bridge, root: Path, tmp_path: Path
     assert not (root / SITE / "__editable__mine.pth").exists()
 
 
+@pytest.mark.slow
 def test_an_update_builds_again_what_changed(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path / "mine", "mine")
     done(bridge, "install", "-p", root, "./mine")
@@ -95,6 +98,7 @@ def test_an_update_builds_again_what_changed(bridge: Bridge, root: Path, tmp_pat
     check_healthy(bridge, root)
 
 
+@pytest.mark.slow
 def test_a_git_repository(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     make_project(repository / "python", "mine", requires=["leaf"])
@@ -225,6 +229,7 @@ def test_what_is_gone_stays_installed(bridge: Bridge, root: Path, tmp_path: Path
     assert versions(root) == {"mine": "1.0", "leaf": "1.0"}
 
 
+@pytest.mark.slow
 def test_a_damaged_project_is_built_again(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path / "mine", "mine")
     make_repository(project)
@@ -254,6 +259,7 @@ def test_files_name_folders_from_where_they_lie(bridge: Bridge, root: Path, tmp_
     assert direct_url(root, "mine")["dir_info"] == ({"editable": True} if "-e" in FILES[name] else {})
 
 
+@pytest.mark.slow
 def test_a_link_to_a_repository_is_installed_plainly(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     repository = make_project(tmp_path / "mine", "mine")
     first = make_repository(repository)
@@ -283,6 +289,7 @@ def test_a_dynamic_project_is_built_for_what_it_requires(bridge: Bridge, root: P
     assert "error[" in ran.err
 
 
+@pytest.mark.slow
 def test_what_a_dynamic_project_requires_comes_from_the_sources_of_its_file(
     bridge: Bridge, root: Path, tmp_path: Path
 ) -> None:
@@ -296,6 +303,7 @@ def test_what_a_dynamic_project_requires_comes_from_the_sources_of_its_file(
     assert direct_url(root, "leaf") == {"url": other.as_uri(), "dir_info": {}}
 
 
+@pytest.mark.slow
 def test_a_project_may_require_what_lies_beside_it(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     other = make_project(tmp_path / "other", "other")
     make_project(tmp_path / "mine", "mine", requires=[f"other @ {other.as_uri()}"])

@@ -484,6 +484,7 @@ def test_every_flipped_byte_of_the_content_is_found(tmp_path: Path) -> None:
         assert refuse_wheel(path).exit_code in {3, 5}
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_a_member(tmp_path: Path) -> None:
     def peak(size: int) -> int:
         data = {"demo/data.bin": random.Random(2).randbytes(size), "demo/text": b"some text\n" * (size // 10)}

@@ -39,6 +39,7 @@ def test_a_package_is_installed_whoever_wrote_it(writer: str, kind: str, trees: 
     assert trees.differences(path) == ([], True)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize(("folder", "least"), [("genuine", 24), ("archives", 60)])
 def test_public_packages_are_installed_as_rattler_installs_them(

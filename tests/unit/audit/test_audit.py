@@ -372,6 +372,7 @@ def told(report: Report) -> list[tuple[str, str, str | None, str | None]]:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(packages=PACKAGES, folders=FOLDERS, data=st.data())
 def test_any_single_damage_is_found_and_named(

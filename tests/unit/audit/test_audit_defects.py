@@ -70,6 +70,7 @@ NOISE = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(written=st.dictionaries(st.sampled_from(METADATA), NOISE, min_size=1, max_size=4), cut=st.integers(0, 400))
 def test_noise_is_a_finding_and_never_a_crash(written: dict[str, bytes], cut: int) -> None:

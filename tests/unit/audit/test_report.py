@@ -109,6 +109,7 @@ def test_page_in_a_browser(mixed: PrefixBuilder, tmp_path: Path) -> None:
     assert "<img" not in dom.replace("&lt;img", "")
 
 
+@pytest.mark.slow
 def test_500_packages_are_drawn_in_time(tmp_path: Path) -> None:
     """MUST (issue): 500 packages are drawn in at most 2 s."""
     made = PrefixBuilder(tmp_path / "env")

@@ -185,6 +185,7 @@ def test_a_store_that_cannot_be_written_costs_only_time(archive: Path, tmp_path:
     assert (manifest, unpacked) == (check_wheel(archive), None)
 
 
+@pytest.mark.slow
 def test_what_is_written_to_an_environment_never_reaches_the_cache(tmp_path: Path, archive: Path) -> None:
     """MUST: links "into prefixes only where nobody can write through them"; here a prefix shares no inode."""
     with IndexServer() as server:

@@ -302,6 +302,7 @@ def test_the_linked_interpreter_is_at_home_in_its_prefix(linked: tuple[Path, dic
     assert [path for path in everything if not path.startswith(f"{env}/") and path != env] == []
 
 
+@pytest.mark.slow
 def test_the_environment_does_not_depend_on_the_original(linked: tuple[Path, dict[str, Any]]) -> None:
     """MUST: "The environment is independent of the original afterwards"."""
     folder, packed = linked

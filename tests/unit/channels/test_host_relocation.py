@@ -351,6 +351,7 @@ def test_elf_is_read_as_pyelftools_reads_it() -> None:
             assert data[text.offset :].startswith(text.value.encode() + b"\0")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs ELF files")
 @settings(max_examples=80, deadline=None)
 @given(st.data())

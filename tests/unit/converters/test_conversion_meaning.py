@@ -78,6 +78,7 @@ def test_known_shapes() -> None:
     assert judge.counted["dependencies"] > 100
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_a_sample_of_real_releases(shared: Path) -> None:
     packed = (shared / "data/pypi/files.jsonl.zst").read_bytes()

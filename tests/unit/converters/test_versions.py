@@ -273,6 +273,7 @@ def test_a_version_that_conda_does_not_allow_is_refused() -> None:
         conda_version("1.0+" + "a" * 70)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_requirements_accept_the_real_versions_that_pep440_accepts(shared: Path) -> None:
     """Every distinct requirement of 11,900 published files, on every published version of the project that it names."""

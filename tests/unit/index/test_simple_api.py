@@ -141,6 +141,7 @@ def test_r03_what_a_page_may_lead_to(page: str, link: str, trusted: tuple[str, .
     assert parse_page(f'<a href="{link}{WHEEL}">'.encode(), "", source).files[0].url == f"{link}{WHEEL}"
 
 
+@pytest.mark.slow
 def test_r19_a_million_anchors_are_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.index.markup._SECONDS", 600)  # the links are counted, however busy the machine is
     begin = time.process_time()

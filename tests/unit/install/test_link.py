@@ -207,6 +207,7 @@ def test_what_nobody_asked_for_is_not_requested(environment: Environment, tmp_pa
     assert environment.installed("x").requested == ()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="no pip to read with")
 def test_pip_reads_and_removes_what_bridge_installed(environment: Environment, tmp_path: Path) -> None:
     """RECORD is right, so pip neither complains nor leaves a file."""

@@ -137,6 +137,7 @@ def plain_table(state: PrefixState, gone: Sequence[str]) -> dict[str, list[tuple
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(state=states(), data=st.data())
 def test_the_table_is_the_records_turned_round(state: PrefixState, data: st.DataObject) -> None:

@@ -397,6 +397,7 @@ def in_a_process(
     return found
 
 
+@pytest.mark.slow
 def test_many_thousand_records_of_one_name(place: Place) -> None:
     for name, count in COUNTS.items():
         for number in range(count):
@@ -412,6 +413,7 @@ def test_many_thousand_records_of_one_name(place: Place) -> None:
     }
 
 
+@pytest.mark.slow
 def test_many_thousand_files_of_one_project(place: Place) -> None:
     place.write()
     for name, count in COUNTS.items():

@@ -399,6 +399,7 @@ def test_a_backend_that_closes_its_output(tmp_path: Path) -> None:
     assert error.id == "build-failed"
 
 
+@pytest.mark.slow
 def test_threads_may_build_at_once(tmp_path: Path) -> None:
     failures: list[BaseException] = []
 
