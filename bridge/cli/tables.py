@@ -73,7 +73,8 @@ def fit(
         shown.remove(shrinkable[-1])
         omitted.insert(0, titles[shrinkable[-1]])
     kept = [at for at in shown if titles[at] not in short and not _is_last_path(at, shown, rows)]
-    _shrink(widths, kept, [_LEAST_KEPT] * len(titles), needed(widths) - width)
+    hanging = sum(max(widths[at] - _LEAST_KEPT, 0) for at in shown[-1:] if at not in kept and titles[at] not in short)
+    _shrink(widths, kept, [_LEAST_KEPT] * len(titles), needed(widths) - hanging - width)
 
     def cell(row: Sequence[str], at: int) -> list[str]:
         if titles[at] in short:
@@ -93,8 +94,8 @@ def fit(
 
 
 def _is_last_path(at: int, shown: Sequence[int], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a column has paths up to the edge: the terminal wraps these, so that they can be copied."""
-    return at == shown[-1] and any(row[at].startswith("/") for row in rows)
+    """Whether a column has only paths up to the edge: the terminal wraps these, so that they can be copied."""
+    return at == shown[-1] and bool(rows) and all(row[at].startswith("/") for row in rows)
 
 
 def _shrink(widths: list[int], columns: Collection[int], least: Sequence[int], excess: int) -> None:

@@ -34,6 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / "envs/prefix", name, version, build=BUILD, depends=depends, channel=url.rsplit("/", 1)[0],
             url=f"{url}/{name}-{version}-{BUILD}.conda", requested_specs=specs,
         )  # fmt: skip
+    install_record(folder / "envs/other", LONG, "2023.1.1.post1", build=BUILD)
+    (folder / "envs/prefix/conda-meta/pinned").write_text(f"{LONG} >=2024.1,<2030,!=2024.5.5\n")
     history = folder / "envs/prefix/conda-meta/history"
     history.write_text(
         "==> 2026-01-02 03:04:05 <==\n# cmd: bridge install -p /srv/teams/science/envs/prefix demo and many other words"
@@ -53,6 +55,10 @@ def _commands(folder: Path) -> dict[str, list[object]]:
         "history": ["history", "-p", prefix],
         "tree": ["tree", "-p", prefix],
         "env list": ["env", "list"],
+        "diff": ["diff", prefix, folder / "envs/other"],
+        "pin": ["pin", "-p", prefix],
+        "self": ["self", "check"],
+        "info": ["info", "-p", prefix],
     }
 
 
@@ -66,11 +72,16 @@ def seen(request: pytest.FixtureRequest, folder: Path) -> tuple[int, dict[str, s
     return request.param, dict(zip(commands, shown.texts, strict=True))
 
 
-@pytest.mark.parametrize("command", ["list", "resolve", "plan", "search", "outdated", "history"])
+@pytest.mark.parametrize(
+    "command", ["list", "resolve", "plan", "search", "outdated", "history", "diff", "pin", "self", "info"]
+)
 def test_no_line_is_wider_than_the_terminal(seen: tuple[int, dict[str, str]], command: str) -> None:
     width, texts = seen
     lines = texts[command].replace("\r", "").splitlines()
-    table = [line for line in lines if "tables" not in line and " packages in " not in line]
+    said = ("warning: ", "hint: ", "error[")
+    table = [
+        line for line in lines if not line.startswith(said) and "tables" not in line and " packages in " not in line
+    ]
     assert len(table) > 1, texts[command]
     assert max(map(width_of, table)) <= width, texts[command]
 
@@ -86,6 +97,8 @@ def test_no_line_is_wider_than_the_terminal(seen: tuple[int, dict[str, str]], co
         ("history", ("0", "2026-01-02 03:04:05", "bridge in")),
         ("tree", ("demo 1.0 (conda)", f"{LONG} 2024.10.1.post3 (conda)")),
         ("env list", ("prefix", "/envs/prefix")),
+        ("diff", ("demo", "1.0", "conda", LONG, "2024.10.1.post3", "2023.1.1.post1")),
+        ("pin", (f"{LONG} >=2024.1,<2030,!=2024.5.5", "2024.10.1.post3")),
     ],
 )
 def test_name_version_and_origin_are_whole(
