@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import unicodedata
+from importlib import import_module
 from typing import NewType
 
 from bridge.errors import UnsafeInputError
@@ -22,6 +24,7 @@ __all__ = [
     "inside",
     "leaves_tree",
     "path_below",
+    "quoted",
 ]
 
 SITE_PACKAGES = "python_site_packages_path"
@@ -123,3 +126,9 @@ def find_control(text: str) -> str | None:
         if character in _BIDI or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
             return f"U+{ord(character):04X}"
     return None
+
+
+def quoted(path: str | os.PathLike[str] | None) -> str:
+    """Return a path as a word of a command line for a POSIX shell, as a hint shows it."""
+    text = os.fspath(path) if path is not None else "DIR"
+    return str(import_module("shlex").quote(text))

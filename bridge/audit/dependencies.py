@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from bridge.audit.packages import projects_of
 from bridge.errors import UsageError, did_you_mean
 from bridge.model import Distribution, PrefixState
+from bridge.paths import quoted
 from bridge.prefix.claims import Claims, Owner, claims_of
 from bridge.requirements import algebra
 from bridge.requirements.algebra import Requirement
@@ -157,7 +158,7 @@ def owners_named(records: PrefixRecords, name: str) -> list[Owner]:
         return owners
     known = {owner.package for owner in records.claims.owners}
     known |= {each for owner in records.claims.owners for each in projects_of(owner, records.names)}
-    hint = f"list the installed packages: bridge list -p {records.state.prefix}"
+    hint = f"list the installed packages: bridge list -p {quoted(records.state.prefix)}"
     raise UsageError(
         "not-installed",
         f"no installed package has the name {name!r} or provides a project of that name",

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from bridge.conda_plugin.child import ask, call
+from bridge.paths import quoted
 
 __all__ = ["check", "fix", "summary"]
 
@@ -50,7 +51,7 @@ def summary(findings: Sequence[Mapping[str, object]], prefix: str, *, verbose: b
         groups = Counter(_head(each) for each in problems)
         lines += [f"{head}: {count}" for head, count in groups.items()]
     if any(_is_fixable(each) for each in problems):
-        lines.append(f"\nRepair with: conda bridge audit -p {prefix} --fix")
+        lines.append(f"\nRepair with: conda bridge audit -p {quoted(prefix)} --fix")
     return "\n".join(lines) + "\n\n"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bridge.conda_plugin.needs import Broken, Change, broken_needs
+from bridge.paths import quoted
 
 __all__ = ["after_solve", "text", "warn"]
 
@@ -58,7 +59,7 @@ def text(broken: tuple[Broken, ...], prefix: str) -> str:
     lines += [f"  {each}" for each in broken[:_MANY]]
     if len(broken) > _MANY:
         lines.append(f"  and {len(broken) - _MANY} more")
-    lines.append(f"hint: `conda bridge install -p {prefix} …` solves conda packages and wheels together")
+    lines.append(f"hint: `conda bridge install -p {quoted(prefix)} …` solves conda packages and wheels together")
     return "\n" + "\n".join(lines) + "\n"
 
 

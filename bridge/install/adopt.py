@@ -42,6 +42,7 @@ from bridge.model import (
     PrefixState,
     Resolved,
 )
+from bridge.paths import quoted
 from bridge.prefix.claims import ClaimTable, bytecode_source, claims_of, incoming, is_bytecode, unmanaged
 from bridge.requirements.displaced import displaced, projects_of
 from bridge.transaction import commit
@@ -122,7 +123,7 @@ def _plan(
             hint=f"reinstall it with pip, which removes the egg: "
             f"{quote(str(state.interpreter))} -m pip install --force-reinstall {wanted[0].name}"
             if wanted[0].path.endswith(EGGS)
-            else f"reinstall it with pip, or remove it: bridge remove -p {state.prefix} {wanted[0].name}",
+            else f"reinstall it with pip, or remove it: bridge remove -p {quoted(state.prefix)} {wanted[0].name}",
         )
     session.warnings += [f"not adopted: {problem}" for problem in problems]
     target = session.target if state.python is None else session.target.with_python(state.python)

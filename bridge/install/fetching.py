@@ -36,6 +36,7 @@ from bridge.install.ruling import refuse_clobbering
 from bridge.install.sources import Sources, command_line
 from bridge.install.staging import StageInputs, Unpacking
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
+from bridge.paths import quoted
 from bridge.prefix.claims import incoming
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
 from bridge.requirements.metadata import requirements_of
@@ -148,7 +149,7 @@ def fetch_archive(record: Record, sources: Sources) -> Path:
             f"{record.name} {record.version} must be reinstalled, but has no archive: it was adopted as found, and no "
             "index had it",
             hint="give the command a wheel of it, or remove it first: "
-            f"bridge remove -p {sources.session.settings.prefix} {record.name}",
+            f"bridge remove -p {quoted(sources.session.settings.prefix)} {record.name}",
         )
     if record.ecosystem == "conda":
         return sources.channels.archive(record, sources.session.progress)

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from bridge.errors import OwnershipError
 from bridge.install.folded_paths import FoldedPaths, compose, fold
 from bridge.model import Distribution, Entry, Fingerprint, Plan, PrefixState
-from bridge.paths import META
+from bridge.paths import META, quoted
 from bridge.prefix.claims import Claim, Owner, bytecode_source, claims_of, incoming, label, leaving, owned_entries
 from converters.record import Record
 
@@ -366,7 +366,7 @@ def _refuse_broken(state: PrefixState) -> None:
             context=[f"{defect.path}: {defect.detail}" for defect in broken[:_SHOWN]],
             hint=f"give it its name: mv {' '.join(folder)}"
             if first.package
-            else f"repair it: bridge audit -p {state.prefix} --fix",
+            else f"repair it: bridge audit -p {quoted(state.prefix)} --fix",
             objects={"defects": tuple(broken)},
         )
 

@@ -24,7 +24,7 @@ from bridge.model import (
     Resolution,
     Resolved,
 )
-from bridge.paths import META
+from bridge.paths import META, quoted
 from bridge.prefix.claims import unmanaged
 from bridge.requirements.algebra import marker_holds, parse_pypi
 from bridge.requirements.names import name_of
@@ -201,13 +201,13 @@ def matching(state: PrefixState, name: str) -> list[Installed]:
     ] or [installed for installed in state.installed if _canonical(installed.record.name) == wanted]
     if not matches:
         others = [each for each in state.distributions if each.name == wanted]
-        hint = f"see what is installed with: bridge list -p {state.prefix}"
+        hint = f"see what is installed with: bridge list -p {quoted(state.prefix)}"
         if others and others[0].path.endswith(EGGS):
             hint = f"setuptools installed it as an egg: {quote(str(state.interpreter))} -m pip uninstall {name}"
         elif others:
             hint = (
                 f"{others[0].installer or 'another tool'} installed it; let bridge adopt it: "
-                f"bridge adopt -p {state.prefix} {name}"
+                f"bridge adopt -p {quoted(state.prefix)} {name}"
             )
         raise UsageError("not-installed", f"{name} is not installed in {state.prefix}", hint=hint)
     return matches

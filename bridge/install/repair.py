@@ -21,6 +21,7 @@ from bridge.install.lost_records import damaged_records, recover_records
 from bridge.install.relocation import RELOCATED, Relocation, look, relocate
 from bridge.install.sources import Sources
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Remove, Resolved
+from bridge.paths import quoted
 from bridge.sdists.location import source_of
 from converters.errors import IntegrityError
 from converters.record import Record
@@ -210,7 +211,7 @@ def _unavailable(record: Record, error: BridgeError, sources: Sources) -> Bridge
         error.id,
         f"the archive of {record.name} {record.version} is not available: {error.message}",
         context=error.context,
-        hint=f"{where}, or remove the package and install another version: bridge remove -p {prefix} {record.name}",
+        hint=f"{where}, or give it up and install another version: bridge remove -p {quoted(prefix)} {record.name}",
     )
 
 
@@ -220,7 +221,8 @@ def _again(old: Installed, target: Target, sources: Sources) -> Resolved:
         raise UsageError(
             "no-origin",
             f"the record of {record.name} names no source, so it cannot be reinstalled",
-            hint=f"remove it, then install it again: bridge remove -p {sources.session.settings.prefix} {record.name}",
+            hint="remove it, then install it again: "
+            f"bridge remove -p {quoted(sources.session.settings.prefix)} {record.name}",
         )
     if record.ecosystem == "wheel":
         record = _of_archive(old.record, target, sources)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bridge.errors import UsageError
 from bridge.model import Defect, Distribution, Installed, PrefixState
-from bridge.paths import META, OWN
+from bridge.paths import META, OWN, quoted
 from bridge.prefix.claims import covered
 from bridge.prefix.eggs import eggs_in
 from bridge.prefix.entries import Entries, paths_of
@@ -127,7 +127,7 @@ def check(prefix: Path) -> None:
         raise UsageError(
             "not-an-environment",
             f"{os.path.abspath(prefix)} is not an environment: {reason}",
-            hint=f"make one with: bridge create -p {os.path.abspath(prefix)} python",
+            hint=f"make one with: bridge create -p {quoted(os.path.abspath(prefix))} python",
         )
 
 

@@ -21,7 +21,7 @@ from bridge.fs import (
     system,
 )
 from bridge.fs.durability import sync_one
-from bridge.paths import META, OWN
+from bridge.paths import META, OWN, quoted
 from bridge.transaction.guard import LOCK, Reserve, Signals, confirm, hold
 from bridge.transaction.journal import new_identifier
 
@@ -81,7 +81,7 @@ class Creation:
                 f"{self.prefix} is complete, but it could neither be synced to the disk nor removed again: "
                 f"{getattr(cause, 'strerror', None) or cause}",
                 context=(error.message,),
-                hint=f"check the disk, then run: bridge audit -p {self.prefix}",
+                hint=f"check the disk, then run: bridge audit -p {quoted(self.prefix)}",
             ) from cause
 
 
@@ -119,7 +119,7 @@ def _taken(prefix: Path) -> OwnershipError:
     return OwnershipError(
         "prefix-exists",
         f"{prefix} already exists; a new environment needs an absent or empty directory",
-        hint=f"choose another directory, or change that environment: bridge install -p {prefix}",
+        hint=f"choose another directory, or change that environment: bridge install -p {quoted(prefix)}",
         objects={"path": prefix},
     )
 

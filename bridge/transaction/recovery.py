@@ -18,7 +18,7 @@ from bridge.faults import failpoint, faults
 from bridge.fs import Durability, Tree, WritableTree, read_regular, remove_tree, system
 from bridge.fs.durability import sync_one, sync_renames
 from bridge.model import Fingerprint
-from bridge.paths import META, OWN
+from bridge.paths import META, OWN, quoted
 from bridge.transaction.examine import changed_directories, is_leaf
 from bridge.transaction.guard import Signals, confirm, hold, is_provisional
 from bridge.transaction.journal import FORMAT, Identity, Journal, Step, Swap, read_journal, read_prunable, read_swap
@@ -194,7 +194,7 @@ def _unsettled(identifier: str, tree: Tree, *context: str) -> InterruptedPrefixE
         identifier,
         f"an interrupted change of {tree.root} could neither be undone nor finished; nothing was deleted",
         context=context,
-        hint=f"resolve the problem named above, then run: bridge recover -p {tree.root}",
+        hint=f"resolve the problem named above, then run: bridge recover -p {quoted(tree.root)}",
     )
 
 

@@ -34,6 +34,18 @@ def test_no_module_is_a_grab_bag() -> None:
     assert [path.name for path in SOURCES if re.search(r"util|helper|misc|manager", path.stem)] == []
 
 
+def test_paths_in_commands_are_quoted() -> None:
+    """A hint's command must work where a directory has a space in its name."""
+    word = re.compile(r"(?:bridge|conda|mamba) (?:[\w-]+ )+-[pr] \{(?!quoted\(|prefix\}|where\})")
+    wrong = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in SOURCES
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if word.search(line)
+    ]
+    assert wrong == []
+
+
 def test_most_functions_are_short() -> None:
     assert statistics.median(lines for path in SOURCES for _, lines in functions(path)) <= MAX_MEDIAN
 

@@ -16,7 +16,7 @@ from bridge.config.activation import Activation, activated, deactivated
 from bridge.config.environments import environment_name, known_environments
 from bridge.config.programs import find_program
 from bridge.errors import BridgeError, UsageError
-from bridge.paths import META
+from bridge.paths import META, quoted
 from bridge.prefix.platform import platform_of
 
 __all__ = ["Entering", "captured", "entering", "leaving", "replace_process", "shell_command"]
@@ -89,7 +89,7 @@ def _check(prefix: Path) -> None:
         raise UsageError(
             "not-an-environment",
             f"{prefix} is not an environment: {reason}",
-            hint=f"make one with: bridge create -p {prefix} python",
+            hint=f"make one with: bridge create -p {quoted(prefix)} python",
         )
     platform = platform_of(prefix)
     system = {"win32": "win", "darwin": "osx"}.get(sys.platform, "linux")
@@ -138,7 +138,7 @@ def _not_found(name: str, change: Activation) -> BridgeError:
     return CommandNotFoundError(
         "command-not-found",
         f"there is no command {name!r} in {change.prefix} or on PATH",
-        hint=f"bridge install -p {change.prefix} PACKAGE adds the package that has it",
+        hint=f"bridge install -p {quoted(change.prefix)} PACKAGE adds the package that has it",
     )
 
 

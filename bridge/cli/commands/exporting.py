@@ -20,6 +20,7 @@ from bridge.lock.environment_yml import environment_document
 from bridge.lock.formats import format_of, write
 from bridge.lock.installed import asked_for, environment_of
 from bridge.lock.outcome import Outcome
+from bridge.paths import quoted
 from bridge.requirements.files.locks.reading import read_lock
 from bridge.requirements.locked import LockedConda, LockedEnvironment
 from bridge.transaction.sharing import share
@@ -102,7 +103,7 @@ def export_lock(path: Path, asked: Exporting, session: Session) -> Outcome:
             "lock-format",
             f"{path} leaves it to the installer which files of a project to take",
             context=(f"{', '.join(chosen_later[:8])}",),
-            hint=f"`bridge lock -r {path} python -o bridge.lock` chooses for each platform",
+            hint=f"`bridge lock -r {quoted(path)} python -o bridge.lock` chooses for each platform",
         )
     return _write(asked, Content(environments=environments), lock.warnings, session)
 

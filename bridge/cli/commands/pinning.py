@@ -11,7 +11,7 @@ from bridge.errors import UsageError
 from bridge.fs import publish_file
 from bridge.install.frozen_and_pinned import check_not_frozen, pin_lines, pins
 from bridge.model import PrefixState
-from bridge.paths import META
+from bridge.paths import META, quoted
 from bridge.requirements import algebra
 from converters.record import Record
 
@@ -106,6 +106,6 @@ def _new_pin(text: str, state: PrefixState) -> algebra.Requirement:
         raise UsageError(
             "not-installed",
             f"{requirement.name} is not installed, so there is no version to pin it to",
-            hint=f"name one: bridge pin -p {state.prefix} '{requirement.name} 1.2.*'",
+            hint=f"name one: bridge pin -p {quoted(state.prefix)} '{requirement.name} 1.2.*'",
         )
     return algebra.conda_requirement(f"{requirement.name} =={record.version}")

@@ -9,7 +9,7 @@ from bridge import prefix
 from bridge.cli.session import Session
 from bridge.errors import OwnershipError, UsageError
 from bridge.install.frozen_and_pinned import check_not_frozen
-from bridge.paths import META
+from bridge.paths import META, quoted
 from bridge.prefix.platform import platform_of
 
 __all__ = ["check_changeable", "check_creatable"]
@@ -21,7 +21,7 @@ def check_creatable(path: Path) -> None:
         raise OwnershipError(
             "prefix-exists",
             f"{path} exists already",
-            hint=f"add to it with: bridge install -p {path}, or choose another path"
+            hint=f"add to it with: bridge install -p {quoted(path)}, or choose another path"
             if (path / META).is_dir()
             else "choose another path or an empty directory",
         )

@@ -16,6 +16,7 @@ from bridge.install.earlier import check_superseded, earlier_requests
 from bridge.install.frozen_and_pinned import pins
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolution, Resolved
+from bridge.paths import quoted
 from bridge.prefix.claims import incoming, label
 from bridge.requirements import algebra
 from bridge.requirements.displaced import displaced
@@ -166,7 +167,7 @@ def _was_replaced(found: Foreign, state: PrefixState) -> OwnershipError:
     return OwnershipError(
         "foreign-distribution",
         _warning(found),
-        hint=f"record it with `bridge adopt -p {state.prefix} {found.project}`, then repeat the command",
+        hint=f"record it with `bridge adopt -p {quoted(state.prefix)} {found.project}`, then repeat the command",
     )
 
 

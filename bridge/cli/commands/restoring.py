@@ -19,6 +19,7 @@ from bridge.install.frozen_and_pinned import pins
 from bridge.install.ruling import refuse_plan
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolved
+from bridge.paths import quoted
 from bridge.prefix.claims import leaving
 from bridge.prefix.revisions import (
     HISTORY,
@@ -121,7 +122,7 @@ def _before_last(known: History, state: PrefixState) -> int:
     if there != recorded and last in known.restorable:
         return last
     if last < 1:
-        hint = f"see: bridge history -p {known.prefix}"
+        hint = f"see: bridge history -p {quoted(known.prefix)}"
         raise UsageError("no-revision", f"the history of {known.prefix} has no change to undo", hint=hint)
     return last - 1
 
@@ -133,14 +134,14 @@ def _snapshot(known: History, number: int) -> tuple[Installed, ...]:
         problem = f"{known.prefix} has no revision {number}"
         hint = f"it has the revisions 0 to {last}" if last > 0 else "it has revision 0 alone"
         hint = hint if last >= 0 else "its history is empty"
-        raise UsageError("no-revision", problem, hint=f"{hint}; see: bridge history -p {known.prefix}")
+        raise UsageError("no-revision", problem, hint=f"{hint}; see: bridge history -p {quoted(known.prefix)}")
     if number not in known.restorable:
         can = ", ".join(str(each) for each in sorted(known.restorable)) or "none"
         raise UsageError(
             "no-revision",
             f"bridge has no snapshot of revision {number}: another tool made it, or it was removed as too old",
             context=(f"revisions with a snapshot: {can}",),
-            hint=f"choose one of these, or let conda try: conda install -p {known.prefix} --revision {number}",
+            hint=f"choose one of these, or let conda try: conda install -p {quoted(known.prefix)} --revision {number}",
         )
     with faults(path):
         data = fs.read_content(path)

@@ -20,6 +20,7 @@ from bridge.install.frozen_and_pinned import pins
 from bridge.install.registration import register
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolved
+from bridge.paths import quoted
 from bridge.requirements.locked import Lock, Locked, LockedConda, for_target
 from converters.target import Target
 
@@ -106,7 +107,7 @@ def wanted_of(
     raise UsageError(
         "no-python",
         f"{lock.path} locks wheels and no python, and {state.prefix} has none",
-        hint=f"create it first: bridge create -p {state.prefix} python; then sync it",
+        hint=f"create it first: bridge create -p {quoted(state.prefix)} python; then sync it",
     )
 
 
@@ -191,10 +192,10 @@ def clone(path: Path, source: Path, session: Session, *, is_dry_run: bool = Fals
         raise UsageError(
             "not-cloneable",
             f"{source} has packages whose records do not state where they came from: {', '.join(unknown[:10])}",
-            hint=f"let bridge look for them: bridge adopt -p {source}; or remove them",
+            hint=f"let bridge look for them: bridge adopt -p {quoted(source)}; or remove them",
         )
     if not packages:
-        hint = f"write what it has to a lock instead: bridge export -p {source}"
+        hint = f"write what it has to a lock instead: bridge export -p {quoted(source)}"
         raise UsageError("not-cloneable", f"{source} has no records of packages: conda-meta is empty", hint=hint)
     sources = sources_of(session, path, packages, state)
     python = python_of(each.record for each in packages) or state.python

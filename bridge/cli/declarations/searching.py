@@ -6,6 +6,7 @@ import click
 
 from bridge.cli.group import begin, cli
 from bridge.cli.options import output, prefix, sources
+from bridge.paths import quoted
 
 
 @cli.command()
@@ -56,4 +57,4 @@ def outdated(**options: object) -> None:
     if not rows:
         run.render.note(f"{run.prefix}: every package is at its newest version")
     elif any(each.update for each in found.packages):
-        run.render.note(f"bridge update -p {run.prefix} takes the column `update`")
+        run.render.note(f"bridge update -p {quoted(run.prefix)} takes the column `update`")

@@ -13,6 +13,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from bridge.errors import UsageError
 from bridge.fetch.urls import file_name
 from bridge.model import IndexFile
+from bridge.paths import quoted
 from bridge.requirements.algebra import Requirement
 from bridge.requirements.files.values import FileRequirements
 from bridge.requirements.locked import Lock, Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
@@ -143,5 +144,5 @@ def _no_lock(path: Path, entry: str, problem: str) -> UsageError:
     return UsageError(
         "not-a-lock",
         f"{path} is no lock: {masked(entry)[:200]}: {problem}",
-        hint=f"solve it instead: bridge install -r {path}",
+        hint=f"solve it instead: bridge install -r {quoted(path)}",
     )

@@ -18,7 +18,7 @@ from bridge.install.provenance import HARD_LINK, conda_package, meta_path, recor
 from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
 from bridge.model import Fingerprint, Resolved
-from bridge.paths import EMPTY_SHA256, META
+from bridge.paths import EMPTY_SHA256, META, quoted
 from bridge.prefix import condameta
 from bridge.prefix.claims import incoming, leaving
 
@@ -164,7 +164,7 @@ def _live_python(inputs: StageInputs, resolved: Sequence[Resolved]) -> Path | No
         raise UsageError(
             "no-python",
             f"{needing[0].label} needs python as a conda package, and the environment has none",
-            hint=f"add python: bridge install -p {inputs.state.prefix} python {needing[0].name}",
+            hint=f"add python: bridge install -p {quoted(inputs.state.prefix)} python {needing[0].name}",
         )
     return None
 
