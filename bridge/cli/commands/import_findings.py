@@ -13,6 +13,7 @@ from bridge.audit.trial.modules import failures, modules_of
 from bridge.audit.trial.running import import_modules
 from bridge.cli.session import Session
 from bridge.errors import UsageError
+from bridge.paths import quoted
 
 __all__ = ["with_import_findings"]
 
@@ -29,7 +30,7 @@ def with_import_findings(path: Path, report: Report, session: Session) -> Report
         raise UsageError(
             "no-python",
             f"{path} has no python that could import its modules",
-            hint=f"omit --import, or install python: bridge install -p {path} python",
+            hint=f"omit --import, or install python: bridge install -p {quoted(path)} python",
         )
     modules = modules_of(records)
     outcomes = import_modules(python, path, modules, session.settings, session.tell) if modules else {}
