@@ -7,13 +7,12 @@ archive lists its paths, so it can be reinstalled like any damaged package.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
 
 from bridge.archive.conda import check_conda
 from bridge.audit.finding import Report, is_fixable
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, NetworkError, UsageError
 from bridge.install.fetching import fetch_archive
 from bridge.install.manifest import conda_paths
 from bridge.install.sources import Sources
@@ -22,6 +21,7 @@ from bridge.paths import META
 from bridge.prefix.claims import unmanaged
 from bridge.prefix.strays import named_package
 from bridge.requirements.names import name_of
+from converters.errors import IntegrityError
 from converters.record import Record
 from converters.target import Python
 
@@ -42,26 +42,34 @@ def damaged_records(state: PrefixState, report: Report) -> dict[str, _Named]:
     return {path: named for path, named in damaged.items() if path not in read}
 
 
-def recover_records(state: PrefixState, report: Report, sources: Sources) -> Iterator[Installed]:
-    """Yield the packages of damaged records as their channel has them.
+def recover_records(
+    state: PrefixState, report: Report, sources: Sources
+) -> tuple[tuple[Installed, ...], dict[str, BridgeError]]:
+    """Return the packages of damaged records as their channel has them, and path → why another is not available.
 
-    Wheels are skipped: `bridge adopt` rewrites their record from the dist-info. Raises `UsageError` (`no-origin`) if no
-    channel has the package, and what fetching its archive raises.
+    Wheels are skipped: `bridge adopt` rewrites their record from the dist-info.
     """
+    recovered: list[Installed] = []
+    lost: dict[str, BridgeError] = {}
     for path, named in damaged_records(state, report).items():
         installers = _installers(state, named)
         if "bridge" in installers:
             continue
-        record = _in_channels(named, sources)
-        if record is not None:
-            yield _installed(state, path, record, sources)
-        elif not installers:
-            raise UsageError(
+        try:
+            record = _in_channels(named, sources)
+            if record is not None:
+                recovered.append(_installed(state, path, record, sources))
+        except (NetworkError, IntegrityError) as error:
+            lost[path] = error
+            continue
+        if record is None and not installers:
+            lost[path] = UsageError(
                 "no-origin",
                 f"{path} is unreadable, and no channel has {'-'.join(named)} to reinstall it",
                 hint="name its channel with --channel; or give up the package, so that no package owns its files: "
                 f"rm {shlex.quote(str(state.prefix / path))}",
             )
+    return tuple(recovered), lost
 
 
 def _in_channels(named: _Named, sources: Sources) -> Record | None:

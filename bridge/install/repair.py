@@ -7,7 +7,7 @@ and with the sha256 in its record. Files changed by a user are kept aside, as in
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,9 +69,9 @@ def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], 
     Fetches damaged wheels, whose records are made from METADATA, and packages with unreadable records, whose archives
     list their paths.
 
-    Raises `UsageError` (`no-origin`) for a package whose record has no source; `NetworkError` or `IntegrityError` if
-    nothing can be repaired because no archive is available as it was installed; `UnsafeInputError` (`prefix-too-long`)
-    as `bridge.install.relocation`.
+    Packages that are not available as they were installed are named in warnings, and do not stop the others. If nothing
+    else can be repaired, raises what happened to one: `UsageError` (`no-origin`), `NetworkError` or `IntegrityError`;
+    also `UnsafeInputError` (`prefix-too-long`) as `bridge.install.relocation`.
     """
     state = prefixes.require(path)
     sources = sources_of(state)
@@ -79,7 +79,7 @@ def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], 
     duplicates = {each.path for each in fixable if each.id == "duplicate-record"}
     relocation, damaged = _relocated(state, fixable)
     state = relocation.state
-    recovered = tuple(recover_records(state, report, sources))
+    recovered, lost = recover_records(state, report, sources)
     unreadable = damaged_records(state, report)
     state = replace(
         state,
@@ -96,6 +96,7 @@ def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], 
     if state.python is not None:
         target = target.with_python(state.python)
     available, unavailable = _available(broken, target, sources)
+    unavailable |= lost
     operations: tuple[Reinstall | Remove, ...] = (
         *(Reinstall(old=old, new=new) for old, new in available),
         *(Remove(old=old) for old in redundant),
@@ -108,7 +109,7 @@ def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], 
         keep=tuple(installed for installed in state.installed if installed.meta_path not in changed),
         python=state.python,
     )
-    cleared = _leftovers(path, report, plan)
+    cleared = _leftovers(path, report, plan, lost)
     if unavailable and not (operations or cleared or relocation.files):
         raise next(iter(unavailable.values()))
     sources.session.warnings += [
@@ -133,11 +134,12 @@ def _relocated(state: PrefixState, fixable: Sequence[Finding]) -> tuple[Relocati
     return relocation, damaged
 
 
-def _leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]:
+def _leftovers(path: Path, report: Report, plan: Plan, lost: Collection[str]) -> tuple[PathChange, ...]:
     """Return removals: remains of pip, dist-infos without metadata, files in conda-meta that are no records, damaged
     records of wheels.
 
     :param plan: the records of reinstalled packages are replaced, not removed.
+    :param lost: damaged records that stay, since nothing can replace them.
     """
     roots = [
         finding.path if finding.id in _WHOLE else finding.path.rpartition("/")[0]
@@ -147,7 +149,9 @@ def _leftovers(path: Path, report: Report, plan: Plan) -> tuple[PathChange, ...]
     ]
     roots += _bytecode(report, plan)
     again = {step.old.meta_path for step in plan.operations if isinstance(step, Reinstall)}
-    roots += [each for each in damaged_records(prefixes.require(path, is_brief=True), report) if each not in again]
+    roots += [
+        each for each in damaged_records(prefixes.require(path, is_brief=True), report) if each not in {*again, *lost}
+    ]
     with Tree(path) as tree:
         paths = [each for root in roots for each in _below(tree, root)]
         fingerprints = {each: tree.fingerprint(each) for each in dict.fromkeys(paths)}
@@ -179,6 +183,9 @@ def _available(
         try:
             new = _again(old, target, sources)
             fetch_archive(new.record, sources)
+        except UsageError as error:  # Its record names no source.
+            unavailable[old.record.name] = error
+            continue
         except _GONE as error:
             other = _elsewhere(old.record, sources)
             if other is None:

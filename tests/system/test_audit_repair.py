@@ -116,6 +116,20 @@ def test_fix_repairs_the_others_if_one_origin_is(away: str, environment: Environ
     assert (environment.site / "beta/__init__.py").read_bytes() == b"X = 1\n"
 
 
+def test_fix_repairs_the_others_if_no_channel_has_a_package(environment: Environment, bridge_cache: Path) -> None:
+    lost = environment.root / "conda-meta/lost-1.0-0.json"
+    lost.write_bytes(b"{}")
+    status, document, _ = audit(environment, bridge_cache, "--fix")
+    assert (status, document["error"]["id"]) == (2, "no-origin")
+    (environment.site / "beta/__init__.py").write_bytes(b"changed")
+    leave(environment)
+    status, document, said = audit(environment, bridge_cache, "--fix")
+    assert status == 11, said
+    assert {each["path"] for each in document["findings"] if each["level"] == "error"} == {"conda-meta/lost-1.0-0.json"}
+    assert "conda-meta/lost-1.0-0.json is not repaired" in said
+    assert lost.read_bytes() == b"{}", "its package may be there"
+
+
 def test_dry_run_shows_and_changes_nothing(environment: Environment, bridge_cache: Path) -> None:
     (environment.site / "beta/__init__.py").write_bytes(b"changed")
     leave(environment)
