@@ -140,7 +140,7 @@ class RunningAudit:
         evidence = _search_caches(view, roots)
         if watched is not None:
             watched |= {*inspection.outside, *inspection.surroundings.looked_at, *_absolute_targets(observed)}
-            watched |= {*inspection.settings.named}
+            watched |= {*inspection.settings.named, *(each.interpreter for each in inspection.kernels.values())}
             watched |= {real for real in inspection.interpreters.values() if real}
             watched |= {each.prefix for each in embedded.values() if not each.is_here}
         if evidence is not None:

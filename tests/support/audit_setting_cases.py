@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.audit_cases import NUMPY, Build, Case, Expected, do, numpy, put
+from tests.support.prefixes import PrefixBuilder
 
 PINNED, STATE = "conda-meta/pinned", "conda-meta/state"
 VARIABLES = "etc/conda/env_vars.d/mine.json"
@@ -37,7 +38,44 @@ def certificates(name: str, variable: str, data: bytes | None = None, *, is_wron
     return Case(name, build, expected, environ=environ)
 
 
+KERNEL = "share/jupyter/kernels/mine/kernel.json"
+SPEC = b'{"argv": ["/nowhere/bin/python", "-m", "ipykernel_launcher"], "display_name": "Mine"}'
+
+
+def activation(text: str, *found: str) -> Case:
+    """A script of a virtual environment; `{}` stands for its place."""
+
+    def build(made: PrefixBuilder) -> None:
+        made.write("pyvenv.cfg", b"home = /usr/bin\n")
+        made.write("bin/activate.fish", text.format(made.root).encode())
+
+    expected = tuple((kind, "error", "bin/activate.fish", None, None) for kind in found)
+    unowned: tuple[Expected, ...] = tuple(
+        ("unowned-file", "info", path, None, None) for path in ("bin/activate.fish", "pyvenv.cfg")
+    )
+    return Case(f"it activates: {text.strip()}", build, (*expected, *unowned))
+
+
 SETTINGS = [
+    activation('set -gx VIRTUAL_ENV "{}"\n'),
+    activation("set -gx VIRTUAL_ENV /elsewhere/env\n", "foreign-prefix"),
+    activation("export VIRTUAL_ENV='/else where/env'\n", "foreign-prefix"),
+    activation("let virtual_env = '/elsewhere'\n", "foreign-prefix"),
+    activation("VIRTUAL_ENV=$(cd .. && pwd)\n"),
+    Case("a kernel of a package", lambda made: made.wheel("ipykernel", "6", {KERNEL: SPEC})),
+    Case(
+        "a kernel of a relative interpreter",
+        do(numpy, put(KERNEL, SPEC.replace(b"/nowhere/bin/", b""))),
+        (("unowned-file", "info", "share", None, None),),
+    ),
+    Case(
+        "a kernel that is no document", do(numpy, put(KERNEL, b"[")), (("unowned-file", "info", "share", None, None),)
+    ),
+    Case(
+        "a kernel whose interpreter is gone",
+        do(numpy, put(KERNEL, SPEC)),
+        (("broken-kernel", "warning", KERNEL, None, None), ("unowned-file", "info", "share", None, None)),
+    ),
     pinned("pins that are met", b"\xef\xbb\xbf# ours\nnumpy <2  # for torch\n\nabsent 1.*\npython 3.12.*\n"),
     pinned("a pin that is not met", b"numpy >=2\n", ("unmet-pin", "warning", NUMPY)),
     pinned("a pin of another build", b"numpy 1.26.4 mkl_*\n", ("unmet-pin", "warning", NUMPY)),

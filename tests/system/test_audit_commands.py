@@ -146,6 +146,12 @@ def pin(env: Environment) -> None:
     offer(env, "delta", "0.6")
 
 
+def copied(env: Environment) -> None:
+    """The activation script of the environment that this one was copied from."""
+    script = env.root / "bin/activate"
+    script.write_text(script.read_text().replace(str(env.root), "/a/former.place"))
+
+
 def cache_of(module: str) -> str:
     return str(Path(importlib.util.cache_from_source(module)))
 
@@ -270,6 +276,12 @@ DAMAGES = {
         begins="rm -r",
         touches=("distutils-precedence.pth",),
         where=("venv", "conda"),
+    ),
+    "a script that activates the former place": Damage(
+        make=copied,
+        found=("foreign-prefix", "/bin/activate"),
+        begins="sed -i",
+        touches=("bin/activate",),
     ),
     "a pin that is not met": Damage(
         make=pin,

@@ -58,6 +58,7 @@ CHECKS: tuple[Check, ...] = (
     Check("foreign-shebang", "error", programs.foreign_shebang),
     Check("foreign-prefix", "error", prefixes.foreign_prefix),
     Check("rewritten-prefix", "info", prefixes.rewritten_prefix),
+    Check("broken-kernel", "warning", programs.broken_kernel),
     Check("broken-interpreter", "error", programs.broken_interpreter),
     Check("unowned-file", "info", unowned.unowned_file),
     Check("leftover", "error", unowned.leftover),

@@ -11,13 +11,18 @@ from bridge.audit.view import View
 
 
 def foreign_prefix(view: View) -> Iterator[Finding]:
-    """A file of a package with the prefix from which the environment was moved or copied."""
+    """A file of a package, or a script of venv, with the prefix from which the environment was moved or copied."""
     for path, embedded in view.inspection.embedded.items():
         owner = view.owner(path)
         if embedded.is_here or owner is None or is_foreign(view, path):  # `foreign_shebang` reports the first lines.
             continue
         evidence = f"it contains {embedded.prefix}, where the environment was created; now it is {view.state.prefix}"
         yield Finding.of(owner, "foreign-prefix", "error", path, evidence, repair=repair.relocate(view, owner))
+
+    for path, prefix in view.inspection.activated.items():
+        evidence = f"it activates {prefix}, where the environment was created; now it is {view.state.prefix}"
+        commands = repair.replace_text(view, path, prefix)
+        yield Finding.of(view.owner(path), "foreign-prefix", "error", path, evidence, repair=commands)
 
 
 def rewritten_prefix(view: View) -> Iterator[Finding]:

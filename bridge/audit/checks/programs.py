@@ -88,6 +88,22 @@ def world_writable(view: View) -> Iterator[Finding]:
             yield Finding.of(owner, "world-writable", "warning", path, evidence, repair=commands)
 
 
+def broken_kernel(view: View) -> Iterator[Finding]:
+    """A kernel of Jupyter whose interpreter does not exist: it was moved or removed, and notebooks do not start.
+
+    Not reported for the record of a package, whose change is a modified file.
+    """
+    has_kernel = any(each.name == "ipykernel" for each in view.records.importable)
+    for path, kernel in view.inspection.kernels.items():
+        owner = view.owner(path)
+        if kernel.is_there or owner is not None:
+            continue
+        is_python = _PYTHON.match(posixpath.basename(kernel.interpreter)) is not None
+        commands = repair.install_kernel(view, kernel) if has_kernel and is_python else ()
+        evidence = f"its interpreter {kernel.interpreter} does not exist"
+        yield Finding.of(None, "broken-kernel", "warning", path, evidence, repair=commands)
+
+
 def broken_interpreter(view: View) -> Iterator[Finding]:
     """A python that cannot run, or has another version than the site-packages.
 

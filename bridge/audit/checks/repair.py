@@ -12,12 +12,13 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
+from bridge.audit.look.inspection import Kernel
 from bridge.audit.view import View
 from bridge.model import Distribution
 from bridge.prefix.claims import Owner
 from converters.deferred import regex
 
-_UNQUOTED = regex(r"[|\s\x00-\x1f]")
+_UNQUOTED = regex(r"[|,\s\x00-\x1f]")
 _VERSION = regex(r"[0-9][\w.!+-]*\Z")
 
 
@@ -157,8 +158,29 @@ def drop_line(view: View, path: str, directory: str) -> tuple[str, ...]:
         return delete(view, path)
     if len(same) > 1 or not view.target.subdir.startswith("linux-") or _UNQUOTED.search(name):
         return ()
-    pattern = "".join(f"\\{each}" if each in r".*^$[]\\" else each for each in name)
-    return ("sed", "-i", rf"\|^\(.*/\)\?{pattern}/*[[:space:]]*$|d", str(view.state.prefix / path))
+    return ("sed", "-i", rf"\|^\(.*/\)\?{_for_sed(name)}/*[[:space:]]*$|d", str(view.state.prefix / path))
+
+
+def replace_text(view: View, path: str, prefix: str) -> tuple[str, ...]:
+    """Write this prefix in place of another one, where that is not the beginning of a longer name."""
+    here = str(view.state.prefix)
+    if not view.target.subdir.startswith("linux-") or any(_UNQUOTED.search(each) for each in (prefix, here)):
+        return ()
+    there, new = _for_sed(prefix), here.replace("\\", "\\\\").replace("&", "\\&")
+    return ("sed", "-i", rf"s,{there}\([^[:alnum:]_.-]\|$\),{new}\1,g", str(view.state.prefix / path))
+
+
+def install_kernel(view: View, kernel: Kernel) -> tuple[str, ...]:
+    """Write a kernel of Jupyter again, for this environment's python."""
+    prefix = str(view.state.prefix)
+    python = str(view.state.interpreter)
+    words = ("-m", "ipykernel", "install", "--prefix", prefix, "--name", kernel.name, "--display-name", kernel.shown)
+    return (python, *words)
+
+
+def _for_sed(text: str) -> str:
+    """Text without a meaning in a basic regular expression."""
+    return "".join(f"\\{each}" if each in r".*^$[]\\" else each for each in text)
 
 
 def pip(view: View, *words: str) -> tuple[str, ...]:

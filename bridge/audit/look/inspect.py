@@ -28,6 +28,7 @@ from bridge.audit.look.inspection import (
     UnmetImport,
     search_directory,
 )
+from bridge.audit.look.launchers import activated_prefixes, kernels
 from bridge.audit.look.observation import Observation
 from bridge.audit.look.settings import read_settings
 from bridge.model import PrefixState
@@ -83,6 +84,8 @@ def inspect(
         outside={path: _kind(path) for path in sorted(outside) if os.path.isabs(path) and "\0" not in path},
         sources=frozenset(filter(_has_sources, added)),
         surroundings=surroundings,
+        activated=activated_prefixes(root) if venv else {},
+        kernels=dict(kernels(root)),
         settings=read_settings(root, environ) if state.installed else Settings(),
         imports=tuple(_unmet(state, path_files, venv, surroundings)),
     )

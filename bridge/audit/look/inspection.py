@@ -17,6 +17,7 @@ __all__ = [
     "EmbeddedPrefix",
     "Format",
     "Inspection",
+    "Kernel",
     "PathFile",
     "Script",
     "Settings",
@@ -148,6 +149,16 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """A kernel of Jupyter; `shown` is its name for people, `interpreter` is absolute."""
+
+    name: str
+    shown: str
+    interpreter: str
+    is_there: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of an environment of conda.
 
@@ -196,6 +207,8 @@ class Inspection:
     :param venv: the keys of pyvenv.cfg (PEP 405), lower-case; empty: no virtual environment.
     :param interpreters: a python in a directory of programs → its real path, absolute; `""`: that does not exist.
     :param embedded: the prefix in a file, if it is wrong.
+    :param activated: an activation script of a virtual environment → the other environment that it activates.
+    :param kernels: kernel.json → the kernel.
     :param outside: absolute path that one of the above names → `file`, `directory`, or `""` if it does not exist.
     :param sources: the directories of `outside` that hold modules, and are no part of another python.
     :param drift: how the environment differs from a lock, if one was given.
@@ -214,6 +227,8 @@ class Inspection:
     venv: Mapping[str, str] = field(default_factory=dict)
     interpreters: Mapping[str, str] = field(default_factory=dict)
     embedded: Mapping[str, EmbeddedPrefix] = field(default_factory=dict)
+    activated: Mapping[str, str] = field(default_factory=dict)
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
     outside: Mapping[str, str] = field(default_factory=dict)
     sources: frozenset[str] = frozenset()
     surroundings: Surroundings = field(default_factory=Surroundings)

@@ -139,7 +139,7 @@ def test_every_kind_of_finding_has_a_case_within_its_level() -> None:
     assert len(levels) == len(CHECKS)
     seen = {(expected[0], expected[1]) for case in CASES for expected in case.expected}
     elsewhere = {"interrupted-transaction", "yanked-version", "tolerated-archive"}  # tried by whole commands
-    elsewhere |= {"foreign-prefix", "rewritten-prefix", "lock-missing", "lock-extra", "lock-other"}
+    elsewhere |= {"rewritten-prefix", "lock-missing", "lock-extra", "lock-other"}
     elsewhere |= {"no-file-locks", "project-status"}
     assert {name for name, _ in seen} == set(levels) - elsewhere
     for name, level in seen:
