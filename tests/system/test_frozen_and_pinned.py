@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,23 @@ def test_a_configured_pin_that_is_none(bridge: Bridge, root: Path) -> None:
     configure(bridge, "pinned_packages: ['tool >>2']\n")
     ran = bridge("install", "-p", root, "other")
     assert (ran.status, "error[invalid-pin]" in ran.err, "pinned_packages" in ran.err) == (2, True, True), ran.err
+
+
+@pytest.mark.parametrize("place", ["conda-meta/pinned", "pinned_packages in the .condarc file"])
+def test_a_pin_holds_against_a_lock_and_a_rollback(
+    bridge: Bridge, template: Path, root: Path, tmp_path: Path, place: str
+) -> None:
+    archive, lock = template / "channel/noarch/tool-1.0-0.conda", tmp_path / "explicit.txt"
+    lock.write_text(f"@EXPLICIT\n{archive.as_uri()}#sha256:{sha256(archive.read_bytes()).hexdigest()}\n")
+    assert bridge("update", "-p", root, "tool").status == 0
+    assert versions(root)["tool"] == "2.0"
+    before = versions(root)
+    if place == "conda-meta/pinned":
+        pin(root, "tool 2.*\n")
+    else:
+        configure(bridge, "pinned_packages: [tool 2.*]\n")
+    for words in (("sync", "-p", root, lock), ("rollback", "-p", root, "--last")):
+        ran = bridge(*words)
+        assert (ran.status, versions(root)) == (6, before), ran.err
+        assert "has tool 1.0 0, and it is pinned to `tool 2.*`" in ran.err
+        assert f"change {place}, or" in ran.err

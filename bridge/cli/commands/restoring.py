@@ -15,7 +15,7 @@ from bridge.faults import faults
 from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
 from bridge.install.exact.planning import OF_WHEEL, check_fit, check_pins, plan_exact, python_of
-from bridge.install.frozen_and_pinned import pins
+from bridge.install.frozen_and_pinned import configured_pins, pins
 from bridge.install.ruling import refuse_plan
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolved
@@ -173,7 +173,7 @@ def _restore(path: Path, wanted: _Wanted, session: Session, *, is_dry_run: bool)
         target = with_python(session.target, packages, state)
         check_fit(packages, target, source)
         plan = plan_exact(state, packages, target, path)
-        check_pins(plan, pins(path), source)
+        check_pins(plan, pins(path), source, configured=configured_pins(session.settings))
         return checked(state, plan, sources, is_dry_run=is_dry_run)
 
     check_changeable(path, session)

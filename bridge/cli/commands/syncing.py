@@ -16,7 +16,7 @@ from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
 from bridge.install.exact.planning import check_fit, check_pins, plan_exact, python_of
 from bridge.install.exact.records import resolved_of_lock
-from bridge.install.frozen_and_pinned import pins
+from bridge.install.frozen_and_pinned import configured_pins, pins
 from bridge.install.registration import register
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolved
@@ -136,7 +136,7 @@ def sync(path: Path, chosen: Chosen, session: Session, *, keeps: bool = False, i
             keeps_conda=is_of_wheels(lock, wanted.packages),
             has_requests=any(each.requested for each in wanted.packages),
         )
-        check_pins(plan, pins(path), wanted.source)
+        check_pins(plan, pins(path), wanted.source, configured=configured_pins(session.settings))
         return checked(state, plan, sources, is_dry_run=is_dry_run)
 
     is_new = _is_new(path)

@@ -91,24 +91,33 @@ def _unmet(record: Record, target: Target) -> list[str]:
     return unmet
 
 
-def check_pins(plan: Plan, pins: Iterable[Requirement], source: str) -> None:
-    """Raise `NoSolutionError` (`pinned`) if the plan brings a package that `conda-meta/pinned` does not allow."""
-    by_name: dict[str, list[Requirement]] = {}
-    for pin in pins:
-        by_name.setdefault(pin.name, []).append(pin)
+def check_pins(plan: Plan, pins: Iterable[Requirement], source: str, *, configured: Iterable[Requirement] = ()) -> None:
+    """Raise `NoSolutionError` (`pinned`) if the plan brings a package that a pin does not allow.
+
+    :param pins: those of `conda-meta/pinned`.
+    :param configured: `pinned_packages` of .condarc files.
+    """
+    places = {"conda-meta/pinned": tuple(pins), "pinned_packages in the .condarc file": tuple(configured)}
     broken = [
-        f"{record.name} {record.version} {record.build}, and it is pinned to `{pin.text}`"
+        (place, f"{record.name} {record.version} {record.build}, and it is pinned to `{pin.text}`")
         for record in (each.record for each in incoming(plan))
-        for pin in by_name.get(record.name, ())
-        if not _meets(record, pin)
+        for place, own in places.items()
+        for pin in own
+        if pin.name in _pinnable(record) and not _meets(record, pin)
     ]
     if broken:
         raise NoSolutionError(
             "pinned",
-            f"{source} has {broken[0]}",
-            context=broken[1:_SHOWN],
-            hint="change conda-meta/pinned, or make the lock with the pin as a requirement",
+            f"{source} has {broken[0][1]}",
+            context=[text for _, text in broken[1:_SHOWN]],
+            hint=f"change {' and '.join(dict.fromkeys(place for place, _ in broken))}, or make the lock with the pin as "
+            "a requirement",
         )
+
+
+def _pinnable(record: Record) -> tuple[str, ...]:
+    """Return the names under which a package is pinned: a wheel also by its project."""
+    return (record.name, *record.pypi_names[:1]) if record.ecosystem == "wheel" else (record.name,)
 
 
 def _meets(record: Record, pin: Requirement) -> bool:
