@@ -14,7 +14,7 @@ from converters.record import Record
 __all__ = ["Place", "Solve", "agreed_versions", "disagreements", "names_of", "solve_all"]
 
 _MOST = 24  # names that are tried, each with some solves
-_OLDER = 3  # versions that are tried beyond those that were found
+_OLDER = 3  # versions that are tried below each that was found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -39,8 +39,8 @@ def solve_all(places: Sequence[Place], solve: Solve, locked: Locked | None = Non
     What is locked already stays, at several versions too: only what changes is made to agree.
 
     Where a platform cannot have the version of one before it, each version that was found is tried for all platforms
-    of the environment, the newest first, then a few older ones. It is taken if then more names agree. Other
-    environments may have other versions.
+    of the environment, the newest first, each followed by a few older ones. It is taken if then more names agree.
+    Other environments may have other versions.
 
     :param solve: one solve that prefers the versions it is given (`bridge.resolve.Standing.agreed`), and holds to the
         given pins.
@@ -131,33 +131,45 @@ def _equal(version: str) -> object:
 
 
 def _aligned(found: Found, solve: Solve, locked: Locked) -> Found:
-    """Return solutions in which fewer names disagree, where asking for one of the versions everywhere leads to some."""
-    pins: dict[str, str] = {}
-    for name in [each for each in sorted(disagreements(found)) if not _is_settled(each, found, locked)][:_MOST]:
+    """Return solutions in which fewer names disagree, where asking for one of the versions everywhere leads to some.
+
+    Names that disagree only because of a step before are tried too, also where that step led to as many names as
+    before: the best of all steps counts, the first of equals.
+    """
+    best, pins = found, dict[str, str]()
+    tried: dict[str, None] = {}
+    while len(tried) < _MOST:
+        left = (name for name in sorted(disagreements(found)) if name not in tried)
+        name = next((each for each in left if not _is_settled(each, found, locked)), None)
+        if name is None:
+            break
+        tried[name] = None
         for version in _common(name, found, pins, solve):
             made = _attempt(found, {**pins, name: version}, solve)
-            if made is not None and len(disagreements(made)) < len(disagreements(found)):
+            if made is not None and len(disagreements(made)) <= len(disagreements(found)):
                 found, pins = made, {**pins, name: version}
+                best = made if len(disagreements(made)) < len(disagreements(best)) else best
                 break
-    return found
+    return best
 
 
 def _common(name: str, found: Found, pins: Mapping[str, str], solve: Solve) -> Iterator[str]:
-    """Yield versions that all places may have: those that were found, newest first, then a few that are older."""
-    seen = disagreements(found).get(name, [])
-    yield from reversed(seen)
-    place = next((each for each in found if _version(name, found[each]) == seen[0]), None) if seen else None
-    version = seen[0] if seen else None
-    for _ in range(_OLDER):
-        if place is None or version is None:
-            return
-        specs = [*_specs(pins), conda_requirement(f"{name} <{version}")]
-        try:
-            version = _version(name, solve(place, agreed_versions([found[place]]), specs))
-        except NoSolutionError:
-            return
-        if version is not None:
-            yield version
+    """Yield versions that all places may have, newest first: those that were found, and a few older than each."""
+    seen = list(reversed(disagreements(found).get(name, [])))
+    for number, version in enumerate(seen):
+        yield version
+        place = next(each for each in found if _version(name, found[each]) == version)
+        least = f",>{seen[number + 1]}" if number + 1 < len(seen) else ""
+        older: str | None = version
+        for _ in range(_OLDER):
+            specs = [*_specs(pins), conda_requirement(f"{name} <{older}{least}")]
+            try:
+                older = _version(name, solve(place, agreed_versions([found[place]]), specs))
+            except NoSolutionError:
+                break
+            if older is None:
+                break
+            yield older
 
 
 def _version(name: str, solution: Resolution) -> str | None:

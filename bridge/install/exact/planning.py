@@ -106,12 +106,12 @@ def check_pins(plan: Plan, pins: Iterable[Requirement], source: str, *, configur
         if pin.name in _pinnable(record) and not _meets(record, pin)
     ]
     if broken:
+        files = " and ".join(dict.fromkeys(place for place, _ in broken))
         raise NoSolutionError(
             "pinned",
             f"{source} has {broken[0][1]}",
             context=[text for _, text in broken[1:_SHOWN]],
-            hint=f"change {' and '.join(dict.fromkeys(place for place, _ in broken))}, or make the lock with the pin as "
-            "a requirement",
+            hint=f"change {files}, or make the lock with the pin as a requirement",
         )
 
 

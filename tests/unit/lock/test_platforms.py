@@ -66,6 +66,28 @@ def test_a_name_that_another_holds_back_agrees_where_it_can() -> None:
     assert disagreements(found) == {}
 
 
+def test_a_version_between_those_found_is_tried_before_the_older_one() -> None:
+    """On the second platform `b` 2, which the first one has, holds `a` back further than needed."""
+    records = [*on("linux-64", "a", "1", "2", "3", "4"), *on("osx-arm64", "a", "1", "2", "3")]
+    records += [
+        *on("linux-64", "b", "1", "2"),
+        *on("osx-arm64", "b", "2", depends=["a 1.*"]),
+        *on("osx-arm64", "b", "1"),
+    ]
+    found = solve(records, ["b", "a"], [LINUX, MAC])
+    assert [picks(each) for each in found.values()] == [{"a": "conda 3", "b": "conda 1"}] * 2
+
+
+def test_names_that_differ_only_because_others_agree_are_made_to_agree() -> None:
+    """With the common `app` 2, each platform has its own newest `lib`."""
+    records = [*on("linux-64", "app", "3"), *on("linux-64", "lib", "1", "2"), *on("osx-arm64", "lib", "1", "2", "3")]
+    for platform in ("linux-64", "osx-arm64"):
+        records += [*on(platform, "app", "2", depends=["lib"]), *on(platform, "data", "2", depends=["app 2.*"])]
+    records += on("linux-64", "data", "3", depends=["app 3.*"])
+    found = solve(records, ["app", "data"], [LINUX, MAC])
+    assert disagreements(found) == {}
+
+
 def test_dependencies_agree_too() -> None:
     records = [*on("linux-64", "a", "1", depends=["b"]), *on("osx-arm64", "a", "1", depends=["b <2"])]
     records += [*on("linux-64", "b", "1", "2"), *on("osx-arm64", "b", "1", "2")]
