@@ -17,6 +17,7 @@ from bridge.requirements.files.locks.reading import MAX_LOCK, is_lock_name, lock
 from bridge.requirements.files.pip_format import read_pip_file
 from bridge.requirements.files.pixi import is_pixi, read_pixi
 from bridge.requirements.files.pyproject import read_pyproject
+from bridge.requirements.files.script import is_script, read_script
 from bridge.requirements.files.text import MAX_SIZE, read_text
 from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.values import Chosen, FileRequirements, wrong
@@ -60,6 +61,8 @@ def read(
     )
     text = read_text(path, MAX_LOCK if is_lock_name(path.name) else MAX_SIZE)
     suffix = path.suffix.lower()
+    if is_script(path, text):
+        return read_script(path, text, chosen)
     is_explicit_list = is_explicit(text)
     if suffix == ".toml" or (not is_explicit_list and _TABLE.search(text)):
         return _read_toml(path, text, chosen)
@@ -75,6 +78,9 @@ def read(
     if is_explicit_list:
         return read_explicit(path, text, chosen.platform)
     refuse_foreign(path, text)
+    if suffix in {".py", ".pyw"}:
+        hint = 'begin it with `# /// script`, `# dependencies = ["NAME"]` and `# ///`'
+        raise wrong(path, None, "this script does not state what it requires (PEP 723)", hint=hint)
     if suffix in _YAML_SUFFIXES or _YAML_KEY.search(text):
         return read_environment(path, text, chosen)
     if is_conda_list(text):

@@ -32,6 +32,7 @@ PIXI = "[workspace]\nchannels = ['c']\n"
 # Section -> (name of a file, its text with the key's line in it, a line that a table needs besides).
 HOSTS: dict[str, tuple[str, str, str]] = {
     "environment.yml": ("environment.yml", "{}\n{more}\n", "dependencies: [a]"),
+    "script": ("script.py", "# /// script\n# {}\n{more}# ///\nprint()\n", ""),
     "pyproject.toml": ("pyproject.toml", "{}\n{more}\n" + PROJECT, ""),
     "tool": ("pyproject.toml", PROJECT + "[tool.{}]\nx = 1\n{more}", ""),
     "project": ("pyproject.toml", "[project]\n{}\n{more}[dependency-groups]\nx = []\n", ""),
@@ -250,6 +251,11 @@ VALUES: dict[str, dict[str, str]] = {
         "variables": "{X: y}",
         "platforms": "![x]",
         "pip-repositories": "[https://x/]",
+    },
+    "script": {
+        "dependencies": "['x']",
+        "requires-python": "'>=3'",
+        "tool": "{ uv = { constraint-dependencies = ['x'] } }",
     },
     "pyproject.toml": {},
     "project": {

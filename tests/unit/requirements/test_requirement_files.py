@@ -977,3 +977,47 @@ def test_a_malformed_url_names_no_archive() -> None:
     with pytest.raises(UsageError) as caught:
         direct_requirement("https://[x/y-1.0-py3-none-any.whl", Path.cwd())
     assert caught.value.id == "local-file"
+
+
+SCRIPT = """#!/usr/bin/env python
+# A first comment.
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#   "requests<3",
+#
+#   "rich",
+# ]
+# [tool.uv]
+# constraint-dependencies = ["urllib3<3"]
+# ///
+
+# /// other
+# dependencies = ["no"]
+# ///
+import requests
+[tool] = [1]
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_script_states_what_it_requires(tmp_path: Path, end: str) -> None:
+    (tmp_path / "s.py").write_bytes(SCRIPT.replace("\n", end).encode())
+    found = read(tmp_path / "s.py")
+    assert (texts(found), found.requires_python) == (["requests<3", "rich"], ">=3.11")
+    assert [each.text for each in found.constraints] == ["urllib3<3"]
+    assert texts(read(write(tmp_path, "empty.py", "# /// script\n# ///\n"))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import rich\n", "PEP 723"),
+        ("# /// script\n# dependencies = ['x']\n", "PEP 723"),
+        ("# /// script\n# dependencies = [\n# ///\n", "TOML"),
+        ("# /// script\n# dependencies = 'x'\n# ///\n", "dependencies"),
+        ("# /// script\n# ///\n\n# /// script\n# ///\n", "several"),
+    ],
+)
+def test_a_script_that_is_wrong(tmp_path: Path, text: str, words: str) -> None:
+    refuse(write(tmp_path, "s.py", text), words)
