@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import marshal
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -19,7 +22,7 @@ from bridge.channels._rattler import detect_virtual_packages
 from converters.names import NameMap
 from converters.target import Target
 from tests.support.binaries import elf
-from tests.support.builders import make_wheel, metadata_text, tree_digest
+from tests.support.builders import install_record, make_wheel, metadata_text, tree_digest
 from tests.support.command_line import clean_environment
 from tests.support.defect_environments import EXTENSION, SITE, TAG, Environment, environments
 
@@ -38,6 +41,7 @@ class Damage:
 
     :param found: the id and the path of the finding whose command is run; `SITE` may be left out of the path.
     :param begins: how the command begins; `PIP` stands for pip on this environment.
+    :param then: the kind of finding that the command leaves, whose command is run too.
     :param touches: names of which one is in each path that the command may change.
     """
 
@@ -46,6 +50,7 @@ class Damage:
     begins: str
     touches: tuple[str, ...]
     where: tuple[str, ...] = ("venv",)
+    then: str = ""
 
 
 def offer(env: Environment, name: str, version: str = "1.0", **parts: object) -> Path:
@@ -150,6 +155,88 @@ def copied(env: Environment) -> None:
     """The activation script of the environment that this one was copied from."""
     script = env.root / "bin/activate"
     script.write_text(script.read_text().replace(str(env.root), "/a/former.place"))
+
+
+def record(env: Environment, name: str) -> Path:
+    """The conda-meta record of a package."""
+    return next(each for each in (env.root / "conda-meta").glob("*.json") if each.name.startswith(f"{name}-"))
+
+
+def relink(path: Path, target: str) -> None:
+    path.unlink()
+    path.symlink_to(target)
+
+
+def intrude(env: Environment) -> None:
+    """As `pip install` of another project that has a file of this one."""
+    env.place(env.wheel("intruder", "1.0", files={"beta/data.txt": b"other", "intruder.py": b""}))
+
+
+def recorded(env: Environment, name: str, version: str, newer: str, **parts: object) -> None:
+    """A wheel that bridge installed and that does not fit, and a newer one that does."""
+    wheel = env.wheel(name, version, **parts)
+    env.place(wheel, "bridge")
+    rows = (env.site / f"{name}-{version}.dist-info/RECORD").read_text().splitlines()
+    files = [f"{SITE}/{row.partition(',')[0]}" for row in rows]
+    install_record(
+        env.root,
+        name,
+        version,
+        build="py3_none_any_0",
+        files={path: (env.root / path).read_bytes() for path in files},
+        write=False,
+        subdir="noarch",
+        noarch="python",
+        fn=wheel.name,
+        url=wheel.as_uri(),
+        channel=wheel.parent.as_uri(),
+        sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        requested_specs=[name],
+        purls=[f"pkg:pypi/{name}@{version}"],
+    )
+    offer(env, name, newer)
+
+
+def second_record(env: Environment) -> None:
+    """As mamba leaves it: the record of an older version beside the one that counts."""
+    was = record(env, "libzed")
+    document = json.loads(was.read_text()) | {"version": "1.2", "paths_data": {"paths": [], "paths_version": 1}}
+    document |= {"fn": "libzed-1.2-0.conda", "url": document["url"].replace("libzed-1.3", "libzed-1.2"), "files": []}
+    was.with_name(was.name.replace("libzed-1.3", "libzed-1.2")).write_text(json.dumps(document))
+
+
+def wrong_size(env: Environment) -> None:
+    path = env.site / "beta-1.5.dist-info/RECORD"
+    rows = [
+        row.rpartition(",")[0] + ",7" if row.startswith("beta/data.txt,") else row
+        for row in path.read_text().split("\n")
+    ]
+    path.write_text("\n".join(rows))
+
+
+def unmet_conda(env: Environment) -> None:
+    """The record of what a conda package needs was lost with its files."""
+    was = record(env, "libzed")
+    for path in json.loads(was.read_text())["paths_data"]["paths"]:
+        (env.root / path["_path"]).unlink()
+    was.unlink()
+
+
+def editable(env: Environment) -> None:
+    url = json.dumps({"url": f"file://{env.folder}/gone", "dir_info": {"editable": True}}).encode()
+    wheel = env.wheel("mine", "1.0", files={"__editable__.mine.pth": f"{env.folder}/gone\n".encode()})
+    env.place(wheel)
+    info = env.site / "mine-1.0.dist-info"
+    (info / "direct_url.json").write_bytes(url)
+    with (info / "RECORD").open("a") as listing:
+        listing.write("mine-1.0.dist-info/direct_url.json,,\n")
+
+
+def user_package(env: Environment) -> None:
+    """`pip install --user` of another version."""
+    site = env.folder / ".local" / SITE
+    wheel = env.wheel("beta", "9.0", files={"beta/__init__.py": b"X = 9\n"})
+    env.pip("install", "--no-deps", "--target", site, wheel)
 
 
 def cache_of(module: str) -> str:
@@ -283,6 +370,122 @@ DAMAGES = {
         begins="sed -i",
         touches=("bin/activate",),
     ),
+    "pip wrote another project over a package": Damage(
+        make=intrude,
+        found=("clobbered-file", "beta/data.txt"),
+        begins="PIP uninstall --yes intruder",
+        touches=("beta", "intruder", "conda-meta/"),
+        where=("conda",),
+        then="missing-file",
+    ),
+    "a copy of a record": Damage(
+        make=lambda env: shutil.copy(record(env, "libzed"), env.root / "conda-meta/libzed-1.3-0 (1).json"),
+        found=("foreign-file", "/conda-meta/libzed-1.3-0 (1).json"),
+        begins="bridge audit --fix",
+        touches=("conda-meta/",),
+        where=("conda",),
+    ),
+    "JSON of another tool in conda-meta": Damage(
+        make=lambda env: (env.root / "conda-meta/package.json").write_text('{"name": "x", "version": "1"}'),
+        found=("foreign-file", "/conda-meta/package.json"),
+        begins="bridge audit --fix",
+        touches=("conda-meta/",),
+        where=("conda",),
+    ),
+    "a record under another name": Damage(
+        make=lambda env: record(env, "libzed").rename(env.root / "conda-meta/other-9-9.json"),
+        found=("broken-record", "/conda-meta/other-9-9.json"),
+        begins="mv -n",
+        touches=("conda-meta/",),
+        where=("conda",),
+    ),
+    "an empty record": Damage(
+        make=lambda env: record(env, "libzed").write_bytes(b""),
+        found=("broken-record", "/conda-meta/libzed-1.3-0.json"),
+        begins="bridge audit --fix",
+        touches=("libzed", "conda-meta/"),
+        where=("conda",),
+    ),
+    "two records of one package": Damage(
+        make=second_record,
+        found=("duplicate-record", "/conda-meta/libzed-1.2-0.json"),
+        begins="bridge audit --fix",
+        touches=("conda-meta/",),
+        where=("conda",),
+    ),
+    "a size that is wrong": Damage(
+        make=wrong_size,
+        found=("record-lies", "beta/data.txt"),
+        begins="PIP install --force-reinstall --no-deps beta",
+        touches=("beta",),
+    ),
+    "what a conda package needs is gone": Damage(
+        make=unmet_conda,
+        found=("unmet-requirement", "/conda-meta/zedtool-2.0-0.json"),
+        begins="bridge install conda:libzed",
+        touches=("libzed", "share/zed", "conda-meta/"),
+        where=("conda",),
+    ),
+    "a link to a file that is gone": Damage(
+        make=lambda env: (env.root / "lib/libzed.so.1.3").unlink(),
+        found=("broken-link", "/lib/libzed.so"),
+        begins="bridge audit --fix",
+        touches=("libzed", "conda-meta/"),
+        where=("conda",),
+    ),
+    "a link out of the environment": Damage(
+        make=lambda env: relink(env.root / "lib/libzed.so", "/usr/bin/env"),
+        found=("modified-file", "/lib/libzed.so"),
+        begins="bridge audit --fix",
+        touches=("libzed", "conda-meta/"),
+        where=("conda",),
+    ),
+    "a recorded wheel for another python": Damage(
+        make=lambda env: recorded(env, "modern", "1.0", "1.1", requires_python=OTHER_PYTHON),
+        found=("requires-python", "modern-1.0.dist-info"),
+        begins="bridge update modern",
+        touches=("modern", "conda-meta/"),
+        where=("conda",),
+    ),
+    "a recorded wheel for another platform": Damage(
+        make=lambda env: recorded(env, "foreign", "1.0", "1.1", tag="cp311-cp311-win_amd64"),
+        found=("wheel-tag", "foreign-1.0.dist-info"),
+        begins="bridge update foreign",
+        touches=("foreign", "conda-meta/"),
+        where=("conda",),
+    ),
+    "a recorded extension for a newer glibc": Damage(
+        make=lambda env: recorded(env, "fast", "1.0", "1.1", files={FAST: elf(glibc="2.99")}, tag=TAG),
+        found=("glibc-too-old", FAST),
+        begins="bridge update fast",
+        touches=("fast", "conda-meta/"),
+        where=("conda",),
+    ),
+    "an extension for a newer glibc": Damage(
+        make=misfit(elf(glibc="2.99")),
+        found=("glibc-too-old", FAST),
+        begins="PIP install --upgrade --force-reinstall --no-deps fast",
+        touches=("fast",),
+    ),
+    "an extension for numpy 1": Damage(
+        make=misfit(elf(payload=b"\0numpy.core._multiarray_umath\0")),
+        found=("numpy-abi", FAST),
+        begins="PIP install --upgrade --force-reinstall --no-deps fast",
+        touches=("fast",),
+    ),
+    "a working copy that is gone": Damage(
+        make=editable,
+        found=("broken-editable", "mine-1.0.dist-info"),
+        begins="PIP uninstall --yes mine",
+        touches=("mine",),
+    ),
+    "a package of the user's that comes first": Damage(
+        make=user_package,
+        found=("user-site-shadow", "beta-1.5.dist-info"),
+        begins="PIP uninstall --yes beta",
+        touches=("nothing of the environment",),
+        where=("conda",),
+    ),
     "a pin that is not met": Damage(
         make=pin,
         found=("unmet-pin", "/conda-meta/pinned"),
@@ -330,7 +533,19 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, damage in DAMAGES.items() for kind in damage.where])
+# Commands without pip or bridge, and some of those: the others are slow.
+QUICK = ("rm", "chmod", "sed", "mv")
+SAMPLE = ("a copy of a record", "RECORD of an archive named by its URL", "pip installed a package")
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    return [] if name in SAMPLE or DAMAGES[name].begins.split()[0] in QUICK else [pytest.mark.slow]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [pytest.param(name, kind, marks=marks(name)) for name, damage in DAMAGES.items() for kind in damage.where],
+)
 def test_the_command_mends_it_and_changes_nothing_else(
     name: str, kind: str, made: Mapping[str, Environment], bridge_cache: Path
 ) -> None:
@@ -346,14 +561,10 @@ def test_the_command_mends_it_and_changes_nothing_else(
     pip = ["pip", "--python", str(env.python)]
     said = " ".join(["PIP", *words[3:]] if words[:3] == pip else words).replace(f"-p {env.root} ", "")
     assert said.startswith(damage.begins), words
-    done = subprocess.run(
-        [sys.executable, "-m", *words] if words[0] in {"pip", "bridge"} else words,
-        env=_environ(env, bridge_cache),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    _run(words, env, bridge_cache)
+    if damage.then:
+        left = next(each for each in _audit(env) if each.id == damage.then)
+        _run([*left.repair], env, bridge_cache)
     after = _audit(env)
     assert not [each for each in after if _key(each) == _key(finding)], "it is still found"
     worse = {_key(each) for each in after if each.level != "info"} - {_key(each) for each in before}
@@ -362,6 +573,17 @@ def test_the_command_mends_it_and_changes_nothing_else(
     changed = {each for each in tree.keys() | now.keys() if tree.get(each) != now.get(each)}
     changed = {each for each in changed if "__pycache__" not in each}  # written by a python that ran
     assert not {each for each in changed if not any(touched in each for touched in damage.touches)}
+
+
+def _run(words: list[str], env: Environment, cache: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *words] if words[0] in {"pip", "bridge"} else words,
+        env=_environ(env, cache),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def _audit(env: Environment) -> tuple[Finding, ...]:

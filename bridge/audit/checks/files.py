@@ -209,8 +209,11 @@ def _claimed_first(view: View) -> Iterator[str]:
 
 
 def _broken(view: View, name: str, discrepancy: Discrepancy, evidence: str, by: Owner | None = None) -> Finding:
-    owner = discrepancy.claim.owner
-    commands = repair.restore(view, owner) if discrepancy.kind != "unreadable" else ()
+    owner, path = discrepancy.claim.owner, discrepancy.claim.entry.path
+    is_rivalry = by is not None and any(each.owner is by for each in view.claims.by_path.get(path, ()))
+    # To restore one of two packages that both have the path would break the other.
+    is_certain = discrepancy.kind != "unreadable" and (not is_rivalry or view.overwriters.get(owner) is by)
+    commands = repair.restore(view, owner) if is_certain else ()
     return Finding.of(owner, name, _level(discrepancy), discrepancy.claim.entry.path, evidence, by=by, repair=commands)
 
 
