@@ -50,6 +50,7 @@ class IndexFile:
     :param revision: of source code, as in `Record`.
     :param expected: the sha256 of which the request requires one (pip's `--hash`); empty: any will do.
     :param is_of_channel: a conda channel lists it (CEP 48), which is its origin.
+    :param provenance: the URL of its attestations (PEP 740).
     """
 
     project: str
@@ -67,6 +68,7 @@ class IndexFile:
     is_of_channel: bool = False
     revision: str | None = None
     expected: tuple[str, ...] = ()
+    provenance: str | None = None
 
     @property
     def is_wheel(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from bridge.audit.finding import Source
 from bridge.model import Distribution, PrefixState
+from bridge.prefix.attested import kept_attestations
 from bridge.prefix.claims import Claims, Owner, claims_of
 from bridge.requirements import displaced as displacements
 from bridge.requirements.names import name_of
@@ -27,6 +28,7 @@ class PackageRow:
 
     :param requested: the requested specs; `is_requested` is also true for PEP 376's REQUESTED, which has no spec.
     :param license: an SPDX expression, or the short name that the record or METADATA has.
+    :param attestations: the publishers whose attestations were verified when it was installed, each as key → text.
     :param author, home: of METADATA (`bridge.model.Distribution`).
     :param displaced: what another installer did to it, so that its record is no longer true.
     :param displaced_by: the owner of the files in its place.
@@ -43,6 +45,7 @@ class PackageRow:
     sha256: str | None = None
     md5: str | None = None
     license: str | None = None
+    attestations: tuple[Mapping[str, str], ...] = field(default=(), hash=False)
     author: str | None = None
     home: str | None = None
     is_requested: bool = False
@@ -77,6 +80,7 @@ class PackageRow:
             "url": self.url,
             "sha256": self.sha256,
             "license": self.license,
+            "attestations": [dict(each) for each in self.attestations],
             "pypi_names": list(self.pypi_names),
             "requested": self.is_requested,
             "requested_specs": list(self.requested),
@@ -159,6 +163,7 @@ def _row(owner: Owner, claims: Claims, state: PrefixState, names: NameMap) -> Pa
         sha256=record.sha256,
         md5=record.md5,
         license=_license(record, own),
+        attestations=kept_attestations(record),
         author=own.author if own else None,
         home=own.home if own else None,
         is_requested=is_asked,

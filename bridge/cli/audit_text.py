@@ -121,6 +121,8 @@ def reason_lines(found: Reasons, *, is_detailed: bool) -> Iterator[str]:
         if not row.is_requested and not reason.required_by:
             yield "  no package requires it"
         yield f"  provides {safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})"
+        for publisher in row.attestations:
+            yield f"  attested by {safe(' '.join(publisher.values()))}"
         for sentence in (reason.because, *reason.left_out):
             yield f"  {safe(sentence)}"
 

@@ -1,15 +1,43 @@
-"""The policy of a run, with the channels that its names mean there."""
+"""The policy of a run, with the channels that its names mean there, and the plans that it judges."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bridge.channels.places import origins_of
 from bridge.config import Settings
-from bridge.config.policy import Policy
+from bridge.install.sources import Sources
+from bridge.model import Plan, Resolution
 
-__all__ = ["located_policy"]
+if TYPE_CHECKING:
+    from bridge.config.policy import Policy
+    from bridge.resolve.ports import RunPort
+    from converters.names import NameMap
+
+__all__ = ["check_attested", "located_policy", "ruled_plan"]
 
 
 def located_policy(settings: Settings, subdir: str) -> Policy | None:
     """Return the policy; `None` if there is none. Raises `UsageError` (`invalid-channel`)."""
     names = settings.conda.names
     return None if settings.policy is None else settings.policy.located(lambda text: origins_of(text, names, subdir))
+
+
+def ruled_plan(plan: Plan, sources: Sources) -> Plan:
+    """Return a plan that keeps to the policy; see `bridge.install.attesting.ruled_plan`, and what that raises."""
+    if sources.session.policy is None:
+        return plan
+    from bridge.install.attesting import ruled_plan as judged
+
+    return judged(plan, sources)
+
+
+def check_attested(found: Resolution, session: RunPort, names: NameMap) -> None:
+    """Verify the attestations that the policy demands of a solution. Raises as `bridge.install.attesting.attested_by`.
+
+    That needs no archive: an attestation states the hash, which the solution has.
+    """
+    if session.policy is not None:
+        from bridge.install.attesting import attested_by
+
+        attested_by(found.packages, session.policy, session.client, names)

@@ -320,9 +320,14 @@ class Renderer:
             asked = ", ".join(row.requested) or ("yes" if row.is_requested else "")
             provides = row.displacement or ("" if is_plain else few(carried))
             shown = (row.name, row.version, row.build or "", row.source, origin, asked, provides)
-            rows.append((*shown, row.license or "") if self._verbose else shown)
+            attested = "; ".join(" ".join(each.values()) for each in row.attestations)
+            rows.append((*shown, row.license or "", attested) if self._verbose else shown)
         titles = ("package", "version", "build", "from", "origin", "requested", "provides")
-        self.table((*titles, "licence") if self._verbose else titles, rows, short=("build", "requested", "provides"))
+        self.table(
+            (*titles, "licence", "attested by") if self._verbose else titles,
+            rows,
+            short=("build", "requested", "provides"),
+        )
 
     def ownership(self, found: Ownership) -> None:
         """The owners of a path."""

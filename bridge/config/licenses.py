@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from converters.deferred import dataclass
 from converters.descriptions import spdx_expression
 
 __all__ = ["UNKNOWN", "LicenseRules"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.config.pip import BOOLEANS
+from converters.deferred import regex
 
 if TYPE_CHECKING:
     from bridge.config.lookup import Lookup
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["FILE_NAME", "load_policy", "project_files"]
 
 FILE_NAME = "bridge-policy.toml"
+# A TOML text without these has no [tool.bridge.policy]. Most projects are not parsed.
+_HAS_TABLE = regex(rb"""^\s*\[?\s*["']?tool["']?\s*(?:\.\s*["']?bridge\b|[\]=])""", re.MULTILINE)
+_HAS_KEY = regex(rb"""\bpolicy["']?\s*[\].=]""")
 
 
 def load_policy(ask: Lookup, environ: Mapping[str, str], now: float) -> Policy | None:
@@ -56,7 +61,7 @@ def _mentions_policy(project: Path) -> bool:
         text = project.read_bytes()
     except OSError:  # It belongs to somebody else; the settings of such a project are not read either.
         return False
-    return b"bridge" in text and b"policy" in text
+    return _HAS_TABLE.search(text) is not None and _HAS_KEY.search(text) is not None
 
 
 def _ignores_files(environ: Mapping[str, str]) -> bool:

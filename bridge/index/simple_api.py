@@ -215,7 +215,16 @@ def _json_file(entry: dict[str, object], base: str, source: Source) -> IndexFile
         upload_time=_uploaded(entry.get("upload-time")),
         has_metadata=bool(metadata),
         metadata_sha256=_hash(metadata.get("sha256")) if isinstance(metadata, dict) else None,
+        provenance=_provenance(entry.get("provenance"), base, source),
     )
+
+
+def _provenance(link: object, base: str, source: Source) -> str | None:
+    """Return the URL of a file's attestations (PEP 740); one that cannot be a URL is none."""
+    try:
+        return _resolved(base, link, source)[0] if isinstance(link, str) and link else None
+    except (_Dropped, ValueError):
+        return None
 
 
 def _size(value: object) -> int | None:
@@ -264,6 +273,7 @@ def _html_file(entry: dict[str, object], base: str, source: Source) -> IndexFile
         yanked=str(entry["data-yanked"] or "") if "data-yanked" in entry else None,
         has_metadata=metadata is not None and metadata != "false",
         metadata_sha256=_hash(metadata[7:]) if isinstance(metadata, str) and metadata.startswith("sha256=") else None,
+        provenance=_provenance(entry.get("data-provenance"), base, source),
     )
 
 

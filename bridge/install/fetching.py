@@ -188,7 +188,7 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
     if is_sdist:
         check_runs(archive, plan.target, record.filename)
     info = WheelInfo.of_record(record, wheel.metadata, filename)
-    fetched = replace(translate(info, plan.target, sources.names), name=record.name)
+    fetched = replace(translate(info, plan.target, sources.names), name=record.name, others=record.others)
     if resolved.unstated:
         record = replace(record, **{field: getattr(fetched, field) for field in resolved.unstated})
         if not is_sdist:

@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META, NO_CHANNEL
+from bridge.prefix.attested import ATTESTATIONS
 from bridge.prefix.history import requested_specs
 from bridge.prefix.revisions import identity_of, parse_revisions, state_after
 from bridge.requirements.algebra import marker_holds
@@ -102,6 +103,7 @@ def conda_meta(
         "size": record.size,
         "license": record.license,
         "timestamp": record.timestamp,
+        ATTESTATIONS: dict(record.others).get(ATTESTATIONS),
         "link": {"source": source, "type": HARD_LINK},
         "files": [entry.path for entry in sorted_entries],
         "paths_data": {"paths": [_path_data(entry) for entry in sorted_entries], "paths_version": 1},

@@ -1,35 +1,29 @@
-"""Whether a plan keeps to the policy: judged before the fetch, and again when the archives are known. Pure."""
+"""Whether what a plan brings keeps to the policy. Pure. Runs without a policy load it too, so it imports little."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from bridge.config.policy import Breach, Policy, refusal
 from bridge.install.sources import Sources
 from bridge.model import Plan, Reinstall, Remove, Resolved
 from bridge.resolve.candidates.provides import provided_by
 from bridge.resolve.ruling import names_of, subject_of_record
-from converters.names import NameMap
-from converters.record import Record
 
-__all__ = ["breaches_of", "refuse_clobbering", "refuse_fetched", "refuse_plan"]
+if TYPE_CHECKING:
+    from bridge.config.policy import Breach, Policy
 
-
-def refuse_plan(plan: Plan, sources: Sources) -> None:
-    """Refuse a plan that brings what breaks the policy. Raises `UnsafeInputError` (`policy`).
-
-    What is installed already and stays is not judged: `bridge policy check` does that.
-    """
-    policy = sources.session.policy
-    if policy is not None:
-        _refuse(_broken(_brought(plan), policy, sources, is_fetched=False))
+__all__ = ["broken", "brought", "refuse", "refuse_clobbering", "refuse_fetched"]
 
 
 def refuse_fetched(plan: Plan, sources: Sources) -> None:
-    """The same, with what only the archives state: licences, hashes. Raises `UnsafeInputError` (`policy`)."""
+    """Refuse what breaks the policy, now that the archives state all of it: licences, hashes.
+
+    `bridge.install.attesting.ruled_plan` has judged the plan. Raises `UnsafeInputError` (`policy`).
+    """
     policy = sources.session.policy
     if policy is not None:
-        _refuse(_broken(_brought(plan), policy, sources, is_fetched=True))
+        refuse(broken(brought(plan), policy, sources, is_fetched=True), policy)
 
 
 def refuse_clobbering(
@@ -43,17 +37,17 @@ def refuse_clobbering(
     """
     if policy is None:
         return
-    records = {each.record.identity: each.record for each in _brought(plan)}
+    records = {each.record.identity: each.record for each in brought(plan)}
     clobbering = [
         record
         for identity, paths in yielded.items()
         if (record := records.get(identity)) is not None
         and any(f"{record.name}:{path}" not in agreed for path in paths)
     ]
-    _refuse([breach for each in clobbering for breach in policy.clobbering(each.label, names_of(each))])
+    refuse([breach for each in clobbering for breach in policy.clobbering(each.label, names_of(each))], policy)
 
 
-def _brought(plan: Plan) -> list[Resolved]:
+def brought(plan: Plan) -> list[Resolved]:
     """The packages that a plan brings; one that is repaired is installed already."""
     found = []
     for step in plan.operations:
@@ -64,12 +58,14 @@ def _brought(plan: Plan) -> list[Resolved]:
     return found
 
 
-def _broken(packages: Iterable[Resolved], policy: Policy, sources: Sources, *, is_fetched: bool) -> list[Breach]:
+def broken(packages: Iterable[Resolved], policy: Policy, sources: Sources, *, is_fetched: bool) -> list[Breach]:
+    """Return what packages break, apart from attestations."""
     found: list[Breach] = []
     for each in packages:
         has_license = is_fetched or "license" not in each.unstated
         subject = subject_of_record(
             each.record,
+            policy,
             provided_by(each.record, sources.names).projects,
             is_claimed=sources.is_exact,
             has_license=has_license,
@@ -78,17 +74,7 @@ def _broken(packages: Iterable[Resolved], policy: Policy, sources: Sources, *, i
     return found
 
 
-def breaches_of(records: Iterable[Record], policy: Policy, names: NameMap, *, has_licenses: bool) -> Iterator[Breach]:
-    """Yield what records break.
-
-    :param has_licenses: whether a record without a licence has none; a lock does not state those of wheels.
-    """
-    for record in records:
-        projects = provided_by(record, names).projects
-        has_license = has_licenses or record.license is not None
-        yield from policy.breaches(subject_of_record(record, projects, is_claimed=True, has_license=has_license))
-
-
-def _refuse(breaches: list[Breach]) -> None:
+def refuse(breaches: list[Breach], policy: Policy) -> None:
+    """Raise `UnsafeInputError` (`policy`) if there are breaches."""
     if breaches:
-        raise refusal(breaches)
+        raise policy.refusal(breaches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from bridge.config.policy import Breach, Policy, Subject, refusal
+from bridge.config.policy import Breach, Policy, Subject
 from bridge.config.policy.rules import normal_name
 from bridge.requirements.locked import Locked, LockedConda, LockedSource
 from bridge.resolve.candidates.provides import provided_by
@@ -20,7 +20,7 @@ def locked_breaches(packages: Iterable[Locked], policy: Policy, names: NameMap) 
     A lock does not state the licences of wheels, nor whether they were yanked.
     """
     for each in packages:
-        yield from policy.breaches(_subject(each, names))
+        yield from policy.breaches(_subject(each, policy, names))
 
 
 def refuse_locked(packages: Iterable[Locked], policy: Policy | None, names: Callable[[], NameMap]) -> None:
@@ -31,13 +31,14 @@ def refuse_locked(packages: Iterable[Locked], policy: Policy | None, names: Call
     if policy is None:
         return
     if breaches := list(locked_breaches(packages, policy, names())):
-        raise refusal(breaches)
+        raise policy.refusal(breaches)
 
 
-def _subject(locked: Locked, names: NameMap) -> Subject:
+def _subject(locked: Locked, policy: Policy, names: NameMap) -> Subject:
     if isinstance(locked, LockedConda):
         return subject_of_record(
             locked.record,
+            policy,
             provided_by(locked.record, names).projects,
             is_claimed=True,
             has_license=locked.record.license is not None,

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from bridge.config.policy import Breach, Policy, Subject, refusal
-from bridge.config.policy.rules import normal_name
+from packaging.utils import canonicalize_name
+
 from bridge.model import IndexFile
 from bridge.requirements.algebra import Requirement
 from bridge.sdists.location import source_of
 from converters.names import Provided
 from converters.record import Record
 
+if TYPE_CHECKING:
+    from bridge.config.policy import Breach, Policy, Publisher, Subject
+
 __all__ = [
+    "ADVERTISED",
+    "attestation_problem",
     "barred_records",
     "file_rule",
     "license_rule",
@@ -24,18 +30,23 @@ __all__ = [
     "subject_of_record",
 ]
 
+ADVERTISED = "attestations_sha256"
+"""The key of a channel's record that advertises attestations (CEP 50)."""
+
 _FOUND = ".dist-info"
 """The end of what stands for the URL of a distribution of another installer: nothing says where it came from."""
 
 
-def subject_of_record(record: Record, projects: Iterable[str] = (), *, is_claimed: bool, has_license: bool) -> Subject:
+def subject_of_record(
+    record: Record, policy: Policy, projects: Iterable[str] = (), *, is_claimed: bool, has_license: bool
+) -> Subject:
     """Return what is judged of a record.
 
     :param projects: that it provides beside those it names. `is_claimed`, `has_license`: as in `Subject`.
     """
     is_wheel = record.ecosystem == "wheel"
     is_found = record.url.endswith(_FOUND)
-    return Subject(
+    return policy.subject(
         label=record.label,
         names=_names(record.name, *record.pypi_names, *projects),
         origin="" if is_found else record.origin,
@@ -45,18 +56,34 @@ def subject_of_record(record: Record, projects: Iterable[str] = (), *, is_claime
         is_license_known=has_license,
         license=record.license,
         has_hash=record.sha256 is not None or is_found or record.origin == "host",
+        has_attestation=None if is_claimed or is_wheel else ADVERTISED in dict(record.others),
         yanked=record.yanked,
         timestamp=record.timestamp,
     )
 
 
-def names_of(record: Record) -> tuple[str, ...]:
-    """Return the normalised names of a record and of the projects that it names."""
-    return _names(record.name, *record.pypi_names)
+def names_of(record: Record, projects: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the normalised names of a record and of the projects that it names, or else provides."""
+    return _names(record.name, *record.pypi_names, *projects)
 
 
-def _subject_of_file(file: IndexFile) -> Subject:
-    return Subject(
+def attestation_problem(found: Sequence[Publisher], wanted: Publisher, *, is_conda: bool) -> str | None:
+    """Return why verified attestations are not enough for a rule; `None`: they are.
+
+    An index vouches for the publishers of its projects. Nobody does so for the signers of conda packages, so the rule
+    has to name one.
+    """
+    if not found:
+        return "has no attestation"
+    if is_conda and wanted.is_anybody:
+        return "is a conda package, for which the rule must name the publisher's repository or email"
+    if not any(map(wanted.admits, found)):
+        return f"is attested by {', '.join(map(str, dict.fromkeys(found)))}, and not by {wanted}"
+    return None
+
+
+def _subject_of_file(file: IndexFile, policy: Policy) -> Subject:
+    return policy.subject(
         label=file.filename or file.project,
         names=_names(file.project),
         origin=file.origin,
@@ -65,6 +92,7 @@ def _subject_of_file(file: IndexFile) -> Subject:
         is_index_file=bool(file.origin) and not file.is_of_channel,
         is_license_known=False,
         has_hash=file.sha256 is not None,
+        has_attestation=file.provenance is not None if file.origin and not file.is_of_channel else None,
         yanked=file.yanked,
         timestamp=file.upload_time,
     )
@@ -77,7 +105,7 @@ def file_rule(file: IndexFile, policy: Policy) -> str | None:
     """
     if file.url.endswith(_FOUND):
         return None
-    breach = next(policy.breaches(_subject_of_file(file)), None)
+    breach = next(policy.breaches(_subject_of_file(file, policy)), None)
     return None if breach is None else f"{breach.file}: {breach.rule}"
 
 
@@ -90,14 +118,14 @@ def license_rule(name: str, license_name: str | None, policy: Policy) -> str | N
 def _license_breach(name: str, license_name: str | None, policy: Policy) -> Breach | None:
     if not policy.judges_licenses:
         return None
-    subject = Subject(label=name, names=_names(name), origin="", license=license_name)
+    subject = policy.subject(label=name, names=_names(name), origin="", license=license_name)
     return next((each for each in policy.breaches(subject) if each.rule.endswith("licenses")), None)
 
 
 def refuse_url(project: str, url: str, policy: Policy) -> None:
     """Refuse what a URL or a path names, before it is read or built. Raises `UnsafeInputError` (`policy`)."""
     filename = url.partition("#")[0].rpartition("/")[2]
-    subject = Subject(
+    subject = policy.subject(
         label=project or url,
         names=_names(project) if project else (),
         origin="",
@@ -106,19 +134,19 @@ def refuse_url(project: str, url: str, policy: Policy) -> None:
         is_license_known=False,
     )
     if breaches := list(policy.breaches(subject)):
-        raise refusal(breaches)
+        raise policy.refusal(breaches)
 
 
 def refuse_file(file: IndexFile, policy: Policy | None) -> None:
     """Refuse a file that breaks the policy. Raises `UnsafeInputError` (`policy`)."""
-    if policy is not None and (breaches := list(policy.breaches(_subject_of_file(file)))):
-        raise refusal(breaches)
+    if policy is not None and (breaches := list(policy.breaches(_subject_of_file(file, policy)))):
+        raise policy.refusal(breaches)
 
 
 def refuse_license(file: IndexFile, license_name: str | None, policy: Policy) -> None:
     """Refuse a wheel whose METADATA states a licence that is not allowed. Raises `UnsafeInputError` (`policy`)."""
     if breach := _license_breach(file.project, license_name, policy):
-        raise refusal([breach])
+        raise policy.refusal([breach])
 
 
 def refuse_urls(requirements: Iterable[Requirement], policy: Policy | None) -> None:
@@ -138,9 +166,10 @@ def barred_records(records: Sequence[Record], provided: Sequence[Provided], poli
     for place, (record, each) in enumerate(zip(records, provided, strict=True)):
         limit = policy.cutoff(_names(record.name, *each.projects))
         is_new = limit is not None and record.timestamp is not None and record.timestamp > limit
-        key = (each.projects, record.origin, record.license, is_new, record.sha256 is None)
+        is_attested = any(key == ADVERTISED for key, _ in record.others)
+        key = (each.projects, record.origin, record.license, is_new, record.sha256 is None, is_attested)
         if key not in known:
-            subject = subject_of_record(record, each.projects, is_claimed=False, has_license=True)
+            subject = subject_of_record(record, policy, each.projects, is_claimed=False, has_license=True)
             breach = next(policy.breaches(subject), None)
             known[key] = None if breach is None else f"{breach.file}: {breach.rule}"
         if (rule := known[key]) is not None:
@@ -154,4 +183,4 @@ def _is_source(url: str, filename: str) -> bool:
 
 
 def _names(*names: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(normal_name, names)))
+    return tuple(dict.fromkeys(map(canonicalize_name, names)))

@@ -12,12 +12,12 @@ from bridge import prefix
 from bridge.cli.commands.preconditions import check_changeable, check_creatable
 from bridge.cli.commands.replanning import plan_change
 from bridge.cli.commands.request import Request
+from bridge.cli.policies import ruled_plan
 from bridge.cli.session import Session
 from bridge.install import plan as plans
 from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
 from bridge.install.registration import register
-from bridge.install.ruling import refuse_plan
 from bridge.install.sources import Sources
 from bridge.model import Plan, PrefixState
 from bridge.paths import META
@@ -42,9 +42,8 @@ def create(path: Path, request: Request, session: Session, *, is_dry_run: bool =
     names = session.names(channels.urls)
     resolution = session.resolve(request, channels, names)
     session.warnings += resolution.warnings
-    planned = plans.diff(PrefixState(prefix=path), resolution, path)
     sources = Sources(session=session, channels=channels, names=names)
-    refuse_plan(planned, sources)
+    planned = ruled_plan(plans.diff(PrefixState(prefix=path), resolution, path), sources)
     if is_dry_run:
         return AppliedPlan(plan=planned)
     from bridge.install.execute import create_prefix
@@ -173,8 +172,7 @@ def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -
 
     def ruled() -> tuple[PrefixState, Plan, Sources]:
         state, plan, sources = planned()
-        refuse_plan(plan, sources)
-        return state, plan, sources
+        return state, ruled_plan(plan, sources), sources
 
     if is_dry_run:
         return AppliedPlan(plan=ruled()[1])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bridge import fs, prefix
 from bridge.cli.commands.preconditions import check_changeable
+from bridge.cli.policies import ruled_plan
 from bridge.cli.session import Session
 from bridge.cli.texts import few
 from bridge.errors import UsageError
@@ -16,7 +17,6 @@ from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
 from bridge.install.exact.planning import OF_WHEEL, check_fit, check_pins, plan_exact, python_of
 from bridge.install.frozen_and_pinned import configured_pins, pins
-from bridge.install.ruling import refuse_plan
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolved
 from bridge.paths import quoted
@@ -187,7 +187,7 @@ def checked(state: PrefixState, plan: Plan, sources: Sources, *, is_dry_run: boo
     """
     removed = [old for old in leaving(plan) if old not in state.installed]
     state = replace(state, installed=(*state.installed, *removed))
-    refuse_plan(plan, sources)
+    plan = ruled_plan(plan, sources)
     if plan.is_empty or is_dry_run:
         return state, plan, sources
     from bridge.install.exact.availability import available

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import prefix
@@ -11,10 +10,11 @@ from bridge.cli.commands.syncing import Chosen
 from bridge.cli.session import Session
 from bridge.config.policy import Breach, Policy
 from bridge.errors import UnsafeInputError, UsageError
+from bridge.install.attesting import breaches_of
 from bridge.install.plan import with_unmanaged
-from bridge.install.ruling import breaches_of
 from bridge.lock.ruling import locked_breaches
 from bridge.requirements.locked import LockedConda
+from converters.deferred import dataclass
 
 __all__ = ["Checked", "check", "policy_of"]
 

@@ -7,13 +7,14 @@ that no project can loosen what its machine demands: a package has to keep to al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from bridge.config.policy.rules import Breach, Publisher, RuleFile, Subject, normal_name
 from bridge.errors import UnsafeInputError
+from converters.deferred import dataclass
 
-__all__ = ["Breach", "Policy", "Publisher", "RuleFile", "Subject", "refusal"]
+__all__ = ["Breach", "Policy", "Publisher", "RuleFile", "Subject"]
 
 _SHOWN = 20
 
@@ -30,6 +31,53 @@ class Policy:
         :param expand: the name of a channel → URLs.
         """
         return replace(self, files=tuple(each.located(expand) for each in self.files))
+
+    @staticmethod
+    def subject(
+        *,
+        label: str,
+        names: tuple[str, ...],
+        origin: str,
+        url: str = "",
+        is_claimed: bool = False,
+        is_source: bool = False,
+        is_index_file: bool = False,
+        is_license_known: bool = True,
+        license: str | None = None,  # noqa: A002 - the field's name
+        has_hash: bool = True,
+        has_attestation: bool | None = None,
+        yanked: str | None = None,
+        timestamp: int | None = None,
+    ) -> Subject:
+        """Return what is judged of a package, for modules that are loaded without a policy too; see `Subject`."""
+        return Subject(
+            label=label,
+            names=names,
+            origin=origin,
+            url=url,
+            is_claimed=is_claimed,
+            is_source=is_source,
+            is_index_file=is_index_file,
+            is_license_known=is_license_known,
+            license=license,
+            has_hash=has_hash,
+            has_attestation=has_attestation,
+            yanked=yanked,
+            timestamp=timestamp,
+        )
+
+    @staticmethod
+    def refusal(breaches: Sequence[Breach]) -> UnsafeInputError:
+        """Return the error (`policy`) for broken rules."""
+        texts = list(dict.fromkeys(map(str, breaches)))
+        more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
+        return UnsafeInputError(
+            "policy",
+            f"refused by the policy: {texts[0]}",
+            context=(*texts[1:_SHOWN], *more),
+            hint="take another version or source, or change the rule where it is written",
+            objects={"breaches": [each.to_json() for each in breaches]},
+        )
 
     def breaches(self, subject: Subject) -> Iterator[Breach]:
         """Yield each rule that a package breaks, as far as it is known."""
@@ -75,16 +123,3 @@ class Policy:
     def shown(self) -> str:
         """The files, for people."""
         return ", ".join(each.shown for each in self.files)
-
-
-def refusal(breaches: Sequence[Breach]) -> UnsafeInputError:
-    """Return the error (`policy`) for broken rules."""
-    texts = list(dict.fromkeys(map(str, breaches)))
-    more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
-    return UnsafeInputError(
-        "policy",
-        f"refused by the policy: {texts[0]}",
-        context=(*texts[1:_SHOWN], *more),
-        hint="take another version or source, or change the rule where it is written",
-        objects={"breaches": [each.to_json() for each in breaches]},
-    )

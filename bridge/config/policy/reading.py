@@ -23,7 +23,7 @@ __all__ = ["parse_rules", "read_policy", "read_rules"]
 _TABLE = ("tool", "bridge", "policy")
 _KEYS = (
     "attestations", "builds", "clobber", "cooldown", "files", "hashes", "licenses", "link-scripts", "origins",
-    "sources", "yanked",
+    "sources", "trusted-root", "yanked",
 )  # fmt: skip
 _LICENSES = ("allow", "deny", "exceptions", "unknown")
 _PUBLISHER = {"publisher": "kind", "repository": "repository", "workflow": "workflow", "environment": "environment",
@@ -89,6 +89,7 @@ def parse_rules(document: Mapping[str, object], path: Path, now: float, *, prefi
         unhashed=reader.unhashed(),
         denies_yanked=reader.word("yanked", ("allow", "deny"), "allow") == "deny",
         attestations=reader.attestations(),
+        trusted_root=reader.trusted_root(),
     )
 
 
@@ -255,6 +256,15 @@ class _Reader:
             key = f"attestations.{pattern}"
             found[self._pattern(key, pattern, found)] = self._publisher(key, rule)
         return found
+
+    def trusted_root(self) -> Path | None:
+        """Return the path of the trust root, which starts from the file's folder."""
+        value = self._document.get("trusted-root")
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value.strip():
+            self.wrong("trusted-root", "a path was expected")
+        return self._path.parent / os.path.expanduser(value)
 
     def _publisher(self, key: str, rule: object) -> Publisher:
         if rule is True:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
@@ -13,6 +14,7 @@ from packaging.utils import canonicalize_name
 from bridge.config.licenses import LicenseRules
 from bridge.config.policy.places import Place, normal_place
 from bridge.secrets import masked
+from converters.deferred import dataclass
 
 __all__ = ["Allowance", "Breach", "Publisher", "RuleFile", "Subject", "best", "normal_name"]
 
@@ -29,6 +31,7 @@ class Subject:
     :param is_claimed: only a lock or a record says what `origin` is, and no channel or index was asked.
     :param is_source: it has to be built. `is_index_file`: an index lists it.
     :param is_license_known: whether `license` was read; a wheel's is in its METADATA.
+    :param has_attestation: whether the index or channel has attestations; `None`: nobody asked it.
     """
 
     label: str
@@ -41,6 +44,7 @@ class Subject:
     is_license_known: bool = True
     license: str | None = None
     has_hash: bool = True
+    has_attestation: bool | None = None
     yanked: str | None = None
     timestamp: int | None = None
 
@@ -91,6 +95,50 @@ class Publisher:
     environment: str = ""
     email: str = ""
 
+    @property
+    def is_anybody(self) -> bool:
+        """Whether it names neither a repository nor a person."""
+        return not (self.repository or self.email)
+
+    def admits(self, other: Publisher) -> bool:
+        """Return whether a publisher is the one that this rule names."""
+        exact = all(not own or own == stated for own, stated in zip(self._exact, other._exact, strict=True))
+        return exact and all(
+            not own or own.lower() == stated.lower() for own, stated in zip(self._folded, other._folded, strict=True)
+        )
+
+    @property
+    def _exact(self) -> tuple[str, ...]:
+        return (self.workflow, self.environment)
+
+    @property
+    def _folded(self) -> tuple[str, ...]:
+        return (self.kind, self.repository, self.email)
+
+    def __str__(self) -> str:
+        parts = (self.kind, self.repository, self.workflow, self.environment, self.email)
+        return " ".join(part for part in parts if part) or "anybody"
+
+    def to_json(self) -> dict[str, str]:
+        """The publisher as conda-meta keeps it; what is unknown is left out."""
+        texts = {"publisher": self.kind, "repository": self.repository, "workflow": self.workflow}
+        texts |= {"environment": self.environment, "email": self.email}
+        return {key: text for key, text in texts.items() if text}
+
+    @classmethod
+    def of_json(cls, document: object) -> Publisher | None:
+        """Read what `to_json` wrote; `None` if it is something else."""
+        if not isinstance(document, Mapping):
+            return None
+        texts = {key: value for key, value in document.items() if isinstance(value, str)}
+        return cls(
+            kind=texts.get("publisher", ""),
+            repository=texts.get("repository", ""),
+            workflow=texts.get("workflow", ""),
+            environment=texts.get("environment", ""),
+            email=texts.get("email", ""),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleFile:
@@ -101,6 +149,7 @@ class RuleFile:
     :param sources: place → the only names that it may serve.
     :param files: place → where its archives are, if not on its own host.
     :param cooldown: pattern → milliseconds since the epoch; `None`: no limit.
+    :param trusted_root: of Sigstore, for `attestations`; `None`: the library's.
     """
 
     shown: str
@@ -117,6 +166,7 @@ class RuleFile:
     unhashed: Allowance = field(default_factory=Allowance)
     denies_yanked: bool = False
     attestations: Mapping[str, Publisher] = field(default_factory=dict)
+    trusted_root: Path | None = None
 
     def located(self, expand: Callable[[str], Iterable[str]]) -> RuleFile:
         """Return the rules with the channels that the names of places mean."""
@@ -220,6 +270,8 @@ class RuleFile:
             yield "cooldown", "has no upload time on its index"
         elif limit is not None and subject.timestamp is not None and subject.timestamp > limit:
             yield "cooldown", "is too new"
+        if subject.has_attestation is False and (rule := self.publisher(subject.names)) is not None:
+            yield rule[0], "has no attestation"
         if self.licenses is None or not subject.is_license_known:
             return
         problem = self.licenses.problem(subject.license)

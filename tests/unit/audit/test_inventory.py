@@ -69,6 +69,8 @@ def test_list_says_where_from(state: PrefixState) -> None:
         "channel": "file:///channel",
         "url": "file:///channel/linux-64/numpy-1.26.4-0.conda",
         "sha256": digest(b"numpy 1.26.4"),
+        "license": None,
+        "attestations": [],
         "pypi_names": ["numpy"],
         "requested": False,
         "requested_specs": [],

@@ -120,6 +120,24 @@ def test_the_nearest_file_counts_and_the_tables_of_others_do_not(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '[tool.bridge.policy]\nyanked = "deny"\n',
+        '[tool.bridge]\npolicy = {yanked = "deny"}\n',
+        '[tool.bridge]\npolicy.yanked = "deny"\n',
+        '[tool]\nbridge.policy.yanked = "deny"\n',
+        'tool.bridge.policy.yanked = "deny"\n',
+        '[ tool . "bridge" . "policy" ]\nyanked = "deny"\n',
+    ],
+)
+def test_every_spelling_of_the_table_is_found(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    found = read_policy([], project_files(tmp_path), NOW)
+    assert found is not None
+    assert found.files[0].denies_yanked
+
+
+@pytest.mark.parametrize(
     ("text", "rules", "facts"),
     [
         ('yanked = "deny"', ["yanked"], {"yanked": ""}),

@@ -1,0 +1,84 @@
+"""Judges a plan by the policy before the fetch, and verifies the attestations that it demands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from bridge.config.policy import Breach, Policy, Publisher
+from bridge.fetch.client import Client
+from bridge.index.attestations import Attestations
+from bridge.install.ruling import broken, brought, refuse
+from bridge.install.sources import Sources
+from bridge.model import Plan, Remove, Resolved
+from bridge.prefix.attested import ATTESTATIONS, kept_attestations
+from bridge.resolve.candidates.provides import provided_by
+from bridge.resolve.ruling import attestation_problem, names_of, subject_of_record
+from converters.names import NameMap
+from converters.record import Record
+
+__all__ = ["attested_by", "breaches_of", "ruled_plan"]
+
+
+def ruled_plan(plan: Plan, sources: Sources) -> Plan:
+    """Return a plan that keeps to the policy, with who attested the packages that need it.
+
+    What is installed already and stays is not judged: `bridge policy check` does that.
+
+    Raises `UnsafeInputError` (`policy`), and what verifying attestations raises.
+    """
+    policy = sources.session.policy
+    if policy is None:
+        return plan
+    refuse(broken(brought(plan), policy, sources, is_fetched=False), policy)
+    attested = attested_by(brought(plan), policy, sources.session.client, sources.names)
+    if not attested:
+        return plan
+    operations = tuple(
+        replace(step, new=replace(step.new, record=attested.get(step.new.record.identity, step.new.record)))
+        if not isinstance(step, Remove)
+        else step
+        for step in plan.operations
+    )
+    return replace(plan, operations=operations)
+
+
+def attested_by(packages: Iterable[Resolved], policy: Policy, client: Client, names: NameMap) -> dict[str, Record]:
+    """Verify the attestations of packages that need some: identity → the record with who attested it.
+
+    Raises `UnsafeInputError` (`policy`) for a package that nobody attested, or not the publisher of the rule.
+    """
+    found: dict[str, Record] = {}
+    breaches: list[Breach] = []
+    verifying: dict[Path | None, Attestations] = {}
+    for record in (each.record for each in packages):
+        projects = provided_by(record, names).projects
+        for rules, rule, publisher in policy.publishers(names_of(record, projects)):
+            verifier = verifying.setdefault(rules.trusted_root, Attestations(client, rules.trusted_root))
+            publishers = verifier.of(record)
+            problem = attestation_problem(publishers, publisher, is_conda=record.ecosystem == "conda")
+            if problem:
+                breaches.append(rules.breach(rule, record.label, f"{record.label} {problem}"))
+            kept = [each.to_json() for each in dict.fromkeys(publishers)]
+            others = tuple((key, value) for key, value in record.others if key != ATTESTATIONS)
+            found[record.identity] = replace(record, others=(*others, (ATTESTATIONS, kept)))
+    refuse(breaches, policy)
+    return found
+
+
+def breaches_of(records: Iterable[Record], policy: Policy, names: NameMap, *, has_licenses: bool) -> Iterator[Breach]:
+    """Yield what records break.
+
+    :param has_licenses: whether a record without a licence has none; a lock does not state those of wheels.
+    """
+    for record in records:
+        projects = provided_by(record, names).projects
+        has_license = has_licenses or record.license is not None
+        yield from policy.breaches(
+            subject_of_record(record, policy, projects, is_claimed=True, has_license=has_license)
+        )
+        for rules, rule, publisher in policy.publishers(names_of(record, projects)):
+            kept = [found for each in kept_attestations(record) if (found := Publisher.of_json(each)) is not None]
+            if problem := attestation_problem(kept, publisher, is_conda=record.ecosystem == "conda"):
+                yield rules.breach(rule, record.label, f"{record.label} {problem}")

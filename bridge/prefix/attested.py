@@ -1,0 +1,19 @@
+"""Who attested an installed package, as its record keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from converters.record import Record
+
+__all__ = ["ATTESTATIONS", "kept_attestations"]
+
+ATTESTATIONS = "attestations"
+"""The key of a conda-meta record with the publishers whose attestations were verified when it was installed."""
+
+
+def kept_attestations(record: Record) -> tuple[Mapping[str, str], ...]:
+    """Return the publishers that a record keeps, each as key → text; what is no such entry is ignored."""
+    kept = dict(record.others).get(ATTESTATIONS)
+    entries = [each for each in kept if isinstance(each, Mapping)] if isinstance(kept, (list, tuple)) else []
+    return tuple({str(key): str(value) for key, value in each.items()} for each in entries)

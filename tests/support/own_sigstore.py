@@ -1,0 +1,251 @@
+"""A Sigstore of the tests: its own authority, certificate log and transparency log, and attestations made by them.
+
+`cryptography` comes with `sigstore`, of the extra `provenance`; the tests that use this skip without it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+x509: Any = pytest.importorskip("cryptography.x509", reason="the extra `provenance` is not installed")
+pytest.importorskip("pypi_attestations", reason="the extra `provenance` is not installed")
+hashes: Any = pytest.importorskip("cryptography.hazmat.primitives.hashes")
+ec: Any = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
+serialization: Any = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+
+__all__ = ["CONDA", "PUBLISH", "OwnSigstore"]
+
+PUBLISH = pytest.importorskip("pypi_attestations").AttestationType.PYPI_PUBLISH_V1.value
+CONDA = "https://schemas.conda.org/attestations-publish-1.schema.json"
+_TYPE = "application/vnd.in-toto+json"
+_GITHUB = "https://token.actions.githubusercontent.com"
+_NAME = "log.example"
+
+
+class OwnSigstore:
+    """Signs statements for GitHub's workflows, as Sigstore would."""
+
+    def __init__(self) -> None:
+        self._authority, self._certificates, self._log = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+        self._now = datetime.now(timezone.utc).replace(microsecond=0)
+        self._root = self._make_root()
+
+    def write_root(self, path: Path) -> Path:
+        """Write the trust root, and return its path."""
+        start = {"start": "2021-01-01T00:00:00Z"}
+
+        def log(key: Any, url: str) -> dict[str, object]:  # noqa: ANN401
+            public = {"rawBytes": _b64(_spki(key)), "keyDetails": "PKIX_ECDSA_P256_SHA_256", "validFor": start}
+            identity = {"keyId": _b64(_key_id(key))}
+            return {"baseUrl": url, "hashAlgorithm": "SHA2_256", "publicKey": public, "logId": identity}
+
+        authority = {
+            "subject": {"organization": "tests", "commonName": "tests"},
+            "uri": "https://authority.example",
+            "certChain": {"certificates": [{"rawBytes": _b64(_der(self._root))}]},
+            "validFor": start,
+        }
+        document = {
+            "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+            "tlogs": [log(self._log, f"https://{_NAME}")],
+            "certificateAuthorities": [authority],
+            "ctlogs": [log(self._certificates, "https://certificates.example")],
+            "timestampAuthorities": [],
+        }
+        path.write_text(json.dumps(document))
+        return path
+
+    def provenance(self, file: Path, repository: str, workflow: str = "release.yml", **more: str) -> bytes:
+        """A provenance object of a file (PEP 740); `more` are those of `_signed`, and `publisher`, the repository
+        that the index claims.
+        """
+        claimed = more.pop("publisher", repository)
+        signed = self._signed(_statement(file, PUBLISH, **more), repository, workflow)
+        attestation = {
+            "version": 1,
+            "verification_material": {
+                "certificate": signed["certificate"],
+                "transparency_entries": [signed["entry"]],
+            },
+            "envelope": {"statement": signed["payload"], "signature": signed["signature"]},
+        }
+        publisher = {"kind": "GitHub", "repository": claimed, "workflow": workflow, "environment": None}
+        return json.dumps(
+            {"version": 1, "attestation_bundles": [{"publisher": publisher, "attestations": [attestation]}]}
+        ).encode()
+
+    def sidecar(self, file: Path, repository: str, workflow: str = "release.yml", **more: str) -> bytes:
+        """The sidecar of a conda package (CEP 27, CEP 50)."""
+        signed = self._signed(_statement(file, CONDA, **more), repository, workflow)
+        bundle = {
+            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": {
+                "certificate": {"rawBytes": signed["certificate"]},
+                "tlogEntries": [signed["entry"]],
+            },
+            "dsseEnvelope": {
+                "payload": signed["payload"],
+                "payloadType": _TYPE,
+                "signatures": [{"sig": signed["signature"]}],
+            },
+        }
+        return json.dumps([bundle]).encode()
+
+    def _signed(self, payload: bytes, repository: str, workflow: str) -> dict[str, Any]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._certificate(key, repository, workflow)
+        envelope = b"DSSEv1 %d %s %d %s" % (len(_TYPE), _TYPE.encode(), len(payload), payload)
+        signature = _sign(key, envelope)
+        return {
+            "payload": _b64(payload),
+            "signature": _b64(signature),
+            "certificate": _b64(_der(certificate)),
+            "entry": self._entry(payload, signature, certificate),
+        }
+
+    def _entry(self, payload: bytes, signature: bytes, certificate: Any) -> dict[str, object]:  # noqa: ANN401
+        """The entry of a transparency log with nothing else in it."""
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        spec = {
+            "envelopeHash": {"algorithm": "sha256", "value": hashlib.sha256(payload).hexdigest()},
+            "payloadHash": {"algorithm": "sha256", "value": hashlib.sha256(payload).hexdigest()},
+            "signatures": [{"signature": _b64(signature), "verifier": _b64(pem)}],
+        }
+        body = _canonical({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec})
+        root = hashlib.sha256(b"\0" + body).digest()
+        identity, when = _key_id(self._log), int(self._now.timestamp())
+        promised = {"body": _b64(body), "integratedTime": when, "logID": identity.hex(), "logIndex": 0}
+        note = f"{_NAME}\n1\n{_b64(root)}\n"
+        signed = _b64(identity[:4] + _sign(self._log, note.encode()))
+        return {
+            "logIndex": "0",
+            "logId": {"keyId": _b64(identity)},
+            "kindVersion": {"kind": "dsse", "version": "0.0.1"},
+            "integratedTime": str(when),
+            "inclusionPromise": {"signedEntryTimestamp": _b64(_sign(self._log, _canonical(promised)))},
+            "inclusionProof": {
+                "logIndex": "0",
+                "rootHash": _b64(root),
+                "treeSize": "1",
+                "hashes": [],
+                "checkpoint": {"envelope": f"{note}\n\N{EM DASH} {_NAME} {signed}\n"},
+            },
+            "canonicalizedBody": _b64(body),
+        }
+
+    def _make_root(self) -> Any:  # noqa: ANN401
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+        usage = _usage(signs=False)
+        key = self._authority.public_key()
+        return (
+            self._dated(x509.CertificateBuilder(), timedelta(days=1))
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key), critical=False)
+            .sign(self._authority, hashes.SHA256())
+        )
+
+    def _dated(self, builder: Any, span: timedelta) -> Any:  # noqa: ANN401
+        return (
+            builder.serial_number(x509.random_serial_number())
+            .not_valid_before(self._now - span)
+            .not_valid_after(self._now + span)
+        )
+
+    def _certificate(self, key: Any, repository: str, workflow: str) -> Any:  # noqa: ANN401
+        source = f"https://github.com/{repository}"
+        identity = f"{source}/.github/workflows/{workflow}@refs/heads/main"
+        claims = {8: _GITHUB, 12: source, 14: "refs/heads/main", 18: identity}
+        builder = (
+            self._dated(x509.CertificateBuilder(), timedelta(minutes=5))
+            .subject_name(x509.Name([]))
+            .issuer_name(self._root.subject)
+            .public_key(key.public_key())
+            .add_extension(_usage(signs=True), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._authority.public_key()), critical=False
+            )
+            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True)
+        )
+        for number, text in claims.items():
+            data = text.encode()
+            length = bytes([len(data)]) if len(data) < 128 else bytes([0x81, len(data)])
+            value = x509.UnrecognizedExtension(
+                x509.ObjectIdentifier(f"1.3.6.1.4.1.57264.1.{number}"), b"\x0c" + length + data
+            )
+            builder = builder.add_extension(value, critical=False)
+        listed = self._timestamp(builder.sign(self._authority, hashes.SHA256()).tbs_certificate_bytes)
+        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2"), listed)
+        return builder.add_extension(extension, critical=False).sign(self._authority, hashes.SHA256())
+
+    def _timestamp(self, unsigned: bytes) -> bytes:
+        """A list with one signed certificate timestamp (RFC 6962, 3.2 and 3.3), as an OCTET STRING."""
+        when = int(self._now.timestamp() * 1000)
+        entry = _key_id(self._authority) + len(unsigned).to_bytes(3, "big") + unsigned
+        signature = _sign(self._certificates, struct.pack("!BBQH", 0, 0, when, 1) + entry + b"\0\0")
+        stamp = b"\0" + _key_id(self._certificates) + struct.pack("!QHBBH", when, 0, 4, 3, len(signature)) + signature
+        stamps = struct.pack("!HH", len(stamp) + 2, len(stamp)) + stamp
+        return bytes([4, len(stamps)]) + stamps if len(stamps) < 128 else bytes([4, 0x81, len(stamps)]) + stamps
+
+
+def _statement(file: Path, predicate: str, *, name: str = "", sha256: str = "") -> bytes:
+    digest = {"sha256": sha256 or hashlib.sha256(file.read_bytes()).hexdigest()}
+    return json.dumps(
+        {
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{"name": name or file.name, "digest": digest}],
+            "predicateType": predicate,
+            "predicate": None,
+        }
+    ).encode()
+
+
+def _usage(*, signs: bool) -> Any:  # noqa: ANN401
+    others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    return x509.KeyUsage(
+        digital_signature=signs,
+        key_cert_sign=not signs,
+        crl_sign=not signs,
+        encipher_only=False,
+        decipher_only=False,
+        **dict.fromkeys(others, False),
+    )
+
+
+def _sign(key: Any, data: bytes) -> bytes:  # noqa: ANN401
+    return bytes(key.sign(data, ec.ECDSA(hashes.SHA256())))
+
+
+def _spki(key: Any) -> bytes:  # noqa: ANN401
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return bytes(key.public_key().public_bytes(serialization.Encoding.DER, form))
+
+
+def _key_id(key: Any) -> bytes:  # noqa: ANN401
+    return hashlib.sha256(_spki(key)).digest()
+
+
+def _der(certificate: Any) -> bytes:  # noqa: ANN401
+    return bytes(certificate.public_bytes(serialization.Encoding.DER))
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _canonical(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
