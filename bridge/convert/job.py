@@ -23,6 +23,7 @@ from bridge.convert import wheel as conversions
 from bridge.convert.resuming import ConversionLog
 from bridge.convert.warnings import warnings_of
 from bridge.convert.wheel import ConvertedPackage, DescribedWheel
+from bridge.convert.workers import kept_memory
 from bridge.errors import BridgeError, NetworkError, NoSolutionError
 from bridge.fetch.urls import local_path
 from bridge.model import IndexFile
@@ -186,7 +187,8 @@ def perform(job: Job, task: ConversionTask) -> JobResult:
 
 def perform_all(jobs: Sequence[Job], task: ConversionTask) -> list[JobResult]:
     """Perform several jobs."""
-    return [perform(job, task) for job in jobs]
+    with kept_memory():
+        return [perform(job, task) for job in jobs]
 
 
 class Converter:
