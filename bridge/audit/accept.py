@@ -116,7 +116,8 @@ def _date(value: object, where: str, place: str) -> date | Literal["fixed"] | No
 
 
 def _wrong(where: str, place: str, what: str) -> UsageError:
-    return UsageError("acceptance-file", f"{where}: {place}: {what}")
+    hint = 'an entry: [[accept]], id = "CHECK" (or package, path, advisory), reason = "WHY", until = 2027-01-31'
+    return UsageError("acceptance-file", f"{where}: {place}: {what}", hint=hint)
 
 
 def accepted(report: Report, acceptances: Sequence[Acceptance], today: date) -> tuple[Report, tuple[str, ...]]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 from bridge.cli.texts import short, size
 from bridge.model import Change, Install, Operation, Plan, Reinstall, Remove
+from converters.deferred import dataclass
 from converters.record import Record
 
-__all__ = ["COLUMNS", "MANY", "achieved", "rows", "source", "to_fetch", "totals"]
+__all__ = ["COLUMNS", "MANY", "Transfer", "achieved", "rows", "source", "to_fetch", "totals"]
 
 COLUMNS = ("", "package", "version", "build", "from", "size")
 MANY = 24  # rows that a person reads before an answer; the totals tell of the others
@@ -34,22 +35,36 @@ def rows(plan: Plan, most: int | None = None) -> tuple[list[tuple[str, ...]], in
     return [_row(each) for each in plan.operations if id(each) not in hidden], len(hidden)
 
 
-def to_fetch(plan: Plan, has: Callable[[str, str | None, str], bool]) -> int:
-    """The bytes to fetch, as far as sizes are known.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What has to be fetched: the bytes as far as sizes are known, and the number of archives whose size is not."""
+
+    known: int
+    unknown: int = 0
+
+    def __str__(self) -> str:
+        parts = [size(self.known)] if self.known else []
+        parts += [f"{self.unknown} of unknown size"] if self.unknown else []
+        return f"{' and '.join(parts) or 'nothing'} to fetch"
+
+
+def to_fetch(plan: Plan, has: Callable[[str, str | None, str], bool]) -> Transfer:
+    """What has to be fetched for a plan.
 
     :param has: whether an archive is on this machine: by URL, hash and name.
     """
     records = [each.new.record for each in plan.operations if not isinstance(each, Remove)]
     absent = [each for each in records if each.origin != "host" and not has(each.url, each.sha256, each.filename)]
-    return sum(each.size or 0 for each in absent)
+    unknown = sum(each.size is None for each in absent)
+    return Transfer(known=sum(each.size or 0 for each in absent), unknown=unknown)
 
 
-def totals(plan: Plan, bytes_to_fetch: int | None = None) -> str:
+def totals(plan: Plan, transfer: Transfer | None = None) -> str:
     """What a plan would do: `12 to add (8 conda, 4 wheel), 1 to remove (wheel); 123.4 MB to fetch`."""
     text = ", ".join(f"{count} to {_WORDS[kind][0]} ({of})" for kind, count, of in _counted(plan))
-    if bytes_to_fetch is None or all(isinstance(each, Remove) for each in plan.operations):
+    if transfer is None or all(isinstance(each, Remove) for each in plan.operations):
         return text
-    return f"{text}; {size(bytes_to_fetch)} to fetch" if bytes_to_fetch else f"{text}; nothing to fetch"
+    return f"{text}; {transfer}"
 
 
 def achieved(plan: Plan) -> str:

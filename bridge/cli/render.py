@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bridge.audit.queries import Ownership, Reasons
     from bridge.cache.prune import Inspection
     from bridge.cli.commands.conversion import Conversion
+    from bridge.cli.plans import Transfer
     from bridge.install.applied import AppliedPlan
     from bridge.install.repair import Repair
     from bridge.model import Plan, Resolution
@@ -219,17 +220,17 @@ class Renderer:
             rows = [row[:-1] for row in plans.rows(planned)[0]]
             self._laid_out(self._err, [""] * (len(plans.COLUMNS) - 1), rows, short=())
 
-    def proposal(self, planned: Plan, bytes_to_fetch: int, *, asks: bool) -> None:
+    def proposal(self, planned: Plan, transfer: Transfer, *, asks: bool) -> None:
         """A plan that is about to be executed, with its totals, and the question. Raises `click.Abort` for a no."""
         from bridge.cli import plans
 
         if self._display is not None:
             self._display.end()
         if self._phases is not None:
-            self._phases.expected = bytes_to_fetch
+            self._phases.expected = transfer.known
         if self._shown is not planned:
             self._operations(planned)
-        self.note(f"{planned.prefix}: {plans.totals(planned, bytes_to_fetch)}")
+        self.note(f"{planned.prefix}: {plans.totals(planned, transfer)}")
         if asks:
             import click
 

@@ -90,4 +90,5 @@ def import_modules(
         "import-failed",
         f"{label}: `import {module}` fails: {last.get('error', ended)}" if module else f"{label}: {ended}",
         context=tuple(said.strip().splitlines()[-_MOST_SHOWN:]),
+        hint="if a package is missing that the wheel does not require, add it with --add-dependency NAME",
     )

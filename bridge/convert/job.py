@@ -324,6 +324,7 @@ def newest_file(requirement: algebra.Requirement, session: RunPort) -> IndexFile
         "no-solution",
         f"no file of {requirement.name} meets `{requirement.text}` on {session.target.subdir}",
         context=[f"{reason}: {len(files)} files" for reason, files in project.excluded.items()],
+        hint=f"`bridge search {requirement.name}` shows what there is; --platform SUBDIR and --pre allow other files",
         objects={"derivation": []},
     )
 

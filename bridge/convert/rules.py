@@ -141,4 +141,5 @@ def _spec(text: str, where: str, *, has_version: bool = False) -> str:
 
 
 def _wrong(where: str, problem: str, context: Sequence[str] = ()) -> UsageError:
-    return UsageError("dependency-rule", f"{where}: {problem}", context=tuple(context))
+    hint = "rules are shown by: bridge convert --help"
+    return UsageError("dependency-rule", f"{where}: {problem}", context=tuple(context), hint=hint)

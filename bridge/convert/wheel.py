@@ -130,6 +130,7 @@ def _judged(path: Path, origin: WheelInfo | None) -> tuple[WheelManifest, WheelI
             "hash-mismatch",
             f"the sha256 of {filename} differs from the expected value",
             context=(f"expected: {origin.sha256}", f"actual: {sha256}"),
+            hint="download it again; if the hash stays wrong, do not use the file",
         )
     manifest = check_wheel(path, filename=filename)
     info = origin or WheelInfo(filename=filename, metadata=manifest.metadata)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.cli.plans import Transfer
 from tests.support.builders import make_conda, make_repodata, tree_digest
 from tests.support.command_line import Bridge
 from tests.support.terminals import Seen, on_terminal
@@ -177,3 +178,11 @@ def test_an_interrupted_stage_or_commit_leaves_everything_as_it_was(
         assert seen.status == 130, seen.plain
     assert _state(prefix) == before
     assert sorted(os.listdir(tmp_path)) == beside
+
+
+@pytest.mark.parametrize(
+    ("known", "unknown", "said"),
+    [(0, 0, "nothing"), (1_200_000, 0, "1.2 MB"), (0, 2, "2 of unknown size"), (5, 1, "5 B and 1 of unknown size")],
+)
+def test_sizes_that_nobody_states_are_not_nothing(known: int, unknown: int, said: str) -> None:
+    assert str(Transfer(known=known, unknown=unknown)) == f"{said} to fetch"

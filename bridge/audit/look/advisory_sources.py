@@ -20,6 +20,8 @@ from bridge.requirements.files.yaml_text import MAX_LOCK_NODES, load_yaml
 __all__ = ["PagePort", "ask_index", "read_advisories"]
 
 _MAX_FILE = 16 << 20  # bytes of one document
+_HINT = "give a file, a zip or a folder of advisories of the OSV format, or its URL; without one the index is asked"
+_SMALLER = "give the export of one ecosystem (PyPI, conda), not that of all"
 _MAX_SOURCE = 1 << 30  # bytes of a zip, compressed and unpacked
 _MAX_MEMBERS = 1_000_000
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -56,14 +58,16 @@ def read_advisories(source: str, wanted: Iterable[tuple[str, str]], pages: PageP
     if "://" in source:
         page = pages.get(source, max_bytes=_MAX_SOURCE) if pages is not None else None
         if page is None:
-            raise UsageError("advisory-source", f"there are no advisories at {source}")
+            raise UsageError("advisory-source", f"there are no advisories at {source}", hint=_HINT)
         yield from _read_file(source, page.content, names)
         return
     path = Path(source)
     if path.is_dir():
         files = sorted(each for each in path.rglob("*") if each.suffix in _SUFFIXES and each.is_file())
         if not files:
-            raise UsageError("advisory-source", f"{source} has no advisories: no .json or .yaml file is below it")
+            raise UsageError(
+                "advisory-source", f"{source} has no advisories: no .json or .yaml file is below it", hint=_HINT
+            )
         for file in files:
             yield from _parsed(_content(file, _MAX_FILE), str(file), names, is_strict=False)
         return
@@ -74,9 +78,9 @@ def _content(path: Path, limit: int) -> bytes:
     try:
         data = read_named(path, limit=limit)
     except OSError as error:
-        raise UsageError("advisory-source", f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError("advisory-source", f"{path} cannot be read: {error.strerror}", hint=_HINT) from error
     if len(data) > limit:
-        raise UsageError("advisory-source", f"{path} is larger than {limit >> 20} MB")
+        raise UsageError("advisory-source", f"{path} is larger than {limit >> 20} MB", hint=_SMALLER)
     return data
 
 
@@ -88,13 +92,15 @@ def _read_file(name: str, data: bytes, names: frozenset[str]) -> Iterator[Adviso
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             if len(members) > _MAX_MEMBERS or sum(each.file_size for each in members) > _MAX_SOURCE:
-                raise UsageError("advisory-source", f"{name} unpacks to more than {_MAX_SOURCE >> 20} MB")
+                what = f"{name} unpacks to more than {_MAX_SOURCE >> 20} MB"
+                raise UsageError("advisory-source", what, hint=_SMALLER)
             for member in members:
                 if member.filename.endswith(_SUFFIXES) and member.file_size <= _MAX_FILE:
                     with archive.open(member) as stream:
                         yield from _parsed(stream.read(_MAX_FILE), member.filename, names, is_strict=False)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise UsageError("advisory-source", f"{name} is a damaged zip: {error}") from error
+        hint = "download it again"
+        raise UsageError("advisory-source", f"{name} is a damaged zip: {error}", hint=hint) from error
 
 
 def _parsed(data: bytes, where: str, names: frozenset[str], *, is_strict: bool) -> Iterator[Advisory]:
@@ -114,7 +120,8 @@ def _parsed(data: bytes, where: str, names: frozenset[str], *, is_strict: bool) 
     except (ValueError, RecursionError, UsageError) as error:
         if is_strict:
             what = str(error).partition("\n")[0]
-            raise UsageError("advisory-source", f"{where} is no document of the OSV format: {what}") from error
+            message = f"{where} is no document of the OSV format: {what}"
+            raise UsageError("advisory-source", message, hint=_HINT) from error
 
 
 def _mentions(data: bytes, names: frozenset[str]) -> bool:

@@ -136,7 +136,10 @@ def _open_root(state: PrefixState) -> int:
     try:
         return os.open(state.prefix, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise FaultError("prefix-unreadable", f"{state.prefix} cannot be opened: {error.strerror}") from error
+        hint = "run the audit as the owner of the environment"
+        raise FaultError(
+            "prefix-unreadable", f"{state.prefix} cannot be opened: {error.strerror}", hint=hint
+        ) from error
 
 
 def _through_links(

@@ -209,7 +209,8 @@ def _list(source: str | int, prefix: str, directory: str) -> list[os.DirEntry[st
 
 
 def _unreadable(prefix: str, directory: str, error: OSError) -> FaultError:
-    return FaultError("prefix-unreadable", f"{prefix}/{directory} cannot be listed: {error.strerror}")
+    hint = "run the audit as the owner of the environment"
+    return FaultError("prefix-unreadable", f"{prefix}/{directory} cannot be listed: {error.strerror}", hint=hint)
 
 
 def _join(directory: str, name: str) -> str:

@@ -17,4 +17,6 @@ def stated_time() -> datetime:
     try:
         return datetime.fromtimestamp(int(text) if text else now(), timezone.utc)
     except (ValueError, OverflowError, OSError):
-        raise UsageError("clock-invalid", "SOURCE_DATE_EPOCH must be a number of seconds since 1970") from None
+        message = f"SOURCE_DATE_EPOCH is {text!r}, and must be a number of seconds since 1970"
+        hint = "unset it, or set it as in: export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)"
+        raise UsageError("clock-invalid", message, hint=hint) from None
