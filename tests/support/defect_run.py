@@ -11,11 +11,13 @@ from bridge.audit.run import audit
 from bridge.channels._rattler import detect_virtual_packages
 from converters.names import NameMap
 from converters.target import Target
-from tests.support import defects_of_meaning, defects_of_records
+from tests.support import defects_of_imports, defects_of_meaning, defects_of_records
 from tests.support.defect_environments import Environment, environments
 from tests.support.defects import KINDS, Kind
 
-assert defects_of_meaning.ALL == defects_of_records.ALL  # they register their kinds when they are imported
+assert (
+    defects_of_imports.ALL == defects_of_meaning.ALL == defects_of_records.ALL
+)  # they register their kinds when they are imported
 
 Finding = dict[str, object]
 

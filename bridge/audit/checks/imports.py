@@ -18,14 +18,17 @@ def unmet_import(view: View) -> Iterator[Finding]:
     """An entry point or a line of a `.pth` file whose module python does not find.
 
     An error for programs and `.pth` files, which fail; a warning for the entry points that other packages load. Not
-    reported for what `missing_file` reports, and for a dist-info whose files are unknown.
+    reported for a module that is missing or changed, which is a finding by itself, and if the files are unknown.
     """
-    missing = [each.claim.entry.path for each in view.discrepancies if each.kind == "missing"]
+    changed = [each.claim.entry.path for each in view.discrepancies]
     broken = {defect.path for defect in view.state.defects}
     for each in view.inspection.imports:
         module = f"/{each.module.replace('.', '/')}"
         top = f"/{each.module.partition('.')[0]}"
-        if any(f"{module}." in f"/{path}" or f"{top}/__init__." in f"/{path}" for path in missing):
+        if any(
+            f"{module}." in f"/{path}" or f"{module}/__init__." in f"/{path}" or f"{top}/__init__." in f"/{path}"
+            for path in changed
+        ):
             continue
         distribution = each.distribution
         if distribution and (distribution in view.stale or any(path.startswith(distribution) for path in broken)):

@@ -17,7 +17,7 @@ from bridge.audit.look.inspection import PathFile, UnmetImport
 from bridge.model import Distribution
 from converters.deferred import regex
 
-__all__ = ["SearchPath", "unmet_imports"]
+__all__ = ["SearchPath", "installs_finder", "unmet_imports"]
 
 _LISTS = ("entry_points.txt", "EGG-INFO/entry_points.txt")
 _PROGRAMS = ("console_scripts", "gui_scripts")
@@ -39,7 +39,7 @@ _STANDARD = sys.stdlib_module_names | _OF_OLD_PYTHONS  # of any version, so that
 class SearchPath:
     """The directories of `sys.path`, and what is in them."""
 
-    def __init__(self, directories: Iterable[str], *, is_complete: bool) -> None:
+    def __init__(self, directories: Iterable[str], *, is_complete: bool = True) -> None:
         """:param is_complete: whether python finds modules nowhere else."""
         self._directories = tuple(dict.fromkeys(directories))
         self._is_complete = is_complete and not any(os.path.isfile(each) for each in self._directories)
@@ -94,6 +94,11 @@ class SearchPath:
         path = f"{found[0]}/__init__.py" if os.path.isdir(found[0]) else found[0]
         text = _read(path) if path.endswith(".py") else b""
         return not text or re.search(rf"\b{name}\b".encode(), text) is not None or bool(_ANY_NAME.search(text))
+
+
+def installs_finder(lines: Iterable[str], path: SearchPath) -> bool:
+    """Whether a line of a `.pth` file starts code that finds further modules, and is there."""
+    return any(_FINDER.search(line) and not any(map(path.missing, _imported(line))) for line in lines)
 
 
 def unmet_imports(

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bridge.audit.look.binaries import is_binary_name
-from bridge.audit.look.imports import SearchPath, unmet_imports
+from bridge.audit.look.imports import SearchPath, installs_finder, unmet_imports
 from bridge.audit.look.inspection import (
     PROGRAMS,
     Binary,
@@ -252,10 +252,9 @@ def _unmet(
     directories += [each for file in path_files.values() for each in file.directories]
     directories += [around.user_site] if around.user_site else []
     directories += [directory for directory, _ in around.python_path]
-    finds_others = venv.get("include-system-site-packages", "false").lower() == "true" or any(
-        "editable" in line or "finder" in line for file in path_files.values() for line in file.code
-    )
-    path = SearchPath(directories, is_complete=not finds_others)
+    is_layered = venv.get("include-system-site-packages", "false").lower() == "true"
+    lines = [line for file in path_files.values() for line in file.code]
+    path = SearchPath(directories, is_complete=not is_layered and not installs_finder(lines, SearchPath(directories)))
     yield from unmet_imports(state.prefix, site, state.distributions, path_files, path)
 
 
