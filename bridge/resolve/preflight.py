@@ -102,17 +102,21 @@ def solution_warnings(
 ) -> Iterator[str]:
     """Yield warnings: yanked files that a pin requests (PEP 592), and archived projects (PEP 792).
 
-    :param statuses: project → its status on the index; `installed`: packages for which no warning is repeated.
+    :param statuses: project → its status on the index; `installed`: packages for which no warning is repeated, unless
+        their projects were quarantined since.
     """
     known = {record.identity for record in installed}
     for package in resolution.packages:
         record = package.record
-        if record.ecosystem != "wheel" or record.identity in known:
+        if record.ecosystem != "wheel":
+            continue
+        status = statuses.get(record.pypi_names[0]) if record.pypi_names else None
+        is_quarantined = status is not None and status.word == "quarantined"
+        if record.identity in known and not is_quarantined:
             continue
         if record.yanked is not None:
             reason = record.yanked or "no reason given"
             yield f"{record.label.removeprefix('wheel:')} was yanked by its publisher: {reason}"
-        status = statuses.get(record.pypi_names[0]) if record.pypi_names else None
         if status is not None:
             yield f"{record.pypi_names[0]} is {status.word} on its index: {status.reason}"
 

@@ -57,7 +57,10 @@ def test_yanked_files_and_the_status_of_projects_are_warned_about() -> None:
         "mute-1.0 was yanked by its publisher: no reason given",
         "old is archived on its index: moved",
     ]
-    assert not list(solution_warnings(found, statuses, [each.record for each in found.packages]))
+    installed = [each.record for each in found.packages]
+    assert not list(solution_warnings(found, statuses, installed))
+    statuses = {"old": Status(word="quarantined", reason="malware")}
+    assert list(solution_warnings(found, statuses, installed)) == ["old is quarantined on its index: malware"]
 
 
 def test_each_fetched_wheel_needs_a_hash_where_hashes_are_required() -> None:
