@@ -1,49 +1,65 @@
-"""One self-contained page of an environment: its packages, their graph, the findings, each path.
+"""One self-contained page of an environment: the verdict, the findings by package, the graph, each package and path.
 
-The page contains its data as JSON, and its content security policy allows no network access.
+Its text is whole without scripts; its data are JSON for the graph and the search of paths, and its content security
+policy allows no network access. The graph is laid out by dagre (MIT), which the page contains.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from importlib import resources
 
 from bridge.audit.report.facts import Facts
-from bridge.audit.report.graph import positions
+from bridge.audit.report.sections import findings_part, footer_part, header_part, packages_part, title_of
 from bridge.secrets import masked
 
 __all__ = ["page"]
 
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
 
-def page(facts: Facts) -> bytes:
+
+def page(facts: Facts, when: datetime) -> bytes:
     """The page, UTF-8. No text of a package is interpreted as markup."""
-    template = (resources.files("bridge") / "data" / "report.html").read_text("utf-8")
+    folder = resources.files("bridge") / "data" / "page"
     text = masked(json.dumps(_document(facts), ensure_ascii=True, separators=(",", ":")))
-    # In a script element only `</` and `<!--` could end the data.
-    return template.replace("{{data}}", text.replace("<", "\\u003c")).encode("utf-8")
+    parts = {
+        "title": title_of(facts),
+        "header": header_part(facts, when),
+        "findings": findings_part(facts),
+        "packages": packages_part(facts),
+        "footer": footer_part(),
+        # In a script element only `</` and `<!--` could end the data.
+        "data": text.replace("<", "\\u003c"),
+        "css": (folder / "page.css").read_text("utf-8"),
+        "dagre": (folder / "dagre" / "dagre.min.js").read_text("utf-8"),
+        "js": (folder / "page.js").read_text("utf-8"),
+    }
+    template = (folder / "page.html").read_text("utf-8")
+    return _PLACE.sub(lambda found: parts[found[1]], template).encode("utf-8", "backslashreplace")
 
 
 def _document(facts: Facts) -> dict[str, object]:
     number = {row.owner: index for index, row in enumerate(facts.rows)}
-    arrows = [(each.dependant, each.dependency) for each in facts.dependencies]
-    places = positions([row.owner for row in facts.rows], arrows)
+    worst: dict[str | None, str] = {}
+    for finding in facts.report.findings:  # worst first
+        worst.setdefault(finding.owner, finding.level)
     return {
-        "prefix": str(facts.report.prefix),
-        "platform": facts.platform,
-        "python": facts.python,
-        "summary": facts.report.to_json()["summary"],
         "packages": [
             {
-                **{
-                    key: value
-                    for key, value in row.to_json().items()
-                    if key not in {"distributions", "requested_specs"}
-                },
-                "origin": row.origin,
-                "distributions": [f"{each.name} {each.version}" for each in row.distributions],
-                "applicable_requirements": list(row.requested),
-                "at": places[row.owner],
+                "name": row.name,
+                "version": row.version,
+                "build": row.build,
+                "source": row.source,
+                "origin": row.origin or row.installer,
+                "url": row.url,
+                "sha256": row.sha256,
+                "license": row.license,
+                "projects": [f"{each.name} {each.version}" for each in row.distributions],
+                "requested": list(row.requested) or (["yes"] if row.is_requested else []),
+                "worst": worst.get(row.owner),
                 "files": _directories(facts.paths.get(row.owner, ())),
             }
             for row in facts.rows
@@ -53,7 +69,6 @@ def _document(facts: Facts) -> dict[str, object]:
             for each in facts.dependencies
             if each.dependant in number and each.dependency in number
         ],
-        "findings": [finding.to_json() for finding in facts.report.findings],
     }
 
 

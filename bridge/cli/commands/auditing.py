@@ -356,7 +356,7 @@ def write_audit(
         names = session.names(session.local_channel_urls(state), state)
         facts = gather(state, session.target, names, report)
         when = stated_time()
-        contents += [page(facts)] if html else []
+        contents += [page(facts, when)] if html else []
         contents += [bill_of_materials(facts, Path(each).name, when) for each in bills]
     contents += [text.encode("utf-8", "backslashreplace") for text in texts.values()]
     for target, content in zip(targets, contents, strict=True):

@@ -129,6 +129,6 @@ def test_a_prefix_of_oddities_is_audited_and_reported(tmp_path: Path) -> None:
     state = prefix.read(made.root)
     assert package_list(state, NAMES).rows
     facts = gather(state, LINUX, NAMES, report)
-    assert page(facts)
+    assert page(facts, datetime(2026, 1, 1, tzinfo=timezone.utc))
     for name in ("bill.json", "bill.xml", "bill.spdx.json", "bill.spdx"):
         assert bill_of_materials(facts, name, datetime(2026, 1, 1, tzinfo=timezone.utc))
