@@ -20,6 +20,9 @@ from converters.wheel import CoreMetadata, parse_metadata
 
 __all__ = ["name_of", "parse_direct_url", "parse_header", "parse_listing", "parse_requires", "parse_tags"]
 
+_WINDOWS_SITE = "Lib/site-packages"
+# A noarch package is written once for all systems: its rows begin where site-packages has three levels, as on POSIX.
+_OF_POSIX = regex(r"\.\./\.\./\.\./(?:bin|etc|include|man|share)/")
 _BLANK_LINE = regex(rb"\r?\n\r?\n")
 
 
@@ -61,6 +64,8 @@ def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -
         refused.append(text[:200].partition(",")[0])
         text = text[1:]
     entries, malformed = read_rows(text, base, prefix, is_csv=is_csv)
+    if base == _WINDOWS_SITE:
+        malformed = [row for row in malformed if not _OF_POSIX.match(row)]
     if is_csv and not entries:
         raise ValueError("it lists no file, not even itself")
     return entries, refused + malformed

@@ -41,7 +41,13 @@ def make_channel(folder: Path) -> None:
     )  # fmt: skip
     make_conda(
         folder, "tool", "1.0", noarch="python", depends=["python"], entry_points=["tool = tool:main"],
-        files={"site-packages/tool/__init__.py": b"", "python-scripts/tool-old": b"#!/usr/bin/env python\n"},
+        files={
+            "site-packages/tool/__init__.py": b"main = print\n",
+            "python-scripts/tool-old": b"#!/usr/bin/env python\n",
+            "site-packages/tool-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tool\nVersion: 1.0\n",
+            # As conda-build writes it on Linux, for all systems.
+            "site-packages/tool-1.0.dist-info/RECORD": b"../../../bin/tool,,\ntool-1.0.dist-info/RECORD,,\n",
+        },
     )  # fmt: skip
     for platform in PLATFORMS:
         library = "Library/etc" if platform == "win-64" else "etc"
@@ -146,7 +152,7 @@ def test_the_records_are_those_of_the_platform(world: Path, platform: str, tmp_p
     state = read(world / platform)
     assert state.platform == platform_of(world / platform) == platform
     assert state.python is not None
-    assert {each.name for each in state.distributions} == {"greeting"}
+    assert {each.name for each in state.distributions} == {"greeting", "tool"}
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -187,6 +193,9 @@ def test_changes_keep_the_layout(world: Path, platform: str) -> None:
     again = bridge("install", "-p", root, "greeting")
     assert again.status == 0, again.err
     assert files_in(root).keys() == before.keys()
+    copied = bridge("create", "-p", world / "copies" / platform, "--clone", root)
+    assert copied.status == 0, copied.err
+    assert files_in(world / "copies" / platform).keys() == before.keys()
     owner = bridge("owner", "-p", root, f"{scripts}/greet{'.exe' if platform == 'win-64' else ''}")
     assert "wheel:greeting-1.0" in owner.out
 

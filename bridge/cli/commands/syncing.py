@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge import prefix
 from bridge.cli.commands.preconditions import check_changeable, check_creatable
 from bridge.cli.commands.restoring import checked, resolved_of, sources_of
 from bridge.cli.session import Session
+from bridge.cli.targets import target_of
 from bridge.errors import UsageError
 from bridge.install.applied import AppliedPlan
 from bridge.install.apply import change_prefix
@@ -185,6 +186,8 @@ def clone(path: Path, source: Path, session: Session, *, is_dry_run: bool = Fals
     """
     check_creatable(path)
     state = prefix.require(source)
+    if session.settings.platform is None and state.platform is not None:
+        session.set_target(target_of(replace(session.settings, platform=state.platform)))
     packages = resolved_of(state.installed)
     unknown = [each.record.label for each in packages if not each.record.url or each.record.url.endswith(".dist-info")]
     unknown += [f"{old.record.name} {old.record.version} (pip)" for old in unmanaged_in(state)]
