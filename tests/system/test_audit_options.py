@@ -77,7 +77,9 @@ def test_checks_are_listed_and_chosen(bridge: Bridge, damaged: PrefixBuilder) ->
     schema = json.loads((Path(__file__).parents[2] / "bridge/schemas/audit.json").read_text())
     jsonschema.validate(listed, schema)
     assert {"id": "modified-file", "theme": "files", "level": "error"} in listed["checks"]
+    assert {"id": "denied-license", "theme": "packages", "level": "error"} in listed["checks"]
     assert bridge("audit", "-p", damaged.root, "--checks", "all,-modified-file").status == 0
+    assert bridge("audit", "-p", damaged.root, "--checks", "packages").status == 0
     assert bridge("audit", "-p", damaged.root, "--checks=records,files").status == 11
 
 

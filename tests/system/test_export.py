@@ -167,7 +167,16 @@ def test_a_bill_of_materials_comes_from_a_lock_alone(bridge: Bridge, folder: Pat
     ran = bridge("export", "bridge.lock", "-o", name)
     assert ran.status == 0, ran.err
     text = (folder / name).read_text()
-    json.loads(text)
+    document = json.loads(text)
+    if "cdx" in name:
+        needs = {each["ref"]: each.get("dependsOn", []) for each in document["dependencies"]}
+        assert needs["wheel:app-2.0"] == ["wheel:toy-1.0"]
+        assert needs["conda:zlib-1.3-0"] == ["conda:libz-1.3-0"]
+    else:
+        named = {each["SPDXID"]: each["name"] for each in document["packages"]}
+        related = {(named.get(each["spdxElementId"]), named.get(each["relatedSpdxElement"]))
+                   for each in document["relationships"]}  # fmt: skip
+        assert {("app", "toy"), ("zlib", "libz")} <= related
     assert "pkg:pypi/app@2.0" in text
     assert "pkg:conda/zlib@1.3" in text
 

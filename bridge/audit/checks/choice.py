@@ -60,7 +60,8 @@ def _broken(origin: str, what: str) -> UsageError:
 
 def kinds_of(word: str, checks: Iterable[Check]) -> frozenset[str]:
     """The ids of the checks that a word names: an id, or a theme; empty: none."""
-    return frozenset(each.id for each in checks if word in (each.id, theme_of(each))) | ({word} & set(AFTER))
+    found = frozenset(each.id for each in checks if word in (each.id, theme_of(each)))
+    return found | (frozenset(AFTER) if word == "packages" else {word} & set(AFTER))
 
 
 def choose(words: Sequence[str], others: Sequence[Check] = ()) -> frozenset[str]:

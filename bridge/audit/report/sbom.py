@@ -33,6 +33,6 @@ def bill_of_materials(facts: Facts, filename: str, when: datetime) -> bytes:
     except ModuleNotFoundError as error:
         raise UsageError(
             "sbom-library",
-            f"a bill of materials needs {error.name}, which is not installed",
+            f"a bill of materials needs {(error.name or 'a library').partition('.')[0]}, which is not installed",
             hint="install it with: pip install 'conda-bridge[sbom]'",
         ) from error

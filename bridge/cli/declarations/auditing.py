@@ -167,12 +167,11 @@ def _annotate(run: Run, found: Report) -> None:
 
 def _list_checks(run: Run) -> None:
     from bridge.audit.checks import CHECKS
-    from bridge.audit.checks.choice import plugins, theme_of
+    from bridge.audit.checks.choice import AFTER, plugins, theme_of
 
-    every = (*CHECKS, *plugins())
+    every = [(each.id, theme_of(each), each.level) for each in (*CHECKS, *plugins())]
+    every += [(kind, "packages", "error") for kind in AFTER]
     run.show(
-        lambda: {"checks": [{"id": each.id, "theme": theme_of(each), "level": each.level} for each in every]},
-        lambda: run.render.table(
-            ("check", "theme", "worst level"), [(each.id, theme_of(each), each.level) for each in every]
-        ),
+        lambda: {"checks": [{"id": kind, "theme": theme, "level": level} for kind, theme, level in every]},
+        lambda: run.render.table(("check", "theme", "worst level"), every),
     )

@@ -91,6 +91,7 @@ def test_each_spelling_is_valid(mixed: PrefixBuilder, tmp_path: Path) -> None:
     check(facts_of(mixed.root), tmp_path, SPELLINGS)
 
 
+@pytest.mark.slow
 def test_the_environment_of_these_tests_has_a_valid_bill(tmp_path: Path) -> None:
     facts = facts_of(Path(sys.prefix))
     if len(facts.rows) < 20:
