@@ -28,6 +28,7 @@ __all__ = ["TABLE", "location", "relative", "write_rattler"]
 
 TABLE = "bridge"
 _TABLE_VERSION = 1
+_VERSIONS = {"conda.lock": 1}  # conda-workspaces gives its file another number for the same format
 
 
 def write_rattler(content: Content, path: Path) -> Written:
@@ -44,7 +45,7 @@ def write_rattler(content: Content, path: Path) -> Written:
                 left_out[f"{each.name} {each.version}, whose file is not recorded"] = None
         environments[environment.name] = _environment(environment, folder)
     document = {
-        "version": 6,
+        "version": _VERSIONS.get(path.name, 6),
         "environments": environments,
         "packages": [packages[key] for key in sorted(packages, key=str)],
         TABLE: _table(content, folder),

@@ -1,5 +1,7 @@
 """pixi.lock and conda.lock (rattler-lock 4 to 7): rattler's reader, and of the YAML what py-rattler keeps to itself.
 
+conda-workspaces writes conda.lock: version 6 under the number 1.
+
 py-rattler hands over neither the package indexes nor `editable` nor unknown keys. For these the YAML is read too, but
 without the entries of conda packages, which are most of a lock: only the names of their keys are looked at.
 """
@@ -11,12 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, urlsplit
 
 from packaging.utils import canonicalize_name
 
 from bridge.channels._rattler_lock import LockedPypi, RattlerEnvironment, RattlerPlatform, read_rattler_lock
 from bridge.errors import UnsafeInputError, UsageError
+from bridge.fs.publish import publish_file
 from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.fields import flag, items, table
 from bridge.requirements.files.locks.bridge_table import Noted, read_table
@@ -44,7 +48,7 @@ _SOLVED = describes("how the lock was solved; nothing is solved again")
 LOCK = Section(
     name="pixi.lock",
     keys={
-        "version": honoured("4 to 7; others are refused"),
+        "version": honoured("4 to 7, and 1 of the same format in conda.lock; others are refused"),
         "platforms": honoured("the subdirs and virtual packages of the platforms' names"),
         "environments": honoured("`--environment` chooses one; by default the only one, or `default`"),
         "packages": honoured("exactly these artifacts, hashes required"),
@@ -117,6 +121,7 @@ PYPI = Section(
 
 _FORMAT = "lock of rattler (pixi.lock, conda.lock)"
 _VERSION = re.compile(r"^version:[ \t]*\d+", re.MULTILINE)
+_WORKSPACE_LOCK, _WORKSPACE_VERSION = "conda.lock", re.compile(r"^version:[ \t]*1[ \t]*$", re.MULTILINE)
 _ENVIRONMENTS = re.compile(r"^(?:environments|packages):", re.MULTILINE)
 _KNOWN = frozenset({"4", "5", "6", "7"})
 _CONDA_ENTRY = re.compile(r"^- (?:conda:|kind: conda$)[^\n]*\n(?:(?: [^\n]*)?\n)*", re.MULTILINE)
@@ -152,9 +157,11 @@ def read_rattler(path: Path, text: str) -> Lock:
     """
     if not path.is_file():  # rattler reads it again
         raise wrong(path, None, "a lock of pixi or rattler cannot be read from a pipe", hint="write it to a file")
+    is_of_workspace = path.name == _WORKSPACE_LOCK and _WORKSPACE_VERSION.search(text) is not None
+    text = _WORKSPACE_VERSION.sub("version: 6", text, count=1) if is_of_workspace else text
     extra = _extra(path, text)
     try:
-        environments = read_rattler_lock(path)
+        environments = _of_text(text) if is_of_workspace else read_rattler_lock(path)
     except ValueError as error:
         raise invalid(path, _FORMAT, " ".join(str(error).split())[:300]) from error
     return Lock(
@@ -164,6 +171,14 @@ def read_rattler(path: Path, text: str) -> Lock:
         environments=tuple(_environment(each, extra, path) for each in environments),
         warnings=extra.warnings,
     )
+
+
+def _of_text(text: str) -> list[RattlerEnvironment]:
+    """Read a lock from its text; rattler reads files only. Locations stay as the lock writes them."""
+    with TemporaryDirectory(prefix="bridge-lock-") as folder:
+        copy = Path(folder, "pixi.lock")
+        publish_file(copy, [text.encode()])
+        return read_rattler_lock(copy)
 
 
 def _extra(path: Path, text: str) -> _Extra:
