@@ -97,6 +97,8 @@ def refit(data: bytes, old: str, new: str, *, is_of_wheel: bool = False) -> byte
     needs the padding of a placeholder of `FULL_PLACEHOLDER` bytes.
     """
     before, after = os.fsencode(old), os.fsencode(new)
+    if (command := shebangs.launcher(data)) is not None:
+        return command.naming(command.interpreter.replace(before, after))
     if not is_binary(data):
         head, rest = shebangs.moved(data, before, after, is_of_wheel=is_of_wheel)
         return head + rest.replace(before, after)

@@ -13,13 +13,16 @@ from collections.abc import Iterator
 
 from converters.deferred import dataclass, regex
 
-__all__ = ["Indirect", "by_shell", "for_python", "lines_before", "moved", "replaced", "split", "unfit"]
+__all__ = [
+    "Indirect", "Launcher", "by_shell", "for_python", "launcher", "lines_before", "moved", "replaced", "split", "unfit",
+]  # fmt: skip
 
 _LONGEST = 127  # bytes of the line that every Linux kernel reads
 _LONGEST_PROGRAM = 24  # bytes of an interpreter's name with its options, as in `python3.14t -sE`
 _LINE = regex(rb"(#! *(/(?:\\ |[^ \n\r\t])*)(.*))\Z")
 _PYTHON = regex(rb"python(?:\d+(?:\.\d+)?)?\Z")
 _ENV = regex(rb"#!/usr/bin/env (\S+)(.*)\Z")
+_SCRIPT = regex(rb"#!([^\0\r\n]{1,1024})\r?\nPK\x03\x04")
 _EXEC = regex(rb"#!/bin/sh\n('''exec' [^\n]+)")
 _END = b"\n' '''"
 _NO_BLANK = b"/\1prefix"  # for a prefix with a blank in it
@@ -33,6 +36,27 @@ class Indirect:
     options: bytes
     is_of_pip: bool
     end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launcher:
+    """A command of a wheel on Windows: a program, the path of the python that it starts, and the script in a zip."""
+
+    program: bytes
+    interpreter: bytes
+    script: bytes
+
+    def naming(self, interpreter: bytes) -> bytes:
+        """The launcher for another python. Readers of a zip find its start, so that the length may change."""
+        return b"".join((self.program, b"#!", interpreter, self.script))
+
+
+def launcher(data: bytes) -> Launcher | None:
+    """The parts of a launcher as distlib, pip and `installer` make it; `None` if `data` is another program."""
+    found = _SCRIPT.search(data) if data.startswith(b"MZ") else None
+    if found is None:
+        return None
+    return Launcher(program=data[: found.start()], interpreter=found[1], script=data[found.end(1) :])
 
 
 def split(data: bytes) -> tuple[bytes, bytes]:

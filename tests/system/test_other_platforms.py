@@ -200,6 +200,29 @@ def test_changes_keep_the_layout(world: Path, platform: str) -> None:
     assert "wheel:greeting-1.0" in owner.out
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_moved_environment_names_its_new_place(world: Path, platform: str) -> None:
+    """The launchers of Windows too: a program, a path, and a zip behind it."""
+    bridge, moved = Bridge.of_folder(world), world / "moved to" / f"a longer path of {platform}"
+    made = bridge("create", "-p", world / f"m-{platform}", "--platform", platform, "python", "native", "greeting")
+    assert made.status == 0, made.err
+    moved.parent.mkdir(exist_ok=True)
+    (world / f"m-{platform}").rename(moved)
+    command = moved / ("Scripts/greetw.exe" if platform == "win-64" else "bin/greetw")
+    found = {each["path"] for each in bridge("audit", "-p", moved, "--json").document["findings"]}
+    assert command.relative_to(moved).as_posix() in found
+    fixed = bridge("audit", "-p", moved, "--fix")
+    assert fixed.status == 0, fixed.err
+    assert bridge("audit", "-p", moved, "--json").document["findings"] == []
+    data = command.read_bytes()
+    assert str(moved).encode() in data
+    assert str(world / f"m-{platform}").encode() not in data
+    if platform == "win-64":
+        assert f"#!{moved}/pythonw.exe\n".encode() in data
+        with zipfile.ZipFile(command) as launcher:
+            assert b"greeting.cli" in launcher.read("__main__.py")
+
+
 def test_a_wheel_of_another_platform_is_refused(world: Path) -> None:
     native = make_wheel(world / "others", "winonly", "1.0", tag="cp312-cp312-win_amd64", files={"winonly.pyd": PE})
     bridge = Bridge.of_folder(world)

@@ -202,7 +202,10 @@ def _prefix_of(script: Script, observed: Observation) -> str | None:
     """The other prefix whose program runs a script, if this one has the same program."""
     directory, _, name = script.interpreter.rpartition("/")
     prefix, _, programs = directory.rpartition("/")
-    is_there = prefix.startswith("/") and observed.kind(f"{programs}/{name}") is not None
+    program = f"{programs}/{name}"
+    if name.endswith(".exe"):  # Windows has python at the root.
+        prefix, program = directory, name
+    is_there = prefix.startswith("/") and observed.kind(program) is not None
     return prefix if is_there and not script.is_inside else None
 
 

@@ -33,7 +33,7 @@ from bridge.audit.look.observation import Observation
 from bridge.audit.look.settings import read_settings
 from bridge.model import PrefixState
 from bridge.prefix import distinfo
-from bridge.prefix.shebangs import by_shell
+from bridge.prefix.shebangs import by_shell, launcher
 from converters.deferred import regex
 
 __all__ = ["inspect", "needs_numpy", "scripts_of"]
@@ -41,6 +41,7 @@ __all__ = ["inspect", "needs_numpy", "scripts_of"]
 _MAX_TEXT = 1 << 20  # bytes of a .pth, a finder or pyvenv.cfg
 _PYTHON = regex(r"python(?:\d+(?:\.\d+)?t?)?(?:\.exe)?\Z")
 _MODULE = regex(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)?\.(?:so|pyd))?\Z")
+_MAX_LAUNCHER = 1 << 20  # bytes; those of distlib have about 100,000
 _OF_PYTHON = ("site-packages", "dist-packages")
 _NUMPY = regex(r"numpy(?![\w.-])", re.IGNORECASE)
 
@@ -108,6 +109,10 @@ def scripts_of(root: Path, observed: Observation) -> dict[str, Script]:
         if file.fingerprint.kind != "file" or file.problem:
             continue
         head = _head(root / path)
+        if head.startswith(b"MZ") and path.endswith(".exe"):
+            if (command := launcher(_head(root / path, _MAX_LAUNCHER))) and command.interpreter.startswith(b"/"):
+                scripts[path] = _script(os.fsdecode(command.interpreter), str(root), real)
+            continue
         if not head.startswith(b"#!"):
             continue
         # The kernel ends the path at an ASCII blank; other Unicode white space is part of it.
