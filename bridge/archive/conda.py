@@ -17,7 +17,7 @@ from bridge.archive.limits import DEFAULT_LIMITS, Limits
 from bridge.archive.links import check_links
 from bridge.archive.paths import Caution, cautions
 from bridge.archive.refusal import damaged, refused, shown
-from bridge.archive.tars import TarMember, is_info, scan_tar
+from bridge.archive.tars import Keep, TarMember, is_info, scan_tar
 from bridge.model import PathKind
 from bridge.paths import SITE_PACKAGES, path_below
 
@@ -37,7 +37,8 @@ class CondaPath:
     """One path that the package installs, before placeholders are replaced.
 
     :param sha256: of a file's content in hex, `size` in bytes, both compared with paths.json.
-    :param link: a symbolic link's target, as written.
+    :param mode: of a file, without set-id bits.
+    :param link: a symbolic link's target, as written; its `sha256` and `size` are those that paths.json gives.
     :param prefix_placeholder: the text to replace by the prefix, in `file_mode`.
     """
 
@@ -46,6 +47,7 @@ class CondaPath:
     sha256: str | None = None
     size: int | None = None
     is_executable: bool = False
+    mode: int = 0o644
     link: str | None = None
     prefix_placeholder: str | None = None
     file_mode: Literal["text", "binary"] | None = None
@@ -78,11 +80,13 @@ def check_conda(
     limits: Limits = DEFAULT_LIMITS,
     allow_external_symlinks: bool = False,
     filename: str | None = None,
+    keep: Keep | None = None,
 ) -> CondaManifest:
     """Validate the conda package at `path`; read it once, and write nothing.
 
     :param allow_external_symlinks: accept symbolic links that leave the package; members below them stay refused.
     :param filename: the package's own file name, if `path` has another one.
+    :param keep: receives the content of files, as in `scan_tar`; trust it only after this returns.
 
     Raises `UnsafeInputError` (exit 3: `zip-*`, `tar-*`, `conda-layout`, `path-*`, `reserved-path`, `limit-*`,
     `entry-point`), `IntegrityError` (exit 5: `zip-crc`, `record-hash`) and `OSError`.
@@ -91,10 +95,10 @@ def check_conda(
     stem = _stem(name)
     with path.open("rb", buffering=_BUFFER) as stream:
         if name.endswith(".conda"):
-            contents = read_conda(stream, name, stem, limits, _wanted(limits))
+            contents = read_conda(stream, name, stem, limits, _wanted(limits), keep)
         else:
             size = stream.seek(0, 2)
-            contents = scan_tar(bzip2_content(stream, name), size, name, limits, _wanted(limits))
+            contents = scan_tar(bzip2_content(stream, name), size, name, limits, _wanted(limits), keep)
     _check_places(contents.members, name)
     if not allow_external_symlinks:
         links = {path: each.link or "" for path, each in contents.members.items() if each.kind == "symlink"}
@@ -237,7 +241,14 @@ def _reconcile_path(member: TarMember, listed: ListedPath, name: str) -> CondaPa
     if kind != "file":
         if listed.prefix_placeholder is not None:  # rattler would replace the link by its patched target
             raise refused("conda-layout", name, f"a {kind} with a prefix placeholder", member=member.path)
-        return CondaPath(path=member.path, kind=kind, link=member.link, no_link=listed.no_link)
+        return CondaPath(
+            path=member.path,
+            kind=kind,
+            sha256=listed.sha256 if kind == "symlink" else None,
+            size=listed.size if kind == "symlink" else None,
+            link=member.link,
+            no_link=listed.no_link,
+        )
     # conda only warns about a wrong hash, rattler ignores it.
     for what, promised, found in (("size", listed.size, member.size), ("sha256", listed.sha256, member.sha256)):
         if promised not in {None, found}:
@@ -249,6 +260,7 @@ def _reconcile_path(member: TarMember, listed: ListedPath, name: str) -> CondaPa
         sha256=member.sha256,
         size=member.size,
         is_executable=bool(member.mode & 0o111),
+        mode=member.mode & 0o777,
         prefix_placeholder=listed.prefix_placeholder,
         file_mode=listed.file_mode,
         no_link=listed.no_link,

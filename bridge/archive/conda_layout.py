@@ -9,7 +9,7 @@ from bridge.archive.documents import parse_object
 from bridge.archive.limits import Limits
 from bridge.archive.paths import Caution
 from bridge.archive.refusal import refused, shown, too_large
-from bridge.archive.tars import TarContents, TarMember, check_members, is_info, scan_tar
+from bridge.archive.tars import Keep, TarContents, TarMember, check_members, is_info, scan_tar
 from bridge.archive.zip_contents import read_member
 from bridge.archive.zip_member import STORED, ZipMember
 from bridge.archive.zips import read_directory
@@ -23,8 +23,17 @@ _FORMAT_VERSION = 2
 _RUN_EXPORTS = ("info/run_exports.json", "info/run_exports.yaml")  # conda-build reads them out of the info tar
 
 
-def read_conda(stream: BinaryIO, archive: str, stem: str, limits: Limits, wanted: Mapping[str, int]) -> TarContents:
-    """Validate the zip and scan both tars; `wanted` as in `scan_tar`, `stem` is `name-version-build`.
+def read_conda(
+    stream: BinaryIO,
+    archive: str,
+    stem: str,
+    limits: Limits,
+    wanted: Mapping[str, int],
+    keep: Keep | None = None,
+) -> TarContents:
+    """Validate the zip and scan both tars; `stem` is `name-version-build`.
+
+    :param wanted: of the metadata, and `keep`, of the package, are as in `scan_tar`.
 
     Raises `UnsafeInputError` (`conda-layout`, else as `read_directory`, `check_frames` and `scan_tar`) and
     `IntegrityError` (`zip-crc`).
@@ -46,7 +55,7 @@ def read_conda(stream: BinaryIO, archive: str, stem: str, limits: Limits, wanted
         if not is_info(path):  # a tool that reads only the package tar would miss it (CA17)
             problem = "the info tar has a path outside info/"
             raise refused("conda-layout", archive, problem, member=path, offset=tar_member.offset)
-    payload = _scan_part(stream, members[package], archive, limits, {})
+    payload = _scan_part(stream, members[package], archive, limits, {}, keep)
     _merge(contents, payload.members, archive, wanted)
     contents.cautions += _zip_cautions(members.values())
     if not has_version:
@@ -112,7 +121,12 @@ def _check_metadata(stream: BinaryIO, member: ZipMember, archive: str, limits: L
 
 
 def _scan_part(
-    stream: BinaryIO, member: ZipMember, archive: str, limits: Limits, wanted: Mapping[str, int]
+    stream: BinaryIO,
+    member: ZipMember,
+    archive: str,
+    limits: Limits,
+    wanted: Mapping[str, int],
+    keep: Keep | None = None,
 ) -> TarContents:
     """Scan one of the tars; on failure report a wrong CRC of the zip first."""
     try:
@@ -124,7 +138,7 @@ def _scan_part(
             raise refused("conda-layout", archive, problem, member=member.name, offset=frames[1].offset)
         packed = read_member(stream, member, archive)
         blocks = zstd_content(packed, archive, member.name, limits)
-        contents = scan_tar(blocks, member.size, archive, limits, wanted)
+        contents = scan_tar(blocks, member.size, archive, limits, wanted, keep)
         for _ in packed:
             pass
     except UnsafeInputError:

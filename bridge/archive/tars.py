@@ -7,7 +7,7 @@ in which two tar readers could see different members is refused (CVE-2025-62518)
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -19,9 +19,10 @@ from bridge.archive.tar_header import BLOCK, Header, parse_header, parse_pax
 from bridge.paths import find_control
 from converters.errors import UnsafeInputError
 
-__all__ = ["TarContents", "TarMember", "check_members", "is_info", "scan_tar"]
+__all__ = ["Keep", "TarContents", "TarMember", "check_members", "is_info", "scan_tar"]
 
 TarKind = Literal["file", "symlink", "hardlink", "directory"]
+Keep = Callable[[str, int], Callable[[memoryview], object]]
 
 _KINDS: Mapping[bytes, TarKind] = {b"0": "file", b"\0": "file", b"1": "hardlink", b"2": "symlink", b"5": "directory"}
 _LONGEST_PAX = 1 << 20  # bytes
@@ -66,18 +67,24 @@ class _Pending:
 
 
 def scan_tar(
-    blocks: Iterator[bytes], packed_size: int, archive: str, limits: Limits, wanted: Mapping[str, int]
+    blocks: Iterator[bytes],
+    packed_size: int,
+    archive: str,
+    limits: Limits,
+    wanted: Mapping[str, int],
+    keep: Keep | None = None,
 ) -> TarContents:
     """Validate and hash every member of an unpacked tar.
 
     :param blocks: the unpacked bytes; one block is held at a time.
     :param packed_size: in bytes, for the ratio.
     :param wanted: path → limit in bytes, of the files whose content to keep.
+    :param keep: called with the path and the size of each other file; what it returns receives the content.
 
     Raises `UnsafeInputError`: `tar-type`, `tar-pax`, `conda-layout`, `path-escape`, `path-symlink`, `path-collision`,
     `limit-*`.
     """
-    scan = _Scan(BoundedStream(blocks, packed_size, archive, limits), wanted)
+    scan = _Scan(BoundedStream(blocks, packed_size, archive, limits), wanted, keep)
     entries = 0
     while scan.read_header():
         entries += 1
@@ -91,13 +98,14 @@ def scan_tar(
 class _Scan:
     """The state of one scan; `offset` is of the current header."""
 
-    __slots__ = ("archive", "contents", "limits", "long_infos", "offset", "pending", "unpacked", "wanted")
+    __slots__ = ("archive", "contents", "keep", "limits", "long_infos", "offset", "pending", "unpacked", "wanted")
 
-    def __init__(self, unpacked: BoundedStream, wanted: Mapping[str, int]) -> None:
+    def __init__(self, unpacked: BoundedStream, wanted: Mapping[str, int], keep: Keep | None) -> None:
         self.unpacked = unpacked
         self.archive = unpacked.archive
         self.limits = unpacked.limits
         self.wanted = wanted
+        self.keep = keep
         self.contents = TarContents()
         self.pending = _Pending()
         self.offset = 0
@@ -281,8 +289,11 @@ class _Scan:
         bound = self.wanted.get(path)
         sha256 = hashlib.sha256()
         if bound is None:
+            kept = self.keep(path, size) if self.keep is not None else None
             for view in self.unpacked.views(size):
                 sha256.update(view)
+                if kept is not None:
+                    kept(view)
         elif size > bound:
             raise too_large(self.archive, size, bound, member=path, offset=self.offset)
         else:

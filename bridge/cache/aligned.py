@@ -40,7 +40,7 @@ class AlignedWriter:
         self._position = 0
         self._is_aligned = False
 
-    def begin(self, size: int) -> Callable[[bytes], object]:
+    def begin(self, size: int) -> Callable[[bytes | memoryview], object]:
         """Begin with the next content; return what takes its bytes."""
         if self._is_aligned or is_aligned(size):
             self.fill()

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bridge import fs
+from bridge.cache.packages import is_whole
 from bridge.cache.wheels import is_intact
 from bridge.errors import BridgeError, FaultError, PrefixLockedError
 from bridge.faults import faults
@@ -25,7 +26,7 @@ _LOCK = ".lock"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.bridge-tmp\Z")
 _ABANDONED = 3600.0  # seconds after which a temporary file is abandoned
 _ARTIFACT = re.compile(r"artifacts/sha256/[0-9a-f]{2}/([0-9a-f]{64})/[^/]+\Z")
-_UNPACKED = re.compile(r"unpacked/[0-9a-f]{2}/[0-9a-f]{64}\.unpacked\Z")
+_UNPACKED = re.compile(r"unpacked/[0-9a-f]{2}/[0-9a-f]{64}\.(unpacked|package)\Z")
 _LINKED = re.compile(r"linked/[0-9a-f]{2}/([0-9a-f]{64})-[0-7]+\Z")
 _ORIGINALS = re.compile(r"originals/[^/]+")
 _PATHS = "/info/paths.json"
@@ -39,7 +40,7 @@ _WHAT = {
     "metadata": "metadata of wheels",
     "originals": "files of conda packages before the prefix was written in, for conda-pack",
     "repodata": "records of channels",
-    "unpacked": "wheels, unpacked and validated",
+    "unpacked": "wheels and conda packages, unpacked and validated",
 }
 
 
@@ -173,12 +174,14 @@ def _is_stale(path: str, found: os.stat_result, before: float, now: float) -> bo
 
 def _is_damaged(directory: Path, path: str) -> bool:
     promised = _ARTIFACT.match(path) or _LINKED.match(path)
-    is_unpacked = _UNPACKED.match(path) is not None
-    if not (promised or is_unpacked) or _TEMPORARY.search(path):
+    unpacked = _UNPACKED.match(path)
+    if not (promised or unpacked) or _TEMPORARY.search(path):
         return False
     try:
+        if unpacked is not None:
+            return not (is_whole if unpacked[1] == "package" else is_intact)(directory / path)
         if promised is None:
-            return not is_intact(directory / path)
+            return False
         return fs.hash_regular(directory / path, root=directory) != promised[1]
     except OSError:
         return True

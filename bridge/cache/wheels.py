@@ -1,8 +1,8 @@
 """Validated wheels, each unpacked into one file of the cache, with its manifest.
 
-A wheel is inflated and validated once, not for every environment. The file is named for the wheel's sha256 and holds
-the members' content (`bridge.cache.aligned`), then a JSON index, then its length and its sha256. One file appears by
-one rename and costs one inode, and no prefix can change it: environments get copies or clones (decision 0010).
+A wheel is inflated and validated once, not for every environment. The file (`bridge.cache.contents`) is named for the
+wheel's sha256. It appears by one rename and costs one inode, and no prefix can change it: environments get copies or
+clones (decision 0010).
 
 Each member's sha256 is checked again when it is copied. Clones are made only while nobody wrote to the file, which its
 modification time shows. If the cache is damaged, the wheel itself is used and the entry dropped. A cache that cannot be
@@ -11,48 +11,27 @@ written costs only time.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from bridge import __version__, fs
 from bridge.archive.entry_points import EntryPoint
 from bridge.archive.paths import Caution
-from bridge.archive.wheel_contents import as_stream
 from bridge.archive.wheels import WheelManifest, WheelMember, check_wheel
 from bridge.archive.zip_member import ZipMember
-from bridge.cache.aligned import AlignedWriter, is_aligned, places
-from bridge.errors import FaultError, IntegrityError
-from bridge.fs.linking import BLOCK, stamp_of
+from bridge.cache.aligned import AlignedWriter, places
+from bridge.cache.contents import Contents, StoredContents, hold, read_index, write_index
+from bridge.errors import FaultError
+from bridge.fs.linking import stamp_of
 from converters.native import NativeFile
 from converters.wheel import CoreMetadata
 
-__all__ = ["Contents", "WheelStore", "is_intact", "unpacked_contents"]
+__all__ = ["WheelStore", "is_intact", "unpacked_contents"]
 
 _FORMAT = 4
-_SMALL = 1 << 20  # bytes; larger members are read in blocks of that size
-_LENGTH, _DIGEST = 8, 64
-_MOST = 256 << 20  # bytes of an index; a wheel with a million members has less
 _FIELDS = ("filename", "dist_info", "wheel_version", "root_is_purelib")  # stored as they are
-
-
-class Contents(AbstractContextManager["Contents"], Protocol):
-    """The members of a validated wheel, by name."""
-
-    def open(self, name: str) -> IO[bytes]:
-        """A stream of a member's content."""
-
-    def blocks(self, name: str) -> Iterable[bytes]:
-        """A member's content in blocks."""
-
-    def source(self, name: str) -> tuple[int, int] | None:
-        """A descriptor and the offset from which a member's blocks may be cloned; `None`: they may not."""
 
 
 class WheelStore:
@@ -88,8 +67,8 @@ def unpacked_contents(manifest: WheelManifest, unpacked: Path) -> Contents:
 
     Raises `IntegrityError` (`record-hash`), here or from a stream, if the file cannot be read.
     """
-    with _converting(unpacked):
-        return _Unpacked(unpacked, manifest)
+    offsets = _places(manifest)
+    return StoredContents(unpacked, {member.path: (offsets[member.path], member.size) for member in manifest.members})
 
 
 def is_intact(path: Path) -> bool:
@@ -98,17 +77,8 @@ def is_intact(path: Path) -> bool:
     manifest = _read(path, None, root)
     if manifest is None:
         return False
-    places = _places(manifest)
-    position = 0
-    with fs.open_regular(path, root=root) as stream:
-        for member in sorted(manifest.members, key=lambda member: places[member.path]):
-            place = places[member.path]
-            if any(os.pread(stream.fileno(), place - position, position)):  # between the contents there are zeros
-                return False
-            if not _has_hash(stream.fileno(), member, place):
-                return False
-            position = place + member.size
-        return not any(os.pread(stream.fileno(), -position % BLOCK, position))
+    offsets = _places(manifest)
+    return hold(path, root, ((offsets[member.path], member.size, member.sha256) for member in manifest.members))
 
 
 def _places(manifest: WheelManifest) -> dict[str, int]:
@@ -118,80 +88,11 @@ def _places(manifest: WheelManifest) -> dict[str, int]:
     return {member.path: offset for member, offset in zip(in_order, offsets, strict=True)}
 
 
-class _Unpacked:
-    def __init__(self, path: Path, manifest: WheelManifest) -> None:
-        self._path, self._places = path, _places(manifest)
-        self._members = {member.path: member for member in manifest.members}
-        self._stream = fs.open_regular(path, root=path.parents[1])
-        self._is_unchanged = os.fstat(self._stream.fileno()).st_mtime == stamp_of(path.stem)
-
-    def __enter__(self) -> _Unpacked:  # noqa: PYI034 - `typing.Self` is of Python 3.11
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-    def open(self, name: str) -> IO[bytes]:
-        member, place, descriptor = self._members[name], self._places[name], self._stream.fileno()
-        if member.size > _SMALL:
-            return as_stream(self._blocks(member, place))
-        with _converting(self._path):
-            return io.BytesIO(os.pread(descriptor, member.size, place))
-
-    def blocks(self, name: str) -> Iterable[bytes]:
-        member, place = self._members[name], self._places[name]
-        if member.size > _SMALL:
-            return self._blocks(member, place)
-        try:
-            return (os.pread(self._stream.fileno(), member.size, place),)
-        except OSError as error:
-            raise _unreadable(self._path, error) from error
-
-    def source(self, name: str) -> tuple[int, int] | None:
-        is_cloned = self._is_unchanged and is_aligned(self._members[name].size)
-        return (self._stream.fileno(), self._places[name]) if is_cloned else None
-
-    def _blocks(self, member: WheelMember, place: int) -> Iterator[bytes]:
-        with _converting(self._path):
-            yield from _blocks(self._stream.fileno(), member, place)
-
-
-@contextmanager
-def _converting(path: Path) -> Iterator[None]:
-    """Turn `OSError` into `IntegrityError`, so that the caller falls back to the wheel itself."""
-    try:
-        yield
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> IntegrityError:
-    return IntegrityError("record-hash", f"{path} cannot be read: {error.strerror}")
-
-
-def _has_hash(descriptor: int, member: WheelMember, place: int) -> bool:
-    digest = hashlib.sha256()
-    for block in _blocks(descriptor, member, place):
-        digest.update(block)
-    return digest.hexdigest() == member.sha256
-
-
-def _blocks(descriptor: int, member: WheelMember, place: int) -> Iterator[bytes]:
-    """The content in blocks, incomplete if the file ends early."""
-    left = member.size
-    while left and (block := os.pread(descriptor, min(left, _SMALL), place)):
-        place, left = place + len(block), left - len(block)
-        yield block
-
-
 def _unpack(archive: Path, filename: str, stream: BinaryIO) -> WheelManifest:
     contents = AlignedWriter(stream)
     manifest = check_wheel(archive, filename=filename, keep=contents.begin)
     contents.fill()
-    index = json.dumps(_to_json(manifest), separators=(",", ":")).encode()
-    stream.write(index)
-    stream.write(len(index).to_bytes(_LENGTH, "big"))
-    stream.write(hashlib.sha256(index).hexdigest().encode())
+    write_index(stream, _to_json(manifest))
     return manifest
 
 
@@ -200,24 +101,16 @@ def _read(path: Path, filename: str | None, root: Path) -> WheelManifest | None:
 
     Another version may have validated it by other rules.
     """
+    document = read_index(path, root)
+    if document is None:
+        return None
     try:
-        with fs.open_regular(path, root=root) as stream:
-            size = os.fstat(stream.fileno()).st_size
-            tail = os.pread(stream.fileno(), _LENGTH + _DIGEST, max(size - _LENGTH - _DIGEST, 0))
-            length = int.from_bytes(tail[:_LENGTH], "big")
-            start = size - _LENGTH - _DIGEST - length
-            if start < 0 or length > _MOST:
-                return None
-            text = os.pread(stream.fileno(), length, start)
-        if hashlib.sha256(text).hexdigest().encode() != tail[_LENGTH:]:
-            return None
-        document = json.loads(text)
         if document["format"] != _FORMAT or document["version"] != __version__:
             return None
         if filename is not None and document["filename"] != filename:
             return None
         return _from_json(document)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return None
 
 

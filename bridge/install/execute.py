@@ -17,7 +17,7 @@ from bridge.install.applied import AppliedPlan
 from bridge.install.fetching import FetchedPlan, Scripts, fetch, remarks_of, stage_inputs
 from bridge.install.ruling import refuse_fetched
 from bridge.install.sources import Sources, command_line
-from bridge.install.staging import StagedPlan, Unpacking, stage
+from bridge.install.staging import StagedPlan, stage
 from bridge.model import Fingerprint, PathChange, Plan, PrefixState
 from bridge.resolve.ports import RunPort
 from bridge.transaction.commit import Transaction
@@ -38,15 +38,12 @@ def create_prefix(plan: Plan, sources: Sources) -> AppliedPlan:
     sources.session.confirm(plan)
     with in_use(settings.cache_dir), create(plan.prefix, durability=settings.durability) as creation:
         scratch = creation.root / "conda-meta" / ".bridge" / "scratch"
-        # Nothing is visible until published, so packages are unpacked as soon as they are checked.
-        with Unpacking(scratch) as unpacking:
-            fetched = fetch(plan, sources, unpacking)
-            refuse_fetched(fetched.plan, sources)
-            state = PrefixState(prefix=plan.prefix)
-            inputs = stage_inputs(state, sources, fetched, _nothing)
-            sources.session.client.rest()
-            with shown(sources.session.progress, _staging(fetched)):
-                staged = stage(inputs, creation.root, scratch, unpacking=unpacking)
+        fetched = fetch(plan, sources)
+        refuse_fetched(fetched.plan, sources)
+        inputs = stage_inputs(PrefixState(prefix=plan.prefix), sources, fetched, _nothing)
+        sources.session.client.rest()
+        with shown(sources.session.progress, _staging(fetched)):
+            staged = stage(inputs, creation.root, scratch)
         _warn(sources.session, staged)
         scripts = Scripts(plan.prefix, fetched, sources.session)
         with shown(sources.session.progress, "committing"):

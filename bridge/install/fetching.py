@@ -20,7 +20,7 @@ from bridge.archive.paths import Caution
 from bridge.archive.refusal import shown
 from bridge.archive.wheels import WheelManifest, check_wheel
 from bridge.cache.blobs import sha256_of
-from bridge.cache.conda_manifests import CondaManifests
+from bridge.cache.packages import PackageStore
 from bridge.cache.wheels import WheelStore
 from bridge.channels._rattler import current_subdir
 from bridge.channels.sources import same_package
@@ -34,7 +34,7 @@ from bridge.install.ownership import judge
 from bridge.install.plan import with_extras
 from bridge.install.ruling import refuse_clobbering
 from bridge.install.sources import Sources, command_line
-from bridge.install.staging import StageInputs, Unpacking
+from bridge.install.staging import StageInputs
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.paths import quoted
 from bridge.prefix.claims import incoming
@@ -70,7 +70,7 @@ class FetchedPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Checked:
-    """The record to install, the content of its archive, and the path of an unpacked wheel."""
+    """The record to install, the content of its archive, and the path of the unpacked package in the cache."""
 
     record: Record
     manifest: Manifest
@@ -82,35 +82,23 @@ class _Checkers:
     """Check archives, and cache the results."""
 
     wheels: WheelStore
-    packages: CondaManifests
+    packages: PackageStore
 
 
-def fetch(plan: Plan, sources: Sources, unpacking: Unpacking | None = None) -> FetchedPlan:
-    """Fetch and verify every archive, and check each as soon as it arrives; errors are raised in the order of the plan.
+def fetch(plan: Plan, sources: Sources) -> FetchedPlan:
+    """Fetch and verify every archive, and check and unpack each as soon as it arrives, into the cache.
 
-    :param unpacking: starts on each conda package once checked; on packages that bridge itself converted, whose hash
-        was just verified, during the check.
+    Errors are raised in the order of the plan.
     """
     packages = incoming(plan)
     pending: dict[str, Future[_Checked]] = {}
     cache = sources.session.settings.cache_dir
-    checkers = _Checkers(
-        wheels=WheelStore(cache / "unpacked", root=cache), packages=CondaManifests(cache / "judged", root=cache)
-    )
-
-    def check_one(resolved: Resolved, path: Path) -> _Checked:
-        checked = _checked(resolved, path, plan, sources, checkers)
-        record = checked.record
-        if unpacking is not None and record.ecosystem == "conda" and not sources.channels.packed(record):
-            unpacking.begin({record.identity: path})
-        return checked
+    checkers = _Checkers(wheels=WheelStore(cache / "unpacked", root=cache), packages=PackageStore(cache))
 
     def bring(resolved: Resolved) -> Path:
         sources.session.check()
         path = fetch_archive(resolved.record, sources)
-        if unpacking is not None and sources.channels.packed(resolved.record):
-            unpacking.begin({resolved.record.identity: path})
-        pending[resolved.record.identity] = threads.submit(check_one, resolved, path)
+        pending[resolved.record.identity] = threads.submit(_checked, resolved, path, plan, sources, checkers)
         return path
 
     with ThreadPoolExecutor() as threads:
@@ -170,7 +158,7 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
     if record.sha256 is None and local is not None and not is_source:
         record = replace(record, sha256=sha256_of(Path(local)), size=Path(local).stat().st_size)
     if record.ecosystem == "conda":
-        manifest = checkers.packages.check(
+        manifest, unpacked = checkers.packages.check(
             archive,
             sha256=record.sha256,
             filename=archive.name,
@@ -181,7 +169,7 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
             own = conda_record(manifest.index, subdir=record.subdir)
             record = replace(record, **{field: getattr(own, field) for field in resolved.unstated})
             record = replace(record, size=record.size or archive.stat().st_size)
-        return _Checked(record=record, manifest=manifest)
+        return _Checked(record=record, manifest=manifest, unpacked=unpacked)
     is_sdist = is_source or not record.filename.endswith(".whl")
     filename = archive.name if is_sdist else record.filename
     wheel, unpacked = _checked_wheel(archive, filename, None if is_sdist else record.sha256, checkers.wheels)

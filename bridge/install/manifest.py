@@ -25,6 +25,7 @@ __all__ = [
     "GENERATED",
     "Manifest",
     "conda_paths",
+    "linked_path",
     "place",
     "predict",
     "scheme_of",
@@ -117,7 +118,7 @@ def conda_paths(
     site = site_packages or (layout.site_packages(python) if python else "")
     entries: dict[str, Entry] = {}
     for path in manifest.paths:
-        installed = _linked(path.path, site, layout.scripts) if is_python else path.path
+        installed = linked_path(path.path, site, layout.scripts) if is_python else path.path
         _check_reserved(installed, manifest.filename)
         if path.kind == "symlink":
             fingerprint = Fingerprint(kind="symlink", link=None if path.prefix_placeholder else path.link)
@@ -135,7 +136,8 @@ def conda_paths(
     return tuple(entries.values())
 
 
-def _linked(path: str, site: str, scripts: str) -> str:
+def linked_path(path: str, site: str, scripts: str) -> str:
+    """Return where a path of a noarch python package goes."""
     first, _, rest = path.partition("/")
     if first == "site-packages" and rest:
         return f"{site}/{rest}"

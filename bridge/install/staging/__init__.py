@@ -8,7 +8,7 @@ list the bytecode.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -20,22 +20,23 @@ from bridge.cache.blobs import sha256_of
 from bridge.errors import FaultError, IntegrityError, UnsafeInputError, UsageError
 from bridge.install.manifest import Manifest
 from bridge.install.staging import conda
+from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.compilation import compile_staged
-from bridge.install.staging.conda import Unpacking
 from bridge.install.staging.history import stage_history
-from bridge.install.staging.inputs import StageInputs, differs
+from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
+from bridge.install.staging.linking import can_link
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.placing import Placing
 from bridge.install.staging.renewal import renew_records
 from bridge.install.staging.replacement import KeptAside, replace_paths
 from bridge.install.staging.snapshots import expired_snapshots, stage_snapshots
 from bridge.install.staging.variables import stage_variables
-from bridge.model import PathChange
+from bridge.model import PathChange, Resolved
 from bridge.paths import OWN
 from bridge.prefix.claims import incoming
 from bridge.prefix.shebangs import unfit
 
-__all__ = ["StageInputs", "StagedPlan", "Unpacking", "check_prefix", "stage"]
+__all__ = ["StageInputs", "StagedPlan", "check_prefix", "stage"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +59,12 @@ def stage(
     scratch: Path,
     *,
     executor: Executor | None = None,
-    unpacking: Unpacking | None = None,
 ) -> StagedPlan:
     """Write all new files into `staging`, as if it were `inputs.plan.prefix`, which is only read.
 
     :param staging: a directory of ours, empty except for `conda-meta/.bridge`.
     :param scratch: an absent directory, ideally on the same file system; removed at the end.
     :param executor: threads for the wheels; by default a few are started.
-    :param unpacking: is already unpacking conda packages of the plan into `scratch`.
 
     Raises `IntegrityError` (`staged-differs`; `record-hash`: an archive changed after its check), `UnsafeInputError`
     (`prefix-too-long`), `UsageError` (`prefix-name`, `no-python`), `FaultError` (the system or rattler refused;
@@ -73,7 +72,7 @@ def stage(
     """
     check_prefix(inputs.plan.prefix, inputs.manifests.values())
     try:
-        return _stage(inputs, staging, scratch, executor, unpacking)
+        return _stage(inputs, staging, scratch, executor)
     except IntegrityError as error:
         if error.id != "staged-differs" or not _are_unchanged(inputs):
             raise
@@ -89,30 +88,13 @@ def _are_unchanged(inputs: StageInputs) -> bool:
     return False
 
 
-def _stage(
-    inputs: StageInputs, staging: Path, scratch: Path, executor: Executor | None, unpacking: Unpacking | None
-) -> StagedPlan:
-    # A second thread unpacks packages, and removes the remains while records are written. What other processes place
-    # is begun before this one has threads.
-    with (
-        Placing(inputs, staging, conda.paths_of(inputs), executor) as wheels,
-        ThreadPoolExecutor(max_workers=1) as background,
-        ExitStack() as cleanup,
-    ):
-        cleanup.callback(fs.remove_tree, scratch)
-        unpacking = cleanup.enter_context(unpacking or conda.Unpacking(scratch))
-        unpacked = background.submit(unpacking.finish, inputs)
-        cleanup.callback(wait, [unpacked])
-        conda.link(inputs, staging, scratch, unpacked.result(), wheels.wait)
-        wheels.wait()
-        sources = background.submit(Originals(inputs.cache).keep, inputs, unpacked.result())
-        removed = background.submit(cleanup.pop_all().close)
-        inputs.check()
-        compiled = compile_staged(inputs, staging)
-        inputs.check()
-        staged = wheels.record(compiled)
-        staged |= conda.record(inputs, staging, compiled, sources.result())
-        removed.result()
+def _stage(inputs: StageInputs, staging: Path, scratch: Path, executor: Executor | None) -> StagedPlan:
+    packages = conda.packages_of(inputs)
+    if can_link(inputs, packages):
+        conda.require_python(inputs)
+        compiled, staged, has_copied = _place(inputs, staging, packages, executor)
+    else:
+        compiled, staged, has_copied = _link(inputs, staging, scratch, executor)
     renewed = renew_records(inputs, staging)
     _check_tree(staging, staged.keys() | renewed.keys())
     labels = {resolved.record.identity: resolved.record.label for resolved in incoming(inputs.plan)}
@@ -127,8 +109,53 @@ def _stage(
         changes=changes,
         kept_aside=replacement.kept_aside,
         problem=compiled.problem,
-        has_copied=wheels.has_copied,
+        has_copied=has_copied,
     )
+
+
+def _place(
+    inputs: StageInputs, staging: Path, packages: Sequence[Resolved], executor: Executor | None
+) -> tuple[Compiled, StagedPaths, bool]:
+    """Place wheels and conda packages, all of which the cache has unpacked."""
+    with Placing(inputs, staging, (), packages, executor) as placed:
+        placed.wait()
+        sources = Originals(inputs.cache).keep(inputs, inputs.unpacked)
+        inputs.check()
+        compiled = compile_staged(inputs, staging)
+        inputs.check()
+        staged = placed.record(compiled)
+        staged |= conda.record(inputs, staging, compiled, sources, placed.generated())
+        return compiled, staged, placed.has_copied
+
+
+def _link(
+    inputs: StageInputs, staging: Path, scratch: Path, executor: Executor | None
+) -> tuple[Compiled, StagedPaths, bool]:
+    """Place wheels, while rattler unpacks conda packages into `scratch`, and links them.
+
+    A second thread unpacks, and removes the remains while records are written. What other processes place is begun
+    before this one has threads.
+    """
+    with (
+        Placing(inputs, staging, conda.paths_of(inputs), (), executor) as wheels,
+        ThreadPoolExecutor(max_workers=1) as background,
+        ExitStack() as cleanup,
+    ):
+        cleanup.callback(fs.remove_tree, scratch)
+        unpacking = cleanup.enter_context(conda.Unpacking(scratch))
+        unpacked = background.submit(unpacking.finish, inputs)
+        cleanup.callback(wait, [unpacked])
+        conda.link(inputs, staging, scratch, unpacked.result(), wheels.wait)
+        wheels.wait()
+        sources = background.submit(Originals(inputs.cache).keep, inputs, unpacked.result())
+        removed = background.submit(cleanup.pop_all().close)
+        inputs.check()
+        compiled = compile_staged(inputs, staging)
+        inputs.check()
+        staged = wheels.record(compiled)
+        staged |= conda.record(inputs, staging, compiled, sources.result(), None)
+        removed.result()
+        return compiled, staged, wheels.has_copied
 
 
 def check_prefix(prefix: Path, manifests: Iterable[Manifest]) -> None:

@@ -11,18 +11,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any, final
 
 from bridge import fs
+from bridge.archive.conda import CondaManifest
 from bridge.channels import _rattler
 from bridge.errors import UsageError
 from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import HARD_LINK, conda_package, meta_path, record_bytes
 from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
-from bridge.model import Fingerprint, Resolved
+from bridge.install.staging.linking import packed_entries, record_document
+from bridge.model import Entry, Fingerprint, Resolved
 from bridge.paths import EMPTY_SHA256, META, quoted
 from bridge.prefix import condameta
 from bridge.prefix.claims import incoming, leaving
 
-__all__ = ["Unpacking", "link", "paths_of", "record"]
+__all__ = ["Unpacking", "link", "packages_of", "paths_of", "record", "require_python"]
 
 _MOST_LINKS = 16  # followed to reach a file
 
@@ -118,16 +120,58 @@ def link(
         _move(linked, staging, yielded, _foreseen(inputs, group))
 
 
-def record(inputs: StageInputs, staging: Path, compiled: Compiled, sources: Mapping[str, str]) -> StagedPaths:
+def record(
+    inputs: StageInputs,
+    staging: Path,
+    compiled: Compiled,
+    sources: Mapping[str, str],
+    placed: Mapping[str, Sequence[Entry]] | None,
+) -> StagedPaths:
     """Compare the linked files with the prediction, and complete the records; return all paths.
 
     :param sources: `Record.identity` → the record's `link.source`.
+    :param placed: `Record.identity` → files with the prefix in them, and commands, if rattler linked nothing.
     """
     staged: StagedPaths = {}
     for each in packages_of(inputs):
         inputs.check()
-        staged |= _finish_conda(inputs, staging, each, compiled, sources.get(each.record.identity, ""))
+        source = sources.get(each.record.identity, "")
+        if placed is None:
+            staged |= _finish_conda(inputs, staging, each, compiled, source)
+        else:
+            staged |= _record_placed(inputs, staging, each, compiled, source, placed[each.record.identity])
     return staged
+
+
+def _record_placed(
+    inputs: StageInputs,
+    staging: Path,
+    resolved: Resolved,
+    compiled: Compiled,
+    source: str,
+    generated: Sequence[Entry],
+) -> StagedPaths:
+    """Write the record of a package that `linking` placed; its files were compared when they were written."""
+    record = resolved.record
+    manifest = inputs.manifests[record.identity]
+    if not isinstance(manifest, CondaManifest):
+        raise AssertionError(record.identity)
+    yielded = inputs.judgement.yielded.get(record.identity, frozenset())
+    site, scripts = site_packages_after(inputs.plan, inputs.state) or "", inputs.plan.target.layout.scripts
+    staged = {entry.path: entry.fingerprint for entry in generated}
+    with fs.WritableTree(staging) as tree:
+        for _, entry in packed_entries(manifest, site, scripts):
+            if entry.path not in yielded and entry.path not in staged:
+                fingerprint = entry.fingerprint
+                if fingerprint.kind == "directory" or entry.path in inputs.judgement.shared:
+                    fingerprint = tree.fingerprint(entry.path) or fingerprint
+                staged[entry.path] = fingerprint
+        bytecode = compiled.of(staged) if record.noarch == "python" else {}
+        document = record_document(manifest, staged, site, scripts)
+        path = meta_path(record)
+        data = _completed(document, resolved, staged, bytecode, yielded, source)
+        staged[path] = fs.write_file(tree, path, [data])
+    return {each: (fingerprint, record.identity) for each, fingerprint in (staged | bytecode).items()}
 
 
 def _groups(inputs: StageInputs, resolved: Sequence[Resolved]) -> tuple[list[Resolved], list[Resolved]]:
@@ -175,6 +219,11 @@ def _staged_python(inputs: StageInputs, staging: Path, group: Sequence[Resolved]
         if each.record.name == "python" and each not in group and each.record.ecosystem == "conda":
             return staging / meta_path(each.record)
     return None
+
+
+def require_python(inputs: StageInputs) -> None:
+    """Raise `UsageError` (`no-python`) if a noarch package has no python that is a conda package."""
+    _live_python(inputs, packages_of(inputs))
 
 
 def _foreseen(inputs: StageInputs, group: Iterable[Resolved]) -> set[str]:

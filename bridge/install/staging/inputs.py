@@ -26,7 +26,7 @@ class StageInputs:
 
     :param state: the prefix before the change; empty for a new one.
     :param archives: `Record.identity` → the fetched archive; `manifests`: its checked content.
-    :param unpacked: `Record.identity` → the unpacked wheel in the cache (`bridge.cache.wheels`).
+    :param unpacked: `Record.identity` → the unpacked package in the cache (`bridge.cache.contents`).
     :param predicted: `Record.identity` → its paths (`bridge.install.manifest.predict`).
     :param channel_records: `Record.identity` → the channel's record of installed conda packages, where already read.
     :param cache: for the files that conda-pack reads (`bridge.install.staging.originals`); `None`: none are kept.

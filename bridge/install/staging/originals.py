@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
 
 from bridge import fs
 from bridge.archive.conda import CondaManifest, CondaPath
-from bridge.errors import FaultError
+from bridge.cache.packages import unpacked_package
+from bridge.errors import FaultError, IntegrityError
 from bridge.install.staging.inputs import StageInputs
 from bridge.prefix.claims import incoming
 
@@ -45,7 +46,8 @@ class Originals:
     def keep(self, inputs: StageInputs, unpacked: Mapping[str, Path]) -> dict[str, str]:
         """Keep the files with a placeholder of the plan's conda packages: `Record.identity` -> `link.source`.
 
-        :param unpacked: `Record.identity` -> its unpacked archive; rattler replaces placeholders in copies only.
+        :param unpacked: `Record.identity` -> its unpacked archive, a directory or a file of the cache; rattler replaces
+            placeholders in copies only.
         """
         kept = {}
         for each in incoming(inputs.plan):
@@ -61,7 +63,7 @@ class Originals:
                 kept[each.record.identity] = self._kept(name, paths, unpacked.get(each.record.identity))
         return kept
 
-    def _kept(self, name: str, paths: Sequence[CondaPath], source: Path | None) -> str:
+    def _kept(self, name: str, paths: Sequence[CondaPath], unpacked: Path | None) -> str:
         if self._directory is None:
             return ""
         target = self._directory / name
@@ -70,21 +72,33 @@ class Originals:
         aside = self._directory / f"{name}.{secrets.token_hex(8)}.bridge-tmp"
         try:
             fs.make_directories(aside)
-            with fs.WritableTree(aside) as tree:
+            with fs.WritableTree(aside) as tree, _reader(unpacked) as source:
                 for path in paths:
                     if source is not None:
-                        with (source / path.path).open("rb") as stream:
-                            fs.write_file(tree, path.path, stream, mode=0o755 if path.is_executable else 0o644)
+                        mode = 0o755 if path.is_executable else 0o644
+                        fs.write_file(tree, path.path, source(path.path), mode=mode)
                 listed = {"paths": [_listed(path) for path in paths], "paths_version": 1}
                 fs.write_file(tree, "info/paths.json", [json.dumps(listed).encode()])
                 fs.write_file(tree, "info/link.json", [json.dumps(_LINK).encode()])
             if not fs.publish_directory(aside, target):
                 fs.remove_tree(aside)  # Another process was faster.
-        except (FaultError, OSError):
+        except (FaultError, IntegrityError, OSError):
             with suppress(FaultError):
                 fs.remove_tree(aside)
             return ""
         return str(target)
+
+
+@contextmanager
+def _reader(unpacked: Path | None) -> Iterator[Callable[[str], Iterable[bytes]] | None]:
+    """Yield what reads a file of an unpacked package; `None` without one."""
+    if unpacked is None:
+        yield None
+    elif unpacked.is_dir():
+        yield lambda path: [fs.read_regular(unpacked / path, root=unpacked)]
+    else:
+        with unpacked_package(unpacked) as contents:
+            yield contents.blocks
 
 
 def is_of_bridge(source: object) -> bool:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import final
 
 from bridge import fs
-from bridge.cache.wheels import Contents
+from bridge.cache.contents import Contents
 from bridge.errors import FaultError
 from bridge.fs.linking import LinkMode, SharedFiles, clone_file
+from bridge.install.manifest import GENERATED
 from bridge.model import Fingerprint
 
 __all__ = ["Placer"]
@@ -37,14 +38,23 @@ class Placer:
             self._shared.close()
 
     def place(
-        self, tree: fs.WritableTree, path: str, contents: Contents, name: str, expected: Fingerprint
+        self,
+        tree: fs.WritableTree,
+        path: str,
+        contents: Contents,
+        name: str,
+        expected: Fingerprint,
+        *,
+        is_own: bool = False,
     ) -> str | None:
         """Create `path` with the member `name`; return its sha256. If that is not the expected one, there is no file.
+
+        :param is_own: never a hard link, as bytecode and what installers rewrite, which a conda package may bring.
 
         A clone's is not computed: the cache was checked when it was made. Raises as `bridge.fs.write_file`.
         """
         mode, size = expected.mode or 0o644, expected.size
-        if self._directory is not None and size is not None:
+        if self._directory is not None and size is not None and not (is_own or _is_rewritten(path)):
             sha256 = self._link(tree, path, contents, name, expected)
             if sha256 is not None:
                 return sha256
@@ -71,3 +81,8 @@ class Placer:
         if sha256 is None:
             self._directory, self.has_copied = None, True
         return sha256
+
+
+def _is_rewritten(path: str) -> bool:
+    """Whether python or installers write to a file of that name."""
+    return path.endswith(".pyc") or (path.endswith(GENERATED) and path.rpartition("/")[0].endswith(".dist-info"))

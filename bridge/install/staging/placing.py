@@ -1,4 +1,4 @@
-"""Place the wheels of a plan in the staging directory, in several processes, and write their records.
+"""Place the packages of a plan in the staging directory, in several processes, and write the records of wheels.
 
 Creating a file takes the system 60 µs, and python 20 µs with the interpreter locked, so processes gain more than
 threads. What a process fails to do is repeated here (`bridge.prefix.processes`).
@@ -7,7 +7,7 @@ threads. What a process fails to do is repeated here (`bridge.prefix.processes`)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import final
 
 from bridge import fs
+from bridge.archive.conda import CondaManifest
 from bridge.archive.wheel_contents import WheelContents
 from bridge.archive.wheels import WheelManifest
+from bridge.cache.packages import PackageStore, unpacked_package
 from bridge.cache.wheels import unpacked_contents
 from bridge.errors import FaultError, IntegrityError
 from bridge.install.manifest import site_packages_after
 from bridge.install.provenance import conda_depends, meta_path
 from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
+from bridge.install.staging.linking import link_package
 from bridge.install.staging.originals import Originals
 from bridge.install.staging.placer import Placer
 from bridge.install.staging.wheels import Placement, place_wheel, record_wheel
@@ -37,7 +40,7 @@ _FEW = 400  # members of all wheels, which one process places before another wou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
-    """The entries of a wheel whose content its archive does not state, and its records, if they were written too.
+    """The entries of a package whose content its archive does not state, and its records, if they were written too.
 
     `is_copied`: the link mode could not be used.
     """
@@ -49,25 +52,33 @@ class _Written:
 
 @final
 class Placing:
-    """Places the wheels of a plan while its block runs; `wait` for them, then `record` them.
+    """Places packages while its block runs; `wait` for them, then `record` the wheels.
 
-    :param taken: paths of the plan's conda packages; identical content, or the plan was refused.
+    :param taken: paths of the plan's conda packages that rattler links; identical content, or the plan was refused.
+    :param packages: the conda packages to place.
     :param executor: threads to use where the process cannot fork; by default a few are started.
 
-    Without wheels or python, nothing is placed. Leaving the block ends what still runs.
+    Without a python, no wheel is placed. Leaving the block ends what still runs.
     """
 
     def __init__(
-        self, inputs: StageInputs, staging: Path, taken: Collection[str], executor: Executor | None = None
+        self,
+        inputs: StageInputs,
+        staging: Path,
+        taken: Collection[str],
+        packages: Sequence[Resolved] = (),
+        executor: Executor | None = None,
     ) -> None:
-        self._inputs, self._executor = inputs, executor
+        self._inputs, self._staging, self._executor = inputs, staging, executor
         self._manifests = {
             identity: each for identity, each in inputs.manifests.items() if isinstance(each, WheelManifest)
         }
         wheels = [each for each in incoming(inputs.plan) if each.record.identity in self._manifests]
+        self._shared = _shared(inputs, [*packages, *wheels], taken)
+        self._to = _placement(inputs, staging, wheels, self._shared)
+        self._packages = [*packages, *(wheels if self._to is not None else ())]
         # Largest first: the process that takes the last one should not be alone with it for long.
-        self._wheels = sorted(wheels, key=lambda each: -len(self._manifests[each.record.identity].members))
-        self._to = _placement(inputs, staging, self._wheels, taken)
+        self._packages.sort(key=lambda each: -len(inputs.predicted[each.record.identity]))
         self._written: Sequence[_Written] | None = None
         self._stack = ExitStack()
         self._running: Spread[_Written] | None = None
@@ -75,36 +86,42 @@ class Placing:
         self._mode = inputs.link_mode
 
     def __enter__(self) -> Placing:
-        members = sum(len(self._manifests[each.record.identity].members) for each in self._wheels)
-        if self._to is not None and members >= _FEW and len(self._wheels) > 1:
-            self._running = self._stack.enter_context(spread(self._place, len(self._wheels), processors()))
+        paths = sum(len(self._inputs.predicted[each.record.identity]) for each in self._packages)
+        if paths >= _FEW and len(self._packages) > 1:
+            self._running = self._stack.enter_context(spread(self._place, len(self._packages), processors()))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def wait(self) -> None:
-        """Return when all wheels are placed. Raises what placing them raises."""
+        """Return when all packages are placed. Raises what placing them raises."""
         if self._written is not None:
             return
-        if self._to is None:
-            self._written = ()
-        elif self._running is not None and self._running.is_forked:
+        if self._running is not None and self._running.is_forked:
             self._written = self._running.results()
         else:
-            self._written = _each(self._place, range(len(self._wheels)), self._executor)
+            self._written = _each(self._place, range(len(self._packages)), self._executor)
 
     @property
     def has_copied(self) -> bool:
         """Whether files were copied because the link mode could not be used."""
         return any(written.is_copied for written in self._written or ())
 
+    def generated(self) -> dict[str, tuple[Entry, ...]]:
+        """`Record.identity` → the files of a conda package with the prefix in them, and its commands."""
+        self.wait()
+        pairs = zip(self._packages, self._written or (), strict=True)
+        return {each.record.identity: written.generated for each, written in pairs}
+
     def record(self, compiled: Compiled) -> StagedPaths:
         """Write the records that are not there yet; return all paths of the wheels."""
         self.wait()
         staged: StagedPaths = {}
-        for each, written in zip(self._wheels, self._written or (), strict=False):
+        for each, written in zip(self._packages, self._written or (), strict=True):
             identity = each.record.identity
+            if identity not in self._manifests:
+                continue
             entries = [*self._foreseen(each), *written.generated]
             bytecode = compiled.of(entry.path for entry in entries)
             records = written.records
@@ -115,40 +132,63 @@ class Placing:
         return staged
 
     def _place(self, number: int) -> _Written:
-        """Place one wheel, and write its records unless there may be bytecode for them to list."""
-        inputs, each = self._inputs, self._wheels[number]
+        """Place one package; write the records of a wheel unless there may be bytecode for them to list."""
+        inputs, each = self._inputs, self._packages[number]
         inputs.check()
-        identity = each.record.identity
-        manifest, unpacked = self._manifests[identity], inputs.unpacked.get(identity)
         if self._running is not None and self._running.is_forked and os.getpid() == self._process:
             self._remove_rest(each)
+        manifest = self._manifests.get(each.record.identity)
         with Placer(self._mode, inputs.cache) as placer:
-            generated = None if unpacked is None else self._place_unpacked(each, manifest, unpacked, placer)
-            if generated is None:
-                with WheelContents(inputs.archives[identity], manifest) as packed:
-                    generated = place_wheel(each, packed, manifest, inputs.predicted[identity], self._placement, placer)
+            if manifest is None:
+                generated = self._place_package(each, placer)
+            else:
+                generated = self._place_wheel(each, manifest, placer)
             if placer.has_copied:
                 self._mode = "copy"
         self._check(each, generated)
-        entries = [*self._foreseen(each), *generated]
-        return _Written(
-            generated=generated,
-            records=None if inputs.compiles else self._record(each, entries, ()),
-            is_copied=self._mode != inputs.link_mode,
-        )
+        records = None
+        if manifest is not None and not inputs.compiles:
+            records = self._record(each, [*self._foreseen(each), *generated], ())
+        return _Written(generated=generated, records=records, is_copied=self._mode != inputs.link_mode)
 
-    def _place_unpacked(
-        self, each: Resolved, manifest: WheelManifest, unpacked: Path, placer: Placer
-    ) -> tuple[Entry, ...] | None:
-        """Place a wheel from the cache; `None` if that is damaged, and then nothing is left."""
-        try:
-            with unpacked_contents(manifest, unpacked) as contents:
-                predicted = self._inputs.predicted[each.record.identity]
-                return place_wheel(each, contents, manifest, predicted, self._placement, placer)
-        except IntegrityError:
-            with suppress(FaultError):
-                fs.remove_tree(unpacked)
-            return None
+    def _place_wheel(self, each: Resolved, manifest: WheelManifest, placer: Placer) -> tuple[Entry, ...]:
+        """Place a wheel from the cache; if that is damaged, from its archive."""
+        identity = each.record.identity
+        predicted, unpacked = self._inputs.predicted[identity], self._inputs.unpacked.get(identity)
+        if unpacked is not None:
+            try:
+                with unpacked_contents(manifest, unpacked) as contents:
+                    return place_wheel(each, contents, manifest, predicted, self._placement, placer)
+            except IntegrityError:
+                with suppress(FaultError):
+                    fs.remove_tree(unpacked)
+        with WheelContents(self._inputs.archives[identity], manifest) as packed:
+            return place_wheel(each, packed, manifest, predicted, self._placement, placer)
+
+    def _place_package(self, each: Resolved, placer: Placer) -> tuple[Entry, ...]:
+        """Place a conda package from the cache; if that is damaged, unpack it again."""
+        inputs, identity = self._inputs, each.record.identity
+        manifest, unpacked = inputs.manifests[identity], inputs.unpacked[identity]
+        if not isinstance(manifest, CondaManifest):
+            raise AssertionError(identity)
+        others = self._shared[identity] | inputs.judgement.yielded.get(identity, frozenset())
+        site = site_packages_after(inputs.plan, inputs.state) or ""
+        for is_last in (False, True):
+            try:
+                with unpacked_package(unpacked) as contents:
+                    return link_package(inputs, self._staging, manifest, contents, others, site, placer)
+            except IntegrityError:
+                if is_last or inputs.cache is None:
+                    raise
+                with suppress(FaultError):
+                    fs.remove_tree(unpacked)
+                PackageStore(inputs.cache).check(
+                    inputs.archives[identity],
+                    sha256=each.record.sha256,
+                    filename=manifest.filename,
+                    allow_external_symlinks=True,
+                )
+        raise AssertionError("two tries")
 
     @property
     def _placement(self) -> Placement:
@@ -157,12 +197,13 @@ class Placing:
         return self._to
 
     def _remove_rest(self, each: Resolved) -> None:
-        """Remove what a process wrote of a wheel before it failed."""
-        to, identity = self._placement, each.record.identity
-        others = to.shared.get(identity, frozenset()) | to.yielded.get(identity, frozenset())
-        with fs.WritableTree(to.staging) as tree:
+        """Remove what a process wrote of a package before it failed."""
+        identity = each.record.identity
+        others = self._shared[identity] | self._inputs.judgement.yielded.get(identity, frozenset())
+        with fs.WritableTree(self._staging) as tree:
             for entry in self._inputs.predicted[identity]:
-                if entry.path not in others and tree.lstat(entry.path) is not None:
+                is_leaf = entry.fingerprint.kind != "directory"
+                if is_leaf and entry.path not in others and tree.lstat(entry.path) is not None:
                     tree.unlink(entry.path)
 
     def _record(self, each: Resolved, entries: Sequence[Entry], bytecode: Iterable[str]) -> tuple[Entry, ...]:
@@ -176,17 +217,20 @@ class Placing:
 
     def _check(self, each: Resolved, generated: Iterable[Entry]) -> None:
         identity = each.record.identity
-        info = self._manifests[identity].dist_info
-        own = {f"{self._placement.site_packages}/{info}/RECORD", meta_path(each.record)}
-        own |= self._inputs.judgement.yielded.get(identity, frozenset())
-        expected = {entry.path for entry in self._inputs.predicted[identity] if entry.fingerprint.sha256 is None} - own
+        own = {meta_path(each.record)} | self._inputs.judgement.yielded.get(identity, frozenset())
+        if (manifest := self._manifests.get(identity)) is not None:
+            own.add(f"{self._placement.site_packages}/{manifest.dist_info}/RECORD")
+        else:
+            own |= self._shared[identity]
+        kinds = {entry.path: entry.fingerprint for entry in self._inputs.predicted[identity]}
+        expected = {path for path, found in kinds.items() if found.kind == "file" and found.sha256 is None} - own
         odd = sorted(expected ^ {entry.path for entry in generated})
         if odd:
             raise differs(each.record.label, *(f"path: {path}" for path in odd[:5]))
 
 
 def _placement(
-    inputs: StageInputs, staging: Path, wheels: Sequence[Resolved], taken: Collection[str]
+    inputs: StageInputs, staging: Path, wheels: Sequence[Resolved], shared: Mapping[str, frozenset[str]]
 ) -> Placement | None:
     plan = inputs.plan
     if not wheels or plan.python is None:
@@ -204,16 +248,17 @@ def _placement(
         },
         source=Originals(inputs.cache).plain(),
         yielded=inputs.judgement.yielded,
-        shared=_shared(inputs, wheels, taken),
+        shared=shared,
     )
 
 
-def _shared(inputs: StageInputs, wheels: Sequence[Resolved], present: Collection[str]) -> dict[str, frozenset[str]]:
+def _shared(inputs: StageInputs, packages: Sequence[Resolved], present: Collection[str]) -> dict[str, frozenset[str]]:
     """Map identity → paths that another package of the plan writes with the same content."""
     taken = set(present)
     shared = {}
-    for each in wheels:
-        paths = {entry.path for entry in inputs.predicted[each.record.identity]}
+    for each in packages:
+        predicted = inputs.predicted[each.record.identity]
+        paths = {entry.path for entry in predicted if entry.fingerprint.kind != "directory"}
         paths -= inputs.judgement.yielded.get(each.record.identity, frozenset())
         shared[each.record.identity] = frozenset(paths & taken)
         taken |= paths

@@ -24,7 +24,7 @@ from installer.utils import Scheme
 
 from bridge import fs
 from bridge.archive.wheels import WheelManifest, WheelMember
-from bridge.cache.wheels import Contents
+from bridge.cache.contents import Contents
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.install.direct_url import direct_url
 from bridge.install.manifest import place, scheme_of, wheel_members

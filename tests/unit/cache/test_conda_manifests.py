@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.archive.conda import CondaManifest, check_conda
-from bridge.cache import conda_manifests
-from bridge.cache.conda_manifests import CondaManifests
+from bridge.cache import packages
+from bridge.cache.packages import PackageStore
 from bridge.errors import BridgeError, UnsafeInputError
 from tests.support.builders import make_conda
 
@@ -22,7 +22,7 @@ def digest(path: Path) -> str:
 
 
 def judged(folder: Path, archive: Path, **options: bool) -> CondaManifest:
-    return CondaManifests(folder / "judged").check(archive, sha256=digest(archive), filename=archive.name, **options)
+    return PackageStore(folder).check(archive, sha256=digest(archive), filename=archive.name, **options)[0]
 
 
 NAMES = st.from_regex(r"[a-z]{1,3}(/[a-zÉ]{1,3}){0,2}", fullmatch=True)
@@ -71,11 +71,11 @@ def test_it_is_read_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     archive = make_conda(tmp_path, "demo", "1.0", files={"a": b"x"})
     sha256, first = digest(archive), judged(tmp_path, archive)
     archive.unlink()
-    again = CondaManifests(tmp_path / "judged").check(archive, sha256=sha256, filename=archive.name)
+    again, _ = PackageStore(tmp_path).check(archive, sha256=sha256, filename=archive.name)
     assert again == first
-    monkeypatch.setattr(conda_manifests, "__version__", "0.0")  # another version's rules may be others
+    monkeypatch.setattr(packages, "__version__", "0.0")  # another version's rules may be others
     with pytest.raises(FileNotFoundError):
-        CondaManifests(tmp_path / "judged").check(archive, sha256=sha256, filename=archive.name)
+        PackageStore(tmp_path).check(archive, sha256=sha256, filename=archive.name)
 
 
 def test_what_was_allowed_once_is_not_allowed_for_ever(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_what_was_allowed_once_is_not_allowed_for_ever(tmp_path: Path) -> None:
 
 def test_what_nobody_hashed_is_not_remembered(tmp_path: Path) -> None:
     archive = make_conda(tmp_path, "demo", "1.0", files={"a": b"x"})
-    CondaManifests(tmp_path / "judged").check(archive, sha256=None, filename=archive.name)
+    PackageStore(tmp_path).check(archive, sha256=None, filename=archive.name)
     assert not (tmp_path / "judged").exists()
 
 

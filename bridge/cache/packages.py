@@ -1,0 +1,150 @@
+"""Validated conda packages: their manifests, and each unpacked into one file of the cache, as wheels are.
+
+Each package is validated and decompressed once. The manifest is compared with what is placed; a damaged entry is
+ignored. A cache that cannot be written costs only time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from bridge import __version__, fs
+from bridge.archive.conda import CondaManifest, CondaPath, check_conda
+from bridge.archive.paths import Caution
+from bridge.archive.tars import is_info
+from bridge.cache.aligned import AlignedWriter, places
+from bridge.cache.blobs import BlobStore
+from bridge.cache.cautions import CautionStore
+from bridge.cache.contents import Contents, StoredContents, hold, read_index, write_index
+from bridge.errors import FaultError, IntegrityError
+from bridge.fs.linking import stamp_of
+
+__all__ = ["PackageStore", "is_whole", "unpacked_package"]
+
+_FORMAT = 3
+_FIELDS = ("filename", "index", "noarch", "entry_points", "link_scripts", "about")
+_COLUMNS = tuple(field.name for field in fields(CondaPath))
+_row = attrgetter(*_COLUMNS)
+
+
+class PackageStore:
+    """Manifests and unpacked packages in a cache. Safe for threads and processes."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._blobs = BlobStore(cache / "judged", root=cache)
+        self._cautions = CautionStore(cache / "judged", root=cache)
+
+    def path(self, sha256: str) -> Path:
+        """The path of the unpacked package, which may not exist yet."""
+        return self._cache / "unpacked" / sha256[:2] / f"{sha256}.package"
+
+    def check(
+        self, archive: Path, *, sha256: str | None, filename: str, allow_external_symlinks: bool = False
+    ) -> tuple[CondaManifest, Path | None]:
+        """As `check_conda`, with the result cached; also return the unpacked package, unless there can be none.
+
+        :param sha256: of the archive, verified by the caller; nothing is cached without it.
+        """
+        if sha256 is None:
+            return check_conda(archive, filename=filename, allow_external_symlinks=allow_external_symlinks), None
+        key = f"{_FORMAT} {__version__} {filename} {allow_external_symlinks} {sha256}"
+        path = self.path(sha256)
+        cached = self._blobs.read(key, _read)
+        if cached is not None and _rows(path, self._cache) is not None:
+            return cached, path
+        try:
+            with fs.publish_stream(path, root=self._cache, time=stamp_of(sha256)) as stream:
+                contents = AlignedWriter(stream)
+                files: list[tuple[str, int]] = []
+
+                def keep(name: str, size: int) -> Callable[[bytes | memoryview], object]:
+                    if is_info(name):
+                        return _drop
+                    files.append((name, size))
+                    return contents.begin(size)
+
+                manifest = check_conda(
+                    archive, filename=filename, allow_external_symlinks=allow_external_symlinks, keep=keep
+                )
+                contents.fill()
+                write_index(stream, {"format": _FORMAT, "files": _index(files, manifest)})
+        except (FaultError, _ScatteredError):
+            manifest = check_conda(archive, filename=filename, allow_external_symlinks=allow_external_symlinks)
+            return manifest, None
+        self._blobs.set(key, json.dumps(_document(manifest), separators=(",", ":")).encode())
+        self._cautions.set(sha256, ((each.id, each.path, each.detail) for each in manifest.cautions))
+        return manifest, path
+
+
+class _ScatteredError(Exception):
+    """A hard link's content belongs to a file that is not installed."""
+
+
+def _drop(data: bytes | memoryview) -> None:
+    """Do nothing with metadata, which is not installed."""
+
+
+def _index(files: list[tuple[str, int]], manifest: CondaManifest) -> list[tuple[str, int, int, str]]:
+    """Name, offset, size and sha256 of each file; of hard links too, which share the content of an earlier file."""
+    offsets = dict(zip((name for name, _ in files), places(size for _, size in files), strict=True))
+    known: dict[str, int] = {}
+    rows = []
+    for path in sorted(manifest.paths, key=lambda path: path.path not in offsets):
+        if path.kind != "file" or path.sha256 is None or path.size is None:
+            continue
+        offset = offsets.get(path.path, known.get(path.sha256))
+        if offset is None:
+            raise _ScatteredError(path.path)
+        known.setdefault(path.sha256, offset)
+        rows.append((path.path, offset, path.size, path.sha256))
+    return rows
+
+
+def _rows(path: Path, root: Path) -> list[tuple[str, int, int, str]] | None:
+    document = read_index(path, root)
+    try:
+        if document is None or document["format"] != _FORMAT:
+            return None
+        return [(str(name), int(place), int(size), str(sha256)) for name, place, size, sha256 in document["files"]]
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+def unpacked_package(path: Path) -> Contents:
+    """The contents of an unpacked package, which the caller compares with the manifest.
+
+    Raises `IntegrityError` (`record-hash`), here or from a stream, if the file cannot be read.
+    """
+    rows = _rows(path, path.parents[2])
+    if rows is None:
+        raise IntegrityError("record-hash", f"{path} is damaged")
+    return StoredContents(path, {name: (place, size) for name, place, size, _ in rows})
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every file of an unpacked package has its sha256. Raises `OSError`."""
+    rows = _rows(path, path.parents[2])
+    return rows is not None and hold(path, path.parents[2], {row[1:] for row in rows})
+
+
+def _document(manifest: CondaManifest) -> dict[str, object]:
+    return {name: getattr(manifest, name) for name in _FIELDS} | {
+        "paths": [_row(path) for path in manifest.paths],
+        "cautions": [asdict(caution) for caution in manifest.cautions],
+    }
+
+
+def _read(document: dict[str, Any]) -> CondaManifest:
+    values: dict[str, Any] = {name: document[name] for name in _FIELDS} | {
+        "paths": tuple(CondaPath(**dict(zip(_COLUMNS, row, strict=True))) for row in document["paths"]),
+        "cautions": tuple(Caution(**caution) for caution in document["cautions"]),
+        "entry_points": tuple(document["entry_points"]),
+        "link_scripts": tuple(document["link_scripts"]),
+    }
+    return CondaManifest(**values)
