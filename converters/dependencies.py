@@ -251,7 +251,12 @@ def read_requirements(
         if repaired
     ]
     notes += [note] if note else []
-    kept = (each for _, each, _ in parsed if canonicalize_name(each.name) not in changes.drop)
+    dropped = {text: project for text, each, _ in parsed if (project := canonicalize_name(each.name)) in changes.drop}
+    notes += [
+        Note(kind="dropped", text=f"`{text}` is left out by a rule", detail=project)
+        for text, project in dropped.items()
+    ]
+    kept = (each for text, each, _ in parsed if text not in dropped)
     lines = RequirementLines.of(map(RequirementLine.of, kept))
     extras = tuple(dict.fromkeys([*metadata.provides_extra, *(extra for line in lines.all for extra in line.extras)]))
     if len(extras) > _MOST_EXTRAS:

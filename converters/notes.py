@@ -9,7 +9,7 @@ __all__ = ["SUMMARIES", "Note", "NoteKind"]
 
 NoteKind = Literal[
     "incomplete", "extra", "other-extra", "undeclared-extra", "requirement-form", "requires-python", "native", "glibc",
-    "tags", "startup", "top-level", "entry-point", "script", "license", "gui", "caution", "information"
+    "tags", "startup", "top-level", "entry-point", "script", "license", "gui", "caution", "information", "dropped"
 ]  # fmt: skip
 
 SUMMARIES: dict[NoteKind, str] = {
@@ -30,7 +30,7 @@ SUMMARIES: dict[NoteKind, str] = {
     "gui": "graphical commands become console commands, the only kind that conda makes",
     "caution": "wheels are unusual",
 }
-"""Kind → what to say about several wheels, before their names. Notes of the kind `information` are no warnings."""
+"""Kind → what to say about several wheels, before their names. Notes of the other kinds are no warnings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,4 +44,4 @@ class Note:
     @property
     def is_warning(self) -> bool:
         """Whether the note concerns the person who converts."""
-        return self.kind != "information"
+        return self.kind in SUMMARIES

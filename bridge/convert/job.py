@@ -122,10 +122,11 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """The results of all jobs, in the order of the requests."""
+    """The results of all jobs, in the order of the requests. `unmatched`: warnings about rules that changed nothing."""
 
     done: tuple[JobResult, ...]
     seconds: float
+    unmatched: tuple[str, ...] = ()
 
     @property
     def packages(self) -> tuple[ConvertedPackage, ...]:
@@ -134,6 +135,21 @@ class Conversion:
     @property
     def wheels(self) -> tuple[DescribedWheel, ...]:
         return tuple(wheel for done in self.done for wheel in done.wheels)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The conda names of all packages, and of what they and their extras depend on."""
+        extras = (specs for package in self.packages for _, specs in package.record.extra_requirements)
+        records = [wheel.entry.record for wheel in self.wheels]
+        of_records = (value for each in records if isinstance(value := each.get("extra_depends"), Mapping))
+        depends = (
+            *(package.record.requirements for package in self.packages),
+            *extras,
+            *(_texts(each["depends"]) for each in records),
+            *(_texts(specs) for groups in of_records for specs in groups.values()),
+        )
+        own = {*(package.record.name for package in self.packages), *(str(each["name"]) for each in records)}
+        return frozenset({*own, *(name_of(spec) for specs in depends for spec in specs)})
 
     @property
     def unconfirmed(self) -> tuple[str, ...]:
@@ -164,7 +180,7 @@ class Conversion:
         notes: dict[str, list[Note]] = {}
         for done in self.done:
             notes.setdefault(done.name, []).extend(done.remarks)
-        return (*warnings_of(notes), *guessed)
+        return (*warnings_of(notes), *guessed, *self.unmatched)
 
     @property
     def failures(self) -> dict[str, BridgeError]:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from packaging.utils import InvalidName, canonicalize_name
 
 from bridge.config.project import ProjectTable
+from bridge.convert.job import Conversion
 from bridge.errors import UsageError
 from bridge.requirements.matchspec import parse_conda, positional_text
+from bridge.requirements.names import name_of
 from converters.rules import DependencyChanges, DependencyRules
 
-__all__ = ["RuleOptions", "read_rules"]
+__all__ = ["RuleOptions", "read_rules", "unmatched"]
 
 _RENAME, _ADD, _DROP, _PIN, _PACKAGE = (
     "dependency-rename", "add-dependency", "drop-dependency", "pin-dependency", "package",
@@ -143,3 +145,23 @@ def _spec(text: str, where: str, *, has_version: bool = False) -> str:
 def _wrong(where: str, problem: str, context: Sequence[str] = ()) -> UsageError:
     hint = "rules are shown by: bridge convert --help"
     return UsageError("dependency-rule", f"{where}: {problem}", context=tuple(context), hint=hint)
+
+
+def unmatched(rules: DependencyRules, conversion: Conversion) -> tuple[str, ...]:
+    """Return a warning for each rule for all packages that changed nothing in a run, such as one with a misspelt name.
+
+    Nothing is said if a wheel failed, since the rule may be for that one. What is added to every package always counts.
+    """
+    if conversion.failures:
+        return ()
+    dropped = {note.detail for done in conversion.done for note in done.remarks if note.kind == "dropped"}
+    names = {"python", *conversion.names}
+    texts = [
+        *(f"--{_DROP} {each}: no wheel requires it" for each in rules.every.drop if each not in dropped),
+        *(f"--{_PIN} `{each}`: no package depends on it" for each in rules.every.pin if name_of(each) not in names),
+    ]
+    for pattern, name in rules.renames:
+        made = re.compile(".*".join(map(re.escape, re.split(r"\\[1-9]", name))))
+        if not any(map(made.fullmatch, names)):
+            texts.append(f"--{_RENAME} {pattern} {name}: no wheel is or requires such a project")
+    return tuple(texts)

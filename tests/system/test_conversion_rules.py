@@ -132,3 +132,19 @@ def test_a_wrong_table_is_one_error(bridge: Bridge, tmp_path: Path, table: str, 
     ran = bridge("convert", "w/tool-1.0-py3-none-any.whl", "-o", "out")
     assert ran.status == 2
     assert told in ran.err
+
+
+@pytest.mark.parametrize("form", ["packages", "again", "records"])
+def test_a_rule_of_an_option_that_changes_nothing_is_told(bridge: Bridge, tmp_path: Path, form: str) -> None:
+    good = [*WORDS[:-2], "--dependency-rename", "absent-(.*)", "corp-$1", "--dependency-rename", "app", "apps"]
+    wrong = ["--dependency-rename", "bnad", "bnad-cpu", "--drop-dependency", "Bda", "--pin-dependency", "ered =2"]
+    (tmp_path / "pyproject.toml").write_text('[tool.bridge.convert]\ndrop-dependency = ["other"]\n')
+    more = ["--wheels-as-records"] if form == "records" else []
+    words = ["convert", "w/app-1.0-py3-none-any.whl", "w/tool-1.0-py3-none-any.whl", "-o", "out", *more, "--json"]
+    for _ in range(2 if form == "again" else 1):
+        ran = succeeded(bridge(*words, *good, *wrong))
+    assert [text for text in ran.document["warnings"] if text.startswith("--")] == [
+        "--drop-dependency bda: no wheel requires it",
+        "--pin-dependency `ered 2.*`: no package depends on it",
+        "--dependency-rename bnad bnad-cpu: no wheel is or requires such a project",
+    ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from bridge.cli.failure import Exit
 from bridge.cli.group import begin, cli
-from bridge.cli.options import Packaging, Words, output, packaging, requirements, wheel_sources
+from bridge.cli.options import Words, output, requirements, wheel_sources
+from bridge.cli.packaging import Packaging, packaging
 
 
 @cli.command()
@@ -90,6 +92,8 @@ def mirror(
     )
     with run.session(request) as session:
         found = mirroring.mirror(request, wanted, session, workers)
+    if not found.known:  # all wheels were read, and not only new ones
+        found = replace(found, conversion=packaging.with_unmatched(found.conversion))
     run.render.warn(found.conversion.warnings)
     if run.settings.json:
         run.render.document(run.documents.mirror(found))

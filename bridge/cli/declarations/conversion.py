@@ -9,7 +9,8 @@ import click
 
 from bridge.cli.failure import Exit
 from bridge.cli.group import begin, cli
-from bridge.cli.options import Packaging, Words, output, packaging, requirements, wheel_sources
+from bridge.cli.options import Words, output, requirements, wheel_sources
+from bridge.cli.packaging import Packaging, packaging
 from bridge.errors import UsageError
 
 
@@ -59,6 +60,7 @@ def convert(
             as_records=packaging.as_records,
             rules=rules,
         )
+        converted = packaging.with_unmatched(converted)
         if has_test:
             from bridge.cli.commands import conversion_tests
 
