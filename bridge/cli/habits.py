@@ -17,6 +17,11 @@ ALIASES = {
 }
 """Other names of commands, which do the same."""
 
+_UPLOAD = (
+    "bridge convert and bridge index make a channel: copy it to a server, or give its packages to "
+    "`rattler-build upload` or `anaconda upload`"
+)
+
 # A word that is no command -> (the command that does it, how it is typed or why not).
 _COMMANDS = {
     "auth": ("info", "credentials are read from URLs, netrc, the keyring and the files of conda, mamba and pixi"),
@@ -50,7 +55,7 @@ _COMMANDS = {
     "pip": ("install", "bridge takes pip's requirements itself: leave `pip` out"),
     "project": ("install", "edit pixi.toml or pyproject.toml, then: bridge install -r FILE"),
     "prune": ("cache", "bridge cache --prune"),
-    "publish": ("convert", "bridge convert and bridge index make a channel; copying it to a server is up to you"),
+    "publish": ("convert", _UPLOAD),
     "python": ("install", "python is a package: bridge install python=3.12"),
     "reinstall": ("audit", "bridge audit --fix reinstalls what is damaged"),
     "rename": ("create", "bridge create -n NEW --clone NAME, then bridge env remove NAME"),
@@ -63,7 +68,7 @@ _COMMANDS = {
     "task": ("run", "bridge run COMMAND"),
     "tool": ("run", "bridge create -n TOOL REQ, then bridge run -n TOOL COMMAND"),
     "tos": ("info", "bridge asks for no terms; channels are set with -c or in the configuration"),
-    "upload": ("convert", "bridge convert and bridge index make a channel; copying it to a server is up to you"),
+    "upload": ("convert", _UPLOAD),
     "venv": ("create", "bridge create -p .venv python"),
     "version": ("", "bridge --version"),
     "versions": ("search", "bridge search NAME"),
@@ -167,6 +172,12 @@ _OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
         ("--pre", "--prefer", "--only", "--exclude-newer", "--patience"),
         "this command solves nothing: bridge install, update, resolve and lock have this option",
     ),
+    (("convert", "index", "mirror"), ("--to", "--upload", "--publish"), _UPLOAD),
+    (("convert", "mirror"), ("--output-dir", "--output-folder", "--out-dir", "--out", "-O"), "-o DIR"),
+    (("convert", "mirror"), ("--out-format", "--out-fmt", "--package-format"), "--format conda|tar.bz2"),
+    (("convert", "mirror"), ("--compression-level", "--zstd-compression-level"), "--compression LEVEL"),
+    (("convert", "mirror"), ("--workers", "--processes", "--threads", "--parallel"), "-j N"),
+    (("convert", "mirror"), ("--add-pip",), "pip is a package: --add-dependency pip"),
     (("list",), ("--outdated", "-o", "--uptodate"), "bridge outdated"),
     (("list",), ("--export", "-e", "--explicit", "--md5", "--sha256"), "bridge export"),
     (("list",), ("--revisions", "-r"), "bridge history"),
