@@ -128,6 +128,14 @@ IMPORTS = [
         ("pth-runs-code", "warning"),
         ("unmet-import", "error"),
     ),
+    *(
+        line(f"a line that says {text!r}", text, ("pth-runs-code", "warning"), ("unmet-import", "error"))
+        for text in (
+            b"\xef\xbb\xbfimport gone\n",
+            b"import os; from gone import x\n",
+            b"import importlib; importlib.import_module('gone')\n",
+        )
+    ),
     line("a line whose module is there", b"import sys, numpy; numpy.x\n", ("pth-runs-code", "warning")),
     Case("unchecked bytecode of its source", do(numpy, put(CACHE, bytecode(SOURCE)))),
     Case("bytecode that python compares", do(numpy, put(CACHE, bytecode(b"other", is_checked=True)))),
@@ -170,6 +178,11 @@ IMPORTS = [
             ("a package of bytecode beside a module", f"{SITE}/a/__init__.pyc", f"{SITE}/a"),
             ("an extension beside a module", f"{SITE}/a.abi3.so", f"{SITE}/a.abi3.so"),
         )
+    ),
+    Case(
+        "an extension of another python beside a module",
+        do(lambda made: made.wheel("a", "1", {f"{SITE}/a.py": b""}), put(f"{SITE}/a.cpython-38-x86_64-linux-gnu.so")),
+        (("unowned-file", "info", f"{SITE}/a.cpython-38-x86_64-linux-gnu.so", None, None),),
     ),
     Case(
         "a folder beside a module",

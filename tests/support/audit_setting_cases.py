@@ -79,6 +79,7 @@ SETTINGS = [
     pinned("pins that are met", b"\xef\xbb\xbf# ours\nnumpy <2  # for torch\n\nabsent 1.*\npython 3.12.*\n"),
     pinned("a pin that is not met", b"numpy >=2\n", ("unmet-pin", "warning", NUMPY)),
     pinned("a pin of another build", b"numpy 1.26.4 mkl_*\n", ("unmet-pin", "warning", NUMPY)),
+    pinned("a pin of a channel", b"conda-forge::numpy 1.26.*\r\nnumpy[version='<2']\r\n"),
     pinned("a pin that is none", b"numpy <2\nnumpy ==1 =2 =3 [x\n", ("broken-setting", "error", None)),
     pinned("pins of garbage", b"\xff\xfe\0n", ("broken-setting", "error", None)),
     Case("variables of a person", do(numpy, put(STATE, b'{"version": 1, "env_vars": {"A": "b"}}'))),

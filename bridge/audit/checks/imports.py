@@ -10,7 +10,7 @@ from bridge.audit.view import View
 from bridge.prefix.claims import Owner, bytecode_source
 from converters.deferred import regex
 
-_EXTENSION = regex(r"([A-Za-z_]\w*)(?:\.[\w-]+)?\.(?:so|pyd)\Z")
+_EXTENSION = regex(r"([A-Za-z_]\w*)(?:\.(?:abi3t?|cpython-(\d+)[a-z]*(?:-[\w-]+)?|cp(\d+)-\w+))?\.(?:so|pyd)\Z")
 _BYTECODE = regex(r"([A-Za-z_]\w*)\.pyc\Z")
 
 
@@ -102,11 +102,15 @@ def _hiding(view: View) -> Iterator[tuple[str, str, Owner]]:
     """(what has no owner, the module that it hides, the owner of that): a package comes before an extension module,
     and that before a source (`importlib.machinery.FileFinder`).
     """
+    python = view.state.python
+    digits = "".join(map(str, python.minor)) if python is not None else ""
     for path in view.unowned if view.is_environment else ():
         directory, _, name = path.rpartition("/")
         if not path.startswith(_sites(view)) or not directory:
             continue
         match = _EXTENSION.match(name)
+        if match is not None and (match[2] or match[3] or digits) != digits:
+            continue  # This python does not import it.
         if match is not None:
             hidden = [f"{directory}/{match[1]}.py"]
         elif name.isidentifier() and _is_package(view, path):

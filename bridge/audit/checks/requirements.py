@@ -135,7 +135,7 @@ def _judge_spec(view: View, owner: Owner, text: str, named: Providers, *, is_nee
     if not providers and is_needed and spec.name not in view.unread:
         yield _unmet(owner, "error", f"{sentence}; no installed package provides it", command)
     for provider in providers:
-        if not _accepts(spec, provider) and not _is_stale(view, provider.owner.distribution):
+        if not accepts(spec, provider) and not _is_stale(view, provider.owner.distribution):
             yield _unmet(owner, "error", f"{sentence}; installed is {provider.label}", command, provider.owner)
 
 
@@ -151,11 +151,11 @@ def _judge_virtual(view: View, owner: Owner, spec: CondaSpec, sentence: str, *, 
 
 
 def _holds(condition: CondaSpec, named: Providers) -> bool:
-    return any(_accepts(condition, provider) for provider in named.get(condition.name, ()))
+    return any(accepts(condition, provider) for provider in named.get(condition.name, ()))
 
 
-def _accepts(spec: CondaSpec, provider: InstalledProvider) -> bool:
-    """Judge version and build by conda's order. The channel binds a solver, not an environment."""
+def accepts(spec: CondaSpec, provider: InstalledProvider) -> bool:
+    """Whether a package is what a MatchSpec names, by conda's order. The channel binds a solver, not an environment."""
     if not spec.accepts_version(provider.version):
         return False
     if not provider.is_of_conda:

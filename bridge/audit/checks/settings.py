@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bridge.audit.checks import repair
+from bridge.audit.checks.requirements import accepts
 from bridge.audit.dependencies import providers_by_name
 from bridge.audit.finding import Finding
 from bridge.audit.view import View
@@ -39,8 +40,8 @@ def unmet_pin(view: View) -> Iterator[Finding]:
             continue
         for found in named.get(requirement.name, ()):
             spec = requirement.conda
-            is_built_so = spec is None or not found.is_of_conda or spec.accepts_build(found.build, found.build_number)
-            if not (requirement.accepts(found.version) and is_built_so):
+            is_wheel = spec is not None and not found.is_of_conda and spec.accepts_version(found.version)
+            if spec is not None and not is_wheel and not accepts(spec, found):
                 evidence = f"{_PINNED} has {line!r}; installed is {found.label}"
                 commands = repair.update(view, found.owner.package) if found.owner.installed is not None else ()
                 yield Finding.of(found.owner, "unmet-pin", "warning", _PINNED, evidence, repair=commands)

@@ -22,7 +22,7 @@ __all__ = ["SearchPath", "installs_finder", "unmet_imports"]
 _LISTS = ("entry_points.txt", "EGG-INFO/entry_points.txt")
 _PROGRAMS = ("console_scripts", "gui_scripts")
 _VALUE = regex(r"([A-Za-z_][\w.]*)\s*(?::\s*([A-Za-z_]\w*)[\w.]*\s*)?(\[.*\])?\s*\Z")  # module, name, extras
-_LOADED = regex(r"__import__\(['\"]([\w.]+)['\"]")
+_LOADED = regex(r"(?:__import__|\bimport_module)\(['\"]([\w.]+)['\"]")
 _SUFFIXES = (".py", ".pyc", ".so", ".pyd")
 _FINDER = regex(r"editable|finder|loader|hook", re.IGNORECASE)
 _DYNAMIC = regex(rb"__path__|sys\.modules|__getattr__|import_module|lazy", re.IGNORECASE)
@@ -160,6 +160,7 @@ def _imported(line: str) -> list[str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     modules = [alias.name for each in statements if isinstance(each, ast.Import) for alias in each.names]
+    modules += [each.module for each in statements if isinstance(each, ast.ImportFrom) and each.module]
     return [*modules, *_LOADED.findall(line)]
 
 

@@ -382,4 +382,4 @@ def _lines(path: Path) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    return _head(path, _MAX_TEXT).decode("utf-8", "replace")
+    return _head(path, _MAX_TEXT).decode("utf-8-sig", "replace")
