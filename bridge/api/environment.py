@@ -65,4 +65,5 @@ def _package(row: PackageRow) -> Package:
         sha256=row.sha256,
         projects=row.pypi_names,
         requested=row.requested,
+        license=row.license,
     )

@@ -37,6 +37,7 @@ class Package:
     :param size: in bytes; `None` also for installed packages.
     :param projects: the names on a package index that it provides.
     :param requested: the requirements of the user that it meets.
+    :param license: an SPDX expression, or the short name that its metadata have; of installed packages only.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Package:
     size: int | None = None
     projects: tuple[str, ...] = ()
     requested: tuple[str, ...] = ()
+    license: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"

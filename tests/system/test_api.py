@@ -106,7 +106,8 @@ def test_a_wrong_option_is_an_error(options: dict[str, object]) -> None:
 
 def test_options_beat_the_configuration(env: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_COMPILE", "1")
-    make_wheel(tmp_path / "more", "rich", "99.0", files={"rich/__init__.py": b""})
+    make_wheel(tmp_path / "more", "rich", "99.0", files={"rich/__init__.py": b""},
+               headers=["License: MIT License"])  # fmt: skip
     options = api.Options(find_links=[tmp_path / "more"], compile=False, only={"rich": "wheel"})
     after, read = (
         api.install(env, ["rich"], options=options).changes[0].after,
@@ -115,6 +116,7 @@ def test_options_beat_the_configuration(env: Path, tmp_path: Path, monkeypatch: 
     assert after is not None
     assert read is not None
     assert (after.version, after.ecosystem, after.sha256) == ("99.0", "wheel", read.sha256)
+    assert read.license == "MIT"
     assert not list(env.rglob("rich/__pycache__"))
 
 
