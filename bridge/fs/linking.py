@@ -9,8 +9,6 @@ is noticed, and the file replaced by a new one.
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import stat
 import struct
 import sys
@@ -23,6 +21,7 @@ from bridge.errors import FaultError
 from bridge.faults import failpoint, faults
 from bridge.fs import WritableTree, make_directories, write_file
 from bridge.fs.fingerprint import Fingerprint
+from bridge.fs.system import ioctl, os
 
 __all__ = ["BLOCK", "LinkMode", "SharedFiles", "clone_file", "stamp_of"]
 
@@ -57,7 +56,7 @@ def clone_file(tree: WritableTree, path: str, source: int, place: int, size: int
         with faults(tree.root, path):
             try:
                 failpoint("stage.file_open")
-                fcntl.ioctl(descriptor, _CLONE_RANGE, _RANGE.pack(source, place, size + -size % BLOCK, 0))
+                ioctl(descriptor, _CLONE_RANGE, _RANGE.pack(source, place, size + -size % BLOCK, 0))
                 os.ftruncate(descriptor, size)
                 os.fchmod(descriptor, mode)
             finally:

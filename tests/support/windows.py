@@ -29,7 +29,7 @@ __all__ = ["Machine", "windows"]
 _EXTENDED = "\\\\?\\C:"
 _MODULES = (
     "bridge.fs", "bridge.fs.durability", "bridge.fs.publish", "bridge.fs.regular", "bridge.fs.removal",
-    "bridge.fs.tree", "bridge.transaction.guard", "bridge.transaction.sharing",
+    "bridge.fs.tree", "bridge.fs.linking", "bridge.transaction.guard", "bridge.transaction.sharing",
 )  # fmt: skip
 DENIED, SHARING, ALREADY, NOT_EMPTY = 5, 32, 183, 145
 
@@ -125,6 +125,9 @@ class Machine:
 
     def make_writable(self, path: str) -> None:
         self.read_only.discard(self._real(path))
+
+    def utime(self, path: str, times: tuple[float, float]) -> None:
+        os.utime(self._real(path), times)
 
     def sleep(self, seconds: float) -> None:
         self.slept += seconds

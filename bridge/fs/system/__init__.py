@@ -7,10 +7,11 @@ both wings import `os` from here.
 
 from __future__ import annotations
 
+import errno
 import os as _os
 from typing import TYPE_CHECKING
 
-__all__ = ["HAS_MODES", "RENAMES_IN_USE", "effective_user", "open_file_limit", "os", "try_lock"]
+__all__ = ["HAS_MODES", "RENAMES_IN_USE", "effective_user", "ioctl", "open_file_limit", "os", "try_lock"]
 
 HAS_MODES = _os.name != "nt"
 """Whether files have POSIX permissions, so that a written mode can be read back."""
@@ -24,6 +25,8 @@ if TYPE_CHECKING or _os.open in _os.supports_dir_fd:
     import fcntl
     import os
     import resource
+
+    ioctl = fcntl.ioctl
 
     def effective_user() -> int:
         """The account of this process, as `st_uid` has it: 0 for everybody on Windows."""
@@ -50,6 +53,9 @@ else:
     from bridge.fs.system.windows import WindowsCalls
 
     os = WindowsCalls(Win32())
+
+    def ioctl(*_: object) -> int:
+        raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
 
     def effective_user() -> int:
         return 0

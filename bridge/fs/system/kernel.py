@@ -77,6 +77,9 @@ class Win32:
     def make_writable(self, path: str) -> None:
         os.chmod(path, 0o600)
 
+    def utime(self, path: str, times: tuple[float, float]) -> None:
+        os.utime(path, times)
+
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 

@@ -52,6 +52,7 @@ class Kernel(Protocol):
     def stat(self, path: str) -> os.stat_result: ...
     def scandir(self, path: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]: ...
     def make_writable(self, path: str) -> None: ...
+    def utime(self, path: str, times: tuple[float, float]) -> None: ...
     def sleep(self, seconds: float) -> None: ...
 
 
@@ -199,6 +200,17 @@ class WindowsCalls:
     ) -> bool:
         """Whether the path exists: access lists decide the rest, when something is written."""
         return self._status(self._native(path, dir_fd)) is not None
+
+    def utime(
+        self,
+        path: str | os.PathLike[str],
+        times: tuple[float, float],
+        *,
+        dir_fd: int | None = None,
+        follow_symlinks: bool = True,  # noqa: ARG002 - only files are given times
+    ) -> None:
+        native = self._native(path, dir_fd)
+        self._patiently(lambda: self._kernel.utime(native, times))
 
     # --- below --------------------------------------------------------------------------------------------------------
 
