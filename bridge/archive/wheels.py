@@ -147,14 +147,17 @@ def _exempt(layout: WheelLayout) -> frozenset[str]:
 
 
 def _check_rows(rows: Mapping[str, tuple[RecordRow, ...]], layout: WheelLayout, name: str) -> None:
-    """Require a row with a hash for every file, and a file or directory for every row (W50, W51, W54, W55)."""
+    """Require a row with a hash for every file, and a file or directory for every row (W50, W51, W54, W55).
+
+    A signature may be listed and missing: nothing installs it.
+    """
     exempt = _exempt(layout)
     for path, of_path in rows.items():
         if path in layout.files:
             if all(row.algorithm is None for row in of_path) and path not in exempt:
                 problem = "RECORD has no hash of it, so nothing shows whether it was changed"
                 raise refused("record-invalid", name, problem, member=path)
-        elif path.removesuffix("/") not in layout.directories:
+        elif path.removesuffix("/") not in layout.directories and path not in exempt:
             if ".." in path.split("/") or path.startswith("/"):
                 raise refused("path-escape", name, "RECORD lists a path outside the wheel", member=path)
             problem = (

@@ -327,6 +327,7 @@ FINE: Mapping[str, Mapping[str, object]] = {
     "blake2b": {"change_record": replace_row(INIT, f"{INIT},{digest_of('blake2b', VERSION)},12")},
     "RECORD with a hash of itself": {"change_record": replace_row(f"{INFO}/RECORD", f"{INFO}/RECORD,md5=x,7")},
     "RECORD that does not list itself": {"change_record": drop_row(f"{INFO}/RECORD")},
+    "signatures missing": {"change_record": add_row(f"{INFO}/RECORD.jws,,")},
     "signatures unlisted": {"extra": (Entry(name=f"{INFO}/RECORD.jws"), Entry(name=f"{INFO}/RECORD.p7s"))},
     "an algorithm in capitals": {
         "change_record": replace_row(INIT, f"{INIT},{digest_of('sha256', VERSION).replace('sha', 'SHA')},12")
