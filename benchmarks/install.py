@@ -7,10 +7,11 @@ uv is measured as it is (hard links from its unpacked cache, which every environ
 `--link-mode=copy`, which gives each environment files of its own, as bridge does. bridge also verifies every file
 against RECORD, checks who owns what, and can be killed at any moment; uv does none of these. Nobody compiles.
 *conda*: `--packages` packages of 20 files, made here, by `bridge install` without an index and by `rattler.install`,
-each in a process of its own. *no-op*: the same `bridge install` again. Times are wall seconds of whole processes,
-medians; in brackets their processor seconds, which a busy machine disturbs less. Every run has an environment of its
-own, and nothing is removed before the end: ext4 searches for inodes that were not just deleted, which makes each new
-file cost up to ten times as much after 10,000 files were.
+each in a process of its own. *exact*: the same wheels and 20 of these packages by `bridge sync` of a lock and by
+`bridge install`; what both do before the transaction is what `--dry-run` takes. *no-op*: the same `bridge install`
+again. Times are wall seconds of whole processes, medians; in brackets their processor seconds, which a busy machine
+disturbs less. Every run has an environment of its own, and nothing is removed before the end: ext4 searches for
+inodes that were not just deleted, which makes each new file cost up to ten times as much after 10,000 files were.
 """
 
 from __future__ import annotations
@@ -135,11 +136,41 @@ def conda(folder: Path, count: int, runs: int, environment: dict[str, str]) -> N
     compare(f"{count} conda packages of 20 files", runs, {"bridge": bridge, "py-rattler": rattler})
 
 
+def exact(folder: Path, requests: list[str], runs: int, environment: dict[str, str]) -> None:
+    channels = ("-c", "host", "-c", folder / "channel")
+    names = [f"conda:bench-{number}" for number in range(20)]
+    both, lock = folder / "both", folder / "both.lock"
+    words = bridge_words("create", "-q", "-p", both, *channels, "python", *names, *requests)
+    subprocess.run(words, env=environment, check=True)
+    subprocess.run(bridge_words("export", "-q", "-p", both, "-o", lock), env=environment, check=True)
+    numbers = itertools.count()
+
+    def run(*words: object, is_dry: bool = False) -> Callable[[], Sample]:
+        def one() -> Sample:
+            target = folder / f"exact-{next(numbers)}"
+            made = bridge_words("create", "-q", "-p", target, "-c", "host", "python")
+            subprocess.run(made, env=environment, check=True)
+            first, *others = words
+            dry = ["--dry-run"] if is_dry else []
+            return timed(bridge_words(first, "-q", "-p", target, *others, *dry), environment)
+
+        return one
+
+    install = ("install", *channels, *names, *requests)
+    contenders = {"sync": run("sync", lock), "install": run(*install)}
+    contenders |= {"sync --dry-run": run("sync", lock, is_dry=True), "install --dry-run": run(*install, is_dry=True)}
+    compare("sync, and install of the same", runs, contenders)
+    compare(
+        "sync, nothing to do", runs, {"sync": lambda: timed(bridge_words("sync", "-q", "-p", both, lock), environment)}
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("requirements", nargs="*", default=list(REQUESTS))
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--packages", type=int, default=60)
+    parser.add_argument("--exact", action="store_true", help="leave the wheels out")
     parser.add_argument("--folder", type=Path, help="where to work (default: the folder for temporary files)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as text:
@@ -147,7 +178,9 @@ def main() -> None:
         environment = dict(os.environ) | {"BRIDGE_CACHE_DIR": str(folder / "cache"), "UV_CACHE_DIR": str(folder / "uv")}
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
         conda(folder, arguments.packages, arguments.runs, environment)
-        wheels(folder, arguments.requirements, arguments.runs, environment)
+        exact(folder, arguments.requirements, arguments.runs, environment)
+        if not arguments.exact:
+            wheels(folder, arguments.requirements, arguments.runs, environment)
 
 
 if __name__ == "__main__":

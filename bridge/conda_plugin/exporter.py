@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from packaging.utils import canonicalize_name
 
+from bridge.lock.environment_yml import environment_document
 from bridge.model import Distribution, Installed, PrefixState
 from bridge.prefix.entries import paths_of
 from bridge.sdists.location import pinned, source_of
 
-__all__ = ["document", "export", "wheel_line", "wheel_lines"]
+__all__ = ["export", "wheel_line", "wheel_lines"]
 
 
 def export(environment: Any) -> str:  # noqa: ANN401 - conda's `Environment`
@@ -34,31 +33,13 @@ def export(environment: Any) -> str:  # noqa: ANN401 - conda's `Environment`
     # Wheels come from indexes, which are not channels.
     indexes = {each.record.origin.rstrip("/") for each in state.installed if each.record.ecosystem == "wheel"}
     channels = [each for each in environment.config.channels if each.rstrip("/") not in indexes]
-    return document(
+    return environment_document(
         name=environment.name,
         channels=channels,
         conda=[each.conda_env_form() for each in asked],
         wheels=wheel_lines(state),
         variables=environment.variables,
     )
-
-
-def document(
-    *,
-    name: str | None,
-    channels: Iterable[str],
-    conda: Iterable[str],
-    wheels: Iterable[str],
-    variables: Mapping[str, str],
-) -> str:
-    """The text of an environment file (CEP 24)."""
-    pip = list(wheels)
-    dependencies: list[object] = [*conda, *([{"pip": pip}] if pip else [])]
-    found: dict[str, object] = {"name": name} if name else {}
-    found |= {"channels": list(channels), "dependencies": dependencies}
-    if variables:
-        found["variables"] = dict(variables)
-    return str(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=10_000))
 
 
 def wheel_lines(state: PrefixState) -> list[str]:

@@ -14,6 +14,7 @@ import yaml
 from bridge import prefix
 from bridge.conda_plugin import child, exporter, health, needs, subcommand, warning
 from bridge.conda_plugin.needs import Change
+from bridge.lock.environment_yml import environment_document
 from tests.support.prefixes import PrefixBuilder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -232,7 +233,7 @@ class TestExport:
         assert lines[3].endswith("#sha256=ab")
 
     def test_the_document(self) -> None:
-        text = exporter.document(
+        text = environment_document(
             name="lab", channels=["one"], conda=["python=3.12"], wheels=["a @ https://x.example/a.whl#sha256=ab"],
             variables={"KEY": "value"},
         )  # fmt: skip
@@ -242,5 +243,5 @@ class TestExport:
             "dependencies": ["python=3.12", {"pip": ["a @ https://x.example/a.whl#sha256=ab"]}],
             "variables": {"KEY": "value"},
         }
-        without = exporter.document(name=None, channels=[], conda=["python"], wheels=[], variables={})
+        without = environment_document(name=None, channels=[], conda=["python"], wheels=[], variables={})
         assert yaml.safe_load(without) == {"channels": [], "dependencies": ["python"]}
