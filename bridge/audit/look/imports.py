@@ -15,11 +15,11 @@ from pathlib import Path
 
 from bridge.audit.look.inspection import PathFile, UnmetImport
 from bridge.model import Distribution
+from bridge.prefix.entries import Entries
 from converters.deferred import regex
 
 __all__ = ["SearchPath", "installs_finder", "unmet_imports"]
 
-_LISTS = ("entry_points.txt", "EGG-INFO/entry_points.txt")
 _PROGRAMS = ("console_scripts", "gui_scripts")
 _VALUE = regex(r"([A-Za-z_][\w.]*)\s*(?::\s*([A-Za-z_]\w*)[\w.]*\s*)?(\[.*\])?\s*\Z")  # module, name, extras
 _LOADED = regex(r"(?:__import__|\bimport_module)\(['\"]([\w.]+)['\"]")
@@ -93,7 +93,7 @@ class SearchPath:
     def _may_define(self, found: Sequence[str], name: str) -> bool:
         path = f"{found[0]}/__init__.py" if os.path.isdir(found[0]) else found[0]
         text = _read(path) if path.endswith(".py") else b""
-        return not text or re.search(rf"\b{name}\b".encode(), text) is not None or bool(_ANY_NAME.search(text))
+        return not text or name.encode() in text or bool(_ANY_NAME.search(text))
 
 
 def installs_finder(lines: Iterable[str], path: SearchPath) -> bool:
@@ -119,25 +119,25 @@ def unmet_imports(
     for distribution in distributions:
         if distribution.path.rpartition("/")[0] != site:
             continue
-        if hooks and any(entry.path in hooks for entry in distribution.entries or ()):
+        if hooks and not hooks.isdisjoint(Entries.of(distribution.entries or ()).paths):
             continue  # Its finder decides what is imported.
         yield from _of_distribution(prefix, distribution, path)
 
 
 def _of_distribution(prefix: Path, distribution: Distribution, path: SearchPath) -> Iterator[UnmetImport]:
-    for name in _LISTS:
-        file = f"{distribution.path}/{name}"
-        for group, statement, module, attribute in _points(_read(f"{prefix}/{file}").decode("utf-8", "replace")):
-            is_program = group in _PROGRAMS
-            if missing := path.missing(module, attribute if is_program else ""):
-                yield UnmetImport(
-                    path=file,
-                    statement=statement if is_program else f"{statement} of {group}",
-                    missing=missing,
-                    module=module,
-                    distribution=distribution.path,
-                    is_program=is_program,
-                )
+    name = "EGG-INFO/entry_points.txt" if distribution.path.endswith(".egg") else "entry_points.txt"
+    file = f"{distribution.path}/{name}"
+    for group, statement, module, attribute in _points(_read(f"{prefix}/{file}").decode("utf-8", "replace")):
+        is_program = group in _PROGRAMS
+        if missing := path.missing(module, attribute if is_program else ""):
+            yield UnmetImport(
+                path=file,
+                statement=statement if is_program else f"{statement} of {group}",
+                missing=missing,
+                module=module,
+                distribution=distribution.path,
+                is_program=is_program,
+            )
 
 
 def _points(text: str) -> Iterator[tuple[str, str, str, str]]:
