@@ -126,7 +126,7 @@ WHOLE: dict[str, tuple[str, Callable[[World], str]]] = {
     "rattler 4": ("pixi.lock", lambda world: pixi_lock(world, 4)),
     "rattler 5": ("pixi.lock", lambda world: pixi_lock(world, 5)),
     "rattler 6": ("conda.lock", pixi_lock),
-    "conda-workspaces": ("conda.lock", lambda world: pixi_lock(world).replace("version: 6\n", "version: 1\n", 1)),
+    "conda-workspaces": ("conda.lock", lambda world: pixi_lock(world).replace("version: 6\n", "version: 1\r\n", 1)),
     "rattler 7": ("bridge.lock", lambda world: pixi_lock(world, 7)),
     "conda-lock": ("conda-lock.yml", conda_lock),
 }

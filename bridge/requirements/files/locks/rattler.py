@@ -121,7 +121,7 @@ PYPI = Section(
 
 _FORMAT = "lock of rattler (pixi.lock, conda.lock)"
 _VERSION = re.compile(r"^version:[ \t]*\d+", re.MULTILINE)
-_WORKSPACE_LOCK, _WORKSPACE_VERSION = "conda.lock", re.compile(r"^version:[ \t]*1[ \t]*$", re.MULTILINE)
+_WORKSPACE_LOCK, _WORKSPACE_VERSION = "conda.lock", re.compile(r"^version:[ \t]*1[ \t\r]*$", re.MULTILINE)
 _ENVIRONMENTS = re.compile(r"^(?:environments|packages):", re.MULTILINE)
 _KNOWN = frozenset({"4", "5", "6", "7"})
 _CONDA_ENTRY = re.compile(r"^- (?:conda:|kind: conda$)[^\n]*\n(?:(?: [^\n]*)?\n)*", re.MULTILINE)
