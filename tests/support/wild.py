@@ -148,7 +148,7 @@ def make_prefix(root: Path, client: Client) -> Path:
         put_package(root, package, client)
     for path in client.keeps:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(b"")
+        (root / path).write_bytes(b"{}" if path.endswith("state") else b"")
     return root
 
 

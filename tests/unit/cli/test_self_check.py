@@ -184,7 +184,7 @@ BREAKAGES: Mapping[str, tuple[Callable[[Path], object], str, str]] = {
     "a module that is gone": (
         lambda site: (site / "bridge/cli/failure.py").unlink(),
         "ModuleNotFoundError: No module named 'bridge.cli.failure'",
-        "cli/__init__.py, line ",
+        "__main__.py, line ",
     ),
     "a dependency of another version": (
         lambda site: (site / "click.py").write_text(""),
