@@ -10,11 +10,6 @@ from bridge.config.files import read_named
 from bridge.errors import UsageError
 from converters.deferred import dataclass
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 __all__ = ["ProjectTable", "project_table", "read_toml"]
 
 _LIMIT = 4 << 20  # bytes
@@ -50,6 +45,11 @@ def project_table(directory: Path, name: str) -> ProjectTable | None:
 
 def read_toml(file: Path, error_id: str) -> Mapping[str, object]:
     """A TOML document. Raises `UsageError` (`error_id`): the file cannot be read, is too large, or is no TOML."""
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415 - most runs read no such file
+    else:
+        import tomli as tomllib  # noqa: PLC0415
+
     try:
         data = read_named(file, limit=_LIMIT)
     except OSError as error:
