@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
 import sysconfig
-from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from installer.records import InvalidRecordEntry, RecordEntry, parse_record_file
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -121,7 +120,13 @@ def _files() -> Check:
         text = f"an editable install of {folder}, whose files no RECORD lists"
         more = () if is_it else (f"bridge is imported from {location()}",)
         return Check(id="files", level="ok" if is_it else "warning", text=text, details=more)
-    files = [each for each in own.files or () if each.parts[0] != ".."]
+    # `own.files` leaves missing files out from python 3.12 on.
+    lines = (own.read_text("RECORD") or "").splitlines()
+    try:
+        records = [RecordEntry.from_elements(*row) for row in parse_record_file(lines)]
+    except InvalidRecordEntry as error:
+        return Check(id="files", level="error", text=f"its RECORD cannot be read: {error}")
+    files = [each for each in records if not each.path.startswith("../")]
     if not files:
         return Check(id="files", level="error", text="its dist-info has no RECORD")
     recorded = Path(str(own.locate_file("bridge")))
@@ -130,7 +135,7 @@ def _files() -> Check:
         # A checkout comes first where its folder is the working directory: on purpose, as its tests do.
         level: Level = "warning" if (location() / "pyproject.toml").is_file() else "error"
         return Check(id="files", level=level, text=text, details=(f"installed: {recorded.parent}",))
-    wrong = [*_altered(files), *_extra(files)]
+    wrong = [*_altered(files, recorded.parent), *_extra(files)]
     if wrong:
         shown = (*wrong[:_SHOWN], *([f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []))
         return Check(id="files", level="error", text=f"{len(wrong)} files differ from RECORD", details=shown)
@@ -144,21 +149,19 @@ def _editable(own: metadata.Distribution) -> str | None:
     return local_path(str(found["url"])) if is_editable else None
 
 
-def _altered(files: list[metadata.PackagePath]) -> Iterator[str]:
+def _altered(files: Sequence[RecordEntry], root: Path) -> Iterator[str]:
     for each in files:
-        path = Path(str(each.locate()))
+        path = root / each.path
         if not path.is_file():
             if path.suffix != ".pyc":
-                yield f"missing: {each}"
-        elif each.hash is not None:
-            digest = hashlib.new(each.hash.mode, path.read_bytes()).digest()
-            if urlsafe_b64encode(digest).rstrip(b"=").decode() != each.hash.value:
-                yield f"changed: {each}"
+                yield f"missing: {each.path}"
+        elif each.hash_ is not None and not each.hash_.validate(path.read_bytes()):
+            yield f"changed: {each.path}"
 
 
-def _extra(files: list[metadata.PackagePath]) -> Iterator[str]:
+def _extra(files: Sequence[RecordEntry]) -> Iterator[str]:
     """Modules that RECORD does not list: the remains of another version."""
-    listed = {each.as_posix() for each in files}
+    listed = {each.path for each in files}
     root = Path(bridge.__file__).parent.parent
     for package in _PACKAGES:
         for path in sorted((root / package).rglob("*.py")):

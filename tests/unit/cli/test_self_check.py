@@ -107,6 +107,15 @@ def test_files_that_differ_from_record(site: Path) -> None:
     assert "error[unsound-bridge]: bridge is not sound here: files" in done.stderr
 
 
+def test_a_record_that_cannot_be_read(site: Path) -> None:
+    record = next(site.glob("conda_bridge-*.dist-info/RECORD"))
+    record.write_text(record.read_text() + "bridge/model.py,sha256,many\n")
+    done = run(site, "--json")
+    found = answers(done)["files"]
+    assert done.returncode == 11
+    assert (found["level"], found["text"].startswith("its RECORD cannot be read")) == ("error", True)
+
+
 def test_a_distribution_that_is_not_what_is_imported(site: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
