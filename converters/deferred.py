@@ -123,9 +123,9 @@ def _compiled_init(template: type, made: type) -> Callable[..., None]:
         lines.append("    self.__post_init__()\n")
     given = f", *, {', '.join(parameters)}" if parameters else ""
     exec(f"def __init__(self{given}):\n{''.join(lines) or '    pass'}", known)
-    found: Callable[..., None] = known[_INIT]
-    found.__qualname__ = f"{made.__qualname__}.__init__"
-    return found
+    init: Callable[..., None] = known[_INIT]
+    init.__qualname__ = f"{made.__qualname__}.__init__"
+    return init
 
 
 def _state(self: object) -> list[object]:

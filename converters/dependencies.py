@@ -112,8 +112,8 @@ class WheelRequirements:
         `lookup` knows their metadata. What the rules drop is not among them.
         """
         lookup = None if extra else self.lookup
-        found = dict.fromkeys(_follow(self.project, self.lines, extra, place, lookup))
-        return tuple(need for need in found if need.project not in self.changes.drop)
+        requirements = dict.fromkeys(_follow(self.project, self.lines, extra, place, lookup))
+        return tuple(need for need in requirements if need.project not in self.changes.drop)
 
     def deciding(self) -> tuple[RequirementLine, ...]:
         """Return the lines whose value depends on the place, including those of projects whose extras are required."""

@@ -129,19 +129,19 @@ def people(text: str) -> list[tuple[str, str]]:
         return [(name, "")] if name else []
     from email.utils import getaddresses  # noqa: PLC0415 - slow to import; only a bill of materials needs it
 
-    found = ((" ".join(name.split()), address) for name, address in getaddresses([text]))
-    return [(name, address if "@" in address else "") for name, address in found if name or "@" in address]
+    pairs = ((" ".join(name.split()), address) for name, address in getaddresses([text]))
+    return [(name, address if "@" in address else "") for name, address in pairs if name or "@" in address]
 
 
 def well_known_urls(lines: Iterable[str]) -> dict[str, str]:
     """Return kind → URL (`home`, `source`, `documentation`) of Project-URL lines (`Label, URL`); the first counts."""
-    found: dict[str, str] = {}
+    urls: dict[str, str] = {}
     for line in lines:
         label, separator, url = line.partition(",")
         kind = _LABELS.get(label.translate(_IGNORED).lower())
         if separator and kind is not None and url.strip():
-            found.setdefault(kind, url.strip())
-    return found
+            urls.setdefault(kind, url.strip())
+    return urls
 
 
 _IGNORED = str.maketrans("", "", string.punctuation + string.whitespace)

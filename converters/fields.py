@@ -48,7 +48,7 @@ def _plain_fields(data: bytes) -> tuple[RawMetadata, dict[str, list[str]]] | Non
         lines = head.decode("utf-8").rstrip("\n").split("\n")
     except UnicodeDecodeError:
         return None
-    found: dict[str, list[str]] = {}
+    fields: dict[str, list[str]] = {}
     values: list[str] = []
     for line in lines:
         if line[:1] in {" ", "\t"} and values:
@@ -57,18 +57,20 @@ def _plain_fields(data: bytes) -> tuple[RawMetadata, dict[str, list[str]]] | Non
         match = _FIELD.fullmatch(line)
         if match is None:
             return None
-        values = found.setdefault(match[1].lower(), [])
+        values = fields.setdefault(match[1].lower(), [])
         values.append(match[2])
     # The e-mail parser joins the lines of a value that is not ASCII, and drops spaces at its end.
-    if any(not value.isascii() and (value[-1].isspace() or "\n" in value) for each in found.values() for value in each):
+    if any(
+        not value.isascii() and (value[-1].isspace() or "\n" in value) for each in fields.values() for value in each
+    ):
         return None
-    return _sorted_out(found)
+    return _sorted_out(fields)
 
 
-def _sorted_out(found: Mapping[str, list[str]]) -> tuple[RawMetadata, dict[str, list[str]]]:
+def _sorted_out(fields: Mapping[str, list[str]]) -> tuple[RawMetadata, dict[str, list[str]]]:
     raw: Any = {}
     unparsed = {}
-    for name, values in found.items():
+    for name, values in fields.items():
         if name in _LISTS:
             raw[_LISTS[name]] = values
         elif name == "project-url":

@@ -287,14 +287,14 @@ def _licenses(archive: Archive, wheel: Manifest) -> Iterator[tuple[str, bytes]]:
     """
     inside = f"{wheel.dist_info}/"
     listed = {path for paths in _listed_licenses(wheel).values() for path in paths}
-    found: dict[str, str] = {}
+    licenses: dict[str, str] = {}
     for member in sorted(wheel.members, key=lambda member: member.path):
         rest = member.path.removeprefix(inside)
         is_license = member.path in listed or (rest != member.path and _LICENSE.match(rest))
         if is_license and member.size <= _LONGEST_SCRIPT:
             name = rest.removeprefix("licenses/")
-            found.setdefault(name if name not in found else rest, member.path)
-    for name, path in sorted(found.items()):
+            licenses.setdefault(name if name not in licenses else rest, member.path)
+    for name, path in sorted(licenses.items()):
         yield name, archive.read(path)
 
 

@@ -39,9 +39,9 @@ class DependencyChanges:
 
         A name may come twice, as in packages of conda-build: all its MatchSpecs hold. Every package needs `python`.
         """
-        found = (*depends, *(self.add if adds else ()))
-        names = {*map(_name_of, found), *(["python"] if adds else [])}
-        return tuple(dict.fromkeys((*found, *(pin for pin in self.pin if _name_of(pin) in names))))
+        added = (*depends, *(self.add if adds else ()))
+        names = {*map(_name_of, added), *(["python"] if adds else [])}
+        return tuple(dict.fromkeys((*added, *(pin for pin in self.pin if _name_of(pin) in names))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

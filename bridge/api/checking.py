@@ -71,12 +71,12 @@ def audit(
         with running.session(prefix=str(path)) as session:
             judged = auditing.judged(path, session, request)
     running.warn(judged.warnings)
-    found = judged.report
+    report = judged.report
     return AuditReport(
         prefix=path,
-        files=found.files,
-        findings=found.findings,
-        accepted=found.accepted,
+        files=report.files,
+        findings=report.findings,
+        accepted=report.accepted,
         warnings=tuple(running.warnings),
     )
 
@@ -115,7 +115,7 @@ def convert(
         parameters = {"platform": named[0]} if named else {}
         inputs = conversion.read_inputs(words, (*named, running.options.platform)[0], is_joint=with_dependencies)
         with running.session(inputs.request, **parameters) as session:
-            found = conversion.convert(
+            converted = conversion.convert(
                 inputs,
                 Path(output),
                 session,
@@ -127,13 +127,13 @@ def convert(
                 with_deps=with_dependencies,
                 as_records=as_records,
             )
-        cancelled = next((each for each in found.failures.values() if isinstance(each, CancelledError)), None)
+        cancelled = next((each for each in converted.failures.values() if isinstance(each, CancelledError)), None)
         if cancelled is not None:
             raise cancelled
-    return _conversion(found, running.warnings)
+    return _conversion(converted, running.warnings)
 
 
-def _conversion(found: jobs_of.Conversion, warnings: Sequence[str]) -> Conversion:
+def _conversion(conversion: jobs_of.Conversion, warnings: Sequence[str]) -> Conversion:
     packages = tuple(
         Converted(
             name=each.record.name,
@@ -145,19 +145,19 @@ def _conversion(found: jobs_of.Conversion, warnings: Sequence[str]) -> Conversio
             sha256=each.record.sha256,
             notes=tuple(note.text for note in each.notes),
         )
-        for done in found.done
+        for done in conversion.done
         for each in done.packages
     )
     records = tuple(
         replace(_described(each.entry.record, done.text), notes=tuple(note.text for note in each.notes))
-        for done in found.done
+        for done in conversion.done
         for each in done.wheels
     )
     return Conversion(
         packages=(*packages, *records),
-        failures=found.failures,
-        warnings=tuple(dict.fromkeys((*warnings, *found.warnings))),
-        seconds=found.seconds,
+        failures=conversion.failures,
+        warnings=tuple(dict.fromkeys((*warnings, *conversion.warnings))),
+        seconds=conversion.seconds,
     )
 
 

@@ -100,7 +100,7 @@ def _parameter(name: str, value: object) -> object:
 def texts(values: object, what: str) -> tuple[str, ...]:
     """Return texts or paths as texts. Raises `UsageError` (`option-value`), for a single text too."""
     if isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping)):
-        found = tuple(os.fspath(each) if isinstance(each, os.PathLike) else each for each in values)
-        if all(isinstance(each, str) for each in found):
-            return found
+        paths = tuple(os.fspath(each) if isinstance(each, os.PathLike) else each for each in values)
+        if all(isinstance(each, str) for each in paths):
+            return paths
     raise UsageError("option-value", f"{what}: {values!r} is not a sequence of texts", hint="give a list or a tuple")

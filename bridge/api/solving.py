@@ -39,8 +39,8 @@ def resolve(
     with call(["resolve", *words.requirements], options, progress) as running:
         request = read_request(words, running.options.platform)
         with running.session(request) as session:
-            found = solving.resolve(request, session)
-    return solution_of(found, running.warnings)
+            resolution = solving.resolve(request, session)
+    return solution_of(resolution, running.warnings)
 
 
 def lock(

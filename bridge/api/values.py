@@ -184,13 +184,13 @@ def package_of(record: Record, requested: Iterable[str] = ()) -> Package:
     )
 
 
-def solution_of(found: Resolution, warnings: Iterable[str]) -> Solution:
+def solution_of(resolution: Resolution, warnings: Iterable[str]) -> Solution:
     """Return a resolution as a value of this interface."""
     return Solution(
-        platform=found.target.subdir,
-        packages=tuple(_resolved(each) for each in found.packages),
-        warnings=tuple(dict.fromkeys((*warnings, *found.warnings))),
-        seconds=found.statistics.seconds,
+        platform=resolution.target.subdir,
+        packages=tuple(_resolved(each) for each in resolution.packages),
+        warnings=tuple(dict.fromkeys((*warnings, *resolution.warnings))),
+        seconds=resolution.statistics.seconds,
     )
 
 

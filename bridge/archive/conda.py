@@ -250,9 +250,9 @@ def _reconcile_path(member: TarMember, listed: ListedPath, name: str) -> CondaPa
             no_link=listed.no_link,
         )
     # conda only warns about a wrong hash, rattler ignores it.
-    for what, promised, found in (("size", listed.size, member.size), ("sha256", listed.sha256, member.sha256)):
-        if promised not in {None, found}:
-            problem = f"paths.json gives the {what} {promised}; it is {found}"
+    for what, promised, actual in (("size", listed.size, member.size), ("sha256", listed.sha256, member.sha256)):
+        if promised not in {None, actual}:
+            problem = f"paths.json gives the {what} {promised}; it is {actual}"
             raise damaged("record-hash", name, problem, member=member.path, offset=member.offset)
     return CondaPath(
         path=member.path,

@@ -86,9 +86,9 @@ class Affected:
     @property
     def fixed(self) -> tuple[str, ...]:
         """The versions that fix it, lowest first."""
-        found = {text for each in self.ranges for kind, text in each.events if kind == "fixed"}
-        found |= set(self.stated_fixes)
-        return tuple(sorted(found, key=self._place))
+        versions = {text for each in self.ranges for kind, text in each.events if kind == "fixed"}
+        versions |= set(self.stated_fixes)
+        return tuple(sorted(versions, key=self._place))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ def parse_advisory(document: object) -> Advisory | None:
         raise ValueError("affected is not a list")
     if document.get("withdrawn"):
         return None
-    parsed = tuple(found for each in affected if (found := _affected(each)) is not None)
+    parsed = tuple(entry for each in affected if (entry := _affected(each)) is not None)
     if not parsed:
         return None
     summary = document.get("summary") or str(document.get("details") or "").strip().partition("\n")[0]
@@ -191,10 +191,10 @@ def _hashes(entry: Mapping[str, object]) -> Iterator[str]:
         value = pending.pop()
         if isinstance(value, Mapping):
             for key, inner in value.items():
-                found = inner if isinstance(inner, list) else [inner]
+                hashes = inner if isinstance(inner, list) else [inner]
                 if key in _HASH_KEYS:
-                    yield from (each.lower() for each in found if isinstance(each, str))
-                pending += [each for each in found if isinstance(each, (Mapping, list))]
+                    yield from (each.lower() for each in hashes if isinstance(each, str))
+                pending += [each for each in hashes if isinstance(each, (Mapping, list))]
         elif isinstance(value, list):
             pending += value
 
@@ -227,19 +227,19 @@ def vulnerable(
             by_name.setdefault((affected.ecosystem, affected.name), []).append((advisory, affected))
     findings = []
     for row in rows:
-        found: list[tuple[Advisory, Affected]] = []
+        matches: list[tuple[Advisory, Affected]] = []
         for ecosystem, name, version in _identities(row):
             for advisory, affected in by_name.get((ecosystem, name), ()):
                 if affected.covers(version) or (row.sha256 is not None and row.sha256 in affected.hashes):
-                    found.append((advisory, affected))
-        findings += [_finding(row, same, prefix, pip) for same in _merged(found)]
+                    matches.append((advisory, affected))
+        findings += [_finding(row, same, prefix, pip) for same in _merged(matches)]
     return tuple(findings)
 
 
-def _merged(found: Sequence[tuple[Advisory, Affected]]) -> Iterator[list[tuple[Advisory, Affected]]]:
+def _merged(matches: Sequence[tuple[Advisory, Affected]]) -> Iterator[list[tuple[Advisory, Affected]]]:
     """Groups of advisories that share an id or an alias."""
     groups: list[tuple[set[str], list[tuple[Advisory, Affected]]]] = []
-    for each in found:
+    for each in matches:
         names = {each[0].id, *each[0].aliases}
         same = [group for group in groups if group[0] & names]
         joined = (names.union(*(group[0] for group in same)), [one for group in same for one in group[1]] + [each])

@@ -23,12 +23,12 @@ def left_out(records: PrefixRecords, owner: Owner) -> Iterator[str]:
             continue
         providers = named.get(requirement.name, [])
         specifier = requirement.specifier
-        if any(specifier is None or specifier_accepts(specifier, found.version) for found in providers):
+        if any(specifier is None or specifier_accepts(specifier, provided.version) for provided in providers):
             continue
-        found = f"{providers[0].label} is installed" if providers else "that is not installed"
+        provided = f"{providers[0].label} is installed" if providers else "that is not installed"
         names = {requirement.name, *(provider.owner.package for provider in providers)}
         stated = _instead(owner, names, is_found=bool(providers))
-        yield f"METADATA requires `{each.text}`, but {found}: the conda record of {owner.package} {stated}"
+        yield f"METADATA requires `{each.text}`, but {provided}: the conda record of {owner.package} {stated}"
 
 
 def _instead(owner: Owner, names: set[str], *, is_found: bool) -> str:

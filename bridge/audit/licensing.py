@@ -15,7 +15,7 @@ KIND = "denied-license"
 
 def denied(rows: Iterable[PackageRow], rules: LicenseRules) -> tuple[Finding, ...]:
     """A finding for each package that the rules do not permit."""
-    found = ((row, rules.problem(row.license)) for row in rows)
+    judged = ((row, rules.problem(row.license)) for row in rows)
     return tuple(
         Finding(
             id=KIND,
@@ -24,6 +24,6 @@ def denied(rows: Iterable[PackageRow], rules: LicenseRules) -> tuple[Finding, ..
             owner=row.owner,
             evidence=f"its licence is {row.license!r}: {problem}" if row.license else problem,
         )
-        for row, problem in found
+        for row, problem in judged
         if problem is not None
     )

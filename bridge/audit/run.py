@@ -197,8 +197,8 @@ def _yanked(state: PrefixState, index: IndexPort) -> dict[str, str]:
 
 def _statuses(state: PrefixState, index: IndexPort) -> dict[str, tuple[str, str]]:
     """dist-info → the status of its project and the reason, once the pages of the projects were read."""
-    found = {each.path: index.statuses.get(canonicalize_name(each.name)) for each in state.distributions}
-    return {path: (status.word, status.reason) for path, status in found.items() if status is not None}
+    statuses = {each.path: index.statuses.get(canonicalize_name(each.name)) for each in state.distributions}
+    return {path: (status.word, status.reason) for path, status in statuses.items() if status is not None}
 
 
 def _absolute_targets(observed: Observation) -> Iterator[str]:

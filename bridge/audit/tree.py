@@ -86,13 +86,13 @@ def dependency_tree(
     records = prefix_records(state, target, names)
     listed: PackageList = package_list(state, names)
     rows = {row.owner: row for row in listed.rows}
-    found: dict[str, dict[str, str]] = {owner: {} for owner in rows}
+    needs: dict[str, dict[str, str]] = {owner: {} for owner in rows}
     for edge in edges(records):
         start, end = edge.dependant.label, edge.dependency.label
         if start != end:
-            found[end if is_inverted else start].setdefault(start if is_inverted else end, edge.text)
+            needs[end if is_inverted else start].setdefault(start if is_inverted else end, edge.text)
     ordered = {
-        owner: tuple(sorted(below.items(), key=lambda each: rows[each[0]].name)) for owner, below in found.items()
+        owner: tuple(sorted(below.items(), key=lambda each: rows[each[0]].name)) for owner, below in needs.items()
     }
     chosen = [owner.label for name in wanted for owner in owners_named(records, name)]
     roots = tuple(dict.fromkeys(chosen)) or _roots(rows, ordered, is_inverted=is_inverted)

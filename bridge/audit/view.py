@@ -146,35 +146,35 @@ def _is_of_pip(claims: Claims, distribution: Distribution) -> bool:
 
 
 def _overwriters(claims: Claims) -> Mapping[Owner, Owner]:
-    found: dict[Owner, Owner] = {}
+    overwriters: dict[Owner, Owner] = {}
     for _, group in claims.by_path.shared:
         last = group[-1]  # Those without a record come last in a group.
         if last.owner.distribution is None:
             continue
         for claim in group:
             if claim.owner.installed is not None and claim.entry.fingerprint.sha256 != last.entry.fingerprint.sha256:
-                found.setdefault(claim.owner, last.owner)
-    return found
+                overwriters.setdefault(claim.owner, last.owner)
+    return overwriters
 
 
 def _discrepancies(
     state: PrefixState, claims: Claims, observed: Observation, caches: CacheEvidence
 ) -> Iterator[Discrepancy]:
     broken = [
-        (claim, kind, found)
+        (claim, kind, actual)
         for path in observed.suspects()
-        for found in (observed.get(path),)
+        for actual in (observed.get(path),)
         for claim in claims.by_path[path]
-        for kind in (_judge(claim.entry.fingerprint, found) or _judge_link(claim, found, claims, observed),)
+        for kind in (_judge(claim.entry.fingerprint, actual) or _judge_link(claim, actual, claims, observed),)
         if kind is not None
     ]
-    differing = [found.fingerprint.sha256 for _, kind, found in broken if kind == "different" and found is not None]
+    differing = [actual.fingerprint.sha256 for _, kind, actual in broken if kind == "different" and actual is not None]
     promised = _promised(claims, {digest for digest in differing if digest is not None and digest != EMPTY_SHA256})
     replaced = _replaced(state, claims, observed) if differing else {}
     upgraded = _upgraded(claims) if broken else {}
-    for claim, kind, found in broken:
+    for claim, kind, actual in broken:
         by, same_content = None, None
-        digest = found.fingerprint.sha256 if found else None
+        digest = actual.fingerprint.sha256 if actual else None
         is_link = claim.entry.fingerprint.kind == "symlink"
         if kind == "different" and digest is not None and not is_link:
             by = _writer(claim, digest, claims, replaced) or _cached_writer(claim, caches.owners.get(digest, ()))
@@ -183,43 +183,43 @@ def _discrepancies(
                 same_content = _same_content(claim, promised.get(digest, [])) or _cached_same_content(claim, cached)
         elif kind == "missing":
             by = upgraded.get(claim.owner)
-        yield Discrepancy(claim=claim, kind=kind, observed=found, by=by, same_content=same_content)
+        yield Discrepancy(claim=claim, kind=kind, observed=actual, by=by, same_content=same_content)
 
 
-def _judge(promised: Fingerprint, found: Observed | None) -> Literal["missing", "different", "unreadable"] | None:
+def _judge(promised: Fingerprint, observed: Observed | None) -> Literal["missing", "different", "unreadable"] | None:
     """How a file differs from the record; `None` if it does not, or if the record only says that the path exists.
 
     Sizes are not compared: conda-meta has the size before the prefix was written in. A link and a file with the same
     content are equal: conda may create soft links, and copying an environment may replace links by files.
     """
-    if found is None:
+    if observed is None:
         return "missing"
-    kind = found.fingerprint.kind
+    kind = observed.fingerprint.kind
     if promised.kind == "symlink":
-        is_retargeted = kind == "symlink" and promised.link not in {None, found.fingerprint.link}
+        is_retargeted = kind == "symlink" and promised.link not in {None, observed.fingerprint.link}
         return "different" if is_retargeted else None
     if promised.kind == "directory":
         return "different" if kind == "file" else None
-    if kind == "directory" or found.is_dangling:
+    if kind == "directory" or observed.is_dangling:
         return "different"
     if promised.sha256 is None:
         return None
-    if found.problem or found.fingerprint.sha256 is None:
+    if observed.problem or observed.fingerprint.sha256 is None:
         return "unreadable"
-    return "different" if found.fingerprint.sha256 != promised.sha256 else None
+    return "different" if observed.fingerprint.sha256 != promised.sha256 else None
 
 
 def _judge_link(
-    claim: Claim, found: Observed | None, claims: Claims, observed: Mapping[str, Observed]
+    claim: Claim, actual: Observed | None, claims: Claims, observed: Mapping[str, Observed]
 ) -> Literal["different"] | None:
     """Whether a link has another target than recorded; the record has the sha256 of its target or of its text.
 
     If the target is modified, report the target, not the link.
     """
-    if found is None or found.fingerprint.link is None or claim.entry.fingerprint.kind != "symlink":
+    if actual is None or actual.fingerprint.link is None or claim.entry.fingerprint.kind != "symlink":
         return None
-    packed, placed, led_to = claim.entry.packed, claim.entry.placed, found.fingerprint.sha256
-    if placed is not None and hashlib.sha256(os.fsencode(found.fingerprint.link)).hexdigest() == placed:
+    packed, placed, led_to = claim.entry.packed, claim.entry.placed, actual.fingerprint.sha256
+    if placed is not None and hashlib.sha256(os.fsencode(actual.fingerprint.link)).hexdigest() == placed:
         return None
     if placed is not None and packed is not None:  # rattler writes both: this is the hash of the text.
         return None if placed == led_to else "different"
@@ -230,8 +230,8 @@ def _judge_link(
     there = claims.by_path.get(target or "", ())
     if any(promised in {other.entry.packed, other.entry.fingerprint.sha256} for other in there):
         return None
-    if found.is_dangling or led_to is None:
-        is_elsewhere = found.is_dangling and target not in claims.by_path and _is_promised(claims, promised)
+    if actual.is_dangling or led_to is None:
+        is_elsewhere = actual.is_dangling and target not in claims.by_path and _is_promised(claims, promised)
         return "different" if is_elsewhere else None
     # Another package may have been upgraded since the link was recorded.
     is_of_other = bool(there) and all(other.owner is not claim.owner for other in there)
@@ -248,10 +248,10 @@ def _is_promised(claims: Claims, digest: str) -> bool:
 def _target(path: str, observed: Mapping[str, Observed]) -> str | None:
     """The target of a link in the prefix; `None` if it is outside or circular."""
     for _ in range(16):
-        found = observed.get(path)
-        if found is None or found.fingerprint.link is None:
+        target = observed.get(path)
+        if target is None or target.fingerprint.link is None:
             return path
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), found.fingerprint.link))
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), target.fingerprint.link))
         if path.startswith(("/", "..")):
             return None
     return None
@@ -267,10 +267,10 @@ def _writer(claim: Claim, digest: str, claims: Claims, replaced: Mapping[str, li
 
 def _promised(claims: Claims, wanted: set[str]) -> Mapping[str, list[Claim]]:
     """Digest → the claims that promise it."""
-    found: dict[str, list[Claim]] = {}
+    promised: dict[str, list[Claim]] = {}
     for claim in claims.by_path.promising(wanted) if wanted else ():
-        found.setdefault(claim.entry.fingerprint.sha256 or "", []).append(claim)
-    return found
+        promised.setdefault(claim.entry.fingerprint.sha256 or "", []).append(claim)
+    return promised
 
 
 def _same_content(claim: Claim, same: Sequence[Claim]) -> SameContent | None:
@@ -282,15 +282,15 @@ def _same_content(claim: Claim, same: Sequence[Claim]) -> SameContent | None:
     return None
 
 
-def _cached_writer(claim: Claim, found: Sequence[tuple[str, str]]) -> Owner | None:
+def _cached_writer(claim: Claim, writers: Sequence[tuple[str, str]]) -> Owner | None:
     """The cached package with this content at this path (a wheel's paths begin at site-packages)."""
     path = claim.entry.path
-    labels = {label for label, there in found if label != claim.owner.label and f"/{path}".endswith(f"/{there}")}
+    labels = {label for label, there in writers if label != claim.owner.label and f"/{path}".endswith(f"/{there}")}
     return _of_cache(labels.pop()) if len(labels) == 1 else None
 
 
-def _cached_same_content(claim: Claim, found: Sequence[tuple[str, str]]) -> SameContent | None:
-    paths = {label: path for label, path in found if label != claim.owner.label}
+def _cached_same_content(claim: Claim, writers: Sequence[tuple[str, str]]) -> SameContent | None:
+    paths = {label: path for label, path in writers if label != claim.owner.label}
     if len(paths) != 1:
         return None
     ((label, path),) = paths.items()
@@ -306,13 +306,13 @@ def _of_cache(label: str) -> Owner:
 def _upgraded(claims: Claims) -> Mapping[Owner, Owner]:
     """Owner with a record → the unmanaged dist-info of one of its projects: pip installed another version."""
     fresh: dict[str, Owner] = {canonicalize_name(owner.package): owner for owner in claims.unmanaged}
-    found = {}
+    upgraded = {}
     for owner in claims.recorded:
         projects = owner.installed.record.pypi_names if owner.installed else ()
         by = next((fresh[each] for each in (*projects, canonicalize_name(owner.package)) if each in fresh), None)
         if by is not None:
-            found[owner] = by
-    return found
+            upgraded[owner] = by
+    return upgraded
 
 
 def _name(path: str) -> str:
@@ -327,7 +327,7 @@ def _replaced(
     pip installs the same version of a project in a dist-info of the same name: the record still covers it, but RECORD
     has other content than recorded, and INSTALLER names the installer.
     """
-    found: dict[str, list[tuple[Owner, str]]] = {}
+    replaced: dict[str, list[tuple[Owner, str]]] = {}
     for distribution in state.distributions:
         listing = f"{distribution.path}/RECORD"
         promised = [claim.entry.fingerprint.sha256 for claim in claims.by_path.get(listing, ())]
@@ -337,8 +337,8 @@ def _replaced(
         if not distribution.entries or names_conda(distribution.installer):  # Damaged, and not replaced.
             continue
         owner = distribution_owner(distribution)
-        found.setdefault(listing, []).append((owner, actual.fingerprint.sha256 or ""))
+        replaced.setdefault(listing, []).append((owner, actual.fingerprint.sha256 or ""))
         for entry in distribution.entries or ():
             if entry.fingerprint.sha256 is not None:
-                found.setdefault(entry.path, []).append((owner, entry.fingerprint.sha256))
-    return found
+                replaced.setdefault(entry.path, []).append((owner, entry.fingerprint.sha256))
+    return replaced

@@ -95,12 +95,12 @@ def inspect(directory: Path, *, verifies: bool = False) -> Inspection:
     """Measure each part; with `verifies` compare every archive with its sha256. Raises `FaultError`."""
     counted = {name: [0, 0] for name in _WHAT if (directory / name).is_dir()}
     damaged = []
-    for path, found in _files(directory):
+    for path, status in _files(directory):
         name = path.partition("/")[0] if "/" in path else ""
         if path != _LOCK:
             sizes = counted.setdefault(name, [0, 0])
             sizes[0] += 1
-            sizes[1] += found.st_size
+            sizes[1] += status.st_size
         if verifies and _is_damaged(directory, path):
             damaged.append(path)
     parts = (
@@ -132,14 +132,14 @@ def prune(directory: Path, *, before: float, now: float) -> Inspection:
             files = list(_files(directory))
             # conda-pack fails on a package without its paths.json, so that file's time decides for the whole package.
             packages = {path.removesuffix(_PATHS): status for path, status in files if path.endswith(_PATHS)}
-            for path, found in files:
+            for path, file_status in files:
                 is_damaged = _is_damaged(directory, path)
                 if is_damaged:
                     damaged.append(path)
-                used = packages.get(package[0], found) if (package := _ORIGINALS.match(path)) else found
+                used = packages.get(package[0], file_status) if (package := _ORIGINALS.match(path)) else file_status
                 if path != _LOCK and (is_damaged or _is_stale(path, used, before, now)):
                     tree.unlink(path)
-                    removed, freed = removed + 1, freed + found.st_size
+                    removed, freed = removed + 1, freed + file_status.st_size
             for path, is_directory in list(tree.walk("")):
                 if is_directory:
                     tree.remove_directory(path)  # only if empty
@@ -162,13 +162,13 @@ def _locked(directory: Path, *, is_shared: bool, waits: bool) -> int | None:
     return None
 
 
-def _is_stale(path: str, found: os.stat_result, before: float, now: float) -> bool:
+def _is_stale(path: str, status: os.stat_result, before: float, now: float) -> bool:
     if _LINKED.match(path):
         # Its times tell nothing of its use, and while an environment has it too, removing it frees no space.
-        return found.st_nlink == 1 and found.st_ctime <= before
-    used = max(found.st_atime, found.st_mtime)
+        return status.st_nlink == 1 and status.st_ctime <= before
+    used = max(status.st_atime, status.st_mtime)
     if _TEMPORARY.search(path.rpartition("/")[2]):
-        return found.st_mtime < now - _ABANDONED
+        return status.st_mtime < now - _ABANDONED
     return used <= before
 
 
@@ -196,6 +196,6 @@ def _files(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
             if is_directory:
                 continue
             with suppress(FaultError):
-                found = tree.lstat(path)
-                if found is not None and stat.S_ISREG(found.st_mode):
-                    yield path, found
+                status = tree.lstat(path)
+                if status is not None and stat.S_ISREG(status.st_mode):
+                    yield path, status

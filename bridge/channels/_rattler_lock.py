@@ -61,12 +61,12 @@ class RattlerEnvironment:
 
     def conda(self, platform: str) -> list[dict[str, object]]:
         """Return the records of conda packages as JSON objects, with `url`, `fn` and `channel`."""
-        found = (each for each in self._packages(platform) if isinstance(each, CondaLockedBinaryPackage))
-        return _read(lambda: [json.loads(each.repo_data_record().to_json()) for each in found])
+        packages = (each for each in self._packages(platform) if isinstance(each, CondaLockedBinaryPackage))
+        return _read(lambda: [json.loads(each.repo_data_record().to_json()) for each in packages])
 
     def pypi(self, platform: str) -> list[LockedPypi]:
-        found = (each for each in self._packages(platform) if isinstance(each, PypiLockedPackage))
-        return _read(lambda: [_pypi(each) for each in found])
+        packages = (each for each in self._packages(platform) if isinstance(each, PypiLockedPackage))
+        return _read(lambda: [_pypi(each) for each in packages])
 
     def sources(self, platform: str) -> list[tuple[str, str]]:
         """Return (name, location) of the conda packages that are locked as source code."""

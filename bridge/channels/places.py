@@ -28,13 +28,13 @@ def located(texts: Iterable[str], names: ChannelNames, subdir: str) -> dict[str,
 
     Raises `UsageError` (`invalid-channel`).
     """
-    found: dict[str, str] = {}
+    locations: dict[str, str] = {}
     for text in texts:
         for place in names.expand(SECRETS.kept_public(text), subdir):
             shown = SECRETS.kept_public(place)
-            found.setdefault(HOST if place == HOST else channel_url(shown), shown)
-    _check_allowed(found, names, subdir)
-    return found
+            locations.setdefault(HOST if place == HOST else channel_url(shown), shown)
+    _check_allowed(locations, names, subdir)
+    return locations
 
 
 def origins_of(text: str, names: ChannelNames, subdir: str) -> tuple[str, ...]:

@@ -92,8 +92,8 @@ class Channels:
     def _add(self, places: Mapping[str, str]) -> None:
         """Add channels of the lowest priority."""
         for origin in places.keys() - self._places.keys():
-            if self._credentials is not None and (found := self._credentials.of(origin)) is not None:
-                SECRETS.add_stored(origin, user=found.user, bearer=found.bearer, token=found.token)
+            if self._credentials is not None and (credential := self._credentials.of(origin)) is not None:
+                SECRETS.add_stored(origin, user=credential.user, bearer=credential.bearer, token=credential.token)
         self._places |= {origin: text for origin, text in places.items() if origin not in self._places}
         if HOST in self._places and self._host is None:
             self._host = HostChannel(self._cache / "host", packs_late=self._packs_late)
@@ -228,8 +228,8 @@ class Channels:
         wanted = tuple(names)
         self.prefetch(wanted)
         listed = (wheel for name in wanted for wheel in self._repodata.wheels(name))
-        found = [wheel for wheel in listed if self._may_serve(wheel.file.project, wheel.file.origin)]
-        ranked = sorted(found, key=lambda wheel: self._order.get(wheel.file.origin, len(self._order)))
+        candidates = [wheel for wheel in listed if self._may_serve(wheel.file.project, wheel.file.origin)]
+        ranked = sorted(candidates, key=lambda wheel: self._order.get(wheel.file.origin, len(self._order)))
         reached = {origin for name in wanted for origin in self._reached.get(name, ())}
         return unique(
             wheel for wheel in ranked if not self._is_strict or wheel.file.origin in {ranked[0].file.origin, *reached}

@@ -108,9 +108,9 @@ def _details(group: Sequence[Finding]) -> Iterator[str]:
         yield f"  repair: {safe(shlex.join(first.repair))}"
 
 
-def reason_lines(found: Reasons, *, is_detailed: bool) -> Iterator[str]:
+def reason_lines(reasons: Reasons, *, is_detailed: bool) -> Iterator[str]:
     """Why packages are installed, as markup."""
-    for reason in found.packages:
+    for reason in reasons.packages:
         row = reason.row
         origin = source_url(row) or masked(row.origin or row.installer or "somewhere")
         how = "was installed by" if row.source == "unmanaged" else f"comes from {row.source}:"

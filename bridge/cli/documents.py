@@ -39,13 +39,13 @@ def package(resolved: Resolved) -> dict[str, object]:
     }
 
 
-def resolution(found: Resolution) -> dict[str, object]:
+def resolution(solution: Resolution) -> dict[str, object]:
     """The document of `bridge resolve --json`."""
-    statistics = found.statistics
+    statistics = solution.statistics
     return {
-        "platform": found.target.subdir,
-        "virtual_packages": {name: version for name, version, _ in found.target.virtual_packages},
-        "packages": [package(resolved) for resolved in found.packages],
+        "platform": solution.target.subdir,
+        "virtual_packages": {name: version for name, version, _ in solution.target.virtual_packages},
+        "packages": [package(resolved) for resolved in solution.packages],
         "statistics": {
             "rounds": statistics.rounds,
             "backtracks": statistics.backtracks,
@@ -53,7 +53,7 @@ def resolution(found: Resolution) -> dict[str, object]:
             "metadata_fetched": statistics.metadata_fetched,
             "seconds": round(statistics.seconds, 3),
         },
-        "warnings": list(found.warnings),
+        "warnings": list(solution.warnings),
     }
 
 
@@ -85,7 +85,7 @@ def outcome(done: AppliedPlan, *, is_dry_run: bool = False) -> dict[str, object]
     }
 
 
-def conversion(found: Conversion) -> dict[str, object]:
+def conversion(made: Conversion) -> dict[str, object]:
     """The document of `convert`."""
     packages = [
         {
@@ -98,7 +98,7 @@ def conversion(found: Conversion) -> dict[str, object]:
             "reused": done.is_reused,
             "notes": [note.text for note in converted.notes],
         }
-        for done in found.done
+        for done in made.done
         for converted in done.packages
     ]
     records = [
@@ -107,61 +107,61 @@ def conversion(found: Conversion) -> dict[str, object]:
             "wheel": done.text,
             "notes": [note.text for note in wheel.notes],
         }
-        for done in found.done
+        for done in made.done
         for wheel in done.wheels
     ]
     tests = [
         {"wheel": done.text, "modules": list(done.tested), "passed": done.error is None, "untested": done.untested}
-        for done in found.done
+        for done in made.done
         if done.tested or done.untested
     ]
     return {
         "packages": packages,
         "records": records,
         **({"tests": tests} if tests else {}),
-        "failures": [{"wheel": name, **error(failure)} for name, failure in found.failures.items()],
-        "warnings": list(found.warnings),
-        "unconfirmed_names": list(found.unconfirmed),
+        "failures": [{"wheel": name, **error(failure)} for name, failure in made.failures.items()],
+        "warnings": list(made.warnings),
+        "unconfirmed_names": list(made.unconfirmed),
         "summary": {
-            "wheels": len(found.done),
-            "converted": sum(done.error is None and not done.is_reused for done in found.done),
-            "reused": sum(done.is_reused for done in found.done),
-            "failed": len(found.failures),
-            "seconds": round(found.seconds, 3),
+            "wheels": len(made.done),
+            "converted": sum(done.error is None and not done.is_reused for done in made.done),
+            "reused": sum(done.is_reused for done in made.done),
+            "failed": len(made.failures),
+            "seconds": round(made.seconds, 3),
         },
     }
 
 
-def channel_index(found: ChannelIndex) -> dict[str, object]:
+def channel_index(index: ChannelIndex) -> dict[str, object]:
     """The document of `index`."""
     return {
-        "channel": str(found.channel),
-        "subdirs": {subdir: len(packages) for subdir, packages in found.subdirs.items()},
-        "read": found.read,
-        "failures": [{"path": str(path), **error(failure)} for path, failure in found.failures.items()],
-        "left_out": list(found.left_out),
-        "deleted": list(map(str, found.deleted)),
-        "dry_run": found.is_dry_run,
-        "warnings": list(found.warnings),
-        "seconds": round(found.seconds, 3),
+        "channel": str(index.channel),
+        "subdirs": {subdir: len(packages) for subdir, packages in index.subdirs.items()},
+        "read": index.read,
+        "failures": [{"path": str(path), **error(failure)} for path, failure in index.failures.items()],
+        "left_out": list(index.left_out),
+        "deleted": list(map(str, index.deleted)),
+        "dry_run": index.is_dry_run,
+        "warnings": list(index.warnings),
+        "seconds": round(index.seconds, 3),
     }
 
 
-def mirror(found: Mirrored) -> dict[str, object]:
+def mirror(mirrored: Mirrored) -> dict[str, object]:
     """The document of `mirror`: that of `convert`, and what the mirror has."""
-    counts = {"projects": found.projects, "wheels": found.wheels, "known": found.known}
-    return {**conversion(found.conversion), "mirror": counts, "deleted": list(map(str, found.deleted))}
+    counts = {"projects": mirrored.projects, "wheels": mirrored.wheels, "known": mirrored.known}
+    return {**conversion(mirrored.conversion), "mirror": counts, "deleted": list(map(str, mirrored.deleted))}
 
 
 def error(failure: BridgeError) -> dict[str, object]:
     """The document of a command that failed."""
     derivation = failure.objects.get("derivation")
-    found: dict[str, object] = {"id": failure.id, "message": failure.message, "context": list(failure.context)}
+    document: dict[str, object] = {"id": failure.id, "message": failure.message, "context": list(failure.context)}
     if failure.hint is not None:
-        found["hint"] = failure.hint
+        document["hint"] = failure.hint
     if derivation is not None:
-        found["derivation"] = derivation
-    return {"error": found}
+        document["derivation"] = derivation
+    return {"error": document}
 
 
 def _named(record: Record) -> dict[str, object]:

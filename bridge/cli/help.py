@@ -49,13 +49,13 @@ def grouped(command: Decorated, section: str, options: Sequence[Callable[[Decora
 
 def sections(command: click.Command, context: click.Context) -> Iterator[tuple[str, list[click.Parameter]]]:
     """The options of a command that help shows, by group."""
-    found: dict[str, list[click.Parameter]] = {}
+    parameters: dict[str, list[click.Parameter]] = {}
     for parameter in command.get_params(context):
         if isinstance(parameter, click.Option) and not parameter.hidden:
             own = SECTIONS[-1] if parameter.is_eager else SECTIONS[0]  # --help
-            found.setdefault(parameter.section if isinstance(parameter, Option) else own, []).append(parameter)
-    others = [name for name in found if name not in SECTIONS]
-    yield from ((name, found[name]) for name in (*SECTIONS[:-1], *others, SECTIONS[-1]) if name in found)
+            parameters.setdefault(parameter.section if isinstance(parameter, Option) else own, []).append(parameter)
+    others = [name for name in parameters if name not in SECTIONS]
+    yield from ((name, parameters[name]) for name in (*SECTIONS[:-1], *others, SECTIONS[-1]) if name in parameters)
 
 
 def examples_of(context: click.Context) -> tuple[str, ...]:

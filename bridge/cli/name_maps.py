@@ -23,8 +23,8 @@ _MAX_NAME_MAP = 64 << 20  # bytes; the largest public one has 3 MB
 
 def default_names() -> dict[str, list[str]]:
     """The shipped name map: conda names that differ from PyPI's, and names with two meanings."""
-    found: dict[str, list[str]] = json.loads(get_data("bridge", "data/names.json") or b"{}")
-    return found
+    names: dict[str, list[str]] = json.loads(get_data("bridge", "data/names.json") or b"{}")
+    return names
 
 
 class NameFiles:

@@ -89,7 +89,7 @@ def packaging(command: Command) -> Command:
         pin_dependency: Sequence[str],
         **options: object,
     ) -> object:
-        found = Packaging(
+        chosen = Packaging(
             archive_format=cast("Format", archive_format),
             compression=compression,
             as_records=wheels_as_records,
@@ -100,7 +100,7 @@ def packaging(command: Command) -> Command:
             dropped=drop_dependency,
             pinned=pin_dependency,
         )
-        return command(packaging=found, **options)
+        return command(packaging=chosen, **options)
 
     rules = (
         option("--dependency-rename", nargs=2, multiple=True, metavar="PROJECT NAME", help="Write dependencies on"

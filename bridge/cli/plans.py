@@ -81,9 +81,9 @@ def _counted(plan: Plan) -> Iterator[tuple[_Kind, int, str]]:
             if isinstance(each, kind)
         ]
         if records:
-            found = Counter(each.ecosystem for each in records)
-            each_of = ", ".join(f"{count} {name}" for name, count in sorted(found.items()))
-            yield kind, len(records), each_of if len(found) > 1 else next(iter(found))
+            counts = Counter(each.ecosystem for each in records)
+            each_of = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+            yield kind, len(records), each_of if len(counts) > 1 else next(iter(counts))
 
 
 def _row(operation: Operation) -> tuple[str, ...]:

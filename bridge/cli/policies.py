@@ -32,7 +32,7 @@ def ruled_plan(plan: Plan, sources: Sources) -> Plan:
     return judged(plan, sources)
 
 
-def check_attested(found: Resolution, session: RunPort, names: NameMap) -> None:
+def check_attested(resolution: Resolution, session: RunPort, names: NameMap) -> None:
     """Verify the attestations that the policy demands of a solution. Raises as `bridge.install.attesting.attested_by`.
 
     That needs no archive: an attestation states the hash, which the solution has.
@@ -40,4 +40,4 @@ def check_attested(found: Resolution, session: RunPort, names: NameMap) -> None:
     if session.policy is not None:
         from bridge.install.attesting import attested_by
 
-        attested_by(found.packages, session.policy, session.client, names)
+        attested_by(resolution.packages, session.policy, session.client, names)

@@ -96,10 +96,10 @@ class Phases:
         """One line for each running phase, none wider than the terminal."""
         with self._lock:
             now = self._clock()
-            found = [self._step(name, now - started) for name, started in self._steps.items()]
+            steps = [self._step(name, now - started) for name, started in self._steps.items()]
             if self._transfers and self._begun is not None:
-                found.append(self._fetching(width, now - self._begun, is_unicode=is_unicode))
-        return [cut(printable(line), width - 1, "…" if is_unicode else "~") for line in found]
+                steps.append(self._fetching(width, now - self._begun, is_unicode=is_unicode))
+        return [cut(printable(line), width - 1, "…" if is_unicode else "~") for line in steps]
 
     def _step(self, name: str, seconds: float) -> str:
         if name != SOLVING:

@@ -163,7 +163,7 @@ class Renderer:
 
     # Results
 
-    def resolution(self, found: Resolution) -> None:
+    def resolution(self, resolution: Resolution) -> None:
         """The solution as a table, and its statistics."""
         from bridge.cli.plans import source
 
@@ -177,12 +177,12 @@ class Renderer:
                 ", ".join(resolved.requested),
                 few(resolved.required_by),
             )
-            for resolved in found.packages
+            for resolved in resolution.packages
         ]
         self.table(titles, rows, short=("build", "requested", "required by"))
-        statistics = found.statistics
+        statistics = resolution.statistics
         self.note(
-            f"{len(found.packages)} packages in {statistics.seconds:.2f} s: {statistics.rounds} rounds, "
+            f"{len(resolution.packages)} packages in {statistics.seconds:.2f} s: {statistics.rounds} rounds, "
             f"{statistics.backtracks} conflicts, METADATA of {statistics.metadata_fetched} wheels"
         )
 
@@ -277,9 +277,9 @@ class Renderer:
         else:
             self.note(f"{done.plan.prefix}: repaired in {done.seconds:.1f} s")
 
-    def conversion(self, found: Conversion) -> None:
+    def conversion(self, conversion: Conversion) -> None:
         """The written packages, and a summary for several wheels."""
-        for done in found.done:
+        for done in conversion.done:
             for converted in done.packages:
                 self._out.print(f"{safe(str(converted.path))}")
             for wheel in done.wheels:
@@ -287,34 +287,34 @@ class Renderer:
             for note in dict.fromkeys(done.remarks) if self._verbose else ():
                 if not note.is_warning:
                     self.note(f"{done.name}: {note.text}")
-        self.warn(found.warnings)
-        if len(found.done) > 1 and not self._quiet:
-            self._summary(found)
+        self.warn(conversion.warnings)
+        if len(conversion.done) > 1 and not self._quiet:
+            self._summary(conversion)
 
-    def _summary(self, found: Conversion) -> None:
+    def _summary(self, conversion: Conversion) -> None:
         rows = []
-        for done in found.done:
+        for done in conversion.done:
             became = "failed" if done.error else "exists already" if done.is_reused else "converted"
             total = sum(package.record.size or 0 for package in done.packages) / 1e6
             count = len(done.packages) + len(done.wheels)
             rows.append((done.text.rsplit("/", 1)[-1], became, str(count), f"{total:.1f}", f"{done.seconds:.2f}"))
         self._laid_out(self._err, ("wheel", "result", "packages", "MB", "seconds"), rows, short=("seconds", "packages"))
-        failed = len(found.failures)
-        self.note(f"{len(found.done) - failed} of {len(found.done)} wheels in {found.seconds:.1f} s, {failed} failed")
+        failed, count = len(conversion.failures), len(conversion.done)
+        self.note(f"{count - failed} of {count} wheels in {conversion.seconds:.1f} s, {failed} failed")
 
-    def report(self, found: Report, *, is_filtered: bool = False) -> None:
+    def report(self, report: Report, *, is_filtered: bool = False) -> None:
         """The findings, worst first; each with its evidence with `-v`, after a filter, and where there are few."""
         from bridge.cli.audit_text import report_lines
 
-        for line in report_lines(found, is_detailed=self._verbose or is_filtered):
+        for line in report_lines(report, is_detailed=self._verbose or is_filtered):
             self._out.print(line)
 
-    def inventory(self, found: PackageList) -> None:
+    def inventory(self, packages: PackageList) -> None:
         """The packages of a prefix with their origins."""
         rows = []
         from bridge.cli.audit_text import source_url
 
-        for row in found.rows:
+        for row in packages.rows:
             carried = [f"{each.name} {each.version}" for each in row.distributions]
             is_plain = carried == [f"{row.name} {row.version}"]
             origin = source_url(row) or short(row.origin or row.installer or "")
@@ -330,37 +330,37 @@ class Renderer:
             short=("build", "requested", "provides"),
         )
 
-    def ownership(self, found: Ownership) -> None:
+    def ownership(self, ownership: Ownership) -> None:
         """The owners of a path."""
-        if not found.owners:
-            there = "no package owns it" if found.actual is not None else "no such path, and no package owns one"
-            self._out.print(f"{safe(found.path)}: {there}")
-        shown = found.owners if self._verbose else found.owners[:_MAX_OWNERS]
+        if not ownership.owners:
+            there = "no package owns it" if ownership.actual is not None else "no such path, and no package owns one"
+            self._out.print(f"{safe(ownership.path)}: {there}")
+        shown = ownership.owners if self._verbose else ownership.owners[:_MAX_OWNERS]
         for owner in shown:
             what = f" ({owner.files} files below it)" if owner.files is not None else ""
-            self._out.print(f"{safe(found.path)}: [bold]{safe(owner.owner)}[/], as {owner.role}{what}")
+            self._out.print(f"{safe(ownership.path)}: [bold]{safe(owner.owner)}[/], as {owner.role}{what}")
             for what, value in (("from", masked(owner.url or "")), ("sha256", owner.sha256)):
-                if value and (owner.files is None or len(found.owners) == 1):
+                if value and (owner.files is None or len(ownership.owners) == 1):
                     self._out.print(f"  {what} {safe(value)}")
-        if len(found.owners) > len(shown):
-            self._out.print(f"… and {len(found.owners) - len(shown)} more packages; -v and --json show all")
+        if len(ownership.owners) > len(shown):
+            self._out.print(f"… and {len(ownership.owners) - len(shown)} more packages; -v and --json show all")
 
-    def reasons(self, found: Reasons) -> None:
+    def reasons(self, reasons: Reasons) -> None:
         """Why packages are installed."""
         from bridge.cli.audit_text import reason_lines
 
-        for line in reason_lines(found, is_detailed=self._verbose):
+        for line in reason_lines(reasons, is_detailed=self._verbose):
             self._out.print(line)
 
-    def cache(self, found: Inspection, *, is_pruned: bool) -> None:
+    def cache(self, inspection: Inspection, *, is_pruned: bool) -> None:
         """The parts of the cache with their sizes, and what `--prune` removed."""
-        rows = [(part.name, str(part.files), size(part.size), part.what) for part in found.parts]
+        rows = [(part.name, str(part.files), size(part.size), part.what) for part in inspection.parts]
         self.table(("part", "files", "size", "what"), rows, short=("what",))
-        self.note(f"{found.directory}: {size(sum(part.size for part in found.parts))}")
+        self.note(f"{inspection.directory}: {size(sum(part.size for part in inspection.parts))}")
         if is_pruned:
-            self.note(f"removed {found.removed} files, {size(found.freed)}")
+            self.note(f"removed {inspection.removed} files, {size(inspection.freed)}")
         after = "removed" if is_pruned else "fetched again when needed; --prune removes it"
-        self.warn(f"damaged: {path} ({after})" for path in found.damaged)
+        self.warn(f"damaged: {path} ({after})" for path in inspection.damaged)
 
 
 def _json(value: object, indent: int | None = None) -> str:

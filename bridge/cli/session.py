@@ -348,11 +348,13 @@ class Session:
         has_urls = any(each.url is not None for each in request.asked)
         catalog = self.catalog(channels, names, offered, wanted.hashes, has_urls=has_urls)
         try:
-            found = solved(self, request, catalog, recorder)
+            resolution = solved(self, request, catalog, recorder)
         except NoSolutionError as error:
             raise explained(self, error, requirements, channels, catalog) from error
         self.tell_once(channels.without_answer)
-        return checked(self, found, wanted, catalog, None if offered is not None and offered.is_known_only else offered)
+        return checked(
+            self, resolution, wanted, catalog, None if offered is not None and offered.is_known_only else offered
+        )
 
     @cached_property
     def _configured_constraints(self) -> tuple[algebra.Requirement, ...]:

@@ -74,15 +74,15 @@ _POSIX_SYNTAX = _Syntax(
 def lines(change: Activation, shell: str) -> str:
     """The lines for a shell to evaluate: scripts, variables, the prompt, scripts."""
     syntax = _SYNTAX.get(shell, _POSIX_SYNTAX)
-    found = [syntax.run(str(script)) for script in change.before]
+    commands = [syntax.run(str(script)) for script in change.before]
     if shell not in _SYNTAX:
-        found.append(_PROMPT % shlex.quote(change.prompt))
+        commands.append(_PROMPT % shlex.quote(change.prompt))
     for name, value in change.variables.items():
-        found.append(syntax.unset(name) if value is None else syntax.set(name, value))
-    found += [syntax.run(str(script)) for script in change.after]
+        commands.append(syntax.unset(name) if value is None else syntax.set(name, value))
+    commands += [syntax.run(str(script)) for script in change.after]
     if shell not in _SYNTAX:
-        found.append("hash -r 2>/dev/null")  # The shell remembers where it found a command.
-    return "\n".join(found) + "\n"
+        commands.append("hash -r 2>/dev/null")  # The shell remembers where it found a command.
+    return "\n".join(commands) + "\n"
 
 
 def shell_of(environ: Mapping[str, str]) -> str:

@@ -64,7 +64,7 @@ def solved(run: RunPort, request: SolveRequest, catalog: Catalog, recorder: Reco
 
 
 def checked(
-    run: RunPort, found: Resolution, wanted: Wanted, catalog: Catalog, offered: InstalledCandidates | None
+    run: RunPort, resolution: Resolution, wanted: Wanted, catalog: Catalog, offered: InstalledCandidates | None
 ) -> Resolution:
     """Return a solution that is checked, with the hashes of its files; warnings go to the run.
 
@@ -76,16 +76,16 @@ def checked(
         run.warnings += [f"{name} stays: {masked(reason)}" for name, reason in catalog.index.gone.items()]
     installed, foreign = (offered.records, offered.foreign) if offered is not None else ((), ())
     kept_urls = {each.file.url for each in foreign} | {record.url for record in installed}
-    check_solution(found, wanted, kept_urls, requires_hashes=wanted.requires_hashes or settings.require_hashes)
+    check_solution(resolution, wanted, kept_urls, requires_hashes=wanted.requires_hashes or settings.require_hashes)
     if wanted.hashes:
-        found = with_hashes(found, wanted.hashes, kept_urls, run.index.hash_of)
+        resolution = with_hashes(resolution, wanted.hashes, kept_urls, run.index.hash_of)
     index = run.used_index
     missing, statuses = (index.missing, index.statuses) if index is not None else ((), {})
     run.tell_once([f"--find-links: there is no {location}" for location in missing])
-    run.tell_once(differences(found, run.channel_index))
-    undated = undated_warning(found, catalog.options.cooldown, installed)
-    run.tell_once([*solution_warnings(found, statuses, installed), *([undated] if undated else [])])
-    return found
+    run.tell_once(differences(resolution, run.channel_index))
+    undated = undated_warning(resolution, catalog.options.cooldown, installed)
+    run.tell_once([*solution_warnings(resolution, statuses, installed), *([undated] if undated else [])])
+    return resolution
 
 
 def explained(

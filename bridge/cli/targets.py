@@ -26,8 +26,8 @@ def target_of(settings: Settings) -> Target:
     """
     here = current_subdir()
     subdir = settings.platform or (settings.prefix and platform_of(settings.prefix)) or here
-    found = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
-    named = {name: (version, build) for name, version, build in found}
+    virtual_packages = detect_virtual_packages() if subdir == here else _FOREIGN[subdir.split("-")[0]]
+    named = {name: (version, build) for name, version, build in virtual_packages}
     for name, version in settings.virtual_packages:
         named[name] = (version, named.get(name, ("", "0"))[1])
     packages = tuple((name, version, build) for name, (version, build) in named.items() if version)

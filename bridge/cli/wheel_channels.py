@@ -21,19 +21,19 @@ def with_channels(index: IndexPort, channels: Channels, names: NameMap, settings
     """Return the indexes with the wheels of channels before them."""
 
     def wheels(project: str) -> Sequence[tuple[IndexFile, Record]]:
-        found = channels.wheels(dict.fromkeys((*names.providers(project), *spellings(project))))
-        return [(wheel.file, wheel.record) for wheel in found]
+        listed = channels.wheels(dict.fromkeys((*names.providers(project), *spellings(project))))
+        return [(wheel.file, wheel.record) for wheel in listed]
 
     strategy, bound = settings.index_strategy, settings.project_indexes
     return IndexWithChannels(index, wheels, names, strategy=strategy, bound=bound)
 
 
-def differences(found: Resolution, index: IndexWithChannels | None) -> list[str]:
+def differences(resolution: Resolution, index: IndexWithChannels | None) -> list[str]:
     """How the records of channels differ from the METADATA of their wheels, which counts; a sentence each."""
-    told = index.differences if index is not None else {}
+    by_project = index.differences if index is not None else {}
     return [
         f"{masked(each.record.origin)} does not describe {each.record.filename} as its METADATA does, which counts:"
-        f" {told[each.record.filename]}"
-        for each in found.packages
-        if each.record.is_of_channel and each.record.filename in told
+        f" {by_project[each.record.filename]}"
+        for each in resolution.packages
+        if each.record.is_of_channel and each.record.filename in by_project
     ]

@@ -74,8 +74,8 @@ def wheel_line(distribution: Distribution, record: Installed | None) -> str:
 
 
 def _direct(distribution: Distribution, name: str) -> str | None:
-    found = distribution.direct_url or {}
-    url, vcs, archive = found.get("url"), found.get("vcs_info"), found.get("archive_info")
+    direct_url = distribution.direct_url or {}
+    url, vcs, archive = direct_url.get("url"), direct_url.get("vcs_info"), direct_url.get("archive_info")
     if not isinstance(url, str):
         return None
     if isinstance(vcs, dict) and vcs.get("vcs") and vcs.get("commit_id"):

@@ -68,24 +68,24 @@ def broken_needs(state: PrefixState, subdir: str, change: Change) -> tuple[Broke
     """The requirements of remaining wheels that the change would break, sorted; none without a python."""
     if state.python is None:
         return ()
-    found = _found(state)
-    staying = [each for each in found.values() if each.is_wheel and not _is_touched(each, change)]
+    distributions = _found(state)
+    staying = [each for each in distributions.values() if each.is_wheel and not _is_touched(each, change)]
     python = _later_python(state.python, change)
     if python is None or python.minor != state.python.minor:
         return tuple(_stranded(staying, state.python, python))
     target = Target(subdir=subdir, python=state.python)
-    broken = {each for wheel in staying for each in _of_wheel(wheel, found, target, python, change)}
+    broken = {each for wheel in staying for each in _of_wheel(wheel, distributions, target, python, change)}
     return tuple(sorted(broken, key=str))
 
 
 def _of_wheel(
-    wheel: _Found, found: Mapping[str, _Found], target: Target, python: Python, change: Change
+    wheel: _Found, distributions: Mapping[str, _Found], target: Target, python: Python, change: Change
 ) -> Iterator[Broken]:
     supported = wheel.distribution.requires_python
     if supported and target.python and _fits(supported, target.python.version) and not _fits(supported, python.version):
         yield Broken(wheel=wheel.label, need=f"python {supported}", name="python", becomes=python.version)
     for requirement in _requirements(wheel.distribution, target):
-        there = found.get(canonicalize_name(requirement.name))
+        there = distributions.get(canonicalize_name(requirement.name))
         if there is None or not _fits(str(requirement.specifier), there.distribution.version):
             continue
         name, becomes = _later(there, change)

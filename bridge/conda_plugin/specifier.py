@@ -61,10 +61,10 @@ class JointEnvironmentSpec(EnvironmentSpecBase):  # type: ignore[misc]  # conda 
     @property
     def _content(self) -> Mapping[str, Any]:
         try:
-            found = yaml.safe_load(self._path.read_text("utf-8"))
+            document = yaml.safe_load(self._path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise CondaValueError(f"{self._path} cannot be read: {error}") from error
-        return found if isinstance(found, dict) else {}
+        return document if isinstance(document, dict) else {}
 
     def _solution(self) -> Sequence[Mapping[str, Any]]:
         content = self._content

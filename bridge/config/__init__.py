@@ -277,7 +277,7 @@ def _platform(ask: Lookup) -> str | None:
 
 
 def _virtual_packages(ask: Lookup) -> tuple[tuple[str, str], ...]:
-    found = []
+    packages = []
     for text in ask.strings("virtual_package"):
         name, _, version = text.partition("=")
         if not re.fullmatch(r"__[a-z0-9_]+", name) or not version.strip():
@@ -286,8 +286,8 @@ def _virtual_packages(ask: Lookup) -> tuple[tuple[str, str], ...]:
         form = _NUMERIC if name in {"__glibc", "__osx"} else _VERSION
         if not form.fullmatch(version.strip()):
             raise ask.wrong("virtual_package", text, "of the form __NAME=VERSION, as in __glibc=2.28")
-        found.append((name, version.strip()))
-    return tuple(found)
+        packages.append((name, version.strip()))
+    return tuple(packages)
 
 
 _NUMERIC = regex(r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,4}")
@@ -295,13 +295,13 @@ _VERSION = regex(r"[0-9A-Za-z._!+=-]{1,64}")
 
 
 def _only(ask: Lookup) -> dict[str, str]:
-    found = {}
+    values = {}
     for text in ask.bindings("only"):
         name, _, ecosystem = text.partition("=")
         if not name or ecosystem not in {"conda", "wheel"}:
             raise ask.wrong("only", text, "of the form NAME=conda or NAME=wheel")
-        found[name.lower()] = ecosystem
-    return found
+        values[name.lower()] = ecosystem
+    return values
 
 
 def _environment(
@@ -340,8 +340,8 @@ def _active(environ: Mapping[str, str]) -> Path | None:
 
 def _conda(environ: Mapping[str, str], prefix: Path | None, cache: Path) -> CondaConfiguration:
     """Return conda's configuration; the names of channels include the folder of `host`."""
-    found = read_condarc(environ, prefix)
-    return replace(found, names=replace(found.names, host=(cache / "host").absolute().as_uri()))
+    condarc = read_condarc(environ, prefix)
+    return replace(condarc, names=replace(condarc.names, host=(cache / "host").absolute().as_uri()))
 
 
 def _cache_dir(ask: Lookup, environ: Mapping[str, str]) -> Path:

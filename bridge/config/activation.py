@@ -90,18 +90,18 @@ def activated(prefix: Path, name: str, environ: Mapping[str, str], *, extension:
         own: dict[str, str | None] = dict(_variables(prefix))
         variables = {"PATH": state.path(without=prefix, first=prefix), **own}
         return Activation(prefix=prefix, variables=variables, before=before, after=after, prompt=_prompt(name))
-    found: dict[str, str | None] = {"PATH": state.path(without=state.prefix, first=prefix)}
+    changes: dict[str, str | None] = {"PATH": state.path(without=state.prefix, first=prefix)}
     before = ()
     if state.prefix is not None:
         before = tuple(reversed(_scripts(state.prefix, "deactivate.d", extension)))
-        found |= dict.fromkeys(_variables(state.prefix))
-        found[f"CONDA_PREFIX_{state.level}"] = str(state.prefix)
-    found |= _entered(prefix, name, state.level + 1)
+        changes |= dict.fromkeys(_variables(state.prefix))
+        changes[f"CONDA_PREFIX_{state.level}"] = str(state.prefix)
+    changes |= _entered(prefix, name, state.level + 1)
     for variable, value in _variables(prefix).items():
         if (replaced := environ.get(variable)) is not None:
-            found[state.saved(state.level, variable)] = replaced
-        found[variable] = value
-    return Activation(prefix=prefix, variables=found, before=before, after=after, prompt=_prompt(name))
+            changes[state.saved(state.level, variable)] = replaced
+        changes[variable] = value
+    return Activation(prefix=prefix, variables=changes, before=before, after=after, prompt=_prompt(name))
 
 
 def deactivated(name_of: Mapping[Path, str], environ: Mapping[str, str], *, extension: str = "sh") -> Activation | None:
@@ -116,20 +116,20 @@ def deactivated(name_of: Mapping[Path, str], environ: Mapping[str, str], *, exte
         return None
     earlier = environ.get(f"CONDA_PREFIX_{state.level - 1}") if state.level > 1 else None
     to = Path(earlier) if earlier else None
-    found: dict[str, str | None] = {"PATH": state.path(without=state.prefix, first=to)}
+    variables: dict[str, str | None] = {"PATH": state.path(without=state.prefix, first=to)}
     for variable in _variables(state.prefix):
         saved = state.saved(state.level - 1, variable)
-        found[variable] = environ.get(saved)
+        variables[variable] = environ.get(saved)
         if saved in environ:
-            found[saved] = None
+            variables[saved] = None
     before = tuple(reversed(_scripts(state.prefix, "deactivate.d", extension)))
     if to is None:
-        found |= dict.fromkeys(("CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_PROMPT_MODIFIER"))
-        return Activation(prefix=None, variables={**found, "CONDA_SHLVL": "0"}, before=before)
+        variables |= dict.fromkeys(("CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_PROMPT_MODIFIER"))
+        return Activation(prefix=None, variables={**variables, "CONDA_SHLVL": "0"}, before=before)
     name = name_of.get(to) or str(to)
-    found |= {f"CONDA_PREFIX_{state.level - 1}": None, **_entered(to, name, state.level - 1), **_variables(to)}
+    variables |= {f"CONDA_PREFIX_{state.level - 1}": None, **_entered(to, name, state.level - 1), **_variables(to)}
     after = _scripts(to, "activate.d", extension)
-    return Activation(prefix=to, variables=found, before=before, after=after, prompt=_prompt(name))
+    return Activation(prefix=to, variables=variables, before=before, after=after, prompt=_prompt(name))
 
 
 def _entered(prefix: Path, name: str, level: int) -> dict[str, str | None]:
@@ -168,11 +168,11 @@ def _names(directory: Path) -> list[str]:
 def _variables(prefix: Path) -> dict[str, str]:
     """The variables of an environment's packages, then those of its state file, which beat them."""
     place = prefix / "etc" / "conda" / "env_vars.d"
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for name in _names(place):
         if name.endswith(".json"):
-            found |= _checked(place / name, _document(place / name))
-    return {name: value for name, value in (found | _stated(prefix)).items() if value != _UNSET}
+            variables |= _checked(place / name, _document(place / name))
+    return {name: value for name, value in (variables | _stated(prefix)).items() if value != _UNSET}
 
 
 def stated_variables(prefix: Path) -> dict[str, str]:
@@ -203,14 +203,14 @@ def _checked(path: Path, values: object) -> dict[str, str]:
     items: Iterable[tuple[object, object]] = values.items() if isinstance(values, dict) else ()
     if not isinstance(values, dict):
         raise _wrong(path, "`env_vars` is not an object")
-    found = {}
+    variables = {}
     for name, value in items:
         if not isinstance(name, str) or not _NAME.match(name):
             raise _wrong(path, f"{str(name)[:80]!r} cannot be the name of a variable")
         if isinstance(value, (dict, list)) or "\0" in str(value):
             raise _wrong(path, f"the value of {name} is no text")
-        found[name] = str(value)
-    return found
+        variables[name] = str(value)
+    return variables
 
 
 def _wrong(path: Path, reason: str) -> UnsafeInputError:

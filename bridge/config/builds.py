@@ -77,13 +77,13 @@ def formats_of(only_binary: str | None, no_binary: str | None) -> Formats:
 
 
 def _names(text: str | None) -> frozenset[str]:
-    found: set[str] = set()
+    names: set[str] = set()
     for name in _split(text):
         if name == _NONE:
-            found.clear()
+            names.clear()
         else:
-            found.add(_ALL if name == _ALL else canonicalize_name(name))
-    return frozenset(found)
+            names.add(_ALL if name == _ALL else canonicalize_name(name))
+    return frozenset(names)
 
 
 def _split(text: str | None) -> Iterable[str]:

@@ -104,16 +104,16 @@ def condarc_files(environ: Mapping[str, str], prefix: Path | None = None) -> lis
     if configured := environ.get("XDG_CONFIG_HOME"):
         places.append(Path(configured) / "conda")
     places += [home / ".config" / "conda", home / ".conda"]
-    found = [path for place in dict.fromkeys(places) for path in _in_place(place)]
-    found += _existing([home / ".condarc"])
+    paths = [path for place in dict.fromkeys(places) for path in _in_place(place)]
+    paths += _existing([home / ".condarc"])
     active = environ.get("CONDA_PREFIX")
     environment = prefix or (Path(active) if active else None)
-    found += _in_place(environment) if environment is not None else []
+    paths += _in_place(environment) if environment is not None else []
     named = environ.get("CONDARC")
     if named:
         path = Path(os.path.expanduser(named))
-        found += _in_directory(path) if path.is_dir() else _existing([path])
-    return list(dict.fromkeys(found))
+        paths += _in_directory(path) if path.is_dir() else _existing([path])
+    return list(dict.fromkeys(paths))
 
 
 def conda_root(environ: Mapping[str, str]) -> Path | None:
@@ -243,12 +243,12 @@ def _verify(ask: _Reader, warnings: list[str]) -> bool | str | None:
 
 
 def _proxies(ask: _Reader) -> dict[str, str]:
-    found = {}
+    proxies = {}
     for scheme, url in ask.map("proxy_servers").items():
         if not isinstance(url, str):
             raise ask.wrong("proxy_servers", "a mapping of schemes to URLs")
-        found[scheme.lower()] = url if "://" in url else f"http://{url}"
-    return found
+        proxies[scheme.lower()] = url if "://" in url else f"http://{url}"
+    return proxies
 
 
 def _names(
@@ -346,16 +346,16 @@ class _Reader:
         return value
 
     def list(self, key: str) -> tuple[str, ...]:
-        found = merged_list(self._layers, key)
-        if found is None:
+        values = merged_list(self._layers, key)
+        if values is None:
             raise self.wrong(key, "a list of texts")
-        return tuple(self._expanded(each) for each in found)
+        return tuple(self._expanded(each) for each in values)
 
     def map(self, key: str) -> dict[str, object]:
-        found = merged_map(self._layers, key)
-        if found is None:
+        values = merged_map(self._layers, key)
+        if values is None:
             raise self.wrong(key, "a mapping")
-        return {name: self._expanded(value) if isinstance(value, str) else value for name, value in found.items()}
+        return {name: self._expanded(value) if isinstance(value, str) else value for name, value in values.items()}
 
     def _expanded(self, text: str) -> str:
         return _VARIABLE.sub(lambda match: self._environ.get(match[1] or match[2], match[0]), text)

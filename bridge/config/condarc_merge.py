@@ -36,8 +36,8 @@ class Layer:
         final, placed = set(), set()
         key = ""
         for line in text.splitlines() if "#!" in text else ():
-            if found := _KEY.match(line):
-                key = aliases.get(found[1], found[1])
+            if match := _KEY.match(line):
+                key = aliases.get(match[1], match[1])
                 if (mark := _MARK.search(line)) and mark[1] == "final":
                     final.add(key)
             elif item := _ITEM.match(line):
@@ -53,34 +53,34 @@ class Layer:
 
 def _effective(layers: Iterable[Layer], key: str) -> list[Layer]:
     """The layers that set a key, lowest priority first, up to the first that is final."""
-    found = []
+    effective = []
     for layer in layers:
         if key in layer.values:
-            found.append(layer)
+            effective.append(layer)
             if key in layer.final:
                 break
-    return found
+    return effective
 
 
 def merged_value(layers: Sequence[Layer], key: str) -> object:
     """The value of the last layer; `None` if no layer sets it."""
-    found = _effective(layers, key)
-    return found[-1].values[key] if found else None
+    effective = _effective(layers, key)
+    return effective[-1].values[key] if effective else None
 
 
 def merged_list(layers: Sequence[Layer], key: str) -> list[str] | None:
     """The items of all layers, those of later layers first; `None` if a value is no list of texts."""
-    found = [(layer, value) for layer in _effective(layers, key) if (value := _texts(layer.values[key])) != []]
+    lists = [(layer, value) for layer in _effective(layers, key) if (value := _texts(layer.values[key])) != []]
     top: list[str] = []
     middle: list[str] = []
     bottom: list[str] = []
-    for _, value in reversed(found):
+    for _, value in reversed(lists):
         if value is None:
             return None
         middle += value
-    for layer, value in found:
+    for layer, value in lists:
         top += [each for each in value or () if (key, each) in layer.top]
-    for layer, value in reversed(found):
+    for layer, value in reversed(lists):
         bottom += [each for each in value or () if (key, each) in layer.bottom]
     ordered = dict.fromkeys((*top, *middle))
     return [*(each for each in ordered if each not in bottom), *dict.fromkeys(bottom)]
@@ -96,10 +96,10 @@ def _texts(value: object) -> list[str] | None:
 
 def merged_map(layers: Sequence[Layer], key: str) -> dict[str, object] | None:
     """The entries of all layers; of one name, the last layer's. `None` if a value is no mapping."""
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for layer in _effective(layers, key):
         value = layer.values[key]
         if not isinstance(value, dict):
             return None
-        found.update((str(name), each) for name, each in value.items())
-    return found
+        values.update((str(name), each) for name, each in value.items())
+    return values

@@ -58,12 +58,12 @@ class StoredCredentials:
         host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
         path = f"{host}{parts.path}".rstrip("/")
         while path:
-            if found := self._known.get(path):
-                return found
+            if credential := self._known.get(path):
+                return credential
             path = path.rpartition("/")[0]
         labels = parts.hostname.split(".")
         names = (".".join(("*", *labels[place:])) for place in range(1, len(labels)))
-        return next((found for name in (parts.hostname, *names) if (found := self._known.get(name))), None)
+        return next((credential for name in (parts.hostname, *names) if (credential := self._known.get(name))), None)
 
     def _read(self) -> Iterator[tuple[str, Credential]]:
         """(host, `*.domain` or host with a path; credential), the store with the highest priority last."""

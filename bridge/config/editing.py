@@ -78,10 +78,10 @@ def without_key(file: ConfigurationFile, text: str, key: Key, parts: Sequence[st
 def _emptied(value: object, parts: Sequence[str]) -> bool:
     """Remove parts of a list or a table; `False`: it has none of them."""
     if isinstance(value, MutableMapping):
-        found = [name for name in value if name in parts]
-        for name in found:
+        emptied = [name for name in value if name in parts]
+        for name in emptied:
             del value[name]
-        return bool(found)
+        return bool(emptied)
     if not isinstance(value, MutableSequence):
         return False
     places = [place for place, each in enumerate(value) if each in parts or str(each).partition("=")[0] in parts]

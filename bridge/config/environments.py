@@ -114,12 +114,12 @@ def registered(path: Path) -> tuple[str, ...]:
 def known_environments(conda: CondaConfiguration, environ: Mapping[str, str]) -> tuple[KnownEnvironment, ...]:
     """All environments that exist: `base`, those of `envs_dirs`, and those of environments.txt. Sorted by path."""
     root, directories = root_prefix(environ), _directories(conda, environ)
-    found = [root] if root is not None else []
+    prefixes = [root] if root is not None else []
     for directory in directories:
-        found += _below(directory)
-    found += [Path(line) for line in registered(environments_file(environ))]
+        prefixes += _below(directory)
+    prefixes += [Path(line) for line in registered(environments_file(environ))]
     known: dict[str, Path] = {}
-    for prefix in found:
+    for prefix in prefixes:
         if (prefix / _META).is_dir():
             known.setdefault(os.path.realpath(prefix), prefix)
     named = (

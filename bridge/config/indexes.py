@@ -89,7 +89,7 @@ def _configured(configured: Lookup, pip: PipConfiguration) -> tuple[str, ...]:
 
 def _of_projects(ask: Lookup) -> dict[str, str]:
     """Parse `--index NAME=URL`; the last value for a project counts."""
-    found: dict[str, str] = {}
+    urls: dict[str, str] = {}
     for text in ask.bindings("index"):
         name, _, url = text.partition("=")
         try:
@@ -100,8 +100,8 @@ def _of_projects(ask: Lookup) -> dict[str, str]:
             raise ask.wrong(
                 "index", masked(text), "of the form NAME=URL: a project and the only index that may serve it"
             )
-        (found[project],) = public_locations(ask, "index", (url.strip(),))
-    return found
+        (urls[project],) = public_locations(ask, "index", (url.strip(),))
+    return urls
 
 
 def _unique(*groups: Iterable[str]) -> tuple[str, ...]:

@@ -69,13 +69,13 @@ def configuration_files(environ: Mapping[str, str], directory: Path | None = Non
     """
     if BOOLEANS.get(environ.get("BRIDGE_NO_CONFIG", "").strip().lower() or "no", True):
         return ()
-    found = [ConfigurationFile(path=path, scope="project") for path in _project(directory)]
+    files = [ConfigurationFile(path=path, scope="project") for path in _project(directory)]
     if named := environ.get("BRIDGE_CONFIG_FILE"):
-        return (*found, ConfigurationFile(path=Path(os.path.abspath(named)), scope="file"))
+        return (*files, ConfigurationFile(path=Path(os.path.abspath(named)), scope="file"))
     user, *system = _bases(environ)
-    found.append(ConfigurationFile(path=user / "bridge" / "config.toml", scope="user"))
-    found += (ConfigurationFile(path=base / "bridge" / "config.toml", scope="system") for base in system)
-    return tuple(found)
+    files.append(ConfigurationFile(path=user / "bridge" / "config.toml", scope="user"))
+    files += (ConfigurationFile(path=base / "bridge" / "config.toml", scope="system") for base in system)
+    return tuple(files)
 
 
 def _project(directory: Path | None) -> Iterator[Path]:
@@ -176,21 +176,21 @@ def _wrong(file: ConfigurationFile, keys: Sequence[str], problem: str) -> UsageE
 
 def _value(file: ConfigurationFile, key: Key, value: object) -> object:
     """A value as `load` takes it from an option. Raises `UsageError` (`configuration-file`)."""
-    found = _typed(key, value)
-    if found is None:
+    typed = _typed(key, value)
+    if typed is None:
         shown = masked(str(value)) if isinstance(value, str) else type(value).__name__
         names = {"dict": "a table", "list": "an array", "bool": str(value).lower(), "int": str(value)}
         shown = repr(shown) if isinstance(value, str) else names.get(shown, str(value))
         raise _wrong(file, (*file.table, key.name), f"{shown} is not {_expected(key)}")
     if key.places == "none":
-        return found
+        return typed
     folder = file.path.parent
-    if isinstance(found, tuple):
+    if isinstance(typed, tuple):
         if key.kind == "bindings":
-            pairs = (text.partition("=") for text in found)
+            pairs = (text.partition("=") for text in typed)
             return tuple(f"{name}{equals}{placed(key, location, folder)}" for name, equals, location in pairs)
-        return tuple(placed(key, text, folder) for text in found)
-    return placed(key, str(found), folder)
+        return tuple(placed(key, text, folder) for text in typed)
+    return placed(key, str(typed), folder)
 
 
 def _typed(key: Key, value: object) -> object:

@@ -23,17 +23,17 @@ def public_locations(ask: Lookup, key: str, urls: Iterable[str]) -> tuple[str, .
 
     Raises `UsageError` (`option-value`) for a malformed URL.
     """
-    found = []
+    locations = []
     for url in urls:
         try:
             if "://" in url or (key != "channel" and _SCHEME.match(url) and not os.path.exists(url)):
                 url = SECRETS.learn(url)  # noqa: PLW2901 - finds passwords that make a URL malformed
                 _check_place(url)
                 SECRETS.add_place(url)
-            found.append(url)
+            locations.append(url)
         except ValueError as error:
             raise ask.wrong(key, masked(url), f"a URL: {error}") from error
-    return tuple(found)
+    return tuple(locations)
 
 
 def _check_place(url: str) -> None:

@@ -59,8 +59,8 @@ class Lookup:
 
     def wrong(self, key: str, value: object, expected: str) -> UsageError:
         """The error for a value of a key, or for a part of it, which names the place that has it."""
-        found = [place for each, place in self._all(key) if each == value or (_parts(each) and value in _parts(each))]
-        source = next(iter(found), self._find(key)[1])
+        wrong = [place for each, place in self._all(key) if each == value or (_parts(each) and value in _parts(each))]
+        source = next(iter(wrong), self._find(key)[1])
         return UsageError(
             "option-value",
             f"{source}: {str(value)!r} is not {expected}",

@@ -66,7 +66,7 @@ def settings_with_origins(
     :param files: bridge's own files, highest priority first.
     """
     ask, pip = Lookup(options, environ, files), PipConfiguration(environ)
-    found = []
+    rows = []
     for key in KEYS.values():
         if key.option in _NOT_SHOWN:
             continue
@@ -79,8 +79,8 @@ def settings_with_origins(
             value = _text(_value(settings, key.option))
         else:
             value = " ".join(ask.strings(key.option)) or ("as pip is configured" if sources else "")
-        found.append(Setting(name=key.name, value=value, source=", ".join(sources) or "default"))
-    return tuple(found)
+        rows.append(Setting(name=key.name, value=value, source=", ".join(sources) or "default"))
+    return tuple(rows)
 
 
 def _value(settings: Settings, option: str) -> object:

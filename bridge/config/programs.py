@@ -18,7 +18,7 @@ def find_program(name: str, path: str) -> str | None:
         return name if _is_program(name) else None
     endings = os.environ.get("PATHEXT", ".EXE").split(os.pathsep) if sys.platform == "win32" else []
     places = (os.path.join(directory, name) for directory in path.split(os.pathsep) if directory)
-    return next((found for place in places for found in _spellings(place, endings) if _is_program(found)), None)
+    return next((program for place in places for program in _spellings(place, endings) if _is_program(program)), None)
 
 
 def _spellings(place: str, endings: list[str]) -> list[str]:

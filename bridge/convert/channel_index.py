@@ -101,12 +101,12 @@ def write_index(
     if not is_dry_run:
         fs.make_directories(channel)
     states = _read_channel(channel, wheels, rereads=rereads, jobs=jobs)
-    found = {
+    subdirs = {
         name: [each for each in state.packages if not (each.is_wheel and each.key in without)]
         for name, state in states.items()
     }
-    kept = retained(found, keep) if keep is not None else found
-    left_out = {name: _without(found[name], kept[name]) for name in found}
+    kept = retained(subdirs, keep) if keep is not None else subdirs
+    left_out = {name: _without(subdirs[name], kept[name]) for name in subdirs}
     surplus = [channel / name / each.file for name, gone in left_out.items() for each in gone if not each.is_wheel]
     if prunes:
         surplus += _leftovers(channel)
@@ -171,7 +171,7 @@ def _read_subdir(channel: Path, name: str, added: Sequence[RepodataEntry], *, re
     failures: dict[Path, BridgeError] = {}
     files = _files(subdir) if subdir.is_dir() else {}
     known = {} if rereads else memory.packages
-    new = [file for file, found in files.items() if known.get(file, (None,))[0] != found]
+    new = [file for file, stamped in files.items() if known.get(file, (None,))[0] != stamped]
     read_now = set(new)
     packages = {file: known[file] for file in files if file not in read_now}
     for file, read in zip(new, _read([subdir / file for file in new], jobs), strict=True):
@@ -189,7 +189,7 @@ def _read_subdir(channel: Path, name: str, added: Sequence[RepodataEntry], *, re
 
 def _files(subdir: Path) -> dict[str, Stamp]:
     """Return the packages in a directory, with their stamps. A link to a file counts as the file."""
-    found: dict[str, Stamp] = {}
+    stamps: dict[str, Stamp] = {}
     with faults(subdir), os.scandir(subdir) as entries:
         for entry in entries:
             if entry.name.endswith(_SUFFIXES) and not entry.name.startswith("."):
@@ -197,8 +197,8 @@ def _files(subdir: Path) -> dict[str, Stamp]:
                     status = entry.stat()
                 except FileNotFoundError:  # a link to nothing, whose reading fails; or removed meanwhile
                     status = entry.stat(follow_symlinks=False)
-                found[entry.name] = (status.st_size, status.st_mtime_ns)
-    return dict(sorted(found.items()))
+                stamps[entry.name] = (status.st_size, status.st_mtime_ns)
+    return dict(sorted(stamps.items()))
 
 
 def _read(paths: Sequence[Path], jobs: int) -> list[IndexedPackage | BridgeError]:
@@ -221,13 +221,15 @@ def _shown(subdir: Path, package: IndexedPackage) -> str:
 
 def _leftovers(channel: Path) -> list[Path]:
     """Return temporary files of runs that were killed: those of a day ago and older."""
-    found = []
+    leftovers = []
     before = time.time() - _LEFT_BEHIND
     for folder in (channel, *(channel / name for name in _PLACES if (channel / name).is_dir())):
         with faults(folder):
             temporary = sorted(folder.glob(".*.bridge-tmp"))
-        found += [path for path in temporary if (found_at := stamp(path)) is not None and found_at[1] < before * 1e9]
-    return found
+        leftovers += [
+            path for path in temporary if (found_at := stamp(path)) is not None and found_at[1] < before * 1e9
+        ]
+    return leftovers
 
 
 def _warnings(channel: Path, subdirs: Mapping[str, Sequence[IndexedPackage]]) -> Iterable[str]:

@@ -44,7 +44,7 @@ def modules_of(paths: Iterable[str], project: str) -> tuple[str, ...]:
     """
     listed = list(paths)
     junk = set(junk_of(listed, project))
-    found: set[str] = set()
+    modules: set[str] = set()
     for path in listed:
         *folders, name = path.split("/")
         stem, _, _ = name.partition(".")
@@ -52,8 +52,8 @@ def modules_of(paths: Iterable[str], project: str) -> tuple[str, ...]:
             continue
         parts = folders if stem == "__init__" else [*folders, stem]
         if parts and all(part.isidentifier() for part in parts):
-            found.add(".".join(parts))
-    return tuple(sorted(name for name in found if not any(parent in found for parent in _parents(name))))
+            modules.add(".".join(parts))
+    return tuple(sorted(name for name in modules if not any(parent in modules for parent in _parents(name))))
 
 
 def _parents(module: str) -> Iterable[str]:

@@ -62,10 +62,10 @@ def stamp(path: Path) -> Stamp | None:
     """Return the size and the modification time of a file; `None` if it is missing."""
     with faults(path):
         try:
-            found = os.stat(path)
+            status = os.stat(path)
         except FileNotFoundError:
             return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _repodata(subdir: str, packages: Sequence[IndexedPackage], stated: Mapping[str, str]) -> bytes:
@@ -73,7 +73,7 @@ def _repodata(subdir: str, packages: Sequence[IndexedPackage], stated: Mapping[s
     sections: dict[tuple[str, ...], list[IndexedPackage]] = {("packages",): [], ("packages.conda",): []}
     for each in packages:
         sections.setdefault(each.section, []).append(each)
-    later = {section[1]: found for section, found in sorted(sections.items()) if len(section) > 1}
+    later = {section[1]: records for section, records in sorted(sections.items()) if len(section) > 1}
     info: dict[str, object] = {"subdir": subdir, **stated}
     if later:
         info["repodata_revisions"] = {"v3": {"n_packages": sum(map(len, later.values()))}}
@@ -105,7 +105,7 @@ def _write_shards(subdir: Path, packages: Sequence[IndexedPackage], known: Memor
     groups: dict[str, list[IndexedPackage]] = {}
     for each in packages:
         groups.setdefault(each.name, []).append(each)
-    found: dict[str, tuple[bytes, bytes]] = {}
+    shards: dict[str, tuple[bytes, bytes]] = {}
     for name, group in groups.items():
         group.sort(key=lambda each: (each.section, each.key))
         hashed = hashlib.sha256()
@@ -114,12 +114,12 @@ def _write_shards(subdir: Path, packages: Sequence[IndexedPackage], known: Memor
             hashed.update(each.text)
         before = known.shards.get(name)
         if before is not None and before[0] == hashed.digest() and _shard_file(before[1]) in there:
-            found[name] = before
+            shards[name] = before
             continue
         packed = _compressed(msgpack.packb(shard(each.placed for each in group)))
-        found[name] = (hashed.digest(), hashlib.sha256(packed).digest())
-        fs.publish_file(directory / _shard_file(found[name][1]), [packed])
-    return found
+        shards[name] = (hashed.digest(), hashlib.sha256(packed).digest())
+        fs.publish_file(directory / _shard_file(shards[name][1]), [packed])
+    return shards
 
 
 def _compressed(data: bytes) -> bytes:

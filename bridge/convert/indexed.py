@@ -62,8 +62,8 @@ class IndexedPackage(NamedTuple):
 
     @property
     def record(self) -> dict[str, object]:
-        found: dict[str, object] = json.loads(self.text)
-        return found
+        record: dict[str, object] = json.loads(self.text)
+        return record
 
     @property
     def placed(self) -> PlacedRecord:
@@ -91,16 +91,18 @@ class Memory:
         """Return what is remembered of a subdir; nothing if it cannot be read."""
         try:
             with (channel / _DIRECTORY / f"{subdir}.msgpack").open("rb") as stream:
-                found = msgpack.unpackb(stream.read(), use_list=False)
-            if found["version"] != _VERSION:
+                document = msgpack.unpackb(stream.read(), use_list=False)
+            if document["version"] != _VERSION:
                 return cls()
-            stamps = zip(found["sizes"], found["times"], strict=True)
+            stamps = zip(document["sizes"], document["times"], strict=True)
             return cls(
-                packages=dict(zip(found["files"], zip(stamps, _rows(found["packages"]), strict=True), strict=True)),
-                pointers=list(_rows(found["pointers"])),
-                shards={name: (key, digest) for name, key, digest in found["shards"]},
-                repodata=found["repodata"],
-                written=found["written"],
+                packages=dict(
+                    zip(document["files"], zip(stamps, _rows(document["packages"]), strict=True), strict=True)
+                ),
+                pointers=list(_rows(document["pointers"])),
+                shards={name: (key, digest) for name, key, digest in document["shards"]},
+                repodata=document["repodata"],
+                written=document["written"],
             )
         except (OSError, ValueError, TypeError, KeyError, msgpack.UnpackException):
             return cls()

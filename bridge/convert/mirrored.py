@@ -74,7 +74,7 @@ def _is_older(interpreter: str) -> bool:
 
 def files_of_versions(platforms: Iterable[Iterable[IndexFile]], versions: frozenset[str]) -> list[IndexFile]:
     """Return for each platform, version, interpreter and ABI the first file, each once."""
-    found: dict[str, IndexFile] = {}
+    by_name: dict[str, IndexFile] = {}
     for files in platforms:
         served: set[tuple[str, str, str]] = set()
         for file in files:
@@ -83,5 +83,5 @@ def files_of_versions(platforms: Iterable[Iterable[IndexFile]], versions: frozen
             places = {(file.version, tag.interpreter, tag.abi) for tag in parse_wheel_name(file.filename).tags}
             if not places <= served:
                 served |= places
-                found.setdefault(file.filename, file)
-    return list(found.values())
+                by_name.setdefault(file.filename, file)
+    return list(by_name.values())

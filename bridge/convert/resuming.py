@@ -108,10 +108,10 @@ def converted_wheels(output: Path) -> Iterator[tuple[Path, str, list[Path]]]:
     for path in documents:
         try:
             with faults(path):
-                found: Any = parse_json(path.read_bytes(), str(path))
+                document: Any = parse_json(path.read_bytes(), str(path))
             packages = [
-                output / path_below(row["path"], path.name, "the path of a package") for row in found["packages"]
+                output / path_below(row["path"], path.name, "the path of a package") for row in document["packages"]
             ]
-            yield path, str(found["wheel"]), packages
+            yield path, str(document["wheel"]), packages
         except (UnsafeInputError, KeyError, TypeError):
             continue

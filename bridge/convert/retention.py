@@ -46,7 +46,7 @@ def _newest(packages: Iterable[IndexedPackage], keep: int) -> dict[str, Collecti
     versions: dict[str, set[str]] = {}
     for each in packages:
         versions.setdefault(each.name, set()).add(each.version)
-    return {name: _last(found, keep) for name, found in versions.items()}
+    return {name: _last(of_name, keep) for name, of_name in versions.items()}
 
 
 def _last(versions: Collection[str], count: int) -> Collection[str]:
@@ -79,6 +79,6 @@ def _missing(
 
     if any(meets(each) for each in kept.get(spec.name, ())):
         return []
-    found = [(subdir, each) for subdir, each in older.get(spec.name, ()) if meets(each)]
-    versions = _last({each.version for _, each in found}, 1)
-    return [(subdir, each) for subdir, each in found if each.version in versions]
+    matching = [(subdir, each) for subdir, each in older.get(spec.name, ()) if meets(each)]
+    versions = _last({each.version for _, each in matching}, 1)
+    return [(subdir, each) for subdir, each in matching if each.version in versions]

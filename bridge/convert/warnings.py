@@ -14,13 +14,13 @@ _MOST_DETAILS = 3  # of one wheel
 
 def warnings_of(notes: Mapping[str, Iterable[Note]]) -> Iterator[str]:
     """Yield a warning for each kind of note. `notes`: name of a wheel → the notes of its packages."""
-    found: dict[str, dict[str, list[Note]]] = {}
+    notes_by_text: dict[str, dict[str, list[Note]]] = {}
     for wheel, known in notes.items():
         for note in dict.fromkeys(known):
             if note.is_warning:
-                found.setdefault(note.kind, {}).setdefault(wheel, []).append(note)
+                notes_by_text.setdefault(note.kind, {}).setdefault(wheel, []).append(note)
     for kind, summary in SUMMARIES.items():
-        wheels = found.get(kind, {})
+        wheels = notes_by_text.get(kind, {})
         ((wheel, first), *_) = wheels.items() or [("", [])]
         if len(wheels) == 1 and len(first) == 1:
             yield f"{wheel}: {first[0].text}"

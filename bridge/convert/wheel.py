@@ -93,8 +93,8 @@ def convert_wheel(
     with faults(path):
         manifest, info = _judged(path, origin)
         with WheelContents(path, manifest) as archive:
-            found = convert(archive, manifest, info, platforms=platforms, names=names, lookup=lookup, rules=rules)
-            return Packages(all=tuple(map(write, found.all)), notes=found.notes)
+            conversion = convert(archive, manifest, info, platforms=platforms, names=names, lookup=lookup, rules=rules)
+            return Packages(all=tuple(map(write, conversion.all)), notes=conversion.notes)
 
 
 def describe_wheel(
@@ -110,7 +110,7 @@ def describe_wheel(
     """Return the records that point to the wheel at `path`, served at `url`; otherwise like `convert_wheel`."""
     with faults(path):
         manifest, info = _judged(path, origin)
-    found = describe(manifest, info, platforms=platforms, names=names, lookup=lookup, rules=rules)
+    described = describe(manifest, info, platforms=platforms, names=names, lookup=lookup, rules=rules)
 
     def point(known: Described) -> DescribedWheel:
         record = {**known.index, "url": url, "fn": info.filename, "sha256": info.sha256, "size": info.size}
@@ -118,7 +118,7 @@ def describe_wheel(
         entry = RepodataEntry(stem=stem, extension="whl", record=record)
         return DescribedWheel(entry=entry, notes=known.notes, guessed=known.guessed)
 
-    return Packages(all=tuple(map(point, found.all)), notes=found.notes)
+    return Packages(all=tuple(map(point, described.all)), notes=described.notes)
 
 
 def _judged(path: Path, origin: WheelInfo | None) -> tuple[WheelManifest, WheelInfo]:

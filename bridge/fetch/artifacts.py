@@ -66,13 +66,13 @@ class ArtifactStore:
     @cached_property
     def _in_folders(self) -> Mapping[str, Sequence[Path]]:
         """The files of the folders by name. Raises `FaultError`."""
-        found: dict[str, list[Path]] = {}
+        paths: dict[str, list[Path]] = {}
         for folder in self._folders:
             with faults(folder):
                 for path in sorted(folder.rglob("*")):
                     if path.is_file():
-                        found.setdefault(path.name, []).append(path)
-        return found
+                        paths.setdefault(path.name, []).append(path)
+        return paths
 
     def local(self, path: Path, url: str, *, sha256: str | None, size: int | None, name: str) -> Path:
         """Verify a local artifact, which is used in place. Raises `IntegrityError`, `NetworkError` (`file-missing`)."""
@@ -119,17 +119,17 @@ class ArtifactStore:
         key = hashlib.sha256(url.encode()).hexdigest()
         path = self._directory / "url" / key[:2] / key / name
         note: dict[str, object] = self._notes.read(url, dict) or {}
-        found = self._hash(path, root=self._root)
-        is_intact = found is not None and found == note.get("sha256")
+        digest = self._hash(path, root=self._root)
+        is_intact = digest is not None and digest == note.get("sha256")
         if is_intact and (self._network is None or self._is_unchanged(self._network, url, note.get("validator"))):
-            self._by_url[str(found), name] = path
+            self._by_url[str(digest), name] = path
             return path
         network = self._online(url)
         with cache_faults(), fs.publish_stream(path, root=self._root) as stream:
             transfer = Transfer(network, url, stream, name=name, sha256=None, size=size, progress=progress)
-            found = transfer.run()
-        self._by_url[found, name] = path
-        self._notes.set(url, json.dumps({"sha256": found, "validator": transfer.validator}).encode())
+            digest = transfer.run()
+        self._by_url[digest, name] = path
+        self._notes.set(url, json.dumps({"sha256": digest, "validator": transfer.validator}).encode())
         return path
 
     @staticmethod

@@ -133,10 +133,10 @@ class Client(Pool):
         url = self._learn(url)
         if origin(url) in self._rangeless:
             return None
-        found = open_ranged(self, url, size)
-        if found is None:
+        remote = open_ranged(self, url, size)
+        if remote is None:
             self._rangeless.add(origin(url))
-        return cast("BinaryIO | None", found)
+        return cast("BinaryIO | None", remote)
 
     def download(
         self, url: str, *, sha256: str | None, size: int | None, name: str, on_progress: Progress | None = None
@@ -153,8 +153,8 @@ class Client(Pool):
         path = self._local(url)
         if path is not None:
             # A folder that is gone may be in the cache, or in another place.
-            found = self.cached(sha256, name) if not path.exists() else None
-            return found or self._artifacts.local(path, url, sha256=sha256, size=size, name=name)
+            stored = self.cached(sha256, name) if not path.exists() else None
+            return stored or self._artifacts.local(path, url, sha256=sha256, size=size, name=name)
         url = self._learn(url)
         if sha256 is None:
             return self._artifacts.by_url(url, size=size, name=name, progress=on_progress)

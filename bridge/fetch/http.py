@@ -175,8 +175,8 @@ class HttpSession:
         labels = parts.hostname.split(".")
         names = (parts.netloc, parts.hostname, *(".".join(("*", *labels[at:])) for at in range(1, len(labels))))
         for name in dict.fromkeys(names):
-            found = self._keyring.find(KEYRING_SERVICE, name)
-            if found is not None and (known := of_keyring(found[1])) is not None:
+            credential = self._keyring.find(KEYRING_SERVICE, name)
+            if credential is not None and (known := of_keyring(credential[1])) is not None:
                 if known.user is not None:
                     SECRETS.add_user(SECRETS.place(place.public) or place.public, known.user)
                     return replace(place, user=known.user)

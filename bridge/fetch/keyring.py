@@ -47,8 +47,8 @@ def _imported(service: str, user: str | None) -> tuple[str, str] | None:
     try:
         keyring = import_module("keyring")
         if hasattr(keyring, "get_credential"):
-            found = keyring.get_credential(service, user)
-            return None if found is None else (str(found.username), str(found.password))
+            credential = keyring.get_credential(service, user)
+            return None if credential is None else (str(credential.username), str(credential.password))
         password = None if user is None else keyring.get_password(service, user)
     except Exception:  # noqa: BLE001 - backends raise anything
         return None
@@ -60,8 +60,8 @@ def _command() -> str | None:
     scripts = Path(sysconfig.get_path("scripts"))
     folders = [Path(text) for text in os.environ.get("PATH", os.defpath).split(os.pathsep) if text]
     name = "keyring.exe" if os.name == "nt" else "keyring"
-    found = (folder / name for folder in folders if folder.is_dir() and not _is_same(folder, scripts))
-    return next((str(path) for path in found if path.is_file() and os.access(path, os.X_OK)), None)
+    candidates = (folder / name for folder in folders if folder.is_dir() and not _is_same(folder, scripts))
+    return next((str(path) for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -25,28 +25,28 @@ __all__ = ["Transfer", "check_hash", "check_size"]
 _MAX_ARTIFACT = 32 << 30  # bytes
 
 
-def check_size(name: str, url: str, size: int | None, found: int) -> None:
+def check_size(name: str, url: str, size: int | None, actual: int) -> None:
     """Raise `IntegrityError` (`size-mismatch`) if the promised size differs."""
-    if size is not None and size != found:
-        shown = f"found: {'at least ' if found > size else ''}{found} bytes"
+    if size is not None and size != actual:
+        shown = f"found: {'at least ' if actual > size else ''}{actual} bytes"
         raise IntegrityError(
             "size-mismatch",
             f"{name} does not have the size that its index or channel gives",
             context=(f"expected: {size} bytes", shown, masked(url)),
             hint="the index is out of date or wrong; try again later, or report it to its maintainers",
-            objects={"url": masked(url), "expected": size, "found": found},
+            objects={"url": masked(url), "expected": size, "found": actual},
         )
 
 
-def check_hash(name: str, url: str, sha256: str | None, found: str) -> None:
+def check_hash(name: str, url: str, sha256: str | None, actual: str) -> None:
     """Raise `IntegrityError` (`hash-mismatch`) if the promised hash differs."""
-    if sha256 is not None and sha256 != found:
+    if sha256 is not None and sha256 != actual:
         raise IntegrityError(
             "hash-mismatch",
             f"{name} is not the file that was promised: its sha256 differs",
-            context=(f"expected: {sha256}", f"found: {found}", masked(url)),
+            context=(f"expected: {sha256}", f"found: {actual}", masked(url)),
             hint="the file was changed on the server or on the way; do not use it before you know why",
-            objects={"url": masked(url), "expected": sha256, "found": found},
+            objects={"url": masked(url), "expected": sha256, "found": actual},
         )
 
 
@@ -107,9 +107,9 @@ class Transfer:
     def _complete(self) -> str:
         self._network.retrying(self._attempt)
         check_size(self._name, self._url, self._size, self.length)
-        found = self._digest.hexdigest()
-        check_hash(self._name, self._url, self._sha256, found)
-        return found
+        digest = self._digest.hexdigest()
+        check_hash(self._name, self._url, self._sha256, digest)
+        return digest
 
     def _attempt(self) -> None:
         """Request what is missing and append it."""

@@ -95,9 +95,9 @@ class SharedFiles:
         sha256, mode = expected.sha256 or "", expected.mode or 0o644
         name = f"{sha256[:2]}/{sha256}-{mode:o}"
         if not self._is_unchanged(name, expected):
-            found = self._make(name, content(), expected)
-            if found != sha256:
-                return found
+            status = self._make(name, content(), expected)
+            if status != sha256:
+                return status
         with faults(tree.root, path):
             failpoint("stage.file_open")
         if not self._tree.link(name, tree, path, make=True):
@@ -107,14 +107,14 @@ class SharedFiles:
         return sha256
 
     def _is_unchanged(self, name: str, expected: Fingerprint) -> bool:
-        found = self._tree.lstat(name)
+        status = self._tree.lstat(name)
         return (
-            found is not None
-            and stat.S_ISREG(found.st_mode)
-            and stat.S_IMODE(found.st_mode) == (expected.mode or 0o644)
-            and found.st_size == expected.size
-            and found.st_mtime == stamp_of(expected.sha256 or "")
-            and found.st_uid == os.geteuid()
+            status is not None
+            and stat.S_ISREG(status.st_mode)
+            and stat.S_IMODE(status.st_mode) == (expected.mode or 0o644)
+            and status.st_size == expected.size
+            and status.st_mtime == stamp_of(expected.sha256 or "")
+            and status.st_uid == os.geteuid()
         )
 
     def _make(self, name: str, content: Iterable[bytes], expected: Fingerprint) -> str | None:

@@ -108,14 +108,14 @@ class Attestations:
     def _publishers(self, data: bytes, name: str, sha256: str) -> list[Publisher]:
         """Return the publishers of a provenance object (PEP 740), each confirmed by the certificates."""
         library = import_module("pypi_attestations")
-        found = []
+        publishers = []
         for bundle in library.Provenance.model_validate_json(data).attestation_bundles:
             for each in bundle.attestations:
                 policy = bundle.publisher._as_policy()
                 predicate = self._predicate(each.to_bundle(), policy, name, sha256)
                 if predicate in {str(known.value) for known in library.AttestationType}:
-                    found.append(_publisher(bundle.publisher))
-        return found
+                    publishers.append(_publisher(bundle.publisher))
+        return publishers
 
     def _signers(self, data: bytes, name: str, sha256: str) -> list[Publisher]:
         """Return who signed a sidecar's bundles, by their certificates."""
@@ -123,12 +123,12 @@ class Attestations:
         if not isinstance(documents, list) or not documents:
             raise _invalid(name, "its attestations are no JSON array of bundles")
         models = import_module("sigstore.models")
-        found = []
+        signers = []
         for each in documents:
             seen = _Seen()
             if self._predicate(models.Bundle.from_json(json.dumps(each)), seen, name, sha256) == _CONDA:
-                found.append(seen.publisher)
-        return found
+                signers.append(seen.publisher)
+        return signers
 
     def _predicate(self, bundle: object, policy: object, name: str, sha256: str) -> str:
         """Verify a bundle, and return the type of its statement, which is about exactly this file."""

@@ -103,7 +103,7 @@ class Listings:
 
         Files of the same name and hash are one; of the same name and different hashes, a `--hash` may admit only one.
         """
-        found: dict[tuple[str, str | None], IndexFile] = {}
+        served: dict[tuple[str, str | None], IndexFile] = {}
         for base in self.urls:
             if not self._may_serve(project, base):
                 continue
@@ -111,8 +111,8 @@ class Listings:
             if files is not None and self.strategy == "first":
                 return files
             for file in files or ():
-                found.setdefault((file.filename, file.sha256), file)
-        return tuple(found.values())
+                served.setdefault((file.filename, file.sha256), file)
+        return tuple(served.values())
 
     def _may_serve(self, project: str, place: str) -> bool:
         is_allowed = self.may_serve(project, place)
@@ -181,12 +181,12 @@ class Listings:
             for page_path in sorted(path.glob("*.htm*")):
                 files += self._linked(page_path.as_uri(), location) or ()
         else:
-            found = self._linked(location if path is None else path.as_uri(), location)
-            if found is None:
+            linked = self._linked(location if path is None else path.as_uri(), location)
+            if linked is None:
                 self.skipped[masked(location)] = "there is no such directory or page"
                 self.missing.append(masked(location))
                 return {}
-            files = found
+            files = linked
         groups: dict[str, list[IndexFile]] = {}
         for file in files:
             groups.setdefault(file.project, []).append(file)

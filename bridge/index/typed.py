@@ -37,13 +37,13 @@ def of_another_project(url: str, project: str, reason: str) -> UsageError:
     return UsageError("file-url", f"{masked(url)} is not a file of {project}: {reason}", hint=hint)
 
 
-def check_expected(file: IndexFile, found: str | None) -> None:
+def check_expected(file: IndexFile, actual: str | None) -> None:
     """Check the sha256 of a file against those that the request states. Raises `IntegrityError` (`hash-mismatch`)."""
-    if file.expected and found not in file.expected:
+    if file.expected and actual not in file.expected:
         raise IntegrityError(
             "hash-mismatch",
             f"{file.filename} does not have the hash that the request states",
-            context=(*(f"expected: {each}" for each in file.expected), f"found: {found}", masked(file.url)),
+            context=(*(f"expected: {each}" for each in file.expected), f"found: {actual}", masked(file.url)),
             hint="the file may have been replaced: compare its hash with the one of its publisher before you change the"
             " request",
         )

@@ -49,7 +49,7 @@ def attested_by(packages: Iterable[Resolved], policy: Policy, client: Client, na
 
     Raises `UnsafeInputError` (`policy`) for a package that nobody attested, or not the publisher of the rule.
     """
-    found: dict[str, Record] = {}
+    records: dict[str, Record] = {}
     breaches: list[Breach] = []
     verifying: dict[Path | None, Attestations] = {}
     for record in (each.record for each in packages):
@@ -62,9 +62,9 @@ def attested_by(packages: Iterable[Resolved], policy: Policy, client: Client, na
                 breaches.append(rules.breach(rule, record.label, f"{record.label} {problem}"))
             kept = [each.to_json() for each in dict.fromkeys(publishers)]
             others = tuple((key, value) for key, value in record.others if key != ATTESTATIONS)
-            found[record.identity] = replace(record, others=(*others, (ATTESTATIONS, kept)))
+            records[record.identity] = replace(record, others=(*others, (ATTESTATIONS, kept)))
     refuse(breaches, policy)
-    return found
+    return records
 
 
 def breaches_of(records: Iterable[Record], policy: Policy, names: NameMap, *, has_licenses: bool) -> Iterator[Breach]:
@@ -79,6 +79,10 @@ def breaches_of(records: Iterable[Record], policy: Policy, names: NameMap, *, ha
             subject_of_record(record, policy, projects, is_claimed=True, has_license=has_license)
         )
         for rules, rule, publisher in policy.publishers(names_of(record, projects)):
-            kept = [found for each in kept_attestations(record) if (found := Publisher.of_json(each)) is not None]
+            kept = [
+                kept_publisher
+                for each in kept_attestations(record)
+                if (kept_publisher := Publisher.of_json(each)) is not None
+            ]
             if problem := attestation_problem(kept, publisher, is_conda=record.ecosystem == "conda"):
                 yield rules.breach(rule, record.label, f"{record.label} {problem}")

@@ -34,7 +34,7 @@ def earlier_requests(state: PrefixState, wanted: Sequence[Requirement], target: 
 
 
 def check_superseded(
-    superseded: Iterable[Installed], found: Resolution, wanted: Sequence[Requirement], state: PrefixState
+    superseded: Iterable[Installed], resolution: Resolution, wanted: Sequence[Requirement], state: PrefixState
 ) -> None:
     """Check that no package that was requested earlier gives way to one of another kind that has the same project.
 
@@ -42,16 +42,16 @@ def check_superseded(
     Raises `NoSolutionError` (`no-solution`) with both requests.
     """
     for old in superseded:
-        earlier = earlier_requests(_only(state, old), wanted, found.target)
+        earlier = earlier_requests(_only(state, old), wanted, resolution.target)
         if not earlier:
             continue
-        project, new = _shared(old, found)
+        project, new = _shared(old, resolution)
         texts = {each.text for each in wanted}
         if new.record.ecosystem == "conda" and not texts.isdisjoint(new.requested):
             earlier = tuple(each for each in earlier if not each.accepts(new.record.version))
         if not earlier:
             continue
-        asked = [f"`{text}`" for text in _roots(new, found, texts)] or [new.record.name]
+        asked = [f"`{text}`" for text in _roots(new, resolution, texts)] or [new.record.name]
         request, name = earlier[0].text, old.record.name
         facts = [
             *(f"you ask for {text}" for text in asked),
@@ -132,19 +132,19 @@ def _is_restated(request: Requirement, installed: Installed, fresh: Iterable[Req
     )
 
 
-def _shared(old: Installed, found: Resolution) -> tuple[str, Resolved]:
+def _shared(old: Installed, resolution: Resolution) -> tuple[str, Resolved]:
     """Return the project that an installed package shares with a new one, and the new one."""
     return next(
         (project, package)
-        for package in found.packages
+        for package in resolution.packages
         for project in package.record.pypi_names
         if package.record.ecosystem != old.record.ecosystem and project in old.record.pypi_names
     )
 
 
-def _roots(package: Resolved, found: Resolution, texts: set[str]) -> Iterator[str]:
+def _roots(package: Resolved, resolution: Resolution, texts: set[str]) -> Iterator[str]:
     """Yield those of `texts` for whose sake a package is in a solution."""
-    packages = {each.record.name: each for each in found.packages}
+    packages = {each.record.name: each for each in resolution.packages}
     agenda, seen = [package], {package.record.name}
     while agenda:
         each = agenda.pop()

@@ -90,15 +90,15 @@ def configured_pins(settings: Settings) -> tuple[algebra.Requirement, ...]:
 
     Raises `UsageError` (`invalid-pin`).
     """
-    found = []
+    pins = []
     for text in settings.conda.pinned_packages:
         try:
-            found.append(algebra.conda_requirement(text))
+            pins.append(algebra.conda_requirement(text))
         except UsageError as error:
             problem = f"pinned_packages of conda's configuration: not a MatchSpec: {text!r}"
             hint = "correct it in the .condarc file; conda config --show-sources says in which"
             raise UsageError("invalid-pin", problem, context=error.context, hint=hint) from error
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(pins))
 
 
 def _without_comment(line: str) -> str:

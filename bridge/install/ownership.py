@@ -191,17 +191,17 @@ class _Case:
                     self._refuse("owned-path", each.path, record, owner, text)
 
     def _judge_owned(self, path: str, record: Record, entry: Entry, standing: tuple[Claim, ...]) -> None:
-        found = self.exists(path)
+        present = self.exists(path)
         owner = standing[0].owner
         if not owner.is_managed:
-            if self.adopt and _may_adopt(entry, found, owner, record):
+            if self.adopt and _may_adopt(entry, present, owner, record):
                 self.adopted.add(path)
             else:
                 text = (
                     f"{path} belongs to {owner.label}, which bridge did not install; {record.label} would overwrite it"
                 )
                 self._refuse("owned-path", path, record, owner.label, text)
-        elif _may_share(entry, found, standing) or _is_cache(path, [entry.fingerprint]):
+        elif _may_share(entry, present, standing) or _is_cache(path, [entry.fingerprint]):
             self.shared.add(path)
         elif self._may_yield(record, path):
             self.yielded.setdefault(record.identity, set()).add(path)
@@ -211,12 +211,12 @@ class _Case:
             self._refuse("owned-path", path, record, owner.label, text)
 
     def _judge_unowned(self, path: str, record: Record, entry: Entry) -> None:
-        found = None if self._is_behind_leaving_link(path) else self.exists(path)
-        if found is None or found.kind == entry.fingerprint.kind == "directory" or self._is_own_bytecode(path):
+        present = None if self._is_behind_leaving_link(path) else self.exists(path)
+        if present is None or present.kind == entry.fingerprint.kind == "directory" or self._is_own_bytecode(path):
             return
-        if found.kind == "directory":
+        if present.kind == "directory":
             self._judge_directory(path, record)
-        elif self.adopt and _is_same([entry.fingerprint, found]):
+        elif self.adopt and _is_same([entry.fingerprint, present]):
             self.adopted.add(path)
         elif self.set_aside:
             self.aside.add(path)
@@ -231,8 +231,8 @@ class _Case:
         folder = path.rpartition("/")[0]
         while folder:
             if folder in self.leaving_links:
-                found = self.exists(folder)
-                return found is not None and found.kind == "symlink"
+                present = self.exists(folder)
+                return present is not None and present.kind == "symlink"
             folder = folder.rpartition("/")[0]
         return False
 
@@ -276,13 +276,13 @@ class _Case:
             self._refuse("path-collision", folder, record, other, text)
             return
         is_free = folder in self.freed or self._is_behind_leaving_link(folder)
-        found = None if is_free else self.exists(folder)
-        if found is None or found.kind == "directory":
+        present = None if is_free else self.exists(folder)
+        if present is None or present.kind == "directory":
             return
         owner = self.standing[folder][0].owner.label if folder in self.standing else ""
         whose = f" of {owner}" if owner else ", which no package owns"
-        text = f"{folder} is a {found.kind}{whose}; {record.label} needs a directory there for {path}"
-        self._refuse("path-symlink" if found.kind == "symlink" else "path-collision", folder, record, owner, text)
+        text = f"{folder} is a {present.kind}{whose}; {record.label} needs a directory there for {path}"
+        self._refuse("path-symlink" if present.kind == "symlink" else "path-collision", folder, record, owner, text)
 
     def _judge_spelling(self) -> None:
         """Two files, or a file and a directory, that are one name however it is spelled; two directories are merged."""
@@ -314,10 +314,10 @@ class _Case:
         self.conflicts.append(Conflict(id=error_id, path=path, package=record.label, owner=owner, text=text))
 
 
-def _may_share(entry: Entry, found: Fingerprint | None, standing: Sequence[Claim]) -> bool:
+def _may_share(entry: Entry, present: Fingerprint | None, standing: Sequence[Claim]) -> bool:
     """Equal bytes may have several owners. What lies there counts; where nothing does, what the owners' records say."""
-    if found is not None:
-        return _is_same([entry.fingerprint, found])
+    if present is not None:
+        return _is_same([entry.fingerprint, present])
     return _is_same([entry.fingerprint, *(claim.entry.fingerprint for claim in standing)])
 
 
@@ -328,11 +328,11 @@ def _is_cache(path: str, fingerprints: Iterable[Fingerprint]) -> bool:
     )
 
 
-def _may_adopt(entry: Entry, found: Fingerprint | None, owner: Owner, record: Record) -> bool:
+def _may_adopt(entry: Entry, present: Fingerprint | None, owner: Owner, record: Record) -> bool:
     """Equal bytes may be taken over; so may what an installer generates, from the same project and version."""
-    if found is None or _is_same([entry.fingerprint, found]):
+    if present is None or _is_same([entry.fingerprint, present]):
         return True
-    is_generated = entry.fingerprint.kind == found.kind == "file" and entry.fingerprint.sha256 is None
+    is_generated = entry.fingerprint.kind == present.kind == "file" and entry.fingerprint.sha256 is None
     is_same_project = owner.package in (record.pypi_names or (record.name,))
     return is_generated and is_same_project and owner.label.endswith(f":{owner.package}-{record.version}")
 

@@ -167,10 +167,10 @@ def with_extras(plan: Plan) -> Plan:
     }
     packages = (*plan.keep, *coming.values())
     graph = _Graph(PrefixState(prefix=plan.prefix, installed=packages, python=plan.python), plan.target)
-    found = graph.reached(packages)
+    reached = graph.reached(packages)
 
     def completed(new: Resolved) -> Resolved:
-        asked = found.get(new.record.identity, set()) - {""}
+        asked = reached.get(new.record.identity, set()) - {""}
         return replace(new, extras=tuple(sorted({*new.extras, *asked})))
 
     operations = (

@@ -160,9 +160,9 @@ def _leftovers(path: Path, report: Report, plan: Plan, lost: Collection[str]) ->
 
 def _bytecode(report: Report, plan: Plan) -> list[str]:
     """Return the stale bytecode, which python writes again. What a reinstalled package has of it is replaced."""
-    found = {each.path for each in report.findings if each.id == _BYTECODE and each.path and is_fixable(each)}
-    steps = [step for step in plan.operations if isinstance(step, Reinstall)] if found else []
-    return sorted(found.difference(entry.path for step in steps for entry in step.old.entries))
+    paths = {each.path for each in report.findings if each.id == _BYTECODE and each.path and is_fixable(each)}
+    steps = [step for step in plan.operations if isinstance(step, Reinstall)] if paths else []
+    return sorted(paths.difference(entry.path for step in steps for entry in step.old.entries))
 
 
 def _below(tree: Tree, root: str) -> list[str]:

@@ -49,18 +49,18 @@ def refuse_clobbering(
 
 def brought(plan: Plan) -> list[Resolved]:
     """The packages that a plan brings; one that is repaired is installed already."""
-    found = []
+    brought_packages = []
     for step in plan.operations:
         if isinstance(step, Reinstall) and step.new.record == step.old.record:
             continue
         if not isinstance(step, Remove):
-            found.append(step.new)
-    return found
+            brought_packages.append(step.new)
+    return brought_packages
 
 
 def broken(packages: Iterable[Resolved], policy: Policy, sources: Sources, *, is_fetched: bool) -> list[Breach]:
     """Return what packages break, apart from attestations."""
-    found: list[Breach] = []
+    breaches: list[Breach] = []
     for each in packages:
         has_license = is_fetched or "license" not in each.unstated
         subject = subject_of_record(
@@ -70,8 +70,8 @@ def broken(packages: Iterable[Resolved], policy: Policy, sources: Sources, *, is
             is_claimed=sources.is_exact,
             has_license=has_license,
         )
-        found += policy.breaches(subject)
-    return found
+        breaches += policy.breaches(subject)
+    return breaches
 
 
 def refuse(breaches: list[Breach], policy: Policy) -> None:

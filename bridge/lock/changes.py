@@ -50,15 +50,15 @@ def changes(
         places = {place for place, _ in new}
         new = {key: each for key, each in new.items() if not isinstance(each, LockedConda)}
         old = {key: each for key, each in old.items() if key[0] in places}
-    found: dict[tuple[str, str | None, str | None], list[str]] = {}
+    versions: dict[tuple[str, str | None, str | None], list[str]] = {}
     for place, name in sorted({*old, *new}, key=lambda key: (key[1], key[0])):
         one, two = old.get((place, name)), new.get((place, name))
         if one is not None and two is not None and _same(one, two):
             continue
         texts = (described(one) if one is not None else None, described(two) if two is not None else None)
-        found.setdefault((name, *texts), []).append(place)
+        versions.setdefault((name, *texts), []).append(place)
     return tuple(
-        Change(name=name, before=one, after=two, places=tuple(places)) for (name, one, two), places in found.items()
+        Change(name=name, before=one, after=two, places=tuple(places)) for (name, one, two), places in versions.items()
     )
 
 

@@ -33,10 +33,10 @@ def misfits(
         standing=Standing(kept=kept),
     )
     try:
-        found = resolve(alone, Catalog(port, port, target, names, options))
+        resolution = resolve(alone, Catalog(port, port, target, names, options))
     except (NoSolutionError, UsageError) as error:
         return list(_unmet(request.requirements, packages, target)) or [error.message]
-    chosen = {name for each in found.packages for name in (each.record.name, *each.record.pypi_names)}
+    chosen = {name for each in resolution.packages for name in (each.record.name, *each.record.pypi_names)}
     return [
         f"{each.name} {each.version} is locked, and nothing needs it any more"
         for each in packages
@@ -58,8 +58,8 @@ def _unmet(requirements: Iterable[Requirement], packages: Sequence[Locked], targ
         marker = requirement.marker
         if marker is not None and python is not None and not marker_holds(marker, target.marker_environment(python)):
             continue
-        found = known.get(requirement.name) or known.get(canonicalize_name(requirement.name))
-        if found is None:
+        package = known.get(requirement.name) or known.get(canonicalize_name(requirement.name))
+        if package is None:
             yield f"{requirement.text} is requested, and not locked"
-        elif not requirement.accepts(found.version):
-            yield f"{requirement.text} is requested, and {found.name} {found.version} is locked"
+        elif not requirement.accepts(package.version):
+            yield f"{requirement.text} is requested, and {package.name} {package.version} is locked"

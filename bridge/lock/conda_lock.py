@@ -34,8 +34,8 @@ def write_conda_lock(content: Content, path: Path) -> Written:  # noqa: ARG001 -
     for platform, listed in sorted(environment.packages.items()):
         python = python_of(listed)
         target = Target(subdir=platform, python=python) if python is not None else None
-        found = (_package(each, platform, target, left_out) for each in sorted(listed, key=_order))
-        packages += [table for table in found if table is not None]
+        entries = (_package(each, platform, target, left_out) for each in sorted(listed, key=_order))
+        packages += [table for table in entries if table is not None]
     platforms = sorted(environment.packages)
     document = {
         "version": 1,
@@ -131,9 +131,9 @@ def _table(
 def _conda_needs(texts: Iterable[str]) -> dict[str, str]:
     needs = {}
     for text in texts:
-        found = _NAME.match(text)
-        if found is not None:
-            needs[found[0]] = text[found.end() :].strip()
+        match = _NAME.match(text)
+        if match is not None:
+            needs[match[0]] = text[match.end() :].strip()
     return needs
 
 

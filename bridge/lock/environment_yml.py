@@ -57,8 +57,8 @@ def environment_document(
     pips = [{"pip": pip}] if pip else []
     # conda asks for pip where `pip:` is used; it is added unless it is there.
     dependencies: list[object] = [*conda, *pips]
-    found: dict[str, object] = {"name": name} if name else {}
-    found |= {"channels": list(channels), "dependencies": dependencies}
+    document: dict[str, object] = {"name": name} if name else {}
+    document |= {"channels": list(channels), "dependencies": dependencies}
     if variables:
-        found["variables"] = dict(variables)
-    return yaml_text(found)
+        document["variables"] = dict(variables)
+    return yaml_text(document)

@@ -54,9 +54,9 @@ def environment_of(
         if name in known or not distribution.version:
             continue
         known.add(name)
-        found = _foreign(distribution, name)
-        packages.append(found)
-        if not found.sha256 and not (isinstance(found, LockedSource) and found.kind != "archive"):
+        foreign = _foreign(distribution, name)
+        packages.append(foreign)
+        if not foreign.sha256 and not (isinstance(foreign, LockedSource) and foreign.kind != "archive"):
             by = distribution.installer or "another installer"
             lacking.append(f"{name} {distribution.version} was installed by {by}, which records no file of it")
     environment = LockedEnvironment(
@@ -75,7 +75,7 @@ _PYPI = (LockedWheel, LockedSource)
 def _own(installed: Installed, by_path: Mapping[str, Distribution]) -> list[Distribution]:
     if installed.record.ecosystem != "wheel":
         return []
-    folders = {found[0] for path in paths_of(installed.entries) if (found := _DIST_INFO.match(path)) is not None}
+    folders = {match[0] for path in paths_of(installed.entries) if (match := _DIST_INFO.match(path)) is not None}
     return [by_path[folder] for folder in folders if folder in by_path]
 
 
@@ -85,12 +85,12 @@ def _package(installed: Installed, *, is_direct: bool) -> Locked:
 
 def _foreign(distribution: Distribution, name: str) -> LockedWheel | LockedSource:
     """Return what direct_url.json says of a distribution without a record, else its version."""
-    found = distribution.direct_url or {}
-    url = found.get("url")
+    direct_url = distribution.direct_url or {}
+    url = direct_url.get("url")
     if not isinstance(url, str):
         return _wheel(distribution, name, "", "")
-    vcs, folder, archive = found.get("vcs_info"), found.get("dir_info"), found.get("archive_info")
-    below = found.get("subdirectory")
+    vcs, folder, archive = direct_url.get("vcs_info"), direct_url.get("dir_info"), direct_url.get("archive_info")
+    below = direct_url.get("subdirectory")
     fragment = f"#subdirectory={below}" if isinstance(below, str) and below else ""
     if isinstance(vcs, dict):
         commit, asked = str(vcs.get("commit_id") or ""), vcs.get("requested_revision")
@@ -144,8 +144,8 @@ def asked_for(state: PrefixState) -> tuple[list[str], list[str]]:
             (conda if installed.record.ecosystem == "conda" else pip).append(_plain(text, installed.record))
     for distribution in unmanaged(state):
         if distribution.requested or distribution.direct_url is not None:
-            found = _foreign(distribution, canonicalize_name(distribution.name))
-            pip.append(requirement_text(found))
+            foreign = _foreign(distribution, canonicalize_name(distribution.name))
+            pip.append(requirement_text(foreign))
     return list(dict.fromkeys(conda)), list(dict.fromkeys(pip))
 
 

@@ -49,26 +49,26 @@ def solve_all(places: Sequence[Place], solve: Solve, locked: Locked | None = Non
     Raises `NoSolutionError` for the first place without a solution, which tells about the others too.
     """
     locked = locked or {}
-    found: dict[Place, Resolution] = {}
+    resolutions: dict[Place, Resolution] = {}
     failures: dict[Place, NoSolutionError] = {}
     for place in places:
         try:
-            found[place] = solve(place, _agreed(place, found, locked), ())
+            resolutions[place] = solve(place, _agreed(place, resolutions, locked), ())
         except NoSolutionError as error:
             failures[place] = error
     if failures:
-        raise _failure(found, failures)
+        raise _failure(resolutions, failures)
     for environment in dict.fromkeys(place.environment for place in places):
-        own = {place: each for place, each in found.items() if place.environment == environment}
-        found.update(_aligned(own, solve, locked))
-    return found
+        own = {place: each for place, each in resolutions.items() if place.environment == environment}
+        resolutions.update(_aligned(own, solve, locked))
+    return resolutions
 
 
-def _failure(found: Found, failures: Mapping[Place, NoSolutionError]) -> NoSolutionError:
+def _failure(resolutions: Found, failures: Mapping[Place, NoSolutionError]) -> NoSolutionError:
     (place, error), *others = failures.items()
-    if not found and not others:
+    if not resolutions and not others:
         return error
-    state = [f"{each}: a solution of {len(found[each].packages)} packages" for each in found]
+    state = [f"{each}: a solution of {len(resolutions[each].packages)} packages" for each in resolutions]
     state += [f"{each}: {other.message}" for each, other in others]
     message = f"{place}: {error.message}"
     return NoSolutionError(
@@ -80,11 +80,11 @@ def _failure(found: Found, failures: Mapping[Place, NoSolutionError]) -> NoSolut
     )
 
 
-def _agreed(place: Place, found: Found, locked: Locked) -> dict[str, str]:
+def _agreed(place: Place, resolutions: Found, locked: Locked) -> dict[str, str]:
     """Return the versions of the places before, but for names that are as they were locked both here and there."""
     mine = locked.get(place, {})
     versions: dict[str, str] = {}
-    for other, solution in found.items():
+    for other, solution in resolutions.items():
         theirs = locked.get(other, {})
         for name, version in agreed_versions([solution]).items():
             if name not in mine or theirs.get(name) != version:
@@ -111,10 +111,10 @@ def names_of(record: Record) -> dict[str, str]:
     return names | {f"pypi:{project}": record.version for project in record.pypi_names}
 
 
-def disagreements(found: Found) -> dict[str, list[str]]:
+def disagreements(resolutions: Found) -> dict[str, list[str]]:
     """Return the names that have several versions, with these, the oldest first."""
     versions: dict[str, dict[str, None]] = {}
-    for solution in found.values():
+    for solution in resolutions.values():
         for package in solution.packages:
             versions.setdefault(package.record.name, {})[package.record.version] = None
     several = ((name, list(seen)) for name, seen in versions.items() if len(seen) > 1)
@@ -130,41 +130,41 @@ def _equal(version: str) -> object:
     return pep440_version(version) or version
 
 
-def _aligned(found: Found, solve: Solve, locked: Locked) -> Found:
+def _aligned(resolutions: Found, solve: Solve, locked: Locked) -> Found:
     """Return solutions in which fewer names disagree, where asking for one of the versions everywhere leads to some.
 
     Names that disagree only because of a step before are tried too, also where that step led to as many names as
     before: the best of all steps counts, the first of equals.
     """
-    best, pins = found, dict[str, str]()
+    best, pins = resolutions, dict[str, str]()
     tried: dict[str, None] = {}
     while len(tried) < _MOST:
-        left = (name for name in sorted(disagreements(found)) if name not in tried)
-        name = next((each for each in left if not _is_settled(each, found, locked)), None)
+        left = (name for name in sorted(disagreements(resolutions)) if name not in tried)
+        name = next((each for each in left if not _is_settled(each, resolutions, locked)), None)
         if name is None:
             break
         tried[name] = None
-        for version in _common(name, found, pins, solve):
-            made = _attempt(found, {**pins, name: version}, solve)
-            if made is not None and len(disagreements(made)) <= len(disagreements(found)):
-                found, pins = made, {**pins, name: version}
+        for version in _common(name, resolutions, pins, solve):
+            made = _attempt(resolutions, {**pins, name: version}, solve)
+            if made is not None and len(disagreements(made)) <= len(disagreements(resolutions)):
+                resolutions, pins = made, {**pins, name: version}
                 best = made if len(disagreements(made)) < len(disagreements(best)) else best
                 break
     return best
 
 
-def _common(name: str, found: Found, pins: Mapping[str, str], solve: Solve) -> Iterator[str]:
+def _common(name: str, resolutions: Found, pins: Mapping[str, str], solve: Solve) -> Iterator[str]:
     """Yield versions that all places may have, newest first: those that were found, and a few older than each."""
-    seen = list(reversed(disagreements(found).get(name, [])))
+    seen = list(reversed(disagreements(resolutions).get(name, [])))
     for number, version in enumerate(seen):
         yield version
-        place = next(each for each in found if _version(name, found[each]) == version)
+        place = next(each for each in resolutions if _version(name, resolutions[each]) == version)
         least = f",>{seen[number + 1]}" if number + 1 < len(seen) else ""
         older: str | None = version
         for _ in range(_OLDER):
             specs = [*_specs(pins), conda_requirement(f"{name} <{older}{least}")]
             try:
-                older = _version(name, solve(place, agreed_versions([found[place]]), specs))
+                older = _version(name, solve(place, agreed_versions([resolutions[place]]), specs))
             except NoSolutionError:
                 break
             if older is None:
@@ -180,21 +180,21 @@ def _specs(pins: Mapping[str, str]) -> list[Requirement]:
     return [conda_requirement(f"{name} =={version}") for name, version in pins.items()]
 
 
-def _is_settled(name: str, found: Found, locked: Locked) -> bool:
+def _is_settled(name: str, resolutions: Found, locked: Locked) -> bool:
     """Return whether every place has the version of a name that it is locked at."""
     return all(
         any(locked.get(place, {}).get(key) == version for key, version in names_of(package.record).items())
-        for place, solution in found.items()
+        for place, solution in resolutions.items()
         for package in solution.packages
         if package.record.name == name
     )
 
 
-def _attempt(found: Found, pins: Mapping[str, str], solve: Solve) -> Found | None:
+def _attempt(resolutions: Found, pins: Mapping[str, str], solve: Solve) -> Found | None:
     """Solve again where a name has another version than its pin, with all else as it is; `None`: there is no way."""
-    made = dict(found)
+    made = dict(resolutions)
     specs = _specs(pins)
-    for place, solution in found.items():
+    for place, solution in resolutions.items():
         versions = {each.record.name: each.record.version for each in solution.packages if each.record.name in pins}
         if any(_equal(version) != _equal(pins[name]) for name, version in versions.items()):
             try:

@@ -48,8 +48,8 @@ class Previous:
 
     def packages(self, place: Place) -> tuple[Locked, ...]:
         """Return what is locked for a place; nothing if it is not in the lock."""
-        found = self.environment(place)
-        return () if found is None else found.packages[place.platform]
+        environment = self.environment(place)
+        return () if environment is None else environment.packages[place.platform]
 
     def kept(self, place: Place, *, without: Collection[str] = ()) -> dict[str, str]:
         """Return what to keep, as `bridge.resolve.Standing.kept`; `without`: the names to upgrade."""
@@ -65,11 +65,11 @@ class Previous:
 
     def versions(self, place: Place, *, without: Collection[str] = ()) -> dict[str, str]:
         """Return the versions to keep, as `bridge.lock.platforms.solve_all` takes them."""
-        found: dict[str, str] = {}
+        versions: dict[str, str] = {}
         for each in self.packages(place):
             if each.name not in without:
-                found |= names_of(record_of(each))
-        return found
+                versions |= names_of(record_of(each))
+        return versions
 
     def records(self, place: Place) -> tuple[Record, ...]:
         """Return the packages of a place as records: the METADATA of a wheel is that in the lock."""
@@ -91,23 +91,23 @@ def read_previous(path: Path, form: Format) -> Previous:
         except BridgeError as error:
             error.hint = f"restore {path} from version control, or remove it to lock anew"
             raise
-    found = []
+    locks = []
     for side in sides(text):
         with tempfile.TemporaryDirectory(prefix="bridge-lock-") as folder:
             # Relative locations are preferences only: the solve reads them from the inputs.
             copy = Path(folder) / path.name
             fs.publish_file(copy, [side.encode("utf-8")])
             try:
-                found.append(_read(copy, side))
+                locks.append(_read(copy, side))
             except BridgeError:
                 continue  # two changes in one entry: this side alone is no lock
-    if not found:
+    if not locks:
         raise UsageError(
             "lock-conflict",
             f"{path} has a merge conflict, and neither of its sides is a lock",
             hint=f"take one side (`git checkout --ours {path}`), then lock again",
         )
-    return merged(found)
+    return merged(locks)
 
 
 def _read(path: Path, text: str) -> Previous:
@@ -141,12 +141,12 @@ def sides(text: str) -> tuple[str, str]:
     return "".join(ours), "".join(theirs)
 
 
-def merged(found: Sequence[Previous]) -> Previous:
+def merged(locks: Sequence[Previous]) -> Previous:
     """Return what several sides keep together: of each name the newer package, and the inputs of all."""
-    names = dict.fromkeys(environment.name for each in found for environment in each.environments)
+    names = dict.fromkeys(environment.name for each in locks for environment in each.environments)
     environments = []
     for name in names:
-        parts = [environment for each in found for environment in each.environments if environment.name == name]
+        parts = [environment for each in locks for environment in each.environments if environment.name == name]
         platforms = dict.fromkeys(platform for part in parts for platform in part.packages)
         packages = {
             platform: _newest(each for part in parts for each in part.packages.get(platform, ()))
@@ -159,7 +159,7 @@ def merged(found: Sequence[Previous]) -> Previous:
         exists=True,
         is_conflict=True,
         environments=tuple(environments),
-        inputs=_together([each.inputs for each in found]),
+        inputs=_together([each.inputs for each in locks]),
     )
 
 
@@ -197,11 +197,11 @@ def _inputs(path: Path, text: str) -> Inputs:
 
     Raises `UsageError` (`lock-inputs`) for a table that is not as bridge writes it.
     """
-    found = _INPUTS.search(f"{text}\n")
-    if found is None:
+    match = _INPUTS.search(f"{text}\n")
+    if match is None:
         return Inputs()
     try:
-        table = yaml.safe_load(found[0])[TABLE]
+        table = yaml.safe_load(match[0])[TABLE]
         inputs = table.get("inputs") or {}
         lists = {name: _texts(inputs.get(name)) for name in _LISTS}
         options = {str(name): _option(value) for name, value in (inputs.get("options") or {}).items()}

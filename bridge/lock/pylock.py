@@ -49,11 +49,11 @@ def write_pylock(content: Content, path: Path) -> Written:
 def _left_out(environment: LockedEnvironment) -> tuple[str, ...]:
     every = [each for listed in environment.packages.values() for each in listed]
     names = sorted({each.name for each in every if _is_conda(each)})
-    found = [f"{each.name} {each.version}, whose file is not recorded" for each in every if not each.url]
+    left_out = [f"{each.name} {each.version}, whose file is not recorded" for each in every if not each.url]
     if names:
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-        found.insert(0, f"{len(names)} conda packages, which pylock.toml has no place for: {shown}")
-    return tuple(dict.fromkeys(found))
+        left_out.insert(0, f"{len(names)} conda packages, which pylock.toml has no place for: {shown}")
+    return tuple(dict.fromkeys(left_out))
 
 
 def _is_conda(each: Locked) -> bool:
@@ -67,14 +67,14 @@ def _marker(platform: str, python: Python | None) -> str:
 
 def _packages(environment: LockedEnvironment, markers: Mapping[str, str], folder: Path) -> list[dict[str, Any]]:
     """Return one entry for each version of a project; its wheels are those of all platforms that have the version."""
-    found: dict[tuple[str, str, str], dict[str, list[LockedWheel | LockedSource]]] = {}
+    packages: dict[tuple[str, str, str], dict[str, list[LockedWheel | LockedSource]]] = {}
     for platform, listed in sorted(environment.packages.items()):
         for each in listed:
             if isinstance(each, (LockedWheel, LockedSource)) and each.url:
                 kind = "index" if not _is_direct(each) else each.url
-                found.setdefault((each.name, each.version, kind), {}).setdefault(platform, []).append(each)
+                packages.setdefault((each.name, each.version, kind), {}).setdefault(platform, []).append(each)
     entries = []
-    for (name, version, _), by_platform in sorted(found.items()):
+    for (name, version, _), by_platform in sorted(packages.items()):
         files = {each.url: each for listed in by_platform.values() for each in listed}
         entries.append(_entry(name, version, list(files.values()), _where(by_platform, markers), folder))
     return entries

@@ -114,8 +114,8 @@ def relative(path: Path, folder: Path) -> str:
     """Return a path relative to the folder of the lock, unless they have nothing in common but the root."""
     if os.path.commonpath([path, folder]) == os.sep:
         return path.as_posix()
-    found = Path(os.path.relpath(path, folder)).as_posix()
-    return found if found.startswith(".") else f"./{found}"
+    relative_path = Path(os.path.relpath(path, folder)).as_posix()
+    return relative_path if relative_path.startswith(".") else f"./{relative_path}"
 
 
 def _package(each: Locked, folder: Path, left_out: dict[str, None]) -> dict[str, object]:
@@ -190,9 +190,9 @@ def _table(content: Content, folder: Path) -> dict[str, object]:
     inputs = _inputs(content.inputs)
     environments = {}
     for environment in _default_first(content.environments):
-        found = _of_environment(environment, folder)
-        if found:
-            environments[environment.name] = found
+        tables = _of_environment(environment, folder)
+        if tables:
+            environments[environment.name] = tables
     table: dict[str, object] = {"version": _TABLE_VERSION}
     return table | ({"inputs": inputs} if inputs else {}) | ({"environments": environments} if environments else {})
 
@@ -231,6 +231,6 @@ def _of_environment(environment: LockedEnvironment, folder: Path) -> dict[str, o
         "indexes": dict(sorted(indexes.items())),
         "versions": dict(sorted(versions.items())),
     }
-    found: dict[str, object] = {name: table for name, table in tables.items() if table}
-    found |= {"direct": sorted(direct)} if direct else {}
-    return found | ({"requires_python": environment.requires_python} if environment.requires_python else {})
+    document: dict[str, object] = {name: table for name, table in tables.items() if table}
+    document |= {"direct": sorted(direct)} if direct else {}
+    return document | ({"requires_python": environment.requires_python} if environment.requires_python else {})

@@ -35,19 +35,19 @@ def typed_file(text: str, folder: Path) -> str:
 
 def recorded_requirement(text: str, folder: Path) -> str:
     """Return a requirement; one that is a path (`./DIR[extra]`) starts from the folder of the lock."""
-    found = _LOCAL.match(text.strip())
-    if found is None:
+    match = _LOCAL.match(text.strip())
+    if match is None:
         return SECRETS.learn_all(text)
-    return f"{relative(Path(os.path.abspath(found['path'])), folder)}{found['rest']}"
+    return f"{relative(Path(os.path.abspath(match['path'])), folder)}{match['rest']}"
 
 
 def typed_requirement(text: str, folder: Path) -> str:
     """Return a recorded requirement as it is typed in the working directory."""
-    found = _LOCAL.match(text)
-    if found is None:
+    match = _LOCAL.match(text)
+    if match is None:
         return text
-    path = typed_file(found["path"], folder)
-    return f"{path if path.startswith(('/', '.')) else f'./{path}'}{found['rest']}"
+    path = typed_file(match["path"], folder)
+    return f"{path if path.startswith(('/', '.')) else f'./{path}'}{match['rest']}"
 
 
 def recorded_option(name: str, value: object, folder: Path) -> object:

@@ -47,15 +47,15 @@ def record_of(each: Locked) -> Record:
 
 def _extras(requires_dist: Iterable[str]) -> tuple[str, ...]:
     """Return the extras that markers of requirements name."""
-    found: dict[str, None] = {}
+    extras: dict[str, None] = {}
     for text in requires_dist:
         try:
             marker = Requirement(text).marker
         except InvalidRequirement:
             continue
         for name in _EXTRA.findall(str(marker or "")):
-            found[canonicalize_name(name)] = None
-    return tuple(found)
+            extras[canonicalize_name(name)] = None
+    return tuple(extras)
 
 
 class LockedPort:
@@ -72,15 +72,15 @@ class LockedPort:
         """Nothing to fetch."""
 
     def records(self, name: str) -> Sequence[Record]:
-        found = self._records.get(name)
-        return () if found is None else (found,)
+        records = self._records.get(name)
+        return () if records is None else (records,)
 
     def prefetch_files(self, projects: Iterable[str]) -> None:
         """Nothing to fetch."""
 
     def files(self, project: str) -> Sequence[IndexFile]:
-        found = self._wheels.get(project)
-        return () if found is None else (IndexFile.of_record(found),)
+        files = self._wheels.get(project)
+        return () if files is None else (IndexFile.of_record(files),)
 
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
         """Nothing to fetch."""
@@ -97,11 +97,11 @@ class LockedPort:
 
     def file_of_url(self, url: str, project: str) -> IndexFile:
         """Return what is locked of a project that a URL requests. Raises `UsageError` (`lock-outdated`)."""
-        found = self._wheels.get(canonicalize_name(project))
-        if found is None or not _same_place(url, found):
-            was = f"{found.url} is locked" if found is not None else "it is not locked"
+        files = self._wheels.get(canonicalize_name(project))
+        if files is None or not _same_place(url, files):
+            was = f"{files.url} is locked" if files is not None else "it is not locked"
             raise UsageError("lock-outdated", f"{project} @ {url}: {was}")
-        return replace(IndexFile.of_record(found), url=url)
+        return replace(IndexFile.of_record(files), url=url)
 
     def remarks(self, project: str) -> Sequence[str]:  # noqa: ARG002 - of `IndexPort`
         return ()

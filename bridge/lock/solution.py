@@ -12,9 +12,9 @@ from converters.record import Record
 __all__ = ["locked", "locked_packages"]
 
 
-def locked_packages(found: Resolution) -> tuple[Locked, ...]:
+def locked_packages(resolution: Resolution) -> tuple[Locked, ...]:
     """Return the packages of a solution, sorted by name."""
-    return tuple(locked(each) for each in found.packages)
+    return tuple(locked(each) for each in resolution.packages)
 
 
 def locked(resolved: Resolved, *, direct: bool | None = None) -> Locked:

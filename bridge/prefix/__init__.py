@@ -62,11 +62,12 @@ def read(
     prefix = Path(os.path.abspath(prefix))
     reader = Reader(prefix=str(prefix))
     known = _spread(prefix, reader, jobs, meanwhile) if jobs > 1 and not is_brief else {}
-    found = [known.get(path) or reader.record(path) for path in _records(prefix)]
+    records = [known.get(path) or reader.record(path) for path in _records(prefix)]
     installed = sorted(
-        (each for each, _ in found if isinstance(each, Installed)), key=lambda each: (each.record.name, each.meta_path)
+        (each for each, _ in records if isinstance(each, Installed)),
+        key=lambda each: (each.record.name, each.meta_path),
     )
-    defects = list(sorted_out((one for _, wrong in found for one in wrong), {each.meta_path for each in installed}))
+    defects = list(sorted_out((one for _, wrong in records for one in wrong), {each.meta_path for each in installed}))
     defects += strays(names_in(str(prefix / META)))
     python, site = _recorded_python(installed, defects) or _layout_python(prefix) or (None, None)
     installed = [_relocated(each, site) for each in _with_history(installed, prefix)]
@@ -159,14 +160,14 @@ def site_directories(prefix: Path, site: str | None = None) -> tuple[str, ...]:
 
     A directory with two names (`lib64` links to `lib`) is returned once.
     """
-    found = [site] if site else []
+    directories = [site] if site else []
     for library in ("lib", "lib64", "Lib"):
         for name in sorted(names_in(str(prefix / library))):
             if name.startswith(("python", "pypy")):
-                found += [f"{library}/{name}/site-packages", f"{library}/{name}/dist-packages"]
-        found.append(f"{library}/site-packages")
+                directories += [f"{library}/{name}/site-packages", f"{library}/{name}/dist-packages"]
+        directories.append(f"{library}/site-packages")
     kept: dict[str, str] = {}
-    for path in found:
+    for path in directories:
         if (prefix / path).is_dir():
             kept.setdefault(os.path.realpath(prefix / path), path)
     return tuple(kept.values())
@@ -180,14 +181,14 @@ def _records(prefix: Path) -> list[str]:
 
 
 def _distributions(prefix: Path, sites: Iterable[str]) -> list[str]:
-    found = []
+    distributions = []
     for site in sites:
         for entry in sorted(scan(str(prefix / site)), key=lambda entry: entry.name):
             is_wanted = entry.name.endswith(".egg-info") or (entry.name.endswith(".dist-info") and _is_directory(entry))
             if is_wanted and not entry.name.startswith(("~", ".")):
-                found.append(f"{site}/{entry.name}")
-        found += [f"{site}/{name}" for name in eggs_in(str(prefix), site, names_in(str(prefix / site)))]
-    return found
+                distributions.append(f"{site}/{entry.name}")
+        distributions += [f"{site}/{name}" for name in eggs_in(str(prefix), site, names_in(str(prefix / site)))]
+    return distributions
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
@@ -242,7 +243,7 @@ def _with_distributions(installed: list[Installed], distributions: tuple[Distrib
         for anchor in map(distribution.path.__add__, ("", "/METADATA", "/PKG-INFO", "/EGG-INFO/PKG-INFO"))
     }
     projects = {package.record.name: package.record.pypi_names for package in installed}
-    found = []
+    completed = []
     for package in installed:
         own = {anchors[path].path: anchors[path] for path in paths_of(package.entries) if path in anchors}
         carried = sorted(each.name for each in own.values())
@@ -255,8 +256,8 @@ def _with_distributions(installed: list[Installed], distributions: tuple[Distrib
                 requires_python=wheel.requires_python if wheel else None,
                 extras=wheel.provides_extra if wheel else (),
             )
-        found.append(replace(package, record=record))
-    return tuple(found)
+        completed.append(replace(package, record=record))
+    return tuple(completed)
 
 
 def _names_needed(record: Record, projects: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -332,13 +333,13 @@ def _configured_version(prefix: Path) -> str | None:
 
 
 def _header_version(prefix: Path, library: re.Match[str]) -> str | None:
-    found = _search(prefix / "include" / library[0] / "patchlevel.h", r'^#define\s+PY_VERSION\s+"([^"+]+)')
-    return found if _is_of(found, library) else None
+    version = _search(prefix / "include" / library[0] / "patchlevel.h", r'^#define\s+PY_VERSION\s+"([^"+]+)')
+    return version if _is_of(version, library) else None
 
 
 def _search(path: Path, pattern: str) -> str | None:
     try:
-        found = re.search(pattern, content(str(path), MAX_METADATA).decode("utf-8", "replace"), re.MULTILINE)
+        match = re.search(pattern, content(str(path), MAX_METADATA).decode("utf-8", "replace"), re.MULTILINE)
     except (ValueError, OSError):
         return None
-    return found[1] if found else None
+    return match[1] if match else None

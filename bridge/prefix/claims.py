@@ -117,10 +117,10 @@ class ClaimTable(Mapping[str, tuple[Claim, ...]]):
 
     def hashed(self) -> Mapping[str, None]:
         """The paths for which some record promises a sha256, in order."""
-        found: dict[str, None] = {}
+        paths: dict[str, None] = {}
         for entries in self._entries:
-            found.update(dict.fromkeys(entries.hashed()))
-        return found
+            paths.update(dict.fromkeys(entries.hashed()))
+        return paths
 
     def is_kept(self, path: str, digest: bytes) -> bool:
         """Whether every claim on a path is of a plain file with this digest."""

@@ -226,11 +226,11 @@ def _from_hex(texts: Sequence[str]) -> bytes | None:
     """The bytes of texts of 64 characters each; `None` unless all are lower-case hex."""
     joined = "".join(texts)
     try:
-        found = bytes.fromhex(joined)
+        content = bytes.fromhex(joined)
     except ValueError:
         return None
     # Blanks are skipped.
-    return found if len(found) == 32 * len(texts) and joined == joined.lower() else None
+    return content if len(content) == 32 * len(texts) and joined == joined.lower() else None
 
 
 # --- both -------------------------------------------------------------------------------------------------------------

@@ -123,19 +123,19 @@ def _is_wheel(record: Record, package_type: object) -> bool:
 
 def _wheel(record: Record) -> Record:
     """A wheel's record with its real file name and index: `fn` and `channel` have what conda and mamba need."""
-    found = origin_of_wheel(record.purls)
+    wheel_origin = origin_of_wheel(record.purls)
     parent, _, last = record.url.partition("#")[0].rpartition("/")
     filename = record.filename
     if not filename.endswith(".whl"):
-        filename = found.filename if found else unquote(last) if last.endswith(".whl") else filename
+        filename = wheel_origin.filename if wheel_origin else unquote(last) if last.endswith(".whl") else filename
     origin = record.origin
     if origin == NO_CHANNEL:
-        named = (found.channel or found.index).rstrip("/") if found else ""
-        origin = named or ("" if found and found.revision else parent)
+        named = (wheel_origin.channel or wheel_origin.index).rstrip("/") if wheel_origin else ""
+        origin = named or ("" if wheel_origin and wheel_origin.revision else parent)
     names = record.pypi_names
-    if found:  # The project of the file comes first.
-        names = tuple(dict.fromkeys((canonicalize_name(found.project), *names)))
-    revision = found.revision or None if found else None
+    if wheel_origin:  # The project of the file comes first.
+        names = tuple(dict.fromkeys((canonicalize_name(wheel_origin.project), *names)))
+    revision = wheel_origin.revision or None if wheel_origin else None
     return replace(
         record,
         ecosystem="wheel",
@@ -143,7 +143,7 @@ def _wheel(record: Record) -> Record:
         origin=public(origin),
         pypi_names=names,
         revision=revision,
-        is_of_channel=bool(found and found.channel),
+        is_of_channel=bool(wheel_origin and wheel_origin.channel),
     )
 
 

@@ -42,14 +42,14 @@ def parse_header(data: bytes, path: str) -> tuple[CoreMetadata, str | None]:
         return parse_metadata(head, path), None
     except BridgeError as error:
         named, (raw, _) = name_of(path), read_fields(head)
-        found = replace(
+        header = replace(
             named,
             name=canonicalize_name(raw.get("name") or named.name),
             version=raw.get("version") or named.version,
             requires_python=raw.get("requires_python"),
             requires_dist=tuple(raw.get("requires_dist", ())),
         )
-        return found, error.message
+        return header, error.message
 
 
 def parse_listing(data: bytes, base: str, prefix: str, *, is_csv: bool = True) -> tuple[Entries, list[str]]:
@@ -82,7 +82,7 @@ def parse_direct_url(data: bytes) -> Mapping[str, object]:
 
 def parse_requires(data: bytes) -> tuple[str, ...]:
     """The `requires.txt` of an egg as PEP 508 texts. Its sections are extras and markers (setuptools)."""
-    found, extra, marker = [], "", ""
+    requirements, extra, marker = [], "", ""
     for line in data.decode("utf-8", "replace").splitlines():
         text = line.strip()
         if text.startswith("[") and text.endswith("]"):
@@ -90,8 +90,8 @@ def parse_requires(data: bytes) -> tuple[str, ...]:
         elif text and not text.startswith("#"):
             conditions = [f"({marker})" if marker and extra else marker, f'extra == "{extra}"' if extra else ""]
             condition = " and ".join(each for each in conditions if each)
-            found.append(f"{text} ; {condition}" if condition else text)
-    return tuple(found)
+            requirements.append(f"{text} ; {condition}" if condition else text)
+    return tuple(requirements)
 
 
 def parse_tags(data: bytes) -> tuple[str, ...]:

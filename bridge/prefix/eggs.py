@@ -54,8 +54,8 @@ def eggs_in(prefix: str, site: str, names: Sequence[str]) -> list[str]:
         for line in _lines(f"{directory}/{name}")
         if line.strip() and not line.startswith(("#", "import ", "import\t"))
     }
-    found = [name for name in eggs if {f"{directory}/{name}", os.path.realpath(f"{directory}/{name}")} & named]
-    return sorted([*found, *(name for name in links if _source(f"{directory}/{name}") in named)])
+    installed = [name for name in eggs if {f"{directory}/{name}", os.path.realpath(f"{directory}/{name}")} & named]
+    return sorted([*installed, *(name for name in links if _source(f"{directory}/{name}") in named)])
 
 
 def read_egg(prefix: str, path: str) -> Egg:
@@ -105,11 +105,11 @@ def _entries(paths: Sequence[str]) -> Entries:
 
 def _files_below(prefix: str, path: str) -> list[str]:
     """The files below a directory, except bytecode, which belongs to its module. Links are not followed."""
-    found = []
+    files = []
     for directory, _, names in os.walk(f"{prefix}/{path}"):
         relative = os.path.relpath(directory, prefix).replace(os.sep, "/")
-        found += [f"{relative}/{name}" for name in names if not relative.endswith("__pycache__")]
-    return sorted(found)
+        files += [f"{relative}/{name}" for name in names if not relative.endswith("__pycache__")]
+    return sorted(files)
 
 
 def _source(link: str) -> str:
@@ -127,11 +127,11 @@ def _lines(path: str) -> list[str]:
 
 def _content(path: Path, *, limit: int = MAX_METADATA, is_optional: bool = False) -> bytes:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         if is_optional:
             return b""
         raise
-    if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+    if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
         raise ValueError(f"it is no regular file of at most {limit} bytes")
     return path.read_bytes()

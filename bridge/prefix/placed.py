@@ -52,15 +52,15 @@ def swap(data: bytes, old: str, new: str, *, binary: bool) -> bytes | None:
         return data.replace(before, after)
     parts: list[bytes] = []
     start = 0
-    while (found := data.find(before, start)) >= 0:
-        end = data.find(b"\0", found)
+    while (position := data.find(before, start)) >= 0:
+        end = data.find(b"\0", position)
         end = len(data) if end < 0 else end
-        text = data[found:end].replace(before, after)
-        growth = len(text) - (end - found)
+        text = data[position:end].replace(before, after)
+        growth = len(text) - (end - position)
         room = data[end : end + growth + 1] if growth > 0 else b""
         if growth > 0 and (len(room) < growth or room.count(0) < len(room)):
             return None  # The string must still end with a NUL, or with the file.
-        parts += [data[start:found], text, bytes(-growth if growth < 0 else 0)]
+        parts += [data[start:position], text, bytes(-growth if growth < 0 else 0)]
         start = end + max(growth, 0)
     return b"".join((*parts, data[start:]))
 
@@ -135,16 +135,16 @@ def candidates(data: bytes, names: Iterable[bytes]) -> list[str]:
     :param names: the names in the prefix. A directory followed by one of these comes first.
     """
     known = frozenset(names)
-    found: Counter[bytes] = Counter()
+    counts: Counter[bytes] = Counter()
     start = data.find(b"/")
     for _ in range(_MAX_STARTS):
         if start < 0:
             break
         if start == 0 or not (_NAME.match(data[start - 1 : start]) or data[start - 1 : start] == b"/"):
             for path, following in _cut(data[start : start + _MAX_TEXT]):
-                found[path] += 8 if following in known else 1
+                counts[path] += 8 if following in known else 1
         start = data.find(b"/", start + 1)
-    ranked = sorted(found.items(), key=lambda each: (-each[1], len(each[0])))
+    ranked = sorted(counts.items(), key=lambda each: (-each[1], len(each[0])))
     return [os.fsdecode(path) for path, _ in ranked]
 
 

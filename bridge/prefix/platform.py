@@ -24,9 +24,9 @@ def platform_of(prefix: Path) -> str | None:
     names = [name for name in names_in(str(prefix / META)) if is_record_name(name)]
     for name in sorted(names, key=lambda name: (not re.match(r"python-\d", name), name)):
         try:
-            found = _SUBDIR.search(content(str(prefix / META / name), _MAX_RECORD))
+            match = _SUBDIR.search(content(str(prefix / META / name), _MAX_RECORD))
         except (OSError, ValueError):
             continue
-        if found is not None and (subdir := found[1].decode()) in SUBDIRS:
+        if match is not None and (subdir := match[1].decode()) in SUBDIRS:
             return subdir
     return None

@@ -72,7 +72,7 @@ class Reader:
             defects.append(Defect(id="broken-record", path=f"{path}/{listing}", detail=detail))
         entries = listed[0] if listed else None
         installer = parsed("INSTALLER", lambda data: data.decode("utf-8", "replace").strip())
-        found = Distribution(
+        distribution = Distribution(
             path=path,
             name=metadata.name,
             version=metadata.version,
@@ -88,7 +88,7 @@ class Reader:
             home=metadata.home_page,
             entries=entries,
         )
-        return found, tuple(defects)
+        return distribution, tuple(defects)
 
     def _egg(self, path: str) -> ReadResult:
         """An egg or a link to a working copy, or the reason why it cannot be read."""
@@ -100,7 +100,7 @@ class Reader:
         source = None
         if egg.source is not None:
             source = {"url": Path(egg.source).as_uri(), "dir_info": {"editable": True}}
-        found = Distribution(
+        distribution = Distribution(
             path=path,
             name=metadata.name,
             version=metadata.version,
@@ -113,7 +113,7 @@ class Reader:
             home=metadata.home_page,
             entries=egg.entries,
         )
-        return found, (Defect(id="broken-record", path=path, detail=wrong),) if wrong else ()
+        return distribution, (Defect(id="broken-record", path=path, detail=wrong),) if wrong else ()
 
     def _metadata(self, path: str, defects: list[Defect]) -> CoreMetadata:
         # A distutils .egg-info is one file, which is the metadata itself.
@@ -138,10 +138,10 @@ def content(path: str, limit: int = _MAX_RECORD) -> bytes:
 
     Raises `ValueError` and `OSError`.
     """
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is not a regular file")
-    if found.st_size > limit:
+    if status.st_size > limit:
         raise ValueError(f"it is larger than {limit} bytes")
     with open(path, "rb") as stream:
         return stream.read()

@@ -60,7 +60,7 @@ def parse_revisions(history: str) -> tuple[Revision, ...]:
 
     A revision whose lines have no sign lists the whole state; the difference from the state before is returned.
     """
-    found: list[Revision] = []
+    revisions: list[Revision] = []
     state: set[str] = set()
     sections: list[tuple[str, list[str]]] = []
     for line in history.splitlines():
@@ -79,8 +79,8 @@ def parse_revisions(history: str) -> tuple[Revision, ...]:
             added = tuple(line for line in content if line not in state)
             removed = tuple(sorted(state.difference(content))) if content else ()
         state = (state - set(removed)) | set(added)
-        found.append(Revision(number=number, date=date, command=command, added=added, removed=removed))
-    return tuple(found)
+        revisions.append(Revision(number=number, date=date, command=command, added=added, removed=removed))
+    return tuple(revisions)
 
 
 def state_after(revisions: Iterable[Revision]) -> frozenset[str]:

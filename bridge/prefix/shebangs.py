@@ -53,10 +53,10 @@ class Launcher:
 
 def launcher(data: bytes) -> Launcher | None:
     """The parts of a launcher as distlib, pip and `installer` make it; `None` if `data` is another program."""
-    found = _SCRIPT.search(data) if data.startswith(b"MZ") else None
-    if found is None:
+    match = _SCRIPT.search(data) if data.startswith(b"MZ") else None
+    if match is None:
         return None
-    return Launcher(program=data[: found.start()], interpreter=found[1], script=data[found.end(1) :])
+    return Launcher(program=data[: match.start()], interpreter=match[1], script=data[match.end(1) :])
 
 
 def split(data: bytes) -> tuple[bytes, bytes]:

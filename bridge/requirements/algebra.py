@@ -142,9 +142,9 @@ def unnamed_requirement(url: str, *, extras: str = "", marker: str = "", is_edit
 
     Raises `UsageError` (`invalid-requirement`).
     """
-    found = parse_pypi(_direct_text("unnamed", url, extras, marker, is_editable=is_editable))
+    requirement = parse_pypi(_direct_text("unnamed", url, extras, marker, is_editable=is_editable))
     text = f"{'-e ' if is_editable else ''}{url}{extras}{f' ; {marker}' if marker else ''}"
-    return replace(found, name="", text=_without_secrets(text))
+    return replace(requirement, name="", text=_without_secrets(text))
 
 
 def with_name(requirement: Requirement, project: str) -> Requirement:

@@ -169,8 +169,8 @@ class LockedEnvironment:
 
     def on(self, subdir: str, path: Path) -> tuple[Locked, ...]:
         """Return what is locked for a platform. Raises `UsageError` (`lock-platform`); `path` is the lock's."""
-        found = self.packages.get(subdir)
-        if found is None:
+        packages = self.packages.get(subdir)
+        if packages is None:
             known = ", ".join(sorted(self.packages)) or "none"
             raise UsageError(
                 "lock-platform",
@@ -179,7 +179,7 @@ class LockedEnvironment:
                 hint=f"lock it for {subdir} too, or choose another with --platform",
                 objects={"path": str(path), "platform": subdir},
             )
-        return found
+        return packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

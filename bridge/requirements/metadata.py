@@ -37,8 +37,8 @@ def requirements_of(metadata: CoreMetadata, extras: Sequence[str]) -> tuple[Requ
         for requirement in _read(metadata, active):
             if requirement.name == metadata.name:
                 wanted += [extra for extra in requirement.extras if extra not in wanted]
-    found = (each for each in _read(metadata, active) if each.name != metadata.name)
-    return tuple({each.text: each for each in found}.values())
+    requirements = (each for each in _read(metadata, active) if each.name != metadata.name)
+    return tuple({each.text: each for each in requirements}.values())
 
 
 def _read(metadata: CoreMetadata, extras: set[str]) -> Iterator[Requirement]:
@@ -46,7 +46,7 @@ def _read(metadata: CoreMetadata, extras: set[str]) -> Iterator[Requirement]:
         try:
             parsed = Pep508(text)
             marker = (
-                "" if parsed.marker is None else _EXTRA.sub(lambda found: _truth(found, extras), str(parsed.marker))
+                "" if parsed.marker is None else _EXTRA.sub(lambda match: _truth(match, extras), str(parsed.marker))
             )
             if _never_holds(marker):
                 continue
@@ -64,7 +64,7 @@ def _never_holds(marker: str) -> bool:
     return _FALSE in marker and " or " not in marker
 
 
-def _truth(found: re.Match[str], extras: set[str]) -> str:
-    extra = canonicalize_name(found["extra"] if found["extra"] is not None else found["first"])
-    is_equal = (found["operator"] or found["reverse"]) == "=="
+def _truth(match: re.Match[str], extras: set[str]) -> str:
+    extra = canonicalize_name(match["extra"] if match["extra"] is not None else match["first"])
+    is_equal = (match["operator"] or match["reverse"]) == "=="
     return _TRUE if (extra in extras) == is_equal else _FALSE

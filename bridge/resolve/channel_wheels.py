@@ -52,9 +52,9 @@ class IndexWithChannels:
 
     def _of_channels(self, project: str) -> tuple[IndexFile, ...]:
         if project not in self._files:
-            found = () if project in self._bound else self._wheels(project)
-            self._records |= {file.url: record for file, record in found}
-            self._files[project] = tuple(file for file, _ in found if file.project == project)
+            wheels = () if project in self._bound else self._wheels(project)
+            self._records |= {file.url: record for file, record in wheels}
+            self._files[project] = tuple(file for file, _ in wheels if file.project == project)
         return self._files[project]
 
     def prefetch_files(self, projects: Iterable[str]) -> None:

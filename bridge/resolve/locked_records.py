@@ -31,11 +31,11 @@ class LockedRecords:
     @property
     def projects(self) -> dict[str, list[str]]:
         """Conda name → the PyPI projects that the lock says it provides."""
-        found = {
+        known = {
             name: list(dict.fromkeys(project for each in packages for project in projects_of_purls(each.record.purls)))
             for name, packages in self.by_name.items()
         }
-        return {name: projects for name, projects in found.items() if projects}
+        return {name: projects for name, projects in known.items() if projects}
 
 
 def with_locks(error: NoSolutionError, locked: LockedRecords) -> NoSolutionError:

@@ -116,10 +116,10 @@ def _renamed(requirement: Requirement, name: str) -> str:
     """Return the text of a request with another name."""
     body = requirement.text
     prefix = next((each for each in ("pypi:", "conda:") if body.startswith(each)), "")
-    found = re.match(r"(?:[^\s:]+::)?\s*([A-Za-z0-9][\w.-]*)", body[len(prefix) :])
-    if found is None:
+    match = re.match(r"(?:[^\s:]+::)?\s*([A-Za-z0-9][\w.-]*)", body[len(prefix) :])
+    if match is None:
         return name
-    start, end = found.span(1)
+    start, end = match.span(1)
     rest = body[len(prefix) :]
     return prefix + rest[:start] + name + rest[end:]
 
@@ -140,10 +140,10 @@ def _as_project(requirement: Requirement, files: Sequence[IndexFile]) -> str:
 
 def _pep440(spec: str, versions: Collection[str]) -> str:
     """Return a MatchSpec's version clause in PEP 440; `""` if there is none, or none that could be translated."""
-    found = _FUZZY.fullmatch(spec)
-    if found is not None:
-        is_exact = found[1] in versions and not spec.rstrip().endswith("*")
-        spec = f"=={found[1]}" if is_exact else f"=={found[1]}.*"
+    match = _FUZZY.fullmatch(spec)
+    if match is not None:
+        is_exact = match[1] in versions and not spec.rstrip().endswith("*")
+        spec = f"=={match[1]}" if is_exact else f"=={match[1]}.*"
     try:
         return str(SpecifierSet(spec))
     except InvalidSpecifier:
@@ -160,8 +160,8 @@ class _PublicNames(TypedDict):
 
 @cache
 def _public_names() -> _PublicNames:
-    found: _PublicNames = json.loads(get_data("bridge", "data/similar_names.json") or b"{}")
-    return found
+    names: _PublicNames = json.loads(get_data("bridge", "data/similar_names.json") or b"{}")
+    return names
 
 
 def one_edit_apart(one: str, two: str) -> bool:

@@ -155,10 +155,10 @@ def _taken(conda: Sequence[Offer], wheels: Sequence[Offer], prefer: str) -> Offe
 
 
 def _records(requirement: Requirement, catalog: Catalog, name: str, target: Target) -> list[Offer]:
-    found = catalog.conda(name)
+    records = catalog.conda(name)
     return [
-        Offer(candidate=record, unusable="too new" if found.too_new >> place + 1 & 1 else _misfit(record, target))
-        for place, record in enumerate(found.records)
+        Offer(candidate=record, unusable="too new" if records.too_new >> place + 1 & 1 else _misfit(record, target))
+        for place, record in enumerate(records.records)
         if _meets(requirement, record)
     ]
 
@@ -199,11 +199,11 @@ def _accepts(text: str, version: str) -> bool:
 
 
 def _files(requirement: Requirement, catalog: Catalog, project: str, target: Target) -> list[Offer]:
-    found = catalog.project(project)
-    usable = [Offer(candidate=file, unusable=_unfit(file, target, catalog)) for file in found.files]
+    listed = catalog.project(project)
+    usable = [Offer(candidate=file, unusable=_unfit(file, target, catalog)) for file in listed.files]
     excluded = [
         Offer(candidate=file, unusable=_EXCLUDED.get(reason, reason))
-        for reason, files in found.excluded.items()
+        for reason, files in listed.excluded.items()
         for file in files
         if reason != "version"
     ]
@@ -241,6 +241,6 @@ def _other_python(file: IndexFile, target: Target) -> str:
     return ""
 
 
-def _newest_first(found: Iterable[Offer]) -> list[Offer]:
-    dated = [(version, each) for each in found if (version := pep440_version(each.version)) is not None]
+def _newest_first(offered: Iterable[Offer]) -> list[Offer]:
+    dated = [(version, each) for each in offered if (version := pep440_version(each.version)) is not None]
     return [each for _, each in sorted(dated, key=lambda pair: pair[0], reverse=True)]

@@ -67,18 +67,18 @@ def names_of(record: Record, projects: Iterable[str] = ()) -> tuple[str, ...]:
     return _names(record.name, *record.pypi_names, *projects)
 
 
-def attestation_problem(found: Sequence[Publisher], wanted: Publisher, *, is_conda: bool) -> str | None:
+def attestation_problem(publishers: Sequence[Publisher], wanted: Publisher, *, is_conda: bool) -> str | None:
     """Return why verified attestations are not enough for a rule; `None`: they are.
 
     An index vouches for the publishers of its projects. Nobody does so for the signers of conda packages, so the rule
     has to name one.
     """
-    if not found:
+    if not publishers:
         return "has no attestation"
     if is_conda and wanted.is_anybody:
         return "is a conda package, for which the rule must name the publisher's repository or email"
-    if not any(map(wanted.admits, found)):
-        return f"is attested by {', '.join(map(str, dict.fromkeys(found)))}, and not by {wanted}"
+    if not any(map(wanted.admits, publishers)):
+        return f"is attested by {', '.join(map(str, dict.fromkeys(publishers)))}, and not by {wanted}"
     return None
 
 
@@ -161,7 +161,7 @@ def barred_records(records: Sequence[Record], provided: Sequence[Provided], poli
 
     Records of one channel, licence and age are judged once: names with thousands of records are common.
     """
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     known: dict[tuple[object, ...], str | None] = {}
     for place, (record, each) in enumerate(zip(records, provided, strict=True)):
         limit = policy.cutoff(_names(record.name, *each.projects))
@@ -173,8 +173,8 @@ def barred_records(records: Sequence[Record], provided: Sequence[Provided], poli
             breach = next(policy.breaches(subject), None)
             known[key] = None if breach is None else f"{breach.file}: {breach.rule}"
         if (rule := known[key]) is not None:
-            found[rule] = found.get(rule, 0) | 2 << place
-    return found
+            counts[rule] = counts.get(rule, 0) | 2 << place
+    return counts
 
 
 def _is_source(url: str, filename: str) -> bool:

@@ -119,9 +119,9 @@ def _git(url: str) -> SourceLocation:
             f"bridge reads git repositories, and no other version control system: {masked(url)}",
             hint="build a wheel of it (python -m build --wheel) and require that by its path or URL",
         )
-    found = _SCP.match(place)
-    if found is not None:
-        hint = f"write it as a URL: git+ssh://{found[1]}/{found[2]}"
+    match = _SCP.match(place)
+    if match is not None:
+        hint = f"write it as a URL: git+ssh://{match[1]}/{match[2]}"
         raise UsageError("url-unsupported", f"not a URL: {masked(url)}", hint=hint)
     place = place[4:]
     try:

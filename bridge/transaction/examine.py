@@ -115,7 +115,7 @@ def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange]) -> Swap:
 
 
 def _examine_one(
-    prefix: Tree, new: Tree, change: PathChange, request: _ChangeSet, found: Mapping[str, os.stat_result]
+    prefix: Tree, new: Tree, change: PathChange, request: _ChangeSet, statuses: Mapping[str, os.stat_result]
 ) -> Step:
     path = change.path
     covered = None
@@ -132,7 +132,7 @@ def _examine_one(
         emptied = tuple(_emptied(prefix, path, request))
     staged = None
     if change.after is not None and is_leaf(change.after):
-        staged = _examine_staged(new, path, change.after, found.get(path))
+        staged = _examine_staged(new, path, change.after, statuses.get(path))
     known = change if change.before == current else replace(change, before=current)
     return Step(change=known, staged=staged, emptied=emptied)
 

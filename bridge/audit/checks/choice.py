@@ -33,7 +33,7 @@ def plugins(points: Iterable[EntryPoint] | None = None) -> Iterator[Check]:
 
     :raises UsageError: `audit-plugin`: one cannot be loaded, is no `Check`, or takes the id of another.
     """
-    found: dict[str, Check] = {}
+    checks: dict[str, Check] = {}
     taken = {each.id for each in CHECKS}
     for point in entry_points(group=GROUP) if points is None else points:
         origin = f"{point.name} = {point.value}"
@@ -46,8 +46,8 @@ def plugins(points: Iterable[EntryPoint] | None = None) -> Iterator[Check]:
         if check.id in taken:
             raise _broken(origin, f"there already is a check {check.id!r}")
         taken.add(check.id)
-        found[check.id] = check
-    yield from (found[each] for each in sorted(found))
+        checks[check.id] = check
+    yield from (checks[each] for each in sorted(checks))
 
 
 def _broken(origin: str, what: str) -> UsageError:
@@ -60,8 +60,8 @@ def _broken(origin: str, what: str) -> UsageError:
 
 def kinds_of(word: str, checks: Iterable[Check]) -> frozenset[str]:
     """The ids of the checks that a word names: an id, or a theme; empty: none."""
-    found = frozenset(each.id for each in checks if word in (each.id, theme_of(each)))
-    return found | (frozenset(AFTER) if word == "packages" else {word} & set(AFTER))
+    ids = frozenset(each.id for each in checks if word in (each.id, theme_of(each)))
+    return ids | (frozenset(AFTER) if word == "packages" else {word} & set(AFTER))
 
 
 def choose(words: Sequence[str], others: Sequence[Check] = ()) -> frozenset[str]:

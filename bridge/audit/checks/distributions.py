@@ -103,14 +103,14 @@ def unmanaged_distribution(view: View) -> Iterator[Finding]:
 
 def _overlying(view: View) -> Mapping[Owner, Owner]:
     """Owner without a record → one with a record of which it claims a file; an equal `__init__.py` is a namespace's."""
-    found = {overwriter: owner for owner, overwriter in view.overwriters.items()}
+    overlying = {overwriter: owner for owner, overwriter in view.overwriters.items()}
     for path, group in view.claims.by_path.shared:
         last = group[-1].owner  # Those without a record come last in a group.
         if last.distribution is not None and not path.endswith("/__init__.py"):
             recorded = next((claim.owner for claim in group if claim.owner.installed is not None), None)
             if recorded is not None:
-                found.setdefault(last, recorded)
-    return found
+                overlying.setdefault(last, recorded)
+    return overlying
 
 
 def installer_lies(view: View) -> Iterator[Finding]:

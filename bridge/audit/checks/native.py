@@ -214,13 +214,13 @@ def library_too_old(view: View) -> Iterator[Finding]:
     for path, binary in view.inspection.binaries.items():
         owner = view.owner(path)
         for library, versions in binary.versions if owner is not None else ():
-            found = _searched(view, path, binary, posixpath.basename(library), by_name)
-            defined = view.inspection.binaries[found].defines if found else ()
+            searched = _searched(view, path, binary, posixpath.basename(library), by_name)
+            defined = view.inspection.binaries[searched].defines if searched else ()
             absent = [each for each in versions if each not in defined] if defined else []
-            if owner is None or found is None or not absent:
+            if owner is None or searched is None or not absent:
                 continue
-            holder = view.owner(found)
-            evidence = f"it needs {', '.join(absent[:4])} of {library}, which {found} does not have"
+            holder = view.owner(searched)
+            evidence = f"it needs {', '.join(absent[:4])} of {library}, which {searched} does not have"
             is_older = holder is not None and holder is not owner and holder.installed is not None
             commands = repair.update(view, holder.package) if is_older and holder else repair.replace_build(view, owner)
             yield Finding.of(owner, "library-too-old", "error", path, evidence, by=holder, repair=commands)

@@ -38,13 +38,13 @@ def unmet_pin(view: View) -> Iterator[Finding]:
             requirement = algebra.conda_requirement(line)
         except UsageError:
             continue
-        for found in named.get(requirement.name, ()):
+        for record in named.get(requirement.name, ()):
             spec = requirement.conda
-            is_wheel = spec is not None and not found.is_of_conda and spec.accepts_version(found.version)
-            if spec is not None and not is_wheel and not accepts(spec, found):
-                evidence = f"{_PINNED} has {line!r}; installed is {found.label}"
-                commands = repair.update(view, found.owner.package) if found.owner.installed is not None else ()
-                yield Finding.of(found.owner, "unmet-pin", "warning", _PINNED, evidence, repair=commands)
+            is_wheel = spec is not None and not record.is_of_conda and spec.accepts_version(record.version)
+            if spec is not None and not is_wheel and not accepts(spec, record):
+                evidence = f"{_PINNED} has {line!r}; installed is {record.label}"
+                commands = repair.update(view, record.owner.package) if record.owner.installed is not None else ()
+                yield Finding.of(record.owner, "unmet-pin", "warning", _PINNED, evidence, repair=commands)
 
 
 def missing_certificates(view: View) -> Iterator[Finding]:

@@ -125,8 +125,8 @@ def _parsed(data: bytes, where: str, names: frozenset[str], *, is_strict: bool) 
 
 
 def _mentions(data: bytes, names: frozenset[str]) -> bool:
-    found = {each.decode("ascii", "replace") for each in _NAMES.findall(data)}
-    return any(canonicalize_name(each) in names or each.lower() in names for each in found)
+    mentioned = {each.decode("ascii", "replace") for each in _NAMES.findall(data)}
+    return any(canonicalize_name(each) in names or each.lower() in names for each in mentioned)
 
 
 def _documents(document: object) -> Iterator[object]:

@@ -53,17 +53,17 @@ class SearchPath:
         top, *below = module.split(".")
         if top in _STANDARD or top in sys.builtin_module_names:
             return ""
-        found = self._found(self._directories, top)
-        if not found:
+        places = self._found(self._directories, top)
+        if not places:
             return f"the module {top}" if self._is_complete else ""
         for depth, part in enumerate(below, 1):
-            if any(not os.path.isdir(each) for each in found):
+            if any(not os.path.isdir(each) for each in places):
                 return ""  # A module can replace itself by a package.
-            inside = self._found(found, part)
+            inside = self._found(places, part)
             if not inside:
-                return "" if any(map(_is_dynamic, found)) else f"the module {'.'.join([top, *below[:depth]])}"
-            found = inside
-        return f"the name {name} in {module}" if name and not self._may_define(found, name) else ""
+                return "" if any(map(_is_dynamic, places)) else f"the module {'.'.join([top, *below[:depth]])}"
+            places = inside
+        return f"the name {name} in {module}" if name and not self._may_define(places, name) else ""
 
     def _found(self, directories: Sequence[str], name: str) -> list[str]:
         """The module or package of this name; of a namespace package, each part."""
@@ -90,8 +90,8 @@ class SearchPath:
             self._names[directory] = names
         return names
 
-    def _may_define(self, found: Sequence[str], name: str) -> bool:
-        path = f"{found[0]}/__init__.py" if os.path.isdir(found[0]) else found[0]
+    def _may_define(self, places: Sequence[str], name: str) -> bool:
+        path = f"{places[0]}/__init__.py" if os.path.isdir(places[0]) else places[0]
         text = _read(path) if path.endswith(".py") else b""
         return not text or name.encode() in text or bool(_ANY_NAME.search(text))
 

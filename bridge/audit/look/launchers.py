@@ -25,14 +25,14 @@ _MAX_SIZE = 1 << 20
 
 def activated_prefixes(prefix: Path) -> dict[str, str]:
     """Script → the environment that it activates, if that is not this one."""
-    found = {}
+    prefixes = {}
     here = {str(prefix), os.path.realpath(prefix)}
     for name in _SCRIPTS:
         match = _NAMED.search(_text(prefix / "bin" / name))
         named = next(filter(None, match.groups()), "") if match else ""
         if named and os.path.normpath(named) not in here and os.path.realpath(named) not in here:
-            found[f"bin/{name}"] = named
-    return found
+            prefixes[f"bin/{name}"] = named
+    return prefixes
 
 
 def kernels(prefix: Path) -> Iterator[tuple[str, Kernel]]:

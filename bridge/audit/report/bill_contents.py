@@ -39,11 +39,11 @@ def listed(facts: Facts) -> list[PackageRow]:
 
 def needs(facts: Facts) -> Mapping[str, list[str]]:
     """The label of each package → those of the packages that it requires."""
-    found: dict[str, dict[str, None]] = {row.owner: {} for row in listed(facts)}
+    by_owner: dict[str, dict[str, None]] = {row.owner: {} for row in listed(facts)}
     for each in facts.dependencies:
-        if each.dependant in found and each.dependency in found:
-            found[each.dependant][each.dependency] = None
-    return {owner: sorted(needed) for owner, needed in found.items()}
+        if each.dependant in by_owner and each.dependency in by_owner:
+            by_owner[each.dependant][each.dependency] = None
+    return {owner: sorted(needed) for owner, needed in by_owner.items()}
 
 
 def identity(facts: Facts, when: datetime) -> uuid.UUID:
@@ -82,8 +82,8 @@ def supplier(row: PackageRow) -> Party | None:
 
 def authors(row: PackageRow) -> list[Party]:
     """The authors that METADATA names."""
-    found = ((plain(name), plain(address)) for name, address in people(row.author or ""))
-    return [Party(name=name or address, address=address) for name, address in found if name or address]
+    pairs = ((plain(name), plain(address)) for name, address in people(row.author or ""))
+    return [Party(name=name or address, address=address) for name, address in pairs if name or address]
 
 
 def artifact_url(row: PackageRow) -> str:

@@ -38,7 +38,7 @@ def page(facts: Facts, when: datetime) -> bytes:
         "js": (folder / "page.js").read_text("utf-8"),
     }
     template = (folder / "page.html").read_text("utf-8")
-    return _PLACE.sub(lambda found: parts[found[1]], template).encode("utf-8", "backslashreplace")
+    return _PLACE.sub(lambda match: parts[match[1]], template).encode("utf-8", "backslashreplace")
 
 
 def _document(facts: Facts) -> dict[str, object]:

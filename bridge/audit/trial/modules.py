@@ -74,7 +74,7 @@ def modules_of(records: PrefixRecords) -> dict[str, Module]:
     if site is None or python is None:
         return {}
     digits = f"{python.minor[0]}{python.minor[1]}"
-    found: dict[str, Module] = {}
+    modules: dict[str, Module] = {}
     claimed = records.claims.by_path
     parts_of = [
         (path[len(site) + 1 :].split("/"), path, owner)
@@ -84,12 +84,12 @@ def modules_of(records: PrefixRecords) -> dict[str, Module]:
     for parts, path, owner in parts_of:
         name = _module(parts, digits)
         if name is not None and len(parts) <= 2:
-            found.setdefault(name, Module(name=name, path=path, owner=owner))
+            modules.setdefault(name, Module(name=name, path=path, owner=owner))
     for parts, path, owner in parts_of:
         name = _module(parts, digits)
-        if name is not None and len(parts) == 3 and parts[0] not in found and _is_public(parts[1]):
-            found.setdefault(name, Module(name=name, path=path, owner=owner))
-    return found
+        if name is not None and len(parts) == 3 and parts[0] not in modules and _is_public(parts[1]):
+            modules.setdefault(name, Module(name=name, path=path, owner=owner))
+    return modules
 
 
 def _module(parts: list[str], digits: str) -> str | None:
@@ -136,12 +136,12 @@ def _names(records: PrefixRecords, owner: Owner) -> set[str]:
 
 def _required(records: PrefixRecords) -> dict[str, frozenset[str]]:
     """Owner → the projects that its distributions require without an extra."""
-    found: dict[str, set[str]] = {}
+    required: dict[str, set[str]] = {}
     for each in applicable_requirements(records):
         owner = records.claims.answering.get(each.distribution.path)
         if each.requirement is not None and not each.extra and owner is not None:
-            found.setdefault(owner.label, set()).add(each.requirement.name)
-    return {label: frozenset(names) for label, names in found.items()}
+            required.setdefault(owner.label, set()).add(each.requirement.name)
+    return {label: frozenset(names) for label, names in required.items()}
 
 
 def _reason(outcome: Outcome, modules: Mapping[str, Module], required: frozenset[str]) -> tuple[Level, str]:

@@ -116,7 +116,7 @@ class Repodata:
             collected[name] += self._parse(place, name, (each for each in documents if not is_wheel(each)))
             wheels[name] += self._parse_wheels(place, name, filter(is_wheel, documents))
         self._records.update({name: tuple(records) for name, records in collected.items()})
-        self._wheels.update({name: tuple(found) for name, found in wheels.items() if found})
+        self._wheels.update({name: tuple(listed) for name, listed in wheels.items() if listed})
 
     def records(self, name: str) -> tuple[Record, ...]:
         """The records of one name in channel order; `()` if no channel has it."""

@@ -33,13 +33,13 @@ def listed_wheels(path: Path, url: str) -> dict[str, list[dict[str, object]]]:
     except (ValueError, RecursionError) as error:
         raise invalid(url, f"it is not JSON: {error}") from error
     section = document.get(_SECTION) if isinstance(document, dict) else None
-    found: dict[str, list[dict[str, object]]] = {}
+    listed: dict[str, list[dict[str, object]]] = {}
     for key, record in section.items() if isinstance(section, dict) else ():
         if isinstance(record, dict) and isinstance(name := record.get("name"), str):
             links = (record.get(link) for link in _LINKS)
             link = next((each for each in links if isinstance(each, str) and each), f"{key.removesuffix('.whl')}.whl")
-            found.setdefault(name, []).append({**record, "url": urljoin(f"{url}/", link)})
-    return found
+            listed.setdefault(name, []).append({**record, "url": urljoin(f"{url}/", link)})
+    return listed
 
 
 def _has_section(path: Path) -> bool:

@@ -26,5 +26,5 @@ def stated(name: object) -> str | None:
 def stated_in(path: Path) -> str | None:
     """Return the file name that a repodata.json states, whatever its size."""
     with path.open("rb") as stream:
-        found = _STATED.search(stream.read(_START))
-    return stated(found[1].decode("ascii", "replace")) if found else None
+        match = _STATED.search(stream.read(_START))
+    return stated(match[1].decode("ascii", "replace")) if match else None

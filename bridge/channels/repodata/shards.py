@@ -67,12 +67,12 @@ def read_shard(content: bytes, name: str, digest: bytes, url: str) -> Iterator[t
 
     Raises `IntegrityError` (`hash-mismatch`) and `UnsafeInputError` (`repodata-invalid`, `limit-size`).
     """
-    found = hashlib.sha256(content).digest()
-    if found != digest:
+    actual = hashlib.sha256(content).digest()
+    if actual != digest:
         raise IntegrityError(
             "hash-mismatch",
             f"the records of {name} do not match the channel's index",
-            context=(f"expected: {digest.hex()}", f"found: {found.hex()}", masked(url)),
+            context=(f"expected: {digest.hex()}", f"found: {actual.hex()}", masked(url)),
             hint="the channel is being updated, or its data was changed on the way: try again",
         )
     document = _unpacked(content, MAX_SHARD, url)

@@ -219,8 +219,8 @@ def judge(path: Path, report: Report, request: AuditRequest) -> Judged:
 
 def _check_packages(path: Path, report: Report, packages: Sequence[str]) -> None:
     """A name that is none is an error: a misspelt kind would seem to find nothing."""
-    found = {each.package for each in report.findings}
-    unknown = [each for each in packages if each not in found and not set("*?[") & set(each)]
+    packages_with_findings = {each.package for each in report.findings}
+    unknown = [each for each in packages if each not in packages_with_findings and not set("*?[") & set(each)]
     if not unknown:
         return
     state = prefix.require(path)

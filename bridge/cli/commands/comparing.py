@@ -174,16 +174,16 @@ def _package(record: Record) -> Package:
 
 
 def _of_lock(packages: Sequence[Locked], names: NameMap) -> dict[str, Package]:
-    found = {}
+    versions = {}
     for each in packages:
         if isinstance(each, LockedConda):
-            found[each.record.name] = _package(each.record)
+            versions[each.record.name] = _package(each.record)
         else:
             native = names.native_name(each.name)
-            found[native] = Package(
+            versions[native] = Package(
                 name=native, version=each.version, build="", source="wheel", sha256=each.sha256, url=each.url
             )
-    return found
+    return versions
 
 
 def drift(path: Path, lock: str, session: Session) -> tuple[Drift, ...]:
@@ -193,21 +193,23 @@ def drift(path: Path, lock: str, session: Session) -> tuple[Drift, ...]:
     chosen = Chosen(path=lock)
     read = chosen.read(session)
     wanted = wanted_of(read, chosen, session, state)
-    found = compare(lock, _of_lock(wanted.packages, names), str(path), _of_environment(with_unmanaged(state), names))
+    comparison = compare(
+        lock, _of_lock(wanted.packages, names), str(path), _of_environment(with_unmanaged(state), names)
+    )
     leaves_conda = is_of_wheels(read, wanted.packages)
     repair = ("bridge", "sync", "-p", str(path), lock)
     found_drift = [
         Drift(id="lock-missing", name=name, evidence=f"{lock} has {name} {each.shown}", repair=repair)
-        for name, each in found.removed.items()
+        for name, each in comparison.removed.items()
     ]
     found_drift += [
         Drift(id="lock-extra", name=name, evidence=f"{lock} has no {name}; {each.shown} is installed", repair=repair)
-        for name, each in found.added.items()
+        for name, each in comparison.added.items()
         if not (leaves_conda and each.source == "conda")  # a lock of wheels says nothing of conda packages
     ]
     found_drift += [
         Drift(id="lock-other", name=name, evidence=_other(lock, old, new), repair=repair)
-        for name, (old, new) in found.changed.items()
+        for name, (old, new) in comparison.changed.items()
     ]
     return tuple(sorted(found_drift, key=lambda each: each.name))
 

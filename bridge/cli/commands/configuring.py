@@ -122,12 +122,12 @@ def value_of(key: Key, settings: Settings, environ: Mapping[str, str]) -> Value:
         lines = ask.bindings(key.option) if key.name in {"index", "only"} else _lines(ask, key)
         return Value(key=key.name, lines=tuple(map(masked, lines)), source=source)
     shown = {each.name: each for each in settings_with_origins(settings, {}, environ, files)}
-    found = shown.get(key.name)
-    if found is None:
+    value = shown.get(key.name)
+    if value is None:
         return Value(key=key.name, lines=(), source="default")
     several = key.kind in {"texts", "bindings"}
-    lines = tuple(found.value.split(", ")) if several else (found.value,)
-    return Value(key=key.name, lines=tuple(filter(None, lines)), source=found.source)
+    lines = tuple(value.value.split(", ")) if several else (value.value,)
+    return Value(key=key.name, lines=tuple(filter(None, lines)), source=value.source)
 
 
 def target(scope: str, environ: Mapping[str, str]) -> ConfigurationFile:
@@ -138,15 +138,15 @@ def target(scope: str, environ: Mapping[str, str]) -> ConfigurationFile:
     """
     files = configuration_files({name: each for name, each in environ.items() if name != "BRIDGE_NO_CONFIG"})
     if scope == "project":
-        found = [each for each in files if each.scope == scope]
+        candidates = [each for each in files if each.scope == scope]
         missing = "there is no pyproject.toml in the working directory or above"
         hint = "run it in a project's directory, or leave --project out for the user's file"
-        if not found:
+        if not candidates:
             raise UsageError("configuration-file", missing, hint=hint)
-        return found[0]
-    found = [each for each in files if each.scope in {scope, "file"}]
-    exists = next((each for each in found if each.path.exists()), None)
-    return exists or (found[0] if scope == "user" or found[0].scope == "file" else found[-1])
+        return candidates[0]
+    candidates = [each for each in files if each.scope in {scope, "file"}]
+    exists = next((each for each in candidates if each.path.exists()), None)
+    return exists or (candidates[0] if scope == "user" or candidates[0].scope == "file" else candidates[-1])
 
 
 def _content(file: ConfigurationFile) -> str:

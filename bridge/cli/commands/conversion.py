@@ -132,8 +132,8 @@ def convert(
         built, failed = _build(inputs.projects, Path(scratch), session)
         unbuilt += failed
         jobs = list({job.text: job for job in [*jobs, *built]}.values())
-        found = {done.text: done for done in run_jobs(jobs, task, session, workers)}
-    done = (*(found[job.text] for job in jobs), *unbuilt, *inputs.unreadable)
+        done_by_text = {done.text: done for done in run_jobs(jobs, task, session, workers)}
+    done = (*(done_by_text[job.text] for job in jobs), *unbuilt, *inputs.unreadable)
     conversion = Conversion(done=done, seconds=time.perf_counter() - started)
     if (has_index or as_records) and (conversion.packages or conversion.wheels or output.is_dir()):
         index = channel_index.write_index(output, [wheel.entry for wheel in conversion.wheels])
@@ -290,11 +290,11 @@ def _closures(
             if platform != here:
                 settings = replace(session.settings, platform=platform)
                 solving = opened.enter_context(Session(settings, session.progress, request.locked, session.tell))
-            found, shown = _closure(request.named(solving), solving, rules)
+            closure, shown = _closure(request.named(solving), solving, rules)
             if solving is not session:
                 session.warnings += [text for text in solving.warnings if text not in session.warnings]
         rows |= shown
-        for job in found:
+        for job in closure:
             known = jobs.setdefault(job.text, job)
             if known.file != job.file and job.file is not None:
                 other = replace(job, text=f"{job.text} ({job.file.filename})")
@@ -307,21 +307,21 @@ def _closure(wanted: Request, session: Session, rules: DependencyRules) -> tuple
     roots = [algebra.parse_pypi(f"pypi:{each.text.removeprefix('pypi:')}") for each in wanted.requirements]
     channels = session.channels()
     names = session.with_channel_maps(session.names(channels.urls), channels).with_rules(rules)
-    found = session.resolve(replace(wanted, requirements=tuple(roots)), channels, names)
-    session.warnings += found.warnings
-    wheels = [each.record for each in found.packages if each.record.ecosystem == "wheel"]
+    resolution = session.resolve(replace(wanted, requirements=tuple(roots)), channels, names)
+    session.warnings += resolution.warnings
+    wheels = [each.record for each in resolution.packages if each.record.ecosystem == "wheel"]
     jobs = [Job(text=_text(record), file=_file(record, session)) for record in wheels]
-    return jobs, _rows(found, channels, names)
+    return jobs, _rows(resolution, channels, names)
 
 
-def _rows(found: Resolution, channels: Channels, names: NameMap) -> dict[str, tuple[str, ...]]:
+def _rows(resolution: Resolution, channels: Channels, names: NameMap) -> dict[str, tuple[str, ...]]:
     """The rows of the name map that a solution shows.
 
     A conda package in it provides projects, by evidence. A wheel in it is not the conda package that a channel has
     under the project's name (`libclang`, the C library).
     """
     rows: dict[str, tuple[str, ...]] = {}
-    for each in found.packages:
+    for each in resolution.packages:
         record = each.record
         if record.ecosystem == "conda":
             provided = provided_by(record, names)

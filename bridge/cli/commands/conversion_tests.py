@@ -33,7 +33,7 @@ __all__ = ["sentences", "with_tests"]
 _SYSTEMS = frozenset({"__win", "__linux", "__osx", "__unix"})
 
 
-def with_tests(found: Conversion, output: Path, session: Session) -> Conversion:
+def with_tests(conversion: Conversion, output: Path, session: Session) -> Conversion:
     """Test each wheel that was converted, if one of its packages is for this machine; a failure is the wheel's error.
 
     :param output: the channel of the packages. Its packages come first, then the channels of the run, else `host`.
@@ -48,7 +48,7 @@ def with_tests(found: Conversion, output: Path, session: Session) -> Conversion:
         optional_channels=(),
         durability="none",
     )
-    return replace(found, done=tuple(_tested(each, settings, session) for each in found.done))
+    return replace(conversion, done=tuple(_tested(each, settings, session) for each in conversion.done))
 
 
 def _tested(done: JobResult, settings: Settings, session: Session) -> JobResult:
@@ -105,8 +105,8 @@ def _installed(prefix: Path, record: Record) -> Iterator[str]:
     for path in (prefix / META).glob(f"{record.name}-{record.version}-*.json"):
         document: Mapping[str, list[str]] = json.loads(path.read_bytes())
         for file in document["files"]:
-            _, found, module = file.replace("\\", "/").partition("/site-packages/")
-            if found:
+            _, separator, module = file.replace("\\", "/").partition("/site-packages/")
+            if separator:
                 yield module
 
 
@@ -114,11 +114,11 @@ def _python(prefix: Path) -> Path:
     return prefix / ("python.exe" if os.name == "nt" else "bin/python")
 
 
-def sentences(found: Conversion) -> Iterator[str]:
+def sentences(conversion: Conversion) -> Iterator[str]:
     """What was tested, for people."""
-    tested = [each for each in found.done if each.tested and each.error is None]
+    tested = [each for each in conversion.done if each.tested and each.error is None]
     modules = sum(len(each.tested) for each in tested)
-    yield f"tested: {len(tested)} of {len(found.done)} wheels, {modules} modules imported"
-    for each in found.done:
+    yield f"tested: {len(tested)} of {len(conversion.done)} wheels, {modules} modules imported"
+    for each in conversion.done:
         if each.untested:
             yield f"not tested: {each.name}: {each.untested}"

@@ -30,18 +30,18 @@ def index(
     check_channel(channel)
     channel = channel.absolute()
     names = session.names([channel.as_uri()])
-    found = write_index(channel, keep=keep, prunes=prunes, rereads=rereads, is_dry_run=is_dry_run, jobs=jobs)
-    if not is_dry_run and (any(each.projects for each in found.packages) or (channel / NAMES_FILE).is_file()):
-        write_names(found, names)
-    return found
+    written = write_index(channel, keep=keep, prunes=prunes, rereads=rereads, is_dry_run=is_dry_run, jobs=jobs)
+    if not is_dry_run and (any(each.projects for each in written.packages) or (channel / NAMES_FILE).is_file()):
+        write_names(written, names)
+    return written
 
 
-def sentences(found: ChannelIndex) -> Iterator[str]:
+def sentences(channel_index: ChannelIndex) -> Iterator[str]:
     """What the command did, for people."""
-    for path in found.deleted:
-        yield f"{'would delete' if found.is_dry_run else 'deleted'}: {path}"
-    if found.left_out:
-        yield f"{len(found.left_out)} packages of older versions are left out"
-    for subdir, packages in found.subdirs.items():
-        yield f"{found.channel / subdir}: {len(packages)} packages"
-    yield f"{len(found.packages)} packages in {found.seconds:.1f} s, {found.read} of them read"
+    for path in channel_index.deleted:
+        yield f"{'would delete' if channel_index.is_dry_run else 'deleted'}: {path}"
+    if channel_index.left_out:
+        yield f"{len(channel_index.left_out)} packages of older versions are left out"
+    for subdir, packages in channel_index.subdirs.items():
+        yield f"{channel_index.channel / subdir}: {len(packages)} packages"
+    yield f"{len(channel_index.packages)} packages in {channel_index.seconds:.1f} s, {channel_index.read} of them read"

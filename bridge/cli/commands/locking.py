@@ -132,8 +132,8 @@ def _locked(made: _Made, previous: Previous, inputs: Inputs, asked: Locking, pat
     kept = {place: previous.versions(place, without=asked.upgrade) for place in places if not asked.upgrades_all}
     unknown = [f"{name} is not locked: nothing to upgrade" for name in _unlocked(asked.upgrade, previous)]
     next(iter(made.sessions.values())).tell_once(unknown)
-    found = solve_all(places, solve, kept)
-    content = Content(environments=_environments(found, made), inputs=inputs)
+    resolutions = solve_all(places, solve, kept)
+    content = Content(environments=_environments(resolutions, made), inputs=inputs)
     written = write(content, path, form)
     _write(path, written, asked)
     return Outcome(
@@ -241,26 +241,26 @@ def _solve(made: _Made, place: Place, standing: Standing, previous: Previous, as
     names = session.names(channels.urls)
     urls = frozenset(each.url for each in request.requirements if each.url)
     offered = InstalledCandidates(records=previous.records(place), urls=urls, is_known_only=True)
-    found = session.resolve(request, channels, names, standing=replace(standing, kept=kept), offered=offered)
-    check_attested(found, session, names)
-    session.tell_once(found.warnings)
-    return found
+    resolution = session.resolve(request, channels, names, standing=replace(standing, kept=kept), offered=offered)
+    check_attested(resolution, session, names)
+    session.tell_once(resolution.warnings)
+    return resolution
 
 
-def _hashed(found: Resolution, session: Session) -> Resolution:
+def _hashed(resolution: Resolution, session: Session) -> Resolution:
     """Return a solution with the hashes of files whose index states none: these are fetched."""
     packages = []
-    for package in found.packages:
+    for package in resolution.packages:
         record = package.record
         if record.ecosystem == "wheel" and record.sha256 is None and record.revision is None:
             record = replace(record, sha256=session.index.hash_of(IndexFile.of_record(record)))
         packages.append(replace(package, record=record))
-    return replace(found, packages=tuple(packages))
+    return replace(resolution, packages=tuple(packages))
 
 
-def _environments(found: Mapping[Place, Resolution], made: _Made) -> tuple[LockedEnvironment, ...]:
+def _environments(resolutions: Mapping[Place, Resolution], made: _Made) -> tuple[LockedEnvironment, ...]:
     by_name: dict[str, dict[str, tuple[Locked, ...]]] = {}
-    for place, solution in found.items():
+    for place, solution in resolutions.items():
         hashed = _hashed(solution, made.sessions[place])
         by_name.setdefault(place.environment, {})[place.platform] = locked_packages(hashed)
     return tuple(_environment(name, packages, made) for name, packages in by_name.items())
@@ -300,15 +300,15 @@ def _checked(made: _Made, previous: Previous, inputs: Inputs, path: Path, form: 
     """Compare the lock that is there with what it should lock. Raises `NoSolutionError` (`lock-outdated`)."""
     if not previous.exists:
         raise UsageError("lock-inputs", f"there is no lock {path} to check", hint="write it with `bridge lock`")
-    found = [f"{place}: {text}" for place in made.sessions for text in _misfits(made, place, previous)]
-    found += _others(made.sessions, previous)
+    differences = [f"{place}: {text}" for place in made.sessions for text in _misfits(made, place, previous)]
+    differences += _others(made.sessions, previous)
     if previous.is_conflict:
-        found.insert(0, "it has a merge conflict")
-    if found:
+        differences.insert(0, "it has a merge conflict")
+    if differences:
         raise NoSolutionError(
             "lock-outdated",
             f"{path} no longer fits what it was made from",
-            context=tuple(dict.fromkeys(found)),
+            context=tuple(dict.fromkeys(differences)),
             hint="`bridge lock` makes it fit, and changes no more than it must",
         )
     content = Content(environments=previous.environments, inputs=inputs)
@@ -327,10 +327,10 @@ def _misfits(made: _Made, place: Place, previous: Previous) -> list[str]:
     )
     urls = locked_channels(session)
     names = session.names(session.channel_urls())
-    found = misfits(wanted, locked.packages[place.platform], session.target, names, session.options())
+    texts = misfits(wanted, locked.packages[place.platform], session.target, names, session.options())
     if urls != [url.rstrip("/") for url in locked.channels]:
-        found.append(f"its channels are {', '.join(locked.channels)}; asked for are {', '.join(urls)}")
-    return found
+        texts.append(f"its channels are {', '.join(locked.channels)}; asked for are {', '.join(urls)}")
+    return texts
 
 
 def _others(places: Iterable[Place], previous: Previous) -> Sequence[str]:

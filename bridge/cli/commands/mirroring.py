@@ -71,8 +71,8 @@ def mirror(request: Request, wanted: Mirror, session: Session, workers: Workers)
         rules=wanted.rules,
         is_alone=workers.is_here,
     )
-    found = {done.text: done for done in run_jobs(waiting, task, session, workers)}
-    done = [*(found[job.text] for job in waiting), *failed]
+    done_by_text = {done.text: done for done in run_jobs(waiting, task, session, workers)}
+    done = [*(done_by_text[job.text] for job in waiting), *failed]
     deleted = _prune(jobs, done, wanted) if wanted.prunes and not any(each.error for each in done) else []
     if any(each.error is None for each in done) or wanted.output.is_dir():
         entries = [wheel.entry for each in done for wheel in each.wheels]
@@ -142,7 +142,11 @@ def _locked_files(project: str, files: Sequence[IndexFile], wanted: Mirror) -> l
         what = "no wheel that a conda platform runs" if subdirs else "no wheel, only source code"
         raise _no_wheel(project, f"the lock has {what} of {project}", is_source=not subdirs)
     served = {*wanted.platforms, "noarch"}
-    return [file for file, found in subdirs.items() if found and not (wanted.platforms and found.isdisjoint(served))]
+    return [
+        file
+        for file, platforms in subdirs.items()
+        if platforms and not (wanted.platforms and platforms.isdisjoint(served))
+    ]
 
 
 def _no_wheel(project: str, message: str, context: Sequence[str] = (), *, is_source: bool) -> NoSolutionError:
@@ -160,14 +164,14 @@ def _files(requirement: algebra.Requirement, wanted: Mirror, session: Session) -
     targets = [Session(replace(session.settings, platform=subdir)).target for subdir in wanted.platforms]
     targets = targets or [session.target]
     projects = [Project(requirement.name, files, target, session.options()) for target in targets]
-    found = newest_files(projects, requirement.specifier, wanted.newest, pre=session.settings.pre)
-    if not found:
+    newest = newest_files(projects, requirement.specifier, wanted.newest, pre=session.settings.pre)
+    if not newest:
         reasons = {reason: len(excluded) for project in projects for reason, excluded in project.excluded.items()}
         message = f"no wheel of {requirement.name} meets `{requirement.text}` on {', '.join(t.subdir for t in targets)}"
         context = [f"{reason}: {count} files" for reason, count in reasons.items()]
         is_source = bool(files) and not any(file.is_wheel for file in files)
         raise _no_wheel(requirement.name, message, context, is_source=is_source)
-    return found
+    return newest
 
 
 def _prune(jobs: Sequence[Job], done: Sequence[JobResult], wanted: Mirror) -> list[Path]:
@@ -193,14 +197,14 @@ def _stale(jobs: Sequence[Job], wanted: Mirror, done: Sequence[JobResult]) -> fr
     return frozenset(each.key for each in pointers if each.record.get("sha256") not in current)
 
 
-def sentences(found: Mirrored) -> Iterator[str]:
+def sentences(mirrored: Mirrored) -> Iterator[str]:
     """What the command did, for people."""
-    for path in found.deleted:
+    for path in mirrored.deleted:
         yield f"deleted: {path}"
-    done = found.conversion.done
-    reused = sum(each.is_reused for each in done) + found.known
+    done = mirrored.conversion.done
+    reused = sum(each.is_reused for each in done) + mirrored.known
     new = sum(each.error is None and not each.is_reused for each in done)
     yield (
-        f"{found.wheels} wheels of {found.projects} projects in {found.conversion.seconds:.1f} s: {new} new, "
-        f"{reused} there already, {len(found.conversion.failures)} failed"
+        f"{mirrored.wheels} wheels of {mirrored.projects} projects in {mirrored.conversion.seconds:.1f} s: {new} new, "
+        f"{reused} there already, {len(mirrored.conversion.failures)} failed"
     )

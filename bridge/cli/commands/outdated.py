@@ -77,7 +77,7 @@ def outdated(path: Path, session: Session) -> Outdated:
     session.warnings.clear()  # They are about the update, which is not made.
     catalog = session.catalog(sources.channels, sources.names)
     case = _Case(state=state, catalog=catalog, after=after)
-    found = []
+    rows = []
     for installed in state.installed:
         newest = case.newest(installed)
         if newest is None:
@@ -85,7 +85,7 @@ def outdated(path: Path, session: Session) -> Outdated:
         new = updates.get(installed.meta_path, installed.record)
         is_behind = _is_newer(newest.version, new.version)
         if is_behind or _is_newer(new.version, installed.record.version):
-            found.append(
+            rows.append(
                 OutdatedPackage(
                     name=installed.record.name,
                     source=installed.record.ecosystem,
@@ -95,7 +95,7 @@ def outdated(path: Path, session: Session) -> Outdated:
                     held_by=tuple(case.holders(installed, newest)) if is_behind else (),
                 )
             )
-    return Outdated(prefix=path, packages=tuple(sorted(found, key=lambda each: each.name)))
+    return Outdated(prefix=path, packages=tuple(sorted(rows, key=lambda each: each.name)))
 
 
 def _is_newer(version: str, than: str) -> bool:
@@ -117,10 +117,10 @@ class _Case:
         project = record.pypi_names[0] if record.pypi_names else record.name
         text = f"conda:{record.name}" if record.ecosystem == "conda" else f"pypi:{project}"
         try:
-            found = offers(algebra.parse(text), self.catalog)
+            offered = offers(algebra.parse(text), self.catalog)
         except UsageError:  # A name that a requirement cannot have.
             return None
-        return found.taken
+        return offered.taken
 
     def holders(self, installed: Installed, newest: Offer) -> Iterator[str]:
         """What does not accept the newest version of a package."""

@@ -32,9 +32,9 @@ def with_package_findings(
     """
     state = prefix.require(path)
     rows = package_list(state, session.names(session.local_channel_urls(state), state)).rows
-    found = _vulnerable(path, state, rows, session, advisories) if advisories is not None else ()
-    found += denied(rows, licenses) if licenses is not None else ()
-    return replace(report, findings=ordered((*report.findings, *found)))
+    vulnerable_packages = _vulnerable(path, state, rows, session, advisories) if advisories is not None else ()
+    vulnerable_packages += denied(rows, licenses) if licenses is not None else ()
+    return replace(report, findings=ordered((*report.findings, *vulnerable_packages)))
 
 
 def _vulnerable(

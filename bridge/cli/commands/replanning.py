@@ -68,10 +68,10 @@ def plan_change(state: PrefixState, wanted: Request, sources: Sources, moving: C
     case = _case(state, wanted, sources, frozenset(moving))
     again = frozenset(each.meta_path for each in case.state.installed if _is_wanted(each, case))
     while True:
-        found = _resolve_or_explain(case, again)
-        own = _without(found, case.others)
+        resolution = _resolve_or_explain(case, again)
+        own = _without(resolution, case.others)
         plan = plans.diff(case.state, own, state.prefix, again=again)
-        needed = _needed(found, plan, case)
+        needed = _needed(resolution, plan, case)
         lacking = frozenset(
             each.meta_path for each in case.state.installed if each.meta_path in case.untrue and _has(each, needed)
         )
@@ -80,7 +80,7 @@ def plan_change(state: PrefixState, wanted: Request, sources: Sources, moving: C
         again |= lacking
     _check_replaced(plan, case)
     _tell_dropped(case)
-    sources.session.warnings += found.warnings
+    sources.session.warnings += resolution.warnings
     sources.session.warnings += [_warning(each) for each in case.others if each.replaces is not None]
     return replace(plan, keep=(*plan.keep, *case.replaced))
 
@@ -139,13 +139,13 @@ def _has(installed: Installed, needed: Collection[str]) -> bool:
     return installed.record.name in needed
 
 
-def _needed(found: Resolution, plan: Plan, case: _Case) -> frozenset[str]:
+def _needed(resolution: Resolution, plan: Plan, case: _Case) -> frozenset[str]:
     """The names of new and requested packages and of their dependencies."""
     texts = {each.text for each in case.wanted.requirements}
     agenda = [each.record.name for each in incoming(plan)]
-    agenda += [each.record.name for each in found.packages if not texts.isdisjoint(each.requested)]
+    agenda += [each.record.name for each in resolution.packages if not texts.isdisjoint(each.requested)]
     needs: dict[str, list[str]] = {}
-    for package in found.packages:
+    for package in resolution.packages:
         for user in package.required_by:
             needs.setdefault(user, []).append(package.record.name)
     reached: set[str] = set()
@@ -157,23 +157,23 @@ def _needed(found: Resolution, plan: Plan, case: _Case) -> frozenset[str]:
     return frozenset(reached)
 
 
-def _without(found: Resolution, others: Iterable[Foreign]) -> Resolution:
+def _without(resolution: Resolution, others: Iterable[Foreign]) -> Resolution:
     """The solution without the distributions of other installers."""
     urls = {each.file.url for each in others}
-    return replace(found, packages=tuple(each for each in found.packages if each.record.url not in urls))
+    return replace(resolution, packages=tuple(each for each in resolution.packages if each.record.url not in urls))
 
 
-def _was_replaced(found: Foreign, state: PrefixState) -> OwnershipError:
+def _was_replaced(foreign: Foreign, state: PrefixState) -> OwnershipError:
     return OwnershipError(
         "foreign-distribution",
-        _warning(found),
-        hint=f"record it with `bridge adopt -p {quoted(state.prefix)} {found.project}`, then repeat the command",
+        _warning(foreign),
+        hint=f"record it with `bridge adopt -p {quoted(state.prefix)} {foreign.project}`, then repeat the command",
     )
 
 
-def _warning(found: Foreign) -> str:
-    assert found.replaces is not None
-    record, by = found.replaces.record, label(found.distribution)
+def _warning(foreign: Foreign) -> str:
+    assert foreign.replaces is not None
+    record, by = foreign.replaces.record, label(foreign.distribution)
     return f"{record.name} {record.version} was replaced by {by}, which bridge did not install and leaves alone"
 
 
@@ -224,11 +224,11 @@ def _resolve(case: _Case, again: frozenset[str]) -> Resolution:
     gone: set[str] = set()
     while True:
         left = replace(case.state, installed=tuple(each for each in case.state.installed if each.meta_path not in gone))
-        found = _solve(left, case, again)
-        superseded = list(_superseded(_without(found, case.others).packages, left))
+        resolution = _solve(left, case, again)
+        superseded = list(_superseded(_without(resolution, case.others).packages, left))
         if not superseded:
-            return found
-        check_superseded(superseded, found, case.wanted.requirements, left)
+            return resolution
+        check_superseded(superseded, resolution, case.wanted.requirements, left)
         gone |= {each.meta_path for each in superseded}
 
 

@@ -80,17 +80,17 @@ class Request:
 
         :param host: the URL of the built-in channel's folder, which packs its packages itself.
         """
-        found: dict[str, tuple[LockedConda, ...]] = {}
+        records: dict[str, tuple[LockedConda, ...]] = {}
         for each in (each for file in self.files for each in file.records if each.record.origin != host):
-            found[each.name] = (*found.get(each.name, ()), each)
+            records[each.name] = (*records.get(each.name, ()), each)
         versions = {
             name: (sorted({each.version for each in named}), str(file.lock))
             for file in self.files
             if file.lock is not None
             for name, named in file.locked_names.items()
         }
-        is_whole = "python" in found and not self._has_others
-        return LockedRecords(by_name=found, versions=versions, is_whole=is_whole)
+        is_whole = "python" in records and not self._has_others
+        return LockedRecords(by_name=records, versions=versions, is_whole=is_whole)
 
     @property
     def warnings(self) -> list[str]:
@@ -101,14 +101,14 @@ class Request:
 
         Raises what building raises.
         """
-        found = list(session.named(self.requirements))
+        requirements = list(session.named(self.requirements))
         specifiers = []
         for file, project in [(every, each) for every in self.files for each in every.dynamic]:
             session.tell(f"the requirements of {project.name} are dynamic: its build backend is asked for them")
             metadata = session.index.metadata(session.index.file_of_url(project.url or "", project.name))
-            found += file.bind(requirements_of(metadata, project.extras))
+            requirements += file.bind(requirements_of(metadata, project.extras))
             specifiers += [metadata.requires_python] if metadata.requires_python else []
-        return replace(self, requirements=tuple(found), pythons=tuple(specifiers))
+        return replace(self, requirements=tuple(requirements), pythons=tuple(specifiers))
 
     def applied(self, settings: Settings) -> Settings:
         """The settings with the channels and indexes of the files; channels given with `-c` come first.
@@ -199,10 +199,10 @@ def read_request(words: Words, platform: str | None = None) -> Request:
 
 
 def _editable(text: str) -> algebra.Requirement:
-    found = direct_requirement(text, Path.cwd(), is_editable=True)
-    if found is None:
+    requirement = direct_requirement(text, Path.cwd(), is_editable=True)
+    if requirement is None:
         raise UsageError("invalid-requirement", f"-e {text[:200]} is too long")
-    return found
+    return requirement
 
 
 def _read(path: Path, words: Words, platform: str | None) -> FileRequirements:

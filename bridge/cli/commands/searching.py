@@ -49,10 +49,10 @@ def search(text: str, session: Session, path: Path | None) -> Offers:
     catalog = session.catalog(channels, names)
     if state is not None and state.python is not None:
         catalog.target = catalog.target.with_python(state.python)
-    found = offers(requirement, catalog)
-    if not found.conda and not found.wheels:
+    offered = offers(requirement, catalog)
+    if not offered.conda and not offered.wheels:
         raise _unknown(requirement, channels.texts, session)
-    return found
+    return offered
 
 
 def search_names(pattern: str, session: Session, path: Path | None) -> FoundNames:
@@ -96,18 +96,18 @@ def _unknown(requirement: algebra.Requirement, channels: Sequence[str], session:
     )
 
 
-def rows(found: Offers, *, is_whole: bool) -> tuple[list[tuple[str, str, str, str]], int]:
+def rows(offered: Offers, *, is_whole: bool) -> tuple[list[tuple[str, str, str, str]], int]:
     """The rows of the table, and how many versions are left out: version, conda, index, remark."""
-    versions = found.versions()
+    versions = offered.versions()
     shown = versions if is_whole else versions[:_SHOWN]
-    if found.taken is not None and not is_whole and all(found.taken not in (*row[1], *row[2]) for row in shown):
-        shown += [row for row in versions if found.taken in (*row[1], *row[2])]
+    if offered.taken is not None and not is_whole and all(offered.taken not in (*row[1], *row[2]) for row in shown):
+        shown += [row for row in versions if offered.taken in (*row[1], *row[2])]
     table = []
     for version, conda, wheels in shown:
-        taken = found.taken is not None and (found.taken in conda or found.taken in wheels)
-        of_conda = found.taken is not None and found.taken in conda
+        taken = offered.taken is not None and (offered.taken in conda or offered.taken in wheels)
+        of_conda = offered.taken is not None and offered.taken in conda
         remark = ("<- conda" if of_conda else "<- wheel") if taken else _obstacle((*conda, *wheels))
-        table.append((version, _conda(conda, found), _wheels(wheels), remark))
+        table.append((version, _conda(conda, offered), _wheels(wheels), remark))
     return table, len(versions) - len(shown)
 
 
@@ -116,15 +116,15 @@ def _obstacle(group: Sequence[Offer]) -> str:
     return group[0].unusable if group and all(each.unusable for each in group) else ""
 
 
-def _conda(group: Sequence[Offer], found: Offers) -> str:
+def _conda(group: Sequence[Offer], offered: Offers) -> str:
     """The builds of a version: the one, or how many; the name if it is another than the first one's."""
     records = [each.candidate for each in group if isinstance(each.candidate, Record)]
     if not records:
         return ""
-    first = next((each.candidate for each in group if each is found.taken or not each.unusable), records[0])
+    first = next((each.candidate for each in group if each is offered.taken or not each.unusable), records[0])
     assert isinstance(first, Record)
     others = f" (+{len(records) - 1})" if len(records) > 1 else ""
-    named = f"{first.name} " if first.name != found.name else ""
+    named = f"{first.name} " if first.name != offered.name else ""
     return f"{named}{first.build}{others} {short(first.origin)}"
 
 

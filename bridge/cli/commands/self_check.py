@@ -144,9 +144,9 @@ def _files() -> Check:
 
 def _editable(own: metadata.Distribution) -> str | None:
     """The folder of an editable install (PEP 610)."""
-    found = json.loads(own.read_text("direct_url.json") or "{}")
-    is_editable = isinstance(found, dict) and found.get("dir_info", {}).get("editable") is True
-    return local_path(str(found["url"])) if is_editable else None
+    direct_url = json.loads(own.read_text("direct_url.json") or "{}")
+    is_editable = isinstance(direct_url, dict) and direct_url.get("dir_info", {}).get("editable") is True
+    return local_path(str(direct_url["url"])) if is_editable else None
 
 
 def _altered(files: Sequence[RecordEntry], root: Path) -> Iterator[str]:
@@ -192,11 +192,11 @@ def _dependencies() -> Check:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         count += 1
-        found = [each.version for each in metadata.distributions(name=canonicalize_name(requirement.name))]
-        if not found:
+        versions = [each.version for each in metadata.distributions(name=canonicalize_name(requirement.name))]
+        if not versions:
             wrong.append(f"{requirement} is missing")
-        elif not requirement.specifier.contains(found[0], prereleases=True):
-            wrong.append(f"{requirement} is required, {found[0]} is installed")
+        elif not requirement.specifier.contains(versions[0], prereleases=True):
+            wrong.append(f"{requirement} is required, {versions[0]} is installed")
     if wrong:
         return Check(id="dependencies", level="error", text=f"{len(wrong)} of {count} do not fit", details=tuple(wrong))
     return Check(id="dependencies", level="ok", text=f"{count} are installed in versions that fit")
@@ -206,8 +206,8 @@ def _rattler() -> Check:
     """Load the extension module, which fails where it is for another machine or libc."""
     from bridge.channels._rattler import current_subdir, detect_virtual_packages
 
-    found = ", ".join(f"{name} {version}" for name, version, _ in detect_virtual_packages())
-    return Check(id="rattler", level="ok", text=f"{current_subdir()} ({found})")
+    packages = ", ".join(f"{name} {version}" for name, version, _ in detect_virtual_packages())
+    return Check(id="rattler", level="ok", text=f"{current_subdir()} ({packages})")
 
 
 def _configuration(environ: Mapping[str, str]) -> Check:
@@ -239,12 +239,12 @@ def _cache(environ: Mapping[str, str]) -> Check:
 
 def _command(environ: Mapping[str, str]) -> Check:
     """Find the program that a shell starts as `bridge`; Linux has another one of that name (iproute2)."""
-    found = find_program("bridge", environ.get("PATH", ""))
-    if found is None:
+    program = find_program("bridge", environ.get("PATH", ""))
+    if program is None:
         text = f"no `bridge` is on PATH; `{sys.executable} -m bridge` starts this one"
         return Check(id="command", level="warning", text=text)
     scripts = Path(sysconfig.get_path("scripts")).resolve()
-    if Path(found).resolve().parent == scripts or (Path(found).parent.resolve() == scripts):
-        return Check(id="command", level="ok", text=found)
-    text = f"`bridge` is {found}, which is not this one ({scripts / 'bridge'})"
+    if Path(program).resolve().parent == scripts or (Path(program).parent.resolve() == scripts):
+        return Check(id="command", level="ok", text=program)
+    text = f"`bridge` is {program}, which is not this one ({scripts / 'bridge'})"
     return Check(id="command", level="warning", text=text, details=("put this one's directory earlier on PATH",))

@@ -81,14 +81,14 @@ def resolve_batch(path: Path, session: Session) -> Iterator[dict[str, object]]:
             session.check_files(pypi)
             if any(each.conda is not None and (each.conda.channel or each.conda.url) for each in conda):
                 # The channels of these clauses serve this request alone.
-                found = _resolve_alone([*conda, *pypi], session)
+                resolution = _resolve_alone([*conda, *pypi], session)
             else:
-                found = resolver.resolve(SolveRequest(requirements=(*conda, *pypi)), catalog)
+                resolution = resolver.resolve(SolveRequest(requirements=(*conda, *pypi)), catalog)
         except BridgeError as error:
             failure = naming_indexes(session, error) if isinstance(error, NoSolutionError) else error
             yield {"id": request["id"], **documents.error(failure)}
         else:
-            yield {"id": request["id"], **documents.resolution(found)}
+            yield {"id": request["id"], **documents.resolution(resolution)}
 
 
 def _resolve_alone(requirements: Sequence[algebra.Requirement], session: Session) -> Resolution:

@@ -59,12 +59,12 @@ def _read(path: Path, chosen: Chosen, session: Session) -> Lock:
         from bridge.install.exact.lists import lock_of_list
 
         if is_explicit(text):
-            found = read_explicit(path, text, subdir)
+            listed = read_explicit(path, text, subdir)
         else:
             from bridge.requirements.files.reading import read
 
-            found = read(path, platform=subdir)
-        lock = lock_of_list(path, found, subdir, lambda: session.index)
+            listed = read(path, platform=subdir)
+        lock = lock_of_list(path, listed, subdir, lambda: session.index)
     else:
         from bridge.requirements.files.locks.rattler import is_rattler, read_rattler
 

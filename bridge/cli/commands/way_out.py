@@ -85,8 +85,8 @@ def with_way_out(
 
 
 def _texts(error: NoSolutionError, key: str) -> tuple[str, ...]:
-    found = error.objects.get(key)
-    return tuple(found) if isinstance(found, (list, tuple)) else ()
+    value = error.objects.get(key)
+    return tuple(value) if isinstance(value, (list, tuple)) else ()
 
 
 def _after_removal(state: PrefixState, target: Target, names: Iterable[str]) -> PrefixState:

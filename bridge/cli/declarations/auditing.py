@@ -110,14 +110,14 @@ def audit(
         if fix:
             _repair(run, session, judged.report, dry_run)
             judged = judged if dry_run else auditing.judged(run.prefix, session, request)
-        found = judged.report
-        texts = _texts(found, request.fail_on, sarif=sarif, junit=junit, baseline=baseline)
-        written = auditing.write_audit(run.prefix, found, session, html=html, bills=bills, texts=texts)
+        report = judged.report
+        texts = _texts(report, request.fail_on, sarif=sarif, junit=junit, baseline=baseline)
+        written = auditing.write_audit(run.prefix, report, session, html=html, bills=bills, texts=texts)
     run.render.warn(judged.warnings)
-    run.show(found.to_json, lambda: run.render.report(found, is_filtered=bool(words)))
+    run.show(report.to_json, lambda: run.render.report(report, is_filtered=bool(words)))
     if github:
-        _annotate(run, found)
-    _end(run, written, found.failure(request.fail_on))
+        _annotate(run, report)
+    _end(run, written, report.failure(request.fail_on))
 
 
 def _end(run: Run, written: Sequence[Path], failure: BridgeError | None) -> None:
@@ -146,22 +146,22 @@ def _repair(run: Run, session: Session, report: Report, dry_run: bool) -> None:
 
 
 def _texts(
-    found: Report, fail_on: Level | None, *, sarif: str | None, junit: str | None, baseline: str | None
+    report: Report, fail_on: Level | None, *, sarif: str | None, junit: str | None, baseline: str | None
 ) -> dict[str, str]:
     """File to content of what is written besides the page and the bills of materials."""
     from bridge.audit import accept
     from bridge.audit.report import annotations
 
-    texts = {sarif: annotations.sarif(found)} if sarif else {}
-    texts |= {junit: annotations.junit(found, fail_on)} if junit else {}
-    texts |= {baseline: accept.baseline(found, "found when the baseline was written")} if baseline else {}
+    texts = {sarif: annotations.sarif(report)} if sarif else {}
+    texts |= {junit: annotations.junit(report, fail_on)} if junit else {}
+    texts |= {baseline: accept.baseline(report, "found when the baseline was written")} if baseline else {}
     return texts
 
 
-def _annotate(run: Run, found: Report) -> None:
+def _annotate(run: Run, report: Report) -> None:
     from bridge.audit.report.annotations import github
 
-    for line in github(found):
+    for line in github(report):
         run.render.text(line + "\n")
 
 

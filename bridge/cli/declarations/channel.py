@@ -38,19 +38,19 @@ def index(
 
     run = begin(options)
     with run.session() as session:
-        found = indexing.index(
+        channel_index = indexing.index(
             Path(channel), session, keep=keep, prunes=prune, rereads=rehash, is_dry_run=dry_run, jobs=jobs
         )
-    run.render.warn(found.warnings)
+    run.render.warn(channel_index.warnings)
     if run.settings.json:
-        run.render.document(run.documents.channel_index(found))
+        run.render.document(run.documents.channel_index(channel_index))
     else:
-        for sentence in indexing.sentences(found):
+        for sentence in indexing.sentences(channel_index):
             run.render.note(sentence)
-    for failure in found.failures.values():
+    for failure in channel_index.failures.values():
         run.render.error(failure)
-    if found.failures:
-        raise Exit(max(failure.exit_code for failure in found.failures.values()))
+    if channel_index.failures:
+        raise Exit(max(failure.exit_code for failure in channel_index.failures.values()))
 
 
 @cli.command()
@@ -91,16 +91,16 @@ def mirror(
         prunes=prune,
     )
     with run.session(request) as session:
-        found = mirroring.mirror(request, wanted, session, workers)
-    if not found.known:  # all wheels were read, and not only new ones
-        found = replace(found, conversion=packaging.with_unmatched(found.conversion))
-    run.render.warn(found.conversion.warnings)
+        mirrored = mirroring.mirror(request, wanted, session, workers)
+    if not mirrored.known:  # all wheels were read, and not only new ones
+        mirrored = replace(mirrored, conversion=packaging.with_unmatched(mirrored.conversion))
+    run.render.warn(mirrored.conversion.warnings)
     if run.settings.json:
-        run.render.document(run.documents.mirror(found))
+        run.render.document(run.documents.mirror(mirrored))
     else:
-        for sentence in mirroring.sentences(found):
+        for sentence in mirroring.sentences(mirrored):
             run.render.note(sentence)
-    failures = found.conversion.failures.values()
+    failures = mirrored.conversion.failures.values()
     for failure in failures:
         run.render.error(failure)
     if failures:

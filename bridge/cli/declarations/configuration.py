@@ -81,15 +81,15 @@ def config_list(**options: object) -> None:
 
     run = begin(options)
     files = layers(os.environ)
-    found = list(entries(os.environ, files))
+    values = list(entries(os.environ, files))
     rows = [
         (each.key, each.value, each.source if each.is_used else f"{each.source} (beaten)")
-        for each in found
+        for each in values
         if each.is_used or run.settings.verbose
     ]
     run.render.warn(run.settings.warnings)
     if rows or run.settings.json:
-        document = {"entries": [each.to_json() for each in found], "warnings": list(run.settings.warnings)}
+        document = {"entries": [each.to_json() for each in values], "warnings": list(run.settings.warnings)}
         run.show(lambda: document, lambda: run.render.table(("key", "value", "source"), rows))
     else:
         run.render.note("no variable and no file of bridge sets anything; `bridge info` shows all settings")
@@ -103,10 +103,10 @@ def config_get(key: str, **options: object) -> None:
     from bridge.cli.commands.configuring import known_key, value_of
 
     run = begin(options)
-    found = value_of(known_key(key), run.settings, os.environ)
-    run.show(found.to_json, lambda: run.render.text("".join(f"{line}\n" for line in found.lines)))
-    if not found.lines:
-        run.render.note(f"{found.key} is not set")
+    value = value_of(known_key(key), run.settings, os.environ)
+    run.show(value.to_json, lambda: run.render.text("".join(f"{line}\n" for line in value.lines)))
+    if not value.lines:
+        run.render.note(f"{value.key} is not set")
 
 
 @config.command("set")
@@ -120,9 +120,9 @@ def config_set(key: str, values: Sequence[str], add: bool, scope: str, **options
     from bridge.cli.commands.configuring import change, key_and_name, target
 
     run = begin(options, reads_files=False)
-    found, name = key_and_name(key)
+    known, name = key_and_name(key)
     words = [f"{name}={value}" for value in values] if name else values
-    _show(run, change(target(scope, os.environ), found, words, os.environ, is_added=add or bool(name)))
+    _show(run, change(target(scope, os.environ), known, words, os.environ, is_added=add or bool(name)))
 
 
 @config.command("unset")
@@ -135,8 +135,8 @@ def config_unset(key: str, parts: Sequence[str], scope: str, **options: object) 
     from bridge.cli.commands.configuring import key_and_name, remove, target
 
     run = begin(options, reads_files=False)
-    found, name = key_and_name(key)
-    _show(run, remove(target(scope, os.environ), found, [name] if name else parts, os.environ))
+    known, name = key_and_name(key)
+    _show(run, remove(target(scope, os.environ), known, [name] if name else parts, os.environ))
 
 
 @config.command("edit")

@@ -56,11 +56,11 @@ def shell(shell: str | None, **options: object) -> None:
 
     run = begin(options)
     name = _known(shell)
-    found = entering.entering(run.prefix, run.settings, name, os.environ)
+    changes = entering.entering(run.prefix, run.settings, name, os.environ)
     if run.settings.json:
-        run.render.document(found.to_json())
+        run.render.document(changes.to_json())
         return
-    words, activates = entering.shell_command(run.prefix, found.shell, is_interactive=sys.stdin.isatty())
+    words, activates = entering.shell_command(run.prefix, changes.shell, is_interactive=sys.stdin.isatty())
     if activates:
         from bridge.config.activation import Activation
 
@@ -85,10 +85,10 @@ def activate(environment: str | None, shell: str | None, **options: object) -> N
     from bridge.cli.commands import entering
 
     run = begin(_with_environment(environment, options))
-    found = entering.entering(run.prefix, run.settings, _known(shell), os.environ)
-    run.show(found.to_json, lambda: run.render.text(found.lines))
+    change = entering.entering(run.prefix, run.settings, _known(shell), os.environ)
+    run.show(change.to_json, lambda: run.render.text(change.lines))
     if sys.stdout.isatty() and not run.settings.json:
-        run.render.note(f"these lines activate it when the shell evaluates them: {_evaluated(found.shell)}")
+        run.render.note(f"these lines activate it when the shell evaluates them: {_evaluated(change.shell)}")
 
 
 @cli.command()
@@ -99,8 +99,8 @@ def deactivate(shell: str | None, **options: object) -> None:
     from bridge.cli.commands import entering
 
     run = begin(options)
-    found = entering.leaving(run.settings, _known(shell), os.environ)
-    run.show(found.to_json, lambda: run.render.text(found.lines))
+    change = entering.leaving(run.settings, _known(shell), os.environ)
+    run.show(change.to_json, lambda: run.render.text(change.lines))
 
 
 def _with_environment(environment: str | None, options: dict[str, object]) -> dict[str, object]:

@@ -26,9 +26,9 @@ class _Environments(Group):
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        found = super().get_command(ctx, cmd_name)
-        if found is not None or cmd_name not in _OF_CONDA:
-            return found
+        command = super().get_command(ctx, cmd_name)
+        if command is not None or cmd_name not in _OF_CONDA:
+            return command
         return cli.get_command(ctx, _OF_CONDA[cmd_name])
 
 
@@ -44,8 +44,8 @@ def env_list(**options: object) -> None:
     from bridge.cli.commands.environments import listing
 
     run = begin(options)
-    found = listing(run.settings, os.environ)
-    run.show(found.to_json, lambda: run.render.table(("name", "", "directory"), found.rows))
+    environments = listing(run.settings, os.environ)
+    run.show(environments.to_json, lambda: run.render.table(("name", "", "directory"), environments.rows))
 
 
 @env.command("remove")

@@ -23,10 +23,10 @@ def completion(shell: str, **options: object) -> None:
     from click.shell_completion import get_completion_class
 
     run = begin(options)
-    found = get_completion_class(shell)
-    assert found is not None, shell
-    script = found(cli, {}, "bridge", "_BRIDGE_COMPLETE")
-    text = found.source_template % script.source_vars()
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None, shell
+    script = completion_class(cli, {}, "bridge", "_BRIDGE_COMPLETE")
+    text = completion_class.source_template % script.source_vars()
     run.show(lambda: {"shell": shell, "script": text}, lambda: run.render.text(text))
 
 
@@ -42,5 +42,5 @@ def info(**options: object) -> None:
     run = begin(options)
     with run.session() as session:
         known = {key: value for key, value in options.items() if key in OPTIONS}
-        found = information(session, known, os.environ)
-    run.show(found.to_json, lambda: run.render.table(("", "value", "source"), found.rows()))
+        facts = information(session, known, os.environ)
+    run.show(facts.to_json, lambda: run.render.table(("", "value", "source"), facts.rows()))

@@ -69,10 +69,10 @@ def tree(packages: Sequence[str], invert: bool, depth: int | None, **options: ob
 
     run = begin(options)
     with run.session() as session:
-        found = reading.tree(run.prefix, packages, session, is_inverted=invert)
-    lines = drawn(found.lines(depth), is_ascii=not run.render.is_unicode, width=run.render.width)
-    run.show(found.to_json, lambda: run.render.lines(lines))
-    if not found.roots:
+        forest = reading.tree(run.prefix, packages, session, is_inverted=invert)
+    lines = drawn(forest.lines(depth), is_ascii=not run.render.is_unicode, width=run.render.width)
+    run.show(forest.to_json, lambda: run.render.lines(lines))
+    if not forest.roots:
         run.render.note(f"{run.prefix}: no packages are installed")
 
 
@@ -91,12 +91,12 @@ def pin(requirements: Sequence[str], removed: Sequence[str], override_frozen: bo
 
     run = begin(options)
     if requirements or removed:
-        found = pinning.change_pins(run.prefix, requirements, removed, is_forced=override_frozen)
+        pins = pinning.change_pins(run.prefix, requirements, removed, is_forced=override_frozen)
     else:
-        found = pinning.read_pins(run.prefix)
-    rows = [(each.spec, each.state) for each in found.pins]
+        pins = pinning.read_pins(run.prefix)
+    rows = [(each.spec, each.state) for each in pins.pins]
     if rows or run.settings.json:
-        run.show(found.to_json, lambda: run.render.table(("pin", "installed"), rows))
+        run.show(pins.to_json, lambda: run.render.table(("pin", "installed"), rows))
     else:
         run.render.note(f"{run.prefix}: no pins")
 

@@ -20,8 +20,8 @@ def history(**options: object) -> None:
     from bridge.cli.commands import restoring
 
     run = begin(options)
-    found = restoring.history(run.prefix)
-    run.show(found.to_json, lambda: run.render.table(restoring.COLUMNS, found.rows, short=restoring.SHORT))
+    revisions = restoring.history(run.prefix)
+    run.show(revisions.to_json, lambda: run.render.table(restoring.COLUMNS, revisions.rows, short=restoring.SHORT))
 
 
 @cli.command()
@@ -96,8 +96,10 @@ def fetch(
     run = begin(options)
     chosen = syncing.Chosen(path=lock, environment=file_environment, extras=file_extras, groups=file_groups)
     with run.session() as session:
-        found = fetching.fetch(chosen, Path(output), session)
-    run.show(found.to_json, lambda: run.render.note(f"{output}: {len(found.files)} archives, {found.new} of them new"))
+        fetched = fetching.fetch(chosen, Path(output), session)
+    run.show(
+        fetched.to_json, lambda: run.render.note(f"{output}: {len(fetched.files)} archives, {fetched.new} of them new")
+    )
 
 
 @cli.command()
@@ -112,5 +114,5 @@ def diff(first: str, second: str, file_environment: str | None, **options: objec
 
     run = begin(options)
     with run.session() as session:
-        found = comparing.diff(first, second, session, environment=file_environment)
-    run.show(found.to_json, lambda: run.render.table(comparing.COLUMNS, found.rows))
+        comparison = comparing.diff(first, second, session, environment=file_environment)
+    run.show(comparison.to_json, lambda: run.render.table(comparing.COLUMNS, comparison.rows))

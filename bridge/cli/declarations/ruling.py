@@ -30,16 +30,16 @@ def policy_check(target: str | None, **options: object) -> None:
 
     run = begin(options)
     with run.session() as session:
-        found = check(target, lambda: run.prefix if target is None else run.environment(target), session)
-    rows = [(each.package, f"{each.file}: {each.rule}", each.text) for each in found.breaches]
+        report = check(target, lambda: run.prefix if target is None else run.environment(target), session)
+    rows = [(each.package, f"{each.file}: {each.rule}", each.text) for each in report.breaches]
 
     def show() -> None:
         if rows:
             run.render.table(("package", "rule", "what breaks it"), rows)
         else:
-            run.render.note(f"{found.target}: {found.packages} packages keep to the policy")
+            run.render.note(f"{report.target}: {report.packages} packages keep to the policy")
 
-    run.show(found.to_json, show)
-    if (failure := found.failure) is not None:
+    run.show(report.to_json, show)
+    if (failure := report.failure) is not None:
         run.render.error(failure)
         raise Exit(failure.exit_code)

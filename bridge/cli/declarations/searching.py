@@ -29,9 +29,9 @@ def search(requirement: str, **options: object) -> None:
             names = searching.search_names(requirement, session, path)
             run.show(names.to_json, lambda: run.render.lines(names.names))
             return
-        found = searching.search(requirement, session, path)
-        rows, left = searching.rows(found, is_whole=run.settings.verbose)
-    run.show(found.to_json, lambda: run.render.table(("version", "conda", "index", ""), rows))
+        offered = searching.search(requirement, session, path)
+        rows, left = searching.rows(offered, is_whole=run.settings.verbose)
+    run.show(offered.to_json, lambda: run.render.table(("version", "conda", "index", ""), rows))
     if left:
         run.render.note(f"… and {left} older versions; -v and --json show all")
 
@@ -46,15 +46,15 @@ def outdated(**options: object) -> None:
 
     run = begin(options)
     with run.session() as session:
-        found = find(run.prefix, session)
+        outdated_packages = find(run.prefix, session)
     rows = [
         (each.name, each.installed, each.update or "-", each.newest, each.source, "; ".join(each.held_by))
-        for each in found.packages
+        for each in outdated_packages.packages
     ]
     titles = ("package", "installed", "update", "newest", "from", "held back by")
     if rows or run.settings.json:
-        run.show(found.to_json, lambda: run.render.table(titles, rows))
+        run.show(outdated_packages.to_json, lambda: run.render.table(titles, rows))
     if not rows:
         run.render.note(f"{run.prefix}: every package is at its newest version")
-    elif any(each.update for each in found.packages):
+    elif any(each.update for each in outdated_packages.packages):
         run.render.note(f"bridge update -p {quoted(run.prefix)} takes the column `update`")

@@ -21,9 +21,9 @@ class _Self(Group):
         from bridge.cli.commands.installation import REMOVALS, UPDATES, installation
 
         if args[0] in UPDATES or args[0] in REMOVALS:
-            found = installation()
-            hint = found.update if args[0] in UPDATES else found.remove
-            message = f"bridge does not {args[0]} itself: it was installed by {found.by}, which does"
+            installed = installation()
+            hint = installed.update if args[0] in UPDATES else installed.remove
+            message = f"bridge does not {args[0]} itself: it was installed by {installed.by}, which does"
             raise UsageError("usage", message, hint=hint)
         return super().resolve_command(ctx, args)
 
@@ -46,14 +46,14 @@ def self_check(is_json: bool, quiet: bool) -> None:
 
     # Not `begin`: it reads the configuration, which may be what is wrong.
     render = Renderer(is_json=is_json, quiet=quiet, verbose=False, progress=False, color="auto")
-    found = check_self(os.environ)
+    checks = check_self(os.environ)
     if is_json:
-        render.document(found.to_json())
+        render.document(checks.to_json())
     elif not quiet:
-        render.table(("check", "", "what was found"), [(each.id, each.level, each.text) for each in found.checks])
-    for each in found.checks:
+        render.table(("check", "", "what was found"), [(each.id, each.level, each.text) for each in checks.checks])
+    for each in checks.checks:
         if each.level == "warning" and each.details and not quiet:
             render.warn(f"{each.id}: {detail}" for detail in each.details)
-    if (failure := found.failure) is not None:
+    if (failure := checks.failure) is not None:
         render.error(failure)
         raise Exit(failure.exit_code)

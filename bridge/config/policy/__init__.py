@@ -111,8 +111,8 @@ class Policy:
 
     def publishers(self, names: Sequence[str]) -> list[tuple[RuleFile, str, Publisher]]:
         """Return who must have attested a package of these names: each rule with its file."""
-        found = [(each, each.publisher(names)) for each in self.files]
-        return [(each, *rule) for each, rule in found if rule is not None]
+        publishers = [(each, each.publisher(names)) for each in self.files]
+        return [(each, *rule) for each, rule in publishers if rule is not None]
 
     @cached_property
     def judges_licenses(self) -> bool:

@@ -38,8 +38,8 @@ def read_policy(named: Sequence[Path], candidates: Iterable[Path], now: float) -
     """
     nearest = next((path for path in candidates if path.name != "pyproject.toml" or _has_table(path)), None)
     paths = [*named, *([nearest] if nearest is not None else [])]
-    found = tuple(read_rules(path, now) for path in dict.fromkeys(map(os.path.abspath, paths)))
-    return Policy(files=found) if found else None
+    files = tuple(read_rules(path, now) for path in dict.fromkeys(map(os.path.abspath, paths)))
+    return Policy(files=files) if files else None
 
 
 def _has_table(project: Path) -> bool:
@@ -155,11 +155,13 @@ class _Reader:
 
     def origins(self) -> dict[str, tuple[Place, ...]]:
         """Return pattern → places."""
-        found: dict[str, tuple[Place, ...]] = {}
+        places: dict[str, tuple[Place, ...]] = {}
         for pattern, value in self.table("origins").items():
             key = f"origins.{pattern}"
-            found[self._pattern(key, pattern, found)] = tuple(self.place(key, text) for text in self.texts(key, value))
-        return found
+            places[self._pattern(key, pattern, places)] = tuple(
+                self.place(key, text) for text in self.texts(key, value)
+            )
+        return places
 
     def _pattern(self, key: str, pattern: str, known: Mapping[str, object]) -> str:
         name = normal_name(pattern.strip())
@@ -207,18 +209,18 @@ class _Reader:
         """Return pattern → moment."""
         value = self._document.get("cooldown", {})
         table = value if isinstance(value, Mapping) else {"*": value}
-        found: dict[str, int | None] = {}
+        seconds: dict[str, int | None] = {}
         for pattern, moment in table.items():
             key = "cooldown" if table is not value else f"cooldown.{pattern}"
-            name = self._pattern(key, "*" if pattern == "default" else pattern, found)
+            name = self._pattern(key, "*" if pattern == "default" else pattern, seconds)
             text = moment.isoformat() if isinstance(moment, date) else moment
             if not isinstance(text, str):
                 self.wrong(key, 'a duration ("7 days"), a date or "never" was expected')
             try:
-                found[name] = None if text.strip() == "never" else parse_cutoff(text, self._now)
+                seconds[name] = None if text.strip() == "never" else parse_cutoff(text, self._now)
             except ValueError as error:
                 self.wrong(key, f"{text!r} is not {error}")
-        return found
+        return seconds
 
     def word(self, key: str, known: Sequence[str], default: str) -> str:
         """Return the value of a key that has few."""
@@ -251,11 +253,11 @@ class _Reader:
         value = self._document.get("attestations", {})
         if isinstance(value, (str, list)):
             return dict.fromkeys(self.names("attestations", value), Publisher())
-        found: dict[str, Publisher] = {}
+        publishers: dict[str, Publisher] = {}
         for pattern, rule in self.table("attestations").items():
             key = f"attestations.{pattern}"
-            found[self._pattern(key, pattern, found)] = self._publisher(key, rule)
-        return found
+            publishers[self._pattern(key, pattern, publishers)] = self._publisher(key, rule)
+        return publishers
 
     def trusted_root(self) -> Path | None:
         """Return the path of the trust root, which starts from the file's folder."""

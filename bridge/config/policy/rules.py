@@ -194,14 +194,14 @@ class RuleFile:
 
     def bindings(self, names: Iterable[str]) -> list[str]:
         """Return what the rules say of where packages of these names may come from."""
-        found = []
+        bindings = []
         for name in names:
             if (pattern := best(self.origins, name)) is not None:
                 where = _listed(self.origins[pattern])
-                found.append(
+                bindings.append(
                     f"{name} may come only from {where} ({self.shown}: {self.table}{_key('origins', pattern)})"
                 )
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(bindings))
 
     def cutoff(self, names: Sequence[str]) -> int | None:
         """Return the earliest moment after which packages of these names are too new."""
@@ -235,10 +235,16 @@ class RuleFile:
 
     def _of_place(self, subject: Subject) -> Iterator[tuple[str, str]]:
         place = normal_place(subject.origin or subject.url)
-        found = list(self._misplaced(subject.names, place))
-        yield from found
+        breaches = list(self._misplaced(subject.names, place))
+        yield from breaches
         is_bound = any(best(self.origins, name) is not None for name in subject.names)
-        if subject.is_claimed and is_bound and not found and subject.origin and not self._is_archive_of(subject, place):
+        if (
+            subject.is_claimed
+            and is_bound
+            and not breaches
+            and subject.origin
+            and not self._is_archive_of(subject, place)
+        ):
             yield (
                 _key("files", subject.origin),
                 f"is said to be from {masked(subject.origin)}, and its archive is at {masked(subject.url)}",

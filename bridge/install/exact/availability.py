@@ -100,7 +100,7 @@ def _withdrawn(plan: Plan, sources: Sources) -> list[str]:
             return None
         return f"{record.filename} is in the lock, and was yanked" + (f": {same.yanked}" if same.yanked else "")
 
-    return [found for found in session.client.map(state, wanted) if found is not None]
+    return [withdrawn for withdrawn in session.client.map(state, wanted) if withdrawn is not None]
 
 
 def _elsewhere(record: Record, sources: Sources) -> Record | None:
@@ -110,10 +110,10 @@ def _elsewhere(record: Record, sources: Sources) -> Record | None:
     try:
         if record.ecosystem == "conda":
             others = sources.channels.records(record.name)
-            found = next((each for each in others if each.sha256 == record.sha256 and each.url != record.url), None)
-            if found is None:
+            same = next((each for each in others if each.sha256 == record.sha256 and each.url != record.url), None)
+            if same is None:
                 return None
-            other = replace(record, url=found.url, origin=found.origin, filename=found.filename)
+            other = replace(record, url=same.url, origin=same.origin, filename=same.filename)
         else:
             index = sources.session.index
             named = [each for each in index.files(record.pypi_names[0]) if each.filename == record.filename]

@@ -34,7 +34,7 @@ class IndexPort(Protocol):
     def hash_of(self, file: IndexFile) -> str: ...
 
 
-def lock_of_list(path: Path, found: FileRequirements, subdir: str, index: Callable[[], IndexPort]) -> Lock:
+def lock_of_list(path: Path, listed: FileRequirements, subdir: str, index: Callable[[], IndexPort]) -> Lock:
     """Return the lock that a list is.
 
     :param index: called and asked for projects that are named without a URL.
@@ -42,20 +42,20 @@ def lock_of_list(path: Path, found: FileRequirements, subdir: str, index: Callab
     Raises `UsageError` (`not-a-lock`) for an entry that does not name one archive by its hash.
     """
     packages: list[Locked] = []
-    for each in found.requirements:
+    for each in listed.requirements:
         if each.conda is not None and each.conda.url is not None:
             packages.append(_conda(each, path))
         elif each.url is not None:
-            packages.append(_by_url(each, found, path))
+            packages.append(_by_url(each, listed, path))
         else:
-            packages += _of_index(each, found, path, index())
+            packages += _of_index(each, listed, path, index())
     environment = LockedEnvironment(
-        channels=found.channels,
+        channels=listed.channels,
         packages={subdir: tuple(packages)},
-        requires_python=found.requires_python,
-        markers=found.environments,
+        requires_python=listed.requires_python,
+        markers=listed.environments,
     )
-    return Lock(path=path, format="explicit", environments=(environment,), warnings=found.warnings)
+    return Lock(path=path, format="explicit", environments=(environment,), warnings=listed.warnings)
 
 
 def _conda(requirement: Requirement, path: Path) -> LockedConda:
@@ -76,10 +76,10 @@ def _conda(requirement: Requirement, path: Path) -> LockedConda:
     return LockedConda(record=conda_record(data), is_complete=False)
 
 
-def _by_url(requirement: Requirement, found: FileRequirements, path: Path) -> LockedWheel | LockedSource:
+def _by_url(requirement: Requirement, listed: FileRequirements, path: Path) -> LockedWheel | LockedSource:
     place, _, fragment = (requirement.url or "").partition("#")
     digest = next((match[1] for part in fragment.split("&") if (match := _SHA256.match(part))), None)
-    hashes = found.hashes.get(requirement.name, frozenset())
+    hashes = listed.hashes.get(requirement.name, frozenset())
     if digest is None and len(hashes) == 1:  # `NAME @ URL --hash=sha256:…`
         (digest,) = hashes
     filename = file_name(place)
@@ -97,12 +97,12 @@ def _by_url(requirement: Requirement, found: FileRequirements, path: Path) -> Lo
     )
 
 
-def _of_index(requirement: Requirement, found: FileRequirements, path: Path, index: IndexPort) -> list[Locked]:
+def _of_index(requirement: Requirement, listed: FileRequirements, path: Path, index: IndexPort) -> list[Locked]:
     """Return the files of a project that have the version and one of the hashes."""
     pinned = [each for each in requirement.specifier or () if each.operator in {"==", "==="}]
     if requirement.kind != "pep508" and not pinned:
         raise _no_lock(path, requirement.text, "it names no archive")
-    hashes = found.hashes.get(requirement.name, frozenset())
+    hashes = listed.hashes.get(requirement.name, frozenset())
     if not hashes or not pinned:
         raise _no_lock(path, requirement.text, "it has no --hash" if pinned else "it pins no version (==)")
     files = [each for each in _hashed(requirement, index) if each.sha256 in hashes]

@@ -52,17 +52,17 @@ def resolved_of_lock(
     `IntegrityError` (`source-differs`: a folder or repository is not what was locked).
     """
     sources = {each.record.url: each for each in installed if each.record.revision is not None}
-    found = []
+    resolved = []
     for each in packages:
         if isinstance(each, LockedConda):
-            found.append(_conda(each))
+            resolved.append(_conda(each))
         elif isinstance(each, LockedWheel):
-            found.append(_wheel(each, target, names))
+            resolved.append(_wheel(each, target, names))
         elif each.kind in {"git", "directory"}:
-            found.append(_source(each, target, names, index, sources))
+            resolved.append(_source(each, target, names, index, sources))
         else:
-            found.append(_sdist(each, target, names))
-    return tuple(found)
+            resolved.append(_sdist(each, target, names))
+    return tuple(resolved)
 
 
 def _conda(locked: LockedConda) -> Resolved:

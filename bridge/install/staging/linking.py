@@ -106,14 +106,14 @@ def link_package(
                     _compare(manifest, path, sha256)
                 else:
                     data = _filled(manifest, path, contents, str(inputs.plan.prefix))
-                    found = fs.write_file(tree, entry.path, [data], mode=entry.fingerprint.mode or 0o644)
-                    generated.append(Entry(path=entry.path, fingerprint=found))
+                    script = fs.write_file(tree, entry.path, [data], mode=entry.fingerprint.mode or 0o644)
+                    generated.append(Entry(path=entry.path, fingerprint=script))
                 written.append(entry.path)
             for command, data in _commands(manifest, inputs.plan.prefix, inputs.plan.python, layout.scripts):
                 if command not in others:
-                    found = fs.write_file(tree, command, [data], mode=_SCRIPT_MODE)
+                    script = fs.write_file(tree, command, [data], mode=_SCRIPT_MODE)
                     written.append(command)
-                    generated.append(Entry(path=command, fingerprint=found))
+                    generated.append(Entry(path=command, fingerprint=script))
         except IntegrityError:
             for each in written:
                 tree.unlink(each)

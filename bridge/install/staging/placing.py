@@ -223,7 +223,9 @@ class Placing:
         else:
             own |= self._shared[identity]
         kinds = {entry.path: entry.fingerprint for entry in self._inputs.predicted[identity]}
-        expected = {path for path, found in kinds.items() if found.kind == "file" and found.sha256 is None} - own
+        expected = {
+            path for path, fingerprint in kinds.items() if fingerprint.kind == "file" and fingerprint.sha256 is None
+        } - own
         odd = sorted(expected ^ {entry.path for entry in generated})
         if odd:
             raise differs(each.record.label, *(f"path: {path}" for path in odd[:5]))

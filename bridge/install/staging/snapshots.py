@@ -57,9 +57,9 @@ def expired_snapshots(prefix: Path, written: Iterable[str]) -> tuple[PathChange,
     changes = []
     for name in numbers[:-_KEPT]:
         path = f"{SNAPSHOTS}/{name}"
-        found = fs.fingerprint(prefix, path)
-        if found is not None and path not in written:
-            changes.append(PathChange(path=path, before=found, after=None, is_record=True))
+        fingerprint = fs.fingerprint(prefix, path)
+        if fingerprint is not None and path not in written:
+            changes.append(PathChange(path=path, before=fingerprint, after=None, is_record=True))
     return tuple(changes)
 
 

@@ -37,17 +37,17 @@ def read_conda_list(path: Path, text: str, platform: str) -> FileRequirements:
     (`requirement-file`).
     """
     check_platform(path, text, platform)
-    found: list[Requirement] = []
+    requirements: list[Requirement] = []
     for number, line in enumerate(text.splitlines(), 1):
         bare = _bare(line)
         if not bare:
             continue
         try:
-            found.append(_requirement(bare))
+            requirements.append(_requirement(bare))
         except UsageError as error:
             hint = "a list of conda's has lines NAME=VERSION=BUILD, or a MatchSpec on each line"
             raise wrong(path, number, error.message, context=error.context, hint=hint) from error
-    return FileRequirements(requirements=unique(found))
+    return FileRequirements(requirements=unique(requirements))
 
 
 def _requirement(line: str) -> Requirement:

@@ -59,16 +59,19 @@ def read_environment(path: Path, text: str, chosen: Chosen) -> FileRequirements:
         raise wrong(path, "name", "a text was expected")
     reading = _Reading(path=path, platform=platform, pip=pip, warnings=warnings)
     reading.entries(document.get("dependencies"))
-    found = reading.pip.result()
+    listed = reading.pip.result()
     _check_platforms(document.get("platforms"), path, platform, warnings)
     return replace(
-        found,
+        listed,
         name=name,
         channels=_channels(document.get("channels"), path),
         requirements=unique(reading.asked),
-        extra_index_urls=(*found.extra_index_urls, *_texts(document.get("pip-repositories"), path, "pip-repositories")),
+        extra_index_urls=(
+            *listed.extra_index_urls,
+            *_texts(document.get("pip-repositories"), path, "pip-repositories"),
+        ),
         variables=_variables(document.get("variables"), path),
-        warnings=(*found.warnings, *warnings),
+        warnings=(*listed.warnings, *warnings),
     )
 
 
@@ -180,14 +183,14 @@ def _variables(value: object, path: Path) -> dict[str, str]:
     """Return the environment variables; a value that is no text becomes one (CEP 24)."""
     if not isinstance(value, (dict, type(None))):
         raise wrong(path, "variables", "a mapping was expected: NAME: VALUE")
-    found = {}
+    variables = {}
     for name, content in (value or {}).items():
         if not _VARIABLE.match(str(name)):
             raise wrong(path, f"variables.{name}", "this is no name of an environment variable")
         if isinstance(content, (dict, list, type(None))):
             raise wrong(path, f"variables.{name}", f"a text was expected, not {_kind(content)}")
-        found[str(name)] = str(content)
-    return found
+        variables[str(name)] = str(content)
+    return variables
 
 
 def _kind(value: object) -> str:

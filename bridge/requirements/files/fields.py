@@ -70,8 +70,8 @@ def cutoff(value: object, path: Path, where: str) -> int | None:
 
 def cutoffs(value: object, path: Path, where: str) -> dict[str, int | None]:
     """Return a table of packages and their cutoffs; `false` is none."""
-    found = table(value, path, where)
+    entries = table(value, path, where)
     return {
         canonicalize_name(name): None if moment is False else cutoff(moment, path, f"{where}.{name}")
-        for name, moment in found.items()
+        for name, moment in entries.items()
     }

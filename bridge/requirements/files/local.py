@@ -113,10 +113,10 @@ def _split_marker(text: str) -> tuple[str, str]:
     if "://" not in text:
         body, _, marker = text.partition(";")
         return body.strip(), marker.strip()
-    for found in itertools.islice(_SEMICOLON.finditer(text), _MAX_SEMICOLONS):
-        marker = text[found.end() :]
-        if found[0] != ";" or _is_marker(marker):
-            return text[: found.start()].strip(), marker.strip()
+    for match in itertools.islice(_SEMICOLON.finditer(text), _MAX_SEMICOLONS):
+        marker = text[match.end() :]
+        if match[0] != ";" or _is_marker(marker):
+            return text[: match.start()].strip(), marker.strip()
     return text.strip(), ""
 
 
@@ -224,8 +224,8 @@ def _resolve(location: str, base: Path) -> Path:
     """
     if location.startswith("file:"):
         parts = urlsplit(location)
-        found = local_path(location) if parts.path.startswith("/") else unquote(parts.path)
-        location = found or ""
+        location_path = local_path(location) if parts.path.startswith("/") else unquote(parts.path)
+        location = location_path or ""
     return Path(os.path.abspath(base / os.path.expanduser(location)))
 
 

@@ -32,10 +32,10 @@ class MissingPath:
 
 def missing_path(text: str) -> MissingPath | None:
     """Return what a requirement by a path asks for if that path does not exist; `None` for any other text."""
-    found = _NAMED.match(text) if len(text) <= MAX_TEXT else None
-    if found is None:
+    match = _NAMED.match(text) if len(text) <= MAX_TEXT else None
+    if match is None:
         return None
-    url = found["url"].removesuffix(";")
+    url = match["url"].removesuffix(";")
     try:
         path = unquote(urlsplit(url).path)
     except ValueError:
@@ -43,10 +43,10 @@ def missing_path(text: str) -> MissingPath | None:
     if not path.startswith("/") or "\0" in path or os.path.exists(path):
         return None
     version = _version(path.rstrip("/").rpartition("/")[2])
-    marker = f" {found['marker'].strip()}" if found["marker"] else ""
+    marker = f" {match['marker'].strip()}" if match["marker"] else ""
     return MissingPath(
         path=path,
-        requirement=f"{found['project'].strip()}{f'=={version}' if version else ''}{marker}",
+        requirement=f"{match['project'].strip()}{f'=={version}' if version else ''}{marker}",
         has_version=version is not None,
     )
 

@@ -68,7 +68,7 @@ class PipLines:
 
     def read_line(self, line: str, path: Path, where: int | str, *, is_constraint: bool = False) -> None:
         """Read one line without its comment. Relative paths start from the folder of `path`."""
-        line = _VARIABLE.sub(lambda found: self._variable(found, path, where), line).strip()
+        line = _VARIABLE.sub(lambda match: self._variable(match, path, where), line).strip()
         if not line:
             return
         begin = _OPTIONS_BEGIN.search(line)
@@ -79,13 +79,13 @@ class PipLines:
         else:
             self._read_options(given, path, where, is_constraint=is_constraint)
 
-    def _variable(self, found: re.Match[str], path: Path, where: int | str) -> str:
+    def _variable(self, match: re.Match[str], path: Path, where: int | str) -> str:
         """Return the value of `${NAME}`; one that is not set stays as it is, as in pip, and is told."""
-        value = self.environ.get(found[1])
+        value = self.environ.get(match[1])
         if not value:
             place = f"line {where}" if isinstance(where, int) else where
-            self.warnings.append(f"{path}, {place}: the environment variable {found[1]} is not set")
-        return value or found[0]
+            self.warnings.append(f"{path}, {place}: the environment variable {match[1]} is not set")
+        return value or match[0]
 
     def _read_requirement(
         self, text: str, options: Mapping[str, list[str]], path: Path, where: int | str, *, is_constraint: bool
@@ -234,11 +234,11 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _sha256(hashed: str, path: Path, where: int | str) -> str | None:
     """The digest of `sha256:…`; `None` for another algorithm that pip allows."""
-    found = _HASH.match(hashed)
+    match = _HASH.match(hashed)
     sizes = {"sha256": 64, "sha384": 96, "sha512": 128}
-    if found is None or sizes.get(found["algorithm"]) != len(found["digest"]):
+    if match is None or sizes.get(match["algorithm"]) != len(match["digest"]):
         raise wrong(path, where, f"not a hash: {hashed}", hint="write --hash=sha256: and 64 hexadecimal digits")
-    return found["digest"].lower() if found["algorithm"] == "sha256" else None
+    return match["digest"].lower() if match["algorithm"] == "sha256" else None
 
 
 def _location(value: str, base: Path) -> str:

@@ -102,14 +102,14 @@ def split_options(
     Raises `UsageError` (`requirement-file`) for an option that is unknown or refused, and for text after an option.
     """
     try:
-        found, rest = parser.parse_args(shlex.split(options))
+        known, rest = parser.parse_args(shlex.split(options))
     except ValueError as error:
         hint = "see pip's documentation, Requirements File Format"
         raise wrong(path, where, f"an option that cannot be read: {error}", hint=hint) from error
     if rest:
         raise wrong(path, where, f"{rest[0]!r} after an option, where none or its value was expected")
     given = {
-        name.replace("_", "-"): value if isinstance(value, list) else [] for name, value in vars(found).items() if value
+        name.replace("_", "-"): value if isinstance(value, list) else [] for name, value in vars(known).items() if value
     }
     for name in given:
         construct: Construct = OPTIONS.keys[f"--{name}"]

@@ -85,9 +85,9 @@ def read_pixi(
     reading.channel_list(workspace.get("channels"), f"{root}{name}.channels")
     reading.options(workspace.get("pypi-options"), f"{root}{name}.pypi-options")
     cutoff = fields.cutoff(workspace.get("exclude-newer"), path, f"{root}{name}.exclude-newer")
-    found = reading.result(cutoff)
+    listed = reading.result(cutoff)
     exceptions = fields.cutoffs(manifest.get("exclude-newer"), path, f"{root}exclude-newer")
-    return replace(found, exclude_newer_of=exceptions)
+    return replace(listed, exclude_newer_of=exceptions)
 
 
 def _only_known(table: Mapping[str, object], path: Path, where: str) -> None:
@@ -167,12 +167,12 @@ class _Reading:
         self, layers: Iterable[tuple[Mapping[str, object], str]], keys: tuple[str, ...]
     ) -> Iterator[tuple[str, object, str]]:
         """Yield (name, value, where) of each dependency; a more specific table replaces it."""
-        found: dict[str, tuple[object, str]] = {}
+        tables: dict[str, tuple[object, str]] = {}
         for table, prefix in layers:
             for key in keys:
                 for name, value in fields.table(table.get(key), self.path, f"{prefix}{key}").items():
-                    found[name] = (value, f"{prefix}{key}.{name}")
-        for name, (value, where) in found.items():
+                    tables[name] = (value, f"{prefix}{key}.{name}")
+        for name, (value, where) in tables.items():
             yield name, value, where
 
     def platforms(self, value: object, where: str) -> None:

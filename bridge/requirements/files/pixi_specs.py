@@ -34,8 +34,8 @@ def conda_spec(name: str, value: object, path: Path, where: str, warnings: list[
     table = CONDA_SPEC.check(value, path, where, warnings)
 
     def given(key: str) -> str:
-        found = table.get(key)
-        return str(found) if isinstance(found, int) else fields.text(found, path, f"{where}.{key}")
+        given_value = table.get(key)
+        return str(given_value) if isinstance(given_value, int) else fields.text(given_value, path, f"{where}.{key}")
 
     if "url" in table:
         if len(table) > 1:
@@ -80,7 +80,7 @@ def pypi_spec(name: str, value: object, path: Path, where: str, warnings: list[s
     text = f"{name}{bracketed}{'' if version == '*' else version}"
     requirement = fields.pypi(f"{text} ; {marker}" if marker else text, path, where)
     kinds = [key for key in ("index", "git", "path", "url") if key in table]
-    revisions = [found for key in ("rev", "tag", "branch") if (found := given(key)) is not None]
+    revisions = [revision for key in ("rev", "tag", "branch") if (revision := given(key)) is not None]
     if len(kinds) > 1 or len(revisions) > 1 or (revisions and kinds != ["git"]):
         raise wrong(
             path, where, "one of index, git, path and url was expected, and one of rev, tag and branch with git"
@@ -99,7 +99,7 @@ def pypi_spec(name: str, value: object, path: Path, where: str, warnings: list[s
 
 def system_requirements(table: dict[str, object], path: Path, where: str, platform: str) -> list[Requirement]:
     """Return the virtual packages that the target must have; those of other systems are left out."""
-    found = []
+    packages = []
     for key, value in table.items():
         here = f"{where}.{key}"
         if key == "libc" and isinstance(value, dict):
@@ -109,5 +109,5 @@ def system_requirements(table: dict[str, object], path: Path, where: str, platfo
         text = str(value) if isinstance(value, (int, float)) else fields.text(value, path, here)
         system, name = _VIRTUAL.get(key, ("", f"__{key}"))
         if platform.startswith(system):
-            found.append(_conda(f"{name} * {text}" if key == "archspec" else f"{name} >={text}", path, here))
-    return found
+            packages.append(_conda(f"{name} * {text}" if key == "archspec" else f"{name} >={text}", path, here))
+    return packages

@@ -15,8 +15,8 @@ _PLATFORM = re.compile(r"#\s*platform:\s*(\S+)\s*\Z")
 def check_platform(path: Path, text: str, platform: str) -> None:
     """Raise `UsageError` (`requirement-file`) where a list of builds is of another platform."""
     for number, line in enumerate(text.splitlines(), 1):
-        found = _PLATFORM.match(line.strip())
-        if found is not None and found[1] not in {platform, "noarch"}:
+        match = _PLATFORM.match(line.strip())
+        if match is not None and match[1] not in {platform, "noarch"}:
             hint = "write the list on this platform, or use a file without builds (conda env export --from-history)"
-            problem = f"the list has builds for {found[1]}, and this is solved for {platform}"
+            problem = f"the list has builds for {match[1]}, and this is solved for {platform}"
             raise wrong(path, number, problem, hint=hint)

@@ -123,7 +123,7 @@ def read_poetry(path: Path, value: object, chosen: Chosen, *, has_project: bool,
     reading = _Reading(path, warnings, _Sources(path, table.get("source"), warnings))
     extras = {} if has_project else _extras(table, path)
     optional = _optional(extras, path, chosen)
-    found: list[Requirement] = []
+    requirements: list[Requirement] = []
     origins: dict[str, Origin] = {}
     requires_python = None
     for name, entry in fields.table(table.get("dependencies"), path, f"{_HERE}.dependencies").items():
@@ -134,11 +134,11 @@ def read_poetry(path: Path, value: object, chosen: Chosen, *, has_project: bool,
             for each in reading.tables(entry, where):
                 origins[canonicalize_name(name)] = reading.origin(each, where)
         elif is_asked:
-            found += reading.dependency(name, entry, where, optional)
+            requirements += reading.dependency(name, entry, where, optional)
     groups = _Groups(reading, table, chosen)
-    found += groups.requirements()
+    requirements += groups.requirements()
     settings = FileRequirements(
-        requirements=unique(found),
+        requirements=unique(requirements),
         requires_python=requires_python,
         index_url=reading.sources.index_url,
         extra_index_urls=reading.sources.extra,
@@ -151,11 +151,11 @@ def read_poetry(path: Path, value: object, chosen: Chosen, *, has_project: bool,
 def _extras(table: Mapping[str, object], path: Path) -> dict[str, frozenset[str]]:
     """Return the extras and the optional projects that each names."""
     where = f"{_HERE}.extras"
-    found: dict[str, frozenset[str]] = {}
+    extras: dict[str, frozenset[str]] = {}
     for extra, value in fields.table(table.get("extras"), path, where).items():
         named = fields.texts(value, path, f"{where}.{extra}")
-        found[canonicalize_name(extra)] = frozenset(canonicalize_name(name) for name in named)
-    return found
+        extras[canonicalize_name(extra)] = frozenset(canonicalize_name(name) for name in named)
+    return extras
 
 
 def _optional(extras: Mapping[str, frozenset[str]], path: Path, chosen: Chosen) -> frozenset[str]:
@@ -255,7 +255,7 @@ class _Reading:
                 problem = f"no [[tool.poetry.source]] has the name {source!r}"
                 raise wrong(self.path, where, problem, context=(f"sources: {known}",))
             source = None
-        revisions = [found for key in ("rev", "tag", "branch") if (found := self._text(table, key, where))]
+        revisions = [revision for key in ("rev", "tag", "branch") if (revision := self._text(table, key, where))]
         return Origin(
             index=(self.sources.by_name[source] or None) if source is not None else None,
             git=self._text(table, "git", where),
@@ -292,14 +292,14 @@ class _Groups:
         self.names = frozenset(self._groups)
 
     def requirements(self) -> list[Requirement]:
-        found: list[Requirement] = []
+        requirements: list[Requirement] = []
         done: set[str] = set()
         for name, (table, where) in self._groups.items():
             if name in self._asked:
-                found += self._read(name, done, ())
+                requirements += self._read(name, done, ())
             elif not table.get("optional"):
                 self._reading.warnings.append(f"{self._reading.path}: {where} is left out; --group {name} asks for it")
-        return found
+        return requirements
 
     def _read(self, name: str, done: set[str], including: Sequence[str]) -> Iterator[Requirement]:
         if name in including or name not in self._groups:

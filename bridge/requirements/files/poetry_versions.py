@@ -25,15 +25,15 @@ def _clauses(constraint: str) -> list[str]:
     text = constraint.strip()
     if text in {"", "*"}:
         return []
-    found: list[str] = []
+    clauses: list[str] = []
     position = 0
     while position < len(text):
         clause = _CLAUSE.match(text, position)
         if clause is None:
             raise ValueError(f"{constraint!r} is no version constraint")
         position = clause.end()
-        found += _clause(clause["operator"] or "", clause["version"])
-    return found
+        clauses += _clause(clause["operator"] or "", clause["version"])
+    return clauses
 
 
 def _clause(operator: str, version: str) -> list[str]:

@@ -111,8 +111,8 @@ class _Pyproject:
             parts.append(self._beside_project(read_bridge(path, tools["bridge"], self._warnings), "tool.bridge"))
         if "pixi" in tools:
             parts.append(self._pixi(tools["pixi"]))
-        found = combined(parts)
-        return replace(found, dynamic=tuple(self._dynamic), bind=bind, warnings=(*self._warnings, *found.warnings))
+        listed = combined(parts)
+        return replace(listed, dynamic=tuple(self._dynamic), bind=bind, warnings=(*self._warnings, *listed.warnings))
 
     @property
     def _has_dependencies(self) -> bool:
@@ -177,12 +177,12 @@ class _Pyproject:
     def _pixi(self, manifest: object) -> FileRequirements:
         table = fields.table(manifest, self._path, "tool.pixi")
         others = (*self._optional(), *fields.table(self._document.get("dependency-groups"), self._path, "groups"))
-        found = read_pixi(self._path, table, self._chosen, root="tool.pixi.", others=others)
-        return self._beside_project(found, "tool.pixi")
+        listed = read_pixi(self._path, table, self._chosen, root="tool.pixi.", others=others)
+        return self._beside_project(listed, "tool.pixi")
 
-    def _beside_project(self, found: FileRequirements, where: str) -> FileRequirements:
+    def _beside_project(self, listed: FileRequirements, where: str) -> FileRequirements:
         """Return what a tool's table asks for; without its packages where groups alone are asked for."""
-        if self._is_asked or not found.requirements:
-            return found
+        if self._is_asked or not listed.requirements:
+            return listed
         self._warnings.append(f"{self._path}: the packages of [{where}] are left out; --group asks for the group alone")
-        return replace(found, requirements=(), constraints=())
+        return replace(listed, requirements=(), constraints=())

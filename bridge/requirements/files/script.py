@@ -40,8 +40,8 @@ def read_script(path: Path, text: str, chosen: Chosen) -> FileRequirements:
     table = SCRIPT.check(load_toml(path, "\n".join(lines)), path, "", warnings)
     own = {key: table[key] for key in ("dependencies", "requires-python") if key in table}
     tool = {"tool": table["tool"]} if "tool" in table else {}
-    found = read_pyproject(path, {"project": {"name": path.stem, **own}, **tool}, chosen)
-    return replace(found, warnings=(*warnings, *found.warnings))
+    listed = read_pyproject(path, {"project": {"name": path.stem, **own}, **tool}, chosen)
+    return replace(listed, warnings=(*warnings, *listed.warnings))
 
 
 def _blocks(text: str) -> list[list[str]]:

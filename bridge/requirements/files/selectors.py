@@ -29,11 +29,11 @@ _NAMES = {
 
 def comment_selectors(text: str) -> list[tuple[int, str, str]]:
     """Return (number of the line, what it asks for, expression) of each line of a list that ends in a selector."""
-    found = []
+    selectors = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.rstrip().endswith("]") and (match := _SELECTED.match(line[: _MAX_EXPRESSION * 2])) is not None:
-            found.append((number, match["entry"].strip("\"'"), match["expression"].strip()))
-    return found
+            selectors.append((number, match["entry"].strip("\"'"), match["expression"].strip()))
+    return selectors
 
 
 def selector_holds(expression: str, subdir: str) -> bool | None:

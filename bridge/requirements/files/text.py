@@ -62,7 +62,7 @@ def _encoding(data: bytes) -> str:
         if data.startswith(mark):
             return encoding
     for line in data.split(b"\n", 2)[:2]:
-        found = _COOKIE.match(line)
-        if found is not None:
-            return found[1].decode("ascii", "replace")[:40]
+        match = _COOKIE.match(line)
+        if match is not None:
+            return match[1].decode("ascii", "replace")[:40]
     return "utf-8"

@@ -46,15 +46,15 @@ def _on_one_line(text: str) -> str:
     """Return the text with each inline table on one line."""
     open_brackets: list[str] = []
 
-    def replaced(found: re.Match[str]) -> str:
-        token = found[0]
+    def replaced(match: re.Match[str]) -> str:
+        token = match[0]
         is_inline = "{" in open_brackets
-        if found["bracket"]:
+        if match["bracket"]:
             if token in "[{":
                 open_brackets.append(token)
             elif open_brackets:
                 open_brackets.pop()
-        elif is_inline and not found["string"]:
+        elif is_inline and not match["string"]:
             return " "
         return token
 

@@ -49,13 +49,13 @@ def read_uv(path: Path, value: object, chosen: Chosen, warnings: list[str]) -> U
 
     :param warnings: gets a sentence for each key without effect.
     """
-    found = _read(path, value, chosen, warnings)
+    listed = _read(path, value, chosen, warnings)
     root = root_of(path) if "workspace" not in fields.table(value, path, _HERE) else None
     if root is None:
-        return found
+        return listed
     of_root = _read(root[0], root[1], chosen, warnings)
     return replace(
-        found, settings=combined([found.settings, of_root.settings]), origins={**of_root.origins, **found.origins}
+        listed, settings=combined([listed.settings, of_root.settings]), origins={**of_root.origins, **listed.origins}
     )
 
 
@@ -158,7 +158,7 @@ class _Indexes:
 def _origins(
     path: Path, table: Mapping[str, object], indexes: _Indexes, chosen: Chosen, warnings: list[str]
 ) -> dict[str, Origin]:
-    found: dict[str, Origin] = {}
+    origins: dict[str, Origin] = {}
     sources = fields.table(table.get("sources"), path, f"{_HERE}.sources")
     for name, value in sources.items():
         where = f"{_HERE}.sources.{name}"
@@ -169,8 +169,8 @@ def _origins(
             hint = "ask for one of the extras or groups at a time, or give the sources markers that exclude each other"
             raise wrong(path, where, "more than one source applies", hint=hint)
         if applying:
-            found[canonicalize_name(name)] = _origin(applying[0], path, where, name, indexes)
-    return found
+            origins[canonicalize_name(name)] = _origin(applying[0], path, where, name, indexes)
+    return origins
 
 
 def _applies(source: Mapping[str, object], path: Path, where: str, chosen: Chosen) -> bool:

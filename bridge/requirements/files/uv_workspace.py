@@ -57,12 +57,12 @@ def _members(root: Path, uv: Mapping[str, object]) -> Iterator[Path]:
     patterns = fields.texts(table.get("members"), root, f"{_HERE}.members")
     try:
         excluded = {
-            found
+            member
             for pattern in fields.texts(table.get("exclude"), root, f"{_HERE}.exclude")
-            for found in root.parent.glob(pattern)
+            for member in root.parent.glob(pattern)
         }
         for pattern in patterns:
-            yield from (found for found in sorted(root.parent.glob(pattern)) if found not in excluded)
+            yield from (member for member in sorted(root.parent.glob(pattern)) if member not in excluded)
     except (ValueError, NotImplementedError, OSError) as error:
         raise wrong(root, _HERE, f"not patterns of folders: {error}") from error
 

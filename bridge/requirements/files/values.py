@@ -72,10 +72,10 @@ class FileRequirements:
     @property
     def locked_names(self) -> dict[str, tuple[LockedConda | IndexFile, ...]]:
         """What a lock names, by conda name or project."""
-        found: dict[str, tuple[LockedConda | IndexFile, ...]] = dict(self.files)
+        packages: dict[str, tuple[LockedConda | IndexFile, ...]] = dict(self.files)
         for each in self.records:
-            found[each.name] = (*found.get(each.name, ()), each)
-        return found
+            packages[each.name] = (*packages.get(each.name, ()), each)
+        return packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,33 +123,33 @@ def wrong(
 
 def combined(parts: Sequence[FileRequirements]) -> FileRequirements:
     """Return what several tables of one file say together; of a single value, the first that is given."""
-    found = parts[0]
+    merged = parts[0]
     for part in parts[1:]:
-        found = FileRequirements(
-            requirements=unique((*found.requirements, *part.requirements)),
-            dynamic=(*found.dynamic, *part.dynamic),
-            constraints=unique((*found.constraints, *part.constraints)),
-            name=found.name or part.name,
-            channels=tuple(dict.fromkeys((*found.channels, *part.channels))),
-            index_url=found.index_url or part.index_url,
-            extra_index_urls=tuple(dict.fromkeys((*found.extra_index_urls, *part.extra_index_urls))),
-            find_links=tuple(dict.fromkeys((*found.find_links, *part.find_links))),
-            no_index=found.no_index or part.no_index,
-            project_indexes={**part.project_indexes, **found.project_indexes},
-            trusted_hosts=tuple(dict.fromkeys((*found.trusted_hosts, *part.trusted_hosts))),
-            pre=found.pre or part.pre,
-            formats=found.formats.with_others(part.formats),
-            exclude_newer=min((each for each in (found.exclude_newer, part.exclude_newer) if each), default=None),
-            exclude_newer_of={**part.exclude_newer_of, **found.exclude_newer_of},
-            hashes={**found.hashes, **part.hashes},
-            require_hashes=found.require_hashes or part.require_hashes,
-            files={**found.files, **part.files},
-            records=(*found.records, *part.records),
-            unhashed=found.unhashed | part.unhashed,
-            lock=found.lock or part.lock,
-            requires_python=",".join(each for each in (found.requires_python, part.requires_python) if each) or None,
-            environments=(*found.environments, *part.environments),
-            variables={**part.variables, **found.variables},
-            warnings=tuple(dict.fromkeys((*found.warnings, *part.warnings))),
+        merged = FileRequirements(
+            requirements=unique((*merged.requirements, *part.requirements)),
+            dynamic=(*merged.dynamic, *part.dynamic),
+            constraints=unique((*merged.constraints, *part.constraints)),
+            name=merged.name or part.name,
+            channels=tuple(dict.fromkeys((*merged.channels, *part.channels))),
+            index_url=merged.index_url or part.index_url,
+            extra_index_urls=tuple(dict.fromkeys((*merged.extra_index_urls, *part.extra_index_urls))),
+            find_links=tuple(dict.fromkeys((*merged.find_links, *part.find_links))),
+            no_index=merged.no_index or part.no_index,
+            project_indexes={**part.project_indexes, **merged.project_indexes},
+            trusted_hosts=tuple(dict.fromkeys((*merged.trusted_hosts, *part.trusted_hosts))),
+            pre=merged.pre or part.pre,
+            formats=merged.formats.with_others(part.formats),
+            exclude_newer=min((each for each in (merged.exclude_newer, part.exclude_newer) if each), default=None),
+            exclude_newer_of={**part.exclude_newer_of, **merged.exclude_newer_of},
+            hashes={**merged.hashes, **part.hashes},
+            require_hashes=merged.require_hashes or part.require_hashes,
+            files={**merged.files, **part.files},
+            records=(*merged.records, *part.records),
+            unhashed=merged.unhashed | part.unhashed,
+            lock=merged.lock or part.lock,
+            requires_python=",".join(each for each in (merged.requires_python, part.requires_python) if each) or None,
+            environments=(*merged.environments, *part.environments),
+            variables={**part.variables, **merged.variables},
+            warnings=tuple(dict.fromkeys((*merged.warnings, *part.warnings))),
         )
-    return found
+    return merged

@@ -32,8 +32,8 @@ class _Unique(yaml.constructor.SafeConstructor):
                     problem = f"the key {key.value!r} comes twice"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 seen.add(key.value)
-        found: dict[Hashable, object] = super().construct_mapping(node, deep)
-        return found
+        mapping: dict[Hashable, object] = super().construct_mapping(node, deep)
+        return mapping
 
 
 class _Loader(_Unique, yaml.SafeLoader):

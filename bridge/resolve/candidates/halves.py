@@ -43,17 +43,17 @@ def wholes(catalog: Catalog, project: str, part: str) -> Mapping[str, Record]:
     builds: dict[str, int] = {}
     for place, record in enumerate(slim.records):
         builds[record.version] = builds.get(record.version, 0) | 2 << place
-    found: dict[str, Record] = {}
+    whole_records: dict[str, Record] = {}
     others = (name for name in catalog.providers(project) if name != part)
     for name in sorted(others, key=lambda name: canonical(name) != project):
         conda = catalog.conda(name)
         for record, provided in zip(conda.records, conda.provided, strict=True):
             version = record.version
-            if version in found or version not in builds or project not in provided.projects:
+            if version in whole_records or version not in builds or project not in provided.projects:
                 continue
             if _pins(record, slim, builds[version]) and _additions(record, _best(slim, version), part):
-                found[version] = record
-    return found
+                whole_records[version] = record
+    return whole_records
 
 
 def omitted(

@@ -78,10 +78,10 @@ class CondaName:
     @property
     def excluded(self) -> int:
         """The records that the cooldown or the policy excludes."""
-        found = self.too_new
+        excluded = self.too_new
         for bits in self.barred.values():
-            found |= bits
-        return found
+            excluded |= bits
+        return excluded
 
     def record(self, position: int) -> Record:
         """Return a record with the projects that it provides."""

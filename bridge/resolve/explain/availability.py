@@ -206,8 +206,8 @@ class Availability:
             here = f"{target.subdir} with {listed(floors)}" if floors else target.subdir
             return f"the wheels of {what} ({names}) are made for {few(platforms, 6)}, and the target is {here}"
         if reason == "hash":
-            found = few([f"{file.filename} has the sha256 {file.sha256}" for file in files], _MAX_NAMES)
-            return f"{found}, and the request requires {' or '.join(files[0].expected[:_MAX_NAMES])}"
+            files_with_hashes = few([f"{file.filename} has the sha256 {file.sha256}" for file in files], _MAX_NAMES)
+            return f"{files_with_hashes}, and the request requires {' or '.join(files[0].expected[:_MAX_NAMES])}"
         if reason == "sdist":
             return f"{what} ({names}) would have to be built, which --no-build or pip's only-binary forbids"
         if reason == "no-binary":

@@ -16,13 +16,13 @@ def narrowed(space: Space, facts: Sequence[Fact]) -> list[Fact]:
     What other candidates state is no reason: the request on their name excludes them already.
     """
     admitted = dict(_admitted(space, facts))
-    found = []
+    lines = []
     for fact in sorted(facts, key=lambda fact: not isinstance(fact, (Requested, RequestedEarlier))):
         if fact.subject is None or fact.subject not in admitted:
-            found.append(fact)
+            lines.append(fact)
         elif bits := fact.bits & admitted[fact.subject]:
-            found.append(fact._replace(bits=bits))
-    return found
+            lines.append(fact._replace(bits=bits))
+    return lines
 
 
 def _admitted(space: Space, facts: Sequence[Fact]) -> Iterator[tuple[int, int]]:

@@ -42,8 +42,8 @@ def hint_of(facts: Sequence[Fact], space: Space, availability: Availability, ins
     ways = ", or ".join((*asked, *_ways(facts, space, availability)))
     hint = ways or "add a channel with -c or an index with --extra-index-url"
     failures = [space.failures.get(fact.text) for fact in facts if isinstance(fact, Unreadable)]
-    told = [error for error in failures if isinstance(error, BuildError) or (error and error.id == "hash-missing")]
-    hints = dict.fromkeys(error.hint for error in told if error.hint)
+    stated = [error for error in failures if isinstance(error, BuildError) or (error and error.id == "hash-missing")]
+    hints = dict.fromkeys(error.hint for error in stated if error.hint)
     return "; ".join([hint, *hints])
 
 

@@ -40,9 +40,9 @@ def with_other_indexes(error: NoSolutionError, indexes: Indexes) -> NoSolutionEr
     private.
     """
     unmet = error.objects.get("unmet")
-    found = [each for each in unmet if isinstance(each, Unmet)] if isinstance(unmet, tuple) else []
-    facts = [fact for each in found for fact in _facts(each, indexes)]
-    others = {each.project: other for each in found if (other := _other(each, indexes)) is not None}
+    unmet_requirements = [each for each in unmet if isinstance(each, Unmet)] if isinstance(unmet, tuple) else []
+    facts = [fact for each in unmet_requirements for fact in _facts(each, indexes)]
+    others = {each.project: other for each in unmet_requirements if (other := _other(each, indexes)) is not None}
     if not facts and not others:
         return error
     hint = " or ".join(f"--index {shlex.quote(f'{project}={_public(url)}')}" for project, url in others.items())
@@ -72,7 +72,7 @@ def _facts(unmet: Unmet, indexes: Indexes) -> Iterator[str]:
     elif indexes.is_first:
         others = [url for url in indexes.urls if url != serving]
         local = [url for url in others if local_path(url) is not None]
-        known = {url: found for url in local if (found := _versions(indexes, url, unmet))}
+        known = {url: of_index for url in local if (of_index := _versions(indexes, url, unmet))}
         for url, versions in known.items():
             served = f"{_public(serving)} comes first and serves it alone"
             yield f"{_public(url)} has {project} {_range(versions)}, but {served}"

@@ -41,8 +41,8 @@ def _of_spec(target: Target, spec: str) -> str | None:
     requirement = conda_requirement(f"{name} {clause}" if clause else name)
     if requirement.conda is None or requirement.conda.names_a_build:
         return None  # `__archspec * x86_64_v3`
-    found = _LOWEST.search(clause)
-    version = found[1] if found else "1"
+    match = _LOWEST.search(clause)
+    version = match[1] if match else "1"
     if not requirement.accepts(version):
         return None
     return f"--virtual-package {name}={version}"

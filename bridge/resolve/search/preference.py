@@ -159,13 +159,13 @@ def _among(
     left = domains[variable]
     if not meaning.providers:
         return left & of_name(space, space.variables[variable].name)
-    found = 0
+    chosen = 0
     for place, owner in enumerate(meaning.providers):
         if domains[owner] & of_name(space, space.variables[owner].name) & ~space.meanings[owner].wheel_bit:
-            found |= 2 << place
+            chosen |= 2 << place
     if meaning.wheels is not None and takes_wheel(space.variables[meaning.wheels].name):
-        found |= meaning.wheel_bit
-    return left & found
+        chosen |= meaning.wheel_bit
+    return left & chosen
 
 
 def _newest(space: Space, variable: VariableId) -> Candidate:

@@ -242,12 +242,14 @@ class _Build:
 
     def _collect_metadata(self, ended: BuildResult) -> Path:
         is_done = ended.status == 0 and ended.cut is None
-        found = [name for name in names(self._scratch, "output") if name.endswith(".dist-info")] if is_done else []
+        names_of_metadata = (
+            [name for name in names(self._scratch, "output") if name.endswith(".dist-info")] if is_done else []
+        )
         place = self._work / "built" / "METADATA"
         fs.make_directories(place.parent)
-        with open_output(self._scratch, "output", *found, "METADATA") as stream:
-            if len(found) != 1 or stream is None:
-                raise self._failed(ended, len(found), "directories of metadata")
+        with open_output(self._scratch, "output", *names_of_metadata, "METADATA") as stream:
+            if len(names_of_metadata) != 1 or stream is None:
+                raise self._failed(ended, len(names_of_metadata), "directories of metadata")
             with faults(place):
                 fs.publish_file(place, stream)
         return place

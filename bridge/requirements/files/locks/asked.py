@@ -31,17 +31,17 @@ def asked_by(lock: Lock, environment: LockedEnvironment, subdir: str) -> FileReq
     for each in packages:
         if isinstance(each, LockedConda):
             continue
-        found = files.setdefault(each.name, [])  # of a folder or a commit none: no index is asked for the project
+        names = files.setdefault(each.name, [])  # of a folder or a commit none: no index is asked for the project
         if each.sha256 is not None:
             hashes.setdefault(each.name, set()).add(each.sha256)
-            found += [_file(each)] if is_sdist(each.filename) or each.filename.endswith(".whl") else []
+            names += [_file(each)] if is_sdist(each.filename) or each.filename.endswith(".whl") else []
     return FileRequirements(
         requirements=unique(_requirements(packages, lock.path)),
         channels=environment.channels,
         extra_index_urls=environment.indexes,
         find_links=environment.find_links,
         hashes={name: frozenset(digests) for name, digests in hashes.items()},
-        files={name: tuple(found) for name, found in files.items()},
+        files={name: tuple(names) for name, names in files.items()},
         records=tuple(each for each in packages if isinstance(each, LockedConda)),
         unhashed=frozenset(each.name for each in packages if isinstance(each, LockedSource) and each.sha256 is None),
         require_hashes=True,

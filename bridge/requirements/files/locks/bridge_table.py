@@ -49,10 +49,12 @@ class Noted:
     versions: Mapping[str, str] = field(default_factory=dict)
     direct: frozenset[str] = frozenset()
 
-    def of_environment(self, found: LockedEnvironment) -> LockedEnvironment:
+    def of_environment(self, environment: LockedEnvironment) -> LockedEnvironment:
         """Return the environment with what is noted of the whole of it."""
-        virtual = {**found.virtual_packages, **self.virtual_packages}
-        return replace(found, virtual_packages=virtual, requires_python=self.requires_python or found.requires_python)
+        virtual = {**environment.virtual_packages, **self.virtual_packages}
+        return replace(
+            environment, virtual_packages=virtual, requires_python=self.requires_python or environment.requires_python
+        )
 
     def of_package(self, each: Locked, indexes: tuple[str, ...]) -> Locked:
         """Return a package with what is noted of it; `indexes` are those of the environment."""
@@ -77,12 +79,12 @@ def read_table(value: object, path: Path, warnings: list[str]) -> dict[str, Note
     if value is None:
         return None
     top = TABLE.check(value, path, "bridge", warnings)
-    found = {}
+    notes = {}
     for name, each in table(top.get("environments"), path, "bridge.environments").items():
         where = f"bridge.environments.{name}"
         noted = OF_ENVIRONMENT.check(each, path, where, warnings)
         python = noted.get("requires_python")
-        found[str(name)] = Noted(
+        notes[str(name)] = Noted(
             virtual_packages=_lists(noted.get("virtual_packages"), path, f"{where}.virtual_packages"),
             requires_python=None if python is None else text(python, path, f"{where}.requires_python"),
             requested={
@@ -94,7 +96,7 @@ def read_table(value: object, path: Path, warnings: list[str]) -> dict[str, Note
             versions=_texts(noted.get("versions"), path, f"{where}.versions"),
             direct=frozenset(texts(noted.get("direct"), path, f"{where}.direct")),
         )
-    return found
+    return notes
 
 
 def _texts(value: object, path: Path, where: str) -> dict[str, str]:

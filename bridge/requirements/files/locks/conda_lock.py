@@ -160,35 +160,35 @@ def _of_categories(
 
 def _channel(value: object, chosen: Chosen, path: Path) -> str:
     """Return a channel, as a name or URL, `$NAME` in it replaced."""
-    found = text(value.get("url") if isinstance(value, dict) else value, path, "metadata.channels")
+    channel = text(value.get("url") if isinstance(value, dict) else value, path, "metadata.channels")
 
     def replaced(name: re.Match[str]) -> str:
         if name[1] not in chosen.environ:
             raise wrong(path, "metadata.channels", f"the environment variable {name[1]} is not set", hint="set it")
         return chosen.environ[name[1]]
 
-    expanded = re.sub(r"\$\{?([A-Za-z_]\w*)\}?", replaced, found)
+    expanded = re.sub(r"\$\{?([A-Za-z_]\w*)\}?", replaced, channel)
     return place_url(expanded, path) if "://" in expanded else expanded
 
 
 def _packages(entries: Iterable[Mapping[str, object]], subdir: str, path: Path) -> tuple[Locked, ...]:
-    found: dict[tuple[object, object], Locked] = {}  # an entry for each category
+    packages: dict[tuple[object, object], Locked] = {}  # an entry for each category
     for each in entries:
         key = (each.get("manager"), each.get("url"))
         is_virtual = str(each.get("name")).startswith("__")  # conda-lock wrote the assumed ones until version 2
-        if each.get("platform") == subdir and key not in found and not is_virtual:
-            found[key] = _conda(each, path) if each["manager"] == "conda" else _pip(each, path)
-    return tuple(found.values())
+        if each.get("platform") == subdir and key not in packages and not is_virtual:
+            packages[key] = _conda(each, path) if each["manager"] == "conda" else _pip(each, path)
+    return tuple(packages.values())
 
 
 def _hashes(each: Mapping[str, object], path: Path, name: str) -> dict[str, str]:
-    found = {}
+    hashes = {}
     for kind, value in table(each.get("hash"), path, f"{name}.hash").items():
         digest = str(value).removeprefix(f"{kind}:")
         if kind in _HASH and not _HASH[kind].match(digest):
             raise invalid(path, _FORMAT, f"{name}: {value!r} is no {kind}")
-        found[kind] = digest.lower()
-    return found
+        hashes[kind] = digest.lower()
+    return hashes
 
 
 def _conda(each: Mapping[str, object], path: Path) -> LockedConda:

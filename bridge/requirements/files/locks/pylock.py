@@ -89,12 +89,12 @@ def read_pylock(path: Path, document: Mapping[str, object], chosen: Chosen) -> L
         "extras": frozenset(chosen.extras),
         "dependency_groups": frozenset(chosen.groups or lock.default_groups or ()),
     }
-    found = tuple(
+    locked = tuple(
         each for place, package in enumerate(lock.packages) for each in _Reading(path, place, package).found(taken)
     )
     environment = LockedEnvironment(
-        indexes=tuple(dict.fromkeys(each.index for each in found if each.index)),
-        packages=Lazily({subdir: partial(tuple[Locked, ...], found) for subdir in SUBDIRS}),
+        indexes=tuple(dict.fromkeys(each.index for each in locked if each.index)),
+        packages=Lazily({subdir: partial(tuple[Locked, ...], locked) for subdir in SUBDIRS}),
         requires_python=str(lock.requires_python) if lock.requires_python is not None else None,
         markers=tuple(map(str, lock.environments or ())),
         extras=tuple(lock.extras or ()),
@@ -204,10 +204,10 @@ class _Reading:
         )
 
     def _sha256(self, file: PackageWheel | PackageSdist | PackageArchive) -> str:
-        found = file.hashes.get("sha256", "")
-        if not _SHA256.match(found):
+        sha256 = file.hashes.get("sha256", "")
+        if not _SHA256.match(sha256):
             raise self._invalid(f"{_name(file)} has no sha256")
-        return found.lower()
+        return sha256.lower()
 
     def _url(self, file: PackageWheel | PackageSdist | PackageArchive) -> str:
         return place_url(file.url or file.path or "", self.path)
@@ -264,8 +264,8 @@ def _milliseconds(moment: datetime | None) -> int | None:
 def _settled(marker: str, chosen: Mapping[str, frozenset[str]]) -> str:
     """A lock's marker as a PEP 508 one: what it says of extras and groups is settled, and becomes always or never."""
 
-    def settle(found: re.Match[str]) -> str:
-        is_in = found[2] in chosen[found[4]]
-        return _ALWAYS if is_in == (found[3] == "in") else _NEVER
+    def settle(match: re.Match[str]) -> str:
+        is_in = match[2] in chosen[match[4]]
+        return _ALWAYS if is_in == (match[3] == "in") else _NEVER
 
     return _MEMBERSHIP.sub(settle, marker)

@@ -184,8 +184,8 @@ def _of_text(text: str) -> list[RattlerEnvironment]:
 def _extra(path: Path, text: str) -> _Extra:
     keys: set[str] = set()
 
-    def without(found: re.Match[str]) -> str:
-        keys.update(_KEY.findall(found[0]))
+    def without(match: re.Match[str]) -> str:
+        keys.update(_KEY.findall(match[0]))
         return ""
 
     head, line, body = text.partition("\npackages:\n")
@@ -227,11 +227,11 @@ def _extra(path: Path, text: str) -> _Extra:
 
 def _urls(value: object, path: Path, where: str) -> tuple[str, ...]:
     """Return URLs, or of `find-links` the tables `url:` and `path:`."""
-    found = []
+    urls = []
     for each in items(value, path, where):
         place = (each.get("path") or each.get("url")) if isinstance(each, dict) else each
-        found.append(place_url(str(place), path))
-    return tuple(found)
+        urls.append(place_url(str(place), path))
+    return tuple(urls)
 
 
 def _environment(environment: RattlerEnvironment, extra: _Extra, path: Path) -> LockedEnvironment:
@@ -239,7 +239,7 @@ def _environment(environment: RattlerEnvironment, extra: _Extra, path: Path) -> 
     makers: dict[str, Callable[[], tuple[Locked, ...]]] = {
         subdir: partial(_packages, environment, platform.name, extra, path) for subdir, platform in places.items()
     }
-    found = LockedEnvironment(
+    locked = LockedEnvironment(
         name=environment.name,
         channels=tuple(place_url(url, path) for url in environment.channels),
         indexes=extra.indexes.get(environment.name, ()),
@@ -247,7 +247,7 @@ def _environment(environment: RattlerEnvironment, extra: _Extra, path: Path) -> 
         packages=Lazily(makers),
         virtual_packages={subdir: each.virtual_packages for subdir, each in places.items()},
     )
-    return found if extra.noted is None else _noted(extra, environment.name).of_environment(found)
+    return locked if extra.noted is None else _noted(extra, environment.name).of_environment(locked)
 
 
 def _noted(extra: _Extra, name: str) -> Noted:
@@ -256,17 +256,17 @@ def _noted(extra: _Extra, name: str) -> Noted:
 
 def _by_subdir(platforms: tuple[RattlerPlatform, ...]) -> dict[str, RattlerPlatform]:
     """Return the platform of each subdir: that with its name, else the only one; the others are kept by their names."""
-    found = {each.name: each for each in platforms if each.name in SUBDIRS}
+    platforms_by_name = {each.name: each for each in platforms if each.name in SUBDIRS}
     others: dict[str, list[RattlerPlatform]] = {}
     for each in platforms:
         if each.name not in SUBDIRS:
             others.setdefault(each.subdir, []).append(each)
     for subdir, named in others.items():
-        if subdir not in found and len(named) == 1:
-            found[subdir] = named[0]
+        if subdir not in platforms_by_name and len(named) == 1:
+            platforms_by_name[subdir] = named[0]
         else:
-            found |= {each.name: each for each in named}
-    return found
+            platforms_by_name |= {each.name: each for each in named}
+    return platforms_by_name
 
 
 def _packages(environment: RattlerEnvironment, platform: str, extra: _Extra, path: Path) -> tuple[Locked, ...]:

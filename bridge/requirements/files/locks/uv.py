@@ -129,10 +129,10 @@ def _node(value: object, place: int, path: Path, warnings: list[str]) -> Node:
     where = f"package[{place}]"
     if not isinstance(value, dict):
         raise invalid(path, _FORMAT, f"{where} is no table")
-    found: list[str] = []
-    entry = PACKAGE.check(value, path, "package", found)
-    source = SOURCE.check(entry.get("source"), path, "package.source", found)
-    warnings += found
+    needs: list[str] = []
+    entry = PACKAGE.check(value, path, "package", needs)
+    source = SOURCE.check(entry.get("source"), path, "package.source", needs)
+    warnings += needs
     if not source.keys() - {"subdirectory"}:
         raise invalid(path, _FORMAT, f"{where} has no source")
     return Node(
@@ -192,8 +192,8 @@ def _packages(
         for node, wanted in graph.reached(roots, extras, groups, subdir, version).items():
             reached.setdefault(node, [False] * len(samples))[place] = True
             asked.setdefault(node, set()).update(wanted)
-    found: list[Locked] = []
+    packages: list[Locked] = []
     for node in sorted(reached):
         marker = python_marker(samples, reached[node])
-        found += locked_files(graph.nodes[node], tuple(sorted(asked[node])), marker, path)
-    return tuple(found)
+        packages += locked_files(graph.nodes[node], tuple(sorted(asked[node])), marker, path)
+    return tuple(packages)

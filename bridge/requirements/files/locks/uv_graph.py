@@ -84,7 +84,7 @@ class Graph:
         roots = list(roots)
         active = _conflict_names(roots, extras, groups)
         holds: dict[str, bool] = {}
-        found: dict[int, set[str]] = {}
+        reached: dict[int, set[str]] = {}
         left: list[tuple[int, frozenset[str]]] = []
 
         def follow(edges: Iterable[Mapping[str, object]]) -> None:
@@ -102,18 +102,18 @@ class Graph:
             left.append((self.nodes.index(root), extras & root.extras))
         while left:
             place, wanted = left.pop()
-            node, is_new = self.nodes[place], place not in found
-            known = found.setdefault(place, set())
+            node, is_new = self.nodes[place], place not in reached
+            known = reached.setdefault(place, set())
             if is_new:
                 follow(node.edges)
             for name in sorted(wanted - known):
                 known.add(name)
                 follow(node.optional.get(name, ()))
-        return found
+        return reached
 
     def _marker(self, text: str, active: frozenset[str]) -> Marker:
-        def settled(found: re.Match[str]) -> str:
-            return _ALWAYS if (found[2] in active) == (found[1] == "==") else _NEVER
+        def settled(match: re.Match[str]) -> str:
+            return _ALWAYS if (match[2] in active) == (match[1] == "==") else _NEVER
 
         try:
             return Marker(_CONFLICT.sub(settled, text))
@@ -138,13 +138,13 @@ class Graph:
 
 def _conflict_names(roots: Iterable[Node], extras: frozenset[str], groups: frozenset[str]) -> frozenset[str]:
     """Return the names by which uv's markers say that an extra or a group of a member is asked for."""
-    found = set()
+    names = set()
     for root in roots:
         size = len(root.name)
-        found |= {f"extra-{size}-{root.name}-{name}" for name in extras & root.extras}
-        found |= {f"group-{size}-{root.name}-{name}" for name in groups & root.groups.keys()}
-        found.add(f"project-{size}-{root.name}")
-    return frozenset(found)
+        names |= {f"extra-{size}-{root.name}-{name}" for name in extras & root.extras}
+        names |= {f"group-{size}-{root.name}-{name}" for name in groups & root.groups.keys()}
+        names.add(f"project-{size}-{root.name}")
+    return frozenset(names)
 
 
 def pythons(markers: Iterable[str], requires_python: str | None) -> tuple[str, ...]:

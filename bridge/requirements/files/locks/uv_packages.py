@@ -54,13 +54,13 @@ class _Files:
             if kind in source:
                 return [self._folder(source[kind], is_editable=kind == "editable")]
         wheels = items(self._node.entry.get("wheels"), self._path, f"{self._name}.wheels")
-        found: list[Locked] = [self._wheel(table(each, self._path, f"{self._name}.wheels")) for each in wheels]
+        packages: list[Locked] = [self._wheel(table(each, self._path, f"{self._name}.wheels")) for each in wheels]
         sdist = self._node.entry.get("sdist")
         if sdist is not None:
-            found.append(self._sdist(table(sdist, self._path, f"{self._name}.sdist")))
-        if not found:
+            packages.append(self._sdist(table(sdist, self._path, f"{self._name}.sdist")))
+        if not packages:
             raise self._invalid("it has neither wheels nor an sdist")
-        return found
+        return packages
 
     def _invalid(self, problem: str) -> UnsafeInputError:
         return invalid(self._path, _FORMAT, f"{self._name} {self._node.version}: {problem}")
