@@ -14,6 +14,7 @@ from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sd
 from packaging.version import InvalidVersion
 
 from bridge.config import parse_timestamp
+from bridge.errors import UnsafeInputError
 from bridge.fetch.urls import check_link, file_name
 from bridge.index.markup import MAX_LINKS, Status, html_entries, json_entries, too_many, unreadable
 from bridge.model import IndexFile
@@ -220,10 +221,10 @@ def _json_file(entry: dict[str, object], base: str, source: Source) -> IndexFile
 
 
 def _provenance(link: object, base: str, source: Source) -> str | None:
-    """Return the URL of a file's attestations (PEP 740); one that cannot be a URL is none."""
+    """Return the URL of a file's attestations (PEP 740); one that cannot be fetched is none."""
     try:
         return _resolved(base, link, source)[0] if isinstance(link, str) and link else None
-    except (_Dropped, ValueError):
+    except (_Dropped, UnsafeInputError, ValueError):
         return None
 
 

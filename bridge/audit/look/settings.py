@@ -92,7 +92,7 @@ def _without_certificates(name: str, value: str) -> str:
 def _without_locks(prefix: Path) -> str:
     """Why a file of the prefix cannot be locked; empty: it can, or there is none."""
     try:
-        descriptor = os.open(prefix / META / "history", os.O_RDONLY)
+        descriptor = os.open(prefix / META / "history", os.O_RDONLY | os.O_NONBLOCK)  # a pipe would block
     except OSError:
         return ""
     try:
