@@ -16,7 +16,7 @@ from tests.support.distributions import damage
 from tests.support.environments import MINOR, SITE, Environment
 from tests.support.pip import pip_of
 
-FILES = {"demo/__init__.py": b"X = 1\n", "demo/data.txt": b"text"}
+FILES = {"demo/__init__.py": b"X = 1\ndef main(): ...\n", "demo/data.txt": b"text"}
 
 
 @pytest.fixture

@@ -228,7 +228,11 @@ def _resolve(case: _Case, again: frozenset[str]) -> Resolution:
         superseded = list(_superseded(_without(resolution, case.others).packages, left))
         if not superseded:
             return resolution
-        check_superseded(superseded, resolution, case.wanted.requirements, left)
+        try:
+            check_superseded(superseded, resolution, case.wanted.requirements, left)
+        except NoSolutionError as error:
+            error.objects = {SEARCHED: 0.0, **error.objects}  # the search ended, with a solution that may not be taken
+            raise
         gone |= {each.meta_path for each in superseded}
 
 
