@@ -9,12 +9,13 @@ from pathlib import Path
 from bridge.config import Settings
 from bridge.errors import OwnershipError, UsageError
 from bridge.paths import META
+from bridge.prefix.pinned import PINNED, pinned_lines
 from bridge.prefix.records import content
 from bridge.requirements import algebra
 
 __all__ = ["check_not_frozen", "configured_pins", "pin_lines", "pins"]
 
-_MAX_SIZE = 1 << 20  # bytes of either file
+_MAX_SIZE = 1 << 20  # bytes of `frozen`
 _SHOWN = 2000  # characters of a message
 
 
@@ -57,21 +58,18 @@ def pins(prefix: Path) -> tuple[algebra.Requirement, ...]:
 
 def pin_lines(prefix: Path) -> list[tuple[str, algebra.Requirement | None]]:
     """Return the lines of `conda-meta/pinned`, each with its MatchSpec if it has one. Raises as `pins`."""
-    path = prefix / META / "pinned"
-    if not os.path.lexists(path):
-        return []
+    path = prefix / PINNED
     try:
-        lines = content(str(path), _MAX_SIZE).decode("utf-8-sig").splitlines()
+        lines = pinned_lines(prefix)
     except (ValueError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(
             "invalid-pin", f"{path} cannot be read: {reason}", hint="repair the file, or delete it"
         ) from error
-    return [(line, _pin(line, path, number)) for number, line in enumerate(lines, 1)]
+    return [(line, _pin(text, path, number)) for number, (line, text) in enumerate(lines, 1)]
 
 
-def _pin(line: str, path: Path, number: int) -> algebra.Requirement | None:
-    text = _without_comment(line)
+def _pin(text: str, path: Path, number: int) -> algebra.Requirement | None:
     if not text:
         return None
     try:
@@ -99,8 +97,3 @@ def configured_pins(settings: Settings) -> tuple[algebra.Requirement, ...]:
             hint = "correct it in the .condarc file; conda config --show-sources says in which"
             raise UsageError("invalid-pin", problem, context=error.context, hint=hint) from error
     return tuple(dict.fromkeys(pins))
-
-
-def _without_comment(line: str) -> str:
-    """Remove a `#` comment, as conda's MatchSpec does, except for the hash of a URL."""
-    return (line if "://" in line and not line.lstrip().startswith("#") else line.partition("#")[0]).strip()

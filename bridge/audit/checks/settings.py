@@ -10,10 +10,8 @@ from bridge.audit.dependencies import providers_by_name
 from bridge.audit.finding import Finding
 from bridge.audit.view import View
 from bridge.errors import UsageError
-from bridge.paths import META
+from bridge.prefix.pinned import PINNED
 from bridge.requirements import algebra
-
-_PINNED = f"{META}/pinned"
 
 
 def broken_setting(view: View) -> Iterator[Finding]:
@@ -27,7 +25,7 @@ def broken_setting(view: View) -> Iterator[Finding]:
             algebra.conda_requirement(line)
         except UsageError as error:
             evidence = f"its line {line[:120]!r} is no MatchSpec, so no change can be solved: {error.message}"
-            yield Finding.of(None, "broken-setting", "error", _PINNED, evidence)
+            yield Finding.of(None, "broken-setting", "error", PINNED, evidence)
 
 
 def unmet_pin(view: View) -> Iterator[Finding]:
@@ -42,9 +40,9 @@ def unmet_pin(view: View) -> Iterator[Finding]:
             spec = requirement.conda
             is_wheel = spec is not None and not record.is_of_conda and spec.accepts_version(record.version)
             if spec is not None and not is_wheel and not accepts(spec, record):
-                evidence = f"{_PINNED} has {line!r}; installed is {record.label}"
+                evidence = f"{PINNED} has {line!r}; installed is {record.label}"
                 commands = repair.update(view, record.owner.package) if record.owner.installed is not None else ()
-                yield Finding.of(record.owner, "unmet-pin", "warning", _PINNED, evidence, repair=commands)
+                yield Finding.of(record.owner, "unmet-pin", "warning", PINNED, evidence, repair=commands)
 
 
 def missing_certificates(view: View) -> Iterator[Finding]:

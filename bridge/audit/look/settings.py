@@ -12,6 +12,7 @@ from bridge.config.activation import stated_variables
 from bridge.errors import BridgeError
 from bridge.fs.system import try_lock
 from bridge.paths import META
+from bridge.prefix.pinned import PINNED, pinned_lines
 from bridge.prefix.records import content
 
 __all__ = ["CERTIFICATES", "read_settings"]
@@ -56,17 +57,11 @@ def read_settings(prefix: Path, environ: Mapping[str, str]) -> Settings:
 
 def _pinned(prefix: Path, problems: dict[str, str]) -> tuple[str, ...]:
     """The lines of `conda-meta/pinned` without comments."""
-    path = f"{META}/pinned"
-    if not os.path.lexists(prefix / path):
-        return ()
     try:
-        text = content(str(prefix / path), _MAX_SIZE).decode("utf-8-sig")
+        return tuple(spec for _, spec in pinned_lines(prefix) if spec)
     except (OSError, ValueError) as error:
-        problems[path] = f"it cannot be read: {error}"
+        problems[PINNED] = f"it cannot be read: {error}"
         return ()
-    # A URL of a package may have a hash after `#`.
-    lines = (line if "://" in line else line.partition("#")[0] for line in text.splitlines())
-    return tuple(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def _json_files(directory: Path) -> list[str]:

@@ -11,7 +11,8 @@ from bridge.errors import UsageError
 from bridge.fs import publish_file
 from bridge.install.frozen_and_pinned import check_not_frozen, pin_lines, pins
 from bridge.model import PrefixState
-from bridge.paths import META, quoted
+from bridge.paths import quoted
+from bridge.prefix.pinned import PINNED
 from bridge.requirements import algebra
 from converters.record import Record
 
@@ -89,7 +90,7 @@ def change_pins(path: Path, added: Sequence[str], removed: Sequence[str], *, is_
         raise UsageError("not-pinned", f"no pin has the name {', '.join(missing)}", hint=hint)
     leaving |= {requirement.name for requirement in new}
     kept = [line for line, requirement in known if requirement is None or requirement.name not in leaving]
-    publish_file(path / META / "pinned", [_text((*kept, *(each.text for each in new)))], root=path)
+    publish_file(path / PINNED, [_text((*kept, *(each.text for each in new)))], root=path)
     return read_pins(path)
 
 
