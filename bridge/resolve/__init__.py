@@ -26,7 +26,7 @@ __all__ = ["SEARCHED", "Catalog", "IndexPort", "Options", "RecordPort", "SolveRe
 
 MAX_ROUNDS = 200_000
 SEARCHED = "searched"
-"""The key in a `NoSolutionError`'s objects of the seconds that the refutation took."""
+"""The key in a `NoSolutionError`'s objects of the seconds of its patience that the search used up."""
 
 
 def resolve(request: SolveRequest, catalog: Catalog, watcher: Watcher | None = None) -> Resolution:
@@ -61,15 +61,20 @@ def _resolve(request: SolveRequest, catalog: Catalog, watcher: Watcher | None, s
         raise _refuted(RefutedRequest(request, space, verdict.proof, reporter.rounds, budget), budget) from None
     except ResolutionTooDeep:
         seconds = patience if budget.left <= 0 else budget.seconds - budget.left
-        raise search_stopped(space, request.asked, rounds=reporter.rounds, seconds=seconds) from None
+        error = search_stopped(space, request.asked, rounds=reporter.rounds, seconds=seconds)
+        raise _searched(error, budget.seconds) from None
     return solution(loader, pins, reporter, started)
 
 
 def _refuted(refuted: RefutedRequest, budget: Budget) -> NoSolutionError:
     """The explained error. Made here, since a local variable of the frame that raises it would be a cycle."""
     spent = budget.seconds - budget.left
-    error = refuted.explained()
-    error.objects = {**error.objects, SEARCHED: spent}
+    return _searched(refuted.explained(), spent)
+
+
+def _searched(error: NoSolutionError, seconds: float) -> NoSolutionError:
+    """The error with what the search used up of its patience: all of it, if the search was stopped."""
+    error.objects = {**error.objects, SEARCHED: seconds}
     return error
 
 

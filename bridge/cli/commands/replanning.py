@@ -211,7 +211,7 @@ def _resolve_or_explain(case: _Case, again: frozenset[str]) -> Resolution:
         return _resolve(case, again)
     except NoSolutionError as error:
         target = case.sources.session.target
-        ends = time.monotonic() + case.patience - _searched(error, case.patience)
+        ends = time.monotonic() + case.patience - _searched(error)
         raise with_way_out(error, case.state, case.wanted, case.others, target, attempt) from error
 
 
@@ -228,11 +228,7 @@ def _resolve(case: _Case, again: frozenset[str]) -> Resolution:
         superseded = list(_superseded(_without(resolution, case.others).packages, left))
         if not superseded:
             return resolution
-        try:
-            check_superseded(superseded, resolution, case.wanted.requirements, left)
-        except NoSolutionError as error:
-            error.objects = {SEARCHED: 0.0, **error.objects}  # the search ended, with a solution that may not be taken
-            raise
+        check_superseded(superseded, resolution, case.wanted.requirements, left)
         gone |= {each.meta_path for each in superseded}
 
 
@@ -273,18 +269,18 @@ def _solve(left: PrefixState, case: _Case, again: Collection[str]) -> Resolution
     except NoSolutionError as error:
         if len(strays) == len(presence) and error.id == "no-solution":
             raise
-        spent = _searched(error, case.patience * _FOR_ALL)
+        spent = _searched(error)
     try:
         return solved(strays, case.patience - spent)
     except NoSolutionError as error:
-        error.objects = {**error.objects, SEARCHED: spent + _searched(error, case.patience - spent)}
+        error.objects = {**error.objects, SEARCHED: spent + _searched(error)}
         raise
 
 
-def _searched(error: NoSolutionError, patience: float) -> float:
-    """Return the seconds that a solve without a solution took: all of its patience if the search was stopped."""
+def _searched(error: NoSolutionError) -> float:
+    """Return the seconds that a search without a solution took; 0 if its solution was refused."""
     seconds = error.objects.get(SEARCHED)
-    return seconds if isinstance(seconds, float) else patience
+    return seconds if isinstance(seconds, float) else 0.0
 
 
 def _present(case: _Case, again: Collection[str]) -> InstalledCandidates:
