@@ -67,17 +67,11 @@ def attested_by(packages: Iterable[Resolved], policy: Policy, client: Client, na
     return records
 
 
-def breaches_of(records: Iterable[Record], policy: Policy, names: NameMap, *, has_licenses: bool) -> Iterator[Breach]:
-    """Yield what records break.
-
-    :param has_licenses: whether a record without a licence has none; a lock does not state those of wheels.
-    """
+def breaches_of(records: Iterable[Record], policy: Policy, names: NameMap) -> Iterator[Breach]:
+    """Yield what the records of an environment break."""
     for record in records:
         projects = provided_by(record, names).projects
-        has_license = has_licenses or record.license is not None
-        yield from policy.breaches(
-            subject_of_record(record, policy, projects, is_claimed=True, has_license=has_license)
-        )
+        yield from policy.breaches(subject_of_record(record, policy, projects, is_claimed=True, has_license=True))
         for rules, rule, publisher in policy.publishers(names_of(record, projects)):
             kept = [
                 kept_publisher

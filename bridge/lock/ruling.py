@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from packaging.utils import canonicalize_name
+
 from bridge.config.policy import Breach, Policy, Subject
-from bridge.config.policy.rules import normal_name
 from bridge.requirements.locked import Locked, LockedConda, LockedSource
 from bridge.resolve.candidates.provides import provided_by
 from bridge.resolve.ruling import subject_of_record
@@ -47,7 +48,7 @@ def _subject(locked: Locked, policy: Policy, names: NameMap) -> Subject:
     has_hash = bool(locked.sha256) or (isinstance(locked, LockedSource) and locked.revision is not None)
     return Subject(
         label=f"wheel:{locked.name}-{locked.version}",
-        names=(normal_name(locked.name),),
+        names=(canonicalize_name(locked.name),),
         origin=locked.index or locked.url,  # what a lock names by its URL has its hash beside it
         url=locked.url,
         is_claimed=True,

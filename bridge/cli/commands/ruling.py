@@ -86,7 +86,7 @@ def _of_environment(path: Path, policy: Policy, session: Session) -> Checked:
     state = with_unmanaged(prefix.require(path))
     names = session.names(session.channel_urls(state), state)
     records = [each.record for each in state.installed]
-    return _checked(str(path), len(records), policy, breaches_of(records, policy, names, has_licenses=True))
+    return _checked(str(path), len(records), policy, breaches_of(records, policy, names))
 
 
 def _checked(target: str, count: int, policy: Policy, breaches: Iterable[Breach]) -> Checked:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import ClassVar
 
-from bridge.config.policy.rules import Breach, Publisher, RuleFile, Subject, normal_name
+from packaging.utils import canonicalize_name
+
+from bridge.config.policy.rules import Breach, Publisher, RuleFile, Subject
 from bridge.errors import UnsafeInputError
 from converters.deferred import dataclass
 
@@ -25,46 +28,15 @@ class Policy:
 
     files: tuple[RuleFile, ...]
 
+    subject: ClassVar = Subject
+    """What is judged of a package, for modules that are loaded without a policy too."""
+
     def located(self, expand: Callable[[str], Iterable[str]]) -> Policy:
         """Return the policy with the channels that its names mean; without them a name allows only itself.
 
         :param expand: the name of a channel → URLs.
         """
         return replace(self, files=tuple(each.located(expand) for each in self.files))
-
-    @staticmethod
-    def subject(
-        *,
-        label: str,
-        names: tuple[str, ...],
-        origin: str,
-        url: str = "",
-        is_claimed: bool = False,
-        is_source: bool = False,
-        is_index_file: bool = False,
-        is_license_known: bool = True,
-        license: str | None = None,  # noqa: A002 - the field's name
-        has_hash: bool = True,
-        has_attestation: bool | None = None,
-        yanked: str | None = None,
-        timestamp: int | None = None,
-    ) -> Subject:
-        """Return what is judged of a package, for modules that are loaded without a policy too; see `Subject`."""
-        return Subject(
-            label=label,
-            names=names,
-            origin=origin,
-            url=url,
-            is_claimed=is_claimed,
-            is_source=is_source,
-            is_index_file=is_index_file,
-            is_license_known=is_license_known,
-            license=license,
-            has_hash=has_hash,
-            has_attestation=has_attestation,
-            yanked=yanked,
-            timestamp=timestamp,
-        )
 
     @staticmethod
     def refusal(breaches: Sequence[Breach]) -> UnsafeInputError:
@@ -86,7 +58,7 @@ class Policy:
 
     def may_serve(self, names: Iterable[str], origin: str) -> bool:
         """Return whether a channel or index may serve a package or project of these names."""
-        known = tuple(map(normal_name, names))
+        known = tuple(map(canonicalize_name, names))
         return all(each.may_serve(known, origin) for each in self.files)
 
     def bindings(self, names: Iterable[str]) -> list[str]:

@@ -8,12 +8,14 @@ from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
+from packaging.utils import canonicalize_name
+
 from bridge.config.indexes import default_index
 from bridge.config.licenses import UNKNOWN, LicenseRules
 from bridge.config.moments import parse_cutoff
 from bridge.config.policy import Policy
 from bridge.config.policy.places import Place
-from bridge.config.policy.rules import Allowance, Publisher, RuleFile, normal_name
+from bridge.config.policy.rules import Allowance, Publisher, RuleFile
 from bridge.config.project import read_toml
 from bridge.errors import UsageError, did_you_mean
 from bridge.secrets import SECRETS, masked
@@ -139,7 +141,7 @@ class _Reader:
 
     def names(self, key: str, value: object) -> tuple[str, ...]:
         """Return names and patterns, normalised."""
-        return tuple(dict.fromkeys(map(normal_name, self.texts(key, value))))
+        return tuple(dict.fromkeys(map(canonicalize_name, self.texts(key, value))))
 
     def names_in(self, table: str, key: str) -> tuple[str, ...]:
         """Return names of a key in a table."""
@@ -164,7 +166,7 @@ class _Reader:
         return places
 
     def _pattern(self, key: str, pattern: str, known: Mapping[str, object]) -> str:
-        name = normal_name(pattern.strip())
+        name = canonicalize_name(pattern.strip())
         if not name:
             self.wrong(key, "an empty name")
         if name in known:

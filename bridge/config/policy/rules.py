@@ -9,14 +9,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from packaging.utils import canonicalize_name
-
 from bridge.config.licenses import LicenseRules
 from bridge.config.policy.places import Place, normal_place
 from bridge.secrets import masked
 from converters.deferred import dataclass
 
-__all__ = ["Allowance", "Breach", "Publisher", "RuleFile", "Subject", "best", "normal_name"]
+__all__ = ["Allowance", "Breach", "Publisher", "RuleFile", "Subject", "best"]
 
 _HASH = re.compile(r"#(?:.*&)?sha(?:256|384|512)=[0-9a-f]{64,128}", re.IGNORECASE)
 _COMMIT = re.compile(r"@[0-9a-f]{40,64}(?:#|\Z)", re.IGNORECASE)
@@ -289,11 +287,6 @@ def best(patterns: Iterable[str], name: str) -> str | None:
     """Return the pattern that says most about a normalised name: itself, else the longest that fits."""
     fitting = [each for each in patterns if each == name or fnmatchcase(name, each)]
     return max(fitting, key=lambda each: (each == name, len(each.replace("*", "").replace("?", ""))), default=None)
-
-
-def normal_name(text: str) -> str:
-    """Normalise a name or a pattern (PEP 503)."""
-    return canonicalize_name(text)
 
 
 def _is_hashed(subject: Subject) -> bool:
