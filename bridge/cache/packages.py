@@ -24,7 +24,7 @@ from bridge.cache.contents import Contents, StoredContents, hold, read_index, wr
 from bridge.errors import FaultError, IntegrityError
 from bridge.fs.linking import stamp_of
 
-__all__ = ["PackageStore", "is_whole", "unpacked_package"]
+__all__ = ["PackageStore", "is_intact", "unpacked_package"]
 
 _FORMAT = 3
 _FIELDS = ("filename", "index", "noarch", "entry_points", "link_scripts", "about")
@@ -127,7 +127,7 @@ def unpacked_package(path: Path) -> Contents:
     return StoredContents(path, {name: (place, size) for name, place, size, _ in rows})
 
 
-def is_whole(path: Path) -> bool:
+def is_intact(path: Path) -> bool:
     """Whether every file of an unpacked package has its sha256. Raises `OSError`."""
     rows = _rows(path, path.parents[2])
     return rows is not None and hold(path, path.parents[2], {row[1:] for row in rows})

@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bridge import fs
-from bridge.cache.packages import is_whole
-from bridge.cache.wheels import is_intact
+from bridge.cache import packages, wheels
 from bridge.errors import BridgeError, FaultError, PrefixLockedError
 from bridge.faults import faults
 
@@ -179,7 +178,7 @@ def _is_damaged(directory: Path, path: str) -> bool:
         return False
     try:
         if unpacked is not None:
-            return not (is_whole if unpacked[1] == "package" else is_intact)(directory / path)
+            return not (packages if unpacked[1] == "package" else wheels).is_intact(directory / path)
         if promised is None:
             return False
         return fs.hash_regular(directory / path, root=directory) != promised[1]

@@ -56,6 +56,16 @@ class StageInputs:
     check: Callable[[], None] = lambda: None
 
 
+def changed(filename: str, *context: str) -> IntegrityError:
+    """Return the error for an archive whose content is no longer what was checked."""
+    return IntegrityError(
+        "record-hash",
+        f"{filename} changed after it was checked",
+        context=context,
+        hint="run the command again; if the error persists, check the disk and the memory",
+    )
+
+
 def differs(what: str, *context: str) -> IntegrityError:
     """Return the error for a staged path that differs from the prediction."""
     return IntegrityError(

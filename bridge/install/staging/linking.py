@@ -16,7 +16,7 @@ from bridge.archive.entry_points import parse_entry_point
 from bridge.cache.contents import Contents
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.install.manifest import linked_path
-from bridge.install.staging.inputs import StageInputs
+from bridge.install.staging.inputs import StageInputs, changed
 from bridge.install.staging.placer import Placer
 from bridge.model import Entry, Fingerprint, Resolved
 from bridge.prefix.placed import Placeholder, fill
@@ -123,12 +123,7 @@ def link_package(
 
 def _compare(manifest: CondaManifest, path: CondaPath, sha256: str | None) -> None:
     if sha256 != path.sha256:
-        raise IntegrityError(
-            "record-hash",
-            f"{manifest.filename} changed after it was checked",
-            context=(f"path: {path.path}", f"checked: {path.sha256}", f"read: {sha256}"),
-            hint="run the command again; if the error persists, check the disk and the memory",
-        )
+        raise changed(manifest.filename, f"path: {path.path}", f"checked: {path.sha256}", f"read: {sha256}")
 
 
 def _filled(manifest: CondaManifest, path: CondaPath, contents: Contents, prefix: str) -> bytes:

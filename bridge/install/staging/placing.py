@@ -171,24 +171,33 @@ class Placing:
         manifest, unpacked = inputs.manifests[identity], inputs.unpacked[identity]
         if not isinstance(manifest, CondaManifest):
             raise AssertionError(identity)
-        others = self._shared[identity] | inputs.judgement.yielded.get(identity, frozenset())
-        site = site_packages_after(inputs.plan, inputs.state) or ""
-        for is_last in (False, True):
-            try:
-                with unpacked_package(unpacked) as contents:
-                    return link_package(inputs, self._staging, manifest, contents, others, site, placer)
-            except IntegrityError:
-                if is_last or inputs.cache is None:
-                    raise
-                with suppress(FaultError):
-                    fs.remove_tree(unpacked)
-                PackageStore(inputs.cache).check(
-                    inputs.archives[identity],
-                    sha256=each.record.sha256,
-                    filename=manifest.filename,
-                    allow_external_symlinks=True,
-                )
-        raise AssertionError("two tries")
+        others, site = self._others(identity), site_packages_after(inputs.plan, inputs.state) or ""
+
+        def link() -> tuple[Entry, ...]:
+            with unpacked_package(unpacked) as contents:
+                return link_package(inputs, self._staging, manifest, contents, others, site, placer)
+
+        try:
+            return link()
+        except IntegrityError:
+            if inputs.cache is None:
+                raise
+        with suppress(FaultError):
+            fs.remove_tree(unpacked)
+        PackageStore(inputs.cache).check(
+            inputs.archives[identity],
+            sha256=each.record.sha256,
+            filename=manifest.filename,
+            allow_external_symlinks=True,
+        )
+        return link()
+
+    def _yielded(self, identity: str) -> frozenset[str]:
+        return self._inputs.judgement.yielded.get(identity, frozenset())
+
+    def _others(self, identity: str) -> frozenset[str]:
+        """The paths of a package that others write."""
+        return self._shared[identity] | self._yielded(identity)
 
     @property
     def _placement(self) -> Placement:
@@ -199,7 +208,7 @@ class Placing:
     def _remove_rest(self, each: Resolved) -> None:
         """Remove what a process wrote of a package before it failed."""
         identity = each.record.identity
-        others = self._shared[identity] | self._inputs.judgement.yielded.get(identity, frozenset())
+        others = self._others(identity)
         with fs.WritableTree(self._staging) as tree:
             for entry in self._inputs.predicted[identity]:
                 is_leaf = entry.fingerprint.kind != "directory"
@@ -211,13 +220,13 @@ class Placing:
 
     def _foreseen(self, each: Resolved) -> list[Entry]:
         """The entries whose content the archive states: `place_wheel` compares what it writes with them."""
-        yielded = self._inputs.judgement.yielded.get(each.record.identity, frozenset())
+        yielded = self._yielded(each.record.identity)
         predicted = self._inputs.predicted[each.record.identity]
         return [entry for entry in predicted if entry.fingerprint.sha256 is not None and entry.path not in yielded]
 
     def _check(self, each: Resolved, generated: Iterable[Entry]) -> None:
         identity = each.record.identity
-        own = {meta_path(each.record)} | self._inputs.judgement.yielded.get(identity, frozenset())
+        own = {meta_path(each.record)} | self._yielded(identity)
         if (manifest := self._manifests.get(identity)) is not None:
             own.add(f"{self._placement.site_packages}/{manifest.dist_info}/RECORD")
         else:

@@ -29,6 +29,7 @@ from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.install.direct_url import direct_url
 from bridge.install.manifest import place, scheme_of, wheel_members
 from bridge.install.provenance import INSTALLER, conda_meta, meta_path, record_file
+from bridge.install.staging.inputs import changed
 from bridge.install.staging.placer import Placer
 from bridge.model import Entry, Fingerprint, Resolved
 from bridge.prefix.shebangs import for_python, split
@@ -113,7 +114,7 @@ def place_wheel(
         except (IntegrityError, UnsafeInputError) as error:
             destination.remove()
             if error.id.startswith("zip-"):
-                raise _changed(manifest, error.message) from error
+                raise changed(manifest.filename, error.message) from error
             raise
     return tuple(destination.entries)
 
@@ -262,7 +263,7 @@ class _Destination(WheelDestination):
 
     def _compare(self, path: str, actual: str | None, expected: str | None) -> None:
         if expected is not None and actual != expected:
-            raise _changed(self._manifest, f"path: {path}", f"checked: {expected}", f"read: {actual}")
+            raise changed(self._manifest.filename, f"path: {path}", f"checked: {expected}", f"read: {actual}")
 
     def finalize_installation(
         self,
@@ -271,15 +272,6 @@ class _Destination(WheelDestination):
         records: Iterable[tuple[Scheme, RecordEntry]],
     ) -> None:
         """Do nothing: `record_wheel` writes RECORD once its content is known."""
-
-
-def _changed(manifest: WheelManifest, *context: str) -> IntegrityError:
-    return IntegrityError(
-        "record-hash",
-        f"{manifest.filename} changed after it was checked",
-        context=context,
-        hint="run the command again; if the error persists, check the disk and the memory",
-    )
 
 
 def _hashed(blocks: Iterable[bytes] | BinaryIO, mode: int) -> Fingerprint:

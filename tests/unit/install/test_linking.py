@@ -164,11 +164,11 @@ def test_what_is_damaged_is_unpacked_again(tmp_path: Path) -> None:
     data = path.read_bytes()
     for number, harmed in enumerate((data[:5000] + bytes([data[5000] ^ 1]) + data[5001:], data[:-9], b"")):
         path.write_bytes(harmed)
-        assert not store.is_whole(path)
+        assert not store.is_intact(path)
         assert inspect(machine.cache, verifies=True).damaged == (path.relative_to(machine.cache).as_posix(),)
         assert machine.stage(f"own-{number}", replace(task, unpacked=unpacked)) == by_rattler
         assert path.read_bytes() == data
-        assert store.is_whole(path)
+        assert store.is_intact(path)
     path.write_bytes(b"")
     task.archives["native-1.0-0"].write_bytes(task.archives["other-1.0-0"].read_bytes())
     with pytest.raises((IntegrityError, UnsafeInputError)):
