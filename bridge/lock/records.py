@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from bridge.errors import UsageError
 from bridge.model import IndexFile
 from bridge.requirements.locked import Locked, LockedConda, LockedSource
+from bridge.requirements.metadata import metadata_of_record
 from bridge.sdists.location import source_of
 from converters.record import Record
 from converters.wheel import CoreMetadata
@@ -86,14 +87,7 @@ class LockedPort:
         """Nothing to fetch."""
 
     def metadata(self, file: IndexFile) -> CoreMetadata:
-        record = self._wheels[file.project]
-        return CoreMetadata(
-            name=file.project,
-            version=record.version,
-            requires_python=record.requires_python,
-            requires_dist=record.requirements,
-            provides_extra=record.extras,
-        )
+        return metadata_of_record(self._wheels[file.project], file.project)
 
     def file_of_url(self, url: str, project: str) -> IndexFile:
         """Return what is locked of a project that a URL requests. Raises `UsageError` (`lock-outdated`)."""

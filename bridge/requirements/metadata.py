@@ -11,14 +11,27 @@ from packaging.utils import canonicalize_name
 from bridge.errors import UsageError
 from bridge.requirements.algebra import Requirement, parse_pypi
 from converters.deferred import regex
+from converters.record import Record
 from converters.wheel import CoreMetadata
 
-__all__ = ["requirements_of"]
+__all__ = ["metadata_of_record", "requirements_of"]
 
 _EXTRA = regex(r"\bextra (?P<operator>[=!]=) \"(?P<extra>[^\"]*)\"|\"(?P<first>[^\"]*)\" (?P<reverse>[=!]=) extra\b")
 _TRUE, _FALSE = 'python_version >= "0"', 'python_version < "0"'
 _PARENTHESES = regex(r"\([^()]*\)")
 _BESIDE_TRUE = regex(rf" and {re.escape(_TRUE)}|{re.escape(_TRUE)} and ")
+
+
+def metadata_of_record(record: Record, project: str) -> CoreMetadata:
+    """Return the METADATA of a project's wheel, as far as its record has it."""
+    return CoreMetadata(
+        name=project,
+        version=record.version,
+        requires_python=record.requires_python,
+        requires_dist=record.requirements,
+        provides_extra=record.extras,
+        license=record.license,
+    )
 
 
 def requirements_of(metadata: CoreMetadata, extras: Sequence[str]) -> tuple[Requirement, ...]:

@@ -17,6 +17,7 @@ from bridge.fetch.urls import local_path
 from bridge.index.typed import check_expected
 from bridge.model import IndexFile
 from bridge.requirements.foreign import Foreign
+from bridge.requirements.metadata import metadata_of_record
 from bridge.resolve.sources import IndexPort, RecordPort
 from converters.deferred import dataclass
 from converters.record import Record
@@ -144,15 +145,7 @@ class IndexWithInstalled:
             return self._foreign[file.project].metadata
         if not self._is_installed(file):
             return self._source.metadata(file)
-        installed = self._installed[file.project]
-        return CoreMetadata(
-            name=file.project,
-            version=installed.version,
-            requires_python=installed.requires_python,
-            requires_dist=installed.requirements,
-            provides_extra=installed.extras,
-            license=installed.license,
-        )
+        return metadata_of_record(self._installed[file.project], file.project)
 
     def file_of_url(self, url: str, project: str) -> IndexFile:
         """Return the file at a URL, or the installed wheel if the URL was requested earlier and not now.
