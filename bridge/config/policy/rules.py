@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +16,7 @@ from converters.deferred import dataclass
 
 __all__ = ["Allowance", "Breach", "Publisher", "RuleFile", "Subject", "best"]
 
+_WILD = re.compile(r"[*?\[]")
 _HASH = re.compile(r"#(?:.*&)?sha(?:256|384|512)=[0-9a-f]{64,128}", re.IGNORECASE)
 _COMMIT = re.compile(r"@[0-9a-f]{40,64}(?:#|\Z)", re.IGNORECASE)
 
@@ -77,7 +78,7 @@ class Allowance:
 
     def admits(self, names: Iterable[str]) -> bool:
         """Return whether a package of these names is admitted."""
-        return self.patterns is None or any(best(dict.fromkeys(self.patterns), name) for name in names)
+        return self.patterns is None or any(best(self.patterns, name) for name in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +222,7 @@ class RuleFile:
                 yield _key("origins", pattern), f"{shown}, and {name} may come only from {where}"
         for source, patterns in self.sources:
             if source.has(place):
-                foreign = [name for name in names if best(dict.fromkeys(patterns), name) is None]
+                foreign = [name for name in names if best(patterns, name) is None]
                 if foreign:
                     yield _key("sources", source.text), f"{shown}, which may not serve {foreign[0]}"
 
@@ -283,10 +284,13 @@ class RuleFile:
             yield "licenses", f"has a licence that is refused: {problem}"
 
 
-def best(patterns: Iterable[str], name: str) -> str | None:
+def best(patterns: Collection[str], name: str) -> str | None:
     """Return the pattern that says most about a normalised name: itself, else the longest that fits."""
-    fitting = [each for each in patterns if each == name or fnmatchcase(name, each)]
-    return max(fitting, key=lambda each: (each == name, len(each.replace("*", "").replace("?", ""))), default=None)
+    if name in patterns:
+        return name
+    # Each pattern that is matched is compiled first, and most rules are about one name.
+    fitting = [each for each in patterns if _WILD.search(each) and fnmatchcase(name, each)]
+    return max(fitting, key=lambda each: len(each.replace("*", "").replace("?", "")), default=None)
 
 
 def _is_hashed(subject: Subject) -> bool:
