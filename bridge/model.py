@@ -96,8 +96,10 @@ class IndexFile:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """One package of a solution. `requested`: texts of the user's requirements it meets; `extras`: extras requested of
-    it; `evidence`: why this candidate was chosen.
+    it; `evidence`: what links it to its PyPI names.
 
+    :param choice: why the other ecosystem does not provide it, as a sentence; empty if that is unknown, or if there was
+        nothing to choose.
     :param unstated: fields of the record that its source (a lock, a snapshot) does not state. They are read from the
         archive, which a hash identifies.
     """
@@ -107,6 +109,7 @@ class Resolved:
     required_by: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     evidence: str = ""
+    choice: str = ""
     unstated: frozenset[str] = frozenset()
 
 

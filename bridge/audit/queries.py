@@ -13,6 +13,7 @@ from bridge.audit.finding import Source
 from bridge.audit.left_out import left_out
 from bridge.audit.packages import PackageRow, is_requested, package_list, projects_of
 from bridge.model import Fingerprint, PathKind, PrefixState
+from bridge.prefix.chosen import kept_choice
 from bridge.prefix.claims import Claims, Owner, bytecode_source, claims_of
 from converters.deferred import dataclass
 from converters.names import NameMap
@@ -94,6 +95,7 @@ class Reason:
     :param chains: for each requested package that depends on it, the shortest path from that to this one.
     :param rests_on: the evidence that it provides its projects (`converters.names.Evidence`, or `dist-info`).
     :param because: why it is from that ecosystem, as far as the records prove it.
+    :param choice: why the other ecosystem does not provide it, as the solve recorded it; empty if none did.
     :param left_out: sentences on what METADATA requires and its conda record does not bring.
     """
 
@@ -102,6 +104,7 @@ class Reason:
     chains: tuple[tuple[Edge, ...], ...]
     rests_on: str
     because: str
+    choice: str = ""
     left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -110,6 +113,7 @@ class Reason:
             **self.row.to_json(),
             "evidence": self.rests_on,
             "because": self.because,
+            "choice": self.choice or None,
             "left_out": list(self.left_out),
             "required_by": [_edge_json(edge) for edge in self.required_by],
             "chains": [[_edge_json(edge) for edge in chain] for chain in self.chains],
@@ -160,18 +164,20 @@ def why(state: PrefixState, target: Target, names: NameMap, name: str) -> Reason
 def _reason(records: PrefixRecords, owner: Owner, row: PackageRow, known: list[Edge]) -> Reason:
     direct = [edge for edge in known if edge.dependency is owner and edge.dependant is not owner]
     rests_on = _evidence(owner, records)
+    choice = kept_choice(owner.installed.record) if owner.installed is not None else ""
     return Reason(
         row=row,
         required_by=tuple(sorted(direct, key=lambda edge: (edge.dependant.label, edge.text))),
         chains=tuple(_chains(records, owner, known)),
         rests_on=rests_on,
-        because=_because(row, records.names, rests_on),
+        because=_because(row, records.names, rests_on, choice),
+        choice=choice,
         left_out=tuple(left_out(records, owner)),
     )
 
 
-def _because(row: PackageRow, names: NameMap, rests_on: str) -> str:
-    """A sentence that claims no more than the records prove; no record has what a solver preferred."""
+def _because(row: PackageRow, names: NameMap, rests_on: str, choice: str) -> str:
+    """A sentence that claims no more than the records prove, and what the solve recorded (`choice`)."""
     project = row.pypi_names[0] if row.pypi_names else row.name
     if row.displacement:
         return f"its record is no longer true: it was {row.displacement}"
@@ -184,7 +190,10 @@ def _because(row: PackageRow, names: NameMap, rests_on: str) -> str:
     if row.source == "conda":
         if not row.pypi_names:
             return "nothing says that it is a PyPI project, so only a channel could have it"
-        return f"a channel has it; it provides the project {project} ({rests_on}), so it replaces the wheel too"
+        provides = f"it provides the project {project} ({rests_on}), so it replaces the wheel too"
+        return "; ".join(["a channel has it", provides, *([choice] if choice else [])])
+    if choice:
+        return f"a wheel was chosen: {choice}"
     providers = [name for name in names.providers(project) if name != project]
     if providers:
         return f"a wheel was chosen; conda's {', '.join(providers)} provides {project} too, and no record says why"

@@ -36,6 +36,7 @@ def package(resolved: Resolved) -> dict[str, object]:
         "required_by": list(resolved.required_by),
         "extras": list(resolved.extras),
         "evidence": resolved.evidence,
+        "choice": resolved.choice or None,
     }
 
 

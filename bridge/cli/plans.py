@@ -10,7 +10,7 @@ from bridge.model import Change, Install, Operation, Plan, Reinstall, Remove
 from converters.deferred import dataclass
 from converters.record import Record
 
-__all__ = ["COLUMNS", "MANY", "Transfer", "achieved", "rows", "source", "to_fetch", "totals"]
+__all__ = ["COLUMNS", "MANY", "Transfer", "achieved", "choices", "rows", "source", "to_fetch", "totals"]
 
 COLUMNS = ("", "package", "version", "build", "from", "size")
 MANY = 24  # rows that a person reads before an answer; the totals tell of the others
@@ -65,6 +65,16 @@ def totals(plan: Plan, transfer: Transfer | None = None) -> str:
     if transfer is None or all(isinstance(each, Remove) for each in plan.operations):
         return text
     return f"{text}; {transfer}"
+
+
+def choices(plan: Plan) -> Iterator[str]:
+    """Yield why packages are not from the other ecosystem, one line for all that share a reason."""
+    named: dict[str, list[str]] = {}
+    for each in plan.operations:
+        if not isinstance(each, Remove) and each.new.choice:
+            named.setdefault(each.new.choice, []).append(each.new.record.name)
+    for choice, names in named.items():
+        yield f"{', '.join(names)}: {choice}"
 
 
 def achieved(plan: Plan) -> str:

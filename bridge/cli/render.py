@@ -219,6 +219,9 @@ class Renderer:
         else:
             rows = [row[:-1] for row in plans.rows(planned)[0]]
             self._laid_out(self._err, [""] * (len(plans.COLUMNS) - 1), rows, short=())
+        if self._verbose:
+            for line in plans.choices(planned):
+                self.note(line)
 
     def proposal(self, planned: Plan, transfer: Transfer, *, asks: bool) -> None:
         """A plan that is about to be executed, with its totals, and the question. Raises `click.Abort` for a no."""

@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META, NO_CHANNEL
 from bridge.prefix.attested import ATTESTATIONS
+from bridge.prefix.chosen import CHOICE
 from bridge.prefix.history import requested_specs
 from bridge.prefix.revisions import identity_of, parse_revisions, state_after
 from bridge.requirements.algebra import marker_holds
@@ -70,6 +71,7 @@ def conda_meta(
     *,
     depends: Sequence[str] = (),
     requested: Sequence[str] = (),
+    choice: str = "",
     source: str = "",
 ) -> bytes:
     """Return the conda-meta JSON of an installed wheel. Unknown values are left out: a `null` breaks other readers.
@@ -86,6 +88,7 @@ def conda_meta(
     :param entries: every path of the package except this file, with hashes; written sorted by path.
     :param depends: MatchSpecs (`depends`); the record's own requirements are PEP 508.
     :param requested: the texts of the user's requests.
+    :param choice: why no conda package was chosen (`Resolved.choice`); else what the record states of it stays.
     :param source: a directory that describes the package to conda-pack; empty: none.
 
     Raises `ValueError` for a record without a URL: conda's and rattler's need one.
@@ -104,6 +107,7 @@ def conda_meta(
         "license": record.license,
         "timestamp": record.timestamp,
         ATTESTATIONS: dict(record.others).get(ATTESTATIONS),
+        CHOICE: choice or dict(record.others).get(CHOICE),
         "link": {"source": source, "type": HARD_LINK},
         "files": [entry.path for entry in sorted_entries],
         "paths_data": {"paths": [_path_data(entry) for entry in sorted_entries], "paths_version": 1},

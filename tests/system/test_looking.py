@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.support.builders import install_record
+from tests.support.builders import install_record, make_conda, make_repodata, make_wheel
 from tests.support.command_line import Bridge
 
 
@@ -83,6 +83,23 @@ def test_why_goes_up_to_what_was_requested(env: Path, bridge: Bridge) -> None:
     assert "  requested: conda:top-1.0-0 needs middle >=1 -> conda:middle-1.5-0 needs leaf" in lines
     ran = bridge("why", "-p", env, "leav")
     assert (ran.status, "did you mean leaf?" in ran.err) == (2, True)
+
+
+def test_why_says_why_not_the_other_ecosystem(tmp_path: Path) -> None:
+    make_conda(tmp_path / "channel", "both", "1.0", noarch="python", depends=["python"])
+    make_repodata(tmp_path / "channel")
+    for name, version in (("both", "2.0"), ("single", "1.0")):
+        make_wheel(tmp_path / "wheels", name, version)
+    bridge, prefix, channels = Bridge.of_folder(tmp_path), tmp_path / "env", ("-c", tmp_path / "channel", "-c", "host")
+    created = bridge("create", "-p", prefix, *channels, "both", "single", "--no-compile", "-v")
+    assert created.status == 0, created.err
+    single = "no channel had a package of single for linux-64"
+    assert f"single: {single}" in created.err
+    document = bridge("why", "-p", prefix, "single", "--json").document
+    validate(document, "why")
+    (reason,) = document["packages"]
+    assert (reason["choice"], reason["because"]) == (single, f"a wheel was chosen: {single}")
+    assert "so it replaces the wheel too; conda packages came before wheels" in bridge("why", "-p", prefix, "both").out
 
 
 def test_pins_are_written_read_replaced_and_removed(env: Path, bridge: Bridge) -> None:

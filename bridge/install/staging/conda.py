@@ -22,6 +22,7 @@ from bridge.install.staging.linking import packed_entries, record_document
 from bridge.model import Entry, Fingerprint, Resolved
 from bridge.paths import EMPTY_SHA256, META, quoted
 from bridge.prefix import condameta
+from bridge.prefix.chosen import CHOICE
 from bridge.prefix.claims import incoming, leaving
 
 __all__ = ["Unpacking", "link", "packages_of", "paths_of", "record", "require_python"]
@@ -324,6 +325,7 @@ def _completed(
     paths += [{"_path": path, "path_type": "pyc_file"} for path in sorted(bytecode)]
     return record_bytes(
         conda_package(resolved.record, resolved.requested)
+        | ({CHOICE: resolved.choice} if resolved.choice else {})
         | {
             # Files that could not be linked were copied: in the prefix the result is the same.
             "link": {"source": source, "type": HARD_LINK},

@@ -138,7 +138,14 @@ def record_wheel(
             written = fs.write_file(tree, path, [record_file(listed, to.site_packages, path)])
             own.append(Entry(path=path, fingerprint=written))
         depends = to.depends.get(record.identity, ())
-        data = conda_meta(record, [*listed, *own], depends=depends, requested=resolved.requested, source=to.source)
+        data = conda_meta(
+            record,
+            [*listed, *own],
+            depends=depends,
+            requested=resolved.requested,
+            choice=resolved.choice,
+            source=to.source,
+        )
         path = meta_path(record)
         own.append(Entry(path=path, fingerprint=fs.write_file(tree, path, [data])))
     return tuple(own)

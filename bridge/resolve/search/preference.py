@@ -36,6 +36,7 @@ __all__ = [
     "decision_order",
     "newest_of_minors",
     "preferred",
+    "takes_newest",
 ]
 
 COMPARED_MINORS = 3  # of a requested python
@@ -81,10 +82,10 @@ def compares_versions(space: Space, variable: VariableId) -> bool:
     """Return whether the versions of a record and of a wheel decide between them, so that both must be known."""
     domain = space.store.domains[variable]
     wheel = domain & space.meanings[variable].wheel_bit
-    return _takes_newest(space, variable) and bool(wheel and domain ^ wheel) and not preferred(space, variable)
+    return takes_newest(space, variable) and bool(wheel and domain ^ wheel) and not preferred(space, variable)
 
 
-def _takes_newest(space: Space, variable: VariableId) -> bool:
+def takes_newest(space: Space, variable: VariableId) -> bool:
     """Return whether the newest candidate counts, whoever provides it."""
     prefer = space.catalog.options.prefer
     return prefer == "newest" or (prefer == "conda" and space.requested.get(variable) == {"pep508"})
@@ -105,7 +106,7 @@ def choose(space: Space, variable: VariableId) -> Candidate:
         return Candidate(variable, wheel)
     if compares_versions(space, variable):
         return _newest(space, variable)
-    best = _newest_record(space, variable) if meaning.providers and _takes_newest(space, variable) else None
+    best = _newest_record(space, variable) if meaning.providers and takes_newest(space, variable) else None
     return Candidate(variable, best.own if best is not None else others & -others)
 
 

@@ -11,6 +11,7 @@ from bridge.resolve.encode.facts import Corrected, Requested
 from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, Variable, VariableId
+from bridge.resolve.search.choices import Choices
 from bridge.resolve.search.joint import Reporter
 from converters.record import Record
 from converters.target import Python, Target
@@ -76,6 +77,7 @@ def _packages(loader: Loader, pins: Pins, target: Target) -> tuple[Resolved, ...
             # Another package of this name was chosen from conda; two records never share a name.
             chosen[variable] = replace(record, name=f"pypi-{record.pypi_names[0]}")
     needs, requested, extras = _edges(space, pins, chosen)
+    choices = Choices(space, pins, chosen)
     packages = [
         Resolved(
             record=record,
@@ -83,6 +85,7 @@ def _packages(loader: Loader, pins: Pins, target: Target) -> tuple[Resolved, ...
             required_by=tuple(sorted(needs.get(variable, set()) - {record.name})),
             extras=tuple(sorted(extras.get(variable, ()))),
             evidence=_evidence(space, pins[variable]),
+            choice=choices.of(variable),
         )
         for variable, record in chosen.items()
     ]

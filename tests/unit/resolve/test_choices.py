@@ -1,0 +1,120 @@
+"""Why a package is from its ecosystem and not from the other, as the solve states it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.config.cooldown import Cooldown
+from bridge.requirements.algebra import parse
+from bridge.resolve import Catalog, Options, SolveRequest, Standing, resolve
+from converters.names import NameMap
+from tests.support.resolver_worlds import World, milliseconds, record, wheel
+
+EARLY, LATE = milliseconds("2026-01-01T00:00:00Z"), milliseconds("2026-06-01T00:00:00Z")
+COOLDOWN = Cooldown(default=EARLY)
+NOT_NEWEST = "no newer wheel fitted the rest of the solution (the newest was both 2.0)"
+OTHER_PYTHON = "conda's other-python 1.0 depends on `python 3.11.*`, and python 3.12.4 was chosen"
+WORLD = World(
+    records=(
+        record("python", "3.12.4"),
+        record("zlib", "1.3"),
+        record("both", "1.0", "python", timestamp=LATE),
+        record("both", "0.9", "python", timestamp=LATE),
+        record("lib", "1.0"),
+        record("lib", "2.0"),
+        record("new", "1.0", "lib >=2"),
+        record("record", "1.0", "python"),
+        record("same", "1.0", "python", "lib <2"),
+        record("other-python", "1.0", "python 3.11.*", build="py311_0"),
+        record("foreign", "7.0"),
+        record("conda-many", "1.0", "python"),
+        record("conda-many-fork", "1.0", "python"),
+    ),
+    wheels=tuple(
+        replace(each, file=replace(each.file, upload_time=EARLY))
+        for each in (
+            wheel("both-1.0-py3-none-any.whl"),
+            wheel("both-2.0-py3-none-any.whl"),
+            wheel("both-3.0rc1-py3-none-any.whl"),
+            wheel("same-1.0-py3-none-any.whl"),
+            wheel("other_python-1.0-py3-none-any.whl"),
+            wheel("single-1.0-py3-none-any.whl"),
+            wheel("user-1.0-py3-none-any.whl", "both>=2", "foreign"),
+            wheel("foreign-7.0-py3-none-any.whl"),
+            wheel("many-2.0-py3-none-any.whl"),
+        )
+    ),
+    names={"conda-many": ["many"], "conda-many-fork": ["many"], "foreign": []},
+)
+
+
+def choices(
+    texts: list[str],
+    *,
+    kept: dict[str, str] | None = None,
+    pins: tuple[str, ...] = (),
+    options: dict[str, object] | None = None,
+) -> dict[str, str]:
+    """Solve requests as the command line has them; returns the sentence of each package."""
+    world = replace(WORLD, options=Options(**(options or {})))  # type: ignore[arg-type]
+    standing = Standing(kept=kept or {}, pins=tuple(map(parse, pins)))
+    request = SolveRequest(requirements=tuple(map(parse, texts)), standing=standing)
+    return {each.record.name: each.choice for each in resolve(request, world.catalog()).packages}
+
+
+@pytest.mark.parametrize(
+    ("texts", "name", "options", "said"),
+    [
+        (["both"], "both", {}, "conda packages came before wheels"),
+        (["both"], "both", {"prefer": "wheel"}, "wheels came before conda packages"),
+        (["both"], "both", {"prefer": "newest"}, "it was newer than conda's (both 1.0)"),
+        (["both<2"], "both", {"prefer": "newest"}, NOT_NEWEST),
+        (["same"], "same", {"prefer": "newest"}, "no index had a newer version (the newest was same 1.0)"),
+        (["record"], "record", {"prefer": "newest"}, "no index had a file of record that could be used"),
+        (["pypi:both"], "both", {}, "`pypi:both` was requested, which admits no conda package"),
+        (["conda:both"], "both", {}, "`conda:both` was requested, which admits no wheel"),
+        (["both"], "both", {"only": {"both": "wheel"}}, "--only took both from an index"),
+        (["both"], "both", {"only": {"both": "conda"}}, "--only took both from conda"),
+        (["single"], "single", {}, "no channel had a package of single for linux-64"),
+        (["user"], "pypi-foreign", {}, "conda's foreign was not known to be this project"),
+        (["both>=2"], "both", {}, "no conda package met `both>=2` (requested); the newest was both 1.0"),
+        (["user"], "both", {}, "no conda package met `both>=2` (required by user 1.0); the newest was both 1.0"),
+        (["both"], "both", {"cooldown": COOLDOWN}, "no conda package met the cooldown; the newest was both 1.0"),
+        (["new", "same"], "same", {}, "conda's same 1.0 depends on `lib <2`, and lib 2.0 was chosen"),
+        (["other-python"], "other-python", {}, OTHER_PYTHON),
+        (["many"], "many", {"prefer": "newest"}, "it was newer than conda's (conda-many 1.0)"),
+        (["many"], "conda-many", {}, "conda packages came before wheels"),
+        (["zlib"], "zlib", {}, ""),
+        (["python"], "python", {}, ""),
+    ],
+)
+def test_a_solve_states_why_not_the_other_ecosystem(
+    texts: list[str], name: str, options: dict[str, object], said: str
+) -> None:
+    assert choices(texts, options=options)[name] == said
+
+
+def test_a_pin_and_what_was_installed_are_reasons() -> None:
+    assert (
+        choices(["both"], pins=("both >=2",))["both"]
+        == "no conda package met the pin `both >=2`; the newest was both 1.0"
+    )
+    assert choices(["both"], kept={"pypi:both": "both-1.0-py3-none-any.whl"})["both"] == "it was installed already"
+    assert choices(["both"], kept={"both": "both-0.9-0"})["both"] == "it was installed already"
+
+
+def test_nothing_is_read_to_state_a_reason() -> None:
+    ports = WORLD.ports()
+    catalog = Catalog(ports, ports, WORLD.target, NameMap(WORLD.names, "the test's names"), WORLD.options)
+    found = resolve(SolveRequest(requirements=(parse("both"),)), catalog)
+    assert found.packages[0].choice == "conda packages came before wheels"
+    assert ports.projects_read == []
+
+
+def test_without_an_index_no_wheel_was_asked_for() -> None:
+    ports = WORLD.ports()
+    catalog = Catalog(ports, None, WORLD.target, NameMap(WORLD.names, "the test's names"), WORLD.options)
+    found = resolve(SolveRequest(requirements=(parse("both"),)), catalog)
+    assert found.packages[0].choice == "no index was asked"
