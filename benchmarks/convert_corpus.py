@@ -44,6 +44,7 @@ MADE_ANEW = ("RECORD", "INSTALLER", "direct_url.json", "REQUESTED")
 def fetched(listed: Path, folder: Path) -> Iterator[Path]:
     """The wheels of a list, under their own names."""
     folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("BRIDGE_INDEX_STRATEGY", "best")  # the list has hashes, so any index may serve a file
     with Run({}).session() as session:
         for line in listed.read_text("utf-8").splitlines():
             if not line.strip() or line.startswith("#"):

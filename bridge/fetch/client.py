@@ -24,7 +24,7 @@ from bridge.faults import faults
 from bridge.fetch.artifacts import ArtifactStore
 from bridge.fetch.pool import Pool
 from bridge.fetch.ranged import open_ranged
-from bridge.fetch.responses import Page, Progress, Response, RetryableError, invalid_url
+from bridge.fetch.responses import SERIAL, Page, Progress, Response, RetryableError, invalid_url
 from bridge.fetch.urls import check_file_name, local_path
 from bridge.fetch.waiting import RequestLog
 from bridge.secrets import SECRETS, origin
@@ -101,13 +101,21 @@ class Client(Pool):
             return self._opened
 
     def get(
-        self, url: str, *, accept: str | None = None, max_bytes: int, revalidate: bool = False, is_page: bool = True
+        self,
+        url: str,
+        *,
+        accept: str | None = None,
+        max_bytes: int,
+        revalidate: bool = False,
+        is_page: bool = True,
+        serial: int | None = None,
     ) -> Page | None:
         """The content at a URL or path; `None` if there is none (404).
 
         :param max_bytes: of the decoded content.
         :param revalidate: revalidate even a fresh copy in the cache.
         :param is_page: use the page cache; offline, serve it from there, fresh or stale.
+        :param serial: of the page's last change, if known: a stored page with this or a later one is served unasked.
 
         Raises `NetworkError` (`http-status`, `not-reached`, `timed-out`, `tls`, `encoding`, `offline`),
         `UnsafeInputError` (`limit-size`, `url-refused`), `UsageError` (`url-invalid`).
@@ -118,6 +126,8 @@ class Client(Pool):
         headers = {"Accept": accept} if accept else {}
         if revalidate:
             headers["Cache-Control"] = "max-age=0"
+        if serial is not None:
+            headers[SERIAL] = str(serial)
         return self.retrying(partial(self._wire.page, self._learn(url), headers, max_bytes, is_page))
 
     def open_remote(self, url: str, size: int | None = None) -> BinaryIO | None:

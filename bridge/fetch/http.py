@@ -35,6 +35,7 @@ from bridge.fetch.pages import PageCache
 from bridge.fetch.pool import THREADS
 from bridge.fetch.responses import (
     REDIRECTS,
+    SERIAL,
     Page,
     RetryableError,
     invalid_url,
@@ -214,9 +215,10 @@ class HttpSession:
 
     def _ask(self, request: requests.PreparedRequest, place: Address, is_page: bool) -> _Response:
         """The response from the cache if usable, else from the network."""
+        serial = request.headers.pop(SERIAL, None)
         entry = self._cache.entry(request, place) if is_page else None
         if entry is not None:
-            cached = entry.stored() if self.settings.offline else entry.fresh()
+            cached = entry.stored() if self.settings.offline else entry.fresh() or entry.since(serial)
             if cached is not None:
                 self._log.cached(place.public)
                 return _Response(place, cached, self._closed)

@@ -20,7 +20,7 @@ from cachecontrol.cache import BaseCache
 from cachecontrol.controller import CacheController
 
 from bridge.cache.blobs import BlobStore
-from bridge.fetch.responses import REDIRECTS
+from bridge.fetch.responses import REDIRECTS, SERIAL
 from bridge.secrets import Address, has_secret, public
 
 __all__ = ["PageCache", "PageEntry"]
@@ -79,6 +79,12 @@ class PageEntry:
     def fresh(self) -> urllib3.HTTPResponse | None:
         """The stored page, if it may be served without revalidation."""
         return _attempt(lambda: self._rules.cached_request(self._request)) or None
+
+    def since(self, serial: str | None) -> urllib3.HTTPResponse | None:
+        """The stored page, if it has this serial of the index or a later one; `None` for no serial."""
+        stored = None if serial is None else self.stored()
+        known = "" if stored is None else stored.headers.get(SERIAL, "")
+        return stored if known.isdecimal() and serial is not None and int(known[:20]) >= int(serial) else None
 
     def conditions(self) -> dict[str, str]:
         """The header fields that revalidate the stored page."""

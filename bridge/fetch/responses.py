@@ -18,6 +18,7 @@ from converters.deferred import dataclass, regex
 
 __all__ = [
     "REDIRECTS",
+    "SERIAL",
     "Network",
     "Page",
     "Progress",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+SERIAL = "X-PyPI-Last-Serial"  # of a page of an index: the number of its last change
 
 Result = TypeVar("Result")
 

@@ -114,6 +114,10 @@ class Index:
         """
         return self._files.get(normal(project))
 
+    def compare_serials(self) -> None:
+        """Ask for no page that has not changed (`bridge.index.listings.Listings.compare_serials`)."""
+        self._listings.compare_serials()
+
     def prefetch_files(self, projects: Iterable[str]) -> None:
         """Start to fetch the pages of `projects`; `files` raises the errors."""
         for project in projects:

@@ -67,7 +67,8 @@ class Listings:
         self.missing: list[str] = []
         self._remarks: dict[str, list[str]] = {}
         self._skipped_links: dict[str, Sequence[tuple[str, str]]] = {}  # of each find-links location
-        self._projects: Memo[str, frozenset[str]] = Memo(partial(read_projects, client), client)
+        self._projects: Memo[str, dict[str, int | None]] = Memo(partial(read_projects, client), client)
+        self._has_serials = False
         self._flat: Memo[str, dict[str, tuple[IndexFile, ...]]] = Memo(self._read_flat, client)
 
     def files(self, project: str) -> tuple[IndexFile, ...]:
@@ -86,6 +87,16 @@ class Listings:
             served = ()
         named = {file.filename for file in linked}
         return (*linked, *(file for file in served if file.filename not in named))
+
+    def compare_serials(self) -> None:
+        """Read the list of projects of each index, and ask for no page that has not changed since it was stored.
+
+        That is one large request instead of one for each project: only where the list gives serials, as PyPI's does.
+        """
+        self._has_serials = True
+        for base in {*self.urls, *self.of_projects.values()}:
+            if local_path(base) is None:
+                self._projects.begin(base)
 
     def remarks(self, project: str) -> Sequence[str]:
         """Return, for a project that `files` was asked for, why links are no candidates: one sentence each."""
@@ -125,8 +136,9 @@ class Listings:
         path = local_path(base)
         if path is not None:
             return self._local_files(Path(path), base, project)
+        serial = self._projects.get(base).get(project) if self._has_serials else None
         try:
-            page = self._client.get(page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE)
+            page = self._client.get(page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE, serial=serial)
         except NetworkError as error:
             # Object stores answer 403 for what they do not have. The list of projects shows that it is not there.
             names = self._projects.get(base) if error.objects.get("status") == HTTPStatus.FORBIDDEN else ()

@@ -137,13 +137,21 @@ def _without_comments(text: str) -> str:
     return page[: page.rfind(">") + 1]
 
 
-def list_projects(content: bytes, content_type: str, url: str) -> list[str]:
-    """Return the names in the list of projects at the root of an index. Raises `UnsafeInputError`."""
+def list_projects(content: bytes, content_type: str, url: str) -> list[tuple[str, int | None]]:
+    """Return the projects that the root of an index lists, each with the serial of its last change, if it is given.
+
+    Raises `UnsafeInputError`.
+    """
     if "json" in content_type:
         document = parse_json(content, masked(url))
         listed = document.get("projects") if isinstance(document, dict) else None
         entries = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-        return [name for each in entries if isinstance(name := each.get("name"), str)]
+        return [(name, _serial(each)) for each in entries if isinstance(name := each.get("name"), str)]
     links, _, _ = html_entries(content, content_type, url)
     hrefs = (urlsplit(str(link.get("href"))).path.rstrip("/") for link in links)
-    return [unquote(path.rpartition("/")[2]) for path in hrefs if path]
+    return [(unquote(path.rpartition("/")[2]), None) for path in hrefs if path]
+
+
+def _serial(entry: dict[str, object]) -> int | None:
+    serial = entry.get("_last-serial")  # PEP 691: names of an index itself begin with an underscore
+    return serial if type(serial) is int and serial >= 0 else None

@@ -9,19 +9,24 @@ from packaging.utils import canonicalize_name
 from bridge.errors import BridgeError
 from bridge.fetch.client import Client
 from bridge.index.markup import list_projects
-from bridge.index.simple_api import ACCEPT, MAX_PAGE
+from bridge.index.simple_api import ACCEPT
 from bridge.secrets import SECRETS
 
 __all__ = ["read_projects"]
 
+_MAX_LIST = 256 << 20  # bytes; that of the public index has 40 MB
 
-def read_projects(client: Client, base: str) -> frozenset[str]:
-    """Return the normalised names of the projects that an index lists; empty if it lists none."""
+
+def read_projects(client: Client, base: str) -> dict[str, int | None]:
+    """Return the normalised names of the projects that an index lists, with the serials of their last changes.
+
+    A serial is `None` if the index gives none; the result is empty if it lists no projects.
+    """
     parts = urlsplit(SECRETS.address(base).full)
     url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/"))
     try:
-        page = client.get(url, accept=ACCEPT, max_bytes=MAX_PAGE)
-        names = () if page is None else list_projects(page.content, page.headers.get("content-type", ""), url)
+        page = client.get(url, accept=ACCEPT, max_bytes=_MAX_LIST)
+        listed = () if page is None else list_projects(page.content, page.headers.get("content-type", ""), url)
     except BridgeError:
-        return frozenset()
-    return frozenset(map(canonicalize_name, names))
+        return {}
+    return {canonicalize_name(name): serial for name, serial in listed}

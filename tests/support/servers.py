@@ -273,11 +273,15 @@ class IndexServer(Server):
     """A Simple API below `/simple/`, as JSON (PEP 691) and as HTML (PEP 503), the files below `/files/`.
 
     :param formats: which of `json` and `html` it speaks; the `Accept` field chooses.
+
+    With `has_etags` its pages have ETags; with `serials` (of projects) they have serials, as has the list of projects.
     """
 
     def __init__(self, *, formats: tuple[str, ...] = ("json", "html"), tls: tuple[Path, Path] | None = None) -> None:
         self.formats = formats
         self.projects: dict[str, Project] = {}
+        self.has_etags = False
+        self.serials: dict[str, int] = {}
         super().__init__(tls)
 
     @property
@@ -305,11 +309,19 @@ class IndexServer(Server):
     def find(self, path: str, accept: str) -> Route | None:
         found = super().find(path, accept)
         match = re.fullmatch(r"/simple/([^/]+)/", path)
+        if found is None and path == "/simple/" and self.serials:
+            listed = [{"name": name, "_last-serial": self.serials.get(name, 1)} for name in self.projects]
+            return Route(
+                body=json.dumps({"meta": {"api-version": "1.1"}, "projects": listed}).encode(), content_type=JSON
+            )
         if found is not None or match is None or match[1] not in self.projects:
             return found
         project = self.projects[match[1]]
         if "json" in self.formats and (JSON in accept or "html" not in self.formats):
-            return Route(body=self._json(match[1], project), content_type=JSON)
+            body = self._json(match[1], project)
+            etag = f'"{hashlib.sha256(body).hexdigest()}"' if self.has_etags else None
+            headers = {"X-PyPI-Last-Serial": str(self.serials[match[1]])} if match[1] in self.serials else {}
+            return Route(body=body, content_type=JSON, etag=etag, headers=headers)
         return Route(body=self._html(project), content_type=HTML if HTML in accept else "text/html; charset=utf-8")
 
     def _json(self, name: str, project: Project) -> bytes:

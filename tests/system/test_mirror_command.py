@@ -10,6 +10,13 @@ from typing import Any
 
 import pytest
 
+from bridge.cli.commands import mirroring
+from bridge.cli.commands.conversion import Workers
+from bridge.cli.commands.mirroring import Mirror
+from bridge.cli.commands.request import Request
+from bridge.cli.session import Session
+from bridge.config import Settings
+from bridge.requirements.algebra import parse_pypi
 from tests.support.builders import make_wheel
 from tests.support.command_line import Bridge, Ran
 from tests.support.sdists import make_sdist
@@ -75,6 +82,45 @@ def test_a_second_run_converts_only_what_is_new(bridge: Bridge, index: IndexServ
     assert [Path(path).name.rsplit("-", 1)[0] for path in deleted] == ["upper-10.0"]
     assert listed(tmp_path) == {"upper 12.0", "lower 1.0"}
     assert mirror(bridge, "--prune")["deleted"] == []
+
+
+def test_a_page_that_did_not_change_is_confirmed_by_its_etag(
+    bridge: Bridge, index: IndexServer, tmp_path: Path
+) -> None:
+    index.has_etags = True
+    mirror(bridge)
+    asked = len(index.asked)
+    mirror(bridge)
+    assert {(each.path, each.status, each.sent) for each in index.asked[asked:]} == {
+        ("/simple/upper/", 304, 0), ("/simple/lower/", 304, 0),
+    }  # fmt: skip
+    publish(index, tmp_path, "upper", "12.0")
+    assert mirror(bridge)["summary"]["converted"] == 1
+
+
+def test_of_many_projects_only_those_with_a_new_serial_are_asked_for(index: IndexServer, tmp_path: Path) -> None:
+    """The list of projects states the serial of each one's last change, and so does each page, as on PyPI."""
+    index.serials = {"upper": 7, "lower": 3}
+    wanted = Mirror(output=tmp_path / "channel", level=1, many=2)
+    request = Request(requirements=(parse_pypi("pypi:upper"), parse_pypi("pypi:lower")))
+
+    def asked() -> list[str]:
+        already = len(index.asked)
+        settings = Settings(cache_dir=tmp_path / "cache", index_urls=(index.simple,))
+        with Session(settings) as session:
+            mirrored = mirroring.mirror(request, wanted, session, Workers())
+        assert not mirrored.conversion.failures
+        return sorted(each.path for each in index.asked[already:] if not each.path.startswith("/files/"))
+
+    pages = ["/simple/", "/simple/lower/", "/simple/upper/"]
+    assert asked() == pages
+    assert asked() == ["/simple/"]
+    publish(index, tmp_path, "upper", "12.0")
+    index.serials["upper"] = 9
+    assert asked() == ["/simple/", "/simple/upper/"]
+    assert "upper 12.0" in listed(tmp_path)
+    index.serials.clear()  # an index without serials
+    assert asked() == pages
 
 
 def test_an_interrupted_run_goes_on(bridge: Bridge, index: IndexServer, tmp_path: Path) -> None:

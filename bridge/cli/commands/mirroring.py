@@ -30,7 +30,10 @@ __all__ = ["Mirror", "mirror", "sentences"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirror:
-    """What a mirror has. `newest`: versions of each project; `platforms`: subdirs, empty: this machine's."""
+    """What a mirror has. `newest`: versions of each project; `platforms`: subdirs, empty: this machine's.
+
+    `many`: for so many projects it costs less to read the serials of all projects of an index.
+    """
 
     output: Path
     newest: int = 1
@@ -40,6 +43,7 @@ class Mirror:
     as_records: bool = False
     rules: DependencyRules = field(default_factory=DependencyRules)
     prunes: bool = False
+    many: int = 1000
 
 
 def mirror(request: Request, wanted: Mirror, session: Session, workers: Workers) -> Mirrored:
@@ -53,7 +57,10 @@ def mirror(request: Request, wanted: Mirror, session: Session, workers: Workers)
     locked, named = _projects(request, session)
     if not locked and not named:
         raise UsageError("usage", "no project to mirror", hint="give a file of requirements or a lock with -r")
-    session.index.prefetch_files(project for project in named if project not in locked)
+    asked = [project for project in named if project not in locked]
+    if len(asked) >= wanted.many:
+        session.index.compare_serials()
+    session.index.prefetch_files(asked)
     jobs, failed = _jobs(locked, named, wanted, session)
     if wanted.as_records:
         there = {str(each.record.get("sha256")) for path in wanted.output.glob("*/") for each in read_pointers(path)}
