@@ -74,6 +74,33 @@ def test_what_a_format_cannot_hold_is_named(bridge: Bridge) -> None:
     assert "left out" not in exported(bridge, "bridge.lock").err
 
 
+def without_hashes(folder: Path, name: str) -> None:
+    """Let the record of a package state no hash, as conda wrote records once."""
+    (record,) = (folder / "env/conda-meta").glob(f"{name}-*.json")
+    document = json.loads(record.read_text())
+    record.write_text(json.dumps({key: value for key, value in document.items() if key not in {"sha256", "md5"}}))
+
+
+@pytest.mark.parametrize("name", ["bridge.lock", "conda-lock.yml", "explicit.txt"])
+def test_a_hash_that_no_record_states_is_made_of_the_archive(tmp_path: Path, name: str) -> None:
+    channel = tmp_path / "channel"
+    archive = make_conda(channel, "libz", "1.3")
+    make_repodata(channel)
+    bridge = Bridge.of_folder(tmp_path)
+    assert bridge("create", "-p", "env", "libz").status == 0
+    whole = exported(bridge, name).err
+    text = (tmp_path / name).read_text()
+    without_hashes(tmp_path, "libz")
+    assert exported(bridge, name).err == whole
+    assert (tmp_path / name).read_text() == text
+    archive.unlink()
+    assert "libz" in exported(bridge, name).err
+    ran = bridge("sync", "-p", "other", name)
+    assert ran.status == (2 if name == "explicit.txt" else 3)  # a list without hashes is no lock
+    assert "libz" in ran.err
+    assert not (tmp_path / "other").exists()
+
+
 def test_from_history_is_what_was_asked_for(bridge: Bridge, folder: Path) -> None:
     import yaml
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge import fs, prefix
 from bridge.audit.report.clock import stated_time
 from bridge.channels.places import located
+from bridge.channels.sources import Channels
 from bridge.cli.commands.locking import locked_channels
+from bridge.cli.commands.missing_hashes import with_hashes
 from bridge.cli.session import Session
 from bridge.config.activation import stated_variables
 from bridge.errors import UsageError
@@ -26,6 +28,9 @@ from bridge.requirements.locked import LockedConda, LockedEnvironment
 from bridge.transaction.sharing import share
 
 __all__ = ["Exporting", "export", "export_lock"]
+
+_WITH_HASHES: tuple[Format, ...] = ("rattler", "conda-lock", "explicit")
+"""The formats that hold hashes of conda packages."""
 
 _BILLS = (".spdx.json", ".spdx.yaml", ".spdx", ".cdx.json", ".cdx.xml")
 
@@ -80,7 +85,20 @@ def export(path: Path, asked: Exporting, session: Session) -> Outcome:
             return _written(asked, content, text, unknown)
         target = session.target if state.python is None else session.target.with_python(state.python)
         content, lacking = environment_of(state, target, channels=urls, variables=variables)
+        if asked.is_bill or asked.form in _WITH_HASHES:
+            content, unverified = _hashed(content, lambda: session.channels(state))
+            lacking += () if asked.is_bill or asked.form == "explicit" else unverified  # its writer names them
     return _write(asked, content, lacking, session)
+
+
+def _hashed(content: Content, channels: Callable[[], Channels]) -> tuple[Content, tuple[str, ...]]:
+    """Return the environment with the hashes that its records lack, and which could not be found."""
+    (environment,) = content.environments
+    ((platform, packages),) = environment.packages.items()
+    whole, without = with_hashes(packages, channels)
+    environment = replace(environment, packages={platform: whole})
+    text = "the sha256 of {}, which neither its record nor its channel states: `bridge sync` refuses such a lock"
+    return replace(content, environments=(environment,)), tuple(text.format(name) for name in without)
 
 
 def export_lock(path: Path, asked: Exporting, session: Session) -> Outcome:

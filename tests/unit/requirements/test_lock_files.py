@@ -119,6 +119,21 @@ def test_source_code_of_a_conda_package_is_refused_where_it_is_asked_for(tmp_pat
         found.environment().on("linux-64", found.path)
 
 
+@pytest.mark.parametrize("name", ["pixi.lock", "conda.lock"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_the_url_names_a_package_of_a_local_channel(tmp_path: Path, name: str, end: str) -> None:
+    """conda-lockfiles and conda-workspaces leave name, version, build and subdir to the URL."""
+    text = PIXI.partition("      - pypi")[0].replace(CHANNEL, "file:///a/c%20d").replace("x-1.2", "x-y-1!1.2")
+    text += f"packages:\n- conda: file:///a/c%20d/linux-64/x-y-1!1.2-h0_3.conda\n  build_number: 3\n  sha256: {A}"
+    text = text.replace("version: 6", "version: 1") if name == "conda.lock" else text
+    found = lock(tmp_path, name, text.replace("\n", end or "\n") + end)
+    (package,) = found.environment().on("linux-64", found.path)
+    assert isinstance(package, LockedConda)
+    record = package.record
+    assert (record.name, record.version, record.build, record.subdir) == ("x-y", "1!1.2", "h0_3", "linux-64")
+    assert (record.url, record.origin) == ("file:///a/c%20d/linux-64/x-y-1%211.2-h0_3.conda", "file:///a/c%20d")
+
+
 def test_a_layout_that_rattler_does_not_write_is_read_in_full(tmp_path: Path) -> None:
     text = PIXI.replace("\npackages:\n- conda", "\npackages: # all\n- conda").replace(
         "  md5:", "  checked: true\n  md5:"

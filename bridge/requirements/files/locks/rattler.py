@@ -35,6 +35,7 @@ from bridge.requirements.files.locks.direct import (
     with_fragment,
 )
 from bridge.requirements.files.locks.errors import invalid
+from bridge.requirements.files.locks.identities import with_identities
 from bridge.requirements.files.locks.lazily import Lazily
 from bridge.requirements.files.values import wrong
 from bridge.requirements.files.yaml_text import MAX_LOCK_NODES, load_yaml
@@ -158,10 +159,11 @@ def read_rattler(path: Path, text: str) -> Lock:
     if not path.is_file():  # rattler reads it again
         raise wrong(path, None, "a lock of pixi or rattler cannot be read from a pipe", hint="write it to a file")
     is_of_workspace = path.name == _WORKSPACE_LOCK and _WORKSPACE_VERSION.search(text) is not None
-    text = _WORKSPACE_VERSION.sub("version: 6", text, count=1) if is_of_workspace else text
-    extra = _extra(path, text)
+    own = _WORKSPACE_VERSION.sub("version: 6", text, count=1) if is_of_workspace else text
+    own = with_identities(own)
+    extra = _extra(path, own)
     try:
-        environments = _of_text(text) if is_of_workspace else read_rattler_lock(path)
+        environments = read_rattler_lock(path) if own == text else _of_text(own)
     except ValueError as error:
         raise invalid(path, _FORMAT, " ".join(str(error).split())[:300]) from error
     return Lock(
@@ -188,7 +190,7 @@ def _extra(path: Path, text: str) -> _Extra:
         keys.update(_KEY.findall(match[0]))
         return ""
 
-    head, line, body = text.partition("\npackages:\n")
+    head, line, body = f"{text}\n".partition("\npackages:\n")  # a last line without an end would be left of an entry
     is_usual = body.startswith("- ")  # the layout that rattler writes
     shorter = f"{_CONDA_LINE.sub('', head)}{line}{_CONDA_ENTRY.sub(without, body)}" if is_usual else text
     try:

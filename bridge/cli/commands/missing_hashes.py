@@ -1,0 +1,66 @@
+"""The sha256 of installed conda packages whose records state none: conda before 4.7, and channels with md5 alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from bridge.channels.sources import Channels
+from bridge.errors import BridgeError
+from bridge.fetch.urls import local_path
+from bridge.requirements.locked import Locked, LockedConda
+
+__all__ = ["with_hashes"]
+
+_CHUNK = 1 << 20  # bytes
+
+
+def with_hashes(packages: Iterable[Locked], channels: Callable[[], Channels]) -> tuple[tuple[Locked, ...], list[str]]:
+    """Return packages with hashes, and the names of the conda packages for which none could be found.
+
+    The archive of a local channel is hashed. Of others the channel's record of the same file is taken. A file with
+    another md5 than the installed record states is another one.
+
+    :param channels: called if a package of a server lacks its hash.
+    """
+    known: list[Channels] = []
+
+    def hashed(each: Locked) -> Locked:
+        if not isinstance(each, LockedConda) or each.record.sha256 is not None or not each.url:
+            return each
+        local = local_path(each.url)
+        if local is not None:
+            digests = _digests(Path(local))
+        else:
+            known.extend(() if known else [channels()])
+            digests = _stated(each, known[0])
+        if digests is None or each.record.md5 not in {None, digests[1]}:
+            return each
+        return replace(each, record=replace(each.record, sha256=digests[0], md5=each.record.md5 or digests[1]))
+
+    whole = tuple(hashed(each) for each in packages)
+    return whole, [each.name for each in whole if isinstance(each, LockedConda) and each.url and not each.sha256]
+
+
+def _digests(path: Path) -> tuple[str, str | None] | None:
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    try:
+        with path.open("rb") as archive:
+            while chunk := archive.read(_CHUNK):
+                sha256.update(chunk)
+                md5.update(chunk)
+    except OSError:
+        return None
+    return sha256.hexdigest(), md5.hexdigest()
+
+
+def _stated(each: LockedConda, channels: Channels) -> tuple[str, str | None] | None:
+    """Return (sha256, md5) of the channel's record of the same URL."""
+    try:
+        records = channels.records(each.name)
+    except BridgeError:
+        return None
+    same = next((record for record in records if record.url == each.url and record.sha256), None)
+    return None if same is None or same.sha256 is None else (same.sha256, same.md5)
