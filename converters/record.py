@@ -80,14 +80,15 @@ _LAST_SECOND = 253_402_300_799
 _NAME = regex(r"[a-z0-9_][a-z0-9_.-]{0,127}\Z")
 _VERSION = regex(r"[A-Za-z0-9_.+!~-]{1,128}\Z")
 _BUILD = regex(r"[A-Za-z0-9_.+-]{0,128}\Z")
-# The keys that `conda_record` reads, and those that describe one prefix (conda's `PrefixRecord`).
+# The keys that `conda_record` reads, and those that describe one prefix (conda's `PrefixRecord`). `attestations` says
+# what was verified there (`bridge.prefix.attested`): no channel and no package may claim it.
 _READ = """
     name version build build_string build_number subdir noarch depends constrains extra_depends track_features purls
     timestamp fn url channel sha256 md5 size license python_site_packages_path
 """
 _OF_PREFIX = """
     files paths_data link requested_spec requested_specs extracted_package_dir package_tarball_full_path package_type
-    auth
+    auth attestations
 """
 _NOT_OTHERS = frozenset(f"{_READ} {_OF_PREFIX}".split())
 

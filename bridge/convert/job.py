@@ -29,6 +29,7 @@ from bridge.fetch.urls import local_path
 from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.requirements.names import name_of
+from bridge.resolve.attesting import Demands
 from bridge.resolve.candidates.packages import Project
 from bridge.resolve.ports import RunPort
 from bridge.resolve.ruling import refuse_file, refuse_license
@@ -217,6 +218,7 @@ class Converter:
         self._names = session.names(session.channel_urls()).extended(task.rows).with_rules(task.rules)
         self._lookup = _metadata_lookup(session)
         options = (task.archive_format, str(task.level), self._names.digest(), *task.platforms)
+        self._demands: Demands | None = None
         self._log = ConversionLog(task.output, options)
 
     def perform(self, job: Job) -> JobResult:
@@ -275,12 +277,10 @@ class Converter:
         return self._others[subdir]
 
     def _of_file(self, text: str, file: IndexFile) -> JobResult:
+        self._refuse(file)
         if not self.task.as_records and (known := self._log.find(file)) is not None:
             return JobResult(text=text, packages=known.all, notes=known.notes, is_reused=True)
-        refuse_file(file, self._session.policy)
         archive = self._session.index.fetch(file, self._session.progress)
-        if self._session.policy is not None:
-            refuse_license(file, self._session.index.metadata(file).license, self._session.policy)
         origin = _origin(file, archive)
         if self.task.as_records:
             url = archive.absolute().as_uri() if local_path(origin.url) is not None else origin.url
@@ -308,6 +308,18 @@ class Converter:
         )
         self._log.keep(file, made)
         return JobResult(text=text, packages=made.all, notes=made.notes)
+
+    def _refuse(self, file: IndexFile) -> None:
+        """Refuse a file that breaks the policy, also one that an earlier run converted."""
+        policy = self._session.policy
+        refuse_file(file, policy)
+        if policy is not None:
+            self._demands = self._demands or Demands(policy, self._session.client)
+            found = self._demands.of_file(file)
+            if found is not None and found.breaches:
+                raise policy.refusal(found.breaches)
+            if policy.judges_licenses:
+                refuse_license(file, self._session.index.metadata(file).license, policy)
 
 
 def _origin(file: IndexFile, archive: Path) -> WheelInfo:

@@ -21,10 +21,11 @@ from bridge.errors import BridgeError, IntegrityError, UnsafeInputError, UsageEr
 from bridge.fetch.client import Client
 from bridge.fetch.urls import file_name
 from bridge.index.listings import Listings
+from bridge.model import IndexFile
 from bridge.secrets import SECRETS, masked
 from converters.record import Record
 
-__all__ = ["Attestations"]
+__all__ = ["Attestations", "provenance_of"]
 
 _LIMIT = 4 << 20  # bytes; one attestation has ten thousand
 _PAYLOAD = "application/vnd.in-toto+json"
@@ -38,6 +39,22 @@ _ISSUERS = {
 # Extensions of Fulcio's certificates.
 _ISSUER, _REPOSITORY, _CONFIGURATION = (f"1.3.6.1.4.1.57264.1.{number}" for number in (8, 12, 18))
 _WORKFLOWS = ("/.github/workflows/", "//")
+
+
+def provenance_of(file: IndexFile, client: Client) -> bytes | None:
+    """Return the provenance object of a file as its index serves it (PEP 740), unverified; `None`: it has none.
+
+    Raises `IntegrityError` (`attestation-invalid`) if the index announces one that is not there, and `NetworkError`.
+    """
+    if file.provenance is None:
+        return None
+    SECRETS.inherit(file.provenance, file.origin)
+    page = client.get(file.provenance, max_bytes=_LIMIT)
+    if page is None:
+        raise _invalid(
+            file.filename, f"the index announces an attestation that is not there: {masked(file.provenance)}"
+        )
+    return page.content
 
 
 class Attestations:
@@ -58,25 +75,34 @@ class Attestations:
         """
         key = (record.url, record.sha256)
         if key not in self._known:
-            self._known[key] = self._of_conda(record) if record.ecosystem == "conda" else self._of_wheel(record)
+            if record.ecosystem == "conda":
+                self._known[key] = self._of_conda(record)
+            else:
+                self._known[key] = self._of_wheel(IndexFile.of_record(record))
         return self._known[key]
 
-    def _of_wheel(self, record: Record) -> tuple[Publisher, ...]:
-        if not record.origin or record.sha256 is None or not record.pypi_names:
+    def of_file(self, file: IndexFile) -> tuple[Publisher, ...]:
+        """The same for a file of an index."""
+        key = (file.url, file.sha256)
+        if key not in self._known:
+            self._known[key] = self._of_wheel(file)
+        return self._known[key]
+
+    def _of_wheel(self, file: IndexFile) -> tuple[Publisher, ...]:
+        """Return the publishers of a file; whether its index has attestations is asked, unless `file` says so."""
+        if not file.origin or file.sha256 is None or file.is_of_channel:
             return ()
-        listed = Listings(self._client, (record.origin,), (), strategy="first").files(record.pypi_names[0])
-        name = file_name(record.url)
-        file = next((each for each in listed if each.sha256 == record.sha256 and each.filename == name), None)
-        if file is None or file.provenance is None:
-            return ()
-        SECRETS.inherit(file.provenance, file.origin)
-        page = self._client.get(file.provenance, max_bytes=_LIMIT)
-        if page is None:
-            raise _invalid(name, f"the index announces an attestation that is not there: {masked(file.provenance)}")
-        return self._verified(name, lambda: self._publishers(page.content, name, str(record.sha256)))
+        name, sha256 = file_name(file.url), file.sha256
+        if file.provenance is None:
+            listed = Listings(self._client, (file.origin,), (), strategy="first").files(file.project)
+            file = next((each for each in listed if each.sha256 == sha256 and each.filename == name), file)
+        page = provenance_of(file, self._client)
+        return () if page is None else self._verified(name, lambda: self._publishers(page, name, sha256))
 
     def _of_conda(self, record: Record) -> tuple[Publisher, ...]:
         digest = dict(record.others).get("attestations_sha256")  # CEP 50
+        if isinstance(digest, bytes):  # of a shard
+            digest = digest.hex()
         if not isinstance(digest, str) or record.sha256 is None:
             return ()
         parts = urlsplit(record.url)

@@ -22,6 +22,7 @@ from bridge.archive.wheels import check_wheel
 from bridge.cache.blobs import sha256_of
 from bridge.errors import BridgeError, OwnershipError, UsageError
 from bridge.install.applied import AppliedPlan
+from bridge.install.attesting import ruled_plan
 from bridge.install.manifest import GENERATED, wheel_members
 from bridge.install.ownership import judge
 from bridge.install.provenance import meta_path
@@ -139,7 +140,8 @@ def _plan(
         steps.append(Install(new=new) if old is None else Change(old=old, new=new))
         whole[record.identity] = each
     keep = tuple(installed for installed in state.installed if installed.meta_path not in replaced)
-    return Plan(prefix=state.prefix, target=target, operations=tuple(steps), keep=keep, python=state.python), whole
+    plan = Plan(prefix=state.prefix, target=target, operations=tuple(steps), keep=keep, python=state.python)
+    return ruled_plan(plan, sources), whole
 
 
 def _wanted(state: PrefixState, names: Sequence[str]) -> tuple[Distribution, ...]:

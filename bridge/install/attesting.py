@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from bridge.config.policy import Breach, Policy, Publisher
 from bridge.fetch.client import Client
-from bridge.index.attestations import Attestations
 from bridge.install.ruling import broken, brought, refuse
 from bridge.install.sources import Sources
 from bridge.model import Plan, Remove, Resolved
-from bridge.prefix.attested import ATTESTATIONS, kept_attestations
+from bridge.prefix.attested import kept_attestations, with_attestations
+from bridge.resolve.attesting import Demands
 from bridge.resolve.candidates.provides import provided_by
 from bridge.resolve.ruling import attestation_problem, names_of, subject_of_record
 from converters.names import NameMap
 from converters.record import Record
 
-__all__ = ["attested_by", "breaches_of", "ruled_plan"]
+__all__ = ["attested_by", "breaches_of", "refuse_again", "ruled_plan"]
 
 
 def ruled_plan(plan: Plan, sources: Sources) -> Plan:
@@ -51,20 +50,27 @@ def attested_by(packages: Iterable[Resolved], policy: Policy, client: Client, na
     """
     records: dict[str, Record] = {}
     breaches: list[Breach] = []
-    verifying: dict[Path | None, Attestations] = {}
+    demands = Demands(policy, client)
     for record in (each.record for each in packages):
-        projects = provided_by(record, names).projects
-        for rules, rule, publisher in policy.publishers(names_of(record, projects)):
-            verifier = verifying.setdefault(rules.trusted_root, Attestations(client, rules.trusted_root))
-            publishers = verifier.of(record)
-            problem = attestation_problem(publishers, publisher, is_conda=record.ecosystem == "conda")
-            if problem:
-                breaches.append(rules.breach(rule, record.label, f"{record.label} {problem}"))
-            kept = [each.to_json() for each in dict.fromkeys(publishers)]
-            others = tuple((key, value) for key, value in record.others if key != ATTESTATIONS)
-            records[record.identity] = replace(record, others=(*others, (ATTESTATIONS, kept)))
+        found = demands.of_record(record, provided_by(record, names).projects)
+        if found is not None:
+            breaches += found.breaches
+            kept = [each.to_json() for each in dict.fromkeys(found.publishers)]
+            records[record.identity] = with_attestations(record, kept)
     refuse(breaches, policy)
     return records
+
+
+def refuse_again(record: Record, sources: Sources) -> None:
+    """Refuse to fetch a package that is installed once more, if it breaks the policy.
+
+    Raises as `ruled_plan`.
+    """
+    policy = sources.session.policy
+    if policy is not None:
+        package = Resolved(record=record)
+        refuse(broken([package], policy, sources, is_fetched=True), policy)
+        attested_by([package], policy, sources.session.client, sources.names)
 
 
 def breaches_of(records: Iterable[Record], policy: Policy, names: NameMap) -> Iterator[Breach]:

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from bridge.archive.conda import check_conda
 from bridge.audit.finding import Report, is_fixable
 from bridge.errors import BridgeError, NetworkError, UsageError
+from bridge.install.attesting import refuse_again
 from bridge.install.fetching import fetch_archive
 from bridge.install.manifest import conda_paths
 from bridge.install.sources import Sources
@@ -21,7 +22,7 @@ from bridge.paths import META
 from bridge.prefix.claims import unmanaged
 from bridge.prefix.strays import named_package
 from bridge.requirements.names import name_of
-from converters.errors import IntegrityError
+from converters.errors import IntegrityError, UnsafeInputError
 from converters.record import Record
 from converters.target import Python
 
@@ -58,8 +59,9 @@ def recover_records(
         try:
             record = _in_channels(named, sources)
             if record is not None:
+                refuse_again(record, sources)
                 recovered.append(_installed(state, path, record, sources))
-        except (NetworkError, IntegrityError) as error:
+        except (NetworkError, IntegrityError, UnsafeInputError) as error:
             lost[path] = error
             continue
         if record is None and not installers:

@@ -16,6 +16,7 @@ from bridge.archive.wheels import check_wheel
 from bridge.audit.finding import Finding, Report, is_fixable
 from bridge.errors import BridgeError, NetworkError, UsageError
 from bridge.fs import Tree
+from bridge.install.attesting import refuse_again
 from bridge.install.fetching import fetch_archive
 from bridge.install.lost_records import damaged_records, recover_records
 from bridge.install.relocation import RELOCATED, Relocation, look, relocate
@@ -23,7 +24,7 @@ from bridge.install.sources import Sources
 from bridge.model import Installed, PathChange, Plan, PrefixState, Reinstall, Remove, Resolved
 from bridge.paths import quoted
 from bridge.sdists.location import source_of
-from converters.errors import IntegrityError
+from converters.errors import IntegrityError, UnsafeInputError
 from converters.record import Record
 from converters.target import Target
 from converters.translate import translate
@@ -113,7 +114,8 @@ def plan_repair(path: Path, report: Report, sources_of: Callable[[PrefixState], 
     if unavailable and not (operations or cleared or relocation.files):
         raise next(iter(unavailable.values()))
     sources.session.warnings += [
-        f"{name} is not repaired: {why.message}; {why.hint}" for name, why in unavailable.items()
+        f"{name} is not repaired: {'; '.join(filter(None, (why.message, why.hint)))}"
+        for name, why in unavailable.items()
     ]
     return Repair(state=state, plan=plan, sources=sources, relocation=relocation, cleared=cleared)
 
@@ -181,9 +183,10 @@ def _available(
     unavailable: dict[str, BridgeError] = {}
     for old in broken:
         try:
+            refuse_again(old.record, sources)
             new = _again(old, target, sources)
             fetch_archive(new.record, sources)
-        except UsageError as error:  # Its record names no source.
+        except (UsageError, UnsafeInputError) as error:  # Its record names no source, or one that the policy refuses.
             unavailable[old.record.name] = error
             continue
         except _GONE as error:
@@ -204,8 +207,9 @@ def _elsewhere(record: Record, sources: Sources) -> Record | None:
         known = sources.channels.records(record.name)
         other = next((each for each in known if each.sha256 == record.sha256 and each.url != record.url), None)
         if other is not None:
+            refuse_again(other, sources)
             fetch_archive(other, sources)
-    except _GONE:
+    except (*_GONE, UnsafeInputError):
         return None
     return other
 
@@ -243,4 +247,4 @@ def _of_archive(record: Record, target: Target, sources: Sources) -> Record:
     manifest = check_wheel(archive, filename=filename)
     info = WheelInfo.of_record(record, manifest.metadata, filename)
     fresh = translate(info, target, sources.names)
-    return replace(fresh, name=record.name, build=record.build, subdir=record.subdir)
+    return replace(fresh, name=record.name, build=record.build, subdir=record.subdir, others=record.others)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from converters.record import Record
 
-__all__ = ["ATTESTATIONS", "kept_attestations"]
+__all__ = ["ATTESTATIONS", "attested", "kept_attestations", "with_attestations"]
 
 ATTESTATIONS = "attestations"
 """The key of a conda-meta record with the publishers whose attestations were verified when it was installed."""
@@ -17,3 +18,15 @@ def kept_attestations(record: Record) -> tuple[Mapping[str, str], ...]:
     kept = dict(record.others).get(ATTESTATIONS)
     entries = [each for each in kept if isinstance(each, Mapping)] if isinstance(kept, (list, tuple)) else []
     return tuple({str(key): str(value) for key, value in each.items()} for each in entries)
+
+
+def attested(record: Record, document: Mapping[str, object]) -> Record:
+    """Return the record of a conda-meta document with the attestations that it keeps."""
+    kept = document.get(ATTESTATIONS)
+    return record if kept is None else with_attestations(record, kept)
+
+
+def with_attestations(record: Record, kept: object) -> Record:
+    """Return a record that keeps these attestations, and no others."""
+    others = tuple((key, value) for key, value in record.others if key != ATTESTATIONS)
+    return replace(record, others=(*others, (ATTESTATIONS, kept)))

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from bridge.model import Defect, Entry, Fingerprint, Installed, PathKind
 from bridge.paths import EMPTY_SHA256, META, NO_CHANNEL, SITE_PACKAGES, RelativePath, path_below
+from bridge.prefix.attested import attested
 from bridge.prefix.columns import read_items
 from bridge.prefix.entries import Entries
 from bridge.prefix.locations import located
@@ -95,8 +96,8 @@ def record_of(document: Mapping[str, object]) -> Record:
         python_site_packages_path=None if site is None else _place(site),
     )
     if _is_wheel(record, document.get("package_type")):
-        return _wheel(record)  # Its channel is an index; no part of its URL is a subdir.
-    return replace(record, origin=public(channel_of(document)))
+        return attested(_wheel(record), document)  # Its channel is an index; no part of its URL is a subdir.
+    return attested(replace(record, origin=public(channel_of(document))), document)
 
 
 def _place(site_packages: str) -> RelativePath | None:

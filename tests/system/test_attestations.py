@@ -107,6 +107,54 @@ def test_an_attested_wheel_is_chosen_verified_and_remembered(world: World) -> No
     assert world.bridge("lock", "python", "pypi:core").status == 3
 
 
+@pytest.mark.slow
+def test_a_lock_is_checked_by_the_attestations_of_its_wheels(world: World) -> None:
+    world.attested()
+    world.done("lock", "python", "pypi:core")
+    world.rule(OF_CORE)
+    assert world.done("policy", "check", "bridge.lock", "--json").document["breaches"] == []
+    world.rule('[attestations]\ncore = {repository = "other/core"}')
+    ran = world.bridge("policy", "check", "bridge.lock", "--json")
+    assert (ran.status, [each["rule"] for each in ran.document["breaches"]]) == (3, ["attestations.core"])
+    for words in (("fetch", "bridge.lock", "-o", "out"), ("sync", "-p", "env", "bridge.lock")):
+        assert "is attested by GitHub acme/core release.yml, and not by other/core" in world.bridge(*words).err
+    assert not (world.folder / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_repair_keeps_who_attested(world: World) -> None:
+    world.attested()
+    world.rule(OF_CORE)
+    world.done("create", "-p", "env", "python", "pypi:core")
+    next((world.folder / "env").rglob("core/__init__.py")).write_bytes(b"changed")
+    world.done("audit", "-p", "env", "--fix")
+    assert world.done("policy", "check", "env", "--json").document["breaches"] == []
+
+
+def test_what_is_converted_is_verified_first(world: World) -> None:
+    world.attested()
+    world.rule(OF_CORE)
+    world.done("convert", "core", "-o", "out")
+    world.rule('[attestations]\ncore = {repository = "other/core"}')
+    for words in (("convert", "core"), ("convert", "core", "--wheels-as-records")):
+        ran = world.bridge(*words, "-o", "out")
+        assert ran.status == 3
+        assert "and not by other/core" in ran.err
+
+
+def test_no_channel_says_what_was_attested(world: World) -> None:
+    repodata = world.folder / "channel" / "noarch" / "repodata.json"
+    document = json.loads(repodata.read_text())
+    (name,) = (name for name in document["packages.conda"] if name.startswith("plain-"))
+    document["packages.conda"][name]["attestations"] = [{"publisher": "GitHub", "repository": "acme/core"}]
+    repodata.write_text(json.dumps(document))
+    world.done("create", "-p", "env", "plain")
+    world.rule('[attestations]\nplain = {repository = "acme/core"}')
+    (package,) = world.done("list", "-p", "env", "--json").document["packages"]
+    assert package["attestations"] == []
+    assert world.bridge("policy", "check", "env").status == 3
+
+
 @pytest.mark.parametrize(
     ("more", "status", "says"),
     [
@@ -130,6 +178,7 @@ def test_what_nobody_attested_is_not_chosen(world: World) -> None:
     assert "break the policy (bridge-policy.toml: attestations.core)" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", [b"", b"{}", b"[]", b'{"version": 1, "attestation_bundles": [{}]}', b"\xff"])
 def test_a_broken_document_is_refused(world: World, document: bytes) -> None:
     world.publish("core", "1.0", document)
@@ -138,6 +187,7 @@ def test_a_broken_document_is_refused(world: World, document: bytes) -> None:
     assert "Traceback" not in error
 
 
+@pytest.mark.slow
 def test_another_trust_root_confirms_nothing(world: World) -> None:
     world.attested()
     (world.folder / "bridge-policy.toml").write_text(OF_CORE)

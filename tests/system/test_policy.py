@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builders import make_conda, make_python, make_repodata, make_wheel, tree_digest
+from tests.support.builders import install_distribution, make_conda, make_python, make_repodata, make_wheel, tree_digest
 from tests.support.command_line import Bridge, Ran
 
 OLD, NEW = "2020-01-01", "2026-01-01"
@@ -142,6 +142,46 @@ def test_a_conversion_keeps_to_the_policy(world: World) -> None:
     error = world.refused("convert", world.folder / "wheels" / "gadget-2.0-py3-none-any.whl", "-o", "out")
     assert "AGPL-3.0-only is not among" in error
     assert not list((world.folder / "out").rglob("*.conda"))
+
+
+def test_a_package_that_was_converted_before_is_judged_again(world: World) -> None:
+    wheel = world.folder / "wheels" / "gadget-2.0-py3-none-any.whl"
+    world.done("convert", wheel, "-o", "out")
+    world.rule('[licenses]\nallow = ["MIT"]\n')
+    assert "AGPL-3.0-only is not among" in world.refused("convert", wheel, "-o", "out")
+
+
+def test_a_mirror_keeps_to_the_policy(world: World) -> None:
+    (world.folder / "wanted.txt").write_text("gadget\n")
+    world.rule("[origins]\ngadget = []\n")
+    world.refused("mirror", "-r", "wanted.txt", "-o", "out", status=6)
+    wheel = world.folder / "wheels" / "gadget-1.0-py3-none-any.whl"
+    (world.folder / "wanted.txt").write_text(f"gadget @ {wheel.as_uri()}\n")
+    assert "gadget may come only from nowhere" in world.refused("mirror", "-r", "wanted.txt", "-o", "out")
+    assert not list(world.folder.glob("out/*/*.conda"))
+
+
+def test_what_another_installer_left_is_not_adopted_against_the_policy(world: World) -> None:
+    world.done("create", "-p", "env", "python")
+    install_distribution(world.folder / "env", "lib/python3.12/site-packages", "gadget", "3.0")
+    world.rule('[origins]\ngadget = "https://packages.example/simple"\n')
+    error = world.refused("adopt", "-p", "env", "gadget")
+    assert "wheel:gadget-3.0 has no known origin, and gadget may come only from" in error
+    world.rule("")
+    world.done("adopt", "-p", "env", "gadget")
+
+
+def test_a_repair_fetches_nothing_that_breaks_the_policy(world: World) -> None:
+    world.done("create", "-p", "env", "left", "tool==2.0", "python", "pypi:gadget==2.0")
+    same = world.folder / "env" / "share" / "same.txt"
+    licence = next((world.folder / "env").rglob("gadget/__init__.py"))
+    for each in (same, licence):
+        each.write_bytes(b"changed")
+    world.rule('[licenses]\ndeny = ["AGPL-*"]\n')
+    ran = world.bridge("audit", "-p", "env", "--fix")
+    assert "gadget is not repaired: refused by the policy: wheel:gadget-2.0 has a licence that is refused" in ran.err
+    assert (same.read_bytes(), licence.read_bytes()) == (b"left", b"changed")
+    assert "refused by the policy: wheel:gadget-2.0" in world.refused("audit", "-p", "env", "--fix")
 
 
 def test_what_the_machine_demands_holds_beside_the_project(world: World) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 from bridge import fs
 from bridge.cache.blobs import sha256_of
 from bridge.cli.commands.syncing import Chosen
+from bridge.cli.policies import refuse_unattested
 from bridge.cli.session import Session
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.faults import faults
 from bridge.fetch.urls import file_name
 from bridge.install.exact.planning import python_of
+from bridge.lock.records import record_of
 from bridge.lock.ruling import refuse_locked
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel, for_target
 from bridge.secrets import SECRETS, masked
@@ -56,6 +58,7 @@ def fetch(chosen: Chosen, output: Path, session: Session) -> Fetched:
     platforms = [platform] if platform is not None else sorted(environment.packages)
     wanted = {_key(each): each for subdir in platforms for each in _needed(environment, subdir, lock.path)}
     refuse_locked(wanted.values(), session.policy, lambda: session.names(()))
+    refuse_unattested((record_of(each) for each in wanted.values()), session)
     left = [each for each in wanted.values() if isinstance(each, LockedSource) and each.kind in {"git", "directory"}]
     session.tell_once(
         [f"{each.name} is source code, of which there is no archive: {masked(each.url)}" for each in left]

@@ -13,7 +13,7 @@ from bridge import fs
 from bridge.channels._rattler import current_subdir
 from bridge.cli.commands.request import Request, hint_of_files, read_request
 from bridge.cli.options import Words
-from bridge.cli.policies import check_attested
+from bridge.cli.policies import attested
 from bridge.cli.session import Session
 from bridge.errors import NoSolutionError, UsageError
 from bridge.lock.changes import changes
@@ -242,9 +242,8 @@ def _solve(made: _Made, place: Place, standing: Standing, previous: Previous, as
     urls = frozenset(each.url for each in request.requirements if each.url)
     offered = InstalledCandidates(records=previous.records(place), urls=urls, is_known_only=True)
     resolution = session.resolve(request, channels, names, standing=replace(standing, kept=kept), offered=offered)
-    check_attested(resolution, session, names)
     session.tell_once(resolution.warnings)
-    return resolution
+    return attested(resolution, session, names)
 
 
 def _hashed(resolution: Resolution, session: Session) -> Resolution:

@@ -12,8 +12,11 @@ from bridge.config.policy import Breach, Policy
 from bridge.errors import UnsafeInputError, UsageError
 from bridge.install.attesting import breaches_of
 from bridge.install.plan import with_unmanaged
+from bridge.lock.records import record_of
 from bridge.lock.ruling import locked_breaches
 from bridge.requirements.locked import LockedConda
+from bridge.resolve.attesting import Demands
+from bridge.resolve.candidates.provides import provided_by
 from converters.deferred import dataclass
 
 __all__ = ["Checked", "check", "policy_of"]
@@ -61,7 +64,9 @@ def policy_of(session: Session) -> Policy:
 def check(target: str | None, environment: Callable[[], Path], session: Session) -> Checked:
     """Judge a lock file, an environment given by its directory or name, or the environment of the run.
 
-    Raises what reading them raises, and `UsageError` (`no-policy`).
+    The attestations of what a lock names are verified; those of an environment were when it was installed.
+
+    Raises what reading them and verifying raise, and `UsageError` (`no-policy`).
     """
     policy = policy_of(session)
     if target is not None and Path(target).is_file():
@@ -78,7 +83,12 @@ def _of_lock(path: Path, policy: Policy, session: Session) -> Checked:
         for listed in environment.packages.values()
         for each in listed
     }
-    breaches = locked_breaches(packages.values(), policy, names)
+    breaches = [*locked_breaches(packages.values(), policy, names)]
+    demands = Demands(policy, session.client)
+    for each in packages.values():
+        record = record_of(each)
+        found = demands.of_record(record, provided_by(record, names).projects)
+        breaches += found.breaches if found is not None else ()
     return _checked(str(path), len(packages), policy, breaches)
 
 
