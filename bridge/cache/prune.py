@@ -31,6 +31,7 @@ _ORIGINALS = re.compile(r"originals/[^/]+")
 _PATHS = "/info/paths.json"
 _WHAT = {
     "artifacts": "archives of packages, by their sha256",
+    "audit": "reports of the last audits",
     "built": "wheels built of source distributions",
     "host": "the interpreter as a package",
     "http": "pages of indexes",
@@ -38,6 +39,7 @@ _WHAT = {
     "judged": "manifests of validated conda packages",
     "metadata": "metadata of wheels",
     "originals": "files of conda packages before the prefix was written in, for conda-pack",
+    "records": "what the records of environments say, until these change",
     "repodata": "records of channels",
     "unpacked": "wheels and conda packages, unpacked and validated",
 }

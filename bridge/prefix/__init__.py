@@ -23,6 +23,7 @@ from bridge.prefix.history import requested_specs
 from bridge.prefix.locations import relocated
 from bridge.prefix.processes import spread
 from bridge.prefix.records import Reader, ReadResult, content, defect_of, names_in, scan
+from bridge.prefix.remembered import Remembering
 from bridge.prefix.strays import is_record_name, sorted_out, strays
 from bridge.secrets import masked
 from converters.deferred import regex
@@ -44,6 +45,7 @@ def read(
     is_brief: bool = False,
     jobs: int = 1,
     meanwhile: Callable[[], object] | None = None,
+    cache: Path | None = None,
 ) -> PrefixState:
     """Read the records of `prefix`. Nothing is hashed; 20,000 paths take about 0.1 s.
 
@@ -51,6 +53,7 @@ def read(
     :param meanwhile: called while other processes read.
     :param is_brief: skip the RECORD of distributions that a conda-meta record covers (their `entries` are empty): a
         plan uses the conda-meta record, and reading both takes twice as long.
+    :param cache: bridge's cache, which spares a brief reading the records that have not changed since the last one.
 
     A conda-meta record that is empty, truncated, not UTF-8, misnamed or of wrong types is left out and becomes a
     `Defect` (`broken-record`); a file there that is no record becomes another (`foreign-file`). A record that lists a
@@ -62,7 +65,9 @@ def read(
     prefix = Path(os.path.abspath(prefix))
     reader = Reader(prefix=str(prefix))
     known = _spread(prefix, reader, jobs, meanwhile) if jobs > 1 and not is_brief else {}
-    records = [known.get(path) or reader.record(path) for path in _records(prefix)]
+    remembering = Remembering(reader, cache) if cache is not None and is_brief else None
+    reading = remembering or reader
+    records = [known.get(path) or reading.record(path) for path in _records(prefix)]
     installed = sorted(
         (each for each, _ in records if isinstance(each, Installed)),
         key=lambda each: (each.record.name, each.meta_path),
@@ -73,7 +78,9 @@ def read(
     installed = [_relocated(each, site) for each in _with_history(installed, prefix)]
     paths = _distributions(prefix, site_directories(prefix, site))
     brief = covered(installed, paths) if is_brief else frozenset()
-    read = [known.get(path) or reader.distribution(path, is_covered=path in brief) for path in paths]
+    read = [known.get(path) or reading.distribution(path, is_covered=path in brief) for path in paths]
+    if remembering is not None:
+        remembering.keep()
     defects += [defect for _, wrong in read for defect in wrong]
     distributions = tuple(each for each, _ in read if isinstance(each, Distribution))
     return PrefixState(
@@ -112,13 +119,14 @@ def require(
     is_brief: bool = False,
     jobs: int = 1,
     meanwhile: Callable[[], object] | None = None,
+    cache: Path | None = None,
 ) -> PrefixState:
     """Read a prefix that must exist; the parameters are those of `read`.
 
     Raises `UsageError` (`not-an-environment`) if it has neither conda-meta nor a python.
     """
     check(prefix)
-    return read(prefix, is_brief=is_brief, jobs=jobs, meanwhile=meanwhile)
+    return read(prefix, is_brief=is_brief, jobs=jobs, meanwhile=meanwhile, cache=cache)
 
 
 def check(prefix: Path) -> None:

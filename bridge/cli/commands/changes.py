@@ -88,7 +88,7 @@ def remove(path: Path, names: Sequence[str], session: Session, *, is_dry_run: bo
     """Remove packages, those installed by pip too, and what was installed only for them. Needs no network."""
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
-        state = prefix.require(path, is_brief=True)
+        state = prefix.require(path, is_brief=True, cache=session.settings.cache_dir)
         plan = plans.removal(plans.with_unmanaged(state), session.target, names)
         unmanaged = [old for old in leaving(plan) if old not in state.installed]
         return (
@@ -160,7 +160,7 @@ def _solved(
     """Solve for earlier and new requests together, and change the environment accordingly."""
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
-        state = prefix.require(path, is_brief=True)
+        state = prefix.require(path, is_brief=True, cache=session.settings.cache_dir)
         sources = sources_of(session, state)
         return state, plan_change(state, request, sources, updating(state)), sources
 

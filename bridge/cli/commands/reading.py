@@ -38,7 +38,7 @@ def inventory(path: Path, session: Session, pattern: str | None = None) -> Packa
     except re.error as error:
         message = f"{pattern!r} is not a regular expression: {error}"
         raise UsageError("regular-expression", message, hint="escape special characters with a backslash") from error
-    state = prefix.require(path, is_brief=True)
+    state = prefix.require(path, is_brief=True, cache=session.settings.cache_dir)
     listed = package_list(state, _local_names(session, state))
     return replace(listed, rows=tuple(row for row in listed.rows if any(map(wanted.search, row.names))))
 
@@ -47,7 +47,7 @@ def tree(path: Path, names: Sequence[str], session: Session, *, is_inverted: boo
     """The dependencies between the installed packages. Raises `UsageError` (`not-installed`)."""
     from bridge.audit.tree import dependency_tree
 
-    state = prefix.require(path, is_brief=True)
+    state = prefix.require(path, is_brief=True, cache=session.settings.cache_dir)
     return dependency_tree(state, session.target, _local_names(session, state), names, is_inverted=is_inverted)
 
 
@@ -55,7 +55,7 @@ def why(path: Path, name: str, session: Session) -> Reasons:
     """Why a package is installed. Raises `UsageError` (`not-installed`)."""
     from bridge.audit.queries import why as give_reasons
 
-    state = prefix.require(path, is_brief=True)
+    state = prefix.require(path, is_brief=True, cache=session.settings.cache_dir)
     return give_reasons(state, session.target, _local_names(session, state), name)
 
 

@@ -167,7 +167,7 @@ def _restore(path: Path, wanted: _Wanted, session: Session, *, is_dry_run: bool)
     """Make the prefix what a snapshot states."""
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
-        state = prefix.require(path, is_brief=True)
+        state = prefix.require(path, is_brief=True, cache=session.settings.cache_dir)
         source, packages = wanted(state)
         sources = sources_of(session, path, packages, state)
         target = with_python(session.target, packages, state)

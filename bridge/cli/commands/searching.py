@@ -43,7 +43,7 @@ def search(text: str, session: Session, path: Path | None) -> Offers:
         raise UsageError(
             "usage", f"{masked(text)} names one file, so there is nothing to search for", hint="give a name"
         )
-    state = _state(path)
+    state = _state(path, session.settings.cache_dir)
     channels = session.channels(state)
     names = session.names(channels.urls, state)
     catalog = session.catalog(channels, names)
@@ -57,7 +57,7 @@ def search(text: str, session: Session, path: Path | None) -> Offers:
 
 def search_names(pattern: str, session: Session, path: Path | None) -> FoundNames:
     """The conda packages whose names match a pattern (`*numpy*`). Indexes have no search. Raises as `search`."""
-    state = _state(path)
+    state = _state(path, session.settings.cache_dir)
     channels = session.channels(state)
     names = sorted(name for name in channels.names() if fnmatchcase(name, pattern.lower()))
     if not names:
@@ -70,12 +70,12 @@ def search_names(pattern: str, session: Session, path: Path | None) -> FoundName
     return FoundNames(text=pattern, names=tuple(names))
 
 
-def _state(path: Path | None) -> PrefixState | None:
+def _state(path: Path | None, cache: Path) -> PrefixState | None:
     if path is None:
         return None
     from bridge import prefix
 
-    return prefix.require(path, is_brief=True)
+    return prefix.require(path, is_brief=True, cache=cache)
 
 
 def _unknown(requirement: algebra.Requirement, channels: Sequence[str], session: Session) -> BridgeError:

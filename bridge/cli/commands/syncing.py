@@ -121,7 +121,11 @@ def sync(path: Path, chosen: Chosen, session: Session, *, keeps: bool = False, i
     lock = chosen.read(session)
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
-        state = PrefixState(prefix=path) if is_new else prefix.require(path, is_brief=True)
+        state = (
+            PrefixState(prefix=path)
+            if is_new
+            else prefix.require(path, is_brief=True, cache=session.settings.cache_dir)
+        )
         wanted = wanted_of(lock, chosen, session, state)
         sources = sources_of(session, path, _of_conda(wanted.packages), state)
         packages = resolved_of_lock(
