@@ -11,12 +11,14 @@ from dataclasses import MISSING, fields
 from typing import TypeVar
 
 from bridge import __version__
+from bridge.config.policy.document import policy_document
 from bridge.errors import BridgeError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement
 from bridge.resolve import resolve
 from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.candidates.provides import canonical
+from bridge.resolve.ruling import ADVERTISED
 from bridge.resolve.search.request import SolveRequest
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 from bridge.secrets import masked
@@ -28,7 +30,6 @@ from converters.wheel import CoreMetadata
 __all__ = ["FORMAT", "Recorder"]
 
 FORMAT = 1
-_UNRECORDED = frozenset({"others"})  # keys of a record that bridge does not interpret
 _T = TypeVar("_T")
 
 
@@ -169,7 +170,9 @@ def _values(value: Record | IndexFile | CoreMetadata) -> dict[str, object]:
     made: dict[str, object] = {}
     for field in fields(value):
         content = getattr(value, field.name)
-        if field.name not in _UNRECORDED and (field.default is MISSING or content != field.default):
+        if field.name == "others":  # keys that bridge does not interpret; the policy asks whether one is there
+            content = tuple((key, ()) for key, _ in content if key == ADVERTISED)
+        if field.default is MISSING or content != field.default:
             made[field.name] = masked(content) if isinstance(content, str) else content
     return made
 
@@ -203,6 +206,7 @@ def _target(target: Target) -> dict[str, object]:
 
 
 def _options(options: Options) -> dict[str, object]:
+    policy = {} if options.policy is None else {"policy": policy_document(options.policy)}
     return {
         "prefer": options.prefer,
         "only": dict(options.only),
@@ -212,4 +216,5 @@ def _options(options: Options) -> dict[str, object]:
         "no_build": options.no_build,
         "only_binary": sorted(options.builds.only_binary),
         "no_binary": sorted(options.builds.no_binary),
+        **policy,
     }

@@ -16,6 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from bridge.config.builds import Formats
 from bridge.config.cooldown import Cooldown
+from bridge.config.policy.document import read_policy_document
 from bridge.errors import BridgeError, BuildError, NetworkError, UnsafeInputError, UsageError
 from bridge.model import IndexFile, Resolution
 from bridge.requirements.algebra import Requirement, parse_conda, pep440_version
@@ -72,6 +73,7 @@ def _catalog(document: Mapping[str, Any]) -> Catalog:
     )
     assert options["prefer"] in ("conda", "wheel", "newest"), "its option `prefer` is none"
     newest, exceptions = options.pop("exclude_newer"), options.pop("newer_exceptions", {})
+    policy = options.pop("policy", None)
     assert isinstance(newest, int | None), "its option `exclude_newer` is no time"
     assert isinstance(exceptions, dict), "its option `newer_exceptions` is no table"
     assert all(isinstance(limit, int | None) for limit in exceptions.values()), "an exception of a cooldown is no time"
@@ -91,6 +93,7 @@ def _catalog(document: Mapping[str, Any]) -> Catalog:
             builds=formats,
             cooldown=Cooldown(default=newest, exceptions=exceptions),
             patience=math.inf,
+            policy=None if policy is None else read_policy_document(policy),
         ),
     )
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.config.policy import Policy
+from bridge.config.policy.reading import read_rules
 from bridge.errors import BridgeError, UnsafeInputError
-from bridge.resolve import SolveRequest, Standing, resolve
+from bridge.resolve import Options, SolveRequest, Standing, resolve
 from bridge.resolve.recording import Recorder
 from bridge.resolve.replay import replay
 from converters.names import NameMap
 from tests.support.builders import make_conda, make_python, make_repodata, make_wheel
 from tests.support.command_line import Bridge
 from tests.support.resolver_scenarios import read_scenario
-from tests.support.resolver_worlds import World, record, requests, solve_request, wheel
+from tests.support.resolver_worlds import CHANNEL, INDEX, World, milliseconds, record, requests, solve_request, wheel
 from tests.support.servers import Server
 from tests.system.test_secrets_nowhere import MARK, Site
 
@@ -61,6 +64,55 @@ def test_what_the_environment_adds_is_recorded_too() -> None:
     assert {p.record.version for p in live.packages} == {"3.11.9", "1.0", "13.8"}
     document = json.loads(json.dumps(recorder.document({})))
     assert replay(document, "the recording").packages == live.packages
+
+
+POLICY = f"""
+yanked = "deny"
+cooldown = {{default = "2026-03-01", "keeps-*" = "never"}}
+builds = ["own-*"]
+hashes = {{require = true, except = ["late", "known", "gpl", "keeps-up"]}}
+attestations = {{signed = {{publisher = "GitHub", repository = "acme/signed"}}}}
+[origins]
+elsewhere = ["{CHANNEL}/other", "conda-forge"]
+[sources]
+"{INDEX}" = ["late", "gpl", "keeps-*", "known"]
+[files]
+"{INDEX}" = ["https://files.example"]
+[licenses]
+deny = ["GPL-*"]
+"""
+
+
+@pytest.mark.parametrize("name", ["late", "keeps-up", "elsewhere", "foreign", "gpl", "signed", "own-built", "bare"])
+def test_a_recorded_policy_gives_the_same_answer(name: str, tmp_path: Path) -> None:
+    late = milliseconds("2026-06-01T00:00:00Z")
+    advertised = record("signed", "1.0", attestations_sha256="0" * 64, sha256="0" * 64)
+    world = World(
+        records=(
+            record("python", "3.12.4", sha256="0" * 64),
+            record("late", "1.0", timestamp=1_700_000_000_000),
+            record("late", "2.0", timestamp=late),
+            record("keeps-up", "2.0", timestamp=late),
+            record("elsewhere", "1.0", sha256="0" * 64),
+            record("gpl", "1.0", license="GPL-3.0-only"),
+            record("gpl", "0.9", license="MIT"),
+            record("bare", "1.0"),
+            record("signed", "2.0", sha256="0" * 64),
+            advertised,
+        ),
+        wheels=(wheel("foreign-1.0-py3-none-any.whl"), wheel("own_built-1.0.tar.gz")),
+    )
+    (tmp_path / "bridge-policy.toml").write_text(POLICY)
+    options = Options(policy=Policy(files=(read_rules(tmp_path / "bridge-policy.toml", 1_800_000_000),)))
+    recorder, asked = (
+        Recorder(),
+        solve_request([], [name]) if name in {"foreign", "own-built"} else solve_request([name]),
+    )
+    live = answer(lambda: recorder.resolve(asked, replace(world, options=options).catalog()))
+    document = json.loads(json.dumps(recorder.document({})))
+    assert answer(lambda: replay(document, "the recording")) == live
+    del document["options"]["policy"]
+    assert (answer(lambda: replay(document, "the recording")) == live) == (name == "keeps-up")
 
 
 def test_only_the_rows_of_the_name_map_that_matter_are_recorded() -> None:
@@ -133,7 +185,7 @@ def test_a_recording_that_cannot_be_read_is_a_usage_error(bridge: Bridge, tmp_pa
     assert "absent.json cannot be read" in ran.err
 
 
-DAMAGE = {
+DAMAGE: dict[str, tuple[Any, ...]] = {
     "an older format": ("format", 0),
     "a newer format": ("format", 2),
     "a number where a text may be": ("records", "tool", 0, "noarch", 1),
@@ -150,6 +202,8 @@ DAMAGE = {
     "a marker that is none": ("request", "requirements", 0, "marker", "python ==="),
     "a preference that is none": ("options", "prefer", "both"),
     "a name map that is none": ("names", "table", [1]),
+    "a policy that is no list": ("options", "policy", {}),
+    "a policy without its rules": ("options", "policy", [{}]),
     "an error that is none": ("index", "metadata", "u", {"error": {"type": "SystemExit"}}),
 }
 
