@@ -19,7 +19,7 @@ from converters.descriptions import spdx_expression, stated
 from converters.names import NameMap
 from converters.record import Record
 
-__all__ = ["PackageList", "PackageRow", "distributions_of", "is_requested", "package_list", "projects_of"]
+__all__ = ["PackageList", "PackageRow", "distributions_by_owner", "is_requested", "package_list", "projects_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,9 @@ class PackageList:
 def package_list(state: PrefixState, names: NameMap) -> PackageList:
     """Every conda-meta record and every dist-info that none of them covers, sorted by name."""
     claims = claims_of(state)
-    rows = _with_displacement(state, [_row(owner, claims, state, names) for owner in claims.owners])
+    distributions = distributions_by_owner(claims, state)
+    listed = [_row(owner, distributions.get(owner, ()), names) for owner in claims.owners]
+    rows = _with_displacement(state, listed)
     rows = tuple(sorted(rows, key=lambda row: (row.name, row.version, row.owner)))
     return PackageList(prefix=state.prefix, rows=rows)
 
@@ -127,10 +129,9 @@ def _with_displacement(state: PrefixState, rows: Sequence[PackageRow]) -> tuple[
     return tuple(result)
 
 
-def _row(owner: Owner, claims: Claims, state: PrefixState, names: NameMap) -> PackageRow:
-    distributions = distributions_of(owner, claims, state)
+def _row(owner: Owner, distributions: tuple[Distribution, ...], names: NameMap) -> PackageRow:
     installer = next((each.installer for each in distributions if each.installer), None)
-    is_asked = is_requested(owner, claims, state)
+    is_asked = is_requested(owner, distributions)
     if owner.installed is None:
         distribution = distributions[0]
         url = (distribution.direct_url or {}).get("url")
@@ -181,15 +182,22 @@ def _license(record: Record, own: Distribution | None) -> str | None:
     return text and (spdx_expression(text) or text)
 
 
-def distributions_of(owner: Owner, claims: Claims, state: PrefixState) -> tuple[Distribution, ...]:
-    return tuple(each for each in state.distributions if claims.answering[each.path] is owner)
+def distributions_by_owner(claims: Claims, state: PrefixState) -> dict[Owner, tuple[Distribution, ...]]:
+    """Return the distributions that each owner brought; one without any is left out."""
+    brought: dict[Owner, list[Distribution]] = {}
+    for each in state.distributions:
+        brought.setdefault(claims.answering[each.path], []).append(each)
+    return {owner: tuple(distributions) for owner, distributions in brought.items()}
 
 
-def is_requested(owner: Owner, claims: Claims, state: PrefixState) -> bool:
-    """A conda package's REQUESTED was written when it was built, and means nothing here."""
+def is_requested(owner: Owner, distributions: Sequence[Distribution]) -> bool:
+    """Return whether a person asked for a package, which brought these distributions.
+
+    A conda package's REQUESTED was written when it was built, and means nothing here.
+    """
     if owner.installed is not None and owner.installed.requested:
         return True
-    return owner.source != "conda" and any(each.requested for each in distributions_of(owner, claims, state))
+    return owner.source != "conda" and any(each.requested for each in distributions)
 
 
 def projects_of(owner: Owner, names: NameMap) -> tuple[str, ...]:

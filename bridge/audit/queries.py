@@ -11,7 +11,7 @@ from typing import Literal
 from bridge.audit.dependencies import Edge, PrefixRecords, edges, owners_named, prefix_records
 from bridge.audit.finding import Source
 from bridge.audit.left_out import left_out
-from bridge.audit.packages import PackageRow, is_requested, package_list, projects_of
+from bridge.audit.packages import PackageRow, distributions_by_owner, is_requested, package_list, projects_of
 from bridge.model import Fingerprint, PathKind, PrefixState
 from bridge.prefix.chosen import kept_choice
 from bridge.prefix.claims import Claims, Owner, bytecode_source, claims_of
@@ -213,8 +213,9 @@ def _chains(records: PrefixRecords, owner: Owner, known: list[Edge]) -> list[tup
             if edge.dependant not in chains:
                 chains[edge.dependant] = (edge, *chains[here])
                 pending.append(edge.dependant)
+    brought = distributions_by_owner(records.claims, records.state)
     return sorted(
-        (chain for root, chain in chains.items() if chain and is_requested(root, records.claims, records.state)),
+        (chain for root, chain in chains.items() if chain and is_requested(root, brought.get(root, ()))),
         key=lambda chain: (len(chain), chain[0].dependant.label),
     )
 

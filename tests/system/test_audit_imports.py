@@ -33,6 +33,10 @@ PROJECTS: dict[str, tuple[str, dict[str, str]]] = {
     "two": ("", {"two.py": "", "other.py": "1 / 0\n", "tests/__init__.py": "1 / 0\n"}),
     "writer": ("", {"writer.py": WRITES}),
     "caller": ("", {"caller.py": CALLS}),
+    # What these leave behind is not charged to the modules that are imported after them.
+    "leaver": ("", {"leaver.py": "import os\nos._exit(0)\n"}),
+    "filter": ("", {"filter.py": "import warnings\nwarnings.simplefilter('error')\n"}),
+    "warner": ("", {"warner.py": "import warnings\nwarnings.warn('old', DeprecationWarning)\n"}),
 }
 FOUND = {
     "names": ("error", "python cannot import ns.names: ZeroDivisionError"),
@@ -42,6 +46,7 @@ FOUND = {
     "needy": ("error", "No module named 'absent_thing'"),
     "half": ("error", "cannot import name 'gone'"),
     "program": ("info", "it ends python, as programs do"),
+    "leaver": ("info", "it ends python, as programs do"),
     "two": ("warning", "python cannot import other: ZeroDivisionError"),
     "writer": ("error", "Error"),
     "caller": ("error", "Error"),
