@@ -176,6 +176,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as text:
         folder = Path(text)
         environment = dict(os.environ) | {"BRIDGE_CACHE_DIR": str(folder / "cache"), "UV_CACHE_DIR": str(folder / "uv")}
+        # An installed bridge is compiled; a source tree may not be.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
         conda(folder, arguments.packages, arguments.runs, environment)
         exact(folder, arguments.requirements, arguments.runs, environment)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from bridge.archive.entry_points import EntryPoint, read_entry_points
 from bridge.archive.limits import DEFAULT_LIMITS, Limits
@@ -28,9 +28,8 @@ _BUFFER = 1 << 16
 _SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")  # without a hash in RECORD (PEP 427)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WheelMember:
-    """One file of a wheel. `sha256` is computed, in hex; `native` is set for native code.
+class WheelMember(NamedTuple):
+    """One file of a wheel, a tuple for speed. `sha256` is computed, in hex; `native` is set for native code.
 
     `is_namespace`: an `__init__.py` that only declares a namespace package.
     """

@@ -150,22 +150,13 @@ def _from_json(document: Mapping[str, Any]) -> WheelManifest:
 
 def _member(row: list[Any]) -> WheelMember:
     path, sha256, size, is_executable, compressed_size, crc, offset, data_offset, method, code, is_namespace = row
+    mode = 0o755 if is_executable else 0o644
     return WheelMember(
-        path=path,
-        sha256=sha256,
-        size=size,
-        is_executable=is_executable,
-        is_namespace=is_namespace,
-        native=NativeFile(path=path, system=code[0], subdirs=frozenset(code[1])) if code else None,
-        entry=ZipMember(
-            name=path,
-            size=size,
-            compressed_size=compressed_size,
-            crc=crc,
-            offset=offset,
-            method=method,
-            is_directory=False,
-            mode=0o755 if is_executable else 0o644,
-            data_offset=data_offset,
-        ),
+        path,
+        sha256,
+        size,
+        is_executable,
+        NativeFile(path=path, system=code[0], subdirs=frozenset(code[1])) if code else None,
+        ZipMember(path, size, compressed_size, crc, offset, method, False, mode, data_offset),
+        is_namespace,
     )

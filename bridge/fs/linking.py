@@ -73,7 +73,10 @@ def clone_file(tree: WritableTree, path: str, source: int, place: int, size: int
 
 @final
 class SharedFiles:
-    """One file for each content and mode, below a directory of the cache, of which environments get further names."""
+    """One file for each content and mode, in a directory of the cache, of which environments get further names.
+
+    There are no directories below it: they would be opened and closed for nearly every file.
+    """
 
     def __init__(self, directory: Path) -> None:
         make_directories(directory)
@@ -93,7 +96,7 @@ class SharedFiles:
         system has no hard links (`None`), there is no file. Raises as `write_file`.
         """
         sha256, mode = expected.sha256 or "", expected.mode or 0o644
-        name = f"{sha256[:2]}/{sha256}-{mode:o}"
+        name = f"{sha256}-{mode:o}"
         if not self._is_unchanged(name, expected):
             status = self._make(name, content(), expected)
             if status != sha256:
@@ -119,7 +122,7 @@ class SharedFiles:
 
     def _make(self, name: str, content: Iterable[bytes], expected: Fingerprint) -> str | None:
         """Write the file beside its place, and rename it there: environments keep the inode that was there before."""
-        temporary = f"{name[:2]}/.{os.urandom(8).hex()}.bridge-tmp"
+        temporary = f".{os.urandom(8).hex()}.bridge-tmp"
         written = write_file(self._tree, temporary, content, mode=expected.mode or 0o644)
         if written.sha256 != expected.sha256:
             self._tree.unlink(temporary)

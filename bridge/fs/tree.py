@@ -67,11 +67,13 @@ class Tree:
     component on the way is no directory, and `UnsafeInputError` (`path-escape`).
     """
 
-    __slots__ = ("_limit", "_open", "_pinned", "root")
+    __slots__ = ("_last", "_limit", "_open", "_pinned", "root")
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._pinned = ""
+        # The parent of the path before, and its descriptor: most paths come directory by directory.
+        self._last: tuple[str | None, int] = (None, -1)
         self._limit = min(128, max(2, open_file_limit() // 16))
         with faults(root):
             self._open: OrderedDict[str, int] = OrderedDict({"": os.open(root, _DIRECTORY)})
@@ -83,6 +85,7 @@ class Tree:
         self.close()
 
     def close(self) -> None:
+        self._last = (None, -1)
         while self._open:
             os.close(self._open.popitem()[1])
 
@@ -91,6 +94,7 @@ class Tree:
         while len(self._open) > self._limit:
             path, descriptor = self._open.popitem(last=False)
             if path:
+                self._last = (None, -1)
                 os.close(descriptor)
             else:
                 self._open[path] = descriptor
@@ -126,6 +130,7 @@ class Tree:
         except OSError as error:
             if error.errno not in {errno.EMFILE, errno.ENFILE}:
                 raise
+        self._last = (None, -1)
         for path in [path for path, held in self._open.items() if path not in {"", self._pinned} and held != above]:
             os.close(self._open.pop(path))
         return os.open(name, BELOW, dir_fd=above)
@@ -144,14 +149,21 @@ class Tree:
 
     def _locate(self, path: str, *, make: bool = False, beside: str = "") -> tuple[int, str]:
         """Return a descriptor of the parent of `path`, and its name there; keep the parent of `beside` open."""
+        last, descriptor = self._last
+        parent, _, name = path.rpartition("/")
+        if parent == last and name not in _ODD_NAMES and "\0" not in name and path[0] != "/":
+            return descriptor, name
         parent, name = split(path)
         self._trim()
         self._pinned = split(beside)[0] if beside else ""
-        return self._directory(parent, make=make), name
+        descriptor = self._directory(parent, make=make)
+        self._last = (parent, descriptor)
+        return descriptor, name
 
     def forget(self, path: str) -> None:
         """Close what is held open at and below `path`, which is about to be replaced; `""` closes all but the root."""
         below = f"{path}/" if path else ""
+        self._last = (None, -1)
         for held in [held for held in self._open if held and (held == path or held.startswith(below))]:
             os.close(self._open.pop(held))
 

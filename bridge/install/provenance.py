@@ -6,18 +6,14 @@ conda, rattler and pip read them as their own.
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
-import json
-import posixpath
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
+from bridge.install.record_text import record_bytes
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META, NO_CHANNEL
 from bridge.prefix.attested import ATTESTATIONS
@@ -42,9 +38,6 @@ __all__ = [
     "conda_package",
     "history",
     "meta_path",
-    "record_bytes",
-    "record_file",
-    "record_hash",
     "snapshot_record",
     "wheel_package",
     "with_unrecorded",
@@ -56,7 +49,6 @@ _PATH_TYPES = {"file": "hardlink", "symlink": "softlink", "directory": "director
 WHEEL_TYPE = "virtual_python_wheel"  # of conda's PackageType
 HARD_LINK = 1  # of conda's LinkType
 PYPI = "pypi"  # conda's subdir and channel for packages of pip
-_URL_KEYS = frozenset({"url", "channel", "requested_spec", "requested_specs"})
 _SPEC = re.compile(r"[\w.-]+\s*([=<>!~ ].*)?\Z")
 
 
@@ -196,24 +188,6 @@ def _requests(record: Record, requested: Sequence[str]) -> dict[str, object]:
     return {"requested_spec": _history_spec(record, requested[0]), "requested_specs": list(requested)}
 
 
-def record_bytes(document: Mapping[str, object]) -> bytes:
-    """Format a conda-meta record: one key per line, one path per line.
-
-    Python's C encoder does not indent, and the Python one took a third of the time of staging many wheels.
-    """
-    encode = json.JSONEncoder(ensure_ascii=False).encode
-    lines = []
-    for key, value in document.items():
-        text = masked(encode(value)) if key in _URL_KEYS else encode(value)
-        if key == "files" and isinstance(value, list) and value:
-            text = "[\n    " + ",\n    ".join(map(encode, value)) + "\n  ]"
-        elif key == "paths_data" and isinstance(value, dict) and value.get("paths"):
-            rest = "".join(f", {encode(name)}: {encode(part)}" for name, part in value.items() if name != "paths")
-            text = '{"paths": [\n    ' + ",\n    ".join(map(encode, value["paths"])) + f"\n  ]{rest}}}"
-        lines.append(f"  {encode(key)}: {text}")
-    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8")
-
-
 def _path_data(entry: Entry) -> dict[str, object]:
     fingerprint = entry.fingerprint
     is_compiled = entry.path.endswith(".pyc") and fingerprint.kind == "file" and fingerprint.sha256 is None
@@ -278,37 +252,6 @@ def _spec(requirement: Requirement, names: NameMap) -> str:
         return to_matchspec(requirement, names)
     except UnsafeInputError:
         return names.native_name(canonicalize_name(requirement.name))
-
-
-def record_hash(sha256: str) -> str:
-    """Format a sha256 for a row of RECORD (PEP 376)."""
-    return f"sha256={base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b'=').decode()}"
-
-
-def record_file(entries: Iterable[Entry], site_packages: str, record_path: str) -> bytes:
-    """Return RECORD (PEP 376, PEP 627): rows relative to site-packages, sorted; its own row has no hash.
-
-    :param entries: every file of the distribution except RECORD, with sha256 and size; bytecode has neither.
-    :param site_packages: prefix-relative; scripts become `../../../bin/x`.
-    :param record_path: RECORD's own prefix-relative path.
-    """
-    below = f"{site_packages}/"
-
-    def relative(path: str) -> str:
-        return path[len(below) :] if path.startswith(below) else posixpath.relpath(path, site_packages)
-
-    rows = [(relative(record_path), "", "")]
-    for entry in entries:
-        fingerprint = entry.fingerprint
-        if fingerprint.sha256 is None and entry.path.endswith(".pyc"):
-            rows.append((relative(entry.path), "", ""))
-            continue
-        if fingerprint.sha256 is None or fingerprint.size is None:
-            raise ValueError(f"{entry.path} was not hashed")
-        rows.append((relative(entry.path), record_hash(fingerprint.sha256), str(fingerprint.size)))
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(sorted(rows))
-    return text.getvalue().encode("utf-8")
 
 
 def history(

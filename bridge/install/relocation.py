@@ -22,7 +22,7 @@ from bridge.audit.look.inspection import EmbeddedPrefix
 from bridge.audit.run import start
 from bridge.errors import UnsafeInputError
 from bridge.fs import Tree
-from bridge.install.provenance import record_bytes, record_hash
+from bridge.install.record_text import record_bytes, record_hash
 from bridge.model import Installed, PathChange, PrefixState
 from bridge.prefix import condameta
 from bridge.prefix.placed import Placeholder, fill, holds, is_binary, refit, restore

@@ -85,7 +85,8 @@ class Transaction:
     ) -> None:
         tree, root = self._tree, self._tree.root / self._directory
         with WritableTree(self.staging) as new:
-            swap = examine(tree, new, changes)
+            staged = new.scan()
+            swap = examine(tree, new, changes, staged)
             if not swap.steps:
                 return
             self._log("PLANNED", is_synced=True)
@@ -103,7 +104,7 @@ class Transaction:
                 self._log("STAGED", is_synced=True)
                 failpoint("journal.staged")
                 self._log("SWAPPING")
-                perform(tree, new, old, swap, unlinked)
+                perform(tree, new, old, swap, unlinked, staged)
         if swapped is not None:
             try:
                 swapped()

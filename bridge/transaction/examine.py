@@ -17,6 +17,10 @@ from converters.deferred import dataclass
 __all__ = ["ancestors", "changed", "changed_directories", "examine", "is_leaf", "parent_directories"]
 
 
+_RESERVED = frozenset({META, OWN, f"{OWN}/txn"})
+_BELOW_RESERVED = (f"{OWN}/txn/", f"{OWN}/lock")
+
+
 def is_leaf(fingerprint: Fingerprint | None) -> bool:
     """Whether it is a file or a symlink, which a rename replaces."""
     return fingerprint is not None and fingerprint.kind != "directory"
@@ -52,6 +56,8 @@ class _ChangeSet:
 
     changes: Mapping[str, PathChange]
     wanted: frozenset[str]
+    parents: frozenset[str]
+    """The directories of wanted paths."""
     removed: frozenset[str]
     vanishing: frozenset[str]
     """Files and symlinks that are removed or replaced by a directory."""
@@ -64,15 +70,17 @@ class _ChangeSet:
         if len(by_path) != len(changes):
             raise ValueError("one path is changed twice")
         for path in by_path:
-            if path in (META, OWN) or path.startswith((f"{OWN}/txn/", f"{OWN}/lock")) or path == f"{OWN}/txn":
+            if path.startswith(META) and (path in _RESERVED or path.startswith(_BELOW_RESERVED)):
                 raise ValueError(f"reserved: {path}")
         wanted = frozenset(path for path, change in by_path.items() if change.after is not None)
-        for directory in parent_directories(wanted) & by_path.keys():
+        parents = frozenset(parent_directories(wanted))
+        for directory in parents & by_path.keys():
             if is_leaf(by_path[directory].after):
                 raise ValueError(f"{directory} is planned as no directory, but a path below it is planned")
         return _ChangeSet(
             changes=by_path,
             wanted=wanted,
+            parents=parents,
             removed=frozenset(path for path, change in by_path.items() if change.after is None),
             vanishing=frozenset(
                 path for path, change in by_path.items() if is_leaf(change.before) and not is_leaf(change.after)
@@ -80,24 +88,24 @@ class _ChangeSet:
         )
 
 
-def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange]) -> Swap:
+def examine(prefix: Tree, new: Tree, changes: Sequence[PathChange], staged: Mapping[str, os.stat_result]) -> Swap:
     """Return what a commit of `changes` has to do, after comparing every `before` with the disk. Changes nothing.
 
     What is staged in `new` is compared with `after` by kind, size, mode and link text only: staging hashed it.
 
+    :param staged: what is in `new`, by `Tree.scan`.
     :raises OwnershipError: `changed-meanwhile`, `unowned-path`, `path-symlink`, `path-not-directory`, `path-special`.
     :raises IntegrityError: `staged-mismatch`.
     :raises FaultError: a path cannot be read, or a directory cannot be written (`permission-denied`).
     :raises ValueError: two changes contradict each other, or name bridge's own files.
     """
     request = _ChangeSet.of(changes)
-    staged = new.scan()
     steps = tuple(
         _examine_one(prefix, new, change, request, staged)
         for change in changes
         if change.before is not None or change.after is not None
     )
-    missing = {directory for directory in parent_directories(request.wanted) if not _exists(prefix, directory, request)}
+    missing = {directory for directory in request.parents if not _exists(prefix, directory, request)}
     made = dict.fromkeys(missing) | {
         step.change.path: step.change.after.mode
         for step in steps
@@ -232,7 +240,7 @@ def _prunable(steps: Iterable[Step], request: _ChangeSet) -> Iterator[str]:
     """Yield directories that may be empty after the swap and should go: parents of removed paths."""
     if not request.removed:
         return
-    kept = {META, OWN, *request.wanted, *parent_directories(request.wanted)}
+    kept = {META, OWN, *request.wanted, *request.parents}
     switched = {directory for step in steps for directory, _ in step.emptied}
     for path in request.removed:
         before = request.changes[path].before

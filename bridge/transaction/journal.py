@@ -19,7 +19,8 @@ import secrets
 import time
 import zlib
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from json.encoder import encode_basestring_ascii as _quote
+from typing import Any, Literal, NamedTuple, cast
 
 from bridge.errors import UsageError
 from bridge.model import Fingerprint, PathChange
@@ -68,9 +69,8 @@ def new_identifier() -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """An inode and its content: `mtime` in ns. A rename keeps it, a write does not."""
+class Identity(NamedTuple):
+    """An inode and its content: `mtime` in ns. A rename keeps it, a write does not. A tuple for speed."""
 
     inode: int
     size: int
@@ -78,12 +78,11 @@ class Identity:
 
     @staticmethod
     def of(status: os.stat_result) -> Identity:
-        return Identity(inode=status.st_ino, size=status.st_size, mtime=status.st_mtime_ns)
+        return Identity(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One path of a transaction after examination; `change.before` is completed from the disk.
+class Step(NamedTuple):
+    """One path of a transaction after examination; `change.before` is completed from the disk. A tuple for speed.
 
     `staged` is the new inode. `emptied`, for a directory that a file or symlink replaces, lists it and the directories
     below, outermost first, with their modes.
@@ -142,9 +141,9 @@ def read_journal(data: bytes) -> Journal:
 
 def write_swap(swap: Swap, **facts: object) -> bytes:
     """Return the text of `plan.json`. Values in `facts` without a JSON type are written as text."""
-    steps = [_step_json(step) for step in swap.steps]
-    document = {"format": FORMAT, **facts, "made": swap.made, "prunable": swap.prunable, "steps": steps}
-    body = json.dumps(document, default=str, separators=(",", ":"))[1:].encode()
+    document = {"format": FORMAT, **facts, "made": swap.made, "prunable": swap.prunable}
+    head = json.dumps(document, default=str, separators=(",", ":"))[1:-1]
+    body = f'{head},"steps":[{",".join(map(_step_text, swap.steps))}]}}'.encode()
     return b'{"crc32":"%08x",\n%s\n' % (zlib.crc32(body), body)
 
 
@@ -193,29 +192,34 @@ def _read_json(text: bytes) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _step_json(step: Step) -> Mapping[str, object]:
+def _step_text(step: Step) -> str:
+    """The JSON of a step, in a third of the time of an encoder: this is written while the prefix waits."""
     change = step.change
-    text: dict[str, object] = {"path": change.path, "owner": change.owner, "record": change.is_record}
+    owner, is_record = _quote(change.owner), "true" if change.is_record else "false"
+    text = f'{{"path":{_quote(change.path)},"owner":{owner},"record":{is_record}'
     if change.before is not None:
-        text["before"] = _fingerprint_json(change.before)
+        text += f',"before":{_fingerprint_text(change.before)}'
     if change.after is not None:
-        text["after"] = _fingerprint_json(change.after)
+        text += f',"after":{_fingerprint_text(change.after)}'
     if step.staged is not None:
-        text["staged"] = [step.staged.inode, step.staged.size, step.staged.mtime]
+        inode, size, mtime = step.staged
+        text += f',"staged":[{inode},{size},{mtime}]'
     if step.emptied:
-        text["emptied"] = step.emptied
-    return text
+        text += f',"emptied":{json.dumps(step.emptied)}'
+    return text + "}"
 
 
-def _fingerprint_json(fingerprint: Fingerprint) -> Mapping[str, object]:
-    text = {
-        "kind": fingerprint.kind,
-        "sha256": fingerprint.sha256,
-        "size": fingerprint.size,
-        "mode": fingerprint.mode,
-        "link": fingerprint.link,
-    }
-    return {key: value for key, value in text.items() if value is not None}
+def _fingerprint_text(fingerprint: Fingerprint) -> str:
+    text = f'{{"kind":"{fingerprint.kind}"'
+    if fingerprint.sha256 is not None:
+        text += f',"sha256":{_quote(fingerprint.sha256)}'
+    if fingerprint.size is not None:
+        text += f',"size":{fingerprint.size}'
+    if fingerprint.mode is not None:
+        text += f',"mode":{fingerprint.mode}'
+    if fingerprint.link is not None:
+        text += f',"link":{_quote(fingerprint.link)}'
+    return text + "}"
 
 
 def _read_step(text: Mapping[str, Any]) -> Step:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from bridge.errors import FaultError
@@ -35,15 +35,23 @@ def backup(prefix: WritableTree, old: WritableTree, swap: Swap) -> frozenset[int
     return frozenset(unlinked)
 
 
-def perform(prefix: WritableTree, new: WritableTree, old: WritableTree, swap: Swap, unlinked: frozenset[int]) -> None:
+def perform(
+    prefix: WritableTree,
+    new: WritableTree,
+    old: WritableTree,
+    swap: Swap,
+    unlinked: frozenset[int],
+    staged: Mapping[str, os.stat_result],
+) -> None:
     """Execute the steps: make room, place, remove; records last within each.
 
     A new directory is renamed as a whole if everything staged below it is planned: one rename instead of one per file.
 
+    :param staged: what is in `new`, by `Tree.scan`.
     :raises FaultError: the system refused; some steps are done.
     :raises OwnershipError: `changed-meanwhile`: a directory that should be empty is not.
     """
-    whole = _whole(prefix, new, swap)
+    whole = _whole(prefix, swap, staged)
     below: dict[str, list[Step]] = {directory: [] for directory in whole}
     moved_with: dict[str, str | None] = {}  # directory → the whole one that it is, or is in
     single: list[tuple[int, Step]] = []
@@ -74,23 +82,26 @@ def _records_last(directory: tuple[str, Sequence[Step]]) -> tuple[bool, str]:
     return all(step.change.is_record for step in steps), path
 
 
-def _whole(prefix: Tree, new: Tree, swap: Swap) -> frozenset[str]:
+def _whole(prefix: Tree, swap: Swap, staged: Mapping[str, os.stat_result]) -> frozenset[str]:
     """Return the outermost created directories that can be renamed as staged."""
     planned = {step.change.path for step in swap.steps}
     made = {path for path, _ in swap.made}
     plain = (
         made - planned - parent_directories(made & planned)
     )  # without directories that have, or contain one with, a mode of their own
+    others = {
+        path for path, status in staged.items() if path not in (plain if stat.S_ISDIR(status.st_mode) else planned)
+    }
+    mixed = others | parent_directories(others)
     whole: set[str] = set()
-    for path in sorted(plain):
-        if whole.isdisjoint(ancestors(path)) and _is_whole(prefix, new, path, planned, plain):
+    for path in sorted(plain - mixed):
+        if whole.isdisjoint(ancestors(path)) and _is_movable(prefix, path, staged.get(path)):
             whole.add(path)
     return frozenset(whole)
 
 
-def _is_whole(prefix: Tree, new: Tree, directory: str, planned: AbstractSet[str], plain: AbstractSet[str]) -> bool:
-    """Whether everything staged in `directory` is planned, and its mode and group equal those of a new one."""
-    staged = new.lstat(directory)
+def _is_movable(prefix: Tree, directory: str, staged: os.stat_result | None) -> bool:
+    """Whether mode and group of a staged directory equal those of a new one."""
     if staged is None or not stat.S_ISDIR(staged.st_mode):
         return False
     above = next(
@@ -99,9 +110,7 @@ def _is_whole(prefix: Tree, new: Tree, directory: str, planned: AbstractSet[str]
     # With the set-group-id bit, new entries inherit the group of a directory, moved ones do not.
     if above is None or (above.st_mode ^ staged.st_mode) & stat.S_ISGID:
         return False
-    if above.st_mode & stat.S_ISGID and above.st_gid != staged.st_gid:
-        return False
-    return all(path in (plain if is_directory else planned) for path, is_directory in new.walk(directory))
+    return not above.st_mode & stat.S_ISGID or above.st_gid == staged.st_gid
 
 
 def _directory(tree: Tree, path: str) -> os.stat_result | None:

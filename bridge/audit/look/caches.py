@@ -113,15 +113,14 @@ def _find_shared(root: Path, inodes: Mapping[tuple[int, int], str], linked: dict
     """Compare inode numbers, which a listing gives without a look at each file."""
     numbers = {inode for _, inode in inodes}
     with suppress(OSError):
-        for directory in os.scandir(root) if numbers else ():
-            if time.monotonic() > deadline:
+        for entry in os.scandir(root) if numbers else ():
+            if entry.inode() in numbers:
+                status = entry.stat(follow_symlinks=False)
+                path = inodes.get((status.st_dev, status.st_ino))
+                if path is not None:
+                    linked.setdefault(path, entry.path)
+            elif time.monotonic() > deadline:
                 return
-            for entry in os.scandir(directory):
-                if entry.inode() in numbers:
-                    status = entry.stat(follow_symlinks=False)
-                    path = inodes.get((status.st_dev, status.st_ino))
-                    if path is not None:
-                        linked.setdefault(path, entry.path)
 
 
 Rows = Iterable[tuple[str, str]]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bridge import fs
 from bridge.faults import faults
-from bridge.install.provenance import INSTALLER, conda_depends, conda_meta, meta_path, record_file
+from bridge.install.provenance import INSTALLER, conda_depends, conda_meta, meta_path
+from bridge.install.record_text import record_file
 from bridge.install.staging import StagedPlan
 from bridge.install.staging.history import stage_history
 from bridge.install.staging.inputs import StageInputs

@@ -15,7 +15,8 @@ from bridge.archive.conda import CondaManifest
 from bridge.channels import _rattler
 from bridge.errors import UsageError
 from bridge.install.manifest import site_packages_after
-from bridge.install.provenance import HARD_LINK, conda_package, meta_path, record_bytes
+from bridge.install.provenance import HARD_LINK, conda_package, meta_path
+from bridge.install.record_text import record_bytes
 from bridge.install.staging.bytecode import Compiled
 from bridge.install.staging.inputs import StagedPaths, StageInputs, differs
 from bridge.install.staging.linking import packed_entries, record_document

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge import fs
-from bridge.install.provenance import conda_package, record_bytes, wheel_package
+from bridge.install.provenance import conda_package, wheel_package
+from bridge.install.record_text import record_bytes
 from bridge.install.staging.inputs import StageInputs
 from bridge.install.staging.originals import Originals, is_of_bridge
 from bridge.model import Fingerprint, Installed

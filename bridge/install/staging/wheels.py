@@ -28,7 +28,8 @@ from bridge.cache.contents import Contents
 from bridge.errors import IntegrityError, UnsafeInputError
 from bridge.install.direct_url import direct_url
 from bridge.install.manifest import place, scheme_of, wheel_members
-from bridge.install.provenance import INSTALLER, conda_meta, meta_path, record_file
+from bridge.install.provenance import INSTALLER, conda_meta, meta_path
+from bridge.install.record_text import record_file
 from bridge.install.staging.inputs import changed
 from bridge.install.staging.placer import Placer
 from bridge.model import Entry, Fingerprint, Resolved

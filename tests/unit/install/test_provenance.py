@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rattler import PrefixRecord
 
-from bridge.install import provenance
+from bridge.install import provenance, record_text
 from bridge.install.direct_url import direct_url
 from bridge.model import Entry, Fingerprint, Installed, Resolved
 from bridge.prefix import condameta, distinfo
@@ -194,7 +194,7 @@ def test_record_is_what_pip_writes_but_for_the_line_ends(tmp_path: Path) -> None
         entry("share/man/man1/rich.1", b"man"),
     )
     info = f"{SITE}/rich-13.9.4.dist-info"
-    data = provenance.record_file(entries, SITE, f"{info}/RECORD")
+    data = record_text.record_file(entries, SITE, f"{info}/RECORD")
     text = data.decode()
     digest = record_hash(b"#!\n")
     assert text.splitlines()[0] == f"../../../bin/rich,{digest},3"
@@ -221,7 +221,7 @@ def test_record_is_what_pip_writes_but_for_the_line_ends(tmp_path: Path) -> None
 def test_what_was_not_hashed_is_not_recorded() -> None:
     unhashed = Entry(path="bin/x", fingerprint=Fingerprint(kind="file"))
     with pytest.raises(ValueError, match="bin/x"):
-        provenance.record_file([unhashed], SITE, f"{SITE}/x-1.dist-info/RECORD")
+        record_text.record_file([unhashed], SITE, f"{SITE}/x-1.dist-info/RECORD")
 
 
 def test_direct_url_is_what_the_standard_asks_for() -> None:
@@ -334,6 +334,6 @@ NAMES = st.from_regex(r"[A-Za-z0-9_é ,\"'.-]{1,12}", fullmatch=True).filter(lam
 def test_record_survives_its_reader(contents: dict[str, bytes]) -> None:
     """Whatever a file is called, RECORD MUST give back its path, hash and size (PEP 376)."""
     entries = {entry(f"{SITE}/{path}", data) for path, data in contents.items()}
-    data = provenance.record_file(entries, SITE, f"{SITE}/x-1.dist-info/RECORD")
+    data = record_text.record_file(entries, SITE, f"{SITE}/x-1.dist-info/RECORD")
     parsed, refused = distinfo.parse_listing(data, SITE, "/prefix")
     assert (refused, {each for each in parsed if each.fingerprint.sha256}) == ([], entries)
