@@ -37,6 +37,7 @@ _WHAT = {
     "http": "pages of indexes",
     "linked": "files that environments share as hard links",
     "judged": "manifests of validated conda packages",
+    "locks": "what the locks that were synced say, until these change",
     "metadata": "metadata of wheels",
     "originals": "files of conda packages before the prefix was written in, for conda-pack",
     "records": "what the records of environments say, until these change",

@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.install.applied import AppliedPlan
 from bridge.install.sources import Sources, command_line
 from bridge.model import PathChange, Plan, PrefixState
-from bridge.resolve.ports import RunPort
 from bridge.transaction import commit
+
+if TYPE_CHECKING:
+    from bridge.resolve.ports import RunPort
 
 __all__ = ["change_prefix"]
 

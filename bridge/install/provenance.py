@@ -16,8 +16,7 @@ from packaging.utils import canonicalize_name
 from bridge.install.record_text import record_bytes
 from bridge.model import Entry, Installed, Resolved
 from bridge.paths import META, NO_CHANNEL
-from bridge.prefix.attested import ATTESTATIONS
-from bridge.prefix.chosen import CHOICE
+from bridge.prefix.chosen import of_installation
 from bridge.prefix.history import requested_specs
 from bridge.prefix.revisions import identity_of, parse_revisions, state_after
 from bridge.requirements.algebra import marker_holds
@@ -98,8 +97,7 @@ def conda_meta(
         "size": record.size,
         "license": record.license,
         "timestamp": record.timestamp,
-        ATTESTATIONS: dict(record.others).get(ATTESTATIONS),
-        CHOICE: choice or dict(record.others).get(CHOICE),
+        **of_installation(record, choice),
         "link": {"source": source, "type": HARD_LINK},
         "files": [entry.path for entry in sorted_entries],
         "paths_data": {"paths": [_path_data(entry) for entry in sorted_entries], "paths_version": 1},
@@ -153,11 +151,11 @@ def conda_package(record: Record, requested: Sequence[str] = ()) -> dict[str, ob
     return {key: value for key, value in document.items() if value is not None}
 
 
-def snapshot_record(record: Record, requested: Sequence[str] = ()) -> dict[str, object]:
+def snapshot_record(record: Record, requested: Sequence[str] = (), choice: str = "") -> dict[str, object]:
     """Return what conda-meta states of a package without its paths, for a snapshot (`bridge.prefix.revisions`)."""
     shown = tuple(map(masked, requested))
     if record.ecosystem == "conda":
-        return conda_package(record, shown)
+        return conda_package(record, shown) | of_installation(record, choice)
     document = {
         **_package(record),
         **wheel_package(record, shown),
@@ -165,6 +163,7 @@ def snapshot_record(record: Record, requested: Sequence[str] = ()) -> dict[str, 
         "md5": record.md5,
         "size": record.size,
         "timestamp": record.timestamp,
+        **of_installation(record, choice),
     }
     return {key: value for key, value in document.items() if value is not None}
 

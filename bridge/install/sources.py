@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -25,12 +25,25 @@ class Sources:
     """The sources of a plan's archives: the session, its channels, and the name map used for solving.
 
     `is_exact`: a lock, a snapshot or another environment states the packages; no channel or index was asked.
+    `opened`: returns the channels and the names, the same each time.
     """
 
     session: RunPort
-    channels: Channels
-    names: NameMap
+    opened: Callable[[], tuple[Channels, NameMap]]
     is_exact: bool = False
+
+    @classmethod
+    def of(cls, session: RunPort, channels: Channels, names: NameMap) -> Sources:
+        """Return sources that are open already."""
+        return cls(session=session, opened=lambda: (channels, names))
+
+    @property
+    def channels(self) -> Channels:
+        return self.opened()[0]
+
+    @property
+    def names(self) -> NameMap:
+        return self.opened()[1]
 
 
 _EQUIVALENT: ContextVar[tuple[str, ...] | None] = ContextVar("equivalent", default=None)

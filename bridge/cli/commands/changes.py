@@ -42,7 +42,7 @@ def create(path: Path, request: Request, session: Session, *, is_dry_run: bool =
     names = session.names(channels.urls)
     resolution = session.resolve(request, channels, names)
     session.warnings += resolution.warnings
-    sources = Sources(session=session, channels=channels, names=names)
+    sources = Sources.of(session, channels, names)
     planned = ruled_plan(plans.diff(PrefixState(prefix=path), resolution, path), sources)
     if is_dry_run:
         return AppliedPlan(plan=planned)
@@ -184,4 +184,4 @@ def _run(path: Path, planned: _Planned, session: Session, *, is_dry_run: bool) -
 
 def sources_of(session: Session, state: PrefixState) -> Sources:
     channels = session.channels(state)
-    return Sources(session=session, channels=channels, names=session.names(channels.urls, state))
+    return Sources.of(session, channels, session.names(channels.urls, state))

@@ -93,7 +93,7 @@ def _test(records: Sequence[Record], scratch: Path, session: Session) -> tuple[t
     )
     resolution = session.resolve(request, channels, names)
     planned = plans.diff(PrefixState(prefix=prefix), resolution, prefix)
-    create_prefix(planned, Sources(session=session, channels=channels, names=names))
+    create_prefix(planned, Sources.of(session, channels, names))
     modules = modules_of(_installed(prefix, record), next(iter(projects_of_purls(record.purls)), record.name))
     environ = activated(prefix, str(prefix), os.environ).applied(os.environ)
     error = import_modules(f"{record.name} {record.version}", _python(prefix), modules, folder, environ)

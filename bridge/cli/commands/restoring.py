@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge import fs, prefix
 from bridge.cli.commands.preconditions import check_changeable
@@ -31,6 +33,10 @@ from bridge.prefix.revisions import (
     state_after,
 )
 from converters.target import Target
+
+if TYPE_CHECKING:
+    from bridge.channels.sources import Channels
+    from converters.names import NameMap
 
 __all__ = [
     "COLUMNS",
@@ -200,8 +206,13 @@ def sources_of(session: Session, path: Path, packages: Sequence[Resolved], state
     wanted = tuple(
         Installed(record=each.record, meta_path="", entries=(), requested=each.requested) for each in packages
     )
-    channels = session.channels(PrefixState(prefix=path, installed=wanted or state.installed))
-    return Sources(session=session, channels=channels, names=session.names(channels.urls, state), is_exact=True)
+
+    @cache
+    def opened() -> tuple[Channels, NameMap]:
+        channels = session.channels(PrefixState(prefix=path, installed=wanted or state.installed))
+        return channels, session.names(channels.urls, state)
+
+    return Sources(session=session, opened=opened, is_exact=True)
 
 
 def with_python(target: Target, packages: Sequence[Resolved], state: PrefixState) -> Target:

@@ -22,6 +22,7 @@ from bridge.install.registration import register
 from bridge.install.sources import Sources
 from bridge.model import Installed, Plan, PrefixState, Resolved
 from bridge.paths import quoted
+from bridge.requirements.files.locks.remembered import LockStore
 from bridge.requirements.locked import Lock, Locked, LockedConda, for_target
 from converters.target import Target
 
@@ -42,18 +43,36 @@ class Chosen:
 
     def read(self, session: Session) -> Lock:
         """Read the lock. Raises what its reader raises, and `UsageError` (`no-lock`)."""
+        path, text = self._text()
+        return _read(path, text, self, session)
+
+    def read_for(self, session: Session) -> Lock:
+        """As `read`; what it says of other platforms and environments may be left out."""
+        path, text = self._text()
+        if self.extras or self.groups:
+            return _read(path, text, self, session)
+        store, subdir = LockStore(session.settings.cache_dir), session.target.subdir
+        known = store.read(path, text, self.environment, subdir)
+        if known is None:
+            lock = _read(path, text, self, session)
+            lock.environment(self.environment).on(subdir, lock.path)
+            store.keep(lock, text, self.environment, subdir)
+        return known or lock
+
+    def _text(self) -> tuple[Path, str]:
+        from bridge.requirements.files.text import read_text
+
         path = Path(self.path or DEFAULT)
         if self.path is None and not path.is_file():
             raise UsageError("no-lock", f"there is no {DEFAULT} here", hint="name one, or make it: bridge lock REQ…")
-        return _read(path, self, session)
+        return path, read_text(path, _MAX_LOCK)
 
 
-def _read(path: Path, chosen: Chosen, session: Session) -> Lock:
+def _read(path: Path, text: str, chosen: Chosen, session: Session) -> Lock:
     """Read a lock of any format; only the reader of its own is imported, for these take longer than a small lock."""
     from bridge.requirements.files.explicit import is_explicit, read_explicit
-    from bridge.requirements.files.text import read_text
 
-    subdir, text = session.target.subdir, read_text(path, _MAX_LOCK)
+    subdir = session.target.subdir
     has_parts = bool(chosen.extras or chosen.groups)
     if not has_parts and (is_explicit(text) or path.suffix == ".txt"):
         from bridge.install.exact.lists import lock_of_list
@@ -118,7 +137,7 @@ def sync(path: Path, chosen: Chosen, session: Session, *, keeps: bool = False, i
     A lock of wheels alone says nothing of conda packages, which stay. Raises what the readers raise, `UsageError` for a
     lock that does not fit this machine, `NetworkError` (`not-available`); all before anything is written.
     """
-    lock = chosen.read(session)
+    lock = chosen.read_for(session)
 
     def planned() -> tuple[PrefixState, Plan, Sources]:
         state = (
@@ -129,7 +148,7 @@ def sync(path: Path, chosen: Chosen, session: Session, *, keeps: bool = False, i
         wanted = wanted_of(lock, chosen, session, state)
         sources = sources_of(session, path, _of_conda(wanted.packages), state)
         packages = resolved_of_lock(
-            wanted.packages, wanted.target, sources.names, lambda: session.index, state.installed
+            wanted.packages, wanted.target, lambda: sources.names, lambda: session.index, state.installed
         )
         check_fit(packages, wanted.target, wanted.source)
         plan = plan_exact(

@@ -36,7 +36,7 @@ _OF_PACKAGE = frozenset(
 def resolved_of_lock(
     packages: Iterable[Locked],
     target: Target,
-    names: NameMap,
+    names: Callable[[], NameMap],
     index: Callable[[], Index],
     installed: Iterable[Installed] = (),
 ) -> tuple[Resolved, ...]:
@@ -45,23 +45,27 @@ def resolved_of_lock(
     Source code in a folder is read, and built if only that tells its version.
 
     :param target: with the python of the lock or the environment.
+    :param names: called for the wheels that are not installed.
     :param index: builds source code; called when there is some.
-    :param installed: what is installed; source code at the locked revision is not fetched again.
+    :param installed: what is installed: its records are taken for the same files, and source code at the locked
+        revision is not fetched again.
 
     Raises `UnsafeInputError` (`hash-missing`; names that contradict each other), `UsageError` (`lock-invalid`),
     `IntegrityError` (`source-differs`: a folder or repository is not what was locked).
     """
-    sources = {each.record.url: each for each in installed if each.record.revision is not None}
+    there = tuple(installed)
+    sources = {each.record.url: each for each in there if each.record.revision is not None}
+    files = {each.record.sha256: each.record for each in there if each.record.ecosystem == "wheel"}
     resolved = []
     for each in packages:
         if isinstance(each, LockedConda):
             resolved.append(_conda(each))
         elif isinstance(each, LockedWheel):
-            resolved.append(_wheel(each, target, names))
+            resolved.append(_wheel(each, target, names, files.get(each.sha256)))
         elif each.kind in {"git", "directory"}:
-            resolved.append(_source(each, target, names, index, sources))
+            resolved.append(_source(each, target, names(), index, sources))
         else:
-            resolved.append(_sdist(each, target, names))
+            resolved.append(_sdist(each, target, names()))
     return tuple(resolved)
 
 
@@ -78,9 +82,13 @@ def _conda(locked: LockedConda) -> Resolved:
     return Resolved(record=record, requested=locked.requested, unstated=unstated)
 
 
-def _wheel(locked: LockedWheel, target: Target, names: NameMap) -> Resolved:
+def _wheel(locked: LockedWheel, target: Target, names: Callable[[], NameMap], there: Record | None) -> Resolved:
+    """:param there: the record of the same file, if that is installed."""
     if not locked.sha256:
         raise _hash_missing(locked.filename)
+    requested = _requests(locked, direct=locked.url if locked.is_direct else "")
+    if there is not None and there.version == locked.version and there.pypi_names[:1] == (locked.name,):
+        return Resolved(record=there, requested=requested, extras=locked.extras, unstated=OF_WHEEL)
     info = WheelInfo(
         filename=locked.filename,
         metadata=_metadata(locked, locked.version),
@@ -90,8 +98,7 @@ def _wheel(locked: LockedWheel, target: Target, names: NameMap) -> Resolved:
         size=locked.size,
         upload_time=locked.upload_time,
     )
-    record = replace(translate(info, target, names), md5=locked.md5)
-    requested = _requests(locked, direct=locked.url if locked.is_direct else "")
+    record = replace(translate(info, target, names()), md5=locked.md5)
     return Resolved(record=record, requested=requested, extras=locked.extras, unstated=OF_WHEEL)
 
 

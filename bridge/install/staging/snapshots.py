@@ -76,7 +76,10 @@ def _revisions(path: Path) -> tuple[Revision, ...]:
 
 
 def _write(staging: Path, revision: Revision, packages: Iterable[Installed | Resolved]) -> dict[str, Fingerprint]:
-    documents: list[Mapping[str, object]] = [snapshot_record(each.record, each.requested) for each in packages]
+    documents: list[Mapping[str, object]] = [
+        snapshot_record(each.record, each.requested, each.choice if isinstance(each, Resolved) else "")
+        for each in packages
+    ]
     path = snapshot_path(revision.number)
     return {path: fs.write_file(staging, path, [write_snapshot(documents, date=revision.date)])}
 
