@@ -10,9 +10,9 @@ from contextlib import suppress
 import click
 
 from bridge.cli.group import COMMANDS
-from bridge.cli.habits import answer_to_arguments, answer_to_option
+from bridge.cli.habits import ALIASES, answer_to_arguments, answer_to_command, answer_to_option
 from bridge.cli.streams import flush
-from bridge.errors import BridgeError, FaultError, UsageError
+from bridge.errors import BridgeError, FaultError, UsageError, did_you_mean
 from bridge.faults import fault
 
 __all__ = ["Exit", "finish", "misused", "report", "unforeseen"]
@@ -85,10 +85,41 @@ def misused(error: click.ClickException, typed: Sequence[str], is_json: bool) ->
             command = next((word for word in typed if word in COMMANDS), "COMMAND")
             hint = f"options come after the command: bridge {command} {error.option_name} …; see `bridge --help`"
         elif isinstance(error, click.NoSuchOption):
+            message = f"{context.command_path} has no option {error.option_name}"
             answer = answer_to_option(context.command.name or "", error.option_name, COMMANDS)
-            if answer is not None:
-                message, hint = f"{context.command_path} has no option {error.option_name}", answer
+            hint = answer or f"{_nearest(error.option_name, context)} {hint}".strip()
+        elif isinstance(error, click.UsageError) and (word := _unknown(context, typed)):
+            message = f"{context.command_path} has no command {word!r}"
+            answer = answer_to_arguments(context.command.name or "", typed) or _elsewhere(word)
+            hint = answer or f"{_nearest_command(word, context)} {hint}".strip()
     return report(UsageError("usage", message, hint=hint), is_json)
+
+
+def _nearest(option: str, context: click.Context) -> str:
+    """The question after an option of the command that is spelt alike."""
+    names = [name for each in context.command.get_params(context) for name in each.opts if name.startswith("--")]
+    return did_you_mean(option, names, cutoff=0.75) if option.startswith("--") else ""
+
+
+def _nearest_command(word: str, context: click.Context) -> str:
+    command = context.command
+    return did_you_mean(word, command.list_commands(context)) if isinstance(command, click.Group) else ""
+
+
+def _unknown(context: click.Context, typed: Sequence[str]) -> str:
+    """The first word that a group of commands does not know; empty: the command is no group, or knows it."""
+    command = context.command
+    if not isinstance(command, click.Group) or command.name not in typed:
+        return ""
+    words = [word for word in typed[typed.index(command.name) + 1 :] if not word.startswith("-")]
+    return words[0] if words and command.get_command(context, words[0]) is None else ""
+
+
+def _elsewhere(word: str) -> str:
+    """What a word is that belongs to another group of commands."""
+    if ALIASES.get(word, word) in COMMANDS:
+        return f"bridge {word}"
+    return answer_to_command(word, COMMANDS) or ""
 
 
 def finish(status: int) -> int:

@@ -64,6 +64,7 @@ COMMANDS = {
 }
 """Each command, and its module in `bridge.cli.declarations`, which is imported when the command is used."""
 
+_TOOLS = frozenset({"conda", "mamba", "micromamba", "pip", "pixi", "uv"})
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -85,6 +86,9 @@ class _Commands(Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
+        if word == "help":
+            args = [*args[1:], "--help"]
+            word = args[0]
         if self.get_command(ctx, word) is None and not word.startswith("-"):
             raise UsageError("usage", f"bridge has no command {word!r}", hint=_instead(word, args[1:]))
         return super().resolve_command(ctx, args)
@@ -92,15 +96,18 @@ class _Commands(Group):
 
 def _instead(word: str, others: list[str]) -> str:
     """What to type in the place of a word that is no command."""
-    if word == "pip" and others:
-        return f"bridge takes pip's requirements itself: {answer_to_words(others, COMMANDS)}"
+    while word in _TOOLS - {"pip"} and others and others[0] in _TOOLS:  # `uv pip …`
+        word, *others = others
+    if word in _TOOLS and others:
+        start = "bridge takes pip's requirements itself" if word == "pip" else f"leave `{word}` out"
+        return f"{start}: {answer_to_words(word, others, COMMANDS)}"
     if (answer := answer_to_command(word, COMMANDS)) is not None:
         return answer
     return f"{did_you_mean(word, [*COMMANDS, *ALIASES], most=2)} see `bridge --help`".strip()
 
 
 @click.group(cls=_Commands, context_settings=_CONTEXT)
-@click.version_option(__version__, prog_name="bridge")
+@click.version_option(__version__, "-V", "--version", prog_name="bridge")
 def cli() -> None:
     """Install conda packages and PyPI wheels into one environment: one solve, one transaction, one audit.
 

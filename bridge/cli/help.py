@@ -6,10 +6,12 @@ than all it may take (cloup imports 60 ms, rich-click loads rich).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import click
+
+from bridge.cli.habits import translated
 
 __all__ = ["SECTIONS", "Command", "Group", "Option", "examples_of", "grouped", "sections"]
 
@@ -77,8 +79,28 @@ def _write_examples(context: click.Context, formatter: click.HelpFormatter) -> N
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
+def _with_dash(word: str, optional: Collection[str]) -> str:
+    """`--OPTION=-VALUE` so that click takes the value, which it takes for an option where a value may be absent.
+
+    :param optional: options whose value may be absent; their values are read without spaces at the ends.
+    """
+    option, equals, value = word.partition("=")
+    return f"{option}= {value}" if equals and value.startswith("-") and option in optional else word
+
+
 class Command(click.Command):
-    """A command with its options in groups and with examples."""
+    """A command with its options in groups and with examples, which understands options of other tools."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.allow_interspersed_args:  # else what follows are the words of another command
+            options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+            declared = {name for each in options for name in (*each.opts, *each.secondary_opts)}
+            args = translated(self.name or "", args, declared)
+            optional = {
+                name for each in options if each.flag_value is not None and not each.is_flag for name in each.opts
+            }
+            args = [_with_dash(each, optional) for each in args]
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for name, parameters in sections(self, ctx):

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.cli import main
 from bridge.cli.group import COMMANDS
-from bridge.cli.habits import ALIASES, answer_to_command, answer_to_option
+from bridge.cli.habits import ALIASES, answer_to_command, answer_to_option, translated
 from tests.support.builders import install_record, make_conda, make_repodata, make_wheel
 from tests.support.command_line import Bridge
 
@@ -21,7 +21,7 @@ TYPED = {
         "create -y -n fresh demo": DOES,
         "env create -p NEW --file YML": DOES,
         "install -n mine -y other --dry-run": DOES,
-        "install -p ENV --freeze-installed other": "this is the default",
+        "install -p ENV --freeze-installed other": DOES,
         "update --all -p ENV --dry-run": DOES,
         "uninstall -p ENV demo --dry-run": DOES,
         "list -n mine ^dem": DOES,
@@ -113,11 +113,87 @@ MORE = {
     "project channel add x": "pixi.toml or pyproject.toml",
     "workspace export conda-environment": "pixi.toml or pyproject.toml",
     "import environment.yml": "bridge create -r FILE",
-    "completion --shell bash": "bridge completion bash",
+    "completion --shell bash": DOES,
     "exec demo": "bridge run",
     "self-update": "bridge self update",
 }
-LINES = {line: answer for lines in (*TYPED.values(), MORE) for line, answer in lines.items()}
+# Seventy more: options and words that mean what bridge has under another name, or what it does anyway.
+OTHERS = {
+    "create -n fresh --no-default-packages demo --dry-run": DOES,
+    "create -n fresh demo -d": DOES,
+    "create -n fresh --copy demo --dry-run --offline": DOES,
+    "create -n fresh --manifest-path YML --dry-run": DOES,
+    "env ls": DOES,
+    "env info": DOES,
+    "env rm mine --dry-run": DOES,
+    "env export -f out.yml -n mine": DOES,
+    "env create -n new -f YML --force": "bridge env remove NAME",
+    "env clone mine": "--clone NAME",
+    "env install demo": "bridge install",
+    "install -n mine --solver=libmamba --no-update-deps other --dry-run": DOES,
+    "install -n mine --repodata-fn current_repodata.json other --dry-run": DOES,
+    "install -n mine --subdir=linux-64 --strict-channel-priority other --dry-run": DOES,
+    "install -n mine --use-index-cache other": "--offline",
+    "install -n mine --clobber other": "--allow-clobber PATTERN",
+    "install -n mine --shortcuts other": "bridge run",
+    "install -n mine --download-only other": "bridge fetch LOCK",
+    "list -n mine --show-channel-urls": DOES,
+    "list -n mine --format=json": DOES,
+    "list -n mine --explicit": "bridge export --format explicit",
+    "list -n mine --no-pip": "bridge list --json",
+    "search --full-name demo --subdir linux-64": DOES,
+    "search --envs demo": "bridge env list",
+    "info --all": DOES,
+    "info --base": "bridge env list",
+    "conda activate mine": "bridge activate mine",
+    "mamba repoquery whoneeds demo": "bridge tree --invert",
+    "install -p ENV --requirement FILE --no-input --disable-pip-version-check --dry-run": DOES,
+    "install -p ENV demo -i INDEX --no-index --dry-run": DOES,
+    "install -p ENV --progress-bar off --root-user-action=ignore demo --dry-run": DOES,
+    "install -p ENV --upgrade-strategy only-if-needed demo --dry-run": DOES,
+    "install -p ENV --only-binary=:all: --uploaded-prior-to 2030-01-01 demo --dry-run": DOES,
+    "install -p ENV --only-binary demo demo": "--no-build",
+    "install -p ENV --require-hashes -r FILE": "PIP_REQUIRE_HASHES=1",
+    "install -p ENV --report out.json demo": "--dry-run --json",
+    "install -p ENV --timeout 5 demo": "bridge config set timeout VALUE",
+    "install -p ENV --cert x demo": "BRIDGE_CA_BUNDLE=VALUE",
+    "install -p ENV --config-settings a=b demo": "./FILE.whl",
+    "install -p ENV --ignore-requires-python demo": "bridge create -n NAME python=3.12",
+    "uninstall -p ENV -r FILE -y": "bridge remove NAME",
+    "list -p ENV --path lib": "-p DIR names the environment",
+    "help install": DOES,
+    "-V": DOES,
+    "add -p ENV --git https://example.org/a demo": "NAME @ git+https",
+    "add -p ENV --script a.py demo": "bridge install -r SCRIPT",
+    "add -p ENV --bounds lower demo": "'NAME>=1'",
+    "lock -r FILE -U --dry-run -o new.lock": DOES,
+    "lock -r FILE -P demo --dry-run -o new.lock": DOES,
+    "lock --python 3.12 -r FILE": "bridge lock python=3.12",
+    "lock -n mine": "bridge export",
+    "sync -p ENV --all-extras": "--extra NAME",
+    "export -p ENV --no-hashes": "bridge list --json",
+    "tree -p ENV -d 1": DOES,
+    "tree -p ENV --reverse --package demo": DOES,
+    "tree -p ENV --outdated": "bridge outdated",
+    "run -p ENV --with demo true": "bridge create -n NAME REQ",
+    "run -p ENV -m http.server": "bridge run python -m MODULE",
+    "run -p ENV --no-sync true": "changes no environment",
+    "run -p ENV --env-file x true": "bridge run env NAME=VALUE",
+    "run -p ENV -e dev true": "-n NAME names the environment",
+    "uvx demo": "bridge run -n TOOL COMMAND",
+    "uv pip install demo": "bridge install demo",
+    "self version": "bridge --version",
+    "generate-shell-completion bash": "bridge completion bash",
+    "completion -s zsh": DOES,
+    "shell -e test": "-n NAME",
+    "shell -n mine --change-ps1 false": "changeps1",
+    "undo": "bridge rollback",
+    "delete demo": "bridge remove NAME",
+    "which python": "bridge owner PATH",
+    "envs": "bridge env list",
+    "licenses": "bridge list -v",
+}
+LINES = {line: answer for lines in (*TYPED.values(), MORE, OTHERS) for line, answer in lines.items()}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +206,10 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if LINES[line] == DOES])
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(line, marks=pytest.mark.slow if line in OTHERS else ()) for line in LINES if LINES[line] == DOES],
+)
 def test_a_habit_is_understood(line: str, packages: Path, tmp_path: Path) -> None:
     bridge = Bridge.of_folder(tmp_path, packages=packages, HOME=str(tmp_path / "home"))
     for prefix in (tmp_path / "ENV", tmp_path / "home/.conda/envs/mine"):
@@ -152,7 +231,24 @@ def test_a_habit_is_answered(line: str, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_there_are_ten_lines_of_each_tool() -> None:
     assert {tool: len(lines) for tool, lines in TYPED.items()} == dict.fromkeys(("conda", "pip", "uv", "pixi"), 10)
-    assert len(LINES) >= 80
+    assert len(LINES) >= 150
+
+
+def test_the_value_of_an_option_that_needs_none_may_start_with_a_dash(tmp_path: Path) -> None:
+    install_record(tmp_path / "env", "demo", "1.0", requested_specs=["demo"])
+    bridge = Bridge.of_folder(tmp_path)
+    assert bridge("audit", "-p", "env", "--checks=-world-writable,-files", "--json").document["findings"] == []
+    ran = bridge("audit", "-p", "env", "--checks=-nonsense")
+    assert (ran.status, "nonsense" in ran.err) == (2, True), ran.err
+    assert "world-writable" in bridge("audit", "--checks").out
+
+
+def test_options_of_other_tools_keep_what_bridge_declares() -> None:
+    declared = {"-r", "--file", "-c", "--platform"}
+    assert translated("install", ["-r", "a", "--subdir=x", "demo"], declared) == ["-r", "a", "--platform=x", "demo"]
+    assert translated("add", ["--solver", "x", "demo", "-S"], declared) == ["demo"]
+    assert translated("install", ["--", "--solver"], declared) == ["--", "--solver"]
+    assert translated("uninstall", ["-i", "x", "--unknown"], declared) == ["--index-url", "x", "--unknown"]
 
 
 def test_an_answer_names_only_commands_that_there_are() -> None:

@@ -10,8 +10,10 @@ from typing import TypeVar
 import click
 
 from bridge.cli.failure import Exit
-from bridge.cli.group import begin, cli
+from bridge.cli.group import COMMANDS, begin, cli
+from bridge.cli.habits import answer_to_option
 from bridge.cli.options import output, prefix
+from bridge.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -36,6 +38,13 @@ def run(command: Sequence[str], cwd: str | None, no_capture_output: bool, **opti
     """
     from bridge.cli.commands import entering
 
+    if command[0].startswith("-") and command[0] != "--":
+        option = command[0].partition("=")[0]
+        hint = (
+            answer_to_option("run", option, COMMANDS)
+            or "see `bridge run --help`; `--` comes before a COMMAND with a dash"
+        )
+        raise UsageError("usage", f"bridge run has no option {option}", hint=hint)
     started = begin(options)
     change = entering.entering(started.prefix, started.settings, "sh", os.environ).change
     words = command[1:] if command[0] == "--" else command
@@ -113,7 +122,6 @@ def _with_environment(environment: str | None, options: dict[str, object]) -> di
 
 def _known(shell: str | None) -> str | None:
     from bridge.cli.shells import SHELLS
-    from bridge.errors import UsageError
 
     name = {"pwsh": "powershell"}.get(shell or "", shell)
     if name is not None and name not in SHELLS:

@@ -12,7 +12,8 @@ from bridge.cli.help import Group
 from bridge.cli.options import lock, output, prefix
 from bridge.errors import UsageError
 
-_OF_CONDA = {"create": "create", "export": "export", "update": "install", "activate": "activate"}
+_OF_CONDA = {"create": "create", "export": "export", "update": "install", "activate": "activate", "info": "info"}
+_SAME = {"ls": "list", "rm": "remove", "delete": "remove", "new": "create"}
 
 
 class _Environments(Group):
@@ -26,6 +27,7 @@ class _Environments(Group):
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = _SAME.get(cmd_name, cmd_name)
         command = super().get_command(ctx, cmd_name)
         if command is not None or cmd_name not in _OF_CONDA:
             return command

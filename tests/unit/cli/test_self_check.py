@@ -244,4 +244,4 @@ def test_what_bridge_does_not_do_to_itself_is_answered(words: tuple[str, ...], t
         "uninstall": "uninstall conda-bridge",
         "self-update": "bridge self up",
     }
-    assert hints.get(words[-1], "No such command 'chek'") in ran.err
+    assert hints.get(words[-1], "did you mean check?") in ran.err
