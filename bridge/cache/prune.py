@@ -42,6 +42,7 @@ _WHAT = {
     "originals": "files of conda packages before the prefix was written in, for conda-pack",
     "records": "what the records of environments say, until these change",
     "repodata": "records of channels",
+    "settled": "requests that change nothing in an environment",
     "unpacked": "wheels and conda packages, unpacked and validated",
 }
 

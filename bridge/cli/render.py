@@ -12,12 +12,12 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from bridge.cli.progress import Phases, ProgressDisplay
 from bridge.cli.streams import is_unicode
 from bridge.cli.tables import fit
-from bridge.cli.texts import aligned, few, printable, safe, short, size
+from bridge.cli.texts import aligned, coloured, few, printable, safe, short, size
 from bridge.errors import BridgeError
 from bridge.secrets import masked
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Renderer"]
 
-_SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow", "source": "blue"}
-_MARKS = {"+": "green", "-": "red", "=": "cyan", "~": "yellow"}
 _FORCING = ("FORCE_COLOR", "TTY_COMPATIBLE")  # variables by which rich takes a pipe for a terminal
 _NO_EDGE = 10_000  # columns
 _MAX_OWNERS = 12  # of a folder
@@ -47,11 +45,13 @@ class Renderer:
     """Prints for one run.
 
     :param color: `auto`, `always` or `never`; `auto` colours a terminal unless `NO_COLOR` is set.
+    `warnings` counts those that were printed.
     """
 
     def __init__(self, *, is_json: bool, quiet: bool, verbose: bool, progress: bool, color: str) -> None:
         self._is_json, self._quiet, self._verbose, self._progress = is_json, quiet, verbose, progress
         self._forced = {"always": True, "never": False}.get(color)
+        self.warnings = 0
         self._shown: Plan | None = None
         self._phases: Phases | None = None
         self._display: ProgressDisplay | None = None
@@ -81,25 +81,34 @@ class Renderer:
 
     def error(self, failure: BridgeError) -> None:
         """`error[id]: message`, its context, its hint."""
-        self._say(f"[bold red]error\\[{failure.id}][/]: {safe(failure.message)}")
+        self._say(failure.message, f"error[{failure.id}]", "bold red")
         for fact in failure.context:
             for line in fact.splitlines():
-                self._say(f"  {safe(line.rstrip())}")
+                self._say(f"  {line.rstrip()}")
         if failure.hint:
-            self._say(f"[bold]hint[/]: {safe(failure.hint)}")
+            self._say(failure.hint, "hint", "bold")
 
     def warn(self, messages: Iterable[str]) -> None:
         """Warnings, one line each."""
         for message in messages:
-            self._say(f"[yellow]warning[/]: {safe(message)}")
+            self.warnings += 1
+            self._say(message, "warning", "yellow")
 
     def note(self, message: str) -> None:
         """A message; silent with `-q`."""
         if not self._quiet:
-            self._say(safe(message))
+            self._say(message)
 
-    def _say(self, markup: str) -> None:
-        self._err.print(markup, markup=True)
+    def _say(self, message: str, title: str = "", style: str = "") -> None:
+        """A line on standard error. Files and pipes need no rich for it."""
+        if self._is_plain(sys.stderr):
+            sys.stderr.write(f"{title and f'{title}: '}{printable(message)}\n")
+        else:
+            named = f"[{style}]{safe(title)}[/]: " if title else ""
+            self._err.print(f"{named}{safe(message)}", markup=True)
+
+    def _is_plain(self, stream: TextIO) -> bool:
+        return not self._forced and not stream.isatty() and not any(map(os.environ.get, _FORCING))
 
     @property
     def is_unicode(self) -> bool:
@@ -121,7 +130,7 @@ class Renderer:
 
         :param short: titles of the columns that a narrow terminal gets shortened or not at all (see `tables`).
         """
-        if not self._forced and not sys.stdout.isatty() and not any(map(os.environ.get, _FORCING)):
+        if self._is_plain(sys.stdout):
             sys.stdout.writelines(f"{line}\n" for line in aligned([titles, *rows]))
             return
         self._laid_out(self._out, titles, rows, short)
@@ -136,7 +145,7 @@ class Renderer:
         for line in layout.head if any(titles) else ():
             console.print(f"[bold]{safe('  '.join(line).rstrip())}[/]")
         for line in layout.lines:
-            console.print("  ".join(map(_coloured, layout.titles, line)).rstrip())
+            console.print("  ".join(map(coloured, layout.titles, line)).rstrip())
         if layout.omitted:
             self.note(f"no room for: {', '.join(layout.omitted)}; --json has all")
 
@@ -385,10 +394,3 @@ def _console(is_error: bool, forced: bool | None) -> Console:
     if not console.file.isatty():
         console.width = _NO_EDGE
     return console
-
-
-def _coloured(title: str, cell: str) -> str:
-    """A cell as markup: ecosystems and the marks of a plan have colours."""
-    word, space, rest = cell.partition(" ")
-    color = _SOURCES.get(word.rstrip(",")) if title == "from" else _MARKS.get(word) if not title else None
-    return f"[{color}]{word}[/]{space}{safe(rest)}" if color else safe(cell)

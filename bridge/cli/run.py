@@ -52,7 +52,7 @@ class Run:
         """
         from bridge.cli.opening import open_session
 
-        self.render.warn((*self.settings.warnings, *(request.warnings if request is not None else ())))
+        self.warn(request)
         with (
             self.render.progress() as phases,
             open_session(self.settings, request, phases, tell=lambda text: self.render.warn([text])) as session,
@@ -69,6 +69,17 @@ class Run:
                 self.render.warn(session.warnings)
                 if self.settings.verbose and session.log.hosts:
                     self.render.note(session.log.summary)
+
+    def warn(self, request: Request | None) -> None:
+        """Print the warnings of the settings and of the request."""
+        self.render.warn(self._own_warnings(request))
+
+    def has_warned(self, request: Request | None) -> bool:
+        """Whether there were others than these."""
+        return self.render.warnings > len(self._own_warnings(request))
+
+    def _own_warnings(self, request: Request | None) -> tuple[str, ...]:
+        return (*self.settings.warnings, *(request.warnings if request is not None else ()))
 
     def _propose(self, session: Session, plan: Plan) -> None:
         """Show a plan with what it fetches, and ask, unless `--yes` was given. Raises `click.Abort`."""

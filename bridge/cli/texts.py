@@ -8,7 +8,11 @@ from urllib.parse import urlsplit
 from bridge.cli.tables import width_of
 from bridge.secrets import masked
 
-__all__ = ["aligned", "few", "printable", "safe", "short", "size"]
+__all__ = ["aligned", "coloured", "few", "printable", "safe", "short", "size"]
+
+
+_SOURCES = {"conda": "green", "wheel": "blue", "unmanaged": "yellow", "source": "blue"}
+_MARKS = {"+": "green", "-": "red", "=": "cyan", "~": "yellow"}
 
 
 def short(origin: str) -> str:
@@ -37,6 +41,13 @@ def safe(text: str) -> str:
     from rich.markup import escape
 
     return escape(printable(text))
+
+
+def coloured(title: str, cell: str) -> str:
+    """A cell as markup: ecosystems and the marks of a plan have colours."""
+    word, space, rest = cell.partition(" ")
+    color = _SOURCES.get(word.rstrip(",")) if title == "from" else _MARKS.get(word) if not title else None
+    return f"[{color}]{word}[/]{space}{safe(rest)}" if color else safe(cell)
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> Iterator[str]:

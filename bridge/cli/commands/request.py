@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.cli.options import Words
-from bridge.cli.session import Session
 from bridge.config import Settings
 from bridge.errors import UsageError
 from bridge.model import IndexFile
@@ -16,9 +16,12 @@ from bridge.requirements.files.local import NO_LINK, direct_requirement
 from bridge.requirements.files.values import FileRequirements
 from bridge.requirements.locked import LockedConda
 from bridge.requirements.metadata import requirements_of
-from bridge.resolve.locked_records import LockedRecords
 from bridge.secrets import SECRETS, masked
 from converters.deferred import dataclass
+
+if TYPE_CHECKING:
+    from bridge.cli.session import Session
+    from bridge.resolve.locked_records import LockedRecords
 
 __all__ = ["Request", "hint_of_files", "read_request"]
 
@@ -80,6 +83,8 @@ class Request:
 
         :param host: the URL of the built-in channel's folder, which packs its packages itself.
         """
+        from bridge.resolve.locked_records import LockedRecords
+
         records: dict[str, tuple[LockedConda, ...]] = {}
         for each in (each for file in self.files for each in file.records if each.record.origin != host):
             records[each.name] = (*records.get(each.name, ()), each)

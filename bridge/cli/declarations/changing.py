@@ -53,14 +53,23 @@ def create(words: Words, clone: str | None, dry_run: bool, **options: object) ->
 @output
 def install(words: Words, dry_run: bool, upgrade: bool, **options: object) -> None:
     """Add REQ… to an environment in one transaction. Installed packages keep their versions where possible."""
-    from bridge.cli.commands import changes
     from bridge.cli.commands.request import read_request
+    from bridge.cli.commands.settled import Settled
     from bridge.prefix.platform import platform_of
 
     run = begin(options)
     request = read_request(words, run.settings.platform or platform_of(run.prefix))
-    with run.session(request) as session:
-        applied = changes.install(run.prefix, request, session, is_dry_run=dry_run, upgrades=upgrade)
+    settled = None if upgrade else Settled(run.settings, request, run.prefix, "install")
+    applied = settled.recall() if settled is not None else None
+    if applied is not None:
+        run.warn(request)
+    else:
+        from bridge.cli.commands import changes
+
+        with run.session(request) as session:
+            applied = changes.install(run.prefix, request, session, is_dry_run=dry_run, upgrades=upgrade)
+        if settled is not None and not run.has_warned(request):
+            settled.keep(applied)
     show_applied(run, applied, dry_run)
 
 

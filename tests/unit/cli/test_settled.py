@@ -1,0 +1,151 @@
+"""A request that changed nothing is not solved again, as long as all that decides is the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bridge.cli import main
+from bridge.cli.commands import settled
+from bridge.paths import OWN
+from tests.support.builders import install_distribution, install_record, make_conda, make_repodata, make_wheel
+from tests.support.environments import SITE, Environment
+
+NOTHING = "nothing to do"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a channel, wheels, and an environment of `tool` and the wheel `leaf`."""
+    folder = tmp_path_factory.mktemp("template")
+    make_conda(folder / "channel", "tool", "1.0", files={"share/tool": b""})
+    make_repodata(folder / "channel")
+    make_wheel(folder / "wheels", "leaf", "1.0")
+    root = Environment(folder / "env").root
+    words = ["install", "-q", "-p", str(root), "-c", str(folder / "channel"), "--override-channels", "--no-index"]
+    assert main([*words, "--find-links", str(folder / "wheels"), "tool", "leaf"]) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(settled, "_RACY", 0)  # the files of this test are new
+    monkeypatch.setenv("BRIDGE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(template, tmp_path, symlinks=True, dirs_exist_ok=True)
+    (tmp_path / "wanted.txt").write_text("leaf\n")
+    (tmp_path / "names.json").write_text("{}")
+    return tmp_path
+
+
+def install(folder: Path, *words: str) -> int:
+    named = ["-p", str(folder / "env"), "-c", str(folder / "channel"), "--find-links", str(folder / "wheels")]
+    return main(["install", "--no-index", "--override-channels", *named, *words])
+
+
+@pytest.fixture
+def known(folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A folder where `install tool leaf` is known to do nothing, and cannot be solved: the channel is gone."""
+    assert install(folder, "tool", "leaf") == 0
+    assert NOTHING in capsys.readouterr().err
+    (folder / "channel").rename(folder / "away")
+    return folder
+
+
+def test_what_is_known_to_do_nothing_needs_no_channel(known: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert install(known, "tool", "leaf") == 0
+    assert NOTHING in capsys.readouterr().err
+    assert install(known, "tool", "leaf", "--dry-run", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    (known / "away").rename(known / "channel")
+    (known / "cache/settled").rename(known / "cache/forgotten")
+    assert install(known, "tool", "leaf", "--dry-run", "--json") == 0
+    assert document | {"seconds": 0} == json.loads(capsys.readouterr().out) | {"seconds": 0}
+
+
+@pytest.mark.parametrize(
+    "words", [("tool",), ("tool", "leaf>=1"), ("tool", "leaf", "-U"), ("tool", "leaf", "--prefer", "newest")]
+)
+def test_another_request_is_solved(known: Path, words: tuple[str, ...]) -> None:
+    assert install(known, *words) != 0
+
+
+def in_use(root: Path) -> None:
+    (root / OWN / "txn/20260101-000000-0").mkdir(parents=True)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a package is added": lambda root: install_record(root, "new", "1.0"),
+    "a package is removed": lambda root: (root / "conda-meta/tool-1.0-0.json").unlink(),
+    "a record is touched": lambda root: (root / "conda-meta/tool-1.0-0.json").touch(),
+    "a pin is added": lambda root: (root / "conda-meta/pinned").write_text("tool 2.*\n"),
+    "it is frozen": lambda root: (root / "conda-meta/frozen").write_text("{}"),
+    "another installer came": lambda root: install_distribution(root, SITE, "stray", "1.0"),
+    "a distribution is gone": lambda root: shutil.rmtree(root / SITE / "leaf-1.0.dist-info"),
+    "metadata is edited": lambda root: (root / SITE / "leaf-1.0.dist-info/METADATA").write_text("Name: leaf\n"),
+    "an egg is linked": lambda root: (root / SITE / "leaf.egg-link").write_text(f"{root}\n.\n"),
+    "a transaction was interrupted": in_use,
+    "it is gone": shutil.rmtree,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_in_a_changed_environment_it_is_solved(known: Path, change: Callable[[Path], object]) -> None:
+    change(known / "env")
+    assert install(known, "tool", "leaf") != 0
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 1, "state": 0}', b'{"format": 1, "requests": 3}'])
+def test_a_damaged_memory_is_none(known: Path, data: bytes) -> None:
+    (file,) = (known / "cache/settled").iterdir()
+    file.write_bytes(data)
+    assert install(known, "tool", "leaf") != 0
+
+
+def test_it_is_known_for_a_day(known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 23 * 3600)
+    assert install(known, "tool", "leaf") == 0
+    monkeypatch.setattr(time, "time", lambda: now + 25 * 3600)
+    assert install(known, "tool", "leaf") != 0
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    assert install(known, "tool", "leaf") != 0
+
+
+def test_files_that_are_named_count_by_their_content(folder: Path) -> None:
+    words = ("-r", "wanted.txt", "--name-map", "names.json")
+    assert install(folder, *words) == 0
+    (folder / "channel").rename(folder / "away")
+    assert install(folder, *words) == 0
+    (folder / "names.json").write_text('{"tool": null}')
+    assert install(folder, *words) != 0
+    (folder / "names.json").write_text("{}")
+    assert install(folder, *words) == 0
+    (folder / "wanted.txt").write_text("leaf\ntool\n")
+    assert install(folder, *words) != 0
+
+
+@pytest.mark.parametrize("kind", ["url", "warning", "policy", "new files"])
+def test_what_more_than_the_records_decides_is_not_remembered(
+    folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["tool", "leaf"]
+    if kind == "url":
+        words[1] = "./wheels/leaf-1.0-py3-none-any.whl"
+        assert install(folder, *words) == 0  # its origin is recorded
+    elif kind == "warning":
+        shutil.rmtree(folder / "env" / SITE / "leaf-1.0.dist-info")  # pip replaced it
+        install_distribution(folder / "env", SITE, "leaf", "9.0")
+    elif kind == "policy":
+        (folder / "policy.toml").write_text("[packages]\nallow = ['*']\n")
+        words += ["--policy", "policy.toml"]
+    else:
+        monkeypatch.setattr(settled, "_RACY", 3600 * 1_000_000_000)
+    install(folder, *words)
+    assert ("warning" in capsys.readouterr().err) == (kind == "warning")
+    assert not (folder / "cache/settled").exists()
