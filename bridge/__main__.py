@@ -19,7 +19,7 @@ def run() -> None:
     """
     _prefer_own_modules()
     # A short run creates many lasting values and few cycles; collecting garbage as often as usual costs 10 %.
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(500_000, 20, 20)
     try:
         from bridge.cli.streams import prepare  # noqa: PLC0415 - PYTHONPATH must come last before
 

@@ -220,7 +220,9 @@ def _blocks(blocks: Iterable[bytes] | BinaryIO) -> Iterable[bytes]:
 
 def _write(descriptor: int, block: bytes) -> None:
     """Write all of `block`: `write(2)` may take less."""
-    view = memoryview(block)
+    if not block or (written := os.write(descriptor, block)) == len(block):
+        return
+    view = memoryview(block)[written:]
     while view:
         view = view[os.write(descriptor, view) :]
 
@@ -235,14 +237,16 @@ def write_file(
     :raises OwnershipError: `path-exists`; `path-symlink` or `path-not-directory` on the way.
     :raises UnsafeInputError: `path-escape`.
     """
-    with _opened(root) as tree:
-        descriptor = tree.open_new(path)
-        try:
-            written = _fill(descriptor, blocks, faults(tree.root, path), mode)
-        except BaseException:
-            with suppress(Exception):
-                tree.unlink(path)
-            raise
+    if not isinstance(root, WritableTree):
+        with WritableTree(root) as tree:
+            return write_file(tree, path, blocks, mode=mode)
+    descriptor = root.open_new(path)
+    try:
+        written = _fill(descriptor, blocks, faults(root.root, path), mode)
+    except BaseException:
+        with suppress(Exception):
+            root.unlink(path)
+        raise
     if path.endswith(".pyc"):
         failpoint("pyc.one")
     return written
@@ -250,16 +254,20 @@ def write_file(
 
 def _fill(descriptor: int, blocks: Iterable[bytes] | BinaryIO, refusals: faults, mode: int) -> Fingerprint:
     """Write the blocks and the mode, and close. Errors of `blocks` itself pass unchanged."""
-    digest, size = hashlib.sha256(), 0
     try:
         with refusals:
             failpoint("stage.file_open")
-        for block in _blocks(blocks):
-            digest.update(block)
-            size += len(block)
+        if isinstance(blocks, tuple):  # in memory: nearly every file
             with refusals:
-                _write(descriptor, block)
-                failpoint("stage.file_write")
+                digest, size = _write_all(descriptor, blocks)
+        else:
+            digest, size = hashlib.sha256(), 0
+            for block in _blocks(blocks):
+                digest.update(block)
+                size += len(block)
+                with refusals:
+                    _write(descriptor, block)
+                    failpoint("stage.file_write")
         with refusals:
             os.fchmod(descriptor, mode)
     finally:
@@ -268,6 +276,16 @@ def _fill(descriptor: int, blocks: Iterable[bytes] | BinaryIO, refusals: faults,
     with refusals:
         failpoint("stage.file_done")
     return Fingerprint(kind="file", sha256=digest.hexdigest(), size=size, mode=mode)
+
+
+def _write_all(descriptor: int, blocks: tuple[bytes, ...]) -> tuple[hashlib._Hash, int]:
+    digest, size = hashlib.sha256(), 0
+    for block in blocks:
+        digest.update(block)
+        size += len(block)
+        _write(descriptor, block)
+        failpoint("stage.file_write")
+    return digest, size
 
 
 def write_symlink(root: Path | WritableTree, path: str, target: str) -> Fingerprint:

@@ -17,8 +17,8 @@ from bridge.lock.platforms import Place, names_of
 from bridge.lock.rattler_v6 import TABLE
 from bridge.lock.records import record_of
 from bridge.requirements.algebra import conda_version
-from bridge.requirements.files.locks.reading import MAX_LOCK, read_lock
-from bridge.requirements.files.text import read_text
+from bridge.requirements.files.locks.reading import read_lock
+from bridge.requirements.files.text import MAX_LOCK, read_text
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment
 from converters.record import Record
 

@@ -51,6 +51,10 @@ LATE = {
     ("bridge/index/__init__", "bridge.index.sdists"): "a solve of wheels starts without what builds sdists",
     ("bridge/index/__init__", "bridge.index.source_trees"): "a solve of wheels starts without what builds sources",
     ("bridge/requirements/files/local", "bridge.sdists.static"): "only a folder's name takes a reader of TOML",
+    (
+        "bridge/requirements/files/reading",
+        "bridge.requirements.files",
+    ): "a list of requirements needs no YAML or TOML",
     ("bridge/install/apply", "bridge.install"): "a change with nothing to do starts without what stages packages",
     ("bridge/channels/host/channel", "bridge.channels.host"): "a packed interpreter is found without what packs one",
     ("bridge/requirements/matchspec", "rattler"): "names alone need no parser: most lists and no-ops",

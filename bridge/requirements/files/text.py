@@ -10,9 +10,10 @@ from bridge.config.files import read_named
 from bridge.requirements.files.values import wrong
 from converters.deferred import regex
 
-__all__ = ["MAX_SIZE", "read_text"]
+__all__ = ["MAX_LOCK", "MAX_SIZE", "is_lock_name", "read_text"]
 
 MAX_SIZE = 8 << 20  # bytes; ten thousand requirements with their hashes have less
+MAX_LOCK = 64 << 20  # bytes; the largest public pixi.lock has 10
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -22,7 +23,13 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_LOCK_NAME = regex(r"(?:.*\.lock|.*lock\.ya?ml|pylock(?:\.[^.]+)?\.toml)\Z")
 _COOKIE = regex(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+
+
+def is_lock_name(name: str) -> bool:
+    """Return whether a file is called as locks are, so that it may be as large as these."""
+    return _LOCK_NAME.match(name) is not None
 
 
 @cache

@@ -11,22 +11,15 @@ from bridge.requirements.files.locks.conda_lock import is_conda_lock, read_conda
 from bridge.requirements.files.locks.pylock import read_pylock
 from bridge.requirements.files.locks.rattler import is_rattler, read_rattler
 from bridge.requirements.files.locks.uv import is_uv_lock, read_uv_lock
-from bridge.requirements.files.text import read_text
+from bridge.requirements.files.text import MAX_LOCK, read_text
 from bridge.requirements.files.toml_text import load_toml
 from bridge.requirements.files.values import Chosen, wrong
 from bridge.requirements.locked import Lock
 
-__all__ = ["MAX_LOCK", "is_lock_name", "lock_of_text", "lock_of_toml", "read_lock"]
+__all__ = ["lock_of_text", "lock_of_toml", "read_lock"]
 
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml\Z")
 _TABLE = re.compile(r"^\[\[package\]\]", re.MULTILINE)
-_LOCK_NAME = re.compile(r"(?:.*\.lock|.*lock\.ya?ml|pylock(?:\.[^.]+)?\.toml)\Z")
-MAX_LOCK = 64 << 20  # bytes; the largest public pixi.lock has 10
-
-
-def is_lock_name(name: str) -> bool:
-    """Return whether a file is called as locks are, so that it may be as large as these."""
-    return _LOCK_NAME.match(name) is not None
 
 
 def read_lock(
