@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from packaging.utils import canonicalize_name
 
 from bridge.errors import NoSolutionError, UsageError
 from bridge.lock.records import LockedPort
+from bridge.lock.ruling import locked_breaches
 from bridge.requirements.algebra import Requirement, marker_holds
 from bridge.requirements.locked import Locked, LockedConda
 from bridge.resolve import Catalog, Options, SolveRequest, Standing, resolve
@@ -20,10 +22,14 @@ __all__ = ["misfits"]
 def misfits(
     request: SolveRequest, packages: Sequence[Locked], target: Target, names: NameMap, options: Options
 ) -> list[str]:
-    """Return what no longer fits, one sentence each: requests that nothing locked meets, packages that nothing needs.
+    """Return what no longer fits, one sentence each: requests that nothing locked meets, packages that nothing needs or
+    that break the policy.
 
-    The locked packages are the only candidates of a solve; it must choose all of them.
+    The locked packages are the only candidates of a solve; it must choose all of them. The policy is judged apart, for
+    a solve takes a licence that the lock does not state for none.
     """
+    policy, options = options.policy, replace(options, policy=None)
+    broken = [] if policy is None else [str(each) for each in locked_breaches(packages, policy, names)]
     port = LockedPort(packages)
     kept = {each.name: each.record.identity for each in packages if isinstance(each, LockedConda)}
     alone = SolveRequest(
@@ -35,13 +41,14 @@ def misfits(
     try:
         resolution = resolve(alone, Catalog(port, port, target, names, options))
     except (NoSolutionError, UsageError) as error:
-        return list(_unmet(request.requirements, packages, target)) or [error.message]
+        return [*(list(_unmet(request.requirements, packages, target)) or [error.message]), *broken]
     chosen = {name for each in resolution.packages for name in (each.record.name, *each.record.pypi_names)}
-    return [
+    unneeded = [
         f"{each.name} {each.version} is locked, and nothing needs it any more"
         for each in packages
         if each.name not in chosen
     ]
+    return unneeded + broken
 
 
 def _unmet(requirements: Iterable[Requirement], packages: Sequence[Locked], target: Target) -> Iterator[str]:

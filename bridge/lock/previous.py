@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from bridge.lock.platforms import Place, names_of
 from bridge.lock.rattler_v6 import TABLE
 from bridge.lock.records import record_of
 from bridge.requirements.algebra import conda_version
+from bridge.requirements.files.locks.bridge_table import key_of_file
 from bridge.requirements.files.locks.reading import read_lock
 from bridge.requirements.files.text import MAX_LOCK, read_text
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment
@@ -70,6 +71,19 @@ class Previous:
             if each.name not in without:
                 versions |= names_of(record_of(each))
         return versions
+
+    def with_choices(self, place: Place, packages: Iterable[Locked], *, without: Collection[str]) -> Iterator[Locked]:
+        """Yield packages, each with the reason that was locked with the same file: a later solve may word it otherwise.
+
+        :param without: the names to upgrade.
+        """
+        known = {(key_of_file(each), each.sha256): each.facts for each in self.packages(place)}
+        for each in packages:
+            before = known.get((key_of_file(each), each.sha256))
+            if before is None or each.facts is None or each.name in without:
+                yield each
+            else:
+                yield replace(each, facts=replace(each.facts, choice=before.choice))
 
     def records(self, place: Place) -> tuple[Record, ...]:
         """Return the packages of a place as records: the METADATA of a wheel is that in the lock."""

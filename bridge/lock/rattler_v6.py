@@ -19,7 +19,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from bridge.fetch.urls import local_path
 from bridge.lock.content import Content, Inputs, Written
 from bridge.lock.yaml_text import yaml_text
-from bridge.requirements.files.locks.bridge_table import NEAR
+from bridge.requirements.files.locks.bridge_table import NEAR, key_of_file, table_of_facts
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
 from bridge.sdists.location import source_of
 from converters.record import Record
@@ -211,7 +211,10 @@ def _of_environment(environment: LockedEnvironment, folder: Path) -> dict[str, o
     indexes: dict[str, str] = {}
     direct: dict[str, None] = {}
     versions: dict[str, str] = {}
+    facts: dict[str, Mapping[str, object]] = {}
     for each in (each for listed in environment.packages.values() for each in listed):
+        if each.facts is not None and (known := table_of_facts(each.facts)):
+            facts[key_of_file(each)] = known
         for text in each.requested:
             requested.setdefault(each.name, {})[text.replace(f"{folder.as_uri()}/", NEAR)] = None
         if isinstance(each, LockedConda):
@@ -230,6 +233,7 @@ def _of_environment(environment: LockedEnvironment, folder: Path) -> dict[str, o
         "extras": {name: sorted(names) for name, names in sorted(extras.items())},
         "indexes": dict(sorted(indexes.items())),
         "versions": dict(sorted(versions.items())),
+        "files": {name: facts[name] for name in sorted(facts)},
     }
     document: dict[str, object] = {name: table for name, table in tables.items() if table}
     document |= {"direct": sorted(direct)} if direct else {}

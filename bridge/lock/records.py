@@ -41,6 +41,7 @@ def record_of(each: Locked) -> Record:
         origin=each.index,
         sha256=each.sha256,
         size=each.size,
+        license=each.facts.license if each.facts is not None else None,
         timestamp=each.upload_time,
         revision=each.revision if isinstance(each, LockedSource) else None,
     )

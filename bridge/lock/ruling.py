@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from packaging.utils import canonicalize_name
 
 from bridge.config.policy import Breach, Policy, Subject
-from bridge.requirements.locked import Locked, LockedConda, LockedSource
+from bridge.requirements.locked import Facts, Locked, LockedConda, LockedSource
 from bridge.resolve.candidates.provides import provided_by
 from bridge.resolve.ruling import subject_of_record
 from converters.names import NameMap
@@ -16,10 +16,7 @@ __all__ = ["locked_breaches", "refuse_locked"]
 
 
 def locked_breaches(packages: Iterable[Locked], policy: Policy, names: NameMap) -> Iterator[Breach]:
-    """Yield each rule that a locked package breaks, by what the lock states.
-
-    A lock does not state the licences of wheels, nor whether they were yanked.
-    """
+    """Yield each rule that a locked package breaks, by what the lock states: licences are judged where it has them."""
     for each in packages:
         yield from policy.breaches(_subject(each, policy, names))
 
@@ -45,6 +42,7 @@ def _subject(locked: Locked, policy: Policy, names: NameMap) -> Subject:
             has_license=locked.record.license is not None,
         )
     is_source = isinstance(locked, LockedSource)
+    facts = locked.facts or Facts()
     has_hash = bool(locked.sha256) or (isinstance(locked, LockedSource) and locked.revision is not None)
     return Subject(
         label=f"wheel:{locked.name}-{locked.version}",
@@ -53,7 +51,9 @@ def _subject(locked: Locked, policy: Policy, names: NameMap) -> Subject:
         url=locked.url,
         is_claimed=True,
         is_source=is_source,
-        is_license_known=False,
+        is_license_known=facts.license is not None,
+        license=facts.license,
+        yanked=facts.yanked,
         has_hash=has_hash,
         timestamp=locked.upload_time,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bridge.model import Resolution, Resolved
+from bridge.prefix.attested import ADVERTISED, kept_attestations
+from bridge.prefix.chosen import kept_choice
 from bridge.requirements.direct import is_direct
-from bridge.requirements.locked import Locked, LockedConda, LockedSource, LockedWheel, SourceKind
+from bridge.requirements.locked import Facts, Locked, LockedConda, LockedSource, LockedWheel, SourceKind
 from bridge.sdists.location import pinned, source_of
 from bridge.secrets import public
 from converters.record import Record
@@ -24,7 +26,7 @@ def locked(resolved: Resolved, *, direct: bool | None = None) -> Locked:
     """
     record = resolved.record
     if record.ecosystem == "conda":
-        return LockedConda(record=record, requested=resolved.requested)
+        return LockedConda(record=record, requested=resolved.requested, facts=_facts(resolved))
     is_named = is_direct(record.url, resolved.requested) if direct is None else direct
     if record.filename.endswith(".whl") and source_of(record.url) is None:
         return _wheel(resolved, is_direct=is_named)
@@ -47,6 +49,7 @@ def _wheel(resolved: Resolved, *, is_direct: bool) -> LockedWheel:
         extras=resolved.extras,
         upload_time=record.timestamp,
         requested=resolved.requested,
+        facts=_facts(resolved),
     )
 
 
@@ -71,6 +74,21 @@ def _source(resolved: Resolved, *, is_direct: bool) -> LockedSource:
         extras=resolved.extras,
         upload_time=record.timestamp,
         requested=resolved.requested,
+        facts=_facts(resolved),
+    )
+
+
+def _facts(resolved: Resolved) -> Facts:
+    record = resolved.record
+    is_wheel = record.ecosystem == "wheel"
+    advertised = dict(record.others).get(ADVERTISED)
+    advertised = advertised.hex() if isinstance(advertised, bytes) else advertised  # of a shard
+    return Facts(
+        license=record.license if is_wheel else None,  # the format has that of a conda package
+        yanked=record.yanked if is_wheel else None,
+        attestations=kept_attestations(record),
+        advertised=advertised if isinstance(advertised, str) else None,
+        choice=resolved.choice or kept_choice(record),
     )
 
 

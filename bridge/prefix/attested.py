@@ -7,10 +7,13 @@ from dataclasses import replace
 
 from converters.record import Record
 
-__all__ = ["ATTESTATIONS", "attested", "kept_attestations", "with_attestations"]
+__all__ = ["ADVERTISED", "ATTESTATIONS", "attested", "kept_attestations", "with_attestations"]
 
 ATTESTATIONS = "attestations"
 """The key of a conda-meta record with the publishers whose attestations were verified when it was installed."""
+
+ADVERTISED = "attestations_sha256"
+"""The key of a channel's record that advertises attestations (CEP 50)."""
 
 
 def kept_attestations(record: Record) -> tuple[Mapping[str, str], ...]:

@@ -22,6 +22,7 @@ from converters.record import Record
 from converters.target import Target
 
 __all__ = [
+    "Facts",
     "Lock",
     "LockFormat",
     "Locked",
@@ -40,6 +41,24 @@ _DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What was known of a file when it was locked, and its artifact or its format does not state.
+
+    :param license: of a wheel, as its METADATA states it; `None`: unknown.
+    :param yanked: the reason (PEP 592), `""` if none was given; `None`: it was not yanked, or that is unknown.
+    :param attestations: the publishers that were verified, each as key → text.
+    :param advertised: the sha256 of a conda package's attestations (CEP 50).
+    :param choice: why the other ecosystem does not provide the package.
+    """
+
+    license: str | None = None
+    yanked: str | None = None
+    attestations: tuple[Mapping[str, str], ...] = ()
+    advertised: str | None = None
+    choice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockedConda:
     """A conda package.
 
@@ -48,11 +67,13 @@ class LockedConda:
     :param is_complete: the lock states all that repodata states. Otherwise `noarch`, `build_number`, `constraints` and
         others are unknown until the archive is read.
     :param requested: the texts of the requests that it meets, where the lock says so.
+    :param facts: `None` where the lock has none, as those of other tools; also of the other kinds.
     """
 
     record: Record
     is_complete: bool = True
     requested: tuple[str, ...] = ()
+    facts: Facts | None = None
 
     @property
     def name(self) -> str:
@@ -98,6 +119,7 @@ class LockedWheel:
     upload_time: int | None = None
     marker: str = ""
     requested: tuple[str, ...] = ()
+    facts: Facts | None = None
 
     @property
     def tags(self) -> frozenset[Tag]:
@@ -140,6 +162,7 @@ class LockedSource:
     upload_time: int | None = None
     marker: str = ""
     requested: tuple[str, ...] = ()
+    facts: Facts | None = None
 
 
 Locked: TypeAlias = LockedConda | LockedWheel | LockedSource

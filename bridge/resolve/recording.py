@@ -14,11 +14,11 @@ from bridge import __version__
 from bridge.config.policy.document import policy_document
 from bridge.errors import BridgeError
 from bridge.model import IndexFile, Resolution
+from bridge.prefix.attested import ADVERTISED
 from bridge.requirements.algebra import Requirement
 from bridge.resolve import resolve
 from bridge.resolve.candidates.catalog import Catalog
 from bridge.resolve.candidates.provides import canonical
-from bridge.resolve.ruling import ADVERTISED
 from bridge.resolve.search.request import SolveRequest
 from bridge.resolve.sources import IndexPort, Options, RecordPort
 from bridge.secrets import masked

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from bridge.model import IndexFile
+from bridge.prefix.attested import ADVERTISED
 from bridge.requirements.algebra import Requirement
 from bridge.sdists.location import source_of
 from converters.names import Provided
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from bridge.config.policy import Breach, Policy, Publisher, Subject
 
 __all__ = [
-    "ADVERTISED",
     "attestation_problem",
     "barred_records",
     "file_rule",
@@ -29,9 +29,6 @@ __all__ = [
     "refuse_urls",
     "subject_of_record",
 ]
-
-ADVERTISED = "attestations_sha256"
-"""The key of a channel's record that advertises attestations (CEP 50)."""
 
 _FOUND = ".dist-info"
 """The end of what stands for the URL of a distribution of another installer: nothing says where it came from."""

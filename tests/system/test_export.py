@@ -33,10 +33,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_python(channel, MINOR)
     make_conda(channel, "libz", "1.3", subdir="linux-64", noarch=None)
     make_conda(channel, "zlib", "1.3", subdir="linux-64", noarch=None, depends=["libz >=1.3"], build_number=4)
+    make_conda(channel, "dual", "1.0", depends=["python"])
     make_repodata(channel)
+    make_wheel(made / "wheels", "dual", "1.0", headers=["License-Expression: MIT"])
     make_wheel(made / "wheels", "toy", "1.0")
     make_wheel(made / "wheels", "app", "2.0", requires=("toy>=1",))
-    ran = Bridge.of_folder(made)("create", "-p", "env", "python", "zlib", "app>=1")
+    ran = Bridge.of_folder(made)("create", "-p", "env", "python", "zlib", "app>=1", "pypi:dual")
     assert ran.status == 0, ran.err
     return made
 
@@ -60,7 +62,7 @@ def test_a_format_that_was_written_is_read_as_the_same_packages(bridge: Bridge, 
     found = {(each["name"], each["version"], each["sha256"]) for each in ran.document["packages"]}
     listed = bridge("list", "-p", "env", "--json").document["packages"]
     whole = {(each["name"], each["version"], each["sha256"]) for each in listed}
-    wheels = {each for each in whole if each[0] in {"toy", "app"}}
+    wheels = {each for each in whole if each[0] in {"dual", "toy", "app"}}
     if form in {"pylock", "requirements"}:
         assert wheels <= found
     else:
@@ -108,7 +110,7 @@ def test_from_history_is_what_was_asked_for(bridge: Bridge, folder: Path) -> Non
     assert yaml.safe_load(ran.out) == {
         "name": "env",
         "channels": [f"file://{folder}/channel"],
-        "dependencies": ["python", "zlib", {"pip": ["app>=1"]}],
+        "dependencies": ["python", "zlib", {"pip": ["app>=1", "dual"]}],
     }
     assert bridge("export", "-p", "env", "--from-history", "--format", "pylock").status == 2
 
@@ -169,7 +171,7 @@ def test_pip_installs_the_hashed_requirements(bridge: Bridge, folder: Path) -> N
     words = ["install", "--require-hashes", "--no-index", "--target", "pip-target", "-r", "requirements.txt", "-q"]
     subprocess.run([sys.executable, "-m", "pip", *words], cwd=folder, check=True, capture_output=True)
     assert {path.name for path in (folder / "pip-target").glob("*.dist-info")} == {
-        "app-2.0.dist-info", "toy-1.0.dist-info",
+        "app-2.0.dist-info", "dual-1.0.dist-info", "toy-1.0.dist-info",
     }  # fmt: skip
 
 
@@ -233,5 +235,5 @@ def test_uv_installs_the_pylock(bridge: Bridge, folder: Path) -> None:
     words = ["pip", "sync", "--offline", "--no-config", "--python", sys.executable, "--target", "uv-target"]
     subprocess.run([uv, *words, "pylock.toml"], cwd=folder, check=True, capture_output=True)
     assert {path.name for path in (folder / "uv-target").glob("*.dist-info")} == {
-        "app-2.0.dist-info", "toy-1.0.dist-info",
+        "app-2.0.dist-info", "dual-1.0.dist-info", "toy-1.0.dist-info",
     }  # fmt: skip

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.builders import install_distribution, make_conda, make_python, make_repodata, make_wheel, tree_digest
 from tests.support.command_line import Bridge, Ran
@@ -69,6 +70,21 @@ def test_licences_narrow_the_choice_of_both_ecosystems(world: World) -> None:
     assert "AGPL-3.0-only is denied" in error
 
 
+def test_a_licence_that_a_lock_does_not_state_is_not_judged(world: World) -> None:
+    world.done("lock", "python", "pypi:gadget==1.0")
+    world.rule('[licenses]\nallow = ["MIT", "LicenseRef-*"]\nunknown = "deny"\n')
+    world.done("lock", "--check")
+    path = world.folder / "bridge.lock"
+    document = yaml.safe_load(path.read_text())
+    files = document["bridge"]["environments"]["default"].pop("files")
+    path.write_text(yaml.safe_dump(document))
+    world.done("lock", "--check")
+    files["gadget-1.0-py3-none-any.whl"]["license"] = "MPL-2.0"
+    document["bridge"]["environments"]["default"]["files"] = files
+    path.write_text(yaml.safe_dump(document))
+    assert "MPL-2.0" in world.refused("lock", "--check", status=6)
+
+
 def test_a_cooldown_holds_beside_the_option(world: World) -> None:
     world.rule('cooldown = "2021-01-01"\n')
     world.done("create", "-p", "env", "tool", "--exclude-newer", "2030-01-01")
@@ -88,7 +104,13 @@ def test_locks_snapshots_and_clones_are_refused_before_the_first_write(world: Wo
         assert "conda:tool-2.0-0 has a licence that is refused: AGPL-3.0-only is denied" in error
     checked = world.bridge("policy", "check", "bridge.lock", "--json")
     assert checked.status == 3
-    assert [each["package"] for each in checked.document["breaches"]] == ["conda:tool-2.0-0"]
+    assert [each["package"] for each in checked.document["breaches"]] == ["conda:tool-2.0-0", "wheel:gadget-2.0"]
+    outdated = world.bridge("lock", "--check", "--json")
+    assert outdated.status == 6
+    assert [text.partition(" has a ")[0] for text in outdated.document["error"]["context"]] == [
+        "linux-64: conda:tool-2.0-0",
+        "linux-64: wheel:gadget-2.0",
+    ]
     assert world.done("policy", "check", "env", "--json").document["breaches"] == []
 
 

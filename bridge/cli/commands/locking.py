@@ -133,7 +133,7 @@ def _locked(made: _Made, previous: Previous, inputs: Inputs, asked: Locking, pat
     unknown = [f"{name} is not locked: nothing to upgrade" for name in _unlocked(asked.upgrade, previous)]
     next(iter(made.sessions.values())).tell_once(unknown)
     resolutions = solve_all(places, solve, kept)
-    content = Content(environments=_environments(resolutions, made), inputs=inputs)
+    content = Content(environments=_environments(resolutions, made, previous, asked), inputs=inputs)
     written = write(content, path, form)
     _write(path, written, asked)
     return Outcome(
@@ -257,11 +257,15 @@ def _hashed(resolution: Resolution, session: Session) -> Resolution:
     return replace(resolution, packages=tuple(packages))
 
 
-def _environments(resolutions: Mapping[Place, Resolution], made: _Made) -> tuple[LockedEnvironment, ...]:
+def _environments(
+    resolutions: Mapping[Place, Resolution], made: _Made, previous: Previous, asked: Locking
+) -> tuple[LockedEnvironment, ...]:
     by_name: dict[str, dict[str, tuple[Locked, ...]]] = {}
     for place, solution in resolutions.items():
-        hashed = _hashed(solution, made.sessions[place])
-        by_name.setdefault(place.environment, {})[place.platform] = locked_packages(hashed)
+        packages = locked_packages(_hashed(solution, made.sessions[place]))
+        if not asked.upgrades_all:
+            packages = tuple(previous.with_choices(place, packages, without=asked.upgrade))
+        by_name.setdefault(place.environment, {})[place.platform] = packages
     return tuple(_environment(name, packages, made) for name, packages in by_name.items())
 
 

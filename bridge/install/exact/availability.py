@@ -72,18 +72,25 @@ def _check_source(record: Record, sources: Sources) -> None:
 
 
 def _withdrawn(plan: Plan, sources: Sources) -> list[str]:
-    """Say which wheels that are to be downloaded their index has yanked, or lists no more.
+    """Say which wheels were yanked when they were locked, and which of those that are to be downloaded their index has
+    yanked since, or lists no more.
 
     An index is asked only where a download asks it anyway; `audit --online` asks for all.
     """
     session = sources.session
-    if session.settings.offline:
-        return []
     wheels = [each.record for each in incoming(plan) if each.record.ecosystem == "wheel" and each.record.sha256]
+    known = [
+        f"{each.filename} was yanked already when it was locked{_because(each.yanked)}"
+        for each in wheels
+        if each.yanked is not None
+    ]
+    if session.settings.offline:
+        return known
     wanted = [
         each
         for each in wheels
-        if each.origin in session.settings.index_urls
+        if each.yanked is None
+        and each.origin in session.settings.index_urls
         and local_path(each.url) is None
         and session.client.cached(each.sha256, each.filename) is None
     ]
@@ -98,9 +105,13 @@ def _withdrawn(plan: Plan, sources: Sources) -> list[str]:
             return f"{record.filename} is in the lock, and its index lists it no more"
         if same.yanked is None:
             return None
-        return f"{record.filename} is in the lock, and was yanked" + (f": {same.yanked}" if same.yanked else "")
+        return f"{record.filename} is in the lock, and was yanked{_because(same.yanked)}"
 
-    return [withdrawn for withdrawn in session.client.map(state, wanted) if withdrawn is not None]
+    return known + [withdrawn for withdrawn in session.client.map(state, wanted) if withdrawn is not None]
+
+
+def _because(reason: str | None) -> str:
+    return f": {reason}" if reason else ""
 
 
 def _elsewhere(record: Record, sources: Sources) -> Record | None:

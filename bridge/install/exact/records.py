@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 from bridge.errors import IntegrityError, UnsafeInputError, UsageError
 from bridge.install.exact.planning import OF_WHEEL
 from bridge.model import Installed, Resolved
+from bridge.prefix.attested import ADVERTISED, ATTESTATIONS
 from bridge.requirements.locked import Locked, LockedConda, LockedSource, LockedWheel
 from bridge.sdists.location import EDITABLE, source_of
 from bridge.secrets import masked
@@ -75,11 +76,24 @@ def _conda(locked: LockedConda) -> Resolved:
         raise _hash_missing(record.filename or record.label)
     # rattler adds these two to every package that it reads from a lock; no channel needs to state them.
     others = tuple((key, value) for key, value in record.others if key not in {"arch", "platform"})
-    record = replace(record, others=others)
+    record = replace(record, others=(*others, *_attested(locked)))
     unstated = frozenset() if locked.is_complete else _OF_PACKAGE
     if not locked.is_complete and not record.requirements:
         unstated |= {"requirements"}
-    return Resolved(record=record, requested=locked.requested, unstated=unstated)
+    return Resolved(record=record, requested=locked.requested, choice=_choice(locked), unstated=unstated)
+
+
+def _attested(locked: Locked) -> tuple[tuple[str, object], ...]:
+    """Return the keys of the record that the facts of a lock are recorded under."""
+    facts = locked.facts
+    if facts is None:
+        return ()
+    kept = {ATTESTATIONS: [dict(each) for each in facts.attestations] or None, ADVERTISED: facts.advertised}
+    return tuple((key, value) for key, value in kept.items() if value is not None)
+
+
+def _choice(locked: Locked) -> str:
+    return locked.facts.choice if locked.facts is not None else ""
 
 
 def _wheel(locked: LockedWheel, target: Target, names: Callable[[], NameMap], there: Record | None) -> Resolved:
@@ -98,8 +112,13 @@ def _wheel(locked: LockedWheel, target: Target, names: Callable[[], NameMap], th
         size=locked.size,
         upload_time=locked.upload_time,
     )
-    record = replace(translate(info, target, names()), md5=locked.md5)
-    return Resolved(record=record, requested=requested, extras=locked.extras, unstated=OF_WHEEL)
+    record = replace(
+        translate(info, target, names()),
+        md5=locked.md5,
+        yanked=locked.facts.yanked if locked.facts is not None else None,
+        others=_attested(locked),
+    )
+    return Resolved(record=record, requested=requested, extras=locked.extras, choice=_choice(locked), unstated=OF_WHEEL)
 
 
 def _sdist(locked: LockedSource, target: Target, names: NameMap) -> Resolved:
@@ -119,9 +138,10 @@ def _sdist(locked: LockedSource, target: Target, names: NameMap) -> Resolved:
     unstated = OF_WHEEL if locked.version else OF_WHEEL | {"version"}
     direct = locked.url if locked.kind == "archive" and not locked.index else ""
     return Resolved(
-        record=translate(info, target, names),
+        record=replace(translate(info, target, names), others=_attested(locked)),
         requested=_requests(locked, direct=direct),
         extras=locked.extras,
+        choice=_choice(locked),
         unstated=unstated,
     )
 

@@ -12,7 +12,7 @@ from bridge.lock.formats import format_of, write
 from bridge.lock.previous import read_previous, sides
 from bridge.lock.yaml_text import yaml_text
 from bridge.requirements.files.locks.reading import read_lock
-from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
+from bridge.requirements.locked import Facts, Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
 from converters.record import conda_record
 
 INDEX, OTHER, COMMIT = "https://files.example/simple", "https://other.example/simple", "1" * 40
@@ -28,12 +28,13 @@ PACKAGES: tuple[Locked, ...] = (
                 "channel": CHANNEL,
             }
         ),
-        requested=("odd",),
+        requested=("odd",), facts=Facts(advertised="1" * 64, choice="its wheel is for Windows: not here"),
     ),
     LockedWheel(
         name="torch", version="2.1+cpu", url="https://files.example/torch-2.1%2Bcpu-cp312-cp312-linux_x86_64.whl",
         filename="torch-2.1+cpu-cp312-cp312-linux_x86_64.whl", sha256="a" * 64, index=INDEX, extras=("gpu",),
         requires_dist=("x>=1", "y>=1 ; extra == 'z'"), requires_python=">=3.8", requested=("torch[gpu]",),
+        facts=Facts(license="MIT", yanked="", attestations=({"issuer": "https://i.example", "identity": "a: b"},)),
     ),
     LockedWheel(
         name="direct", version="1", url="https://h.example/direct-1-py3-none-any.whl",
@@ -42,6 +43,7 @@ PACKAGES: tuple[Locked, ...] = (
     LockedSource(
         name="made", version="1!2.0", kind="sdist", url="https://files.example/made-1!2.0.tar.gz",
         filename="made-1!2.0.tar.gz", sha256="c" * 64, index=OTHER, requires_dist=(),
+        facts=Facts(license="", yanked="broken\nfor: all"),
     ),
     LockedSource(
         name="versioned", version="3", kind="git", url=f"git+https://h.example/r.git@{COMMIT}#subdirectory=p/q",

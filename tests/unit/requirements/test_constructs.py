@@ -156,6 +156,12 @@ HOSTS |= {
         "top",
         "      ",
     ),
+    "pixi.lock bridge file": lock_host(
+        "pixi.lock",
+        LOCK.replace("%(top)s", "bridge:\n  environments:\n    default:\n      files:\n        x.whl:\n%(top)s"),
+        "top",
+        "          ",
+    ),
     "conda-lock.yml": lock_host("conda-lock.yml", CONDA_LOCK, "top"),
     "conda-lock.yml metadata": lock_host("conda-lock.yml", CONDA_LOCK, "metadata", "  "),
     "conda-lock.yml package": lock_host("conda-lock.yml", CONDA_LOCK, "package", "  "),

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.requirements.files.constructs import Section, describes, honoured
-from bridge.requirements.files.fields import table, text, texts
-from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedWheel
+from bridge.requirements.files.fields import items, table, text, texts
+from bridge.requirements.locked import Facts, Locked, LockedConda, LockedEnvironment, LockedWheel
 
-__all__ = ["NEAR", "OF_ENVIRONMENT", "TABLE", "Noted", "read_table"]
+__all__ = ["NEAR", "OF_ENVIRONMENT", "OF_FILE", "TABLE", "Noted", "key_of_file", "read_table", "table_of_facts"]
 
 NEAR = "file:./"
 """How the URL of a file near the lock begins in the text of a request."""
@@ -33,6 +33,17 @@ OF_ENVIRONMENT = Section(
         "indexes": honoured("the index of each project that is not of the first"),
         "versions": honoured("those of folders, which rattler takes for dynamic"),
         "direct": honoured("the projects that were asked for by URL or path"),
+        "files": honoured("see below, by the name of each file"),
+    },
+)
+OF_FILE = Section(
+    name="pixi.lock bridge file",
+    keys={
+        "license": honoured("of a wheel: a policy judges it"),
+        "yanked": honoured("it was yanked already when it was locked: told, and a policy judges it"),
+        "attestations": honoured("the publishers that were verified are recorded"),
+        "attestations_sha256": honoured("as in repodata: of the attestations of a conda package"),
+        "chosen_because": honoured("recorded, for `bridge why`"),
     },
 )
 
@@ -48,6 +59,7 @@ class Noted:
     indexes: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     direct: frozenset[str] = frozenset()
+    files: Mapping[str, Facts] = field(default_factory=dict)
 
     def of_environment(self, environment: LockedEnvironment) -> LockedEnvironment:
         """Return the environment with what is noted of the whole of it."""
@@ -59,6 +71,7 @@ class Noted:
     def of_package(self, each: Locked, indexes: tuple[str, ...]) -> Locked:
         """Return a package with what is noted of it; `indexes` are those of the environment."""
         requested = self.requested.get(each.name, ())
+        each = replace(each, facts=self.files.get(key_of_file(each)))
         if isinstance(each, LockedConda):
             return replace(each, requested=requested)
         extras = self.extras.get(each.name, ())
@@ -95,8 +108,44 @@ def read_table(value: object, path: Path, warnings: list[str]) -> dict[str, Note
             indexes=_texts(noted.get("indexes"), path, f"{where}.indexes"),
             versions=_texts(noted.get("versions"), path, f"{where}.versions"),
             direct=frozenset(texts(noted.get("direct"), path, f"{where}.direct")),
+            files={
+                str(name): _facts(facts, path, f"{where}.files.{name}", warnings)
+                for name, facts in table(noted.get("files"), path, f"{where}.files").items()
+            },
         )
     return notes
+
+
+def key_of_file(each: Locked) -> str:
+    """Return what the facts of a package are found by: its file name; of source code in a folder its project."""
+    name = each.record.filename if isinstance(each, LockedConda) else each.filename
+    return name or each.name
+
+
+def table_of_facts(facts: Facts) -> dict[str, object]:
+    """Return the facts of a file as the table has them: only what is known."""
+    values = {
+        "license": facts.license,
+        "yanked": facts.yanked,
+        "attestations": [dict(each) for each in facts.attestations] or None,
+        "attestations_sha256": facts.advertised,
+        "chosen_because": facts.choice or None,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _facts(value: object, path: Path, where: str, warnings: list[str]) -> Facts:
+    facts = OF_FILE.check(value, path, where, warnings)
+    named = {
+        name: None if facts.get(key) is None else text(facts[key], path, f"{where}.{key}")
+        for name, key in (("license", "license"), ("yanked", "yanked"), ("advertised", "attestations_sha256"))
+    }
+    attestations = items(facts.get("attestations"), path, f"{where}.attestations")
+    return Facts(
+        **named,
+        attestations=tuple(_texts(each, path, f"{where}.attestations") for each in attestations),
+        choice=text(facts.get("chosen_because") or "", path, f"{where}.chosen_because"),
+    )
 
 
 def _texts(value: object, path: Path, where: str) -> dict[str, str]:

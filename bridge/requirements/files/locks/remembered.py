@@ -13,7 +13,7 @@ from typing import Any
 
 from bridge import __version__
 from bridge.cache.blobs import BlobStore
-from bridge.requirements.locked import Lock, Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
+from bridge.requirements.locked import Facts, Lock, Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
 from bridge.secrets import has_secret
 from converters.record import Record
 
@@ -59,7 +59,7 @@ def _key(path: Path, environment: str | None, subdir: str) -> str:
 
 
 def _context(text: str) -> str:
-    names = [list(kind.__annotations__) for kind in (*_KINDS, Record)]
+    names = [list(kind.__annotations__) for kind in (*_KINDS, Facts, Record)]
     stated = json.dumps([_FORMAT, __version__, names])
     return hashlib.sha256(f"{stated}{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -76,6 +76,8 @@ def _lock(path: Path, document: Any, subdir: str) -> Lock:  # noqa: ANN401 - JSO
 
 def _packed(each: Locked) -> object:
     values: dict[str, object] = {name: getattr(each, name) for name in type(each).__annotations__}
+    if each.facts is not None:
+        values["facts"] = {name: getattr(each.facts, name) for name in Facts.__annotations__}
     if isinstance(each, LockedConda):
         record = {name: getattr(each.record, name) for name in Record.__annotations__}
         values["record"] = record | {"others": [[key, json.dumps(value)] for key, value in each.record.others]}
@@ -84,13 +86,19 @@ def _packed(each: Locked) -> object:
 
 def _unpacked(packed: Any) -> Locked:  # noqa: ANN401 - what `_packed` returned
     number, values = packed
+    facts = values.pop("facts")
+    if facts is not None:
+        facts = Facts(**{name: _frozen(value) for name, value in facts.items()})
     if number:
         kind = LockedWheel if number == 1 else LockedSource
-        return kind(**{name: _frozen(value) for name, value in values.items()})
+        return kind(**{name: _frozen(value) for name, value in values.items()}, facts=facts)
     record = {name: _frozen(value) for name, value in values["record"].items()}
     record["others"] = tuple((key, json.loads(value)) for key, value in values["record"]["others"])
     return LockedConda(
-        record=Record(**record), is_complete=values["is_complete"], requested=_frozen(values["requested"])
+        record=Record(**record),
+        is_complete=values["is_complete"],
+        requested=_frozen(values["requested"]),
+        facts=facts,
     )
 
 
