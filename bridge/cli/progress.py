@@ -126,36 +126,55 @@ def _is_file(task: str) -> bool:
 
 
 class ProgressDisplay:
-    """Shows `Phases` on a terminal. The lines vanish at the end; they come back when the next phase begins."""
+    """The lines of `phases`, drawn anew at the bottom of the terminal until `end`.
+
+    A message of another thread goes through `print`: rich takes a display's height from the frame drawn last, so a
+    message that is laid out before a frame and written after it would continue the frame's line.
+    """
 
     def __init__(self, phases: Phases, console: Callable[[], Console], *, is_unicode: bool) -> None:
         self._phases, self._console, self._is_unicode = phases, console, is_unicode
         self._live: Live | None = None
-        self._lock = threading.Lock()
+        self._writing = threading.RLock()
         phases.begun = self.begin
 
     def begin(self) -> None:
         """Show the lines from now on; again without effect."""
         from rich.live import Live
 
-        with self._lock:
+        with self._writing:
             if self._live is not None:
                 return
-            self._live = Live(
+            self._live = live = Live(
                 console=self._console(),
                 get_renderable=self._frame,
-                refresh_per_second=_PER_SECOND,
+                auto_refresh=False,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.start()
+            live.start()
+        threading.Thread(target=self._redraw, args=[live], daemon=True).start()
+
+    def _redraw(self, live: Live) -> None:
+        while True:
+            with self._writing:
+                if live is not self._live:
+                    return
+                live.refresh()
+            time.sleep(1 / _PER_SECOND)
+
+    def print(self, markup: str) -> None:
+        """Print a message above the lines."""
+        with self._writing:
+            self._console().print(markup, markup=True)
 
     def end(self) -> None:
-        with self._lock:
+        """Take the lines off the terminal."""
+        with self._writing:
             live, self._live = self._live, None
-        if live is not None:
-            live.stop()
+            if live is not None:
+                live.stop()
 
     def _frame(self) -> Text:
         from rich.text import Text

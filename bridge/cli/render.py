@@ -105,7 +105,8 @@ class Renderer:
             sys.stderr.write(f"{title and f'{title}: '}{printable(message)}\n")
         else:
             named = f"[{style}]{safe(title)}[/]: " if title else ""
-            self._err.print(f"{named}{safe(message)}", markup=True)
+            show = self._err.print if self._display is None else self._display.print
+            show(f"{named}{safe(message)}")
 
     def _is_plain(self, stream: TextIO) -> bool:
         return not self._forced and not stream.isatty() and not any(map(os.environ.get, _FORCING))

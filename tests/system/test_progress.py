@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
-from bridge.cli.progress import Phases
+from bridge.cli.progress import Phases, ProgressDisplay
 from tests.support.builders import make_conda, make_repodata, tree_digest
 from tests.support.command_line import Bridge
 from tests.support.servers import Route, Server
@@ -100,6 +105,35 @@ def test_verbose_tells_it_without_a_terminal(tmp_path: Path, environ: Mapping[st
     traced = bridge("create", "-p", tmp_path / "three", "demo", environ=more)
     assert f"GET {server.url}/noarch/repodata.json" in traced.err
     assert SECRET not in plain.err + verbose.err + traced.err
+
+
+class SlowConsole(Console):
+    """A console that takes its time to lay out a message."""
+
+    def __init__(self, terminal: io.StringIO) -> None:
+        super().__init__(file=terminal, force_terminal=True, width=80, legacy_windows=False)
+        self.is_laying_out = threading.Event()
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        if "message" in str(renderable):
+            self.is_laying_out.set()
+            time.sleep(0.3)
+        yield from super().render(renderable, options)
+
+
+def test_a_message_of_another_thread_never_continues_a_frame() -> None:
+    terminal, phases = io.StringIO(), Phases()
+    console = SlowConsole(terminal)
+    phases.start("solving", None)
+    display = ProgressDisplay(phases, lambda: console, is_unicode=True)
+    speaker = threading.Thread(target=display.print, args=["a message"])
+    speaker.start()
+    assert console.is_laying_out.wait(60)
+    display.begin()
+    speaker.join()
+    display.end()
+    written = re.split(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]+", terminal.getvalue())
+    assert [line for line in written if "message" in line] == ["a message"]
 
 
 @pytest.mark.parametrize("width", range(8, 140, 11))
