@@ -7,7 +7,7 @@ clause is learned, and the pins above the level it jumps back to are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import NamedTuple, Protocol
 
@@ -25,7 +25,7 @@ from bridge.resolve.search.preference import (
     choose,
     compares_versions,
     decided,
-    decision_order,
+    first_to_decide,
     newest_of_minors,
     preferred,
 )
@@ -121,16 +121,12 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
             undecided = [variable for variable in self._required if variable not in self._pins]
             if not undecided:
                 return Result(self._pins, DirectedGraph(), {})
-            if self._pin(self._next(undecided)):
+            if self._pin(first_to_decide(self._space, undecided)):
                 self._checkpoint()
             else:
                 self.reporter.resolving_conflicts(causes=())
                 self._jump_back()
         raise AssertionError("the budget ends the rounds")
-
-    def _next(self, undecided: Sequence[VariableId]) -> VariableId:
-        """The first variable by the policy."""
-        return min(undecided, key=lambda variable: decision_order(self._space, variable))
 
     def _checkpoint(self) -> None:
         self._checkpoints.append(_Checkpoint(self._space.store.level, len(self._pins), len(self._required)))

@@ -15,7 +15,7 @@ requests; then the variable with the fewest candidates left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from packaging.version import Version
@@ -33,26 +33,45 @@ __all__ = [
     "choose",
     "compares_versions",
     "decided",
-    "decision_order",
+    "first_to_decide",
     "newest_of_minors",
     "preferred",
     "takes_newest",
 ]
 
 COMPARED_MINORS = 3  # of a requested python
+_GROUPS = ("a requested python", "requests", "python", "builds of requests", "all others")  # the decision order
 
 
-def decision_order(space: Space, variable: VariableId) -> tuple[object, ...]:
-    """Return the decision order of a variable; the smallest is decided first. O(1) once python is decided."""
-    is_requested = variable in space.requested
+def first_to_decide(space: Space, undecided: Sequence[VariableId]) -> VariableId:
+    """Return the variable that comes first in the decision order; of equals that of the most conflicts, then by name.
+
+    A search asks this in each round, for all that is undecided, so nothing is compared that an earlier key decides.
+    """
+    domains, activity, variables = space.store.domains, space.store.activity, space.variables
+    first, least, fewest = undecided[0], len(_GROUPS), 0
+    for variable in undecided:
+        group = _group(space, variable)
+        if group > least:
+            continue
+        count = domains[variable].bit_count()
+        if group == least and count > fewest:
+            continue
+        if group == least and count == fewest:
+            own, other = activity[variable], activity[first]
+            if own < other or (own == other and variables[variable].name > variables[first].name):
+                continue
+        first, least, fewest = variable, group, count
+    return first
+
+
+def _group(space: Space, variable: VariableId) -> int:
+    """Return the place of a variable in `_GROUPS`. O(1) once python is decided."""
+    if variable not in space.requested:
+        return 2 if variable == space.python else 4
     if variable == space.python:
-        group = 0 if is_requested else 2
-    elif is_requested:
-        group = 3 if _is_open(space, variable) else 1
-    else:
-        group = 4
-    count = space.store.domains[variable].bit_count()
-    return (group, count, -space.store.activity[variable], space.variables[variable].name)
+        return 0
+    return 3 if _is_open(space, variable) else 1
 
 
 def newest_of_minors(space: Space, most: int) -> list[int]:
