@@ -17,6 +17,7 @@ from converters.errors import UnsafeInputError
 from converters.layout import PackageLayout
 from converters.names import NameMap
 from converters.payload import PLACEHOLDER, File, Manifest, Payload
+from converters.record import WHEEL_ATTESTATIONS
 from converters.shape import Shape
 from converters.versions import conda_version, to_version_spec
 from converters.wheel import WheelInfo, WheelName
@@ -28,6 +29,16 @@ LAYOUT_VERSION = 2
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9]*([._-][a-z0-9]+)*\Z")  # CEP 26
 _LONGEST_NAME = 64
+
+# The keys of publishers (PEP 740) → those of records. GitLab's workflow has a path.
+_PUBLISHER = {
+    "kind": "publisher",
+    "repository": "repository",
+    "workflow": "workflow",
+    "workflow_filepath": "workflow",
+    "environment": "environment",
+    "email": "email",
+}
 
 Index = dict[str, object]
 
@@ -74,7 +85,25 @@ def index_of(
         index["license"] = wheel.metadata.license
     if info.upload_time is not None:
         index["timestamp"] = info.upload_time
+    if publishers := publishers_of(info.provenance):
+        index[WHEEL_ATTESTATIONS] = publishers
     return index, hash_input
+
+
+def publishers_of(provenance: bytes) -> list[dict[str, str]]:
+    """Return the publishers that a provenance object names (PEP 740), unverified; none in what is no such object."""
+    try:
+        document = json.loads(provenance) if provenance else None
+    except (ValueError, RecursionError):
+        return []
+    bundles = document.get("attestation_bundles") if isinstance(document, dict) else None
+    publishers = []
+    for each in bundles if isinstance(bundles, list) else ():
+        publisher = each.get("publisher") if isinstance(each, dict) else None
+        if isinstance(publisher, dict):
+            named = [(own, publisher.get(key)) for key, own in _PUBLISHER.items()]
+            publishers.append({own: value for own, value in named if isinstance(value, str) and value})
+    return publishers
 
 
 def _package_name(name: str, filename: str) -> str:
@@ -110,7 +139,8 @@ def info_files(
         noarch = {"type": "python", "entry_points": commands}
         documents["link.json"] = {"noarch": noarch, "package_metadata_version": 1}
     files = {name: _json(document) for name, document in documents.items()}
-    return files | {f"licenses/{name}": data for name, data in payload.licenses}
+    files |= {f"licenses/{name}": data for name, data in payload.licenses}
+    return files | ({f"attestations/{info.filename}.provenance": info.provenance} if info.provenance else {})
 
 
 def _json(document: object) -> bytes:

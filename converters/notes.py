@@ -9,7 +9,8 @@ __all__ = ["SUMMARIES", "Note", "NoteKind"]
 
 NoteKind = Literal[
     "incomplete", "extra", "other-extra", "undeclared-extra", "requirement-form", "requires-python", "native", "glibc",
-    "tags", "startup", "top-level", "entry-point", "script", "license", "gui", "caution", "information", "dropped"
+    "tags", "startup", "top-level", "entry-point", "script", "license", "attestation", "gui", "caution",
+    "information", "dropped"
 ]  # fmt: skip
 
 SUMMARIES: dict[NoteKind, str] = {
@@ -27,6 +28,7 @@ SUMMARIES: dict[NoteKind, str] = {
     "entry-point": "commands that nothing can import are left out",
     "script": "scripts are left out, since entry points of the same names make the commands, as in pip",
     "license": "METADATA lists licence files that the wheel does not contain",
+    "attestation": "attestations of wheels could not be read, so their packages have none",
     "gui": "graphical commands become console commands, the only kind that conda makes",
     "caution": "wheels are unusual",
 }

@@ -10,7 +10,7 @@ from typing import Literal
 from converters.deferred import dataclass, regex
 from converters.errors import UnsafeInputError
 
-__all__ = ["Ecosystem", "Record", "conda_record"]
+__all__ = ["WHEEL_ATTESTATIONS", "Ecosystem", "Record", "conda_record"]
 
 Ecosystem = Literal["conda", "wheel"]
 
@@ -74,6 +74,9 @@ class Record:
             return f"conda:{self.identity}"
         return f"wheel:{self.pypi_names[0] if self.pypi_names else self.name}-{self.version}"
 
+
+WHEEL_ATTESTATIONS = "wheel_attestations"
+"""The key of index.json with the publishers that the index names for the wheel; `info/attestations` has the proof."""
 
 _LAST_SECOND = 253_402_300_799
 # CEP 26, plus the names of old channels: a leading underscore; upper case is folded.

@@ -82,7 +82,10 @@ class CoreMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelInfo:
-    """A wheel: its file name, its metadata and its origin."""
+    """A wheel: its file name, its metadata and its origin.
+
+    :param provenance: the provenance object that its index serves (PEP 740); empty: none.
+    """
 
     filename: str
     metadata: CoreMetadata
@@ -93,6 +96,7 @@ class WheelInfo:
     yanked: str | None = None
     upload_time: int | None = None
     revision: str | None = None
+    provenance: bytes = b""
 
     @classmethod
     def of_record(cls, record: Record, metadata: CoreMetadata, filename: str) -> WheelInfo:

@@ -17,7 +17,7 @@ from bridge.requirements import displaced as displacements
 from bridge.requirements.names import name_of
 from converters.descriptions import spdx_expression, stated
 from converters.names import NameMap
-from converters.record import Record
+from converters.record import WHEEL_ATTESTATIONS, Record
 
 __all__ = ["PackageList", "PackageRow", "distributions_by_owner", "is_requested", "package_list", "projects_of"]
 
@@ -29,6 +29,7 @@ class PackageRow:
     :param requested: the requested specs; `is_requested` is also true for PEP 376's REQUESTED, which has no spec.
     :param license: an SPDX expression, or the short name that the record or METADATA has.
     :param attestations: the publishers whose attestations were verified when it was installed, each as key → text.
+    :param wheel_attestations: those that the channel of a converted package names for its wheel; not verified.
     :param author, home: of METADATA (`bridge.model.Distribution`).
     :param displaced: what another installer did to it, so that its record is no longer true.
     :param displaced_by: the owner of the files in its place.
@@ -46,6 +47,7 @@ class PackageRow:
     md5: str | None = None
     license: str | None = None
     attestations: tuple[Mapping[str, str], ...] = field(default=(), hash=False)
+    wheel_attestations: tuple[Mapping[str, str], ...] = field(default=(), hash=False)
     author: str | None = None
     home: str | None = None
     is_requested: bool = False
@@ -81,6 +83,7 @@ class PackageRow:
             "sha256": self.sha256,
             "license": self.license,
             "attestations": [dict(each) for each in self.attestations],
+            "wheel_attestations": [dict(each) for each in self.wheel_attestations],
             "pypi_names": list(self.pypi_names),
             "requested": self.is_requested,
             "requested_specs": list(self.requested),
@@ -165,6 +168,7 @@ def _row(owner: Owner, distributions: tuple[Distribution, ...], names: NameMap) 
         md5=record.md5,
         license=_license(record, own),
         attestations=kept_attestations(record),
+        wheel_attestations=kept_attestations(record, WHEEL_ATTESTATIONS),
         author=own.author if own else None,
         home=own.home if own else None,
         is_requested=is_asked,

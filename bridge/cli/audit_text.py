@@ -123,6 +123,8 @@ def reason_lines(reasons: Reasons, *, is_detailed: bool) -> Iterator[str]:
         yield f"  provides {safe(', '.join(row.pypi_names) or 'no PyPI project')} ({reason.rests_on})"
         for publisher in row.attestations:
             yield f"  attested by {safe(' '.join(publisher.values()))}"
+        for publisher in row.wheel_attestations:
+            yield f"  made from a wheel of {safe(' '.join(publisher.values()))}, says its channel"
         for sentence in (reason.because, *reason.left_out):
             yield f"  {safe(sentence)}"
 

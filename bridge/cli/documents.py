@@ -142,6 +142,7 @@ def channel_index(index: ChannelIndex) -> dict[str, object]:
         "failures": [{"path": str(path), **error(failure)} for path, failure in index.failures.items()],
         "left_out": list(index.left_out),
         "deleted": list(map(str, index.deleted)),
+        "signed": list(map(str, index.signed)),
         "dry_run": index.is_dry_run,
         "warnings": list(index.warnings),
         "seconds": round(index.seconds, 3),

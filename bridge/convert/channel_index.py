@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from json.encoder import encode_basestring_ascii as _json
@@ -19,6 +19,7 @@ from bridge import fs
 from bridge.convert.index_files import stamp, write_subdir
 from bridge.convert.indexed import EXTENSIONS, IndexedPackage, Memory, Stamp, indexed, read_package, read_pointers
 from bridge.convert.retention import retained
+from bridge.convert.sidecars import sidecars_of, with_sidecars
 from bridge.convert.workers import executor
 from bridge.errors import BridgeError, UsageError
 from bridge.faults import faults
@@ -44,6 +45,7 @@ class ChannelIndex:
     :param failures: paths of packages that are left out, with the reason.
     :param left_out: paths of packages, or URLs of wheels, of versions that are no longer kept.
     :param deleted: paths of files that were deleted, or would be with `is_dry_run`.
+    :param signed: packages that were signed in this run.
     :param read: how many packages were read; the others were known from the last run.
     """
 
@@ -52,6 +54,7 @@ class ChannelIndex:
     failures: Mapping[Path, BridgeError]
     left_out: tuple[str, ...] = ()
     deleted: tuple[Path, ...] = ()
+    signed: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
     read: int = 0
     is_dry_run: bool = False
@@ -82,6 +85,7 @@ def write_index(
     rereads: bool = False,
     is_dry_run: bool = False,
     jobs: int = 1,
+    sign: Callable[[Sequence[Path]], object] | None = None,
 ) -> ChannelIndex:
     """Write the index of each subdir that `channel` has or `wheels` need, and of `noarch`.
 
@@ -94,8 +98,9 @@ def write_index(
     :param prunes: delete the packages that are not kept, and the leftovers of interrupted runs.
     :param rereads: read every package again, also those that seem unchanged.
     :param jobs: processes that read packages.
+    :param sign: writes attestations beside packages that have none.
 
-    Raises `FaultError`.
+    Raises `FaultError`, and what `sign` raises.
     """
     started = time.perf_counter()
     if not is_dry_run:
@@ -106,17 +111,17 @@ def write_index(
         for name, state in states.items()
     }
     kept = retained(subdirs, keep) if keep is not None else subdirs
+    kept, signed, remarks = _attested(channel, kept, None if is_dry_run else sign)
     left_out = {name: _without(subdirs[name], kept[name]) for name in subdirs}
-    surplus = [channel / name / each.file for name, gone in left_out.items() for each in gone if not each.is_wheel]
-    if prunes:
-        surplus += _leftovers(channel)
+    surplus = _surplus(channel, left_out) if prunes else []
     index = ChannelIndex(
         channel=channel,
         subdirs=kept,
         failures={path: error for state in states.values() for path, error in state.failures.items()},
         left_out=tuple(_shown(channel / name, each) for name, gone in left_out.items() for each in gone),
-        deleted=tuple(surplus) if prunes else (),
-        warnings=tuple(_warnings(channel, kept)),
+        deleted=tuple(surplus),
+        signed=tuple(signed),
+        warnings=(*_warnings(channel, kept), *remarks),
         read=sum(state.read for state in states.values()),
         is_dry_run=is_dry_run,
         seconds=time.perf_counter() - started,
@@ -130,6 +135,24 @@ def write_index(
     for path in index.deleted:  # after the index that no longer names them
         fs.remove_tree(path)
     return index
+
+
+def _attested(
+    channel: Path, subdirs: Mapping[str, Sequence[IndexedPackage]], sign: Callable[[Sequence[Path]], object] | None
+) -> tuple[dict[str, list[IndexedPackage]], list[Path], list[str]]:
+    """Return the packages with what attests them, those that were signed, and remarks on attestations of no use."""
+    found = {name: sidecars_of(channel / name, packages) for name, packages in subdirs.items()}
+    remarks = [remark for _, listed in found.values() for remark in listed]
+    bare = [
+        channel / name / each.file
+        for name, packages in subdirs.items()
+        for each in packages
+        if sign is not None and not each.is_wheel and each.file not in found[name][0]
+    ]
+    if sign is not None and bare:
+        sign(bare)
+        found = {name: sidecars_of(channel / name, packages) for name, packages in subdirs.items()}
+    return {name: with_sidecars(packages, found[name][0]) for name, packages in subdirs.items()}, bare, remarks
 
 
 def _write_subdir(
@@ -217,6 +240,13 @@ def _without(packages: Sequence[IndexedPackage], kept: Sequence[IndexedPackage])
 
 def _shown(subdir: Path, package: IndexedPackage) -> str:
     return str(package.record.get("url")) if package.is_wheel else str(subdir / package.file)
+
+
+def _surplus(channel: Path, left_out: Mapping[str, Sequence[IndexedPackage]]) -> list[Path]:
+    """Return what is deleted: packages that are not kept, what attests them, and leftovers."""
+    packages = [channel / name / each.file for name, gone in left_out.items() for each in gone if not each.is_wheel]
+    sidecars = [sidecar for path in packages for sidecar in sorted(path.parent.glob(f"{path.name}.sigs.*"))]
+    return [*packages, *sidecars, *_leftovers(channel)]
 
 
 def _leftovers(channel: Path) -> list[Path]:

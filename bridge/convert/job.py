@@ -24,8 +24,9 @@ from bridge.convert.resuming import ConversionLog
 from bridge.convert.warnings import warnings_of
 from bridge.convert.wheel import ConvertedPackage, DescribedWheel
 from bridge.convert.workers import kept_memory
-from bridge.errors import BridgeError, NetworkError, NoSolutionError
+from bridge.errors import BridgeError, IntegrityError, NetworkError, NoSolutionError
 from bridge.fetch.urls import local_path
+from bridge.index.attestations import provenance_of
 from bridge.model import IndexFile
 from bridge.requirements import algebra
 from bridge.requirements.names import name_of
@@ -281,7 +282,8 @@ class Converter:
         if not self.task.as_records and (known := self._log.find(file)) is not None:
             return JobResult(text=text, packages=known.all, notes=known.notes, is_reused=True)
         archive = self._session.index.fetch(file, self._session.progress)
-        origin = _origin(file, archive)
+        provenance, notes = self._provenance(file)
+        origin = replace(_origin(file, archive), provenance=provenance)
         if self.task.as_records:
             url = archive.absolute().as_uri() if local_path(origin.url) is not None else origin.url
             described = conversions.describe_wheel(
@@ -293,7 +295,7 @@ class Converter:
                 lookup=self._lookup,
                 rules=self.task.rules,
             )
-            return JobResult(text=text, wheels=described.all, notes=described.notes)
+            return JobResult(text=text, wheels=described.all, notes=(*described.notes, *notes))
         made = conversions.convert_wheel(
             archive,
             self.task.output,
@@ -306,8 +308,16 @@ class Converter:
             threads=min(os.cpu_count() or 1, _MOST_THREADS) if self.task.is_alone else 1,
             format=self.task.archive_format,
         )
-        self._log.keep(file, made)
-        return JobResult(text=text, packages=made.all, notes=made.notes)
+        if not notes:
+            self._log.keep(file, made)
+        return JobResult(text=text, packages=made.all, notes=(*made.notes, *notes))
+
+    def _provenance(self, file: IndexFile) -> tuple[bytes, list[Note]]:
+        """Return the attestations that the index serves, which go along. Without them the wheel is still the wheel."""
+        try:
+            return provenance_of(file, self._session.client) or b"", []
+        except (NetworkError, IntegrityError) as error:
+            return b"", [Note(kind="attestation", text=f"{file.filename}: {error.message}")]
 
     def _refuse(self, file: IndexFile) -> None:
         """Refuse a file that breaks the policy, also one that an earlier run converted."""

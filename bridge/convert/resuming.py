@@ -76,7 +76,8 @@ class ConversionLog:
         """Return the path of the document of `file`; `None` for a file without a hash, whose content can change."""
         if file.sha256 is None:
             return None
-        parts = (*self._options, file.filename, file.sha256, file.url, file.origin)
+        attested = ("provenance",) if file.provenance is not None else ()
+        parts = (*self._options, file.filename, file.sha256, file.url, file.origin, *attested)
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return self._output / _DIRECTORY / f"{key}.json"
 

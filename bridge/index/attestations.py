@@ -25,11 +25,12 @@ from bridge.model import IndexFile
 from bridge.secrets import SECRETS, masked
 from converters.record import Record
 
-__all__ = ["Attestations", "provenance_of"]
+__all__ = ["CONDA", "Attestations", "provenance_of"]
 
 _LIMIT = 4 << 20  # bytes; one attestation has ten thousand
 _PAYLOAD = "application/vnd.in-toto+json"
-_CONDA = "https://schemas.conda.org/attestations-publish-1.schema.json"
+CONDA = "https://schemas.conda.org/attestations-publish-1.schema.json"
+"""The type of a statement of who published a conda package (CEP 27)."""
 # Who issues identities -> its name, and where the source code of its users is.
 _ISSUERS = {
     "https://token.actions.githubusercontent.com": ("GitHub", "https://github.com/"),
@@ -152,7 +153,7 @@ class Attestations:
         signers = []
         for each in documents:
             seen = _Seen()
-            if self._predicate(models.Bundle.from_json(json.dumps(each)), seen, name, sha256) == _CONDA:
+            if self._predicate(models.Bundle.from_json(json.dumps(each)), seen, name, sha256) == CONDA:
                 signers.append(seen.publisher)
         return signers
 

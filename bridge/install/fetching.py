@@ -37,6 +37,7 @@ from bridge.install.sources import Sources, command_line
 from bridge.install.staging import StageInputs
 from bridge.model import Fingerprint, IndexFile, Plan, PrefixState, Remove, Resolved
 from bridge.paths import quoted
+from bridge.prefix.attested import with_wheel_attestations
 from bridge.prefix.claims import incoming
 from bridge.requirements.algebra import marker_holds, python_specifier, specifier_accepts
 from bridge.requirements.metadata import requirements_of
@@ -169,6 +170,7 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
             own = conda_record(manifest.index, subdir=record.subdir)
             record = replace(record, **{field: getattr(own, field) for field in resolved.unstated})
             record = replace(record, size=record.size or archive.stat().st_size)
+        record = with_wheel_attestations(record, manifest.index)
         return _Checked(record=record, manifest=manifest, unpacked=unpacked)
     is_sdist = is_source or not record.filename.endswith(".whl")
     filename = archive.name if is_sdist else record.filename

@@ -9,12 +9,17 @@ import base64
 import hashlib
 import json
 import struct
+import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 x509: Any = pytest.importorskip("cryptography.x509", reason="the extra `provenance` is not installed")
 pytest.importorskip("pypi_attestations", reason="the extra `provenance` is not installed")
@@ -22,7 +27,7 @@ hashes: Any = pytest.importorskip("cryptography.hazmat.primitives.hashes")
 ec: Any = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
 serialization: Any = pytest.importorskip("cryptography.hazmat.primitives.serialization")
 
-__all__ = ["CONDA", "PUBLISH", "OwnSigstore"]
+__all__ = ["CONDA", "PUBLISH", "OwnServers", "OwnSigstore", "identity_token"]
 
 PUBLISH = pytest.importorskip("pypi_attestations").AttestationType.PYPI_PUBLISH_V1.value
 CONDA = "https://schemas.conda.org/attestations-publish-1.schema.json"
@@ -41,6 +46,64 @@ class OwnSigstore:
 
     def write_root(self, path: Path) -> Path:
         """Write the trust root, and return its path."""
+        path.write_text(json.dumps(self._trusted_root()))
+        return path
+
+    def write_config(self, path: Path, server: str) -> Path:
+        """Write the configuration of clients that sign at `server` (`OwnServers`)."""
+        service = {"url": server, "majorApiVersion": 1, "validFor": {"start": "2021-01-01T00:00:00Z"}, "operator": "x"}
+        document = {
+            "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+            "trustedRoot": self._trusted_root(),
+            "signingConfig": {
+                "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+                "caUrls": [service],
+                "oidcUrls": [service],
+                "rekorTlogUrls": [service],
+                "rekorTlogConfig": {"selector": "ANY"},
+                "tsaUrls": [],
+                "tsaConfig": {"selector": "ANY"},
+            },
+        }
+        path.write_text(json.dumps(document))
+        return path
+
+    def certify(self, request: Mapping[str, Any], repository: str) -> dict[str, object]:
+        """What the certificate authority answers to a request for a certificate."""
+        pem = base64.b64decode(request["certificateSigningRequest"])
+        public = x509.load_pem_x509_csr(pem).public_key()
+        certificates = [self._certificate(public, repository, "release.yml"), self._root]
+        texts = [each.public_bytes(serialization.Encoding.PEM).decode() for each in certificates]
+        return {"signedCertificateEmbeddedSct": {"chain": {"certificates": texts}}}
+
+    def log(self, request: Mapping[str, Any]) -> dict[str, object]:
+        """What the transparency log answers to a new entry."""
+        content = request["spec"]["proposedContent"]
+        envelope = json.loads(content["envelope"])
+        pem = base64.b64decode(content["verifiers"][0])
+        signature = base64.b64decode(envelope["signatures"][0]["sig"])
+        certificate = x509.load_pem_x509_certificate(pem)
+        entry: Any = self._entry(base64.b64decode(envelope["payload"]), signature, certificate)
+        proof = entry["inclusionProof"]
+        answer = {
+            "body": entry["canonicalizedBody"],
+            "integratedTime": int(entry["integratedTime"]),
+            "logID": base64.b64decode(entry["logId"]["keyId"]).hex(),
+            "logIndex": 0,
+            "verification": {
+                "signedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
+                "inclusionProof": {
+                    "logIndex": 0,
+                    "rootHash": base64.b64decode(proof["rootHash"]).hex(),
+                    "treeSize": 1,
+                    "hashes": [],
+                    "checkpoint": proof["checkpoint"]["envelope"],
+                },
+            },
+        }
+        return {"0" * 64: answer}
+
+    def _trusted_root(self) -> dict[str, object]:
         start = {"start": "2021-01-01T00:00:00Z"}
 
         def log(key: Any, url: str) -> dict[str, object]:  # noqa: ANN401
@@ -54,15 +117,13 @@ class OwnSigstore:
             "certChain": {"certificates": [{"rawBytes": _b64(_der(self._root))}]},
             "validFor": start,
         }
-        document = {
+        return {
             "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
             "tlogs": [log(self._log, f"https://{_NAME}")],
             "certificateAuthorities": [authority],
             "ctlogs": [log(self._certificates, "https://certificates.example")],
             "timestampAuthorities": [],
         }
-        path.write_text(json.dumps(document))
-        return path
 
     def provenance(self, file: Path, repository: str, workflow: str = "release.yml", **more: str) -> bytes:
         """A provenance object of a file (PEP 740); `more` are those of `_signed`, and `publisher`, the repository
@@ -102,7 +163,7 @@ class OwnSigstore:
 
     def _signed(self, payload: bytes, repository: str, workflow: str) -> dict[str, Any]:
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._certificate(key, repository, workflow)
+        certificate = self._certificate(key.public_key(), repository, workflow)
         envelope = b"DSSEv1 %d %s %d %s" % (len(_TYPE), _TYPE.encode(), len(payload), payload)
         signature = _sign(key, envelope)
         return {
@@ -165,7 +226,7 @@ class OwnSigstore:
             .not_valid_after(self._now + span)
         )
 
-    def _certificate(self, key: Any, repository: str, workflow: str) -> Any:  # noqa: ANN401
+    def _certificate(self, public: Any, repository: str, workflow: str) -> Any:  # noqa: ANN401
         source = f"https://github.com/{repository}"
         identity = f"{source}/.github/workflows/{workflow}@refs/heads/main"
         claims = {8: _GITHUB, 12: source, 14: "refs/heads/main", 18: identity}
@@ -173,7 +234,7 @@ class OwnSigstore:
             self._dated(x509.CertificateBuilder(), timedelta(minutes=5))
             .subject_name(x509.Name([]))
             .issuer_name(self._root.subject)
-            .public_key(key.public_key())
+            .public_key(public)
             .add_extension(_usage(signs=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
             .add_extension(
@@ -200,6 +261,45 @@ class OwnSigstore:
         stamp = b"\0" + _key_id(self._certificates) + struct.pack("!QHBBH", when, 0, 4, 3, len(signature)) + signature
         stamps = struct.pack("!HH", len(stamp) + 2, len(stamp)) + stamp
         return bytes([4, len(stamps)]) + stamps if len(stamps) < 128 else bytes([4, 0x81, len(stamps)]) + stamps
+
+
+def identity_token() -> str:
+    """A token of an identity; nobody verifies its signature here."""
+    now = int(datetime.now(timezone.utc).timestamp())
+    claims = {"iss": _GITHUB, "sub": "repo:acme/core", "aud": "sigstore", "iat": now, "nbf": now, "exp": now + 600}
+    claims["job_workflow_ref"] = "acme/core/.github/workflows/release.yml@refs/heads/main"
+    parts = ({"alg": "none", "typ": "JWT"}, claims)
+    return ".".join([*(base64.urlsafe_b64encode(_canonical(each)).rstrip(b"=").decode() for each in parts), "c2ln"])
+
+
+class OwnServers:
+    """The servers of a Sigstore of the tests, which certify every identity as `repository`."""
+
+    def __init__(self, sigstore: OwnSigstore, repository: str) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                is_certificate = self.path.endswith("/signingCert")
+                answer = sigstore.certify(request, repository) if is_certificate else sigstore.log(request)
+                data = json.dumps(answer).encode()
+                self.send_response(200 if is_certificate else 201)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 def _statement(file: Path, predicate: str, *, name: str = "", sha256: str = "") -> bytes:

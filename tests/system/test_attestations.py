@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from tests.support.builders import make_conda, make_python, make_repodata, make_wheel
 from tests.support.command_line import Bridge, Ran
-from tests.support.own_sigstore import CONDA, OwnSigstore
+from tests.support.own_sigstore import CONDA, OwnServers, OwnSigstore, identity_token
 from tests.support.servers import IndexServer
 
 
@@ -74,6 +75,11 @@ class World:
         assert not (self.folder / "env").exists()
         return ran.err
 
+    def refused_index(self, *words: str, environ: dict[str, str]) -> str:
+        ran = self.bridge("index", "channel", *words, environ=environ)
+        assert ran.status == 2, ran.out + ran.err
+        return ran.err
+
 
 @pytest.fixture(scope="module")
 def index() -> Iterator[IndexServer]:
@@ -85,6 +91,16 @@ def index() -> Iterator[IndexServer]:
 def world(tmp_path: Path, index: IndexServer) -> World:
     index.projects.clear()
     return World(tmp_path, index)
+
+
+def package_info(package: Path) -> dict[str, bytes]:
+    """The files below `info/` of a package."""
+    streaming = pytest.importorskip("conda_package_streaming.package_streaming")
+    found = {}
+    for tar, member in streaming.stream_conda_info(package):
+        if member.isfile():
+            found[member.name] = tar.extractfile(member).read()
+    return found
 
 
 OF_CORE = '[attestations]\ncore = {publisher = "GitHub", repository = "acme/core", workflow = "release.yml"}'
@@ -219,3 +235,60 @@ def test_a_sidecar_that_was_exchanged_is_refused(world: World) -> None:
     assert "has not the hash that the channel states" in world.refused("create", "-p", "env", "tool", status=5)
     sidecar.unlink()
     assert "announces an attestation that is not there" in world.refused("create", "-p", "env", "tool", status=5)
+
+
+def test_attestations_go_along_with_a_conversion(world: World) -> None:
+    world.attested()
+    world.done("convert", "core", "-o", "out", "--index")
+    (package,) = (world.folder / "out").rglob("*.conda")
+    info = package_info(package)
+    name = "core-1.0-py3-none-any.whl"
+    wheel = world.folder / "wheels" / name
+    provenance = json.loads(info[f"info/attestations/{name}.provenance"])
+    (bundle,) = provenance["attestation_bundles"]
+    statement = json.loads(base64.b64decode(bundle["attestations"][0]["envelope"]["statement"]))
+    assert statement["subject"][0]["digest"]["sha256"] == hashlib.sha256(wheel.read_bytes()).hexdigest()
+    publisher = {"publisher": "GitHub", "repository": "acme/core", "workflow": "release.yml"}
+    assert json.loads(info["info/index.json"])["wheel_attestations"] == [publisher]
+    world.done("create", "-p", "env", "python", "conda:core", "-c", "out", "-c", "channel")
+    listed = {each["name"]: each for each in world.done("list", "-p", "env", "--json").document["packages"]}
+    assert (listed["core"]["attestations"], listed["core"]["wheel_attestations"]) == ([], [publisher])
+    assert (
+        "made from a wheel of GitHub acme/core release.yml, says its channel"
+        in world.done("why", "-p", "env", "core").out
+    )
+
+
+def test_a_conversion_without_the_attestation_that_is_announced(world: World) -> None:
+    wheel = make_wheel(world.folder / "wheels", "core", "1.0")
+    world.index.publish(wheel, facts={"provenance": f"{world.index.url}/integrity/gone"})
+    ran = world.done("convert", "core", "-o", "out")
+    assert "the index announces an attestation that is not there" in ran.err
+
+
+def test_a_channel_signs_its_packages(world: World) -> None:
+    channel = world.folder / "channel"
+    world.rule('[attestations]\nplain = {publisher = "GitHub", repository = "acme/core", workflow = "release.yml"}')
+    assert "error[no-identity]" in world.refused_index("--sign", environ={"GITHUB_ACTIONS": ""})
+    assert not list(channel.rglob("plain*.sigs.*"))
+    with OwnServers(world.sigstore, "acme/core") as servers:
+        config = world.sigstore.write_config(world.folder / "trust.json", servers.url)
+        environ = {"SIGSTORE_IDENTITY_TOKEN": identity_token()}
+        ran = world.bridge("index", "channel", f"--sign={config}", "--json", environ=environ)
+    assert ran.status == 0, ran.err
+    signed = {Path(each).name.partition("-")[0] for each in ran.document["signed"]}
+    assert signed == {"plain", "python"}  # `tool` has an attestation
+    world.done("create", "-p", "env", "plain", "tool")
+    listed = {each["name"]: each for each in world.done("list", "-p", "env", "--json").document["packages"]}
+    publisher = {"publisher": "GitHub", "repository": "acme/core", "workflow": "release.yml"}
+    assert listed["plain"]["attestations"] == [publisher]
+
+
+def test_an_attestation_of_other_bytes_is_not_advertised(world: World) -> None:
+    channel = world.folder / "channel"
+    (package,) = channel.rglob("tool-*.conda")
+    make_conda(channel, "tool", "1.0", files={"share/other.txt": b"changed"})
+    ran = world.done("index", "channel", "--json")
+    assert any("it attests other bytes than the package has" in each for each in ran.document["warnings"])
+    records = json.loads((channel / "noarch" / "repodata.json").read_text())["packages.conda"]
+    assert "attestations_sha256" not in records[package.name]

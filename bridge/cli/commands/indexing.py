@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bridge.cli.session import Session
@@ -21,25 +21,42 @@ def index(
     rereads: bool = False,
     is_dry_run: bool = False,
     jobs: int = 1,
+    signs: bool = False,
+    trust_config: str = "",
 ) -> ChannelIndex:
     """Write the index of a directory of packages; see `write_index`.
 
     The name map is written for converted packages. Names that they require mean what the map that is there says, unless
-    `--name-map` says otherwise. Raises `UsageError` and `FaultError`.
+    `--name-map` says otherwise.
+
+    :param signs: sign the packages that have no attestation. `trust_config`: a file, of another Sigstore.
+
+    Raises `UsageError`, `FaultError`, and `NetworkError` (`signing-failed`).
     """
     check_channel(channel)
     channel = channel.absolute()
     names = session.names([channel.as_uri()])
-    written = write_index(channel, keep=keep, prunes=prunes, rereads=rereads, is_dry_run=is_dry_run, jobs=jobs)
+    sign = _signing(trust_config) if signs else None
+    written = write_index(
+        channel, keep=keep, prunes=prunes, rereads=rereads, is_dry_run=is_dry_run, jobs=jobs, sign=sign
+    )
     if not is_dry_run and (any(each.projects for each in written.packages) or (channel / NAMES_FILE).is_file()):
         write_names(written, names)
     return written
+
+
+def _signing(trust_config: str) -> Callable[[Sequence[Path]], object]:
+    from bridge.convert.signing import sign_packages
+
+    return lambda packages: sign_packages(packages, Path(trust_config) if trust_config else None)
 
 
 def sentences(channel_index: ChannelIndex) -> Iterator[str]:
     """What the command did, for people."""
     for path in channel_index.deleted:
         yield f"{'would delete' if channel_index.is_dry_run else 'deleted'}: {path}"
+    if channel_index.signed:
+        yield f"signed: {len(channel_index.signed)} packages"
     if channel_index.left_out:
         yield f"{len(channel_index.left_out)} packages of older versions are left out"
     for subdir, packages in channel_index.subdirs.items():

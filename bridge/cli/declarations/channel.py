@@ -25,9 +25,19 @@ from bridge.cli.packaging import Packaging, packaging
 @click.option("-j", "--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
               help="Number of processes that read packages.")  # fmt: skip
 @click.option("--name-map", metavar="FILE_OR_URL", help="JSON: conda name -> list of PyPI names, for DIR/names.json.")
+@click.option("--sign", "trust_config", metavar="[CONFIG]", is_flag=False, flag_value="", help="Sign packages without"
+              " attestations by Sigstore, for the identity of the CI or of SIGSTORE_IDENTITY_TOKEN; CONFIG is the trust"
+              " configuration of another Sigstore.")  # fmt: skip
 @output
 def index(
-    channel: str, keep: int | None, prune: bool, rehash: bool, dry_run: bool, jobs: int, **options: object
+    channel: str,
+    keep: int | None,
+    prune: bool,
+    rehash: bool,
+    dry_run: bool,
+    jobs: int,
+    trust_config: str | None,
+    **options: object,
 ) -> None:
     """Make DIR a channel: write the repodata of the conda packages in its subdirs.
 
@@ -39,7 +49,15 @@ def index(
     run = begin(options)
     with run.session() as session:
         channel_index = indexing.index(
-            Path(channel), session, keep=keep, prunes=prune, rereads=rehash, is_dry_run=dry_run, jobs=jobs
+            Path(channel),
+            session,
+            keep=keep,
+            prunes=prune,
+            rereads=rehash,
+            is_dry_run=dry_run,
+            jobs=jobs,
+            signs=trust_config is not None,
+            trust_config=trust_config or "",
         )
     run.render.warn(channel_index.warnings)
     if run.settings.json:

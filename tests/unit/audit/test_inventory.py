@@ -71,6 +71,7 @@ def test_list_says_where_from(state: PrefixState) -> None:
         "sha256": digest(b"numpy 1.26.4"),
         "license": None,
         "attestations": [],
+        "wheel_attestations": [],
         "pypi_names": ["numpy"],
         "requested": False,
         "requested_specs": [],
