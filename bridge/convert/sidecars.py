@@ -15,7 +15,7 @@ from pathlib import Path
 from bridge import fs
 from bridge.convert.indexed import IndexedPackage
 from bridge.faults import faults
-from bridge.resolve.ruling import ADVERTISED
+from bridge.prefix.attested import ADVERTISED
 
 __all__ = ["sidecars_of", "with_sidecars", "write_sidecar"]
 
