@@ -69,6 +69,10 @@ class BlobStore:
         value = data[_DIGEST + 1 :]
         return value if data[:_DIGEST].decode("ascii", "replace") == hashlib.sha256(value).hexdigest() else None
 
+    def has(self, key: str) -> bool:
+        """Whether there is a value, going by its path alone."""
+        return os.path.isfile(self._path(key))
+
     def set(self, key: str, value: bytes) -> None:
         """Store `value` if possible, readable by this account only: it may come from a private index."""
         digest = hashlib.sha256(value).hexdigest().encode()

@@ -40,6 +40,7 @@ _WHAT = {
     "locks": "what the locks that were synced say, until these change",
     "metadata": "metadata of wheels",
     "originals": "files of conda packages before the prefix was written in, for conda-pack",
+    "pages": "what the pages of indexes list",
     "records": "what the records of environments say, until these change",
     "repodata": "records of channels",
     "settled": "requests that change nothing in an environment",

@@ -130,6 +130,10 @@ class Client(Pool):
             headers[SERIAL] = str(serial)
         return self.retrying(partial(self._wire.page, self._learn(url), headers, max_bytes, is_page))
 
+    def note_cached(self, url: str) -> None:
+        """Note that a page was served without being read again."""
+        self._log.cached(SECRETS.address(url).public)
+
     def open_remote(self, url: str, size: int | None = None) -> BinaryIO | None:
         """Open a file for random access by Range requests; `None` if the server does not serve ranges.
 

@@ -20,8 +20,8 @@ from cachecontrol.cache import BaseCache
 from cachecontrol.controller import CacheController
 
 from bridge.cache.blobs import BlobStore
-from bridge.fetch.responses import REDIRECTS, SERIAL
-from bridge.secrets import Address, has_secret, public
+from bridge.fetch.responses import REDIRECTS, SERIAL, contains_secret
+from bridge.secrets import Address, public
 
 __all__ = ["PageCache", "PageEntry"]
 
@@ -100,7 +100,7 @@ class PageEntry:
         :param body: as sent; `content` is without its Content-Encoding.
         """
         location = raw.headers.get("location", "")
-        if public(location) != location or _has_secret(content):
+        if public(location) != location or contains_secret(content):
             return
         # Store a permanent redirect as temporary: it may come from a network's login page.
         raw.status = 302 if raw.status in REDIRECTS else raw.status
@@ -113,11 +113,6 @@ def _attempt(ask: Callable[[], Result]) -> Result | None:
         return ask()
     except Exception:  # noqa: BLE001 - assertions, dates out of range, integers of 5,000 digits
         return None
-
-
-def _has_secret(content: bytes) -> bool:
-    may = b"?" in content or b"@" in content or b"/t/" in content or b"\\/t" in content
-    return may and has_secret(content.decode("utf-8", "replace"))
 
 
 class _Blobs(BaseCache):

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 from bridge.errors import NetworkError, UsageError
-from bridge.secrets import hidden, masked
+from bridge.secrets import has_secret, hidden, masked
 from converters.deferred import dataclass, regex
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Progress",
     "Response",
     "RetryableError",
+    "contains_secret",
     "content_range",
     "invalid_url",
     "make_storable",
@@ -117,6 +118,12 @@ class Page:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b""
+
+
+def contains_secret(content: bytes) -> bool:
+    """Whether a page contains a URL with a secret."""
+    may = b"?" in content or b"@" in content or b"/t/" in content or b"\\/t" in content
+    return may and has_secret(content.decode("utf-8", "replace"))
 
 
 def invalid_url(url: str, error: Exception) -> UsageError:

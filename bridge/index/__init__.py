@@ -119,9 +119,10 @@ class Index:
         self._listings.compare_serials()
 
     def prefetch_files(self, projects: Iterable[str]) -> None:
-        """Start to fetch the pages of `projects`; `files` raises the errors."""
-        for project in projects:
-            self._files.begin(normal(project))
+        """Start to fetch the pages of `projects`; `files` raises the errors. Threads gain nothing without waiting."""
+        for project in map(normal, projects):
+            if not self._listings.is_known(project):
+                self._files.begin(project)
 
     def metadata(self, file: IndexFile) -> CoreMetadata:
         """Return the METADATA of a file, checked against its file name.
@@ -146,7 +147,7 @@ class Index:
     def prefetch_metadata(self, files: Iterable[IndexFile]) -> None:
         """Start to fetch the METADATA of wheels; `metadata` raises the errors."""
         for file in files:
-            if file.is_wheel:
+            if file.is_wheel and not (file.sha256 and self._client.metadata.has(file.sha256)):
                 self._metadata.begin(file)
 
     @cached_property

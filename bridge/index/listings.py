@@ -17,6 +17,7 @@ from bridge.fetch.memo import Memo
 from bridge.fetch.responses import Page
 from bridge.fetch.urls import local_path
 from bridge.index.naming import page_url
+from bridge.index.parsed_pages import ParsedPages
 from bridge.index.project_list import read_projects
 from bridge.index.simple_api import (
     ACCEPT,
@@ -57,6 +58,7 @@ class Listings:
     ) -> None:
         """:param may_serve: (project, index or location) → whether the policy allows it; no other one is asked."""
         self._client = client
+        self._pages = ParsedPages(client.settings)
         self.may_serve = may_serve
         self.urls = tuple(map(SECRETS.kept_public, urls))
         self.find_links = tuple(map(SECRETS.kept_public, find_links))
@@ -136,24 +138,45 @@ class Listings:
         path = local_path(base)
         if path is not None:
             return self._local_files(Path(path), base, project)
+        url = page_url(base, project)
+        source = self.source(url, base, project)
+        if not self._has_serials and (listing := self._pages.fresh(url, source)) is not None:
+            self._client.note_cached(url)
+            return self._accept(listing, base, project)
         serial = self._projects.get(base).get(project) if self._has_serials else None
         try:
-            page = self._client.get(page_url(base, project), accept=ACCEPT, max_bytes=MAX_PAGE, serial=serial)
+            page = self._client.get(url, accept=ACCEPT, max_bytes=MAX_PAGE, serial=serial)
         except NetworkError as error:
             # Object stores answer 403 for what they do not have. The list of projects shows that it is not there.
             names = self._projects.get(base) if error.objects.get("status") == HTTPStatus.FORBIDDEN else ()
             if not names or project in names:
                 raise
             return None
-        return None if page is None else self._parse(page, base, project)
+        if page is None:
+            return None
+        if page.base in {"", url} and (listing := self._pages.parsed(url, page, source)) is not None:
+            return self._accept(listing, base, project)
+        listing = parse_page(page.content, page.headers.get("content-type", ""), self._source_of(page, base, project))
+        self._pages.keep(url, page, listing)
+        return self._accept(listing, base, project)
+
+    def is_known(self, project: str) -> bool:
+        """Whether the files of a project are on this machine: its index would not be asked."""
+        base = self.of_projects.get(project) or next(iter(self.urls), None)
+        if base is None or self._has_serials or self.strategy != "first" or self.find_links:
+            return False
+        return local_path(base) is None and self._pages.is_fresh(page_url(base, project))
 
     def _remark(self, project: str, sentence: str) -> None:
         self._remarks.setdefault(project, []).append(sentence)
 
     def _parse(self, page: Page, origin: str, project: str | None) -> tuple[IndexFile, ...]:
-        source = self.source(page.base or page.url, origin, project)
+        source = self._source_of(page, origin, project)
         listing = parse_page(page.content, page.headers.get("content-type", ""), source)
         return self._accept(listing, origin, project)
+
+    def _source_of(self, page: Page, origin: str, project: str | None) -> Source:
+        return self.source(page.base or page.url, origin, project)
 
     def _accept(self, listing: PageListing, origin: str, project: str | None) -> tuple[IndexFile, ...]:
         self.skipped.update(listing.dropped)
