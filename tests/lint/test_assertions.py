@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.syntax import tree_of
+
 TESTS = Path(__file__).resolve().parents[1]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 # Calls outside the tests that fail by themselves.
@@ -113,9 +115,10 @@ def constants(trees: dict[str, ast.Module]) -> list[str]:
 @pytest.fixture(scope="module")
 def trees() -> dict[str, ast.Module]:
     paths = sorted(TESTS.rglob("*.py"))
-    return {path.relative_to(TESTS).as_posix(): ast.parse(path.read_text("utf-8")) for path in paths}
+    return {path.relative_to(TESTS).as_posix(): tree_of(path.read_text("utf-8")) for path in paths}
 
 
+@pytest.mark.slow
 def test_each_test_reaches_an_assertion(trees: dict[str, ast.Module]) -> None:
     assert cannot_fail(trees) == []
 

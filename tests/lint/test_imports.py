@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.syntax import nodes_in, nodes_of, tree_of
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -88,7 +90,7 @@ def called_name(node: ast.Call) -> str:
 
 def writes(source: str) -> Iterator[str]:
     """What in a module changes a file system, by line."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.ImportFrom) and node.module in ("os", "shutil"):
             names = {alias.name for alias in node.names}
@@ -112,7 +114,7 @@ def writes(source: str) -> Iterator[str]:
 
 def openings(source: str) -> Iterator[str]:
     """What in a module opens a file or a connection, by line."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         if isinstance(node, ast.Call) and called_name(node) in OPENERS:
             yield f"{node.lineno}: {called_name(node)}"
 
@@ -164,7 +166,7 @@ def test_only_the_adapter_installs_with_rattler() -> None:
     callers = [
         name_of(path)
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes_in(path)
         if isinstance(node, ast.ImportFrom) and node.module == "rattler" and "install" in {a.name for a in node.names}
     ]
     assert callers == ["bridge/channels/_rattler"]
@@ -174,7 +176,7 @@ def test_rattler_is_used_in_the_matchspec_module_by_its_pure_types_alone() -> No
     source = (ROOT / "bridge/requirements/matchspec.py").read_text("utf-8")
     names = {
         alias.name
-        for node in ast.walk(ast.parse(source))
+        for node in nodes_of(source)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rattler")
         for alias in node.names
     }
@@ -183,7 +185,7 @@ def test_rattler_is_used_in_the_matchspec_module_by_its_pure_types_alone() -> No
 
 def late_imports(source: str) -> Iterator[tuple[int, str]]:
     """The modules that are imported inside functions, by line."""
-    for function in ast.walk(ast.parse(source)):
+    for function in nodes_of(source):
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
         for node in ast.walk(function):
@@ -228,7 +230,7 @@ def test_no_package_looks_its_names_up_late() -> None:
     lazy = [
         name_of(path)
         for path in MODULES
-        for node in ast.parse(path.read_text("utf-8")).body
+        for node in tree_of(path.read_text("utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
     ]
     assert lazy == []

@@ -8,15 +8,15 @@ import statistics
 import subprocess
 from pathlib import Path
 
+from tests.support.syntax import nodes_in
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for folder in ("bridge", "converters") for path in (ROOT / folder).rglob("*.py"))
 MAX_MODULE, MAX_FUNCTION, MAX_MEDIAN = 400, 60, 15
 
 
 def functions(path: Path) -> list[tuple[str, int]]:
-    nodes = [
-        n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
+    nodes = [n for n in nodes_in(path) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     return [(f"{path.name}:{node.name}", (node.end_lineno or node.lineno) - node.lineno + 1) for node in nodes]
 
 

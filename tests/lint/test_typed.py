@@ -73,6 +73,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [USER, OF_API, WRONG], ids=["core", "interface", "mistakes are found"])
 def test_a_program_that_uses_bridge_passes_mypy_strict(text: str, tmp_path: Path, cache: Path) -> None:
     (tmp_path / "user.py").write_text(text, "utf-8")

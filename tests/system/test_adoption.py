@@ -128,6 +128,7 @@ def test_what_is_not_whole_is_refused(
     assert tree_digest(environment.root) == before
 
 
+@pytest.mark.slow
 def test_what_can_be_is_adopted_and_the_rest_is_named(bridge: Bridge, environment: Environment) -> None:
     installed_by_pip(environment)
     pip(environment, "install", "--no-index", make_wheel(environment.work / "mine", "other", "1.0"))
@@ -138,6 +139,7 @@ def test_what_can_be_is_adopted_and_the_rest_is_named(bridge: Bridge, environmen
     assert [each.record.name for each in environment.state.installed] == ["demo", "python"]
 
 
+@pytest.mark.slow
 def test_a_package_that_pip_replaced_gives_way(bridge: Bridge, environment: Environment) -> None:
     """Pip took the dist-info of bridge's package away: its record claims what is not there."""
     old = make_wheel(environment.work / "old", "demo", "0.5", files={"demo/__init__.py": b"", "demo/old.py": b""})
@@ -209,6 +211,7 @@ def linked_into_a_cache(environment: Environment) -> Path:
     return cache
 
 
+@pytest.mark.slow
 def test_links_into_a_cache_become_files_of_its_own(bridge: Bridge, environment: Environment) -> None:
     installed_by_pip(environment)
     forget_where(environment)
@@ -296,6 +299,7 @@ def test_bytecode_of_a_shared_folder_stays_with_its_module(bridge: Bridge, envir
     assert damage(environment.root / SITE) == []
 
 
+@pytest.mark.slow
 def test_what_no_index_has_blocks_only_what_must_install_it_again(bridge: Bridge, tmp_path: Path) -> None:
     channel, root = tmp_path / "channel", tmp_path / "made"
     for minor in ("3.12", "3.13"):

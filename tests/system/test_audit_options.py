@@ -30,6 +30,7 @@ def damaged(tmp_path: Path) -> PrefixBuilder:
     return made
 
 
+@pytest.mark.slow
 def test_an_accepted_finding_passes_until_it_ends(bridge: Bridge, damaged: PrefixBuilder, tmp_path: Path) -> None:
     assert bridge("audit", "-p", damaged.root).status == 11
     assert bridge("audit", "-p", damaged.root, "--baseline", "known.toml").status == 11
@@ -60,6 +61,7 @@ def test_the_project_s_settings_apply_and_the_command_line_wins(
     assert "tool.bridge.audit.fail_on: there is no such key" in refused.err
 
 
+@pytest.mark.slow
 def test_words_restrict_findings_status_and_repair(bridge: Bridge, damaged: PrefixBuilder) -> None:
     assert bridge("audit", "-p", damaged.root, "unowned").status == 0
     shown = bridge("audit", "-p", damaged.root, "modified-file", "numpy")
@@ -72,6 +74,7 @@ def test_words_restrict_findings_status_and_repair(bridge: Bridge, damaged: Pref
     assert "did you mean numpy?" in bridge("audit", "-p", damaged.root, "nunpy").err
 
 
+@pytest.mark.slow
 def test_checks_are_listed_and_chosen(bridge: Bridge, damaged: PrefixBuilder) -> None:
     listed = bridge("audit", "--checks", "--json").document
     schema = json.loads((Path(__file__).parents[2] / "bridge/schemas/audit.json").read_text())

@@ -80,6 +80,7 @@ DAMAGES: dict[str, tuple[Damage, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGES)
 def test_fix_repairs_it_and_touches_nothing_else(name: str, environment: Environment, bridge_cache: Path) -> None:
     """MUST (issue): after --fix a second audit finds nothing fixable; nothing unrelated changed, byte for byte."""
@@ -116,6 +117,7 @@ def test_fix_repairs_the_others_if_one_origin_is(away: str, environment: Environ
     assert (environment.site / "beta/__init__.py").read_bytes() == b"X = 1\n"
 
 
+@pytest.mark.slow
 def test_fix_repairs_the_others_if_no_channel_has_a_package(environment: Environment, bridge_cache: Path) -> None:
     lost = environment.root / "conda-meta/lost-1.0-0.json"
     lost.write_bytes(b"{}")
@@ -151,6 +153,7 @@ def test_fix_of_a_sound_environment_writes_nothing(environment: Environment, bri
     assert tree_digest(environment.root) == before
 
 
+@pytest.mark.slow
 def test_reports_are_written_beside(environment: Environment, bridge_cache: Path, tmp_path: Path) -> None:
     page, bill = tmp_path / "page.html", tmp_path / "bill.cdx.json"
     status, _, said = audit(environment, bridge_cache, "--html", str(page), "--sbom", str(bill))

@@ -67,6 +67,7 @@ def listed(source: Path) -> dict[str, dict[str, Any]]:
     return {path["_path"]: path for path in json.loads((source / "info/paths.json").read_text())["paths"]}
 
 
+@pytest.mark.slow
 def test_a_record_leads_to_the_files_as_they_were_packed(root: Path) -> None:
     found = sources(root)
     assert all(source.is_dir() for source in found.values())
@@ -93,6 +94,7 @@ def test_a_cache_that_cannot_be_written_costs_the_source_only(tmp_path: Path, br
     assert set(sources(tmp_path / "second").values()) == {Path()}
 
 
+@pytest.mark.slow
 def test_pruning_takes_a_folder_whole_or_not_at_all(tmp_path: Path, root: Path) -> None:
     tool = sources(root)["tool"]
     for path in tool.rglob("*"):

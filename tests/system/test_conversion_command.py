@@ -46,6 +46,7 @@ def summary(ran: Ran) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_packages_as_one(convert: Bridge, many: list[Path], tmp_path: Path) -> None:
     succeeded(convert("convert", *many, "-o", "one", "--json"))
     ran = succeeded(convert("convert", *many, "-o", "two", "-j", "2", "--json"))
@@ -107,6 +108,7 @@ def cluster() -> Iterator[str]:
         yield made.scheduler_address
 
 
+@pytest.mark.slow
 def test_a_cluster_makes_the_same_packages(convert: Bridge, many: list[Path], cluster: str, tmp_path: Path) -> None:
     succeeded(convert("convert", *many, "-o", "here", "--json"))
     broken = make_wheel(tmp_path / "wheels", "bad", "1.0", record=b"")
@@ -292,6 +294,7 @@ def test_wheels_as_records(convert: Bridge, tmp_path: Path) -> None:
     assert list(document["v3"]["whl"].values()) == [record], "what was known of wheels stays"
 
 
+@pytest.mark.slow
 def test_dependencies_that_no_channel_has(bridge_cache: Path, index: IndexServer, tmp_path: Path) -> None:
     bridge = Bridge(bridge_cache, index.simple, tmp_path)
     ran = succeeded(bridge("convert", "farm", "-o", "out", "--with-deps", "--index", "-c", "host", "--json"))
@@ -408,6 +411,7 @@ def test_a_level_that_is_none(convert: Bridge, many: list[Path], level: str, tmp
     assert "1 to 22" in ran.err
 
 
+@pytest.mark.slow
 def test_best_is_smaller(convert: Bridge, tmp_path: Path) -> None:
     sources = sorted(Path(json.__file__).parents[1].glob("[a-e]*.py"))
     wheel = make_wheel(tmp_path, "big", "1.0", files={f"big/{path.name}": path.read_bytes() for path in sources})
@@ -479,6 +483,7 @@ def test_a_folder_that_is_no_project(convert: Bridge, tmp_path: Path) -> None:
     assert (ran.status, "pyproject.toml" in ran.err) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["-j", "2"]])
 def test_what_is_no_wheel_is_a_row_of_the_report(convert: Bridge, tmp_path: Path, words: list[str]) -> None:
     """A name that is none, a folder, a pipe, a loop of links: each fails by itself, and the others are converted."""

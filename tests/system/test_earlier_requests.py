@@ -68,6 +68,7 @@ def followed(bridge: Bridge, ran: Ran) -> Ran:
     return done
 
 
+@pytest.mark.slow
 def test_no_way_out_is_named_if_removal_takes_what_the_command_needs(bridge: Bridge, tmp_path: Path) -> None:
     prefix, channels = tmp_path / "env", ("-c", "host", "-c", bridge.environ["BRIDGE_CHANNEL"])
     assert bridge("create", "-p", prefix, *channels, "kit").status == 0
@@ -182,6 +183,7 @@ def test_a_wheel_does_not_take_the_place_of_a_requested_package(bridge: Bridge, 
     assert versions(bridge, prefix)["kit-io"] == "1.1"
 
 
+@pytest.mark.slow
 def test_wheels_of_all_its_projects_take_the_place_of_a_requested_package(bridge: Bridge, tmp_path: Path) -> None:
     prefix, channels = tmp_path / "env", ("-c", "host", "-c", bridge.environ["BRIDGE_CHANNEL"])
     assert bridge("create", "-p", prefix, *channels, "python", "kit").status == 0
@@ -191,6 +193,7 @@ def test_wheels_of_all_its_projects_take_the_place_of_a_requested_package(bridge
     assert "kit" not in versions(bridge, prefix)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("earlier", "status"), [("pypi:kit-io", 0), ("pypi:kit-io<2", 0), ("pypi:kit-io==1.1", 6)])
 def test_a_requested_wheel_gives_way_to_a_package_that_meets_its_request(
     bridge: Bridge, tmp_path: Path, earlier: str, status: int
@@ -202,6 +205,7 @@ def test_a_requested_wheel_gives_way_to_a_package_that_meets_its_request(
     assert ("kit" in versions(bridge, prefix)) == (status == 0)
 
 
+@pytest.mark.slow
 def test_an_unrequested_package_of_several_distributions_gives_way(bridge: Bridge, tmp_path: Path) -> None:
     prefix = tmp_path / "env"
     channels = ("-c", "host", "-c", bridge.environ["BRIDGE_CHANNEL"])

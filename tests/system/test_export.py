@@ -166,6 +166,7 @@ def test_a_distribution_of_pip_is_named_with_its_version(tmp_path: Path, folder:
     assert "stray 3.1, whose file is not recorded" in lock.err
 
 
+@pytest.mark.slow
 def test_pip_installs_the_hashed_requirements(bridge: Bridge, folder: Path) -> None:
     exported(bridge, "requirements.txt")
     words = ["install", "--require-hashes", "--no-index", "--target", "pip-target", "-r", "requirements.txt", "-q"]

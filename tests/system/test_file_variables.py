@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.builders import make_wheel
 from tests.support.command_line import Bridge
 
@@ -20,6 +22,7 @@ def variables(prefix: Path) -> dict[str, str]:
     return dict(json.loads((prefix / "conda-meta/state").read_text())["env_vars"])
 
 
+@pytest.mark.slow
 def test_variables_are_set_and_added_to(tmp_path: Path, bridge_cache: Path) -> None:
     bridge = Bridge(
         cache=bridge_cache, index=None, folder=tmp_path,

@@ -67,6 +67,7 @@ def _copy(record: Path, name: str) -> None:
     record.with_name(name).write_bytes(record.read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["AppleDouble", "a copy of a file synchroniser", "a damaged conflict"])
 def test_a_file_that_is_no_record_stops_nothing_and_can_be_taken_away(
     bridge: Bridge, tmp_path: Path, case: str
@@ -95,6 +96,7 @@ DAMAGE: dict[str, bytes] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["empty", "another type"])
 def test_the_package_of_a_damaged_record_is_installed_again(bridge: Bridge, tmp_path: Path, case: str) -> None:
     environment = Environment(tmp_path / "env")
@@ -134,6 +136,7 @@ def test_without_a_channel_that_has_it_the_hint_says_how_to_go_on(bridge: Bridge
     assert bridge("install", "-p", environment.root, "one").status == 0
 
 
+@pytest.mark.slow
 def test_the_damaged_record_of_a_wheel_goes_and_its_dist_info_is_adopted(bridge: Bridge, tmp_path: Path) -> None:
     environment = Environment(tmp_path / "env")
     make_wheel(tmp_path / "wheels", "demo", "1.0")
@@ -147,6 +150,7 @@ def test_the_damaged_record_of_a_wheel_goes_and_its_dist_info_is_adopted(bridge:
     assert findings(bridge, environment, "unmanaged-distribution", "broken-record", "unowned-file") == {}
 
 
+@pytest.mark.slow
 def test_a_misnamed_record_gets_its_name_back(bridge: Bridge, tmp_path: Path) -> None:
     environment = Environment(tmp_path / "env")
     assert bridge("install", "-p", environment.root, "one").status == 0
@@ -248,6 +252,7 @@ def test_an_archive_that_is_gone_blocks_no_other_repair(bridge: Bridge, tmp_path
     assert (environment.root / "share/two").read_bytes() == b"two"
 
 
+@pytest.mark.slow
 def test_the_second_record_of_a_package_goes_with_what_only_it_has(bridge: Bridge, tmp_path: Path) -> None:
     """As mamba 2.8 does, which writes a conda package over a wheel and leaves its record and dist-info."""
     environment = Environment(tmp_path / "env")

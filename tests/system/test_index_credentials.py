@@ -115,6 +115,7 @@ def test_netrc_serves_what_nobody_typed(place: Place) -> None:
     assert place.site.sent("/public/") == {"other:none"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", ["the index", "the host"])
 def test_the_program_keyring_serves_the_rest_as_in_pip(place: Place, service: str) -> None:
     index = place.site.at("/private/simple/", "me@")

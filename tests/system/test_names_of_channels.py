@@ -48,6 +48,7 @@ def packages(document: Any) -> dict[str, tuple[str, str]]:  # noqa: ANN401 - a J
     return {each["name"]: (each["source"], each["version"]) for each in document["packages"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [True, False])
 def test_the_map_of_a_served_channel_serves_like_that_of_a_directory(
     bridge: Bridge, server: Server, tmp_path: Path, shards: bool

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.builders import make_wheel
 from tests.support.command_line import Bridge
 from tests.system.test_end_to_end import succeeded
@@ -19,6 +21,7 @@ def part(folder: Path, name: str, init: str | None = None) -> Path:
     return make_wheel(folder / "wheels", name, "1.0", files=files)
 
 
+@pytest.mark.slow
 def test_parts_of_a_namespace_live_together(bridge_cache: Path, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     bridge = Bridge(bridge_cache, (tmp_path / "nothing").as_uri(), tmp_path)

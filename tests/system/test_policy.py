@@ -94,6 +94,7 @@ def test_a_cooldown_holds_beside_the_option(world: World) -> None:
     assert world.versions()["tool"] == "2.0"
 
 
+@pytest.mark.slow
 def test_locks_snapshots_and_clones_are_refused_before_the_first_write(world: World) -> None:
     world.done("create", "-p", "env", "python", "tool==2.0", "pypi:gadget==2.0")
     world.done("lock", "tool==2.0", "python", "pypi:gadget==2.0")

@@ -89,6 +89,7 @@ def test_what_would_be_taken_first(words: tuple[str, ...], taken: tuple[str, str
     assert (found["source"], found["version"]) == taken
 
 
+@pytest.mark.slow
 def test_what_would_be_taken_is_what_a_solve_takes(bridge: Bridge) -> None:
     for words in (
         ("both",),

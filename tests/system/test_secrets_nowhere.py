@@ -186,6 +186,7 @@ def test_commands_that_fail(site: Site, command: str, status: int | None) -> Non
     site.check_files()
 
 
+@pytest.mark.slow
 def test_secrets_that_come_from_elsewhere(site: Site) -> None:
     """The environment, a requirement file, pip's configuration, find-links, a name map, and a proxy."""
     (site.inputs / "requirements.txt").write_text(

@@ -91,6 +91,7 @@ def test_adopting_both_at_once(bridge: Bridge, environment: Environment) -> None
     assert is_whole(environment, "one")
 
 
+@pytest.mark.slow
 def test_adopting_both_where_pip_compiled_the_shared_module(bridge: Bridge, environment: Environment) -> None:
     """RECORD of each lists the bytecode of the shared module, without a hash."""
     for name in ("one", "two"):

@@ -130,6 +130,7 @@ def test_a_git_repository(bridge: Bridge, root: Path, tmp_path: Path) -> None:
 REFERENCES = ["main", "v1", "refs/heads/main", "{commit}", "{short}", ""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_what_a_reference_names(bridge: Bridge, root: Path, tmp_path: Path, reference: str) -> None:
     repository = make_project(tmp_path / "repository", "mine")
@@ -205,6 +206,7 @@ def test_static_metadata_runs_no_code(bridge: Bridge, root: Path, tmp_path: Path
     assert "nowhere-to-be-found" in ran.err
 
 
+@pytest.mark.slow
 def test_hooks_of_a_user_do_not_run(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     repository = make_project(tmp_path / "repository", "mine")
     make_repository(repository)
@@ -219,6 +221,7 @@ def test_hooks_of_a_user_do_not_run(bridge: Bridge, root: Path, tmp_path: Path) 
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_what_is_gone_stays_installed(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path / "mine", "mine")
     done(bridge, "install", "-p", root, "./mine")
@@ -248,6 +251,7 @@ FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_files_name_folders_from_where_they_lie(bridge: Bridge, root: Path, tmp_path: Path, name: str) -> None:
     project = make_project(tmp_path / "mine", "mine", requires=["leaf"])
@@ -274,6 +278,7 @@ def test_a_link_to_a_repository_is_installed_plainly(bridge: Bridge, root: Path,
 DYNAMIC = 'dynamic = ["dependencies", "optional-dependencies"]'
 
 
+@pytest.mark.slow
 def test_a_dynamic_project_is_built_for_what_it_requires(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path / "mine", "mine", requires=["leaf ; os_name == 'posix'"], static=DYNAMIC)
     path = project / "pyproject.toml"
@@ -322,6 +327,7 @@ def test_a_wheel_may_not_require_what_lies_here(bridge: Bridge, root: Path, tmp_
     assert "a package may not require a file of this machine" in ran.err
 
 
+@pytest.mark.slow
 def test_sources_are_converted(bridge: Bridge, tmp_path: Path) -> None:
     repository = make_project(tmp_path / "mine", "mine")
     make_repository(repository)
@@ -333,6 +339,7 @@ def test_sources_are_converted(bridge: Bridge, tmp_path: Path) -> None:
     assert "cannot be a link" in ran.err
 
 
+@pytest.mark.slow
 def test_credentials_reach_git_and_no_file(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     repository = make_project(tmp_path / "mine", "mine")
     first = make_repository(repository)
@@ -359,6 +366,7 @@ def publish(server: Server, repository: Path, credentials: tuple[str, str]) -> N
             server.add(f"/mine.git/{name}", path.read_bytes(), credentials=credentials)
 
 
+@pytest.mark.slow
 def test_no_index_is_asked_for_what_a_url_names(bridge: Bridge, root: Path, tmp_path: Path) -> None:
     make_project(tmp_path / "mine", "mine")
     with Server() as server:

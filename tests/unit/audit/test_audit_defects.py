@@ -31,6 +31,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory, bridge_cache: Path) -> li
     return list(run_defects(folder, ("venv", "conda"), 60, random.Random(20)))
 
 
+@pytest.mark.slow
 def test_defects_are_found_and_nothing_else(outcomes: list[Outcome]) -> None:
     """MUST (reliability T12): every seeded damage is found, and nothing is said of what is sound."""
     assert len(outcomes) == 60

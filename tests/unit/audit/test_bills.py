@@ -87,6 +87,7 @@ def check(facts: Facts, folder: Path, spellings: Sequence[str] = ("bill.cdx.json
             assert [each.validation_message for each in messages] == []
 
 
+@pytest.mark.slow
 def test_each_spelling_is_valid(mixed: PrefixBuilder, tmp_path: Path) -> None:
     check(facts_of(mixed.root), tmp_path, SPELLINGS)
 

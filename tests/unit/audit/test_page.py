@@ -190,6 +190,7 @@ def test_a_page_fits_its_window_and_is_accessible(width: int, tmp_path: Path, br
     assert browser.console == []
 
 
+@pytest.mark.slow
 def test_every_finding_is_printed(tmp_path: Path, browser: Page) -> None:
     shown(browser, large(60, 8, findings=122), tmp_path)
     assert browser.run("document.querySelectorAll('.finding:not(.hidden)').length") > 0
@@ -252,6 +253,7 @@ def focused(browser: Page, texts: Sequence[str], keys: Sequence[str]) -> str:
     return str(browser.run("document.activeElement.getAttribute('aria-label').split(',')[0]"))
 
 
+@pytest.mark.slow
 def test_a_command_is_copied_and_a_filter_applies(mixed: PrefixBuilder, tmp_path: Path, browser: Page) -> None:
     shown(browser, facts_of(mixed), tmp_path)
     browser.run("document.querySelector('.copy').click()")

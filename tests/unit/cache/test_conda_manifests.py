@@ -28,6 +28,7 @@ def judged(folder: Path, archive: Path, **options: bool) -> CondaManifest:
 NAMES = st.from_regex(r"[a-z]{1,3}(/[a-zÉ]{1,3}){0,2}", fullmatch=True)
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(NAMES, st.binary(max_size=200), max_size=5),
     st.dictionaries(NAMES.map("links/{}".format), st.sampled_from(["../a", "b", "/etc/passwd"]), max_size=2),

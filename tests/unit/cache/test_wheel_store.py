@@ -54,6 +54,7 @@ FILES = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(FILES, st.sampled_from([0, 1, LARGE - 7, LARGE]), st.booleans())
 @settings(max_examples=60)
 def test_what_is_kept_is_what_was_judged(

@@ -286,6 +286,7 @@ def look(python: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_the_linked_interpreter_is_at_home_in_its_prefix(linked: tuple[Path, dict[str, Any]]) -> None:
     folder, packed = linked
     env = str(folder / "env")

@@ -167,6 +167,7 @@ def test_a_cache_that_cannot_be_written(site: Path, tmp_path: Path) -> None:
     assert "BRIDGE_CACHE_DIR" in done.stderr
 
 
+@pytest.mark.slow
 def test_another_program_of_the_name(site: Path) -> None:
     (site.parent / "bin").mkdir()
     program = site.parent / "bin/bridge"

@@ -206,6 +206,7 @@ def test_pips_files_in_pips_order(
     assert settings(home, {}, {"XDG_CONFIG_DIRS": str(root / "xdg"), **environ}).index_urls == (expected,)
 
 
+@pytest.mark.slow
 def test_pip_agrees_about_its_configuration(home: Path, tmp_path: Path) -> None:
     """Pip itself, where it is installed beside us, is the judge of how its configuration is read."""
     found = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False)

@@ -585,6 +585,7 @@ def run(prefix: Path, *command: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the cases are wheels for Linux")
 @pytest.mark.parametrize("kind", ["conda", "tar.bz2"])
 def test_a_stock_installer_installs_what_was_converted(tmp_path: Path, host: str, kind: Format) -> None:

@@ -187,6 +187,7 @@ def test_offline_fetches_nothing(make_client: MakeClient, server: Server) -> Non
     assert server.asked == []
 
 
+@pytest.mark.slow
 def test_x23_many_processes_fill_one_key(server: Server, tmp_path: Path) -> None:
     """X23: "exactly one published, sha256 right; no reader sees partial", and one process is killed on the way."""
     server.add("/x.whl", BIG)

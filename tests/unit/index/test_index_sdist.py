@@ -211,6 +211,7 @@ def chosen(index: Index, *texts: str, options: Options | None = None) -> tuple[l
     return files, found.warnings
 
 
+@pytest.mark.slow
 def test_an_sdist_that_cannot_be_built_is_struck(make_client: MakeClient, tmp_path: Path) -> None:
     links = tmp_path / "links"
     make_sdist(links, "x", "3.0", files={"backend.py": b"raise ImportError('no compiler')"})
@@ -242,6 +243,7 @@ def test_a_wheel_that_needs_what_cannot_be_had_is_struck(make_client: MakeClient
 # What a build requires.
 
 
+@pytest.mark.slow
 def test_a_build_requirement_without_a_wheel_is_built_first(make_client: MakeClient, tmp_path: Path) -> None:
     links = tmp_path / "links"
     make_sdist(links, "tool", "2.0", hook="def report():\n    return 'built here'")

@@ -106,6 +106,7 @@ def is_whole(package: Mapping[str, Node]) -> bool:
 EMPTY = PrefixState(prefix=Path("/env"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subdir", SYSTEMS)
 @settings(max_examples=300, deadline=None)
 @given(one=PACKAGES.filter(is_whole), two=PACKAGES.filter(is_whole))
@@ -119,6 +120,7 @@ def test_two_packages_of_one_plan(subdir: str, one: dict[str, Node], two: dict[s
     assert is_refused([one, two], subdir, EMPTY, {}) == is_clobber([one, two], subdir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subdir", SYSTEMS)
 @settings(max_examples=300, deadline=None)
 @given(one=PACKAGES.filter(is_whole), two=PACKAGES.filter(is_whole))

@@ -189,6 +189,7 @@ def test_clones_that_cannot_be_are_copies(tmp_path: Path) -> None:
         assert shared_bytes(staging / SITE / "pkg/large.bin") == 0
 
 
+@pytest.mark.slow
 def test_an_audit_tells_what_shares_an_edit(tmp_path: Path) -> None:
     """MUST: old environments are told; a new one, made after the edit, is sound."""
     wheel = make_wheel(tmp_path, "pkg", "1.0", files=FILES)

@@ -331,6 +331,7 @@ def is_a_tree(files: Mapping[str, bytes]) -> bool:
     return not any(path.startswith(f"{other}/") for path in files for other in files)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     old=FILES.filter(is_a_tree),

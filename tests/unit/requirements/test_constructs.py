@@ -233,6 +233,7 @@ def test_what_is_not_honoured_is_named(tmp_path: Path, section: str, key: str) -
 KEYS = st.from_regex(r"\A[a-z]{3,8}(-[a-z]{1,5})?\Z")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(HOSTS)), KEYS, st.sampled_from(["1", '"x"', "true", "[]", '["x"]']))
 def test_an_unknown_key_is_named_wherever_it_stands(

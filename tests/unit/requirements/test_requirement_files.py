@@ -240,6 +240,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_pip_agrees(tmp_path: Path) -> None:
     """What pip's own parser makes of the table above, where pip is installed: the same requirements, in order."""
     ours = {"bound", "a URL, a semicolon and a space"}  # pip's requirement parser comes after its file parser

@@ -63,6 +63,7 @@ def test_a_solution_is_found_within_the_budget() -> None:
     assert len({found[f"pigeon{pigeon}"] for pigeon in range(6)}) == 6
 
 
+@pytest.mark.slow
 def test_an_environment_takes_no_second_budget(tmp_path: Path) -> None:
     """`install` solves again without the packages that need not stay; both solves share `--patience`."""
     channel = tmp_path / "channel"

@@ -233,6 +233,7 @@ def test_with_namespaces_nothing_gets_out(tmp_path: Path, monkeypatch: pytest.Mo
     assert told == []
 
 
+@pytest.mark.slow
 def test_without_namespaces_the_rest_is_kept_and_the_difference_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,7 @@ TREES = st.dictionaries(
 FORMATS = st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(TREES, FORMATS, NAMES)
 def test_what_a_writer_of_sdists_packs_is_what_is_unpacked(
