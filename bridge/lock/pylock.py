@@ -113,7 +113,16 @@ def _entry(
         entry["sdist"] = _file(sources[0], folder)
     if wheels:
         entry["wheels"] = [_file(each, folder) for each in wheels]
+    if identities := _identities(files):
+        entry["attestation-identities"] = identities
     return entry
+
+
+def _identities(files: Iterable[LockedWheel | LockedSource]) -> list[dict[str, str]]:
+    """Return the publishers whose attestations were verified, each as PEP 740 names it."""
+    every = [each for file in files if file.facts is not None for each in file.facts.attestations]
+    named = [{"kind" if key == "publisher" else key: text for key, text in each.items()} for each in every]
+    return [each for place, each in enumerate(named) if each.get("kind") and each not in named[:place]]
 
 
 def _direct(each: LockedWheel | LockedSource, folder: Path) -> dict[str, Any]:

@@ -132,6 +132,11 @@ def test_a_lock_is_checked_by_the_attestations_of_its_wheels(world: World) -> No
     world.rule('[attestations]\ncore = {repository = "other/core"}')
     ran = world.bridge("policy", "check", "bridge.lock", "--json")
     assert (ran.status, [each["rule"] for each in ran.document["breaches"]]) == (3, ["attestations.core"])
+    world.rule(OF_CORE)
+    world.done("lock", "python", "pypi:core", "-o", "pylock.toml")
+    line = 'attestation-identities = [{kind = "GitHub", repository = "acme/core", workflow = "release.yml"}]'
+    assert line in (world.folder / "pylock.toml").read_text().splitlines()
+    world.rule('[attestations]\ncore = {repository = "other/core"}')
     for words in (("fetch", "bridge.lock", "-o", "out"), ("sync", "-p", "env", "bridge.lock")):
         assert "is attested by GitHub acme/core release.yml, and not by other/core" in world.bridge(*words).err
     assert not (world.folder / "out").exists()

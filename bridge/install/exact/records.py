@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from bridge.errors import IntegrityError, UnsafeInputError, UsageError
 from bridge.install.exact.planning import OF_WHEEL
 from bridge.model import Installed, Resolved
-from bridge.prefix.attested import ADVERTISED, ATTESTATIONS
+from bridge.prefix.attested import ADVERTISED
 from bridge.requirements.locked import Locked, LockedConda, LockedSource, LockedWheel
 from bridge.sdists.location import EDITABLE, source_of
 from bridge.secrets import masked
@@ -88,8 +88,8 @@ def _attested(locked: Locked) -> tuple[tuple[str, object], ...]:
     facts = locked.facts
     if facts is None:
         return ()
-    kept = {ATTESTATIONS: [dict(each) for each in facts.attestations] or None, ADVERTISED: facts.advertised}
-    return tuple((key, value) for key, value in kept.items() if value is not None)
+    # Not who attested it: only what this run verifies is recorded (`bridge.install.attesting`).
+    return () if facts.advertised is None else ((ADVERTISED, facts.advertised),)
 
 
 def _choice(locked: Locked) -> str:

@@ -41,7 +41,7 @@ OF_FILE = Section(
     keys={
         "license": honoured("of a wheel: a policy judges it"),
         "yanked": honoured("it was yanked already when it was locked: told, and a policy judges it"),
-        "attestations": honoured("the publishers that were verified are recorded"),
+        "attestations": describes("whose attestations were verified for the lock; a policy has them verified again"),
         "attestations_sha256": honoured("as in repodata: of the attestations of a conda package"),
         "chosen_because": honoured("recorded, for `bridge why`"),
     },

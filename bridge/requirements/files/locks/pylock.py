@@ -15,7 +15,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from bridge.errors import UnsafeInputError
 from bridge.fetch.urls import file_name
-from bridge.requirements.files.constructs import Section, describes, honoured, told
+from bridge.requirements.files.constructs import Section, describes, honoured
 from bridge.requirements.files.locks.direct import COMMIT, check_wheel, git_url, path_url, place_url, with_fragment
 from bridge.requirements.files.locks.errors import invalid
 from bridge.requirements.files.locks.lazily import Lazily
@@ -55,7 +55,7 @@ PACKAGE = Section(
         "directory": honoured("installed as by its path, also `editable`"),
         "vcs": honoured("git at its commit; other systems are refused"),
         "dependencies": describes("what the project needs has entries of its own"),
-        "attestation-identities": told("bridge does not verify attestations of locks"),
+        "attestation-identities": describes("who published it; a policy has the attestations of the index verified"),
         "tool": describes("of the tool that wrote the lock"),
     },
 )
