@@ -81,12 +81,14 @@ class Renderer:
 
     def error(self, failure: BridgeError) -> None:
         """`error[id]: message`, its context, its hint."""
+        from bridge.cli.next_steps import next_step  # most runs have no error
+
         self._say(failure.message, f"error[{failure.id}]", "bold red")
         for fact in failure.context:
             for line in fact.splitlines():
                 self._say(f"  {line.rstrip()}")
-        if failure.hint:
-            self._say(failure.hint, "hint", "bold")
+        if hint := next_step(failure):
+            self._say(hint, "hint", "bold")
 
     def warn(self, messages: Iterable[str]) -> None:
         """Warnings, one line each."""

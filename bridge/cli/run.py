@@ -147,9 +147,11 @@ class Run:
         if len(names) == 1:
             return locate(names[0], self.settings.conda, os.environ)
         context = (f"the files name several: {', '.join(names)}",) if names else ()
-        raise UsageError(
-            "no-prefix", "no new environment was named", context=context, hint="name it with -n NAME or -p DIR"
-        )
+        first = request.requirements[0].text if len(request.requirements) > 1 and not request.files else ""
+        hint = "name it with -n NAME or -p DIR"
+        if first.isidentifier() and first.lower() not in {"python", "pip"}:
+            hint += f"; if {first} is its name: -n {first}"
+        raise UsageError("no-prefix", "no new environment was named", context=context, hint=hint)
 
 
 def _unknown(name: str, conda: CondaConfiguration) -> UsageError:

@@ -29,6 +29,7 @@ from bridge.config.moments import parse_cutoff, parse_timestamp
 from bridge.config.network import KeyringProvider, load_network
 from bridge.config.output import Color, load_output
 from bridge.config.pip import PipConfiguration, home_directory
+from bridge.config.platform_names import platform_meant
 from bridge.config.policy_files import load_policy
 from bridge.errors import UsageError
 from converters.deferred import dataclass, regex
@@ -210,7 +211,7 @@ def load(
         constraints=pip.values("constraint"),
         pre=ask.flag("pre"),
         patience=ask.number("patience", 60.0, above_zero=True),
-        **_changing(ask),
+        **_changing(ask, conda),
         # CEP 22: the override must not be configurable, so BRIDGE_OVERRIDE_FROZEN is not read.
         override_frozen=bool(options.get("override_frozen")),
         lock_timeout=ask.number("lock_timeout", 60.0),
@@ -231,7 +232,7 @@ class _Changing(TypedDict):
     link_mode: LinkMode
 
 
-def _changing(ask: Lookup) -> _Changing:
+def _changing(ask: Lookup, conda: CondaConfiguration) -> _Changing:
     """How an environment is changed."""
     return _Changing(
         adopt=ask.flag("adopt"),
@@ -242,7 +243,9 @@ def _changing(ask: Lookup) -> _Changing:
         allow_external_symlinks=ask.flag("allow_external_symlinks"),
         refuse_startup_code=ask.flag("refuse_startup_code"),
         durability=cast("Durability", ask.choice("durability", get_args(Durability), "batched")),
-        link_mode=cast("LinkMode", ask.choice("link_mode", get_args(LinkMode), "auto")),
+        link_mode=cast(
+            "LinkMode", ask.choice("link_mode", get_args(LinkMode), "copy" if conda.always_copy else "auto")
+        ),
     )
 
 
@@ -272,7 +275,9 @@ def _platform(ask: Lookup) -> str | None:
     if platform is None:
         return None
     if platform not in SUBDIRS:
-        raise ask.wrong("platform", platform, f"a known platform ({', '.join(sorted(SUBDIRS))})")
+        raise ask.wrong(
+            "platform", platform, f"a known platform ({', '.join(sorted(SUBDIRS))})", hint=platform_meant(platform)
+        )
     return platform
 
 

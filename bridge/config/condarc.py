@@ -35,11 +35,12 @@ _VALUES = (
     "channel_alias", "channel_priority", "ssl_verify", "client_ssl_cert", "client_ssl_cert_key", "offline", "croot",
     "bld_path", "remote_read_timeout_secs", "remote_max_retries",
     "add_anaconda_token", "register_envs", "always_yes",
+    "always_copy", "always_softlink",
 )  # fmt: skip
 _KNOWN = frozenset((*_LISTS, *_MAPS, *_VALUES))
 # Settings of conda's own shell, output, plugins, caches and solver: they do not change what bridge chooses or installs.
 _OF_CONDA_ITSELF = """
-    aggressive_update_packages allow_conda_downgrades allow_cycles always_copy always_softlink
+    aggressive_update_packages allow_conda_downgrades allow_cycles allow_softlinks
     anaconda_upload auto_activate auto_activate_base auto_stack auto_update_conda binary binstar_upload
     changeps1 clobber conda_exe console debug default_activation_env default_threads deps_modifier dev
     download_only dry_run enable_private_envs env_prompt envvars_force_uppercase environment_specifier
@@ -64,7 +65,7 @@ class CondaConfiguration:
     :param ssl_verify: `False`, or the path of a bundle of certificates; `None`: not configured, or on.
     :param proxies: scheme, or scheme and host → URL, with secrets.
     :param register_envs: new environments are entered in `~/.conda/environments.txt`.
-    :param always_yes: nothing is asked before a change.
+    :param always_yes: nothing is asked before a change. `always_copy`: files are not linked.
     :param sources: key → the files and variables that set it.
     :param warnings: what cannot be honoured, a sentence each.
     """
@@ -83,6 +84,7 @@ class CondaConfiguration:
     envs_dirs: tuple[str, ...] = ()
     register_envs: bool = True
     always_yes: bool = False
+    always_copy: bool = False
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -193,6 +195,8 @@ def _configuration(layers: Sequence[Layer], environ: Mapping[str, str]) -> Conda
     names = _names({key: ask.map(key) for key in _MAPS}, environ, ask.list("default_channels"), ask)
     priority = _priority(ask, warnings)
     verify = _verify(ask, warnings)
+    if ask.flag("always_softlink"):
+        warnings.append(ask.told("always_softlink", "links into a cache break when it is emptied: link-mode hardlink"))
     if ask.text("client_ssl_cert_key") is not None:
         warnings.append(ask.told("client_ssl_cert_key", "put the key into the file that client_ssl_cert names"))
     return CondaConfiguration(
@@ -210,6 +214,7 @@ def _configuration(layers: Sequence[Layer], environ: Mapping[str, str]) -> Conda
         envs_dirs=ask.list("envs_dirs"),
         register_envs=ask.flag("register_envs") is not False,
         always_yes=ask.flag("always_yes") or False,
+        always_copy=ask.flag("always_copy") or False,
         sources={key: ask.sources(key) for key in sorted(_KNOWN) if ask.sources(key)},
         warnings=tuple(dict.fromkeys(warnings)),
     )

@@ -97,9 +97,11 @@ def _of_projects(ask: Lookup) -> dict[str, str]:
         except InvalidName:
             project = ""
         if not project or not url.strip():
-            raise ask.wrong(
-                "index", masked(text), "of the form NAME=URL: a project and the only index that may serve it"
+            hint = (
+                "--index-url URL or --extra-index-url URL names an index for every project" if "://" in text else None
             )
+            expected = "of the form NAME=URL: a project and the only index that may serve it"
+            raise ask.wrong("index", masked(text), expected, hint=hint)
         (urls[project],) = public_locations(ask, "index", (url.strip(),))
     return urls
 

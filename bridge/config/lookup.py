@@ -15,6 +15,20 @@ __all__ = ["Lookup"]
 Number = TypeVar("Number", int, float)
 
 
+# (key, what other tools call a value) -> what to write, or why there is no such value.
+_MEANT = {
+    ("index_strategy", "first-index"): "write first",
+    ("index_strategy", "first-match"): "write first",
+    ("index_strategy", "unsafe-best-match"): "write best",
+    ("index_strategy", "unsafe-first-match"): "write best",
+    ("channel_priority", "disabled"): "write flexible, which prefers earlier channels",
+    ("link_mode", "hard-link"): "write hardlink",
+    ("link_mode", "reflink"): "write clone",
+    ("link_mode", "softlink"): "write hardlink: links into a cache break when it is emptied",
+    ("link_mode", "symlink"): "write hardlink: links into a cache break when it is emptied",
+}
+
+
 class Lookup:
     """Looks a value up: the option, else the environment variable, else bridge's files. Errors name the one used."""
 
@@ -57,13 +71,14 @@ class Lookup:
     def _find(self, key: str) -> tuple[object, str]:
         return next(self._all(key), (None, f"BRIDGE_{key.upper()}"))
 
-    def wrong(self, key: str, value: object, expected: str) -> UsageError:
+    def wrong(self, key: str, value: object, expected: str, *, hint: str | None = None) -> UsageError:
         """The error for a value of a key, or for a part of it, which names the place that has it."""
         wrong = [place for each, place in self._all(key) if each == value or (_parts(each) and value in _parts(each))]
         source = next(iter(wrong), self._find(key)[1])
         return UsageError(
             "option-value",
             f"{source}: {str(value)!r} is not {expected}",
+            hint=hint,
             objects={"option": source, "value": str(value)},
         )
 
@@ -110,7 +125,7 @@ class Lookup:
     def choice(self, key: str, choices: tuple[str, ...], default: str) -> str:
         value = self.string(key)
         if value is not None and value not in choices:
-            raise self.wrong(key, value, f"one of {', '.join(choices)}")
+            raise self.wrong(key, value, f"one of {', '.join(choices)}", hint=_MEANT.get((key, value)))
         return value or default
 
     def number(self, key: str, default: Number, *, above_zero: bool = False) -> Number:

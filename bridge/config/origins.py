@@ -45,6 +45,7 @@ _ELSEWHERE: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "retries": (("retries",), ("remote_max_retries",)),
     "keyring_provider": (("keyring-provider",), ()),
     "yes": ((), ("always_yes",)),
+    "link_mode": ((), ("always_copy",)),
 }
 _NOT_SHOWN = frozenset({"prefix", "name", "extra_index_url"})  # shown with others
 

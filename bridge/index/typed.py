@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,6 +35,8 @@ def check_promises(url: str, artifact: Path) -> None:
 def of_another_project(url: str, project: str, reason: str) -> UsageError:
     """The error for a URL of something else than a requirement names (`file-url`)."""
     hint = "a URL requirement names an archive of the project, as in NAME @ https://HOST/NAME-1.0-py3-none-any.whl"
+    if re.match(r"[\w.-]+:[\w.-]+/", url):
+        hint = "the source code in a git repository: git+https://HOST/OWNER/REPOSITORY, or git+ssh://git@HOST/…"
     return UsageError("file-url", f"{masked(url)} is not a file of {project}: {reason}", hint=hint)
 
 

@@ -28,10 +28,10 @@ from bridge.prefix.strays import is_record_name, sorted_out, strays
 from bridge.secrets import masked
 from converters.deferred import regex
 from converters.record import Record
-from converters.target import POSIX, WINDOWS, Python
+from converters.target import POSIX, SUBDIRS, WINDOWS, Python
 from converters.wheel import MAX_METADATA
 
-__all__ = ["check", "read", "require", "site_directories", "walk"]
+__all__ = ["check", "no_environment", "read", "require", "site_directories", "walk"]
 
 _MAX_HISTORY = 64 << 20  # bytes
 _MANY = 64  # records and dist-infos for which forking pays off
@@ -132,12 +132,25 @@ def require(
 def check(prefix: Path) -> None:
     """Check that `prefix` is an environment, without reading it. Raises as `require`."""
     if not (prefix / META).is_dir() and _layout_python(prefix) is None:
-        reason = "it contains neither conda-meta nor a python" if prefix.is_dir() else "there is no such directory"
-        raise UsageError(
-            "not-an-environment",
-            f"{os.path.abspath(prefix)} is not an environment: {reason}",
-            hint=f"make one with: bridge create -p {quoted(os.path.abspath(prefix))} python",
-        )
+        raise no_environment(prefix, "it contains neither conda-meta nor a python")
+
+
+def no_environment(prefix: Path, missing: str) -> UsageError:
+    """The error for a path that is no environment (`not-an-environment`).
+
+    :param missing: what the directory lacks, if it is one.
+    """
+    path = os.path.abspath(prefix)
+    hint = f"make one with: bridge create -p {quoted(path)} python"
+    if prefix.is_dir():
+        reason = missing
+    elif os.path.lexists(prefix):
+        reason, hint = "it is not a directory", "-p takes the directory of an environment; `bridge env list` shows all"
+    else:
+        reason = "there is no such directory"
+        if prefix.name in SUBDIRS:
+            hint = f"--platform {prefix.name} names a platform; -p names the directory of an environment"
+    return UsageError("not-an-environment", f"{path} is not an environment: {reason}", hint=hint)
 
 
 def walk(prefix: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import bridge as package
+from bridge.cli.next_steps import STEPS, STEPS_BY_EXIT, next_step
+from bridge.errors import FindingsError, UsageError
 from tests.support.builders import install_record, make_conda, make_repodata
 from tests.support.command_line import Bridge
 
@@ -34,11 +39,27 @@ def bridge(tmp_path: Path) -> Bridge:
         ("lock demo -o strange.file", "choose one with --format: "),
         ("diff prefix absent", "`bridge env list`"),
         ("--offline outdated -p prefix", "bridge outdated --offline"),
+        ("install -p prefix --platform win_amd64 demo", "did you mean win-64?"),
+        ("install -p prefix --platform manylinux_2_28_aarch64 demo", "did you mean linux-aarch64?"),
+        ("install -p prefix --platform macosx_11_0_arm64 demo", "did you mean osx-arm64?"),
+        ("install -p prefix --link-mode symlink demo", "write hardlink"),
+        ("install -p prefix --index-strategy unsafe-best-match demo", "write best"),
+        ("install -p prefix --index https://example.org/simple demo", "--index-url URL"),
+        ("install -p prefix -r https://example.org/a/requirements.txt", "curl -LO https://example.org/a/requirements"),
+        ("install -p prefix git@github.com:owner/name.git", "git+https://HOST/OWNER/REPOSITORY"),
+        ("search demo -p linux-64", "--platform linux-64 names a platform"),
+        ("list -p /dev/null", "-p takes the directory of an environment"),
+        ("deactivate", "bridge activate -n NAME"),
+        ("create science demo", "if science is its name: -n science"),
+        ("lock -r absent.yml", "check the path"),
+        ("search demo*absent", "`*` stands for any text"),
+        ("run -p prefix --cwd absent true", "name a directory that exists"),
+        ("cache --prune --older-than x", "bridge COMMAND --help"),
     ],
 )
 def test_there_is_a_next_step(bridge: Bridge, words: str, hint: str) -> None:
     done = bridge(*words.split())
-    assert done.status in (2, 6), done.err
+    assert done.status in (2, 6, 127), done.err
     given = re.search(r"^hint: (.*)$", done.err, re.MULTILINE)
     assert given is not None, done.err
     assert hint in given[1]
@@ -57,3 +78,40 @@ def test_the_hint_for_a_folder_that_is_missing_works(bridge: Bridge, tmp_path: P
     assert shlex.split(hint[1]) == ["mkdir", "-p", str(target)]
     target.mkdir(parents=True)
     assert bridge("lock", "demo", "-o", target / "bridge.lock").status == 0
+
+
+def _errors_without_a_hint() -> Iterator[tuple[str, str]]:
+    """The class and the id of each error that the source makes without `hint`."""
+    root = Path(package.__file__).parent
+    for path in [*root.rglob("*.py"), *(root.parent / "converters").rglob("*.py")]:
+        text = path.read_text("utf-8")
+        if "Error(" not in text:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
+                first = node.args[0] if len(node.args) > 1 else None
+                value = first.value if isinstance(first, ast.Constant) else None
+                if isinstance(value, str) and not any(each.arg in ("hint", None) for each in node.keywords):
+                    yield node.func.id, value
+
+
+@pytest.mark.slow
+def test_every_error_has_a_next_step() -> None:
+    # What a status alone explains: structural errors, integrity, faults, the network, findings that are listed.
+    by_status = {"UnsafeInputError", "IntegrityError", "FaultError", "NetworkError", "UsageError", "FindingsError"}
+    assert {2, 3, 5, 7, 10} == set(STEPS_BY_EXIT)
+    found = set(_errors_without_a_hint())
+    assert len(found) > 80
+    assert {(name, kind) for name, kind in found if name not in by_status and kind not in STEPS} == set()
+
+
+def test_a_hint_beats_the_step_of_its_kind() -> None:
+    assert next_step(UsageError("usage", "wrong", hint="own")) == "own"
+    assert next_step(UsageError("usage", "wrong")) == STEPS["usage"]
+    assert next_step(UsageError("of-no-kind", "wrong")) == STEPS_BY_EXIT[2]
+    assert next_step(FindingsError("audit-findings", "two errors")) is None
+
+
+def test_a_script_is_no_command(bridge: Bridge, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("")
+    assert f"bridge run -p {tmp_path}/prefix python script.py" in bridge("run", "-p", "prefix", "script.py").err

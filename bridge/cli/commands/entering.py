@@ -17,6 +17,7 @@ from bridge.config.environments import environment_name, known_environments
 from bridge.config.programs import find_program
 from bridge.errors import BridgeError, UsageError
 from bridge.paths import META, quoted
+from bridge.prefix import no_environment
 from bridge.prefix.platform import platform_of
 
 __all__ = ["Entering", "captured", "entering", "leaving", "replace_process", "shell_command"]
@@ -85,12 +86,7 @@ def leaving(settings: Settings, shell: str | None, environ: Mapping[str, str]) -
 
 def _check(prefix: Path) -> None:
     if not (prefix / META).is_dir() and not (prefix / "pyvenv.cfg").is_file():
-        reason = "it contains no conda-meta" if prefix.is_dir() else "there is no such directory"
-        raise UsageError(
-            "not-an-environment",
-            f"{prefix} is not an environment: {reason}",
-            hint=f"make one with: bridge create -p {quoted(prefix)} python",
-        )
+        raise no_environment(prefix, "it contains no conda-meta")
     platform = platform_of(prefix)
     system = {"win32": "win", "darwin": "osx"}.get(sys.platform, "linux")
     if platform is not None and not platform.startswith(f"{system}-"):
@@ -135,6 +131,12 @@ def _command(
 def _not_found(name: str, change: Activation) -> BridgeError:
     if os.path.exists(name) and "/" in name:
         return CommandUnusableError("command-not-executable", f"{name} is not a program that can be run")
+    if name.endswith(".py") and os.path.isfile(name):
+        return CommandNotFoundError(
+            "command-not-found",
+            f"{name} is a script of python, and no command",
+            hint=f"bridge run -p {quoted(change.prefix)} python {quoted(name)}",
+        )
     return CommandNotFoundError(
         "command-not-found",
         f"there is no command {name!r} in {change.prefix} or on PATH",

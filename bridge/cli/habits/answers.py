@@ -136,6 +136,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
         ("--shortcuts", "--shortcuts-only"),
         "menus are left as they are: bridge run -n NAME COMMAND starts a program",
     ),
+    (_CHANGES, ("--symlinks", "--softlink", "--always-softlink"), "--link-mode hardlink saves the same space"),
     (_CHANGES, ("--all",), "bridge create -n NAME -r pixi.toml --environment NAME, for each"),
     (_CHANGES, ("--no-install", "--no-sync"), "bridge lock changes a lock alone"),
     (_CHANGES, ("--git", "--branch", "--tag", "--rev"), "NAME @ git+https://HOST/REPOSITORY@REVISION is a requirement"),

@@ -12,7 +12,7 @@ _SOLVES = (*_CHANGES, "lock", "outdated", "resolve", "search")
 # (commands, options, the words in their place). A value stays behind the last word; "" leaves only the value. An
 # option with a space in it means only this value of it.
 EQUAL: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
-    (_CHANGES, ("--copy", "--always-copy"), "--link-mode copy"),
+    (_CHANGES, ("--copy", "--copies", "--always-copy"), "--link-mode copy"),
     (_CHANGES, ("-d",), "--dry-run"),
     (_CHANGES, ("--compile-bytecode",), "--compile"),
     (_CHANGES, ("--no-compile-bytecode",), "--no-compile"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,9 @@ def read_text(path: Path, limit: int = MAX_SIZE) -> str:
         data = read_named(path, limit=limit) if path.is_file() else _piped(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
+        if (url := re.match(r"(https?):/+(.*)", str(path))) is not None:  # a path has no empty parts
+            hint = f"fetch it first: curl -LO {url[1]}://{url[2]}, then -r {path.name}"
+            raise wrong(path, None, "requirements are read from files, and this is a URL", hint=hint) from error
         raise wrong(path, None, f"the file cannot be read: {reason}") from error
     if len(data) > limit:
         raise wrong(path, None, f"the file is larger than {limit} bytes, which no requirement file is")

@@ -202,3 +202,13 @@ def test_settings_take_what_conda_says_last(tmp_path: Path, write: Write) -> Non
 def test_override_channels_needs_a_channel(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--override-channels without a channel"):
         load({"override_channels": True}, {"HOME": str(tmp_path)})
+
+
+def test_files_are_copied_where_conda_copies_them(tmp_path: Path, write: Write) -> None:
+    environ = {"HOME": str(tmp_path)}
+    write(".condarc", "always_copy: true\nallow_softlinks: false\n")
+    assert load({}, environ).link_mode == "copy"
+    assert load({"link_mode": "auto"}, environ).link_mode == "auto"
+    assert read(tmp_path).warnings == ()
+    write(".condarc", "always_softlink: true\n")
+    assert "always_softlink" in read(tmp_path).warnings[0]
