@@ -25,6 +25,7 @@ PLACEHOLDER = "/opt/" + "placehold_" * 12
 LOCK = "list.txt"
 BASE = ("create", "python=3.11")
 INSTALL = ("install", "pypi:demo==1.0", "lib=1.0")
+LARGE = b"many blocks" * 4000  # such files are cloned or linked by their own
 UPGRADE = ("install", "pypi:demo==2.0", "lib=2.0")
 
 
@@ -63,6 +64,7 @@ def make_packages(folder: Path) -> None:
             "share/lib/prefix.txt": f"{PLACEHOLDER}/share {version}\n".encode(),
             f"lib/liblib.so.{version}": version.encode(),
             "share/lib/real/a.txt": version.encode(),
+            "share/lib/large.bin": version.encode() + LARGE,
         }
         links = {"lib/liblib.so": f"liblib.so.{version}"}
         if kind == "directory":
@@ -73,7 +75,11 @@ def make_packages(folder: Path) -> None:
         make_conda(
             channel, "lib", version, subdir="linux-64", noarch=None, files=files, links=links, placeholders=placeholders
         )
-    shared = {"demo/__init__.py": b"from demo.a import A\n\ndef main(): pass\n", "demo/data.bin": b"\0" * 100}
+    shared = {
+        "demo/__init__.py": b"from demo.a import A\n\ndef main(): pass\n",
+        "demo/data.bin": b"\0" * 100,
+        "demo/large.bin": LARGE,
+    }
     noarch = {f"site-packages/{path}": data for path, data in {**shared, "demo/a.py": b"A = 'conda'\n"}.items()}
     make_conda(
         channel, "demo", "3.0", noarch="python", files=noarch, entry_points=["demo = demo:main"], depends=["python"]
@@ -96,13 +102,14 @@ def make_lock(folder: Path, *archives: str) -> None:
     (folder / LOCK).write_text("\n".join([*lines, ""]))
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, link_mode: str = "copy") -> dict[str, str]:
     """What steers the commands: only these packages, and one byte for byte the same result each time."""
     return {
         "BRIDGE_CHANNEL": str(folder / "channel"),
         "BRIDGE_FIND_LINKS": str(folder / "wheels"),
         "BRIDGE_CACHE_DIR": str(folder / "cache"),
         "BRIDGE_COMPILE": "1",
+        "BRIDGE_LINK_MODE": link_mode,
         "PIP_NO_INDEX": "1",
         "PIP_CONFIG_FILE": os.devnull,
         "SOURCE_DATE_EPOCH": "1500000000",  # bytecode by hash: times are no part of it

@@ -27,6 +27,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, help="where to work (default: the folder for temporary files)")
     parser.add_argument("--durability", default="batched", choices=["full", "batched", "none"])
+    parser.add_argument(
+        "--link-mode",
+        default="copy",
+        choices=["clone", "copy", "hardlink"],
+        help="how commands place files; clones need a --folder on btrfs or XFS",
+    )
     parser.add_argument("--each", type=int, default=10, help="a command's recoveries: from every n-th call")
     parser.add_argument("--fault", action="append", choices=FAULTS, help="of these kinds only (repeatable)")
     parser.add_argument("--step", type=int, default=1, help="at every n-th call instead of every one")
@@ -40,7 +46,7 @@ def main() -> int:
         home, packages = Path(folder, "home"), Path(folder, "packages")
         home.mkdir()
         make_packages(packages)
-        with Server(shim, home, environment(packages)) as server:
+        with Server(shim, home, environment(packages, arguments.link_mode)) as server:
             for name in arguments.workload:
                 if name in COMMANDS:
                     bench: Bench = CommandBench(server, home, name, arguments.durability)

@@ -15,12 +15,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -153,6 +155,16 @@ CALL(ssize_t, sendfile64, 1, out, 0, (int out, int in, off64_t *o, size_t n), (o
 CALL(ssize_t, copy_file_range, 1, out, 0,
      (int in, off64_t *i, int out, off64_t *o, size_t n, unsigned f), (in, i, out, o, n, f))
 CALL(ssize_t, splice, 1, out, 0, (int in, off64_t *i, int out, off64_t *o, size_t n, unsigned f), (in, i, out, o, n, f))
+
+int ioctl(int fd, unsigned long request, ...) {
+  va_list a;
+  REAL(ioctl);
+  va_start(a, request);
+  void *argument = va_arg(a, void *);
+  va_end(a);
+  if (request == FICLONERANGE && hit("ioctl", 1, fd, 0)) return -1;
+  return real(fd, request, argument);
+}
 
 CALL(int, ftruncate, 1, fd, 0, (int fd, off_t n), (fd, n))
 CALL(int, ftruncate64, 1, fd, 0, (int fd, off64_t n), (fd, n))

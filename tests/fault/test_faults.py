@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from tests.fault.enumeration import ERRNOS, Bench, Tally, kill, kill_recovery, r
 from tests.fault.power import lose_power, lose_power_in_recovery
 from tests.fault.server import ROOT, Server, build_shim
 from tests.fault.workloads import MEMORY, NEW, OLD, WORKLOADS, Nodes, Workload, build, observe, own, run
+from tests.support.disks import formatted, shared_bytes
 
 SEED = 20261122
 IS_THOROUGH = bool(os.environ.get("BRIDGE_THOROUGH"))
@@ -74,6 +76,34 @@ def test_a_whole_command_is_done_or_not(folder: Path, commands: Server, name: st
         bench = CommandBench(commands, Path(home), name)
         assert_whole(kill(bench, sample(bench, 3)))
         assert_whole(refuse(bench, sample(bench, 1), ERRNOS["enospc"]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["clone btrfs", "clone xfs", "hardlink"])
+def test_a_whole_command_is_done_or_not_in_every_link_mode(tmp_path: Path, kind: str) -> None:
+    """Cache and environment are on one file system, and large files are cloned or linked, and counted as calls."""
+    mode, _, system = kind.partition(" ")
+    with formatted(system, tmp_path) if system else nullcontext(tmp_path) as root:
+        packages, home = root / "packages", root / "home"
+        make_packages(packages)
+        home.mkdir()
+        shim = build_shim(packages)
+        if shim is None:
+            pytest.skip("the fault injector needs Linux and a C compiler (cc)")
+        with Server(shim, home, environment(packages, mode)) as running:
+            for name in ("bridge-create", "bridge-upgrade", "bridge-sync"):
+                bench = CommandBench(running, home, name)
+                assert is_shared(bench.prefix, mode)
+                assert_whole(kill(bench, sample(bench, 12)))
+                for code in (ERRNOS["enospc"], ERRNOS["eio"]):
+                    assert_whole(refuse(bench, sample(bench, 6), code))
+
+
+def is_shared(prefix: Path, mode: str) -> bool:
+    """Whether a large file of an environment shares its blocks or its inode with the cache."""
+    os.sync()  # Extents are told only once they are on the disk.
+    large = list(prefix.rglob("large.bin"))
+    return any(each.stat().st_nlink > 1 if mode == "hardlink" else shared_bytes(each) for each in large)
 
 
 @pytest.mark.slow

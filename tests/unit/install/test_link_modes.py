@@ -16,7 +16,7 @@ from bridge.install import staging as link
 from bridge.install.staging import StagedPlan
 from tests.support.builders import make_wheel, tree_digest
 from tests.support.command_line import Bridge
-from tests.support.disks import formatted
+from tests.support.disks import formatted, shared_bytes
 from tests.support.environments import SITE, Environment
 
 LARGE = bytes(range(256)) * 400  # not a multiple of a block
@@ -135,20 +135,6 @@ def test_pruning_leaves_what_environments_share(tmp_path: Path) -> None:
     left = {path.name for path in (machine.cache / "linked").rglob("*-*")}
     assert f"{hashlib.sha256(LARGE).hexdigest()}-644" not in left
     assert f"{hashlib.sha256(FILES['pkg/__init__.py']).hexdigest()}-644" in left
-
-
-def shared_bytes(path: Path) -> int:
-    """The bytes of a file's extents that another file has too, as `filefrag` tells."""
-    import fcntl
-    import struct
-
-    header, extent = struct.Struct("=QQIIII"), struct.Struct("=QQQQQIIII")
-    buffer = bytearray(header.pack(0, 1 << 62, 1, 0, 64, 0) + bytes(extent.size * 64))
-    with path.open("rb") as stream:
-        fcntl.ioctl(stream, 0xC020660B, buffer)  # FS_IOC_FIEMAP
-    count = header.unpack_from(buffer)[3]
-    extents = [extent.unpack_from(buffer, header.size + number * extent.size) for number in range(count)]
-    return sum(each[2] for each in extents if each[5] & 0x2000)
 
 
 @pytest.mark.parametrize("kind", ["btrfs", "xfs"])
