@@ -6,48 +6,28 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.backends import WRITER
+
 __all__ = ["commit", "make_project", "make_repository"]
 
 # Reads the version and the requirements from files; an editable wheel has a .pth file that leads to the project.
 _BACKEND = """
-import base64, hashlib, os, pathlib, zipfile
-
 NAME = {name!r}
 VERSION = pathlib.Path("VERSION").read_text().strip()
 
-def _metadata():
-    lines = pathlib.Path("requires.txt").read_text().splitlines()
-    requires = "".join(f"Requires-Dist: {{line}}\\n" for line in lines)
-    return f"Metadata-Version: 2.1\\nName: {{NAME}}\\nVersion: {{VERSION}}\\n" + requires
-
-def _wheel(directory, files):
-    info = f"{{NAME}}-{{VERSION}}.dist-info"
-    files[f"{{info}}/METADATA"] = _metadata()
-    files[f"{{info}}/WHEEL"] = "Wheel-Version: 1.0\\nGenerator: tests\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
-    rows = []
-    for path, text in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        rows.append(f"{{path}},sha256={{digest}},{{len(text.encode())}}\\n")
-    files[f"{{info}}/RECORD"] = "".join(rows) + f"{{info}}/RECORD,,\\n"
-    name = f"{{NAME}}-{{VERSION}}-py3-none-any.whl"
-    with zipfile.ZipFile(os.path.join(directory, name), "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-    return name
-
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    return _wheel(wheel_directory, {{f"{{NAME}}.py": pathlib.Path(f"{{NAME}}.py").read_text()}})
+    return write_wheel(wheel_directory, NAME, VERSION, {{f"{{NAME}}.py": pathlib.Path(f"{{NAME}}.py").read_text()}})
 
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
     info = pathlib.Path(metadata_directory, f"{{NAME}}-{{VERSION}}.dist-info")
     info.mkdir()
-    (info / "METADATA").write_text(_metadata())
+    (info / "METADATA").write_text(metadata(NAME, VERSION))
     return info.name
 """
 _EDITABLE = """
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
     pathlib.Path("made-by-the-build").write_text("")
-    return _wheel(wheel_directory, {f"__editable__{NAME}.pth": os.getcwd() + "\\n"})
+    return write_wheel(wheel_directory, NAME, VERSION, {f"__editable__{NAME}.pth": os.getcwd() + "\\n"})
 
 prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
 """
@@ -72,7 +52,8 @@ def make_project(
     if static:
         table += f'[project]\nname = "{name}"\nversion = "{version}"\n{static}\n'
     (folder / "pyproject.toml").write_text(table)
-    (folder / "backend.py").write_text(_BACKEND.format(name=name) + (_EDITABLE if is_linkable else ""))
+    backend = WRITER + _BACKEND.format(name=name) + (_EDITABLE if is_linkable else "")
+    (folder / "backend.py").write_text(backend)
     (folder / "VERSION").write_text(version)
     (folder / "requires.txt").write_text("".join(f"{requirement}\n" for requirement in requires))
     (folder / f"{name}.py").write_text(f"WHERE = __file__\nVERSION = {version!r}\n")

@@ -8,13 +8,14 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.backends import WRITER
 from tests.support.builders import EPOCH, zip_bytes
 
-__all__ = ["BACKEND", "make_sdist", "pkg_info", "sdist_members"]
+__all__ = ["backend", "make_sdist", "pkg_info", "sdist_members"]
 
 # Writes a wheel that requires what `requires.txt` says; its module holds what a test wants to know of the build.
-BACKEND = """
-import base64, hashlib, os, pathlib, sys, time, zipfile
+_BACKEND = """
+import sys, time
 
 NAME, VERSION = {name!r}, {version!r}
 
@@ -24,24 +25,13 @@ def report():
 {hook}
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    info = f"{{NAME}}-{{VERSION}}.dist-info"
-    requires = "".join(f"Requires-Dist: {{line}}\\n" for line in pathlib.Path("requires.txt").read_text().splitlines())
-    files = {{
-        f"{{NAME}}.py": "MADE = " + repr(report()) + "\\n",
-        f"{{info}}/METADATA": f"Metadata-Version: 2.1\\nName: {{NAME}}\\nVersion: {{VERSION}}\\n" + requires,
-        f"{{info}}/WHEEL": "Wheel-Version: 1.0\\nGenerator: tests\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
-    }}
-    rows = []
-    for path, text in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        rows.append(f"{{path}},sha256={{digest}},{{len(text.encode())}}\\n")
-    files[f"{{info}}/RECORD"] = "".join(rows) + f"{{info}}/RECORD,,\\n"
-    name = f"{{NAME}}-{{VERSION}}-py3-none-any.whl"
-    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-    return name
+    return write_wheel(wheel_directory, NAME, VERSION, {{f"{{NAME}}.py": "MADE = " + repr(report()) + "\\n"}})
 """
+
+
+def backend(name: str, version: str, hook: str = "") -> str:
+    """The module of a backend. `hook` is code of it: `report` may be defined anew there."""
+    return WRITER + _BACKEND.format(name=name, version=version, hook=hook)
 
 
 def pkg_info(
@@ -73,7 +63,7 @@ def sdist_members(
     info = pkg_info(name, version, dynamic=["Requires-Dist"]) if info is None else info
     members = {
         "pyproject.toml": table.encode(),
-        "backend.py": BACKEND.format(name=name, version=version, hook=hook).encode(),
+        "backend.py": backend(name, version, hook).encode(),
         "requires.txt": "".join(f"{requirement}\n" for requirement in requires).encode(),
         **dict(files or {}),
     }

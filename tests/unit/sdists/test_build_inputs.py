@@ -28,7 +28,7 @@ from bridge.sdists.metadata import unpack
 from bridge.sdists.names import parse_sdist_name
 from tests.support.builders import tree_digest
 from tests.support.hostile import Entry, pax_record, symlink, tar_file, tar_header, tar_of, zip_of
-from tests.support.sdists import BACKEND, make_sdist, pkg_info
+from tests.support.sdists import backend, make_sdist, pkg_info
 from tests.unit.sdists.test_build import NoRequirements
 
 INFO = pkg_info("x", "1.0")
@@ -299,7 +299,7 @@ BACKENDS: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("case", BACKENDS)
 def test_backends(case: str, tmp_path: Path) -> None:
     code, expected = BACKENDS[case]
-    other = BACKEND.format(name="x", version="1.0", hook="") if "get_requires" in code else ""
+    other = backend("x", "1.0") if "get_requires" in code else ""
     sdist = make_sdist(tmp_path / "sdists", "x", "1.0", files={"backend.py": f"{other}\n{code}".encode()})
     work, outside = tmp_path / "work", tmp_path / "outside"
     for folder in (work, outside):
