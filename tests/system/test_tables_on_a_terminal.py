@@ -41,6 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "==> 2026-01-02 03:04:05 <==\n# cmd: bridge install -p /srv/teams/science/envs/prefix demo and many other words"
         f"\n+team/noarch::demo-1.0-{BUILD}\n+team/noarch::{LONG}-2024.10.1.post3-{BUILD}\n"
     )
+    (folder / "policy.toml").write_text('[licenses]\nallow = ["MIT"]\n')
     return folder
 
 
@@ -59,6 +60,7 @@ def _commands(folder: Path) -> dict[str, list[object]]:
         "pin": ["pin", "-p", prefix],
         "self": ["self", "check"],
         "info": ["info", "-p", prefix],
+        "policy": ["policy", "check", "-p", prefix, "--policy", folder / "policy.toml"],
     }
 
 
@@ -73,7 +75,8 @@ def seen(request: pytest.FixtureRequest, folder: Path) -> tuple[int, dict[str, s
 
 
 @pytest.mark.parametrize(
-    "command", ["list", "resolve", "plan", "search", "outdated", "history", "diff", "pin", "self", "info"]
+    "command",
+    ["list", "resolve", "plan", "search", "outdated", "history", "diff", "pin", "self", "info", "policy"],
 )
 def test_no_line_is_wider_than_the_terminal(seen: tuple[int, dict[str, str]], command: str) -> None:
     width, texts = seen
@@ -98,6 +101,7 @@ def test_no_line_is_wider_than_the_terminal(seen: tuple[int, dict[str, str]], co
         ("tree", ("demo 1.0 (conda)", f"{LONG} 2024.10.1.post3 (conda)")),
         ("env list", ("prefix", "/envs/prefix")),
         ("diff", ("demo", "1.0", "conda", LONG, "2024.10.1.post3", "2023.1.1.post1")),
+        ("policy", ("conda:demo-1.0", "licenses")),
         ("pin", (f"{LONG} >=2024.1,<2030,!=2024.5.5", "2024.10.1.post3")),
     ],
 )

@@ -31,7 +31,10 @@ def policy_check(target: str | None, **options: object) -> None:
     run = begin(options)
     with run.session() as session:
         report = check(target, lambda: run.prefix if target is None else run.environment(target), session)
-    rows = [(each.package, f"{each.file}: {each.rule}", each.text) for each in report.breaches]
+    rows = [
+        (each.package, f"{each.file}: {each.rule}", each.text.removeprefix(f"{each.package} "))
+        for each in report.breaches
+    ]
 
     def show() -> None:
         if rows:
