@@ -15,7 +15,7 @@ __all__ = ["environment_document", "write_environment"]
 
 
 def write_environment(content: Content, path: Path) -> Written:  # noqa: ARG001 - as each writer
-    """Return an environment.yml of one platform, all packages pinned.
+    """Return an environment.yml of one platform, all packages pinned; a record without a build, by its version.
 
     Raises `UsageError` (`lock-format`) for several platforms or environments.
     """
@@ -32,7 +32,7 @@ def write_environment(content: Content, path: Path) -> Written:  # noqa: ARG001 
     text = environment_document(
         name=content.name,
         channels=environment.channels,
-        conda=[f"{each.name}={each.version}={each.record.build}" for each in conda],
+        conda=["=".join(filter(None, (each.name, each.version, each.record.build))) for each in conda],
         wheels=pip,
         variables=content.variables,
     )

@@ -69,6 +69,15 @@ def test_a_format_that_was_written_is_read_as_the_same_packages(bridge: Bridge, 
         assert found == whole
 
 
+def test_builds_are_left_out_where_nobody_wants_them(folder: Path) -> None:
+    bridge = Bridge.of_folder(folder)
+    ran = bridge("export", "-p", "env", "--no-builds")
+    assert "\n- zlib=1.3\n" in ran.out, ran.out
+    assert "toy" in ran.out
+    ran = bridge("export", "-p", "env", "--no-builds", "--format", "explicit")
+    assert (ran.status, "environment.yml" in ran.err) == (2, True), ran.err
+
+
 def test_what_a_format_cannot_hold_is_named(bridge: Bridge) -> None:
     for form in ("pylock", "requirements"):
         assert "left out: 3 conda packages" in exported(bridge, FORMATS[form]).err

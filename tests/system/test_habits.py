@@ -81,7 +81,7 @@ MORE = {
     "list --format=freeze": "bridge export --format requirements",
     "install --revision 1 -n mine": "bridge rollback N",
     "env update -n mine --prune": "bridge sync",
-    "env export --no-builds": "--from-history",
+    "env export --no-builds -n mine": DOES,
     "env config vars set A=1": "`variables:`",
     "rename -n mine other": "--clone NAME",
     "notices": "no notices",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from bridge.lock.installed import asked_for, environment_of
 from bridge.lock.outcome import Outcome
 from bridge.paths import quoted
 from bridge.requirements.files.locks.reading import read_lock
-from bridge.requirements.locked import LockedConda, LockedEnvironment
+from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment
 from bridge.transaction.sharing import share
 
 __all__ = ["Exporting", "export", "export_lock"]
@@ -39,12 +39,14 @@ _BILLS = (".spdx.json", ".spdx.yaml", ".spdx", ".cdx.json", ".cdx.xml")
 class Exporting:
     """What `bridge export` was asked to do.
 
+    :param has_builds: conda packages are pinned by version and build, not by version alone.
     :param platforms: of a lock: those to take; empty: all. `environment`: of a lock.
     """
 
     output: str = "-"
     format: Format | None = None
     is_from_history: bool = False
+    has_builds: bool = True
     platforms: tuple[str, ...] = ()
     environment: str | None = None
 
@@ -135,17 +137,36 @@ def _chosen_later(environments: Iterable[LockedEnvironment]) -> Iterator[str]:
 
 
 def _write(asked: Exporting, content: Content, lacking: Sequence[str], session: Session) -> Outcome:
+    """Write in the format asked for. Raises `UsageError` (`lock-format`)."""
+    if not asked.has_builds and (asked.is_bill or asked.form != "environment"):
+        raise UsageError("lock-format", "--no-builds writes an environment.yml", hint="leave out --format, or -o FILE")
     if asked.is_bill:
         data = bill(content, asked.path.name, stated_time(), session.names(()), session.target)
         return _written(asked, content, data.decode("utf-8"), lacking)
     shown = content
     if asked.form == "environment":
         environments = tuple(
-            replace(each, channels=tuple(_names(each.channels, session))) for each in content.environments
+            replace(
+                each,
+                channels=tuple(_names(each.channels, session)),
+                packages=each.packages if asked.has_builds else _without_builds(each.packages),
+            )
+            for each in content.environments
         )
         shown = replace(content, environments=environments)
     written = write(shown, asked.path, asked.form)
     return _written(asked, content, written.text, (*lacking, *written.left_out))
+
+
+def _without_builds(packages: Mapping[str, Sequence[Locked]]) -> dict[str, tuple[Locked, ...]]:
+    """Return the packages of each platform, those of conda without their builds."""
+    return {
+        platform: tuple(
+            replace(each, record=replace(each.record, build="")) if isinstance(each, LockedConda) else each
+            for each in listed
+        )
+        for platform, listed in packages.items()
+    }
 
 
 def _written(asked: Exporting, content: Content, text: str, left_out: Sequence[str]) -> Outcome:

@@ -103,6 +103,7 @@ def lock_(
 @click.option("--format", "form", type=_Format(_FORMATS), help="The format (default: what the name of the file"
               " means, else environment).")  # fmt: skip
 @click.option("--from-history", is_flag=True, help="Only what was requested, as it was requested.")
+@click.option("--no-builds", is_flag=True, help="Pin conda packages by version, without the build (environment.yml).")
 @click.option("--environment", metavar="NAME", help="Of a lock: one of its environments.")
 @exported_sources
 @output
@@ -111,6 +112,7 @@ def export(
     output_file: str | None,
     form: str | None,
     from_history: bool,
+    no_builds: bool,
     environment: str | None,
     platforms: Sequence[str],
     **options: object,
@@ -128,6 +130,7 @@ def export(
         output=output_file or "-",
         format=cast("Format | None", form),
         is_from_history=from_history,
+        has_builds=not no_builds,
         platforms=tuple(platforms),
         environment=environment,
     )

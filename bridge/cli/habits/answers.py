@@ -70,7 +70,7 @@ OPTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
     (("update", "install"), ("--prune",), "bridge lock -r FILE, then bridge sync removes what the file does not need"),
     (("info",), ("--envs", "-e", "--base"), "bridge env list"),
-    (("export",), ("--no-builds", "--ignore-channels"), "bridge export --from-history writes what was asked for"),
+    (("export",), ("--ignore-channels",), "bridge export --from-history writes what was asked for"),
     (
         ("shell",),
         ("--shell", "-s"),
