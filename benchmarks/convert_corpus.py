@@ -44,7 +44,6 @@ MADE_ANEW = ("RECORD", "INSTALLER", "direct_url.json", "REQUESTED")
 def fetched(listed: Path, folder: Path) -> Iterator[Path]:
     """The wheels of a list, under their own names."""
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("BRIDGE_INDEX_STRATEGY", "best")  # the list has hashes, so any index may serve a file
     with Run({}).session() as session:
         for line in listed.read_text("utf-8").splitlines():
             if not line.strip() or line.startswith("#"):
@@ -256,6 +255,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    os.environ.setdefault("BRIDGE_INDEX_STRATEGY", "best")  # as pip: files have hashes, and extras need any version
     with tempfile.TemporaryDirectory() as scratch:
         work = (options.work or Path(scratch)).absolute()
         wheels: list[Path] = []

@@ -5,9 +5,11 @@ Every package is validated before it is listed. An invalid one is left out and r
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from json.encoder import encode_basestring_ascii as _json
@@ -75,6 +77,19 @@ def check_channel(channel: Path) -> None:
         )
 
 
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Suspend the garbage collector: it would scan tens of thousands of records, which make no cycles, many times."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@_without_collections()
 def write_index(
     channel: Path,
     wheels: Iterable[RepodataEntry] = (),
@@ -108,6 +123,8 @@ def write_index(
     states = _read_channel(channel, wheels, rereads=rereads, jobs=jobs)
     subdirs = {
         name: [each for each in state.packages if not (each.is_wheel and each.key in without)]
+        if without
+        else state.packages
         for name, state in states.items()
     }
     kept = retained(subdirs, keep) if keep is not None else subdirs
