@@ -159,7 +159,7 @@ def behaviour(python: str, folder: Path, manifest: WheelManifest, *, is_prefix: 
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP", "CONDA"))}
     if not is_prefix:
         environ["PYTHONPATH"] = str(folder / SITE)
-    found = {}
+    found, prefix = {}, str(Path(python).parents[1])
     code = (
         "import importlib, sys\n"
         "try:\n    importlib.import_module(sys.argv[1])\n    print('imported')\n"
@@ -171,7 +171,9 @@ def behaviour(python: str, folder: Path, manifest: WheelManifest, *, is_prefix: 
     for point in manifest.entry_points:
         if point.group == "console_scripts":
             status, *lines = said([python, str(folder / "bin" / point.name), "--help"], environ)
-            found[f"command {point.name}"] = status if status == "0" else lines[-1].replace(str(folder), "")
+            found[f"command {point.name}"] = (
+                status if status == "0" else lines[-1].replace(prefix, "").replace(str(folder), "")
+            )
     return found
 
 

@@ -1,23 +1,29 @@
 """Many wheels on a Dask cluster whose workers are killed: nothing is lost, nothing is doubled, the bytes are the same.
 
-    python benchmarks/convert_kills.py [--wheels 3000] [--kills 6] [--real DIR] [--json]
+    python benchmarks/convert_kills.py [--wheels 3000] [--kills 6] [--real DIR [--releases 1]] [--json]
 
-Small generated wheels, beside the real ones of `--real`. Workers are killed (SIGKILL) at even distances of the work;
+Small generated wheels, beside the real ones of `--real`; with `--releases N` each of these also as N - 1 further
+versions, with the same files. Workers are killed (SIGKILL) at even distances of the work;
 the cluster starts others in their place. The packages of two processes, which nobody kills, are the measure.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
+import csv
 import hashlib
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -36,6 +42,32 @@ def generate(folder: Path, count: int) -> list[Path]:
         )
         for number in range(count)
     ]
+
+
+def rereleased(wheel: Path, folder: Path, number: int) -> None:
+    """Write a wheel again, as another version with the same files."""
+    name, version, *rest = wheel.name.split("-")
+    later = f"{version}.{number}" if "+" in version else f"{version}+real.{number}"
+    path = folder / "-".join((name, later, *rest))
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(path, "w") as target:
+        (record,) = (each for each in source.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", each))
+        old = record.removesuffix(".dist-info/RECORD")
+        new = f"{old.split('-')[0]}-{later}"
+        rows = []
+        for member in source.infolist():
+            data = source.read(member)
+            place = re.sub(rf"^{re.escape(old)}\.(?=dist-info/|data/)", f"{new}.", member.filename)
+            if place == f"{new}.dist-info/METADATA":
+                data = re.sub(rb"(?mi)^Version:.*", f"Version: {later}".encode(), data, count=1)
+            if member.filename == record or member.is_dir():
+                continue
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            rows.append((place, f"sha256={digest}", len(data)))
+            member.filename = place
+            target.writestr(member, data)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([*rows, (f"{new}.dist-info/RECORD", "", "")])
+        target.writestr(f"{new}.dist-info/RECORD", text.getvalue())
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -87,6 +119,7 @@ def main() -> None:
     parser.add_argument("--wheels", type=int, default=3000)
     parser.add_argument("--kills", type=int, default=6)
     parser.add_argument("--real", type=Path)
+    parser.add_argument("--releases", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     from distributed import LocalCluster  # noqa: PLC0415 - it takes a second
@@ -96,6 +129,8 @@ def main() -> None:
         generate(wheels, options.wheels)
         for path in sorted(options.real.glob("*.whl")) if options.real else ():
             os.symlink(path.resolve(), wheels / path.name)
+            for number in range(1, options.releases):
+                rereleased(path, wheels, number)
         total = len(list(wheels.glob("*.whl")))
         killed: list[int] = []
         with LocalCluster(  # type: ignore[no-untyped-call]
