@@ -8,7 +8,7 @@ its package by py-rattler, the wheel by pip. The trees must be equal, byte for b
 anew (first lines of scripts, commands of entry points, RECORD, INSTALLER, direct_url.json); RECORD must list what lies
 there with its hash. Then every top-level module is imported and every command asked for its help in both: the outcomes
 must be the same (dependencies are missing in both alike). Packages for other platforms and pythons are held against
-the wheel file by file, each scheme in its place.
+the wheel file by file, each scheme in its place. `odd_wheels.txt` lists wheels that were chosen for oddness.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,9 @@ from bridge.convert.channel_index import write_index
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"lib/python{MINOR}/site-packages"
-MADE_ANEW = ("RECORD", "INSTALLER", "direct_url.json", "REQUESTED")
+MADE_ANEW = ("RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "direct_url.json", "REQUESTED")
+# Commands of pip and of old releases of setuptools, which pip renames for the python that it installs for.
+PIPS_OWN = re.compile(r"(?:bin/)?(?:pip|easy_install-)[0-9]\.[0-9]+")
 
 
 def fetched(listed: Path, folder: Path) -> Iterator[Path]:
@@ -115,6 +118,7 @@ def differences(manifest: WheelManifest, stem: str, prefix: Path, pip: Path) -> 
     theirs = {path.replace("include/site/", "include/", 1): file for path, file in tree(pip).items()}
     commands = {f"bin/{point.name}" for point in manifest.entry_points}
     anew = {f"{SITE}/{manifest.dist_info}/{name}" for name in MADE_ANEW}
+    anew |= set(filter(PIPS_OWN.fullmatch, ours | theirs.keys()))
     yield from (f"missing: {path}" for path in sorted(theirs.keys() - ours - anew))
     yield from (f"too many: {path}" for path in sorted(ours - theirs.keys() - anew))
     for path in sorted(ours & theirs.keys() - commands - anew):
@@ -169,7 +173,7 @@ def behaviour(python: str, folder: Path, manifest: WheelManifest, *, is_prefix: 
         words = [python, "-c", code, name, str(folder)]
         found[f"import {name}"] = said(words, environ)[-1]
     for point in manifest.entry_points:
-        if point.group == "console_scripts":
+        if point.group == "console_scripts" and not PIPS_OWN.fullmatch(point.name):
             status, *lines = said([python, str(folder / "bin" / point.name), "--help"], environ)
             found[f"command {point.name}"] = (
                 status if status == "0" else lines[-1].replace(prefix, "").replace(str(folder), "")

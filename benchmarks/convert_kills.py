@@ -126,6 +126,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         wheels, output = Path(folder) / "wheels", Path(folder) / "cluster"
+        wheels.mkdir()
         generate(wheels, options.wheels)
         for path in sorted(options.real.glob("*.whl")) if options.real else ():
             os.symlink(path.resolve(), wheels / path.name)

@@ -194,7 +194,7 @@ def parse_metadata(data: bytes, source: str) -> CoreMetadata:
         name=name,
         version=version,
         requires_python=raw.get("requires_python") or None,
-        requires_dist=tuple(raw.get("requires_dist", ())),
+        requires_dist=tuple(" ".join(line.split("\n")) for line in raw.get("requires_dist", ())),  # folded (RFC 822)
         provides_extra=tuple(canonicalize_name(extra) for extra in raw.get("provides_extra", ())),
         dynamic=tuple(field.lower() for field in raw.get("dynamic", ())),
         license=license_name(raw.get("license_expression"), raw.get("license"), raw.get("classifiers", ())),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bridge.archive.refusal import refused, shown
 
-__all__ = ["EntryPoint", "parse_entry_point", "read_entry_points"]
+__all__ = ["EntryPoint", "commands", "parse_entry_point", "read_entry_points"]
 
 _SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
 
@@ -58,7 +59,7 @@ def _is_dotted(text: str) -> bool:
 
 
 def read_entry_points(data: bytes, archive: str, source: str) -> tuple[EntryPoint, ...]:
-    """The commands of an entry_points.txt in order, without other groups. One in both groups counts for the first.
+    """The lines of an entry_points.txt that define commands, in order.
 
     Continuation lines, which only some readers join, are refused. Names keep their case. Raises `UnsafeInputError`
     (`entry-point`).
@@ -72,7 +73,7 @@ def read_entry_points(data: bytes, archive: str, source: str) -> tuple[EntryPoin
         raise refused("entry-point", archive, problem, member=source)
     group = ""
     indent = 0
-    points: dict[str, EntryPoint] = {}
+    points: list[EntryPoint] = []
     for line in text.split("\n"):
         content = line.strip()
         if not content or content.startswith(("#", ";")):
@@ -84,9 +85,14 @@ def read_entry_points(data: bytes, archive: str, source: str) -> tuple[EntryPoin
             if depth > indent:
                 raise refused("entry-point", archive, f"a line that continues another: {shown(content)}", member=source)
             indent = depth
-            point = parse_entry_point(content, group, archive, source)
-            known = points.setdefault(point.name, point)
-            is_alike = (known.module, known.attribute) == (point.module, point.attribute) and known.group != group
-            if known is not point and not is_alike:
-                raise refused("entry-point", archive, f"the command {point.name} is defined twice", member=source)
-    return tuple(points.values())
+            points.append(parse_entry_point(content, group, archive, source))
+    return tuple(points)
+
+
+def commands(points: Iterable[EntryPoint]) -> tuple[EntryPoint, ...]:
+    """Return what defines each command: of several lines in a group the last, as in pip; of both groups the first."""
+    made: dict[str, EntryPoint] = {}
+    for point in points:
+        if made.setdefault(point.name, point).group == point.group:
+            made[point.name] = point
+    return tuple(made.values())

@@ -60,7 +60,7 @@ def read_record(
 
     A path has several rows only if they do not contradict each other: equal rows count once, and a row without a hash
     adds nothing. A path with other slashes than its member (`/pkg/a.py`, `./pkg/a.py`, backslashes), as in published
-    wheels, is read as the member's; so is one after a byte order mark.
+    wheels, is read as the member's; so is one after a byte order mark. A size may be missing.
 
     :param member: RECORD's own name, for errors.
     :param exempt: names whose hash is not looked at: RECORD itself and its signatures.
@@ -79,6 +79,7 @@ def read_record(
                 raise refused("record-invalid", archive, f"more than the {most} rows there can be", member=member)
             if not fields:
                 continue
+            fields = _three(fields, files)  # noqa: PLW2901 - the same row
             if len(fields) != 3:
                 raise refused("record-invalid", archive, f"{line} has {len(fields)} fields, not 3", member=member)
             path = fields[0] if fields[0] in files else _with_plain_slashes(fields[0].removeprefix("\ufeff"))
@@ -97,6 +98,14 @@ def read_record(
     except UnicodeDecodeError as error:
         raise refused("record-invalid", archive, "not UTF-8", member=member) from error
     return rows
+
+
+def _three(fields: list[str], files: Container[str]) -> list[str]:
+    """Return a row with a size, and with the commas of its path where they were written without quotes."""
+    if len(fields) == 2:
+        return [*fields, ""]
+    path = ",".join(fields[:-2])
+    return [path, *fields[-2:]] if len(fields) > 3 and path in files else fields
 
 
 def _with_plain_slashes(path: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from bridge.archive.entry_points import EntryPoint, read_entry_points
+from bridge.archive.entry_points import EntryPoint, commands, read_entry_points
 from bridge.archive.limits import DEFAULT_LIMITS, Limits
 from bridge.archive.paths import Caution, cautions
 from bridge.archive.record import RecordRow, encode_digest, read_record
@@ -103,11 +103,11 @@ def check_wheel(
         dist_info=layout.dist_info,
         data_dirs=layout.data_dirs,
         metadata=metadata,
-        entry_points=tuple(point for point in points if point.is_importable),
+        entry_points=tuple(point for point in commands(points) if point.is_importable),
         wheel_version=wheel.version,
         root_is_purelib=wheel.root_is_purelib,
         tags=wheel.tags,
-        cautions=(*warned, *_cautions_on_points(points, listed), *_encoding_cautions(rows, layout.member("RECORD"))),
+        cautions=(*warned, *_cautions_on_points(points, listed), *_record_cautions(rows, layout)),
     )
 
 
@@ -222,7 +222,7 @@ def _hash_member(
         for computed in hashes.values():
             computed.update(block)
     for row in rows:
-        if row.size not in {None, member.size}:
+        if row.algorithm is None and row.size not in {None, member.size}:
             problem = f"RECORD gives {row.size} bytes; it has {member.size}"
             raise damaged("record-hash", name, problem, member=member.name, offset=member.offset)
         digest = hashes[row.algorithm or "sha256"].digest()
@@ -233,17 +233,28 @@ def _hash_member(
     return sha256.hexdigest(), read_native(member.name, head), is_namespace
 
 
-def _cautions_on_points(points: Iterable[EntryPoint], path: str) -> Iterator[Caution]:
+def _cautions_on_points(points: Sequence[EntryPoint], path: str) -> Iterator[Caution]:
+    made = commands(points)
     for point in points:
+        if point not in made and any(point.name == each.name and point.group == each.group for each in made):
+            detail = f"the command {point.name} is defined again: {point.module}:{point.attribute} is not used"
+            yield Caution(id="entry-point", path=path, detail=detail)
+    for point in made:
         if not point.is_importable:
             what = f"{point.module}:{point.attribute}"
             detail = f"the command {point.name} is left out: {what} has a keyword of python, so nothing can import it"
             yield Caution(id="entry-point", path=path, detail=detail)
 
 
-def _encoding_cautions(rows: Mapping[str, tuple[RecordRow, ...]], record: str) -> Iterator[Caution]:
-    """Yield one caution for all rows with a hash in hex."""
+def _record_cautions(rows: Mapping[str, tuple[RecordRow, ...]], layout: WheelLayout) -> Iterator[Caution]:
+    """Yield one caution for all rows with a hash in hex, and one for those with a wrong size beside a right hash."""
+    record = layout.member("RECORD")
     in_hex = [path for path, of_path in rows.items() if any(row.is_hex for row in of_path)]
     if in_hex:
         detail = f"{len(in_hex)} hashes in hex, not in urlsafe base64" if in_hex[1:] else "a hash in hex, not in base64"
         yield Caution(id="record-encoding", path=record, detail=detail)
+    sizes = {path: member.size for path, member in layout.files.items()}
+    wrong = [path for path, size in sizes.items() if any(row.size not in {None, size} for row in rows.get(path, ()))]
+    if wrong:
+        more = f" and {len(wrong) - 1} more files" if wrong[1:] else ""
+        yield Caution(id="record-size", path=record, detail=f"it has a wrong size of {wrong[0]}{more}")

@@ -79,3 +79,12 @@ def test_home_page_counts_before_a_label() -> None:
 def test_a_repeated_requires_python_counts_once() -> None:
     text = b"Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Python: >=3.6\nRequires-Python: >=3.6\n"
     assert parse_metadata(text, "a").requires_python == ">=3.6"
+
+
+def test_a_folded_requirement_is_one_line() -> None:
+    text = (
+        b"Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b\n  >=2\nRequires-Dist: c\r\n\t; extra == 'x'\n\n"
+    )
+    assert [each.split() for each in parse_metadata(text, "a").requires_dist] == [
+        ["b", ">=2"], ["c", ";", "extra", "==", "'x'"],
+    ]  # fmt: skip
