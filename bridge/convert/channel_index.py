@@ -122,9 +122,7 @@ def write_index(
         fs.make_directories(channel)
     states = _read_channel(channel, wheels, rereads=rereads, jobs=jobs)
     subdirs = {
-        name: [each for each in state.packages if not (each.is_wheel and each.key in without)]
-        if without
-        else state.packages
+        name: [each for each in state.packages if not (each.key in without and each.is_wheel)]
         for name, state in states.items()
     }
     kept = retained(subdirs, keep) if keep is not None else subdirs
