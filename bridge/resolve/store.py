@@ -78,9 +78,10 @@ class Store:
         self._bump = 1.0
         self._has_grown = False
         self.refutation: Clause | None = None
-        # Variables whose domain changed since the loader, and since the search, last cleared the set.
+        # Variables whose domain changed since the loader, the search and its order last cleared their set.
         self.touched: set[int] = set()
         self.unpinned: set[int] = set()
+        self.reordered: set[int] = set()
 
     @property
     def level(self) -> int:
@@ -183,6 +184,7 @@ class Store:
     def _enqueue(self, variable: int) -> None:
         self.touched.add(variable)
         self.unpinned.add(variable)
+        self.reordered.add(variable)
         if not self._queued[variable]:
             self._queued[variable] = True
             self._queue.append(variable)
@@ -326,6 +328,7 @@ class Store:
             self._entries[variable].pop()
             self.touched.add(variable)
             self.unpinned.add(variable)
+            self.reordered.add(variable)
         del self._trail[start:], self._levels[start:], self._starts[level:]
 
     def lift(self, assumptions: int) -> None:

@@ -19,13 +19,13 @@ from bridge.resolve.encode.loader import Loader
 from bridge.resolve.encode.space import Space
 from bridge.resolve.encode.variables import Candidate, Demand, DemandId, VariableId
 from bridge.resolve.search.budget import Budget
+from bridge.resolve.search.order import Order
 from bridge.resolve.search.preference import (
     COMPARED_MINORS,
     best_version,
     choose,
     compares_versions,
     decided,
-    first_to_decide,
     newest_of_minors,
     preferred,
 )
@@ -106,6 +106,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         self._required: dict[VariableId, None] = {}
         self._pins: dict[VariableId, Candidate] = {}
         self._checkpoints: list[_Checkpoint] = []
+        self._order = Order(self._space)
 
     def resolve(self, requirements: Iterable[Demand], **kwargs: object) -> Result[Demand, Candidate, VariableId]:
         """Pin every required variable; the result's `mapping` holds the pins, the rest of it is empty.
@@ -114,14 +115,15 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
         """
         self.reporter.starting()
         self._required = {self.provider.identify(requirement): None for requirement in requirements}
+        self._order.restart(self._required)
         self._checkpoint()
         for index in count():
             self._budget.check(index)
             self.reporter.starting_round(index=index)
-            undecided = [variable for variable in self._required if variable not in self._pins]
-            if not undecided:
+            variable = self._order.first(self._pins)
+            if variable is None:
                 return Result(self._pins, DirectedGraph(), {})
-            if self._pin(first_to_decide(self._space, undecided)):
+            if self._pin(variable):
                 self._checkpoint()
             else:
                 self.reporter.resolving_conflicts(causes=())
@@ -221,6 +223,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
                     continue
                 if candidate is None:
                     self._required[variable] = None
+                    self._order.add(variable)
             if candidate is not None:
                 self.reporter.pinning(candidate=candidate)
                 pins[variable] = candidate
@@ -259,6 +262,7 @@ class Joint(AbstractResolver[Demand, Candidate, VariableId]):
             self._pins.popitem()
         while len(self._required) > required:
             self._required.popitem()
+        self._order.restart(self._required)
         self._checkpoint()
         # Pins of the dropped levels may hold at a lower level too: check them again.
         self._space.store.unpinned |= known - self._pins.keys()

@@ -15,7 +15,7 @@ requests; then the variable with the fewest candidates left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from packaging.version import Version
@@ -29,13 +29,14 @@ from bridge.resolve.store import Term
 
 __all__ = [
     "COMPARED_MINORS",
+    "Rank",
     "best_version",
     "choose",
     "compares_versions",
     "decided",
-    "first_to_decide",
     "newest_of_minors",
     "preferred",
+    "rank",
     "takes_newest",
 ]
 
@@ -43,26 +44,15 @@ COMPARED_MINORS = 3  # of a requested python
 _GROUPS = ("a requested python", "requests", "python", "builds of requests", "all others")  # the decision order
 
 
-def first_to_decide(space: Space, undecided: Sequence[VariableId]) -> VariableId:
-    """Return the variable that comes first in the decision order; of equals that of the most conflicts, then by name.
+Rank = tuple[int, int, float, str]
+"""The place of a variable in the decision order; the lowest comes first."""
 
-    A search asks this in each round, for all that is undecided, so nothing is compared that an earlier key decides.
-    """
-    domains, activity, variables = space.store.domains, space.store.activity, space.variables
-    first, least, fewest = undecided[0], len(_GROUPS), 0
-    for variable in undecided:
-        group = _group(space, variable)
-        if group > least:
-            continue
-        count = domains[variable].bit_count()
-        if group == least and count > fewest:
-            continue
-        if group == least and count == fewest:
-            own, other = activity[variable], activity[first]
-            if own < other or (own == other and variables[variable].name > variables[first].name):
-                continue
-        first, least, fewest = variable, group, count
-    return first
+
+def rank(space: Space, variable: VariableId) -> Rank:
+    """Return the rank of a variable: its group, its candidates left, the conflicts it was part of, and its name."""
+    store = space.store
+    left = store.domains[variable].bit_count()
+    return _group(space, variable), left, -store.activity[variable], space.variables[variable].name
 
 
 def _group(space: Space, variable: VariableId) -> int:
