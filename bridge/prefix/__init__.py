@@ -129,19 +129,22 @@ def require(
     return read(prefix, is_brief=is_brief, jobs=jobs, meanwhile=meanwhile, cache=cache)
 
 
-def check(prefix: Path) -> None:
-    """Check that `prefix` is an environment, without reading it. Raises as `require`."""
+def check(prefix: Path, packages: str = "python") -> None:
+    """Check that `prefix` is an environment, without reading it. Raises as `require`.
+
+    :param packages: what a new environment would be made with, for the command of a hint.
+    """
     if not (prefix / META).is_dir() and _layout_python(prefix) is None:
-        raise no_environment(prefix, "it contains neither conda-meta nor a python")
+        raise no_environment(prefix, "it contains neither conda-meta nor a python", packages)
 
 
-def no_environment(prefix: Path, missing: str) -> UsageError:
+def no_environment(prefix: Path, missing: str, packages: str = "python") -> UsageError:
     """The error for a path that is no environment (`not-an-environment`).
 
-    :param missing: what the directory lacks, if it is one.
+    :param missing: what the directory lacks, if it is one. `packages`: as for `check`.
     """
     path = os.path.abspath(prefix)
-    hint = f"make one with: bridge create -p {quoted(path)} python"
+    hint = f"make one with: bridge create -p {quoted(path)} {packages}"
     if prefix.is_dir():
         reason = missing
     elif os.path.lexists(prefix):

@@ -115,3 +115,45 @@ def test_a_hint_beats_the_step_of_its_kind() -> None:
 def test_a_script_is_no_command(bridge: Bridge, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("")
     assert f"bridge run -p {tmp_path}/prefix python script.py" in bridge("run", "-p", "prefix", "script.py").err
+
+
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        ("create -p prefix demo", None),
+        ("install -p absent demo>=1", 0),
+        ("list -p absent", 0),
+        ("why -p prefix absent", None),
+        ("remove -p prefix absent", None),
+        ("audit -p prefix absent", None),
+        ("rollback -p prefix", None),
+        ("diff prefix absent", None),
+        ("list -n absent", None),
+        ("config get absent", None),
+        ("run -p absent true", 0),
+    ],
+)
+def test_each_command_of_a_hint_runs(bridge: Bridge, tmp_path: Path, words: str, again: int | None) -> None:
+    """Run the commands to the letter; `again` is then the status of the first command, if the hint is to mend it."""
+    make_conda(tmp_path / "channel", "python", "3.12.1")
+    make_repodata(tmp_path / "channel")
+    install_record(tmp_path / "prefix", "demo", "0.9")
+    (tmp_path / "prefix/conda-meta/pinned").write_text("demo <9\n")
+    done = bridge(*words.split())
+    hint = re.search(r"^hint: (.*)$", done.err, re.MULTILINE)
+    assert hint is not None, done.err
+    commands = re.findall(r"`bridge ([^`]*)`|: bridge ([^`]*)\Z", hint[1])
+    assert commands, hint[1]
+    for quoted, last in commands:
+        ran = bridge(*shlex.split(quoted or last))
+        assert ran.status == 0, (hint[1], ran.err)
+    if again is not None:
+        assert bridge(*words.split()).status == again
+
+
+def test_only_from_an_index_means_the_index(bridge: Bridge) -> None:
+    done = bridge("resolve", "demo", "--only", "demo=wheel")
+    assert (done.status, "no index has a file of demo" in done.err) == (6, True), done.err
+    assert "leave out --only demo=wheel" in done.err
+    done = bridge("resolve", "demo>=2", "--only", "demo=wheel")
+    assert "leave out --only" not in done.err, "no record would do either"

@@ -18,7 +18,7 @@ from bridge.cli.session import Session
 from bridge.errors import BridgeError, UsageError, did_you_mean
 from bridge.fetch.urls import local_path
 from bridge.fs import publish_file
-from bridge.paths import NAMES_FILE
+from bridge.paths import NAMES_FILE, quoted
 from bridge.transaction.sharing import share
 from bridge.transaction.waiting import pending
 from converters.deferred import dataclass
@@ -227,17 +227,17 @@ def _check_packages(path: Path, report: Report, packages: Sequence[str]) -> None
     known = {each.record.name for each in state.installed} | {each.name for each in state.distributions}
     for word in unknown:
         if word not in known:
-            raise _unknown(word, known)
+            raise _unknown(path, word, known)
 
 
-def _unknown(word: str, packages: set[str]) -> UsageError:
+def _unknown(path: Path, word: str, packages: set[str]) -> UsageError:
     from bridge.audit.checks import CHECKS
 
     question = did_you_mean(word, {*packages, *(each.id for each in CHECKS)})
     return UsageError(
         "unknown-package",
         f"{word!r} is no check, no path and no package of this environment",
-        hint=question or "`bridge audit --checks` lists the checks, `bridge list` the packages",
+        hint=question or f"`bridge audit --checks` lists the checks, `bridge list -p {quoted(path)}` the packages",
     )
 
 

@@ -36,7 +36,7 @@ _Planned = Callable[[], tuple[PrefixState, Plan, Sources]]
 
 def create(path: Path, request: Request, session: Session, *, is_dry_run: bool = False) -> AppliedPlan:
     """Create an environment. Raises `OwnershipError` (`prefix-exists`) and `UsageError` (`prefix-parent`) first."""
-    check_creatable(path)
+    check_creatable(path, request.words)
     request = request.named(session)
     channels = session.channels(packs_late=not is_dry_run)
     names = session.names(channels.urls)
@@ -60,7 +60,7 @@ def install(
 
     :param upgrades: update the installed packages that the requirements name.
     """
-    check_changeable(path, session)
+    check_changeable(path, session, request.words)
     named = request.named(session)
     names = {each.name for each in named.requirements} if upgrades else set()
 

@@ -15,13 +15,16 @@ from bridge.prefix.platform import platform_of
 __all__ = ["check_changeable", "check_creatable"]
 
 
-def check_creatable(path: Path) -> None:
-    """Raise `OwnershipError` (`prefix-exists`) or `UsageError` (`prefix-parent`) where no environment can be made."""
+def check_creatable(path: Path, words: str = "") -> None:
+    """Raise `OwnershipError` (`prefix-exists`) or `UsageError` (`prefix-parent`) where no environment can be made.
+
+    :param words: the requirements, for the command of a hint.
+    """
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise OwnershipError(
             "prefix-exists",
             f"{path} exists already",
-            hint=f"add to it with: bridge install -p {quoted(path)}, or choose another path"
+            hint=f"choose another path, or add to it with: {f'bridge install -p {quoted(path)} {words}'.rstrip()}"
             if (path / META).is_dir()
             else "choose another path or an empty directory",
         )
@@ -34,13 +37,15 @@ def check_creatable(path: Path) -> None:
         )
 
 
-def check_changeable(path: Path, session: Session) -> None:
+def check_changeable(path: Path, session: Session, words: str = "") -> None:
     """Refuse what cannot be changed, dry runs too.
+
+    :param words: the requirements, for the command of a hint.
 
     Raises `UsageError` (`not-an-environment`; `environment-platform`: it is for another one than `--platform`) and
     `OwnershipError` (`frozen-environment`, CEP 22).
     """
-    prefix.check(path)
+    prefix.check(path, words or "python")
     asked, own = session.settings.platform, platform_of(path)
     if asked is not None and own is not None and asked != own:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,11 @@ class Request:
     pythons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     has_typed: bool = False
+
+    @property
+    def words(self) -> str:
+        """The requirements as words of a command line, for hints; those of files have no such form."""
+        return "" if self.files else shlex.join(masked(each.text) for each in self.requirements)
 
     @property
     def constraints(self) -> tuple[algebra.Requirement, ...]:

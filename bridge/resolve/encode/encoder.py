@@ -102,9 +102,8 @@ class Encoder:
             if not self.virtual_holds(requirement.conda, is_optional=is_optional):
                 self.space.store.add(Clause(source, fact))
             return []
-        if requirement.kind == "matchspec" or (
-            requirement.kind == "either" and catalog.conda(requirement.name).records
-        ):
+        is_of_conda = requirement.kind == "either" and self._only(requirement.name) != "wheel"
+        if requirement.kind == "matchspec" or (is_of_conda and catalog.conda(requirement.name).records):
             return [self.demand_conda(source, requirement, fact, is_optional=is_optional)]
         if requirement.marker is not None:
             holds = catalog.pythons.for_marker(requirement.marker)

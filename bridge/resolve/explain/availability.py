@@ -157,7 +157,9 @@ class Availability:
         if not (left_alone or project.files or project.excluded or remarks):
             yield f"no index has a file of {name}"
             is_for_both = requirement is not None and requirement.bound is None and requirement.url is None
-            if is_for_both and not self._space.catalog.providers(name):
+            if self._space.catalog.options.only.get(name) == "wheel":
+                yield f"--only takes {name} as a wheel package"
+            elif is_for_both and not self._space.catalog.providers(name):
                 yield f"no channel has a package of {name} for {self._space.catalog.target.subdir}"
         served = {file.version for file in project.files}  # another file of the version may be a candidate
         for reason, excluded in project.excluded.items():

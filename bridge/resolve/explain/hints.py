@@ -23,7 +23,7 @@ from bridge.resolve.encode.facts import (
     Yanked,
 )
 from bridge.resolve.encode.space import Space
-from bridge.resolve.explain.availability import Availability
+from bridge.resolve.explain.availability import Availability, Unmet
 from bridge.resolve.explain.sentences import virtual_name
 from bridge.resolve.explain.targets import ways_to_targets
 from converters.deferred import regex
@@ -56,9 +56,14 @@ def _ways(facts: Sequence[Fact], space: Space, availability: Availability) -> It
     lacked = [fact.text for fact in facts if isinstance(fact, Virtual)]
     specs = [text for text in (*lacked, *requested) if virtual_name(text)]
     yield from ways_to_targets(space.catalog.target, specs, excluded.get("platform", ()))
-    for fact in facts:
-        if isinstance(fact, Only) and fact.subject is not None:
-            yield f"leave out --only {space.variables[fact.subject].key}={fact.text}"
+    barred = [
+        (space.variables[fact.subject].key, fact.text)
+        for fact in facts
+        if isinstance(fact, Only) and fact.subject is not None
+    ]
+    barred += [(name, "wheel") for name, unmet in availability.unmet.items() if _has_record(name, unmet, space)]
+    for name, ecosystem in dict.fromkeys(barred):
+        yield f"leave out --only {name}={ecosystem}"
     if NeedsPython in kinds and not space.catalog.conda("python").records:
         yield "add a channel that has python with -c, as -c host does"
     if Tags in kinds:
@@ -71,6 +76,14 @@ def _ways(facts: Sequence[Fact], space: Space, availability: Availability) -> It
         yield "change pinned_packages in the .condarc file"
     if NoExtra in kinds:
         yield from (f"take the wheel: ask for `pypi:{text}`" for text in requested if _HAS_EXTRA.match(text))
+
+
+def _has_record(name: str, unmet: Unmet, space: Space) -> bool:
+    """Return whether a record of this name would meet a request that `--only` leaves to an index."""
+    catalog, wanted = space.catalog, unmet.requirement
+    if wanted is None or wanted.kind != "either" or catalog.options.only.get(name) != "wheel":
+        return False
+    return any(wanted.accepts(record.version) for record in catalog.conda(name).records)
 
 
 def _ways_to_files(kinds: set[type[Fact]], space: Space, availability: Availability) -> Iterator[str]:
