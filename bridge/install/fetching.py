@@ -44,7 +44,7 @@ from bridge.requirements.metadata import requirements_of
 from bridge.resolve.ports import RunPort
 from bridge.resolve.ruling import names_of
 from bridge.sdists.compatibility import check_runs
-from bridge.sdists.location import source_of
+from bridge.sdists.location import pinned, source_of
 from bridge.transaction.commit import Transaction
 from bridge.transaction.journal import now
 from converters.record import Record, conda_record
@@ -52,7 +52,7 @@ from converters.target import Target
 from converters.translate import translate
 from converters.wheel import CoreMetadata, WheelInfo
 
-__all__ = ["FetchedPlan", "Scripts", "fetch", "fetch_archive", "remarks_of", "stage_inputs"]
+__all__ = ["FetchedPlan", "Scripts", "fetch", "fetch_archive", "file_of", "remarks_of", "stage_inputs"]
 
 _OF_INDEX = "the index serves metadata of another wheel; report it to its operator"
 _OF_SOURCE = "its build adds or changes this; list the field in `project.dynamic` of its pyproject.toml"
@@ -142,10 +142,15 @@ def fetch_archive(record: Record, sources: Sources) -> Path:
         )
     if record.ecosystem == "conda":
         return sources.channels.archive(record, sources.session.progress)
-    file = IndexFile.of_record(record)
+    file = file_of(record)
     if source_of(record.url) is None and not record.url.split("#")[0].endswith(".whl"):  # It was built from an sdist.
         file = replace(file, filename=file_name(record.url))
     return sources.session.index.fetch(file, sources.session.progress)
+
+
+def file_of(record: Record) -> IndexFile:
+    """Return the file of a wheel's record: of a repository at the recorded commit, wherever its branch is now."""
+    return replace(IndexFile.of_record(record), url=pinned(record.url, record.revision))
 
 
 def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, checkers: _Checkers) -> _Checked:
@@ -181,12 +186,12 @@ def _checked(resolved: Resolved, archive: Path, plan: Plan, sources: Sources, ch
     fetched = replace(translate(info, plan.target, sources.names), name=record.name, others=record.others)
     if resolved.unstated:
         record = replace(record, **{field: getattr(fetched, field) for field in resolved.unstated})
-        if not is_sdist:
-            record = replace(record, size=record.size or archive.stat().st_size)
         _check_python(record, plan.target)
     _same_metadata(record, fetched, plan.target, is_sdist=is_sdist)
+    if not is_sdist:
+        record = replace(record, size=record.size or archive.stat().st_size)
     if is_source:
-        fetched = replace(fetched, revision=sources.session.index.revision(IndexFile.of_record(record)))
+        fetched = replace(fetched, revision=sources.session.index.revision(file_of(record)))
     return _Checked(record=fetched if is_sdist else record, manifest=wheel, unpacked=unpacked)
 
 

@@ -49,6 +49,8 @@ def write_conda_lock(content: Content, path: Path) -> Written:  # noqa: ARG001 -
     }
     if environment.indexes:
         left_out["the package indexes: conda-lock keeps the URL of each file only"] = None
+    every = [each for listed in environment.packages.values() for each in listed]
+    left_out |= dict.fromkeys(extras_of(every, "conda-lock"))
     return Written(text=yaml_text(document), left_out=tuple(left_out))
 
 
@@ -72,6 +74,18 @@ def python_of(packages: Iterable[Locked]) -> Python | None:
                 version=each.version, free_threaded="cp3" in each.record.build and each.record.build.endswith("t")
             )
     return None
+
+
+def extras_of(packages: Iterable[Locked], form: str) -> list[str]:
+    """Say which extras were asked for, for a format that lists what they need and not their names."""
+    asked = {
+        f"{each.name}[{','.join(each.extras)}]"
+        for each in packages
+        if not isinstance(each, LockedConda) and each.extras
+    }
+    return (
+        [f"the extras of {', '.join(sorted(asked))}: {form} has what they need, and not their names"] if asked else []
+    )
 
 
 def _order(each: Locked) -> tuple[bool, str]:

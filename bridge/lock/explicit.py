@@ -11,7 +11,7 @@ from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, L
 from bridge.requirements.names import name_of
 from bridge.sdists.location import source_of
 
-__all__ = ["only_platform", "requirement_text", "write_explicit"]
+__all__ = ["named", "only_platform", "requirement_text", "write_explicit"]
 
 
 def write_explicit(content: Content, path: Path) -> Written:  # noqa: ARG001 - as each writer
@@ -92,10 +92,17 @@ def requirement_text(each: Locked) -> str:
 
     What another installer installed from an index has no URL: `NAME==VERSION`.
     """
+    name = named(each)
     if not each.url:
-        return f"{each.name}=={each.version}"
+        return f"{name}=={each.version}"
     if isinstance(each, LockedSource):
         source = source_of(each.url)
         if each.is_editable and source is not None:
             return f"-e {source.url}" + (f"#subdirectory={source.subdirectory}" if source.subdirectory else "")
-    return f"{each.name} @ {each.url}"
+    return f"{name} @ {each.url}"
+
+
+def named(each: Locked) -> str:
+    """Return the name of a project with the extras that were asked for."""
+    extras = () if isinstance(each, LockedConda) else each.extras
+    return f"{each.name}[{','.join(extras)}]" if extras else each.name

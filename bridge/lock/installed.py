@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from packaging.utils import canonicalize_name
 
+from bridge.errors import UsageError
 from bridge.lock.content import Content
 from bridge.lock.explicit import requirement_text
 from bridge.lock.solution import locked
@@ -15,6 +17,7 @@ from bridge.lock.targets import assumed
 from bridge.model import Distribution, Installed, PrefixState, Resolved
 from bridge.prefix.claims import unmanaged
 from bridge.prefix.entries import paths_of
+from bridge.requirements.algebra import parse_pypi
 from bridge.requirements.displaced import displaced
 from bridge.requirements.locked import Locked, LockedEnvironment, LockedSource, LockedWheel, SourceKind
 from bridge.sdists.location import EDITABLE
@@ -80,7 +83,17 @@ def _own(installed: Installed, by_path: Mapping[str, Distribution]) -> list[Dist
 
 
 def _package(installed: Installed, *, is_direct: bool) -> Locked:
-    return locked(Resolved(record=installed.record, requested=installed.requested), direct=is_direct)
+    resolved = Resolved(record=installed.record, requested=installed.requested, extras=_extras(installed))
+    return locked(resolved, direct=is_direct)
+
+
+def _extras(installed: Installed) -> tuple[str, ...]:
+    """Return the extras that the requests of a wheel name."""
+    extras: dict[str, None] = {}
+    for text in installed.requested if installed.record.ecosystem == "wheel" else ():
+        with suppress(UsageError):
+            extras |= dict.fromkeys(parse_pypi(text.strip().removeprefix("pypi:")).extras)
+    return tuple(sorted(extras))
 
 
 def _foreign(distribution: Distribution, name: str) -> LockedWheel | LockedSource:

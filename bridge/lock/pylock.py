@@ -12,7 +12,7 @@ from packaging.pylock import Pylock
 from packaging.utils import parse_sdist_filename
 
 from bridge.fetch.urls import local_path
-from bridge.lock.conda_lock import only_environment, python_of
+from bridge.lock.conda_lock import extras_of, only_environment, python_of
 from bridge.lock.content import Content, Written
 from bridge.lock.rattler_v6 import relative
 from bridge.requirements.locked import Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
@@ -53,6 +53,7 @@ def _left_out(environment: LockedEnvironment) -> tuple[str, ...]:
     if names:
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
         left_out.insert(0, f"{len(names)} conda packages, which pylock.toml has no place for: {shown}")
+    left_out += extras_of(every, "pylock.toml")
     return tuple(dict.fromkeys(left_out))
 
 

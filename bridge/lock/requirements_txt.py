@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bridge.lock.conda_lock import only_environment
 from bridge.lock.content import Content, Written
-from bridge.lock.explicit import only_platform, requirement_text
+from bridge.lock.explicit import named, only_platform, requirement_text
 from bridge.requirements.locked import LockedConda, LockedSource, LockedWheel
 from bridge.secrets import public
 
@@ -52,6 +52,6 @@ def _line(each: LockedWheel | LockedSource, *, is_mixed: bool) -> str:
     if not each.sha256:
         return requirement_text(each)
     if is_mixed:
-        return f"{each.name} @ {each.url.partition('#')[0]}#sha256={each.sha256}"
-    text = requirement_text(each) if is_direct else f"{each.name}=={each.version}"
+        return f"{named(each)} @ {each.url.partition('#')[0]}#sha256={each.sha256}"
+    text = requirement_text(each) if is_direct else f"{named(each)}=={each.version}"
     return f"{text} \\\n    --hash=sha256:{each.sha256}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bridge.fetch.urls import file_name
 from bridge.model import Resolution, Resolved
 from bridge.prefix.attested import ADVERTISED, kept_attestations
 from bridge.prefix.chosen import kept_choice
 from bridge.requirements.direct import is_direct
 from bridge.requirements.locked import Facts, Locked, LockedConda, LockedSource, LockedWheel, SourceKind
-from bridge.sdists.location import pinned, source_of
+from bridge.sdists.location import ARCHIVES, pinned, source_of
 from bridge.secrets import public
 from converters.record import Record
 
@@ -28,9 +29,16 @@ def locked(resolved: Resolved, *, direct: bool | None = None) -> Locked:
     if record.ecosystem == "conda":
         return LockedConda(record=record, requested=resolved.requested, facts=_facts(resolved))
     is_named = is_direct(record.url, resolved.requested) if direct is None else direct
-    if record.filename.endswith(".whl") and source_of(record.url) is None:
+    if _is_wheel(record):
         return _wheel(resolved, is_direct=is_named)
     return _source(resolved, is_direct=is_named)
+
+
+def _is_wheel(record: Record) -> bool:
+    """Whether a record is of a wheel; one that was built here has the name of a wheel and the URL of an sdist."""
+    if source_of(record.url) is not None or not record.filename.endswith(".whl"):
+        return False
+    return not record.url.partition("#")[0].endswith(ARCHIVES)
 
 
 def _wheel(resolved: Resolved, *, is_direct: bool) -> LockedWheel:
@@ -62,7 +70,7 @@ def _source(resolved: Resolved, *, is_direct: bool) -> LockedSource:
         version=record.version,
         kind=kind,
         url=_bare(url) if kind == "sdist" else public(url),
-        filename=record.filename,
+        filename=file_name(record.url) if source is None or kind == "archive" else record.filename,
         sha256=record.sha256,
         size=record.size,
         index="" if is_direct else _index(record),
@@ -89,6 +97,7 @@ def _facts(resolved: Resolved) -> Facts:
         attestations=kept_attestations(record),
         advertised=advertised if isinstance(advertised, str) else None,
         choice=resolved.choice or kept_choice(record),
+        size=record.size if is_wheel and not _is_wheel(record) else None,  # that of a wheel is known once it is fetched
     )
 
 

@@ -49,6 +49,7 @@ class Facts:
     :param attestations: the publishers that were verified, each as key → text.
     :param advertised: the sha256 of a conda package's attestations (CEP 50).
     :param choice: why the other ecosystem does not provide the package.
+    :param size: of an archive of source code, in bytes.
     """
 
     license: str | None = None
@@ -56,6 +57,7 @@ class Facts:
     attestations: tuple[Mapping[str, str], ...] = ()
     advertised: str | None = None
     choice: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,8 @@ def _read(path: Path, text: str, chosen: Chosen, session: Session) -> Lock:
             from bridge.requirements.files.reading import read
 
             listed = read(path, platform=subdir)
+        if not all(each.name for each in listed.requirements):
+            listed = replace(listed, requirements=session.named(listed.requirements))
         lock = lock_of_list(path, listed, subdir, lambda: session.index)
     else:
         from bridge.requirements.files.locks.rattler import is_rattler, read_rattler

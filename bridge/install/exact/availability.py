@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from bridge.errors import BridgeError, NetworkError, UnsafeInputError, UsageError
 from bridge.fetch.urls import local_path
-from bridge.install.fetching import fetch_archive
+from bridge.install.fetching import fetch_archive, file_of
 from bridge.install.sources import Sources
-from bridge.model import IndexFile, Plan, Remove, Resolved
+from bridge.model import Plan, Remove, Resolved
 from bridge.prefix.claims import incoming
 from bridge.sdists.location import source_of
 from bridge.secrets import masked
@@ -67,7 +67,7 @@ def _check_source(record: Record, sources: Sources) -> None:
     source = source_of(record.url) if record.ecosystem == "wheel" else None
     if source is None or source.is_editable or record.revision is None:
         return
-    if sources.session.index.revision(IndexFile.of_record(record)) != record.revision:
+    if sources.session.index.revision(file_of(record)) != record.revision:
         raise NetworkError("source-changed", f"the source code has changed since: {masked(source.url)}")
 
 

@@ -15,8 +15,10 @@ from bridge.fetch.urls import file_name
 from bridge.model import IndexFile
 from bridge.paths import quoted
 from bridge.requirements.algebra import Requirement
+from bridge.requirements.files.locks.direct import COMMIT
 from bridge.requirements.files.values import FileRequirements
 from bridge.requirements.locked import Lock, Locked, LockedConda, LockedEnvironment, LockedSource, LockedWheel
+from bridge.sdists.location import SourceLocation, source_of
 from bridge.secrets import masked
 from converters.record import conda_record
 
@@ -37,9 +39,11 @@ class IndexPort(Protocol):
 def lock_of_list(path: Path, listed: FileRequirements, subdir: str, index: Callable[[], IndexPort]) -> Lock:
     """Return the lock that a list is.
 
+    :param listed: its requirements have names.
     :param index: called and asked for projects that are named without a URL.
 
-    Raises `UsageError` (`not-a-lock`) for an entry that does not name one archive by its hash.
+    Raises `UsageError` (`not-a-lock`) for an entry that names neither an archive by its hash, a repository by its
+    commit, nor a folder.
     """
     packages: list[Locked] = []
     for each in listed.requirements:
@@ -77,6 +81,9 @@ def _conda(requirement: Requirement, path: Path) -> LockedConda:
 
 
 def _by_url(requirement: Requirement, listed: FileRequirements, path: Path) -> LockedWheel | LockedSource:
+    source = source_of(requirement.url or "")
+    if source is not None and source.kind != "archive":
+        return _tree(requirement, source, path)
     place, _, fragment = (requirement.url or "").partition("#")
     digest = next((match[1] for part in fragment.split("&") if (match := _SHA256.match(part))), None)
     hashes = listed.hashes.get(requirement.name, frozenset())
@@ -86,14 +93,28 @@ def _by_url(requirement: Requirement, listed: FileRequirements, path: Path) -> L
     if digest is None:
         raise _no_lock(path, requirement.text, "it has no sha256 behind `#`")
     marker = str(requirement.marker or "")
+    common = {"name": requirement.name, "url": place, "filename": filename, "sha256": digest, "marker": marker}
+    extras = tuple(sorted(requirement.extras))
     try:
         version = str(parse_wheel_filename(filename)[1])
     except InvalidWheelFilename:
-        return LockedSource(
-            name=requirement.name, kind="sdist", url=place, filename=filename, sha256=digest, marker=marker
-        )
-    return LockedWheel(
-        name=requirement.name, version=version, url=place, filename=filename, sha256=digest, marker=marker
+        return LockedSource(kind="sdist", extras=extras, **common)  # type: ignore[arg-type]
+    return LockedWheel(version=version, extras=extras, **common)  # type: ignore[arg-type]
+
+
+def _tree(requirement: Requirement, source: SourceLocation, path: Path) -> LockedSource:
+    """Return a repository at a commit, or a folder, which is installed as it is."""
+    if source.kind == "git" and not COMMIT.match(source.reference):
+        raise _no_lock(path, requirement.text, "it names no commit")
+    return LockedSource(
+        name=requirement.name,
+        kind="git" if source.kind == "git" else "directory",
+        url=requirement.url or "",
+        revision=source.reference or None,
+        reference=source.reference,
+        is_editable=source.is_editable,
+        extras=tuple(sorted(requirement.extras)),
+        marker=str(requirement.marker or ""),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from packaging.version import InvalidVersion, Version
 
@@ -74,9 +75,7 @@ def _conda(locked: LockedConda) -> Resolved:
     record = locked.record
     if record.sha256 is None:
         raise _hash_missing(record.filename or record.label)
-    # rattler adds these two to every package that it reads from a lock; no channel needs to state them.
-    others = tuple((key, value) for key, value in record.others if key not in {"arch", "platform"})
-    record = replace(record, others=(*others, *_attested(locked)))
+    record = replace(record, others=(*record.others, *_attested(locked)))
     unstated = frozenset() if locked.is_complete else _OF_PACKAGE
     if not locked.is_complete and not record.requirements:
         unstated |= {"requirements"}
@@ -164,11 +163,22 @@ def _source(
     info = WheelInfo(
         filename=file.filename,
         metadata=index().metadata(file),
-        url=file.url,
+        url=_as_asked(file.url, locked.reference),
         origin=file.origin,
         revision=file.revision,
     )
-    return Resolved(record=translate(info, target, names), requested=requested, extras=locked.extras)
+    record = replace(translate(info, target, names), others=_attested(locked))
+    return Resolved(record=record, requested=requested, extras=locked.extras, choice=_choice(locked))
+
+
+def _as_asked(url: str, reference: str) -> str:
+    """Return the URL of a repository with what was asked for instead of the commit, which the revision states."""
+    source = source_of(url)
+    if source is None or source.kind != "git":
+        return url
+    fragment = url.partition("#")[2]
+    asked = f"@{quote(reference, safe='/')}" if reference else ""
+    return f"git+{source.url}{asked}" + (f"#{fragment}" if fragment else "")
 
 
 def _check_source(locked: LockedSource, what: str, stated: str | None, actual: str | None) -> None:

@@ -41,6 +41,12 @@ def flag(value: object, path: Path, where: str) -> bool:
     return bool(value)
 
 
+def number(value: object, path: Path, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise wrong(path, where, "a number was expected")
+    return value
+
+
 def table(value: object, path: Path, where: str) -> Mapping[str, object]:
     """Return a table; an empty one for `None`."""
     if not isinstance(value, (dict, type(None))):

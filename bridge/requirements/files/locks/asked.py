@@ -67,13 +67,14 @@ def _conda_text(each: LockedConda) -> str:
 
 def _text(each: LockedWheel | LockedSource) -> str:
     marker = f" ; {each.marker}" if each.marker else ""
+    name = f"{each.name}[{','.join(each.extras)}]" if each.extras else each.name
     if not _has_url(each):
-        return f"pypi:{each.name}=={each.version}{marker}"
+        return f"pypi:{name}=={each.version}{marker}"
     url = each.url
     if each.sha256 is not None:
         url += f"{'&' if '#' in url else '#'}sha256={each.sha256}"
     editable = "-e " if isinstance(each, LockedSource) and each.is_editable else ""
-    return f"{editable}{each.name} @ {url}{marker}"
+    return f"{editable}{name} @ {url}{marker}"
 
 
 def _has_url(each: LockedWheel | LockedSource) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.requirements.files.constructs import Section, describes, honoured
-from bridge.requirements.files.fields import items, table, text, texts
+from bridge.requirements.files.fields import items, number, table, text, texts
 from bridge.requirements.locked import Facts, Locked, LockedConda, LockedEnvironment, LockedWheel
 
 __all__ = ["NEAR", "OF_ENVIRONMENT", "OF_FILE", "TABLE", "Noted", "key_of_file", "read_table", "table_of_facts"]
@@ -44,6 +44,7 @@ OF_FILE = Section(
         "attestations": describes("whose attestations were verified for the lock; a policy has them verified again"),
         "attestations_sha256": honoured("as in repodata: of the attestations of a conda package"),
         "chosen_because": honoured("recorded, for `bridge why`"),
+        "size": honoured("of an archive of source code, in bytes"),
     },
 )
 
@@ -81,7 +82,8 @@ class Noted:
             return replace(each, requested=requested, extras=extras, index=index, is_direct=is_direct)
         index = index if each.kind == "sdist" else ""
         version = each.version or self.versions.get(each.name, "")
-        return replace(each, requested=requested, extras=extras, index=index, version=version)
+        size = each.facts.size if each.facts is not None else None
+        return replace(each, requested=requested, extras=extras, index=index, version=version, size=size)
 
 
 def read_table(value: object, path: Path, warnings: list[str]) -> dict[str, Noted] | None:
@@ -117,9 +119,11 @@ def read_table(value: object, path: Path, warnings: list[str]) -> dict[str, Note
 
 
 def key_of_file(each: Locked) -> str:
-    """Return what the facts of a package are found by: its file name; of source code in a folder its project."""
-    name = each.record.filename if isinstance(each, LockedConda) else each.filename
-    return name or each.name
+    """Return what the facts of a package are found by: its file name; of a folder or a repository its project."""
+    if isinstance(each, LockedConda):
+        return each.record.filename or each.url.rpartition("/")[2]
+    is_file = isinstance(each, LockedWheel) or each.kind not in {"directory", "git"}
+    return (each.url.partition("#")[0].rpartition("/")[2] if is_file else "") or each.name
 
 
 def table_of_facts(facts: Facts) -> dict[str, object]:
@@ -130,6 +134,7 @@ def table_of_facts(facts: Facts) -> dict[str, object]:
         "attestations": [dict(each) for each in facts.attestations] or None,
         "attestations_sha256": facts.advertised,
         "chosen_because": facts.choice or None,
+        "size": facts.size,
     }
     return {key: value for key, value in values.items() if value is not None}
 
@@ -145,6 +150,7 @@ def _facts(value: object, path: Path, where: str, warnings: list[str]) -> Facts:
         **named,
         attestations=tuple(_texts(each, path, f"{where}.attestations") for each in attestations),
         choice=text(facts.get("chosen_because") or "", path, f"{where}.chosen_because"),
+        size=None if facts.get("size") is None else number(facts["size"], path, f"{where}.size"),
     )
 
 

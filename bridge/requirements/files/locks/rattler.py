@@ -292,7 +292,9 @@ def _conda(data: Mapping[str, object], path: Path) -> LockedConda:
     place = place_url(str(data.get("url") or ""), path)
     channel = place_url(str(data["channel"]), path) if data.get("channel") else place.rsplit("/", 2)[0]
     try:
-        record = conda_record({**data, "url": place, "channel": channel})
+        # rattler adds these two to every package that it reads from a lock; no channel needs to state them.
+        stated = {key: value for key, value in data.items() if key not in {"arch", "platform"}}
+        record = conda_record({**stated, "url": place, "channel": channel})
     except UnsafeInputError as error:
         raise invalid(path, _FORMAT, error.message) from error
     if not (record.sha256 or record.md5):
