@@ -13,6 +13,8 @@ from functools import lru_cache
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
+from converters.deferred import regex
+
 __all__ = ["author_text", "license_name", "people", "spdx_expression", "stated", "well_known_urls"]
 
 _LONGEST_NAME = 80  # characters of a licence's name; longer ones are sentences
@@ -69,6 +71,10 @@ _SPDX: Mapping[str, str] = {
     "cc0 1.0 universal (cc0 1.0) public domain dedication": "CC0-1.0",
 }
 _VAGUE = frozenset({"osi approved", "license"})
+_PAGE = regex(r"https?://(?:www\.)?(?:opensource\.org/licenses?|spdx\.org/licenses)/([\w.+-]+?)(?:\.html|\.php)?/?")
+_ELSEWHERE = regex(
+    r"see\b.*|copyright\b.*|\(c\).*|.*://.*|\W*|n/a|tbd|(?:file:? *)?(?:licen[cs]e|copying|eula)(?:\.\w+| file)?"
+)  # where the licence is, or nothing
 
 
 def stated(text: str | None) -> str | None:
@@ -84,7 +90,9 @@ def license_name(expression: str | None, text: str | None, classifiers: Iterable
     :param text: License, which counts before the classifiers if it is SPDX, and after them if it is another short name.
     """
     text = stated(text) or ""
-    is_name = 0 < len(text) <= _LONGEST_NAME and len(text.splitlines()) == 1
+    if page := _PAGE.fullmatch(text):
+        text = page[1]
+    is_name = len(text) <= _LONGEST_NAME and len(text.splitlines()) == 1 and not _ELSEWHERE.fullmatch(text.lower())
     return _license_name((expression or "").strip(), text if is_name else "", tuple(classifiers))
 
 
